@@ -1,0 +1,25 @@
+"""One family of exceptions: everything `dispose` raises on purpose is a `DisposeError`.
+
+The command line prints the message of a `DisposeError` as one sentence and no traceback;
+any other exception is a defect of ours.
+"""
+
+
+class DisposeError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class InputError(DisposeError):
+    """A file or value handed in by the user is wrong; the message names file, camera, frame and value."""
+
+
+class ShapeError(DisposeError):
+    """Two tensors or records disagree in size; the message shows both sizes."""
+
+
+class MissingBackendError(DisposeError):
+    """A backend or optional package asked for by name is not installed; the message says what to do."""
+
+
+class ConvergenceError(DisposeError):
+    """An iterative solver stopped before its tolerance; the message shows what was left."""
