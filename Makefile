@@ -1,0 +1,65 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. Both make the environment first.
+PY ?= python3
+VENV ?= .venv
+EXTRAS ?= all
+# auto: a local build of torch where pip knows one, else the build that fits this machine's GPU driver; or cpu, cu130, …
+TORCH ?= auto
+OUT ?= out
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# One BLAS thread per worker: two test workers on two cores otherwise fight over them.
+TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+PYTEST = $(TEST_ENV) $(BIN)/python -m pytest -p no:cacheprovider -n $(WORKERS) --dist loadgroup \
+	--jaxtyping-packages=dispose,dispose_kernels,beartype.beartype
+
+.PHONY: help setup demo test test-all lint format lock notebooks figures clean
+
+help:
+	@echo "make demo       the main job on a synthetic sample: predictions, pictures, a notebook, a table ($(OUT)/demo)"
+	@echo "make test       linters, type checker, import ladder and the tests; the slow ones with: make test-all"
+	@echo "make setup      the environment alone ($(VENV)); TORCH=cpu or TORCH=cu130 choose the build of torch"
+	@echo "make lint       ruff, pyright and import-linter alone; make format: let ruff mend what it can"
+	@echo "make lock       renew constraints.txt after a change of pyproject.toml"
+	@echo "make notebooks  write notebooks/*.ipynb from notebooks/source/*.py"
+	@echo "make figures    write the tables of README.md and docs/ from data/results/*.json"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt tools/install.py
+	test -x $(BIN)/python || $(PY) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check "uv>=0.8"
+	$(BIN)/python tools/install.py --torch $(TORCH) --extras "$(EXTRAS)"
+	touch $@
+
+demo: $(READY)
+	$(BIN)/dispose demo --out $(OUT)/demo
+
+test: $(READY)
+	$(PYTEST)
+
+test-all: $(READY)
+	$(PYTEST) -m "slow or not slow"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY)
+	$(BIN)/python tools/lock.py
+
+notebooks: $(READY)
+	$(BIN)/python tools/notebooks.py
+
+figures: $(READY)
+	$(BIN)/python tools/tables.py
+
+clean:
+	rm -rf $(OUT) build *.egg-info
