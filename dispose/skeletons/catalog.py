@@ -1,5 +1,6 @@
 """The skeletons that data sets and detectors use, as named values."""
 
+from dispose.errors import InputError
 from dispose.skeletons.skeleton import Skeleton
 
 LIMB_BONES = (
@@ -30,3 +31,122 @@ COCO_17 = Skeleton(
     root=None,
     root_of=("l_hip", "r_hip"),
 )  # fmt: skip
+
+FOOT_BONES = (
+    ("l_ankle", "l_big_toe"), ("l_big_toe", "l_small_toe"), ("l_ankle", "l_heel"),
+    ("r_ankle", "r_big_toe"), ("r_big_toe", "r_small_toe"), ("r_ankle", "r_heel"),
+)  # fmt: skip
+
+FACE_BONES = (("nose", "l_eye"), ("nose", "r_eye"), ("l_eye", "l_ear"), ("r_eye", "r_ear"))
+
+NECK_TREE = (
+    ("mid_hip", "neck"), ("neck", "nose"),
+    ("neck", "l_shoulder"), ("l_shoulder", "l_elbow"), ("l_elbow", "l_wrist"),
+    ("neck", "r_shoulder"), ("r_shoulder", "r_elbow"), ("r_elbow", "r_wrist"),
+    ("mid_hip", "l_hip"), ("l_hip", "l_knee"), ("l_knee", "l_ankle"),
+    ("mid_hip", "r_hip"), ("r_hip", "r_knee"), ("r_knee", "r_ankle"),
+)  # fmt: skip
+
+BODY_25 = Skeleton(
+    name="body_25",
+    joints=(
+        "nose", "neck", "r_shoulder", "r_elbow", "r_wrist", "l_shoulder", "l_elbow", "l_wrist", "mid_hip",
+        "r_hip", "r_knee", "r_ankle", "l_hip", "l_knee", "l_ankle", "r_eye", "l_eye", "r_ear", "l_ear",
+        "l_big_toe", "l_small_toe", "l_heel", "r_big_toe", "r_small_toe", "r_heel",
+    ),
+    bones=(*NECK_TREE, *FACE_BONES, *FOOT_BONES),
+    root="mid_hip",
+    root_of=("mid_hip",),
+)  # fmt: skip
+
+BODY_25B = Skeleton(
+    name="body_25b",
+    joints=(
+        *COCO_17.joints, "upper_neck", "head_top",
+        "l_big_toe", "l_small_toe", "l_heel", "r_big_toe", "r_small_toe", "r_heel",
+    ),
+    bones=(*COCO_17.bones, ("upper_neck", "head_top"), ("upper_neck", "nose"), *FOOT_BONES),
+    root=None,
+    root_of=("l_hip", "r_hip"),
+)  # fmt: skip
+
+HALPE_26 = Skeleton(
+    name="halpe_26",
+    joints=(
+        *COCO_17.joints, "head_top", "neck", "mid_hip",
+        "l_big_toe", "r_big_toe", "l_small_toe", "r_small_toe", "l_heel", "r_heel",
+    ),
+    bones=(*NECK_TREE, ("nose", "head_top"), *FACE_BONES, *FOOT_BONES),
+    root="mid_hip",
+    root_of=("mid_hip",),
+)  # fmt: skip
+
+PANOPTIC_15 = Skeleton(
+    name="panoptic_15",
+    joints=(
+        "neck", "nose", "mid_hip", "l_shoulder", "l_elbow", "l_wrist", "l_hip", "l_knee", "l_ankle",
+        "r_shoulder", "r_elbow", "r_wrist", "r_hip", "r_knee", "r_ankle",
+    ),
+    bones=NECK_TREE,
+    root="mid_hip",
+    root_of=("mid_hip",),
+)  # fmt: skip
+
+PANOPTIC_19 = Skeleton(
+    name="panoptic_19",
+    joints=(*PANOPTIC_15.joints, "l_eye", "l_ear", "r_eye", "r_ear"),
+    bones=(*NECK_TREE, *FACE_BONES),
+    root="mid_hip",
+    root_of=("mid_hip",),
+)
+
+SHELF_14 = Skeleton(
+    name="shelf_14",
+    joints=(
+        "r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle", "r_wrist", "r_elbow", "r_shoulder",
+        "l_shoulder", "l_elbow", "l_wrist", "bottom_head", "top_head",
+    ),
+    bones=(*LIMB_BONES, ("bottom_head", "top_head")),
+    root=None,
+    root_of=("l_hip", "r_hip"),
+)  # fmt: skip
+
+H36M_17 = Skeleton(
+    name="h36m_17",
+    joints=(
+        "mid_hip", "r_hip", "r_knee", "r_ankle", "l_hip", "l_knee", "l_ankle", "spine", "neck", "nose",
+        "head_top", "l_shoulder", "l_elbow", "l_wrist", "r_shoulder", "r_elbow", "r_wrist",
+    ),
+    bones=(
+        ("mid_hip", "spine"), ("spine", "neck"), *(b for b in NECK_TREE if b != ("mid_hip", "neck")),
+        ("nose", "head_top"),
+    ),
+    root="mid_hip",
+    root_of=("mid_hip",),
+)  # fmt: skip
+
+MVOR_10 = Skeleton(
+    name="mvor_10",
+    joints=(
+        "head", "neck", "l_shoulder", "r_shoulder", "l_hip", "r_hip", "l_elbow", "r_elbow", "l_wrist", "r_wrist",
+    ),
+    bones=(
+        ("head", "neck"), ("neck", "l_shoulder"), ("neck", "r_shoulder"), ("l_shoulder", "l_hip"),
+        ("r_shoulder", "r_hip"), ("l_shoulder", "l_elbow"), ("r_shoulder", "r_elbow"),
+        ("l_elbow", "l_wrist"), ("r_elbow", "r_wrist"),
+    ),
+    root=None,
+    root_of=("l_hip", "r_hip"),
+)  # fmt: skip
+
+CATALOG = (
+    COCO_17, BODY_25, BODY_25B, HALPE_26, PANOPTIC_15, PANOPTIC_19, SHELF_14, H36M_17, MVOR_10,
+)  # fmt: skip
+
+
+def by_name(name: str) -> Skeleton:
+    """The skeleton of the catalogue with this name; `InputError` lists the names where there is none."""
+    for skeleton in CATALOG:
+        if skeleton.name == name:
+            return skeleton
+    raise InputError(f"no skeleton named {name!r}; known: {', '.join(s.name for s in CATALOG)}")

@@ -1,0 +1,71 @@
+"""The records of a scene in another skeleton."""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from dispose.scene.detections import Detections
+from dispose.scene.frame import Frame
+from dispose.scene.poses import Poses
+from dispose.skeletons.catalog import COCO_17, PANOPTIC_15, SHELF_14
+from dispose.skeletons.conversions import between, convert_joints
+from dispose.skeletons.shelf_heads import HeadEnds, shelf_head, shelf_head_released
+from dispose.skeletons.skeleton import Skeleton
+
+
+def convert_detections(detections: Detections, target: Skeleton) -> Detections:
+    """Detections with the joints of another skeleton; person scores, slots and indices stay as they are."""
+    if detections.skeleton == target:
+        return detections
+    conversion = between(detections.skeleton, target)
+    xy, confidence, visible = convert_joints(
+        detections.xy_image, detections.confidence, detections.visible, conversion
+    )
+    return replace(detections, skeleton=target, xy_image=xy, confidence=confidence, visible=visible)
+
+
+def convert_poses(poses: Poses, target: Skeleton) -> Poses:
+    """Poses with the joints of another skeleton; persons stay as they are."""
+    if poses.skeleton == target:
+        return poses
+    conversion = between(poses.skeleton, target)
+    xyz, confidence, valid = convert_joints(poses.xyz_world, poses.confidence, poses.valid, conversion)
+    return replace(poses, skeleton=target, xyz_world=xyz, confidence=confidence, valid=valid)
+
+
+def convert_frame(frame: Frame, target: Skeleton) -> Frame:
+    """A frame whose detections have the joints of another skeleton."""
+    return replace(frame, detections=convert_detections(frame.detections, target))
+
+
+def with_head(poses: Poses, ends: HeadEnds) -> Poses:
+    """Shelf skeletons whose chin and crown are replaced."""
+    rows = SHELF_14.indices(("bottom_head", "top_head"))
+    xyz, valid, confidence = poses.xyz_world.clone(), poses.valid.clone(), poses.confidence.clone()
+    xyz[:, rows], valid[:, rows] = ends[0], ends[1][:, None]
+    confidence[:, rows] = ends[1].to(confidence.dtype)[:, None]
+    return replace(poses, xyz_world=xyz, valid=valid, confidence=confidence)
+
+
+def shelf_poses(poses: Poses) -> Poses:
+    """Poses as Shelf and Campus annotate them, heads made the same way for every actor (`shelf_head`)."""
+    coco = convert_poses(poses, COCO_17)
+    shoulders, ears = COCO_17.indices(("l_shoulder", "r_shoulder")), COCO_17.indices(("l_ear", "r_ear"))
+    nose = COCO_17.index("nose")
+    xyz, valid = coco.xyz_world, coco.valid
+    ends = shelf_head(
+        xyz[:, shoulders], valid[:, shoulders], xyz[:, ears], valid[:, ears], xyz[:, nose], valid[:, nose]
+    )
+    return with_head(convert_poses(coco, SHELF_14), ends)
+
+
+def shelf_poses_released(poses: Poses, actor: Int[Tensor, " persons"]) -> Poses:
+    """Poses as Shelf annotates them with the released head rule, which is told the true actor (`shelf_head_released`)."""
+    source = convert_poses(poses, PANOPTIC_15)
+    rows = PANOPTIC_15.indices(("neck", "nose"))
+    neck, nose = torch.unbind(source.xyz_world[:, rows], 1)
+    return with_head(
+        convert_poses(source, SHELF_14), shelf_head_released(neck, nose, source.valid[:, rows].all(1), actor)
+    )

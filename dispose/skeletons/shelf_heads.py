@@ -1,0 +1,70 @@
+"""Heads of the Shelf and Campus ground truth (chin and crown) from the face joints of a detector.
+
+World +Z up, mm. Both functions return the pair (bottom_head, top_head) and which of the two is known.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+HeadEnds = tuple[Float[Tensor, "persons 2 3"], Bool[Tensor, " persons"]]
+
+NOSE_TO_TOP = (0.75, 0.75, 1.5)
+"""Crown from mid-shoulders along the nose, per world axis."""
+
+RELEASED_TILT = (10.0, 1.5, 0.375, 0.0)
+"""Upward pull of the head direction for the true actors 0-3 in the released code."""
+
+
+def mean_of_valid(
+    points: Float[Tensor, "persons pair 3"], valid: Bool[Tensor, "persons pair"]
+) -> tuple[Float[Tensor, "persons 3"], Bool[Tensor, " persons"]]:
+    """The mean of the known points of a pair (one alone where the other is missing)."""
+    weights = valid.to(points.dtype)[..., None]
+    return (points * weights).sum(1) / weights.sum(1).clamp(min=1), valid.any(1)
+
+
+def shelf_head(
+    shoulders: Float[Tensor, "persons 2 3"],
+    shoulders_valid: Bool[Tensor, "persons 2"],
+    ears: Float[Tensor, "persons 2 3"],
+    ears_valid: Bool[Tensor, "persons 2"],
+    nose: Float[Tensor, "persons 3"],
+    nose_valid: Bool[Tensor, " persons"],
+) -> HeadEnds:
+    """Chin and crown the same way for every actor: three parts nose to one part ears, either one alone.
+
+    With ``s`` mid-shoulders, ``e`` mid-ears, ``n`` nose: ``bottom_e = (s + e) / 2``,
+    ``top_e = bottom_e + 2 (e - bottom_e)``, ``bottom_n = s + (n - s) / 2``, ``top_n = s + (n - s) * NOSE_TO_TOP``.
+    """
+    s, s_valid = mean_of_valid(shoulders, shoulders_valid)
+    s_valid = s_valid & shoulders_valid.all(1)
+    e, e_valid = mean_of_valid(ears, ears_valid)
+    bottom_ears = (s + e) / 2
+    from_ears = torch.stack([bottom_ears, bottom_ears + 2 * (e - bottom_ears)], 1)
+    tilt = nose.new_tensor(NOSE_TO_TOP)
+    from_nose = torch.stack([s + 0.5 * (nose - s), s + tilt * (nose - s)], 1)
+    share = torch.where(e_valid & nose_valid, 0.75, torch.where(nose_valid, 1.0, 0.0)).to(nose.dtype)
+    ends = share[:, None, None] * from_nose + (1 - share)[:, None, None] * from_ears
+    known = s_valid & (e_valid | nose_valid)
+    return torch.where(known[:, None, None], ends, 0.0), known
+
+
+def shelf_head_released(
+    neck: Float[Tensor, "persons 3"],
+    nose: Float[Tensor, "persons 3"],
+    valid: Bool[Tensor, " persons"],
+    actor: Int[Tensor, " persons"],
+) -> HeadEnds:
+    """Chin and crown as the released DisPOSE does it: the tilt depends on which **true** actor it is.
+
+    Looks at ground truth (spec §4.5, quirk B8), so figures made with it do not compare with other methods'.
+    """
+    bottom = neck + 0.3 * (nose - neck)
+    pull = neck.new_tensor(RELEASED_TILT)[actor.clamp(0, len(RELEASED_TILT) - 1)]
+    direction = torch.nn.functional.normalize(nose - bottom, dim=-1)
+    up = torch.zeros_like(direction)
+    up[:, 2] = pull
+    top = bottom + 192.0 * torch.nn.functional.normalize(direction + up, dim=-1)
+    ends = torch.stack([bottom, top], 1)
+    return torch.where(valid[:, None, None], ends, 0.0), valid
