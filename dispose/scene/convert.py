@@ -62,7 +62,7 @@ def shelf_poses(poses: Poses) -> Poses:
 
 
 def shelf_poses_released(poses: Poses, actor: Int[Tensor, " persons"]) -> Poses:
-    """Poses as Shelf annotates them with the released head rule, which is told the true actor (`shelf_head_released`)."""
+    """Poses as Shelf annotates them by the released head rule, told the true actor (`shelf_head_released`)."""
     source = convert_poses(poses, PANOPTIC_15)
     rows = PANOPTIC_15.indices(("neck", "nose"))
     neck, nose = torch.unbind(source.xyz_world[:, rows], 1)

@@ -22,7 +22,6 @@ from dispose.skeletons.catalog import (
 from dispose.skeletons.conversions import between
 from dispose.skeletons.skeleton import Skeleton
 
-
 PAIRS = list(itertools.product(CATALOG, CATALOG))
 
 
