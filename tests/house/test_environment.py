@@ -86,8 +86,18 @@ def test_conda_and_pip_ask_for_the_same():
 
 def test_conda_names_the_packages_of_the_design():
     ranges, pip = conda()
-    named = "pytorch jupyterlab ipywidgets plotly open3d numpy pytorch-scatter py-opencv papermill".split()
-    assert set(named) <= ranges.keys()
+    named = {
+        "pytorch",
+        "jupyterlab",
+        "ipywidgets",
+        "plotly",
+        "open3d",
+        "numpy",
+        "pytorch-scatter",
+        "py-opencv",
+        "papermill",
+    }
+    assert named <= ranges.keys()
     assert pip == ["-e ."]
     python = ranges["python"].lstrip("=")
     assert Requirement("python" + PROJECT["requires-python"]).specifier.contains(f"{python}.9")
