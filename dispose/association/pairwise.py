@@ -1,0 +1,84 @@
+"""How far apart the rays of every two detections of a frame are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dispose.geometry.epipolar import ray_distance
+from dispose.scene.frame import Frame
+from dispose.scene.prediction import Association
+from dispose.tensors import ABSENT, TensorStruct
+
+
+@dataclass(frozen=True, eq=False)
+class PairDistances(TensorStruct):
+    """The detections of a frame as one flat list, and the distance of every two.
+
+    Attributes:
+        views: number of views of the frame.
+        view: the view of every detection, ascending.
+        slot: its slot in that view.
+        mm: mean shortest distance between the rays of the joints that both show, mm; infinite where there is
+            none or where both are in one view.
+        common: number of joints that both show.
+    """
+
+    views: int
+    view: Int[Tensor, " detections"]
+    slot: Int[Tensor, " detections"]
+    mm: Float[Tensor, "detections detections"]
+    common: Int[Tensor, "detections detections"]
+
+    def __len__(self) -> int:
+        return self.view.shape[0]
+
+
+def pair_distances(frame: Frame) -> PairDistances:
+    """Mean shortest ray-to-ray distance over common joints, for every two detections of different views."""
+    detections, cameras = frame.detections, frame.cameras
+    view, slot = detections.valid.nonzero(as_tuple=True)
+    xy = detections.xy_image.to(torch.float64)
+    direction = cameras.directions(xy)[view, slot]
+    origin = cameras.centres[view]
+    visible = detections.visible[view, slot]
+    count = view.shape[0]
+    a, b = torch.triu_indices(count, count, offset=1)
+    apart = view[a] != view[b]
+    a, b = a[apart], b[apart]
+    both = visible[a] & visible[b]
+    gaps = ray_distance(origin[a][:, None], direction[a], origin[b][:, None], direction[b])
+    common = both.sum(-1)
+    mean = torch.where(both, gaps, 0.0).sum(-1) / common.clamp(min=1)
+    mm = torch.full((count, count), torch.inf, dtype=torch.float64)
+    mm[a, b] = mm[b, a] = torch.where(common > 0, mean, torch.inf)
+    shared = torch.zeros(count, count, dtype=torch.long)
+    shared[a, b] = shared[b, a] = common
+    return PairDistances(len(cameras), view, slot, mm, shared)
+
+
+def association_of_groups(
+    distances: PairDistances, group: Int[Tensor, " detections"] | np.ndarray, *, gate_mm: float
+) -> Association:
+    """The association that a group number per detection means; groups seen in one view only are left out.
+
+    The confidence of a group is ``exp(-d / gate)`` with d the mean distance of its pairs that share joints.
+    """
+    group = torch.as_tensor(group)
+    rows, confidence = [], []
+    for number in torch.unique(group).tolist():
+        inside = (group == number).nonzero()[:, 0]
+        if number == ABSENT or len(inside) < 2:
+            continue
+        members = torch.full((distances.views,), ABSENT, dtype=torch.long)
+        members[distances.view[inside]] = distances.slot[inside]
+        gaps = distances.mm[inside][:, inside]
+        known = torch.isfinite(gaps)
+        mean = gaps[known].mean() if known.any() else torch.tensor(torch.inf, dtype=torch.float64)
+        rows.append(members)
+        confidence.append(torch.exp(-mean / gate_mm))
+    if not rows:
+        return Association(torch.zeros(0, distances.views, dtype=torch.long), torch.zeros(0, dtype=torch.float64))
+    return Association(torch.stack(rows), torch.stack(confidence))

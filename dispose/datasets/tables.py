@@ -1,0 +1,109 @@
+"""Reading of converted tables: one `cameras.json` and flat `.npz` tables, a row per person."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from dispose.errors import InputError
+from dispose.scene.cameras import Cameras
+from dispose.scene.detections import Detections
+from dispose.scene.poses import Poses
+from dispose.skeletons.skeleton import Skeleton
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows of people with keypoints.
+
+    Attributes:
+        frame: frame number of every row.
+        key: view of every row (detections) or person (poses).
+        keypoints: ``x, y, score`` or ``x, y, z, valid``.
+        score: score of every row; 1 where the file gives none.
+    """
+
+    frame: Shaped[np.ndarray, " rows"]
+    key: Shaped[np.ndarray, " rows"]
+    keypoints: Shaped[np.ndarray, "rows joints columns"]
+    score: Shaped[np.ndarray, " rows"]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def at(self, frame: int) -> "Table":
+        """The rows of one frame, in file order."""
+        rows = self.frame == frame
+        return Table(self.frame[rows], self.key[rows], self.keypoints[rows], self.score[rows])
+
+
+def require(path: Path) -> Path:
+    """The path, or an `InputError` that names it where there is no such file."""
+    if not path.is_file():
+        raise InputError(f"no file {path}")
+    return path
+
+
+def read_columns(path: Path, names: Sequence[str]) -> list[Shaped[np.ndarray, "..."]]:
+    """Columns of an `.npz` table by name, each as long as the first."""
+    try:
+        with np.load(require(path), allow_pickle=False) as archive:
+            missing = [name for name in names if name not in archive.files]
+            if missing:
+                raise InputError(f"{path}: no column {missing[0]!r}")
+            columns = [archive[name] for name in names]
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path}: not a readable table ({error})") from error
+    for name, column in zip(names, columns, strict=True):
+        if len(column) != len(columns[0]):
+            raise InputError(f"{path}: {len(column)} rows in column {name!r}, {len(columns[0])} in {names[0]!r}")
+    return columns
+
+
+def read_detections(path: Path) -> Table:
+    """A table of 2-D people: columns ``frame view kpts score``."""
+    return Table(*read_columns(path, ("frame", "view", "kpts", "score")))
+
+
+def read_poses(path: Path) -> Table:
+    """A table of 3-D people: columns ``frame person_id kpts``."""
+    frame, person, keypoints = read_columns(path, ("frame", "person_id", "kpts"))
+    return Table(frame, person, keypoints, np.ones(len(frame)))
+
+
+def read_cameras(path: Path) -> Cameras:
+    """The cameras of a `cameras.json` (``views[]`` with ``name width height K R t dist``)."""
+    try:
+        views = json.loads(require(path).read_text())["views"]
+        return Cameras(
+            tuple(view["name"] for view in views),
+            torch.tensor([[view["width"], view["height"]] for view in views], dtype=torch.float64),
+            torch.tensor([view["K"] for view in views], dtype=torch.float64),
+            torch.tensor([view["dist"] for view in views], dtype=torch.float64),
+            torch.tensor([view["R"] for view in views], dtype=torch.float64),
+            torch.tensor([np.ravel(view["t"]).tolist() for view in views], dtype=torch.float64),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a table of cameras ({error!r})") from error
+
+
+def detections_of(table: Table, skeleton: Skeleton, *, views: int) -> Detections:
+    """The rows of one frame as padded detections; their index counts the rows of a view in file order."""
+    keypoints: list[list[Float[Tensor, "joints 3"]]] = [[] for _ in range(views)]
+    for view, person in zip(table.key, table.keypoints, strict=True):
+        points = torch.from_numpy(np.asarray(person, dtype=np.float64))
+        keypoints[int(view)].append(torch.cat([points[:, :2], points[:, 2:].clamp(0, 1)], 1))
+    return Detections.from_lists(skeleton, keypoints)
+
+
+def poses_of(table: Table, skeleton: Skeleton, *, valid_above: float = 0.5) -> Poses:
+    """The rows of one frame as poses; a joint is valid where its fourth column exceeds `valid_above`."""
+    keypoints = torch.from_numpy(table.keypoints.astype(np.float64)).reshape(len(table), len(skeleton), 4)
+    valid = (keypoints[..., 3] > valid_above) & torch.isfinite(keypoints).all(-1)
+    xyz = torch.where(valid[..., None], keypoints[..., :3], 0.0)
+    return Poses(skeleton, xyz, valid.to(torch.float64), valid, torch.from_numpy(table.key.astype(np.int64)))

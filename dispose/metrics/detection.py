@@ -1,0 +1,113 @@
+"""Average precision and recall of whole 3-D skeletons, pooled over frames (spec §6.2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dispose.errors import InputError
+from dispose.metrics.pose import pairwise_mpjpe
+from dispose.scene.poses import Poses
+from dispose.tensors import ABSENT, TensorStruct
+
+AP_THRESHOLDS_MM = (25.0, 50.0, 75.0, 100.0, 125.0, 150.0)
+
+
+@dataclass(frozen=True, eq=False)
+class NearestTruths(TensorStruct):
+    """Predicted persons of one or more frames with their nearest true person.
+
+    Attributes:
+        truths: number of true persons in these frames.
+        score: confidence of every prediction.
+        error_mm: its MPJPE to the nearest true person, infinite where it can be compared with none.
+        truth: the number of that person among all true persons, `ABSENT` where there is none.
+    """
+
+    truths: int
+    score: Float[Tensor, " predictions"]
+    error_mm: Float[Tensor, " predictions"]
+    truth: Int[Tensor, " predictions"]
+
+
+def nearest_truths(
+    predicted: Poses, score: Float[Tensor, " persons"], truth: Poses, *, min_joints: int = 1
+) -> NearestTruths:
+    """The nearest true person of every prediction; predictions with fewer than `min_joints` joints are dropped.
+
+    Raises `InputError` for a score that is not a number.
+    """
+    bad = (~torch.isfinite(score)).nonzero()
+    if len(bad):
+        raise InputError(f"the score of predicted person {int(bad[0])} is {float(score[bad[0, 0]])}, not a number")
+    keep = predicted.valid.sum(-1) >= min_joints
+    errors = pairwise_mpjpe(predicted, truth, min_joints=min_joints)[keep]
+    if truth.valid.shape[0] == 0 or errors.shape[0] == 0:
+        nearest = torch.full((errors.shape[0],), ABSENT, dtype=torch.long)
+        error = torch.full((errors.shape[0],), torch.inf, dtype=torch.float64)
+    else:
+        error, nearest = errors.min(-1)
+        nearest = torch.where(torch.isfinite(error), nearest, ABSENT)
+    return NearestTruths(truth.valid.shape[0], score[keep].to(torch.float64), error, nearest)
+
+
+def pool(frames: Sequence[NearestTruths]) -> NearestTruths:
+    """The predictions of all frames as one list; true persons are renumbered so that they stay distinct."""
+    score = [torch.zeros(0, dtype=torch.float64)]
+    error = [torch.zeros(0, dtype=torch.float64)]
+    truth = [torch.zeros(0, dtype=torch.long)]
+    truths = 0
+    for frame in frames:
+        score.append(frame.score)
+        error.append(frame.error_mm)
+        truth.append(torch.where(frame.truth == ABSENT, ABSENT, frame.truth + truths))
+        truths += frame.truths
+    return NearestTruths(truths, torch.cat(score), torch.cat(error), torch.cat(truth))
+
+
+def first_hits(matches: NearestTruths, threshold_mm: float) -> tuple[Tensor, Tensor]:
+    """In descending order of score (ties in order of input): the order, and which predictions are true positives.
+
+    A prediction is one if it is nearer than the threshold and no better-scored one has claimed the same person.
+    """
+    order = torch.argsort(matches.score, descending=True, stable=True)
+    near = (matches.error_mm[order] < threshold_mm) & (matches.truth[order] != ABSENT)
+    hit = torch.zeros_like(near)
+    claimed: set[int] = set()
+    for row in near.nonzero()[:, 0].tolist():
+        person = int(matches.truth[order[row]])
+        hit[row] = person not in claimed
+        claimed.add(person)
+    return order, hit
+
+
+def average_precision(matches: NearestTruths, *, threshold_mm: float) -> float:
+    """Area under the precision-recall curve with its monotone envelope; NaN without true persons."""
+    if matches.truths == 0:
+        return float("nan")
+    _, hit = first_hits(matches, threshold_mm)
+    if not hit.any():
+        return 0.0
+    found = hit.cumsum(0).to(torch.float64)
+    recall = found / matches.truths
+    precision = found / torch.arange(1, len(hit) + 1, dtype=torch.float64)
+    envelope = precision.flip(0).cummax(0).values.flip(0)
+    steps = torch.diff(recall, prepend=recall.new_zeros(1))
+    return float((steps * envelope).sum())
+
+
+def recall(matches: NearestTruths, *, threshold_mm: float) -> float:
+    """Share of the true persons that some prediction finds; NaN without true persons."""
+    if matches.truths == 0:
+        return float("nan")
+    return float(first_hits(matches, threshold_mm)[1].sum()) / matches.truths
+
+
+def found_mpjpe(matches: NearestTruths, *, threshold_mm: float = 500.0) -> float:
+    """Mean over the true persons found of the MPJPE of the best-scored prediction within the threshold, mm."""
+    order, hit = first_hits(matches, threshold_mm)
+    if not hit.any():
+        return float("nan")
+    return float(matches.error_mm[order][hit].mean())
