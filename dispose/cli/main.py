@@ -1,0 +1,137 @@
+"""`dispose COMMAND …`: one file of this folder per command, imported only when it is called."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import dispose
+from dispose.errors import DisposeError
+
+
+class Runnable(Protocol):
+    """What every command is: a frozen dataclass of its options with one method."""
+
+    def run(self) -> int:
+        """Do it; the exit status."""
+        ...
+
+
+@dataclass(frozen=True)
+class Command:
+    """One row of the command table: file ``dispose/cli/<name>.py`` holds the dataclass ``<Name>``."""
+
+    name: str
+    summary: str
+    example: str
+
+
+COMMANDS = (
+    Command("demo", "the whole path on a small synthetic capture, with pictures", "dispose demo --out out/demo"),
+    Command("check", "look at a capture before any model does: units, axes, extrinsics", "dispose check my_capture"),
+    Command("predict", "a capture folder in, consistent 3-D people out", "dispose predict my_capture --out out/mine"),
+    Command("train", "train the associator on synthetic captures", "dispose train synthetic --out runs/mine"),
+    Command("evaluate", "score us and the classic associators on a data set", "dispose evaluate shelf"),
+    Command("bench", "how time and memory grow with views and people", "dispose bench association"),
+    Command("notebook", "run a notebook without a browser", "dispose notebook run 00_start_here"),
+    Command("doctor", "what is installed, what is used, what to do about the rest", "dispose doctor"),
+)
+
+# Which extra of the installation brings a module that a command may find missing.
+EXTRAS = {
+    "plotly": "viz",
+    "kaleido": "viz",
+    "matplotlib": "viz",
+    "open3d": "viz",
+    "papermill": "notebooks",
+    "jupytext": "notebooks",
+    "nbconvert": "notebooks",
+    "nbclient": "notebooks",
+    "nbformat": "notebooks",
+    "ipywidgets": "notebooks",
+    "IPython": "notebooks",
+    "lightning": "train",
+    "tensorboard": "train",
+    "ezc3d": "mocap",
+    "submitit": "cluster",
+    "torch_scatter": "scatter",
+}
+
+
+def overview() -> str:
+    """The text of ``dispose --help``."""
+    width = max(len(command.name) for command in COMMANDS)
+    lines = [f"usage: dispose COMMAND [options]      (version {dispose.__version__})", "", dispose.__doc__ or "", ""]
+    for command in COMMANDS:
+        lines += [f"  {command.name:<{width}}  {command.summary}", f"  {'':<{width}}    $ {command.example}"]
+    lines += ["", "Every command explains its options: dispose predict --help"]
+    return "\n".join(lines)
+
+
+def parse(command: Command, arguments: Sequence[str]) -> Runnable:
+    """The command's dataclass with the options of the command line."""
+    # Imported here: `dispose --help` and the tests of other commands should not wait for it.
+    import tyro
+
+    module = importlib.import_module(f"dispose.cli.{command.name}")
+    kind = vars(module)[command.name.capitalize()]
+    description = f"{(kind.__doc__ or command.summary).strip()}\n\nExample: {command.example}"
+    return tyro.cli(kind, prog=f"dispose {command.name}", description=description, args=list(arguments))
+
+
+def complain(sentence: str) -> int:
+    """One sentence for the user on the error stream; the exit status of a refused run."""
+    print(f"dispose: {sentence}", file=sys.stderr)
+    return 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of the command line; returns the exit status.
+
+    0: done; 1: done, and the answer is no (a check failed); 2: refused, with one sentence on the error stream;
+    130: interrupted.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if words[0] == "--version":
+        print(dispose.__version__)
+        return 0
+    chosen = [command for command in COMMANDS if command.name == words[0]]
+    if not chosen:
+        names = ", ".join(command.name for command in COMMANDS)
+        return complain(f"there is no command {words[0]!r}; there are {names}.")
+    return call(chosen[0], words[1:])
+
+
+def call(command: Command, arguments: Sequence[str]) -> int:
+    """Parse and run one command; errors raised on purpose become one sentence."""
+    from dispose_kernels.errors import MissingBackendError
+
+    try:
+        return parse(command, arguments).run()
+    except (DisposeError, MissingBackendError) as error:
+        return complain(str(error))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        install = f"pip install 'dispose[{EXTRAS[package]}]'"
+        return complain(f"`dispose {command.name}` needs the package {package}, which is not installed: {install}")
+    except BrokenPipeError:
+        # Somebody closed the pipe (`dispose … | head`); Python would complain once more when it flushes at exit.
+        sys.stdout = None
+        return 141
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return complain(f"{error.strerror}: {error.filename}")
+    except KeyboardInterrupt:
+        print("\ndispose: interrupted; files already written are complete.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
