@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+MIN_DEPTH_MM = 1e-6
+
 
 def distort(
     xy_normalized: Float[Tensor, "*batch 2"], distortion: Float[Tensor, "*#batch 8"]
@@ -25,7 +27,11 @@ def distort(
 def undistort(
     xy_distorted: Float[Tensor, "*batch 2"], distortion: Float[Tensor, "*#batch 8"], *, steps: int = 10
 ) -> Float[Tensor, "*batch 2"]:
-    """Invert `distort` by fixed-point iteration (as OpenCV's ``undistortPoints`` does)."""
+    """Invert `distort`: OpenCV's fixed-point iteration, then Newton where that was not accurate.
+
+    The fixed point contracts for mild lenses only; Newton's steps make the inverse exact wherever the lens
+    model is invertible. Points beyond the lens model's range get the nearest value reached (always finite).
+    """
     k1, k2, p1, p2, k3, k4, k5, k6 = distortion.unbind(-1)
     xd, yd = xy_distorted.unbind(-1)
     x, y = xd, yd
@@ -35,7 +41,60 @@ def undistort(
         dx = 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
         dy = p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
         x, y = (xd - dx) * inverse, (yd - dy) * inverse
-    return torch.stack([x, y], dim=-1)
+    return _newton_polish(torch.stack([x, y], dim=-1), xy_distorted, distortion)
+
+
+def _newton_polish(
+    start: Float[Tensor, "*batch 2"],
+    xy_distorted: Float[Tensor, "*batch 2"],
+    distortion: Float[Tensor, "*#batch 8"],
+    *,
+    steps: int = 20,
+) -> Float[Tensor, "*batch 2"]:
+    """Newton steps on ``distort(x) = xy_distorted`` for the points whose residual is above the tolerance."""
+    tolerance = 100 * torch.finfo(xy_distorted.dtype).eps
+    finite = torch.isfinite(start).all(-1, keepdim=True)
+    x = torch.where(finite, start, xy_distorted)
+    residual = distort(x, distortion) - xy_distorted
+    better = residual.norm(dim=-1, keepdim=True) <= (distort(xy_distorted, distortion) - xy_distorted).norm(
+        dim=-1, keepdim=True
+    )
+    x = torch.where(better, x, xy_distorted)
+    for _ in range(steps):
+        residual = distort(x, distortion) - xy_distorted
+        error = residual.norm(dim=-1, keepdim=True)
+        open_points = error > tolerance
+        # Points that are done stay as they are, so a result never depends on its neighbours in the batch.
+        if not bool(open_points.any()):
+            break
+        step = _jacobian_solve(x, residual, distortion)
+        for scale in (1.0, 0.3, 0.05):
+            trial = x - scale * step
+            gain = (distort(trial, distortion) - xy_distorted).norm(dim=-1, keepdim=True) < error
+            x = torch.where(open_points & gain, trial, x)
+            open_points = open_points & ~gain
+    return x
+
+
+def _jacobian_solve(
+    xy: Float[Tensor, "*batch 2"], residual: Float[Tensor, "*batch 2"], distortion: Float[Tensor, "*#batch 8"]
+) -> Float[Tensor, "*batch 2"]:
+    """``J⁻¹ residual`` with the Jacobian of `distort`; zero where it is singular."""
+    x, y = xy.unbind(-1)
+    k1, k2, p1, p2, k3, k4, k5, k6 = distortion.unbind(-1)
+    r2 = x * x + y * y
+    top, bottom = 1 + r2 * (k1 + r2 * (k2 + r2 * k3)), 1 + r2 * (k4 + r2 * (k5 + r2 * k6))
+    radial = top / bottom
+    slope = ((k1 + r2 * (2 * k2 + 3 * r2 * k3)) - radial * (k4 + r2 * (2 * k5 + 3 * r2 * k6))) / bottom
+    a = radial + 2 * x * x * slope + 2 * p1 * y + 6 * p2 * x
+    b = 2 * x * y * slope + 2 * p1 * x + 2 * p2 * y
+    d = radial + 2 * y * y * slope + 6 * p1 * y + 2 * p2 * x
+    determinant = a * d - b * b
+    sound = determinant.abs() > 1e-9
+    safe = torch.where(sound, determinant, 1.0)
+    rx, ry = residual.unbind(-1)
+    step = torch.stack([(d * rx - b * ry) / safe, (a * ry - b * rx) / safe], dim=-1)
+    return torch.where((sound & torch.isfinite(safe))[..., None], step, 0.0)
 
 
 def project_points(
@@ -44,7 +103,7 @@ def project_points(
     distortion: Float[Tensor, "*#batch 8"],
 ) -> Float[Tensor, "*batch 2"]:
     """Camera points (mm) to image points (pixels). Points with z <= 0 give a finite, meaningless result."""
-    depth = xyz_camera[..., 2:].clamp(min=1e-6)
+    depth = xyz_camera[..., 2:].clamp(min=MIN_DEPTH_MM)
     xy = distort(xyz_camera[..., :2] / depth, distortion)
     homogeneous = torch.cat([xy, torch.ones_like(xy[..., :1])], dim=-1)
     return (matrix @ homogeneous[..., None])[..., :2, 0]

@@ -1,0 +1,267 @@
+"""Points from several views: DLT, confidence-weighted (algebraic), midpoint, and robust over views.
+
+All functions are batched over leading axes, differentiable, and ignore views whose weight is 0. A point
+with fewer than two views of positive weight has no position: NaN, never a guess.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from dispose.geometry.pinhole import normalize_points
+from dispose.tensors import TensorStruct
+
+MIN_DEPTH_MM = 1.0
+
+
+def triangulate_algebraic(
+    xy_normalized: Float[Tensor, "*batch views 2"],
+    rotation: Float[Tensor, "*#batch views 3 3"],
+    translation: Float[Tensor, "*#batch views 3"],
+    weights: Float[Tensor, "*batch views"],
+) -> Float[Tensor, "*batch 3"]:
+    """Confidence-weighted DLT: the smallest singular vector of the stacked, weighted collinearity equations.
+
+    Points are undistorted normalised coordinates (`normalize_points`), so the projection is ``[R | t]``.
+    The world is centred on the cameras and scaled by their spread first, which keeps the system well
+    conditioned for any units. (Iskakov et al. 2019.)
+    """
+    centre, spread = _rig_frame(rotation, translation)
+    moved = (translation + (rotation @ centre[..., None])[..., 0]) / spread[..., None]
+    pose = torch.cat([rotation, moved[..., None]], dim=-1)
+    rows = xy_normalized[..., None] * pose[..., 2:3, :] - pose[..., :2, :]
+    rows = rows / rows.norm(dim=-1, keepdim=True) * weights[..., None, None]
+    system = rows.reshape(*rows.shape[:-3], -1, 4)
+    enough = ((weights > 0).sum(-1) >= 2)[..., None]
+    # Without two views the null space is not one line and its gradient is infinite: a harmless system instead.
+    ladder = torch.arange(1, 5, dtype=system.dtype, device=system.device)
+    harmless = torch.eye(system.shape[-2], 4, dtype=system.dtype, device=system.device) * ladder
+    system = torch.where(enough[..., None], system, harmless)
+    solution = torch.linalg.svd(system, full_matrices=False).Vh[..., -1, :]
+    xyz = solution[..., :3] / solution[..., 3:] * spread[..., 0, None] + centre[..., 0, :]
+    return torch.where(enough, xyz, torch.nan)
+
+
+def triangulate_dlt(
+    xy_normalized: Float[Tensor, "*batch views 2"],
+    rotation: Float[Tensor, "*#batch views 3 3"],
+    translation: Float[Tensor, "*#batch views 3"],
+    visible: Bool[Tensor, "*batch views"],
+) -> Float[Tensor, "*batch 3"]:
+    """The direct linear transform over the visible views: `triangulate_algebraic` with weights 0 and 1."""
+    return triangulate_algebraic(xy_normalized, rotation, translation, visible.to(xy_normalized.dtype))
+
+
+def _rig_frame(
+    rotation: Float[Tensor, "*rig views 3 3"], translation: Float[Tensor, "*rig views 3"]
+) -> tuple[Float[Tensor, "*rig 1 3"], Float[Tensor, "*rig 1"]]:
+    """Mean of the camera centres and their root mean square distance from it (1 where they coincide)."""
+    centres = -(rotation.mT @ translation[..., None])[..., 0]
+    centre = centres.mean(-2, keepdim=True)
+    spread = (centres - centre).square().sum(-1).mean(-1, keepdim=True)
+    return centre, torch.where(spread > 0, spread, 1.0).sqrt()
+
+
+def triangulate_midpoint(
+    origins: Float[Tensor, "*#batch views 3"],
+    directions: Float[Tensor, "*batch views 3"],
+    weights: Float[Tensor, "*batch views"],
+) -> Float[Tensor, "*batch 3"]:
+    """The point nearest to the rays: minimises ``Σ w |(I - d dᵀ)(x - o)|²`` by its 3x3 normal equations.
+
+    Centred on the weighted mean of the origins. For parallel rays the point at the foot of that mean is
+    returned (finite); rays are lines here, the point may lie behind a camera.
+    """
+    total = weights.sum(-1, keepdim=True)
+    enough = ((weights > 0).sum(-1) >= 2)[..., None]
+    share = weights / torch.where(total > 0, total, 1.0)
+    centre = (share[..., None] * origins).sum(-2)
+    eye = torch.eye(3, dtype=directions.dtype, device=directions.device)
+    across = share[..., None, None] * (eye - directions[..., :, None] * directions[..., None, :])
+    target = (across @ (origins - centre[..., None, :])[..., None]).sum(-3)[..., 0]
+    ridge = 4 * torch.finfo(directions.dtype).eps
+    normal = torch.where(enough[..., None], across.sum(-3), eye) + ridge * eye
+    return torch.where(enough, centre + solve_symmetric(normal, target), torch.nan)
+
+
+def solve_symmetric(
+    matrix: Float[Tensor, "*batch 3 3"], vector: Float[Tensor, "*batch 3"]
+) -> Float[Tensor, "*batch 3"]:
+    """``matrix⁻¹ vector`` of symmetric positive definite 3x3 systems by Cholesky's formula, without a LAPACK loop."""
+    a, b, c = matrix[..., 0, 0], matrix[..., 1, 0], matrix[..., 2, 0]
+    d, e, f = matrix[..., 1, 1], matrix[..., 2, 1], matrix[..., 2, 2]
+    tiny = torch.finfo(matrix.dtype).tiny
+    l1, l2 = b / a, c / a
+    d2 = (d - l1 * b).clamp(min=tiny)
+    l3 = (e - l1 * c) / d2
+    d3 = (f - l2 * c - l3 * (e - l1 * c)).clamp(min=tiny)
+    y1 = vector[..., 0]
+    y2 = vector[..., 1] - l1 * y1
+    y3 = vector[..., 2] - l2 * y1 - l3 * y2
+    z = y3 / d3
+    y = y2 / d2 - l3 * z
+    x = y1 / a - l1 * y - l2 * z
+    return torch.stack([x, y, z], dim=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class RobustPoints(TensorStruct):
+    """What `triangulate_robust` found.
+
+    Attributes:
+        xyz_world: points, mm; NaN with fewer than two usable views.
+        inlier: views within the threshold of the point (and in front of the camera).
+        error_px: reprojection error of every view, pixels without distortion; infinite behind the camera,
+            NaN where the view has no observation.
+    """
+
+    xyz_world: Float[Tensor, "*batch 3"]
+    inlier: Bool[Tensor, "*batch views"]
+    error_px: Float[Tensor, "*batch views"]
+
+
+def reprojection_error(
+    xyz_world: Float[Tensor, "*batch 3"],
+    xy_normalized: Float[Tensor, "*batch views 2"],
+    focal_px: Float[Tensor, "*#batch views"],
+    rotation: Float[Tensor, "*#batch views 3 3"],
+    translation: Float[Tensor, "*#batch views 3"],
+) -> Float[Tensor, "*batch views"]:
+    """Distance between projected and observed points in pixels without distortion; infinite behind the camera."""
+    xyz_camera = (rotation @ xyz_world[..., None, :, None])[..., 0] + translation
+    front = xyz_camera[..., 2] > 0
+    ahead = torch.where(front[..., None], xyz_camera, 1.0)
+    error = (ahead[..., :2] / ahead[..., 2:] - xy_normalized).norm(dim=-1) * focal_px
+    return torch.where(front, error, torch.inf)
+
+
+def triangulate_robust(
+    xy_image: Float[Tensor, "*batch views 2"],
+    weights: Float[Tensor, "*batch views"],
+    matrix: Float[Tensor, "views 3 3"],
+    distortion: Float[Tensor, "views 8"],
+    rotation: Float[Tensor, "views 3 3"],
+    translation: Float[Tensor, "views 3"],
+    *,
+    threshold_px: Float[Tensor, "*#batch views"] | float = 20.0,
+    steps: int = 6,
+) -> RobustPoints:
+    """Robust triangulation over views, all points at once: exhaustive RANSAC over view pairs, then IRLS.
+
+    Every pair of views proposes its midpoint; the proposal with the least truncated cost
+    ``Σ w min(e², τ²)`` (MSAC) is refined by Gauss-Newton steps on the Geman-McClure cost with scale ``τ``.
+    No randomness: the result does not depend on the order of the views or on the rest of the batch.
+
+    Args:
+        xy_image: pixels, as detected (distorted).
+        weights: confidence of every view, 0 = not seen.
+        matrix: as in `Cameras`, like the other camera tensors; the views axis is the points' last but one.
+        threshold_px: the inlier bound τ, for instance three times the detector's noise for this person's size.
+        steps: Gauss-Newton steps.
+    """
+    xy = normalize_points(torch.where(weights[..., None] > 0, xy_image, 0.0), matrix, distortion)
+    xy = torch.where(weights[..., None] > 0, xy, 0.0)
+    weights = weights.expand(xy.shape[:-1])
+    focal = (matrix[:, 0, 0] + matrix[:, 1, 1]) / 2
+    threshold = torch.as_tensor(threshold_px, dtype=xy.dtype, device=xy.device).expand(xy.shape[:-1])
+    xyz = _best_pair(xy, weights, focal, rotation, translation, threshold)
+    for _ in range(steps):
+        xyz = _irls_step(xyz, xy, weights, focal, rotation, translation, threshold)
+    error = reprojection_error(xyz, xy, focal, rotation, translation)
+    error = torch.where((weights > 0) & torch.isfinite(xyz[..., :1]), error, torch.nan)
+    return RobustPoints(xyz, error <= threshold, error)
+
+
+def _best_pair(
+    xy: Float[Tensor, "*batch views 2"],
+    weights: Float[Tensor, "*batch views"],
+    focal: Float[Tensor, " views"],
+    rotation: Float[Tensor, "views 3 3"],
+    translation: Float[Tensor, "views 3"],
+    threshold: Float[Tensor, "*batch views"],
+) -> Float[Tensor, "*batch 3"]:
+    """The midpoint of the pair of views with the least truncated cost; NaN where no pair is seen."""
+    views = xy.shape[-2]
+    origins = -(rotation.mT @ translation[..., None])[..., 0]
+    ray = torch.cat([xy, torch.ones_like(xy[..., :1])], dim=-1)
+    ray = (rotation.mT @ ray[..., None])[..., 0]
+    ray = ray / ray.norm(dim=-1, keepdim=True)
+    best = torch.full_like(xy[..., 0, 0], torch.inf)
+    xyz = torch.full_like(ray[..., 0, :], torch.nan)
+    seen = (weights > 0).to(xy.dtype)
+    # One view against all later ones at a time: memory grows with views², not views³.
+    for view in range(views - 1):
+        others = slice(view + 1, views)
+        pair_origin = torch.stack([origins[view].expand_as(origins[others]), origins[others]], dim=-2)
+        pair_ray = torch.stack([ray[..., view : view + 1, :].expand_as(ray[..., others, :]), ray[..., others, :]], -2)
+        both = torch.stack([seen[..., view : view + 1].expand_as(seen[..., others]), seen[..., others]], dim=-1)
+        proposal = triangulate_midpoint(pair_origin, pair_ray, both)
+        usable = torch.isfinite(proposal[..., 0])
+        point = torch.where(usable[..., None], proposal, 0.0)
+        error = reprojection_error(
+            point, xy[..., None, :, :].expand(*point.shape[:-1], views, 2), focal, rotation, translation
+        )
+        # The untruncated tail, much reduced, breaks ties between proposals that nobody supports.
+        cost = torch.minimum(error, threshold[..., None, :]) ** 2
+        cost = cost + 1e-6 * torch.minimum(error, 1e3 * threshold[..., None, :]) ** 2
+        cost = torch.where(usable, (weights[..., None, :] * cost).sum(-1), torch.inf)
+        least = cost.min(dim=-1)
+        chosen = torch.take_along_dim(proposal, least.indices[..., None, None], dim=-2)[..., 0, :]
+        better = least.values < best
+        xyz = torch.where(better[..., None], chosen, xyz)
+        best = torch.where(better, least.values, best)
+    return xyz
+
+
+def _irls_step(
+    xyz: Float[Tensor, "*batch 3"],
+    xy: Float[Tensor, "*batch views 2"],
+    weights: Float[Tensor, "*batch views"],
+    focal: Float[Tensor, " views"],
+    rotation: Float[Tensor, "views 3 3"],
+    translation: Float[Tensor, "views 3"],
+    threshold: Float[Tensor, "*batch views"],
+) -> Float[Tensor, "*batch 3"]:
+    """One Gauss-Newton step on ``Σ w f(e)`` with Geman-McClure's f; a step that does not descend is not taken."""
+    known = torch.isfinite(xyz[..., :1])
+    point = torch.where(known, xyz, 0.0)
+    xyz_camera = (rotation @ point[..., None, :, None])[..., 0] + translation
+    ahead = xyz_camera[..., 2:] > MIN_DEPTH_MM
+    inverse = 1 / torch.where(ahead, xyz_camera[..., 2:], 1.0)
+    projected = torch.where(ahead, xyz_camera[..., :2] * inverse, 0.0)
+    residual = (projected - xy) * focal[:, None]
+    squared = residual.square().sum(-1)
+    strength = torch.where(ahead[..., 0], weights / (1 + squared / threshold**2) ** 2, 0.0)
+    # d(x/z) = (row_xy - (x/z) row_z) / z
+    jacobian = (rotation[:, :2, :] - projected[..., None] * rotation[:, 2:, :]) * (inverse * focal[:, None])[..., None]
+    weighted = jacobian * strength[..., None, None]
+    normal = torch.einsum("...vki,...vkj->...ij", weighted, jacobian)
+    gradient = torch.einsum("...vki,...vk->...i", weighted, residual)
+    trace = torch.diagonal(normal, dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    eye = torch.eye(3, dtype=xyz.dtype, device=xyz.device)
+    solvable = (strength > 0).sum(-1)[..., None, None] >= 2
+    normal = torch.where(solvable, normal + 1e-14 * trace * eye, eye)
+    step = solve_symmetric(normal, torch.where(solvable[..., 0], gradient, 0.0))
+    trial = point - step
+    before = _cost(point, xy, weights, focal, rotation, translation, threshold)
+    after = _cost(trial, xy, weights, focal, rotation, translation, threshold)
+    # Rounding must not stop the iteration: its last steps are what makes the gradient exact.
+    descends = (after <= before * (1 + 1e-9))[..., None]
+    return torch.where(known & descends, trial, xyz)
+
+
+def _cost(
+    xyz: Float[Tensor, "*batch 3"],
+    xy: Float[Tensor, "*batch views 2"],
+    weights: Float[Tensor, "*batch views"],
+    focal: Float[Tensor, " views"],
+    rotation: Float[Tensor, "views 3 3"],
+    translation: Float[Tensor, "views 3"],
+    threshold: Float[Tensor, "*batch views"],
+) -> Float[Tensor, "*batch"]:
+    """Geman-McClure cost; a view behind which the point lies counts as fully lost."""
+    ratio2 = (reprojection_error(xyz, xy, focal, rotation, translation) / threshold) ** 2
+    share = torch.where(torch.isfinite(ratio2), ratio2 / (1 + ratio2), 1.0)
+    return (weights * share).sum(-1)

@@ -1,0 +1,204 @@
+"""Triangulation recovers points, ignores what is unseen, survives outliers and near-parallel rays."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from dispose.geometry.pinhole import normalize_points
+from dispose.geometry.rigid import look_at
+from dispose.geometry.triangulation import (
+    RobustPoints,
+    solve_symmetric,
+    triangulate_algebraic,
+    triangulate_dlt,
+    triangulate_midpoint,
+    triangulate_robust,
+)
+from dispose.scene.cameras import Cameras
+
+UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+
+
+def rig(views: int, radius_mm: float = 4000.0) -> Cameras:
+    angle = torch.arange(views, dtype=torch.float64) * 6.2 / views
+    centre = torch.stack([radius_mm * angle.cos(), radius_mm * angle.sin(), 2000 + 100 * angle], -1)
+    target = torch.tensor([0.0, 0.0, 900.0], dtype=torch.float64).expand(views, 3)
+    rotation, translation = look_at(centre, target, UP)
+    matrix = torch.tensor([[1100.0, 0, 960], [0, 1080, 540], [0, 0, 1]], dtype=torch.float64).repeat(views, 1, 1)
+    lens = torch.tensor([-0.2, 0.05, 1e-3, -1e-3, 0, 0, 0, 0], dtype=torch.float64).repeat(views, 1)
+    size = torch.tensor([1920.0, 1080.0], dtype=torch.float64).repeat(views, 1)
+    return Cameras(tuple(f"c{v}" for v in range(views)), size, matrix, lens, rotation, translation)
+
+
+def people(seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(6, 9, 3, dtype=torch.float64, generator=generator) * 400 + torch.tensor([0.0, 0.0, 900.0])
+
+
+def images(cameras: Cameras, xyz: torch.Tensor) -> torch.Tensor:
+    return cameras.project(xyz)[0].movedim(0, -2)
+
+
+def normalized(cameras: Cameras, xy: torch.Tensor) -> torch.Tensor:
+    return normalize_points(xy, cameras.matrix, cameras.distortion)
+
+
+def robust(cameras: Cameras, xy: torch.Tensor, weights: torch.Tensor, steps: int = 6) -> RobustPoints:
+    pose = (cameras.rotation, cameras.translation)
+    return triangulate_robust(xy, weights, cameras.matrix, cameras.distortion, *pose, threshold_px=15.0, steps=steps)
+
+
+def rays(cameras: Cameras, xy: torch.Tensor) -> torch.Tensor:
+    return cameras.directions(xy.movedim(-2, 0)).movedim(0, -2)
+
+
+@pytest.mark.parametrize("views", [2, 3, 5, 10])
+def test_every_method_recovers_exact_points(views: int) -> None:
+    cameras, xyz = rig(views), people()
+    xy = images(cameras, xyz)
+    ones = torch.ones(xy.shape[:-1], dtype=torch.float64)
+    flat = normalized(cameras, xy)
+    assert_close(triangulate_dlt(flat, cameras.rotation, cameras.translation, ones > 0), xyz, atol=1e-6, rtol=0)
+    assert_close(triangulate_algebraic(flat, cameras.rotation, cameras.translation, ones * 0.3), xyz, atol=1e-6, rtol=0)
+    assert_close(triangulate_midpoint(cameras.centres, rays(cameras, xy), ones), xyz, atol=1e-6, rtol=0)
+    found = robust(cameras, xy, ones)
+    assert_close(found.xyz_world, xyz, atol=1e-6, rtol=0)
+    assert found.inlier.all()
+    assert found.error_px.max() < 1e-6
+
+
+def test_units_do_not_matter() -> None:
+    cameras, xyz = rig(4), people()
+    flat = normalized(cameras, images(cameras, xyz)) + 1e-3 * torch.sin(torch.arange(4.0).double())[:, None]
+    seen = torch.ones(flat.shape[:-1], dtype=torch.bool)
+    mm = triangulate_dlt(flat, cameras.rotation, cameras.translation, seen)
+    metres = triangulate_dlt(flat, cameras.rotation, cameras.translation / 1000, seen)
+    assert_close(metres * 1000, mm)
+
+
+def test_unseen_views_are_ignored_whatever_they_contain() -> None:
+    cameras, xyz = rig(5), people()
+    xy = images(cameras, xyz)
+    weights = torch.ones(xy.shape[:-1], dtype=torch.float64)
+    weights[..., 1] = 0
+    weights[0, :, 3] = 0
+    clean = robust(cameras, xy, weights).xyz_world
+    spoiled = torch.where(weights[..., None] > 0, xy, torch.nan)
+    assert_close(robust(cameras, spoiled, weights).xyz_world, clean)
+    xy[..., 1, :] = 77.0
+    direct = triangulate_algebraic(normalized(cameras, xy), cameras.rotation, cameras.translation, weights)
+    assert_close(direct, xyz, atol=1e-6, rtol=0)
+    assert_close(triangulate_midpoint(cameras.centres, rays(cameras, xy), weights), xyz, atol=1e-6, rtol=0)
+
+
+def test_fewer_than_two_views_have_no_position_and_spoil_nobody() -> None:
+    cameras, xyz = rig(4), people()
+    xy = images(cameras, xyz).requires_grad_()
+    weights = torch.ones(xy.shape[:-1], dtype=torch.float64)
+    weights[0, 0, 1:] = 0
+    weights[0, 1] = 0
+    flat = normalized(cameras, xy)
+    for found in (
+        triangulate_algebraic(flat, cameras.rotation, cameras.translation, weights),
+        triangulate_midpoint(cameras.centres, rays(cameras, xy), weights),
+        robust(cameras, xy, weights).xyz_world,
+    ):
+        assert found[0, :2].isnan().all()
+        rest = torch.cat([found[0, 2:], found[1:].flatten(0, 1)])
+        assert torch.isfinite(rest).all()
+        assert torch.isfinite(torch.autograd.grad(rest.sum(), xy, retain_graph=True)[0]).all()
+
+
+def test_order_of_views_and_batch_do_not_matter() -> None:
+    cameras, xyz = rig(6), people()
+    generator = torch.Generator().manual_seed(3)
+    xy = images(cameras, xyz)
+    xy = xy + 4 * torch.randn(xy.shape, dtype=torch.float64, generator=generator)
+    xy[:, ::2, 2] += 300
+    weights = torch.rand(xy.shape[:-1], dtype=torch.float64, generator=generator)
+    found = robust(cameras, xy, weights)
+    order = [3, 0, 5, 2, 4, 1]
+    permuted = robust(cameras.select(order), xy[..., order, :], weights[..., order])
+    assert_close(permuted.xyz_world, found.xyz_world, atol=1e-4, rtol=0)
+    assert torch.equal(permuted.inlier, found.inlier[..., order])
+    alone = robust(cameras, xy[2, 3], weights[2, 3])
+    assert_close(alone.xyz_world, found.xyz_world[2, 3])
+
+
+def test_one_wild_view_in_four_is_found_and_does_no_harm() -> None:
+    cameras, xyz = rig(4), people(5)
+    generator = torch.Generator().manual_seed(4)
+    xy = images(cameras, xyz)
+    noise = 2 * torch.randn(xy.shape, dtype=torch.float64, generator=generator)
+    bad = torch.randint(0, 4, xy.shape[:2], generator=generator)
+    wild = torch.nn.functional.one_hot(bad, 4).bool()
+    xy = xy + noise + torch.where(wild[..., None], 250.0, 0.0)
+    found = robust(cameras, xy, torch.ones(xy.shape[:-1], dtype=torch.float64))
+    assert (found.xyz_world - xyz).norm(dim=-1).median() < 12
+    assert (found.xyz_world - xyz).norm(dim=-1).max() < 60
+    assert ((found.inlier == ~wild).double().mean()) > 0.98
+    plain = triangulate_dlt(normalized(cameras, xy), cameras.rotation, cameras.translation, ~torch.zeros_like(wild))
+    assert (plain - xyz).norm(dim=-1).median() > 100
+
+
+def test_refinement_minimises_the_reprojection_error() -> None:
+    cameras, xyz = rig(5), people(6)
+    xy = images(cameras, xyz)
+    xy = xy + 3 * torch.randn(xy.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
+    ones = torch.ones(xy.shape[:-1], dtype=torch.float64)
+    found = triangulate_robust(
+        xy, ones, cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation, threshold_px=1e4, steps=15
+    )
+
+    def squares(point: torch.Tensor) -> torch.Tensor:
+        return (images(cameras, point) - xy).square().sum((-1, -2))
+
+    best = squares(found.xyz_world)
+    for axis in torch.eye(3, dtype=torch.float64):
+        for step in (-4.0, 4.0):
+            assert (squares(found.xyz_world + step * axis) > best).all()
+
+
+def test_near_parallel_rays() -> None:
+    ahead = torch.tensor([0.0, 0.0, 5000.0], dtype=torch.float64)
+    for baseline in (100.0, 1.0, 0.05):
+        origins = torch.tensor([[0.0, 0, 0], [baseline, 0, 0]], dtype=torch.float64)
+        directions = torch.nn.functional.normalize(ahead - origins, dim=-1)
+        found = triangulate_midpoint(origins, directions, torch.ones(2, dtype=torch.float64))
+        # Depth error grows as the square of depth over baseline times machine precision.
+        assert_close(found, ahead, atol=1e-14 * 5000 * (5000 / baseline) ** 2 + 1e-6, rtol=0)
+    same = torch.tensor([[0.0, 0, 1], [0.0, 0, 1]], dtype=torch.float64)
+    parallel = triangulate_midpoint(
+        torch.tensor([[-50.0, 0, 0], [50.0, 0, 0]], dtype=torch.float64), same, torch.ones(2, dtype=torch.float64)
+    )
+    assert_close(parallel[:2], torch.zeros(2, dtype=torch.float64), atol=1e-9, rtol=0)
+    assert torch.isfinite(parallel).all()
+
+
+def test_gradients() -> None:
+    cameras, xyz = rig(3), people(7)[:1, :2]
+    xy = images(cameras, xyz)
+    xy = (xy + torch.randn(xy.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))).requires_grad_()
+    weights = torch.tensor([0.9, 0.4, 0.7], dtype=torch.float64).expand(1, 2, 3).clone().requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda p, w: triangulate_algebraic(normalized(cameras, p), cameras.rotation, cameras.translation, w),
+        (xy, weights), rtol=2e-3, atol=1e-4,
+    )  # fmt: skip
+    assert torch.autograd.gradcheck(
+        lambda p, w: triangulate_midpoint(cameras.centres, rays(cameras, p), w), (xy, weights), rtol=1e-3, atol=1e-4
+    )
+    fixed = weights.detach()
+    assert torch.autograd.gradcheck(lambda p: robust(cameras, p, fixed, 20).xyz_world, (xy,), rtol=1e-3, atol=1e-3)
+
+
+def test_small_solver_is_the_general_one() -> None:
+    generator = torch.Generator().manual_seed(2)
+    factor = torch.randn(50, 3, 3, dtype=torch.float64, generator=generator)
+    matrix, vector = factor @ factor.mT, torch.randn(50, 3, dtype=torch.float64, generator=generator)
+    assert_close(solve_symmetric(matrix, vector), torch.linalg.solve(matrix, vector), rtol=1e-6, atol=1e-8)
+
+
+def test_no_people_is_legal() -> None:
+    cameras = rig(3)
+    found = robust(cameras, torch.zeros(0, 17, 3, 2).double(), torch.zeros(0, 17, 3).double())
+    assert found.xyz_world.shape == (0, 17, 3)
