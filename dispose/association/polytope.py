@@ -1,0 +1,129 @@
+"""The polystochastic polytopes of Stage I: the released one, of capacity ten, and ours, which is never empty.
+
+A sample's tuples are its candidates, one row of slots (or `ABSENT`) each, followed by one **fallback** tuple that is
+absent in every view and takes the mass nobody claims. Every view has one bin per detection and a dustbin.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from dispose.errors import ConvergenceError, ShapeError
+from dispose.tensors import ABSENT
+from dispose_kernels.sinkhorn import (
+    Marginals,
+    Projection,
+    marginal_residual,
+    newton_projection,
+    pack,
+    sweep_projection,
+)
+
+__all__ = [
+    "RELEASED_ALPHA",
+    "Marginals",
+    "Projection",
+    "check",
+    "fallback_logits",
+    "feasible_marginals",
+    "is_fallback",
+    "marginal_residual",
+    "newton_projection",
+    "pack",
+    "released_logits",
+    "released_marginals",
+    "sweep_projection",
+]
+
+RELEASED_ALPHA = 0.6607
+"""The constant the released checkpoints add to a tuple's logit per dustbin."""
+
+
+def released_marginals(
+    members: Int[Tensor, "tuples views"],
+    valid: Bool[Tensor, "views slots"],
+    *,
+    capacity: int = 10,
+    epsilon: float = 1e-3,
+) -> Marginals:
+    """One sample's constraints as released: a detection carries ``1/capacity``, a dustbin the rest.
+
+    The dustbin of a view with n detections carries ``(capacity - n + epsilon) / capacity``, so that every view's
+    total is ``1 + epsilon/capacity``. With detections in fewer than two views every tuple but the fallback has mass 0.
+    Where more people and lone detections are there than `capacity`, the right answer is outside (spec W1).
+    """
+    counts = valid.sum(1)
+    if int(counts.max() if len(counts) else 0) > capacity:
+        raise ShapeError(f"{int(counts.max())} detections in one view, the released polytope holds {capacity}")
+    lonely = int((counts > 0).sum()) < 2
+    real = 0.0 if lonely else 1.0 / capacity
+    dustbin = torch.ones_like(counts, dtype=torch.float64) if lonely else (capacity - counts.double() + epsilon) / capacity
+    return _marginals(members, valid, real, dustbin)
+
+
+def feasible_marginals(members: Int[Tensor, "tuples views"], valid: Bool[Tensor, "views slots"]) -> Marginals:
+    """One sample's constraints as ours: a detection carries 1, capacity ``K = all detections + 1``.
+
+    The dustbin of a view with n detections carries ``K - n``. Mass 1 on every lone detection and on the fallback is
+    feasible, so the polytope has an interior whatever is detected, as long as the singletons are among the tuples.
+    """
+    counts = valid.sum(1)
+    return _marginals(members, valid, 1.0, counts.sum() + 1.0 - counts.double())
+
+
+def released_logits(
+    logits: Float[Tensor, " tuples"], members: Int[Tensor, "tuples views"], alpha: float = RELEASED_ALPHA
+) -> Float[Tensor, " all_tuples"]:
+    """Logits of a sample's tuples and its fallback: ``alpha`` per dustbin is added, the fallback has only that."""
+    dustbins = (members == ABSENT).sum(1)
+    return torch.cat([logits + alpha * dustbins, logits.new_full((1,), alpha * members.shape[1])])
+
+
+def fallback_logits(logits: Float[Tensor, " tuples"]) -> Float[Tensor, " all_tuples"]:
+    """Logits of a sample's tuples and, as its last, the fallback at 0."""
+    return torch.cat([logits, logits.new_zeros(1)])
+
+
+def check(projection: Projection, tolerance: float) -> Projection:
+    """The projection itself if every sample's marginal residual is within the tolerance, else `ConvergenceError`."""
+    bad = torch.nonzero(~(projection.residual <= tolerance))[:, 0]
+    if len(bad):
+        sample = int(bad[0])
+        raise ConvergenceError(
+            f"projection left a marginal residual of {float(projection.residual[sample]):.3g} in sample {sample} "
+            f"({len(bad)} of {len(projection.residual)} samples above {tolerance:g}, "
+            f"{projection.iterations} iterations); is the polytope empty?"
+        )
+    return projection
+
+
+def is_fallback(marginals: Marginals) -> Bool[Tensor, " tuples"]:
+    """Which tuples of a packed problem are their sample's fallback (its last)."""
+    last = torch.ones(len(marginals.sample), dtype=torch.bool, device=marginals.sample.device)
+    last[:-1] = marginals.sample[1:] != marginals.sample[:-1]
+    return last
+
+
+def _marginals(
+    members: Int[Tensor, "tuples views"],
+    valid: Bool[Tensor, "views slots"],
+    real: float,
+    dustbin: Float[Tensor, " views"],
+) -> Marginals:
+    """Number the bins (per view: its valid slots in order, then its dustbin) and append the fallback tuple."""
+    views, slots = valid.shape
+    if members.shape[1] != views:
+        raise ShapeError(f"{members.shape[1]} views in the tuples, {views} in the valid slots")
+    used = torch.cat([valid, valid.new_ones(views, 1)], 1)
+    number = (used.reshape(-1).cumsum(0) - 1).reshape(views, slots + 1)
+    everyone = torch.cat([members, members.new_full((1, views), ABSENT)])
+    slot = torch.where(everyone == ABSENT, slots, everyone)
+    column = torch.arange(views, device=members.device)
+    if not bool(used[column, slot].all()):
+        row = int(torch.nonzero(~used[column, slot].all(1))[0])
+        raise ShapeError(f"tuple {row} is {everyone[row].tolist()}, which names a slot without a detection")
+    filled = torch.full((views, slots), real, dtype=torch.float64, device=members.device)
+    target = torch.cat([filled, dustbin.to(members.device)[:, None]], 1)[used]
+    bins = number[column, slot]
+    sample_of_bin = torch.zeros(len(target), dtype=torch.long, device=bins.device)
+    return Marginals(bins, target, torch.zeros_like(bins[:, 0]), sample_of_bin, 1)

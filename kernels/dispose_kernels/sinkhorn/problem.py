@@ -1,0 +1,116 @@
+"""The packed marginal problem of many samples, and what a projection of it returns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Self
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dispose_kernels.errors import ConvergenceError, OperandError
+
+
+@dataclass(frozen=True, eq=False)
+class Marginals:
+    """The constraints: for every bin, the masses of the tuples that lie in it sum to its target.
+
+    A sample with fewer views than the widest one has spare view columns; they point at a bin of that sample
+    which holds all its tuples, with the sample's total mass as target: implied by the others, hence harmless.
+
+    Attributes:
+        bins: the global bin of every tuple in every view; the bins of all samples and views share one range.
+        target: mass every bin must carry, float64; a bin with target 0 forces its tuples to mass 0.
+        sample: sample of every tuple, never decreasing.
+        sample_of_bin: sample of every bin, never decreasing.
+        samples: number of samples.
+    """
+
+    bins: Int[Tensor, "tuples views"]
+    target: Float[Tensor, " bins"]
+    sample: Int[Tensor, " tuples"]
+    sample_of_bin: Int[Tensor, " bins"]
+    samples: int
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same constraints on another device."""
+        return replace(self, **{f.name: self.__dict__[f.name].to(device) for f in fields(self) if f.name != "samples"})
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Mass on the polytope and the evidence for it.
+
+    Attributes:
+        mass: ``exp(logits + sum of the duals of the tuple's bins)``, in the dtype of the logits.
+        duals: one potential per bin, float64, without gradient: a warm start for the next projection.
+        residual: per sample the largest absolute violation of a marginal, float64.
+        iterations: Newton steps and sweeps the slowest sample took.
+    """
+
+    mass: Float[Tensor, " tuples"]
+    duals: Float[Tensor, " bins"]
+    residual: Float[Tensor, " samples"]
+    iterations: int
+
+
+def marginal_residual(mass: Float[Tensor, " tuples"], marginals: Marginals) -> Float[Tensor, " samples"]:
+    """Per sample the largest absolute difference between a bin's mass and its target (float64)."""
+    carried = torch.zeros_like(marginals.target)
+    for bins in marginals.bins.unbind(1):
+        carried = carried.index_add(0, bins, mass.detach().to(carried.dtype))
+    error = (carried - marginals.target).abs()
+    worst = error.new_zeros(marginals.samples)
+    return worst.scatter_reduce(0, marginals.sample_of_bin, error, "amax")
+
+
+def check(projection: Projection, tolerance: float) -> Projection:
+    """The projection itself if every sample's residual is within the tolerance, else `ConvergenceError`."""
+    bad = torch.nonzero(~(projection.residual <= tolerance))[:, 0]
+    if len(bad):
+        sample = int(bad[0])
+        raise ConvergenceError(
+            f"projection left a marginal residual of {float(projection.residual[sample]):.3g} in sample {sample} "
+            f"({len(bad)} of {len(projection.residual)} samples above {tolerance:g}) "
+            f"after {projection.iterations} iterations"
+        )
+    return projection
+
+
+def pack(problems: Sequence[Marginals]) -> Marginals:
+    """Several problems as one, sample after sample; narrower ones get spare view columns (see `Marginals`)."""
+    if not problems:
+        raise OperandError("pack needs at least one marginal problem, 0 were given")
+    views = max(problem.bins.shape[1] for problem in problems)
+    wide = [_widen(problem, views) for problem in problems]
+    bins, samples, parts = 0, 0, ([], [], [], [])
+    for problem in wide:
+        for part, value in zip(
+            parts,
+            (problem.bins + bins, problem.target, problem.sample + samples, problem.sample_of_bin + samples),
+            strict=True,
+        ):
+            part.append(value)
+        bins += len(problem.target)
+        samples += problem.samples
+    return Marginals(*(torch.cat(part) for part in parts), samples)
+
+
+def _widen(problem: Marginals, views: int) -> Marginals:
+    """The problem with as many view columns as asked for; spare ones hold all tuples of their sample."""
+    tuples, width = problem.bins.shape
+    if width == views:
+        return problem
+    if width == 0:
+        raise OperandError("a marginal problem needs at least one view, 0 were given")
+    first = torch.zeros_like(problem.target)
+    first[problem.bins[:, 0]] = 1.0  # every tuple lies in one bin of the first view: their targets are the total
+    total = problem.target.new_zeros(problem.samples).index_add(0, problem.sample_of_bin, first * problem.target)
+    spare = len(problem.target)
+    sample_of_bin = torch.cat([problem.sample_of_bin, torch.arange(problem.samples, device=problem.sample.device)])
+    bins = torch.cat([problem.bins, (spare + problem.sample)[:, None].expand(tuples, views - width)], 1)
+    order = torch.argsort(sample_of_bin, stable=True)
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(len(order), device=order.device)
+    target = torch.cat([problem.target, total])
+    return Marginals(rank[bins], target[order], problem.sample, sample_of_bin[order], problem.samples)
