@@ -1,0 +1,73 @@
+"""What the pictures of views contain."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
+from matplotlib.quiver import Quiver
+
+from dispose.tensors import ABSENT
+from dispose_viz.image2d import draw_canvas, draw_residuals, draw_skeleton, draw_views, owners_of
+from dispose_viz.style import LIGHT, new_figure, person_color
+
+
+def bone_colors(axes) -> list[str]:
+    lines = [c for c in axes.collections if isinstance(c, LineCollection)]
+    return [to_hex(np.asarray(c.get_edgecolor())[0]).upper() for c in lines]
+
+
+def test_every_view_is_drawn_with_units_and_the_pixel_centres_at_integers(toy) -> None:
+    figure = draw_views(new_figure(8.0, 6.0), toy.frame)
+    assert [a.get_title() for a in figure.axes] == list(toy.frame.cameras.names)
+    for axes in figure.axes:
+        assert axes.get_xlim() == (-0.5, 1279.5) and axes.get_ylim() == (719.5, -0.5)
+        assert "px" in axes.get_xlabel() and "px" in axes.get_ylabel()
+
+
+def test_without_a_prediction_every_detection_is_muted_and_numbered(toy) -> None:
+    figure = draw_views(new_figure(8.0, 6.0), toy.frame)
+    for axes in figure.axes:
+        assert bone_colors(axes) == [LIGHT.muted] * 3
+        assert [t.get_text() for t in axes.texts] == ["#0", "#1", "#2"]
+
+
+def test_a_person_has_the_same_colour_in_every_view(toy) -> None:
+    figure = draw_views(new_figure(8.0, 6.0), toy.frame, prediction=toy.prediction)
+    for view, axes in enumerate(figure.axes):
+        owners = owners_of(toy.prediction, view, 3)
+        expected = [LIGHT.muted if o == ABSENT else person_color(o) for o in owners]
+        assert bone_colors(axes)[:3] == expected
+        assert len(bone_colors(axes)) == 3 + 3, "three detections and three reprojections"
+    assert [t.get_text() for t in figure.axes[1].texts] == ["P0", "P1", "#2"]
+
+
+def test_residual_arrows_end_at_the_reprojection_when_not_magnified(toy) -> None:
+    axes = draw_canvas(new_figure(4.0, 3.0).add_subplot(), toy.frame.cameras.size[0], "a")
+    draw_residuals(axes, toy.frame, toy.prediction, 0, magnify=1.0)
+    arrows: list[Any] = [c for c in axes.collections if isinstance(c, Quiver)]
+    assert len(arrows) == 3 and all(a.N == 17 for a in arrows)
+    xy, _ = toy.frame.cameras.project(toy.prediction.poses.xyz_world)
+    ends = np.stack([arrows[0].X + arrows[0].U, arrows[0].Y + arrows[0].V], -1)
+    np.testing.assert_allclose(ends, xy[0, 0].numpy(), atol=1e-9)
+
+
+def test_unseen_joints_take_their_bones_with_them(toy) -> None:
+    axes = new_figure(4.0, 3.0).add_subplot()
+    skeleton = toy.frame.detections.skeleton
+    xy, nothing = toy.frame.detections.xy_image[0, 0], torch.zeros(17, dtype=torch.bool)
+    draw_skeleton(axes, xy, nothing, skeleton, "#000000")
+    assert not axes.collections and not axes.lines
+    seen = ~nothing
+    seen[skeleton.index("l_knee")] = False
+    draw_skeleton(axes, xy, seen, skeleton, "#000000")
+    lines = [c for c in axes.collections if isinstance(c, LineCollection)]
+    touching = sum("l_knee" in bone for bone in skeleton.bones)
+    assert len(lines[0].get_segments()) == len(skeleton.bones) - touching
+
+
+def test_a_real_picture_covers_the_whole_canvas(toy) -> None:
+    axes = new_figure(4.0, 3.0).add_subplot()
+    draw_canvas(axes, toy.frame.cameras.size[0], "a", image=np.zeros((72, 128, 3)))
+    assert axes.images[0].get_extent() == [-0.5, 1279.5, 719.5, -0.5]

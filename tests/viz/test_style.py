@@ -1,0 +1,59 @@
+"""Laws of the one look: constant colours per id, pictures written whole."""
+
+import itertools
+
+import pytest
+from matplotlib.colors import to_rgb
+
+from dispose_viz.style import DARK, LIGHT, PALETTE, blend, new_figure, person_color, save_png
+
+
+def contrast(a: str, b: str) -> float:
+    """Contrast ratio as WCAG defines it, from relative luminances."""
+
+    def luminance(color: str) -> float:
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_an_id_has_one_colour_and_neighbours_differ() -> None:
+    colors = [person_color(i) for i in range(2 * len(PALETTE))]
+    assert colors == [person_color(i) for i in range(2 * len(PALETTE))]
+    assert len(set(colors)) == len(colors)
+    with pytest.raises(ValueError, match="-1"):
+        person_color(-1)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_everything_can_be_read_on_its_paper(theme) -> None:
+    assert contrast(theme.ink, theme.paper) > 10
+    assert all(contrast(c, theme.paper) > 2 for c in (*PALETTE, theme.muted, theme.alarm))
+
+
+def test_palette_colours_are_far_apart_for_colour_blind_readers() -> None:
+    # Deuteranopia after Viénot, Brettel and Mollon (1999), in linear RGB.
+    rows = ((0.29275, 0.70725, 0.0), (0.29275, 0.70725, 0.0), (-0.02234, 0.02234, 1.0))
+    seen = [
+        [sum(k * c**2.2 for k, c in zip(row, to_rgb(color), strict=True)) for row in rows] for color in PALETTE[:6]
+    ]
+    for a, b in itertools.combinations(seen, 2):
+        assert sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) ** 0.5 > 0.05
+
+
+def test_blend_goes_from_one_colour_to_the_other() -> None:
+    assert blend("#0072B2", "#FFFFFF", 0.0) == "#0072B2"
+    assert blend("#0072B2", "#FFFFFF", 1.0) == "#FFFFFF"
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path) -> None:
+    figure = new_figure(2.0, 1.0)
+    figure.add_subplot().plot([0, 1])
+    assert save_png(figure, tmp_path / "deep" / "a.png") is figure
+    assert (tmp_path / "deep" / "a.png").read_bytes().startswith(b"\x89PNG")
+    figure.savefig = lambda *_, **__: (_ for _ in ()).throw(OSError("disk full"))  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="disk full"):
+        save_png(figure, tmp_path / "deep" / "b.png")
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.png"]

@@ -1,0 +1,140 @@
+"""The reverse diffusion made visible: how mass moves between candidate tuples until it is clear who is who."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from dispose.tensors import ABSENT
+from dispose_viz.style import LIGHT, MAP, Theme, dress, person_color
+
+FAINTEST_MASS = 1e-3
+"""Masses below a thousandth share the darkest colour: they will not become a person any more."""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """The states of a sampler, step by step, as arrays.
+
+    Attributes:
+        time: diffusion time of every step, 1 = noise, 0 = decided.
+        mass: mass of every candidate tuple at every step, feasible.
+        members: the slot of every tuple in every view, `ABSENT` where it is not seen.
+        residual: largest violation of a marginal at every step.
+    """
+
+    time: Float[np.ndarray, " steps"]
+    mass: Float[np.ndarray, "steps tuples"]
+    members: Int[np.ndarray, "tuples views"]
+    residual: Float[np.ndarray, " steps"]
+
+    @property
+    def entropy(self) -> Float[np.ndarray, " steps"]:
+        """How undecided every step is: the entropy (bits) of the mass shared out to one."""
+        share = self.mass / self.mass.sum(-1, keepdims=True).clip(min=1e-300)
+        return -(share * np.log2(share.clip(min=1e-300))).sum(-1)
+
+
+def tuple_name(members: Sequence[int]) -> str:
+    """A tuple in one word: the detection of every view, · where it is absent (``0·21``, ``0,10,·,3``)."""
+    words = ["·" if slot == ABSENT else str(slot) for slot in members]
+    return ("" if all(len(w) == 1 for w in words) else ",").join(words)
+
+
+def draw_mass(
+    axes: Axes,
+    trajectory: Trajectory,
+    *,
+    owners: Sequence[int] | None = None,
+    rows: int = 18,
+    theme: Theme = LIGHT,
+) -> Axes:
+    """Mass of the heaviest tuples (rows) over the steps (columns), as a heat map with a logarithmic colour.
+
+    Args:
+        owners: the person id that each tuple became, `ABSENT` = nobody: their names take the person's colour.
+        rows: how many tuples to draw; those that ever became heaviest come first, by mass at the end.
+    """
+    last = trajectory.mass[-1]
+    order = np.lexsort((-trajectory.mass.max(0), -last))[:rows]
+    image = trajectory.mass[:, order].T.clip(min=FAINTEST_MASS)
+    drawn = axes.imshow(image, aspect="auto", cmap=MAP, norm=LogNorm(FAINTEST_MASS, 1.0), interpolation="nearest")
+    owned = [ABSENT if owners is None else owners[t] for t in order]
+    words = [tuple_name(trajectory.members[t].tolist()) for t in order]
+    names = [word if p == ABSENT else f"P{p} = {word}" for word, p in zip(words, owned, strict=True)]
+    axes.set_yticks(range(len(order)), names, family="monospace")
+    _step_axis(axes, trajectory.time)
+    axes.set(ylabel="tuple: its detection in every view", title=f"Mass of {len(order)} of {len(last)} tuples")
+    bar = axes.figure.colorbar(drawn, ax=axes, label="mass")
+    bar.ax.tick_params(colors=theme.ink)
+    bar.ax.yaxis.label.set_color(theme.ink)
+    dress(axes, theme=theme)
+    for label, person in zip(axes.get_yticklabels(), owned, strict=True):
+        if person != ABSENT:
+            label.set(color=person_color(person), fontweight="bold")
+    return axes
+
+
+def draw_feasibility(axes: Axes, trajectory: Trajectory, *, theme: Theme = LIGHT) -> Axes:
+    """The largest violation of a marginal at every step, on a logarithmic axis."""
+    steps = range(len(trajectory.time))
+    axes.semilogy(steps, trajectory.residual.clip(min=1e-17), "o-", color=theme.ink, linewidth=1.8)
+    _step_axis(axes, trajectory.time)
+    axes.set(ylabel="largest violation", title="Feasibility residual")
+    axes.grid(color=theme.grid, linewidth=0.6)
+    return dress(axes, theme=theme)
+
+
+def draw_entropy(axes: Axes, trajectory: Trajectory, *, theme: Theme = LIGHT) -> Axes:
+    """How undecided the association is at every step."""
+    axes.plot(range(len(trajectory.time)), trajectory.entropy, "o-", color=theme.ink, linewidth=1.8)
+    _step_axis(axes, trajectory.time)
+    axes.set(ylabel="entropy (bits)", title="Indecision", ylim=(0, None))
+    axes.grid(color=theme.grid, linewidth=0.6)
+    return dress(axes, theme=theme)
+
+
+def draw_members(
+    axes: Axes,
+    members: Int[np.ndarray, "persons views"],
+    confidence: Float[np.ndarray, " persons"],
+    ids: Sequence[int],
+    cameras: Sequence[str],
+    *,
+    theme: Theme = LIGHT,
+) -> Axes:
+    """Which detection of which view forms each person: a coloured box with its number."""
+    for row, (slots, person) in enumerate(zip(members.tolist(), ids, strict=True)):
+        for view, slot in enumerate(slots):
+            seen = slot != ABSENT
+            axes.text(view, row, f"#{slot}" if seen else "unseen", ha="center", va="center", fontsize=13,
+                      color=theme.paper if seen else theme.muted, fontweight="bold" if seen else "normal",
+                      bbox={"boxstyle": "round,pad=0.45", "linewidth": 0,
+                            "facecolor": person_color(person) if seen else theme.paper})  # fmt: skip
+    rows, views = members.shape
+    axes.set(xlim=(-0.6, views - 0.4), ylim=(max(rows, 1) - 0.4, -0.6), title="Who is who")
+    axes.set_xticks(range(views), cameras, rotation=0 if views < 6 else 45)
+    axes.set_yticks(range(rows), [f"P{i}  ({c:.0%} sure)" for i, c in zip(ids, confidence, strict=True)])
+    axes.set(xlabel="view", ylabel="person")
+    return dress(axes, theme=theme)
+
+
+def draw_trajectory(
+    figure: Figure, trajectory: Trajectory, *, owners: Sequence[int] | None = None, theme: Theme = LIGHT
+) -> Figure:
+    """Mass on the left, feasibility and indecision on the right."""
+    grid = figure.add_gridspec(2, 2, width_ratios=(2.2, 1))
+    draw_mass(figure.add_subplot(grid[:, 0]), trajectory, owners=owners, theme=theme)
+    draw_entropy(figure.add_subplot(grid[0, 1]), trajectory, theme=theme)
+    draw_feasibility(figure.add_subplot(grid[1, 1]), trajectory, theme=theme)
+    return figure
+
+
+def _step_axis(axes: Axes, time: Float[np.ndarray, " steps"]) -> None:
+    ticks = sorted({round(i) for i in np.linspace(0, len(time) - 1, 5)})
+    axes.set_xticks(ticks, [f"{time[i]:.2g}" for i in ticks])
+    axes.set_xlabel("diffusion time (1 = noise)")

@@ -1,0 +1,168 @@
+"""Views side by side: detections in their person's colour, and what the 3-D people look like from there.
+
+Pixel centres are at integers, so a picture spans -0.5 … width - 0.5.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from torch import Tensor
+
+from dispose.scene.detections import Detections
+from dispose.scene.frame import Frame
+from dispose.scene.prediction import Prediction
+from dispose.skeletons.skeleton import Skeleton
+from dispose.tensors import ABSENT
+from dispose_viz.style import LIGHT, Theme, blend, dress, person_color
+
+DETECTION_WIDTH = 2.4
+REPROJECTION_WIDTH = 1.2
+
+
+def draw_canvas(
+    axes: Axes,
+    size: Float[Tensor, " 2"],
+    title: str,
+    *,
+    image: Float[np.ndarray, "height width 3"] | None = None,
+    theme: Theme = LIGHT,
+) -> Axes:
+    """Prepare an axes as one camera's picture: the real image (values in [0, 1]) or a blank one."""
+    width, height = float(size[0]), float(size[1])
+    if image is not None:
+        axes.imshow(image, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal", title=title)
+    axes.set(xlabel="x (px)", ylabel="y (px)")
+    axes.locator_params(nbins=4)
+    return dress(axes, theme=theme)
+
+
+def draw_skeleton(
+    axes: Axes,
+    xy_image: Float[Tensor, "joints 2"],
+    visible: Bool[Tensor, " joints"],
+    skeleton: Skeleton,
+    color: str,
+    *,
+    width: float = DETECTION_WIDTH,
+    label: str = "",
+) -> Axes:
+    """One 2-D skeleton as one line collection, with joints as dots and the label above the head.
+
+    Bones with an unseen end are not drawn; a skeleton without a seen joint draws nothing.
+    """
+    if not bool(visible.any()):
+        return axes
+    xy = xy_image.detach().cpu().numpy()
+    seen = visible.cpu().numpy()
+    bones = [(xy[a], xy[b]) for a, b in skeleton.bone_indices if seen[a] and seen[b]]
+    axes.add_collection(LineCollection(bones, colors=color, linewidths=width, capstyle="round"))
+    axes.plot(*xy[seen].T, "o", color=color, markersize=1.6 * width, markeredgewidth=0)
+    if label:
+        top = xy[seen][xy[seen][:, 1].argmin()]
+        outline = [withStroke(linewidth=3, foreground=axes.get_facecolor())]
+        axes.annotate(label, tuple(top), (0, 5), textcoords="offset points", color=color, fontsize=12,
+                      fontweight="bold", ha="center", path_effects=outline, clip_on=True)  # fmt: skip
+    return axes
+
+
+def draw_detections(
+    axes: Axes, detections: Detections, view: int, owners: Sequence[int], *, theme: Theme = LIGHT
+) -> Axes:
+    """All detections of a view; `owners` gives every slot's person id, `ABSENT` is drawn muted.
+
+    A label is the person's id, or the detection's number in its file where nobody owns it.
+    """
+    for slot, owner in enumerate(owners):
+        if not bool(detections.valid[view, slot]):
+            continue
+        owned = owner != ABSENT
+        draw_skeleton(
+            axes,
+            detections.xy_image[view, slot],
+            detections.visible[view, slot],
+            detections.skeleton,
+            person_color(owner) if owned else theme.muted,
+            label=f"P{owner}" if owned else f"#{int(detections.index[view, slot])}",
+        )
+    return axes
+
+
+def owners_of(prediction: Prediction, view: int, slots: int) -> list[int]:
+    """The person id of every detection slot of a view, `ABSENT` where no person claims it."""
+    owners = [ABSENT] * slots
+    for person, slot in enumerate(prediction.association.members[:, view].tolist()):
+        if slot != ABSENT:
+            owners[slot] = int(prediction.poses.id[person])
+    return owners
+
+
+def draw_reprojection(axes: Axes, frame: Frame, prediction: Prediction, view: int, *, theme: Theme = LIGHT) -> Axes:
+    """The predicted 3-D people as this view would see them, in a lighter line."""
+    poses = prediction.poses
+    xy, front = frame.cameras.select([view]).project(poses.xyz_world.double())
+    for person, number in enumerate(poses.id.tolist()):
+        color = blend(person_color(number), theme.paper, 0.45)
+        seen = front[0, person] & poses.valid[person]
+        draw_skeleton(axes, xy[0, person], seen, poses.skeleton, color, width=REPROJECTION_WIDTH)
+    return axes
+
+
+def draw_residuals(
+    axes: Axes,
+    frame: Frame,
+    prediction: Prediction,
+    view: int,
+    *,
+    magnify: float = 5.0,
+    theme: Theme = LIGHT,
+) -> Axes:
+    """Arrows from every used keypoint towards its reprojection, `magnify` times as long as the error.
+
+    Joints that the skeletons of the detections and of the prediction share by name are compared.
+    """
+    poses, detections = prediction.poses, frame.detections
+    shared = [j for j in poses.skeleton.joints if j in detections.skeleton.joints]
+    ours, theirs = poses.skeleton.indices(tuple(shared)), detections.skeleton.indices(tuple(shared))
+    xy, front = frame.cameras.select([view]).project(poses.xyz_world.double())
+    for person, slot in enumerate(prediction.association.members[:, view].tolist()):
+        if slot == ABSENT:
+            continue
+        used = detections.visible[view, slot, theirs] & (poses.valid[person] & front[0, person])[ours]
+        start = detections.xy_image[view, slot, theirs][used].double()
+        arrow = magnify * (xy[0, person, ours][used] - start)
+        axes.quiver(*start.T.numpy(), *arrow.T.numpy(), angles="xy", scale_units="xy", scale=1,
+                    width=0.003, headwidth=3, headlength=3.5, headaxislength=3, minlength=0,
+                    color=theme.alarm, zorder=4)  # fmt: skip
+    return axes
+
+
+def draw_views(
+    figure: Figure,
+    frame: Frame,
+    *,
+    prediction: Prediction | None = None,
+    images: Sequence[Float[np.ndarray, "height width 3"]] | None = None,
+    columns: int = 3,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Every view of a frame in a grid: detections, and with a prediction their owners and reprojections."""
+    views = len(frame.cameras)
+    rows = math.ceil(views / columns)
+    slots = frame.detections.valid.shape[1]
+    for view, name in enumerate(frame.cameras.names):
+        axes = figure.add_subplot(rows, min(columns, views), view + 1)
+        image = None if images is None else images[view]
+        draw_canvas(axes, frame.cameras.size[view], name, image=image, theme=theme)
+        if prediction is None:
+            draw_detections(axes, frame.detections, view, [ABSENT] * slots, theme=theme)
+        else:
+            draw_detections(axes, frame.detections, view, owners_of(prediction, view, slots), theme=theme)
+            draw_reprojection(axes, frame, prediction, view, theme=theme)
+    return figure

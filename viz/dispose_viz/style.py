@@ -1,0 +1,93 @@
+"""One look for every picture: a palette that colour-blind readers can tell apart, light and dark.
+
+A person keeps the colour of its id in every picture, matplotlib or plotly. Colour never stands alone:
+pictures also write the id.
+"""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8B6FC0", "#7A5C3E")
+"""Okabe and Ito's colours (without black, and without yellow, which is lost on white), then violet and brown."""
+
+MAP = "cividis"
+"""The matplotlib colour map for quantities: perceptually uniform and colour-blind safe."""
+
+POINTS_PER_INCH = 100
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The colours that are not people.
+
+    Attributes:
+        paper: behind everything.
+        ink: text and axes.
+        muted: what nobody owns: cameras, false detections, helper lines.
+        grid: grid lines and frames of pictures.
+        alarm: what went wrong.
+    """
+
+    paper: str
+    ink: str
+    muted: str
+    grid: str
+    alarm: str
+
+
+LIGHT = Theme(paper="#FFFFFF", ink="#1A1A1A", muted="#7F7F7F", grid="#D9D9D9", alarm="#B00020")
+DARK = Theme(paper="#14171A", ink="#ECECEC", muted="#9A9A9A", grid="#3A3F44", alarm="#FF8A80")
+
+
+def person_color(person: int) -> str:
+    """The colour of an id, the same in every picture; ids beyond the palette reuse it in a paler shade."""
+    if person < 0:
+        raise ValueError(f"person ids are not negative, got {person}")
+    hue = PALETTE[person % len(PALETTE)]
+    rounds = person // len(PALETTE)
+    return blend(hue, "#FFFFFF", 0.0 if rounds % 2 == 0 else 0.4)
+
+
+def blend(color: str, other: str, share: float) -> str:
+    """A colour moved towards another by a share in [0, 1]."""
+    (r, g, b), (r2, g2, b2) = to_rgb(color), to_rgb(other)
+    kept = 1 - share
+    return to_hex((kept * r + share * r2, kept * g + share * g2, kept * b + share * b2)).upper()
+
+
+def new_figure(width: float, height: float, *, theme: Theme = LIGHT) -> Figure:
+    """An empty matplotlib figure (inches) that belongs to nobody's global state."""
+    return Figure(figsize=(width, height), dpi=POINTS_PER_INCH, layout="constrained", facecolor=theme.paper)
+
+
+def dress(axes: Axes, *, theme: Theme = LIGHT) -> Axes:
+    """Paint background, frame, ticks and labels in the theme's colours."""
+    axes.set_facecolor(theme.paper)
+    axes.tick_params(colors=theme.ink, labelsize=11)
+    for spine in axes.spines.values():
+        spine.set_color(theme.grid)
+    for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
+        text.set_color(theme.ink)
+        text.set_fontsize(12)
+    return axes
+
+
+def save_png(figure: Figure, path: Path) -> Figure:
+    """Write a picture under a temporary name, then give it its own; returns the figure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".png")
+    os.close(handle)
+    try:
+        figure.savefig(temporary, format="png", facecolor=figure.get_facecolor())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return figure
