@@ -1,15 +1,17 @@
 """`dispose COMMAND …`: one file of this folder per command, imported only when it is called."""
 
 import importlib
+import inspect
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import dispose
 from dispose.errors import DisposeError
 
 
+@runtime_checkable
 class Runnable(Protocol):
     """What every command is: a frozen dataclass of its options with one method."""
 
@@ -76,7 +78,7 @@ def parse(command: Command, arguments: Sequence[str]) -> Runnable:
 
     module = importlib.import_module(f"dispose.cli.{command.name}")
     kind = vars(module)[command.name.capitalize()]
-    description = f"{(kind.__doc__ or command.summary).strip()}\n\nExample: {command.example}"
+    description = f"{inspect.getdoc(kind) or command.summary}\n\nExample: {command.example}"
     return tyro.cli(kind, prog=f"dispose {command.name}", description=description, args=list(arguments))
 
 

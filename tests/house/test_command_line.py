@@ -1,0 +1,99 @@
+"""`dispose` without a traceback: help that teaches, one sentence per error, statuses that scripts can use."""
+
+import importlib.metadata
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from dispose.cli import main as cli
+from dispose.errors import InputError
+from dispose_kernels.errors import MissingBackendError
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A command that raises what it is given."""
+
+    error: BaseException
+
+    def run(self) -> int:
+        """Fail."""
+        raise self.error
+
+
+def status_of(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit status of a command that raises."""
+    monkeypatch.setattr(cli, "parse", lambda command, arguments: Failing(error))
+    return cli.main(["doctor"])
+
+
+def test_help_shows_every_command_with_an_example(capsys: pytest.CaptureFixture[str]):
+    assert cli.main([]) == 0
+    text = capsys.readouterr().out
+    for command in cli.COMMANDS:
+        assert command.summary in text
+        assert f"$ {command.example}" in text
+        assert command.example.split()[:2] == ["dispose", command.name]
+
+
+def test_help_imports_neither_torch_nor_a_command():
+    code = (
+        "import sys; from dispose.cli.main import main; main([]); print('torch' in sys.modules, 'tyro' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False False"
+
+
+def test_command_help_ends_with_the_example(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["doctor", "--help"])
+    assert stop.value.code == 0
+    assert "Example: dispose doctor" in capsys.readouterr().out
+
+
+def test_unknown_command_lists_the_known_ones(capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["predcit"]) == 2
+    assert "'predcit'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("pose/cam01_json: frame 7 is no JSON"),
+        MissingBackendError("torch-scatter is not installed"),
+        FileNotFoundError(2, "No such file or directory", "my_capture"),
+        ModuleNotFoundError("No module named 'papermill'", name="papermill"),
+    ],
+)
+def test_errors_for_the_user_are_one_sentence(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    assert status_of(error, monkeypatch) == 2
+    sentence = capsys.readouterr().err
+    assert sentence.startswith("dispose: ")
+    assert sentence.count("\n") == 1
+    assert "Traceback" not in sentence
+
+
+def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    status_of(ModuleNotFoundError("No module named 'lightning.x'", name="lightning.x"), monkeypatch)
+    assert "pip install 'dispose[train]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [ValueError("ours"), ModuleNotFoundError("ours", name="dispose.nowhere")])
+def test_defects_of_ours_keep_their_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(type(error)):
+        status_of(error, monkeypatch)
+
+
+def test_interruption_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    assert status_of(KeyboardInterrupt(), monkeypatch) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", sorted(cli.EXTRAS))
+def test_extras_of_missing_packages_exist(package: str):
+    extras = importlib.metadata.metadata("dispose").get_all("Provides-Extra") or []
+    assert cli.EXTRAS[package] in extras

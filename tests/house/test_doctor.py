@@ -1,0 +1,55 @@
+"""The doctor names every missing piece with the command that mends it, and fails only for required ones."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from dispose.cli import doctor
+from dispose.cli.doctor import Finding, State
+
+
+def test_a_crashing_probe_is_an_answer():
+    answer = doctor.probe("import os; os.abort()")
+    assert answer.status == -6
+    assert doctor.probe("raise ValueError('no driver')").line == "ValueError: no driver"
+    assert doctor.probe("import time; time.sleep(30)", seconds=0.2).status == -1
+    assert doctor.probe("print(1); print(2)").line == "2"
+
+
+def test_status_counts_required_pieces_only(capsys: pytest.CaptureFixture[str]):
+    fine = Finding("a", State.FINE, "here")
+    optional = Finding("b", State.OPTIONAL, "gone", "fetch it")
+    required = Finding("c", State.REQUIRED, "gone", "fetch that")
+    assert doctor.report(iter([fine, optional])) == 0
+    assert "mend: fetch it" in capsys.readouterr().out
+    assert doctor.report(iter([fine, optional, required])) == 1
+    assert "1 required and 1 optional" in capsys.readouterr().out
+
+
+def test_what_make_setup_installs_is_complete():
+    for extra in doctor.GROUPS:
+        finding = doctor.look_at_packages(extra)
+        assert finding.state is State.FINE, finding
+
+
+def test_missing_and_wrong_packages_are_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doctor.importlib.metadata, "requires", lambda name: ["surely-absent>=1", "numpy>=999"])
+    finding = doctor.look_at_packages("")
+    assert finding.state is State.REQUIRED
+    assert "surely-absent" in finding.text
+    assert "needs >=999" in finding.text
+    assert finding.mend
+
+
+def test_weights_must_be_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doctor, "WEIGHTS", tmp_path)
+    assert doctor.look_at_weights().state is State.REQUIRED
+    save_file({"weight": torch.zeros(3, 4)}, tmp_path / "good.safetensors")
+    assert "12 numbers" in doctor.look_at_weights().text
+    whole = (tmp_path / "good.safetensors").read_bytes()
+    (tmp_path / "good.safetensors").write_bytes(whole[:-5])
+    finding = doctor.look_at_weights()
+    assert finding.state is State.REQUIRED
+    assert "good.safetensors" in finding.text
