@@ -1,0 +1,55 @@
+"""Any calibration file that we read, told apart by its content."""
+
+from pathlib import Path
+
+from dispose.errors import InputError
+from dispose.formats.calibration_colmap import read_calibration_colmap
+from dispose.formats.calibration_json import (
+    read_calibration_json,
+    read_calibration_panoptic,
+    read_calibration_voxelpose,
+)
+from dispose.formats.calibration_opencv import read_calibration_opencv
+from dispose.formats.calibration_toml import read_calibration_toml
+from dispose.formats.entry import Entry
+from dispose.scene.cameras import Cameras
+
+
+def read_calibration(path: Path, *, mm_per_unit: float | None = None) -> Cameras:
+    """Cameras from any format we know.
+
+    TOML (Pose2Sim, anipose), JSON (our own, Panoptic, Shelf/Campus), OpenCV YAML (EasyMocap), COLMAP text.
+
+    Args:
+        path: a file, or a folder for COLMAP and for OpenCV YAML.
+        mm_per_unit: for COLMAP only, whose scale is unknown.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: there is no such calibration.")
+    folder = path if path.is_dir() else path.parent
+    if path.name in ("cameras.txt", "images.txt") or (path.is_dir() and (path / "images.txt").exists()):
+        if mm_per_unit is None:
+            raise InputError(f"{path}: COLMAP's scale is unknown; say how many mm one of its units is.")
+        return read_calibration_colmap(folder, mm_per_unit=mm_per_unit)
+    if path.suffix in (".yml", ".yaml") or (path.is_dir() and (path / "intri.yml").exists()):
+        return read_calibration_opencv(path)
+    if path.suffix == ".toml":
+        return read_calibration_toml(path)
+    if path.suffix == ".json":
+        return _read_any_json(path)
+    raise InputError(
+        f"{path}: unknown kind of calibration; known: .toml (Pose2Sim, anipose), .json (own, Panoptic, Shelf/Campus), "
+        ".yml (OpenCV), a folder with cameras.txt and images.txt (COLMAP)."
+    )
+
+
+def _read_any_json(path: Path) -> Cameras:
+    root = Entry.of_json(path)
+    if root.has("views"):
+        return read_calibration_json(path)
+    if root.has("cameras"):
+        return read_calibration_panoptic(path)
+    first = root.keys()[:1]
+    if first and root.at(first[0]).has("T") and root.at(first[0]).has("fx"):
+        return read_calibration_voxelpose(path)
+    raise InputError(f"{path}: is JSON, but no calibration we know (neither 'views', 'cameras', nor cameras with 'T').")

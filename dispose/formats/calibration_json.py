@@ -1,0 +1,158 @@
+"""JSON calibrations: our own schema, Panoptic's, and the one that travels with VoxelPose."""
+
+import json
+from pathlib import Path
+
+import torch
+
+from dispose.errors import InputError
+from dispose.formats.entry import Entry
+from dispose.formats.files import replacing
+from dispose.formats.rig import View, as_cameras, pinhole_matrix, size_from_principal_point
+from dispose.scene.cameras import Cameras
+
+SCHEMA = "dispose.cameras/1"
+
+# Panoptic's world is y-down: x, y, z there are x, -z, y of ours (and ours are x, z, -y of theirs).
+PANOPTIC_FROM_OURS = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]], dtype=torch.float64)
+
+
+def read_calibration_json(path: Path) -> Cameras:
+    """Cameras of our own JSON: ``{"schema", "units", "views": [{name, width, height, K, R, t, dist}]}``, mm, z up.
+
+    ``x_camera = R x_world + t``. The schema and the units may be missing; other ones are refused.
+    """
+    root = Entry.of_json(path)
+    if root.has("schema") and root.at("schema").text() != SCHEMA:
+        raise InputError(f"{path}: schema is {root.at('schema').text()!r}, this version reads {SCHEMA!r}.")
+    if root.has("units") and root.at("units").text() != "mm":
+        raise InputError(f"{path}: units are {root.at('units').text()!r}, this schema is in 'mm'.")
+    views = []
+    for entry in root.at("views").items():
+        name = entry.at("name").text()
+        entry = Entry(f"{path}: camera {name}", entry.value)
+        views.append(
+            View(
+                name,
+                torch.tensor([entry.at("width").number(), entry.at("height").number()], dtype=torch.float64),
+                entry.at("K").matrix(),
+                entry.at("dist").numbers(0, 4, 5, 8) if entry.has("dist") else torch.zeros(0).double(),
+                entry.at("R").matrix(),
+                entry.at("t").numbers(3),
+            )
+        )
+    return as_cameras(str(path), views)
+
+
+def write_calibration_json(path: Path, cameras: Cameras) -> None:
+    """Write cameras in our own schema; `read_calibration_json` gives the same numbers back."""
+    views = [
+        {
+            "name": name,
+            "width": float(cameras.size[v, 0]),
+            "height": float(cameras.size[v, 1]),
+            "K": cameras.matrix[v].tolist(),
+            "R": cameras.rotation[v].tolist(),
+            "t": cameras.translation[v].tolist(),
+            "dist": cameras.distortion[v].tolist(),
+        }
+        for v, name in enumerate(cameras.names)
+    ]
+    with replacing(path) as file:
+        json.dump({"schema": SCHEMA, "units": "mm", "views": views}, file, indent=1)
+        file.write("\n")
+
+
+def read_calibration_panoptic(path: Path, names: tuple[str, ...] | None = None) -> Cameras:
+    """Cameras of CMU Panoptic: cm, y down, ``distCoef`` = k1 k2 p1 p2 k3.
+
+    Args:
+        path: ``calibration_<sequence>.json``.
+        names: the cameras wanted, in that order; default all high-definition ones.
+    """
+    views = {}
+    for entry in Entry.of_json(path).at("cameras").items():
+        name = entry.at("name").text()
+        if names is None and entry.has("type") and entry.at("type").text() != "hd":
+            continue
+        if names is not None and name not in names:
+            continue
+        entry = Entry(f"{path}: camera {name}", entry.value)
+        views[name] = View(
+            name,
+            entry.at("resolution").numbers(2),
+            entry.at("K").matrix(),
+            entry.at("distCoef").numbers(4, 5, 8),
+            entry.at("R").matrix() @ PANOPTIC_FROM_OURS,
+            entry.at("t").numbers(3) * 10,
+        )
+    missing = [name for name in names or () if name not in views]
+    if missing:
+        raise InputError(f"{path}: no camera named {', '.join(missing)}.")
+    return as_cameras(str(path), [views[name] for name in names or views])
+
+
+def write_calibration_panoptic(path: Path, cameras: Cameras) -> None:
+    """Write cameras as Panoptic does (cm, y down); rational lenses keep all eight coefficients."""
+    records = []
+    for v, name in enumerate(cameras.names):
+        lens = cameras.distortion[v].tolist()
+        records.append(
+            {
+                "name": name,
+                "type": "hd",
+                "resolution": [round(x) for x in cameras.size[v].tolist()],
+                "K": cameras.matrix[v].tolist(),
+                "distCoef": lens if any(lens[5:]) else lens[:5],
+                "R": (cameras.rotation[v] @ PANOPTIC_FROM_OURS.T).tolist(),
+                "t": (cameras.translation[v] / 10)[:, None].tolist(),
+            }
+        )
+    with replacing(path) as file:
+        json.dump({"calibDataSource": "dispose", "cameras": records}, file, indent=1)
+        file.write("\n")
+
+
+def read_calibration_voxelpose(path: Path) -> Cameras:
+    """Cameras of the Shelf/Campus JSON: ``T`` is the camera **centre** in mm, ``k`` = k1 k2 k3, ``p`` = p1 p2.
+
+    The file does not store the picture size: it is taken as twice the principal point.
+    """
+    root = Entry.of_json(path)
+    views = []
+    for key in root.keys():  # noqa: SIM118
+        name = f"Camera{key}" if key.isdigit() else key
+        entry = Entry(f"{path}: camera {name}", root.at(key).value)
+        k, p, rotation = entry.at("k").numbers(3), entry.at("p").numbers(2), entry.at("R").matrix()
+        matrix = pinhole_matrix(*(entry.at(key).number() for key in ("fx", "fy", "cx", "cy")))
+        views.append(
+            View(
+                name,
+                size_from_principal_point(matrix),
+                matrix,
+                torch.stack([k[0], k[1], p[0], p[1], k[2]]),
+                rotation,
+                -(rotation @ entry.at("T").numbers(3)),
+            )
+        )
+    return as_cameras(str(path), views)
+
+
+def write_calibration_voxelpose(path: Path, cameras: Cameras) -> None:
+    """Write cameras as Shelf/Campus files; a skewed or rational camera does not fit there (`InputError`)."""
+    record = {}
+    for v, name in enumerate(cameras.names):
+        matrix, lens = cameras.matrix[v], cameras.distortion[v].tolist()
+        if any(lens[5:]) or float(matrix[0, 1]) != 0.0:
+            raise InputError(f"{path}: camera {name}: this format holds no skew and no rational lens.")
+        record[name.removeprefix("Camera")] = {
+            "R": cameras.rotation[v].tolist(),
+            "T": cameras.centres[v][:, None].tolist(),
+            "fx": float(matrix[0, 0]), "fy": float(matrix[1, 1]),
+            "cx": float(matrix[0, 2]), "cy": float(matrix[1, 2]),
+            "k": [[lens[0]], [lens[1]], [lens[4]]],
+            "p": [[lens[2]], [lens[3]]],
+        }  # fmt: skip
+    with replacing(path) as file:
+        json.dump(record, file, indent=1)
+        file.write("\n")

@@ -1,0 +1,97 @@
+"""A parsed value that knows where it stands in its file, so that every complaint can say so."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dispose.errors import InputError
+from dispose.formats.files import parse_json, read_text
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A value of a JSON or TOML file together with the place it was found at.
+
+    Attributes:
+        place: the file and the keys that lead to the value, as shown to the user.
+        value: the parsed value.
+    """
+
+    place: str
+    value: object
+
+    @staticmethod
+    def of_json(path: Path) -> "Entry":
+        """The whole of a JSON file."""
+        return Entry(str(path), parse_json(read_text(path), str(path)))
+
+    def _mapping(self) -> Mapping[str, object]:
+        if not isinstance(self.value, Mapping):
+            raise InputError(f"{self.place}: an object with named entries is expected, not {short(self.value)}.")
+        return self.value
+
+    def keys(self) -> tuple[str, ...]:
+        """Names of the entries of an object."""
+        return tuple(self._mapping())
+
+    def has(self, key: str) -> bool:
+        """Whether this is an object with that entry."""
+        return isinstance(self.value, Mapping) and key in self.value
+
+    def at(self, key: str) -> "Entry":
+        """A named entry; `InputError` lists the names where it is missing."""
+        mapping = self._mapping()
+        if key not in mapping:
+            known = ", ".join(list(mapping)[:8]) or "nothing"
+            raise InputError(f"{self.place}: no {key!r} (there is {known}).")
+        return Entry(f"{self.place}: {key}", mapping[key])
+
+    def items(self) -> Iterator["Entry"]:
+        """The elements of a list, numbered from 0."""
+        if not isinstance(self.value, Sequence) or isinstance(self.value, str):
+            raise InputError(f"{self.place}: a list is expected, not {short(self.value)}.")
+        for number, value in enumerate(self.value):
+            yield Entry(f"{self.place}: {number}", value)
+
+    def text(self) -> str:
+        """A text."""
+        if not isinstance(self.value, str):
+            raise InputError(f"{self.place}: a text is expected, not {short(self.value)}.")
+        return self.value
+
+    def number(self) -> float:
+        """A finite number."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
+            raise InputError(f"{self.place}: a number is expected, not {short(self.value)}.")
+        if not math.isfinite(self.value):
+            raise InputError(f"{self.place}: is {self.value}.")
+        return float(self.value)
+
+    def numbers(self, *lengths: int) -> Float[Tensor, " count"]:
+        """A list, or nested lists, of finite numbers, flattened; the count is one of `lengths`."""
+        try:
+            array = np.asarray(self.value, dtype=np.float64).reshape(-1)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self.place}: numbers are expected, not {short(self.value)}.") from error
+        if lengths and len(array) not in lengths:
+            wanted = " or ".join(str(length) for length in lengths)
+            raise InputError(f"{self.place}: {wanted} numbers are expected, there are {len(array)}.")
+        if not np.isfinite(array).all():
+            raise InputError(f"{self.place}: number {int(np.argmin(np.isfinite(array)))} is not finite.")
+        return torch.from_numpy(array.copy())
+
+    def matrix(self) -> Float[Tensor, "3 3"]:
+        """A 3x3 matrix of finite numbers."""
+        return self.numbers(9).reshape(3, 3)
+
+
+def short(value: object) -> str:
+    """A value as it is shown in a complaint."""
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,64 @@
+"""Reading and replacing files: complaints name the file, and a reader never meets half a file."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from dispose.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """A text file that takes `path`'s place when the block ends well; the old file stays when it does not.
+
+    Example:
+        >>> with replacing(Path("notes.txt")) as file:  # doctest: +SKIP
+        ...     file.write("all or nothing")
+    """
+    with replacing_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        yield file
+
+
+@contextmanager
+def replacing_path(path: Path) -> Iterator[Path]:
+    """As `replacing`, for writers that want a path: a temporary name with the same ending in the same folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp's file is private; what users write is as readable as any file of theirs.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file; `InputError` where it is missing, a folder, or no UTF-8 text."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not a text file (byte {error.start} is no UTF-8).") from error
+
+
+def parse_json(text: str, source: str) -> object:
+    """The value of a JSON text; `InputError` says where it breaks off."""
+    if not text.strip():
+        raise InputError(f"{source}: is empty.")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        cut = "breaks off" if error.pos >= len(text.rstrip()) - 1 else "is no JSON"
+        raise InputError(f"{source}: {cut} at line {error.lineno}, column {error.colno} ({error.msg}).") from error
+    except RecursionError as error:
+        raise InputError(f"{source}: is nested too deeply to be one of our formats.") from error

@@ -1,0 +1,116 @@
+"""What a detection file says about one camera and one frame, and the checks every such reader shares."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dispose.errors import InputError
+from dispose.formats.entry import short
+from dispose.skeletons.skeleton import Skeleton
+
+SCORE_OVERSHOOT = 0.1
+"""OpenPose interpolates its heat maps, so that real files hold scores up to 1.06; up to here they count as 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class ViewPeople:
+    """The people one camera's detector found in one frame.
+
+    Attributes:
+        keypoints: per person ``(joints, 3)``: x, y in pixels and score; 0, 0, 0 = not found.
+        index: each person's position in the file.
+        empty: people in the file without a single keypoint, left out above.
+        overshoot: scores between 1 and `1 + SCORE_OVERSHOOT`, taken as 1.
+    """
+
+    keypoints: tuple[Float[Tensor, "joints 3"], ...]
+    index: tuple[int, ...]
+    empty: int = 0
+    overshoot: int = 0
+
+
+NOBODY = ViewPeople((), ())
+
+
+class DetectionView(Protocol):
+    """All frames of one camera, read when they are asked for."""
+
+    @property
+    def camera(self) -> str:
+        """The camera's name as the detections have it."""
+        ...
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Frame numbers in ascending order."""
+        ...
+
+    def where(self, number: int) -> str:
+        """The place of a frame, for complaints."""
+        ...
+
+    def read(self, number: int, skeleton: Skeleton) -> ViewPeople:
+        """The people of a frame; `DamagedFrameError` where the frame's file cannot be read at all."""
+        ...
+
+    def joint_counts(self, number: int) -> tuple[int, ...]:
+        """How many joints each person of a frame has, before any skeleton is known."""
+        ...
+
+
+class DamagedFrameError(InputError):
+    """One frame of one camera cannot be read; the other frames are not concerned."""
+
+
+def checked_people(place: str, flat: list[list[float]], skeleton: Skeleton) -> ViewPeople:
+    """People of flat lists ``x, y, score, x, …``.
+
+    Raises `InputError` that names place, person, joint and value for a wrong number of values, for coordinates
+    that are not finite and for scores outside [0, 1].
+    """
+    people, index, overshoot = [], [], 0
+    for number, values in enumerate(flat):
+        if not values:
+            continue
+        who = f"{place}, person {number}"
+        if len(values) != 3 * len(skeleton):
+            raise InputError(
+                f"{who}: {_count(len(values))}, but the skeleton {skeleton.name} has {len(skeleton)} joints."
+            )
+        person = _numbers(who, values).reshape(-1, 3)
+        _check_values(who, person, skeleton)
+        above = person[:, 2] > 1
+        overshoot += int(above.sum())
+        person[:, 2] = person[:, 2].clamp(max=1.0)
+        if bool((person[:, 2] > 0).any()):
+            people.append(person)
+            index.append(number)
+    return ViewPeople(tuple(people), tuple(index), len(flat) - len(people), overshoot)
+
+
+def _count(values: int) -> str:
+    return f"{values // 3} joints" if values % 3 == 0 else f"{values} numbers (no multiple of three)"
+
+
+def _numbers(who: str, values: list[float]) -> Float[Tensor, " values"]:
+    try:
+        return torch.tensor(values, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        wrong = next((v for v in values if isinstance(v, bool) or not isinstance(v, int | float)), values)
+        raise InputError(f"{who}: {short(wrong)} stands where a number is expected.") from error
+
+
+def _check_values(who: str, person: Float[Tensor, "joints 3"], skeleton: Skeleton) -> None:
+    finite = torch.isfinite(person)
+    if not bool(finite.all()):
+        joint, column = (~finite).nonzero()[0].tolist()
+        value = float(person[joint, column])
+        raise InputError(f"{who}, joint {skeleton.joints[joint]}: {('x', 'y', 'score')[column]} is {value}.")
+    outside = (person[:, 2] < 0) | (person[:, 2] > 1 + SCORE_OVERSHOOT)
+    if bool(outside.any()):
+        joint = int(outside.nonzero()[0, 0])
+        value = float(person[joint, 2])
+        raise InputError(f"{who}, joint {skeleton.joints[joint]}: score is {value:g}, it must lie in [0, 1].")
