@@ -15,6 +15,7 @@ class Layout:
     Attributes:
         rows: which tuples of the packed problem these are.
         bins: ``(tuples, views)`` positions in the flattened table.
+        columns: the same, one contiguous vector for every view.
         sample: ``(tuples,)`` row of the table.
         target: ``(samples, bins)``; 0 in the padding.
         gauge: ``(samples, bins, bins)`` ``[same view] - 1/views`` between bins that hold tuples, else 0.
@@ -25,6 +26,7 @@ class Layout:
 
     rows: Tensor
     bins: Tensor
+    columns: tuple[Tensor, ...]
     sample: Tensor
     target: Tensor
     gauge: Tensor
@@ -112,4 +114,5 @@ def _build(
     local = bins.T % width if width else bins.T
     high, low = torch.maximum(local[one], local[other]), torch.minimum(local[one], local[other])
     pairs = (sample[None] * width + high) * width + low
-    return Layout(rows, bins, sample, table.view(samples, width), gauge, place, bin_rows, pairs)
+    columns = tuple(bins.T.contiguous().unbind(0))
+    return Layout(rows, bins, columns, sample, table.view(samples, width), gauge, place, bin_rows, pairs)

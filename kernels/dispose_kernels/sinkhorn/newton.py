@@ -6,7 +6,7 @@ Hessian ``H = Bt diag(x) B`` (the co-occurrence of bins). See `docs/decisions/00
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,8 @@ ROUND = 8
 """Newton steps between two rescues by a log-domain sweep, after which finished samples leave the batch."""
 RIDGE = 1e-9
 """Added to the unit diagonal of the scaled Hessian: bounds the step along nearly empty directions."""
+NEAR = 1e-2
+"""Residual below which Newton converges quadratically and sweeps no longer pay."""
 CHUNK = 1 << 21
 """Most Hessian entries held at once (16 MiB)."""
 
@@ -98,117 +100,111 @@ def _solve(
     duals = torch.zeros_like(marginals.target) if warm_start is None else warm_start.detach().double().clone()
     slowest = 0
     for layout in _chunks(marginals, ~torch.isneginf(logits)):
-        state = _State(layout, logits[layout.rows], layout.pad(duals))
-        done = 0
+        chunk, done = logits[layout.rows], 0
         while done < max_iterations:
-            state = _log_sweep(state)
-            for _ in range(2 if done == 0 else 0):
-                state = _sweep(state, torch.ones_like(state.layout.target[:, 0], dtype=torch.bool))
-            state, finished, taken = _round(state, tolerance, min(ROUND, max_iterations - done))
+            state = _log_sweep(layout, chunk, layout.pad(duals))
+            if done == 0:
+                everyone = torch.ones_like(layout.target[:, 0], dtype=torch.bool)
+                state = _sweep(layout, _sweep(layout, state, everyone), everyone)
+            state, finished, taken = _round(layout, state, tolerance, min(ROUND, max_iterations - done))
             done += taken
-            state.layout.unpad(state.duals, duals)
+            layout.unpad(state.duals, duals)
             if bool(finished.all()):
                 break
-            smaller, rows = choose(state.layout, ~finished)
-            state = _State(smaller, state.logits[rows], smaller.pad(duals))
+            layout, rows = choose(layout, ~finished)
+            chunk = chunk[rows]
         slowest = max(slowest, done)
     return duals, slowest
 
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """The samples of one chunk on their way: logits of their tuples, padded duals ``(samples, bins)``."""
+    """Where the samples of a chunk are: padded duals ``(samples, bins)`` and the mass of every tuple they give."""
 
-    layout: Layout
-    logits: Tensor
     duals: Tensor
-
-    def mass(self) -> Tensor:
-        return torch.exp(self.logits + self.layout.spread(self.duals))
-
-    def energy(self, mass: Tensor) -> Tensor:
-        """F of every sample, and thereby infinity where a step overshot."""
-        return self.layout.total(mass) - (self.layout.target * self.duals).sum(1)
+    log_mass: Tensor
+    mass: Tensor
 
 
-def _round(state: _State, tolerance: float, steps: int) -> tuple[_State, Tensor, int]:
-    """Some Newton steps with a sweep after each; samples within the tolerance stay as they are."""
-    layout, taken = state.layout, 0
+def _round(layout: Layout, state: _State, tolerance: float, steps: int) -> tuple[_State, Tensor, int]:
+    """Some Newton steps, each followed by a sweep while far away; samples within the tolerance stay as they are."""
+    taken = 0
     while True:
-        mass = state.mass()
-        carried = layout.gather(mass)
+        carried = layout.gather(state.mass)
         gap = layout.target - carried
-        finished = gap.abs().amax(1) <= tolerance
+        worst = gap.abs().amax(1)
+        finished = worst <= tolerance
         if taken == steps or bool(finished.all()):
             return state, finished, taken
-        direction = _newton_step(layout, mass, carried, gap, RIDGE)
-        direction = torch.where(finished[:, None], 0.0, direction)
-        state = _sweep(_line_search(state, mass, direction, gap), ~finished)
+        direction = _newton_step(layout, state.mass, carried, gap, RIDGE)
+        state = _line_search(layout, state, torch.where(finished[:, None], 0.0, direction), gap)
+        far = worst > NEAR
+        if bool(far.any()):
+            state = _sweep(layout, state, far)
         taken += 1
 
 
 def _newton_step(layout: Layout, mass: Tensor, carried: Tensor, gap: Tensor, ridge: float) -> Tensor:
-    """Solve ``H step = gap`` in every sample, with H scaled to unit diagonal.
+    """Solve ``H step = gap`` in every sample, the ridge in units of H's diagonal (`carried`).
 
     H is blind to raising one view's duals and lowering another's; those directions get the weight
-    ``E (I - 11t/V) Et`` (E: unit vectors of the views), which changes nothing for a gap without part in them.
+    ``D E (I - 11t/V) Et D / total`` (D: the diagonal, E: indicators of the views), which changes nothing for a gap
+    without part in them.
     """
-    scale = torch.where(carried > 0, carried, 1.0).sqrt()
-    outer = scale[:, :, None] * scale[:, None, :]
-    total = layout.total(mass).clamp(min=torch.finfo(mass.dtype).tiny)
-    matrix = layout.cooccurrence(mass) / outer + layout.gauge * (outer / total[:, None, None])
-    own = carried / total[:, None] * layout.gauge.diagonal(dim1=1, dim2=2)
+    share = carried / layout.total(mass).clamp(min=torch.finfo(mass.dtype).tiny).sqrt()[:, None]
+    matrix = (share[:, :, None] * share[:, None, :]).mul_(layout.gauge).add_(layout.cooccurrence(mass))
     diagonal = torch.diagonal(matrix, dim1=1, dim2=2)
-    diagonal.copy_(torch.where(carried > 0, own, 0.0) + 1.0 + ridge)
+    own = torch.where(carried > 0, carried, 1.0)
+    diagonal += own * (1.0 + ridge)
     factor, failed = torch.linalg.cholesky_ex(matrix)
     while bool(failed.any()):  # rounding made it indefinite: more ridge for those samples only
         ridge = ridge * 100
-        diagonal += torch.where(failed > 0, ridge, 0.0)[:, None]
+        diagonal += torch.where(failed > 0, ridge, 0.0)[:, None] * own
         factor, failed = torch.linalg.cholesky_ex(matrix)
-    right = torch.where(carried > 0, gap / scale, 0.0)
-    return torch.cholesky_solve(right[:, :, None], factor)[:, :, 0] / scale
+    right = torch.where(carried > 0, gap, 0.0)
+    return torch.cholesky_solve(right[:, :, None], factor)[:, :, 0]
 
 
-def _line_search(state: _State, mass: Tensor, direction: Tensor, gap: Tensor) -> _State:
+def _line_search(layout: Layout, state: _State, direction: Tensor, gap: Tensor) -> _State:
     """Halve the step of every sample until F falls enough (Armijo); a sample that cannot fall stays."""
-    start = state.energy(mass)
-    slope = -(gap * direction).sum(1)
-    slack = 1e-14 * start.abs().clamp(min=1.0)
+    start = layout.total(state.mass)
+    reward = (layout.target * direction).sum(1)
+    slope = (gap * direction).sum(1)
+    slack = 1e-14 * (start + (layout.target * state.duals).sum(1).abs()).clamp(min=1.0)
     length = torch.ones_like(start)
-    lift = state.layout.spread(direction)
-    log_mass = state.logits + state.layout.spread(state.duals)
-    linear = (state.layout.target * state.duals).sum(1), (state.layout.target * direction).sum(1)
+    lift = layout.spread(direction)
     for _ in range(40):
-        trial = torch.exp(log_mass + length[state.layout.sample] * lift)
-        energy = state.layout.total(trial) - linear[0] - length * linear[1]
-        accepted = energy <= start + 1e-4 * length * slope + slack
+        log_mass = torch.addcmul(state.log_mass, length[layout.sample], lift)
+        mass = torch.exp(log_mass)
+        fall = start - layout.total(mass) + length * reward  # minus infinity where the step overshot
+        accepted = fall >= 1e-4 * length * slope - slack
         if bool(accepted.all()):
-            break
+            return _State(torch.addcmul(state.duals, length[:, None], direction), log_mass, mass)
         length = torch.where(accepted, length, length / 2)
     length = torch.where(accepted, length, 0.0)
-    return replace(state, duals=state.duals + length[:, None] * direction)
+    log_mass = torch.addcmul(state.log_mass, length[layout.sample], lift)
+    return _State(torch.addcmul(state.duals, length[:, None], direction), log_mass, torch.exp(log_mass))
 
 
-def _sweep(state: _State, moving: Tensor) -> _State:
+def _sweep(layout: Layout, state: _State, moving: Tensor) -> _State:
     """One Gauss-Seidel sweep over the views of the moving samples, on masses: cheap, and it tames an overshoot."""
-    layout, mass = state.layout, state.mass()
-    factors = torch.ones_like(layout.target).view(-1)
+    mass, factors = state.mass, torch.ones_like(layout.target).view(-1)
     target, movable = layout.target.view(-1), moving[:, None].expand_as(layout.target).reshape(-1)
-    for bins in layout.bins.unbind(1):
+    for bins in layout.columns:
         carried = torch.zeros_like(target).index_add_(0, bins, mass)
         ratio = torch.where((carried > 0) & movable, target / carried, 1.0)
         mass = mass * ratio[bins]
         factors *= ratio
-    duals = state.duals + factors.view_as(state.duals).log()
-    return replace(state, duals=duals)
+    steps = factors.log_().view_as(state.duals)
+    return _State(state.duals + steps, state.log_mass + layout.spread(steps), mass)
 
 
-def _log_sweep(state: _State) -> _State:
-    """The same sweep on logarithms: for masses that under- or overflow."""
-    layout, duals = state.layout, state.duals.reshape(-1).clone()
-    log_mass = state.logits + layout.spread(state.duals)
+def _log_sweep(layout: Layout, logits: Tensor, table: Tensor) -> _State:
+    """The state at given duals after one sweep on logarithms: good for masses that under- or overflow."""
+    duals = table.reshape(-1).clone()
+    log_mass = logits + layout.spread(table)
     log_target = torch.where(layout.target > 0, layout.target, 1.0).log().view(-1)
-    for bins in layout.bins.unbind(1):
+    for bins in layout.columns:
         largest = torch.full_like(duals, -torch.inf).scatter_reduce_(0, bins, log_mass, "amax")
         filled = torch.isfinite(largest)
         shift = torch.where(filled, largest, 0.0)
@@ -216,7 +212,7 @@ def _log_sweep(state: _State) -> _State:
         step = torch.where(filled, log_target - shift - torch.where(filled, carried, 1.0).log(), 0.0)
         log_mass = log_mass + step[bins]
         duals += step
-    return replace(state, duals=duals.view_as(state.duals))
+    return _State(duals.view_as(table), log_mass, torch.exp(log_mass))
 
 
 def _chunks(marginals: Marginals, present: Tensor) -> Iterator[Layout]:
