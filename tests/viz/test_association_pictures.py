@@ -1,8 +1,11 @@
 """What the pictures of the reverse diffusion contain."""
 
 import numpy as np
+import torch
 from matplotlib.colors import to_hex
 
+from dispose.association.polytope import feasible_marginals
+from dispose.diffusion.samplers import Step
 from dispose_viz.association import (
     Trajectory,
     draw_entropy,
@@ -10,6 +13,7 @@ from dispose_viz.association import (
     draw_mass,
     draw_members,
     draw_trajectory,
+    trajectory_of,
     tuple_name,
 )
 from dispose_viz.style import new_figure, person_color
@@ -20,6 +24,18 @@ def two_of_four() -> Trajectory:
     mass = np.stack([(1 - s) * start + s * end for s in np.linspace(0, 1, 6)])
     members = np.array([[0, 1, -1], [0, 0, 0], [1, 0, -1], [1, 1, -1]])
     return Trajectory(np.linspace(1, 0, 6), mass, members, np.full(6, 1e-9))
+
+
+def test_a_recorded_sampler_becomes_arrays_that_are_feasible() -> None:
+    members, valid = torch.tensor([[0, 0], [0, -1], [-1, 0]]), torch.ones(2, 1, dtype=torch.bool)
+    marginals = feasible_marginals(members, valid)
+    together, apart = torch.tensor([1.0, 0, 0, 2]).double(), torch.tensor([0, 1.0, 1, 1]).double()
+    steps = [Step(1.0, apart, together), Step(0.5, 0.5 * (apart + together), together)]
+    trajectory = trajectory_of(steps, torch.cat([members, torch.tensor([[-1, -1]])]), marginals)
+    np.testing.assert_array_equal(trajectory.time, [1.0, 0.5, 0.0])
+    np.testing.assert_array_equal(trajectory.members, members)
+    np.testing.assert_allclose(trajectory.mass, [[0, 1, 1], [0.5, 0.5, 0.5], [1, 0, 0]])
+    assert trajectory.residual.max() == 0.0
 
 
 def test_entropy_counts_the_choices_left() -> None:

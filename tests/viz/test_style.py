@@ -36,9 +36,7 @@ def test_everything_can_be_read_on_its_paper(theme) -> None:
 def test_palette_colours_are_far_apart_for_colour_blind_readers() -> None:
     # Deuteranopia after Viénot, Brettel and Mollon (1999), in linear RGB.
     rows = ((0.29275, 0.70725, 0.0), (0.29275, 0.70725, 0.0), (-0.02234, 0.02234, 1.0))
-    seen = [
-        [sum(k * c**2.2 for k, c in zip(row, to_rgb(color), strict=True)) for row in rows] for color in PALETTE[:6]
-    ]
+    seen = [[sum(k * c**2.2 for k, c in zip(row, to_rgb(color), strict=True)) for row in rows] for color in PALETTE[:6]]
     for a, b in itertools.combinations(seen, 2):
         assert sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) ** 0.5 > 0.05
 

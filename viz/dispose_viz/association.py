@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from torch import Tensor
 
+from dispose.association.polytope import Marginals, is_fallback, marginal_residual
+from dispose.diffusion.samplers import Step
 from dispose.tensors import ABSENT
 from dispose_viz.style import LIGHT, MAP, Theme, dress, person_color
 
@@ -37,6 +41,21 @@ class Trajectory:
         """How undecided every step is: the entropy (bits) of the mass shared out to one."""
         share = self.mass / self.mass.sum(-1, keepdims=True).clip(min=1e-300)
         return -(share * np.log2(share.clip(min=1e-300))).sum(-1)
+
+
+def trajectory_of(steps: Sequence[Step], members: Int[Tensor, "tuples views"], marginals: Marginals) -> Trajectory:
+    """Arrays of one sample's recorded steps, the last clean prediction as the state at time 0.
+
+    The fallback tuple, absent everywhere, is left out: it holds what nobody claims.
+    """
+    states = [*(step.mass for step in steps), steps[-1].clean]
+    people = ~is_fallback(marginals)
+    return Trajectory(
+        np.array([*(step.time for step in steps), 0.0]),
+        torch.stack(states)[:, people].double().numpy(),
+        members[people].numpy(),
+        np.array([float(marginal_residual(state, marginals).max()) for state in states]),
+    )
 
 
 def tuple_name(members: Sequence[int]) -> str:

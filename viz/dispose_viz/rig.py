@@ -17,9 +17,7 @@ from dispose_viz.style import LIGHT, Theme, dress, person_color
 METRE = 1000.0
 
 
-def draw_rig_from_above(
-    axes: Axes, cameras: Cameras, *, reach_mm: float = 1000.0, theme: Theme = LIGHT
-) -> Axes:
+def draw_rig_from_above(axes: Axes, cameras: Cameras, *, reach_mm: float = 1000.0, theme: Theme = LIGHT) -> Axes:
     """Cameras as wedges that open towards what they see, with names; axes in metres, +Z towards the reader."""
     corners = image_corners(cameras, reach_mm)[..., :2] / METRE
     centres = cameras.centres[:, :2].numpy() / METRE

@@ -39,9 +39,7 @@ def new_scene(*, theme: Theme = LIGHT, height: int = 620) -> go.Figure:
     return go.Figure(layout=layout)
 
 
-def draw_cameras(
-    figure: go.Figure, cameras: Cameras, *, reach_mm: float = 600.0, theme: Theme = LIGHT
-) -> go.Figure:
+def draw_cameras(figure: go.Figure, cameras: Cameras, *, reach_mm: float = 600.0, theme: Theme = LIGHT) -> go.Figure:
     """All cameras as one trace of frusta, and one of names."""
     centres = cameras.centres.numpy()
     lines: list[Float[np.ndarray, "_ 3"]] = []

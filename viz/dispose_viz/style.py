@@ -4,14 +4,14 @@ A person keeps the colour of its id in every picture, matplotlib or plotly. Colo
 pictures also write the id.
 """
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+
+from dispose.formats.files import replacing_path
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8B6FC0", "#7A5C3E")
 """Okabe and Ito's colours (without black, and without yellow, which is lost on white), then violet and brown."""
@@ -80,14 +80,6 @@ def dress(axes: Axes, *, theme: Theme = LIGHT) -> Axes:
 
 def save_png(figure: Figure, path: Path) -> Figure:
     """Write a picture under a temporary name, then give it its own; returns the figure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".png")
-    os.close(handle)
-    try:
+    with replacing_path(path) as temporary:
         figure.savefig(temporary, format="png", facecolor=figure.get_facecolor())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
     return figure

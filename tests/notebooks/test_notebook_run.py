@@ -1,0 +1,168 @@
+"""Laws of headless runs: nothing starts on wrong parameters, results are whole, pages need no network."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from dispose.cli import notebook_run
+from dispose.cli.main import main
+from dispose.cli.notebook_page import PLOTLY_MIME, page_of, title_of
+from dispose.cli.notebook_run import (
+    NotebookError,
+    Parameter,
+    checked_values,
+    free_folder,
+    notebook_path,
+    parameters_of,
+    replace_folder,
+    run_notebook,
+)
+from dispose.errors import InputError
+
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+DECLARED = tuple(Parameter(kind.lower(), kind, "0", "") for kind in ("int", "float", "bool", "str", "Path"))
+CELLS = """
+import sys
+from pathlib import Path
+steps: int = 3  # how often
+where: Path = Path(".")
+""", """
+import plotly.graph_objects as go
+from IPython.display import display
+display(go.Figure(go.Scatter3d(x=[0, 1], y=[0, 1], z=[0, steps]), frames=[go.Frame(name="a")]))
+go.Figure(go.Scatter(y=[1, 2], name="</script>"))
+""", """
+Path("metrics.json").write_text(str(steps))
+assert steps < 100, "too many steps"
+"""  # fmt: skip
+
+
+def write_book(path: Path, sources: tuple[str, ...]) -> Path:
+    cells: list[Any] = [nbformat.v4.new_markdown_cell("# A <b>title</b>")]
+    cells += [nbformat.v4.new_code_cell(source.strip()) for source in sources]
+    cells[1].metadata["tags"] = ["parameters"]
+    book = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
+    nbformat.write(book, path)
+    return path
+
+
+def outside_links(page: str) -> list[str]:
+    """Tags that load something, and addresses of networks that deliver scripts, outside plotly's own text."""
+    return re.findall(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)\s*=\s*[\"'](?!data:)[^\"']*", page)
+
+
+def test_values_arrive_in_the_types_that_the_notebook_declares(tmp_path) -> None:
+    given = [("int", "4"), ("float", "1e-3"), ("bool", "false"), ("str", "1"), ("path", "a/b")]
+    values = checked_values(DECLARED, given, tmp_path)
+    assert values == [("int", 4), ("float", 1e-3), ("bool", False), ("str", "1"), ("path", str(tmp_path / "a" / "b"))]
+
+
+@pytest.mark.parametrize("wrong", [("int", "1e3"), ("int", "2.0"), ("float", "nan"), ("float", "x"), ("bool", "1")])
+def test_a_wrong_type_is_one_sentence_with_name_type_and_value(wrong, tmp_path) -> None:
+    with pytest.raises(InputError, match=f"'{wrong[0]}' must be of type {wrong[0]}, got '{re.escape(wrong[1])}'"):
+        checked_values(DECLARED, [wrong], tmp_path)
+
+
+def test_unknown_and_repeated_names_are_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"no parameter 'n_stepz'.*int: int"):
+        checked_values(DECLARED, [("n_stepz", "4")], tmp_path)
+    with pytest.raises(InputError, match="twice"):
+        checked_values(DECLARED, [("int", "4"), ("int", "5")], tmp_path)
+
+
+def test_parameters_are_read_from_the_tagged_cell(tmp_path) -> None:
+    book = write_book(tmp_path / "a.ipynb", CELLS)
+    steps, where = parameters_of(book)
+    assert steps == Parameter("steps", "int", "3", "how often")
+    assert (where.name, where.kind) == ("where", "Path")
+
+
+def test_nothing_runs_on_a_wrong_parameter_or_over_an_older_run(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(notebook_run, "_execute", lambda *_: pytest.fail("it ran"))
+    book = write_book(tmp_path / "a.ipynb", CELLS)
+    with pytest.raises(InputError, match="'stepz'"):
+        run_notebook(book, [("stepz", "4")], tmp_path / "out")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "kept").write_text("x")
+    with pytest.raises(InputError, match="exists"):
+        run_notebook(book, [], tmp_path / "old")
+    assert {p.name for p in tmp_path.iterdir()} == {"a.ipynb", "old"}
+    assert (tmp_path / "old" / "kept").read_text() == "x"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> notebook_run.Done:
+    folder = tmp_path_factory.mktemp("finished")
+    return run_notebook(write_book(folder / "a.ipynb", CELLS), [("steps", "5")], folder / "out")
+
+
+def test_a_run_leaves_notebook_page_and_what_the_notebook_wrote(finished) -> None:
+    assert {p.name for p in finished.folder.iterdir()} == {"a.ipynb", "a.html", "metrics.json"}
+    assert (finished.folder / "metrics.json").read_text() == "5"
+    assert {p.name for p in finished.folder.parent.iterdir()} == {"a.ipynb", "out"}, "no temporary folder is left"
+
+
+def test_the_page_loads_nothing_and_carries_plotly_once(finished) -> None:
+    page = finished.page.read_text(encoding="utf-8")
+    assert outside_links(page) == []
+    assert page.count("Plotly.newPlot(") == 2
+    assert len(re.findall(r"<script>/\*\*\s*\* plotly.js v", page)) == 1
+    assert not re.search(r"cdn\.(?:plot\.ly/plotly|jsdelivr\.net/npm/(?:mathjax|@jupyter))", page)
+    assert "<title>A &lt;b&gt;title&lt;/b&gt;</title>" in page
+    scripts = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    assert len(scripts) == 3, "text that looks like a closing tag did not end a script"
+
+
+def test_the_executed_notebook_stays_small_and_keeps_its_figures(finished) -> None:
+    assert finished.notebook.stat().st_size < 200_000
+    book = nbformat.read(finished.notebook, as_version=4)
+    assert "widgets" not in book.metadata
+    mimes = [m for c in book.cells for o in c.get("outputs", []) for m in o.get("data", {})]
+    assert mimes.count(PLOTLY_MIME) == 2
+
+
+def test_a_failing_cell_is_named_and_what_had_run_is_kept(tmp_path) -> None:
+    book = write_book(tmp_path / "a.ipynb", (CELLS[0], CELLS[2]))
+    with pytest.raises(NotebookError, match=r"cell \[3\] failed with AssertionError: too many steps") as caught:
+        run_notebook(book, [("steps", "100")], tmp_path / "out")
+    assert "write_text(str(steps))\n    assert steps < 100" in str(caught.value)
+    assert {p.name for p in tmp_path.iterdir()} == {"a.ipynb", "out-failed"}
+    kept = nbformat.read(tmp_path / "out-failed" / "a.ipynb", as_version=4)
+    assert any(cell.get("execution_count") for cell in kept.cells)
+    assert (tmp_path / "out-failed" / "metrics.json").read_text() == "100"
+
+
+def test_a_page_without_scenes_does_not_carry_plotly() -> None:
+    cells = [nbformat.v4.new_markdown_cell("text\n## Second"), nbformat.v4.new_code_cell("1")]
+    book = nbformat.v4.new_notebook(cells=cells)
+    assert len(page_of(book)) < 50_000 and title_of(book) == "Second"
+    assert title_of(nbformat.v4.new_notebook()) == ""
+
+
+def test_folders_are_numbered_and_replaced_whole(tmp_path) -> None:
+    assert free_folder(tmp_path / "a") == tmp_path / "a"
+    for name in ("a", "a-2", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    assert free_folder(tmp_path / "a") == tmp_path / "a-3"
+    replace_folder(tmp_path / "new", tmp_path / "a")
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["new"]
+    assert {p.name for p in tmp_path.iterdir()} == {"a", "a-2"}
+
+
+def test_a_name_that_is_no_notebook_lists_those_that_are() -> None:
+    for name in ("nonsense", "../notebooks/00_start_here", ""):
+        with pytest.raises(InputError, match="00_start_here"):
+            notebook_path(name)
+    assert notebook_path("00_start_here.ipynb") == notebook_path("00_start_here")
+
+
+def test_the_command_line_says_one_sentence(capsys, tmp_path) -> None:
+    status = main(["notebook", "run", "00_start_here", "-p", "framee", "1", "--out", str(tmp_path / "x")])
+    assert status == 2 and "'framee'" in capsys.readouterr().err and not list(tmp_path.iterdir())
+    assert main(["notebook", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in notebook_run.notebook_names()) and "-p frame " in listed
