@@ -11,8 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # One BLAS thread per worker: two test workers on two cores otherwise fight over them.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
-PYTEST = $(TEST_ENV) $(BIN)/python -m pytest -p no:cacheprovider -n $(WORKERS) --dist loadgroup \
-	--jaxtyping-packages=dispose,dispose_kernels,beartype.beartype
+PYTEST = $(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 .PHONY: help setup demo test test-all lint format lock notebooks figures clean
 
