@@ -33,6 +33,7 @@ def join(
     cap: float,
     limit: float,
     budget: int | None = None,
+    gain: float | None = None,
 ) -> Candidates:
     """The tuples with pairwise allowed members and cost at most ``limit (members - 1)``, without trying all.
 
@@ -41,11 +42,13 @@ def join(
     the result is the whole set that `reference.enumerate_product` finds. Singletons are always in it.
 
     With a budget B, after every view and at the end each detection names its B best tuples by value
-    ``limit (m - 1) - cost``; a tuple stays if one of its members names it. So at most B tuples per detection (and the
+    ``gain (m - 1) - cost`` (`gain` defaults to `limit`; a smaller one prefers a person's complete tuple to the same
+    tuple with a stranger); a tuple stays if one of its members names it. So at most B tuples per detection (and the
     singletons) stay, and a tuple that is among the best of any member cannot be crowded out by another's. Views are
     taken fewest detections first, then by their evidence, so that the camera order does not matter; equal values are
     resolved by order of the slots.
     """
+    gain = limit if gain is None else gain
     order = _view_order(evidence)
     table = beliefs(evidence)[order]
     pairs = allowed[order][:, :, order] & evidence.valid[order][:, :, None, None] & evidence.valid[order]
@@ -53,10 +56,10 @@ def join(
     views = len(order)
     for view in range(views):
         partials = _extend(partials, view, table[view], pairs[view], cap, limit)
-        partials = _budgeted(_completable(partials, view, limit), limit, budget)
+        partials = _budgeted(_completable(partials, view, limit), gain, budget)
     count = (partials.members != ABSENT).sum(1)
     kept = (count > 0) & (partials.cost <= limit * (count - 1).clamp(min=0))
-    partials = _budgeted(partials[torch.nonzero(kept)[:, 0]], limit, budget)
+    partials = _budgeted(partials[torch.nonzero(kept)[:, 0]], gain, budget)
     members = torch.empty_like(partials.members)
     members[:, order] = partials.members
     rows = _lexicographic(members)
@@ -117,12 +120,12 @@ def _completable(partials: _Partials, view: int, limit: float) -> _Partials:
     return partials[torch.nonzero(partials.cost <= _bound(limit, _most_members(partials, view)))[:, 0]]
 
 
-def _budgeted(partials: _Partials, limit: float, budget: int | None) -> _Partials:
+def _budgeted(partials: _Partials, gain: float, budget: int | None) -> _Partials:
     """The tuples named by one of their members, singletons and the empty tuple."""
     if budget is None or len(partials.cost) == 0:
         return partials
     count = (partials.members != ABSENT).sum(1)
-    best_first = torch.argsort(limit * (count - 1) - partials.cost, descending=True, stable=True)
+    best_first = torch.argsort(gain * (count - 1) - partials.cost, descending=True, stable=True)
     ordered = partials.members[best_first]
     named = count[best_first] <= 1
     slots = partials.open.shape[2]

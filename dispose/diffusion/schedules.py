@@ -1,0 +1,23 @@
+"""Signal fractions (``alpha_bar``) as functions of diffusion time in [0, 1]."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def cosine_alpha_bar(time: Float[Tensor, "*times"], *, offset: float = 0.008) -> Float[Tensor, "*times"]:
+    """Cosine schedule ``cos²(((t + s) / (1 + s)) π/2) / cos²((s / (1 + s)) π/2)``, clipped to [1e-4, 1].
+
+    Source: Nichol & Dhariwal 2021, as used by the released DisPOSE (its step k is time k / 999).
+    """
+    curve = torch.cos((time + offset) / (1 + offset) * math.pi / 2) ** 2
+    start = math.cos(offset / (1 + offset) * math.pi / 2) ** 2
+    return (curve / start).clamp(1e-4, 1.0)
+
+
+def released_times(steps: int = 10, train_steps: int = 1000) -> list[float]:
+    """The released sampler's times: ``steps + 1`` rounded, equally spaced steps of 999 … 0, over 999."""
+    last = train_steps - 1
+    return [round(last * (1 - k / steps)) / last for k in range(steps + 1)]

@@ -1,0 +1,99 @@
+"""From synthetic scenes to training examples: the only place where labels meet the associator."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from dispose.association.targets import true_tuples
+from dispose.association.viewpoint import viewpoints
+from dispose.datasets.synthetic.scenes import sample_scenes
+from dispose.models.associator import Associator
+from dispose.models.placement import PlacementNet
+from dispose.scene.frame import Frame, Labels
+from dispose.tensors import ABSENT
+from dispose.training.bank import GraphExample, PlacementExamples, save_graphs, save_placements
+from dispose.training.config import SyntheticRecipe
+from dispose.zoo.checkpoints import load_weights
+
+VALIDATION_CHUNK = 1_000_000
+"""Chunk numbers from here on are never trained on."""
+
+
+def scenes_of_chunk(recipe: SyntheticRecipe, chunk: int, frames: int | None = None) -> list[tuple[Frame, Labels]]:
+    """The frames of a chunk: a function of the recipe's seed and the chunk's number."""
+    generator = torch.Generator().manual_seed(recipe.seed * 10_000_019 + chunk)
+    return sample_scenes(generator, frames or recipe.frames_per_chunk, recipe.scenes)
+
+
+def placement_examples(frame: Frame, labels: Labels) -> PlacementExamples:
+    """The frame's labelled detections with at least one visible joint, and their true joints."""
+    seen = viewpoints(frame)
+    identity = labels.identity[frame.detections.valid]
+    person = (identity[:, None] == labels.poses.id[None]).float()
+    rows = ((identity != ABSENT) & person.any(1) & seen.visible.any(1)).nonzero()[:, 0]
+    who = person[rows].argmax(1)
+    xyz = (labels.poses.xyz_world[who] - seen.centre[rows][:, None]) @ seen.axes[rows].mT
+    packed = PlacementExamples(seen, torch.zeros(len(seen), *xyz.shape[1:]), seen.visible).rows(rows)
+    return PlacementExamples(packed.seen.to(torch.float32), xyz.float(), labels.poses.valid[who])
+
+
+def graph_example(associator: Associator, frame: Frame, labels: Labels) -> GraphExample | None:
+    """The frame's candidate graph and its clean assignment, or None where there is nothing to associate."""
+    problem = associator.problem(frame)
+    if problem is None:
+        return None
+    truth = true_tuples(problem.members[:-1], problem.cost[:-1], labels.identity)
+    total = float(problem.graph.marginals.target.sum()) / len(frame.cameras)
+    return GraphExample(problem.graph, torch.cat([truth, truth.new_full((1,), total) - truth.sum()]))
+
+
+def build_placement_chunk(recipe: SyntheticRecipe, chunk: int, path: Path) -> None:
+    """Write the detections of one chunk."""
+    parts = [placement_examples(*scene) for scene in scenes_of_chunk(recipe, chunk)]
+    joined = {k: torch.cat([vars(p.seen)[k] for p in parts]) for k in vars(parts[0].seen)}
+    seen = type(parts[0].seen)(**joined)
+    save_placements(
+        path, PlacementExamples(seen, torch.cat([p.xyz for p in parts]), torch.cat([p.known for p in parts]))
+    )
+
+
+def build_graph_chunk(recipe: SyntheticRecipe, chunk: int, path: Path, *, placement: Path) -> None:
+    """Write the candidate graphs of one chunk, with the trained depth network stored at `placement`."""
+    associator = Associator(recipe.model)
+    associator.placement.load_state_dict(load_weights(placement, PlacementNet).state_dict())
+    examples = []
+    for scene in scenes_of_chunk(recipe, chunk):
+        example = graph_example(associator, *scene)
+        if example is not None and len(example.truth) <= recipe.denoiser.most_tuples:
+            examples.append(example)
+    save_graphs(path, examples)
+
+
+def build_chunks(
+    build: Callable[[SyntheticRecipe, int, Path], None],
+    recipe: SyntheticRecipe,
+    chunks: Sequence[tuple[int, Path]],
+    title: str,
+    *,
+    workers: int | None = None,
+) -> None:
+    """Build the chunks that are not there yet, in worker processes, with a progress bar."""
+    missing = [(chunk, path) for chunk, path in chunks if not path.exists()]
+    if not missing:
+        return
+    workers = min(workers or os.cpu_count() or 1, len(missing))
+    bar = tqdm(total=len(chunks), initial=len(chunks) - len(missing), desc=title, unit="chunk")
+    with bar, ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        futures = [pool.submit(build, recipe, chunk, path) for chunk, path in missing]
+        for future in as_completed(futures):
+            future.result()
+            bar.update()
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)

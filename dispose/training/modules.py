@@ -1,0 +1,143 @@
+"""Lightning modules: one training step per network."""
+
+import math
+from collections.abc import Iterator
+
+import lightning
+import torch
+from dispose_kernels.sinkhorn import newton_projection
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from dispose.association.graph import CandidateGraph, collate
+from dispose.diffusion.corruption import corrupt
+from dispose.diffusion.schedules import cosine_alpha_bar
+from dispose.losses.assignment import projected_divergence
+from dispose.losses.placement import placement_loss
+from dispose.models.associator import clean_latent
+from dispose.models.denoiser import Denoiser
+from dispose.models.placement import PlacementNet
+from dispose.skeletons.catalog import COCO_17
+from dispose.training.bank import GraphExample, PlacementExamples
+from dispose.training.config import DenoiserTraining, PlacementTraining
+
+
+class Schedule(IterableDataset[list[int]]):
+    """The examples of every optimiser step, as a function of seed and step alone.
+
+    Starting it at a later step gives what an unbroken run would have seen there. With several processes each takes
+    its share of the same global batch.
+    """
+
+    def __init__(self, seed: int, examples: int, batch: int, start: int, stop: int, rank: int, world: int) -> None:
+        self.seed, self.examples, self.batch = seed, examples, batch
+        self.start, self.stop, self.rank, self.world = start, stop, rank, world
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.start, self.stop):
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+            chosen = torch.randint(self.examples, (self.batch,), generator=generator)
+            yield [step, *chosen[self.rank :: self.world].tolist()]
+
+
+def one_cycle(step: int, steps: int, warmup: int) -> float:
+    """Linear warm-up, then cosine to zero."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * min((step - warmup) / max(steps - warmup, 1), 1.0)))
+
+
+class _Task(lightning.LightningModule):
+    """What both tasks share: the schedule of examples and of the learning rate."""
+
+    def __init__(self, settings: PlacementTraining | DenoiserTraining, examples: int, seed: int) -> None:
+        super().__init__()
+        self.settings, self.examples, self.seed = settings, examples, seed
+        self.warmup, self.weight_decay = 200, 1e-4
+
+    def train_dataloader(self) -> DataLoader[list[int]]:
+        """The schedule from the step the trainer stands at."""
+        schedule = Schedule(
+            self.seed, self.examples, self.settings.batch, self.trainer.global_step, self.settings.steps,
+            self.trainer.global_rank, self.trainer.world_size,
+        )  # fmt: skip
+        return DataLoader(schedule, batch_size=None)
+
+    def configure_optimizers(self):  # noqa: ANN201  (Lightning's own union of types)
+        """AdamW with one cycle."""
+        optimizer = torch.optim.AdamW(self.parameters(), lr=self.settings.rate, weight_decay=self.weight_decay)
+        cycle = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: one_cycle(step, self.settings.steps, self.warmup)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+
+class PlacementTask(_Task):
+    """Fit the depth network to detections with known bodies."""
+
+    def __init__(self, network: PlacementNet, examples: PlacementExamples, settings: PlacementTraining, seed: int):
+        super().__init__(settings, len(examples.xyz), seed)
+        self.network = network
+        self._examples = examples
+
+    def training_step(self, batch: list[int], index: int) -> Float[Tensor, ""]:
+        """Negative log-likelihood of the true bodies, half of them seen in a mirror."""
+        step, *rows = batch
+        generator = torch.Generator().manual_seed(self.seed * 7919 + step * 65_537 + rows[0])
+        which = torch.rand(len(rows), generator=generator) < 0.5
+        examples = self._examples.rows(torch.tensor(rows)).mirrored(which, COCO_17.mirror)
+        loss = placement_loss(self.network(examples.seen), examples.seen, examples.xyz, examples.known)
+        self.log("placement/loss", loss, prog_bar=True)
+        return loss
+
+
+class DenoiserTask(_Task):
+    """Fit the denoiser to noisy assignments of graphs whose clean assignment is known."""
+
+    def __init__(self, network: Denoiser, examples: list[GraphExample], settings: DenoiserTraining, seed: int):
+        super().__init__(settings, len(examples), seed)
+        self.warmup, self.weight_decay = settings.warmup, settings.weight_decay
+        self.network = network
+        self._examples = examples
+
+    def training_step(self, batch: list[int], index: int) -> Float[Tensor, ""]:
+        """Mean over graphs of the divergence between the true and the predicted clean assignment, per detection."""
+        step, *rows = batch
+        loss = self.loss([self._examples[row] for row in rows], [self.seed * 7919 + step * 65_537 + row for row in rows])
+        self.log("denoiser/loss", loss, prog_bar=True, batch_size=len(rows))
+        return loss
+
+    def loss(self, examples: list[GraphExample], seeds: list[int]) -> Float[Tensor, ""]:
+        """The loss of some graphs; every graph's time and noise follow from its own seed."""
+        graph = collate([example.graph for example in examples])
+        truth = torch.cat([example.truth for example in examples])
+        time, noise = self._draw(graph, seeds)
+        alpha_bar = cosine_alpha_bar(time)
+        latent = corrupt(clean_latent(truth, self.settings.latent_scale), noise, alpha_bar[graph.sample])
+        with torch.no_grad():
+            mass = newton_projection(latent, graph.marginals, tolerance=1e-6).mass
+        logits = self.network(graph, mass.float(), time.float(), (1 - alpha_bar).sqrt().float())
+        with torch.no_grad():
+            predicted = newton_projection(logits.detach().double(), graph.marginals, tolerance=1e-6).mass
+        divergence = projected_divergence(logits, predicted.float(), truth, graph.sample, graph.samples)
+        return (divergence / _detections_of(graph)).mean()
+
+    def _draw(self, graph: CandidateGraph, seeds: list[int]) -> tuple[Tensor, Tensor]:
+        """Time and noise of every graph; some start from pure noise, as the sampler does, half of these from zero."""
+        times, noises = [], []
+        counts = torch.bincount(graph.sample, minlength=graph.samples).tolist()
+        for seed, count in zip(seeds, counts, strict=True):
+            generator = torch.Generator().manual_seed(seed)
+            time, kind = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
+            noise = torch.randn(count, generator=generator, dtype=torch.float64)
+            times.append(1.0 if kind < self.settings.pure_noise else time)
+            noises.append(noise * (0.0 if kind < self.settings.pure_noise / 2 else 1.0))
+        return torch.tensor(times, dtype=torch.float64), torch.cat(noises)
+
+
+def _detections_of(graph: CandidateGraph) -> Float[Tensor, " samples"]:
+    """Number of detections of every sample."""
+    sample = torch.zeros(len(graph.detections), dtype=torch.long)
+    sample[graph.detection_of] = graph.sample[graph.tuple_of]
+    return torch.bincount(sample, minlength=graph.samples).clamp(min=1).float()

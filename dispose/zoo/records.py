@@ -1,0 +1,43 @@
+"""Frozen configuration records as JSON and back, by their type annotations alone."""
+
+import json
+from dataclasses import asdict, fields, is_dataclass
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from dispose.errors import InputError
+
+
+Record = TypeVar("Record")
+
+
+def to_json(record: object) -> str:
+    """A frozen dataclass of plain values, tuples and such dataclasses, as JSON."""
+    return json.dumps(asdict(record), sort_keys=True)  # type: ignore[call-overload]
+
+
+def from_json(text: str, kind: type[Record], source: str) -> Record:
+    """The record a JSON text describes.
+
+    Raises:
+        InputError: the text is not JSON, names an unknown field, or lacks one; the message names `source`.
+    """
+    try:
+        stored = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{source}: its configuration is not JSON ({error})") from None
+    return _build(stored, kind, source)
+
+
+def _build(stored: Any, kind: Any, source: str) -> Any:
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        names = {field.name for field in fields(kind)}
+        if not isinstance(stored, dict) or set(stored) != names:
+            found = sorted(stored) if isinstance(stored, dict) else stored
+            raise InputError(f"{source}: {kind.__name__} has the fields {sorted(names)}, the file says {found}")
+        return kind(**{name: _build(value, hints[name], source) for name, value in stored.items()})
+    if get_origin(kind) is tuple:
+        inner = get_args(kind)
+        item = inner[0] if len(inner) == 2 and inner[1] is Ellipsis else None
+        return tuple(_build(v, item or inner[k], source) for k, v in enumerate(stored))
+    return stored
