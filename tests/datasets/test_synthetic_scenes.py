@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dispose.datasets.synthetic.detector_model import OPENPOSE, PERFECT, POOR, SCORELESS, TOP_DOWN
+from dispose.datasets.synthetic.detector_model import BOTTOM_UP, PERFECT, POOR, SCORELESS, TOP_DOWN
 from dispose.datasets.synthetic.rigs import PERFECT_CALIBRATION
 from dispose.datasets.synthetic.scenes import SceneConfig, sample_scenes
 from dispose.scene.frame import Frame, Labels
@@ -45,7 +45,7 @@ def test_without_noise_everybody_inside_the_picture_is_found_once() -> None:
                     assert found == 1
 
 
-@pytest.mark.parametrize("kind", [TOP_DOWN, OPENPOSE, POOR, SCORELESS])
+@pytest.mark.parametrize("kind", [TOP_DOWN, BOTTOM_UP, POOR, SCORELESS])
 def test_labels_and_records_are_consistent(kind) -> None:
     config = SceneConfig(detectors=(kind,), detector_weights=(1.0,), chunk=8)
     for frame, labels in _frames(3, 24, config):

@@ -16,9 +16,15 @@ from dispose.tensors import ABSENT, TensorStruct
 
 # nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles: noise relative to the model's, and how
 # easily the joint is found (log-odds).
-JOINT_NOISE = (0.6, 0.6, 0.6, 0.7, 0.7, 0.85, 0.85, 1.1, 1.1, 1.25, 1.25, 1.3, 1.3, 1.1, 1.1, 1.15, 1.15)
-JOINT_EASE = (0.0, 0.0, 0.0, 0.0, 0.0, 1.5, 1.5, 0.0, 0.0, -0.8, -0.8, 0.6, 0.6, 0.0, 0.0, -0.6, -0.6)
-JOINT_BIAS = (0.4, 0.4, 0.4, 0.5, 0.5, 0.9, 0.9, 0.7, 0.7, 0.7, 0.7, 1.6, 1.6, 0.8, 0.8, 0.8, 0.8)
+JOINT_NOISE = (0.6, 0.6, 0.6, 0.7, 0.7, 0.85, 0.85, 1.0, 1.0, 0.9, 0.9, 1.2, 1.2, 1.3, 1.3, 1.2, 1.2)
+JOINT_EASE = (0.4, 0.4, 0.4, 0.6, 0.6, 3.5, 3.5, 1.2, 1.2, 0.1, 0.1, 2.6, 2.6, 1.1, 1.1, 0.3, 0.3)
+JOINT_BIAS = (0.4, 0.4, 0.4, 0.5, 0.5, 0.9, 0.9, 0.7, 0.7, 0.6, 0.6, 1.6, 1.6, 1.2, 1.2, 0.9, 0.9)
+SIDES_TOGETHER = (0.0, 0.5, 0.5, 0.0, 0.0, 0.8, 0.8, 0.3, 0.3, 0.3, 0.3, 0.95, 0.95, 0.85, 0.85, 0.8, 0.8)
+"""Correlation between finding a joint and finding its mirror image: hips come together, wrists do not."""
+SHARED_ODDS = (0, 0, 0, 0, 0, 0.6, 0.6, 0, 0, 0, 0, 1, 1, 0.7, 0.7, 0.7, 0.7)
+"""How far the odds of a joint and its mirror image are evened out: a hip is inferred from the other hip."""
+HIDDEN_NOISE = (1.5, 2.5, 5.0)
+"""Noise of joints hidden by the own body (or the own head), by somebody else, by furniture, relative."""
 HEAD, LEFT_ARM, RIGHT_ARM = (0, 1, 2, 3, 4), (7, 9), (8, 10)
 LEFT_LEG, RIGHT_LEG = (13, 15), (14, 16)
 LIMBS = (HEAD, LEFT_ARM, RIGHT_ARM, (*LEFT_LEG, *RIGHT_LEG), LEFT_LEG, RIGHT_LEG)
@@ -29,6 +35,7 @@ PIECES = (
 )  # fmt: skip
 """Groups of joints along which a person is torn."""
 CHAINS = ((7, 9), (8, 10), (13, 15), (14, 16))
+MISS_IF_HARD = 0.7
 REFERENCE_WIDTH = 640.0
 REFERENCE_STATURE_MM = 1700.0
 
@@ -68,19 +75,31 @@ def reported_joints(source: Noise, sight: Sight, model: DetectorModel) -> Bool[T
         chance = torch.where(hidden, torch.minimum(chance, _wide(value, 3)), chance)
     certain = chance >= 1.0
     odds = torch.logit(chance.clamp(max=0.9999)) + torch.tensor(JOINT_EASE)
+    mirrored = (odds + odds[..., COCO_17.mirror]) / 2
+    odds = torch.lerp(odds, mirrored, torch.tensor(SHARED_ODDS, dtype=odds.dtype).expand_as(odds))
     height = apparent_height(sight)
     small = (height / _wide(model.smallest_px, 2).clamp(min=1e-3)).log2().clamp(max=4.0)
     luck = _wide(model.quality, 2) * source.normal(shape[:3])
     odds = odds + (luck + 0.8 * (small - 2.0).clamp(max=0.0))[..., None]
-    found = (source.uniform(shape) < odds.sigmoid()) | certain
+    found = (_paired_draws(source, shape) < odds.sigmoid()) | certain
     loss = source.uniform((*shape[:3], len(LIMBS))) < _wide(model.limb_loss, 3)
     found &= ~(loss[..., None] & _mask(LIMBS)).any(-2)
     for inner, outer in CHAINS:
         cut = ~found[..., inner] & (source.uniform(shape[:3]) < _wide(model.chain, 2))
         found[..., outer] &= ~cut
-    lost = source.uniform(shape[:3]) < _wide(model.miss, 2)
+    # Some people are hard for every camera: lying under drapes, dark before dark, in a crowd.
+    hard = source.uniform((shape[0], 1, shape[2])) < _wide(model.hard, 2)
+    lost = source.uniform(shape[:3]) < torch.where(hard, MISS_IF_HARD, _wide(model.miss, 2))
     lost |= source.uniform(shape[:3]) > (3.0 * small + 1e-3).sigmoid()
     return found & sight.inside & ~lost[..., None]
+
+
+def _paired_draws(source: Noise, shape: torch.Size) -> Float[Tensor, "frames views persons joints"]:
+    """Uniform draws for every joint that agree with those for its mirror image."""
+    together = torch.tensor(SIDES_TOGETHER)
+    side = torch.minimum(torch.tensor(COCO_17.mirror), torch.arange(shape[-1]))
+    shared, own = source.normal(shape)[..., side], source.normal(shape)
+    return torch.special.ndtr(together.sqrt() * shared + (1 - together).sqrt() * own)
 
 
 def apparent_height(sight: Sight) -> Float[Tensor, "frames views persons"]:
@@ -97,8 +116,10 @@ def noisy_points(
     pixel = (sight.width / REFERENCE_WIDTH)[..., None, None]
     sigma = torch.hypot(_wide(model.noise_px, 3) * pixel, _wide(model.noise_mm, 3) * scale) * torch.tensor(JOINT_NOISE)
     heavy = source.uniform(sight.depth.shape) < _wide(model.outliers, 3)
-    hidden = sight.by_self | sight.by_other | sight.by_thing | sight.turned_away
-    sigma = sigma * torch.where(heavy, 4.0, 1.0) * torch.where(hidden, 2.0, 1.0)
+    sigma = sigma * torch.where(heavy, 4.0, 1.0)
+    by_body = sight.by_self | sight.turned_away
+    for hidden, factor in zip((by_body, sight.by_other, sight.by_thing), HIDDEN_NOISE, strict=True):
+        sigma = sigma * torch.where(hidden, factor, 1.0)
     # A detector's own idea of a joint: one offset in space for a person, seen alike by all cameras ...
     bias = torch.tensor(JOINT_BIAS)[:, None]
     common = _wide(model.bias_mm, 3) * bias * source.normal((frames, persons, joints, 3))
@@ -208,8 +229,8 @@ def false_people(
     xy = (middle + flat * warp * scale[..., None, None]).double()
     inside = ((xy >= 0) & (xy <= rigs.size[:, :, None, None] - 1)).all(-1)
     piece = _mask(PIECES)[choose(source, shape, torch.ones(len(PIECES)))]
-    part = source.uniform(shape) < 0.5
-    kept = source.uniform((*shape, len(COCO_17))) < between(source, shape, 0.15, 1.0)[..., None]
+    part = source.uniform(shape) < 0.2
+    kept = source.uniform((*shape, len(COCO_17))) < (0.1 + 0.9 * source.uniform(shape) ** 3)[..., None]
     visible = here[..., None] & inside & torch.where(part[..., None], piece, kept)
     error = torch.full(visible.shape, 60.0)
     return Evidence(xy, visible, error, torch.full(visible.shape, ABSENT))
@@ -220,7 +241,7 @@ def scores_of(
 ) -> Float[Tensor, "frames views slots joints"]:
     """Scores that fall with the error, and for hidden and invented joints; all 1 for detectors without scores."""
     shape = part.visible.shape
-    odds = _wide(model.score_level, 3) + torch.tensor(JOINT_EASE) * 0.4
+    odds = _wide(model.score_level, 3) + torch.tensor(JOINT_EASE).clamp(max=1.0) * 0.4
     luck = 0.5 * source.normal(shape[:3])[..., None] + 0.5 * source.normal(shape)
     odds = odds + _wide(model.score_spread, 3) * (luck - (part.error_mm / 40.0).clamp(max=3.0) * 0.5)
     if sight.by_self.shape == shape:

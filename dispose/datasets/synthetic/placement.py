@@ -12,6 +12,7 @@ from dispose.tensors import TensorStruct
 
 CLOSEST_MM = 330.0
 """Two people's mid-hips come no closer on the floor than this (a hug; in depth of one body)."""
+NEAREST_TO_CAMERA_MM = 1300.0
 PUSHES = 12
 """Rounds in which overlapping people are pushed apart."""
 
@@ -65,6 +66,7 @@ def sample_floor(
     room: Float[Tensor, " frames"],
     crowding: Float[Tensor, " frames"],
     furniture: Furniture,
+    cameras: Float[Tensor, "frames views 3"],
 ) -> tuple[Float[Tensor, "frames persons 2"], Float[Tensor, "frames persons"]]:
     """Floor points (mm) and facing directions (radians): alone, in pairs, or round the table."""
     frames, persons = present.shape
@@ -77,7 +79,7 @@ def sample_floor(
     floor = torch.where(at_table[..., None], middle + 250.0 * source.normal((*shape, 2)), floor)
     floor, facing = _pair_up(source, floor, facing, ~at_table)
     for _ in range(PUSHES):
-        floor = _out_of_boxes(_push_apart(floor, present), furniture)
+        floor = _out_of_boxes(_from_cameras(_push_apart(floor, present), cameras), furniture)
     floor = _push_apart(floor, present)
     to_middle = middle - floor
     towards = torch.atan2(to_middle[..., 1], to_middle[..., 0]) + 0.5 * source.normal(shape)
@@ -97,6 +99,14 @@ def _pair_up(source: Noise, floor: Tensor, facing: Tensor, free: Tensor) -> tupl
     opposite = (source.uniform(shape) < 0.5) & (bearing.cos() > 0.5)
     turned = torch.where(opposite, ahead + math.pi, ahead) + 0.3 * source.normal(shape)
     return torch.where(joins[..., None], place, floor), torch.where(joins, turned, facing)
+
+
+def _from_cameras(floor: Tensor, cameras: Tensor) -> Tensor:
+    """Nobody stands right before a lens: move people away from cameras at the height of their heads or below."""
+    gap = floor[:, :, None] - cameras[:, None, :, :2].float()
+    distance = gap.norm(dim=-1).clamp(min=1.0)
+    nearest = torch.where(cameras[:, None, :, 2] < 3000.0, NEAREST_TO_CAMERA_MM, 0.0)
+    return floor + (gap / distance[..., None] * (nearest - distance).clamp(min=0.0)[..., None]).sum(2)
 
 
 def _push_apart(floor: Tensor, present: Tensor) -> Tensor:

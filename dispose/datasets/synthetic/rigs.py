@@ -8,10 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dispose.datasets.synthetic.noise import Noise, between, choose
+from dispose.datasets.synthetic.noise import Noise, between
 from dispose.scene.cameras import Cameras
 from dispose.tensors import TensorStruct
-
 
 Range = tuple[int | float, int | float]
 
@@ -66,7 +65,7 @@ CEILING = RigArchetype(
 )
 SHELF_LIKE = RigArchetype(
     "shelf-like", (3, 5), ((1032, 776),), (1.0, 1.1), (2700, 4000), (950, 2750), (700, 1150), (0, 500),
-    jitter=0.2, room=(1200, 2200), distortion=0.1, furniture=0.5,
+    jitter=0.2, room=(700, 1700), distortion=0.1, furniture=0.3,
 )  # fmt: skip
 OPERATING_ROOM = RigArchetype(
     "operating room", (3, 4), ((640, 480), (640, 480), (1280, 720)), (0.8, 0.9), (1700, 2700), (2350, 2850),
@@ -79,7 +78,7 @@ DOME = RigArchetype(
 )  # fmt: skip
 PORTRAIT = RigArchetype(
     "portrait", (3, 5), ((1088, 1920),), (1.45, 1.65), (2400, 4300), (1500, 2200), (800, 1100), (0, 300),
-    jitter=0.4, room=(800, 2600), distortion=0.9, furniture=0.05,
+    jitter=0.4, room=(700, 1800), distortion=0.9, furniture=0.05,
 )  # fmt: skip
 YARD = RigArchetype(
     "yard", (3, 4), ((360, 288),), (1.15, 1.95), (5000, 11000), (1800, 3000), (700, 1200), (0, 800),

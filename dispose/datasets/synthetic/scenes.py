@@ -94,7 +94,7 @@ def _sample_chunk(source: Noise, config: SceneConfig) -> list[tuple[Frame, Label
     present = present_mask(counts, int(counts.max()))
     rigs = sample_rig_batch(source, frames, views, config.rigs)
     furniture = sample_furniture(source, rigs.room, rigs.furniture)
-    floor, facing = sample_floor(source, present, rigs.room, rigs.crowding, furniture)
+    floor, facing = sample_floor(source, present, rigs.room, rigs.crowding, furniture, rigs.centres)
     people = sample_people(source, frames, present.shape[1], config.people)
     xyz = place_people(people.xyz_body, floor, facing)
     sight = look(xyz, present, rigs, furniture)
