@@ -60,6 +60,14 @@ def _refuse(logits: Tensor, marginals: Marginals) -> None:
     for name, owner in (("sample", marginals.sample), ("sample_of_bin", marginals.sample_of_bin)):
         if len(owner) and bool((owner[1:] < owner[:-1]).any()):
             raise OperandError(f"marginals.{name} decreases; the samples of a packed problem follow one another")
+    view = torch.zeros_like(marginals.sample_of_bin)
+    for column, bins in enumerate(marginals.bins.unbind(1)):
+        view[bins] = column
+    column = torch.arange(marginals.bins.shape[1], device=view.device)
+    shared = torch.nonzero(view[marginals.bins] != column)
+    if len(shared):
+        row, seen = shared[0].tolist()
+        raise OperandError(f"bin {int(marginals.bins[row, seen])} is used in view {seen} and in a later one")
 
 
 def _mass(logits: Tensor, duals: Tensor, marginals: Marginals) -> Tensor:

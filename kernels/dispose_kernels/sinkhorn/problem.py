@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Self
 
 import torch
 from jaxtyping import Float, Int
@@ -15,8 +14,8 @@ from dispose_kernels.errors import ConvergenceError, OperandError
 class Marginals:
     """The constraints: for every bin, the masses of the tuples that lie in it sum to its target.
 
-    A sample with fewer views than the widest one has spare view columns; they point at a bin of that sample
-    which holds all its tuples, with the sample's total mass as target: implied by the others, hence harmless.
+    Every bin belongs to one view. A sample with fewer views than the widest one has spare view columns, each with one
+    bin that holds all tuples of the sample and the sample's total mass as target: implied by the others, harmless.
 
     Attributes:
         bins: the global bin of every tuple in every view; the bins of all samples and views share one range.
@@ -32,7 +31,7 @@ class Marginals:
     sample_of_bin: Int[Tensor, " bins"]
     samples: int
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> "Marginals":
         """The same constraints on another device."""
         return replace(self, **{f.name: self.__dict__[f.name].to(device) for f in fields(self) if f.name != "samples"})
 
@@ -98,19 +97,21 @@ def pack(problems: Sequence[Marginals]) -> Marginals:
 
 def _widen(problem: Marginals, views: int) -> Marginals:
     """The problem with as many view columns as asked for; spare ones hold all tuples of their sample."""
-    tuples, width = problem.bins.shape
+    width = problem.bins.shape[1]
     if width == views:
         return problem
     if width == 0:
         raise OperandError("a marginal problem needs at least one view, 0 were given")
+    spare, extra, device = len(problem.target), views - width, problem.sample.device
     first = torch.zeros_like(problem.target)
     first[problem.bins[:, 0]] = 1.0  # every tuple lies in one bin of the first view: their targets are the total
     total = problem.target.new_zeros(problem.samples).index_add(0, problem.sample_of_bin, first * problem.target)
-    spare = len(problem.target)
-    sample_of_bin = torch.cat([problem.sample_of_bin, torch.arange(problem.samples, device=problem.sample.device)])
-    bins = torch.cat([problem.bins, (spare + problem.sample)[:, None].expand(tuples, views - width)], 1)
+    owner = torch.arange(problem.samples, device=device).repeat_interleave(extra)
+    sample_of_bin = torch.cat([problem.sample_of_bin, owner])
+    column = spare + problem.sample[:, None] * extra + torch.arange(extra, device=device)
     order = torch.argsort(sample_of_bin, stable=True)
     rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order), device=order.device)
-    target = torch.cat([problem.target, total])
-    return Marginals(rank[bins], target[order], problem.sample, sample_of_bin[order], problem.samples)
+    rank[order] = torch.arange(len(order), device=device)
+    target = torch.cat([problem.target, total[owner]])[order]
+    bins = torch.cat([problem.bins, column], 1)
+    return Marginals(rank[bins], target, problem.sample, sample_of_bin[order], problem.samples)
