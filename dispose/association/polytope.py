@@ -57,7 +57,8 @@ def released_marginals(
         raise ShapeError(f"{int(counts.max())} detections in one view, the released polytope holds {capacity}")
     lonely = int((counts > 0).sum()) < 2
     real = 0.0 if lonely else 1.0 / capacity
-    dustbin = torch.ones_like(counts, dtype=torch.float64) if lonely else (capacity - counts.double() + epsilon) / capacity
+    rest = (capacity - counts.double() + epsilon) / capacity
+    dustbin = torch.ones_like(rest) if lonely else rest
     return _marginals(members, valid, real, dustbin)
 
 

@@ -30,7 +30,7 @@ def rows(candidates: Candidates) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("rig", RIGS)
 @pytest.mark.parametrize(("cap", "strict"), [(16.0, 1.0), (9.0, 5.0), (25.0, 0.3), (1e9, 400.0)])
 def test_the_join_equals_brute_force(rig, cap, strict):
-    for seed in range(3):
+    for seed in range(2):
         evidence = scene(seed, *rig)
         for allowed in (pair_cost(evidence) < 30.0, pair_cost(evidence) < torch.inf):
             limit = strict * rig[3]
@@ -49,7 +49,8 @@ def test_a_generous_budget_changes_nothing_and_a_small_one_keeps_the_best():
     allowed = pair_cost(evidence) < torch.inf
     everything = join(evidence, allowed, cap=25.0, limit=20.0)
     assert rows(join(evidence, allowed, cap=25.0, limit=20.0, budget=10_000)) == rows(everything)
-    value = {r: 20.0 * (sum(s != ABSENT for s in r) - 1) - c for r, c in zip(rows(everything), everything.cost.tolist())}
+    costs = zip(rows(everything), everything.cost.tolist(), strict=True)
+    value = {row: 20.0 * (sum(s != ABSENT for s in row) - 1) - cost for row, cost in costs}
     for budget in (1, 2, 5):
         some = rows(join(evidence, allowed, cap=25.0, limit=20.0, budget=budget))
         assert set(some) <= set(value)

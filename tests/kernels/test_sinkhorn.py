@@ -177,6 +177,7 @@ def test_the_gradient_is_the_slope_of_confident_projections(confidence):
     (newton_projection(u, marginals).mass * weight).sum().backward()
     ahead, behind = (newton_projection(logits + h * direction, marginals, tolerance=1e-13).mass for h in (1e-5, -1e-5))
     slope = ((ahead - behind) * weight).sum() / 2e-5
+    assert u.grad is not None
     torch.testing.assert_close((u.grad * direction).sum(), slope, rtol=1e-4, atol=1e-7)
 
 
@@ -194,6 +195,7 @@ def test_the_gradient_is_feasible_and_finite_at_extremes():
     mass = newton_projection(u, marginals).mass
     assert mass.dtype == torch.float32
     (mass * torch.randn(len(u), generator=torch.Generator().manual_seed(1))).sum().backward()
+    assert u.grad is not None
     assert bool(torch.isfinite(u.grad).all())
     per_bin = torch.zeros_like(marginals.target)
     for bins in marginals.bins.unbind(1):

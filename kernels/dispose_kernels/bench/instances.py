@@ -58,7 +58,8 @@ def _always_feasible(members: Tensor, counts: Tensor) -> Marginals:
     bins = first + torch.where(everyone == ABSENT, counts, everyone)
     target = torch.ones(int((counts + 1).sum()), dtype=torch.float64)
     target[first + counts] = (counts.sum() + 1 - counts).double()
-    return Marginals(bins, target, torch.zeros(len(bins), dtype=torch.long), torch.zeros(len(target), dtype=torch.long), 1)
+    sample, sample_of_bin = torch.zeros(len(bins), dtype=torch.long), torch.zeros(len(target), dtype=torch.long)
+    return Marginals(bins, target, sample, sample_of_bin, 1)
 
 
 def random_evidence(

@@ -133,7 +133,7 @@ def _budgeted(partials: _Partials, gain: float, budget: int | None) -> _Partials
         taken = torch.nonzero(column != ABSENT)[:, 0]
         if len(taken):
             chosen = torch.nn.functional.one_hot(column[taken], slots).to(torch.int32)
-            rank = chosen.cumsum(0, dtype=torch.int32)[torch.arange(len(taken)), column[taken]]
+            rank = chosen.cumsum(0, dtype=torch.int32)[torch.arange(len(taken), device=taken.device), column[taken]]
             named[taken[rank <= budget]] = True
     return partials[best_first[named].sort().values]
 

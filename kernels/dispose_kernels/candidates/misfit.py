@@ -42,7 +42,7 @@ def pair_cost(evidence: Evidence) -> Float[Tensor, "views slots views slots"]:
     Infinite for two detections of one view and where a slot is invalid.
     """
     table = beliefs(evidence)
-    views, slots, joints, _ = table.shape
+    views, slots = evidence.valid.shape
     seen = table[..., [0, 2, 5]].sum(-1) > 0
     out = table.new_full((views, slots, views, slots), torch.inf)
     for one in range(views - 1):

@@ -98,7 +98,14 @@ def choose(layout: Layout, keep: Tensor) -> tuple[Layout, Tensor]:
 
 
 def _build(
-    rows: Tensor, bins: Tensor, sample: Tensor, place: Tensor, bin_rows: Tensor, target: Tensor, samples: int, width: int
+    rows: Tensor,
+    bins: Tensor,
+    sample: Tensor,
+    place: Tensor,
+    bin_rows: Tensor,
+    target: Tensor,
+    samples: int,
+    width: int,
 ) -> Layout:
     views = bins.shape[1]
     table = torch.zeros(samples * width, dtype=torch.float64, device=target.device)

@@ -1,5 +1,6 @@
 """The packed marginal problem of many samples, and what a projection of it returns."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -82,17 +83,15 @@ def pack(problems: Sequence[Marginals]) -> Marginals:
         raise OperandError("pack needs at least one marginal problem, 0 were given")
     views = max(problem.bins.shape[1] for problem in problems)
     wide = [_widen(problem, views) for problem in problems]
-    bins, samples, parts = 0, 0, ([], [], [], [])
-    for problem in wide:
-        for part, value in zip(
-            parts,
-            (problem.bins + bins, problem.target, problem.sample + samples, problem.sample_of_bin + samples),
-            strict=True,
-        ):
-            part.append(value)
-        bins += len(problem.target)
-        samples += problem.samples
-    return Marginals(*(torch.cat(part) for part in parts), samples)
+    first_bin = [0, *itertools.accumulate(len(problem.target) for problem in wide)]
+    first_sample = [0, *itertools.accumulate(problem.samples for problem in wide)]
+    return Marginals(
+        torch.cat([problem.bins + first for problem, first in zip(wide, first_bin)]),
+        torch.cat([problem.target for problem in wide]),
+        torch.cat([problem.sample + first for problem, first in zip(wide, first_sample)]),
+        torch.cat([problem.sample_of_bin + first for problem, first in zip(wide, first_sample)]),
+        first_sample[-1],
+    )
 
 
 def _widen(problem: Marginals, views: int) -> Marginals:

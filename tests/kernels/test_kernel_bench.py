@@ -1,0 +1,37 @@
+"""The figures of the operators reach their file whole, and a wrong name is refused."""
+
+import json
+
+import pytest
+import torch
+
+from dispose_kernels.bench.__main__ import main
+from dispose_kernels.bench.suites import feasibility
+
+
+def test_the_report_holds_every_figure(tmp_path):
+    threads = torch.get_num_threads()
+    main(["segment", "--out", str(tmp_path / "deep" / "bench.json"), "--captures", "2"])
+    torch.set_num_threads(threads)
+    report = json.loads((tmp_path / "deep" / "bench.json").read_text())
+    assert report["schema"] == "dispose.kernel-bench/1"
+    assert {result["operator"] for result in report["results"]} == {
+        "segment_sum",
+        "segment_mean",
+        "segment_max",
+        "segment_softmax",
+        "segment_logsumexp",
+    }
+    assert all(result["difference"] < 1e-5 for result in report["results"])
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["bench.json"]
+
+
+def test_an_unknown_suite_is_refused(tmp_path):
+    with pytest.raises(SystemExit):
+        main(["sinkhron", "--out", str(tmp_path / "bench.json")])
+
+
+def test_the_feasibility_figure_is_that_of_the_projection():
+    figure = feasibility(3, batch=2)
+    assert figure.captures == 3
+    assert figure.worst_residual <= 1e-6
