@@ -135,7 +135,7 @@ def incidences(members: Int[Tensor, "tuples views"], valid: Bool[Tensor, "views 
 
 def incidence_features(
     evidence: Evidence, fused: Fused, table: IncidenceTable, seen: Viewpoints, placement: Placement, origin: Tensor
-) -> Float[Tensor, "incidences features"]:
+) -> Float[Tensor, "incidences incidence_features"]:
     """How well every member fits the body its tuple makes; see `INCIDENCE_FEATURES`."""
     xyz = fused.xyz[table.tuple_of]
     precision = evidence.precision[table.view, table.slot]
@@ -166,13 +166,13 @@ def incidence_features(
 def tuple_features(
     fused: Fused,
     table: IncidenceTable,
-    of_incidences: Float[Tensor, "incidences features"],
+    of_incidences: Float[Tensor, "incidences incidence_features"],
     members: Int[Tensor, "tuples views"],
     seen: Viewpoints,
     cameras: Cameras,
     skeleton: Skeleton,
     origin: Float[Tensor, " 3"],
-) -> Float[Tensor, "tuples features"]:
+) -> Float[Tensor, "tuples tuple_features"]:
     """What a judge of one tuple would look at; see `TUPLE_FEATURES`."""
     views = members.shape[1]
     shared = (fused.seen >= 2).double()

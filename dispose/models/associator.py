@@ -10,17 +10,19 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dispose.association import cues
+from dispose.association.completion import CompletionConfig, fill_seen_once
 from dispose.association.decode import Rounding, group_confidence, pair_worth, set_packing
 from dispose.association.evidence import EvidenceConfig, Placement, fuse_ready, joint_beliefs, pair_misfit
 from dispose.association.graph import CandidateGraph, collate
 from dispose.association.polytope import feasible_marginals
+from dispose.association.reconstruct import reconstruct
 from dispose.association.viewpoint import Viewpoints, viewpoints
 from dispose.diffusion.samplers import Step, final, projected_ddim
 from dispose.diffusion.schedules import cosine_alpha_bar
 from dispose.models.denoiser import Denoiser, DenoiserConfig
 from dispose.models.placement import PlacementConfig, PlacementNet, placement_features
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Association
+from dispose.scene.prediction import Association, Prediction
 from dispose.skeletons.catalog import COCO_17
 from dispose.scene.convert import convert_detections
 from dispose.tensors import ABSENT
@@ -67,6 +69,7 @@ class AssociatorConfig:
     """Everything the weights depend on."""
 
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
+    completion: CompletionConfig = field(default_factory=CompletionConfig)
     candidates: CandidateConfig = field(default_factory=CandidateConfig)
     placement: PlacementConfig = field(default_factory=PlacementConfig)
     chans: int = 96
@@ -200,6 +203,17 @@ class Associator(nn.Module):
         mass = self.posterior(problem, sampler, generator)
         chosen = rounding(worth(mass, problem.members), problem.members)
         return Association(problem.members[chosen], group_confidence(mass, problem.members, chosen))
+
+
+    @torch.no_grad()
+    def reconstruct(self, frame: Frame, association: Association) -> Prediction:
+        """Skeletons of the groups: triangulated, and joints that one view sees placed by the rest of the body."""
+        prediction = reconstruct(frame, association)
+        coco = Frame(frame.number, frame.cameras, convert_detections(frame.detections, COCO_17))
+        seen = viewpoints(coco)
+        if not len(seen) or not len(association):
+            return prediction
+        return fill_seen_once(frame, prediction, COCO_17, seen, self.placement(seen), self.config.completion)
 
 
 def candidate_graph(

@@ -1,0 +1,163 @@
+"""Laws of the associator that hold for any weights, checked with random ones."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dispose.association.completion import CompletionConfig
+from dispose.association.graph import collate
+from dispose.association.reconstruct import reconstruct
+from dispose.datasets.synthetic.scenes import SceneConfig, sample_scenes
+from dispose.models.associator import Associator, AssociatorConfig, SamplerConfig
+from dispose.models.placement import PlacementConfig
+from dispose.scene.detections import Detections
+from dispose.scene.frame import Frame
+from dispose.scene.prediction import Association
+from dispose.tensors import ABSENT
+
+
+@pytest.fixture(scope="module")
+def associator():
+    torch.manual_seed(0)
+    config = AssociatorConfig(placement=PlacementConfig(chans=32, blocks=1), chans=32, layers=2)
+    network = Associator(replace(config, completion=CompletionConfig(sigma_mm=1e4, spread_mm=1e6)))
+    for parameter in network.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    return network.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    config = replace(SceneConfig(), views=(4, 4), persons=(2, 5))
+    return sample_scenes(torch.Generator().manual_seed(3), 6, config)
+
+
+@pytest.fixture(scope="module")
+def frames(scenes):
+    return [frame for frame, _ in scenes]
+
+
+def truth(labels):
+    """The labelled people as an association."""
+    rows = []
+    for person in labels.poses.id.tolist():
+        at = labels.identity == person
+        if int(at.any(1).sum()) >= 2:
+            rows.append(torch.where(at.any(1), at.to(torch.uint8).argmax(1), ABSENT))
+    return Association(torch.stack(rows), torch.ones(len(rows), dtype=torch.float64))
+
+
+def groups(association, order=None):
+    members = association.members
+    if order is not None:
+        back = torch.empty_like(members)
+        back[:, order] = members
+        members = back
+    return {tuple(row) for row in members.tolist()}
+
+
+def test_groups_are_disjoint_and_of_several_views(associator, frames):
+    for frame in frames:
+        members = associator(frame).members
+        assert ((members != ABSENT).sum(1) >= 2).all()
+        for view in range(members.shape[1]):
+            slots = members[:, view][members[:, view] != ABSENT]
+            assert len(slots) == len(slots.unique())
+            assert frame.detections.valid[view, slots].all()
+
+
+def test_the_order_of_the_cameras_changes_nothing(associator, frames):
+    order = [2, 0, 3, 1]
+    for frame in frames:
+        straight, shuffled = associator(frame), associator(frame.select(order))
+        assert groups(straight) == groups(shuffled, order)
+
+
+def test_a_sample_does_not_depend_on_what_is_packed_with_it(associator, frames):
+    problems = [p for p in map(associator.problem, frames) if p is not None]
+    packed = collate([p.graph for p in problems])
+    generator = torch.Generator().manual_seed(0)
+    mass = torch.rand(len(packed.cue), generator=generator)
+    time = torch.full((packed.samples,), 0.5)
+    together = associator.denoiser(packed, mass, time, time)
+    first = 0
+    for problem in problems:
+        rows = slice(first, first + len(problem.cost))
+        alone = associator.denoiser(problem.graph, mass[rows], time[:1], time[:1])
+        torch.testing.assert_close(alone, together[rows], rtol=1e-4, atol=1e-5)
+        first = rows.stop
+
+
+def test_every_state_of_the_trajectory_is_feasible(associator, frames):
+    problem = associator.problem(frames[0])
+    for step in associator.trajectory(problem, SamplerConfig(steps=4)):
+        for mass in (step.mass, step.clean):
+            carried = torch.zeros_like(problem.graph.marginals.target)
+            for bins in problem.graph.marginals.bins.unbind(1):
+                carried.index_add_(0, bins, mass.double())
+            torch.testing.assert_close(carried, problem.graph.marginals.target, rtol=0, atol=1e-6)
+
+
+def test_hypotheses_average_to_a_feasible_posterior_and_repeat_with_their_seed(associator, frames):
+    problem = associator.problem(frames[1])
+    sampler = SamplerConfig(steps=3, hypotheses=4)
+
+    def posterior(seed):
+        return associator.posterior(problem, sampler, torch.Generator().manual_seed(seed))
+
+    torch.testing.assert_close(posterior(1), posterior(1), rtol=0, atol=0)
+    carried = torch.zeros_like(problem.graph.marginals.target)
+    carried.index_add_(0, problem.graph.marginals.bins[:, 0], posterior(1).double())
+    first_view = problem.graph.marginals.bins[:, 0].unique()
+    torch.testing.assert_close(carried[first_view], problem.graph.marginals.target[first_view], rtol=0, atol=1e-6)
+
+
+def without_people(frame, views):
+    found = frame.detections
+    valid = found.valid.clone()
+    valid[views] = False
+    return Frame(frame.number, frame.cameras, replace(found, valid=valid))
+
+
+def test_one_view_with_people_gives_no_groups(associator, frames):
+    assert len(associator(without_people(frames[0], [1, 2, 3]))) == 0
+
+
+def test_an_empty_frame_is_legal(associator, frames):
+    frame = frames[0]
+    empty = Detections.from_lists(frame.detections.skeleton, [[] for _ in frame.cameras.names])
+    association = associator(Frame(0, frame.cameras, empty))
+    assert association.members.shape == (0, len(frame.cameras))
+    assert len(associator.reconstruct(Frame(0, frame.cameras, empty), association).poses.id) == 0
+
+
+def test_a_detection_without_joints_is_legal(associator, frames):
+    frame = frames[0]
+    found = frame.detections
+    visible = found.visible.clone()
+    visible[0] = False
+    blind = replace(found, visible=visible, confidence=torch.where(visible, found.confidence, 0.0))
+    assert torch.isfinite(associator(Frame(0, frame.cameras, blind)).confidence).all()
+
+
+def test_filled_joints_lie_on_their_ray_and_are_marked(associator, scenes):
+    """A joint that one view sees keeps that view's keypoint; its confidence is low, all others are untouched."""
+    filled = 0
+    for frame, labels in scenes:
+        association = truth(labels)
+        plain, full = reconstruct(frame, association), associator.reconstruct(frame, association)
+        new = full.poses.valid & ~plain.poses.valid
+        torch.testing.assert_close(full.poses.xyz_world[plain.poses.valid], plain.poses.xyz_world[plain.poses.valid])
+        assert (full.poses.confidence[new] <= 0.25).all()
+        xy, _ = frame.cameras.project(full.poses.xyz_world)
+        for person, joint in new.nonzero().tolist():
+            members = association.members[person]
+            views = [
+                v for v, s in enumerate(members.tolist()) if s != ABSENT and frame.detections.visible[v, s, joint]
+            ]
+            assert len(views) == 1
+            seen = frame.detections.xy_image[views[0], members[views[0]], joint]
+            torch.testing.assert_close(xy[views[0], person, joint], seen, rtol=0, atol=0.1)
+            filled += 1
+    assert filled > 0
