@@ -38,7 +38,7 @@ class Statistics:
 
 
 def ray_distances(frame: Frame) -> torch.Tensor:
-    """Shortest distances between the rays of equal joints: (views, slots, views, slots, joints), nan where not common."""
+    """Shortest distances of the rays of equal joints, (views, slots, views, slots, joints); nan if not common."""
     found = frame.detections
     direction = frame.cameras.directions(found.xy_image)
     centre = frame.cameras.centres

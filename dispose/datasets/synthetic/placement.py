@@ -47,6 +47,12 @@ def sample_furniture(
     return Furniture(low, high, present)
 
 
+def no_furniture(frames: int) -> Furniture:
+    """An empty room."""
+    none = torch.zeros(frames, 0, 3)
+    return Furniture(none, none, torch.zeros(frames, 0, dtype=torch.bool))
+
+
 def _out_of_boxes(floor: Tensor, furniture: Furniture, margin: float = 180.0) -> Tensor:
     """Move people who stand inside a standing piece of furniture to its nearest edge."""
     for box in range(furniture.low.shape[1] - 1):
@@ -79,8 +85,8 @@ def sample_floor(
     floor = torch.where(at_table[..., None], middle + 250.0 * source.normal((*shape, 2)), floor)
     floor, facing = _pair_up(source, floor, facing, ~at_table)
     for _ in range(PUSHES):
-        floor = _out_of_boxes(_from_cameras(_push_apart(floor, present), cameras), furniture)
-    floor = _push_apart(floor, present)
+        floor = _out_of_boxes(from_cameras(push_apart(floor, present), cameras), furniture)
+    floor = push_apart(floor, present)
     to_middle = middle - floor
     towards = torch.atan2(to_middle[..., 1], to_middle[..., 0]) + 0.5 * source.normal(shape)
     inwards = at_table | (source.uniform(shape) < 0.25)
@@ -101,7 +107,9 @@ def _pair_up(source: Noise, floor: Tensor, facing: Tensor, free: Tensor) -> tupl
     return torch.where(joins[..., None], place, floor), torch.where(joins, turned, facing)
 
 
-def _from_cameras(floor: Tensor, cameras: Tensor) -> Tensor:
+def from_cameras(
+    floor: Float[Tensor, "frames persons 2"], cameras: Float[Tensor, "frames views 3"]
+) -> Float[Tensor, "frames persons 2"]:
     """Nobody stands right before a lens: move people away from cameras at the height of their heads or below."""
     gap = floor[:, :, None] - cameras[:, None, :, :2].float()
     distance = gap.norm(dim=-1).clamp(min=1.0)
@@ -109,7 +117,9 @@ def _from_cameras(floor: Tensor, cameras: Tensor) -> Tensor:
     return floor + (gap / distance[..., None] * (nearest - distance).clamp(min=0.0)[..., None]).sum(2)
 
 
-def _push_apart(floor: Tensor, present: Tensor) -> Tensor:
+def push_apart(
+    floor: Float[Tensor, "frames persons 2"], present: Bool[Tensor, "frames persons"]
+) -> Float[Tensor, "frames persons 2"]:
     """One round of moving every overlapping pair apart, half of the overlap each (and a little more)."""
     gap = floor[:, :, None] - floor[:, None]
     distance = gap.norm(dim=-1).clamp(min=1e-3)

@@ -255,6 +255,16 @@ def miscalibrated(source: Noise, rigs: Rigs, error: CalibrationError) -> Rigs:
     )  # fmt: skip
 
 
+def same_rig(cameras: Cameras, frames: int) -> Rigs:
+    """One rig, repeated for every frame of a sequence."""
+    size, matrix, distortion, rotation, translation = (
+        part.double().expand(frames, *part.shape)
+        for part in (cameras.size, cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
+    )
+    zero, kind = torch.zeros(frames), torch.zeros(frames, dtype=torch.long)
+    return Rigs(size, matrix, distortion, rotation, translation, zero, zero, zero, kind)
+
+
 def sample_rigs(
     generator: torch.Generator, count: int, views: int, kinds: Sequence[RigArchetype] = ARCHETYPES
 ) -> list[Cameras]:

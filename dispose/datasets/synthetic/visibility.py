@@ -116,19 +116,20 @@ def _hidden_by_bodies(xy: Tensor, depth: Tensor, focal: Tensor, present: Tensor)
     """By the own body, by somebody else, and by whom; compares every joint with every capsule in the picture."""
     persons = xy.shape[2]
     points = torch.cat([xy, depth[..., None]], dim=-1).float()
+    # Written out by coordinate and in place: this is where a chunk of frames spends its time.
+    x, y, z = (c[..., None, None] for c in points.unbind(-1))
     start, end = _capsules(points)
-    joint = points[:, :, :, :, None, None, :]
-    a, b = start[:, :, None, None], end[:, :, None, None]
-    along = b[..., :2] - a[..., :2]
-    length = (along**2).sum(-1).clamp(min=1e-6)
-    share = (((joint[..., :2] - a[..., :2]) * along).sum(-1) / length).clamp(0.0, 1.0)
-    nearest = a + share[..., None] * (b - a)
-    radius = (
-        torch.tensor([c[2] for c in CAPSULES]) * focal[:, :, None, None, None, None] / nearest[..., 2].clamp(min=200)
-    )
-    covered = ((joint - nearest)[..., :2] ** 2).sum(-1) < radius**2
-    covered &= nearest[..., 2] + BEHIND_MM < joint[..., 2]
-    covered &= present[:, None, None, None, :, None] & (nearest[..., 2] > 150.0)
+    ax, ay, az = (c[:, :, None, None] for c in start.unbind(-1))
+    dx, dy, dz = (c[:, :, None, None] for c in (end - start).unbind(-1))
+    length = (dx * dx + dy * dy).clamp_(min=1e-6)
+    share = (x * (dx / length)).add_(y * (dy / length)).sub_((ax * dx + ay * dy) / length).clamp_(0.0, 1.0)
+    near = (share * dz).add_(az)
+    apart = (share * dx).add_(ax).sub_(x).square_().add_((share * dy).add_(ay).sub_(y).square_())
+    radius = torch.tensor([c[2] for c in CAPSULES]) * focal[:, :, None, None, None, None]
+    covered = apart.sqrt_().mul_(near.clamp(min=200.0)) < radius
+    covered &= near + BEHIND_MM < z
+    covered &= near > 150.0
+    covered &= present[:, None, None, None, :, None]
     same = torch.eye(persons, dtype=torch.bool)[:, None, :, None]
     own = torch.tensor(OWN)[None, :, None]
     by_self = (covered & same & ~own).any(-1).any(-1)
