@@ -44,7 +44,8 @@ class Projection:
     Attributes:
         mass: ``exp(logits + sum of the duals of the tuple's bins)``, in the dtype of the logits.
         duals: one potential per bin, float64, without gradient: a warm start for the next projection.
-        residual: per sample the largest absolute violation of a marginal, float64.
+        residual: per sample the largest absolute violation of a marginal, float64 (of the mass before it is rounded
+            to the dtype of the logits).
         iterations: Newton steps and sweeps the slowest sample took.
     """
 
