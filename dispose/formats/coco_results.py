@@ -30,7 +30,7 @@ class CocoView:
     camera: str
     path: Path
     numbers: tuple[int, ...]
-    people: tuple[tuple[list[float], ...], ...]
+    people: tuple[tuple[list[object], ...], ...]
 
     def where(self, number: int) -> str:
         """File, camera and frame, as complaints name them."""
@@ -44,7 +44,7 @@ class CocoView:
         """Number of joints of every person of a frame."""
         return tuple(len(values) // 3 for values in self._people(number))
 
-    def _people(self, number: int) -> tuple[list[float], ...]:
+    def _people(self, number: int) -> tuple[list[object], ...]:
         return self.people[bisect_left(self.numbers, number)]
 
 
@@ -63,7 +63,7 @@ def open_coco_results(path: Path) -> tuple[CocoView, ...]:
 
 
 def _read_file(path: Path, *, camera: str | None) -> tuple[CocoView, ...]:
-    found: dict[str, dict[int, list[list[float]]]] = {}
+    found: dict[str, dict[int, list[list[object]]]] = {}
     for entry in Entry.of_json(path).items():
         name, number = _image(entry.at("image_id"), camera)
         values = entry.at("keypoints").value

@@ -49,14 +49,14 @@ class OpenPoseView:
     def _file(self, number: int) -> Path:
         return self.files[bisect_left(self.numbers, number)]
 
-    def _people(self, number: int) -> list[list[float]]:
+    def _people(self, number: int) -> list[list[object]]:
         path, place = self._file(number), self.where(number)
         try:
             root = Entry.of_json(path)
         except InputError as error:
             reason = str(error).removeprefix(f"{path}: ")
             raise DamagedFrameError(f"{place}: {reason}") from error
-        people = []
+        people: list[list[object]] = []
         for person, entry in enumerate(Entry(place, root.value).at("people").items()):
             values = Entry(f"{place}, person {person}", entry.value).at("pose_keypoints_2d").value
             if not isinstance(values, list):

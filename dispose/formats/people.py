@@ -1,7 +1,8 @@
 """What a detection file says about one camera and one frame, and the checks every such reader shares."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -35,6 +36,7 @@ class ViewPeople:
 NOBODY = ViewPeople((), ())
 
 
+@runtime_checkable
 class DetectionView(Protocol):
     """All frames of one camera, read when they are asked for."""
 
@@ -65,8 +67,8 @@ class DamagedFrameError(InputError):
     """One frame of one camera cannot be read; the other frames are not concerned."""
 
 
-def checked_people(place: str, flat: list[list[float]], skeleton: Skeleton) -> ViewPeople:
-    """People of flat lists ``x, y, score, x, …``.
+def checked_people(place: str, flat: Sequence[Sequence[object]], skeleton: Skeleton) -> ViewPeople:
+    """People of flat lists ``x, y, score, x, …`` as they were parsed.
 
     Raises `InputError` that names place, person, joint and value for a wrong number of values, for coordinates
     that are not finite and for scores outside [0, 1].
@@ -95,9 +97,9 @@ def _count(values: int) -> str:
     return f"{values // 3} joints" if values % 3 == 0 else f"{values} numbers (no multiple of three)"
 
 
-def _numbers(who: str, values: list[float]) -> Float[Tensor, " values"]:
+def _numbers(who: str, values: Sequence[object]) -> Float[Tensor, " values"]:
     try:
-        return torch.tensor(values, dtype=torch.float64)
+        return torch.tensor(list(values), dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         wrong = next((v for v in values if isinstance(v, bool) or not isinstance(v, int | float)), values)
         raise InputError(f"{who}: {short(wrong)} stands where a number is expected.") from error

@@ -56,15 +56,16 @@ def match_names(calibrated: Sequence[str], detected: Sequence[str]) -> NameMatch
     left, right = dict(enumerate(calibrated)), dict(enumerate(detected))
     pairs: list[tuple[int, int]] = []
     for rule in (str, plain, digits):
-        keys_left = [rule(name) for name in left.values()]
-        keys_right = [rule(name) for name in right.values()]
+        # Among all names, matched ones too: of cameras a_1 and b_1 the second is not c1 because the first is a1.
+        keys_left, keys_right = [rule(name) for name in calibrated], [rule(name) for name in detected]
         for i, name in list(left.items()):
             key = rule(name)
             if key == "" or keys_left.count(key) != 1 or keys_right.count(key) != 1:
                 continue
-            j = next(j for j, other in right.items() if rule(other) == key)
-            pairs.append((i, j))
-            del left[i], right[j]
+            j = keys_right.index(key)
+            if j in right:
+                pairs.append((i, j))
+                del left[i], right[j]
     return NameMatch(tuple(sorted(pairs)), tuple(left.values()), tuple(right.values()))
 
 

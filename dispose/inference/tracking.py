@@ -25,7 +25,6 @@ class TrackingConfig:
         gate_growth_mm: what every further frame without the person adds to the gate.
         gate_limit_mm: the gate grows no further than this.
         patience_frames: a person unseen for longer gets a new number when they return.
-        min_joints: joints that two poses must share to be compared joint by joint; else their centres are.
         picture_share: weight of the continuity in the pictures, as a share of the gate.
     """
 
@@ -33,7 +32,6 @@ class TrackingConfig:
     gate_growth_mm: float = 60.0
     gate_limit_mm: float = 1500.0
     patience_frames: int = 45
-    min_joints: int = 4
     picture_share: float = 0.5
 
 
@@ -141,7 +139,7 @@ def _cost(
     both = track.valid & prediction.poses.valid[row]
     xyz = prediction.poses.xyz_world[row].double()
     near = _picture_continuity(track, xy, visible)
-    if int(both.sum()) >= config.min_joints:
+    if bool(both.any()):
         # The median: a few joints thrown far by a bad triangulation do not make another person.
         distance = float((xyz[both] - expected[both]).norm(dim=-1).median())
     elif bool(track.valid.any()) and bool(prediction.poses.valid[row].any()):

@@ -108,7 +108,7 @@ def test_wrong_values_are_named(tmp_path: Path, sentence: str) -> None:
 
 
 def test_legal_oddities(tmp_path: Path) -> None:
-    values = [-80.0, 9000.0, 1.04, 0.0, 0.0, 0.0, *GOOD[6:]]
+    values = [-80, 9000, 1.04, 0, 0, 0, *GOOD[6:]]
     people = open_view(one_person(tmp_path, list(values))).read(3, COCO_17)
     assert (people.index, people.empty, people.overshoot) == ((1,), 1, 1)
     assert people.keypoints[0][0].tolist() == [-80.0, 9000.0, 1.0]
