@@ -58,7 +58,8 @@ def parse_json(text: str, source: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        cut = "breaks off" if error.pos >= len(text.rstrip()) - 1 else "is no JSON"
+        ended = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated")
+        cut = "breaks off" if ended else "is no JSON"
         raise InputError(f"{source}: {cut} at line {error.lineno}, column {error.colno} ({error.msg}).") from error
     except RecursionError as error:
         raise InputError(f"{source}: is nested too deeply to be one of our formats.") from error

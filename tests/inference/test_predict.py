@@ -1,0 +1,223 @@
+"""From a folder to files: the right people with stable ids, whole files or none, one sentence for bad input."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from dispose.association.reconstruct import reconstruct
+from dispose.baselines.greedy_agglomerative import greedy_agglomerative
+from dispose.cli.main import main
+from dispose.formats.predictions import read_predictions
+from dispose.formats.trc import read_trc
+from dispose.inference.capture import read_capture
+from dispose.inference.predict import predict_capture, write_capture_prediction
+from dispose.scene.frame import Frame
+from dispose.scene.prediction import Association
+
+
+def run(folder: Path, out: Path, *options: str) -> int:
+    return main(["predict", str(folder), "--associator", "greedy", "--out", str(out), *options])
+
+
+def test_exact_detections_give_the_people_back(walk, capture_folder, tmp_path: Path, capsys) -> None:
+    assert run(capture_folder.path, tmp_path / "out") == 0
+    assert "2 people:" in capsys.readouterr().out
+    saved = read_predictions(tmp_path / "out" / "predictions.jsonl")
+    first = saved.frames[0].poses
+    order = [0, 1] if (first.xyz_world[0] - walk.people_at(0)[0]).norm() < 100 else [1, 0]
+    for frame in saved.frames:
+        truth = walk.people_at(frame.number)[order]
+        rows = [frame.poses.id.tolist().index(person) for person in (1, 2)]
+        assert_close(frame.poses.xyz_world[rows], truth, atol=0.01, rtol=0)
+        index = walk.detections_at(frame.number).index
+        assert sorted(frame.association.members[:, 0].tolist()) == sorted(index[0].tolist())
+    walker = read_trc(tmp_path / "out" / "trc" / "walk_P1.trc")
+    expected = torch.stack([walk.people_at(n)[order[0]] for n in range(walk.frames)])
+    assert_close(walker.xyz_world, expected, atol=0.01, rtol=0)
+    with np.load(tmp_path / "out" / "predictions.npz") as table:
+        assert table["id"].shape == (2 * walk.frames,)
+
+
+def test_members_point_into_the_files(walk, capture_folder, tmp_path: Path) -> None:
+    run(capture_folder.path, tmp_path)
+    for line in (tmp_path / "predictions.jsonl").read_text().splitlines()[1:]:
+        record = json.loads(line)
+        for person in record["persons"]:
+            for camera, position in person["members"].items():
+                file = capture_folder.frame_file(camera.replace("_", ""), record["frame"])
+                keypoints = json.loads(file.read_text())["people"][position]["pose_keypoints_2d"]
+                view = walk.rig().names.index(camera)
+                xyz = torch.tensor([person["joints"][0][:3]], dtype=torch.float64)
+                xy = walk.rig().project(xyz)[0][view, 0]
+                assert_close(xy, torch.tensor(keypoints[:2], dtype=torch.float64), atol=0.1, rtol=0)
+
+
+def test_options(capture_folder, tmp_path: Path, capsys) -> None:
+    assert run(capture_folder.path, tmp_path, "--frames", "1:4", "--rate-hz", "50", "--skeleton", "coco_17") == 0
+    assert [f.number for f in read_predictions(tmp_path / "predictions.jsonl").frames] == [1, 2, 3]
+    assert read_trc(tmp_path / "trc" / "walk_P1.trc").rate_hz == 50.0
+    out = tmp_path / "parts"
+    arguments = ["--calibration", str(capture_folder.calibration), "--detections", str(capture_folder.path / "pose")]
+    assert main(["predict", *arguments, "--associator", "ilp", "--out", str(out)]) == 0
+    assert (out / "predictions.jsonl").exists()
+    capsys.readouterr()
+    assert run(capture_folder.path, tmp_path, "--frames", "7") == 2
+    assert "must be A:B" in capsys.readouterr().err
+    assert run(capture_folder.path, tmp_path, "--skeleton", "octopus") == 2
+    assert "no skeleton named 'octopus'" in capsys.readouterr().err
+    assert main(["predict"]) == 2
+    assert "name a capture folder" in capsys.readouterr().err
+
+
+def test_a_second_run_replaces_the_first(capture_folder, tmp_path: Path) -> None:
+    stale = tmp_path / "trc" / "walk_P77.trc"
+    stale.parent.mkdir()
+    stale.write_text("PathFileType")
+    other = tmp_path / "trc" / "walk_Pause.trc"
+    other.write_text("somebody's own")
+    run(capture_folder.path, tmp_path)
+    first = (tmp_path / "predictions.jsonl").read_bytes()
+    run(capture_folder.path, tmp_path)
+    assert (tmp_path / "predictions.jsonl").read_bytes() == first
+    assert not stale.exists()
+    assert other.exists()
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "walk") == [
+        "predictions.jsonl",
+        "predictions.npz",
+        "trc",
+    ]
+
+
+def test_a_run_that_dies_leaves_the_old_file(capture_folder, tmp_path: Path) -> None:
+    run(capture_folder.path, tmp_path)
+    before = (tmp_path / "predictions.jsonl").read_bytes()
+
+    def dying(frame: Frame) -> Association:
+        if frame.number == 3:
+            raise KeyboardInterrupt
+        return greedy_agglomerative(frame)
+
+    with pytest.raises(KeyboardInterrupt):
+        capture = read_capture(capture_folder.path)
+        write_capture_prediction(tmp_path, "walk", predict_capture(capture, dying, reconstruct), 30.0)
+    assert (tmp_path / "predictions.jsonl").read_bytes() == before
+
+
+def spoil_calibration(old: str, new: str) -> Callable:
+    def spoil(folder) -> None:
+        text = folder.calibration.read_text()
+        assert old in text
+        folder.calibration.write_text(text.replace(old, new, 1))
+
+    return spoil
+
+
+def truncate_calibration(folder) -> None:
+    folder.calibration.write_text(folder.calibration.read_text()[:300])
+
+
+def only_one_camera(folder) -> None:
+    head, _, _ = folder.calibration.read_text().partition("[cam_02]")
+    folder.calibration.write_text(head)
+
+
+def second_camera_at_the_first(folder) -> None:
+    text = folder.calibration.read_text()
+    blocks = text.split("[cam_02]")
+    first = "\n".join(blocks[0].splitlines()[2:])
+    rest = "\n".join(blocks[1].splitlines()[8:])
+    folder.calibration.write_text(f'{blocks[0]}[cam_02]\nname = "cam_02"\n{first}\n{rest}')
+
+
+def singular_rotation(folder) -> None:
+    spoil = [line for line in folder.calibration.read_text().splitlines() if line.startswith("rotation")][1]
+    spoil_calibration(spoil, "rotation = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]")(folder)
+
+
+def skewed_rotation(folder) -> None:
+    spoil = [line for line in folder.calibration.read_text().splitlines() if line.startswith("rotation")][1]
+    spoil_calibration(spoil, "rotation = [[1.0, 0.2, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]")(folder)
+
+
+def spoil_values(change: Callable[[list[float]], list[float]]) -> Callable:
+    return lambda folder: folder.spoil_person("cam03", 4, change)
+
+
+def rename_frames(folder) -> None:
+    for v in (1, 2, 3, 4):
+        for path in sorted((folder.path / "pose" / f"cam0{v}_json").glob("*.json"), reverse=True):
+            path.rename(path.with_name(f"cam0{v}.{int(path.stem[-4:]) + 100 * v:04d}.json"))
+
+
+PERSON = r"cam03\.0004\.json: camera cam03, frame 4, person 1"
+BAD_INPUT: dict[str, tuple[Callable, str]] = {
+    "focal": (spoil_calibration("[[1100.0", "[[-3.5"), "Calib.toml: camera cam_01: focal length in x is -3.5"),
+    "truncated calibration": (truncate_calibration, "Calib.toml: is no TOML"),
+    "one camera": (only_one_camera, r"Calib.toml: at least two cameras are needed, there is 1 \(cam_01\)"),
+    "one place": (second_camera_at_the_first, "Calib.toml: cameras cam_01 and cam_02 stand at one place"),
+    "singular": (singular_rotation, r"Calib.toml: cam_02: rotation is singular \(determinant 0\)"),
+    "not orthonormal": (skewed_rotation, "Calib.toml: cam_02: rotation is not orthonormal .* by 0.2"),
+    "nan": (spoil_values(lambda v: [float("nan"), *v[1:]]), f"{PERSON}, joint nose: x is nan"),
+    "inf": (spoil_values(lambda v: [v[0], float("inf"), *v[2:]]), f"{PERSON}, joint nose: y is inf"),
+    "score": (spoil_values(lambda v: [*v[:5], 7.25, *v[6:]]), f"{PERSON}, joint l_eye: score is 7.25"),
+    "negative score": (spoil_values(lambda v: [*v[:5], -1, *v[6:]]), f"{PERSON}, joint l_eye: score is -1"),
+    "too few joints": (spoil_values(lambda v: v[:30]), f"{PERSON}: 10 joints, but the skeleton coco_17 has 17"),
+    "frame numbers": (rename_frames, r"no frame number occurs in two cameras \(cam01: 100-105, cam02: 200-205"),
+    "no detections": (lambda f: shutil.rmtree(f.path / "pose"), "walk: no detections in it"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_is_one_sentence(capture_folder, tmp_path: Path, capsys, case: str) -> None:
+    spoil, sentence = BAD_INPUT[case]
+    spoil(capture_folder)
+    assert run(capture_folder.path, tmp_path / "out") == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("dispose: ")
+    assert said.err.count("\n") == 1
+    assert "Traceback" not in said.err
+    assert re.search(sentence, said.err), said.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_lost_is_counted_and_the_rest_is_kept(capture_folder, tmp_path: Path, capsys) -> None:
+    capture_folder.frame_file("cam01", 2).unlink()
+    capture_folder.frame_file("cam02", 3).write_text('{"people": [{"pose_keyp')
+    for camera in ("cam01", "cam02", "cam03", "cam04"):
+        capture_folder.frame_file(camera, 5).write_text('{"people": []}')
+    shutil.rmtree(capture_folder.path / "pose" / "cam04_json")
+    assert run(capture_folder.path, tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "calibrated cameras without detections, left out: cam_04." in said
+    assert "camera cam_01 has no file for 1 frames (2)." in said
+    assert "cam02.0003.json: camera cam02, frame 3: breaks off" in said
+    frames = read_predictions(tmp_path / "predictions.jsonl").frames
+    assert [len(frame.association) for frame in frames] == [2, 2, 2, 2, 2, 0]
+    assert [sorted(frame.poses.id.tolist()) for frame in frames[:5]] == [[1, 2]] * 5
+
+
+def test_pose2sim_as_it_stands(shared_data: Path, tmp_path: Path) -> None:
+    source = shared_data / "raw" / "pose2sim_multi"
+    assert run(source, tmp_path, "--frames", "0:40") == 0
+    frames = read_predictions(tmp_path / "predictions.jsonl").frames
+    assert all(sorted(frame.poses.id.tolist()) == [1, 2, 3] for frame in frames)
+    # Pose2Sim's own triangulation of its two people; the third is the bystander, and is somewhere else.
+    for path in sorted((source / "pose-3d").glob("*.trc")):
+        theirs = read_trc(path)
+        for frame in frames[::8]:
+            row = (theirs.numbers == frame.number + 1).nonzero()[0, 0]
+            apart = []
+            for ours, marker in (("l_hip", "LHip"), ("r_knee", "RKnee"), ("l_shoulder", "LShoulder")):
+                joint = frame.poses.skeleton.index(ours)
+                xyz = theirs.xyz_world[row, theirs.names.index(marker)]
+                apart.append((frame.poses.xyz_world[:, joint] - xyz).norm(dim=-1))
+            nearest = torch.stack(apart).median(0).values.sort().values
+            assert nearest[0] < 100
+            assert nearest[1] > 400
