@@ -1,0 +1,119 @@
+"""Write the tables between `<!-- results:NAME -->` markers in README.md and docs/*.md from data/results/NAME.json.
+
+`--check` writes nothing and fails if a table differs from its results. No number in these tables is written by hand.
+"""
+
+import argparse
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(
+    r"(?P<open><!-- results:(?P<name>[\w-]+) -->\n)(?P<body>.*?)(?P<close><!-- /results:(?P=name) -->)", re.S
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one figure is shown."""
+
+    key: str
+    title: str
+    digits: int = 1
+
+
+# Columns that a table may have, in the order of the table; a table shows those that its rows have.
+COLUMNS = (
+    Column("method", "method"),
+    Column("detections", "detections"),
+    Column("frames", "frames", 0),
+    Column("pair_precision", "pair precision"),
+    Column("pair_recall", "pair recall"),
+    Column("pair_f1", "pair F1"),
+    Column("exact", "exact groups"),
+    Column("pcp", "PCP"),
+    Column("pcp_actors", "PCP by actor"),
+    Column("ap_25", "AP25"),
+    Column("ap_50", "AP50"),
+    Column("ap_100", "AP100"),
+    Column("ap_150", "AP150"),
+    Column("recall_500", "R@500"),
+    Column("mpjpe_mm", "MPJPE, mm"),
+    Column("pa_mpjpe_mm", "PA-MPJPE, mm"),
+    Column("root_mm", "root, mm"),
+    Column("views", "views", 0),
+    Column("persons", "people", 0),
+    Column("tuples", "candidate tuples", 0),
+    Column("seconds", "s per frame", 3),
+    Column("memory_mib", "memory, MiB", 0),
+    Column("plain_seconds", "brute force, s", 3),
+)
+
+
+def cell(value: object, digits: int) -> str:
+    """One entry of a table."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, list):
+        return " ".join(cell(one, digits) for one in value)
+    if isinstance(value, float | int):
+        return f"{value:,.{digits}f}"
+    return str(value)
+
+
+def table_of(path: Path) -> str:
+    """The Markdown table of one result file, and how it was made."""
+    if not path.exists():
+        return "*Not measured yet.*\n"
+    result = json.loads(path.read_text())
+    rows: list[dict[str, object]] = result["rows"]
+    shown = [column for column in COLUMNS if any(column.key in row for row in rows)]
+    lines = ["| " + " | ".join(column.title for column in shown) + " |"]
+    lines += ["|" + "|".join("---" if column.key in ("method", "detections") else "--:" for column in shown) + "|"]
+    for row in rows:
+        lines += ["| " + " | ".join(cell(row.get(column.key), column.digits) for column in shown) + " |"]
+    lines += ["", f"Made by `{result['command']}` at commit {result['commit'][:9]}."]
+    return "\n".join(lines) + "\n"
+
+
+def filled(text: str, results: Path) -> str:
+    """A document with every marked table replaced by the one of its result file."""
+    return BLOCK.sub(lambda m: m["open"] + table_of(results / f"{m['name']}.json") + m["close"], text)
+
+
+def documents() -> Iterator[Path]:
+    """Every document that may hold marked tables."""
+    yield ROOT / "README.md"
+    yield from sorted((ROOT / "docs").rglob("*.md"))
+    yield from sorted((ROOT / "dispose" / "zoo").rglob("*.md"))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
+    check = parser.parse_args().check
+    stale = 0
+    for path in documents():
+        text = path.read_text()
+        new = filled(text, ROOT / "data" / "results")
+        if new == text:
+            continue
+        stale += 1
+        if check:
+            print(f"{path.relative_to(ROOT)} differs from data/results: make figures", file=sys.stderr)
+            continue
+        temporary = path.with_name(path.name + ".new")
+        temporary.write_text(new)
+        os.replace(temporary, path)
+        print(f"wrote {path.relative_to(ROOT)}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
