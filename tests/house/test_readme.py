@@ -1,0 +1,49 @@
+"""What the documents promise is there: links, commands, files."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dispose.cli.main import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "data" / "README.md"]
+NAMES = {command.name for command in COMMANDS}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path):
+    targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", path.read_text())
+    assert not [target for target in targets if not (path.parent / target).exists()]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_exist(path: Path):
+    named = set(re.findall(r"(?:`|bin/|^)dispose ([a-z]+)\b", path.read_text(), re.MULTILINE))
+    assert named <= NAMES
+
+
+def test_make_targets_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for path in DOCUMENTS:
+        assert set(re.findall(r"`make ([a-z-]+)", path.read_text())) <= targets, path
+
+
+def test_the_map_shows_every_package_and_no_other():
+    tree = (ROOT / "docs" / "architecture.md").read_text().split("```text")[1].split("```")[0]
+    library = tree.split("kernels/")[0].split("dispose/\n")[1]
+    shown = set(re.findall(r"(?<![\w/])([a-z_]+)/(?=\s)", library)) - {"synthetic"}
+    packages = {path.parent.name for path in (ROOT / "dispose").glob("*/__init__.py")}
+    assert shown == packages
+
+
+def test_every_source_named_in_code_is_in_the_references():
+    keys = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "docs" / "references.bib").read_text(), re.MULTILINE))
+    named = set()
+    for package in ("dispose", "kernels", "viz"):
+        for path in (ROOT / package).rglob("*.py"):
+            named |= set(re.findall(r"\b(?:Source|source): `?([a-z]+\d{4}\w*)", path.read_text()))
+    for path in DOCUMENTS:
+        named |= set(re.findall(r"`([a-z]+\d{4}[a-z]\w*)`", path.read_text()))
+    assert named <= keys
