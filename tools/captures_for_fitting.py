@@ -147,7 +147,7 @@ def _in_boxes(people: np.ndarray, boxes: np.ndarray, ids: np.ndarray) -> np.ndar
 
 
 def mvor(data: Path, detector: str) -> list[tuple[Frame, Labels]]:
-    """MVOR; the labels' poses hold no joints: `expected_views` below reads the annotated boxes instead."""
+    """MVOR. The labels' poses hold no joints; their confidences say in which views the person's box is annotated."""
     folder = data / "mvor"
     table, truth = np.load(folder / f"detections_{detector}.npz"), np.load(folder / "gt2d.npz")
     cameras = _cameras(folder / "cameras.json")

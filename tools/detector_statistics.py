@@ -33,6 +33,8 @@ class Statistics:
     joint_ray_mm_quantiles: tuple[float, ...]
     joint_ray_mm_median_by_group: tuple[float, ...]
     strangers_within_100_150_250_mm: tuple[float, ...]
+    nearest_is_right: float
+    nearest_is_right_where_others_are_near: float
     height_px_per_640_quantiles: tuple[float, ...]
     score_quantiles: tuple[float, ...]
 
@@ -99,10 +101,28 @@ def _pairs(frame: Frame, labels: Labels) -> tuple[list[tuple[int, float]], list[
     return same, joints, strangers
 
 
+def _nearest(frame: Frame, labels: Labels) -> list[tuple[bool, bool]]:
+    """For every detection and other view with its person: is the nearest detection right, was there a rival."""
+    distance = np.nanmean(np.pad(ray_distances(frame).numpy(), [(0, 0)] * 4 + [(0, 1)], constant_values=np.nan), -1)
+    identity = labels.identity.numpy()
+    valid = frame.detections.valid.numpy()
+    out = []
+    for v, s in np.argwhere(identity != ABSENT):
+        for w in range(len(frame.cameras)):
+            right = np.flatnonzero(identity[w] == identity[v, s])
+            if w == v or not len(right) or not np.isfinite(distance[v, s, w, right[0]]):
+                continue
+            row = np.where(valid[w], distance[v, s, w], np.inf)
+            row = np.where(np.isfinite(row), row, np.inf)
+            rivals = np.delete(row, right[0])
+            out.append((bool(row.argmin() == right[0]), bool((rivals < 200.0).any())))
+    return out
+
+
 def measure(frames: list[tuple[Frame, Labels]]) -> Statistics:
     """All statistics of a capture."""
     visible, scores, false_joints, recalls, shares, heights = [], [], [], [], [], []
-    same, joints, strangers, views, people = [], [], [], 0, 0
+    same, joints, strangers, nearest, views, people = [], [], [], [], 0, 0
     for frame, labels in frames:
         found, identity = frame.detections, labels.identity
         views, people = views + len(frame.cameras), people + len(labels.poses.id)
@@ -117,6 +137,7 @@ def measure(frames: list[tuple[Frame, Labels]]) -> Statistics:
         shares.append(((got & expected).sum(0) / np.maximum(expected.sum(0), 1))[often])
         one, each, other = _pairs(frame, labels)
         same, joints, strangers = same + one, joints + each, strangers + other
+        nearest += _nearest(frame, labels)
         for v, s in known.nonzero().tolist():
             y = found.xy_image[v, s, found.visible[v, s], 1]
             heights.append(float(y.max() - y.min()) * 640 / float(frame.cameras.size[v, 0]))
@@ -154,6 +175,8 @@ def measure(frames: list[tuple[Frame, Labels]]) -> Statistics:
         strangers_within_100_150_250_mm=tuple(
             round(float((np.array(strangers) < d).mean()), 3) for d in (100, 150, 250)
         ),
+        nearest_is_right=float(np.mean([right for right, _ in nearest])),
+        nearest_is_right_where_others_are_near=float(np.mean([right for right, rival in nearest if rival])),
         height_px_per_640_quantiles=_quantiles(np.array(heights)),
         score_quantiles=_quantiles(np.concatenate(scores)),
     )

@@ -74,7 +74,13 @@ def main() -> None:
     print(table(named))
     if options.write:
         facts = {name: asdict(statistics) for name, statistics in named if name != "synthetic"}
-        text = json.dumps(facts, indent=1)
+        captures = (
+            f" {json.dumps(name)}: {{\n"
+            + ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in values.items())
+            + "\n }"
+            for name, values in facts.items()
+        )
+        text = "{\n" + ",\n".join(captures) + "\n}"
         OUT.with_suffix(".tmp").write_text(text + "\n")
         os.replace(OUT.with_suffix(".tmp"), OUT)
 

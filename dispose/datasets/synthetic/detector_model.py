@@ -152,30 +152,35 @@ SCORELESS = DetectorRanges(
 
 # Four real detectors, fitted by hand until `tools/fit_detector.py` finds the same statistics in rooms like theirs.
 OPENPOSE_SURGERY = replace(
-    POOR, name="OpenPose in an operating room", noise_px=(0.8, 1.2), noise_mm=(9, 14), outliers=(0.03, 0.06),
+    POOR, name="OpenPose in an operating room", noise_px=(0.8, 1.2), noise_mm=(9, 13), outliers=(0.0, 0.02),
     view_bias_mm=(12, 20), seen=(0.95, 0.98), seen_self=(0.7, 0.9), seen_other=(0.2, 0.4), seen_thing=(0.2, 0.4),
     seen_away=(0.1, 0.3), quality=(0.8, 1.2), chain=(0.4, 0.7), limb_loss=(0.01, 0.03), smallest_px=(30, 60),
     miss=(0.02, 0.12), hard=(0.25, 0.4), fewest_joints=(3, 3), fragment=(0.01, 0.03), duplicate=(0.0, 0.01),
     limb_theft=(0.02, 0.06), snap=(0.0, 0.2), swap_all=(0.0, 0.01), swap_limb=(0.0, 0.02), false_rate=(0.05, 0.2),
 )  # fmt: skip
 RTPOSE_SURGERY = replace(
-    SCORELESS, name="RTPose in an operating room", noise_px=(0.7, 1.1), noise_mm=(8, 13), outliers=(0.02, 0.05),
-    view_bias_mm=(12, 20), seen=(0.96, 0.985), seen_self=(0.75, 0.92), seen_other=(0.2, 0.4), seen_thing=(0.2, 0.4),
+    SCORELESS, name="RTPose in an operating room", noise_px=(0.7, 1.1), noise_mm=(8, 12), outliers=(0.0, 0.02),
+    view_bias_mm=(10, 18), seen=(0.96, 0.985), seen_self=(0.75, 0.92), seen_other=(0.2, 0.4), seen_thing=(0.2, 0.4),
     seen_away=(0.15, 0.35), quality=(0.6, 1.0), chain=(0.4, 0.7), limb_loss=(0.0, 0.01), smallest_px=(30, 50),
     miss=(0.0, 0.08), hard=(0.2, 0.3), fewest_joints=(4, 5), fragment=(0.0, 0.02), duplicate=(0.0, 0.01),
     limb_theft=(0.02, 0.05), snap=(0.0, 0.2), swap_all=(0.0, 0.01), swap_limb=(0.0, 0.02), false_rate=(0.0, 0.1),
 )  # fmt: skip
 OPENPOSE_ROOM = replace(
-    BOTTOM_UP, name="OpenPose in a room", noise_px=(0.5, 0.8), noise_mm=(4, 6), outliers=(0.02, 0.04),
-    view_bias_mm=(4, 8), seen=(0.98, 0.995), seen_self=(0.75, 0.9), seen_other=(0.3, 0.5), seen_thing=(0.2, 0.4),
+    BOTTOM_UP, name="OpenPose in a room", noise_px=(0.5, 0.8), noise_mm=(4, 6), outliers=(0.01, 0.03),
+    view_bias_mm=(4, 8), seen=(0.98, 0.995), seen_self=(0.7, 0.85), seen_other=(0.3, 0.6), seen_thing=(0.2, 0.4),
     seen_away=(0.1, 0.25), quality=(0.4, 0.7), limb_loss=(0.0, 0.01), smallest_px=(20, 40), miss=(0.0, 0.1),
-    hard=(0.0, 0.05), fewest_joints=(1, 2), fragment=(0.1, 0.2), limb_theft=(0.02, 0.06), snap=(0.0, 0.2),
+    hard=(0.0, 0.05), fewest_joints=(1, 2), fragment=(0.1, 0.2), limb_theft=(0.0, 0.03), snap=(0.0, 0.2),
     false_rate=(0.2, 0.4), score_level=(1.4, 2.0), score_spread=(0.5, 0.8),
+    swap_all=(0.0, 0.01),
+    swap_limb=(0.0, 0.02),
 )  # fmt: skip
 CLEAN_PORTRAIT = replace(
     TOP_DOWN, name="OpenPose on two people", seen=(0.998, 1.0), seen_self=(0.99, 1.0), seen_other=(0.9, 1.0),
     seen_thing=(0.9, 1.0), seen_away=(0.02, 0.05), quality=(0.2, 0.4), chain=(0, 0), limb_loss=(0, 0), miss=(0, 0.01),
     hard=(0, 0), fragment=(0, 0), duplicate=(0, 0.02), limb_theft=(0, 0), false_rate=(0, 0.2), score_level=(0.3, 0.8),
+    outliers=(0.0, 0.02),
+    swap_all=(0.0, 0.01),
+    swap_limb=(0.0, 0.01),
 )  # fmt: skip
 FITTED = (OPENPOSE_SURGERY, RTPOSE_SURGERY, OPENPOSE_ROOM, CLEAN_PORTRAIT)
 DETECTORS = (TOP_DOWN, BOTTOM_UP, POOR, SCORELESS, *FITTED)

@@ -26,9 +26,9 @@ from dispose.tensors import TensorStruct
 # Body segments as shares of the stature (Drillis and Contini, by way of Winter), moved from the outside
 # of the body to where detectors put their keypoints.
 SHARES = (
-    ("hip_width", 0.125), ("shoulder_width", 0.205), ("lower_trunk", 0.125), ("upper_trunk", 0.165),
-    ("neck", 0.045), ("head", 0.130), ("upper_arm", 0.178), ("forearm", 0.150), ("thigh", 0.240),
-    ("shank", 0.243), ("ankle_height", 0.050),
+    ("hip_width", 0.130), ("shoulder_width", 0.202), ("lower_trunk", 0.132), ("upper_trunk", 0.172),
+    ("neck", 0.048), ("head", 0.132), ("upper_arm", 0.174), ("forearm", 0.146), ("thigh", 0.247),
+    ("shank", 0.242), ("ankle_height", 0.046),
 )  # fmt: skip
 LENGTH_SPREAD = 0.035
 """Standard deviation of one segment's share around the mean, relative."""
