@@ -14,8 +14,8 @@ from dispose.scene.prediction import Association, Prediction
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT, TensorStruct
 
-THRESHOLD_PER_SIZE = 0.1
-"""Inlier bound as a share of the person's apparent size: about three times what real detectors scatter."""
+THRESHOLD_PER_SIZE = 0.15
+"""Inlier bound as a share of the person's apparent size: three to four times what real detectors scatter."""
 
 MIN_THRESHOLD_PX = 4.0
 
@@ -60,10 +60,14 @@ def apparent_size(evidence: Evidence) -> Float[Tensor, "persons views"]:
     return torch.where(seen.any(2), high - low, 0.0).norm(dim=-1)
 
 
+def inlier_bound(evidence: Evidence) -> Float[Tensor, "persons views"]:
+    """How far a keypoint may lie from its joint's projection, pixels."""
+    return (THRESHOLD_PER_SIZE * apparent_size(evidence)).clamp(min=MIN_THRESHOLD_PX)
+
+
 def triangulate_evidence(frame: Frame, evidence: Evidence) -> RobustPoints:
-    """Every joint of every group from the views that see it, in the bounds of the person's apparent size."""
+    """Every joint of every group from the views that see it."""
     cameras = frame.cameras
-    threshold = (THRESHOLD_PER_SIZE * apparent_size(evidence)).clamp(min=MIN_THRESHOLD_PX)
     return triangulate_robust(
         evidence.xy_image.transpose(1, 2),
         evidence.confidence.transpose(1, 2),
@@ -71,7 +75,7 @@ def triangulate_evidence(frame: Frame, evidence: Evidence) -> RobustPoints:
         cameras.distortion,
         cameras.rotation,
         cameras.translation,
-        threshold_px=threshold[:, None],
+        threshold_px=inlier_bound(evidence)[:, None],
     )
 
 
@@ -81,17 +85,13 @@ def joint_confidence(
     """How far a triangulated joint can be trusted, in [0, 1].
 
     ``s · m/(m+1) · exp(−e²/2)`` with s the mean score and m the number of the views that agree with the point,
-    e their root mean square reprojection error in units of the inlier bound. With fewer than two views that
-    agree, the two nearest stand in, so that such points are kept and rank low.
+    e their root mean square reprojection error in units of the inlier bound.
     """
-    error = points.error_px / threshold_px[:, None]
-    ranked = torch.where(torch.isfinite(error), error, torch.inf)
-    second = ranked.sort(-1).values[..., :2].amax(-1, keepdim=True)
-    agree = torch.isfinite(ranked) & (points.inlier | (ranked <= second))
-    weight = agree.to(torch.float64)
+    weight = points.inlier.to(torch.float64)
     count = weight.sum(-1)
     score = (weight * evidence.confidence.transpose(1, 2)).sum(-1) / count.clamp(min=1)
-    square = torch.where(agree, ranked, 0.0).square().sum(-1) / count.clamp(min=1)
+    error = torch.where(points.inlier, points.error_px, 0.0) / threshold_px[:, None]
+    square = error.square().sum(-1) / count.clamp(min=1)
     return (score * count / (count + 1) * torch.exp(-square / 2)).clamp(0, 1)
 
 
@@ -104,16 +104,16 @@ def roots_of(
 
 
 def reconstruct(frame: Frame, association: Association) -> Prediction:
-    """The skeletons of an association: joints seen in at least two views, others not valid.
+    """The skeletons of an association: joints on which at least two views agree, others not valid.
 
-    Person by person in the order of the association; `poses.id` is that order.
+    Two rays that pass each other by are two different things, not one joint. Person by person in the order of
+    the association; `poses.id` is that order.
     """
     evidence = gather_evidence(frame, association)
     points = triangulate_evidence(frame, evidence)
-    valid = torch.isfinite(points.xyz_world).all(-1)
+    valid = torch.isfinite(points.xyz_world).all(-1) & (points.inlier.sum(-1) >= 2)
     xyz = torch.where(valid[..., None], points.xyz_world, 0.0)
-    threshold = (THRESHOLD_PER_SIZE * apparent_size(evidence)).clamp(min=MIN_THRESHOLD_PX)
-    confidence = torch.where(valid, joint_confidence(evidence, points, threshold), 0.0)
+    confidence = torch.where(valid, joint_confidence(evidence, points, inlier_bound(evidence)), 0.0)
     skeleton = frame.detections.skeleton
     poses = Poses(skeleton, xyz, confidence, valid, torch.arange(len(association)))
     return Prediction(frame.number, association, poses, roots_of(skeleton, xyz, valid))

@@ -1,0 +1,107 @@
+"""CMU Panoptic (Joo et al., ICCV 2015), the small table: true skeletons, detections simulated from them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from dispose.datasets.tables import Table, poses_of, read_cameras, read_columns, read_poses
+from dispose.errors import InputError
+from dispose.scene.cameras import Cameras
+from dispose.scene.convert import convert_poses
+from dispose.scene.detections import Detections
+from dispose.scene.frame import Frame, Labels
+from dispose.scene.poses import Poses
+from dispose.skeletons.catalog import COCO_17, PANOPTIC_19
+from dispose.skeletons.skeleton import Skeleton
+from dispose.tensors import ABSENT
+
+STANDARD_VIEWS = ("00_03", "00_06", "00_12", "00_13", "00_23")
+
+VISIBLE_SCORE = 0.1
+"""A true joint counts where its published score exceeds this."""
+
+MIN_JOINTS = 3
+"""Least number of joints of a simulated detection."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """How detections are made from true skeletons.
+
+    Attributes:
+        noise_px: standard deviation of a keypoint in each direction.
+        missing: probability of a keypoint to be missing.
+        seed: of the generator; every frame draws from its own.
+    """
+
+    noise_px: float = 6.0
+    missing: float = 0.2
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class PanopticMini:
+    """Twenty frames of three people; iterates ``(Frame, Labels)``, detections and labels in `skeleton`."""
+
+    cameras: Cameras
+    numbers: tuple[int, ...]
+    truth: Table
+    skeleton: Skeleton
+    simulation: Simulation
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[tuple[Frame, Labels]]:
+        for number in self.numbers:
+            poses = poses_of(self.truth.at(number), PANOPTIC_19, valid_above=VISIBLE_SCORE)
+            yield simulate_frame(number, self.cameras, convert_poses(poses, self.skeleton), self.simulation)
+
+
+def read_panoptic_mini(
+    folder: Path,
+    *,
+    views: Sequence[str] = STANDARD_VIEWS,
+    skeleton: Skeleton = COCO_17,
+    simulation: Simulation | None = None,
+) -> PanopticMini:
+    """Read the folder ``panoptic_mini`` of the converted tables, with the cameras named."""
+    cameras = read_cameras(folder / "cameras.json")
+    unknown = [view for view in views if view not in cameras.names]
+    if unknown:
+        raise InputError(f"{folder / 'cameras.json'}: no camera {unknown[0]!r}")
+    read_columns(folder / "gt3d.npz", ("sequence",))
+    truth = read_poses(folder / "gt3d.npz")
+    numbers = tuple(sorted({int(number) for number in truth.frame}))
+    chosen = cameras.select([cameras.names.index(view) for view in views])
+    return PanopticMini(chosen, numbers, truth, skeleton, simulation or Simulation())
+
+
+def simulate_frame(number: int, cameras: Cameras, truth: Poses, simulation: Simulation) -> tuple[Frame, Labels]:
+    """Project true skeletons, add Gaussian noise, drop joints; people come in random order in every view."""
+    generator = torch.Generator().manual_seed(simulation.seed * 1_000_003 + number)
+    xy, front = cameras.project(truth.xyz_world)
+    noise = torch.randn(xy.shape, generator=generator, dtype=torch.float64) * simulation.noise_px
+    drop = torch.rand(xy.shape[:-1], generator=generator) < simulation.missing
+    seen = truth.valid & front & cameras.inside(xy) & ~drop
+    xys = torch.cat([xy + noise, seen[..., None].to(torch.float64)], -1)
+    keypoints, identity = [], []
+    for view in range(len(cameras)):
+        order = torch.randperm(len(truth.id), generator=generator)
+        order = order[seen[view, order].sum(-1) >= MIN_JOINTS]
+        keypoints.append([xys[view, person] for person in order.tolist()])
+        identity.append(truth.id[order])
+    detections = Detections.from_lists(truth.skeleton, keypoints)
+    return Frame(number, cameras, detections), Labels(padded(identity, detections), truth)
+
+
+def padded(identity: Sequence[Int[Tensor, " _"]], detections: Detections) -> Int[Tensor, "views slots"]:
+    """Identities per view as one table."""
+    table = torch.full(detections.valid.shape, ABSENT, dtype=torch.long)
+    for view, row in enumerate(identity):
+        table[view, : len(row)] = row
+    return table
