@@ -1,0 +1,105 @@
+"""What `dispose check` writes and prints: a JSON report, a table, and the rig from above."""
+
+import json
+import math
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dispose.formats.files import replacing
+from dispose.inference.capture import Summary
+from dispose.inference.consistency import Consistency
+from dispose.inference.diagnosis import Diagnosis
+from dispose.inference.rig_drawing import draw_from_above
+from dispose.scene.cameras import Cameras
+
+SCHEMA = "dispose.check/1"
+
+
+def write_check(folder: Path, title: str, cameras: Cameras, diagnosis: Diagnosis, summary: Summary) -> tuple[Path, ...]:
+    """Write ``check.json`` and ``cameras.svg``; the paths written."""
+    report, picture = folder / "check.json", folder / "cameras.svg"
+    given = diagnosis.consistency
+    record = {
+        "schema": SCHEMA,
+        "usable": diagnosis.usable,
+        "verdict": diagnosis.verdict,
+        "findings": [{"topic": f.topic, "sentence": f.sentence} for f in diagnosis.findings],
+        "person_size_px": round(given.size_px, 2),
+        "cameras": [
+            {
+                "name": cameras.names[c.view],
+                "centre_mm": [round(x, 1) for x in cameras.centres[c.view].tolist()],
+                "people": c.people,
+                "median_px": _finite(c.median_px),
+                "p90_px": _finite(c.p90_px),
+            }
+            for c in given.cameras
+        ],
+        "pairs": [
+            {
+                "cameras": [cameras.names[p.view_a], cameras.names[p.view_b]],
+                "matches": p.matches,
+                "median_px": _finite(p.median_px),
+            }
+            for p in given.pairs
+        ],
+        "read": list(summary.sentences()),
+    }
+    with replacing(report) as file:
+        json.dump(record, file, indent=1)
+        file.write("\n")
+    with replacing(picture) as file:
+        file.write(draw_from_above(cameras, people_on_floor(given), title))
+    return report, picture
+
+
+def _finite(pixels: float) -> float | None:
+    return round(pixels, 3) if math.isfinite(pixels) else None
+
+
+def people_on_floor(consistency: Consistency) -> Float[Tensor, "persons 2"]:
+    """Where the triangulated people stand: the median of their joints; NaN where nothing is known."""
+    return torch.nanmedian(consistency.xyz_world, dim=1).values[:, :2]
+
+
+def table(cameras: Cameras, consistency: Consistency) -> str:
+    """Per camera its place and its error, and per pair of cameras the error; pixels."""
+    width = max(6, *(len(name) for name in cameras.names))
+    lines = [f"{'camera':<{width}}      x m      y m      z m   people   median px   90 % px"]
+    by_view = {camera.view: camera for camera in consistency.cameras}
+    for view, name in enumerate(cameras.names):
+        x, y, z = (cameras.centres[view] / 1000).tolist()
+        place = f"{name:<{width}} {x:8.2f} {y:8.2f} {z:8.2f}"
+        if view in by_view:
+            camera = by_view[view]
+            lines.append(f"{place} {camera.people:8d} {_shown(camera.median_px):>11} {_shown(camera.p90_px):>9}")
+        else:
+            lines.append(f"{place}        0           -         -")
+    lines += ["", "pairs of cameras (median px of people triangulated from these two):"]
+    if len(cameras) <= 12:
+        lines += _matrix(cameras, consistency, width)
+    else:
+        worst = sorted(consistency.pairs, key=lambda pair: -pair.median_px)[:15]
+        lines.append("the 15 worst; all are in check.json")
+        lines += [
+            f"{cameras.names[p.view_a]:<{width}} {cameras.names[p.view_b]:<{width}} {_shown(p.median_px):>8}"
+            for p in worst
+        ]
+    return "\n".join(lines)
+
+
+def _matrix(cameras: Cameras, consistency: Consistency, width: int) -> list[str]:
+    cell = max(8, width + 1)
+    lines = [" " * width + "".join(f"{name:>{cell}}" for name in cameras.names)]
+    found = {(p.view_a, p.view_b): _shown(p.median_px) for p in consistency.pairs}
+    for a, name in enumerate(cameras.names):
+        cells = [found.get((min(a, b), max(a, b)), "-") if a != b else "" for b in range(len(cameras))]
+        lines.append(f"{name:<{width}}" + "".join(f"{text:>{cell}}" for text in cells))
+    return lines
+
+
+def _shown(pixels: float) -> str:
+    return f"{pixels:.1f}" if math.isfinite(pixels) else "behind"
