@@ -2,6 +2,7 @@
 
     python tools/fit_detector.py                  # table: real beside synthetic
     python tools/fit_detector.py --write          # also data/detector_statistics.json (the real side's facts)
+                                                  # and the table in docs/synthetic.md
 
 The data set folder is `../shared/data` beside the repository; nothing of it is stored but the statistics.
 """
@@ -23,6 +24,8 @@ from dispose.datasets.synthetic.scenes import SceneConfig, sample_scenes
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 OUT = ROOT / "data" / "detector_statistics.json"
+DOCS = ROOT / "docs" / "synthetic.md"
+START, END = "<!-- table of tools/fit_detector.py -->\n", "<!-- end -->"
 
 
 def synthetic(rig, detector, views: int, persons: tuple[int, int], count: int = 320) -> Statistics:
@@ -52,14 +55,24 @@ def columns(path: Path) -> list[tuple[str, Statistics]]:
     ]
 
 
+def cell(value: float | tuple[float, ...]) -> str:
+    """A statistic as the table shows it."""
+    return " ".join(f"{x:.3g}" for x in value) if isinstance(value, tuple) else f"{value:.3g}"
+
+
 def table(named: list[tuple[str, Statistics]]) -> str:
     """A Markdown table, one row per statistic."""
     rows = ["| | " + " | ".join(name for name, _ in named) + " |", "|---" * (len(named) + 1) + "|"]
     values = [asdict(statistics) for _, statistics in named]
     for key in values[0]:
-        cells = [" ".join(f"{x:.3g}" for x in v[key]) if isinstance(v[key], tuple) else f"{v[key]:.3g}" for v in values]
-        rows.append(f"| {key.replace('_', ' ')} | " + " | ".join(cells) + " |")
+        rows.append(f"| {key.replace('_', ' ')} | " + " | ".join(cell(v[key]) for v in values) + " |")
     return "\n".join(rows)
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a file by its new text at once."""
+    path.with_suffix(".tmp").write_text(text)
+    os.replace(path.with_suffix(".tmp"), path)
 
 
 def main() -> None:
@@ -80,9 +93,9 @@ def main() -> None:
             + "\n }"
             for name, values in facts.items()
         )
-        text = "{\n" + ",\n".join(captures) + "\n}"
-        OUT.with_suffix(".tmp").write_text(text + "\n")
-        os.replace(OUT.with_suffix(".tmp"), OUT)
+        write(OUT, "{\n" + ",\n".join(captures) + "\n}\n")
+        before, rest = DOCS.read_text().split(START)
+        write(DOCS, before + START + table(named) + "\n" + rest[rest.index(END) :])
 
 
 if __name__ == "__main__":

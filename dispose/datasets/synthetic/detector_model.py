@@ -127,7 +127,7 @@ TOP_DOWN = DetectorRanges(
 )  # fmt: skip
 BOTTOM_UP = DetectorRanges(
     "bottom-up", noise_px=(0.4, 1.2), noise_mm=(4, 10), outliers=(0.01, 0.06), bias_mm=(5, 20), view_bias_mm=(4, 14),
-    seen=(0.95, 0.99), seen_self=(0.6, 0.95), seen_other=(0.2, 0.6), seen_thing=(0.05, 0.4), seen_away=(0.03, 0.4),
+    seen=(0.95, 0.99), seen_self=(0.6, 0.95), seen_other=(0.2, 0.6), seen_thing=(0.05, 0.4), seen_away=(0.01, 0.2),
     quality=(0.4, 1.0), chain=(0.2, 0.8), limb_loss=(0.0, 0.03), smallest_px=(20, 50), miss=(0.0, 0.06),
     hard=(0.0, 0.1), fewest_joints=(1, 4), fragment=(0.0, 0.15), duplicate=(0.0, 0.03), limb_theft=(0.0, 0.15),
     snap=(0.0, 0.3), swap_all=(0.0, 0.02), swap_limb=(0.0, 0.04), false_rate=(0.0, 0.6), score_level=(0.9, 2.2),
@@ -136,7 +136,7 @@ BOTTOM_UP = DetectorRanges(
 POOR = DetectorRanges(
     "low resolution", noise_px=(0.6, 2.2), noise_mm=(6, 18), outliers=(0.03, 0.12), bias_mm=(10, 30),
     view_bias_mm=(8, 28), seen=(0.88, 0.97), seen_self=(0.4, 0.85), seen_other=(0.1, 0.5), seen_thing=(0.05, 0.4),
-    seen_away=(0.03, 0.35), quality=(0.8, 1.6), chain=(0.3, 0.9), limb_loss=(0.01, 0.08), smallest_px=(30, 80),
+    seen_away=(0.01, 0.2), quality=(0.8, 1.6), chain=(0.3, 0.9), limb_loss=(0.01, 0.08), smallest_px=(30, 80),
     miss=(0.03, 0.2), hard=(0.0, 0.25), fewest_joints=(2, 4), fragment=(0.0, 0.2), duplicate=(0.0, 0.06),
     limb_theft=(0.0, 0.25), snap=(0.0, 0.4), swap_all=(0.0, 0.04), swap_limb=(0.0, 0.06), false_rate=(0.0, 1.0),
     score_level=(0.3, 1.4), score_spread=(0.8, 1.4), binary=(0, 0),
@@ -144,7 +144,7 @@ POOR = DetectorRanges(
 SCORELESS = DetectorRanges(
     "without scores", noise_px=(0.5, 1.5), noise_mm=(5, 14), outliers=(0.02, 0.08), bias_mm=(8, 28),
     view_bias_mm=(5, 20), seen=(0.93, 0.985), seen_self=(0.5, 0.9), seen_other=(0.15, 0.5), seen_thing=(0.05, 0.4),
-    seen_away=(0.03, 0.4), quality=(0.5, 1.2), chain=(0.2, 0.8), limb_loss=(0.0, 0.04), smallest_px=(25, 60),
+    seen_away=(0.01, 0.2), quality=(0.5, 1.2), chain=(0.2, 0.8), limb_loss=(0.0, 0.04), smallest_px=(25, 60),
     miss=(0.0, 0.15), hard=(0.0, 0.2), fewest_joints=(3, 5), fragment=(0.0, 0.06), duplicate=(0.0, 0.03),
     limb_theft=(0.0, 0.15), snap=(0.0, 0.3), swap_all=(0.0, 0.03), swap_limb=(0.0, 0.05), false_rate=(0.0, 0.4),
     score_level=(1, 1), score_spread=(0, 0), binary=(1, 1),
@@ -153,22 +153,22 @@ SCORELESS = DetectorRanges(
 # Four real detectors, fitted by hand until `tools/fit_detector.py` finds the same statistics in rooms like theirs.
 OPENPOSE_SURGERY = replace(
     POOR, name="OpenPose in an operating room", noise_px=(0.8, 1.2), noise_mm=(9, 13), outliers=(0.0, 0.02),
-    view_bias_mm=(12, 20), seen=(0.95, 0.98), seen_self=(0.7, 0.9), seen_other=(0.2, 0.4), seen_thing=(0.2, 0.4),
-    seen_away=(0.1, 0.3), quality=(0.8, 1.2), chain=(0.4, 0.7), limb_loss=(0.01, 0.03), smallest_px=(30, 60),
+    view_bias_mm=(12, 20), seen=(0.95, 0.98), seen_self=(0.65, 0.85), seen_other=(0.2, 0.4), seen_thing=(0.2, 0.4),
+    seen_away=(0.02, 0.08), quality=(0.6, 1.0), chain=(0.6, 0.9), limb_loss=(0.01, 0.03), smallest_px=(30, 60),
     miss=(0.02, 0.12), hard=(0.25, 0.4), fewest_joints=(3, 3), fragment=(0.01, 0.03), duplicate=(0.0, 0.01),
     limb_theft=(0.02, 0.06), snap=(0.0, 0.2), swap_all=(0.0, 0.01), swap_limb=(0.0, 0.02), false_rate=(0.05, 0.2),
 )  # fmt: skip
 RTPOSE_SURGERY = replace(
     SCORELESS, name="RTPose in an operating room", noise_px=(0.7, 1.1), noise_mm=(8, 12), outliers=(0.0, 0.02),
     view_bias_mm=(10, 18), seen=(0.96, 0.985), seen_self=(0.75, 0.92), seen_other=(0.2, 0.4), seen_thing=(0.2, 0.4),
-    seen_away=(0.15, 0.35), quality=(0.6, 1.0), chain=(0.4, 0.7), limb_loss=(0.0, 0.01), smallest_px=(30, 50),
+    seen_away=(0.02, 0.08), quality=(0.4, 0.8), chain=(0.6, 0.9), limb_loss=(0.0, 0.01), smallest_px=(30, 50),
     miss=(0.0, 0.08), hard=(0.2, 0.3), fewest_joints=(4, 5), fragment=(0.0, 0.02), duplicate=(0.0, 0.01),
     limb_theft=(0.02, 0.05), snap=(0.0, 0.2), swap_all=(0.0, 0.01), swap_limb=(0.0, 0.02), false_rate=(0.0, 0.1),
 )  # fmt: skip
 OPENPOSE_ROOM = replace(
     BOTTOM_UP, name="OpenPose in a room", noise_px=(0.5, 0.8), noise_mm=(4, 6), outliers=(0.01, 0.03),
-    view_bias_mm=(4, 8), seen=(0.98, 0.995), seen_self=(0.7, 0.85), seen_other=(0.3, 0.6), seen_thing=(0.2, 0.4),
-    seen_away=(0.1, 0.25), quality=(0.4, 0.7), limb_loss=(0.0, 0.01), smallest_px=(20, 40), miss=(0.0, 0.1),
+    view_bias_mm=(4, 8), seen=(0.98, 0.995), seen_self=(0.7, 0.85), seen_other=(0.4, 0.7), seen_thing=(0.2, 0.4),
+    seen_away=(0.02, 0.06), quality=(0.3, 0.5), limb_loss=(0.0, 0.01), smallest_px=(20, 40), miss=(0.0, 0.1),
     hard=(0.0, 0.05), fewest_joints=(1, 2), fragment=(0.1, 0.2), limb_theft=(0.0, 0.03), snap=(0.0, 0.2),
     false_rate=(0.2, 0.4), score_level=(1.4, 2.0), score_spread=(0.5, 0.8),
     swap_all=(0.0, 0.01),
@@ -176,7 +176,7 @@ OPENPOSE_ROOM = replace(
 )  # fmt: skip
 CLEAN_PORTRAIT = replace(
     TOP_DOWN, name="OpenPose on two people", seen=(0.998, 1.0), seen_self=(0.99, 1.0), seen_other=(0.9, 1.0),
-    seen_thing=(0.9, 1.0), seen_away=(0.02, 0.05), quality=(0.2, 0.4), chain=(0, 0), limb_loss=(0, 0), miss=(0, 0.01),
+    seen_thing=(0.9, 1.0), seen_away=(0.01, 0.03), quality=(0.2, 0.4), chain=(0, 0), limb_loss=(0, 0), miss=(0, 0.01),
     hard=(0, 0), fragment=(0, 0), duplicate=(0, 0.02), limb_theft=(0, 0), false_rate=(0, 0.2), score_level=(0.3, 0.8),
     outliers=(0.0, 0.02),
     swap_all=(0.0, 0.01),

@@ -17,11 +17,11 @@ from dispose.tensors import ABSENT, TensorStruct
 # nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles: noise relative to the model's, and how
 # easily the joint is found (log-odds).
 JOINT_NOISE = (0.7, 0.7, 0.7, 0.75, 0.75, 0.85, 0.85, 1.0, 1.0, 0.8, 0.8, 1.5, 1.5, 1.7, 1.7, 1.5, 1.5)
-JOINT_EASE = (0.4, 0.4, 0.4, 0.6, 0.6, 3.5, 3.5, 1.2, 1.2, 0.1, 0.1, 2.6, 2.6, 1.1, 1.1, 0.3, 0.3)
+JOINT_EASE = (1.8, 1.2, 1.2, 1.5, 1.5, 3.5, 3.5, 1.4, 1.4, 0.3, 0.3, 2.6, 2.6, 0.8, 0.8, -0.1, -0.1)
 JOINT_BIAS = (0.6, 0.6, 0.6, 0.6, 0.6, 0.8, 0.8, 0.8, 0.8, 0.6, 0.6, 2.0, 2.0, 1.8, 1.8, 1.4, 1.4)
-SIDES_TOGETHER = (0.0, 0.5, 0.5, 0.0, 0.0, 0.8, 0.8, 0.3, 0.3, 0.3, 0.3, 0.95, 0.95, 0.85, 0.85, 0.8, 0.8)
+SIDES_TOGETHER = (0.0, 0.2, 0.2, 0.0, 0.0, 0.3, 0.3, 0.1, 0.1, 0.1, 0.1, 0.95, 0.95, 0.85, 0.85, 0.8, 0.8)
 """Correlation between finding a joint and finding its mirror image: hips come together, wrists do not."""
-SHARED_ODDS = (0, 0, 0, 0, 0, 0.6, 0.6, 0, 0, 0, 0, 1, 1, 0.9, 0.9, 0.9, 0.9)
+SHARED_ODDS = (0, 0, 0, 0, 0, 0.2, 0.2, 0, 0, 0, 0, 1, 1, 0.9, 0.9, 0.9, 0.9)
 """How far the odds of a joint and its mirror image are evened out: a hip is inferred from the other hip."""
 HIDDEN_NOISE = (1.4, 2.2, 6.0)
 """Noise of joints hidden by the own body (or the own head), by somebody else, by furniture, relative."""

@@ -49,7 +49,7 @@ class PeopleConfig:
         angle_noise_deg: deviation of every joint angle from the range of its posture.
     """
 
-    activity_weights: tuple[float, ...] = (0.24, 0.22, 0.18, 0.12, 0.05, 0.09, 0.05, 0.05)
+    activity_weights: tuple[float, ...] = (0.27, 0.25, 0.2, 0.11, 0.03, 0.07, 0.04, 0.03)
     angle_noise_deg: float = 5.0
 
     def __post_init__(self) -> None:

@@ -64,12 +64,12 @@ CEILING = RigArchetype(
     "ceiling", (3, 10), COMMON_SIZES, (0.45, 0.8), (800, 3500), (2500, 4200), target_spread=(0, 1200), jitter=0.4
 )
 SHELF_LIKE = RigArchetype(
-    "shelf-like", (3, 5), ((1032, 776),), (1.0, 1.1), (3000, 4000), (950, 2750), (800, 1100), (0, 300),
+    "shelf-like", (3, 5), ((1032, 776),), (1.0, 1.1), (3000, 4000), (950, 2750), (600, 1000), (0, 300),
     jitter=0.2, room=(700, 1400), distortion=0.1, furniture=0.15,
 )  # fmt: skip
 OPERATING_ROOM = RigArchetype(
     "operating room", (3, 4), ((640, 480), (640, 480), (1280, 720)), (0.8, 0.9), (1700, 2700), (2400, 2850),
-    (800, 1150), (0, 300), span_deg=(200, 360), jitter=0.2, room=(1000, 2000), distortion=0.25, furniture=1.0,
+    (750, 1150), (0, 300), span_deg=(200, 360), jitter=0.2, room=(900, 1700), distortion=0.25, furniture=1.0,
     crowding=(0.2, 0.9),
 )  # fmt: skip
 DOME = RigArchetype(

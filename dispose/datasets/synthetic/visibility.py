@@ -35,7 +35,7 @@ OWN = tuple(
 )
 BEHIND_MM = 120.0
 """A joint is hidden only by what is nearer to the camera by this much."""
-FACE_TURN = {"nose": -0.15, "l_eye": -0.1, "r_eye": -0.1, "l_ear": -0.35, "r_ear": -0.35}
+FACE_TURN = {"nose": -0.4, "l_eye": -0.15, "r_eye": -0.15, "l_ear": -0.5, "r_ear": -0.5}
 """Smallest cosine between the direction in which a facial point looks and the direction to the camera."""
 
 
