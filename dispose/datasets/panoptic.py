@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from dispose.datasets.tables import Table, poses_of, read_cameras, read_columns, read_poses
+from dispose.datasets.tables import Table, poses_of, read_cameras, read_poses
 from dispose.errors import InputError
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_poses
@@ -74,7 +74,6 @@ def read_panoptic_mini(
     unknown = [view for view in views if view not in cameras.names]
     if unknown:
         raise InputError(f"{folder / 'cameras.json'}: no camera {unknown[0]!r}")
-    read_columns(folder / "gt3d.npz", ("sequence",))
     truth = read_poses(folder / "gt3d.npz")
     numbers = tuple(sorted({int(number) for number in truth.frame}))
     chosen = cameras.select([cameras.names.index(view) for view in views])

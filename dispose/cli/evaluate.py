@@ -1,0 +1,103 @@
+"""`dispose evaluate`: figures, with what made them."""
+
+import shlex
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tqdm import tqdm
+
+from dispose.errors import InputError
+from dispose.evaluation.methods import classic, oracle_method, random_method
+from dispose.evaluation.protocols import Protocol, protocols_of
+from dispose.evaluation.reports import Report, text_table, write_report
+from dispose.evaluation.run import best, evaluate
+from dispose.evaluation.scenes import Method, Scene, gather
+from dispose.zoo import load_associator
+
+Name = Literal["ours", "integer_programme", "svt", "greedy", "hungarian", "random", "oracle"]
+ProtocolName = Literal["shelf", "mvor", "mvor_rtpose", "mvor_openpose", "mvor_openpose_ms", "panoptic_mini"]
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score associators on a data set, all in one run, and write the figures with commit, command and versions.
+
+    The data are the converted tables described in data/README.md; they are not part of the project.
+    Classic associators run at their default gate, or at the best of several (mvor_openpose and --gates-mm), which
+    favours them: the gate is chosen by the figure it is scored with.
+    """
+
+    protocol: Annotated[ProtocolName, tyro.conf.Positional]
+    """What to score on; `mvor` scores all three detectors into one file."""
+    associators: tuple[Name, ...] = ("ours", "integer_programme", "svt", "greedy", "hungarian", "random", "oracle")
+    """Which methods; `ours` is the trained associator, `oracle` reads the labels."""
+    data: Path = Path("../shared/data")
+    """Folder with shelf/, mvor/, panoptic_mini/."""
+    views: tuple[int, ...] = ()
+    """Cameras to use, by position and in this order (default: all)."""
+    gates_mm: tuple[float, ...] = ()
+    """Gates to try for every classic associator; the table shows the best by pair F1."""
+    weights: Path | None = None
+    """Weights of `ours` (default: those shipped)."""
+    out: Path | None = None
+    """Result file (default: data/results/NAME.json, with the views in its name)."""
+
+    def run(self) -> int:
+        """Score, print, write."""
+        start = time.perf_counter()
+        ours = ours_method(self.weights) if "ours" in self.associators else None
+        rows, sweep = [], []
+        for protocol in protocols_of(self.protocol):
+            scenes = gather(protocol.read(self.data), self.views or None)
+            if not scenes:
+                raise InputError(f"{self.data}: no frames for {protocol.name}")
+            print(f"{protocol.title}: {len(scenes)} frames, {len(scenes[0].frame.cameras)} views")
+            for name in self.associators:
+                tried = [
+                    evaluate(protocol, scenes, method, watch=bar)
+                    for method in self.methods(name, protocol, scenes, ours)
+                ]
+                rows.append(best(tried, "pair_f1"))
+                sweep += [row for row in tried if row is not rows[-1]]
+        print(text_table(tuple(rows)))
+        words = ("dispose", *sys.argv[1:])
+        report = Report(
+            self.protocol, self.views or None, tuple(rows), tuple(sweep), shlex.join(words), time.perf_counter() - start
+        )
+        path = self.out or Path("data/results") / f"{'_'.join(map(str, (self.protocol, *self.tail())))}.json"
+        write_report(path, report)
+        print(f"wrote {path}")
+        return 0
+
+    def tail(self) -> tuple[str | int, ...]:
+        """What the views add to the name of the file."""
+        return ("views", *self.views) if self.views else ()
+
+    def methods(
+        self, name: Name, protocol: Protocol, scenes: tuple[Scene, ...], ours: Method | None
+    ) -> list[Method]:
+        """One method, or one per gate."""
+        if name == "ours":
+            return [ours] if ours else []
+        if name == "random":
+            return [random_method()]
+        if name == "oracle":
+            return [oracle_method(scenes)]
+        one = classic(name)
+        return [one.at(gate) for gate in self.gates_mm or protocol.gates_mm or (one.gate_mm,)]
+
+
+def ours_method(weights: Path | None) -> Method:
+    """The trained associator."""
+    associator = load_associator(weights)
+    return Method("ours", associator, associator.reconstruct)
+
+
+def bar(scenes: Iterable[Scene], title: str) -> Iterable[Scene]:
+    """Progress over frames where it takes longer than two seconds."""
+    return tqdm(scenes, desc=title, unit="frame", delay=2.0, mininterval=0.5, leave=False)

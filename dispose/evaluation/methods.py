@@ -1,0 +1,99 @@
+"""The classic associators as methods, and the one that reads the labels."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from dispose.baselines.greedy_agglomerative import greedy_agglomerative
+from dispose.baselines.incremental_hungarian import incremental_hungarian
+from dispose.baselines.integer_programme import integer_programme
+from dispose.baselines.random_grouping import random_grouping
+from dispose.baselines.svt import svt
+from dispose.errors import InputError
+from dispose.evaluation.scenes import Method, Scene
+from dispose.scene.frame import Frame
+from dispose.scene.prediction import Association
+from dispose.tensors import ABSENT
+
+RANDOM_SEED = 20260611
+
+
+class Gated(Protocol):
+    """An associator with a gate."""
+
+    def __call__(self, frame: Frame, *, gate_mm: float) -> Association:
+        """Groups of a frame's detections."""
+        ...
+
+
+@dataclass(frozen=True)
+class Classic:
+    """A classic associator: its name in tables and the gate that suits good detections."""
+
+    key: str
+    name: str
+    associate: Gated
+    gate_mm: float
+
+    def at(self, gate_mm: float) -> Method:
+        """The method with one gate."""
+        return Method(f"{self.name}, {gate_mm:g} mm", partial(self.associate, gate_mm=gate_mm), gate_mm=gate_mm)
+
+
+CLASSIC = (
+    Classic("integer_programme", "integer programme", integer_programme, 150.0),
+    Classic("svt", "SVT multi-way matching", svt, 100.0),
+    Classic("greedy", "greedy agglomerative", greedy_agglomerative, 150.0),
+    Classic("hungarian", "incremental Hungarian", incremental_hungarian, 100.0),
+)
+
+
+def classic(key: str) -> Classic:
+    """The classic associator of a name; `InputError` lists the names where there is none."""
+    for one in CLASSIC:
+        if one.key == key:
+            return one
+    raise InputError(f"no classic associator named {key!r}; known: {', '.join(one.key for one in CLASSIC)}")
+
+
+def random_method(seed: int = RANDOM_SEED) -> Method:
+    """Random grouping; every frame draws from its own generator, so the order of the frames does not matter."""
+
+    def associate(frame: Frame) -> Association:
+        return random_grouping(frame, torch.Generator().manual_seed(seed + frame.number))
+
+    return Method("random grouping", associate)
+
+
+def oracle_method(scenes: Sequence[Scene]) -> Method:
+    """Groups by the labels: what perfect association would score. The only method that sees them."""
+    identities = [(scene.frame.number, scene.labels.identity) for scene in scenes]
+    return Method("oracle association", lookup(identities))
+
+
+def lookup(identities: Sequence[tuple[int, Int[Tensor, "views slots"]]]) -> Callable[[Frame], Association]:
+    """An associator that knows the identities of the frames by their numbers."""
+    known = dict(identities)
+
+    def associate(frame: Frame) -> Association:
+        return association_of_identities(known[frame.number])
+
+    return associate
+
+
+def association_of_identities(identity: Int[Tensor, "views slots"]) -> Association:
+    """One group for everybody seen in at least two views."""
+    rows = []
+    for person in torch.unique(identity[identity != ABSENT]):
+        view, slot = (identity == person).nonzero(as_tuple=True)
+        if len(view) >= 2:
+            members = torch.full((identity.shape[0],), ABSENT, dtype=torch.long)
+            members[view] = slot
+            rows.append(members)
+    empty = torch.zeros(0, identity.shape[0], dtype=torch.long)
+    return Association(torch.stack(rows) if rows else empty, torch.ones(len(rows), dtype=torch.float64))

@@ -1,0 +1,116 @@
+"""Result files.
+
+``data/results/<name>.json`` is one object: ``schema`` (``dispose.results/1``), ``protocol``, ``views`` (null = all),
+``rows`` (one object per method: ``method``, ``detections``, ``frames``, ``gate_mm``, ``seconds`` per frame, and every
+figure by name; shares in percent, lengths in mm, null where a figure does not exist), ``sweep`` (rows of the gates
+that were tried and are not in ``rows``), ``commit``, ``command``, ``versions`` (name and version) and ``seconds``
+of the whole run.
+"""
+
+import json
+import math
+import platform
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from dispose.evaluation.scenes import Row
+from dispose.formats.files import replacing
+
+SCHEMA = "dispose.results/1"
+PACKAGES = ("dispose", "torch", "numpy", "scipy")
+
+
+@dataclass(frozen=True)
+class Report:
+    """The rows of one run."""
+
+    protocol: str
+    views: tuple[int, ...] | None
+    rows: tuple[Row, ...]
+    sweep: tuple[Row, ...]
+    command: str
+    seconds: float
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write a result file; the old one stays until the new one is complete."""
+    content = {
+        "schema": SCHEMA,
+        "protocol": report.protocol,
+        "views": report.views,
+        "rows": [plain_row(row) for row in report.rows],
+        "sweep": [plain_row(row) for row in report.sweep],
+        "commit": commit(),
+        "command": report.command,
+        "versions": {name: number for name, number in versions()},
+        "seconds": round(report.seconds, 1),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        json.dump(content, file, indent=1, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+
+
+def plain_row(row: Row) -> dict[str, object]:
+    """A row as a JSON object."""
+    fixed = {
+        "method": row.method,
+        "detections": row.detections,
+        "frames": row.frames,
+        "gate_mm": row.gate_mm,
+        "seconds": round(row.seconds, 5),
+    }
+    return fixed | {figure.name: plain_value(figure.value) for figure in row.figures}
+
+
+def plain_value(value: float | tuple[float, ...]) -> object:
+    """Four decimals, null for what is not a number."""
+    if isinstance(value, tuple):
+        return [plain_value(one) for one in value]
+    return round(value, 4) if math.isfinite(value) else None
+
+
+def versions() -> list[tuple[str, str]]:
+    """The versions that figures may depend on."""
+    found = [("python", platform.python_version())]
+    for package in PACKAGES:
+        try:
+            found.append((package, version(package)))
+        except PackageNotFoundError:
+            found.append((package, "not installed as a package"))
+    return found
+
+
+def commit() -> str:
+    """The commit of the checkout the library runs from, with ``+`` where files differ; ``unknown`` outside of git."""
+    here = Path(__file__).resolve().parent
+    try:
+        head = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no", "--", "."],
+            cwd=here.parent, capture_output=True, text=True, check=True, timeout=10,
+        ).stdout.strip()  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return head + ("+" if changed else "")
+
+
+def text_table(rows: tuple[Row, ...]) -> str:
+    """The rows for a terminal: the figures that are one number, columns of one width."""
+    names = [figure.name for figure in rows[0].figures if isinstance(figure.value, float)] if rows else []
+    width = max([len(row.method) for row in rows], default=6)
+    deep = max([len(row.detections) for row in rows], default=10)
+    lines = [f"{'method':<{width}}  {'detections':<{deep}}  " + "  ".join(f"{name:>9}" for name in short(names))]
+    for row in rows:
+        cells = (f"{row.value(name):>9.1f}" if math.isfinite(row.value(name)) else f"{'–':>9}" for name in names)
+        lines.append(f"{row.method:<{width}}  {row.detections:<{deep}}  " + "  ".join(cells))
+    return "\n".join(lines)
+
+
+def short(names: list[str]) -> list[str]:
+    """Column heads of at most nine letters."""
+    return [name.removeprefix("pair_").removesuffix("_mm")[:9] for name in names]
