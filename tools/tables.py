@@ -32,6 +32,7 @@ class Column:
 COLUMNS = (
     Column("method", "method"),
     Column("detections", "detections"),
+    Column("gate_mm", "gate, mm", 0),
     Column("frames", "frames", 0),
     Column("pair_precision", "pair precision"),
     Column("pair_recall", "pair recall"),
@@ -78,7 +79,9 @@ def table_of(path: Path) -> str:
     lines += ["|" + "|".join("---" if column.key in ("method", "detections") else "--:" for column in shown) + "|"]
     for row in rows:
         lines += ["| " + " | ".join(cell(row.get(column.key), column.digits) for column in shown) + " |"]
-    lines += ["", f"Made by `{result['command']}` at commit {result['commit'][:9]}."]
+    commit = result["commit"]
+    # A plus: files differed from that commit when the figures were made.
+    lines += ["", f"Made by `{result['command']}` at commit {commit[:9]}{'+' if commit.endswith('+') else ''}."]
     return "\n".join(lines) + "\n"
 
 

@@ -1,9 +1,11 @@
 """`dispose` without a traceback: help that teaches, one sentence per error, statuses that scripts can use."""
 
+import importlib
 import importlib.metadata
+import inspect
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import FrozenInstanceError, dataclass, is_dataclass
 
 import pytest
 
@@ -51,6 +53,21 @@ def test_command_help_ends_with_the_example(capsys: pytest.CaptureFixture[str]):
         cli.main(["doctor", "--help"])
     assert stop.value.code == 0
     assert "Example: dispose doctor" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)
+def test_every_command_is_a_frozen_dataclass_that_runs(command: cli.Command):
+    kind = vars(importlib.import_module(f"dispose.cli.{command.name}"))[command.name.capitalize()]
+    assert isinstance(kind, type) and issubclass(kind, cli.Runnable)
+    assert is_dataclass(kind)
+    assert inspect.getdoc(kind)
+    with pytest.raises(FrozenInstanceError):
+        kind.__setattr__(object.__new__(kind), "anything", 1)
+
+
+def test_examples_of_the_overview_are_accepted():
+    for command in cli.COMMANDS:
+        assert isinstance(cli.parse(command, command.example.split()[2:]), cli.Runnable), command
 
 
 def test_unknown_command_lists_the_known_ones(capsys: pytest.CaptureFixture[str]):
