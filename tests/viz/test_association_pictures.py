@@ -13,6 +13,7 @@ from dispose_viz.association import (
     draw_mass,
     draw_members,
     draw_trajectory,
+    owners_of_tuples,
     trajectory_of,
     tuple_name,
 )
@@ -40,6 +41,11 @@ def test_a_recorded_sampler_becomes_arrays_that_are_feasible() -> None:
 
 def test_entropy_counts_the_choices_left() -> None:
     np.testing.assert_allclose(two_of_four().entropy[[0, -1]], [2.0, 1.0])
+
+
+def test_a_tuple_belongs_to_the_person_that_it_became() -> None:
+    members = two_of_four().members
+    assert owners_of_tuples(members, members[[3, 1]], [7, 2]) == [-1, 2, -1, 7]
 
 
 def test_tuples_are_named_by_their_detections() -> None:

@@ -58,6 +58,14 @@ def trajectory_of(steps: Sequence[Step], members: Int[Tensor, "tuples views"], m
     )
 
 
+def owners_of_tuples(
+    members: Int[np.ndarray, "tuples views"], chosen: Int[np.ndarray, "persons views"], ids: Sequence[int]
+) -> list[int]:
+    """The id of the person that each tuple became, `ABSENT` where it became nobody."""
+    person = {tuple(row): number for row, number in zip(chosen.tolist(), ids, strict=True)}
+    return [person.get(tuple(row), ABSENT) for row in members.tolist()]
+
+
 def tuple_name(members: Sequence[int]) -> str:
     """A tuple in one word: the detection of every view, · where it is absent (``0·21``, ``0,10,·,3``)."""
     words = ["·" if slot == ABSENT else str(slot) for slot in members]
@@ -112,7 +120,7 @@ def draw_entropy(axes: Axes, trajectory: Trajectory, *, theme: Theme = LIGHT) ->
     """How undecided the association is at every step."""
     axes.plot(range(len(trajectory.time)), trajectory.entropy, "o-", color=theme.ink, linewidth=1.8)
     _step_axis(axes, trajectory.time)
-    axes.set(ylabel="entropy (bits)", title="Indecision", ylim=(0, None))
+    axes.set(ylabel="entropy (bits)", title="Indecision", ylim=(0, 1.1 * max(float(trajectory.entropy.max()), 1e-9)))
     axes.grid(color=theme.grid, linewidth=0.6)
     return dress(axes, theme=theme)
 
@@ -154,6 +162,6 @@ def draw_trajectory(
 
 
 def _step_axis(axes: Axes, time: Float[np.ndarray, " steps"]) -> None:
-    ticks = sorted({round(i) for i in np.linspace(0, len(time) - 1, 5)})
+    ticks = sorted({round(i) for i in np.linspace(0, len(time) - 1, 5 if len(time) > 7 else len(time))})
     axes.set_xticks(ticks, [f"{time[i]:.2g}" for i in ticks])
     axes.set_xlabel("diffusion time (1 = noise)")

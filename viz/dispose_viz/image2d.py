@@ -15,7 +15,7 @@ from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame
+from dispose.scene.frame import Frame, Labels
 from dispose.scene.prediction import Prediction
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
@@ -23,6 +23,8 @@ from dispose_viz.style import LIGHT, Theme, blend, dress, person_color
 
 DETECTION_WIDTH = 2.4
 REPROJECTION_WIDTH = 1.2
+GREYS = (0.15, 0.6, 0.35, 0.72, 0.5)
+"""Shares of the paper's colour in the greys of detections that nobody owns."""
 
 
 def draw_canvas(
@@ -77,7 +79,8 @@ def draw_detections(
 ) -> Axes:
     """All detections of a view; `owners` gives every slot's person id, `ABSENT` is drawn muted.
 
-    A label is the person's id, or the detection's number in its file where nobody owns it.
+    A label is the person's id, or the detection's number in its file where nobody owns it; neighbouring numbers
+    have different greys.
     """
     for slot, owner in enumerate(owners):
         if not bool(detections.valid[view, slot]):
@@ -88,7 +91,7 @@ def draw_detections(
             detections.xy_image[view, slot],
             detections.visible[view, slot],
             detections.skeleton,
-            person_color(owner) if owned else theme.muted,
+            person_color(owner) if owned else blend(theme.ink, theme.paper, GREYS[slot % len(GREYS)]),
             label=f"P{owner}" if owned else f"#{int(detections.index[view, slot])}",
         )
     return axes
@@ -143,6 +146,35 @@ def draw_residuals(
     return axes
 
 
+def zoom_to_people(axes: Axes, detections: Detections, view: int, *, margin: float = 0.12) -> Axes:
+    """Show only the part of a picture where people were found, in the picture's own proportions.
+
+    The margin is a share of that part; a view without detections stays as it is, and nothing outside is shown.
+    """
+    seen = detections.visible[view] & detections.valid[view, :, None]
+    if not bool(seen.any()):
+        return axes
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    xy = detections.xy_image[view][seen].double().numpy()
+    low, high = xy.min(0), xy.max(0)
+    scale = max((high[0] - low[0]) / (right - left), (high[1] - low[1]) / (bottom - top)) * (1 + 2 * margin)
+    half = 0.5 * min(scale, 1.0) * np.array([right - left, bottom - top])
+    middle = np.clip(0.5 * (low + high), np.array([left, top]) + half, np.array([right, bottom]) - half)
+    axes.set(xlim=(middle[0] - half[0], middle[0] + half[0]), ylim=(middle[1] + half[1], middle[1] - half[1]))
+    return axes
+
+
+def draw_labels(figure: Figure, frame: Frame, labels: Labels, *, columns: int = 3, theme: Theme = LIGHT) -> Figure:
+    """Every view of a labelled frame in a grid, detections in the colour of the person they truly are."""
+    views = len(frame.cameras)
+    for view, name in enumerate(frame.cameras.names):
+        axes = figure.add_subplot(math.ceil(views / columns), min(columns, views), view + 1)
+        draw_canvas(axes, frame.cameras.size[view], name, theme=theme)
+        draw_detections(axes, frame.detections, view, labels.identity[view].tolist(), theme=theme)
+        zoom_to_people(axes, frame.detections, view)
+    return figure
+
+
 def draw_views(
     figure: Figure,
     frame: Frame,
@@ -152,7 +184,10 @@ def draw_views(
     columns: int = 3,
     theme: Theme = LIGHT,
 ) -> Figure:
-    """Every view of a frame in a grid: detections, and with a prediction their owners and reprojections."""
+    """Every view of a frame in a grid: detections, and with a prediction their owners and reprojections.
+
+    Without real images only the part of a picture is shown where people were found.
+    """
     views = len(frame.cameras)
     rows = math.ceil(views / columns)
     slots = frame.detections.valid.shape[1]
@@ -165,4 +200,6 @@ def draw_views(
         else:
             draw_detections(axes, frame.detections, view, owners_of(prediction, view, slots), theme=theme)
             draw_reprojection(axes, frame, prediction, view, theme=theme)
+        if image is None:
+            zoom_to_people(axes, frame.detections, view)
     return figure

@@ -27,7 +27,7 @@ def new_scene(*, theme: Theme = LIGHT, height: int = 620) -> go.Figure:
             "xaxis": {**axis, "title": "x (m)"},
             "yaxis": {**axis, "title": "y (m)"},
             "zaxis": {**axis, "title": "z (m)"},
-            "camera": {"eye": {"x": 0.85, "y": -1.0, "z": 0.6}, "center": {"x": 0, "y": 0, "z": -0.12}},
+            "camera": {"eye": {"x": 0.75, "y": -0.9, "z": 0.55}, "center": {"x": 0, "y": 0, "z": -0.12}},
         },
         paper_bgcolor=theme.paper,
         font={"color": theme.ink, "size": 13},

@@ -1,0 +1,167 @@
+"""`dispose demo`: the whole path on the sample capture that lies in the repository."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from dispose.association.reconstruct import reconstruct
+from dispose.baselines.greedy_agglomerative import greedy_agglomerative
+from dispose.baselines.incremental_hungarian import incremental_hungarian
+from dispose.baselines.integer_programme import integer_programme
+from dispose.baselines.svt import svt
+from dispose.cli.notebook_run import NotebookError, notebook_path, replace_folder, run_notebook
+from dispose.datasets.samples import sample_folder
+from dispose.errors import InputError
+from dispose.evaluation.against_truth import Figures, score_frames
+from dispose.formats.files import replacing
+from dispose.formats.predictions import SavedPredictions, by_source, read_predictions
+from dispose.inference.capture import Capture, read_capture
+from dispose.inference.predict import (
+    Associate,
+    CapturePrediction,
+    Reconstruct,
+    predict_frames,
+    write_capture_prediction,
+)
+from dispose.models.associator import Associator
+from dispose.scene.prediction import Prediction
+from dispose.zoo import load_associator
+
+SAMPLE = "crossing"
+SAMPLE_RATE_HZ = 12.5
+NOTEBOOK = "00_start_here"
+FIGURES = "figures.json"
+PAGES = "start_here"
+HEADER = f"{'associator':<24}{'pair F1 %':>10}{'groups %':>10}{'found %':>9}{'error mm':>10}{'ms/frame':>10}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One associator on the sample.
+
+    Attributes:
+        name: as the table says it.
+        figures: how right it is.
+        ms_per_frame: association, reconstruction and reading, on this machine.
+    """
+
+    name: str
+    figures: Figures
+    ms_per_frame: float
+
+    def __str__(self) -> str:
+        f = self.figures
+        return (
+            f"{self.name:<24}{f.pair_f1:>10.1f}{f.exact:>10.1f}{f.found:>9.1f}"
+            f"{f.mpjpe_mm:>10.1f}{self.ms_per_frame:>10.0f}"
+        )
+
+
+CLASSICS: tuple[tuple[str, Associate], ...] = (
+    ("incremental Hungarian", incremental_hungarian),
+    ("greedy agglomerative", greedy_agglomerative),
+    ("multi-way matching (SVT)", svt),
+    ("integer programme", integer_programme),
+)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Four people cross before five cameras: from 2-D detections to 3-D people, a table, pictures and a page.
+
+    Writes predictions.jsonl, predictions.npz, trc/*.trc, figures.json, and start_here/ with the pictures and the
+    notebook 00_start_here as it ran, also as a page that opens offline. A second run replaces the folder when it is
+    done.
+    """
+
+    out: Path = Path("out/demo")
+    """Folder for the results; it may exist if an earlier demo wrote it."""
+
+    def run(self) -> int:
+        """Do it, say what happens, and where to look."""
+        out = self.out.resolve()
+        if out.exists() and not (out / FIGURES).is_file():
+            raise InputError(f"{out} exists and is no folder of an earlier demo; name another with --out")
+        started = time.perf_counter()
+        capture = read_capture(sample_folder(SAMPLE))
+        print(f"capture: {len(capture.numbers)} frames, {len(capture.cameras)} cameras, {capture.skeleton.name}")
+        with single_threaded(), whole_folder(out) as work:
+            write_demo(capture, load_associator(), work)
+        print(f"\nAll of it took {time.perf_counter() - started:.0f} s. Look at")
+        print(f"  {out / PAGES / f'{NOTEBOOK}.html'}    every step, with a scene to turn")
+        print(f"  {out / 'predictions.jsonl'}    who is where, frame by frame (also .npz and trc/)")
+        print(f"  {out / PAGES}    the pictures")
+        return 0
+
+
+def write_demo(capture: Capture, associator: Associator, folder: Path) -> None:
+    """Everything the demo shows, into an existing folder."""
+    truth = read_predictions(capture.source / "truth" / "predictions.jsonl").frames
+    print(f"people in 3-D, by ours and by the classic associators on the same detections\n\n{HEADER}", flush=True)
+    result, row = measure("ours (diffusion)", capture, truth, associator, associator.reconstruct)
+    rows = [row]
+    print(row, flush=True)
+    write_capture_prediction(folder, SAMPLE, result, SAMPLE_RATE_HZ)
+    for name, associate in CLASSICS:
+        rows.append(measure(name, capture, truth, associate, reconstruct)[1])
+        print(rows[-1], flush=True)
+    with replacing(folder / FIGURES) as file:
+        json.dump([asdict(row) for row in rows], file, indent=1)
+    print(f"\npictures and page: the notebook {NOTEBOOK} runs", flush=True)
+    run_notebook(notebook_path(NOTEBOOK), (("capture", str(capture.source)),), folder / PAGES)
+
+
+def measure(
+    name: str, capture: Capture, truth: Sequence[Prediction], associate: Associate, rebuild: Reconstruct
+) -> tuple[CapturePrediction, Row]:
+    """Run one associator over the capture and score it; a progress bar where that takes longer than two seconds."""
+    started = time.perf_counter()
+    steps = predict_frames(capture, associate, rebuild)
+    found = list(tqdm(steps, total=len(capture.numbers), unit="frame", desc=name, delay=2.0, leave=False))
+    ms = 1000 * (time.perf_counter() - started) / len(found)
+    figures = score_frames([frame for frame, _, _ in found], [prediction for _, prediction, _ in found], truth)
+    by_file = tuple(by_source(prediction, frame.detections) for frame, prediction, _ in found)
+    saved = SavedPredictions(by_file[0].poses.skeleton, capture.cameras.names, by_file)
+    return CapturePrediction(saved, found[-1][2]), Row(name, figures, ms)
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """One thread for torch, here and in the notebook's kernel: a frame's tensors are small, threads only wait."""
+    here, inherited = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    try:
+        yield
+    finally:
+        torch.set_num_threads(here)
+        if inherited is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = inherited
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill that takes `folder`'s place at the end, and leaves it as it was if something fails.
+
+    What a notebook left that failed is kept, because the error names it.
+    """
+    work = folder.with_name(f".{folder.name}.running-{os.getpid()}")
+    work.mkdir(parents=True)
+    try:
+        yield work
+    except NotebookError:
+        raise
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    replace_folder(work, folder)

@@ -1,0 +1,87 @@
+"""Predictions of a sequence against its truth, as a few figures that fit on a line."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from tqdm import tqdm
+
+from dispose.errors import ShapeError
+from dispose.metrics.association import PairCounts, count_pairs
+from dispose.metrics.detection import NearestTruths, found_mpjpe, nearest_truths, pool, recall
+from dispose.scene.frame import Frame, Labels
+from dispose.scene.prediction import Association, Prediction
+from dispose.tensors import ABSENT
+
+FOUND_MM = 150.0
+"""A person counts as found where the joints are nearer than this on average."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How right a sequence of predictions is.
+
+    Attributes:
+        pair_f1: harmonic mean of precision and recall over cross-view pairs of detections, percent.
+        exact: people whose detections are one group, complete and alone, percent.
+        found: people in 3-D whose joints are within 150 mm of the truth on average, percent.
+        mpjpe_mm: mean error of the joints of the people found (within 500 mm), mm.
+    """
+
+    pair_f1: float
+    exact: float
+    found: float
+    mpjpe_mm: float
+
+
+def identities(frame: Frame, truth: Prediction) -> Int[Tensor, "views slots"]:
+    """The true person of every detection slot; the truth's members count positions in the source files.
+
+    Raises:
+        ShapeError: frame and truth have different cameras in number.
+    """
+    found, members = frame.detections, truth.association.members
+    if members.shape[1] != len(frame.cameras):
+        raise ShapeError(f"frame {frame.number}: {len(frame.cameras)} views, {members.shape[1]} in the truth")
+    identity = torch.full(found.valid.shape, ABSENT, dtype=torch.long)
+    for person, sources in zip(truth.poses.id.tolist(), members, strict=True):
+        mine = found.valid & (found.index == sources[:, None]) & (sources != ABSENT)[:, None]
+        identity[mine] = person
+    return identity
+
+
+def score_frames(frames: Sequence[Frame], predictions: Sequence[Prediction], truth: Sequence[Prediction]) -> Figures:
+    """Figures over all frames; members of the predictions are slots of their frames."""
+    pairs, near = PairCounts(), list[NearestTruths]()
+    for frame, prediction, true in zip(frames, predictions, truth, strict=True):
+        pairs += count_pairs(prediction.association, identities(frame, true))
+        near.append(nearest_truths(prediction.poses, prediction.association.confidence, true.poses))
+    together = pool(near)
+    return Figures(
+        100 * pairs.f1,
+        100 * pairs.exact_rate,
+        100 * recall(together, threshold_mm=FOUND_MM),
+        found_mpjpe(together),
+    )
+
+
+def count_scenes(scenes: Sequence[tuple[Frame, Labels]], associate: Callable[[Frame], Association]) -> list[PairCounts]:
+    """Pair counts of an associator in labelled frames, a row per frame; a progress bar over two seconds."""
+    bar = tqdm(scenes, unit="frame", delay=2.0, mininterval=1.0, leave=False)
+    return [count_pairs(associate(frame), labels.identity) for frame, labels in bar]
+
+
+def total(counts: Sequence[PairCounts]) -> PairCounts:
+    """The counts of all frames together."""
+    return sum(counts, PairCounts())
+
+
+def f1_by_group(counts: Sequence[PairCounts], group: Sequence[int], groups: Sequence[int]) -> list[float]:
+    """Pair F1 (percent) over the frames of each group; NaN for a group without frames."""
+    totals = {number: PairCounts() for number in groups}
+    for count, number in zip(counts, group, strict=True):
+        if number in totals:
+            totals[number] += count
+    return [100 * totals[number].f1 for number in groups]

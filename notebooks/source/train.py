@@ -1,0 +1,94 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,source//py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Train the associator
+#
+# You will see: a training run started as a process of its own, the curves it writes while it learns, and the
+# weights it leaves behind, tried on a frame they have never seen.
+#
+# Nothing is labelled by hand. The run draws synthetic people, films them with synthetic rigs, lets a synthetic
+# detector make realistic mistakes, and learns who is who from that.
+
+# %%
+# %matplotlib inline
+import subprocess
+import sys
+from pathlib import Path
+
+from dispose.datasets.samples import sample_folder
+from dispose.inference.capture import read_capture, read_frame
+from dispose.zoo import load_associator
+from dispose_viz.association import draw_trajectory, trajectory_of
+from dispose_viz.curves import draw_curves, read_curves
+from dispose_viz.style import new_figure, save_png
+
+# %% [markdown]
+# ## What to train
+#
+# `smoke` takes about a minute and shows that everything works; `synthetic` makes weights like the shipped ones
+# (45 minutes on two cores). A run folder that exists is continued, not overwritten.
+
+# %% tags=["parameters"]
+recipe: str = "smoke"  # smoke or synthetic
+run: Path = Path("training")  # folder of the run; an unfinished one is continued
+frame: int = 20  # frame of the sample capture to try the weights on
+out: Path = Path(".")  # where pictures go
+
+# %%
+run, out = Path(run), Path(out)
+
+# %% [markdown]
+# ## Training is a process, not a cell
+#
+# It writes checkpoints and logs to disk, so stopping this notebook loses nothing. What it prints is in `training.log`;
+# `tensorboard --logdir` shows the same curves live.
+
+# %%
+command = [sys.executable, "-m", "dispose.cli.main", "train", recipe, "--out", str(run)]
+with (out / "training.log").open("w") as log:
+    status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT).returncode
+lines = (out / "training.log").read_text().splitlines()
+assert status == 0, "\n".join(lines[-10:])
+print(lines[-1])
+
+# %% [markdown]
+# ## Two networks learn, one after the other
+#
+# First how far away a person stands, judged from one 2-D pose alone; then which candidate tuples are people.
+
+# %%
+placement = read_curves(run / "placement" / "csv" / "metrics.csv")
+denoiser = read_curves(run / "denoiser" / "csv" / "metrics.csv")
+figure = new_figure(13.0, 4.2)
+draw_curves(figure.add_subplot(1, 2, 1), placement, "loss of the depth network", smooth=9)
+draw_curves(figure.add_subplot(1, 2, 2), denoiser, "loss of the denoiser", smooth=9)
+save_png(figure, out / "curves.png")
+
+# %% [markdown]
+# ## Try the new weights
+#
+# The reverse diffusion on one frame of the sample capture. Weights of the `smoke` recipe stay undecided, weights of the
+# `synthetic` recipe end with one bright row per person.
+
+# %%
+associator = load_associator(run / "associator.safetensors")
+seen = read_frame(read_capture(sample_folder("crossing")), frame).frame
+problem = associator.problem(seen)
+steps = list(associator.trajectory(problem))
+trajectory = trajectory_of(steps, problem.members, problem.graph.marginals)
+save_png(draw_trajectory(new_figure(14.0, 7.0), trajectory), out / "diffusion.png")
+
+# %% [markdown]
+# ## Try next
+#
+# - `dispose notebook run train -p recipe synthetic -p run my_run`: the real thing; stop it and start it again.
+# - `dispose notebook run evaluate -p weights my_run/associator.safetensors`: score what you have trained.
+# - Change a number in `dispose/recipes/synthetic.py` (cameras, people, noise) and see which curve moves.
