@@ -67,8 +67,8 @@ def ray_distance(
 def _clamp_to_rays(
     depth_a: Float[Tensor, "*batch"],
     depth_b: Float[Tensor, "*batch"],
-    along_a: Float[Tensor, "*batch"],
-    along_b: Float[Tensor, "*batch"],
+    along_a: Float[Tensor, "*#batch"],
+    along_b: Float[Tensor, "*#batch"],
 ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
     """Depths on the half-lines: where one is negative, the better of the two edges ``depth = 0``."""
     on_a, on_b = along_a.clamp(min=0), (-along_b).clamp(min=0)  # nearest to the other ray's origin

@@ -3,6 +3,7 @@
 Matching uses ray distances relative to each other only, so that nothing here depends on the calibration's units.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -22,6 +23,8 @@ from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 
 MIN_COMMON_JOINTS = 4
+KEPT_MATCHES = 0.75
+
 INLIER_SHARE = 0.2
 """Inlier bound of the triangulation as a share of the people's median size in the pictures: wide, so that cameras
 that are a little off share their error instead of one of them being declared an outlier."""
@@ -91,7 +94,7 @@ def match_pair(
     views: tuple[int, int],
     frame: int,
 ) -> list[Match]:
-    """The better half of the optimal assignment of people between two views by their median ray distance."""
+    """The best of the optimal assignment of people between two views by their median ray distance."""
     a, b = views
     slots_a, slots_b = (detections.valid[v].nonzero()[:, 0] for v in views)
     if not len(slots_a) or not len(slots_b):
@@ -107,8 +110,8 @@ def match_pair(
     cost = torch.where(known, middle, 10 * finite.max() + 1).numpy()
     rows, columns = linear_sum_assignment(cost)
     pairs = sorted((float(cost[r, c]), int(r), int(c)) for r, c in zip(rows, columns, strict=True) if known[r, c])
-    # People seen by one of the two cameras only are assigned to somebody as well: only the better half counts.
-    keep = (min(len(slots_a), len(slots_b)) + 1) // 2
+    # People seen by one of the two cameras only are assigned to somebody as well: the worst quarter does not count.
+    keep = math.ceil(KEPT_MATCHES * min(len(slots_a), len(slots_b)))
     return [Match(frame, a, int(slots_a[r]), b, int(slots_b[c]), d) for d, r, c in pairs[:keep]]
 
 

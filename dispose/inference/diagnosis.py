@@ -32,6 +32,9 @@ GOOD_SHARE = 0.02
 USABLE_SHARE = 0.06
 """A rig is usable whose median error over pairs of cameras is below this share of a person's size."""
 
+LOST_SHARE = 0.12
+"""A camera that people miss by more than this share of their size does not belong to the others."""
+
 SAME_SCALE = 2.5
 UPRIGHT = 0.7
 
@@ -102,6 +105,18 @@ REPAIRS: tuple[tuple[Callable[[Cameras], Cameras], str], ...] = (
 )
 
 
+UNIT_MISTAKES = (
+    (1e-3, "the translations are in metres where millimetres are expected (a thousand times too small)"),
+    (1 / 304.8, "the translations are in feet where millimetres are expected"),
+    (1e-2, "the translations are a hundred times too small (m where cm are expected)"),
+    (1 / 25.4, "the translations are in inches where millimetres are expected"),
+    (0.1, "the translations are ten times too small (cm where mm are expected)"),
+    (10.0, "the translations are ten times too large (mm where cm are expected)"),
+    (100.0, "the translations are a hundred times too large (cm where m are expected)"),
+    (1000.0, "the translations are in millimetres where metres are expected (a thousand times too large)"),
+)
+
+
 def diagnose(frames: Sequence[Detections], cameras: Cameras) -> Diagnosis:
     """Look at a rig through people's detections; changes nothing, says what it would change."""
     given = rig_consistency(frames, cameras)
@@ -168,19 +183,12 @@ def units_finding(consistency: Consistency) -> Finding | None:
     scale = body_scale(consistency)
     if scale is None or 1 / SAME_SCALE < scale < SAME_SCALE:
         return None
-    power = round(float(np.log10(scale)))
     height = f"people are {1700 * scale:.3g} mm tall"
-    names = {
-        -3: "the translations are in metres where millimetres are expected (a thousand times too small)",
-        -2: "the translations are a hundred times too small (m where cm are expected)",
-        -1: "the translations are ten times too small (cm where mm are expected)",
-        1: "the translations are ten times too large (mm where cm are expected)",
-        2: "the translations are a hundred times too large (cm where m are expected)",
-        3: "the translations are in millimetres where metres are expected (a thousand times too large)",
-    }
-    if power in names and 1 / SAME_SCALE < scale / 10.0**power < SAME_SCALE:
-        return Finding("units", f"{height}: probably {names[power]}.")
-    return Finding("units", f"{height}: the translations are off by a factor of about {1 / scale:.3g}.")
+    factor, cause = min(UNIT_MISTAKES, key=lambda mistake: abs(np.log(scale / mistake[0])))
+    if 1 / SAME_SCALE < scale / factor < SAME_SCALE:
+        return Finding("units", f"{height}: probably {cause}.")
+    off = f"{scale:.2g} times too large" if scale > 1 else f"{1 / scale:.2g} times too small"
+    return Finding("units", f"{height}: the translations are about {off}.")
 
 
 def up_direction(consistency: Consistency) -> Float[Tensor, " 3"] | None:
@@ -236,27 +244,30 @@ def floor_findings(consistency: Consistency, cameras: Cameras) -> list[Finding]:
 
 
 def camera_findings(consistency: Consistency, cameras: Cameras) -> list[Finding]:
-    """Single cameras whose pairs are all much worse than the pairs without them."""
+    """Single cameras whose pairs are much worse than the pairs without them, or that the others' people miss."""
     found = []
+    whole = {camera.view: camera.median_px for camera in consistency.cameras}
     for view, name in enumerate(cameras.names):
         own = [p.median_px for p in consistency.pairs if view in (p.view_a, p.view_b)]
         rest = [p.median_px for p in consistency.pairs if view not in (p.view_a, p.view_b)]
         if not own or not rest:
             continue
-        bound = max(4 * float(np.median(rest)), USABLE_SHARE * consistency.size_px)
-        if min(own) > bound:
-            found.append(
-                Finding(
-                    "camera",
-                    f"camera {name} disagrees with all others (at least {min(own):.0f} px, without it "
-                    f"{np.median(rest):.0f} px): moved, out of sync, or another camera's calibration.",
-                )
+        bound = max(5 * float(np.median(rest)), USABLE_SHARE / 2 * consistency.size_px)
+        off = max(float(np.median(own)), whole.get(view, 0.0))
+        if float(np.median(own)) > bound or whole.get(view, 0.0) > LOST_SHARE * consistency.size_px:
+            far = f"{off:.0f} px" if np.isfinite(off) else "rays meet behind it"
+            sentence = (
+                f"camera {name} disagrees with the others ({far}; {np.median(rest):.0f} px without it): "
+                "moved, out of sync, or another camera's calibration."
             )
+            found.append(Finding("camera", sentence))
     return found
 
 
 def _usable(given: Consistency, findings: Sequence[Finding]) -> bool:
-    return given.share <= USABLE_SHARE and not any(f.topic in ("units", "axes", "extrinsics") for f in findings)
+    topics = [finding.topic for finding in findings]
+    many = 2 * topics.count("camera") >= len(given.cameras)
+    return given.share <= USABLE_SHARE and not many and not {"units", "axes", "extrinsics"} & set(topics)
 
 
 def _verdict(given: Consistency, findings: Sequence[Finding]) -> str:
@@ -265,7 +276,7 @@ def _verdict(given: Consistency, findings: Sequence[Finding]) -> str:
     medians = sorted(camera.median_px for camera in given.cameras)
     range_px = f"people reproject with {medians[0]:.0f} to {medians[-1]:.0f} px at the median of each camera"
     if any(f.topic == "camera" for f in findings):
-        return f"Usable, but one camera does not fit: {range_px}."
+        return f"Usable, but not every camera fits: {range_px}."
     if medians[-1] <= GOOD_SHARE * given.size_px:
         return f"Good: {range_px}."
     return f"Usable: {range_px}; a refined calibration would help."

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dispose.scene.cameras import Cameras
 
-WIDTH, HEIGHT, MARGIN = 900, 760, 70
+WIDTH, HEIGHT, MARGIN = 900.0, 760.0, 70.0
 INK, GRID, FRUSTUM, PEOPLE = "#1b1f24", "#d5dae0", "#2f6fb0", "#c2571a"
 MOST_GRID_LINES = 40
 
@@ -33,10 +33,11 @@ def draw_from_above(cameras: Cameras, people_xy: Float[Tensor, "points 2"], titl
 
     Frusta show the horizontal field of view; where a camera looks steeply down, its triangle becomes short.
     """
-    floor = torch.cat([cameras.centres[:, :2], people_xy[torch.isfinite(people_xy).all(-1)]])
+    people_xy = _near(cameras, people_xy)
+    floor = torch.cat([cameras.centres[:, :2], people_xy])
     low, high = floor.amin(0), floor.amax(0)
     extent = max(float((high - low).max()), 1e-6)
-    pad = 0.18 * extent
+    pad = 0.28 * extent
     left, bottom = (float(v) - pad for v in low)
     width, height = (float(v) + 2 * pad for v in (high - low))
     scale = min((WIDTH - 2 * MARGIN) / width, (HEIGHT - 2 * MARGIN) / height)
@@ -44,21 +45,33 @@ def draw_from_above(cameras: Cameras, people_xy: Float[Tensor, "points 2"], titl
     step = grid_step(max(width, height))
     body = [
         *_grid(plane, step, (WIDTH - 2 * MARGIN) / scale, (HEIGHT - 2 * MARGIN) / scale),
-        *(_person(plane, float(x), float(y)) for x, y in people_xy if bool(torch.isfinite(x + y))),
+        *(_person(plane, float(x), float(y)) for x, y in people_xy),
         *_frusta(plane, cameras, 0.22 * extent),
-        _text(MARGIN, 34, title, size=18, weight="bold"),
-        _text(WIDTH / 2, HEIGHT - 16, f"x in m (grid {step / 1000:g} m; z points at you)", anchor="middle"),
-        f'<g transform="rotate(-90 20 {HEIGHT / 2})">{_text(20, HEIGHT / 2, "y in m", anchor="middle")}</g>',
+        _text(MARGIN, 34.0, title, size=18, weight="bold"),
+        _text(
+            WIDTH / 2,
+            HEIGHT - 16,
+            f"x in m (grid {step / 1000:g} m; z points at you; dots are people)",
+            anchor="middle",
+        ),
+        f'<g transform="rotate(-90 20 {HEIGHT / 2:g})">{_text(20.0, HEIGHT / 2, "y in m", anchor="middle")}</g>',
     ]
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-            f'height="{HEIGHT}" font-family="Helvetica, Arial, sans-serif" fill="{INK}">',
-            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" width="{WIDTH:g}" '
+            f'height="{HEIGHT:g}" font-family="Helvetica, Arial, sans-serif" fill="{INK}">',
+            f'<rect width="{WIDTH:g}" height="{HEIGHT:g}" fill="#ffffff"/>',
             *body,
             "</svg>\n",
         ]
     )
+
+
+def _near(cameras: Cameras, people_xy: Float[Tensor, "points 2"]) -> Float[Tensor, "near 2"]:
+    """People within three rig sizes of its middle: those that a wrong calibration throws far are not drawn."""
+    middle = cameras.centres[:, :2].mean(0)
+    size = (cameras.centres[:, :2] - middle).norm(dim=-1).max()
+    return people_xy[(people_xy - middle).norm(dim=-1) <= 3 * size]
 
 
 def grid_step(extent_mm: float) -> float:

@@ -62,6 +62,8 @@ def test_ray_distance_is_symmetric_and_broadcasts() -> None:
     assert table.shape == (5, 7)
     back = ray_distance(origin_b[:, None], direction_b[:, None], origin_a[None], direction_a[None])
     assert_close(back, table.T)
+    one = ray_distance(origin_a[0], direction_a[:, None], origin_b[0], direction_b[None])
+    assert_close(one[2, 3], ray_distance(origin_a[0], direction_a[2], origin_b[0], direction_b[3]))
 
 
 def test_parallel_and_nearly_parallel_rays_have_their_plain_distance() -> None:

@@ -52,8 +52,10 @@ def walk() -> Walk:
 
 def rig(names: tuple[str, ...] = ("cam_01", "cam_02", "cam_03", "cam_04")) -> Cameras:
     views = len(names)
-    angle = torch.arange(views, dtype=torch.float64) * 6.28 / views + 0.4
-    centre = torch.stack([4500 * angle.cos(), 4500 * angle.sin(), 1800 + 200 * angle], -1)
+    # Neither the ring nor its cameras are alike: a symmetric rig explains its pictures in any order of the cameras.
+    number = torch.arange(views, dtype=torch.float64)
+    angle, radius = 0.4 + 1.2 * number + 0.13 * number**2, 3600 + 700 * (number % 3)
+    centre = torch.stack([radius * angle.cos(), radius * angle.sin(), 1500 + 400 * number], -1)
     target = torch.tensor([0.0, 0.0, 900.0], dtype=torch.float64).expand(views, 3)
     rotation, translation = look_at(centre, target, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
     matrix = torch.tensor([[1100.0, 0, 960], [0, 1100, 540], [0, 0, 1]], dtype=torch.float64).repeat(views, 1, 1)
@@ -64,7 +66,7 @@ def rig(names: tuple[str, ...] = ("cam_01", "cam_02", "cam_03", "cam_04")) -> Ca
 def people_at(frame: int) -> torch.Tensor:
     """Two people who walk past each other."""
     body = torch.tensor([STANDING[joint] for joint in COCO_17.joints], dtype=torch.float64)
-    shift = torch.tensor([[-900.0 + 60 * frame, -500, 0], [900.0 - 60 * frame, 600, 0]], dtype=torch.float64)
+    shift = torch.tensor([[-900.0 + 60 * frame, -500, 0], [900.0 - 60 * frame, 800, 0]], dtype=torch.float64)
     return body + shift[:, None]
 
 
