@@ -70,9 +70,7 @@ def fill_seen_once(
         detection = int(number[view, prediction.association.members[person, view]])
         wanted = once[person, mine] & evidence.seen[person, view, mine]
         anchors = poses.valid[person, mine] & seen.visible[detection, theirs]
-        depth, sound = _depths(
-            poses.xyz_world[person, mine], anchors, detection, seen, placement, theirs, config
-        )
+        depth, sound = _depths(poses.xyz_world[person, mine], anchors, detection, seen, placement, theirs, config)
         rows = wanted & sound
         ray = seen.xy[detection, theirs] * seen.size[detection]
         local = torch.cat([ray, torch.ones_like(ray[:, :1])], dim=1) * depth[:, None]

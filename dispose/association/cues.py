@@ -89,9 +89,7 @@ def noise_normalised_cue(fused: Fused) -> Float[Tensor, " tuples"]:
     return torch.where(fused.size > 1, torch.exp(-0.5 * (ratio - 1).clamp(min=0)), SINGLE_CUE)
 
 
-def bone_ratios(
-    fused: Fused, skeleton: Skeleton
-) -> tuple[Float[Tensor, "tuples bones"], Bool[Tensor, "tuples bones"]]:
+def bone_ratios(fused: Fused, skeleton: Skeleton) -> tuple[Float[Tensor, "tuples bones"], Bool[Tensor, "tuples bones"]]:
     """Logarithm of bone length over human length, and whether both ends are seen twice."""
     pairs = torch.tensor([skeleton.indices(bone) for bone in HUMAN_BONES_MM])
     human = torch.tensor(list(HUMAN_BONES_MM.values()), dtype=fused.xyz.dtype)

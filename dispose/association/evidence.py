@@ -71,7 +71,11 @@ def joint_beliefs(
 
     along = config.shared_joints * (depth * placement.log_depth_sigma.double())[:, None] ** 2
     pose = placement.offset_sigma.double() ** 2
-    image = placement.image_sigma.double() ** 2 + config.calibration_sigma**2 + (config.pixel_sigma * seen.pixel[:, None]) ** 2
+    image = (
+        placement.image_sigma.double() ** 2
+        + config.calibration_sigma**2
+        + (config.pixel_sigma * seen.pixel[:, None]) ** 2
+    )
     across = torch.where(seen.visible, image * joint_depth**2, config.unseen_inflation * pose)
     deep = along + torch.where(seen.visible, pose, config.unseen_inflation * pose)
     direction = local / local.norm(dim=-1, keepdim=True) @ seen.axes
@@ -105,9 +109,7 @@ def fuse_ready(
     information = (precision @ (mean - origin)[..., None])[..., 0]
     constant = (information * (mean - origin)).sum(-1)
     joints = mean.shape[1]
-    padded = [
-        torch.zeros(*valid.shape, joints, *tail, dtype=mean.dtype) for tail in ((3, 3), (3,), ())
-    ]
+    padded = [torch.zeros(*valid.shape, joints, *tail, dtype=mean.dtype) for tail in ((3, 3), (3,), ())]
     for buffer, values in zip(padded, (precision, information, constant), strict=True):
         buffer[valid] = values
     return Evidence(precision=padded[0], information=padded[1], constant=padded[2], valid=valid)

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
-from dispose_kernels.candidates import Evidence, join
-from dispose_kernels.sinkhorn import newton_projection
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -21,11 +19,13 @@ from dispose.diffusion.samplers import Step, final, projected_ddim
 from dispose.diffusion.schedules import cosine_alpha_bar
 from dispose.models.denoiser import Denoiser, DenoiserConfig
 from dispose.models.placement import PlacementConfig, PlacementNet, placement_features
+from dispose.scene.convert import convert_detections
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association, Prediction
 from dispose.skeletons.catalog import COCO_17
-from dispose.scene.convert import convert_detections
 from dispose.tensors import ABSENT
+from dispose_kernels.candidates import Evidence, join
+from dispose_kernels.sinkhorn import newton_projection
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class AssociatorConfig:
     completion: CompletionConfig = field(default_factory=CompletionConfig)
     candidates: CandidateConfig = field(default_factory=CandidateConfig)
     placement: PlacementConfig = field(default_factory=PlacementConfig)
-    chans: int = 96
+    chans: int = 64
     layers: int = 2
     heads: int = 4
     gate_floor: float = 1.0
@@ -89,6 +89,27 @@ class AssociatorConfig:
             heads=self.heads,
             gate_floor=self.gate_floor,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """A frame and what its detections say, the views sorted by where the cameras stand.
+
+    Attributes:
+        order: for every sorted view its place in the frame.
+        frame: the frame with sorted views and the association skeleton.
+        seen: its detections from their viewpoints.
+        placement: where their bodies stand.
+        evidence: their joints as normal distributions about `origin`.
+        origin: a point amid the people, mm.
+    """
+
+    order: tuple[int, ...]
+    frame: Frame
+    seen: Viewpoints
+    placement: Placement
+    evidence: Evidence
+    origin: Float[Tensor, " 3"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,28 +141,40 @@ class Associator(nn.Module):
         self.denoiser = Denoiser(config.denoiser())
 
     @torch.no_grad()
-    def problem(self, frame: Frame) -> Problem | None:
-        """Candidates and their evidence, or None where fewer than two views see anybody."""
+    def described(self, frame: Frame) -> Described | None:
+        """What every detection says about its joints, or None where fewer than two views see anybody."""
         order = camera_order(frame)
         found = convert_detections(frame.detections.select(order), COCO_17)
-        ordered = Frame(frame.number, frame.cameras.select(order), found)
-        if int((ordered.detections.counts > 0).sum()) < 2:
+        if int((found.counts > 0).sum()) < 2:
             return None
+        ordered = Frame(frame.number, frame.cameras.select(order), found)
         seen = viewpoints(ordered)
         placement = self.placement(seen)
         mean, covariance = joint_beliefs(seen, placement, self.config.evidence)
         origin = mean.mean((0, 1))
         evidence = fuse_ready(mean, covariance, found.valid, origin)
+        return Described(tuple(order), ordered, seen, placement, evidence, origin)
+
+    @torch.no_grad()
+    def problem(self, frame: Frame) -> Problem | None:
+        """Candidates and their evidence, or None where fewer than two views see anybody."""
+        described = self.described(frame)
+        if described is None:
+            return None
         limits = self.config.candidates
-        allowed = pair_misfit(evidence, cap=cues.MISFIT_CAP) <= limits.pair_limit
+        allowed = pair_misfit(described.evidence, cap=cues.MISFIT_CAP) <= limits.pair_limit
         kept = join(
-            evidence, allowed, cap=cues.MISFIT_CAP, limit=limits.member_limit, budget=limits.budget, gain=limits.gain
+            described.evidence,
+            allowed,
+            cap=cues.MISFIT_CAP,
+            limit=limits.member_limit,
+            budget=limits.budget,
+            gain=limits.gain,
         )
-        graph = candidate_graph(ordered, evidence, kept.members, seen, placement, origin)
+        graph = candidate_graph(described, kept.members)
         members = torch.full_like(graph.members, ABSENT)
-        members[:, order] = graph.members
-        cost = torch.cat([kept.cost, kept.cost.new_zeros(1)])
-        return Problem(graph, members, cost)
+        members[:, list(described.order)] = graph.members
+        return Problem(graph, members, torch.cat([kept.cost, kept.cost.new_zeros(1)]))
 
     def trajectory(
         self, problem: Problem, sampler: SamplerConfig | None = None, generator: torch.Generator | None = None
@@ -199,11 +232,12 @@ class Associator(nn.Module):
         """Who is who in one frame."""
         problem = self.problem(frame)
         if problem is None:
-            return Association(torch.zeros(0, len(frame.cameras), dtype=torch.long), torch.zeros(0, dtype=torch.float64))
+            return Association(
+                torch.zeros(0, len(frame.cameras), dtype=torch.long), torch.zeros(0, dtype=torch.float64)
+            )
         mass = self.posterior(problem, sampler, generator)
         chosen = rounding(worth(mass, problem.members), problem.members)
         return Association(problem.members[chosen], group_confidence(mass, problem.members, chosen))
-
 
     @torch.no_grad()
     def reconstruct(self, frame: Frame, association: Association) -> Prediction:
@@ -216,16 +250,10 @@ class Associator(nn.Module):
         return fill_seen_once(frame, prediction, COCO_17, seen, self.placement(seen), self.config.completion)
 
 
-def candidate_graph(
-    frame: Frame,
-    evidence: Evidence,
-    members: Int[Tensor, "tuples views"],
-    seen: Viewpoints,
-    placement: Placement,
-    origin: Float[Tensor, " 3"],
-) -> CandidateGraph:
+def candidate_graph(described: Described, members: Int[Tensor, "tuples views"]) -> CandidateGraph:
     """Features and polytope of the candidate tuples of one frame; the all-absent tuple is appended."""
-    valid = frame.detections.valid
+    frame, evidence, origin = described.frame, described.evidence, described.origin
+    seen, placement, valid = described.seen, described.placement, described.frame.detections.valid
     fused = cues.fuse(evidence, members, frame.detections.visible)
     table = cues.incidences(members, valid)
     of_incidences = cues.incidence_features(evidence, fused, table, seen, placement, origin)
@@ -247,9 +275,7 @@ def candidate_graph(
     )
 
 
-def detection_features(
-    frame: Frame, seen: Viewpoints, placement: Placement
-) -> Float[Tensor, "detections features"]:
+def detection_features(frame: Frame, seen: Viewpoints, placement: Placement) -> Float[Tensor, "detections features"]:
     """The pose from its viewpoint, how sure its depth is, and how many others its view holds."""
     counts = frame.detections.counts
     crowd = counts[:, None].expand(frame.detections.valid.shape)[frame.detections.valid].float().log1p()

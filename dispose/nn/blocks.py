@@ -1,6 +1,7 @@
 """Small building blocks shared by the networks."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 def mlp(widths: Sequence[int]) -> nn.Sequential:
     """Linear layers of these widths with SiLU between them (none after the last)."""
     layers: list[nn.Module] = []
-    for k, (inward, outward) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for k, (inward, outward) in enumerate(pairwise(widths)):
         layers += ([nn.SiLU()] if k else []) + [nn.Linear(inward, outward)]
     return nn.Sequential(*layers)
 

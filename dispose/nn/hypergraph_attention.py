@@ -1,11 +1,11 @@
 """Attention between detections and the candidate tuples that contain them."""
 
 import torch
-from dispose_kernels.segment import segment_softmax, segment_sum
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dispose.nn.blocks import ResidualMLP
+from dispose_kernels.segment import segment_softmax, segment_sum
 
 
 class IncidenceAttention(nn.Module):
@@ -50,7 +50,8 @@ class IncidenceAttention(nn.Module):
 class SetAttention(nn.Module):
     """Self-attention among the tuples of one sample, through PyTorch's fused attention.
 
-    Samples are padded to the longest one and masked, so a sample's result does not depend on its neighbours.
+    Samples are attended one by one: their sizes differ by a factor of ten, so a padded batch would be mostly padding,
+    and a sample's result does not depend on its neighbours.
     """
 
     def __init__(self, chans: int, heads: int) -> None:
@@ -65,13 +66,9 @@ class SetAttention(nn.Module):
         self, x: Float[Tensor, "tuples chans"], sample: Int[Tensor, " tuples"], samples: int
     ) -> Float[Tensor, "tuples chans"]:
         """`sample` is non-decreasing: tuples of one sample stand together."""
-        counts = torch.bincount(sample, minlength=samples)
-        longest = int(counts.max()) if samples else 0
-        place = torch.arange(x.shape[0], device=x.device) - (counts.cumsum(0) - counts)[sample]
-        qkv = x.new_zeros(samples, longest, 3 * x.shape[-1])
-        qkv[sample, place] = self.query_key_value(self.norm(x))
-        query, key, value = qkv.view(samples, longest, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        here = torch.arange(longest, device=x.device) < counts[:, None]
-        mask = None if samples == 1 else here[:, None, None, :]
-        mixed = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return self.feed_forward(x + self.out(mixed.permute(0, 2, 1, 3).flatten(2)[sample, place]))
+        counts = torch.bincount(sample, minlength=samples).tolist()
+        packed = self.query_key_value(self.norm(x)).view(len(x), 3, self.heads, -1).permute(1, 2, 0, 3)
+        mixed = [
+            nn.functional.scaled_dot_product_attention(*part[:, None].unbind(0))[0] for part in packed.split(counts, 2)
+        ]
+        return self.feed_forward(x + self.out(torch.cat(mixed, 1).transpose(0, 1).flatten(1)))

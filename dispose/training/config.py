@@ -49,7 +49,7 @@ class DenoiserTraining:
     weight_decay: float = 1e-4
     pure_noise: float = 0.25
     latent_scale: float = 4.0
-    most_tuples: int = 1500
+    most_tuples: int = 800
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from dispose.datasets.synthetic.scenes import sample_scenes
 from dispose.models.associator import Associator
 from dispose.models.placement import PlacementNet
 from dispose.scene.frame import Frame, Labels
+from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose.training.bank import GraphExample, PlacementExamples, save_graphs, save_placements
 from dispose.training.config import SyntheticRecipe
@@ -23,11 +25,25 @@ from dispose.zoo.checkpoints import load_weights
 VALIDATION_CHUNK = 1_000_000
 """Chunk numbers from here on are never trained on."""
 
+FACELESS = 10
+"""One frame in so many comes from a detector that knows no eyes and ears."""
+
 
 def scenes_of_chunk(recipe: SyntheticRecipe, chunk: int, frames: int | None = None) -> list[tuple[Frame, Labels]]:
     """The frames of a chunk: a function of the recipe's seed and the chunk's number."""
     generator = torch.Generator().manual_seed(recipe.seed * 10_000_019 + chunk)
-    return sample_scenes(generator, frames or recipe.frames_per_chunk, recipe.scenes)
+    scenes = sample_scenes(generator, frames or recipe.frames_per_chunk, recipe.scenes)
+    return [(without_face(frame) if frame.number % FACELESS == 0 else frame, labels) for frame, labels in scenes]
+
+
+def without_face(frame: Frame) -> Frame:
+    """The frame as a detector without eyes and ears would give it (Panoptic's, Shelf's, Human3.6M's joints)."""
+    found = frame.detections
+    visible = found.visible.clone()
+    visible[..., COCO_17.indices(("l_eye", "r_eye", "l_ear", "r_ear"))] = False
+    xy = torch.where(visible[..., None], found.xy_image, 0.0)
+    confidence = torch.where(visible, found.confidence, 0.0)
+    return replace(frame, detections=replace(found, xy_image=xy, visible=visible, confidence=confidence))
 
 
 def placement_examples(frame: Frame, labels: Labels) -> PlacementExamples:

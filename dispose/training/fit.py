@@ -49,7 +49,7 @@ def fit(task: lightning.LightningModule, folder: Path, *, steps: int, checkpoint
         callbacks=[keep, TQDMProgressBar(refresh_rate=10)],
         logger=[CSVLogger(folder, name="csv", version=""), TensorBoardLogger(folder, name="tensorboard", version="")],
         plugins=[AtomicCheckpointIO()],
-        log_every_n_steps=25,
+        log_every_n_steps=10,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )

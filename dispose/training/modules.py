@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import lightning
 import torch
-from dispose_kernels.sinkhorn import newton_projection
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
@@ -21,6 +20,7 @@ from dispose.models.placement import PlacementNet
 from dispose.skeletons.catalog import COCO_17
 from dispose.training.bank import GraphExample, PlacementExamples
 from dispose.training.config import DenoiserTraining, PlacementTraining
+from dispose_kernels.sinkhorn import newton_projection
 
 
 class Schedule(IterableDataset[list[int]]):
@@ -64,7 +64,7 @@ class _Task(lightning.LightningModule):
         )  # fmt: skip
         return DataLoader(schedule, batch_size=None)
 
-    def configure_optimizers(self):  # noqa: ANN201  (Lightning's own union of types)
+    def configure_optimizers(self):
         """AdamW with one cycle."""
         optimizer = torch.optim.AdamW(self.parameters(), lr=self.settings.rate, weight_decay=self.weight_decay)
         cycle = torch.optim.lr_scheduler.LambdaLR(
@@ -104,7 +104,9 @@ class DenoiserTask(_Task):
     def training_step(self, batch: list[int], index: int) -> Float[Tensor, ""]:
         """Mean over graphs of the divergence between the true and the predicted clean assignment, per detection."""
         step, *rows = batch
-        loss = self.loss([self._examples[row] for row in rows], [self.seed * 7919 + step * 65_537 + row for row in rows])
+        loss = self.loss(
+            [self._examples[row] for row in rows], [self.seed * 7919 + step * 65_537 + row for row in rows]
+        )
         self.log("denoiser/loss", loss, prog_bar=True, batch_size=len(rows))
         return loss
 

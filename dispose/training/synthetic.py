@@ -79,9 +79,7 @@ def _train_denoiser(recipe: SyntheticRecipe, folder: Path, placement: Path, path
     associator = Associator(recipe.model)
     associator.placement.load_state_dict(load_weights(placement, PlacementNet).state_dict())
     task = DenoiserTask(associator.denoiser, examples, settings, recipe.seed)
-    fit(
-        task, folder / "denoiser", steps=settings.steps, checkpoint_every=recipe.checkpoint_every, clip=settings.clip
-    )
+    fit(task, folder / "denoiser", steps=settings.steps, checkpoint_every=recipe.checkpoint_every, clip=settings.clip)
     if _rank() == 0:
         save_weights(path, associator, recipe=to_json(recipe))
     _wait_for([path])

@@ -153,9 +153,7 @@ def test_filled_joints_lie_on_their_ray_and_are_marked(associator, scenes):
         xy, _ = frame.cameras.project(full.poses.xyz_world)
         for person, joint in new.nonzero().tolist():
             members = association.members[person]
-            views = [
-                v for v, s in enumerate(members.tolist()) if s != ABSENT and frame.detections.visible[v, s, joint]
-            ]
+            views = [v for v, s in enumerate(members.tolist()) if s != ABSENT and frame.detections.visible[v, s, joint]]
             assert len(views) == 1
             seen = frame.detections.xy_image[views[0], members[views[0]], joint]
             torch.testing.assert_close(xy[views[0], person, joint], seen, rtol=0, atol=0.1)
