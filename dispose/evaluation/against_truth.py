@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm import tqdm
 
-from dispose.errors import ShapeError
+from dispose.errors import InputError, ShapeError
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.metrics.detection import NearestTruths, found_mpjpe, nearest_truths, pool, recall
 from dispose.scene.frame import Frame, Labels
@@ -53,9 +53,17 @@ def identities(frame: Frame, truth: Prediction) -> Int[Tensor, "views slots"]:
 
 
 def score_frames(frames: Sequence[Frame], predictions: Sequence[Prediction], truth: Sequence[Prediction]) -> Figures:
-    """Figures over all frames; members of the predictions are slots of their frames."""
+    """Figures over all frames; members of the predictions are slots of their frames.
+
+    Raises:
+        InputError: a frame whose number the truth does not have.
+    """
+    known = {true.number: true for true in truth}
     pairs, near = PairCounts(), list[NearestTruths]()
-    for frame, prediction, true in zip(frames, predictions, truth, strict=True):
+    for frame, prediction in zip(frames, predictions, strict=True):
+        if frame.number not in known:
+            raise InputError(f"frame {frame.number} has no truth to compare with")
+        true = known[frame.number]
         pairs += count_pairs(prediction.association, identities(frame, true))
         near.append(nearest_truths(prediction.poses, prediction.association.confidence, true.poses))
     together = pool(near)

@@ -23,6 +23,7 @@
 import json
 import math
 from dataclasses import asdict
+from importlib.resources import files
 from pathlib import Path
 
 from dispose.datasets.samples import sample_folder
@@ -32,15 +33,18 @@ from dispose.inference.capture import read_capture, read_frame
 from dispose.inference.check_files import table
 from dispose.inference.diagnosis import diagnose
 from dispose.inference.predict import predict_frames
-from dispose.zoo import load_associator
 
 # %%
+from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 from dispose_viz import association, image2d, rig, scene3d
 from dispose_viz.style import new_figure, save_png
+
+SHIPPED = Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_ASSOCIATOR
 
 # %% tags=["parameters"]
 capture: Path = sample_folder("crossing")  # a capture folder as Pose2Sim has it
 frame: int = 25  # the frame that is looked at closely
+weights: Path = SHIPPED  # a file that a training wrote
 out: Path = Path(".")  # where pictures go
 
 # %% [markdown]
@@ -97,7 +101,7 @@ save_png(image2d.draw_views(new_figure(15.0, 6.4), seen), out / "detections.png"
 # comes about in the frame above.
 
 # %%
-associator = load_associator()
+associator = load_associator(Path(weights))
 found = list(predict_frames(opened, associator, associator.reconstruct))
 frames, predictions = [f for f, _, _ in found], [p for _, p, _ in found]
 here = predictions[opened.numbers.index(frame)]
@@ -167,7 +171,7 @@ truth = read_predictions(answers).frames if answers.exists() else None
 scene = scene3d.new_scene()
 scene3d.draw_floor(scene, *scene3d.bounds(cameras))
 scene3d.draw_cameras(scene, cameras)
-ghosts = None if truth is None else [t.poses for t in truth]
+ghosts = None if truth is None else [t.poses for t in truth if t.number in opened.numbers]
 scene3d.draw_timeline(scene, opened.numbers, [p.poses for p in predictions], truth=ghosts)
 
 # %%

@@ -53,7 +53,7 @@ out: Path = Path(".")  # where pictures and metrics.json go
 
 # %%
 weights, out = Path(weights), Path(out)
-scenes = sample_scenes(torch.Generator().manual_seed(seed), count, SceneConfig())
+scenes = sample_scenes(torch.Generator().manual_seed(seed), count, SceneConfig(chunk=4))
 views = [len(frame.cameras) for frame, _ in scenes]
 people = [len(labels.poses.id) for _, labels in scenes]
 print(f"{count} frames, {min(views)} to {max(views)} cameras, {min(people)} to {max(people)} people")

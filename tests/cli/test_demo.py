@@ -1,0 +1,78 @@
+"""The demo: everything or nothing in its folder, and a table that is true."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dispose.baselines.integer_programme import integer_programme
+from dispose.cli import demo
+from dispose.cli.demo import Demo, whole_folder
+from dispose.cli.notebook_run import NotebookError
+from dispose.errors import InputError
+from dispose.formats.predictions import read_predictions
+from dispose.inference.capture import between, read_capture
+from dispose.models.associator import Associator, AssociatorConfig
+from dispose.models.placement import PlacementConfig
+
+
+@pytest.fixture
+def small(monkeypatch) -> list[Path]:
+    """The demo on four frames, without weights and without a kernel; the folders that the notebook was asked for."""
+    torch.manual_seed(0)
+    network = Associator(AssociatorConfig(placement=PlacementConfig(chans=32, blocks=1), chans=32, layers=1))
+    asked: list[Path] = []
+    monkeypatch.setattr(demo, "read_capture", lambda folder: between(read_capture(folder), 24, 28))
+    monkeypatch.setattr(demo, "load_associator", lambda: network)
+    monkeypatch.setattr(demo, "CLASSICS", (("integer programme", integer_programme),))
+    monkeypatch.setattr(demo, "run_notebook", lambda path, given, folder: asked.append(folder))
+    return asked
+
+
+def test_the_demo_writes_predictions_and_figures_and_replaces_an_older_one(small, tmp_path, capsys) -> None:
+    out = tmp_path / "demo"
+    for _ in range(2):
+        assert Demo(out).run() == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["demo"]
+    ours, classic = json.loads((out / "figures.json").read_text())
+    assert ours["name"].startswith("ours") and classic["name"] == "integer programme"
+    assert classic["figures"]["pair_f1"] > 80 and classic["figures"]["found"] > 90
+    assert 5 < classic["figures"]["mpjpe_mm"] < 60
+    saved = read_predictions(out / "predictions.jsonl")
+    assert [f.number for f in saved.frames] == [24, 25, 26, 27] and len(saved.cameras) == 5
+    assert set(np.load(out / "predictions.npz")["frame"].tolist()) <= {24, 25, 26, 27}
+    said = capsys.readouterr().out
+    assert "integer programme" in said and f"{classic['figures']['pair_f1']:.1f}" in said
+    assert len(small) == 2 and all(folder.name == "start_here" for folder in small)
+
+
+def test_a_folder_that_is_no_demo_is_left_alone(small, tmp_path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(InputError, match="no folder of an earlier demo"):
+        Demo(tmp_path / "mine").run()
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"] and not small
+
+
+def test_a_demo_that_fails_leaves_the_older_one(tmp_path) -> None:
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "figures.json").write_text("old")
+    with pytest.raises(KeyboardInterrupt), whole_folder(tmp_path / "demo") as work:
+        (work / "figures.json").write_text("new")
+        raise KeyboardInterrupt
+    assert (tmp_path / "demo" / "figures.json").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["demo"]
+    with pytest.raises(NotebookError), whole_folder(tmp_path / "demo") as work:
+        (work / "start_here-failed").mkdir()
+        raise NotebookError("cell [3] failed")
+    assert len([p for p in tmp_path.glob(".demo.running-*/start_here-failed")]) == 1
+
+
+def test_threads_are_given_back(monkeypatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = torch.get_num_threads()
+    with demo.single_threaded():
+        assert torch.get_num_threads() == 1 and demo.os.environ["OMP_NUM_THREADS"] == "1"
+    assert torch.get_num_threads() == before and "OMP_NUM_THREADS" not in demo.os.environ
