@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import tyro
 from tqdm import tqdm
 
@@ -41,6 +42,8 @@ class Check:
 
     def run(self) -> int:
         """Read some frames, check, print, write."""
+        # Frames are thousands of small operations: more threads only wait for each other.
+        torch.set_num_threads(1)
         capture = open_capture(self.capture, self.skeleton, self.calibration, self.detections, self.mm_per_unit)
         for note in capture.notes:
             print(note)

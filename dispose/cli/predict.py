@@ -1,10 +1,10 @@
 """`dispose predict`: a capture folder in, consistent 3-D people out."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
 import tyro
 
 from dispose.association.reconstruct import reconstruct
@@ -32,19 +32,18 @@ TextOption = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
 NumberOption = Annotated[float | None, tyro.conf.arg(metavar="NUMBER")]
 
 
-def learned() -> Associate:
-    """The associator with the weights that come with the package."""
+def learned(weights: Path | None) -> Associate:
+    """Our associator, with the weights that come with the package or with others."""
     from dispose.zoo.checkpoints import load_associator
 
-    return load_associator()
+    return load_associator(weights)
 
 
-LOADERS: dict[AssociatorName, Callable[[], Associate]] = {
-    "learned": learned,
-    "hungarian": lambda: incremental_hungarian,
-    "greedy": lambda: greedy_agglomerative,
-    "svt": lambda: svt,
-    "ilp": lambda: integer_programme,
+CLASSIC: dict[AssociatorName, Associate] = {
+    "hungarian": incremental_hungarian,
+    "greedy": greedy_agglomerative,
+    "svt": svt,
+    "ilp": integer_programme,
 }
 
 
@@ -70,6 +69,8 @@ class Predict:
     """Frame numbers A:B, from A up to and without B; either may be left out."""
     associator: AssociatorName = "learned"
     """Who decides which detections are one person: ours (learned) or a classic one."""
+    weights: PathOption = None
+    """Weights of the learned associator, as `dispose train` writes them (default: those of the package)."""
     rate_hz: NumberOption = None
     """Frames per second, for the times in TRC files (default: of videos/*, else 30)."""
     mm_per_unit: NumberOption = None
@@ -77,6 +78,10 @@ class Predict:
 
     def run(self) -> int:
         """Read, predict, write, and say what was found and what was lost."""
+        if self.weights is not None and self.associator in CLASSIC:
+            raise InputError(f"--weights are given, but the associator {self.associator} has none.")
+        # Frames are thousands of small operations: more threads only wait for each other.
+        torch.set_num_threads(1)
         capture = open_capture(self.capture, self.skeleton, self.calibration, self.detections, self.mm_per_unit)
         start, stop = parse_frames(self.frames)
         capture = between(capture, start, stop)
@@ -86,7 +91,8 @@ class Predict:
         if rate is None:
             print(f"no video tells the frame rate: TRC times count {FALLBACK_RATE_HZ:g} frames per second.")
         name = capture.source.resolve().name
-        result = predict_capture(capture, LOADERS[self.associator](), reconstruct)
+        associate = CLASSIC[self.associator] if self.associator in CLASSIC else learned(self.weights)
+        result = predict_capture(capture, associate, reconstruct)
         report(result)
         folder = self.out or Path("out") / name
         for path in write_capture_prediction(folder, name, result, rate or FALLBACK_RATE_HZ):

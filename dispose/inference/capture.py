@@ -152,11 +152,14 @@ def read_capture(
     Raises `InputError` where less than two cameras have both a calibration and detections, or where no frame
     number occurs in two cameras.
     """
-    cameras = read_calibration(calibration or find_calibration(folder), mm_per_unit=mm_per_unit)
+    rig_file = calibration or find_calibration(folder)
+    cameras = read_calibration(rig_file, mm_per_unit=mm_per_unit)
     place = detections or find_detections(folder)
     views = open_detections(place)
     match = match_names(cameras.names, tuple(view.camera for view in views))
     notes = [*_match_notes(match, cameras, views)]
+    if calibration is None and folder not in rig_file.parents:
+        notes.insert(0, f"calibration of the session: {rig_file}.")
     if len(match.pairs) < 2:
         raise InputError(
             f"{place}: {len(match.pairs)} of its cameras ({', '.join(v.camera for v in views)}) belong to the "
@@ -179,16 +182,18 @@ def read_capture(
 
 
 def find_calibration(folder: Path) -> Path:
-    """The one calibration of a capture folder; `InputError` where there is none or a choice."""
+    """The one calibration of a capture folder, else of the session it lies in; `InputError` for none or several."""
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such capture folder.")
-    found = sorted({path for pattern in CALIBRATION_PATTERNS for path in folder.glob(pattern)})
-    if not found:
-        raise InputError(f"{folder}: no calibration in it (looked for {', '.join(CALIBRATION_PATTERNS)}).")
-    if len(found) > 1:
-        names = ", ".join(str(path.relative_to(folder)) for path in found)
-        raise InputError(f"{folder}: several calibrations ({names}); choose one with --calibration.")
-    return found[0]
+    # Pose2Sim keeps trials in folders beside the calibration of their session.
+    for place in (folder, folder.resolve().parent):
+        found = sorted({path for pattern in CALIBRATION_PATTERNS for path in place.glob(pattern)})
+        if len(found) > 1:
+            names = ", ".join(str(path.relative_to(place)) for path in found)
+            raise InputError(f"{place}: several calibrations ({names}); choose one with --calibration.")
+        if found:
+            return found[0]
+    raise InputError(f"{folder}: no calibration in it (looked for {', '.join(CALIBRATION_PATTERNS)}).")
 
 
 def find_detections(folder: Path) -> Path:

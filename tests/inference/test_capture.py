@@ -129,6 +129,15 @@ def test_wrong_values_name_file_camera_frame_person(capture_folder, sentence: st
     assert sentence in str(caught.value)
 
 
+def test_a_trial_uses_the_calibration_of_its_session(capture_folder) -> None:
+    trial = capture_folder.path / "trial_1"
+    trial.mkdir()
+    shutil.move(capture_folder.path / "pose", trial / "pose")
+    capture = read_capture(trial)
+    assert len(capture.cameras) == 4
+    assert capture.notes[0] == f"calibration of the session: {capture_folder.calibration}."
+
+
 def test_missing_parts_are_named(walk, capture_folder, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such capture folder"):
         read_capture(tmp_path / "nothing")

@@ -72,6 +72,10 @@ def test_options(capture_folder, tmp_path: Path, capsys) -> None:
     assert "must be A:B" in capsys.readouterr().err
     assert run(capture_folder.path, tmp_path, "--skeleton", "octopus") == 2
     assert "no skeleton named 'octopus'" in capsys.readouterr().err
+    assert run(capture_folder.path, tmp_path, "--weights", "some.safetensors") == 2
+    assert "the associator greedy has none" in capsys.readouterr().err
+    assert main(["predict", str(capture_folder.path), "--weights", str(tmp_path / "none.safetensors")]) == 2
+    assert "none.safetensors" in capsys.readouterr().err
     assert main(["predict"]) == 2
     assert "name a capture folder" in capsys.readouterr().err
 
