@@ -15,7 +15,7 @@ from dispose.errors import InputError
 from dispose.evaluation.methods import classic, oracle_method, random_method
 from dispose.evaluation.protocols import Protocol, protocols_of
 from dispose.evaluation.reports import Report, text_table, write_report
-from dispose.evaluation.run import best, evaluate
+from dispose.evaluation.run import best_method, evaluate
 from dispose.evaluation.scenes import Method, Scene, gather
 from dispose.zoo import load_associator
 
@@ -58,12 +58,9 @@ class Evaluate:
                 raise InputError(f"{self.data}: no frames for {protocol.name}")
             print(f"{protocol.title}: {len(scenes)} frames, {len(scenes[0].frame.cameras)} views")
             for name in self.associators:
-                tried = [
-                    evaluate(protocol, scenes, method, watch=bar)
-                    for method in self.methods(name, protocol, scenes, ours)
-                ]
-                rows.append(best(tried, "pair_f1"))
-                sweep += [row for row in tried if row is not rows[-1]]
+                method, tried = best_method(protocol, scenes, self.methods(name, protocol, scenes, ours), watch=bar)
+                rows.append(evaluate(protocol, scenes, method, watch=bar))
+                sweep += tried
         print(text_table(tuple(rows)))
         words = ("dispose", *sys.argv[1:])
         report = Report(

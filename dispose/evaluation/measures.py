@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dispose.evaluation.scenes import Figure, Outcome
+from dispose.evaluation.scenes import Associated, Figure, Outcome
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.metrics.detection import (
     AP_THRESHOLDS_MM,
@@ -27,11 +27,11 @@ SHELF_ACTORS = (0, 1, 2)
 FOUND_MM = 500.0
 
 
-def association_figures(outcomes: Sequence[Outcome]) -> tuple[Figure, ...]:
+def association_figures(found: Sequence[Associated]) -> tuple[Figure, ...]:
     """Pairs and exact groups over the labelled detections, percent."""
     counts = PairCounts()
-    for outcome in outcomes:
-        counts = counts + count_pairs(outcome.prediction.association, outcome.scene.labels.identity)
+    for pair in found:
+        counts = counts + count_pairs(pair.association, pair.scene.labels.identity)
     return (
         Figure("pair_precision", 100 * counts.precision),
         Figure("pair_recall", 100 * counts.recall),

@@ -12,7 +12,7 @@ from dispose.datasets.mvor import read_mvor, scored
 from dispose.datasets.panoptic import read_panoptic_mini
 from dispose.datasets.shelf import read_shelf
 from dispose.errors import InputError
-from dispose.evaluation.measures import association_figures, detection_figures, shelf_figures
+from dispose.evaluation.measures import detection_figures, shelf_figures
 from dispose.evaluation.scenes import Measure
 from dispose.scene.convert import convert_poses
 from dispose.scene.frame import Frame, Labels
@@ -32,7 +32,7 @@ class Protocol:
         title: one line for people.
         detections: what made the detections, for tables.
         read: the scenes, from the folder of all converted tables.
-        measures: what is computed.
+        measures: what is computed besides the figures of association.
         gates_mm: gates over which classic associators are swept; empty = their defaults.
     """
 
@@ -69,7 +69,7 @@ def panoptic_scenes(folder: Path) -> Iterable[tuple[Frame, Labels]]:
     return read_panoptic_mini(folder / "panoptic_mini")
 
 
-MVOR_MEASURES = (association_figures, partial(detection_figures, prepare=mvor_joints, min_joints=3))
+MVOR_MEASURES = (partial(detection_figures, prepare=mvor_joints, min_joints=3),)
 SWEEP_MM = (50.0, 75.0, 100.0, 150.0, 200.0, 250.0, 300.0, 400.0)
 
 SHELF_DEV = Protocol(
@@ -77,7 +77,7 @@ SHELF_DEV = Protocol(
     "Shelf, frames 300-449 and 500-549, PCP with an actor-agnostic head",
     "OpenPose",
     shelf_scenes,
-    (association_figures, shelf_figures),
+    (shelf_figures,),
 )
 MVOR_RTPOSE = Protocol(
     "mvor_rtpose",
@@ -107,7 +107,7 @@ PANOPTIC_MINI = Protocol(
     "Panoptic mini, five views, simulated detections (6 px noise, 20 % of the joints missing)",
     "simulated",
     panoptic_scenes,
-    (association_figures, partial(detection_figures, prepare=coco_joints, min_joints=1)),
+    (partial(detection_figures, prepare=coco_joints, min_joints=1),),
 )
 
 SUITES = (

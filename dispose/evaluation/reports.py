@@ -2,8 +2,8 @@
 
 ``data/results/<name>.json`` is one object: ``schema`` (``dispose.results/1``), ``protocol``, ``views`` (null = all),
 ``rows`` (one object per method: ``method``, ``detections``, ``frames``, ``gate_mm``, ``seconds`` per frame, and every
-figure by name; shares in percent, lengths in mm, null where a figure does not exist), ``sweep`` (rows of the gates
-that were tried and are not in ``rows``), ``commit``, ``command``, ``versions`` (name and version) and ``seconds``
+figure by name; shares in percent, lengths in mm, null where a figure does not exist), ``sweep`` (association
+figures of all gates that were tried), ``commit``, ``command``, ``versions`` (name and version) and ``seconds``
 of the whole run.
 """
 

@@ -21,8 +21,16 @@ class Scene:
 
 
 @dataclass(frozen=True, eq=False)
+class Associated:
+    """Who is who in a scene, according to a method."""
+
+    scene: Scene
+    association: Association
+
+
+@dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a method said about a scene."""
+    """Who is where in a scene, according to a method."""
 
     scene: Scene
     prediction: Prediction
