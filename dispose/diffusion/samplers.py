@@ -30,15 +30,40 @@ class Step:
     clean: Mass
 
 
+def keep_latent(latent: Latent, mass: Mass) -> Latent:
+    """Ours: the reverse step starts from the latent whose projection the denoiser saw."""
+    return latent
+
+
+def log_of_mass(latent: Latent, mass: Mass) -> Latent:
+    """As released: the reverse step starts from the clamped logarithm of the projection."""
+    return mass.clamp(min=1e-12).log().clamp(-30, 30)
+
+
+@dataclass(frozen=True)
+class Process:
+    """What a reverse process is made of.
+
+    Attributes:
+        denoise: ``(mass, time) -> clean mass``, feasible.
+        project: latent to feasible mass.
+        latent_of: a clean mass as a clean latent.
+        alpha_bar: signal fraction at a time.
+        observe: ``(latent, its projection) -> latent`` the reverse step starts from.
+    """
+
+    denoise: Callable[[Mass, float], Mass]
+    project: Callable[[Latent], Mass]
+    latent_of: Callable[[Mass], Latent]
+    alpha_bar: Callable[[float], float]
+    observe: Callable[[Latent, Mass], Latent] = keep_latent
+
+
 def projected_ddim(
-    denoise: Callable[[Mass, float], Mass],
-    project: Callable[[Latent], Mass],
-    latent_of: Callable[[Mass], Latent],
-    alpha_bar: Callable[[float], float],
+    process: Process,
     start: Latent,
     times: Sequence[float],
     *,
-    observe: Callable[[Latent, Mass], Latent],
     stochasticity: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Iterator[Step]:
@@ -48,14 +73,9 @@ def projected_ddim(
     ``u0 = latent_of(clean)`` and the noise ``(u - sqrt(a) u0) / sqrt(1 - a)``; both are recombined at the next time.
 
     Args:
-        denoise: ``(mass, time) -> clean mass``, feasible.
-        project: latent to feasible mass.
-        latent_of: a clean mass as a clean latent.
-        alpha_bar: signal fraction at a time.
+        process: what denoises, projects and so on.
         start: the latent at the first time.
         times: decreasing times in [0, 1].
-        observe: ``(latent, its projection) -> latent`` the reverse step starts from. The released sampler goes on
-            from the logarithm of the projection; ours from the latent itself, whose projection it is.
         stochasticity: DDIM's eta; 0 = deterministic.
         generator: randomness, needed where `stochasticity` > 0.
 
@@ -63,14 +83,14 @@ def projected_ddim(
     """
     latent = start
     for here, after in zip(times, [*times[1:], None], strict=True):
-        mass = project(latent)
-        latent = observe(latent, mass)
-        clean = denoise(mass, here)
+        mass = process.project(latent)
+        latent = process.observe(latent, mass)
+        clean = process.denoise(mass, here)
         yield Step(here, mass, clean)
         if after is None:
             return
-        now, then = alpha_bar(here), alpha_bar(after)
-        clean_latent = latent_of(clean)
+        now, then = process.alpha_bar(here), process.alpha_bar(after)
+        clean_latent = process.latent_of(clean)
         noise = (latent - now**0.5 * clean_latent) / max(1 - now, 1e-8) ** 0.5
         fresh = stochasticity * ((1 - then) / max(1 - now, 1e-8) * (1 - now / then)) ** 0.5 if then < 1 else 0.0
         latent = then**0.5 * clean_latent + max(1 - then - fresh**2, 0.0) ** 0.5 * noise

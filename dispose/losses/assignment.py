@@ -1,9 +1,10 @@
 """Losses between a predicted and the true assignment."""
 
 import torch
-from dispose_kernels.segment import segment_sum
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from dispose_kernels.segment import segment_sum
 
 
 def projected_divergence(

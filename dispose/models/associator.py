@@ -15,7 +15,7 @@ from dispose.association.graph import CandidateGraph, collate
 from dispose.association.polytope import feasible_marginals
 from dispose.association.reconstruct import reconstruct
 from dispose.association.viewpoint import Viewpoints, viewpoints
-from dispose.diffusion.samplers import Step, final, projected_ddim
+from dispose.diffusion.samplers import Process, Step, final, projected_ddim
 from dispose.diffusion.schedules import cosine_alpha_bar
 from dispose.models.denoiser import Denoiser, DenoiserConfig
 from dispose.models.placement import PlacementConfig, PlacementNet, placement_features
@@ -144,7 +144,7 @@ class Associator(nn.Module):
     def described(self, frame: Frame) -> Described | None:
         """What every detection says about its joints, or None where fewer than two views see anybody."""
         order = camera_order(frame)
-        found = convert_detections(frame.detections.select(order), COCO_17)
+        found = convert_detections(frame.detections.select(order).distinct(), COCO_17)
         if int((found.counts > 0).sum()) < 2:
             return None
         ordered = Frame(frame.number, frame.cameras.select(order), found)
@@ -187,18 +187,13 @@ class Associator(nn.Module):
         if sampler.hypotheses:
             start = torch.randn(start.shape, generator=generator, dtype=torch.float64)
         times = [1 - k / sampler.steps for k in range(sampler.steps)]
-        project = warm_projection(graph, sampler.tolerance)
-        return projected_ddim(
-            self.denoise(graph, warm_projection(graph, sampler.tolerance)),
-            project,
-            lambda mass: clean_latent(mass, sampler.latent_scale),
-            alpha_bar,
-            start,
-            times,
-            observe=lambda latent, mass: latent,
-            stochasticity=sampler.stochasticity,
-            generator=generator,
+        process = Process(
+            denoise=self.denoise(graph, warm_projection(graph, sampler.tolerance)),
+            project=warm_projection(graph, sampler.tolerance),
+            latent_of=lambda mass: clean_latent(mass, sampler.latent_scale),
+            alpha_bar=alpha_bar,
         )
+        return projected_ddim(process, start, times, stochasticity=sampler.stochasticity, generator=generator)
 
     def denoise(
         self, graph: CandidateGraph, project: Callable[[Tensor], Tensor]

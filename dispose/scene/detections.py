@@ -1,7 +1,7 @@
 """The 2-D people found in every view of one frame."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -48,6 +48,16 @@ class Detections(TensorStruct):
                 for t in (self.xy_image, self.confidence, self.visible, self.score, self.valid, self.index)
             ),
         )
+
+    def distinct(self) -> "Detections":
+        """The same slots, of which a detection that repeats an earlier one of its view exactly is not valid.
+
+        Detector outputs in the wild hold the same skeleton twice; as two detections they would be two people.
+        """
+        same_place = (self.xy_image[:, :, None] == self.xy_image[:, None]).all(-1).all(-1)
+        same_joints = (self.visible[:, :, None] == self.visible[:, None]).all(-1)
+        repeat = same_place & same_joints & self.valid[:, :, None] & self.valid[:, None]
+        return replace(self, valid=self.valid & ~repeat.tril(-1).any(-1))
 
     @staticmethod
     def from_lists(

@@ -6,7 +6,6 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from dispose.errors import InputError
 
-
 Record = TypeVar("Record")
 
 

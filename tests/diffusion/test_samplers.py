@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dispose.diffusion.corruption import corrupt
-from dispose.diffusion.samplers import final, projected_ddim
+from dispose.diffusion.samplers import Process, final, projected_ddim
 from dispose.diffusion.schedules import cosine_alpha_bar, released_times
 
 TRUTH = torch.tensor([1.0, 0.0, 0.0, 1.0], dtype=torch.float64)
@@ -17,16 +17,8 @@ def alpha_bar(time: float) -> float:
 
 def run(denoise, start, **options):
     times = [1 - k / 5 for k in range(5)]
-    return projected_ddim(
-        denoise,
-        lambda u: u.softmax(0) * 2,
-        lambda x: SCALE * (2 * x - 1),
-        alpha_bar,
-        start,
-        times,
-        observe=lambda u, x: u,
-        **options,
-    )
+    process = Process(denoise, lambda u: u.softmax(0) * 2, lambda x: SCALE * (2 * x - 1), alpha_bar)
+    return projected_ddim(process, start, times, **options)
 
 
 def test_an_exact_denoiser_is_followed_along_the_forward_process():

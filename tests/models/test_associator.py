@@ -159,3 +159,22 @@ def test_filled_joints_lie_on_their_ray_and_are_marked(associator, scenes):
             torch.testing.assert_close(xy[views[0], person, joint], seen, rtol=0, atol=0.1)
             filled += 1
     assert filled > 0
+
+
+def test_an_exact_repeat_of_a_detection_changes_nothing(associator, frames):
+    frame = frames[1]
+    found = frame.detections
+    view, slot = (int(i) for i in found.valid.nonzero()[0])
+    twice = replace(
+        found,
+        **{
+            name: torch.cat([value, torch.zeros_like(value[:, :1])], dim=1)
+            for name, value in vars(found).items()
+            if name != "skeleton"
+        },
+    )
+    for name, value in vars(twice).items():
+        if name != "skeleton":
+            value[view, -1] = value[view, slot]
+    repeated = associator(Frame(frame.number, frame.cameras, twice))
+    assert groups(repeated) == groups(associator(frame))

@@ -1,0 +1,75 @@
+"""A run killed at any moment ends as an unbroken one, bit by bit; two processes learn what one does."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dispose.errors import InputError
+from dispose.recipes.synthetic import SMOKE
+from dispose.training.synthetic import WEIGHTS, train_synthetic
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def command(folder: Path, *launcher: str) -> list[str]:
+    return [sys.executable, *launcher, "-m", "dispose.cli.main", "train", "smoke", "--out", str(folder)]
+
+
+def killed_when(folder: Path, sign: Path) -> None:
+    """Start a run and kill it as soon as a file appears."""
+    process = subprocess.Popen(
+        command(folder), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    for _ in range(2400):
+        if sign.exists() or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    assert process.poll() is None, "the run ended before it could be killed"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken")
+    subprocess.run(command(folder), env=ENVIRONMENT, check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.slow
+def test_killed_three_times_and_resumed_is_the_same(unbroken, tmp_path):
+    for sign in ("bank/detections_00000.safetensors", "placement/last.ckpt", "denoiser/last.ckpt"):
+        killed_when(tmp_path, tmp_path / sign)
+        assert not (tmp_path / WEIGHTS).exists()
+    subprocess.run(command(tmp_path), env=ENVIRONMENT, check=True, capture_output=True)
+    whole, resumed = load_file(unbroken / WEIGHTS), load_file(tmp_path / WEIGHTS)
+    for name, value in whole.items():
+        torch.testing.assert_close(resumed[name], value, rtol=0, atol=0)
+
+
+def test_two_gloo_processes_equal_one(unbroken, tmp_path):
+    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0")
+    done = subprocess.run(command(tmp_path, *torchrun), env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two = load_file(unbroken / WEIGHTS), load_file(tmp_path / WEIGHTS)
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-2, atol=2e-4, msg=lambda text, n=name: f"{n}: {text}")
+
+
+def test_a_folder_of_another_recipe_is_refused(unbroken):
+    from dataclasses import replace
+
+    with pytest.raises(InputError, match="run of another recipe"):
+        train_synthetic(replace(SMOKE, seed=1), unbroken)
+
+
+def test_logs_are_there_to_be_drawn(unbroken):
+    assert (unbroken / "denoiser" / "csv" / "metrics.csv").read_text().count("\n") >= 1
+    assert list((unbroken / "denoiser" / "tensorboard").rglob("events.out.tfevents.*"))
