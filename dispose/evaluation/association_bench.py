@@ -110,7 +110,7 @@ def enumerate_all(
     evidence: Evidence, allowed: Bool[Tensor, "views slots views slots"], limit: float
 ) -> Int[Tensor, "tuples views"]:
     """Every combination, in chunks of whole tensors: the released way, with our costs."""
-    views, slots = evidence.valid.shape
+    views = len(evidence.valid)
     options = [torch.cat([torch.tensor([ABSENT]), evidence.valid[v].nonzero()[:, 0]]) for v in range(views)]
     members = torch.cartesian_prod(*options)
     members = members[(members != ABSENT).any(1)]
