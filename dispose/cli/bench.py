@@ -48,7 +48,7 @@ class Bench:
         print(table(cells))
         content = {
             "schema": SCHEMA,
-            "cells": [{k: finite(value) for k, value in asdict(cell).items()} for cell in cells],
+            "rows": [{k: finite(value) for k, value in asdict(cell).items()} for cell in cells],
             "commit": commit(),
             "command": shlex.join(("dispose", *sys.argv[1:])),
             "versions": {name: number for name, number in versions()},

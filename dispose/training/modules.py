@@ -97,6 +97,7 @@ class DenoiserTask(_Task):
 
     def __init__(self, network: Denoiser, examples: list[GraphExample], settings: DenoiserTraining, seed: int):
         super().__init__(settings, len(examples), seed)
+        self.plan = settings
         self.warmup, self.weight_decay = settings.warmup, settings.weight_decay
         self.network = network
         self._examples = examples
@@ -116,7 +117,7 @@ class DenoiserTask(_Task):
         truth = torch.cat([example.truth for example in examples])
         time, noise = self._draw(graph, seeds)
         alpha_bar = cosine_alpha_bar(time)
-        latent = corrupt(clean_latent(truth, self.settings.latent_scale), noise, alpha_bar[graph.sample])
+        latent = corrupt(clean_latent(truth, self.plan.latent_scale), noise, alpha_bar[graph.sample])
         with torch.no_grad():
             mass = newton_projection(latent, graph.marginals, tolerance=1e-6).mass
         logits = self.network(graph, mass.float(), time.float(), (1 - alpha_bar).sqrt().float())
@@ -133,8 +134,8 @@ class DenoiserTask(_Task):
             generator = torch.Generator().manual_seed(seed)
             time, kind = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
             noise = torch.randn(count, generator=generator, dtype=torch.float64)
-            times.append(1.0 if kind < self.settings.pure_noise else time)
-            noises.append(noise * (0.0 if kind < self.settings.pure_noise / 2 else 1.0))
+            times.append(1.0 if kind < self.plan.pure_noise else time)
+            noises.append(noise * (0.0 if kind < self.plan.pure_noise / 2 else 1.0))
         return torch.tensor(times, dtype=torch.float64), torch.cat(noises)
 
 

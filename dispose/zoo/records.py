@@ -28,7 +28,7 @@ def from_json(text: str, kind: type[Record], source: str) -> Record:
 
 
 def _build(stored: Any, kind: Any, source: str) -> Any:
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)
         names = {field.name for field in fields(kind)}
         if not isinstance(stored, dict) or set(stored) != names:

@@ -24,7 +24,7 @@ class Growth:
 
 def read_growth(path: Path) -> list[Growth]:
     """The cells of a bench file."""
-    cells = json.loads(path.read_text())["cells"]
+    cells = json.loads(path.read_text())["rows"]
     return [
         Growth(c["views"], c["persons"], c["seconds"], math.nan if c["plain_seconds"] is None else c["plain_seconds"])
         for c in cells
