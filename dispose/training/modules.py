@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import lightning
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -48,6 +48,11 @@ def one_cycle(step: int, steps: int, warmup: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * min((step - warmup) / max(steps - warmup, 1), 1.0)))
 
 
+def coin(rows: Int[Tensor, " examples"], step: int) -> Bool[Tensor, " examples"]:
+    """A fair coin for every example of a step, the same in whatever process it is tossed (Knuth's hash)."""
+    return (rows * 2_654_435_761 + step * 40_503) // 128 % 2 == 0
+
+
 class _Task(lightning.LightningModule):
     """What both tasks share: the schedule of examples and of the learning rate."""
 
@@ -83,10 +88,9 @@ class PlacementTask(_Task):
 
     def training_step(self, batch: list[int], index: int) -> Float[Tensor, ""]:
         """Negative log-likelihood of the true bodies, half of them seen in a mirror."""
-        step, *rows = batch
-        generator = torch.Generator().manual_seed(self.seed * 7919 + step * 65_537 + rows[0])
-        which = torch.rand(len(rows), generator=generator) < 0.5
-        examples = self._examples.rows(torch.tensor(rows)).mirrored(which, COCO_17.mirror)
+        step, *chosen = batch
+        rows = torch.tensor(chosen)
+        examples = self._examples.rows(rows).mirrored(coin(rows, step), COCO_17.mirror)
         loss = placement_loss(self.network(examples.seen), examples.seen, examples.xyz, examples.known)
         self.log("placement/loss", loss, prog_bar=True)
         return loss

@@ -8,7 +8,7 @@ from dispose.models.associator import Associator
 from dispose.recipes.synthetic import SMOKE
 from dispose.training.bank import load_graphs, load_placements, save_graphs, save_placements
 from dispose.training.examples import graph_example, placement_examples, scenes_of_chunk
-from dispose.training.modules import Schedule, one_cycle
+from dispose.training.modules import Schedule, coin, one_cycle
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,14 @@ def test_two_processes_share_every_global_batch():
     for all_rows, mine, yours in zip(whole, first, second, strict=True):
         assert all_rows[0] == mine[0] == yours[0]
         assert sorted(all_rows[1:]) == sorted(mine[1:] + yours[1:])
+
+
+def test_the_coin_is_fair_and_belongs_to_the_example():
+    rows = torch.arange(20_000)
+    heads = coin(rows, 17)
+    assert abs(float(heads.float().mean()) - 0.5) < 0.02
+    torch.testing.assert_close(coin(rows[5:9], 17), heads[5:9])
+    assert not torch.equal(coin(rows, 18), heads)
 
 
 def test_the_learning_rate_rises_and_falls_to_zero():

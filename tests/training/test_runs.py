@@ -55,8 +55,10 @@ def test_killed_three_times_and_resumed_is_the_same(unbroken, tmp_path):
 
 
 def test_two_gloo_processes_equal_one(unbroken, tmp_path):
-    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0")
-    done = subprocess.run(command(tmp_path, *torchrun), env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    done = subprocess.run(
+        command(tmp_path, *torchrun), env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     one, two = load_file(unbroken / WEIGHTS), load_file(tmp_path / WEIGHTS)
     for name, value in one.items():
