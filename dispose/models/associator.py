@@ -15,7 +15,7 @@ from dispose.association.graph import CandidateGraph, collate
 from dispose.association.polytope import feasible_marginals
 from dispose.association.reconstruct import reconstruct
 from dispose.association.viewpoint import Viewpoints, viewpoints
-from dispose.diffusion.samplers import Process, Step, final, projected_ddim
+from dispose.diffusion.samplers import Process, Step, final, keep_latent, log_of_mass, projected_ddim
 from dispose.diffusion.schedules import cosine_alpha_bar
 from dispose.models.denoiser import Denoiser, DenoiserConfig
 from dispose.models.placement import PlacementConfig, PlacementNet, placement_features
@@ -25,7 +25,10 @@ from dispose.scene.prediction import Association, Prediction
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose_kernels.candidates import Evidence, join
-from dispose_kernels.sinkhorn import newton_projection
+from dispose_kernels.sinkhorn import newton_projection, sweep_projection
+
+TOLERANCE = 1e-7
+"""Marginal residual of the converged projections, in units of one detection."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,16 @@ class SamplerConfig:
         hypotheses: random starts besides which nothing else is random; 0 = one run from the zero latent.
         stochasticity: DDIM's eta.
         latent_scale: a true tuple's clean latent is +scale, a false one's -scale.
-        tolerance: marginal residual of the projections.
+        projection: what puts a graph's latents onto its polytope.
+        observe: the latent that a reverse step starts from (`dispose.diffusion.samplers.Process`).
     """
 
     steps: int = 6
     hypotheses: int = 0
     stochasticity: float = 0.0
     latent_scale: float = 4.0
-    tolerance: float = 1e-7
+    projection: Callable[[CandidateGraph], Callable[[Tensor], Tensor]] = field(default_factory=lambda: converged)
+    observe: Callable[[Tensor, Tensor], Tensor] = keep_latent
 
 
 @dataclass(frozen=True)
@@ -188,10 +193,11 @@ class Associator(nn.Module):
             start = torch.randn(start.shape, generator=generator, dtype=torch.float64)
         times = [1 - k / sampler.steps for k in range(sampler.steps)]
         process = Process(
-            denoise=self.denoise(graph, warm_projection(graph, sampler.tolerance)),
-            project=warm_projection(graph, sampler.tolerance),
+            denoise=self.denoise(graph, sampler.projection(graph)),
+            project=sampler.projection(graph),
             latent_of=lambda mass: clean_latent(mass, sampler.latent_scale),
             alpha_bar=alpha_bar,
+            observe=sampler.observe,
         )
         return projected_ddim(process, start, times, stochasticity=sampler.stochasticity, generator=generator)
 
@@ -293,14 +299,23 @@ def clean_latent(mass: Float[Tensor, " tuples"], scale: float) -> Float[Tensor, 
     return scale * (2 * mass.double().clamp(0, 1) - 1)
 
 
-def warm_projection(graph: CandidateGraph, tolerance: float) -> Callable[[Tensor], Tensor]:
+def converged(graph: CandidateGraph) -> Callable[[Tensor], Tensor]:
     """The converged projection of one graph; every call starts from the duals of the last."""
     duals: Tensor | None = None
 
     def project(latent: Tensor) -> Tensor:
         nonlocal duals
-        result = newton_projection(latent, graph.marginals, tolerance=tolerance, warm_start=duals)
+        result = newton_projection(latent, graph.marginals, tolerance=TOLERANCE, warm_start=duals)
         duals = result.duals
         return result.mass
 
     return project
+
+
+def two_sweeps(graph: CandidateGraph) -> Callable[[Tensor], Tensor]:
+    """As released: two sweeps over the views, after which only the last view's marginals are met."""
+    return lambda latent: sweep_projection(latent, graph.marginals, 2)
+
+
+RELEASED_SAMPLER = SamplerConfig(steps=10, projection=two_sweeps, observe=log_of_mass)
+"""Ten deterministic steps from the zero latent, truncated projections, going on from the logarithm of the mass."""
