@@ -12,7 +12,8 @@ from dispose.errors import ConvergenceError
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association
 
-TUPLE_BUDGET = 20_000
+BUDGET = 400
+"""Tuples that every detection keeps while they are built."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +24,12 @@ class Tuples:
     gain: Float[np.ndarray, " tuples"]
 
 
-def integer_programme(frame: Frame, *, gate_mm: float = 150.0, budget: int = TUPLE_BUDGET) -> Association:
+def integer_programme(frame: Frame, *, gate_mm: float = 150.0, budget: int = BUDGET) -> Association:
     """The disjoint tuples of greatest total gain, found exactly (HiGHS).
 
     A tuple gains ``1 - d / gate`` for every pair of members that share joints, so agreeing pairs pay and
-    disagreeing ones cost. Tuples are built view by view; `budget` bounds how many are kept at each view,
-    best gain per pair first.
+    disagreeing ones cost. Tuples are built view by view; at each view every detection keeps the `budget`
+    tuples of greatest gain that hold it, so work grows with detections, not with their combinations.
     """
     distances = pair_distances(frame)
     number = np.arange(len(distances))
@@ -70,13 +71,13 @@ def candidate_tuples(distances: PairDistances, *, gate_mm: float, budget: int) -
 def best(
     member: Bool[np.ndarray, "tuples detections"], gain: Float[np.ndarray, " tuples"], budget: int
 ) -> tuple[Bool[np.ndarray, "kept detections"], Float[np.ndarray, " kept"]]:
-    """All single detections and the `budget` tuples of greatest gain per pair."""
-    if len(gain) <= budget:
-        return member, gain
-    size = member.sum(1)
-    worth = np.where(size == 1, np.inf, gain / np.maximum(size * (size - 1) / 2, 1))
-    order = np.sort(np.argsort(-worth, kind="stable")[: max(budget, int((size == 1).sum()))])
-    return member[order], gain[order]
+    """The tuples that are among the `budget` of greatest gain of one of their detections, and all single ones."""
+    order = np.argsort(-gain, kind="stable")
+    rank = np.cumsum(member[order], axis=0)
+    keep = np.empty(len(gain), dtype=bool)
+    keep[order] = (member[order] & (rank <= budget)).any(1)
+    keep |= member.sum(1) == 1
+    return member[keep], gain[keep]
 
 
 def pack(tuples: Tuples) -> Int[np.ndarray, " chosen"]:

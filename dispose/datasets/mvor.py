@@ -149,13 +149,17 @@ def read_mvor(
 
 
 def annotated_people(truth: Poses, boxes: Boxes) -> Poses:
-    """The people with annotated keypoints in enough views, numbered by the identity that most of their boxes have."""
+    """The people with annotated keypoints in enough views, numbered by the identity that most of their boxes have.
+
+    Frame 24 of the release has one person twice; the second row says the same and is left out.
+    """
     keep, identity = [], []
     for row, person in enumerate(truth.id.tolist()):
         mine = boxes.identity[boxes.person == person].tolist()
-        if len(mine) >= MIN_VIEWS:
+        number = Counter(mine).most_common(1)[0][0] if mine else ABSENT
+        if len(mine) >= MIN_VIEWS and number not in identity:
             keep.append(row)
-            identity.append(Counter(mine).most_common(1)[0][0])
+            identity.append(number)
     return replace(
         truth,
         xyz_world=truth.xyz_world[keep],

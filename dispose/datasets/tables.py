@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ def read_columns(path: Path, names: Sequence[str]) -> list[Shaped[np.ndarray, ".
             if missing:
                 raise InputError(f"{path}: no column {missing[0]!r}")
             columns = [archive[name] for name in names]
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, BadZipFile) as error:
         raise InputError(f"{path}: not a readable table ({error})") from error
     for name, column in zip(names, columns, strict=True):
         if len(column) != len(columns[0]):

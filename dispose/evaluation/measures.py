@@ -61,10 +61,9 @@ def detection_figures(
 ) -> tuple[Figure, ...]:
     """AP, recall and errors of skeletons; `prepare` brings predictions to the skeleton and joints of the labels.
 
-    Percent and mm. PA-MPJPE and root error are means over the people found within 500 mm; the root error only
-    over those whose roots are both known.
+    Percent and mm; PA-MPJPE is the mean over the people found within 500 mm.
     """
-    frames, aligned, roots = [], [], []
+    frames, aligned = [], []
     for outcome in outcomes:
         predicted, truth = prepare(outcome.prediction.poses), prepare(outcome.scene.labels.poses)
         matches = nearest_truths(predicted, person_scores(predicted), truth, min_joints=min_joints)
@@ -72,15 +71,24 @@ def detection_figures(
         rows = (predicted.valid.sum(-1) >= min_joints).nonzero()[:, 0]
         one, other = found_pairs(matches)
         aligned.append(aligned_errors(predicted, rows[one], truth, other))
-        roots.append(root_errors(predicted, rows[one], truth, other))
-    matches, aligned, roots = pool(frames), torch.cat(aligned), torch.cat(roots)
+    matches, errors = pool(frames), torch.cat([torch.zeros(0, dtype=torch.float64), *aligned])
     return (
         *(Figure(f"ap_{mm:.0f}", 100 * average_precision(matches, threshold_mm=mm)) for mm in AP_THRESHOLDS_MM),
         Figure("recall_500", 100 * recall(matches, threshold_mm=FOUND_MM)),
         Figure("mpjpe_mm", found_mpjpe(matches, threshold_mm=FOUND_MM)),
-        Figure("pa_mpjpe_mm", float(aligned.nanmean())),
-        Figure("root_mm", float(roots.nanmean())),
+        Figure("pa_mpjpe_mm", float(errors.nanmean())),
     )
+
+
+def root_figures(outcomes: Sequence[Outcome], *, prepare: Callable[[Poses], Poses]) -> tuple[Figure, ...]:
+    """Mean distance of the roots over the people found within 500 mm whose roots are both known, mm."""
+    errors = [torch.zeros(0, dtype=torch.float64)]
+    for outcome in outcomes:
+        predicted, truth = prepare(outcome.prediction.poses), prepare(outcome.scene.labels.poses)
+        rows = (predicted.valid.sum(-1) >= 1).nonzero()[:, 0]
+        one, other = found_pairs(nearest_truths(predicted, person_scores(predicted), truth))
+        errors.append(root_errors(predicted, rows[one], truth, other))
+    return (Figure("root_mm", float(torch.cat(errors).nanmean())),)
 
 
 def found_pairs(matches: NearestTruths) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,9 @@
 """The classic associators as methods, and the one that reads the labels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -23,6 +23,7 @@ from dispose.tensors import ABSENT
 RANDOM_SEED = 20260611
 
 
+@runtime_checkable
 class Gated(Protocol):
     """An associator with a gate."""
 
@@ -72,18 +73,12 @@ def random_method(seed: int = RANDOM_SEED) -> Method:
 
 def oracle_method(scenes: Sequence[Scene]) -> Method:
     """Groups by the labels: what perfect association would score. The only method that sees them."""
-    identities = [(scene.frame.number, scene.labels.identity) for scene in scenes]
-    return Method("oracle association", lookup(identities))
-
-
-def lookup(identities: Sequence[tuple[int, Int[Tensor, "views slots"]]]) -> Callable[[Frame], Association]:
-    """An associator that knows the identities of the frames by their numbers."""
-    known = dict(identities)
+    known = {scene.frame.number: scene.labels for scene in scenes}
 
     def associate(frame: Frame) -> Association:
-        return association_of_identities(known[frame.number])
+        return association_of_identities(known[frame.number].identity)
 
-    return associate
+    return Method("oracle association", associate)
 
 
 def association_of_identities(identity: Int[Tensor, "views slots"]) -> Association:

@@ -12,7 +12,7 @@ from dispose.datasets.mvor import read_mvor, scored
 from dispose.datasets.panoptic import read_panoptic_mini
 from dispose.datasets.shelf import read_shelf
 from dispose.errors import InputError
-from dispose.evaluation.measures import detection_figures, shelf_figures
+from dispose.evaluation.measures import detection_figures, root_figures, shelf_figures
 from dispose.evaluation.scenes import Measure
 from dispose.scene.convert import convert_poses
 from dispose.scene.frame import Frame, Labels
@@ -107,7 +107,7 @@ PANOPTIC_MINI = Protocol(
     "Panoptic mini, five views, simulated detections (6 px noise, 20 % of the joints missing)",
     "simulated",
     panoptic_scenes,
-    (partial(detection_figures, prepare=coco_joints, min_joints=1),),
+    (partial(detection_figures, prepare=coco_joints, min_joints=1), partial(root_figures, prepare=coco_joints)),
 )
 
 SUITES = (

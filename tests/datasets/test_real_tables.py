@@ -1,0 +1,125 @@
+"""Adapters on the real tables: counts that are known, labels that keep their promises, files that are broken."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dispose.datasets.mvor import SCORED_JOINTS, UPPER_BODY, read_mvor
+from dispose.datasets.panoptic import Simulation, read_panoptic_mini
+from dispose.datasets.pose2sim import read_pose2sim
+from dispose.datasets.shelf import LABEL_GATE, read_shelf
+from dispose.datasets.tables import read_cameras, read_columns
+from dispose.errors import InputError
+from dispose.scene.frame import Frame, Labels
+from dispose.skeletons.catalog import COCO_17, MVOR_10, SHELF_14
+from dispose.tensors import ABSENT
+
+
+def assert_one_to_one(frame: Frame, labels: Labels) -> None:
+    detections = frame.detections
+    assert labels.identity.shape == detections.valid.shape
+    assert (labels.identity[~detections.valid] == ABSENT).all()
+    for row in labels.identity:
+        known = row[row != ABSENT]
+        assert len(known.unique()) == len(known)
+    assert len(labels.poses.id.unique()) == len(labels.poses.id)
+    assert torch.isfinite(detections.xy_image).all() and (detections.xy_image[~detections.visible] == 0).all()
+    assert ((detections.confidence >= 0) & (detections.confidence <= 1)).all()
+
+
+def test_shelf(shared_data: Path) -> None:
+    shelf = read_shelf(shared_data / "shelf")
+    scenes = list(shelf)
+    assert len(scenes) == len(shelf) == 200
+    assert [frame.number for frame, _ in scenes] == [*range(300, 450), *range(500, 550)]
+    assert sum(len(labels.poses.id) for _, labels in scenes) == 304
+    for frame, labels in scenes[::10]:
+        assert_one_to_one(frame, labels)
+        assert frame.detections.skeleton == COCO_17 and labels.poses.skeleton == SHELF_14
+        xy, _ = frame.cameras.project(labels.poses.xyz_world)
+        elbow, true_elbow = COCO_17.index("l_elbow"), SHELF_14.index("l_elbow")
+        for view, slot in (labels.identity != ABSENT).nonzero().tolist():
+            person = labels.poses.id.tolist().index(int(labels.identity[view, slot]))
+            size = (xy[view, person].amax(0) - xy[view, person].amin(0)).norm()
+            if frame.detections.visible[view, slot, elbow]:
+                gap = (frame.detections.xy_image[view, slot, elbow] - xy[view, person, true_elbow]).norm()
+                assert gap < 2 * LABEL_GATE * size
+
+
+@pytest.mark.parametrize(("detector", "people"), [("rtpose", 575), ("openpose", 505)])
+def test_mvor(shared_data: Path, detector: str, people: int) -> None:
+    mvor = read_mvor(shared_data / "mvor", detector)
+    scenes = list(mvor)
+    assert len(scenes) == 387
+    assert sum(len(labels.poses.id) for _, labels in scenes) == 473
+    seen_twice = 0
+    for frame, labels in scenes:
+        assert_one_to_one(frame, labels)
+        known = labels.identity[labels.identity != ABSENT]
+        seen_twice += int((known.unique(return_counts=True)[1] >= 2).sum())
+        legs = [j for j in range(17) if COCO_17.joints[j] not in UPPER_BODY]
+        assert not frame.detections.visible[..., legs].any()
+    assert seen_twice == people
+    assert set(SCORED_JOINTS) < set(MVOR_10.joints)
+    assert len(list(read_mvor(shared_data / "mvor", detector, days=(1,)))) == 57
+
+
+def test_mvor_ground_truth_projects_onto_its_detections(shared_data: Path) -> None:
+    gaps = []
+    for frame, labels in read_mvor(shared_data / "mvor", "rtpose", days=(1,)):
+        xy, _ = frame.cameras.project(labels.poses.xyz_world)
+        joint, true_joint = COCO_17.index("l_shoulder"), MVOR_10.index("l_shoulder")
+        for view, slot in (labels.identity != ABSENT).nonzero().tolist():
+            person = (labels.poses.id == labels.identity[view, slot]).nonzero()
+            if len(person) and frame.detections.visible[view, slot, joint]:
+                true = xy[view, int(person[0, 0]), true_joint]
+                gaps.append((frame.detections.xy_image[view, slot, joint] - true).norm())
+    assert len(gaps) > 50 and float(torch.stack(gaps).median()) < 12.0
+
+
+def test_panoptic_simulation(shared_data: Path) -> None:
+    folder = shared_data / "panoptic_mini"
+    exact = list(read_panoptic_mini(folder, simulation=Simulation(0.0, 0.0)))
+    assert len(exact) == 20 and exact[0][0].cameras.names == ("00_03", "00_06", "00_12", "00_13", "00_23")
+    for frame, labels in exact:
+        assert_one_to_one(frame, labels)
+        xy, _ = frame.cameras.project(labels.poses.xyz_world)
+        for view, slot in (labels.identity != ABSENT).nonzero().tolist():
+            person = labels.poses.id.tolist().index(int(labels.identity[view, slot]))
+            visible = frame.detections.visible[view, slot]
+            torch.testing.assert_close(frame.detections.xy_image[view, slot, visible], xy[view, person, visible])
+    noisy, again = (list(read_panoptic_mini(folder, simulation=Simulation(seed=4))) for _ in range(2))
+    for (one, _), (other, _) in zip(noisy, again, strict=True):
+        assert torch.equal(one.detections.xy_image, other.detections.xy_image)
+    left, all_of_them = (sum(int(f.detections.visible.sum()) for f, _ in scenes) for scenes in (noisy, exact))
+    assert left / all_of_them == pytest.approx(0.8, abs=0.02)
+    assert len(read_panoptic_mini(folder, views=("00_00", "00_30")).cameras) == 2
+    with pytest.raises(InputError, match="00_99"):
+        read_panoptic_mini(folder, views=("00_99",))
+
+
+def test_pose2sim(shared_data: Path) -> None:
+    scenes = list(read_pose2sim(shared_data / "pose2sim", "multi"))
+    assert len(scenes) == 100
+    for frame, labels in scenes:
+        assert_one_to_one(frame, labels)
+    assert sum(int((labels.identity != ABSENT).sum()) for _, labels in scenes) > 700
+
+
+def test_broken_tables_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nothing\.npz"):
+        read_columns(tmp_path / "nothing.npz", ("frame",))
+    (tmp_path / "torn.npz").write_bytes(b"PK\x03\x04 half a file")
+    with pytest.raises(InputError, match=r"torn\.npz"):
+        read_columns(tmp_path / "torn.npz", ("frame",))
+    np.savez(tmp_path / "odd.npz", frame=np.zeros(3), view=np.zeros(2))
+    with pytest.raises(InputError, match="2 rows in column 'view'"):
+        read_columns(tmp_path / "odd.npz", ("frame", "view"))
+    with pytest.raises(InputError, match="'kpts'"):
+        read_columns(tmp_path / "odd.npz", ("frame", "kpts"))
+    (tmp_path / "cameras.json").write_text(json.dumps({"views": [{"name": "a"}]}))
+    with pytest.raises(InputError, match=r"cameras\.json"):
+        read_cameras(tmp_path / "cameras.json")
