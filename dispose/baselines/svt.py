@@ -61,25 +61,15 @@ def match_low_rank(
 def onto_constraints(
     x: Float[np.ndarray, "detections detections"], same_view: np.ndarray, slices: list[np.ndarray]
 ) -> Float[np.ndarray, "detections detections"]:
-    """A symmetric matrix in [0, 1] with the blocks of view pairs made (nearly) partial permutations in mean."""
-    x = np.clip((x + x.T) / 2, 0.0, 1.0)
+    """A symmetric matrix in [0, 1] whose rows have at most one match in every view (projected in turn)."""
+    x = np.clip(x, 0.0, 1.0)
     x[same_view] = 0.0
-    for i, a in enumerate(slices):
-        for b in slices[i + 1 :]:
-            block = np.ix_(a, b)
-            x[block] = capped_sums(x[block])
-            x[np.ix_(b, a)] = x[block].T
+    for columns in slices:
+        if len(columns) > 1:
+            x[:, columns] = capped_rows(x[:, columns])
+    x = (x + x.T) / 2
     np.fill_diagonal(x, 1.0)
     return x
-
-
-def capped_sums(block: Float[np.ndarray, "rows columns"], *, sweeps: int = 3) -> Float[np.ndarray, "rows columns"]:
-    """Alternate projections onto rows and onto columns that sum to at most one, all entries at least zero."""
-    for _ in range(sweeps):
-        if max(block.sum(0).max(), block.sum(1).max()) <= 1:
-            break
-        block = capped_rows(capped_rows(block).T).T
-    return block
 
 
 def capped_rows(block: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
