@@ -89,6 +89,14 @@ def test_residual_arrows_end_at_the_reprojection_when_not_magnified(toy) -> None
     np.testing.assert_allclose(ends, xy[0, 0].numpy(), atol=1e-9)
 
 
+def test_no_arrow_is_longer_than_allowed(toy) -> None:
+    axes = draw_canvas(new_figure(4.0, 3.0).add_subplot(), toy.frame.cameras.size[0], "a")
+    draw_residuals(axes, toy.frame, toy.prediction, 0, magnify=1000.0, longest_px=40.0)
+    arrows: list[Any] = [c for c in axes.collections if isinstance(c, Quiver)]
+    length = np.hypot(arrows[0].U, arrows[0].V)
+    np.testing.assert_allclose(length, 40.0)
+
+
 def test_unseen_joints_take_their_bones_with_them(toy) -> None:
     axes = new_figure(4.0, 3.0).add_subplot()
     skeleton = toy.frame.detections.skeleton

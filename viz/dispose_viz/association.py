@@ -134,7 +134,9 @@ def draw_members(
     *,
     theme: Theme = LIGHT,
 ) -> Axes:
-    """Which detection of which view forms each person: a coloured box with its number."""
+    """Which detection of which view forms each person, by id: a coloured box with the detection's number."""
+    order = np.argsort(ids, kind="stable")
+    members, confidence, ids = members[order], confidence[order], [ids[i] for i in order]
     for row, (slots, person) in enumerate(zip(members.tolist(), ids, strict=True)):
         for view, slot in enumerate(slots):
             seen = slot != ABSENT

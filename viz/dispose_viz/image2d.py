@@ -124,9 +124,12 @@ def draw_residuals(
     view: int,
     *,
     magnify: float = 5.0,
+    longest_px: float = 150.0,
     theme: Theme = LIGHT,
 ) -> Axes:
     """Arrows from every used keypoint towards its reprojection, `magnify` times as long as the error.
+
+    An arrow that would be longer than `longest_px` is cut there, so that one wild keypoint does not cross the picture.
 
     Joints that the skeletons of the detections and of the prediction share by name are compared.
     """
@@ -140,6 +143,7 @@ def draw_residuals(
         used = detections.visible[view, slot, theirs] & (poses.valid[person] & front[0, person])[ours]
         start = detections.xy_image[view, slot, theirs][used].double()
         arrow = magnify * (xy[0, person, ours][used] - start)
+        arrow = arrow * (longest_px / arrow.norm(dim=-1, keepdim=True).clamp(min=longest_px))
         axes.quiver(*start.T.numpy(), *arrow.T.numpy(), angles="xy", scale_units="xy", scale=1,
                     width=0.003, headwidth=3, headlength=3.5, headaxislength=3, minlength=0,
                     color=theme.alarm, zorder=4)  # fmt: skip
