@@ -1,4 +1,4 @@
-"""Exact set packing over tuples of detections, the idea of COMPOSE."""
+"""Exact set packing over tuples of detections, the idea of COMPOSE (compose)."""
 
 from dataclasses import dataclass
 

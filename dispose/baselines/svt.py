@@ -1,4 +1,4 @@
-"""Multi-way matching by singular value thresholding, the idea of MVPose (Dong et al., CVPR 2019)."""
+"""Multi-way matching by singular value thresholding, the idea of MVPose (dong2019mvpose)."""
 
 import numpy as np
 from jaxtyping import Float, Int

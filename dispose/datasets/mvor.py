@@ -1,4 +1,4 @@
-"""MVOR (Srivastav et al., 2018): an operating room, three cameras, the detections of three detectors.
+"""MVOR (srivastav2018mvor): an operating room, three cameras, the detections of three detectors.
 
 Detections are labelled by the annotated boxes, see `label_detections`.
 """

@@ -1,4 +1,4 @@
-"""CMU Panoptic (Joo et al., ICCV 2015), the small table: true skeletons, detections simulated from them."""
+"""CMU Panoptic (joo2015panoptic), the small table: true skeletons, detections simulated from them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

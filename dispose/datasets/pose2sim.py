@@ -1,4 +1,4 @@
-"""The demo recordings of Pose2Sim (Pagnon et al., 2021): four cameras, OpenPose BODY_25B.
+"""The demo recordings of Pose2Sim (pagnon2022pose2sim): four cameras, OpenPose BODY_25B.
 
 There is no ground truth; the labels are the people that Pose2Sim's own selection followed.
 """

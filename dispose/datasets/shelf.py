@@ -1,4 +1,4 @@
-"""Shelf (Belagiannis et al., CVPR 2014): five cameras, four actors, OpenPose detections.
+"""Shelf (belagiannis2014shelf): five cameras, four actors, OpenPose detections.
 
 Detections are labelled by the projected ground truth, see `label_detections`.
 """

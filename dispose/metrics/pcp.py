@@ -1,4 +1,4 @@
-"""Percentage of correct parts on Shelf and Campus (Belagiannis et al., CVPR 2014)."""
+"""Percentage of correct parts on Shelf and Campus (belagiannis2014shelf)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
