@@ -61,7 +61,8 @@ class Denoiser(nn.Module):
             self.among_tuples.append(SetAttention(chans, config.heads))
             self.modulate.append(Modulation(chans, chans))
         self.last = IncidenceAttention(chans, config.heads, config.incidence_features)
-        self.head = nn.Sequential(nn.LayerNorm(chans), mlp([chans, chans, 1]))
+        # No bias at the end: a constant on all logits is a potential, which the projection removes.
+        self.head = nn.Sequential(nn.LayerNorm(chans), mlp([chans, chans]), nn.SiLU(), nn.Linear(chans, 1, bias=False))
 
     def forward(
         self,

@@ -6,13 +6,21 @@ import time
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
 from dispose.errors import InputError
+from dispose.metrics.association import PairCounts, count_pairs
 from dispose.models.associator import Associator
 from dispose.models.placement import PlacementNet
 from dispose.training.bank import load_graphs, load_placements
 from dispose.training.config import SyntheticRecipe
-from dispose.training.examples import build_chunks, build_graph_chunk, build_placement_chunk
+from dispose.training.examples import (
+    VALIDATION_CHUNK,
+    build_chunks,
+    build_graph_chunk,
+    build_placement_chunk,
+    scenes_of_chunk,
+)
 from dispose.training.fit import fit
 from dispose.training.modules import DenoiserTask, PlacementTask
 from dispose.zoo.checkpoints import load_weights, save_weights
@@ -81,8 +89,21 @@ def _train_denoiser(recipe: SyntheticRecipe, folder: Path, placement: Path, path
     task = DenoiserTask(associator.denoiser, examples, settings, recipe.seed)
     fit(task, folder / "denoiser", steps=settings.steps, checkpoint_every=recipe.checkpoint_every, clip=settings.clip)
     if _rank() == 0:
-        save_weights(path, associator, recipe=to_json(recipe))
+        note = f"On {recipe.validation_frames} held-out synthetic frames: {validated(associator.eval(), recipe)}"
+        save_weights(path, associator, recipe=to_json(recipe), note=note)
+        print(note)
     _wait_for([path])
+
+
+def validated(associator: Associator, recipe: SyntheticRecipe) -> str:
+    """Association figures on synthetic frames that no training saw."""
+    counts = PairCounts()
+    with torch.no_grad():
+        for frame, labels in tqdm(
+            scenes_of_chunk(recipe, VALIDATION_CHUNK, recipe.validation_frames), desc="validation", unit="frame"
+        ):
+            counts += count_pairs(associator(frame), labels.identity)
+    return f"pair F1 {100 * counts.f1:.2f} %, exact groups {100 * counts.exact_rate:.2f} %."
 
 
 def _rank() -> int:
