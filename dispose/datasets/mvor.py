@@ -4,7 +4,7 @@ Detections are labelled by the annotated boxes, see `label_detections`.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dispose.datasets.tables import (
     Table,
+    all_rows,
     detections_of,
     poses_of,
     read_cameras,
@@ -120,7 +121,12 @@ def scored(poses: Poses) -> Poses:
 
 
 def read_mvor(
-    folder: Path, detector: str, *, days: Sequence[int] = (1, 2), joints: Sequence[str] = UPPER_BODY
+    folder: Path,
+    detector: str,
+    *,
+    days: Sequence[int] = (1, 2),
+    joints: Sequence[str] = UPPER_BODY,
+    clean: Callable[[Table], Table] = all_rows,
 ) -> Mvor:
     """Read the folder ``mvor`` of the converted tables.
 
@@ -129,6 +135,8 @@ def read_mvor(
         detector: ``openpose``, ``openpose_ms`` or ``rtpose``: which ``detections_*.npz``.
         days: which of the recording days.
         joints: those of `COCO_17` that the frames keep.
+        clean: `all_rows`, or `without_repeats`: more than a fifth of the rows of the two OpenPose files are exact
+            repeats of others.
     """
     (day,) = read_columns(folder / "frames.npz", ("day",))
     names = ("frame", "view", "person_id", "person_id_v2", "bbox", "kpts")
@@ -141,7 +149,7 @@ def read_mvor(
     return Mvor(
         read_cameras(folder / "cameras.json"),
         numbers,
-        read_detections(folder / f"detections_{detector}.npz"),
+        clean(read_detections(folder / f"detections_{detector}.npz")),
         boxes,
         read_poses(folder / "gt3d.npz"),
         tuple(joints),
@@ -169,6 +177,10 @@ def annotated_people(truth: Poses, boxes: Boxes) -> Poses:
     )
 
 
+TIE = 1e-6
+"""Added per slot to the cost of a possible match: of equal ones the first slot wins."""
+
+
 def label_detections(detections: Detections, boxes: Boxes) -> Int[Tensor, "views slots"]:
     """The identity of every detection, one to one per view; `ABSENT` where no box holds enough of its joints."""
     views, slots = detections.valid.shape
@@ -179,7 +191,8 @@ def label_detections(detections: Detections, boxes: Boxes) -> Int[Tensor, "views
     for view in range(views):
         here = boxes.rows((boxes.view == view) & (boxes.identity != ABSENT))
         cost = box_cost(same, view, here)
-        finite = torch.where(torch.isfinite(cost), cost, 1e6)
+        # The OpenPose files hold many detections twice; of exact repeats the first is the labelled one.
+        finite = torch.where(torch.isfinite(cost), cost + TIE * torch.arange(slots)[:, None], 1e6)
         for slot, row in zip(*linear_sum_assignment(finite.numpy()), strict=True):
             if torch.isfinite(cost[slot, row]):
                 identity[view, slot] = here.identity[row]
