@@ -20,7 +20,9 @@ from dispose.evaluation.scenes import Method, Scene, gather
 from dispose.zoo import load_associator
 
 Name = Literal["ours", "integer_programme", "svt", "greedy", "hungarian", "random", "oracle"]
-ProtocolName = Literal["shelf", "mvor", "mvor_rtpose", "mvor_openpose", "mvor_openpose_ms", "panoptic_mini"]
+ProtocolName = Literal[
+    "shelf", "mvor", "mvor_rtpose", "mvor_openpose", "mvor_openpose_distinct", "mvor_openpose_ms", "panoptic_mini"
+]
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Evaluate:
     """
 
     protocol: Annotated[ProtocolName, tyro.conf.Positional]
-    """What to score on; `mvor` scores all three detectors into one file."""
+    """What to score on; `mvor` scores all three detectors into one file (OpenPose also without its exact repeats)."""
     associators: tuple[Name, ...] = ("ours", "integer_programme", "svt", "greedy", "hungarian", "random", "oracle")
     """Which methods; `ours` is the trained associator, `oracle` reads the labels."""
     data: Path = Path("../shared/data")

@@ -71,6 +71,23 @@ def read_detections(path: Path) -> Table:
     return Table(*read_columns(path, ("frame", "view", "kpts", "score")))
 
 
+def all_rows(table: Table) -> Table:
+    """The table as it is."""
+    return table
+
+
+def without_repeats(table: Table) -> Table:
+    """The table without rows whose keypoints equal those of an earlier row of the same frame and view, bit for bit."""
+    seen: set[tuple[int, int, bytes]] = set()
+    keep = np.zeros(len(table), dtype=bool)
+    for row in range(len(table)):
+        keypoints = np.nan_to_num(table.keypoints[row], nan=-1.0)
+        entry = (int(table.frame[row]), int(table.key[row]), keypoints.tobytes())
+        keep[row] = entry not in seen
+        seen.add(entry)
+    return Table(table.frame[keep], table.key[keep], table.keypoints[keep], table.score[keep])
+
+
 def read_poses(path: Path) -> Table:
     """A table of 3-D people: columns ``frame person_id kpts``."""
     frame, person, keypoints = read_columns(path, ("frame", "person_id", "kpts"))

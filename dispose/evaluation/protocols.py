@@ -11,6 +11,7 @@ from pathlib import Path
 from dispose.datasets.mvor import read_mvor, scored
 from dispose.datasets.panoptic import read_panoptic_mini
 from dispose.datasets.shelf import read_shelf
+from dispose.datasets.tables import Table, all_rows, without_repeats
 from dispose.errors import InputError
 from dispose.evaluation.measures import detection_figures, root_figures, shelf_figures
 from dispose.evaluation.scenes import Measure
@@ -59,9 +60,11 @@ def shelf_scenes(folder: Path) -> Iterable[tuple[Frame, Labels]]:
     return read_shelf(folder / "shelf")
 
 
-def mvor_scenes(folder: Path, *, detector: str) -> Iterable[tuple[Frame, Labels]]:
+def mvor_scenes(
+    folder: Path, *, detector: str, clean: Callable[[Table], Table] = all_rows
+) -> Iterable[tuple[Frame, Labels]]:
     """Days 1 and 2 of MVOR with one detector."""
-    return read_mvor(folder / "mvor", detector, days=(1, 2))
+    return read_mvor(folder / "mvor", detector, days=(1, 2), clean=clean)
 
 
 def panoptic_scenes(folder: Path) -> Iterable[tuple[Frame, Labels]]:
@@ -94,6 +97,14 @@ MVOR_OPENPOSE = Protocol(
     MVOR_MEASURES,
     SWEEP_MM,
 )
+MVOR_OPENPOSE_DISTINCT = Protocol(
+    "mvor_openpose_distinct",
+    "MVOR, days 1 and 2, OpenPose detections without the file's exact repeats",
+    "OpenPose, distinct",
+    partial(mvor_scenes, detector="openpose", clean=without_repeats),
+    MVOR_MEASURES,
+    SWEEP_MM,
+)
 MVOR_OPENPOSE_MS = Protocol(
     "mvor_openpose_ms",
     "MVOR, days 1 and 2, multi-scale OpenPose detections",
@@ -112,9 +123,10 @@ PANOPTIC_MINI = Protocol(
 
 SUITES = (
     ("shelf", (SHELF_DEV,)),
-    ("mvor", (MVOR_RTPOSE, MVOR_OPENPOSE, MVOR_OPENPOSE_MS)),
+    ("mvor", (MVOR_RTPOSE, MVOR_OPENPOSE, MVOR_OPENPOSE_DISTINCT, MVOR_OPENPOSE_MS)),
     ("mvor_rtpose", (MVOR_RTPOSE,)),
     ("mvor_openpose", (MVOR_OPENPOSE,)),
+    ("mvor_openpose_distinct", (MVOR_OPENPOSE_DISTINCT,)),
     ("mvor_openpose_ms", (MVOR_OPENPOSE_MS,)),
     ("panoptic_mini", (PANOPTIC_MINI,)),
 )

@@ -11,7 +11,7 @@ from dispose.datasets.mvor import SCORED_JOINTS, UPPER_BODY, read_mvor
 from dispose.datasets.panoptic import Simulation, read_panoptic_mini
 from dispose.datasets.pose2sim import read_pose2sim
 from dispose.datasets.shelf import LABEL_GATE, read_shelf
-from dispose.datasets.tables import read_cameras, read_columns
+from dispose.datasets.tables import read_cameras, read_columns, read_detections, without_repeats
 from dispose.errors import InputError
 from dispose.scene.frame import Frame, Labels
 from dispose.skeletons.catalog import COCO_17, MVOR_10, SHELF_14
@@ -65,6 +65,17 @@ def test_mvor(shared_data: Path, detector: str, people: int) -> None:
     assert seen_twice == people
     assert set(SCORED_JOINTS) < set(MVOR_10.joints)
     assert len(list(read_mvor(shared_data / "mvor", detector, days=(1,)))) == 57
+
+
+def test_repeats_are_left_out_and_nothing_else(shared_data: Path) -> None:
+    path = shared_data / "mvor" / "detections_openpose.npz"
+    table, distinct = read_detections(path), without_repeats(read_detections(path))
+    assert (len(table), len(distinct)) == (2284, 1781)
+    assert len(without_repeats(distinct)) == len(distinct)
+    for number in range(0, 387, 20):
+        people = np.nan_to_num(table.at(number).keypoints, nan=-1.0).reshape(len(table.at(number)), -1)
+        ours = np.nan_to_num(distinct.at(number).keypoints, nan=-1.0).reshape(len(distinct.at(number)), -1)
+        assert {row.tobytes() for row in people} == {row.tobytes() for row in ours}
 
 
 def test_mvor_ground_truth_projects_onto_its_detections(shared_data: Path) -> None:
