@@ -31,11 +31,14 @@ class CompletionConfig:
         anchors: fewest triangulated joints that the same camera sees.
         sigma_mm: largest uncertainty of the joint's depth relative to the body.
         spread_mm: largest disagreement (median) of the anchors about the body's depth.
+        left_out: joints that are never filled. A head turns without the body: what one camera sees of a face is
+            worse placed by the body than by the other joints of the face.
     """
 
     anchors: int = 4
-    sigma_mm: float = 150.0
+    sigma_mm: float = 60.0
     spread_mm: float = 150.0
+    left_out: tuple[str, ...] = ("nose", "l_eye", "r_eye", "l_ear", "r_ear")
 
 
 def fill_seen_once(
@@ -61,7 +64,8 @@ def fill_seen_once(
     """
     poses = prediction.poses
     xyz, confidence, valid = poses.xyz_world.clone(), poses.confidence.clone(), poses.valid.clone()
-    shared = [(poses.skeleton.index(j), skeleton.index(j)) for j in skeleton.joints if j in poses.skeleton.joints]
+    filled = [joint for joint in skeleton.joints if joint in poses.skeleton.joints and joint not in config.left_out]
+    shared = [(poses.skeleton.index(joint), skeleton.index(joint)) for joint in filled]
     mine, theirs = (torch.tensor(column, dtype=torch.long) for column in zip(*shared, strict=True))
     evidence = gather_evidence(frame, prediction.association)
     once = (evidence.seen.sum(1) == 1) & ~poses.valid
@@ -79,8 +83,8 @@ def fill_seen_once(
         trust = FILLED_CONFIDENCE * torch.exp(-sigma / (2 * config.sigma_mm))
         confidence[person, mine[rows]] = (trust * evidence.confidence[person, view, mine])[rows]
         valid[person, mine[rows]] = True
-    filled = Poses(poses.skeleton, xyz, confidence, valid, poses.id)
-    return replace(prediction, poses=filled, root=roots_of(poses.skeleton, xyz, valid))
+    whole = Poses(poses.skeleton, xyz, confidence, valid, poses.id)
+    return replace(prediction, poses=whole, root=roots_of(poses.skeleton, xyz, valid))
 
 
 def _who_and_where(

@@ -40,13 +40,13 @@ class DenoiserTraining:
         most_tuples: graphs larger than this are left out (they would set the memory of a step).
     """
 
-    chunks: int = 48
-    steps: int = 6000
+    chunks: int = 80
+    steps: int = 5000
     batch: int = 16
     rate: float = 1.5e-3
     warmup: int = 200
     clip: float = 1.0
-    weight_decay: float = 1e-4
+    weight_decay: float = 1e-2
     pure_noise: float = 0.25
     latent_scale: float = 4.0
     most_tuples: int = 800

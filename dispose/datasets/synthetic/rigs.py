@@ -102,7 +102,7 @@ class CalibrationError:
     translation_mm: float = 12.0
     principal_point: float = 0.003  # in picture widths
     focal: float = 0.004  # relative
-    scale: tuple[float, float] = (0.0, 1.6)
+    scale: tuple[float, float] = (0.0, 3.0)
     forgotten_distortion: float = 0.15  # share of distorted rigs whose calibration says that they are not
 
 
