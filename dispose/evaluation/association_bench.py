@@ -49,7 +49,7 @@ class Cell:
         detections: detections over all views.
         tuples: candidate tuples.
         seconds: a whole frame, median of the repeats.
-        memory_mib: peak memory of a process that did only this, less what it had before the frame.
+        memory_mib: peak memory of a process that did only this, with the interpreter, torch and the weights.
         combinations: tuples that plain enumeration would look at.
         plain_seconds: plain enumeration and dense attention; NaN where it was not run.
     """
@@ -140,18 +140,17 @@ def combinations(frame: Frame) -> float:
 
 
 def measure(views: int, persons: int, *, repeats: int, seed: int) -> Cell:
-    """One cell, in this process; its peak memory is told apart from what the process had before."""
+    """One cell, in this process."""
     torch.set_num_threads(1)
     associator = load_associator()
     whole_frame(associator, bench_frame(2, 2, torch.Generator().manual_seed(1)))
     frame = bench_frame(views, persons, torch.Generator().manual_seed(seed))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
         whole_frame(associator, frame)
         times.append(time.perf_counter() - started)
-    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     problem = associator.problem(frame)
     return Cell(
         views=views,

@@ -15,7 +15,7 @@ from dispose.association.graph import CandidateGraph, collate
 from dispose.association.polytope import feasible_marginals
 from dispose.association.reconstruct import reconstruct
 from dispose.association.viewpoint import Viewpoints, viewpoints
-from dispose.diffusion.samplers import Process, Step, final, keep_latent, log_of_mass, projected_ddim
+from dispose.diffusion.samplers import Process, Step, keep_latent, log_of_mass, projected_ddim
 from dispose.diffusion.schedules import cosine_alpha_bar
 from dispose.models.denoiser import Denoiser, DenoiserConfig
 from dispose.models.placement import PlacementConfig, PlacementNet, placement_features
@@ -132,6 +132,21 @@ class Problem:
     cost: Float[Tensor, " tuples"]
 
 
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Two answers to how probable a tuple is.
+
+    Attributes:
+        marginal: the first clean state, asked from pure noise: the network's mean over all assignments. Calibrated
+            by its training, undecided where the evidence is.
+        sampled: the last clean state, by then committed to one consistent assignment (or to a share of several
+            hypotheses).
+    """
+
+    marginal: Float[Tensor, " tuples"]
+    sampled: Float[Tensor, " tuples"]
+
+
 class Associator(nn.Module):
     """Detections of one frame in, disjoint groups of detections out.
 
@@ -216,10 +231,11 @@ class Associator(nn.Module):
 
     def posterior(
         self, problem: Problem, sampler: SamplerConfig | None = None, generator: torch.Generator | None = None
-    ) -> Float[Tensor, " tuples"]:
-        """Posterior mass of every tuple: the mean over the hypotheses' last clean states."""
-        last = final(self.trajectory(problem, sampler, generator)).clean
-        return last.view(-1, len(problem.cost)).mean(0)
+    ) -> Posterior:
+        """Posterior mass of every tuple, averaged over the hypotheses."""
+        states = list(self.trajectory(problem, sampler, generator))
+        first, last = (state.clean.view(-1, len(problem.cost)).mean(0) for state in (states[0], states[-1]))
+        return Posterior(marginal=first, sampled=last)
 
     def forward(
         self,
@@ -230,15 +246,14 @@ class Associator(nn.Module):
         rounding: Rounding = set_packing,
         generator: torch.Generator | None = None,
     ) -> Association:
-        """Who is who in one frame."""
+        """Who is who in one frame; the confidence of a group is the probability of its pairs before sampling."""
         problem = self.problem(frame)
         if problem is None:
-            return Association(
-                torch.zeros(0, len(frame.cameras), dtype=torch.long), torch.zeros(0, dtype=torch.float64)
-            )
+            nobody = torch.zeros(0, len(frame.cameras), dtype=torch.long)
+            return Association(nobody, torch.zeros(0, dtype=torch.float64))
         mass = self.posterior(problem, sampler, generator)
-        chosen = rounding(worth(mass, problem.members), problem.members)
-        return Association(problem.members[chosen], group_confidence(mass, problem.members, chosen))
+        chosen = rounding(worth(mass.sampled, problem.members), problem.members)
+        return Association(problem.members[chosen], group_confidence(mass.marginal, problem.members, chosen))
 
     @torch.no_grad()
     def reconstruct(self, frame: Frame, association: Association) -> Prediction:

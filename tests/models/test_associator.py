@@ -104,7 +104,7 @@ def test_hypotheses_average_to_a_feasible_posterior_and_repeat_with_their_seed(a
     sampler = SamplerConfig(steps=3, hypotheses=4)
 
     def posterior(seed):
-        return associator.posterior(problem, sampler, torch.Generator().manual_seed(seed))
+        return associator.posterior(problem, sampler, torch.Generator().manual_seed(seed)).sampled
 
     torch.testing.assert_close(posterior(1), posterior(1), rtol=0, atol=0)
     carried = torch.zeros_like(problem.graph.marginals.target)
