@@ -88,7 +88,7 @@ class Evaluate:
         if name == "oracle":
             return [oracle_method(scenes)]
         one = classic(name)
-        return [one.at(gate) for gate in self.gates_mm or protocol.gates_mm or (one.gate_mm,)]
+        return [one.at(gate, protocol.joints) for gate in self.gates_mm or protocol.gates_mm or (one.gate_mm,)]
 
 
 def ours_method(weights: Path | None) -> Method:

@@ -25,7 +25,7 @@ from dispose.datasets.tables import (
     read_poses,
 )
 from dispose.scene.cameras import Cameras
-from dispose.scene.convert import convert_detections
+from dispose.scene.convert import convert_detections, with_joints
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.poses import Poses
@@ -35,7 +35,7 @@ from dispose.tensors import ABSENT, TensorStruct
 UPPER_BODY = (
     "nose", "l_eye", "r_eye", "l_ear", "r_ear", "l_shoulder", "r_shoulder", "l_elbow", "r_elbow", "l_wrist", "r_wrist",
 )  # fmt: skip
-"""Joints of the frames: tables and drapes hide the legs, and what detectors report of them is guessed."""
+"""Joints that can be relied on: tables and drapes hide the legs, and what detectors report of them is guessed."""
 
 SCORED_JOINTS = ("head", "l_shoulder", "r_shoulder", "l_elbow", "r_elbow", "l_wrist", "r_wrist")
 """Joints of `MVOR_10` that mean the same in COCO; hips and neck lie 90-185 mm apart."""
@@ -99,19 +99,6 @@ class Mvor:
             yield frame, Labels(label_detections(found, boxes), poses)
 
 
-def with_joints(detections: Detections, joints: Sequence[str]) -> Detections:
-    """The same detections with all other joints marked as not seen."""
-    rows = detections.skeleton.indices(tuple(joints))
-    kept = torch.zeros_like(detections.visible)
-    kept[..., rows] = detections.visible[..., rows]
-    return replace(
-        detections,
-        visible=kept,
-        xy_image=torch.where(kept[..., None], detections.xy_image, 0.0),
-        confidence=torch.where(kept, detections.confidence, 0.0),
-    )
-
-
 def scored(poses: Poses) -> Poses:
     """Poses of `MVOR_10` with the joints that are scored; the others marked as not known."""
     rows = MVOR_10.indices(SCORED_JOINTS)
@@ -125,7 +112,7 @@ def read_mvor(
     detector: str,
     *,
     days: Sequence[int] = (1, 2),
-    joints: Sequence[str] = UPPER_BODY,
+    joints: Sequence[str] = COCO_17.joints,
     clean: Callable[[Table], Table] = all_rows,
 ) -> Mvor:
     """Read the folder ``mvor`` of the converted tables.
@@ -134,7 +121,7 @@ def read_mvor(
         folder: where ``cameras.json`` and the tables lie.
         detector: ``openpose``, ``openpose_ms`` or ``rtpose``: which ``detections_*.npz``.
         days: which of the recording days.
-        joints: those of `COCO_17` that the frames keep.
+        joints: those of `COCO_17` that the frames keep, such as `UPPER_BODY`.
         clean: `all_rows`, or `without_repeats`: more than a fifth of the rows of the two OpenPose files are exact
             repeats of others.
     """

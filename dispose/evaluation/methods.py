@@ -1,8 +1,7 @@
 """The classic associators as methods, and the one that reads the labels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -16,6 +15,7 @@ from dispose.baselines.random_grouping import random_grouping
 from dispose.baselines.svt import svt
 from dispose.errors import InputError
 from dispose.evaluation.scenes import Method, Scene
+from dispose.scene.convert import with_joints
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association
 from dispose.tensors import ABSENT
@@ -41,9 +41,15 @@ class Classic:
     associate: Gated
     gate_mm: float
 
-    def at(self, gate_mm: float) -> Method:
-        """The method with one gate."""
-        return Method(f"{self.name}, {gate_mm:g} mm", partial(self.associate, gate_mm=gate_mm), gate_mm=gate_mm)
+    def at(self, gate_mm: float, joints: Sequence[str] = ()) -> Method:
+        """The method with one gate, looking at some of the joints (none named: at all)."""
+
+        def associate(frame: Frame) -> Association:
+            if joints:
+                frame = replace(frame, detections=with_joints(frame.detections, joints))
+            return self.associate(frame, gate_mm=gate_mm)
+
+        return Method(f"{self.name}, {gate_mm:g} mm", associate, gate_mm=gate_mm)
 
 
 CLASSIC = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from dispose.datasets.mvor import read_mvor, scored
+from dispose.datasets.mvor import UPPER_BODY, read_mvor, scored
 from dispose.datasets.panoptic import read_panoptic_mini
 from dispose.datasets.shelf import read_shelf
 from dispose.datasets.tables import Table, all_rows, without_repeats
@@ -35,6 +35,7 @@ class Protocol:
         read: the scenes, from the folder of all converted tables.
         measures: what is computed besides the figures of association.
         gates_mm: gates over which classic associators are swept; empty = their defaults.
+        joints: the joints whose rays classic associators compare, where that suits them better than all (empty).
     """
 
     name: str
@@ -43,6 +44,7 @@ class Protocol:
     read: Callable[[Path], Iterable[tuple[Frame, Labels]]]
     measures: tuple[Measure, ...]
     gates_mm: tuple[float, ...] = REFERENCE_GATES
+    joints: tuple[str, ...] = ()
 
 
 def mvor_joints(poses: Poses) -> Poses:
@@ -88,6 +90,7 @@ MVOR_RTPOSE = Protocol(
     "RTPose",
     partial(mvor_scenes, detector="rtpose"),
     MVOR_MEASURES,
+    joints=UPPER_BODY,
 )
 MVOR_OPENPOSE = Protocol(
     "mvor_openpose",
@@ -96,6 +99,7 @@ MVOR_OPENPOSE = Protocol(
     partial(mvor_scenes, detector="openpose"),
     MVOR_MEASURES,
     SWEEP_MM,
+    joints=UPPER_BODY,
 )
 MVOR_OPENPOSE_DISTINCT = Protocol(
     "mvor_openpose_distinct",
@@ -104,6 +108,7 @@ MVOR_OPENPOSE_DISTINCT = Protocol(
     partial(mvor_scenes, detector="openpose", clean=without_repeats),
     MVOR_MEASURES,
     SWEEP_MM,
+    joints=UPPER_BODY,
 )
 MVOR_OPENPOSE_MS = Protocol(
     "mvor_openpose_ms",
@@ -112,6 +117,7 @@ MVOR_OPENPOSE_MS = Protocol(
     partial(mvor_scenes, detector="openpose_ms"),
     MVOR_MEASURES,
     SWEEP_MM,
+    joints=UPPER_BODY,
 )
 PANOPTIC_MINI = Protocol(
     "panoptic_mini",

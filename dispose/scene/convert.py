@@ -1,5 +1,6 @@
 """The records of a scene in another skeleton."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -24,6 +25,19 @@ def convert_detections(detections: Detections, target: Skeleton) -> Detections:
         detections.xy_image, detections.confidence, detections.visible, conversion
     )
     return replace(detections, skeleton=target, xy_image=xy, confidence=confidence, visible=visible)
+
+
+def with_joints(detections: Detections, joints: Sequence[str]) -> Detections:
+    """The same detections with all other joints marked as not seen."""
+    rows = detections.skeleton.indices(tuple(joints))
+    kept = torch.zeros_like(detections.visible)
+    kept[..., rows] = detections.visible[..., rows]
+    return replace(
+        detections,
+        visible=kept,
+        xy_image=torch.where(kept[..., None], detections.xy_image, 0.0),
+        confidence=torch.where(kept, detections.confidence, 0.0),
+    )
 
 
 def convert_poses(poses: Poses, target: Skeleton) -> Poses:

@@ -51,7 +51,7 @@ def test_shelf(shared_data: Path) -> None:
 
 @pytest.mark.parametrize(("detector", "people"), [("rtpose", 575), ("openpose", 505)])
 def test_mvor(shared_data: Path, detector: str, people: int) -> None:
-    mvor = read_mvor(shared_data / "mvor", detector)
+    mvor = read_mvor(shared_data / "mvor", detector, joints=UPPER_BODY)
     scenes = list(mvor)
     assert len(scenes) == 387
     assert sum(len(labels.poses.id) for _, labels in scenes) == 473

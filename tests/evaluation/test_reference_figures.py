@@ -41,7 +41,8 @@ def test_shelf_parts(shared_data: Path) -> None:
 @pytest.mark.parametrize("key", MVOR_F1)
 def test_mvor(shared_data: Path, key: str) -> None:
     one = classic(key)
-    row = evaluate_association(MVOR_RTPOSE, scenes_of(MVOR_RTPOSE, shared_data), one.at(one.gate_mm))
+    method = one.at(one.gate_mm, MVOR_RTPOSE.joints)
+    row = evaluate_association(MVOR_RTPOSE, scenes_of(MVOR_RTPOSE, shared_data), method)
     assert row.value("pair_f1") == pytest.approx(MVOR_F1[key], abs=1.0)
 
 
