@@ -33,7 +33,7 @@ def triangulate_algebraic(
     pose = torch.cat([rotation, moved[..., None]], dim=-1)
     rows = xy_normalized[..., None] * pose[..., 2:3, :] - pose[..., :2, :]
     rows = rows / rows.norm(dim=-1, keepdim=True) * weights[..., None, None]
-    system = rows.reshape(*rows.shape[:-3], -1, 4)
+    system = rows.flatten(-3, -2)
     enough = ((weights > 0).sum(-1) >= 2)[..., None]
     # Without two views the null space is not one line and its gradient is infinite: a harmless system instead.
     ladder = torch.arange(1, 5, dtype=system.dtype, device=system.device)
