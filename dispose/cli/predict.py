@@ -17,6 +17,7 @@ from dispose.inference.capture import Capture, between, read_capture
 from dispose.inference.predict import (
     Associate,
     CapturePrediction,
+    Reconstruct,
     predict_capture,
     video_rate_hz,
     write_capture_prediction,
@@ -32,11 +33,12 @@ TextOption = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
 NumberOption = Annotated[float | None, tyro.conf.arg(metavar="NUMBER")]
 
 
-def learned(weights: Path | None) -> Associate:
-    """Our associator, with the weights that come with the package or with others."""
+def learned(weights: Path | None) -> tuple[Associate, Reconstruct]:
+    """Our associator, with the weights that come with the package or with others; it also places joints seen once."""
     from dispose.zoo.checkpoints import load_associator
 
-    return load_associator(weights)
+    associator = load_associator(weights)
+    return associator, associator.reconstruct
 
 
 CLASSIC: dict[AssociatorName, Associate] = {
@@ -91,8 +93,9 @@ class Predict:
         if rate is None:
             print(f"no video tells the frame rate: TRC times count {FALLBACK_RATE_HZ:g} frames per second.")
         name = capture.source.resolve().name
-        associate = CLASSIC[self.associator] if self.associator in CLASSIC else learned(self.weights)
-        result = predict_capture(capture, associate, reconstruct)
+        name_of = self.associator
+        associate, rebuild = (CLASSIC[name_of], reconstruct) if name_of in CLASSIC else learned(self.weights)
+        result = predict_capture(capture, associate, rebuild)
         report(result)
         folder = self.out or Path("out") / name
         for path in write_capture_prediction(folder, name, result, rate or FALLBACK_RATE_HZ):

@@ -205,23 +205,3 @@ def test_what_is_lost_is_counted_and_the_rest_is_kept(capture_folder, tmp_path: 
     frames = read_predictions(tmp_path / "predictions.jsonl").frames
     assert [len(frame.association) for frame in frames] == [2, 2, 2, 2, 2, 0]
     assert [sorted(frame.poses.id.tolist()) for frame in frames[:5]] == [[1, 2]] * 5
-
-
-def test_pose2sim_as_it_stands(shared_data: Path, tmp_path: Path) -> None:
-    source = shared_data / "raw" / "pose2sim_multi"
-    assert run(source, tmp_path, "--frames", "0:40") == 0
-    frames = read_predictions(tmp_path / "predictions.jsonl").frames
-    assert all(sorted(frame.poses.id.tolist()) == [1, 2, 3] for frame in frames)
-    # Pose2Sim's own triangulation of its two people; the third is the bystander, and is somewhere else.
-    for path in sorted((source / "pose-3d").glob("*.trc")):
-        theirs = read_trc(path)
-        for frame in frames[::8]:
-            row = (theirs.numbers == frame.number + 1).nonzero()[0, 0]
-            apart = []
-            for ours, marker in (("l_hip", "LHip"), ("r_knee", "RKnee"), ("l_shoulder", "LShoulder")):
-                joint = frame.poses.skeleton.index(ours)
-                xyz = theirs.xyz_world[row, theirs.names.index(marker)]
-                apart.append((frame.poses.xyz_world[:, joint] - xyz).norm(dim=-1))
-            nearest = torch.stack(apart).median(0).values.sort().values
-            assert nearest[0] < 100
-            assert nearest[1] > 400

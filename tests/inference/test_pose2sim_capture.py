@@ -1,0 +1,100 @@
+"""A real capture as its users have it: two people and a bystander over 100 frames, against the authors' own result."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dispose.cli.main import main
+from dispose.formats.predictions import read_predictions
+from dispose.formats.trc import read_trc
+from dispose.scene.prediction import Prediction
+
+# Pose2Sim's names of joints that it triangulates from the same keypoints as we do, and ours.
+SAME_JOINTS = {
+    "RHip": "r_hip", "RKnee": "r_knee", "RAnkle": "r_ankle", "RBigToe": "r_big_toe", "RSmallToe": "r_small_toe",
+    "RHeel": "r_heel", "LHip": "l_hip", "LKnee": "l_knee", "LAnkle": "l_ankle", "LBigToe": "l_big_toe",
+    "LSmallToe": "l_small_toe", "LHeel": "l_heel", "Neck": "upper_neck", "Head": "head_top", "Nose": "nose",
+    "RShoulder": "r_shoulder", "RElbow": "r_elbow", "RWrist": "r_wrist", "LShoulder": "l_shoulder",
+    "LElbow": "l_elbow", "LWrist": "l_wrist",
+}  # fmt: skip
+
+
+# One worker runs the command for all of these.
+pytestmark = pytest.mark.xdist_group("pose2sim")
+
+
+@pytest.fixture(scope="module")
+def source(shared_data: Path) -> Path:
+    """The capture, never touched."""
+    return shared_data / "raw" / "pose2sim_multi"
+
+
+@pytest.fixture(scope="module")
+def results(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the command writes for the capture as it stands, with nothing but its defaults."""
+    out = tmp_path_factory.mktemp("pose2sim")
+    assert main(["predict", str(source), "--out", str(out)]) == 0
+    return out
+
+
+def distances(frame: Prediction, theirs: torch.Tensor, joints: list[int]) -> torch.Tensor:
+    """Of every person of ours to one of theirs, mm, by joint; NaN where we know no joint."""
+    poses = frame.poses
+    xyz = torch.where(poses.valid[..., None], poses.xyz_world, torch.nan)[:, joints]
+    return (xyz - theirs).norm(dim=-1)
+
+
+def test_two_people_and_the_bystander_keep_their_ids(results: Path) -> None:
+    frames = read_predictions(results / "predictions.jsonl").frames
+    assert [frame.number for frame in frames] == list(range(100))
+    assert all(sorted(frame.poses.id.tolist()) == [1, 2, 3] for frame in frames)
+    used = [{int(i): frame.association.members[r] for r, i in enumerate(frame.poses.id)} for frame in frames]
+    bystander = min((1, 2, 3), key=lambda person: sum(int((row[person] >= 0).sum()) for row in used))
+    # Only the first two cameras see enough of the bystander; the others' detections of nobody stay out.
+    assert all((row[bystander] >= 0).tolist() == [True, True, False, False] for row in used)
+
+
+def test_people_are_where_the_authors_found_them(source: Path, results: Path) -> None:
+    saved = read_predictions(results / "predictions.jsonl")
+    matched = []
+    for path in sorted((source / "pose-3d").glob("*.trc")):
+        theirs = read_trc(path)
+        joints = [saved.skeleton.index(SAME_JOINTS[name]) for name in theirs.names]
+        # Their frames count from 1, the detection files from 0.
+        table = torch.stack(
+            [distances(f, theirs.xyz_world[f.number], joints)[f.poses.id.argsort()] for f in saved.frames]
+        )
+        assert theirs.numbers.tolist() == [frame.number + 1 for frame in saved.frames]
+        mean = table.nanmean(dim=(0, 2))
+        same = int(mean.argmin())
+        matched.append(same)
+        assert mean[same] < 35
+        assert table[:, same].nanmedian() < 15
+        # Nobody changes places in any frame, and nobody is mixed from two people.
+        assert (table.nanmean(-1).argmin(1) == same).all()
+        others = [person for person in range(3) if person != same]
+        assert (table[:, others].nanmean(-1) > 700).all()
+    assert len(set(matched)) == 2
+
+
+def test_the_files_open_elsewhere(results: Path) -> None:
+    header, *lines = [json.loads(line) for line in (results / "predictions.jsonl").read_text().splitlines()]
+    assert header["schema"] == "dispose.predictions/1"
+    assert header["units"] == "mm"
+    assert header["cameras"] == ["cam_01", "cam_02", "cam_03", "cam_04"]
+    with np.load(results / "predictions.npz", allow_pickle=False) as arrays:
+        # Reading is what would fail: an array of objects needs pickle.
+        assert "O" not in {arrays[name].dtype.kind for name in arrays.files}
+        assert len(arrays["id"]) == sum(len(line["persons"]) for line in lines)
+    for person in (1, 2, 3):
+        table = np.genfromtxt(results / "trc" / f"pose2sim_multi_P{person}.trc", delimiter="\t", skip_header=5)
+        assert table.shape == (100, 2 + 3 * len(header["joints"]))
+        assert np.allclose(np.diff(table[:, 1]), 1 / 60, atol=1e-5)  # the frame rate of its videos
+        for line, row in zip(lines, table, strict=True):
+            joints = next(p["joints"] for p in line["persons"] if p["id"] == person)
+            ours = np.array(joints, dtype=float)[:, :3] / 1000
+            # Metres and Y up: x, y, z there are y, z, x of ours.
+            np.testing.assert_allclose(row[2:].reshape(-1, 3), ours[:, (1, 2, 0)], atol=2e-6)
