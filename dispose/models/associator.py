@@ -158,6 +158,10 @@ PAIR_THRESHOLD = 0.1
 marginal is above 0.2. The best of seven on held-out synthetic frames."""
 
 
+better_together = partial(pair_worth, threshold=PAIR_THRESHOLD)
+"""What tuples are worth unless another is asked for."""
+
+
 class Associator(nn.Module):
     """Detections of one frame in, disjoint groups of detections out.
 
@@ -253,7 +257,7 @@ class Associator(nn.Module):
         frame: Frame,
         *,
         sampler: SamplerConfig | None = None,
-        worth: Callable[[Tensor, Tensor], Tensor] = partial(pair_worth, threshold=PAIR_THRESHOLD),
+        worth: Callable[[Tensor, Tensor], Tensor] = better_together,
         rounding: Rounding = set_packing,
         generator: torch.Generator | None = None,
     ) -> Association:
