@@ -34,6 +34,8 @@ COLUMNS = (
     Column("detections", "detections"),
     Column("gate_mm", "gate, mm", 0),
     Column("frames", "frames", 0),
+    Column("groups", "groups", 0),
+    Column("confidence", "mean confidence, %"),
     Column("pair_precision", "pair precision"),
     Column("pair_recall", "pair recall"),
     Column("pair_f1", "pair F1"),
