@@ -13,6 +13,10 @@ class InputError(DisposeError):
     """A file or value handed in by the user is wrong; the message names file, camera, frame and value."""
 
 
+class OutputError(DisposeError):
+    """A result cannot be written; the message names the file and why. What was there before is still there."""
+
+
 class ShapeError(DisposeError):
     """Two tensors or records disagree in size; the message shows both sizes."""
 

@@ -3,12 +3,12 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from dispose.errors import InputError
+from dispose.errors import InputError, OutputError
 
 
 @contextmanager
@@ -25,20 +25,39 @@ def replacing(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def replacing_path(path: Path) -> Iterator[Path]:
-    """As `replacing`, for writers that want a path: a temporary name with the same ending in the same folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+    """As `replacing`, for writers that want a path: a temporary name with the same ending in the same folder.
+
+    Raises `OutputError` where the file cannot be written (a full disk, a folder of that name, no permission).
+    """
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        # mkstemp's file is private; what users write is as readable as any file of theirs.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(path)
+        with _writing(path):
+            yield temporary
+            # mkstemp's file is private; what users write is as readable as any file of theirs.
+            mask = os.umask(0)
+            os.umask(mask)
+            temporary.chmod(0o666 & ~mask)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Failures of the file system said with the name of the file that was to be written."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}).") from error
+
+
+def visible(paths: Iterable[Path]) -> list[Path]:
+    """Paths in alphabetical order without hidden ones: what a killed writer or another system left behind."""
+    return sorted(path for path in paths if not path.name.startswith("."))
 
 
 def read_text(path: Path) -> str:

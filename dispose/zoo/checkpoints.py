@@ -1,15 +1,16 @@
 """Weights as safetensors, with the configuration that builds their network in the file's metadata."""
 
-import os
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dispose.errors import InputError
+from dispose.errors import InputError, OutputError
+from dispose.formats.files import replacing_path
 from dispose.models.associator import Associator, AssociatorConfig
 from dispose.models.placement import PlacementConfig, PlacementNet
 from dispose.zoo.records import from_json, to_json
@@ -25,11 +26,12 @@ def save_weights(path: Path, network: Associator | PlacementNet, *, recipe: str 
 
     The file appears complete or not at all.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
     metadata = {"network": type(network).__name__, "config": to_json(network.config), "recipe": recipe, "note": note}
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, temporary, metadata=metadata)
-    os.replace(temporary, path)
+    with replacing_path(path) as temporary:
+        try:
+            save_file({k: v.contiguous() for k, v in network.state_dict().items()}, temporary, metadata=metadata)
+        except SafetensorError as error:
+            raise OutputError(f"{path}: cannot be written ({error})") from error
 
 
 def read_metadata(path: Path) -> tuple[str, str, str, str]:
@@ -59,14 +61,18 @@ def load_weights(path: Path, kind: type[Network]) -> Network:
     """
     name, config, _, _ = read_metadata(path)
     if name != kind.__name__:
-        raise InputError(f"{path}: holds a {name}, a {kind.__name__} is needed")
+        raise InputError(f"{path}: holds weights of {name}, those of {kind.__name__} are needed")
     network = kind(from_json(config, _CONFIGS[kind], str(path)))
     stored = load_file(path)
     wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in stored.items()}
     if wanted != found:
         odd = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
-        raise InputError(f"{path}: {odd[0]} has shape {found.get(odd[0])}, its configuration says {wanted.get(odd[0])}")
+        held, asked = (str(shapes.get(odd[0], "absent")) for shapes in (found, wanted))
+        raise InputError(f"{path}: the tensor {odd[0]} is {held}, by its configuration it must be {asked}")
+    wild = [key for key, value in stored.items() if not bool(torch.isfinite(value).all())]
+    if wild:
+        raise InputError(f"{path}: the tensor {wild[0]} has values that are not finite")
     network.load_state_dict(stored)
     _freeze(network)
     return network

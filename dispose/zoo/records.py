@@ -8,6 +8,9 @@ from dispose.errors import InputError
 
 Record = TypeVar("Record")
 
+# What JSON may hold for a plain type: it writes 2.0 as it likes, and true is no number.
+KINDS: dict[type, tuple[type, ...]] = {int: (int,), float: (float, int), str: (str,), bool: (bool,)}
+
 
 def to_json(record: object) -> str:
     """A frozen dataclass of plain values, tuples and such dataclasses, as JSON."""
@@ -38,5 +41,9 @@ def _build(stored: Any, kind: Any, source: str) -> Any:
     if get_origin(kind) is tuple:
         inner = get_args(kind)
         item = inner[0] if len(inner) == 2 and inner[1] is Ellipsis else None
+        if not isinstance(stored, list) or (item is None and len(stored) != len(inner)):
+            raise InputError(f"{source}: its configuration holds {stored!r} where a list is expected")
         return tuple(_build(v, item or inner[k], source) for k, v in enumerate(stored))
+    if kind in KINDS and type(stored) not in KINDS[kind]:
+        raise InputError(f"{source}: its configuration holds {stored!r} where {kind.__name__} is expected")
     return stored

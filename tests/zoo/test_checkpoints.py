@@ -1,14 +1,16 @@
 """Weights come back as they were stored, and a damaged file says what is wrong with it."""
 
-import os
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from dispose.errors import InputError
+from dispose.errors import InputError, OutputError
 from dispose.models.associator import Associator, AssociatorConfig
 from dispose.models.placement import PlacementConfig, PlacementNet
+from dispose.zoo import checkpoints
 from dispose.zoo.checkpoints import load_weights, read_metadata, save_weights
 
 SMALL = AssociatorConfig(placement=PlacementConfig(chans=16, blocks=1), chans=16, layers=1)
@@ -53,7 +55,7 @@ def test_foreign_weights_are_refused(tmp_path):
 
 def test_another_network_is_refused(stored, tmp_path):
     save_weights(tmp_path / "depth.safetensors", PlacementNet(PlacementConfig(chans=8, blocks=1)))
-    with pytest.raises(InputError, match="holds a PlacementNet, a Associator is needed"):
+    with pytest.raises(InputError, match="holds weights of PlacementNet, those of Associator are needed"):
         load_weights(tmp_path / "depth.safetensors", Associator)
 
 
@@ -61,10 +63,57 @@ def test_a_kill_while_writing_leaves_the_old_file(stored, monkeypatch):
     path, network = stored
     before = path.read_bytes()
 
-    def killed(source, target):
+    def killed(self, target):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, "replace", killed)
-    with pytest.raises(KeyboardInterrupt):
-        save_weights(path, network, note="never finished")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save_weights(path, network, note="never finished")
     assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(stored, monkeypatch):
+    path, network = stored
+    before = path.read_bytes()
+
+    def full(tensors, target, metadata):
+        raise SafetensorError("No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    with pytest.raises(OutputError, match=r"weights\.safetensors: cannot be written \(No space left"):
+        save_weights(path, network)
+    assert path.read_bytes() == before
+
+
+def respelled(path, change):
+    """The file with its configuration's text changed."""
+    with safe_open(path, "pt") as file:
+        metadata = {**file.metadata(), "config": change(file.metadata()["config"])}
+        save_file({key: file.get_tensor(key) for key in file.keys()}, path, metadata=metadata)  # noqa: SIM118
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('"chans": 16', '"chans": "16"', "holds '16' where int is expected"),
+        ('"chans": 16', '"chans": true', "holds True where int is expected"),
+        ('"layers": 1', '"layers": 2', "is absent, by its configuration it must be"),
+        ('"left_out": [', '"left_out": "nose", "x": [', "CompletionConfig has the fields"),
+        ("{", "", "its configuration is not JSON"),
+    ],
+)
+def test_configurations_that_build_no_such_network_are_refused(stored, old, new, sentence):
+    path, _ = stored
+    respelled(path, lambda text: text.replace(old, new, 1))
+    with pytest.raises(InputError, match=rf"weights\.safetensors: .*{sentence}"):
+        load_weights(path, Associator)
+
+
+def test_values_that_are_not_finite_are_refused(stored):
+    path, network = stored
+    next(network.parameters()).data.flatten()[3] = torch.nan
+    save_weights(path, network)
+    with pytest.raises(InputError, match="has values that are not finite"):
+        load_weights(path, Associator)
