@@ -31,6 +31,7 @@ def read_calibration_toml(path: Path) -> Cameras:
 
 def _view(table: Entry, key: str) -> View:
     name = table.at("name").text() if table.has("name") else key
+    table = Entry(f"{table.place.removesuffix(key)}camera {name}", table.value)
     if table.has("fisheye") and table.at("fisheye").value is True:
         raise InputError(f"{table.place}: fisheye lenses are not supported; undistort the pictures first.")
     turn = table.at("rotation").numbers(3, 9)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dispose.errors import InputError
 from dispose.formats.entry import Entry, short
-from dispose.formats.files import replacing
+from dispose.formats.files import replacing, visible
 from dispose.formats.openpose import frame_number
 from dispose.formats.people import ViewPeople, checked_people
 from dispose.scene.detections import Detections
@@ -55,7 +55,7 @@ def open_coco_results(path: Path) -> tuple[CocoView, ...]:
     single file ``image_id`` is a text that names both: ``<camera>/<frame>`` or ``<camera>_<frame>.jpg``.
     """
     if path.is_dir():
-        files = sorted(path.glob("*.json"))
+        files = visible(path.glob("*.json"))
         if not files:
             raise InputError(f"{path}: no JSON file in it.")
         return tuple(view for file in files for view in _read_file(file, camera=file.stem))

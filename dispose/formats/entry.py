@@ -69,26 +69,44 @@ class Entry:
         """A finite number."""
         if isinstance(self.value, bool) or not isinstance(self.value, int | float):
             raise InputError(f"{self.place}: a number is expected, not {short(self.value)}.")
-        if not math.isfinite(self.value):
+        try:
+            value = float(self.value)
+        except OverflowError as error:
+            raise InputError(f"{self.place}: is {short(self.value)}, which no float holds.") from error
+        if not math.isfinite(value):
             raise InputError(f"{self.place}: is {self.value}.")
-        return float(self.value)
+        return value
 
     def numbers(self, *lengths: int) -> Float[Tensor, " count"]:
         """A list, or nested lists, of finite numbers, flattened; the count is one of `lengths`."""
+        for value in _flat(self.value):
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise InputError(f"{self.place}: numbers are expected, not {short(value)}.")
         try:
             array = np.asarray(self.value, dtype=np.float64).reshape(-1)
-        except (TypeError, ValueError) as error:
+        except (ValueError, OverflowError) as error:
+            # Rows of different lengths, or a whole number beyond every float.
             raise InputError(f"{self.place}: numbers are expected, not {short(self.value)}.") from error
         if lengths and len(array) not in lengths:
             wanted = " or ".join(str(length) for length in lengths)
             raise InputError(f"{self.place}: {wanted} numbers are expected, there are {len(array)}.")
         if not np.isfinite(array).all():
-            raise InputError(f"{self.place}: number {int(np.argmin(np.isfinite(array)))} is not finite.")
+            wrong = int(np.argmin(np.isfinite(array)))
+            raise InputError(f"{self.place}: number {wrong + 1} is {array[wrong]}.")
         return torch.from_numpy(array.copy())
 
     def matrix(self) -> Float[Tensor, "3 3"]:
         """A 3x3 matrix of finite numbers."""
         return self.numbers(9).reshape(3, 3)
+
+
+def _flat(value: object) -> Iterator[object]:
+    """The values of nested lists, one after the other."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _flat(item)
+    else:
+        yield value
 
 
 def short(value: object) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dispose.errors import InputError
 from dispose.formats.entry import Entry, short
-from dispose.formats.files import replacing
+from dispose.formats.files import replacing, visible
 from dispose.formats.people import DamagedFrameError, ViewPeople, checked_people
 from dispose.scene.detections import Detections
 from dispose.skeletons.skeleton import Skeleton
@@ -74,7 +74,7 @@ def frame_number(path: Path) -> int | None:
 def open_view(folder: Path) -> OpenPoseView:
     """A camera's folder, its files listed but not read; `InputError` where file names do not number the frames."""
     found: list[tuple[int, Path]] = []
-    for path in sorted(folder.glob("*.json")):
+    for path in visible(folder.glob("*.json")):
         number = frame_number(path)
         if number is None:
             raise InputError(f"{path}: the file name holds no frame number.")
@@ -91,7 +91,7 @@ def open_openpose(folder: Path) -> tuple[OpenPoseView, ...]:
     """The cameras of a ``pose`` folder: every sub-folder that holds JSON files, in alphabetical order."""
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder of detections.")
-    folders = [path for path in sorted(folder.iterdir()) if path.is_dir() and next(path.glob("*.json"), None)]
+    folders = [path for path in visible(folder.iterdir()) if path.is_dir() and visible(path.glob("*.json"))]
     if not folders:
         raise InputError(f"{folder}: no sub-folder with JSON files in it (one per camera is expected).")
     return tuple(open_view(path) for path in folders)

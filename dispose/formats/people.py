@@ -16,6 +16,12 @@ SCORE_OVERSHOOT = 0.1
 """OpenPose interpolates its heat maps, so that real files hold scores up to 1.06; up to here they count as 1."""
 
 
+LARGEST_PX = 1e7
+"""No picture is that large; what lies further outside is no coordinate but a broken value."""
+
+COLUMNS = ("x", "y", "score")
+
+
 @dataclass(frozen=True, eq=False)
 class ViewPeople:
     """The people one camera's detector found in one frame.
@@ -82,7 +88,7 @@ def checked_people(place: str, flat: Sequence[Sequence[object]], skeleton: Skele
             raise InputError(
                 f"{who}: {_count(len(values))}, but the skeleton {skeleton.name} has {len(skeleton)} joints."
             )
-        person = _numbers(who, values).reshape(-1, 3)
+        person = _numbers(who, values, skeleton).reshape(-1, 3)
         _check_values(who, person, skeleton)
         above = person[:, 2] > 1
         overshoot += int(above.sum())
@@ -97,20 +103,23 @@ def _count(values: int) -> str:
     return f"{values // 3} joints" if values % 3 == 0 else f"{values} numbers (no multiple of three)"
 
 
-def _numbers(who: str, values: Sequence[object]) -> Float[Tensor, " values"]:
-    try:
-        return torch.tensor(list(values), dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
-        wrong = next((v for v in values if isinstance(v, bool) or not isinstance(v, int | float)), values)
-        raise InputError(f"{who}: {short(wrong)} stands where a number is expected.") from error
+def _numbers(who: str, values: Sequence[object], skeleton: Skeleton) -> Float[Tensor, " values"]:
+    for place, value in enumerate(values):
+        where = f"{who}, joint {skeleton.joints[place // 3]}: {COLUMNS[place % 3]}"
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InputError(f"{where}: {short(value)} stands where a number is expected.")
+        # JSON's whole numbers have no end, floats do.
+        if isinstance(value, int) and abs(value) > LARGEST_PX:
+            raise InputError(f"{where} is {short(value)}.")
+    return torch.tensor(list(values), dtype=torch.float64)
 
 
 def _check_values(who: str, person: Float[Tensor, "joints 3"], skeleton: Skeleton) -> None:
-    finite = torch.isfinite(person)
-    if not bool(finite.all()):
-        joint, column = (~finite).nonzero()[0].tolist()
+    wrong = ~torch.isfinite(person) | (person.abs() > LARGEST_PX)
+    if bool(wrong.any()):
+        joint, column = wrong.nonzero()[0].tolist()
         value = float(person[joint, column])
-        raise InputError(f"{who}, joint {skeleton.joints[joint]}: {('x', 'y', 'score')[column]} is {value}.")
+        raise InputError(f"{who}, joint {skeleton.joints[joint]}: {COLUMNS[column]} is {value}.")
     outside = (person[:, 2] < 0) | (person[:, 2] > 1 + SCORE_OVERSHOOT)
     if bool(outside.any()):
         joint = int(outside.nonzero()[0, 0])

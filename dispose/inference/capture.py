@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from jaxtyping import Float
@@ -11,6 +12,7 @@ from torch import Tensor
 from dispose.errors import InputError
 from dispose.formats.calibration import read_calibration
 from dispose.formats.coco_results import open_coco_results
+from dispose.formats.files import visible
 from dispose.formats.openpose import open_openpose
 from dispose.formats.people import NOBODY, DamagedFrameError, DetectionView, ViewPeople
 from dispose.inference.names import NameMatch, choose_skeleton, match_names
@@ -132,6 +134,15 @@ def spans(numbers: Sequence[int]) -> str:
     return ", ".join(words[:6]) + (", …" if len(words) > 6 else "")
 
 
+def gaps_of(numbers: Sequence[int]) -> tuple[int, ...]:
+    """Numbers left out of an ascending sequence that otherwise goes on in even steps."""
+    steps = Counter(b - a for a, b in pairwise(numbers))
+    if not steps:
+        return ()
+    step = steps.most_common(1)[0][0]
+    return tuple(n for a, b in pairwise(numbers) if (b - a) % step == 0 for n in range(a + step, b, step))
+
+
 def read_capture(
     folder: Path,
     *,
@@ -176,6 +187,8 @@ def read_capture(
     if choice is not None and choice.note:
         notes.append(choice.note)
     numbers = tuple(sorted({number for view in kept for number in view.numbers}))
+    if gaps := gaps_of(numbers):
+        notes.append(f"frames {spans(gaps)} are in no camera, and will not be in the results.")
     chosen = choice.skeleton if choice is not None else skeleton
     assert chosen is not None
     return Capture(folder, cameras.select(rows), kept, chosen, numbers, tuple(notes))
@@ -184,10 +197,11 @@ def read_capture(
 def find_calibration(folder: Path) -> Path:
     """The one calibration of a capture folder, else of the session it lies in; `InputError` for none or several."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such capture folder.")
+        what = "is a file, not a capture folder" if folder.exists() else "there is no such capture folder"
+        raise InputError(f"{folder}: {what}.")
     # Pose2Sim keeps trials in folders beside the calibration of their session.
     for place in (folder, folder.resolve().parent):
-        found = sorted({path for pattern in CALIBRATION_PATTERNS for path in place.glob(pattern)})
+        found = visible({path for pattern in CALIBRATION_PATTERNS for path in place.glob(pattern)})
         if len(found) > 1:
             names = ", ".join(str(path.relative_to(place)) for path in found)
             raise InputError(f"{place}: several calibrations ({names}); choose one with --calibration.")
@@ -208,7 +222,7 @@ def open_detections(path: Path) -> tuple[DetectionView, ...]:
     """Detections in OpenPose's form (a folder of folders) or as COCO results (a file, or a file per camera)."""
     if not path.exists():
         raise InputError(f"{path}: there are no such detections.")
-    if path.is_dir() and any(p.is_dir() for p in path.iterdir()):
+    if path.is_dir() and any(p.is_dir() for p in visible(path.iterdir())):
         return open_openpose(path)
     return open_coco_results(path)
 

@@ -274,7 +274,8 @@ def _verdict(given: Consistency, findings: Sequence[Finding]) -> str:
     if not _usable(given, findings):
         return "Not usable as it stands."
     medians = sorted(camera.median_px for camera in given.cameras)
-    range_px = f"people reproject with {medians[0]:.0f} to {medians[-1]:.0f} px at the median of each camera"
+    low, high = f"{medians[0]:.0f}", f"{medians[-1]:.0f}"
+    range_px = f"people reproject with {low if low == high else f'{low} to {high}'} px at the median of each camera"
     if any(f.topic == "camera" for f in findings):
         return f"Usable, but not every camera fits: {range_px}."
     if medians[-1] <= GOOD_SHARE * given.size_px:

@@ -178,11 +178,15 @@ def test_toml_rotation_matrices_and_lenses(tmp_path: Path) -> None:
     (tmp_path / "matrix.toml").write_text(text.replace(f"rotation = {vector}", f"rotation = {matrix}"))
     assert_same(read_calibration(tmp_path / "matrix.toml"), rig())
     (tmp_path / "eye.toml").write_text(text.replace("fisheye = false", "fisheye = true", 1))
-    with pytest.raises(InputError, match=r"eye\.toml: cam_1: fisheye"):
+    with pytest.raises(InputError, match=r"eye\.toml: camera cam_1: fisheye"):
         read_calibration(tmp_path / "eye.toml")
     (tmp_path / "nan.toml").write_text(text.replace("size = [1920.0", "size = [nan", 1))
-    with pytest.raises(InputError, match=r"nan\.toml: cam_1: size: number 0 is not finite"):
+    with pytest.raises(InputError, match=r"nan\.toml: camera cam_1: size: number 1 is nan"):
         read_calibration(tmp_path / "nan.toml")
+    for wrong in ('"1920"', "true", "[1, 2]", "1" + 400 * "0"):
+        (tmp_path / "text.toml").write_text(text.replace("size = [1920.0", f"size = [{wrong}", 1))
+        with pytest.raises(InputError, match=r"text\.toml: camera cam_1: size: numbers are expected, not"):
+            read_calibration(tmp_path / "text.toml")
 
 
 @pytest.mark.parametrize("name", ["rig.toml", "rig.json", "calibration_x.json", "shelf.json"])

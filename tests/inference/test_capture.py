@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from dispose.errors import InputError
 from dispose.formats.calibration_json import write_calibration_json
 from dispose.formats.coco_results import write_coco_results
-from dispose.inference.capture import Summary, between, read_capture, read_frame, spans
+from dispose.inference.capture import Summary, between, gaps_of, read_capture, read_frame, spans
 from dispose.inference.names import choose_skeleton, match_names
 from dispose.scene.frame import Frame
 from dispose.skeletons.catalog import BODY_25, BODY_25B, COCO_17, HALPE_26
@@ -214,3 +214,24 @@ def test_frame_ranges(capture_folder) -> None:
     with pytest.raises(InputError, match=r"no frame in 10: \(there are 0-5\)"):
         between(capture, 10, None)
     assert spans([1, 2, 3, 5, 8, 9]) == "1-3, 5, 8-9"
+
+
+def test_frames_that_no_camera_has_are_said(capture_folder) -> None:
+    assert not [note for note in read_capture(capture_folder.path).notes if "no camera" in note]
+    for camera in ("cam01", "cam02", "cam03", "cam04"):
+        capture_folder.frame_file(camera, 3).unlink()
+    assert read_capture(capture_folder.path).notes[-1] == ("frames 3 are in no camera, and will not be in the results.")
+    # Every tenth frame of a recording leaves nothing out.
+    assert gaps_of((0, 10, 20, 30)) == () == gaps_of((7,)) == gaps_of(())
+    assert gaps_of((0, 10, 30, 40)) == (20,)
+
+
+def test_hidden_files_are_nobodys_frames(capture_folder) -> None:
+    before = read_capture(capture_folder.path)
+    frame = capture_folder.frame_file("cam01", 3)
+    for left_behind in (frame.with_name("._cam01.0003.json"), frame.with_name(".cam01.0003.k2j.json")):
+        left_behind.write_bytes(b"\x00\x05\x16\x07")
+    (capture_folder.calibration.parent / "._Calib.toml").write_bytes(b"\x00\x05")
+    (frame.parent.parent / ".cam09_json").mkdir()
+    after = read_capture(capture_folder.path)
+    assert after.numbers == before.numbers and after.notes == before.notes

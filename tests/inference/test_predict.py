@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,6 +80,48 @@ def test_options(capture_folder, tmp_path: Path, capsys) -> None:
     assert "none.safetensors" in capsys.readouterr().err
     assert main(["predict"]) == 2
     assert "name a capture folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["0", "-5", "nan", "inf", "fast"])
+def test_numbers_that_mean_nothing_are_refused(capture_folder, tmp_path: Path, capsys, number: str) -> None:
+    for option in ("--rate-hz", "--mm-per-unit"):
+        with pytest.raises(SystemExit) as stop:
+            run(capture_folder.path, tmp_path / "out", option, number)
+        assert stop.value.code == 2
+        assert "positive number is expected" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_results_that_could_not_be_written_are_refused_before_the_work(capture_folder, tmp_path, capsys) -> None:
+    (tmp_path / "thesis.txt").write_text("x")
+    for command in ("predict", "check"):
+        for out in (tmp_path / "thesis.txt", tmp_path / "thesis.txt" / "results"):
+            assert main([command, str(capture_folder.path), "--out", str(out)]) == 2
+            said = capsys.readouterr()
+            assert "thesis.txt: is a file; the results go into a folder" in said.err
+            assert "frames read" not in said.out
+    assert run(tmp_path / "thesis.txt", tmp_path / "out") == 2
+    assert "thesis.txt: is a file, not a capture folder" in capsys.readouterr().err
+
+
+def limited(folder: Path, out: Path, kib: int) -> subprocess.CompletedProcess[str]:
+    """The command where no file may grow beyond a size: what a full disk is like."""
+    code = (
+        f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({kib * 1024}, {kib * 1024})); "
+        "from dispose.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    words = ["predict", str(folder), "--associator", "greedy", "--out", str(out)]
+    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(capture_folder, tmp_path: Path) -> None:
+    run(capture_folder.path, tmp_path / "out", "--frames", "0:2")
+    before = (tmp_path / "out" / "predictions.jsonl").read_bytes()
+    done = limited(capture_folder.path, tmp_path / "out", 2)
+    assert done.returncode == 2
+    sentence = f"dispose: {tmp_path / 'out' / 'predictions.jsonl'}: cannot be written (File too large)."
+    assert done.stderr.splitlines()[-1] == sentence and "Traceback" not in done.stderr
+    assert (tmp_path / "out" / "predictions.jsonl").read_bytes() == before
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
 
 
 def test_a_second_run_replaces_the_first(capture_folder, tmp_path: Path) -> None:
@@ -166,12 +210,19 @@ BAD_INPUT: dict[str, tuple[Callable, str]] = {
     "truncated calibration": (truncate_calibration, "Calib.toml: is no TOML"),
     "one camera": (only_one_camera, r"Calib.toml: at least two cameras are needed, there is 1 \(cam_01\)"),
     "one place": (second_camera_at_the_first, "Calib.toml: cameras cam_01 and cam_02 stand at one place"),
-    "singular": (singular_rotation, r"Calib.toml: cam_02: rotation is singular \(determinant 0\)"),
-    "not orthonormal": (skewed_rotation, "Calib.toml: cam_02: rotation is not orthonormal .* by 0.2"),
+    "singular": (singular_rotation, r"Calib.toml: camera cam_02: rotation is singular \(determinant 0\)"),
+    "not orthonormal": (skewed_rotation, "Calib.toml: camera cam_02: rotation is not orthonormal .* by 0.2"),
     "nan": (spoil_values(lambda v: [float("nan"), *v[1:]]), f"{PERSON}, joint nose: x is nan"),
     "inf": (spoil_values(lambda v: [v[0], float("inf"), *v[2:]]), f"{PERSON}, joint nose: y is inf"),
     "score": (spoil_values(lambda v: [*v[:5], 7.25, *v[6:]]), f"{PERSON}, joint l_eye: score is 7.25"),
     "negative score": (spoil_values(lambda v: [*v[:5], -1, *v[6:]]), f"{PERSON}, joint l_eye: score is -1"),
+    "true": (spoil_values(lambda v: [True, *v[1:]]), f"{PERSON}, joint nose: x: True stands where a number"),
+    "endless": (spoil_values(lambda v: [10**400, *v[1:]]), f"{PERSON}, joint nose: x is 1000"),
+    "far out": (spoil_values(lambda v: [1e308, *v[1:]]), f"{PERSON}, joint nose: x is 1e\\+308"),
+    "text for a focal length": (
+        spoil_calibration("[[1100.0", '[["1100.0"'),
+        "Calib.toml: camera cam_01: matrix: numbers are expected, not '1100",
+    ),
     "too few joints": (spoil_values(lambda v: v[:30]), f"{PERSON}: 10 joints, but the skeleton coco_17 has 17"),
     "frame numbers": (rename_frames, r"no frame number occurs in two cameras \(cam01: 100-105, cam02: 200-205"),
     "no detections": (lambda f: shutil.rmtree(f.path / "pose"), "walk: no detections in it"),
