@@ -13,6 +13,8 @@ from typing import Literal
 import tyro
 from tqdm import tqdm
 
+from dispose.cli.options import Count, require_file
+from dispose.errors import InputError
 from dispose.evaluation.association_bench import Cell, measure_apart
 from dispose.evaluation.reports import commit, versions
 from dispose.formats.files import replacing
@@ -34,7 +36,7 @@ class Bench:
     """Numbers of cameras."""
     persons: tuple[int, ...] = (4, 8, 10, 15)
     """Numbers of people."""
-    repeats: int = 3
+    repeats: Count = 3
     """Runs of every size; the median counts."""
     seed: int = 0
     """Of the scenes."""
@@ -43,6 +45,11 @@ class Bench:
 
     def run(self) -> int:
         """Measure, print, write."""
+        for name, values, fewest in (("views", self.views, 2), ("persons", self.persons, 1)):
+            if not values or min(values) < fewest:
+                told = " ".join(map(str, values)) or "empty"
+                raise InputError(f"--{name} is {told}; numbers from {fewest} on are expected.")
+        require_file(self.out)
         sizes = [(v, p) for v in self.views for p in self.persons]
         cells = [measure_apart(v, p, repeats=self.repeats, seed=self.seed) for v, p in tqdm(sizes, unit="size")]
         print(table(cells))

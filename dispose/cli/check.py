@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import torch
-import tyro
 from tqdm import tqdm
 
-from dispose.cli.predict import NumberOption, PathOption, TextOption, open_capture
+from dispose.cli.options import CaptureArgument, PathOption, PositiveOption, TextOption, require_folder
+from dispose.cli.predict import open_capture
 from dispose.inference.capture import Capture, Summary, read_frame
 from dispose.inference.check_files import table, write_check
 from dispose.inference.diagnosis import diagnose
@@ -27,7 +26,7 @@ class Check:
     Exit status 0: usable; 1: not usable as it stands; 2: cannot be read.
     """
 
-    capture: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CAPTURE")] = None
+    capture: CaptureArgument = None
     """The capture folder; not needed where --calibration and --detections are both given."""
     out: PathOption = None
     """Folder for check.json and cameras.svg (default: out/NAME of the capture)."""
@@ -37,7 +36,7 @@ class Check:
     """A calibration elsewhere: TOML, JSON (own, Panoptic, Shelf/Campus), OpenCV YAML, COLMAP folder."""
     detections: PathOption = None
     """Detections elsewhere: folder of OpenPose folders, COCO result file, folder with one such file per camera."""
-    mm_per_unit: NumberOption = None
+    mm_per_unit: PositiveOption = None
     """How many mm one unit of a COLMAP calibration is."""
 
     def run(self) -> int:
@@ -45,6 +44,8 @@ class Check:
         # Frames are thousands of small operations: more threads only wait for each other.
         torch.set_num_threads(1)
         capture = open_capture(self.capture, self.skeleton, self.calibration, self.detections, self.mm_per_unit)
+        name = capture.source.resolve().name
+        folder = require_folder(self.out or Path("out") / name)
         for note in capture.notes:
             print(note)
         frames, summary = sample_frames(capture)
@@ -55,8 +56,6 @@ class Check:
         for finding in diagnosis.findings:
             print(f"warning ({finding.topic}): {finding.sentence}")
         print(diagnosis.verdict)
-        name = capture.source.resolve().name
-        folder = self.out or Path("out") / name
         for path in write_check(folder, f"{name}: cameras from above", capture.cameras, diagnosis, summary):
             print(f"wrote {path}")
         return 0 if diagnosis.usable else 1

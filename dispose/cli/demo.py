@@ -17,7 +17,7 @@ from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
 from dispose.baselines.svt import svt
-from dispose.cli.notebook_run import NotebookError, notebook_path, replace_folder, run_notebook
+from dispose.cli.notebook_run import NotebookError, folder_beside, notebook_path, replace_folder, run_notebook
 from dispose.datasets.samples import sample_folder
 from dispose.errors import InputError
 from dispose.evaluation.against_truth import Figures, score_frames
@@ -155,8 +155,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
     What a notebook left that failed is kept, because the error names it.
     """
-    work = folder.with_name(f".{folder.name}.running-{os.getpid()}")
-    work.mkdir(parents=True)
+    work = folder_beside(folder)
     try:
         yield work
     except NotebookError:

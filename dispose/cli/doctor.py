@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Annotated
 
 import torch
+import tyro
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -300,7 +302,7 @@ class Doctor:
     Marks: `ok` fine, `--` an optional piece is missing, `!!` a required piece is missing (then the status is 1).
     """
 
-    quick: bool = False
+    quick: Annotated[tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(help_behavior_hint="")] = False
     """Leave out the probes that start a process each (Open3D, browser, Jupyter)."""
 
     def run(self) -> int:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
+from dispose.cli.options import PathOption, require_file
 from dispose.errors import InputError
 from dispose.evaluation.methods import classic, oracle_method, random_method
 from dispose.evaluation.protocols import Protocol, protocols_of
@@ -40,18 +41,23 @@ class Evaluate:
     """Which methods; `ours` is the trained associator, `oracle` reads the labels."""
     data: Path = Path("../shared/data")
     """Folder with shelf/, mvor/, panoptic_mini/."""
-    views: tuple[int, ...] = ()
+    views: Annotated[tuple[int, ...], tyro.conf.arg(help_behavior_hint="")] = ()
     """Cameras to use, by position and in this order (default: all)."""
-    gates_mm: tuple[float, ...] = ()
-    """Gates to try for every classic associator; the table shows the best by pair F1."""
-    weights: Path | None = None
+    gates_mm: Annotated[tuple[float, ...], tyro.conf.arg(help_behavior_hint="")] = ()
+    """Gates to try for every classic associator; the table shows the best by pair F1 (default: the protocol's)."""
+    weights: PathOption = None
     """Weights of `ours` (default: those shipped)."""
-    out: Path | None = None
+    out: PathOption = None
     """Result file (default: data/results/NAME.json, with the views in its name)."""
 
     def run(self) -> int:
         """Score, print, write."""
         start = time.perf_counter()
+        path = require_file(
+            self.out or Path("data/results") / f"{'_'.join(map(str, (self.protocol, *self.tail())))}.json"
+        )
+        if len(self.views) == 1:
+            raise InputError(f"--views is {self.views[0]}; at least two cameras are needed.")
         ours = ours_method(self.weights) if "ours" in self.associators else None
         rows, sweep = [], []
         for protocol in protocols_of(self.protocol):
@@ -68,7 +74,6 @@ class Evaluate:
         report = Report(
             self.protocol, self.views or None, tuple(rows), tuple(sweep), shlex.join(words), time.perf_counter() - start
         )
-        path = self.out or Path("data/results") / f"{'_'.join(map(str, (self.protocol, *self.tail())))}.json"
         write_report(path, report)
         print(f"wrote {path}")
         return 0
@@ -77,9 +82,7 @@ class Evaluate:
         """What the views add to the name of the file."""
         return ("views", *self.views) if self.views else ()
 
-    def methods(
-        self, name: Name, protocol: Protocol, scenes: tuple[Scene, ...], ours: Method | None
-    ) -> list[Method]:
+    def methods(self, name: Name, protocol: Protocol, scenes: tuple[Scene, ...], ours: Method | None) -> list[Method]:
         """One method, or one per gate."""
         if name == "ours":
             return [ours] if ours else []

@@ -1,10 +1,17 @@
 """`dispose COMMAND …`: one file of this folder per command, imported only when it is called."""
 
+import errno
 import importlib
 import inspect
+import shutil
+import signal
 import sys
-from collections.abc import Sequence
+import textwrap
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Protocol, runtime_checkable
 
 import dispose
@@ -39,6 +46,11 @@ COMMANDS = (
     Command("notebook", "run a notebook without a browser", "dispose notebook run 00_start_here"),
     Command("doctor", "what is installed, what is used, what to do about the rest", "dispose doctor"),
 )
+
+HELP_WIDTH = 100
+
+# Failures of writing that are nobody's defect.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # Which extra of the installation brings a module that a command may find missing.
 EXTRAS = {
@@ -78,8 +90,17 @@ def parse(command: Command, arguments: Sequence[str]) -> Runnable:
 
     module = importlib.import_module(f"dispose.cli.{command.name}")
     kind = vars(module)[command.name.capitalize()]
-    description = f"{inspect.getdoc(kind) or command.summary}\n\nExample: {command.example}"
-    return tyro.cli(kind, prog=f"dispose {command.name}", description=description, args=list(arguments))
+    if {"-h", "--help"} & set(arguments):
+        # tyro would join the lines of a docstring and wrap none of them.
+        print(f"{wrapped(inspect.getdoc(kind) or command.summary)}\n\nExample:\n\n    $ {command.example}\n")
+    return tyro.cli(kind, prog=f"dispose {command.name}", description="", args=list(arguments))
+
+
+def wrapped(text: str) -> str:
+    """Paragraphs filled to the width of the terminal; indented lines stay as they are."""
+    width = min(shutil.get_terminal_size().columns, HELP_WIDTH)
+    paragraphs = text.strip("\n").split("\n\n")
+    return "\n\n".join(part if part.startswith(" ") else textwrap.fill(part, width) for part in paragraphs)
 
 
 def complain(sentence: str) -> int:
@@ -92,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the command line; returns the exit status.
 
     0: done; 1: done, and the answer is no (a check failed); 2: refused, with one sentence on the error stream;
-    130: interrupted.
+    130: interrupted; 143: asked to end (SIGTERM).
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
@@ -113,7 +134,8 @@ def call(command: Command, arguments: Sequence[str]) -> int:
     from dispose_kernels.errors import MissingBackendError
 
     try:
-        return parse(command, arguments).run()
+        with ending_in_order():
+            return parse(command, arguments).run()
     except (DisposeError, MissingBackendError) as error:
         return complain(str(error))
     except ModuleNotFoundError as error:
@@ -127,12 +149,38 @@ def call(command: Command, arguments: Sequence[str]) -> int:
         sys.stdout = None
         return 141
     except OSError as error:
-        if error.filename is None:
+        if error.filename is not None:
+            return complain(f"{error.strerror}: {error.filename}")
+        if error.errno not in FULL:
             raise
-        return complain(f"{error.strerror}: {error.filename}")
+        return complain(f"what was to be written does not fit: {error.strerror}.")
     except KeyboardInterrupt:
         print("\ndispose: interrupted; files already written are complete.", file=sys.stderr)
         return 130
+    except Terminated:
+        print("\ndispose: ended by SIGTERM; files already written are complete.", file=sys.stderr)
+        return 143
+
+
+class Terminated(BaseException):
+    """Somebody asked the process to end; no `Exception`, so that nothing on the way mistakes it for an error."""
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """SIGTERM unwinds the stack, so that temporary files go and processes we started end, instead of dying at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

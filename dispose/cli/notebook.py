@@ -8,13 +8,14 @@ import tyro
 
 from dispose.cli.notebook_page import title_of
 from dispose.cli.notebook_run import free_folder, notebook_names, notebook_path, parameters_of, run_notebook
+from dispose.cli.options import PathOption
 
 
 @dataclass(frozen=True)
 class Run:
     """Execute one notebook and write it, as .ipynb and as HTML that opens offline, into a folder of its own."""
 
-    name: Annotated[str, tyro.conf.Positional]
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """Which notebook, such as 00_start_here (`dispose notebook list` names all)."""
 
     parameter: Annotated[
@@ -22,7 +23,7 @@ class Run:
     ] = ()
     """A value for the notebook's parameters cell; repeat the option for several."""
 
-    out: Path | None = None
+    out: PathOption = None
     """Folder of the run, which must not exist yet (default: the next free runs/NAME, runs/NAME-2, …)."""
 
     def run(self) -> int:

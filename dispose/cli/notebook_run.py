@@ -6,6 +6,7 @@ import math
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import dispose
 from dispose.cli.notebook_page import page_of
-from dispose.errors import DisposeError, InputError
+from dispose.errors import DisposeError, InputError, OutputError
 from dispose.formats.files import replacing
 
 NOTEBOOKS = Path(dispose.__file__).resolve().parents[1] / "notebooks"
@@ -139,8 +140,7 @@ def run_notebook(path: Path, given: Sequence[tuple[str, str]], folder: Path) -> 
     folder = folder.resolve()
     if folder.exists():
         raise InputError(f"{folder} exists already; name another folder with --out, or remove it first")
-    work = folder.with_name(f".{folder.name}.running-{os.getpid()}")
-    work.mkdir(parents=True)
+    work = folder_beside(folder)
     try:
         executed = _execute(path, values, work)
         with replacing(work / f"{path.stem}.html") as file:
@@ -211,6 +211,23 @@ def _quiet_kernel() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def folder_beside(folder: Path) -> Path:
+    """A new hidden folder that can take `folder`'s place, whatever an earlier run that was killed left there.
+
+    Raises `OutputError` where there can be none.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.running-", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror}).") from error
+    # mkdtemp's folder is private; results are as readable as any folder of the user's.
+    mask = os.umask(0)
+    os.umask(mask)
+    work.chmod(0o777 & ~mask)
+    return work
 
 
 def free_folder(folder: Path) -> Path:

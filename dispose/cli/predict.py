@@ -12,6 +12,7 @@ from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
 from dispose.baselines.svt import svt
+from dispose.cli.options import CaptureArgument, PathOption, PositiveOption, TextOption, require_folder
 from dispose.errors import InputError
 from dispose.inference.capture import Capture, between, read_capture
 from dispose.inference.predict import (
@@ -26,11 +27,7 @@ from dispose.skeletons.catalog import by_name
 
 FALLBACK_RATE_HZ = 30.0
 
-
 AssociatorName = Literal["learned", "hungarian", "greedy", "svt", "ilp"]
-PathOption = Annotated[Path | None, tyro.conf.arg(metavar="PATH")]
-TextOption = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
-NumberOption = Annotated[float | None, tyro.conf.arg(metavar="NUMBER")]
 
 
 def learned(weights: Path | None) -> tuple[Associate, Reconstruct]:
@@ -57,7 +54,7 @@ class Predict:
     and pose/CAMERA_json/*.json in OpenPose's form. Run `dispose check CAPTURE` first on a new one.
     """
 
-    capture: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CAPTURE")] = None
+    capture: CaptureArgument = None
     """The capture folder; not needed where --calibration and --detections are both given."""
     out: PathOption = None
     """Folder for the results (default: out/NAME of the capture)."""
@@ -67,15 +64,15 @@ class Predict:
     """A calibration elsewhere: TOML, JSON (own, Panoptic, Shelf/Campus), OpenCV YAML, COLMAP folder."""
     detections: PathOption = None
     """Detections elsewhere: folder of OpenPose folders, COCO result file, folder with one such file per camera."""
-    frames: Annotated[str | None, tyro.conf.arg(metavar="A:B")] = None
-    """Frame numbers A:B, from A up to and without B; either may be left out."""
+    frames: Annotated[str | None, tyro.conf.arg(metavar="A:B", help_behavior_hint="")] = None
+    """Frame numbers A:B, from A up to and without B; either may be left out (default: all)."""
     associator: AssociatorName = "learned"
     """Who decides which detections are one person: ours (learned) or a classic one."""
     weights: PathOption = None
     """Weights of the learned associator, as `dispose train` writes them (default: those of the package)."""
-    rate_hz: NumberOption = None
+    rate_hz: PositiveOption = None
     """Frames per second, for the times in TRC files (default: of videos/*, else 30)."""
-    mm_per_unit: NumberOption = None
+    mm_per_unit: PositiveOption = None
     """How many mm one unit of a COLMAP calibration is."""
 
     def run(self) -> int:
@@ -87,17 +84,17 @@ class Predict:
         capture = open_capture(self.capture, self.skeleton, self.calibration, self.detections, self.mm_per_unit)
         start, stop = parse_frames(self.frames)
         capture = between(capture, start, stop)
+        name = capture.source.resolve().name
+        folder = require_folder(self.out or Path("out") / name)
         for note in capture.notes:
             print(note)
-        rate = self.rate_hz or video_rate_hz(capture.source)
+        rate = self.rate_hz if self.rate_hz is not None else video_rate_hz(capture.source)
         if rate is None:
             print(f"no video tells the frame rate: TRC times count {FALLBACK_RATE_HZ:g} frames per second.")
-        name = capture.source.resolve().name
         name_of = self.associator
         associate, rebuild = (CLASSIC[name_of], reconstruct) if name_of in CLASSIC else learned(self.weights)
         result = predict_capture(capture, associate, rebuild)
         report(result)
-        folder = self.out or Path("out") / name
         for path in write_capture_prediction(folder, name, result, rate or FALLBACK_RATE_HZ):
             print(f"wrote {path}")
         return 0
@@ -139,6 +136,9 @@ def report(result: CapturePrediction) -> None:
     for sentence in result.summary.sentences():
         print(sentence)
     people = result.people()
+    if not people:
+        print("nobody was found; `dispose check` says whether units, axes and extrinsics of the calibration fit.")
+        return
     print(f"{len(people)} people:")
     for person, frames in people[:20]:
         print(f"  id {person}: {frames} frames")

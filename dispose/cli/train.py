@@ -6,13 +6,17 @@ from typing import Literal
 
 import tyro
 
+from dispose.cli.options import CountOption, require_folder
+
 
 @dataclass(frozen=True)
 class Train:
     """Train the associator on synthetic captures, from nothing to weights; goes on where it was stopped.
 
-    Several processes: torchrun --nproc-per-node 2 -m dispose.cli.main train synthetic --out runs/synthetic
-    Watch it: tensorboard --logdir runs/synthetic
+    In several processes, and watched:
+
+        $ torchrun --nproc-per-node 2 -m dispose.cli.main train synthetic --out runs/synthetic
+        $ tensorboard --logdir runs/synthetic
     """
 
     recipe: tyro.conf.Positional[Literal["synthetic", "smoke"]]
@@ -21,8 +25,8 @@ class Train:
     out: Path = Path("runs/synthetic")
     """Folder of the run: examples, checkpoints, logs and, when it is done, associator.safetensors."""
 
-    workers: int | None = None
-    """Processes that make training examples; as many as there are cores if not given."""
+    workers: CountOption = None
+    """Processes that make training examples (default: as many as there are cores)."""
 
     def run(self) -> int:
         """Train and say where the weights are."""
@@ -35,6 +39,6 @@ class Train:
         # one gives the same weights on every machine of a kind.
         torch.set_num_threads(1)
         recipe = {"synthetic": SYNTHETIC, "smoke": SMOKE}[self.recipe]
-        weights = train_synthetic(recipe, self.out, workers=self.workers)
+        weights = train_synthetic(recipe, require_folder(self.out), workers=self.workers)
         print(f"weights: {weights}")
         return 0

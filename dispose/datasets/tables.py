@@ -46,7 +46,7 @@ class Table:
 def require(path: Path) -> Path:
     """The path, or an `InputError` that names it where there is no such file."""
     if not path.is_file():
-        raise InputError(f"no file {path}")
+        raise InputError(f"no file {path}; data/README.md says how to obtain the data sets")
     return path
 
 

@@ -3,14 +3,19 @@
 import importlib
 import importlib.metadata
 import inspect
+import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import FrozenInstanceError, dataclass, is_dataclass
+from pathlib import Path
 
 import pytest
 
 from dispose.cli import main as cli
 from dispose.errors import InputError
+from dispose.formats.files import replacing
 from dispose_kernels.errors import MissingBackendError
 
 
@@ -52,7 +57,7 @@ def test_command_help_ends_with_the_example(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as stop:
         cli.main(["doctor", "--help"])
     assert stop.value.code == 0
-    assert "Example: dispose doctor" in capsys.readouterr().out
+    assert "Example:\n\n    $ dispose doctor\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)
@@ -103,6 +108,70 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPat
 def test_defects_of_ours_keep_their_traceback(error: Exception, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(type(error)):
         status_of(error, monkeypatch)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that is asked to end in the middle of writing."""
+
+    path: Path
+
+    def run(self) -> int:
+        """Write half a file."""
+        with replacing(self.path) as file:
+            file.write("half")
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        return 0
+
+
+def test_a_request_to_end_is_143_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "file").write_text("old")
+    monkeypatch.setattr(cli, "parse", lambda command, arguments: Ended(tmp_path / "file"))
+    before = signal.getsignal(signal.SIGTERM)
+    assert cli.main(["doctor"]) == 143
+    assert capsys.readouterr().err.strip() == "dispose: ended by SIGTERM; files already written are complete."
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file", "old")]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--views", "1"], "--views is 1; numbers from 2 on"),
+        (["--views", "3", "0"], "--views is 3 0; numbers from 2 on"),
+        (["--views"], "--views is empty"),
+        (["--persons", "0"], "--persons is 0; numbers from 1 on"),
+        (["--persons", "-2"], "--persons is -2; numbers from 1 on"),
+    ],
+)
+def test_a_bench_of_nothing_is_refused(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["bench", "association", *words]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["bench", "association", "--repeats"], ["train", "smoke", "--workers"]])
+@pytest.mark.parametrize("count", ["0", "-1", "two"])
+def test_counts_start_at_one(words: list[str], count: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*words, count])
+    assert stop.value.code == 2
+    assert f"a whole number from 1 on is expected, not '{count}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)
+def test_help_fits_the_terminal(
+    command: cli.Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        cli.main([command.name, "--help"])
+    text = capsys.readouterr().out
+    # A list of choices cannot be broken.
+    assert not [line for line in text.splitlines() if len(line) > 100 and "{" not in line]
+    assert "{None}" not in text and "default: None" not in text
 
 
 def test_interruption_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

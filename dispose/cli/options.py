@@ -1,0 +1,68 @@
+"""Kinds of options that several commands share: what they are called in the help, and what they refuse."""
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.constructors import PrimitiveConstructorSpec
+
+from dispose.errors import InputError
+
+
+def _positive(words: list[str]) -> float:
+    try:
+        value = float(words[0])
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise ValueError(f"a positive number is expected, not {words[0]!r}")
+    return value
+
+
+def _count(words: list[str]) -> int:
+    try:
+        value = int(words[0])
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise ValueError(f"a whole number from 1 on is expected, not {words[0]!r}")
+    return value
+
+
+_POSITIVE = PrimitiveConstructorSpec[float](
+    1, "NUMBER", _positive, lambda value: value is None or isinstance(value, float), lambda value: [str(value)]
+)
+_COUNT = PrimitiveConstructorSpec[int](
+    1, "COUNT", _count, lambda value: value is None or isinstance(value, int), lambda value: [str(value)]
+)
+
+# Optional ones say in their help what happens without them; "default: None" says nothing.
+CaptureArgument = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CAPTURE", help_behavior_hint="")]
+PathOption = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
+TextOption = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
+PositiveOption = Annotated[float | None, _POSITIVE, tyro.conf.arg(help_behavior_hint="")]
+CountOption = Annotated[int | None, _COUNT, tyro.conf.arg(help_behavior_hint="")]
+Count = Annotated[int, _COUNT]
+
+
+def require_folder(folder: Path) -> Path:
+    """The folder for results, before hours of work go into what could not be written there.
+
+    Raises:
+        InputError: the path, or one above it, is a file.
+    """
+    for place in (folder, *folder.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise InputError(f"{place}: is a file; the results go into a folder, name another with --out.")
+            break
+    return folder
+
+
+def require_file(path: Path) -> Path:
+    """The path for a result file, before the work: `InputError` where it is a folder or cannot be in one."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; the results go into a file, name another with --out.")
+    require_folder(path.parent)
+    return path
