@@ -21,6 +21,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import dispose
+from dispose.errors import DisposeError
+from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 from dispose_kernels.errors import MissingBackendError
 from dispose_kernels.segment import segment_backend
 
@@ -234,24 +236,16 @@ def look_at_browser() -> Finding:
 
 
 def look_at_weights() -> Finding:
-    """Whether the shipped weights are there and can be read."""
-    from safetensors import SafetensorError, safe_open
-
-    paths = sorted(WEIGHTS.glob("*.safetensors"))
-    mend = (
-        "git checkout -- dispose/zoo/weights" if (ROOT / ".git").exists() else "pip install --force-reinstall dispose"
-    )
-    if not paths:
-        return Finding("weights", State.REQUIRED, "no *.safetensors in dispose/zoo/weights", mend)
-    parts = []
-    for path in paths:
-        try:
-            with safe_open(path, framework="pt") as file:
-                numbers = sum(file.get_tensor(key).numel() for key in file.keys())  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            return Finding("weights", State.REQUIRED, f"{path.name} cannot be read: {error}", mend)
-        parts.append(f"{path.name} ({numbers:,} numbers, {path.stat().st_size / 1e6:.1f} MB)")
-    return Finding("weights", State.FINE, ", ".join(parts))
+    """Whether the shipped weights are there and build the network of this version."""
+    path = WEIGHTS / SHIPPED_ASSOCIATOR
+    try:
+        network = load_associator(path)
+    except DisposeError as error:
+        here = (ROOT / ".git").exists()
+        mend = "git checkout -- dispose/zoo/weights" if here else "pip install --force-reinstall dispose"
+        return Finding("weights", State.REQUIRED, str(error), mend)
+    numbers = sum(value.numel() for value in network.state_dict().values())
+    return Finding("weights", State.FINE, f"{path.name} ({numbers:,} numbers, {path.stat().st_size / 1e6:.1f} MB)")
 
 
 def look_at_kernelspec() -> Finding:

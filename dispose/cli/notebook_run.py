@@ -61,7 +61,11 @@ def notebook_path(name: str) -> Path:
     path = NOTEBOOKS / f"{name.removesuffix('.ipynb')}.ipynb"
     if Path(name).name == name and path.is_file():
         return path
-    names = ", ".join(notebook_names()) or f"none: {NOTEBOOKS} is no checkout's notebook folder"
+    names = ", ".join(notebook_names())
+    if not names:
+        raise InputError(
+            "the notebooks lie in the project's repository, not in this package: clone it and `make setup`"
+        )
     raise InputError(f"there is no notebook {name!r}; there are {names}")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import dispose
 from dispose.errors import InputError
 
+CLONE = "clone it and run `make demo` there"
 SAMPLES = Path(dispose.__file__).resolve().parents[1] / "data" / "samples"
 
 
@@ -14,7 +15,9 @@ def sample_folder(name: str) -> Path:
     Raises:
         InputError: there is none of that name (or this is no checkout); the message lists those that are there.
     """
-    names = sorted(path.name for path in SAMPLES.iterdir() if path.is_dir()) if SAMPLES.is_dir() else []
+    if not SAMPLES.is_dir():
+        raise InputError(f"the sample {name!r} lies in the project's repository, not in this package: {CLONE}.")
+    names = sorted(path.name for path in SAMPLES.iterdir() if path.is_dir())
     if name not in names:
         raise InputError(f"{SAMPLES}: there is no sample {name!r} (there are: {', '.join(names) or 'none'}).")
     return SAMPLES / name

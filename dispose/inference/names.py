@@ -86,7 +86,7 @@ def choose_skeleton(source: str, people: Sequence[Float[Tensor, "joints 3"]]) ->
     """
     if not people:
         names = ", ".join(skeleton.name for skeleton in DETECTED_SKELETONS)
-        raise InputError(f"{source}: nobody is detected, which leaves the skeleton open; name it ({names}).")
+        raise InputError(f"{source}: nobody is detected, so choose the skeleton with --skeleton ({names}).")
     joints = people[0].shape[0]
     fitting = [skeleton for skeleton in DETECTED_SKELETONS if len(skeleton) == joints]
     if not fitting:

@@ -8,6 +8,9 @@ from safetensors.torch import save_file
 
 from dispose.cli import doctor
 from dispose.cli.doctor import Finding, State
+from dispose.models.associator import Associator, AssociatorConfig
+from dispose.models.placement import PlacementConfig
+from dispose.zoo.checkpoints import save_weights
 
 
 def test_a_crashing_probe_is_an_answer():
@@ -43,13 +46,17 @@ def test_missing_and_wrong_packages_are_named(monkeypatch: pytest.MonkeyPatch):
     assert finding.mend
 
 
-def test_weights_must_be_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_weights_must_build_the_network_of_this_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(doctor, "WEIGHTS", tmp_path)
-    assert doctor.look_at_weights().state is State.REQUIRED
-    save_file({"weight": torch.zeros(3, 4)}, tmp_path / "good.safetensors")
-    assert "12 numbers" in doctor.look_at_weights().text
-    whole = (tmp_path / "good.safetensors").read_bytes()
-    (tmp_path / "good.safetensors").write_bytes(whole[:-5])
+    assert "there is no such weights file" in doctor.look_at_weights().text
+    here = tmp_path / doctor.SHIPPED_ASSOCIATOR
+    torch.manual_seed(0)
+    config = AssociatorConfig(placement=PlacementConfig(chans=16, blocks=1), chans=16, layers=1)
+    save_weights(here, Associator(config))
+    assert doctor.look_at_weights().state is State.FINE
+    whole = here.read_bytes()
+    here.write_bytes(whole[:-5])
     finding = doctor.look_at_weights()
-    assert finding.state is State.REQUIRED
-    assert "good.safetensors" in finding.text
+    assert finding.state is State.REQUIRED and "not a complete safetensors file" in finding.text and finding.mend
+    save_file({"weight": torch.zeros(3, 4)}, here)
+    assert doctor.look_at_weights().state is State.REQUIRED

@@ -5,6 +5,7 @@ import itertools
 import pytest
 from matplotlib.colors import to_rgb
 
+from dispose.errors import OutputError
 from dispose_viz.style import DARK, LIGHT, PALETTE, blend, new_figure, person_color, save_png
 
 
@@ -52,6 +53,6 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path) -> None:
     assert save_png(figure, tmp_path / "deep" / "a.png") is figure
     assert (tmp_path / "deep" / "a.png").read_bytes().startswith(b"\x89PNG")
     figure.savefig = lambda *_, **__: (_ for _ in ()).throw(OSError("disk full"))  # type: ignore[method-assign]
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OutputError, match=r"b\.png: cannot be written \(disk full"):
         save_png(figure, tmp_path / "deep" / "b.png")
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.png"]
