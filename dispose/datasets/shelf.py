@@ -67,9 +67,7 @@ def read_shelf(folder: Path, *, skeleton: Skeleton = COCO_17) -> Shelf:
     """Read the folder ``shelf`` of the converted tables, with the detections in a skeleton of choice."""
     detections = read_detections(folder / "detections.npz")
     numbers = tuple(sorted({int(number) for number in detections.frame}))
-    return Shelf(
-        read_cameras(folder / "cameras.json"), numbers, detections, read_poses(folder / "gt3d.npz"), skeleton
-    )
+    return Shelf(read_cameras(folder / "cameras.json"), numbers, detections, read_poses(folder / "gt3d.npz"), skeleton)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +105,7 @@ def label_detections(cameras: Cameras, detections: Detections, truth: Poses) -> 
     return identity
 
 
-def label_cost(
-    cameras: Cameras, detections: Detections, truth: Poses
-) -> Float[Tensor, "views slots persons"]:
+def label_cost(cameras: Cameras, detections: Detections, truth: Poses) -> Float[Tensor, "views slots persons"]:
     """Median distance of common limb joints, pixels; infinite where it exceeds the gate."""
     limbs = tuple(joint for joint in SHELF_14.joints if "head" not in joint)
     mine = detections.skeleton.indices(limbs)

@@ -34,9 +34,7 @@ def pa_mpjpe(
     return torch.where(valid.sum(-1) >= 3, error, torch.nan)
 
 
-def root_error(
-    predicted: Float[Tensor, "*batch 3"], truth: Float[Tensor, "*batch 3"]
-) -> Float[Tensor, "*batch"]:
+def root_error(predicted: Float[Tensor, "*batch 3"], truth: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
     """Distance of the roots, mm; NaN where one of them is not known."""
     return torch.linalg.vector_norm(predicted - truth, dim=-1)
 

@@ -59,9 +59,7 @@ class Cameras(TensorStruct):
         """Image points of world points in every view, and whether they lie in front of the camera."""
         xyz_camera = self.to_camera(xyz_world)
         ones = (1,) * (xyz_world.ndim - 1)
-        xy = project_points(
-            xyz_camera, self.matrix.reshape(-1, *ones, 3, 3), self.distortion.reshape(-1, *ones, 8)
-        )
+        xy = project_points(xyz_camera, self.matrix.reshape(-1, *ones, 3, 3), self.distortion.reshape(-1, *ones, 8))
         return xy, xyz_camera[..., 2] > 0
 
     def directions(self, xy_image: Float[Tensor, "views *points 2"]) -> Float[Tensor, "views *points 3"]:

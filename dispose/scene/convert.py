@@ -21,9 +21,7 @@ def convert_detections(detections: Detections, target: Skeleton) -> Detections:
     if detections.skeleton == target:
         return detections
     conversion = between(detections.skeleton, target)
-    xy, confidence, visible = convert_joints(
-        detections.xy_image, detections.confidence, detections.visible, conversion
-    )
+    xy, confidence, visible = convert_joints(detections.xy_image, detections.confidence, detections.visible, conversion)
     return replace(detections, skeleton=target, xy_image=xy, confidence=confidence, visible=visible)
 
 

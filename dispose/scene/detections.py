@@ -43,10 +43,7 @@ class Detections(TensorStruct):
         rows = list(views)
         return Detections(
             self.skeleton,
-            *(
-                t[rows]
-                for t in (self.xy_image, self.confidence, self.visible, self.score, self.valid, self.index)
-            ),
+            *(t[rows] for t in (self.xy_image, self.confidence, self.visible, self.score, self.valid, self.index)),
         )
 
     def distinct(self) -> "Detections":

@@ -124,9 +124,7 @@ def test_our_candidates_refuse_operands_that_do_not_fit():
     allowed = pair_cost(evidence) < 30.0
     with pytest.raises(ShapeError, match="the budget per detection is 0"):
         join_candidates(evidence, allowed, cap=16.0, limit=10.0, budget=0)
-    other = Evidence(
-        evidence.precision[:2], evidence.information[:2], evidence.constant[:2], evidence.valid[:2]
-    )
+    other = Evidence(evidence.precision[:2], evidence.information[:2], evidence.constant[:2], evidence.valid[:2])
     with pytest.raises(ShapeError, match=r"\(2, 3\) views and slots in the evidence"):
         join_candidates(other, allowed, cap=16.0, limit=10.0)
     assert len(join_candidates(evidence, allowed, cap=16.0, limit=10.0).cost) >= int(evidence.valid.sum())

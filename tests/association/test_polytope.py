@@ -93,9 +93,7 @@ def test_with_one_view_the_released_mass_is_all_on_the_fallback():
     logits = released_logits(torch.randn(3, generator=torch.Generator().manual_seed(0)), members)
     for mass in (sweep_projection(logits, marginals, 2), newton_projection(logits, marginals).mass):
         torch.testing.assert_close(mass, torch.tensor([0.0, 0, 0, 1]))
-    torch.testing.assert_close(
-        sweep_projection(logits, marginals, 2), newton_projection(logits, marginals).mass
-    )
+    torch.testing.assert_close(sweep_projection(logits, marginals, 2), newton_projection(logits, marginals).mass)
 
 
 @pytest.mark.parametrize("counts", [[1, 0], [0, 0], [3, 1, 2], [50, 50, 50, 50], [0, 7, 1]])

@@ -31,7 +31,7 @@ def test_two_detections_of_nobody_are_not_one_person():
 
 
 def test_a_pruned_person_keeps_its_largest_part():
-    without = MEMBERS[(MEMBERS != torch.tensor([0, 0, 0])).any(1)]
+    without = MEMBERS[(torch.tensor([0, 0, 0]) != MEMBERS).any(1)]
     cost = torch.zeros(len(without), dtype=torch.float64)
     cost[(without == torch.tensor([0, 0, N])).all(1)] = 5.0
     assert (N, 0, 0) in chosen([[3, 4], [3, 4], [3, N]], without, cost)

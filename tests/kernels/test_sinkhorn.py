@@ -40,9 +40,7 @@ def together(parts: list[Capture]) -> tuple[torch.Tensor, Marginals]:
 
 def small(seed: int, confidence: float = 2.0) -> tuple[torch.Tensor, Marginals]:
     random = torch.Generator().manual_seed(seed)
-    parts = [
-        random_capture(random, views=v, people=2, false_people=1, wrong=8, confidence=confidence) for v in (3, 2)
-    ]
+    parts = [random_capture(random, views=v, people=2, false_people=1, wrong=8, confidence=confidence) for v in (3, 2)]
     return together(parts)
 
 
@@ -61,9 +59,7 @@ def test_every_marginal_is_met(count, false_people, confidence):
 @pytest.mark.slow
 def test_every_marginal_is_met_on_a_thousand_captures():
     random = torch.Generator().manual_seed(7)
-    parts = [
-        random_capture(random, views=3 + k % 4, people=1 + k % 9, false_people=50, wrong=300) for k in range(1000)
-    ]
+    parts = [random_capture(random, views=3 + k % 4, people=1 + k % 9, false_people=50, wrong=300) for k in range(1000)]
     assert float(newton_projection(*together(parts)).residual.max()) <= 1e-6
 
 

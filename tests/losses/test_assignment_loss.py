@@ -1,11 +1,11 @@
 """The loss of the denoiser is zero at the truth, and its gradient is that of the projected divergence."""
 
 import torch
-from dispose_kernels.sinkhorn import newton_projection
 
 from dispose.association.polytope import feasible_marginals
 from dispose.losses.assignment import projected_divergence, released_assignment_loss
 from dispose.tensors import ABSENT
+from dispose_kernels.sinkhorn import newton_projection
 
 MEMBERS = torch.tensor([[0, ABSENT], [1, ABSENT], [ABSENT, 0], [ABSENT, 1], [0, 0], [0, 1], [1, 1]])
 VALID = torch.ones(2, 2, dtype=torch.bool)

@@ -114,9 +114,7 @@ def _evidence(views: int, people: int, false_people: int) -> Evidence:
     return random_evidence(random, views=views, people=people, false_people=false_people, joints=17)
 
 
-def _captures(
-    count: int, *, false_people: int, wrong: int, confidence: float = 5.0, seed: int = 0
-) -> list[Capture]:
+def _captures(count: int, *, false_people: int, wrong: int, confidence: float = 5.0, seed: int = 0) -> list[Capture]:
     random = torch.Generator().manual_seed(seed)
     return [
         random_capture(

@@ -80,9 +80,7 @@ def _start(table: Tensor, valid: Tensor) -> _Partials:
     return _Partials(members, table.new_zeros(1), table.new_zeros(1, joints, 10), valid[None].clone())
 
 
-def _extend(
-    partials: _Partials, view: int, detections: Tensor, pairs: Tensor, cap: float, limit: float
-) -> _Partials:
+def _extend(partials: _Partials, view: int, detections: Tensor, pairs: Tensor, cap: float, limit: float) -> _Partials:
     """Every partial as it is (absent in this view) and with every open slot of this view."""
     rows, slots = torch.nonzero(partials.open[:, view], as_tuple=True)
     most = _most_members(partials, view - 1)[rows]

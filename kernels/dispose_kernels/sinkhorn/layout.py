@@ -91,9 +91,7 @@ def choose(layout: Layout, keep: Tensor) -> tuple[Layout, Tensor]:
     sample = number[layout.sample[rows]]
     bins = sample[:, None] * width + layout.bins[rows] % width
     target = layout.target.reshape(-1)[layout.place[own]]
-    chosen = _build(
-        layout.rows[rows], bins, sample, place, layout.bin_rows[own], target, int(keep.sum()), width
-    )
+    chosen = _build(layout.rows[rows], bins, sample, place, layout.bin_rows[own], target, int(keep.sum()), width)
     return chosen, rows
 
 

@@ -8,9 +8,7 @@ from dispose_kernels.segment import segment_logsumexp
 from dispose_kernels.sinkhorn.problem import Marginals
 
 
-def sweep_projection(
-    logits: Float[Tensor, " tuples"], marginals: Marginals, sweeps: int
-) -> Float[Tensor, " tuples"]:
+def sweep_projection(logits: Float[Tensor, " tuples"], marginals: Marginals, sweeps: int) -> Float[Tensor, " tuples"]:
     """Mass after some Gauss-Seidel sweeps over the views, in the dtype of the logits.
 
     One step for view v: ``logit_e += log target(e_v) - logsumexp of the logits in the bin e_v``. In the limit this is
