@@ -116,7 +116,7 @@ class Summary:
         if len(self.damaged) > 10:
             found.append(f"lost: {len(self.damaged) - 10} further frames of single cameras.")
         if self.empty_people:
-            found.append(f"{self.empty_people} people in the files have no keypoint and were left out.")
+            found.append(f"left out: people without a single keypoint, {self.empty_people} in the files.")
         if self.overshoot:
             found.append(f"{self.overshoot} joint scores lie slightly above 1 (OpenPose's overshoot) and count as 1.")
         return tuple(found)

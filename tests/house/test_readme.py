@@ -1,11 +1,13 @@
 """What the documents promise is there: links, commands, files."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from dispose.cli.main import COMMANDS
+from dispose.datasets.samples import sample_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "data" / "README.md"]
@@ -22,6 +24,20 @@ def test_links_lead_somewhere(path: Path):
 def test_commands_exist(path: Path):
     named = set(re.findall(r"(?:`|bin/|^)dispose ([a-z]+)\b", path.read_text(), re.MULTILINE))
     assert named <= NAMES
+
+
+def test_the_snippet_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    sample = sample_folder("crossing")
+    shutil.copytree(sample / "calibration", tmp_path / "my_capture" / "calibration")
+    for path in (sample / "pose").rglob("*.000[012].json"):
+        target = tmp_path / "my_capture" / path.relative_to(sample)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert re.findall(r"^(\d) \[[1234, ]+\] tensor", said, re.MULTILINE) == ["0", "1", "2"]
 
 
 def test_make_targets_exist():
