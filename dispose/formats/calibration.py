@@ -29,8 +29,10 @@ def read_calibration(path: Path, *, mm_per_unit: float | None = None) -> Cameras
     folder = path if path.is_dir() else path.parent
     if path.name in ("cameras.txt", "images.txt") or (path.is_dir() and (path / "images.txt").exists()):
         if mm_per_unit is None:
-            raise InputError(f"{path}: COLMAP's scale is unknown; say how many mm one of its units is.")
+            raise InputError(f"{path}: COLMAP's scale is unknown; say how many mm one of its units is (--mm-per-unit).")
         return read_calibration_colmap(folder, mm_per_unit=mm_per_unit)
+    if mm_per_unit is not None:
+        raise InputError(f"{path}: {mm_per_unit:g} mm per unit are given, but only COLMAP leaves its unit open.")
     if path.suffix in (".yml", ".yaml") or (path.is_dir() and (path / "intri.yml").exists()):
         return read_calibration_opencv(path)
     if path.suffix == ".toml":

@@ -68,7 +68,7 @@ def test_there_and_back(tmp_path: Path, name: str, rational: bool) -> None:
             WRITERS[name](tmp_path / name, cameras)
         return
     WRITERS[name](tmp_path / name, cameras)
-    found = read_calibration(tmp_path / name, mm_per_unit=250.0)
+    found = read_calibration(tmp_path / name, mm_per_unit=250.0 if name == "colmap" else None)
     assert_same(found, cameras)
     assert found.names == cameras.names or name == "shelf.json"
     leftovers = [p.name for p in tmp_path.rglob(".*")]
@@ -217,6 +217,9 @@ def test_other_broken_files(tmp_path: Path) -> None:
     write_calibration_colmap(tmp_path / "model", rig(), mm_per_unit=1.0)
     with pytest.raises(InputError, match="COLMAP's scale is unknown"):
         read_calibration(tmp_path / "model")
+    write_calibration_toml(tmp_path / "rig.toml", rig())
+    with pytest.raises(InputError, match=r"rig\.toml: 250 mm per unit are given, but only COLMAP"):
+        read_calibration(tmp_path / "rig.toml", mm_per_unit=250.0)
     write_calibration_opencv(tmp_path / "easy", rig())
     extri = tmp_path / "easy" / "extri.yml"
     extri.write_text(extri.read_text().replace("T_cam_2", "U_cam_2"))
