@@ -36,9 +36,13 @@ class CompletionConfig:
     """
 
     anchors: int = 4
-    sigma_mm: float = 60.0
+    sigma_mm: float = 40.0
     spread_mm: float = 150.0
     left_out: tuple[str, ...] = ("nose", "l_eye", "r_eye", "l_ear", "r_ear")
+
+
+FILL_WHERE_SURE = CompletionConfig()
+"""What `dispose predict` does: few joints, but as good as triangulated ones (docs/experiments.md)."""
 
 
 def fill_seen_once(

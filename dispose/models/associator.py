@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dispose.association import cues
-from dispose.association.completion import CompletionConfig, fill_seen_once
+from dispose.association.completion import FILL_WHERE_SURE, CompletionConfig, fill_seen_once
 from dispose.association.decode import Rounding, group_confidence, pair_worth, set_packing
 from dispose.association.evidence import EvidenceConfig, Placement, fuse_ready, joint_beliefs, pair_misfit
 from dispose.association.graph import CandidateGraph, collate
@@ -75,7 +75,6 @@ class AssociatorConfig:
     """Everything the weights depend on."""
 
     evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
-    completion: CompletionConfig = field(default_factory=CompletionConfig)
     candidates: CandidateConfig = field(default_factory=CandidateConfig)
     placement: PlacementConfig = field(default_factory=PlacementConfig)
     chans: int = 64
@@ -271,14 +270,16 @@ class Associator(nn.Module):
         return Association(problem.members[chosen], group_confidence(mass.marginal, problem.members, chosen))
 
     @torch.no_grad()
-    def reconstruct(self, frame: Frame, association: Association) -> Prediction:
+    def reconstruct(
+        self, frame: Frame, association: Association, *, completion: CompletionConfig = FILL_WHERE_SURE
+    ) -> Prediction:
         """Skeletons of the groups: triangulated, and joints that one view sees placed by the rest of the body."""
         prediction = reconstruct(frame, association)
         coco = Frame(frame.number, frame.cameras, convert_detections(frame.detections, COCO_17))
         seen = viewpoints(coco)
         if not len(seen) or not len(association):
             return prediction
-        return fill_seen_once(frame, prediction, COCO_17, seen, self.placement(seen), self.config.completion)
+        return fill_seen_once(frame, prediction, COCO_17, seen, self.placement(seen), completion)
 
 
 def candidate_graph(described: Described, members: Int[Tensor, "tuples views"]) -> CandidateGraph:

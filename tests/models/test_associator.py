@@ -21,7 +21,7 @@ from dispose.tensors import ABSENT
 def associator():
     torch.manual_seed(0)
     config = AssociatorConfig(placement=PlacementConfig(chans=32, blocks=1), chans=32, layers=2)
-    network = Associator(replace(config, completion=CompletionConfig(sigma_mm=1e4, spread_mm=1e6)))
+    network = Associator(config)
     for parameter in network.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     return network.eval().requires_grad_(False)
@@ -146,7 +146,9 @@ def test_filled_joints_lie_on_their_ray_and_are_marked(associator, scenes):
     filled = 0
     for frame, labels in scenes:
         association = truth(labels)
-        plain, full = reconstruct(frame, association), associator.reconstruct(frame, association)
+        anywhere = CompletionConfig(sigma_mm=1e4, spread_mm=1e6)
+        plain = reconstruct(frame, association)
+        full = associator.reconstruct(frame, association, completion=anywhere)
         new = full.poses.valid & ~plain.poses.valid
         torch.testing.assert_close(full.poses.xyz_world[plain.poses.valid], plain.poses.xyz_world[plain.poses.valid])
         assert (full.poses.confidence[new] <= 0.25).all()
