@@ -95,8 +95,12 @@ def released_candidates(
     views, slots = points.valid.shape
     allowed = _pair_errors(points) < threshold_px**2 * views**2
     nothing = torch.zeros(views, slots, 0, dtype=torch.float64, device=points.valid.device)
-    unseen = Evidence(nothing[..., None, None].expand(-1, -1, -1, 3, 3), nothing[..., None].expand(-1, -1, -1, 3),
-                      nothing, points.valid)
+    unseen = Evidence(
+        nothing[..., None, None].expand(-1, -1, -1, 3, 3),
+        nothing[..., None].expand(-1, -1, -1, 3),
+        nothing,
+        points.valid,
+    )
     members = join(unseen, allowed, cap=0.0, limit=0.0).members
     error = reprojection_error(points, members)
     count = (members != ABSENT).sum(1)

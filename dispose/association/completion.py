@@ -20,7 +20,7 @@ from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 
 FILLED_CONFIDENCE = 0.25
-"""No filled joint is trusted more than this; a joint that two cameras agree on is trusted more where it is seen well."""
+"""No filled joint is trusted more than this; one that two cameras see well and agree on is trusted more."""
 
 
 @dataclass(frozen=True)

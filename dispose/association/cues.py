@@ -7,7 +7,6 @@ network trained on one set of rigs reads any other.
 from dataclasses import dataclass
 
 import torch
-from dispose_kernels.candidates import Evidence
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from dispose.association.viewpoint import Viewpoints
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT, TensorStruct
+from dispose_kernels.candidates import Evidence
 
 MISFIT_CAP = 25.0
 """Chi-square above which one joint counts no further: swapped limbs must not veto a body that fits."""

@@ -10,12 +10,12 @@ defined where two detections share few joints or none.
 from dataclasses import dataclass
 
 import torch
-from dispose_kernels.candidates import Evidence
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dispose.association.viewpoint import Viewpoints
 from dispose.tensors import TensorStruct
+from dispose_kernels.candidates import Evidence
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from dispose_kernels.sinkhorn import Marginals, pack
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from dispose.tensors import ABSENT, TensorStruct
+from dispose_kernels.sinkhorn import Marginals, pack
 
 
 @dataclass(frozen=True, eq=False)

@@ -98,14 +98,10 @@ def found_pairs(matches: NearestTruths) -> tuple[Tensor, Tensor]:
     return rows, matches.truth[rows]
 
 
-def aligned_errors(
-    predicted: Poses, rows: Tensor, truth: Poses, persons: Tensor
-) -> Float[Tensor, " found"]:
+def aligned_errors(predicted: Poses, rows: Tensor, truth: Poses, persons: Tensor) -> Float[Tensor, " found"]:
     """PA-MPJPE of pairs of a prediction and a true person over the joints both have, mm."""
     common = predicted.valid[rows] & truth.valid[persons]
-    return pa_mpjpe(
-        predicted.xyz_world[rows].to(torch.float64), truth.xyz_world[persons].to(torch.float64), common
-    )
+    return pa_mpjpe(predicted.xyz_world[rows].to(torch.float64), truth.xyz_world[persons].to(torch.float64), common)
 
 
 def root_errors(predicted: Poses, rows: Tensor, truth: Poses, persons: Tensor) -> Float[Tensor, " found"]:
