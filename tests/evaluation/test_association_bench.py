@@ -29,6 +29,7 @@ def test_plain_enumeration_finds_the_same_candidates():
     for seed in range(3):
         frame = bench_frame(3, 3, torch.Generator().manual_seed(seed))
         described = associator.described(frame)
+        assert described is not None
         limits = associator.config.candidates
         allowed = pair_misfit(described.evidence, cap=MISFIT_CAP) <= limits.pair_limit
         plain = enumerate_all(described.evidence, allowed, limits.member_limit)
