@@ -28,21 +28,22 @@ class CompletionConfig:
     """When filling a joint is sound.
 
     Attributes:
-        anchors: fewest triangulated joints that the same camera sees.
+        anchors: fewest triangulated joints (none of them left out) that the same camera sees: nine of twelve, a body
+            that is seen nearly whole. Of one cut off at a table too little is known.
         sigma_mm: largest uncertainty of the joint's depth relative to the body.
         spread_mm: largest disagreement (median) of the anchors about the body's depth.
         left_out: joints that are never filled. A head turns without the body: what one camera sees of a face is
             worse placed by the body than by the other joints of the face.
     """
 
-    anchors: int = 4
-    sigma_mm: float = 40.0
+    anchors: int = 9
+    sigma_mm: float = 60.0
     spread_mm: float = 150.0
     left_out: tuple[str, ...] = ("nose", "l_eye", "r_eye", "l_ear", "r_ear")
 
 
 FILL_WHERE_SURE = CompletionConfig()
-"""What `dispose predict` does: few joints, but as good as triangulated ones (docs/experiments.md)."""
+"""What `dispose predict` does; how it was chosen stands in docs/experiments.md."""
 
 
 def fill_seen_once(

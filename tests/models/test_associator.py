@@ -146,7 +146,7 @@ def test_filled_joints_lie_on_their_ray_and_are_marked(associator, scenes):
     filled = 0
     for frame, labels in scenes:
         association = truth(labels)
-        anywhere = CompletionConfig(sigma_mm=1e4, spread_mm=1e6)
+        anywhere = CompletionConfig(anchors=4, sigma_mm=1e4, spread_mm=1e6)
         plain = reconstruct(frame, association)
         full = associator.reconstruct(frame, association, completion=anywhere)
         new = full.poses.valid & ~plain.poses.valid
