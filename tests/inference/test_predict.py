@@ -2,10 +2,10 @@
 
 import json
 import re
+import resource
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -103,25 +103,27 @@ def test_results_that_could_not_be_written_are_refused_before_the_work(capture_f
     assert "thesis.txt: is a file, not a capture folder" in capsys.readouterr().err
 
 
-def limited(folder: Path, out: Path, kib: int) -> subprocess.CompletedProcess[str]:
-    """The command where no file may grow beyond a size: what a full disk is like."""
-    code = (
-        f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({kib * 1024}, {kib * 1024})); "
-        "from dispose.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    )
-    words = ["predict", str(folder), "--associator", "greedy", "--out", str(out)]
-    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+@contextmanager
+def no_file_beyond(count: int) -> Iterator[None]:
+    """No file of this process may grow beyond so many bytes: what a full disk is like."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(capture_folder, tmp_path: Path) -> None:
-    run(capture_folder.path, tmp_path / "out", "--frames", "0:2")
-    before = (tmp_path / "out" / "predictions.jsonl").read_bytes()
-    done = limited(capture_folder.path, tmp_path / "out", 2)
-    assert done.returncode == 2
-    sentence = f"dispose: {tmp_path / 'out' / 'predictions.jsonl'}: cannot be written (File too large)."
-    assert done.stderr.splitlines()[-1] == sentence and "Traceback" not in done.stderr
-    assert (tmp_path / "out" / "predictions.jsonl").read_bytes() == before
-    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(capture_folder, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    run(capture_folder.path, out, "--frames", "0:2")
+    before = (out / "predictions.jsonl").read_bytes()
+    capsys.readouterr()
+    with no_file_beyond(2048):
+        assert run(capture_folder.path, out) == 2
+    assert capsys.readouterr().err == f"dispose: {out / 'predictions.jsonl'}: cannot be written (File too large).\n"
+    assert (out / "predictions.jsonl").read_bytes() == before
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
 
 
 def test_a_second_run_replaces_the_first(capture_folder, tmp_path: Path) -> None:
