@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from dispose.association.decode import greedy, mass_worth, pair_worth, set_packing
 from dispose.evaluation.protocols import protocols_of
-from dispose.evaluation.reports import Report, text_table, write_report
+from dispose.evaluation.reports import Report, write_report
 from dispose.evaluation.run import evaluate
 from dispose.evaluation.scenes import Method, gather
 from dispose.models.associator import RELEASED_SAMPLER, Associator, SamplerConfig
@@ -73,7 +73,6 @@ def main() -> int:
             scenes = gather(protocol.read(arguments.data), None)[:: arguments.every]
             for method in methods(associator):
                 rows.append(evaluate(protocol, scenes, method, watch=lambda s, title: tqdm(s, desc=title, leave=False)))
-    print(text_table(tuple(rows)))
     command = shlex.join(("python", "tools/ablation.py", "--every", str(arguments.every)))
     report = Report("ablation", None, tuple(rows), (), command, time.perf_counter() - start)
     write_report(ROOT / "data" / "results" / "ablation.json", report)
