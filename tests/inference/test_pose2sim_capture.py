@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from dispose.cli.main import main
@@ -22,24 +21,6 @@ SAME_JOINTS = {
 }  # fmt: skip
 
 
-# One worker runs the command for all of these.
-pytestmark = pytest.mark.xdist_group("pose2sim")
-
-
-@pytest.fixture(scope="module")
-def source(shared_data: Path) -> Path:
-    """The capture, never touched."""
-    return shared_data / "raw" / "pose2sim_multi"
-
-
-@pytest.fixture(scope="module")
-def results(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the command writes for the capture as it stands, with nothing but its defaults."""
-    out = tmp_path_factory.mktemp("pose2sim")
-    assert main(["predict", str(source), "--out", str(out)]) == 0
-    return out
-
-
 def distances(frame: Prediction, theirs: torch.Tensor, joints: list[int]) -> torch.Tensor:
     """Of every person of ours to one of theirs, mm, by joint; NaN where we know no joint."""
     poses = frame.poses
@@ -47,7 +28,7 @@ def distances(frame: Prediction, theirs: torch.Tensor, joints: list[int]) -> tor
     return (xyz - theirs).norm(dim=-1)
 
 
-def test_two_people_and_the_bystander_keep_their_ids(results: Path) -> None:
+def check_identities(results: Path) -> None:
     frames = read_predictions(results / "predictions.jsonl").frames
     assert [frame.number for frame in frames] == list(range(100))
     assert all(sorted(frame.poses.id.tolist()) == [1, 2, 3] for frame in frames)
@@ -57,7 +38,7 @@ def test_two_people_and_the_bystander_keep_their_ids(results: Path) -> None:
     assert all((row[bystander] >= 0).tolist() == [True, True, False, False] for row in used)
 
 
-def test_people_are_where_the_authors_found_them(source: Path, results: Path) -> None:
+def check_places(source: Path, results: Path) -> None:
     saved = read_predictions(results / "predictions.jsonl")
     matched = []
     for path in sorted((source / "pose-3d").glob("*.trc")):
@@ -80,7 +61,7 @@ def test_people_are_where_the_authors_found_them(source: Path, results: Path) ->
     assert len(set(matched)) == 2
 
 
-def test_the_files_open_elsewhere(results: Path) -> None:
+def check_files(results: Path) -> None:
     header, *lines = [json.loads(line) for line in (results / "predictions.jsonl").read_text().splitlines()]
     assert header["schema"] == "dispose.predictions/1"
     assert header["units"] == "mm"
@@ -98,3 +79,12 @@ def test_the_files_open_elsewhere(results: Path) -> None:
             ours = np.array(joints, dtype=float)[:, :3] / 1000
             # Metres and Y up: x, y, z there are y, z, x of ours.
             np.testing.assert_allclose(row[2:].reshape(-1, 3), ours[:, (1, 2, 0)], atol=2e-6)
+
+
+def test_the_capture_as_it_stands(shared_data: Path, tmp_path: Path) -> None:
+    # One test, because the command takes a quarter of a minute and workers share no results.
+    source = shared_data / "raw" / "pose2sim_multi"
+    assert main(["predict", str(source), "--out", str(tmp_path)]) == 0
+    check_identities(tmp_path)
+    check_places(source, tmp_path)
+    check_files(tmp_path)
