@@ -173,5 +173,6 @@ def measure_apart(views: int, persons: int, *, repeats: int, seed: int) -> Cell:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
-        raise DisposeError(f"bench of {views} views and {persons} people failed: {done.stderr.strip()[-400:]}")
+        reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise DisposeError(f"bench of {views} views and {persons} people failed: {reason}")
     return from_json(done.stdout.strip().splitlines()[-1], Cell, "bench")
