@@ -36,7 +36,7 @@ class DenoiserTraining:
         clip: largest gradient norm.
         weight_decay: AdamW's.
         pure_noise: share of the graphs shown at time 1, where the sampler starts.
-        latent_scale: see `dispose.models.associator.SamplerConfig`.
+        latent_scale: see `dispose.models.sampling.SamplerConfig`.
         most_tuples: graphs larger than this are left out (they would set the memory of a step).
     """
 

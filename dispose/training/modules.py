@@ -14,9 +14,9 @@ from dispose.diffusion.corruption import corrupt
 from dispose.diffusion.schedules import cosine_alpha_bar
 from dispose.losses.assignment import projected_divergence
 from dispose.losses.placement import placement_loss
-from dispose.models.associator import clean_latent
 from dispose.models.denoiser import Denoiser
 from dispose.models.placement import PlacementNet
+from dispose.models.sampling import clean_latent
 from dispose.skeletons.catalog import COCO_17
 from dispose.training.bank import GraphExample, PlacementExamples
 from dispose.training.config import DenoiserTraining, PlacementTraining
