@@ -1,0 +1,189 @@
+"""The heat-map backbone: a residual trunk, three transposed convolutions, one map per joint at stride 4.
+
+The modules stand in the order of torchvision's ResNet, so that names and shapes of the weights are those of the
+released files (``backbone.0.weight``, ``backbone.4.0.conv1.weight``, ``deconv_layers.0.weight``, ``final_layer.bias``).
+torchvision itself is not needed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dispose.errors import InputError, ShapeError
+from dispose.nn.features import Features
+
+STRIDE = 4
+"""Input pixels per heat-map pixel, along each axis."""
+
+MULTIPLE = 32
+"""Width and height of the input are multiples of this: the trunk's own stride."""
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """Sizes of the network; the defaults are the released one.
+
+    Attributes:
+        depth: 50 (bottleneck blocks) or 18 (basic blocks).
+        width: channels of the trunk's first stage; every stage scales with it. 64 fits ImageNet weights.
+        deconv_chans: channels of the three transposed convolutions, which are the feature maps of Stage II.
+        joints: number of heat maps.
+    """
+
+    depth: int = 50
+    width: int = 64
+    deconv_chans: int = 256
+    joints: int = 15
+
+
+LAPTOP = BackboneConfig(depth=18, width=32, deconv_chans=64)
+"""3.2 million weights; learns from 25 to 40 pictures of 256 x 192 per second on two cores, channels-last."""
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside the identity (He et al. 2016)."""
+
+    expansion = 1
+
+    def __init__(self, inward: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inward, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _shortcut(inward, width * self.expansion, stride)
+
+    def forward(self, x: Float[Tensor, "maps inward height width"]) -> Float[Tensor, "maps outward height2 width2"]:
+        """The stride divides height and width."""
+        y = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(y)) + self.downsample(x))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 (which strides) and 1x1 convolution beside the identity; four times as many channels leave."""
+
+    expansion = 4
+
+    def __init__(self, inward: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inward, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, width * self.expansion, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(width * self.expansion)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _shortcut(inward, width * self.expansion, stride)
+
+    def forward(self, x: Float[Tensor, "maps inward height width"]) -> Float[Tensor, "maps outward height2 width2"]:
+        """The stride divides height and width."""
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        return self.relu(self.bn3(self.conv3(y)) + self.downsample(x))
+
+
+_STAGES = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
+
+
+class Backbone(nn.Module):
+    """Pictures to heat maps and the feature maps that Stage I and II read.
+
+    Weights lie channels-last in memory, so everything computed does too: faster on GPUs and, half as fast again, on
+    CPUs. Under autocast to bfloat16 the last convolution is still computed in the dtype of its weights, because peaks
+    need more than the eight bits of bfloat16.
+    """
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        if config.depth not in _STAGES:
+            raise InputError(f"a backbone of depth {config.depth} is not known, only {sorted(_STAGES)}")
+        self.config = config
+        block, counts = _STAGES[config.depth]
+        chans = config.width
+        stem = [nn.Conv2d(3, chans, 7, 2, 3, bias=False), nn.BatchNorm2d(chans), nn.ReLU(inplace=True)]
+        layers: list[nn.Module] = [*stem, nn.MaxPool2d(3, 2, 1)]
+        for stage, count in enumerate(counts):
+            width = config.width * 2**stage
+            blocks = [block(chans, width, 1 if stage == 0 else 2)]
+            chans = width * block.expansion
+            layers.append(nn.Sequential(*blocks, *(block(chans, width, 1) for _ in range(count - 1))))
+        self.backbone = nn.Sequential(*layers)
+        raising: list[nn.Module] = []
+        for inward in (chans, config.deconv_chans, config.deconv_chans):
+            raising += [nn.ConvTranspose2d(inward, config.deconv_chans, 4, 2, 1, bias=False)]
+            raising += [nn.BatchNorm2d(config.deconv_chans), nn.ReLU(inplace=True)]
+        self.deconv_layers = nn.Sequential(*raising)
+        self.final_layer = nn.Conv2d(config.deconv_chans, config.joints, 1)
+        self._initialise()
+        for parameter in self.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+    def forward(self, pixels: Float[Tensor, "maps 3 height width"]) -> Features:
+        """Heat maps and features of normalised pictures.
+
+        Raises:
+            ShapeError: the pictures' width or height is no multiple of 32.
+        """
+        height, width = pixels.shape[-2:]
+        if height % MULTIPLE or width % MULTIPLE:
+            raise ShapeError(f"pictures of {width} x {height} pixels: both must be multiples of {MULTIPLE}")
+        x = self.backbone(pixels)
+        raw = []
+        for k in range(0, len(self.deconv_layers), 3):
+            raw.append(self.deconv_layers[k](x))
+            x = self.deconv_layers[k + 2](self.deconv_layers[k + 1](raw[-1]))
+        with torch.autocast(pixels.device.type, enabled=False):
+            heatmaps = self.final_layer(x.to(self.final_layer.weight.dtype))
+        coarse, middle, fine = raw
+        return Features(heatmaps, fine, middle, coarse)
+
+    def _initialise(self) -> None:
+        """He's initialisation for the trunk; transposed and last convolution N(0, 1e-3) as released."""
+        for module in self.backbone.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        for module in self.deconv_layers:
+            if isinstance(module, nn.ConvTranspose2d):
+                nn.init.normal_(module.weight, std=1e-3)
+        nn.init.normal_(self.final_layer.weight, std=1e-3)
+        nn.init.zeros_(self.final_layer.bias)  # pyright: ignore[reportArgumentType]
+
+
+def load_torchvision_trunk(backbone: Backbone, state: Mapping[str, Tensor]) -> None:
+    """Put the weights of a torchvision ResNet (``conv1.weight``, ``layer1.0.conv1.weight``, …) into the trunk.
+
+    The classifier ``fc`` is left out; the transposed convolutions and the heat maps keep their weights.
+
+    Raises:
+        InputError: a tensor is missing, not known or of another shape.
+    """
+    position = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6", "layer4": "7"}
+    renamed: list[tuple[str, Tensor]] = []
+    for name, value in state.items():
+        head, _, rest = name.partition(".")
+        if head != "fc":
+            renamed.append((f"{position.get(head, head)}.{rest}", value))
+    own = backbone.backbone.state_dict()
+    found = {name: value for name, value in renamed}
+    # Files from before torchvision counted batches lack the counters, which only matter without momentum.
+    wanted = {name for name in own if not name.endswith("num_batches_tracked")}
+    odd = sorted((wanted - found.keys()) | (found.keys() - own.keys()))
+    if odd:
+        side = "lacks" if odd[0] in wanted else "has an unknown"
+        raise InputError(f"the torchvision weights {side} tensor {odd[0]} of the trunk (and {len(odd) - 1} more)")
+    for name, value in found.items():
+        if value.shape != own[name].shape:
+            raise InputError(f"trunk tensor {name}: {tuple(value.shape)} in the file, {tuple(own[name].shape)} here")
+    backbone.backbone.load_state_dict(found, strict=False)
+
+
+def _shortcut(inward: int, outward: int, stride: int) -> nn.Sequential:
+    """The identity, or a strided 1x1 convolution where sizes change."""
+    if stride == 1 and inward == outward:
+        return nn.Sequential()
+    return nn.Sequential(nn.Conv2d(inward, outward, 1, stride, bias=False), nn.BatchNorm2d(outward))
