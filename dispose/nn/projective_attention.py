@@ -8,9 +8,10 @@ import math
 from collections.abc import Sequence
 
 import torch
-from dispose_kernels.deformable_attention import deformable_attention, deformable_gather
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from dispose_kernels.deformable_attention import deformable_attention, deformable_gather
 
 REACH = 0.05
 """How far outside the picture, in fractions of it, a reference may lie; farther ones are brought to that margin."""

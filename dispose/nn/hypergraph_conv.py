@@ -1,0 +1,95 @@
+"""Hypergraph convolution with attention (Bai et al. 2021), as PyTorch Geometric's `HypergraphConv` defines it."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+
+from dispose_kernels.segment import segment_softmax, segment_sum
+
+Logits = Float[Tensor, "persons heads edges nodes"]
+Incident = Bool[Tensor, "persons edges nodes"]
+Normalize = Callable[[Logits, Incident], Logits]
+"""Attention from logits: `over_nodes` of an edge, or `over_edges` of a node."""
+
+
+def over_nodes(logits: Logits, incident: Incident) -> Logits:
+    """Soft-max over the nodes of every edge; 0 where there is no incidence."""
+    return _masked_softmax(logits, incident[:, None], -1)
+
+
+def over_edges(logits: Logits, incident: Incident) -> Logits:
+    """Soft-max over the edges of every node; 0 where there is no incidence."""
+    return _masked_softmax(logits, incident[:, None], -2)
+
+
+def _masked_softmax(logits: Tensor, mask: Tensor, dim: int) -> Tensor:
+    """Zero instead of NaN, in value and gradient, where nothing is left."""
+    least = torch.finfo(logits.dtype).min
+    return logits.masked_fill(~mask, least).softmax(dim) * mask
+
+
+class HypergraphConv(nn.Module):
+    """``out_i = mean over heads of 1/deg(i) sum_e a_ie sum_j a_je / |e| W x_j + bias`` over the edges e of node i.
+
+    The logit of an incidence is ``LeakyReLU(att · [W x_i | W h_e])`` with the attribute h of the edge. Two forms of one
+    operator: `forward` for many small hypergraphs of one layout with a mask, `ragged` for any list of incidences.
+    Parameters are named as in PyTorch Geometric.
+    """
+
+    def __init__(self, inward: int, outward: int, *, heads: int = 1, slope: float = 0.2, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.heads, self.slope = heads, slope
+        self.dropout = nn.Dropout(dropout)
+        self.lin = nn.Linear(inward, heads * outward, bias=False)
+        self.att = nn.Parameter(torch.empty(1, heads, 2 * outward))
+        self.bias = nn.Parameter(torch.zeros(outward))
+        nn.init.xavier_uniform_(self.lin.weight)
+        nn.init.xavier_uniform_(self.att)
+
+    def forward(
+        self,
+        x: Float[Tensor, "persons nodes inward"],
+        attributes: Float[Tensor, "persons edges inward"],
+        incident: Incident,
+        normalize: Normalize,
+    ) -> Float[Tensor, "persons nodes outward"]:
+        """One hypergraph per person, all with the same nodes and edges but their own incidences.
+
+        Nodes are gathered into their edges before they are multiplied by W: the same sum, and there are fewer edges
+        than nodes.
+        """
+        weight = self.lin.weight.unflatten(0, (self.heads, -1))
+        node_part, edge_part = self.att[0].chunk(2, dim=-1)
+        node_logit = x @ torch.einsum("hd,hdc->ch", node_part, weight)
+        edge_logit = attributes @ torch.einsum("hd,hdc->ch", edge_part, weight)
+        logits = edge_logit.mT[..., None] + node_logit.mT[:, :, None]
+        share = self.dropout(normalize(leaky_relu(logits, self.slope), incident))
+        size = incident.sum(-1, keepdim=True).clamp(min=1)
+        degree = incident.sum(-2)[..., None].clamp(min=1)
+        gathered = (share / size[:, None]) @ x[:, None]
+        edges = torch.einsum("phec,hdc->phed", gathered, weight)
+        return (share.mT @ edges).mean(1) / degree + self.bias
+
+    def ragged(
+        self,
+        x: Float[Tensor, "nodes inward"],
+        attributes: Float[Tensor, "edges inward"],
+        node_of: Int[Tensor, " incidences"],
+        edge_of: Int[Tensor, " incidences"],
+        group_of: Int[Tensor, " incidences"],
+    ) -> Float[Tensor, "nodes outward"]:
+        """One hypergraph given by its incidences; attention sums to one over `group_of`, one of the two others."""
+        nodes, edges = len(x), len(attributes)
+        values = self.lin(x).unflatten(-1, (self.heads, -1))
+        edge_values = self.lin(attributes).unflatten(-1, (self.heads, -1))
+        pair = torch.cat([values[node_of], edge_values[edge_of]], -1)
+        logits = leaky_relu((pair * self.att).sum(-1), self.slope)
+        share = self.dropout(segment_softmax(logits, group_of, max(nodes, edges)))[..., None]
+        ones = x.new_ones(len(node_of))
+        size = segment_sum(ones, edge_of, edges).clamp(min=1)[:, None, None]
+        degree = segment_sum(ones, node_of, nodes).clamp(min=1)[:, None]
+        gathered = segment_sum(share * values[node_of], edge_of, edges) / size
+        return segment_sum(share * gathered[edge_of], node_of, nodes).mean(1) / degree + self.bias
