@@ -18,6 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONDA_NAMES = {
     "pytorch": "torch",
     "pytorch-scatter": "torch-scatter",
+    "pytorch-geometric": "torch-geometric",
     "py-opencv": "opencv-python-headless",
     "python-kaleido": "kaleido",
 }
