@@ -1,0 +1,268 @@
+"""Pseudo-labels as a file: one `.npz` of flat tables with a JSON header (docs/pseudo_labels.md).
+
+Three tables, each row belonging to a row of the one before: frames, persons, and sightings (a person, or somebody
+unknown, in one view). Nothing in the file is a Python object, so reading one executes nothing.
+"""
+
+import json
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+
+from dispose.errors import InputError
+from dispose.formats.entry import Entry
+from dispose.formats.files import parse_json, replacing_path
+from dispose.formats.pseudo_label_tables import Tables, checked_tables, stack_tables
+from dispose.scene.detections import Detections
+from dispose.scene.poses import Poses
+from dispose.scene.pseudo_labels import PseudoLabels
+from dispose.skeletons.catalog import PANOPTIC_15
+from dispose.skeletons.skeleton import Skeleton
+from dispose.tensors import ABSENT
+
+SCHEMA = "dispose.pseudo_labels/1"
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledFrame:
+    """The labels of one frame and where they belong.
+
+    Attributes:
+        sequence: name of the recording.
+        number: frame number in it.
+        labels: the people.
+    """
+
+    sequence: str
+    number: int
+    labels: PseudoLabels
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoLabelStore:
+    """Labels of many frames, handed out one at a time.
+
+    The tables lie in memory as they lie in the file (float32); the record of a frame is built when it is asked for.
+
+    Attributes:
+        path: the file, for complaints.
+        skeleton: what the joint axis means.
+        views: names of the views, in the order of every record's view axis.
+        sequences: names of the recordings.
+        tables: everything, flat.
+        columns: for every view of the file its place in `views`, or `ABSENT`.
+        rows: the row of a (sequence, frame number) in the table of frames.
+    """
+
+    path: Path
+    skeleton: Skeleton
+    views: tuple[str, ...]
+    sequences: tuple[str, ...]
+    tables: Tables
+    columns: Int[np.ndarray, " columns"]
+    rows: Mapping[tuple[str, int], int]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def keys(self) -> tuple[tuple[str, int], ...]:
+        """Every labelled frame as (sequence, number), in the order of the file."""
+        return tuple(self.rows)
+
+    def numbers(self, sequence: str) -> tuple[int, ...]:
+        """The labelled frames of a recording; `InputError` where there is no such recording."""
+        if sequence not in self.sequences:
+            raise InputError(f"{self.path}: no sequence {sequence!r} (there is {_listed(self.sequences)}).")
+        return tuple(number for name, number in self.rows if name == sequence)
+
+    def select(self, views: Sequence[str]) -> "PseudoLabelStore":
+        """The same labels for some of the views, in the order given; `InputError` names a view that is not there.
+
+        People seen by none of these views keep their 3-D.
+        """
+        for name in views:
+            if name not in self.views:
+                raise InputError(f"{self.path}: no camera {name!r} (there is {_listed(self.views)}).")
+        place = {self.views.index(name): new for new, name in enumerate(views)}
+        columns = np.array([place.get(int(old), ABSENT) for old in self.columns], np.int64)
+        return replace(self, views=tuple(views), columns=columns)
+
+    def at(self, sequence: str, frame: int) -> PseudoLabels:
+        """The labels of a frame (float64); `InputError` where the file has none for it."""
+        row = self.rows.get((sequence, frame))
+        if row is None:
+            self.numbers(sequence)
+            raise InputError(f"{self.path}: sequence {sequence!r} has no frame {frame}.")
+        t = self.tables
+        first, last = np.searchsorted(t.person_frame, [row, row + 1])
+        begin, end = np.searchsorted(t.sighting_frame, [row, row + 1])
+        view = self.columns[t.sighting_view[begin:end]]
+        person = t.sighting_person[begin:end]
+        seen = view != ABSENT
+        matched, unmatched = seen & (person != ABSENT), seen & (person == ABSENT)
+        count, joints = int(last - first), len(self.skeleton)
+        xys = np.zeros((len(self.views), count, joints, 3))
+        visible = np.zeros((len(self.views), count, joints), bool)
+        place = (view[matched], person[matched] - first)
+        xys[place] = t.sighting_joints[begin:end][matched]
+        visible[place] = t.sighting_visible[begin:end][matched]
+        return PseudoLabels(
+            self._poses(slice(first, last)),
+            torch.from_numpy(xys[..., :2].copy()),
+            torch.from_numpy(xys[..., 2].copy()),
+            torch.from_numpy(visible),
+            self._unmatched(view[unmatched], np.flatnonzero(unmatched) + begin),
+        )
+
+    def _poses(self, rows: slice) -> Poses:
+        table = torch.from_numpy(self.tables.person_joints[rows].astype(np.float64))
+        return Poses(
+            self.skeleton,
+            table[..., :3],
+            table[..., 3],
+            torch.from_numpy(self.tables.person_valid[rows].copy()),
+            torch.from_numpy(self.tables.person_id[rows].copy()),
+        )
+
+    def _unmatched(self, view: Int[np.ndarray, " sightings"], rows: Int[np.ndarray, " sightings"]) -> Detections:
+        """Sightings without a person, padded per view."""
+        views, joints = len(self.views), len(self.skeleton)
+        counts = np.bincount(view, minlength=views)
+        slots = int(counts.max(initial=0))
+        slot = np.zeros(len(view), np.int64)
+        for v in range(views):
+            slot[view == v] = np.arange(counts[v])
+        xys: Float[np.ndarray, "views slots joints 3"] = np.zeros((views, slots, joints, 3))
+        visible: Bool[np.ndarray, "views slots joints"] = np.zeros((views, slots, joints), bool)
+        score = np.zeros((views, slots))
+        valid = np.zeros((views, slots), bool)
+        index = np.full((views, slots), ABSENT, np.int64)
+        place = (view, slot)
+        xys[place], visible[place] = self.tables.sighting_joints[rows], self.tables.sighting_visible[rows]
+        score[place], valid[place], index[place] = self.tables.sighting_score[rows], True, slot
+        parts = (xys[..., :2].copy(), xys[..., 2].copy(), visible, score, valid, index)
+        return Detections(self.skeleton, *(torch.from_numpy(part) for part in parts))
+
+
+def write_pseudo_labels(
+    path: Path, skeleton: Skeleton, views: Sequence[str], frames: Iterable[LabelledFrame], *, source: str = ""
+) -> None:
+    """Write labels; an existing file is replaced only when everything is written.
+
+    Args:
+        path: the `.npz`.
+        skeleton: of every frame.
+        views: names of the view axis of every frame.
+        frames: in any order; a (sequence, number) may occur once.
+        source: free text on where the labels come from.
+
+    Raises:
+        InputError: a frame of another skeleton or number of views, or one that occurs twice.
+    """
+    if path.suffix != ".npz":
+        raise InputError(f"{path}: pseudo-labels are written as .npz.")
+    ordered: list[LabelledFrame] = []
+    for frame in frames:
+        place = f"{path}: sequence {frame.sequence!r}, frame {frame.number}"
+        if frame.labels.poses.skeleton != skeleton:
+            raise InputError(f"{place}: skeleton {frame.labels.poses.skeleton.name}, not {skeleton.name}.")
+        if frame.labels.xy_image.shape[0] != len(views):
+            raise InputError(f"{place}: {frame.labels.xy_image.shape[0]} views, the file has {len(views)}.")
+        ordered.append(frame)
+    names = sorted({frame.sequence for frame in ordered})
+    ordered.sort(key=lambda frame: (frame.sequence, frame.number))
+    keys = [(frame.sequence, frame.number) for frame in ordered]
+    for key, following in pairwise(keys):
+        if key == following:
+            raise InputError(f"{path}: sequence {key[0]!r} has frame {key[1]} twice.")
+    tables = stack_tables(
+        len(skeleton), [names.index(name) for name, _ in keys], [n for _, n in keys], [f.labels for f in ordered]
+    )
+    checked_tables(vars(tables), (len(names), len(views), len(skeleton)), str(path))
+    header = {
+        "schema": SCHEMA,
+        "skeleton": skeleton.name,
+        "joints": list(skeleton.joints),
+        "units": {"image": "px", "world": "mm"},
+        "views": list(views),
+        "sequences": names,
+        "source": source,
+    }
+    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    with replacing_path(path) as temporary:
+        np.savez_compressed(temporary, header=text, **vars(tables))
+
+
+def read_pseudo_labels(path: Path, *, skeleton: Skeleton = PANOPTIC_15) -> PseudoLabelStore:
+    """Read labels and check all of them once; what is wrong is an `InputError` that names the place.
+
+    Args:
+        path: the `.npz`.
+        skeleton: the joints that are wanted; labels of others are refused.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise InputError(f"{path}: is no .npz of pseudo-labels.")
+            arrays = {name: archive[name] for name in archive.files}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, SyntaxError, MemoryError) as error:
+        raise InputError(f"{path}: is no .npz of pseudo-labels, or breaks off ({error}).") from error
+    if "header" not in arrays:
+        raise InputError(f"{path}: is no .npz of pseudo-labels (it has no header).")
+    header = _header(path, arrays["header"])
+    _require_skeleton(path, header, skeleton)
+    views = _names(header.at("views"))
+    sequences = _names(header.at("sequences"))
+    tables = checked_tables(arrays, (len(sequences), len(views), len(skeleton)), str(path))
+    rows = {
+        (sequences[s], n): row
+        for row, (s, n) in enumerate(zip(tables.frame_sequence.tolist(), tables.frame_number.tolist(), strict=True))
+    }
+    if len(rows) != len(tables.frame_number):
+        raise InputError(f"{path}: a frame of a sequence occurs twice in the table of frames.")
+    return PseudoLabelStore(path, skeleton, views, sequences, tables, np.arange(len(views)), rows)
+
+
+def _header(path: Path, array: np.ndarray) -> Entry:
+    try:
+        text = array.tobytes().decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: the header is no UTF-8 text.") from error
+    header = Entry(f"{path}: header", parse_json(text, f"{path}: header"))
+    schema = header.at("schema").text()
+    if schema != SCHEMA:
+        raise InputError(f"{path}: schema is {schema!r}, this version reads {SCHEMA!r}.")
+    units = header.at("units")
+    if (units.at("image").text(), units.at("world").text()) != ("px", "mm"):
+        raise InputError(f"{units.place}: px and mm are expected.")
+    return header
+
+
+def _require_skeleton(path: Path, header: Entry, skeleton: Skeleton) -> None:
+    name = header.at("skeleton").text()
+    joints = _names(header.at("joints"))
+    if name != skeleton.name:
+        raise InputError(f"{path}: the labels are of the skeleton {name!r}, wanted is {skeleton.name!r}.")
+    if joints != skeleton.joints:
+        raise InputError(f"{path}: the joints of {name!r} have another order than ours ({_listed(joints)}).")
+
+
+def _names(entry: Entry) -> tuple[str, ...]:
+    names = tuple(item.text() for item in entry.items())
+    if len(set(names)) != len(names):
+        raise InputError(f"{entry.place}: a name occurs twice.")
+    return names
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "") if names else "none"
