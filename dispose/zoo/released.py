@@ -1,0 +1,250 @@
+"""The released model, with every choice of its authors that ours makes differently, in this one file.
+
+What differs (spec §1, §2, §8): integer peaks, ten at most; map pixel = input pixel / 4 without the half pixel
+(`map_from_input`); candidates within 64 px; a polytope of capacity ten met by two or four sweeps; the state is the
+mass, not the latent; greedy decoding; triangulation by Plücker rows in millimetres; confidence from the heat map at
+aligned corners; attributes of hyperedges in the order of the first sample (`legacy`). The networks themselves stand in
+`dispose.models`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from dispose.association.candidates import ReleasedCandidates, RootPoints, released_candidates
+from dispose.association.cues import incidences
+from dispose.association.decode import greedy
+from dispose.association.polytope import released_logits, released_marginals, sweep_projection
+from dispose.diffusion.samplers import Process, final, log_of_mass, projected_ddim
+from dispose.diffusion.schedules import cosine_alpha_bar, released_times
+from dispose.geometry import image_affine
+from dispose.models.released_denoiser import ReleasedDenoiser, RootGraph
+from dispose.nn.features import Features
+from dispose.nn.projective_attention import ProjectiveAttention
+from dispose.scene.cameras import Cameras
+from dispose.tensors import ABSENT, TensorStruct
+
+CAPACITY = 10
+"""People per frame, and peaks per view."""
+
+MATCHER_THRESHOLD = 0.001
+"""Mass times cue above which a tuple may become a person."""
+
+STRIDE = 4
+LAST_STEP = 999
+LOGIT_LIMIT = 30.0
+
+
+@dataclass(frozen=True, eq=False)
+class Seen(TensorStruct):
+    """The root peaks of one frame.
+
+    Attributes:
+        points: in original pixels, with their cameras.
+        xy_map: in heat-map pixels.
+    """
+
+    points: RootPoints
+    xy_map: Float[Tensor, "views slots 2"]
+
+
+@dataclass(frozen=True, eq=False)
+class Found(TensorStruct):
+    """What Stage I makes of them.
+
+    Attributes:
+        candidates: the tuples and their cues.
+        mass: sampled mass of every tuple.
+        members: the slot of every person in every view, `ABSENT` where he is not seen; the best tuple first.
+        xyz_world: the person's root, mm.
+        confidence: ``sqrt(mass * cue * heat)``; 0 where the release has NaN because the mean heat is negative.
+    """
+
+    candidates: ReleasedCandidates
+    mass: Float[Tensor, " tuples"]
+    members: Int[Tensor, "persons views"]
+    xyz_world: Float[Tensor, "persons 3"]
+    confidence: Float[Tensor, " persons"]
+
+
+def map_from_input(xy_input: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
+    """Heat-map pixels as the release has them: a quarter of the input's, which is 3/8 of a map pixel off the centre."""
+    return xy_input / STRIDE
+
+
+def input_from_map(xy_map: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
+    """The inverse of `map_from_input`."""
+    return xy_map * STRIDE
+
+
+def map_fraction(xy: Float[Tensor, "*batch 2"], size: tuple[int, int]) -> Float[Tensor, "*batch 2"]:
+    """Pixels as fractions of a picture without the half pixel: reads half a pixel up and left on every level (B13)."""
+    return xy / torch.tensor(size, dtype=xy.dtype, device=xy.device)
+
+
+def released_letterbox(size: Float[Tensor, "*batch 2"], input_size: tuple[int, int]) -> Float[Tensor, "*batch 2 3"]:
+    """Input from image as the release prepares it: half the size goes to half the size, not centre to centre."""
+    target = torch.tensor(input_size, dtype=size.dtype, device=size.device)
+    scale = (target / size).amin(-1)
+    linear = scale[..., None, None] * torch.eye(2, dtype=size.dtype, device=size.device)
+    return torch.cat([linear, (target / 2 - scale[..., None] * size / 2)[..., None]], dim=-1)
+
+
+def find_people(
+    denoiser: ReleasedDenoiser,
+    graph: RootGraph,
+    candidates: ReleasedCandidates,
+    seen: Seen,
+    alpha: float,
+    heatmaps: Float[Tensor, "views height width"],
+    input_from_image: Float[Tensor, "views 2 3"],
+) -> Found:
+    """Stage I from the candidate graph on: sample, decode, triangulate, ask the heat maps of the root."""
+    points = seen.points
+    mass = sample_mass(denoiser, graph, candidates.members, points.valid, alpha)
+    members, score = decode(mass, candidates)
+    xyz = triangulate(points, members)
+    heat = heat_of(xyz, heatmaps, points.cameras, input_from_image)
+    return Found(candidates, mass, members, xyz, (score * heat.clamp(min=0)).sqrt())
+
+
+def read_roots(attention: ProjectiveAttention, features: Features, seen: Seen) -> Float[Tensor, "detections chans"]:
+    """What the feature maps of a frame hold at its peaks, view by view."""
+    view = seen.points.valid.nonzero()[:, 0]
+    height, width = features.heatmaps.shape[-2:]
+    reference = map_fraction(seen.xy_map[seen.points.valid], (width, height)).float()
+    device = features.fine.device
+    return attention(features.pyramid, view.to(device), reference.to(device))
+
+
+def root_graph(
+    detections: Float[Tensor, "detections chans"], candidates: ReleasedCandidates, valid: Bool[Tensor, "views slots"]
+) -> RootGraph:
+    """The graph of one frame as the denoiser wants it, on the device of the detections' features."""
+    table = incidences(candidates.members, valid)
+    nothing = torch.zeros(len(detections), dtype=torch.long)
+    graph = RootGraph(
+        detections, candidates.cue.float(), table.tuple_of, table.detection, torch.zeros_like(candidates.members[:, 0]),
+        nothing, 1,
+    )  # fmt: skip
+    return graph.to(detections.device)
+
+
+def project(
+    members: Int[Tensor, "tuples views"], valid: Bool[Tensor, "views slots"], alpha: float, sweeps: int
+) -> Callable[[Float[Tensor, " tuples"]], Float[Tensor, " tuples"]]:
+    """The truncated projection onto the released polytope, for a frame's tuples without the fallback."""
+    marginals = released_marginals(members, valid, capacity=CAPACITY)
+
+    def onto(latent: Tensor) -> Tensor:
+        return sweep_projection(released_logits(latent, members, alpha), marginals, sweeps)[:-1]
+
+    return onto
+
+
+def sample_mass(
+    denoiser: ReleasedDenoiser,
+    graph: RootGraph,
+    members: Int[Tensor, "tuples views"],
+    valid: Bool[Tensor, "views slots"],
+    alpha: float,
+) -> Float[Tensor, " tuples"]:
+    """Ten deterministic steps from the zero latent, each through two sweeps; the end through four."""
+    two, four = (project(members, valid, alpha, sweeps) for sweeps in (2, 4))
+
+    def denoise(mass: Tensor, time: float) -> Tensor:
+        if time == 0:
+            return mass  # the release stops at the state it reached, its denoiser is not asked there
+        level = torch.full((1,), (1 - alpha_bar(time)) ** 0.5, device=graph.cue.device)
+        step = torch.full_like(level, round(LAST_STEP * time))
+        with torch.no_grad():
+            logits = denoiser(graph, mass.float().to(graph.cue.device), step, level)
+        return two(logits.cpu().double().clamp(-LOGIT_LIMIT, LOGIT_LIMIT))
+
+    process = Process(denoise, two, lambda mass: log_of_mass(mass, mass), alpha_bar, observe=log_of_mass)
+    start = torch.zeros(len(members), dtype=torch.float64)
+    last = final(projected_ddim(process, start, released_times())).mass
+    return four(log_of_mass(last, last))
+
+
+def alpha_bar(time: float) -> float:
+    """Signal fraction at a time in [0, 1]."""
+    return float(cosine_alpha_bar(torch.tensor(time, dtype=torch.float64)))
+
+
+def decode(
+    mass: Float[Tensor, " tuples"], candidates: ReleasedCandidates
+) -> tuple[Int[Tensor, "persons views"], Float[Tensor, " persons"]]:
+    """The best ten disjoint tuples of at least two members, taken greedily by mass times cue, and that score."""
+    score = mass.clamp(min=0) * candidates.cue.clamp(min=0)
+    several = (candidates.members != ABSENT).sum(1) >= 2
+    chosen = greedy(torch.where(several, score - MATCHER_THRESHOLD, -1.0), candidates.members).nonzero()[:, 0]
+    best = chosen[torch.argsort(score[chosen], descending=True, stable=True)][:CAPACITY]
+    return candidates.members[best], score[best]
+
+
+def triangulate(points: RootPoints, members: Int[Tensor, "persons views"]) -> Float[Tensor, "persons 3"]:
+    """Roots (mm) from the score-weighted Plücker rows ``[d]x X - d x C = 0``, in millimetres about the world's origin.
+
+    The least singular vector of an unscaled system: in other units or about another origin it is another point. And
+    in single precision, as released, whose rounding moves a root by some tenths of a millimetre.
+    """
+    view = torch.arange(members.shape[1])
+    slot = members.clamp(min=0)
+    there = members != ABSENT
+    cameras = points.cameras.to(torch.float32)
+    weight = torch.where(there, points.score.float()[view, slot], 0.0)
+    xy = torch.where(there[..., None], points.xy_image.float()[view, slot], 0.0)
+    direction = _single_precision_rays(cameras, xy)
+    moment = torch.linalg.cross(direction, points.cameras.centres.float().expand_as(direction))
+    skew = torch.linalg.cross(direction[..., None, :], torch.eye(3).expand(*direction.shape, 3)).mT
+    rows = torch.cat([skew, -moment[..., None]], -1) * weight[..., None, None]
+    solution = torch.linalg.svd(rows.flatten(1, 2), full_matrices=False).Vh[:, -1]
+    return (solution[:, :3] / solution[:, 3:]).double()
+
+
+def _single_precision_rays(
+    cameras: Cameras, xy_image: Float[Tensor, "persons views 2"]
+) -> Float[Tensor, "persons views 3"]:
+    """Unit world directions after five undistorting iterations, by way of undistorted pixels."""
+    k1, k2, p1, p2, k3, k4, k5, k6 = cameras.distortion.unbind(-1)
+    focal, middle = cameras.matrix[:, [0, 1], [0, 1]], cameras.matrix[:, :2, 2]
+    start = (xy_image - middle) / focal
+    x, y = start.unbind(-1)
+    for _ in range(5):
+        r2 = x * x + y * y
+        inverse = (1 + k4 * r2 + k5 * r2 * r2 + k6 * r2**3) / (1 + k1 * r2 + k2 * r2 * r2 + k3 * r2**3)
+        along = 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
+        down = p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
+        x, y = (start[..., 0] - along) * inverse, (start[..., 1] - down) * inverse
+    pixel = torch.stack([x, y], -1) * focal + middle
+    homogeneous = torch.cat([pixel, torch.ones_like(pixel[..., :1])], -1)
+    back = torch.linalg.inv(cameras.matrix)
+    xyz = torch.einsum("vab,pvb->pva", back, homogeneous)
+    xyz = torch.cat([xyz[..., :2] / xyz[..., 2:], torch.ones_like(xyz[..., :1])], -1)
+    world = torch.einsum("vba,pvb->pva", cameras.rotation, xyz)
+    return world / world.norm(dim=-1, keepdim=True)
+
+
+def heat_of(
+    xyz_world: Float[Tensor, "persons 3"],
+    heatmaps: Float[Tensor, "views height width"],
+    cameras: Cameras,
+    input_from_image: Float[Tensor, "views 2 3"],
+) -> Float[Tensor, " persons"]:
+    """Mean over all views of the root's heat map where the points are seen; 0 outside a picture, aligned corners."""
+    xy, front = cameras.project(xyz_world)
+    inside = ((xy >= 0) & (xy < cameras.size[:, None])).all(-1) & front
+    xy_map = map_from_input(image_affine.apply(input_from_image.double()[:, None], xy))
+    height, width = heatmaps.shape[-2:]
+    grid = (2 * xy_map / torch.tensor([width - 1.0, height - 1.0], dtype=torch.float64) - 1).clamp(-1.1, 1.1)
+    read = nn.functional.grid_sample(heatmaps[:, None].double(), grid[:, None], align_corners=True)[:, 0, 0]
+    return (read * inside).mean(0)
+
+
+def candidates_of(seen: Seen) -> ReleasedCandidates:
+    """The released candidates of a frame."""
+    return released_candidates(seen.points)
