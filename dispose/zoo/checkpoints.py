@@ -1,5 +1,6 @@
 """Weights as safetensors, with the configuration that builds their network in the file's metadata."""
 
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
@@ -12,26 +13,64 @@ from torch import nn
 from dispose.errors import InputError, OutputError
 from dispose.formats.files import replacing_path
 from dispose.models.associator import Associator, AssociatorConfig
+from dispose.models.backbone import Backbone, BackboneConfig
 from dispose.models.placement import PlacementConfig, PlacementNet
 from dispose.zoo.records import from_json, to_json
 
-Network = TypeVar("Network", Associator, PlacementNet)
-_CONFIGS = {Associator: AssociatorConfig, PlacementNet: PlacementConfig}
+Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A network that can be stored, and the frozen record that builds it: ``network(config)``, kept as `config`."""
+
+    network: type[nn.Module]
+    config: type
+
+
+KINDS = (
+    Kind(Associator, AssociatorConfig),
+    Kind(PlacementNet, PlacementConfig),
+    Kind(Backbone, BackboneConfig),
+)
+"""What a weights file of this project may hold; it says which by the name of the class."""
 
 SHIPPED_ASSOCIATOR = "associator.safetensors"
 
 
-def save_weights(path: Path, network: Associator | PlacementNet, *, recipe: str = "", note: str = "") -> None:
+def save_weights(
+    path: Path, network: nn.Module, *, recipe: str = "", note: str = "", storage: torch.dtype = torch.float32
+) -> None:
     """Write a network: tensors, its class and configuration, the recipe (JSON) that made it, a note.
 
-    The file appears complete or not at all.
+    The file appears complete or not at all. With ``storage=torch.float16`` it has half the size and numbers of three
+    decimal digits; reading gives float32 again.
+
+    Raises:
+        OutputError: the file cannot be written, or a weight does not fit the storage.
     """
+    kind_of(type(network).__name__, str(path))
     metadata = {"network": type(network).__name__, "config": to_json(network.config), "recipe": recipe, "note": note}
+    state = {name: value.detach().cpu() for name, value in network.state_dict().items()}
+    # Numbers in the storage's precision, counters as they are.
+    tensors = {k: v.to(storage if v.is_floating_point() else v.dtype).contiguous() for k, v in state.items()}
+    wild = [name for name, value in state.items() if bool((value.isfinite() & ~tensors[name].isfinite()).any())]
+    if wild:
+        raise OutputError(f"{path}: the tensor {wild[0]} has values that do not fit {storage}")
     with replacing_path(path) as temporary:
         try:
-            save_file({k: v.contiguous() for k, v in network.state_dict().items()}, temporary, metadata=metadata)
+            save_file(tensors, temporary, metadata=metadata)
         except SafetensorError as error:
             raise OutputError(f"{path}: cannot be written ({error})") from error
+
+
+def kind_of(name: str, source: str) -> Kind:
+    """The kind of a network by the name of its class; `InputError` names `source` where there is none."""
+    for kind in KINDS:
+        if kind.network.__name__ == name:
+            return kind
+    known = ", ".join(kind.network.__name__ for kind in KINDS)
+    raise InputError(f"{source}: holds weights of {name}, which this version does not know; it knows {known}")
 
 
 def read_metadata(path: Path) -> tuple[str, str, str, str]:
@@ -54,7 +93,7 @@ def read_metadata(path: Path) -> tuple[str, str, str, str]:
 
 
 def load_weights(path: Path, kind: type[Network]) -> Network:
-    """The network stored in a file, ready for inference.
+    """The network stored in a file, in float32 and ready for inference.
 
     Raises:
         InputError: see `read_metadata`; or the file holds another network, or other tensors than its configuration.
@@ -62,7 +101,7 @@ def load_weights(path: Path, kind: type[Network]) -> Network:
     name, config, _, _ = read_metadata(path)
     if name != kind.__name__:
         raise InputError(f"{path}: holds weights of {name}, those of {kind.__name__} are needed")
-    network = kind(from_json(config, _CONFIGS[kind], str(path)))
+    network = kind(from_json(config, kind_of(name, str(path)).config, str(path)))
     stored = load_file(path)
     wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in stored.items()}

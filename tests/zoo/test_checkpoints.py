@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from dispose.errors import InputError, OutputError
 from dispose.models.associator import Associator, AssociatorConfig
+from dispose.models.backbone import Backbone, BackboneConfig
 from dispose.models.placement import PlacementConfig, PlacementNet
 from dispose.zoo import checkpoints
 from dispose.zoo.checkpoints import load_weights, read_metadata, save_weights
@@ -117,3 +118,37 @@ def test_values_that_are_not_finite_are_refused(stored):
     save_weights(path, network)
     with pytest.raises(InputError, match="has values that are not finite"):
         load_weights(path, Associator)
+
+
+def test_half_precision_halves_the_file_and_loads_as_single(stored, tmp_path):
+    path, network = stored
+    small = tmp_path / "half.safetensors"
+    save_weights(small, network, storage=torch.float16)
+    assert small.stat().st_size < 0.6 * path.stat().st_size
+    again = load_weights(small, Associator)
+    assert {value.dtype for value in again.state_dict().values()} == {torch.float32}
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], value, rtol=1e-3, atol=1e-6)
+
+
+def test_counters_survive_half_precision(tmp_path):
+    network = Backbone(BackboneConfig(depth=18, width=8, deconv_chans=8))
+    state = network.state_dict()
+    counters = [name for name in state if name.endswith("num_batches_tracked")]
+    state[counters[0]].fill_(70_001)  # no float16 holds it
+    save_weights(tmp_path / "half.safetensors", network, storage=torch.float16)
+    again = load_weights(tmp_path / "half.safetensors", Backbone)
+    assert int(again.state_dict()[counters[0]]) == 70_001
+
+
+def test_a_weight_beyond_half_precision_is_refused(tmp_path):
+    network = PlacementNet(PlacementConfig(chans=8, blocks=1))
+    next(network.parameters()).data.flatten()[0] = 1e5
+    with pytest.raises(OutputError, match=r"big\.safetensors: the tensor .* do not fit torch\.float16"):
+        save_weights(tmp_path / "big.safetensors", network, storage=torch.float16)
+    assert not (tmp_path / "big.safetensors").exists()
+
+
+def test_a_network_that_is_not_in_the_table_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"holds weights of Linear, which this version does not know"):
+        save_weights(tmp_path / "linear.safetensors", torch.nn.Linear(2, 2))
