@@ -1,0 +1,88 @@
+"""Pixels as rays: what a rig's lenses look at, computed once per rig."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dispose.geometry.pinhole import distort
+from dispose.scene.cameras import Cameras
+from dispose.tensors import TensorStruct
+
+STRETCH = 1.2
+"""Lenses that bend outwards and slanted spheres look larger than focal length times angle by less than this."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lenses(TensorStruct):
+    """The rays of all pixels of all views, packed view by view, row by row.
+
+    Attributes:
+        cameras: whose pixels they are; all pictures have one size.
+        size: width and height, pixels.
+        centre: where the rays start, mm.
+        direction: unit world directions.
+        border: largest radius ``|x/z, y/z|`` of any ray of a view.
+    """
+
+    cameras: Cameras
+    size: tuple[int, int]
+    centre: Float[Tensor, "views 3"]
+    direction: Float[Tensor, "3 pixels"]
+    border: Float[Tensor, " views"]
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels of all views together."""
+        return self.direction.shape[1]
+
+
+def pixel_grid(size: tuple[int, int]) -> Float[Tensor, "pixels 2"]:
+    """Pixel centres of a picture, row by row."""
+    y, x = torch.meshgrid(torch.arange(size[1]), torch.arange(size[0]), indexing="ij")
+    return torch.stack([x, y], dim=-1).reshape(-1, 2).double()
+
+
+def lenses_of(cameras: Cameras, size: tuple[int, int]) -> Lenses:
+    """The exact ray of every pixel: lens distortion is undone in float64."""
+    grid = pixel_grid(size)
+    rays = [cameras.select([view]).directions(grid[None])[0] for view in range(len(cameras))]
+    direction = torch.stack(rays)
+    forward = cameras.rotation[:, 2]
+    cosine = (direction * forward[:, None]).sum(-1)
+    border = ((1 - cosine**2).clamp(min=0.0).sqrt() / cosine.clamp(min=1e-3)).amax(-1)
+    packed = direction.reshape(-1, 3).T.float().contiguous()
+    return Lenses(cameras, size, cameras.centres.float(), packed, border)
+
+
+def outlines(
+    lenses: Lenses, ends: Float[Tensor, "ends solids 3"], reach: Float[Tensor, " solids"]
+) -> tuple[Int[Tensor, "views solids 2"], Int[Tensor, "views solids 2"]]:
+    """Boxes of pixels (first, last) that hold the pictures of spheres round both ends; empty: last before first."""
+    cameras = lenses.cameras
+    xyz = cameras.to_camera(ends.double())
+    radius = reach.double()
+    depth = xyz[..., 2]
+    behind = (depth < -radius).all(1)
+    # A sphere that touches the lens may be anywhere in the picture.
+    touches = (xyz.norm(dim=-1) < 2.0 * radius).any(1)
+    xy = xyz[..., :2] / depth.clamp(min=1.0)[..., None]
+    # Beyond the border the lens model may fold back: such points are drawn towards it, which keeps them outside.
+    away = xy.norm(dim=-1)
+    most = 1.3 * lenses.border[:, None, None]
+    xy = xy * (most / away.clamp(min=1e-9)).clamp(max=1.0)[..., None]
+    bent = distort(xy, cameras.distortion[:, None, None])
+    focal = cameras.matrix[:, [0, 1], [0, 1]][:, None, None]
+    middle = bent * focal + cameras.matrix[:, None, None, :2, 2]
+    slant = (1 + away.clamp(max=2.0) ** 2).sqrt()
+    half = STRETCH * (slant * radius / (depth - radius).clamp(min=30.0))[..., None] * focal + 1.0
+    last = torch.tensor(lenses.size) - 1
+    low = (middle - half).amin(1).floor().clamp(min=0)
+    high = torch.minimum((middle + half).amax(1).ceil(), last.double())
+    low, high = low.clamp(max=1e6), high.clamp(min=-1e6)
+    full = touches[..., None]
+    low = torch.where(full, 0.0, low)
+    high = torch.where(full, last.double(), high)
+    high = torch.where(behind[..., None], -1.0, high)
+    return low.long(), high.long()
