@@ -1,0 +1,167 @@
+"""Which 2-D and 3-D labels the decoder learns from: the two are compared before either is believed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from dispose.errors import ShapeError
+from dispose.geometry.image_affine import apply, map_from_input
+from dispose.losses.heatmaps import supervised_maps
+from dispose.nn.heatmaps import inside_map, render_gaussians
+from dispose.scene.detections import Detections
+from dispose.scene.pseudo_labels import PseudoLabels
+from dispose.scene.rigs import Rigs
+from dispose.tensors import TensorStruct
+
+THRESHOLD = 0.3
+"""Labels below this confidence are none (released)."""
+
+AGREEMENT_PX = 16.0
+"""A 2-D and a 3-D label agree within this distance in the original picture (released)."""
+
+
+@dataclass(frozen=True, eq=False)
+class PoseTargets(TensorStruct):
+    """Labels of the people of a batch in one list.
+
+    Attributes:
+        sample: the sample of every person.
+        identity: the person's number in his frame, `ABSENT` if unknown; equal in augmented copies of the frame.
+        xy_image: joints in original pixels; 0 where there is no label.
+        confidence: of those, in [0, 1]; 0 where there is no label.
+        xyz_world: joints in mm; 0 where there is no label.
+        xyz_confidence: of those, in [0, 1]; 0 where there is no label.
+    """
+
+    sample: Int[Tensor, " persons"]
+    identity: Int[Tensor, " persons"]
+    xy_image: Float[Tensor, "persons views joints 2"]
+    confidence: Float[Tensor, "persons views joints"]
+    xyz_world: Float[Tensor, "persons joints 3"]
+    xyz_confidence: Float[Tensor, "persons joints"]
+
+    def select(self, persons: Bool[Tensor, " persons"] | Int[Tensor, " chosen"]) -> "PoseTargets":
+        """Some of the people, by a mask or by their places in the list."""
+        return PoseTargets(*(value[persons] for value in vars(self).values()))
+
+
+@dataclass(frozen=True, eq=False)
+class HeatmapTargets(TensorStruct):
+    """What the backbone learns from.
+
+    Attributes:
+        heatmaps: unit Gaussians at every labelled joint.
+        supervised: the maps that show one; the others say nothing.
+    """
+
+    heatmaps: Float[Tensor, "maps joints height width"]
+    supervised: Bool[Tensor, "maps joints"]
+
+
+def pack_labels(labels: Sequence[PseudoLabels], views: int) -> PoseTargets:
+    """The labels of several samples in one list of people; samples with fewer views get views without labels.
+
+    Raises:
+        ShapeError: there is no sample, or one has more views.
+    """
+    if not labels:
+        raise ShapeError("labels of no sample cannot be packed")
+    parts = []
+    for number, of_sample in enumerate(labels):
+        found = of_sample.visible.shape[0]
+        if found > views:
+            raise ShapeError(f"{found} views in the labels of sample {number}, {views} in the rigs")
+        xy = _padded(of_sample.xy_image, views - found).transpose(0, 1)
+        seen = torch.where(of_sample.visible, of_sample.confidence, 0.0)
+        confidence = _padded(seen, views - found).transpose(0, 1)
+        poses = of_sample.poses
+        known = torch.where(poses.valid, poses.confidence, 0.0)
+        sample = torch.full_like(poses.id, number)
+        parts.append(PoseTargets(sample, poses.id, xy, confidence, poses.xyz_world, known))
+    return PoseTargets(*(torch.cat(columns) for columns in zip(*(vars(part).values() for part in parts), strict=True)))
+
+
+def curate(
+    targets: PoseTargets, rigs: Rigs, *, threshold: float = THRESHOLD, agreement_px: float = AGREEMENT_PX
+) -> PoseTargets:
+    """Believe 2-D labels where the 3-D label of the joint agrees, and the 3-D label where they differ.
+
+    A 2-D label is kept if its joint has no 3-D label or the reprojection of that is near. Otherwise the reprojection
+    takes its place, with the confidence of the 3-D label, if it lies in the picture; if not, the label is dropped.
+    Joints that only the 3-D label knows are filled in alike. The picture is as large as its camera says.
+
+    Args:
+        targets: labels as they come.
+        rigs: cameras of the samples.
+        threshold: less confident labels, 2-D or 3-D, are none.
+        agreement_px: how near the reprojection must be, in original pixels.
+    """
+    dtype = targets.xy_image.dtype
+    projected, front = rigs.project(targets.xyz_world.to(rigs.matrix.dtype), targets.sample)
+    inside = front & rigs.inside(projected, targets.sample)
+    projected = projected.to(dtype)
+    seen = (targets.confidence >= threshold) & rigs.present[targets.sample][..., None]
+    placed = (targets.xyz_confidence >= threshold)[:, None].expand_as(seen)
+    agree = front & ((projected - targets.xy_image).norm(dim=-1) <= agreement_px)
+
+    keep = seen & (agree | ~placed)
+    replace = placed & inside & ~keep
+    xy = torch.where(keep[..., None], targets.xy_image, torch.where(replace[..., None], projected, 0.0))
+    filled = torch.where(replace, targets.xyz_confidence[:, None], 0.0)
+    confidence = torch.where(keep, targets.confidence, filled.to(targets.confidence.dtype))
+    certain = targets.xyz_confidence >= threshold
+    return PoseTargets(
+        targets.sample,
+        targets.identity,
+        xy,
+        confidence,
+        torch.where(certain[..., None], targets.xyz_world, 0.0),
+        torch.where(certain, targets.xyz_confidence, 0.0),
+    )
+
+
+def heatmap_targets(
+    targets: PoseTargets,
+    unmatched: Sequence[Detections],
+    input_from_image: Float[Tensor, "samples views 2 3"],
+    *,
+    size: tuple[int, int],
+    stride: float,
+    sigma: float,
+    threshold: float = THRESHOLD,
+) -> HeatmapTargets:
+    """Maps of all labelled people, those of unknown identity too.
+
+    Args:
+        targets: curated labels.
+        unmatched: per sample, 2-D people who belong to none of them.
+        input_from_image: of every picture, as augmented.
+        size: width and height of the heat maps.
+        stride: input pixels per heat-map pixel.
+        sigma: of the Gaussians, in heat-map pixels.
+        threshold: less confident joints of unmatched people are not drawn.
+    """
+    samples, views = input_from_image.shape[:2]
+    xy, visible, map_of = [targets.xy_image.flatten(0, 1)], [targets.confidence.flatten(0, 1) > 0], []
+    view = torch.arange(views, device=targets.sample.device)
+    map_of.append((targets.sample[:, None] * views + view).flatten())
+    for number, people in enumerate(unmatched):
+        seen = people.visible & people.valid[..., None] & (people.confidence >= threshold)
+        xy.append(people.xy_image.flatten(0, 1))
+        visible.append(seen.flatten(0, 1))
+        slots = people.valid.shape[1]
+        map_of.append(number * views + view[: len(people.valid)].repeat_interleave(slots))
+    maps, drawn = torch.cat(map_of), torch.cat(visible)
+    affine = input_from_image.flatten(0, 1)[maps][:, None]
+    xy_map = map_from_input(apply(affine, torch.cat(xy).to(affine.dtype)), stride)
+    drawn = drawn & inside_map(xy_map, size)
+    rendered = render_gaussians(xy_map, drawn, maps, samples * views, size=size, sigma=sigma)
+    return HeatmapTargets(rendered, supervised_maps(drawn, maps, samples * views))
+
+
+def _padded(value: Float[Tensor, "views *rest"], lacking: int) -> Float[Tensor, "all_views *rest"]:
+    """Zeros for views that a sample does not have."""
+    return torch.cat([value, value.new_zeros(lacking, *value.shape[1:])])

@@ -1,0 +1,166 @@
+"""The terms of the training objectives by name, and what they weigh."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from dispose.errors import InputError
+from dispose.geometry.image_affine import apply, map_from_input
+from dispose.losses.curation import PoseTargets
+from dispose.losses.heatmaps import reprojection_heatmap_loss
+from dispose.losses.pose import anchor_l1, consistency_l1, reprojection_l1, triangulation_residual
+from dispose.scene.rigs import Rigs
+from dispose.tensors import TensorStruct
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Terms(TensorStruct):
+    """Values of the losses of one step; None where a loss was not computed.
+
+    Attributes:
+        heatmap: asymmetric error of the backbone's heat maps.
+        reprojection: L1 of reprojected joints, original pixels.
+        reprojection_heatmap: one-sided error of reprojected joints as Gaussians.
+        anchor: L1 to triangulated labels, mm.
+        consistency: L1 between augmented copies of a frame, mm.
+        residual: what triangulation leaves.
+        mass: released error of Stage I's mass.
+        latent: released error of its logarithm.
+        divergence: ours for both, `projected_divergence`.
+        confidence: of the confidences of joints and people.
+    """
+
+    heatmap: Float[Tensor, ""] | None = None
+    reprojection: Float[Tensor, ""] | None = None
+    reprojection_heatmap: Float[Tensor, ""] | None = None
+    anchor: Float[Tensor, ""] | None = None
+    consistency: Float[Tensor, ""] | None = None
+    residual: Float[Tensor, ""] | None = None
+    mass: Float[Tensor, ""] | None = None
+    latent: Float[Tensor, ""] | None = None
+    divergence: Float[Tensor, ""] | None = None
+    confidence: Float[Tensor, ""] | None = None
+
+    def named(self) -> list[tuple[str, Float[Tensor, ""]]]:
+        """Names and values, cut from the graph, of the terms that were computed: for logs."""
+        return [(name, value.detach()) for name, value in vars(self).items() if value is not None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What every term of `Terms` counts; 0 leaves it out."""
+
+    heatmap: float = 0.0
+    reprojection: float = 0.0
+    reprojection_heatmap: float = 0.0
+    anchor: float = 0.0
+    consistency: float = 0.0
+    residual: float = 0.0
+    mass: float = 0.0
+    latent: float = 0.0
+    divergence: float = 0.0
+    confidence: float = 0.0
+
+
+RELEASED_BACKBONE = Weights(heatmap=1.0)
+"""The released recipe of the backbone."""
+
+RELEASED_POSE = Weights(
+    reprojection=1.0, reprojection_heatmap=100.0, anchor=0.1, consistency=1.0, residual=1e-4, mass=0.5, latent=0.25
+)
+"""The released recipe of Stage I and II. Its heat-map loss is left out: the backbone is frozen, it is constant."""
+
+RELEASED_SIGMA = 2.0
+"""Heat-map pixels: the Gaussians of the reprojection heat-map loss (the backbone's targets have 3)."""
+
+
+def total(terms: Terms, weights: Weights) -> Float[Tensor, ""]:
+    """Sum of weight times term.
+
+    Raises:
+        InputError: a term that counts was not computed, or none counts.
+    """
+    counted = [(name, weight) for name, weight in vars(weights).items() if weight != 0]
+    if not counted:
+        raise InputError("no loss weighs anything")
+    result = torch.zeros(())
+    for name, weight in counted:
+        value = vars(terms)[name]
+        if value is None:
+            raise InputError(f"the loss {name!r} weighs {weight:g} but was not computed")
+        result = weight * value + result.to(value.device)
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class Views(TensorStruct):
+    """How the samples of a batch look at the world.
+
+    Attributes:
+        rigs: their cameras.
+        input_from_image: of every picture, as augmented.
+        frame: the frame of which every sample is a copy.
+        map_size: width and height of the heat maps.
+        stride: input pixels per heat-map pixel.
+    """
+
+    rigs: Rigs
+    input_from_image: Float[Tensor, "samples views 2 3"]
+    frame: Int[Tensor, " samples"]
+    map_size: tuple[int, int]
+    stride: float = 4.0
+
+
+def pose_terms(
+    xyz_world: Float[Tensor, "layers persons joints 3"],
+    residual: Float[Tensor, "layers persons joints"],
+    triangulated: Bool[Tensor, "layers persons joints"],
+    targets: PoseTargets,
+    rooted: Bool[Tensor, " persons"],
+    views: Views,
+    *,
+    sigma: float = RELEASED_SIGMA,
+) -> Terms:
+    """The losses of the decoder's skeletons.
+
+    Args:
+        xyz_world: refined joints of every layer, mm.
+        residual: of their triangulation.
+        triangulated: which of them were.
+        targets: curated labels of the same people in the same order.
+        rooted: people whose root was found in 3-D. The others were never at any place, so they count nowhere: neither
+            in a sum nor in its divisor.
+        views: cameras, augmentation and heat maps of the batch.
+        sigma: of the Gaussians of reprojected joints, heat-map pixels.
+    """
+    xyz_world, residual, triangulated = xyz_world[:, rooted], residual[:, rooted], triangulated[:, rooted]
+    targets = targets.select(rooted)
+    xy_image, valid = reproject(xyz_world, views.rigs, targets.sample)
+    affine = views.input_from_image[targets.sample][:, :, None].to(xy_image.dtype)
+    aim = targets.xy_image.to(xy_image.dtype)
+    confidence = targets.confidence.to(xy_image.dtype)
+    xy_map = map_from_input(apply(affine, xy_image), views.stride)
+    aim_map = map_from_input(apply(affine, aim), views.stride)
+    return Terms(
+        reprojection=reprojection_l1(xy_image, valid, aim, confidence),
+        reprojection_heatmap=reprojection_heatmap_loss(
+            xy_map, valid, aim_map, confidence, size=views.map_size, sigma=sigma
+        ),
+        anchor=anchor_l1(xyz_world, targets.xyz_world.to(xyz_world.dtype), targets.xyz_confidence.to(xyz_world.dtype)),
+        consistency=consistency_l1(xyz_world, targets.identity, views.frame[targets.sample]),
+        residual=triangulation_residual(residual, triangulated),
+    )
+
+
+def reproject(
+    xyz_world: Float[Tensor, "layers persons joints 3"], rigs: Rigs, sample: Int[Tensor, " persons"]
+) -> tuple[Float[Tensor, "layers persons views joints 2"], Bool[Tensor, "layers persons views joints"]]:
+    """Every layer's joints in the original pictures, in the cameras' dtype, and which are in front of the camera."""
+    layers, persons, joints, _ = xyz_world.shape
+    points = xyz_world.to(rigs.matrix.dtype).transpose(0, 1).reshape(persons, layers * joints, 3)
+    xy, front = rigs.project(points, sample)
+    views = xy.shape[1]
+    xy = xy.view(persons, views, layers, joints, 2).permute(2, 0, 1, 3, 4)
+    return xy, front.view(persons, views, layers, joints).permute(2, 0, 1, 3)
