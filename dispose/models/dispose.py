@@ -135,8 +135,16 @@ class DisPose(nn.Module):
         """Stage II from the roots of every sample's people."""
         device = features.fine.device
         sample = torch.cat([torch.full((len(r),), s, dtype=torch.long) for s, r in enumerate(roots)]).to(device)
-        together = torch.cat(list(roots)).to(device, torch.float32)
-        return self.decoder(features, batch.rigs, batch.input_from_image, batch.input_size, together, sample)
+        together = torch.cat(list(roots)).to(device)
+        return self.decoder(
+            features,
+            batch.rigs,
+            batch.input_from_image,
+            batch.input_size,
+            together,
+            sample,
+            pictured=batch.present,
+        )
 
 
 def root_detections(

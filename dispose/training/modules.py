@@ -9,18 +9,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from dispose.association.graph import CandidateGraph, collate
-from dispose.diffusion.corruption import corrupt
-from dispose.diffusion.schedules import cosine_alpha_bar
-from dispose.losses.assignment import projected_divergence
+from dispose.association.graph import collate
 from dispose.losses.placement import placement_loss
 from dispose.models.denoiser import Denoiser
 from dispose.models.placement import PlacementNet
-from dispose.models.sampling import clean_latent
 from dispose.skeletons.catalog import COCO_17
 from dispose.training.bank import GraphExample, PlacementExamples
 from dispose.training.config import DenoiserTraining, PlacementTraining
-from dispose_kernels.sinkhorn import newton_projection
+from dispose.training.denoising import denoise_known
 
 
 class Schedule(IterableDataset[list[int]]):
@@ -119,32 +115,12 @@ class DenoiserTask(_Task):
         """The loss of some graphs; every graph's time and noise follow from its own seed."""
         graph = collate([example.graph for example in examples])
         truth = torch.cat([example.truth for example in examples])
-        time, noise = self._draw(graph, seeds)
-        alpha_bar = cosine_alpha_bar(time)
-        latent = corrupt(clean_latent(truth, self.plan.latent_scale), noise, alpha_bar[graph.sample])
-        with torch.no_grad():
-            mass = newton_projection(latent, graph.marginals, tolerance=1e-6).mass
-        logits = self.network(graph, mass.float(), time.float(), (1 - alpha_bar).sqrt().float())
-        with torch.no_grad():
-            predicted = newton_projection(logits.detach().double(), graph.marginals, tolerance=1e-6).mass
-        divergence = projected_divergence(logits, predicted.float(), truth, graph.sample, graph.samples)
-        return (divergence / _detections_of(graph)).mean()
-
-    def _draw(self, graph: CandidateGraph, seeds: list[int]) -> tuple[Tensor, Tensor]:
-        """Time and noise of every graph; some start from pure noise, as the sampler does, half of these from zero."""
-        times, noises = [], []
-        counts = torch.bincount(graph.sample, minlength=graph.samples).tolist()
-        for seed, count in zip(seeds, counts, strict=True):
-            generator = torch.Generator().manual_seed(seed)
-            time, kind = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
-            noise = torch.randn(count, generator=generator, dtype=torch.float64)
-            times.append(1.0 if kind < self.plan.pure_noise else time)
-            noises.append(noise * (0.0 if kind < self.plan.pure_noise / 2 else 1.0))
-        return torch.tensor(times, dtype=torch.float64), torch.cat(noises)
-
-
-def _detections_of(graph: CandidateGraph) -> Float[Tensor, " samples"]:
-    """Number of detections of every sample."""
-    sample = torch.zeros(len(graph.detections), dtype=torch.long)
-    sample[graph.detection_of] = graph.sample[graph.tuple_of]
-    return torch.bincount(sample, minlength=graph.samples).clamp(min=1).float()
+        denoised = denoise_known(
+            self.network,
+            graph,
+            truth,
+            seeds,
+            latent_scale=self.plan.latent_scale,
+            pure_noise=self.plan.pure_noise,
+        )
+        return denoised.divergence.mean()
