@@ -11,17 +11,13 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from dispose.datasets.synthetic.drawing.backdrop import Backdrop, draw_room
 from dispose.datasets.synthetic.drawing.bodies import PARTS, Builds, bodies, part_of
 from dispose.datasets.synthetic.drawing.clothes import Outfits, paint, sample_outfits
 from dispose.datasets.synthetic.drawing.lenses import Lenses, lenses_of
-from dispose.datasets.synthetic.drawing.rooms import (
-    Backdrop,
-    Light,
-    draw_room,
-    sample_clutter,
-    sample_light,
-)
-from dispose.datasets.synthetic.drawing.sensors import Sensors, expose, floor_shadow, sample_sensors
+from dispose.datasets.synthetic.drawing.rooms import Room, sample_clutter, sample_room
+from dispose.datasets.synthetic.drawing.sensors import Sensors, expose, sample_sensors
+from dispose.datasets.synthetic.drawing.shadows import floor_shadow
 from dispose.datasets.synthetic.drawing.solids import Strikes, strike
 from dispose.datasets.synthetic.noise import Noise, between
 from dispose.datasets.synthetic.people import PeopleConfig, place_people, present_mask, sample_people
@@ -46,7 +42,6 @@ OWN_ALLOWANCE_MM = 140.0
 """A joint lies inside its own limb: that limb's surface may be nearer to the camera by this much."""
 OTHER_ALLOWANCE_MM = 25.0
 """The same for everything else."""
-_ROOMY = {"room": (700.0, 1700.0), "distortion": 0.6}
 PICTURE_RIGS = (
     replace(RING, views=(3, 7), focal=(0.75, 1.05), radius=(2600, 4200), room=(700, 1700), distortion=0.6),
     replace(CORNERS, views=(3, 7), focal=(0.65, 0.95), radius=(2600, 4000), room=(700, 1700), distortion=0.6),
@@ -128,10 +123,10 @@ class Studio(TensorStruct):
     cameras: Cameras
     lenses: Lenses
     backdrop: Backdrop
-    light: Light
+    room: Room
     sensors: Sensors
     furniture: Furniture
-    room: Float[Tensor, "1"]
+    floor_mm: Float[Tensor, "1"]
     crowding: Float[Tensor, "1"]
 
 
@@ -166,12 +161,12 @@ def build_studio(source: Noise, config: PictureConfig) -> Studio:
     cameras = scaled_cameras(rigs.cameras(0), config.size)
     lenses = lenses_of(cameras, config.size)
     furniture = _standing(sample_furniture(source, rigs.room, torch.tensor([config.furniture])), cameras)
-    light = sample_light(source)
     here = furniture.present[0]
-    clutter = sample_clutter(source, furniture.low[0, here], furniture.high[0, here], float(rigs.room), cameras.centres)
-    backdrop = draw_room(source, lenses, clutter, light)
+    low, high = furniture.low[0, here], furniture.high[0, here]
+    clutter = sample_clutter(source, low, high, float(rigs.room), cameras.centres)
+    room = sample_room(source, cameras.centres, clutter)
     sensors = sample_sensors(source, views, config.noise, config.blur)
-    return Studio(cameras, lenses, backdrop, light, sensors, furniture, rigs.room, rigs.crowding)
+    return Studio(cameras, lenses, draw_room(room, lenses), room, sensors, furniture, rigs.room, rigs.crowding)
 
 
 def _standing(furniture: Furniture, cameras: Cameras) -> Furniture:
@@ -190,7 +185,7 @@ def sample_casts(source: Noise, studio: Studio, frames: int, config: PictureConf
     furniture = Furniture(*(part.expand(frames, *part.shape[1:]) for part in vars(studio.furniture).values()))
     centres = studio.cameras.centres.expand(frames, -1, -1)
     floor, facing = sample_floor(
-        source, present_mask(counts, most), studio.room.expand(frames), studio.crowding.expand(frames),
+        source, present_mask(counts, most), studio.floor_mm.expand(frames), studio.crowding.expand(frames),
         furniture, centres,
     )  # fmt: skip
     people = sample_people(source, frames, most, config.people)
@@ -212,12 +207,12 @@ def sample_casts(source: Noise, studio: Studio, frames: int, config: PictureConf
 def draw_people(studio: Studio, cast: Cast) -> tuple[Float[Tensor, "pixels 3"], Strikes]:
     """Light that reaches every pixel, and where it shows people."""
     solids = bodies(cast.xyz_world, cast.builds)
-    shade = torch.cat([floor_shadow(solids, studio.light), torch.ones(1)])
+    shade = torch.cat([floor_shadow(solids, studio.room.light), torch.ones(1)])
     # Cell -1 is the last: pixels that show no floor keep their light.
     colour = studio.backdrop.colour * shade[studio.backdrop.cell][:, None]
     strikes = strike(solids, studio.lenses, studio.backdrop.distance)
     persons = len(cast.xyz_world)
-    lit = paint(strikes, persons, cast.outfits) * studio.light.shade(strikes.normal)
+    lit = paint(strikes, persons, cast.outfits) * studio.room.light.shade(strikes.normal)
     colour[strikes.pixel] = lit
     return colour, strikes
 

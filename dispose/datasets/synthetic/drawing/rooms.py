@@ -1,25 +1,24 @@
-"""The room before anybody enters: floor, walls, ceiling, boxes and poles, drawn once per rig."""
+"""Rooms before anybody enters: what their floor, walls, boxes, poles and light look like."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dispose.datasets.synthetic.drawing.lenses import Lenses
-from dispose.datasets.synthetic.drawing.solids import Solids, round_cones, strike
-from dispose.datasets.synthetic.kinematics import rotation_about
+from dispose.datasets.synthetic.drawing.solids import Solids, round_cones
 from dispose.datasets.synthetic.noise import Noise, between, choose
 from dispose.tensors import TensorStruct
 
 CLOTH = 256
-"""Pixels of the square of random grain that all surfaces share."""
-SHADOW_CELL_MM = 35.0
-SHADOW_CELLS = 320
-"""The floor's map of shadows: a square of cells round the middle of the room."""
-CLEAR_OF_LENS_MM = 900.0
+"""Pixels along the square of random grain that all surfaces share."""
+FINISHES = ("plain", "chequered", "planks", "bricks", "stripes")
+CLEAR_OF_LENS_MM = 1100.0
 """No box or pole stands nearer to a camera."""
-POSTERS = 7
+BOXES, POLES, POSTERS = 8, 4, 6
+FLOOR, CEILING = 4, 5
+"""Faces of a room: 0-3 are walls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,220 +43,181 @@ class Light(TensorStruct):
 
 
 @dataclass(frozen=True, eq=False)
-class Clutter(TensorStruct):
-    """What stands in a room: boxes along its axes, and poles."""
+class Finish(TensorStruct):
+    """How flat surfaces are covered: which of `FINISHES`, the width of a tile in mm, and two colours."""
 
-    low: Float[Tensor, "boxes 3"]
-    high: Float[Tensor, "boxes 3"]
-    poles: Solids
+    kind: Int[Tensor, " surfaces"]
+    width: Float[Tensor, " surfaces"]
+    base: Float[Tensor, "surfaces 3"]
+    second: Float[Tensor, "surfaces 3"]
 
 
 @dataclass(frozen=True, eq=False)
-class Backdrop(TensorStruct):
-    """The empty room in every pixel.
+class Posters(TensorStruct):
+    """Windows, doors, screens and posters: striped rectangles on every wall.
 
     Attributes:
-        colour: lit, RGB.
-        distance: along the pixel's ray, mm.
-        cell: of the floor's shadow map, `ABSENT` where the pixel shows no floor.
+        low: left lower corner on the wall, mm.
+        size: width and height, mm.
+        colour: of ground and bars.
+        bars: wave numbers of the bars along both directions, per mm.
+        shown: which of them there are.
     """
 
-    colour: Float[Tensor, "pixels 3"]
-    distance: Float[Tensor, " pixels"]
-    cell: Int[Tensor, " pixels"]
+    low: Float[Tensor, "walls posters 2"]
+    size: Float[Tensor, "walls posters 2"]
+    colour: Float[Tensor, "walls posters 2 3"]
+    bars: Float[Tensor, "walls posters 2"]
+    shown: Bool[Tensor, "walls posters"]
+
+
+@dataclass(frozen=True, eq=False)
+class Clutter(TensorStruct):
+    """What stands in a room: boxes along the world's axes, and upright poles.
+
+    Attributes:
+        low: corner of every box with the least coordinates, mm.
+        high: the opposite corner.
+        finish: of the boxes.
+        poles: round cones.
+        paint: their colours.
+    """
+
+    low: Float[Tensor, "boxes 3"]
+    high: Float[Tensor, "boxes 3"]
+    finish: Finish
+    poles: Solids
+    paint: Float[Tensor, "poles 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class Room(TensorStruct):
+    """A room round a rig; its walls are turned against the world's axes.
+
+    Attributes:
+        turn: of the walls about the vertical axis, radians.
+        half: half of length and width, mm.
+        top: height of the ceiling, mm.
+        finish: of the six faces.
+        brightness: of the six faces: walls are lit evenly.
+        posters: on the walls.
+        clutter: what stands in it.
+        cloth: grain of all surfaces.
+        roughness: strength of the grain on the floor and elsewhere.
+        grain_mm: size of a pixel of the grain.
+        light: lamp and ambient light.
+    """
+
+    turn: Float[Tensor, ""]
+    half: Float[Tensor, "2"]
+    top: Float[Tensor, ""]
+    finish: Finish
+    brightness: Float[Tensor, "6"]
+    posters: Posters
+    clutter: Clutter
+    cloth: Float[Tensor, "size size"]
+    roughness: Float[Tensor, "2"]
+    grain_mm: Float[Tensor, ""]
+    light: Light
 
 
 def sample_light(source: Noise) -> Light:
-    """A lamp above the horizon."""
+    """A lamp well above the horizon."""
     raw = source.normal((3,))
     raw[2] = raw[2].abs() + 0.9
-    ambient = between(source, (), 0.35, 0.75)
-    return Light(torch.nn.functional.normalize(raw, dim=-1), 1.15 - ambient, ambient)
+    ambient = between(source, (), 0.4, 0.8)
+    return Light(torch.nn.functional.normalize(raw, dim=-1), 1.2 - ambient, ambient)
 
 
-def _far_from(centres: Tensor, low: Tensor, high: Tensor) -> Tensor:
+def _muted(source: Noise, count: int) -> Float[Tensor, "surfaces 3"]:
+    """Colours of rooms: greyish, light or dark."""
+    grey = between(source, (count, 1), 0.18, 0.92)
+    return (grey + between(source, (count, 1), 0.02, 0.13) * source.normal((count, 3))).clamp(0.04, 1.0)
+
+
+def _finish(source: Noise, count: int) -> Finish:
+    kind = choose(source, (count,), torch.tensor([0.35, 0.12, 0.25, 0.16, 0.12]))
+    base, second = _muted(source, count), _muted(source, count)
+    # Chequered and striped surfaces are rarely black and white.
+    return Finish(kind, between(source, (count,), 150.0, 900.0), base, base + 0.6 * (second - base))
+
+
+def _far_from(centres: Tensor, low: Tensor, high: Tensor) -> Bool[Tensor, " boxes"]:
     """Which boxes are clear of all cameras."""
     nearest = centres[:, None].maximum(low).minimum(high)
     return ((centres[:, None] - nearest).norm(dim=-1) > CLEAR_OF_LENS_MM).all(0)
 
 
+def _ring(source: Noise, count: int, low: float, high: float) -> Tensor:
+    angle, away = between(source, (count,), 0.0, 2 * math.pi), between(source, (count,), low, high)
+    return torch.stack([away * angle.cos(), away * angle.sin()], dim=-1)
+
+
 def sample_clutter(
-    source: Noise, low: Float[Tensor, "furniture 3"], high: Float[Tensor, "furniture 3"], room: float, centres: Tensor
+    source: Noise,
+    low: Float[Tensor, "furniture 3"],
+    high: Float[Tensor, "furniture 3"],
+    floor_mm: float,
+    centres: Float[Tensor, "views 3"],
 ) -> Clutter:
-    """The given furniture, boxes outside the part of the room where people are, and a few poles."""
-    centres = centres.float()
-    count = 8
-    angle = between(source, (count,), 0.0, 6.2832)
-    away = room * between(source, (count,), 1.35, 3.0)
-    middle = torch.stack([away * angle.cos(), away * angle.sin()], dim=-1)
-    half = between(source, (count, 2), 120.0, 600.0)
-    tops = between(source, (count, 1), 300.0, 2300.0)
-    extra_low = torch.cat([middle - half, torch.zeros(count, 1)], dim=-1)
-    extra_high = torch.cat([middle + half, tops], dim=-1)
-    extra = (source.uniform((count,)) < 0.6) & ((away - half.norm(dim=-1)) > 1.05 * room)
-    low, high = torch.cat([low, extra_low[extra]]), torch.cat([high, extra_high[extra]])
-    clear = _far_from(centres, low, high)
-    return Clutter(low[clear], high[clear], _sample_poles(source, room, centres))
+    """The given furniture, boxes outside the floor where people are, and a few poles."""
+    middle = _ring(source, BOXES, 1.35 * floor_mm, 3.0 * floor_mm)
+    half = between(source, (BOXES, 2), 120.0, 600.0)
+    tops = between(source, (BOXES, 1), 300.0, 2300.0)
+    outside = middle.norm(dim=-1) - half.norm(dim=-1) > 1.05 * floor_mm
+    extra = (source.uniform((BOXES,)) < 0.6) & outside
+    low = torch.cat([low, torch.cat([middle - half, torch.zeros(BOXES, 1)], dim=-1)[extra]])
+    high = torch.cat([high, torch.cat([middle + half, tops], dim=-1)[extra]])
+    clear = _far_from(centres.float(), low, high)
+    poles = _poles(source, floor_mm, centres.float())
+    return Clutter(low[clear], high[clear], _finish(source, int(clear.sum())), poles, _muted(source, len(poles)))
 
 
-def _sample_poles(source: Noise, room: float, centres: Tensor) -> Solids:
+def _poles(source: Noise, floor_mm: float, centres: Tensor) -> Solids:
     """Thin columns and stands; they may stand among the people."""
-    count = 4
-    angle, away = between(source, (count,), 0.0, 6.2832), room * between(source, (count,), 0.5, 1.8)
-    foot = torch.stack([away * angle.cos(), away * angle.sin(), torch.zeros(count)], dim=-1)
-    top = foot + torch.tensor([0.0, 0.0, 1.0]) * between(source, (count, 1), 1000.0, 3500.0)
-    radius = between(source, (count,), 15.0, 90.0)
+    foot = torch.cat([_ring(source, POLES, 0.5 * floor_mm, 1.8 * floor_mm), torch.zeros(POLES, 1)], dim=-1)
+    top = foot + torch.tensor([0.0, 0.0, 1.0]) * between(source, (POLES, 1), 1000.0, 3500.0)
+    radius = between(source, (POLES,), 15.0, 80.0)
     clear = _far_from(centres, foot - radius[:, None], top + radius[:, None])
-    keep = (source.uniform((count,)) < 0.35) & clear
-    across = torch.tensor([1.0, 0.0, 0.0]).expand(count, 3)
+    keep = (source.uniform((POLES,)) < 0.35) & clear
+    across = torch.tensor([1.0, 0.0, 0.0]).expand(POLES, 3)
     return round_cones(foot[keep], top[keep], (radius[keep], radius[keep]), across[keep])
 
 
-def grain(source: Noise) -> Float[Tensor, "size size"]:
+def _posters(source: Noise, half: Tensor) -> Posters:
+    """Walls 0 and 1 run along the second axis of the room, walls 2 and 3 along the first."""
+    shape = (4, POSTERS)
+    run = torch.stack([half[1], half[1], half[0], half[0]])[:, None]
+    size = between(source, (*shape, 2), 200.0, 1500.0)
+    low = torch.stack([between(source, shape, -run, run), between(source, shape, 0.0, 1600.0)], dim=-1)
+    bars = source.normal((*shape, 2)) / between(source, (*shape, 1), 40.0, 500.0)
+    colour = _muted(source, 4 * POSTERS * 2).reshape(*shape, 2, 3)
+    vivid = source.uniform((*shape, 2, 3))
+    colour = torch.where(source.uniform((*shape, 1, 1)) < 0.4, vivid, colour)
+    return Posters(low, size, colour, bars, source.uniform(shape) < 0.55)
+
+
+def cloudy(source: Noise) -> Float[Tensor, "size size"]:
     """Random cloudiness with detail at every scale, about 0 with deviation 1; it can be tiled."""
     out = torch.zeros(CLOTH, CLOTH)
     for cells in (8, 16, 32, 64, 128, 256):
-        coarse = source.normal((1, 1, cells, cells))
-        padded = torch.nn.functional.pad(coarse, (1, 1, 1, 1), mode="circular")
+        padded = torch.nn.functional.pad(source.normal((1, 1, cells, cells)), (1, 1, 1, 1), mode="circular")
         fine = torch.nn.functional.interpolate(padded, scale_factor=CLOTH / cells, mode="bilinear")
         edge = CLOTH // cells
         out += fine[0, 0, edge : edge + CLOTH, edge : edge + CLOTH] / cells**0.4
     return (out - out.mean()) / out.std()
 
 
-def _grain_at(cloth: Tensor, u: Tensor, v: Tensor, mm: float) -> Tensor:
-    i = (u / mm).floor().long() & (CLOTH - 1)
-    j = (v / mm).floor().long() & (CLOTH - 1)
-    return cloth.reshape(-1)[i * CLOTH + j]
-
-
-def _muted(source: Noise, count: int) -> Tensor:
-    """Colours of rooms: greyish, light or dark."""
-    grey = between(source, (count, 1), 0.15, 0.9)
-    return (grey + between(source, (count, 1), 0.02, 0.16) * source.normal((count, 3))).clamp(0.03, 1.0)
-
-
-def _tiles(source: Noise, u: Tensor, v: Tensor, base: Tensor, second: Tensor) -> Tensor:
-    """One surface: plain, chequered, planks, bricks or stripes."""
-    kind = int(choose(source, (), torch.tensor([0.3, 0.2, 0.25, 0.15, 0.1])))
-    width = float(between(source, (), 150.0, 900.0))
-    height = width * (4.0 if kind == 2 else 0.5 if kind == 3 else 1.0)
-    if kind == 0:
-        return base.expand(*u.shape, 3)
-    row = (v / height).floor()
-    column = (u / width + (0.5 * row if kind in (2, 3) else 0.0)).floor()
-    if kind == 1:
-        share = ((row + column) % 2).abs()
-    elif kind == 4:
-        share = (column % 2).abs()
-    else:
-        # Every plank or brick has a shade of its own, and dark joints.
-        share = ((torch.sin(column * 12.9898 + row * 78.233) * 43758.5453) % 1.0).abs()
-        joint = ((u / width + 0.5 * row) % 1.0 < 0.035) | ((v / height) % 1.0 < 0.05)
-        share = torch.where(joint, 2.0, share)
-    return base + share[..., None] * (second - base) * (1.0 if kind in (1, 4) else 0.4)
-
-
-def _walls(source: Noise, lenses: Lenses, ray: Tensor, origin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Distance, face (0-3 walls, 4 floor, 5 ceiling) and colour where rays leave a box round all cameras."""
-    turn = rotation_about(2, between(source, (), 0.0, 1.5708))
-    d, o = turn.T @ ray, turn.T @ origin
-    margin = between(source, (2,), 300.0, 2500.0)
-    half = (lenses.centre @ turn).abs().amax(0)[:2] + margin
-    top = torch.maximum(lenses.centre[:, 2].amax() + 250.0, between(source, (), 2500.0, 4500.0))
-    safe = torch.where(d.abs() < 1e-6, 1e-6, d)
-    bound = torch.stack([
-        torch.where(safe[0] > 0, half[0], -half[0]), torch.where(safe[1] > 0, half[1], -half[1]),
-        torch.where(safe[2] > 0, top, torch.zeros(())),
-    ])  # fmt: skip
-    t, axis = ((bound - o) / safe).min(0)
-    up = (safe.gather(0, axis[None])[0] > 0).long()
-    face = torch.where(axis == 2, 4 + up, 2 * axis + up)
-    point = o + t * d
-    colour = torch.empty(t.shape[0], 3)
-    base, second = _muted(source, 6), _muted(source, 6)
-    base[5] = 0.6 + 0.35 * base[5]
-    for side in range(6):
-        rows = (face == side).nonzero()[:, 0]
-        p = point[:, rows]
-        u, v = (p[0], p[1]) if side >= 4 else (p[1 - side // 2], p[2])
-        colour[rows] = _tiles(source, u, v, base[side], second[side])
-        if side < 4:
-            colour[rows] = _posters(source, u, v, colour[rows], float(half[1 - side // 2]))
-    return t, face, colour
-
-
-def _posters(source: Noise, u: Tensor, v: Tensor, colour: Tensor, half: float) -> Tensor:
-    """Windows, doors, posters and screens on one wall, and a skirting board."""
-    middle = between(source, (POSTERS,), -half, half)
-    foot = between(source, (POSTERS,), 0.0, 1600.0)
-    size = between(source, (POSTERS, 2), 200.0, 1500.0)
-    shade, other = source.uniform((POSTERS, 3)), source.uniform((POSTERS, 3))
-    pitch = between(source, (POSTERS,), 40.0, 500.0)
-    shown = source.uniform((POSTERS,)) < 0.55
-    for i in range(POSTERS):
-        if not bool(shown[i]):
-            continue
-        x, y = (u - middle[i]).abs() / (size[i, 0] / 2), (v - foot[i]) / size[i, 1]
-        inside = (x < 1) & (y > 0) & (y < 1)
-        bars = ((u * shade[i, 0] + v * shade[i, 1]) / pitch[i]).sin() > 0.3
-        filled = torch.where(bars[:, None], other[i], shade[i])
-        colour = torch.where(inside[:, None], filled, colour)
-    skirting = (v < 90.0)[:, None]
-    return torch.where(skirting, 0.5 * colour, colour)
-
-
-def _boxes(source: Noise, clutter: Clutter, ray: Tensor, origin: Tensor, t: Tensor, colour: Tensor, normal: Tensor):
-    """Boxes before the walls, in place: distance, colour and normal."""
-    safe = torch.where(ray.abs() < 1e-6, 1e-6, ray).reciprocal()
-    base, second = _muted(source, len(clutter.low)), _muted(source, len(clutter.low))
-    for box in range(len(clutter.low)):
-        a, b = (clutter.low[box, :, None] - origin) * safe, (clutter.high[box, :, None] - origin) * safe
-        enter, axis = torch.minimum(a, b).max(0)
-        rows = ((enter < torch.maximum(a, b).amin(0)) & (enter > 0) & (enter < t)).nonzero()[:, 0]
-        if not len(rows):
-            continue
-        t[rows] = enter[rows]
-        point, side = origin[:, rows] + enter[rows] * ray[:, rows], axis[rows]
-        u = torch.where(side == 0, point[1], point[0]) - clutter.low[box, 0]
-        v = torch.where(side == 2, point[1] - clutter.low[box, 1], point[2])
-        colour[rows] = _tiles(source, u, v, base[box], second[box])
-        sign = -ray[:, rows].gather(0, side[None])[0].sign()
-        normal[rows] = torch.nn.functional.one_hot(side, 3) * sign[:, None]
-
-
-def draw_room(source: Noise, lenses: Lenses, clutter: Clutter, light: Light) -> Backdrop:
-    """Colour and distance of every pixel of the empty room."""
-    ray = lenses.direction
-    per_view = lenses.pixels // len(lenses.cameras)
-    origin = lenses.centre.T.repeat_interleave(per_view, dim=1)
-    t, face, colour = _walls(source, lenses, ray, origin)
-    # Walls are lit evenly, each a little different; their normals would leave some of them black.
-    normal = torch.zeros(t.shape[0], 3)
-    flat = between(source, (6,), 0.65, 1.0)
-    shade = flat[face][:, None]
-    before = t.clone()
-    _boxes(source, clutter, ray, origin, t, colour, normal)
-    changed = t < before
-    if len(clutter.poles):
-        found = strike(clutter.poles, lenses, t)
-        t[found.pixel] = found.distance
-        changed[found.pixel] = True
-        normal[found.pixel] = found.normal
-        colour[found.pixel] = _muted(source, len(clutter.poles))[found.solid]
-    shade = torch.where(changed[:, None], light.shade(normal), shade)
-    point = origin + t * ray
-    cloth = grain(source)
-    depth = between(source, (2,), 0.02, 0.12)
-    rough = _grain_at(cloth, point[0] + 0.7 * point[2], point[1] + 0.6 * point[2], float(between(source, (), 8, 40)))
-    colour = colour * (1 + torch.where(face == 4, depth[0], depth[1]) * rough)[:, None] * shade
-    on_floor = (face == 4) & ~changed
-    return Backdrop(colour.clamp(0, 1), t, shadow_cell(point[:2].T, on_floor))
-
-
-def shadow_cell(xy: Float[Tensor, "pixels 2"], on_floor: Bool[Tensor, " pixels"]) -> Int[Tensor, " pixels"]:
-    """Cell of the shadow map under a floor point; `ABSENT` off the floor and outside the map."""
-    cell = (xy / SHADOW_CELL_MM + SHADOW_CELLS / 2).floor()
-    inside = on_floor & ((cell >= 0) & (cell < SHADOW_CELLS)).all(-1)
-    index = cell[:, 1] * SHADOW_CELLS + cell[:, 0]
-    return torch.where(inside, index, -1.0).long()
+def sample_room(source: Noise, centres: Float[Tensor, "views 3"], clutter: Clutter) -> Room:
+    """A room that holds all cameras."""
+    turn = between(source, (), 0.0, math.pi / 2)
+    cos, sin = turn.cos(), turn.sin()
+    far = (centres[:, :2].float() @ torch.stack([torch.stack([cos, -sin]), torch.stack([sin, cos])])).abs().amax(0)
+    half = far + between(source, (2,), 300.0, 2500.0)
+    top = torch.maximum(centres[:, 2].amax().float() + 250.0, between(source, (), 2500.0, 4500.0))
+    finish = _finish(source, 6)
+    finish.base[CEILING] = 0.6 + 0.35 * finish.base[CEILING]
+    return Room(
+        turn, half, top, finish, between(source, (6,), 0.65, 1.0), _posters(source, half), clutter, cloudy(source),
+        between(source, (2,), 0.02, 0.12), between(source, (), 8.0, 40.0), sample_light(source),
+    )  # fmt: skip

@@ -130,9 +130,8 @@ class _Views(TensorStruct):
 
 def _view_all(solids: Solids, lenses: Lenses) -> _Views:
     """The items whose outline touches a picture."""
-    count = len(solids)
     ends = torch.stack([solids.base, solids.top])
-    low, high = (part.reshape(-1, count, 2) for part in outlines(lenses, ends, solids.reach))
+    low, high = outlines(lenses, ends, solids.reach)
     show = (low <= high).all(-1)
     view, solid = show.nonzero(as_tuple=True)
     local = solids.local_from_world.double()
@@ -169,24 +168,23 @@ def _enter(views: _Views, item: Tensor, ray: tuple[Tensor, Tensor, Tensor]) -> T
     """Distance at which rays (in the items' frames) enter their round cone; infinite where they miss it."""
     dx, dy, dz = ray
     ox, oy, oz = views.origin.index_select(1, item)
-    h, k, c2, slope, rest, near, far, first = views.shape.index_select(1, item)
+    h, k, c2, slope, side, near, far, first = views.shape.index_select(1, item)
     a = dx * dx + dy * dy + dz * dz
     b = ox * dx + oy * dy + oz * dz
-    never = torch.tensor(torch.inf)
-    root = (b * b - a * near).sqrt()  # NaN where the sphere is missed: every comparison with it is false
-    t = (-b - root) / a
-    out = torch.where(t > NEAREST_MM, t, never)
-    b2 = b - h * dz
-    t = (-b2 - (b2 * b2 - a * far).sqrt()) / a
-    out = torch.where((t > NEAREST_MM) & (t < out), t, out)
+    out = torch.full_like(a, torch.inf)
+    for half, rest in ((b, near), (b - h * dz, far)):
+        inside = half * half - a * rest
+        t = (-half - inside.clamp(min=0.0).sqrt()) / a
+        out = torch.where((inside >= 0) & (t > NEAREST_MM) & (t < out), t, out)
     ca = c2 * a - dz * dz
     cb = c2 * b + dz * slope
-    root = (cb * cb - ca * rest).sqrt()
+    inside = cb * cb - ca * side
+    root = inside.clamp(min=0.0).sqrt()
     low, high = first * k, h + (first - h * k) * k
     for sign in (-1.0, 1.0):
         t = (sign * root - cb) / ca
         z = oz + t * dz
-        out = torch.where((z > low) & (z < high) & (t > NEAREST_MM) & (t < out), t, out)
+        out = torch.where((inside >= 0) & (z > low) & (z < high) & (t > NEAREST_MM) & (t < out), t, out)
     return out
 
 
