@@ -1,0 +1,101 @@
+"""`dispose labels`: pseudo-label files, converted and looked at."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from dispose.cli.options import require_file
+from dispose.errors import InputError
+from dispose.formats.pseudo_labels import PseudoLabelStore, read_pseudo_labels, write_pseudo_labels
+from dispose.formats.released_pickle import read_released_labels
+from dispose.scene.label_rules import FEWEST_JOINTS
+
+InputArgument = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+
+
+@dataclass(frozen=True)
+class Convert:
+    """Read labels that were released with the paper (a pickle) and write them as ours; nothing in it is executed."""
+
+    file: InputArgument
+    """The pickle, such as panoptic_…_pseudo_labels.pkl."""
+
+    out: Path
+    """The .npz to write."""
+
+    rename: Annotated[tyro.conf.UseAppendAction[tuple[tuple[str, str], ...]], tyro.conf.arg(metavar="FROM TO")] = ()
+    """Another name for a camera of the pickle; repeat the option for several."""
+
+    def run(self) -> int:
+        """Convert, and say what was read."""
+        out = require_file(self.out)
+        print(f"reading {self.file}: a large one takes a minute", flush=True)
+        released = read_released_labels(self.file)
+        for name, _ in self.rename:
+            if name not in released.views:
+                raise InputError(f"{self.file}: no camera {name!r} (there is {', '.join(released.views) or 'none'}).")
+        names = dict(self.rename)
+        views = [names.get(view, view) for view in released.views]
+        if len(set(views)) != len(views):
+            raise InputError(f"--rename gives two cameras the same name: {', '.join(views)}.")
+        for oddity in released.oddities:
+            print(f"note: {oddity}.")
+        write_pseudo_labels(out, released.skeleton, views, released.frames, source=self.file.name)
+        print(summary(read_pseudo_labels(out)))
+        print(f"wrote {out}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Show:
+    """Say what a pseudo-label file holds."""
+
+    file: InputArgument
+    """The .npz."""
+
+    def run(self) -> int:
+        """Read and check all of it, and print a summary."""
+        print(summary(read_pseudo_labels(self.file)))
+        return 0
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Pseudo-labels for training on images: convert the released ones into our format, or look at a file.
+
+    The format is described in docs/pseudo_labels.md.
+    """
+
+    command: tyro.conf.OmitSubcommandPrefixes[
+        Annotated[Convert, tyro.conf.subcommand("convert")] | Annotated[Show, tyro.conf.subcommand("show")]
+    ]
+
+    def run(self) -> int:
+        """Do what was asked."""
+        return self.command.run()
+
+
+def summary(store: PseudoLabelStore) -> str:
+    """What is in a file, as a table of its sequences and some sums."""
+    t = store.tables
+    frames = np.bincount(t.frame_sequence, minlength=len(store.sequences))
+    persons = np.bincount(t.frame_sequence[t.person_frame], minlength=len(store.sequences))
+    strangers = t.sighting_person < 0
+    alone = np.bincount(t.frame_sequence[t.sighting_frame[strangers]], minlength=len(store.sequences))
+    width = max(map(len, ("sequence", *store.sequences)))
+    lines = [f"{'sequence':<{width}}  {'frames':>8}{'people':>9}{'unmatched':>11}"]
+    for row, name in enumerate(store.sequences):
+        lines.append(f"{name:<{width}}  {frames[row]:>8}{persons[row]:>9}{alone[row]:>11}")
+    joints = t.person_valid.sum(-1)
+    lines += [
+        f"{'all':<{width}}  {frames.sum():>8}{persons.sum():>9}{alone.sum():>11}",
+        "",
+        f"skeleton {store.skeleton.name}, cameras {', '.join(store.views) or 'none'}",
+        f"3-D: {int((joints >= FEWEST_JOINTS).sum())} people with at least {FEWEST_JOINTS} joints, "
+        f"{int(((joints > 0) & (joints < FEWEST_JOINTS)).sum())} with fewer, {int((joints == 0).sum())} in 2-D only",
+        f"2-D: {len(t.sighting_view)} people in views, {int(strangers.sum())} of them unmatched",
+    ]
+    return "\n".join(lines)
