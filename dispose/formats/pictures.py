@@ -1,0 +1,81 @@
+"""Picture files: read whole or refused, and brought to the size of a network.
+
+Pixel centres are at integers everywhere; OpenCV's warps mean the same.
+"""
+
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from dispose.errors import InputError
+from dispose.geometry.image_affine import compose
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+"""Mean and deviation of RGB in [0, 1], what every backbone with ImageNet's weights expects."""
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+"""Endings of picture files, lower case."""
+
+# OpenCV decodes what is there of a torn file and leaves the rest grey or black; the marks of a whole file are these.
+TAIL = 4096
+LAST_MARK = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
+
+
+def read_picture(path: Path) -> UInt8[np.ndarray, "height width 3"]:
+    """RGB as the sensor stored it: a turn in the file's EXIF data is ignored, since calibrations know nothing of it.
+
+    Raises:
+        InputError: the file cannot be read, is no picture, or breaks off.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    if not data:
+        raise InputError(f"{path}: is empty.")
+    for first, last in LAST_MARK.items():
+        if data.startswith(first) and last not in data.rstrip(b"\0")[-TAIL:]:
+            raise InputError(f"{path}: the picture breaks off after {len(data)} bytes.")
+    try:
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise InputError(f"{path}: is no picture that OpenCV reads ({error.err}).") from error
+    if decoded is None:
+        raise InputError(f"{path}: is no picture that OpenCV reads.")
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def warp_picture(
+    picture: UInt8[np.ndarray, "height width 3"], to_from_picture: Float[Tensor, "2 3"], size: tuple[int, int]
+) -> UInt8[np.ndarray, "to_height to_width 3"]:
+    """A picture moved by an affine into another of some width and height; black where nothing falls.
+
+    A picture that shrinks is first averaged over areas to about its final size (a plain warp would read one pixel in
+    several and alias); the rest of the affine, rotation included, is a bilinear warp.
+    """
+    height, width = picture.shape[:2]
+    affine = to_from_picture.to(torch.float64)
+    scale = math.sqrt(abs(float(torch.linalg.det(affine[:, :2]))))
+    if scale < 1:
+        small = max(1, round(width * scale)), max(1, round(height * scale))
+        picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        across, down = width / small[0], height / small[1]
+        from_small = torch.tensor([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2]], dtype=torch.float64)
+        affine = compose(affine, from_small)
+    warped = cv2.warpAffine(picture, affine.numpy(), size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return warped.astype(np.uint8, copy=False)
+
+
+def normalized(picture: UInt8[np.ndarray, "height width 3"]) -> Float[Tensor, "3 height width"]:
+    """RGB bytes as a network takes them: float32, less ImageNet's mean, over its deviation."""
+    pixels = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))).to(torch.float32)
+    mean = 255 * torch.tensor(IMAGENET_MEAN)[:, None, None]
+    deviation = 255 * torch.tensor(IMAGENET_DEVIATION)[:, None, None]
+    return pixels.sub_(mean).div_(deviation)

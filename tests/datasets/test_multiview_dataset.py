@@ -1,0 +1,158 @@
+"""Laws of every data set read from pictures, shown on one that the test makes: lazy, tolerant, and honest about it."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from dispose.datasets.multiview import FrameLog, MultiViewDataset, Tolerant, good_frames, missing_pictures, of_source
+from dispose.datasets.sources import Block, FrameKey, Source, Split, Traits, Truth, in_sight, nobody
+from dispose.errors import InputError
+from dispose.scene.cameras import Cameras
+from dispose.skeletons.catalog import PANOPTIC_15
+
+SIZE = (64, 48)
+TRAITS = Traits("made", PANOPTIC_15, ("a", "b", "c"), SIZE, (32, 32), 5.0, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), 0.2)
+
+
+def as_it_is(item: object) -> object:
+    return item
+
+
+def rig() -> Cameras:
+    matrix = torch.tensor([[60.0, 0, 31.5], [0, 60, 23.5], [0, 0, 1]], dtype=torch.float64).expand(3, 3, 3)
+    size = torch.tensor(SIZE, dtype=torch.float64).expand(3, 2)
+    translation = torch.tensor([[0.0, 0, 900], [50, 0, 900], [0, 50, 900]], dtype=torch.float64)
+    rotation = torch.eye(3, dtype=torch.float64).expand(3, 3, 3)
+    return Cameras(("a", "b", "c"), size, matrix, torch.zeros(3, 8).double(), rotation, translation)
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A source of pictures written by the test; a picture's grey value is 10 x number + view."""
+
+    folder: Path
+    keys: tuple[FrameKey, ...]
+    traits: Traits = TRAITS
+
+    def cameras(self, sequence: str) -> Cameras:
+        return rig()
+
+    def picture(self, key: FrameKey, view: int) -> Path:
+        return self.folder / "abc"[view] / f"{key.number}.png"
+
+    def truth(self, key: FrameKey) -> Truth:
+        return Truth(key.sequence, key.number, True, nobody(PANOPTIC_15))
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    for view, name in enumerate("abc"):
+        (tmp_path / name).mkdir()
+        for number in range(1, 6):
+            cv2.imwrite(str(tmp_path / name / f"{number}.png"), np.full(SIZE[::-1], 10 * number + view, np.uint8))
+    return Made(tmp_path, tuple(FrameKey("walk", number) for number in range(1, 6)))
+
+
+def test_frames_are_what_lies_there(made: Made) -> None:
+    dataset = of_source(made)
+    assert isinstance(made, Source) and len(dataset) == 5
+    frame, truth = dataset[2]
+    assert frame.number == truth.number == 3 and truth.sequence == "walk"
+    assert frame.images.pixels.shape == (3, 3, 32, 32) and frame.images.pixels.dtype == torch.float32
+    assert bool(frame.images.present.all())
+    for view in range(3):
+        middle = (frame.images.pixels[view, :, 16, 16] * torch.tensor([0.229, 0.224, 0.225])) + torch.tensor(
+            [0.485, 0.456, 0.406]
+        )
+        torch.testing.assert_close(255 * middle, torch.full((3,), 30.0 + view), atol=1e-3, rtol=0)
+    # The corners of the picture lie on the affine's corners, and the black margins are above and below.
+    corners = frame.images.input_from_image[0] @ torch.tensor([[-0.5, 63.5], [-0.5, 47.5], [1, 1]]).double()
+    torch.testing.assert_close(corners, torch.tensor([[-0.5, 31.5], [3.5, 27.5]]).double())
+    assert (frame.images.pixels[0, :, 3] < frame.images.pixels[0, :, 4]).all()
+
+
+def test_nothing_is_read_before_it_is_asked_for(made: Made) -> None:
+    dataset = of_source(made)
+    made.picture(made.keys[4], 0).write_text("broken")
+    assert len(dataset) == 5 and dataset[0][0].number == 1
+    with pytest.raises(InputError, match=r"a/5\.png.*camera a, frame 5 of walk"):
+        dataset[4]
+
+
+def test_a_missing_picture_leaves_its_view_out(made: Made) -> None:
+    made.picture(made.keys[1], 2).unlink()
+    frame, _ = of_source(made)[1]
+    assert frame.images.present.tolist() == [True, True, False]
+    assert bool((frame.images.pixels[2] == 0).all()) and len(frame.cameras) == 3
+    # 0 is ImageNet's mean, not black.
+    black, _ = of_source(made)[0]
+    assert not bool((black.images.pixels[2, :, 0] == 0).any())
+    told = missing_pictures(made)
+    assert told.missing == (("walk", "c", 2),) and "1 of 15" in told.summary() and "camera c: 1 (2)" in told.summary()
+    assert missing_pictures(replace(made, keys=made.keys[2:])).summary() == "All 9 pictures of 3 frames are there."
+
+
+def test_a_wrong_size_is_named_with_both_sizes(made: Made) -> None:
+    cv2.imwrite(str(made.picture(made.keys[0], 1)), np.zeros((24, 32), np.uint8))
+    with pytest.raises(InputError, match=r"b/1\.png: camera b, frame 1 of walk.*32 x 24.*64 x 48"):
+        of_source(made)[0]
+    # A picture turned on its side has as many pixels; it is as wrong.
+    cv2.imwrite(str(made.picture(made.keys[0], 1)), np.zeros((64, 48), np.uint8))
+    with pytest.raises(InputError, match="48 x 64"):
+        of_source(made)[0]
+
+
+def test_no_picture_at_all_and_no_folder_are_errors(made: Made) -> None:
+    for view in range(3):
+        made.picture(made.keys[3], view).unlink()
+    with pytest.raises(InputError, match=r"frame 4 of walk: none of the 3 cameras"):
+        of_source(made)[3]
+    elsewhere = replace(made, folder=made.folder / "nowhere")
+    with pytest.raises(InputError, match="no such folder of pictures"):
+        of_source(elsewhere)[0]
+
+
+def test_a_run_outlives_bad_frames_and_counts_them(made: Made) -> None:
+    made.picture(made.keys[0], 0).write_bytes(b"\xff\xd8 torn")
+    made.picture(made.keys[2], 1).unlink()
+    cv2.imwrite(str(made.picture(made.keys[4], 2)), np.zeros((10, 10), np.uint8))
+    tolerant = Tolerant(of_source(made))
+    log = FrameLog()
+    loader = DataLoader(tolerant, batch_size=None, num_workers=1, collate_fn=as_it_is)
+    for _ in range(2):
+        assert [frame.number for frame, _ in good_frames(loader, log)] == [2, 3, 4]
+    assert (log.frames, log.skipped, len(log.bad), log.absent["b"]) == (6, 4, 2, 2)
+    text = log.summary()
+    assert "6 frames read, 4 skipped" in text and "Camera b" in text and "1.png" in text and "10 x 10" in text
+
+
+def test_blocks_count_what_is_there() -> None:
+    numbers = [3, 1, 7, 20, 21, 40]
+    assert Block("s").of(numbers) == [1, 3, 7, 20, 21, 40]
+    assert Block("s", 3, 21).of(numbers) == [3, 7, 20, 21]
+    assert Block("s", every=2).of(numbers) == [1, 7, 21] and Block("s", every=2, most=2).of(numbers) == [1, 7]
+    assert Block("s").of([]) == []
+    split = Split("all", (Block("s", 0, 1), Block("t"), Block("s", 5, 6)), lambda folder, views: [])
+    assert split.sequences == ("s", "t") and split.only("s").blocks == (split.blocks[0], split.blocks[2])
+    with pytest.raises(InputError, match="no sequence 'u'"):
+        split.only("u")
+
+
+def test_sight_ends_at_the_picture_and_at_its_own_margins() -> None:
+    cameras = rig()
+    x = torch.tensor([-1.0, 0, 4.4, 4.5, 58.5, 58.6, 63, 64], dtype=torch.float64)
+    xy = torch.stack([x, torch.full_like(x, 20.0)], -1).expand(3, 8, 2)
+    assert in_sight(cameras, xy, side_margin_px=0.0)[0].tolist() == [False, *[True] * 6, False]
+    assert in_sight(cameras, xy, side_margin_px=5.0)[1].tolist() == [False] * 3 + [True] * 2 + [False] * 3
+    low = torch.tensor([[30.0, 47.5], [30.0, 48.0]], dtype=torch.float64).expand(3, 2, 2)
+    assert in_sight(cameras, low, side_margin_px=5.0)[2].tolist() == [True, False]
+
+
+def test_another_input_size_is_a_value(made: Made) -> None:
+    frame, _ = MultiViewDataset(made, (80, 24))[0]
+    assert frame.images.pixels.shape == (3, 3, 24, 80)
