@@ -94,7 +94,8 @@ def write_take(root: Path, name: str = "take", frames: range = range(10, 14)) ->
     for number in frames:
         people = []
         for person, root_score in ((3, 0.9), (4, 0.1)):
-            joints = np.concatenate([rng.normal(0, 500, (15, 3)) + np.array([0, 0, 900]), rng.uniform(0.2, 1, (15, 1))], 1)
+            places = rng.normal(0, 500, (15, 3)) + np.array([0, 0, 900])
+            joints = np.concatenate([places, rng.uniform(0.2, 1, (15, 1))], 1)
             joints[2, 3], joints[5, 3] = root_score, 0.0
             people.append({"id": person, "keypoints_xyzs": joints.tolist(), "label": "head_surgeon"})
         (folder / "poses" / f"frame_{number:06d}.json").write_text(json.dumps(people))
