@@ -38,7 +38,7 @@ IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 HIDDEN_CONFIDENCE = 0.35
 """Label confidence of a joint inside the picture that something hides: its place is exact, but a detector that
 makes pseudo-labels would only have guessed it."""
-OWN_ALLOWANCE_MM = 140.0
+OWN_ALLOWANCE_MM = 190.0
 """A joint lies inside its own limb: that limb's surface may be nearer to the camera by this much."""
 OTHER_ALLOWANCE_MM = 25.0
 """The same for everything else."""
@@ -181,7 +181,7 @@ def sample_casts(source: Noise, studio: Studio, frames: int, config: PictureConf
     low, high = config.persons
     counts = low + ((high - low + 1) * source.uniform((frames,))).long().clamp(max=high - low)
     counts = torch.where(source.uniform((frames,)) < config.empty, 0, counts)
-    most = int(counts.max())
+    most = max(int(counts.max()), 1)
     furniture = Furniture(*(part.expand(frames, *part.shape[1:]) for part in vars(studio.furniture).values()))
     centres = studio.cameras.centres.expand(frames, -1, -1)
     floor, facing = sample_floor(
@@ -218,9 +218,9 @@ def draw_people(studio: Studio, cast: Cast) -> tuple[Float[Tensor, "pixels 3"], 
 
 
 _OWN_PARTS = {
-    "neck": ("neck", "yoke", "chest"), "nose": ("nose",), "mid_hip": ("pelvis", "belly"),
+    "neck": ("neck", "yoke", "chest"), "nose": ("nose",), "mid_hip": ("pelvis", "belly", "chest"),
     "shoulder": ("yoke", "upper_arm", "chest"), "elbow": ("upper_arm", "forearm"), "wrist": ("forearm", "hand"),
-    "hip": ("pelvis", "thigh", "belly"), "knee": ("thigh", "shank"), "ankle": ("shank", "foot"),
+    "hip": ("pelvis", "thigh", "belly", "chest"), "knee": ("thigh", "shank"), "ankle": ("shank", "foot"),
 }  # fmt: skip
 
 
@@ -303,7 +303,8 @@ def as_input(capture: Capture, number: int = 0) -> ImageFrame:
 def as_labels(capture: Capture) -> PseudoLabels:
     """What training may learn from a capture: exact projections of exact skeletons."""
     xy, _ = capture.cameras.project(capture.poses.xyz_world)
-    confidence = torch.where(capture.visible, 1.0, HIDDEN_CONFIDENCE).double() * capture.inside
+    hidden = (capture.inside & ~capture.visible).double()
+    confidence = capture.visible.double() + HIDDEN_CONFIDENCE * hidden
     nobody = Detections.from_lists(PANOPTIC_15, [[] for _ in range(len(capture.cameras))])
     return PseudoLabels(
         capture.poses, torch.where(capture.inside[..., None], xy, 0.0), confidence, capture.inside, nobody

@@ -134,7 +134,7 @@ def _paint_heads(colour: Tensor, strikes: Strikes, part: Tensor, person: Tensor,
     ahead = x > 0
     cheek = 1 - 0.35 * torch.exp(-((z - 0.3) ** 2 + (y.abs() - 0.42) ** 2) / 0.02) * ahead
     face = face * cheek[:, None]
-    eye = ahead & (((y.abs() - 0.42) / 0.17) ** 2 + ((z - 0.08) / 0.1) ** 2 < 1)
+    eye = ahead & (((y.abs() - 0.42) / 0.14) ** 2 + ((z - 0.1) / 0.085) ** 2 < 1)
     brow = ahead & (((y.abs() - 0.42) / 0.26) ** 2 + ((z - 0.27) / 0.055) ** 2 < 1)
     mouth = ahead & ((y / 0.33) ** 2 + ((z + 0.5) / 0.09) ** 2 < 1)
     hair = outfits.base[who, _HAIR]
@@ -162,7 +162,10 @@ def paint(strikes: Strikes, persons: int, outfits: Outfits) -> Float[Tensor, "hi
     panel = trunk & (torch.atan2(y, x).abs() < outfits.front[person])
     share = torch.where(panel, 1.0, share)
     colour = colour + share[:, None] * (second - colour)
-    # A collar below the chin and a belt tell the front and the height of a trunk.
+    # A neckline below the chin and a belt tell the front and the height of a trunk.
+    chest = part == PARTS.index("chest")
+    neckline = chest & (torch.atan2(y, x).abs() < 0.7) & (strikes.along > 0.93)
+    colour = torch.where(neckline[:, None], outfits.base[person, _SKIN], colour)
     belt = (part == PARTS.index("belly")) & (strikes.along < 0.04) & (strikes.point[:, 2] < 10)
     colour = torch.where(belt[:, None], colour * 0.35, colour)
     bare = strikes.along > outfits.ends[person, part]
