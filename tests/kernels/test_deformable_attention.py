@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional
 
 from dispose_kernels.deformable_attention import deformable_backend
+from dispose_kernels.deformable_attention.rows import dots, sum_rows, sum_rows_in_pieces, table_gradient
 from dispose_kernels.errors import MissingBackendError, OperandError
 
 BACKENDS = ["native", "reference"]
@@ -165,3 +166,17 @@ def test_operands_that_disagree_are_refused_with_their_sizes():
 def test_a_backend_by_name_runs_or_raises():
     with pytest.raises(MissingBackendError, match="native"):
         deformable_backend("cuda")
+
+
+def test_bags_summed_in_pieces_equal_those_of_torch():
+    random = torch.Generator().manual_seed(0)
+    rows = torch.randn(50, 2**14, generator=random)  # wide rows: a few bags a piece
+    index = torch.randint(0, 50, (5, 3, 8), generator=random)
+    share = torch.randn(5, 3, 8, generator=random).requires_grad_()
+    table = rows.clone().requires_grad_()
+    expected = sum_rows(table, index, share)
+    torch.testing.assert_close(sum_rows_in_pieces(rows, index, share.detach()), expected, rtol=1e-5, atol=1e-5)
+    gradient = torch.randn(expected.shape, generator=random)
+    by_table, by_share = torch.autograd.grad(expected, [table, share], gradient)
+    torch.testing.assert_close(dots(rows, index, gradient), by_share, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(table_gradient(rows, index, share.detach(), gradient), by_table, rtol=1e-5, atol=1e-5)

@@ -2,7 +2,7 @@
 
 The four corners of all points of one head and level are one bag of rows of a channels-last table. Maps that already
 lie channels last in memory (``memory_format=torch.channels_last``) are read where they are; others are copied once
-a call.
+a call. Nothing of the size of the rows read is kept for the backward pass, which reads them again piece by piece.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional
 
+from dispose_kernels.deformable_attention.corners import Corners, corners, location_gradient
 from dispose_kernels.deformable_attention.operands import chans_per_head, check
+from dispose_kernels.deformable_attention.rows import dots, sum_rows, table_gradient
 
 Maps = Float[Tensor, "maps chans _ _"]
 
@@ -25,14 +26,9 @@ def deformable_attention(
 ) -> Float[Tensor, "queries chans"]:
     """``out[q, head k's channels] = sum_lp weight[q, k, l, p] levels[l][map_of[q], same channels](location)``."""
     check(levels, map_of, location, weight)
-    queries, heads = location.shape[:2]
-    size = chans_per_head(levels, heads)
-    head = torch.arange(heads, device=location.device)[:, None]
-    total = levels[0].new_zeros((queries * heads, size))
-    for number, level in enumerate(levels):
-        row, share = corners(level, map_of, location[:, :, number], weight[:, :, number])
-        total = total + weighted_rows(table(level).reshape(-1, size), row * heads + head, share)
-    return total.reshape(queries, heads * size)
+    chans_per_head(levels, location.shape[1])
+    total, _ = _read(levels, map_of, location, weight, location.shape[1])
+    return total.flatten(1)
 
 
 def deformable_gather(
@@ -43,15 +39,7 @@ def deformable_gather(
 ) -> tuple[Float[Tensor, "queries heads chans"], Float[Tensor, "queries heads"]]:
     """The weighted samples of all channels for every head, and the weight that fell inside the maps."""
     check(levels, map_of, location, weight)
-    queries, heads = location.shape[:2]
-    chans = levels[0].shape[1]
-    total = levels[0].new_zeros((queries * heads, chans))
-    coverage = weight.new_zeros((queries, heads))
-    for number, level in enumerate(levels):
-        row, share = corners(level, map_of, location[:, :, number], weight[:, :, number])
-        total = total + weighted_rows(table(level), row, share)
-        coverage = coverage + share.sum(-1)
-    return total.reshape(queries, heads, chans), coverage
+    return _read(levels, map_of, location, weight, 1)
 
 
 def table(level: Float[Tensor, "maps chans height width"]) -> Float[Tensor, "rows chans"]:
@@ -59,40 +47,51 @@ def table(level: Float[Tensor, "maps chans height width"]) -> Float[Tensor, "row
     return level.permute(0, 2, 3, 1).reshape(-1, level.shape[1])
 
 
-def corners(
-    level: Float[Tensor, "maps chans height width"],
-    map_of: Int[Tensor, " queries"],
-    location: Float[Tensor, "queries heads points 2"],
-    weight: Float[Tensor, "queries heads points"],
-) -> tuple[Int[Tensor, "queries heads corners"], Float[Tensor, "queries heads corners"]]:
-    """Rows of `table` around every point, and their shares of its weight: 0 outside the map.
-
-    A point that is not finite reads nothing. Positions beyond the margin are brought to it before rounding: they
-    read nothing there either, and large ones would not fit an integer.
-    """
-    height, width = level.shape[-2:]
-    size = location.new_tensor([width, height])
-    pixel = torch.nan_to_num(location * size - 0.5, nan=-2.0).clamp(location.new_full((2,), -2.0), size + 1)
-    low = pixel.detach().floor()
-    above = pixel - low
-    first = low.long()
-    offset = torch.tensor([0, 1], device=location.device)
-    column, row = first[..., :1] + offset, first[..., 1:] + offset
-    share_x = torch.stack([1 - above[..., 0], above[..., 0]], -1)
-    share_y = torch.stack([1 - above[..., 1], above[..., 1]], -1)
-    share_x = share_x * ((column >= 0) & (column < width))
-    share_y = share_y * ((row >= 0) & (row < height)) * weight[..., None]
-    base = (map_of * height)[:, None, None, None] + row.clamp(0, height - 1)
-    rows = (base * width)[..., :, None] + column.clamp(0, width - 1)[..., None, :]
-    share = share_y[..., :, None] * share_x[..., None, :]
-    return rows.flatten(2), share.flatten(2)
+def _read(
+    levels: Sequence[Tensor], map_of: Tensor, location: Tensor, weight: Tensor, groups: int
+) -> tuple[Tensor, Tensor]:
+    """Sums over the levels; with ``groups`` of channels, head k reads group ``k mod groups`` of them."""
+    parts = [
+        _ReadLevel.apply(level, map_of, location[:, :, number], weight[:, :, number], groups)
+        for number, level in enumerate(levels)
+    ]
+    total, coverage = parts[0]
+    for more, inside in parts[1:]:
+        total, coverage = total + more, coverage + inside
+    return total, coverage
 
 
-def weighted_rows(
-    rows: Float[Tensor, "rows chans"],
-    index: Int[Tensor, "queries heads corners"],
-    share: Float[Tensor, "queries heads corners"],
-) -> Float[Tensor, "bags chans"]:
-    """Sum of the rows of every bag times their shares, in the dtype of the rows, without a copy of the rows read."""
-    bags, weights = index.flatten(0, 1), share.flatten(0, 1).to(rows.dtype)
-    return functional.embedding_bag(bags, rows, mode="sum", per_sample_weights=weights)
+class _ReadLevel(torch.autograd.Function):
+    """Weighted bilinear samples of one level, and the weight inside it, with the gradients written out."""
+
+    @staticmethod
+    def forward(ctx, level: Tensor, map_of: Tensor, location: Tensor, weight: Tensor, groups: int):
+        rows = table(level).reshape(-1, level.shape[1] // groups)
+        around = _corners(level.shape, map_of, location, groups)
+        share = around.share(weight)
+        total = sum_rows(rows, around.row, share)
+        ctx.save_for_backward(rows, map_of, location, weight)
+        ctx.shape, ctx.groups = level.shape, groups
+        return total.unflatten(0, weight.shape[:2]), share.sum(-1)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, total: Tensor, coverage: Tensor):
+        rows, map_of, location, weight = ctx.saved_tensors
+        around = _corners(ctx.shape, map_of, location, ctx.groups)
+        for_bags = total.flatten(0, 1).contiguous()  # a batched product copies bag by bag what is not
+        for_level = for_location = for_weight = None
+        if ctx.needs_input_grad[0]:
+            maps, chans, height, width = ctx.shape
+            gradient = table_gradient(rows, around.row, around.share(weight), for_bags)
+            for_level = gradient.reshape(maps, height, width, chans).permute(0, 3, 1, 2)
+        if ctx.needs_input_grad[2] or ctx.needs_input_grad[3]:
+            slope = dots(rows, around.row, for_bags).to(weight.dtype) + coverage[..., None]
+            for_location, for_weight = location_gradient(around, slope, weight)
+        return for_level, None, for_location, for_weight, None
+
+
+def _corners(shape: torch.Size, map_of: Tensor, location: Tensor, groups: int) -> Corners:
+    heads = location.shape[1]
+    group = torch.arange(heads, device=location.device) % groups
+    return corners(location, map_of, group, (shape[3], shape[2]), groups)
