@@ -40,7 +40,7 @@ class BackboneConfig:
 
 
 LAPTOP = BackboneConfig(depth=18, width=32, deconv_chans=64)
-"""3.2 million weights; learns from 25 to 40 pictures of 256 x 192 per second on two cores, channels-last."""
+"""3.2 million weights. One core learns from 24 pictures of 256 x 192 a second, or 43 under autocast to bfloat16."""
 
 
 class BasicBlock(nn.Module):
