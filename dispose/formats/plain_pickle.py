@@ -5,6 +5,7 @@ of our own; NumPy's own constructors are not called either, because the state th
 with changed flags) makes them read memory as objects.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -131,7 +132,7 @@ def _numbers(raw: object, kind: object, shape: object, order: object = "C") -> n
 def _objects(shape: object, raw: object) -> np.ndarray:
     """An array of plain values; its elements are what the pickle holds."""
     sizes = _shape(shape)
-    if not isinstance(raw, list) or len(raw) != int(np.prod(sizes)):
+    if not isinstance(raw, list) or len(raw) != math.prod(sizes):
         raise _RefusedError("holds an array of an unknown form")
     flat = np.empty(len(raw), object)
     for place, value in enumerate(raw):
@@ -140,10 +141,11 @@ def _objects(shape: object, raw: object) -> np.ndarray:
 
 
 def _shape(shape: object) -> tuple[int, ...]:
-    sizes = shape if isinstance(shape, tuple) else (shape,)
-    if not all(isinstance(size, int) and size >= 0 for size in sizes) or int(np.prod(sizes, dtype=object)) > MOST_BYTES:
+    given = shape if isinstance(shape, tuple) else (shape,)
+    sizes = tuple(size for size in given if isinstance(size, int) and size >= 0)
+    if len(sizes) != len(given) or math.prod(sizes) > MOST_BYTES:
         raise _RefusedError(f"holds an array of the shape {_short(shape)}")
-    return tuple(int(size) for size in sizes)  # type: ignore[arg-type]
+    return sizes
 
 
 def _scalar(kind: object, raw: object = b"") -> object:
