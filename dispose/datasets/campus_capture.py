@@ -16,7 +16,6 @@ CAMPUS = Traits(
     views=("Camera0", "Camera1", "Camera2"),
     image_size=(360, 288),
     input_size=(800, 640),
-    side_margin_px=0.0,
     space_size_mm=(12000.0, 12000.0, 2000.0),
     space_centre_mm=(3000.0, 4500.0, 1000.0),
     score_threshold=0.2,

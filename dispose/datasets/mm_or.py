@@ -25,7 +25,6 @@ MM_OR = Traits(
     views=("camera01", "camera02", "camera03", "camera04", "camera05"),
     image_size=(2048, 1536),
     input_size=(768, 576),
-    side_margin_px=0.0,
     space_size_mm=(5000.0, 6000.0, 2000.0),
     space_centre_mm=(-500.0, 0.0, 1000.0),
     score_threshold=0.15,

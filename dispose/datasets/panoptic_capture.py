@@ -46,7 +46,6 @@ PANOPTIC = Traits(
     views=CMU0,
     image_size=(1920, 1080),
     input_size=(960, 512),
-    side_margin_px=25.0,
     space_size_mm=(8000.0, 8000.0, 2000.0),
     space_centre_mm=(0.0, -500.0, 800.0),
     score_threshold=0.2,

@@ -16,7 +16,6 @@ SHELF = Traits(
     views=("Camera0", "Camera1", "Camera2", "Camera3", "Camera4"),
     image_size=(1032, 776),
     input_size=(800, 608),
-    side_margin_px=0.0,
     space_size_mm=(8000.0, 8000.0, 2000.0),
     space_centre_mm=(450.0, -320.0, 800.0),
     score_threshold=0.2,

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.scene.cameras import Cameras
@@ -82,13 +80,16 @@ class Split:
 class Traits:
     """What is fixed for a data set; the table of spec §4.2.
 
+    There is no margin: the released code's 25 black columns are those that the letter-box leaves at the sides of
+    Panoptic's 960 x 512 input, so they follow from the sizes (`dispose.geometry.image_affine.letterbox`), are others
+    for other data sets, and are no part of any original picture. What is seen is what `Cameras.inside` says.
+
     Attributes:
         name: the data set.
         skeleton: joints of its ground truth.
         views: names of the cameras that are usually taken.
         image_size: width and height of the original pictures.
         input_size: width and height of the network's input.
-        side_margin_px: black columns at the left and the right of the original pictures, where nothing can be seen.
         space_size_mm: extent of the space in which people move, along the world's axes.
         space_centre_mm: its middle.
         score_threshold: least height of a heat map's peak.
@@ -99,7 +100,6 @@ class Traits:
     views: tuple[str, ...]
     image_size: tuple[int, int]
     input_size: tuple[int, int]
-    side_margin_px: float
     space_size_mm: tuple[float, float, float]
     space_centre_mm: tuple[float, float, float]
     score_threshold: float
@@ -147,16 +147,6 @@ class Source(Protocol):
     def truth(self, key: FrameKey) -> Truth:
         """What was measured."""
         ...
-
-
-def in_sight(
-    cameras: Cameras, xy_image: Float[Tensor, "views *points 2"], *, side_margin_px: float
-) -> Bool[Tensor, "views *points"]:
-    """Whether image points lie where their picture shows something: inside, and not in its black side columns."""
-    width = cameras.size[:, 0].reshape(len(cameras), *(1,) * (xy_image.ndim - 2))
-    x = xy_image[..., 0]
-    lit = (x >= side_margin_px - 0.5) & (x <= width - side_margin_px - 0.5)
-    return cameras.inside(xy_image) & lit
 
 
 def nobody(skeleton: Skeleton) -> Poses:

@@ -246,5 +246,5 @@ def test_splits(train: Split, literature: Split, validation: Split, test: Split,
 
 
 def test_the_sizes_are_the_data_sets_own() -> None:
-    assert (SHELF.image_size, SHELF.input_size, SHELF.side_margin_px) == ((1032, 776), (800, 608), 0)
-    assert (CAMPUS.image_size, CAMPUS.input_size, CAMPUS.side_margin_px) == ((360, 288), (800, 640), 0)
+    assert (SHELF.image_size, SHELF.input_size) == ((1032, 776), (800, 608))
+    assert (CAMPUS.image_size, CAMPUS.input_size) == ((360, 288), (800, 640))

@@ -9,14 +9,19 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from dispose.datasets.campus_capture import CAMPUS
+from dispose.datasets.mm_or import MM_OR
 from dispose.datasets.multiview import FrameLog, MultiViewDataset, Tolerant, good_frames, missing_pictures, of_source
-from dispose.datasets.sources import Block, FrameKey, Source, Split, Traits, Truth, in_sight, nobody
+from dispose.datasets.panoptic_capture import PANOPTIC
+from dispose.datasets.shelf_capture import SHELF
+from dispose.datasets.sources import Block, FrameKey, Source, Split, Traits, Truth, nobody
 from dispose.errors import InputError
+from dispose.geometry.image_affine import apply, letterbox
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import PANOPTIC_15
 
 SIZE = (64, 48)
-TRAITS = Traits("made", PANOPTIC_15, ("a", "b", "c"), SIZE, (32, 32), 5.0, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), 0.2)
+TRAITS = Traits("made", PANOPTIC_15, ("a", "b", "c"), SIZE, (32, 32), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), 0.2)
 
 
 def as_it_is(item: object) -> object:
@@ -143,14 +148,15 @@ def test_blocks_count_what_is_there() -> None:
         split.only("u")
 
 
-def test_sight_ends_at_the_picture_and_at_its_own_margins() -> None:
-    cameras = rig()
-    x = torch.tensor([-1.0, 0, 4.4, 4.5, 58.5, 58.6, 63, 64], dtype=torch.float64)
-    xy = torch.stack([x, torch.full_like(x, 20.0)], -1).expand(3, 8, 2)
-    assert in_sight(cameras, xy, side_margin_px=0.0)[0].tolist() == [False, *[True] * 6, False]
-    assert in_sight(cameras, xy, side_margin_px=5.0)[1].tolist() == [False] * 3 + [True] * 2 + [False] * 3
-    low = torch.tensor([[30.0, 47.5], [30.0, 48.0]], dtype=torch.float64).expand(3, 2, 2)
-    assert in_sight(cameras, low, side_margin_px=5.0)[2].tolist() == [True, False]
+@pytest.mark.parametrize(
+    ("traits", "bars"),
+    [(PANOPTIC, (24.9, 0.0)), (SHELF, (0.0, 3.2)), (CAMPUS, (0.0, 0.0)), (MM_OR, (0.0, 0.0))],
+    ids=lambda value: value.name if isinstance(value, Traits) else "",
+)
+def test_black_bars_come_from_the_letter_box_and_from_nothing_else(traits: Traits, bars: tuple[float, float]) -> None:
+    size = torch.tensor(traits.image_size, dtype=torch.float64)
+    first = apply(letterbox(size, traits.input_size), torch.full((2,), -0.5, dtype=torch.float64)) + 0.5
+    assert first.tolist() == pytest.approx(bars, abs=0.05)
 
 
 def test_another_input_size_is_a_value(made: Made) -> None:

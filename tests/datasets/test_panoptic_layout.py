@@ -154,6 +154,9 @@ def test_real_pictures_with_their_cameras(shared_data: Path, tmp_path: Path) -> 
     frame, truth = of_source(source)[0]
     assert frame.images.pixels.shape == (5, 3, 512, 960) and bool(frame.images.present.all())
     assert not truth.annotated and len(truth.poses.id) == 0
+    # The originals have no black columns: what is at their left edge is the picture.
+    raw = of_source(source).raw(0)
+    assert all(picture is not None and picture[:, 0].mean() > 40 for picture in raw.pictures)
     # 1920 x 1080 into 960 x 512: the picture fills the height, and a strip at either side stays black.
     assert bool((frame.images.pixels[:, :, 256, 0] < frame.images.pixels[:, :, 256, 480]).any())
     scale = frame.images.input_from_image[0, 0, 0]
