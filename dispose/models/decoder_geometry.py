@@ -1,0 +1,195 @@
+"""The geometry of the decoder: people in their own cameras, and the points where their rays meet."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from dispose.geometry.image_affine import apply, fraction, invert
+from dispose.geometry.triangulation import triangulate_midpoint
+from dispose.scene.rigs import Rigs
+from dispose.tensors import TensorStruct
+
+Points = Float[Tensor, "persons views joints 2"]
+Sizes = Float[Tensor, "persons views 1 2"]
+
+
+@dataclass(frozen=True)
+class PixelRules:
+    """Where a picture begins and ends, and which fraction of it a pixel is.
+
+    Attributes:
+        inside: whether image points lie inside pictures of these sizes.
+        clip: image points brought to the picture, so that what lies far outside stays finite.
+        reference: fractions of the network input for points of it (`dispose.geometry.image_affine.fraction`).
+    """
+
+    inside: Callable[[Points, Sizes], Bool[Tensor, "persons views joints"]]
+    clip: Callable[[Points, Sizes], Points]
+    reference: Callable[[Points, tuple[int, int]], Points]
+
+
+def inside_picture(xy: Points, size: Sizes) -> Bool[Tensor, "persons views joints"]:
+    """Pixel centres at integers: the picture ends half a pixel beyond the outermost ones."""
+    return ((xy >= -0.5) & (xy <= size - 0.5)).all(-1)
+
+
+def clip_to_picture(xy: Points, size: Sizes) -> Points:
+    """The nearest point of the picture."""
+    return xy.clamp(torch.full_like(size, -0.5), size - 0.5)
+
+
+PIXEL_CENTRES = PixelRules(inside_picture, clip_to_picture, fraction)
+"""The convention of the project."""
+
+
+@dataclass(frozen=True, eq=False)
+class Views(TensorStruct):
+    """The cameras of a batch as packed people see them.
+
+    Attributes:
+        rigs: the cameras of every sample.
+        sample: the sample of every person.
+        usable: views that are cameras and have a picture.
+        input_from_image: affine of every person's views.
+        image_from_input: its inverse.
+        input_size: width and height of the network input.
+        rules: the pixel convention.
+    """
+
+    rigs: Rigs
+    sample: Int[Tensor, " persons"]
+    usable: Bool[Tensor, "persons views"]
+    input_from_image: Float[Tensor, "persons views 2 3"]
+    image_from_input: Float[Tensor, "persons views 2 3"]
+    input_size: tuple[int, int]
+    rules: PixelRules
+
+    @staticmethod
+    def of(
+        rigs: Rigs,
+        sample: Int[Tensor, " persons"],
+        pictured: Bool[Tensor, "samples views"],
+        input_from_image: Float[Tensor, "samples views 2 3"],
+        input_size: tuple[int, int],
+        rules: PixelRules,
+    ) -> "Views":
+        """Gather what belongs to every person; `pictured` says which views have a picture."""
+        affine = input_from_image[sample].to(rigs.matrix.dtype)
+        return Views(rigs, sample, (rigs.present & pictured)[sample], affine, invert(affine), input_size, rules)
+
+    @property
+    def map_of(self) -> Int[Tensor, "persons views"]:
+        """The map (``samples * views``, sample by sample) of every view of every person."""
+        views = self.usable.shape[1]
+        return self.sample[:, None] * views + torch.arange(views, device=self.sample.device)
+
+    def project(
+        self, xyz_world: Float[Tensor, "persons joints 3"]
+    ) -> tuple[Points, Bool[Tensor, "persons views joints"]]:
+        """Joints in the network input of every view, and whether they lie in a picture that is there."""
+        xy, front = self.rigs.project(xyz_world, self.sample)
+        size = self.rigs.size[self.sample][:, :, None].to(xy.dtype)
+        visible = front & self.rules.inside(xy, size) & self.usable[..., None]
+        clipped = torch.nan_to_num(self.rules.clip(xy, size), nan=-1.0)
+        return apply(self.input_from_image[:, :, None], clipped), visible
+
+    def to_image(self, xy_input: Points) -> Points:
+        """Points of the network input in pixels of the original pictures."""
+        return apply(self.image_from_input[:, :, None], xy_input)
+
+    def to_joints(self, xyz_world: Float[Tensor, "persons joints 3"]) -> Float[Tensor, "persons views joints 3"]:
+        """Unit vectors from the cameras to the joints, in the axes of the cameras."""
+        moved = xyz_world[:, None] - self.rigs.centres[self.sample][:, :, None]
+        inner = moved @ self.rigs.rotation[self.sample].mT
+        return inner / inner.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+
+    def rays(
+        self, xy_image: Points
+    ) -> tuple[Float[Tensor, "persons joints views 3"], Float[Tensor, "persons 1 views 3"]]:
+        """Directions and origins of the rays through image points, views last but one."""
+        direction = self.rigs.directions(xy_image, self.sample).transpose(1, 2)
+        return direction, self.rigs.centres[self.sample][:, None]
+
+    def resolution(self, xyz_world: Float[Tensor, "persons joints 3"]) -> Float[Tensor, "persons joints views"]:
+        """Pixels of the network input per mm at the joints: how much a view can say about where they are."""
+        inner = xyz_world[:, None] @ self.rigs.rotation[self.sample].mT
+        depth = (inner + self.rigs.translation[self.sample][:, :, None])[..., 2].clamp(min=100.0)
+        focal = self.rigs.matrix[self.sample][..., 0, 0] * torch.linalg.det(self.input_from_image[..., :2]).abs().sqrt()
+        return (focal[..., None] / depth).transpose(1, 2)
+
+
+Triangulate = Callable[
+    [Views, Points, Float[Tensor, "persons joints views"], Float[Tensor, "persons joints 3"]],
+    tuple[Float[Tensor, "persons joints 3"], Float[Tensor, "persons joints"]],
+]
+"""From image points, weights that sum to one over views (0 = unseen) and the places before: new places, residuals.
+
+Joints with fewer than two views get some finite place, which the caller does not use.
+"""
+
+
+def nearest_to_rays(
+    views: Views,
+    xy_image: Points,
+    weights: Float[Tensor, "persons joints views"],
+    before: Float[Tensor, "persons joints 3"],
+) -> tuple[Float[Tensor, "persons joints 3"], Float[Tensor, "persons joints"]]:
+    """The point that minimises weighted squared distances to the rays in pixels; residual = their root mean square, mm.
+
+    A millimetre counts by the pixels it measures in a view where the joint stood before, so near cameras and long
+    lenses count more than far ones.
+    """
+    direction, origin = views.rays(xy_image)
+    weights = weights.to(direction.dtype)
+    precision = views.resolution(before.detach()).square() * weights
+    share = precision / precision.sum(-1, keepdim=True).clamp(min=1e-12)
+    found = triangulate_midpoint(origin.expand_as(direction), direction, share)
+    xyz = torch.where(torch.isfinite(found), found, before)
+    moved = xyz[..., None, :] - origin
+    across = moved - (moved * direction).sum(-1, keepdim=True) * direction
+    return xyz, ((weights * across.square().sum(-1)).sum(-1) + 1e-6).sqrt()
+
+
+def smallest_singular_vector(
+    views: Views,
+    xy_image: Points,
+    weights: Float[Tensor, "persons joints views"],
+    before: Float[Tensor, "persons joints 3"],
+) -> tuple[Float[Tensor, "persons joints 3"], Float[Tensor, "persons joints"]]:
+    """The released triangulation: null vector of the stack of ``w [[d]x | -(d x C)]``; residual = its singular value.
+
+    Computed as an eigenvector of the 4x4 normal matrix in float64. Its derivative is that of first-order perturbation
+    theory, which needs only the smallest eigenvalue to stand apart.
+    """
+    direction, origin = (part.double() for part in views.rays(xy_image))
+    system = plucker_rows(direction, origin.expand_as(direction)) * weights.double()[..., None, None]
+    system = system.flatten(-3, -2)
+    enough = ((weights > 0).sum(-1) >= 2)[..., None, None]
+    # Without two views the null space is no line: a harmless system instead, whose result nobody uses.
+    ladder = torch.arange(4, 0, -1, dtype=system.dtype, device=system.device)
+    normal = torch.where(enough, system.mT @ system, torch.diag(ladder))
+    values, vectors = torch.linalg.eigh(normal.detach())
+    null = vectors[..., 0]
+    gap = (values[..., 1:] - values[..., :1]).clamp(min=1e-12)
+    others = vectors[..., 1:]
+    change = (others.mT @ (normal - normal.detach()) @ null[..., None]) / gap[..., None]
+    homogeneous = null - (others @ change)[..., 0]
+    residual = (system @ null[..., None])[..., 0].square().sum(-1)
+    # The root has no slope at zero, where the rays meet exactly.
+    residual = residual.clamp(min=1e-24).sqrt()
+    scale = homogeneous[..., 3:]
+    scale = torch.where(scale.abs() > 1e-12, scale, 1e-12)
+    return (homogeneous[..., :3] / scale).to(before.dtype), residual.to(before.dtype)
+
+
+def plucker_rows(
+    direction: Float[Tensor, "*batch 3"], origin: Float[Tensor, "*batch 3"]
+) -> Float[Tensor, "*batch 3 4"]:
+    """``[[d]x | -(d x o)]``: three equations that a homogeneous point on the ray fulfils."""
+    x, y, z = direction.unbind(-1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    return torch.cat([cross, -torch.linalg.cross(direction, origin)[..., None]], -1)

@@ -1,0 +1,161 @@
+"""Small parts of a decoder layer; parameters are named as in the released weights."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from dispose.tensors import TensorStruct
+
+COUNT_CHANS = 64
+Nodes = Float[Tensor, "persons views joints chans"]
+
+
+@dataclass(frozen=True, eq=False)
+class Roster(TensorStruct):
+    """Who stands where in the batch: what the attributes of hyperedges may depend on.
+
+    Attributes:
+        sample: the sample of every person.
+        slot: the person's place among the people of his sample, from 0.
+        samples: how many samples there are.
+    """
+
+    sample: Int[Tensor, " persons"]
+    slot: Int[Tensor, " persons"]
+    samples: int
+
+    @staticmethod
+    def of(sample: Int[Tensor, " persons"], samples: int) -> "Roster":
+        """Slots count the people of a sample in the order in which they come."""
+        same = sample[:, None] == sample[None, :]
+        slot = same.tril(-1).sum(1)
+        return Roster(sample, slot, samples)
+
+
+EdgeRows = Callable[[Roster, int, int, int], Int[Tensor, "persons edges"]]
+"""Which embedding every hyperedge of every person carries: ``(roster, first, second, instances)``.
+
+A person has `first` hyperedges of his own and then `second` of the kinds 0, 1, …; rows count the `instances`
+instance embeddings first and the kinds after them.
+"""
+
+
+def own_rows(roster: Roster, first: int, second: int, instances: int) -> Int[Tensor, "persons edges"]:
+    """The first edges carry the person's instance embedding, the others that of their kind."""
+    person = (roster.slot % instances)[:, None].expand(-1, first)
+    kind = instances + torch.arange(second, device=person.device)
+    return torch.cat([person, kind.expand(len(person), -1)], 1)
+
+
+class FeedForward(nn.Module):
+    """``fc2(gelu(fc1 x))`` with dropout after both."""
+
+    def __init__(self, chans: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(chans, hidden)
+        self.fc2 = nn.Linear(hidden, chans)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "*items chans"]) -> Float[Tensor, "*items chans"]:
+        """Shape is kept."""
+        return self.dropout(self.fc2(self.dropout(nn.functional.gelu(self.fc1(x)))))
+
+
+class OffsetNet(nn.Module):
+    """Where in a picture the joint really is, as a step from the reference, and how far to trust the picture."""
+
+    def __init__(self, chans: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(chans)
+        self.trunk = nn.Sequential(FeedForward(chans, chans, dropout))
+        self.offset_head = nn.Linear(chans, 2)
+        self.weight_head = nn.Linear(chans, 1)
+        for head in (self.offset_head, self.weight_head):
+            nn.init.normal_(head.weight, std=1e-3)
+            nn.init.zeros_(head.bias)
+        nn.init.constant_(self.weight_head.bias, 2.0)
+
+    def forward(
+        self, x: Nodes
+    ) -> tuple[Nodes, Float[Tensor, "persons views joints 2"], Float[Tensor, "persons views joints"]]:
+        """State, offset in (-1, 1) and logit of trust."""
+        state = x + self.trunk(self.norm(x))
+        return state, self.offset_head(state).tanh(), self.weight_head(state)[..., 0]
+
+
+class ViewAggregation(nn.Module):
+    """One feature per joint from those of its views."""
+
+    def __init__(self, chans: int) -> None:
+        super().__init__()
+        self.attn_proj = nn.Linear(chans, 1)
+
+    def forward(
+        self,
+        x: Nodes,
+        weight: Float[Tensor, "persons views joints"],
+        visible: Bool[Tensor, "persons views joints"],
+    ) -> Float[Tensor, "persons joints chans"]:
+        """Soft-max over visible views of a linear logit and half the logarithm of the triangulation weight."""
+        logit = self.attn_proj(x)[..., 0] + 0.5 * weight.detach().clamp(min=1e-6).log()
+        return (visible_softmax(logit, visible)[..., None] * x).sum(1)
+
+
+class GeometricFeedback(nn.Sequential):
+    """What the triangulation says to the joint's feature; silent at initialisation."""
+
+    def __init__(self, chans: int) -> None:
+        super().__init__(nn.Linear(4 + COUNT_CHANS, chans), nn.LayerNorm(chans), nn.GELU(), nn.Linear(chans, chans))
+        for parameter in self[3].parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(
+        self,
+        position: Float[Tensor, "persons joints 3"],
+        residual: Float[Tensor, "persons joints"],
+        seen_in: Int[Tensor, "persons joints"],
+    ) -> Float[Tensor, "persons joints chans"]:
+        """From normalised positions, residuals (1 = not triangulated; 1e-6 … 1) and the number of views."""
+        count = count_embedding(seen_in, COUNT_CHANS).to(position.dtype)
+        return super().forward(torch.cat([position, residual.clamp(1e-6, 1).log()[..., None], count], -1))
+
+
+def count_embedding(count: Int[Tensor, "persons joints"], chans: int) -> Float[Tensor, "persons joints chans"]:
+    """Sines, then cosines, at frequencies from 1 down to almost 1e-4."""
+    ladder = torch.arange(chans // 2, device=count.device) / (chans // 2)
+    angle = count[..., None] * torch.exp(-math.log(1e4) * ladder)
+    return torch.cat([angle.sin(), angle.cos()], -1)
+
+
+def ray_encoder(chans: int) -> nn.Sequential:
+    """Embedding of viewing directions."""
+    return nn.Sequential(nn.Linear(3, chans), nn.LayerNorm(chans), nn.GELU(), nn.Linear(chans, chans))
+
+
+def visible_softmax(
+    logit: Float[Tensor, "persons views joints"], visible: Bool[Tensor, "persons views joints"]
+) -> Float[Tensor, "persons views joints"]:
+    """Soft-max over the views that see a joint; 0 for the others, and for all where none does."""
+    least = torch.finfo(logit.dtype).min
+    return logit.masked_fill(~visible, least).softmax(1) * visible
+
+
+def view_joint_incidence(visible: Bool[Tensor, "persons views joints"]) -> Bool[Tensor, "persons edges nodes"]:
+    """One edge per view with its visible joints, then one per joint with the views that see it; nodes view by view."""
+    views, joints = visible.shape[1:]
+    device = visible.device
+    view = torch.eye(views, dtype=torch.bool, device=device)[:, :, None].expand(-1, -1, joints).flatten(1)
+    joint = torch.eye(joints, dtype=torch.bool, device=device)[:, None].expand(-1, views, -1).flatten(1)
+    return torch.cat([view, joint]) & visible.flatten(1)[:, None]
+
+
+def person_part_incidence(
+    parts: Bool[Tensor, "kinds joints"], present: Bool[Tensor, "persons joints"]
+) -> Bool[Tensor, "persons edges joints"]:
+    """One edge with all joints that are there, then one per body part."""
+    whole = torch.ones_like(parts[:1])
+    return torch.cat([whole, parts]) & present[:, None]
