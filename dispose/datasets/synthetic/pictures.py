@@ -21,7 +21,15 @@ from dispose.datasets.synthetic.drawing.shadows import floor_shadow
 from dispose.datasets.synthetic.drawing.solids import Strikes, strike
 from dispose.datasets.synthetic.noise import Noise, between
 from dispose.datasets.synthetic.people import PeopleConfig, place_people, present_mask, sample_people
-from dispose.datasets.synthetic.placement import Furniture, sample_floor, sample_furniture
+from dispose.datasets.synthetic.placement import (
+    CLOSEST_MM,
+    PUSHES,
+    Furniture,
+    from_cameras,
+    push_apart,
+    sample_floor,
+    sample_furniture,
+)
 from dispose.datasets.synthetic.rigs import CEILING, CORNERS, HALF_CIRCLE, RING, RigArchetype, sample_rig_batch
 from dispose.errors import InputError
 from dispose.scene.cameras import Cameras
@@ -43,12 +51,12 @@ OWN_ALLOWANCE_MM = 190.0
 OTHER_ALLOWANCE_MM = 25.0
 """The same for everything else."""
 PICTURE_RIGS = (
-    replace(RING, views=(3, 7), focal=(0.75, 1.05), radius=(2600, 4200), room=(700, 1700), distortion=0.6),
-    replace(CORNERS, views=(3, 7), focal=(0.65, 0.95), radius=(2600, 4000), room=(700, 1700), distortion=0.6),
-    replace(HALF_CIRCLE, views=(3, 7), focal=(0.75, 1.05), radius=(2600, 4200), room=(700, 1500), distortion=0.6),
-    replace(CEILING, views=(3, 7), focal=(0.55, 0.8), radius=(1200, 3200), room=(600, 1500), distortion=0.6),
+    replace(RING, views=(3, 7), focal=(0.7, 1.0), radius=(2300, 3700), room=(600, 1500), distortion=0.6),
+    replace(CORNERS, views=(3, 7), focal=(0.65, 0.95), radius=(2300, 3700), room=(600, 1500), distortion=0.6),
+    replace(HALF_CIRCLE, views=(3, 7), focal=(0.7, 1.0), radius=(2300, 3700), room=(600, 1400), distortion=0.6),
+    replace(CEILING, views=(3, 7), focal=(0.55, 0.8), radius=(1200, 3000), room=(600, 1300), distortion=0.6),
 )
-"""Rings, corners, half circles and ceilings, close enough that people are 50-150 pixels tall at 256 x 192."""
+"""Rings, corners, half circles and ceilings, close enough that people are 50-140 pixels tall at 256 x 192."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ class PictureConfig:
         frames_per_rig: frames filmed by one rig in one room before the next is built.
         rigs: kinds of rigs.
         people: what people do.
+        spacing_mm: people's hips are at least about this far apart on the floor.
         furniture: share of the rooms with furniture among the people.
         noise: least and most deviation of the sensor's noise, of full scale.
         blur: least and most deviation of the point spread, pixels.
@@ -75,7 +84,8 @@ class PictureConfig:
     frames_per_rig: int = 8
     rigs: tuple[RigArchetype, ...] = PICTURE_RIGS
     people: PeopleConfig = PeopleConfig()
-    furniture: float = 0.5
+    spacing_mm: float = 480.0
+    furniture: float = 0.35
     noise: tuple[float, float] = (0.005, 0.03)
     blur: tuple[float, float] = (0.45, 0.9)
 
@@ -91,6 +101,8 @@ class PictureConfig:
         for name, share in (("empty", self.empty), ("furniture", self.furniture)):
             if not 0 <= share <= 1:
                 raise InputError(f"{name} is {share}; it is a share from 0 to 1")
+        if not self.spacing_mm > 0:
+            raise InputError(f"spacing_mm is {self.spacing_mm}; it must be positive")
         if self.frames_per_rig < 1:
             raise InputError(f"frames_per_rig is {self.frames_per_rig}; at least 1")
         if not self.rigs:
@@ -160,7 +172,7 @@ def build_studio(source: Noise, config: PictureConfig) -> Studio:
     rigs = sample_rig_batch(source, 1, views, config.rigs)
     cameras = scaled_cameras(rigs.cameras(0), config.size)
     lenses = lenses_of(cameras, config.size)
-    furniture = _standing(sample_furniture(source, rigs.room, torch.tensor([config.furniture])), cameras)
+    furniture = _lifted(sample_furniture(source, rigs.room, torch.tensor([config.furniture])))
     here = furniture.present[0]
     low, high = furniture.low[0, here], furniture.high[0, here]
     clutter = sample_clutter(source, low, high, float(rigs.room), cameras.centres)
@@ -169,8 +181,8 @@ def build_studio(source: Noise, config: PictureConfig) -> Studio:
     return Studio(cameras, lenses, draw_room(room, lenses), room, sensors, furniture, rigs.room, rigs.crowding)
 
 
-def _standing(furniture: Furniture, cameras: Cameras) -> Furniture:
-    """What hangs is lifted above people's heads, so that it hides nobody from inside."""
+def _lifted(furniture: Furniture) -> Furniture:
+    """What hangs is lifted above people's heads: nobody stands in it."""
     lift = torch.zeros_like(furniture.low)
     lift[:, -1, 2] = 650.0
     return replace(furniture, low=furniture.low + lift, high=furniture.high + lift)
@@ -182,12 +194,17 @@ def sample_casts(source: Noise, studio: Studio, frames: int, config: PictureConf
     counts = low + ((high - low + 1) * source.uniform((frames,))).long().clamp(max=high - low)
     counts = torch.where(source.uniform((frames,)) < config.empty, 0, counts)
     most = max(int(counts.max()), 1)
+    present = present_mask(counts, most)
     furniture = Furniture(*(part.expand(frames, *part.shape[1:]) for part in vars(studio.furniture).values()))
     centres = studio.cameras.centres.expand(frames, -1, -1)
     floor, facing = sample_floor(
-        source, present_mask(counts, most), studio.floor_mm.expand(frames), studio.crowding.expand(frames),
+        source, present, studio.floor_mm.expand(frames), studio.crowding.expand(frames),
         furniture, centres,
     )  # fmt: skip
+    # `push_apart` keeps its own distance: it works on a floor drawn to another scale.
+    scale = config.spacing_mm / CLOSEST_MM
+    for _ in range(PUSHES):
+        floor = push_apart(from_cameras(floor, centres) / scale, present) * scale
     people = sample_people(source, frames, most, config.people)
     xyz = place_people(people.xyz_body, floor, facing)
     casts = []

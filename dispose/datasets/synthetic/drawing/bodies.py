@@ -14,9 +14,12 @@ from dispose.tensors import TensorStruct
 PARTS = (
     "pelvis", "belly", "chest", "yoke", "neck", "head", "nose", "l_ear", "r_ear", "bun",
     "l_upper_arm", "r_upper_arm", "l_forearm", "r_forearm", "l_hand", "r_hand",
-    "l_thigh", "r_thigh", "l_shank", "r_shank", "l_foot", "r_foot",
+    "l_thigh", "r_thigh", "l_shank", "r_shank", "l_foot", "r_foot", "seat",
 )  # fmt: skip
-"""Parts of a body, in the order of its solids."""
+"""Parts of a body, in the order of its solids; last the stool of who sits."""
+_SITTING = 0.5
+"""Who sits has thighs that rise or fall by less than this share of their length."""
+_LOWEST_SEAT_MM = 330.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,10 +153,24 @@ def _legs(xyz: Tensor, builds: Builds) -> list[Solids]:
     return [solids for pair in zip(*out, strict=True) for solids in pair]
 
 
+def _seats(xyz: Tensor) -> list[Solids]:
+    """A stool under people who sit; a grain of dust inside everybody else."""
+    l_hip, r_hip, l_knee, r_knee = _rows(xyz, "l_hip", "r_hip", "l_knee", "r_knee")
+    hips, knees = (l_hip + r_hip) / 2, (l_knee + r_knee) / 2
+    rise = (knees - hips)[:, 2].abs() / (l_knee - l_hip).norm(dim=-1).clamp(min=1.0)
+    sits = (rise < _SITTING) & (hips[:, 2] > _LOWEST_SEAT_MM)
+    plate = hips - torch.tensor([0.0, 0.0, 220.0])
+    foot = torch.where(sits[:, None], plate * torch.tensor([1.0, 1.0, 0.0]), hips)
+    radius = torch.where(sits, 130.0, 1.0)
+    across = torch.tensor([1.0, 0.0, 0.0]).expand_as(hips)
+    top = torch.where(sits[:, None], plate, hips + torch.tensor([0.0, 0.0, 1.0]))
+    return [round_cones(foot, top, (0.7 * radius, radius), across)]
+
+
 def bodies(xyz_world: Float[Tensor, "persons 17 3"], builds: Builds) -> Solids:
     """The solids of people, part by part: `PARTS`-major, so that solid ``part * persons + person`` is his."""
     xyz = xyz_world.float()
-    return join([*_trunk(xyz, builds), *_head(xyz, builds), *_arms(xyz, builds), *_legs(xyz, builds)])
+    return join([*_trunk(xyz, builds), *_head(xyz, builds), *_arms(xyz, builds), *_legs(xyz, builds), *_seats(xyz)])
 
 
 def part_of(solid: Int[Tensor, "*hits"], persons: int) -> tuple[Int[Tensor, "*hits"], Int[Tensor, "*hits"]]:

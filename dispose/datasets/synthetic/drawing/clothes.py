@@ -18,12 +18,12 @@ HAIRS = (
     (0.08, 0.06, 0.05), (0.20, 0.13, 0.08), (0.36, 0.23, 0.12), (0.62, 0.47, 0.26), (0.48, 0.20, 0.09),
     (0.62, 0.61, 0.60), (0.85, 0.83, 0.80),
 )  # fmt: skip
-GARMENTS = ("skin", "shirt", "trousers", "shoes", "hair")
-_SKIN, _SHIRT, _TROUSERS, _SHOES, _HAIR = range(5)
+GARMENTS = ("skin", "shirt", "trousers", "shoes", "hair", "seat")
+_SKIN, _SHIRT, _TROUSERS, _SHOES, _HAIR, _SEAT = range(6)
 # Which garment a part shows, and which beyond the end of a sleeve or a trouser leg.
 _OF = {
     "pelvis": _TROUSERS, "belly": _SHIRT, "chest": _SHIRT, "yoke": _SHIRT, "upper_arm": _SHIRT, "forearm": _SHIRT,
-    "thigh": _TROUSERS, "shank": _TROUSERS, "foot": _SHOES, "bun": _HAIR,
+    "thigh": _TROUSERS, "shank": _TROUSERS, "foot": _SHOES, "bun": _HAIR, "seat": _SEAT,
 }  # fmt: skip
 _GARMENT = torch.tensor([_OF.get(part.removeprefix("l_").removeprefix("r_"), _SKIN) for part in PARTS])
 
@@ -98,7 +98,7 @@ def sample_outfits(source: Noise, persons: int) -> Outfits:
     suit = source.uniform((persons, 1)) < 0.15
     base[:, _TROUSERS] = torch.where(suit, base[:, _SHIRT], base[:, _TROUSERS])
     pattern = choose(source, shape, torch.tensor([0.5, 0.2, 0.12, 0.1, 0.08]))
-    pattern[:, [_SKIN, _SHOES]] = 0
+    pattern[:, [_SKIN, _SHOES, _SEAT]] = 0
     pattern[:, _HAIR] = PATTERNS.index("blotches")
     trousers = choose(source, (persons,), torch.tensor([0.8, 0.02, 0.08, 0.05, 0.05]))
     pattern[:, _TROUSERS] = trousers
@@ -164,7 +164,7 @@ def paint(strikes: Strikes, persons: int, outfits: Outfits) -> Float[Tensor, "hi
     colour = colour + share[:, None] * (second - colour)
     # A neckline below the chin and a belt tell the front and the height of a trunk.
     chest = part == PARTS.index("chest")
-    neckline = chest & (torch.atan2(y, x).abs() < 0.7) & (strikes.along > 0.93)
+    neckline = chest & (y.abs() < 40.0) & (x > 0) & (strikes.along > 0.995)
     colour = torch.where(neckline[:, None], outfits.base[person, _SKIN], colour)
     belt = (part == PARTS.index("belly")) & (strikes.along < 0.04) & (strikes.point[:, 2] < 10)
     colour = torch.where(belt[:, None], colour * 0.35, colour)
