@@ -14,8 +14,10 @@ from dispose.errors import InputError, OutputError
 from dispose.formats.files import replacing_path
 from dispose.models.associator import Associator, AssociatorConfig
 from dispose.models.backbone import Backbone, BackboneConfig
+from dispose.models.dispose import DisPose, DisPoseConfig
 from dispose.models.placement import PlacementConfig, PlacementNet
 from dispose.zoo.records import from_json, to_json
+from dispose.zoo.released import ReleasedConfig, ReleasedDisPose
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -32,6 +34,8 @@ KINDS = (
     Kind(Associator, AssociatorConfig),
     Kind(PlacementNet, PlacementConfig),
     Kind(Backbone, BackboneConfig),
+    Kind(DisPose, DisPoseConfig),
+    Kind(ReleasedDisPose, ReleasedConfig),
 )
 """What a weights file of this project may hold; it says which by the name of the class."""
 

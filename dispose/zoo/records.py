@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, fields, is_dataclass
+from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from dispose.errors import InputError
@@ -38,6 +39,11 @@ def _build(stored: Any, kind: Any, source: str) -> Any:
             found = sorted(stored) if isinstance(stored, dict) else stored
             raise InputError(f"{source}: {kind.__name__} has the fields {sorted(names)}, the file says {found}")
         return kind(**{name: _build(value, hints[name], source) for name, value in stored.items()})
+    if get_origin(kind) is UnionType:
+        some = [one for one in get_args(kind) if one is not NoneType]
+        if stored is None and len(some) < len(get_args(kind)):
+            return None
+        return _build(stored, some[0], source)
     if get_origin(kind) is tuple:
         inner = get_args(kind)
         item = inner[0] if len(inner) == 2 and inner[1] is Ellipsis else None

@@ -7,8 +7,8 @@ aligned corners; attributes of hyperedges in the order of the first sample (`leg
 `dispose.models`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,15 +17,25 @@ from torch import Tensor, nn
 from dispose.association.candidates import ReleasedCandidates, RootPoints, released_candidates
 from dispose.association.cues import incidences
 from dispose.association.decode import greedy
-from dispose.association.polytope import released_logits, released_marginals, sweep_projection
+from dispose.association.polytope import RELEASED_ALPHA, released_logits, released_marginals, sweep_projection
 from dispose.diffusion.samplers import Process, final, log_of_mass, projected_ddim
-from dispose.diffusion.schedules import cosine_alpha_bar, released_times
+from dispose.diffusion.schedules import released_times
 from dispose.geometry import image_affine
-from dispose.models.released_denoiser import ReleasedDenoiser, RootGraph
+from dispose.models.backbone import Backbone, BackboneConfig
+from dispose.models.decoder import Decoder, Refined
+from dispose.models.released_denoiser import ReleasedDenoiser, ReleasedDenoiserConfig, RootGraph
+from dispose.models.sampling import alpha_bar
 from dispose.nn.features import Features
+from dispose.nn.heatmaps import integer_peaks
 from dispose.nn.projective_attention import ProjectiveAttention
 from dispose.scene.cameras import Cameras
+from dispose.scene.images import ImageBatch, ImageFrame
+from dispose.scene.poses import Poses
+from dispose.scene.prediction import Association, Prediction
+from dispose.skeletons.catalog import PANOPTIC_15
+from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT, TensorStruct
+from dispose.zoo.released_layout import LEGACY_RULES, released_decoder_config
 
 CAPACITY = 10
 """People per frame, and peaks per view."""
@@ -36,6 +46,40 @@ MATCHER_THRESHOLD = 0.001
 STRIDE = 4
 LAST_STEP = 999
 LOGIT_LIMIT = 30.0
+
+
+@dataclass(frozen=True)
+class ReleasedConfig:
+    """What distinguishes the four released models.
+
+    Attributes:
+        dataset: what it was trained on.
+        input_size: width and height of the pictures it was trained on; others work too, less well.
+        score_threshold: height above which a root peak counts.
+        room_centre: middle of the workspace, mm.
+        room_size: its sides, mm.
+        alpha: added to a tuple's logit per view that does not see it; changes only the truncated projection.
+        backbone: sizes of the heat-map network.
+        denoiser: sizes of Stage I.
+    """
+
+    dataset: str
+    input_size: tuple[int, int]
+    score_threshold: float
+    room_centre: tuple[float, float, float]
+    room_size: tuple[float, float, float]
+    alpha: float = RELEASED_ALPHA
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    denoiser: ReleasedDenoiserConfig = field(default_factory=ReleasedDenoiserConfig)
+
+
+RELEASED = (
+    ReleasedConfig("panoptic", (960, 512), 0.2, (0.0, -500.0, 800.0), (8000.0, 8000.0, 2000.0)),
+    ReleasedConfig("shelf", (800, 608), 0.2, (450.0, -320.0, 800.0), (8000.0, 8000.0, 2000.0)),
+    ReleasedConfig("campus", (800, 640), 0.2, (3000.0, 4500.0, 1000.0), (12000.0, 12000.0, 2000.0)),
+    ReleasedConfig("mm_or", (768, 576), 0.15, (-500.0, 0.0, 1000.0), (5000.0, 6000.0, 2000.0)),
+)
+"""The released models (spec §4.2)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +114,110 @@ class Found(TensorStruct):
     confidence: Float[Tensor, " persons"]
 
 
+class ReleasedDisPose(nn.Module):
+    """Pictures of one instant in, skeletons of all people out, as the released checkpoints do it.
+
+    At most ten root peaks per view (the highest) and ten people per frame, the best first. The release gives no
+    confidence per joint: every joint has its person's, and joints that fewer than two views see keep their place from
+    the layer before. People without confidence (no heat at their root) are left out.
+    """
+
+    skeleton: Skeleton = PANOPTIC_15
+
+    def __init__(self, config: ReleasedConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = Backbone(config.backbone)
+        self.proj_attn = ProjectiveAttention(config.denoiser.chans, inward=config.backbone.deconv_chans)
+        self.denoiser = ReleasedDenoiser(config.denoiser)
+        self.decoder = Decoder(released_decoder_config(config.room_centre, config.room_size), rules=LEGACY_RULES)
+
+    def forward(self, frame: ImageFrame) -> Prediction:
+        """Everybody in one frame; `association` speaks of the frame's root peaks, highest first."""
+        return self.predict([frame])[0]
+
+    @torch.no_grad()
+    def predict(self, frames: Sequence[ImageFrame]) -> list[Prediction]:
+        """Everybody in several frames as one batch of Stage II, which as released mixes the samples up (defect B2).
+
+        Raises:
+            ShapeError: the pictures have not one size, or one that is no multiple of 32.
+        """
+        batch = ImageBatch.of(frames)
+        views = batch.present.shape[1]
+        features = self.backbone(batch.pixels.flatten(0, 1))
+        found = []
+        for sample, frame in enumerate(frames):
+            there = batch.present[sample].nonzero()[:, 0]
+            rows = sample * views + there
+            own = Features(*(part[rows] for part in (features.heatmaps, *features.pyramid)))
+            cameras = frame.cameras.to("cpu").select(there.tolist())
+            found.append(self.associate(own, cameras, batch.input_from_image[sample, there].cpu()))
+        refined = self.refine(features, batch, found)
+        people = [len(one.xyz_world) for one in found]
+        poses = refined.last.double().cpu().split(people)
+        return [prediction_of(frame, one, xyz) for frame, one, xyz in zip(frames, found, poses, strict=True)]
+
+    def associate(self, features: Features, cameras: Cameras, input_from_image: Float[Tensor, "views 2 3"]) -> Found:
+        """Stage I on the feature maps of one frame's pictures."""
+        root = self.skeleton.index(self.skeleton.root_of[0])
+        heatmaps = features.heatmaps[:, root].cpu()
+        seen = find_peaks(heatmaps, cameras, input_from_image, self.config.score_threshold)
+        candidates = released_candidates(seen.points)
+        if int(seen.points.valid.any(1).sum()) < 2:
+            return nobody(candidates)
+        graph = root_graph(read_roots(self.proj_attn, features, seen), candidates, seen.points.valid)
+        return find_people(self.denoiser, graph, candidates, seen, self.config.alpha, heatmaps, input_from_image)
+
+    def refine(self, features: Features, batch: ImageBatch, found: Sequence[Found]) -> Refined:
+        """Stage II from the roots of every sample's people."""
+        device = features.fine.device
+        sample = torch.cat([torch.full((len(one.xyz_world),), s) for s, one in enumerate(found)])
+        roots = torch.cat([one.xyz_world for one in found])
+        return self.decoder(
+            features, batch.rigs, batch.input_from_image, batch.input_size, roots.float().to(device), sample.to(device),
+            pictured=batch.present,
+        )  # fmt: skip
+
+
+def nobody(candidates: ReleasedCandidates) -> Found:
+    """Where fewer than two views see anybody."""
+    empty = torch.zeros(0, dtype=torch.float64)
+    return Found(candidates, torch.zeros_like(candidates.cue), candidates.members[:0], empty.reshape(0, 3), empty)
+
+
+def prediction_of(frame: ImageFrame, found: Found, xyz_world: Float[Tensor, "persons joints 3"]) -> Prediction:
+    """The people of a frame who have a confidence."""
+    kept = found.confidence > 0
+    there = frame.images.present.cpu()
+    members = torch.full((int(kept.sum()), len(there)), ABSENT)
+    members[:, there] = found.members[kept]
+    sure = found.confidence[kept].clamp(max=1)
+    joints = xyz_world[kept].shape[:2]
+    poses = Poses(
+        ReleasedDisPose.skeleton,
+        xyz_world[kept],
+        sure[:, None].expand(joints).clone(),
+        torch.ones(joints, dtype=torch.bool),
+        torch.arange(len(members)),
+    )
+    return Prediction(frame.number, Association(members, sure), poses, found.xyz_world[kept])
+
+
+def find_peaks(
+    heatmaps: Float[Tensor, "views height width"],
+    cameras: Cameras,
+    input_from_image: Float[Tensor, "views 2 3"],
+    threshold: float,
+) -> Seen:
+    """The ten highest root peaks of every view, whole pixels of the heat map."""
+    peaks = integer_peaks(heatmaps[:, None], CAPACITY, threshold)
+    xy_map, score, valid = peaks.xy_map[:, 0].double(), peaks.score[:, 0].double(), peaks.valid[:, 0]
+    image_from_input = image_affine.invert(input_from_image.double())
+    xy = image_affine.apply(image_from_input[:, None], input_from_map(xy_map))
+    return Seen(RootPoints(cameras, xy, score, valid), xy_map)
+
+
 def map_from_input(xy_input: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
     """Heat-map pixels as the release has them: a quarter of the input's, which is 3/8 of a map pixel off the centre."""
     return xy_input / STRIDE
@@ -78,11 +226,6 @@ def map_from_input(xy_input: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch
 def input_from_map(xy_map: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
     """The inverse of `map_from_input`."""
     return xy_map * STRIDE
-
-
-def map_fraction(xy: Float[Tensor, "*batch 2"], size: tuple[int, int]) -> Float[Tensor, "*batch 2"]:
-    """Pixels as fractions of a picture without the half pixel: reads half a pixel up and left on every level (B13)."""
-    return xy / torch.tensor(size, dtype=xy.dtype, device=xy.device)
 
 
 def released_letterbox(size: Float[Tensor, "*batch 2"], input_size: tuple[int, int]) -> Float[Tensor, "*batch 2 3"]:
@@ -115,7 +258,8 @@ def read_roots(attention: ProjectiveAttention, features: Features, seen: Seen) -
     """What the feature maps of a frame hold at its peaks, view by view."""
     view = seen.points.valid.nonzero()[:, 0]
     height, width = features.heatmaps.shape[-2:]
-    reference = map_fraction(seen.xy_map[seen.points.valid], (width, height)).float()
+    # Pixel over size, without the half pixel: half a pixel up and left on every level (B13).
+    reference = (seen.xy_map[seen.points.valid] / torch.tensor([width, height], dtype=torch.float64)).float()
     device = features.fine.device
     return attention(features.pyramid, view.to(device), reference.to(device))
 
@@ -168,11 +312,6 @@ def sample_mass(
     start = torch.zeros(len(members), dtype=torch.float64)
     last = final(projected_ddim(process, start, released_times())).mass
     return four(log_of_mass(last, last))
-
-
-def alpha_bar(time: float) -> float:
-    """Signal fraction at a time in [0, 1]."""
-    return float(cosine_alpha_bar(torch.tensor(time, dtype=torch.float64)))
 
 
 def decode(
@@ -243,8 +382,3 @@ def heat_of(
     grid = (2 * xy_map / torch.tensor([width - 1.0, height - 1.0], dtype=torch.float64) - 1).clamp(-1.1, 1.1)
     read = nn.functional.grid_sample(heatmaps[:, None].double(), grid[:, None], align_corners=True)[:, 0, 0]
     return (read * inside).mean(0)
-
-
-def candidates_of(seen: Seen) -> ReleasedCandidates:
-    """The released candidates of a frame."""
-    return released_candidates(seen.points)

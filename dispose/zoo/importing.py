@@ -1,0 +1,237 @@
+"""Reading checkpoints of the release, and backbones in several namings, without running anything they hold."""
+
+import hashlib
+import json
+import pickle
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import dispose
+from dispose.errors import InputError
+from dispose.models.backbone import Backbone, BackboneConfig, load_torchvision_trunk
+from dispose.zoo.checkpoints import load_weights, save_weights
+from dispose.zoo.released import RELEASED, ReleasedDisPose
+
+PARTS = (
+    ("backbone.", "backbone."),
+    ("proj_attn.", "root_regression_net.proj_attn."),
+    ("denoiser.", "root_regression_net.denoiser."),
+    ("decoder.", "pose_regression_net.refine_module."),
+)
+"""Beginnings of our names, and of the released ones; what follows is the same."""
+
+REPEATED = ("root_regression_net.diffusion.denoiser.", "root_regression_net.denoiser.")
+ALPHAS = ("root_regression_net.alpha", "root_regression_net.diffusion.alpha")
+TEMPERATURE = "root_regression_net.diffusion.log_tau"
+COUNTER = "num_batches_tracked"
+"""Batch normalisation counts its batches; nobody reads the number, and old files lack it."""
+
+MMPOSE_LAYERS = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6", "layer4": "7"}
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The tensors of a file by name, and where they come from."""
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+
+    def renamed(self, tensors: Mapping[str, Tensor]) -> "Entries":
+        """Other tensors of the same file."""
+        return Entries(self.path, tensors)
+
+
+def read_entries(path: Path) -> Entries:
+    """The state dict of a torch file: plain, or under ``state_dict`` or ``model``. Nothing in the file is executed.
+
+    Raises:
+        InputError: the file is missing, no torch file, broken off, holds anything but tensors and plain values, or no
+            state dict.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on the protocol of a pickle that is refused anyway
+            held = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        foreign = re.search(r"GLOBAL ([\w.]+\w)", str(error))
+        what = f"the Python object {foreign[1]}" if foreign else "something other than tensors"
+        raise InputError(f"{path}: is no checkpoint, or holds {what}; nothing of it was executed") from None
+    except Exception as error:  # a reader of foreign bytes can stumble in any way
+        raise InputError(f"{path}: is no complete torch checkpoint ({_first_line(error)})") from None
+    for key in ("state_dict", "model"):
+        if isinstance(held, dict) and isinstance(held.get(key), dict):
+            held = held[key]
+    if not isinstance(held, dict) or not held:
+        raise InputError(f"{path}: holds {_what(held)} where a state dict (names and tensors) is expected")
+    for name, value in held.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise InputError(f"{path}: its entry {name!r} is {_what(value)}, in a state dict it must be a tensor")
+    return Entries(path, dict(held))
+
+
+def import_released(path: Path, dataset: str) -> ReleasedDisPose:
+    """The released model with the weights of a released checkpoint.
+
+    Every entry must be known and of the right shape; those that the release stores twice must agree.
+
+    Raises:
+        InputError: see `read_entries`; or entries are missing, surplus, of another shape, contradictory or not finite;
+            or the data set is none of the four.
+    """
+    configs = {config.dataset: config for config in RELEASED}
+    if dataset not in configs:
+        raise InputError(f"there are no released weights for {dataset!r}, only for {', '.join(configs)}")
+    entries, alpha = _without_repetitions(read_entries(path))
+    network = ReleasedDisPose(replace(configs[dataset], alpha=alpha))
+    _fill(network, entries, _released_name)
+    return network
+
+
+def import_backbone(path: Path) -> Backbone:
+    """The heat-map backbone of a file, its sizes read from the tensors.
+
+    Knows the release's backbone files, its whole checkpoints (of which the backbone is taken) and mmpose's naming
+    (``backbone.layer1…``, ``keypoint_head.…``).
+
+    Raises:
+        InputError: see `read_entries`; or the tensors make no backbone of ours.
+    """
+    entries = read_entries(path)
+    tensors = entries.tensors
+    if any(name.startswith("backbone.backbone.") for name in tensors):
+        tensors = {n.removeprefix("backbone."): v for n, v in tensors.items() if n.startswith("backbone.")}
+    else:
+        tensors = {_from_mmpose(name): value for name, value in tensors.items()}
+    network = Backbone(_backbone_config(entries.renamed(tensors)))
+    _fill(network, entries.renamed(tensors), str)
+    return network
+
+
+def load_trunk(backbone: Backbone, path: Path) -> None:
+    """Put a torchvision ResNet (``conv1.weight``, ``layer1.0.conv1.weight``, …) into a backbone's trunk.
+
+    Raises:
+        InputError: see `read_entries`; or the tensors are not those of this trunk.
+    """
+    entries = read_entries(path)
+    try:
+        load_torchvision_trunk(backbone, entries.tensors)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def save_imported(path: Path, network: nn.Module, source: Path, *, storage: torch.dtype = torch.float32) -> None:
+    """Store an imported network as safetensors with its configuration and where it came from."""
+    provenance = {"source": source.name, "sha256": sha256(source), "imported_by": f"dispose {dispose.__version__}"}
+    note = (
+        f"Weights trained by others, imported from {source.name}. Their licence and citation are those of their source."
+    )
+    save_weights(path, network, recipe=json.dumps(provenance, sort_keys=True), note=note, storage=storage)
+
+
+def load_released(path: Path) -> ReleasedDisPose:
+    """The released model from a file that `save_imported` wrote, ready for inference."""
+    return load_weights(path, ReleasedDisPose)
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _without_repetitions(entries: Entries) -> tuple[Entries, float]:
+    """The entries without those stored twice, which must agree, and the value of alpha."""
+    rest = dict(entries.tensors)
+    for name in [name for name in rest if name.startswith(REPEATED[0])]:
+        twin = REPEATED[1] + name.removeprefix(REPEATED[0])
+        if twin not in rest or not torch.equal(rest.pop(name), rest[twin]):
+            raise InputError(f"{entries.path}: {name} repeats {twin} in released checkpoints, here they differ")
+    temperature = rest.pop(TEMPERATURE, torch.zeros(()))
+    if bool((temperature != 0).any()):
+        raise InputError(f"{entries.path}: {TEMPERATURE} is {temperature.tolist()}; it is 0 in released checkpoints")
+    alphas = [rest.pop(name) for name in ALPHAS if name in rest]
+    if not alphas:
+        raise InputError(f"{entries.path}: lacks {ALPHAS[0]}: no checkpoint of the released model")
+    values = [value for alpha in alphas for value in alpha.flatten().tolist()]
+    if len(set(values)) != 1:
+        raise InputError(f"{entries.path}: {' and '.join(ALPHAS)} are one number in released checkpoints, not {values}")
+    return entries.renamed(rest), values[0]
+
+
+def _released_name(name: str) -> str:
+    """What the release calls an entry of `ReleasedDisPose`."""
+    for ours, theirs in PARTS:
+        if name.startswith(ours):
+            return theirs + name.removeprefix(ours)
+    raise ValueError(f"no part of the released model has the entry {name}")
+
+
+def _from_mmpose(name: str) -> str:
+    """The release's name of one of mmpose's entries; itself where it is not one."""
+    name = name.removeprefix("keypoint_head.")
+    part, _, rest = name.partition(".")
+    layer, _, tail = rest.partition(".")
+    return f"{part}.{MMPOSE_LAYERS[layer]}.{tail}" if part == "backbone" and layer in MMPOSE_LAYERS else name
+
+
+def _backbone_config(entries: Entries) -> BackboneConfig:
+    """Sizes of a backbone as its tensors say them."""
+    shapes = {name: tuple(value.shape) for name, value in entries.tensors.items()}
+    asked = {"backbone.0.weight": 4, "deconv_layers.0.weight": 4, "final_layer.weight": 4}
+    for name, dimensions in asked.items():
+        if len(shapes.get(name, ())) != dimensions:
+            held = shapes.get(name, "absent")
+            raise InputError(f"{entries.path}: holds no heat-map backbone: its tensor {name} is {held}")
+    return BackboneConfig(
+        depth=50 if "backbone.4.0.conv3.weight" in shapes else 18,
+        width=shapes["backbone.0.weight"][0],
+        deconv_chans=shapes["deconv_layers.0.weight"][1],
+        joints=shapes["final_layer.weight"][0],
+    )
+
+
+def _fill(network: nn.Module, entries: Entries, name_of: Callable[[str], str]) -> None:
+    """Put entries into a network and make it ready for inference; `name_of` says what the file calls a tensor."""
+    wanted = {name_of(name): value for name, value in network.state_dict().items()}
+    counters = {name: value for name, value in wanted.items() if name.endswith(COUNTER)}
+    missing = sorted(wanted.keys() - entries.tensors.keys() - counters.keys())
+    surplus = sorted(entries.tensors.keys() - wanted.keys())
+    kind = type(network).__name__
+    if missing:
+        raise InputError(f"{entries.path}: lacks {_counted(missing)} of {kind}")
+    if surplus:
+        raise InputError(f"{entries.path}: has {_counted(surplus)} that {kind} does not know")
+    for name, value in entries.tensors.items():
+        if value.shape != wanted[name].shape:
+            held, asked = tuple(value.shape), tuple(wanted[name].shape)
+            raise InputError(f"{entries.path}: the tensor {name} is {held}, in {kind} it must be {asked}")
+        if not bool(torch.isfinite(value).all()):
+            raise InputError(f"{entries.path}: the tensor {name} has values that are not finite")
+    found = {**counters, **entries.tensors}
+    network.load_state_dict({name: found[name_of(name)] for name in network.state_dict()})
+    network.eval()
+    network.requires_grad_(False)
+
+
+def _counted(names: list[str]) -> str:
+    """The first of some names and how many more there are."""
+    return f"the tensor {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+
+
+def _what(value: object) -> str:
+    """A value's kind in words."""
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"of type {type(value).__name__}"
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says in its first line, after its type."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:160]}".rstrip(": ")
