@@ -1,14 +1,9 @@
 """From synthetic scenes to training examples: the only place where labels meet the associator."""
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from dispose.association.targets import true_tuples
 from dispose.association.viewpoint import viewpoints
@@ -88,28 +83,3 @@ def build_graph_chunk(recipe: SyntheticRecipe, chunk: int, path: Path, *, placem
         if example is not None and len(example.truth) <= recipe.denoiser.most_tuples:
             examples.append(example)
     save_graphs(path, examples)
-
-
-def build_chunks(
-    build: Callable[[SyntheticRecipe, int, Path], None],
-    recipe: SyntheticRecipe,
-    chunks: Sequence[tuple[int, Path]],
-    title: str,
-    *,
-    workers: int | None = None,
-) -> None:
-    """Build the chunks that are not there yet, in worker processes, with a progress bar."""
-    missing = [(chunk, path) for chunk, path in chunks if not path.exists()]
-    if not missing:
-        return
-    workers = min(workers or os.cpu_count() or 1, len(missing))
-    bar = tqdm(total=len(chunks), initial=len(chunks) - len(missing), desc=title, unit="chunk")
-    with bar, ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        futures = [pool.submit(build, recipe, chunk, path) for chunk, path in missing]
-        for future in as_completed(futures):
-            future.result()
-            bar.update()
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins import TorchCheckpointIO
 
@@ -22,11 +23,28 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         os.replace(temporary, path)
 
 
-def fit(task: lightning.LightningModule, folder: Path, *, steps: int, checkpoint_every: int, clip: float) -> None:
+def fit(
+    task: lightning.LightningModule,
+    folder: Path,
+    *,
+    steps: int,
+    checkpoint_every: int,
+    clip: float,
+    average: float = 0.0,
+) -> None:
     """Train a task to its last step, from the newest checkpoint in `folder` where there is one.
 
     Logs go to ``folder/csv`` and, for TensorBoard, ``folder/tensorboard``. Under ``torchrun`` the processes of the
-    launcher train together (DDP, gloo on CPU).
+    launcher train together, on one machine or several: NCCL where every process has a GPU, gloo on CPU. On GPUs batch
+    statistics are shared between processes.
+
+    Args:
+        task: what is trained; afterwards it has the last weights, or their average.
+        folder: of checkpoints and logs.
+        steps: optimiser steps.
+        checkpoint_every: steps between checkpoints.
+        clip: largest gradient norm.
+        average: decay of an exponential moving average of the weights; 0 = none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -38,15 +56,19 @@ def fit(task: lightning.LightningModule, folder: Path, *, steps: int, checkpoint
     keep = ModelCheckpoint(
         folder, filename="last", every_n_train_steps=checkpoint_every, save_top_k=1, enable_version_counter=False
     )
+    averaging = [EMAWeightAveraging(decay=average)] if average else []
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    on_gpu = torch.cuda.device_count() >= local
     trainer = lightning.Trainer(
-        accelerator="cpu" if world > 1 else "auto",
-        devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
-        num_nodes=world // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+        accelerator="auto" if on_gpu or world == 1 else "cpu",
+        devices=local,
+        num_nodes=world // local,
         strategy="ddp" if world > 1 else "auto",
+        sync_batchnorm=on_gpu and world > 1,
         max_steps=steps,
         max_epochs=-1,
         gradient_clip_val=clip,
-        callbacks=[keep, TQDMProgressBar(refresh_rate=10)],
+        callbacks=[keep, TQDMProgressBar(refresh_rate=10), *averaging],
         logger=[CSVLogger(folder, name="csv", version=""), TensorBoardLogger(folder, name="tensorboard", version="")],
         plugins=[AtomicCheckpointIO()],
         log_every_n_steps=10,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from dispose.datasets.synthetic.pictures import PictureConfig
 from dispose.losses.objective import RELEASED_SIGMA, Weights
 from dispose.models.dispose import DisPoseConfig
 
@@ -48,6 +49,7 @@ class BackboneTraining:
         background: weight of too much heat against too little (the released loss is asymmetric).
         supervise_unmatched: people of whom only one view knows count too.
         copies: differently augmented copies of every frame to learn from; 0 = the frame as it is.
+        bfloat16: compute the network in bfloat16 (weights, losses and statistics stay in float32).
         complete_labels: labels name everybody, so a map without a label is truly empty (synthetic pictures).
     """
 
@@ -56,6 +58,7 @@ class BackboneTraining:
     background: float = 0.1
     supervise_unmatched: bool = True
     copies: int = 1
+    bfloat16: bool = False
     complete_labels: bool = False
 
 
@@ -66,6 +69,7 @@ class PoseTraining:
     Attributes:
         optimisation: steps and rates.
         copies: differently augmented copies of every frame beside the plain one.
+        bfloat16: compute the frozen backbone in bfloat16.
         root_noise_mm: standard deviation, per axis, of the noise on the roots that Stage II is taught with.
         match_map_px: a peak is a labelled person's root when it lies this near, heat-map pixels.
         pure_noise: share of the graphs shown to the denoiser at time 1, where the sampler starts.
@@ -78,6 +82,7 @@ class PoseTraining:
 
     optimisation: Optimisation = Optimisation(steps=25_000, batch=4, rate=3e-4)
     copies: int = 2
+    bfloat16: bool = False
     root_noise_mm: float = 64.0
     match_map_px: float = 8.0
     pure_noise: float = 0.25
@@ -85,6 +90,21 @@ class PoseTraining:
     objective: Weights = OURS
     sigma_map_px: float = RELEASED_SIGMA
     from_stage1: float = 0.0
+
+
+@dataclass(frozen=True)
+class BankConfig:
+    """Synthetic pictures drawn for a run.
+
+    Attributes:
+        pictures: what they are drawn from.
+        chunks: files of captures.
+        frames_per_chunk: captures in one of them.
+    """
+
+    pictures: PictureConfig = field(default_factory=PictureConfig)
+    chunks: int = 60
+    frames_per_chunk: int = 64
 
 
 @dataclass(frozen=True)
@@ -104,3 +124,11 @@ class ImageRecipe:
     model: DisPoseConfig = field(default_factory=DisPoseConfig)
     backbone: BackboneTraining = field(default_factory=BackboneTraining)
     pose: PoseTraining = field(default_factory=PoseTraining)
+
+
+@dataclass(frozen=True)
+class PictureRecipe:
+    """A run on synthetic pictures: what they are, and how they are learned from."""
+
+    images: ImageRecipe
+    bank: BankConfig = field(default_factory=BankConfig)

@@ -84,7 +84,7 @@ class BackboneTask(_ImageTask):
     def __init__(self, model: DisPose, source: ImageSource, settings: BackboneTraining, seed: int) -> None:
         super().__init__(source, settings.optimisation, copies=settings.copies, seed=seed)
         self.settings = settings
-        self.network = model.backbone
+        self.network = model.backbone.to(memory_format=torch.channels_last)
         # Not a child: its other parts are not trained here.
         self._model = [model]
 
@@ -101,7 +101,8 @@ class BackboneTask(_ImageTask):
     def loss(self, examples: Sequence[ImageExample]) -> Float[Tensor, ""]:
         """Of some examples with equally many views."""
         batch = ImageBatch.of([example.frame for example in examples]).to(self.device)
-        features = self._model[0].see(batch)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
+            features = self._model[0].see(batch)
         height, width = features.heatmaps.shape[-2:]
         labels = [example.labels.to(self.device) for example in examples]
         targets = curate(pack_labels(labels, batch.present.shape[1]), batch.rigs)
@@ -172,7 +173,8 @@ class PoseTask(_ImageTask):
         batch = ImageBatch.of(frames)
         moved = batch.to(self.device)
         with torch.no_grad():
-            features = model.see(moved)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
+                features = model.see(moved).to(torch.float32)
             detected = model.detect(features, moved, frames)
         identity = [self._identity(frame, example) for frame, example in zip(detected, examples, strict=True)]
         problems = self.associator.problems(detected, features, moved)

@@ -1,14 +1,11 @@
 """Training of the associator on synthetic captures, from nothing to weights."""
 
 import functools
-import os
-import time
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from dispose.errors import InputError
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.models.associator import Associator
 from dispose.models.placement import PlacementNet
@@ -16,13 +13,13 @@ from dispose.training.bank import load_graphs, load_placements
 from dispose.training.config import SyntheticRecipe
 from dispose.training.examples import (
     VALIDATION_CHUNK,
-    build_chunks,
     build_graph_chunk,
     build_placement_chunk,
     scenes_of_chunk,
 )
 from dispose.training.fit import fit
 from dispose.training.modules import DenoiserTask, PlacementTask
+from dispose.training.processes import build_files, claim, is_first, wait_for
 from dispose.zoo.checkpoints import load_weights, save_weights
 from dispose.zoo.records import to_json
 
@@ -38,7 +35,7 @@ def train_synthetic(recipe: SyntheticRecipe, folder: Path, *, workers: int | Non
     Raises:
         InputError: the folder holds a run of another recipe.
     """
-    _claim(recipe, folder)
+    claim(folder, to_json(recipe))
     torch.manual_seed(recipe.seed)
     placement = folder / "placement.safetensors"
     if not placement.exists():
@@ -49,50 +46,40 @@ def train_synthetic(recipe: SyntheticRecipe, folder: Path, *, workers: int | Non
     return weights
 
 
-def _claim(recipe: SyntheticRecipe, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    path, text = folder / "recipe.json", to_json(recipe)
-    if path.exists() and path.read_text() != text:
-        raise InputError(f"{folder}: holds a run of another recipe ({path.name} differs); choose another folder")
-    if _rank() == 0 and not path.exists():
-        temporary = path.with_suffix(".part")
-        temporary.write_text(text)
-        os.replace(temporary, path)
-
-
 def _train_placement(recipe: SyntheticRecipe, folder: Path, path: Path, workers: int | None) -> None:
     settings = recipe.placement
     chunks = [(c, folder / "bank" / f"detections_{c:05d}.safetensors") for c in range(settings.chunks)]
-    if _rank() == 0:
-        build_chunks(build_placement_chunk, recipe, chunks, "detections", workers=workers)
-    _wait_for([p for _, p in chunks])
+    if is_first():
+        build = functools.partial(build_placement_chunk, recipe)
+        build_files(build, chunks, "detections", workers=workers)
+    wait_for([p for _, p in chunks])
     torch.manual_seed(recipe.seed)
     network = PlacementNet(recipe.model.placement)
     task = PlacementTask(network, load_placements([p for _, p in chunks]), settings, recipe.seed)
     fit(task, folder / "placement", steps=settings.steps, checkpoint_every=recipe.checkpoint_every, clip=1.0)
-    if _rank() == 0:
+    if is_first():
         save_weights(path, network, recipe=to_json(recipe))
-    _wait_for([path])
+    wait_for([path])
 
 
 def _train_denoiser(recipe: SyntheticRecipe, folder: Path, placement: Path, path: Path, workers: int | None) -> None:
     settings = recipe.denoiser
     chunks = [(c, folder / "bank" / f"graphs_{c:05d}.safetensors") for c in range(settings.chunks)]
-    if _rank() == 0:
-        build = functools.partial(build_graph_chunk, placement=placement)
-        build_chunks(build, recipe, chunks, "graphs", workers=workers)
-    _wait_for([p for _, p in chunks])
+    if is_first():
+        build = functools.partial(build_graph_chunk, recipe, placement=placement)
+        build_files(build, chunks, "graphs", workers=workers)
+    wait_for([p for _, p in chunks])
     examples = [example for _, p in chunks for example in load_graphs(p)]
     torch.manual_seed(recipe.seed)
     associator = Associator(recipe.model)
     associator.placement.load_state_dict(load_weights(placement, PlacementNet).state_dict())
     task = DenoiserTask(associator.denoiser, examples, settings, recipe.seed)
     fit(task, folder / "denoiser", steps=settings.steps, checkpoint_every=recipe.checkpoint_every, clip=settings.clip)
-    if _rank() == 0:
+    if is_first():
         note = f"On {recipe.validation_frames} held-out synthetic frames: {validated(associator.eval(), recipe)}"
         save_weights(path, associator, recipe=to_json(recipe), note=note)
         print(note)
-    _wait_for([path])
+    wait_for([path])
 
 
 def validated(associator: Associator, recipe: SyntheticRecipe) -> str:
@@ -104,13 +91,3 @@ def validated(associator: Associator, recipe: SyntheticRecipe) -> str:
         ):
             counts += count_pairs(associator(frame), labels.identity)
     return f"pair F1 {100 * counts.f1:.2f} %, exact groups {100 * counts.exact_rate:.2f} %."
-
-
-def _rank() -> int:
-    return int(os.environ.get("RANK", "0"))
-
-
-def _wait_for(paths: list[Path]) -> None:
-    """Processes other than the first wait until its files are there (they are renamed into place when complete)."""
-    while not all(path.exists() for path in paths):
-        time.sleep(0.2)

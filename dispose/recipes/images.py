@@ -1,0 +1,78 @@
+"""DisPOSE on pictures: the recipe of the shipped weights, a miniature of it, and the published recipes."""
+
+from dataclasses import replace
+
+from dispose.datasets.synthetic.pictures import PictureConfig
+from dispose.models.backbone import LAPTOP, BackboneConfig
+from dispose.models.decoder_layer import DecoderConfig
+from dispose.models.dispose import DisPoseConfig
+from dispose.models.image_associator import ImageAssociatorConfig
+from dispose.training.image_config import (
+    OURS,
+    BackboneTraining,
+    BankConfig,
+    ImageRecipe,
+    Optimisation,
+    PictureRecipe,
+    PoseTraining,
+)
+
+LAPTOP_MODEL = DisPoseConfig(
+    input_size=(256, 192),
+    backbone=LAPTOP,
+    associator=ImageAssociatorConfig(inward=LAPTOP.deconv_chans),
+    decoder=DecoderConfig(chans=96, feature_chans=LAPTOP.deconv_chans, dropout=0.0),
+)
+"""Small enough to train on two CPU cores."""
+
+TOY_IMAGES = PictureRecipe(
+    images=ImageRecipe(
+        name="toy_images",
+        model=LAPTOP_MODEL,
+        backbone=BackboneTraining(
+            optimisation=Optimisation(
+                steps=2600, batch=4, rate=1.5e-3, warmup=100, clip=5.0, weight_decay=1e-4, checkpoint_every=200
+            ),
+            sigma_map_px=1.5,
+            background=0.25,
+            copies=0,
+            bfloat16=True,
+            complete_labels=True,
+        ),
+        pose=PoseTraining(
+            optimisation=Optimisation(
+                steps=2000, batch=4, rate=1e-3, warmup=100, clip=5.0, weight_decay=1e-4, checkpoint_every=200
+            ),
+            copies=0,
+            bfloat16=True,
+            root_noise_mm=40.0,
+            match_map_px=3.0,
+            from_stage1=0.25,
+            objective=replace(OURS, consistency=0.0),
+            sigma_map_px=1.5,
+        ),
+    ),
+    bank=BankConfig(),
+)
+"""From nothing to the shipped weights, on synthetic pictures alone: at most an hour on two CPU cores."""
+
+TOY_SMOKE = PictureRecipe(
+    images=replace(
+        TOY_IMAGES.images,
+        name="toy_smoke",
+        model=DisPoseConfig(
+            input_size=(128, 96),
+            backbone=BackboneConfig(depth=18, width=8, deconv_chans=16),
+            associator=ImageAssociatorConfig(inward=16, chans=16, layers=1),
+            decoder=DecoderConfig(chans=16, feature_chans=16, layers=2, confidence=8, dropout=0.0),
+        ),
+        backbone=replace(
+            TOY_IMAGES.images.backbone, optimisation=Optimisation(steps=12, batch=2, rate=1e-3, checkpoint_every=4)
+        ),
+        pose=replace(
+            TOY_IMAGES.images.pose, optimisation=Optimisation(steps=12, batch=2, rate=1e-3, checkpoint_every=4)
+        ),
+    ),
+    bank=BankConfig(PictureConfig(size=(128, 96), views=(3, 4), persons=(1, 3)), chunks=1, frames_per_chunk=8),
+)
+"""The same run in about a minute: to see that training works on a machine, not to use the weights."""

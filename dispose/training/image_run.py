@@ -1,0 +1,126 @@
+"""A run of the image models from labelled pictures to weights, which goes on where it was stopped."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from dispose.models.backbone import Backbone
+from dispose.models.dispose import DisPose
+from dispose.training.fit import fit
+from dispose.training.image_config import BankConfig, ImageRecipe, PictureRecipe
+from dispose.training.image_source import ImageSource
+from dispose.training.image_tasks import BackboneTask, PoseTask
+from dispose.training.picture_bank import PictureBank, build_picture_chunk
+from dispose.training.processes import build_files, claim, is_first, wait_for
+from dispose.zoo.checkpoints import load_weights, save_weights
+from dispose.zoo.records import to_json
+
+BACKBONE = "backbone.safetensors"
+WEIGHTS = "dispose.safetensors"
+
+
+def train_pictures(recipe: PictureRecipe, folder: Path, *, workers: int | None = None) -> Path:
+    """Draw synthetic pictures, learn from them, and return the path of the weights.
+
+    Raises:
+        InputError: the folder holds a run of another recipe.
+    """
+    claim(folder, to_json(recipe))
+    bank = functools.partial(picture_bank, recipe.bank, recipe.images.seed, folder / "bank", workers)
+    return train_images(recipe.images, folder, bank)
+
+
+def picture_bank(config: BankConfig, seed: int, folder: Path, workers: int | None) -> PictureBank:
+    """The drawn captures of a run; what is not there yet is drawn."""
+    files = [(chunk, folder / f"pictures_{chunk:05d}.safetensors") for chunk in range(config.chunks)]
+    if is_first():
+        build = functools.partial(build_picture_chunk, config.pictures, seed, config.frames_per_chunk)
+        build_files(build, files, "pictures", workers=workers)
+    wait_for([path for _, path in files])
+    return PictureBank([path for _, path in files])
+
+
+def train_images(
+    recipe: ImageRecipe,
+    folder: Path,
+    source: Callable[[], ImageSource],
+    *,
+    backbone_from: Path | None = None,
+    pose_from: Path | None = None,
+) -> Path:
+    """Train the heat maps, then both stages on them; a stage whose weights are in the folder is not run again.
+
+    Args:
+        recipe: what is trained and how.
+        folder: of the run.
+        source: the labelled pictures; called when a stage needs them.
+        backbone_from: weights of a backbone to start from. With 0 steps in the recipe it is taken as it is.
+        pose_from: weights of a whole model whose Stage I and II are started from.
+    """
+    backbone = folder / BACKBONE
+    if not backbone.exists():
+        _train_backbone(recipe, folder, source, backbone, backbone_from)
+    weights = folder / WEIGHTS
+    if not weights.exists():
+        _train_pose(recipe, folder, source, backbone, weights, pose_from)
+    return weights
+
+
+def _train_backbone(
+    recipe: ImageRecipe, folder: Path, source: Callable[[], ImageSource], path: Path, start: Path | None
+) -> None:
+    torch.manual_seed(recipe.seed)
+    model = DisPose(recipe.model)
+    if start is not None:
+        model.backbone.load_state_dict(load_weights(start, Backbone).state_dict())
+    plan = recipe.backbone.optimisation
+    if plan.steps:
+        task = BackboneTask(model, source(), recipe.backbone, recipe.seed)
+        fit(
+            task,
+            folder / "backbone",
+            steps=plan.steps,
+            checkpoint_every=plan.checkpoint_every,
+            clip=plan.clip,
+            average=plan.average,
+        )
+        _report(task)
+    if is_first():
+        save_weights(path, model.backbone, recipe=to_json(recipe))
+    wait_for([path])
+
+
+def _train_pose(
+    recipe: ImageRecipe,
+    folder: Path,
+    source: Callable[[], ImageSource],
+    backbone: Path,
+    path: Path,
+    start: Path | None,
+) -> None:
+    torch.manual_seed(recipe.seed)
+    model = DisPose(recipe.model)
+    if start is not None:
+        model.load_state_dict(load_weights(start, DisPose).state_dict())
+    model.backbone.load_state_dict(load_weights(backbone, Backbone).state_dict())
+    plan = recipe.pose.optimisation
+    task = PoseTask(model, source(), recipe.pose, recipe.seed)
+    fit(
+        task,
+        folder / "pose",
+        steps=plan.steps,
+        checkpoint_every=plan.checkpoint_every,
+        clip=plan.clip,
+        average=plan.average,
+    )
+    _report(task)
+    if is_first():
+        save_weights(path, model, recipe=to_json(recipe))
+    wait_for([path])
+
+
+def _report(task: BackboneTask | PoseTask) -> None:
+    if task.skipped.count:
+        print(task.skipped.summary())
