@@ -1,0 +1,63 @@
+"""Where heat maps peak, in pixels of the original pictures: evidence for single joints, of nobody in particular."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from dispose.errors import ShapeError
+from dispose.scene.cameras import Cameras
+from dispose.scene.detections import Detections
+from dispose.scene.frame import Frame
+from dispose.skeletons.skeleton import Skeleton
+from dispose.tensors import ABSENT, TensorStruct
+
+
+@dataclass(frozen=True, eq=False)
+class JointPeaks(TensorStruct):
+    """The peaks of one frame's heat maps.
+
+    Attributes:
+        skeleton: what the joint axis means; it has a joint that is the root.
+        xy_image: original pixels; anything where not valid.
+        score: height of the peak; heat maps are not bounded, most peaks of people lie in [0, 1].
+        valid: which of the places hold a peak.
+        spacing_px: size of a heat-map pixel in every view, original pixels: the unit of the peaks' error.
+    """
+
+    skeleton: Skeleton
+    xy_image: Float[Tensor, "views joints peaks 2"]
+    score: Float[Tensor, "views joints peaks"]
+    valid: Bool[Tensor, "views joints peaks"]
+    spacing_px: Float[Tensor, " views"]
+
+    def __post_init__(self) -> None:
+        if self.valid.shape[1] != len(self.skeleton):
+            raise ShapeError(f"{self.valid.shape[1]} joints in the peaks, {len(self.skeleton)} in {self.skeleton.name}")
+
+
+def root_detections(peaks: JointPeaks) -> Detections:
+    """The root peaks as detections of which only the root joint is seen; slots are positions among the peaks.
+
+    Raises `ShapeError` for a skeleton whose root is no joint.
+    """
+    if peaks.skeleton.root is None:
+        raise ShapeError(f"skeleton {peaks.skeleton.name} has no root joint")
+    root = peaks.skeleton.index(peaks.skeleton.root)
+    views, joints, count = peaks.valid.shape
+    valid = peaks.valid[:, root]
+    score = torch.where(valid, peaks.score[:, root].to(torch.float64), 0.0).clamp(0, 1)
+    xy = torch.zeros(views, count, joints, 2, dtype=torch.float64)
+    xy[:, :, root] = torch.where(valid[..., None], peaks.xy_image[:, root].to(torch.float64), 0.0)
+    visible = torch.zeros(views, count, joints, dtype=torch.bool)
+    visible[:, :, root] = valid
+    confidence = torch.zeros(views, count, joints, dtype=torch.float64)
+    confidence[:, :, root] = score
+    index = torch.where(valid, torch.arange(count), ABSENT)
+    return Detections(peaks.skeleton, xy, confidence, visible, score, valid, index)
+
+
+def root_frame(number: int, cameras: Cameras, peaks: JointPeaks) -> Frame:
+    """What an associator of keypoint detections may see of the root peaks."""
+    return Frame(number, cameras, root_detections(peaks))
