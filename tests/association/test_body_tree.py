@@ -13,7 +13,7 @@ ROOT = PANOPTIC_15.index("mid_hip")
 
 def cost_of(choice: tuple[int, ...], places: list[np.ndarray], size: float) -> float:
     """What the bones of a body cost."""
-    total = 0.0
+    total: float = 0.0
     bones = zip(PANOPTIC_15.bone_indices, PANOPTIC_SHAPE.length_mm, PANOPTIC_SHAPE.spread_mm, strict=True)
     last, stretch = {ROOT: ROOT}, {ROOT: 0.0}
     for (a, b), length, spread in bones:
@@ -24,7 +24,7 @@ def cost_of(choice: tuple[int, ...], places: list[np.ndarray], size: float) -> f
             z = max(z, 0.0) if stretch[a] else abs(z)
             total += z * z / 2 if z <= PANOPTIC_SHAPE.farthest else np.inf
         last[b], stretch[b] = (b, 0.0) if here else (last[a], stretch[a] + length)
-    return total
+    return float(total)
 
 
 def brute_force(places: list[np.ndarray], gains: list[np.ndarray]) -> float:
