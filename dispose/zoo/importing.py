@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import pickle
 import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,7 @@ def read_entries(path: Path) -> Entries:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on the protocol of a pickle that is refused anyway
             held = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         foreign = re.search(r"GLOBAL ([\w.]+\w)", str(error))
         what = f"the Python object {foreign[1]}" if foreign else "something other than tensors"
         raise InputError(f"{path}: is no checkpoint, or holds {what}; nothing of it was executed") from None
