@@ -67,10 +67,9 @@ def head_axes(xyz: Float[Tensor, "persons 17 3"]) -> tuple[Tensor, Tensor, Tenso
     return middle, torch.stack([front, left_axis, up], dim=-2), side.norm(dim=-1)
 
 
-def _trunk(xyz: Tensor, builds: Builds) -> list[Solids]:
+def _trunk(xyz: Tensor, builds: Builds, chest_front: Tensor, pelvis_front: Tensor) -> list[Solids]:
     l_shoulder, r_shoulder, l_hip, r_hip = _rows(xyz, "l_shoulder", "r_shoulder", "l_hip", "r_hip")
     neck, hips = (l_shoulder + r_shoulder) / 2, (l_hip + r_hip) / 2
-    chest_front, pelvis_front = trunk_axes(xyz)
     half = (l_shoulder - r_shoulder).norm(dim=-1) / 2
     hip_half = (l_hip - r_hip).norm(dim=-1) / 2
     thick = builds.size * builds.girth
@@ -87,11 +86,10 @@ def _trunk(xyz: Tensor, builds: Builds) -> list[Solids]:
     return [pelvis, belly, chest, yoke]
 
 
-def _head(xyz: Tensor, builds: Builds) -> list[Solids]:
+def _head(xyz: Tensor, builds: Builds, chest_front: Tensor) -> list[Solids]:
     (nose,) = _rows(xyz, "nose")
     l_shoulder, r_shoulder = _rows(xyz, "l_shoulder", "r_shoulder")
     l_ear, r_ear = _rows(xyz, "l_ear", "r_ear")
-    chest_front, _ = trunk_axes(xyz)
     middle, axes, width = head_axes(xyz)
     head = width / 0.66
     front, up = axes[:, 0], axes[:, 2]
@@ -114,43 +112,40 @@ def _head(xyz: Tensor, builds: Builds) -> list[Solids]:
     return [neck, ellipsoids(centre, axes, radii), tip, *ears, bun]
 
 
-def _arms(xyz: Tensor, builds: Builds) -> list[Solids]:
-    chest_front, _ = trunk_axes(xyz)
-    out: list[list[Solids]] = []
-    for side in ("l", "r"):
-        shoulder, elbow, wrist = _rows(xyz, f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist")
-        fore = normalize(wrist - elbow, dim=-1)
-        thick = builds.size * builds.limb
-        sleeve = thick * (1 + 0.5 * (builds.hem - 1))
-        upper = round_cones(shoulder, elbow, (54 * sleeve, 41 * sleeve), chest_front)
-        lower = round_cones(elbow, wrist, (40 * thick, 27 * thick), chest_front)
-        length = 88 * builds.size[:, None]
-        hand = round_cones(wrist + 0.25 * length * fore, wrist + 1.4 * length * fore,
-                           (34 * builds.size, 22 * builds.size), chest_front, flat=0.75)  # fmt: skip
-        out.append([upper, lower, hand])
-    return [solids for pair in zip(*out, strict=True) for solids in pair]
+def _sides(xyz: Tensor, *names: str) -> tuple[Tensor, ...]:
+    """Joints of both sides (left, right) before the persons."""
+    return tuple(torch.stack(_rows(xyz, f"l_{name}", f"r_{name}")) for name in names)
 
 
-def _legs(xyz: Tensor, builds: Builds) -> list[Solids]:
-    _, pelvis_front = trunk_axes(xyz)
-    out: list[list[Solids]] = []
-    for side in ("l", "r"):
-        hip, knee, ankle = _rows(xyz, f"{side}_hip", f"{side}_knee", f"{side}_ankle")
-        thick = builds.size * builds.limb
-        thigh = round_cones(hip, knee, (84 * thick * builds.girth, 57 * thick * builds.hem), pelvis_front)
-        down = normalize(ankle - knee, dim=-1)
-        # A calf: thicker below the knee than above the ankle.
-        shank = round_cones(knee, ankle, (56 * thick * builds.hem, 39 * thick * builds.hem), pelvis_front)
-        # Feet point where the pelvis points, across the shank; a bent knee points there too.
-        bent = (knee - hip) - ((knee - hip) * down).sum(-1, keepdim=True) * down
-        ahead = pelvis_front + bent / 300.0
-        ahead = normalize(ahead - (ahead * down).sum(-1, keepdim=True) * down, dim=-1)
-        size = builds.size[:, None]
-        sole = ankle + 42 * size * down
-        foot = round_cones(sole - 42 * size * ahead, sole + (150 * ahead + 8 * down) * size,
-                           (40 * builds.size, 30 * builds.size), down, flat=1.0)  # fmt: skip
-        out.append([thigh, shank, foot])
-    return [solids for pair in zip(*out, strict=True) for solids in pair]
+def _arms(xyz: Tensor, builds: Builds, front: Tensor) -> list[Solids]:
+    shoulder, elbow, wrist = _sides(xyz, "shoulder", "elbow", "wrist")
+    front = front.expand_as(shoulder)
+    fore = normalize(wrist - elbow, dim=-1)
+    thick = builds.size * builds.limb
+    sleeve = thick * (1 + 0.5 * (builds.hem - 1))
+    upper = round_cones(shoulder, elbow, (54 * sleeve, 41 * sleeve), front)
+    lower = round_cones(elbow, wrist, (40 * thick, 27 * thick), front)
+    palm = 88 * builds.size[:, None] * fore
+    ends = wrist + 0.25 * palm, wrist + 1.4 * palm
+    hand = round_cones(*ends, (34 * builds.size, 22 * builds.size), front, flat=0.75)
+    return [upper, lower, hand]
+
+
+def _legs(xyz: Tensor, builds: Builds, front: Tensor) -> list[Solids]:
+    hip, knee, ankle = _sides(xyz, "hip", "knee", "ankle")
+    front = front.expand_as(hip)
+    thick = builds.size * builds.limb
+    thigh = round_cones(hip, knee, (84 * thick * builds.girth, 57 * thick * builds.hem), front)
+    shank = round_cones(knee, ankle, (56 * thick * builds.hem, 39 * thick * builds.hem), front)
+    # Feet point where the pelvis points, across the shank; a bent knee points there too.
+    down = normalize(ankle - knee, dim=-1)
+    ahead = front + (knee - hip) / 300.0
+    ahead = normalize(ahead - (ahead * down).sum(-1, keepdim=True) * down, dim=-1)
+    size = builds.size[:, None]
+    sole = ankle + 42 * size * down
+    heel, toe = sole - 42 * size * ahead, sole + (150 * ahead + 8 * down) * size
+    foot = round_cones(heel, toe, (40 * builds.size, 30 * builds.size), down)
+    return [thigh, shank, foot]
 
 
 def _seats(xyz: Tensor) -> list[Solids]:
@@ -170,7 +165,9 @@ def _seats(xyz: Tensor) -> list[Solids]:
 def bodies(xyz_world: Float[Tensor, "persons 17 3"], builds: Builds) -> Solids:
     """The solids of people, part by part: `PARTS`-major, so that solid ``part * persons + person`` is his."""
     xyz = xyz_world.float()
-    return join([*_trunk(xyz, builds), *_head(xyz, builds), *_arms(xyz, builds), *_legs(xyz, builds), *_seats(xyz)])
+    chest, pelvis = trunk_axes(xyz)
+    trunk, head = _trunk(xyz, builds, chest, pelvis), _head(xyz, builds, chest)
+    return join([*trunk, *head, *_arms(xyz, builds, chest), *_legs(xyz, builds, pelvis), *_seats(xyz)])
 
 
 def part_of(solid: Int[Tensor, "*hits"], persons: int) -> tuple[Int[Tensor, "*hits"], Int[Tensor, "*hits"]]:

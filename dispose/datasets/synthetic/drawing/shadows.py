@@ -43,7 +43,7 @@ def floor_shadow(solids: Solids, light: Light) -> Float[Tensor, " cells"]:
     """Brightness of every cell: the lamp's shadow of solids, and darkness where they come near the floor."""
     ends = torch.stack([solids.base, solids.top], dim=1)
     shadow, contact = (np.zeros((CELLS, CELLS), np.float32) for _ in range(2))
-    width = (2 * solids.reach / CELL_MM).round().int().clamp(1, 255).tolist()
+    width = (2 * solids.reach.amax(-1) / CELL_MM).round().int().clamp(1, 255).tolist()
     for image, lines in ((shadow, _cast(ends, light)), (contact, _cells(ends[..., :2]))):
         for (start, end), thick in zip(lines, width, strict=True):
             cv2.line(image, start, end, 1.0, thick)

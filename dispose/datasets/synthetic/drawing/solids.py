@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from dispose.datasets.synthetic.drawing.lenses import Lenses, outlines
@@ -18,6 +18,8 @@ from dispose.tensors import TensorStruct
 NEAREST_MM = 50.0
 """Nothing nearer to a lens than this is drawn."""
 _EMPTY = 2**63 - 1
+_CHUNK = 16384
+"""Rays tried together: they stay in the processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +32,7 @@ class Solids(TensorStruct):
         length: of the axis, in units of the frame; the second sphere lies at ``(0, 0, length)``.
         first: radius of the sphere at `base`, in units of the frame.
         second: radius of the sphere at the other end.
-        reach: radius in mm of the world sphere round either end that holds it.
+        reach: radii in mm of world spheres round both ends whose hull holds it.
     """
 
     local_from_world: Float[Tensor, "solids 3 3"]
@@ -38,7 +40,7 @@ class Solids(TensorStruct):
     length: Float[Tensor, " solids"]
     first: Float[Tensor, " solids"]
     second: Float[Tensor, " solids"]
-    reach: Float[Tensor, " solids"]
+    reach: Float[Tensor, "solids 2"]
 
     def __len__(self) -> int:
         return self.base.shape[0]
@@ -82,7 +84,7 @@ def round_cones(
     first, second = (radius.expand(axis.shape[:-1]).reshape(-1) for radius in radii)
     # A sphere that holds its neighbour makes the cone a sphere; its axis may be no longer than the cone allows.
     length = axis.norm(dim=-1).reshape(-1)
-    reach = torch.maximum(first, second) * max(1.0, flat)
+    reach = torch.stack([first, second], dim=-1) * max(1.0, flat)
     return Solids(local.reshape(-1, 3, 3), start.reshape(-1, 3), length, first, second, reach)
 
 
@@ -92,7 +94,7 @@ def ellipsoids(
     """Ellipsoids with orthonormal axes as rows; in their own frame they are unit spheres."""
     local = (axes / radii[..., None]).reshape(-1, 3, 3)
     one = torch.ones(local.shape[0])
-    return Solids(local, centre.reshape(-1, 3), 0 * one, one, one, radii.amax(-1).reshape(-1))
+    return Solids(local, centre.reshape(-1, 3), 0 * one, one, one, radii.amax(-1).reshape(-1, 1).expand(-1, 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +133,7 @@ class _Views(TensorStruct):
 def _view_all(solids: Solids, lenses: Lenses) -> _Views:
     """The items whose outline touches a picture."""
     ends = torch.stack([solids.base, solids.top])
-    low, high = outlines(lenses, ends, solids.reach)
+    low, high = outlines(lenses, ends, solids.reach.T)
     show = (low <= high).all(-1)
     view, solid = show.nonzero(as_tuple=True)
     local = solids.local_from_world.double()
@@ -164,7 +166,7 @@ def _pairs(views: _Views, lenses: Lenses) -> tuple[Tensor, Tensor]:
     return row_item[of_row], pixel
 
 
-def _enter(views: _Views, item: Tensor, ray: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+def _enter(views: _Views, item: Tensor, ray: Tensor) -> Tensor:
     """Distance at which rays (in the items' frames) enter their round cone; infinite where they miss it."""
     dx, dy, dz = ray
     ox, oy, oz = views.origin.index_select(1, item)
@@ -188,6 +190,16 @@ def _enter(views: _Views, item: Tensor, ray: tuple[Tensor, Tensor, Tensor]) -> T
     return out
 
 
+def _try(views: _Views, lenses: Lenses, item: Tensor, pixel: Tensor, limit: Tensor) -> tuple[Tensor, ...]:
+    """The pairs whose ray strikes before its limit: item, pixel, distance, and the ray in the item's frame."""
+    dx, dy, dz = lenses.direction.index_select(1, pixel)
+    m = views.linear.index_select(1, item)
+    ray = torch.stack([m[3 * r] * dx + m[3 * r + 1] * dy + m[3 * r + 2] * dz for r in range(3)])
+    t = _enter(views, item, ray)
+    hit = (t < limit[pixel]).nonzero()[:, 0]
+    return item[hit], pixel[hit], t[hit], ray[:, hit]
+
+
 def strike(solids: Solids, lenses: Lenses, limit: Float[Tensor, " pixels"]) -> Strikes:
     """The nearest solid of every pixel, where it is nearer than `limit` (mm): an exact z-buffer.
 
@@ -195,23 +207,18 @@ def strike(solids: Solids, lenses: Lenses, limit: Float[Tensor, " pixels"]) -> S
     """
     views = _view_all(solids, lenses)
     item, pixel = _pairs(views, lenses)
-    dx, dy, dz = lenses.direction.index_select(1, pixel)
-    m = views.linear.index_select(1, item)
-    ray = tuple(m[3 * r] * dx + m[3 * r + 1] * dy + m[3 * r + 2] * dz for r in range(3))
-    t = _enter(views, item, ray)
-    hit = (t < limit[pixel]).nonzero()[:, 0]
-    t, item, pixel = t[hit], item[hit], pixel[hit]
+    parts = [_try(views, lenses, *pair, limit) for pair in zip(item.split(_CHUNK), pixel.split(_CHUNK), strict=True)]
+    item, pixel, t, ray = (torch.cat(column, dim=-1) for column in zip(*parts, strict=True))
     # Positive floats are ordered like their bits: distance first, then the item.
     key = (t.view(torch.int32).long() << 32) | item
     nearest = torch.full((lenses.direction.shape[1],), _EMPTY).scatter_reduce_(0, pixel, key, "amin")
     first = (nearest[pixel] == key).nonzero()[:, 0]
-    rows = hit[first]
-    return _strikes(solids, views, item[first], pixel[first], t[first], tuple(d[rows] for d in ray))
+    return _strikes(views, item[first], pixel[first], t[first], ray[:, first])
 
 
-def _strikes(solids: Solids, views: _Views, item: Tensor, pixel: Tensor, t: Tensor, ray: tuple) -> Strikes:
+def _strikes(views: _Views, item: Tensor, pixel: Tensor, t: Tensor, ray: Tensor) -> Strikes:
     """Points, normals and places on the axis of the hits that won."""
-    point = torch.stack([o + t * d for o, d in zip(views.origin[:, item], ray, strict=True)])
+    point = views.origin[:, item] + t * ray
     h, k, c2 = views.shape[:3, item]
     foot = (point[2] - k * point[:2].norm(dim=0) / c2.sqrt()).clamp(min=0.0)
     foot = torch.minimum(foot, h)
@@ -222,8 +229,3 @@ def _strikes(solids: Solids, views: _Views, item: Tensor, pixel: Tensor, t: Tens
     normal = torch.nn.functional.normalize(normal, dim=-1)
     along = torch.where(h > 1e-6, foot / h.clamp(min=1e-6), 0.0)
     return Strikes(pixel, views.solid[item], t, point.T, normal, along)
-
-
-def shown(strikes: Strikes, pixels: int) -> Bool[Tensor, " pixels"]:
-    """Which pixels show a solid."""
-    return torch.zeros(pixels, dtype=torch.bool).index_fill_(0, strikes.pixel, True)
