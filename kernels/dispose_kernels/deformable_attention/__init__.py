@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dispose_kernels.deformable_attention import native, reference
+from dispose_kernels.deformable_attention import native, reference, triton_backend
 from dispose_kernels.deformable_attention.native import deformable_attention, deformable_gather
 from dispose_kernels.errors import MissingBackendError
 
@@ -32,10 +32,12 @@ class DeformableBackend:
 
 
 def deformable_backend(name: str) -> DeformableBackend:
-    """The backend ``native`` or ``reference``; `MissingBackendError` if it cannot run here."""
-    modules = {"native": native, "reference": reference}
+    """The backend ``native``, ``reference`` or ``triton``; `MissingBackendError` if it cannot run here."""
+    modules = {"native": native, "reference": reference, "triton": triton_backend}
     if name not in modules:
         raise MissingBackendError(f"there is no deformable backend {name!r}; there are {', '.join(sorted(modules))}")
+    if name == "triton":
+        triton_backend.library()
     module = modules[name]
     return DeformableBackend(name, module.deformable_attention, module.deformable_gather)
 

@@ -1,0 +1,123 @@
+"""Deformable attention as Triton programs, for CUDA: no gathered rows in memory, one launch a level and direction.
+
+The programs are tested with Triton's interpreter on a CPU and compiled for GPUs that were not there. They have not
+been run or timed on a GPU, so nothing chooses them by itself: they are asked for by name. Sums are in float32
+whatever the dtype of the operands; gradients of the maps are added atomically, hence in no fixed order.
+"""
+
+from collections.abc import Sequence
+from types import ModuleType
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dispose_kernels.deformable_attention.native import table
+from dispose_kernels.deformable_attention.operands import chans_per_head, check
+from dispose_kernels.errors import MissingBackendError
+
+Maps = Float[Tensor, "maps chans _ _"]
+
+
+def library() -> ModuleType:
+    """The device programs, or `MissingBackendError`."""
+    try:
+        import triton  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise MissingBackendError(
+            "deformable backend 'triton' was asked for, but the package triton is not installed; "
+            "install it (Linux, with the version that belongs to the installed torch) or use 'native'"
+        ) from error
+    if not torch.cuda.is_available() and not triton.knobs.runtime.interpret:
+        raise MissingBackendError(
+            "deformable backend 'triton' was asked for, but there is no CUDA device; use 'native', "
+            "or set TRITON_INTERPRET=1 to have the programs interpreted, slowly, on the CPU"
+        )
+    from dispose_kernels.deformable_attention import triton_kernels
+
+    return triton_kernels
+
+
+def deformable_attention(
+    levels: Sequence[Maps],
+    map_of: Int[Tensor, " queries"],
+    location: Float[Tensor, "queries heads levels points 2"],
+    weight: Float[Tensor, "queries heads levels points"],
+) -> Float[Tensor, "queries chans"]:
+    """``out[q, head k's channels] = sum_lp weight[q, k, l, p] levels[l][map_of[q], same channels](location)``."""
+    check(levels, map_of, location, weight)
+    chans_per_head(levels, location.shape[1])
+    total, _ = _read(levels, map_of, location, weight, location.shape[1])
+    return total.flatten(1)
+
+
+def deformable_gather(
+    levels: Sequence[Maps],
+    map_of: Int[Tensor, " queries"],
+    location: Float[Tensor, "queries heads levels points 2"],
+    weight: Float[Tensor, "queries heads levels points"],
+) -> tuple[Float[Tensor, "queries heads chans"], Float[Tensor, "queries heads"]]:
+    """The weighted samples of all channels for every head, and the weight that fell inside the maps."""
+    check(levels, map_of, location, weight)
+    return _read(levels, map_of, location, weight, 1)
+
+
+def _read(
+    levels: Sequence[Tensor], map_of: Tensor, location: Tensor, weight: Tensor, groups: int
+) -> tuple[Tensor, Tensor]:
+    total, coverage = None, None
+    for number, level in enumerate(levels):
+        here = location[:, :, number].contiguous(), weight[:, :, number].contiguous()
+        more, inside = _ReadLevel.apply(level, map_of.contiguous(), *here, groups)
+        total, coverage = (more, inside) if total is None else (total + more, coverage + inside)
+    assert total is not None and coverage is not None
+    return total, coverage
+
+
+class _ReadLevel(torch.autograd.Function):
+    """Weighted bilinear samples of one level, and the weight inside it."""
+
+    @staticmethod
+    def forward(ctx, level: Tensor, map_of: Tensor, location: Tensor, weight: Tensor, groups: int):
+        programs = library()
+        _, chans, height, width = level.shape
+        rows = table(level).reshape(-1, chans // groups).contiguous()
+        queries, heads, points = weight.shape
+        total = level.new_empty((queries, heads, chans // groups))
+        coverage = torch.empty((queries, heads), dtype=weight.dtype, device=weight.device)
+        if queries:
+            programs.forward[(queries * heads,)](
+                rows, map_of, location, weight, total, coverage,
+                height, width, heads, groups,
+                POINTS=points, CHANS=chans // groups, **_launch(chans // groups),
+            )  # fmt: skip
+        ctx.save_for_backward(rows, map_of, location, weight)
+        ctx.shape, ctx.groups = level.shape, groups
+        return total, coverage
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, total: Tensor, coverage: Tensor):
+        rows, map_of, location, weight = ctx.saved_tensors
+        maps, chans, height, width = ctx.shape
+        queries, heads, points = weight.shape
+        for_location, for_weight = torch.empty_like(location), torch.empty_like(weight)
+        with_rows = ctx.needs_input_grad[0]
+        for_rows = torch.zeros(rows.shape if with_rows else (1,), dtype=torch.float32, device=rows.device)
+        if queries:
+            library().backward[(queries * heads,)](
+                rows, map_of, location, weight, total.contiguous(), coverage.contiguous(),
+                for_location, for_weight, for_rows,
+                height, width, heads, ctx.groups,
+                POINTS=points, CHANS=rows.shape[1], WITH_ROWS=with_rows, **_launch(rows.shape[1]),
+            )  # fmt: skip
+        for_level = None
+        if with_rows:
+            for_level = for_rows.to(rows.dtype).reshape(maps, height, width, chans).permute(0, 3, 1, 2)
+        return for_level, None, for_location, for_weight, None
+
+
+def _launch(chans: int) -> dict[str, int]:
+    """Smallest power of two that holds the channels, for Triton's vectors have such lengths; 4 channels a thread."""
+    block = 1 << (chans - 1).bit_length()
+    return {"BLOCK": block, "num_warps": max(1, block // 128)}
