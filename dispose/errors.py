@@ -27,3 +27,7 @@ class MissingBackendError(DisposeError):
 
 class ConvergenceError(DisposeError):
     """An iterative solver stopped before its tolerance; the message shows what was left."""
+
+
+class DownloadError(DisposeError):
+    """A file cannot be had from the network, or is not the file it should be; the message names the address."""

@@ -1,8 +1,8 @@
 """`dispose labels`: pseudo-label files, converted and looked at."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import tyro
@@ -12,6 +12,31 @@ from dispose.errors import InputError
 from dispose.formats.pseudo_labels import PseudoLabelStore, read_pseudo_labels, write_pseudo_labels
 from dispose.formats.released_pickle import read_released_labels
 from dispose.scene.label_rules import FEWEST_JOINTS
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How the pickles call things and our adapters do.
+
+    Attributes:
+        camera: our name of a camera from its number in the pickle; where None, the names are the same.
+        sequence: our name of the only recording; where None, the names are the same.
+    """
+
+    camera: str | None = None
+    sequence: str | None = None
+
+    def view(self, name: str) -> str:
+        """Our name of a camera."""
+        return self.camera.format(int(name)) if self.camera and name.isdigit() else name
+
+
+NAMES = {
+    "panoptic": Naming(),
+    "shelf": Naming("Camera{}", "Shelf"),
+    "campus": Naming("Camera{}", "Campus"),
+    "mm_or": Naming("camera{:02d}"),
+}
 
 InputArgument = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
 
@@ -26,8 +51,11 @@ class Convert:
     out: Path
     """The .npz to write."""
 
+    dataset: Literal["panoptic", "shelf", "campus", "mm_or"] = "panoptic"
+    """Whose labels they are: cameras and recordings get the names that our adapter of that data set knows."""
+
     rename: Annotated[tyro.conf.UseAppendAction[tuple[tuple[str, str], ...]], tyro.conf.arg(metavar="FROM TO")] = ()
-    """Another name for a camera of the pickle; repeat the option for several."""
+    """A name of your own for a camera of the pickle; repeat the option for several."""
 
     def run(self) -> int:
         """Convert, and say what was read."""
@@ -37,13 +65,14 @@ class Convert:
         for name, _ in self.rename:
             if name not in released.views:
                 raise InputError(f"{self.file}: no camera {name!r} (there is {', '.join(released.views) or 'none'}).")
-        names = dict(self.rename)
-        views = [names.get(view, view) for view in released.views]
+        names, naming = dict(self.rename), NAMES[self.dataset]
+        views = [names.get(view) or naming.view(view) for view in released.views]
         if len(set(views)) != len(views):
             raise InputError(f"--rename gives two cameras the same name: {', '.join(views)}.")
+        frames = (replace(frame, sequence=naming.sequence or frame.sequence) for frame in released.frames)
         for oddity in released.oddities:
             print(f"note: {oddity}.")
-        write_pseudo_labels(out, released.skeleton, views, released.frames, source=self.file.name)
+        write_pseudo_labels(out, released.skeleton, views, frames, source=self.file.name)
         print(summary(read_pseudo_labels(out)))
         print(f"wrote {out}")
         return 0

@@ -43,6 +43,7 @@ COMMANDS = (
     Command("train", "train the associator on synthetic captures", "dispose train synthetic --out runs/mine"),
     Command("evaluate", "score us and the classic associators on a data set", "dispose evaluate shelf"),
     Command("bench", "how time and memory grow with views and people", "dispose bench association"),
+    Command("download", "fetch a data set, or say exactly how to obtain it", "dispose download shelf"),
     Command("labels", "pseudo-labels: the released ones into our format", "dispose labels convert x.pkl --out x.npz"),
     Command("zoo", "weights: import the released ones, list what is there", "dispose zoo import x.pt --dataset shelf"),
     Command("notebook", "run a notebook without a browser", "dispose notebook run 00_start_here"),

@@ -323,3 +323,15 @@ def test_the_command_converts_and_says_what_it_read(tmp_path: Path, capsys: pyte
     capsys.readouterr()
     assert cli.main(words) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("dataset", "camera", "sequence"),
+    [("panoptic", "3", "defalta"), ("shelf", "Camera3", "Shelf"), ("mm_or", "camera03", "defalta")],
+)
+def test_names_become_those_of_the_adapters(tmp_path: Path, dataset: str, camera: str, sequence: str):
+    source = dumped(tmp_path / "x.pkl", {"defalta": {7: {"2D": {"3": view([0], 0)}}}})
+    words = ["labels", "convert", str(source), "--dataset", dataset, "--out", str(tmp_path / "x.npz")]
+    assert cli.main(words) == 0
+    store = read_pseudo_labels(tmp_path / "x.npz")
+    assert store.views == (camera,) and store.keys == ((sequence, 7),)

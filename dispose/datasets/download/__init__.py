@@ -1,0 +1,1 @@
+"""Fetching data sets: what may be fetched (`catalog`), and how (`fetch`)."""
