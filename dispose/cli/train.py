@@ -7,15 +7,19 @@ from typing import Literal
 import tyro
 
 from dispose.cli.options import CountOption, require_folder
+from dispose.errors import InputError
+
+Recipe = Literal["synthetic", "smoke", "toy_images", "toy_smoke", "panoptic", "shelf", "campus", "mm_or"]
 
 
 @dataclass(frozen=True)
 class Train:
-    """Train a model, from nothing to weights; goes on where it was stopped.
+    """Train a model; goes on where it was stopped.
 
     `synthetic` trains the associator of keypoint detections on synthetic captures, `toy_images` the model for
     pictures (heat maps, association, skeletons) on drawn ones; `smoke` and `toy_smoke` are miniatures that run through
-    in a minute.
+    in a minute. `panoptic`, `shelf`, `campus` and `mm_or` train the model for pictures at its full size on a data set,
+    from pseudo-labels alone.
 
     In several processes, and watched:
 
@@ -23,33 +27,73 @@ class Train:
         $ tensorboard --logdir runs/toy_images
     """
 
-    recipe: tyro.conf.Positional[Literal["synthetic", "smoke", "toy_images", "toy_smoke"]]
-    """Which run (`synthetic`: 45 minutes on two cores, `toy_images`: an hour)."""
+    recipe: tyro.conf.Positional[Recipe]
+    """Which run (`synthetic`: 45 minutes on two cores, `toy_images`: an hour; data sets want a GPU)."""
 
     out: Path | None = None
     """Folder of the run: examples, checkpoints, logs and, when it is done, the weights (default: runs/RECIPE)."""
 
     workers: CountOption = None
-    """Processes that make training examples (default: as many as there are cores)."""
+    """Processes that make synthetic examples (default: as many as there are cores)."""
+
+    data: Path | None = None
+    """Folder of the data set in its original layout (data/cards says where to obtain it)."""
+
+    labels: Path | None = None
+    """Pseudo-labels of it (`dispose labels convert` makes them from the released pickles)."""
+
+    backbone: Path | None = None
+    """Weights of a backbone to start from."""
+
+    start: Path | None = None
+    """Weights of a whole model whose association and decoder are started from."""
 
     def run(self) -> int:
         """Train and say where the weights are."""
         import torch
-
-        from dispose.recipes.images import TOY_IMAGES, TOY_SMOKE
-        from dispose.recipes.synthetic import SMOKE, SYNTHETIC
-        from dispose.training.image_run import train_pictures
-        from dispose.training.synthetic import train_synthetic
 
         # A step is thousands of small operations: on a busy machine two threads take ten times as long as one, and
         # one gives the same weights on every machine of a kind.
         torch.set_num_threads(1)
         folder = require_folder(self.out or Path("runs") / self.recipe)
         if self.recipe in ("synthetic", "smoke"):
-            recipe = {"synthetic": SYNTHETIC, "smoke": SMOKE}[self.recipe]
-            weights = train_synthetic(recipe, folder, workers=self.workers)
+            weights = self._detections(folder)
+        elif self.recipe in ("toy_images", "toy_smoke"):
+            weights = self._pictures(folder)
         else:
-            pictures = {"toy_images": TOY_IMAGES, "toy_smoke": TOY_SMOKE}[self.recipe]
-            weights = train_pictures(pictures, folder, workers=self.workers)
+            weights = self._dataset(folder)
         print(f"weights: {weights}")
         return 0
+
+    def _detections(self, folder: Path) -> Path:
+        from dispose.recipes.synthetic import SMOKE, SYNTHETIC
+        from dispose.training.synthetic import train_synthetic
+
+        recipe = {"synthetic": SYNTHETIC, "smoke": SMOKE}[self.recipe]
+        return train_synthetic(recipe, folder, workers=self.workers)
+
+    def _pictures(self, folder: Path) -> Path:
+        from dispose.recipes.images import TOY_IMAGES, TOY_SMOKE
+        from dispose.training.image_run import train_pictures
+
+        recipe = {"toy_images": TOY_IMAGES, "toy_smoke": TOY_SMOKE}[self.recipe]
+        return train_pictures(recipe, folder, workers=self.workers)
+
+    def _dataset(self, folder: Path) -> Path:
+        from dispose.recipes.datasets import DATASETS
+        from dispose.training.image_run import train_dataset
+
+        if self.data is None or self.labels is None:
+            raise InputError(
+                f"training on {self.recipe} needs --data FOLDER (data/cards/{self.recipe}.md says where it comes from) "
+                "and --labels FILE (pseudo-labels, see dispose labels --help)"
+            )
+        chosen = DATASETS[self.recipe]
+        return train_dataset(
+            chosen.images,
+            folder,
+            chosen.training(self.data),
+            self.labels,
+            backbone_from=self.backbone,
+            pose_from=self.start,
+        )

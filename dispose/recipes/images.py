@@ -47,6 +47,8 @@ TOY_IMAGES = PictureRecipe(
             bfloat16=True,
             root_noise_mm=40.0,
             match_map_px=3.0,
+            view_dropout=0.1,
+            jitter_map_px=0.0,
             from_stage1=0.25,
             objective=replace(OURS, consistency=0.0),
             sigma_map_px=1.5,

@@ -72,6 +72,8 @@ class PoseTraining:
         bfloat16: compute the frozen backbone in bfloat16.
         root_noise_mm: standard deviation, per axis, of the noise on the roots that Stage II is taught with.
         match_map_px: a peak is a labelled person's root when it lies this near, heat-map pixels.
+        view_dropout: how often a labelled person who is seen in more than two views is lost in one of them.
+        jitter_map_px: width of the uniform, centred jitter of the root peaks, heat-map pixels.
         pure_noise: share of the graphs shown to the denoiser at time 1, where the sampler starts.
         latent_scale: see `dispose.models.sampling.SamplerConfig`.
         objective: what the losses weigh.
@@ -85,6 +87,8 @@ class PoseTraining:
     bfloat16: bool = False
     root_noise_mm: float = 64.0
     match_map_px: float = 8.0
+    view_dropout: float = 0.2
+    jitter_map_px: float = 8.0
     pure_noise: float = 0.25
     latent_scale: float = 4.0
     objective: Weights = OURS

@@ -6,12 +6,17 @@ from pathlib import Path
 
 import torch
 
+from dispose.datasets.augmentation import AugmentationConfig
+from dispose.datasets.multiview import MultiViewDataset
+from dispose.datasets.sources import Source
+from dispose.formats.pseudo_labels import read_pseudo_labels
 from dispose.models.backbone import Backbone
 from dispose.models.dispose import DisPose
 from dispose.training.fit import fit
 from dispose.training.image_config import BankConfig, ImageRecipe, PictureRecipe
 from dispose.training.image_source import ImageSource
 from dispose.training.image_tasks import BackboneTask, PoseTask
+from dispose.training.labelled import LabelledPictures
 from dispose.training.picture_bank import PictureBank, build_picture_chunk
 from dispose.training.processes import build_files, claim, is_first, wait_for
 from dispose.zoo.checkpoints import load_weights, save_weights
@@ -30,6 +35,27 @@ def train_pictures(recipe: PictureRecipe, folder: Path, *, workers: int | None =
     claim(folder, to_json(recipe))
     bank = functools.partial(picture_bank, recipe.bank, recipe.images.seed, folder / "bank", workers)
     return train_images(recipe.images, folder, bank)
+
+
+def train_dataset(
+    recipe: ImageRecipe,
+    folder: Path,
+    pictures: Source,
+    labels: Path,
+    *,
+    backbone_from: Path | None = None,
+    pose_from: Path | None = None,
+) -> Path:
+    """Train on a data set in its original layout with a file of pseudo-labels.
+
+    Raises:
+        InputError: the folder holds a run of another recipe; the labels are of another skeleton or of other frames.
+    """
+    claim(folder, to_json(recipe))
+    store = read_pseudo_labels(labels, skeleton=DisPose.skeleton)
+    dataset = MultiViewDataset(pictures, recipe.model.input_size)
+    source = LabelledPictures(dataset, store, AugmentationConfig())
+    return train_images(recipe, folder, lambda: source, backbone_from=backbone_from, pose_from=pose_from)
 
 
 def picture_bank(config: BankConfig, seed: int, folder: Path, workers: int | None) -> PictureBank:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from dispose.association.graph import collate
 from dispose.association.roots import map_pixel_of
 from dispose.association.targets import true_tuples
+from dispose.datasets.augmentation import drop_views, jitter_roots
 from dispose.losses.confidence import censored_likelihood, error_likelihood
 from dispose.losses.curation import PoseTargets, curate, heatmap_targets, pack_labels
 from dispose.losses.heatmaps import asymmetric_mse
@@ -23,7 +24,7 @@ from dispose.models.dispose import DisPose
 from dispose.models.sampling import Problem
 from dispose.scene.frame import Frame
 from dispose.scene.images import ImageBatch
-from dispose.tensors import TensorStruct
+from dispose.tensors import ABSENT, TensorStruct
 from dispose.training.denoising import TOLERANCE, denoise_known
 from dispose.training.image_config import BackboneTraining, Optimisation, PoseTraining
 from dispose.training.image_source import ImageExample, ImageSource, Skipped, ViewSchedule, gather
@@ -176,7 +177,8 @@ class PoseTask(_ImageTask):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
                 features = model.see(moved).to(torch.float32)
             detected = model.detect(features, moved, frames)
-        identity = [self._identity(frame, example) for frame, example in zip(detected, examples, strict=True)]
+        seen = [self._seen(frame, example) for frame, example in zip(detected, examples, strict=True)]
+        detected, identity = [frame for frame, _ in seen], [who for _, who in seen]
         problems = self.associator.problems(detected, features, moved)
         divergence, weights = self._associate(examples, detected, problems, identity)
         taught = self._taught(examples, detected, identity, weights)
@@ -210,9 +212,21 @@ class PoseTask(_ImageTask):
             parts.append(replace(terms, confidence=confidence_loss(refined, targets, mine, decoy)))
         return replace(mean_terms(parts), divergence=divergence)
 
-    def _identity(self, frame: Frame, example: ImageExample) -> Tensor:
-        gate = self.settings.match_map_px * map_pixel_of(example.frame.images.input_from_image, STRIDE)
-        return match_roots(frame, example.labels, gate)
+    def _seen(self, frame: Frame, example: ImageExample) -> tuple[Frame, Tensor]:
+        """The peaks as training shows them, some moved and some lost, and who each is; false ones stay."""
+        map_pixel = map_pixel_of(example.frame.images.input_from_image, STRIDE)
+        identity = match_roots(frame, example.labels, self.settings.match_map_px * map_pixel)
+        generator = torch.Generator().manual_seed(example.seed + 4)
+        kept = drop_views(identity, self.settings.view_dropout, generator)
+        found = frame.detections
+        root = found.skeleton.index(found.skeleton.root_of[0])
+        # Jitter in original pixels: the width is the same in every view's heat map.
+        moved = jitter_roots(torch.zeros_like(found.xy_image[:, :, root]), 1, self.settings.jitter_map_px, generator)
+        xy = found.xy_image.clone()
+        xy[:, :, root] += torch.where(found.valid[..., None], moved * map_pixel[:, None, None], 0.0)
+        valid = found.valid & kept
+        found = replace(found, xy_image=xy, valid=valid, visible=found.visible & valid[..., None])
+        return Frame(frame.number, frame.cameras, found), torch.where(valid, identity, ABSENT)
 
     def _associate(
         self,
