@@ -1,0 +1,148 @@
+"""The pictures of one camera over time: a folder of numbered files, or a video."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from dispose.errors import InputError
+from dispose.formats.files import visible
+from dispose.formats.openpose import frame_number
+from dispose.formats.people import DamagedFrameError
+from dispose.formats.pictures import ENDINGS, read_picture
+
+VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg")
+"""Endings of video files, lower case."""
+
+
+@runtime_checkable
+class PictureSeries(Protocol):
+    """The pictures of one camera; nothing is decoded before it is asked for."""
+
+    @property
+    def camera(self) -> str:
+        """The camera's name, from the folder or file."""
+        ...
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The frame numbers that there are, ascending."""
+        ...
+
+    def where(self, number: int) -> str:
+        """File, camera and frame, for complaints."""
+        ...
+
+    def read(self, number: int) -> UInt8[np.ndarray, "height width 3"]:
+        """A picture, RGB; `DamagedFrameError` where it cannot be decoded."""
+        ...
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """A folder of picture files whose names end in the frame number: ``cam01_000042.jpg``."""
+
+    camera: str
+    numbers: tuple[int, ...]
+    files: tuple[Path, ...]
+
+    def where(self, number: int) -> str:
+        """File, camera and frame, for complaints."""
+        return f"{self._file(number)}: camera {self.camera}, frame {number}"
+
+    def read(self, number: int) -> UInt8[np.ndarray, "height width 3"]:
+        """A picture; `DamagedFrameError` where the file cannot be decoded."""
+        path = self._file(number)
+        try:
+            return read_picture(path)
+        except InputError as error:
+            reason = str(error).removeprefix(f"{path}: ")
+            raise DamagedFrameError(f"{self.where(number)}: {reason}") from error
+
+    def _file(self, number: int) -> Path:
+        return self.files[bisect_left(self.numbers, number)]
+
+
+class Video:
+    """A video file; its frames count from 0. Reading in order is fast, going back opens the file again."""
+
+    def __init__(self, camera: str, path: Path) -> None:
+        self.camera = camera
+        self.path = path
+        self._stream = self._opened()
+        count = int(self._stream.get(cv2.CAP_PROP_FRAME_COUNT))
+        if count < 1:
+            raise InputError(f"{path}: camera {camera}: the video says that it has {count} frames.")
+        self.numbers = range(count)
+        self._next = 0
+
+    def where(self, number: int) -> str:
+        """File, camera and frame, for complaints."""
+        return f"{self.path}: camera {self.camera}, frame {number}"
+
+    def read(self, number: int) -> UInt8[np.ndarray, "height width 3"]:
+        """A frame, RGB; `DamagedFrameError` where the video ends or breaks off before it."""
+        if number < self._next:
+            self._stream.release()
+            self._stream, self._next = self._opened(), 0
+        # Seeking by frame number is inexact in many containers; decoding what lies between is not.
+        while self._next < number and self._stream.grab():
+            self._next += 1
+        there, picture = self._stream.read() if self._next == number else (False, None)
+        if not there or picture is None:
+            raise DamagedFrameError(f"{self.where(number)}: the video breaks off at frame {self._next}.")
+        self._next += 1
+        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+    def _opened(self) -> cv2.VideoCapture:
+        stream = cv2.VideoCapture(str(self.path))
+        if not stream.isOpened():
+            raise InputError(f"{self.path}: camera {self.camera}: is no video that OpenCV reads.")
+        return stream
+
+
+def open_picture_folder(folder: Path) -> PictureFolder:
+    """A camera's folder, its files listed but not read; `InputError` where names do not number the frames."""
+    found: list[tuple[int, Path]] = []
+    for path in visible(folder.iterdir()):
+        if path.suffix.lower() not in ENDINGS:
+            continue
+        number = frame_number(path)
+        if number is None:
+            raise InputError(f"{path}: the file name holds no frame number.")
+        found.append((number, path))
+    found.sort()
+    for (number, path), (following, other) in pairwise(found):
+        if number == following:
+            raise InputError(f"{folder}: frame {number} has two pictures, {path.name} and {other.name}.")
+    return PictureFolder(folder.name, tuple(n for n, _ in found), tuple(p for _, p in found))
+
+
+def open_picture_series(folder: Path) -> tuple[PictureSeries, ...]:
+    """The cameras of a folder in alphabetical order: sub-folders with pictures, and video files.
+
+    Raises:
+        InputError: there is no such folder, none of either is in it, or two have one name.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder of pictures or videos.")
+    series: list[PictureSeries] = []
+    for path in visible(folder.iterdir()):
+        if path.is_dir():
+            opened = open_picture_folder(path)
+            series.extend([opened] if opened.numbers else [])
+        elif path.suffix.lower() in VIDEO_ENDINGS:
+            series.append(Video(path.stem, path))
+    if not series:
+        raise InputError(f"{folder}: neither sub-folders with pictures nor videos in it (one per camera is expected).")
+    names = [one.camera for one in series]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InputError(f"{folder}: camera {twice[0]} is there {names.count(twice[0])} times.")
+    return tuple(series)
