@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from dispose.datasets.synthetic.drawing.backdrop import Backdrop
-from dispose.datasets.synthetic.drawing.bodies import bodies
+from dispose.datasets.synthetic.drawing.bodies import Builds, bodies
+from dispose.datasets.synthetic.drawing.clothes import Outfits
 from dispose.datasets.synthetic.drawing.lenses import lenses_of
 from dispose.datasets.synthetic.drawing.solids import Solids, ellipsoids, join, round_cones, strike
 from dispose.datasets.synthetic.noise import Noise
@@ -59,11 +60,13 @@ def _camera(distortion: tuple[float, ...] = (0.0,) * 8, size: tuple[int, int] = 
     )
 
 
-def _alone(cast: Cast, person: int) -> Cast:
-    rows = torch.tensor([person])
-    parts = {name: type(value)(*(v[rows] for v in vars(value).values())) for name, value in vars(cast).items()
-             if name != "xyz_world"}  # fmt: skip
-    return Cast(cast.xyz_world[rows], **parts)
+def _cast_of(cast: Cast, persons: list[int]) -> Cast:
+    """Some people of a cast, in the order given; one may come twice."""
+    return Cast(
+        cast.xyz_world[persons],
+        Builds(*(value[persons] for value in vars(cast.builds).values())),
+        Outfits(*(value[persons] for value in vars(cast.outfits).values())),
+    )
 
 
 def _empty(studio: Studio) -> Studio:
@@ -211,7 +214,7 @@ def test_joints_are_drawn_on_the_parts_they_belong_to() -> None:
     hits, total = torch.zeros(17), torch.zeros(17)
     for cast in sample_casts(source, studio, 4, config):
         for person in range(3):
-            alone = _alone(cast, person)
+            alone = _cast_of(cast, [person])
             solids = bodies(alone.xyz_world, alone.builds)
             found = strike(solids, studio.lenses, studio.backdrop.distance)
             mask = torch.zeros(studio.lenses.pixels, dtype=torch.bool)
@@ -241,9 +244,8 @@ def _two_in_line() -> tuple[Studio, Cast]:
     pixels = lenses.pixels
     backdrop = Backdrop(torch.full((pixels, 3), 0.5), torch.full((pixels,), 1e6), torch.full((pixels,), -1))
     studio = replace(studio, cameras=cameras, lenses=lenses, backdrop=backdrop)
-    cast = _alone(sample_casts(source, studio, 1, config)[0], 0)
-    two = Cast(*(type(v)(*(torch.cat([p, p]) for p in vars(v).values())) if not isinstance(v, Tensor)
-                 else torch.cat([v, v]) for v in vars(cast).values()))  # fmt: skip
+    cast = sample_casts(source, studio, 1, config)[0]
+    two = _cast_of(cast, [0, 0])
     xyz = two.xyz_world.clone()
     xyz[:, :, :2] -= xyz[:, 11:13, :2].mean(1, keepdim=True)
     xyz[1, :, 0] += 900.0
@@ -280,7 +282,7 @@ def test_a_wall_before_people_hides_them_and_they_do_not_shine_through() -> None
 
 def test_front_and_back_look_different_and_only_the_front_shows_the_nose() -> None:
     studio, cast = _two_in_line()
-    alone = _alone(cast, 0)
+    alone = _cast_of(cast, [0])
     studio = replace(studio, sensors=replace(studio.sensors, noise=0 * studio.sensors.noise))
     noses, pictures = [], []
     for sign in (1.0, -1.0):
