@@ -188,9 +188,9 @@ def test_strikes_lie_on_the_surface_that_a_ray_meets_first() -> None:
     assert on.abs().max() < 0.01
     # Nothing lies before: every solid is left outside on the way.
     for share in (0.9, 0.97, 0.995):
-        way = origin + share * found.distance.double()[:, None] * ray
+        way = (origin + share * found.distance.double()[:, None] * ray)[::4]
         for solid in range(len(solids)):
-            assert (_implicit(solids, torch.full_like(found.solid, solid), way) > -1e-3).all()
+            assert (_implicit(solids, torch.full_like(found.solid[::4], solid), way) > -1e-3).all()
     assert (found.normal.double() * ray).sum(-1).max() < 1e-2  # surfaces face the camera
     torch.testing.assert_close(found.normal.norm(dim=-1), torch.ones(len(found.pixel)), atol=1e-5, rtol=0)
 
