@@ -47,8 +47,12 @@ class PeakGates:
     shape: BodyShape = PANOPTIC_SHAPE
 
 
+MAP_GATES = PeakGates()
+"""For networks whose peaks err by less than a heat-map pixel, on any data set: the unit is the heat map's."""
+
+
 def people_from_peaks(
-    cameras: Cameras, peaks: JointPeaks, *, associate: Associate, gates: PeakGates = PeakGates(), number: int = 0
+    cameras: Cameras, peaks: JointPeaks, *, associate: Associate, gates: PeakGates = MAP_GATES, number: int = 0
 ) -> Prediction:
     """Roots by a classic associator and triangulation, everything else by `skeletons_from_roots`.
 
@@ -72,7 +76,7 @@ def skeletons_from_roots(
     association: Association,
     roots: Float[Tensor, "persons 3"],
     *,
-    gates: PeakGates = PeakGates(),
+    gates: PeakGates = MAP_GATES,
     number: int = 0,
 ) -> Prediction:
     """The skeletons of given groups of root peaks and of their places: every other joint from its own peaks.

@@ -1,7 +1,8 @@
 """The records of a scene in another skeleton."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from jaxtyping import Int
@@ -12,7 +13,7 @@ from dispose.scene.frame import Frame
 from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15, SHELF_14
 from dispose.skeletons.conversions import between, convert_joints
-from dispose.skeletons.shelf_heads import HeadEnds, shelf_head, shelf_head_released
+from dispose.skeletons.shelf_heads import HeadEnds, campus_head, shelf_head, shelf_head_released
 from dispose.skeletons.skeleton import Skeleton
 
 
@@ -75,9 +76,17 @@ def shelf_poses(poses: Poses) -> Poses:
 
 def shelf_poses_released(poses: Poses, actor: Int[Tensor, " persons"]) -> Poses:
     """Poses as Shelf annotates them by the released head rule, told the true actor (`shelf_head_released`)."""
+    return _with_head_of(poses, partial(shelf_head_released, actor=actor))
+
+
+def campus_poses(poses: Poses) -> Poses:
+    """Poses as Campus annotates them, heads by the released rule, which is the same for every actor."""
+    return _with_head_of(poses, campus_head)
+
+
+def _with_head_of(poses: Poses, head: Callable[..., HeadEnds]) -> Poses:
+    """Shelf skeletons with a head made from neck and nose."""
     source = convert_poses(poses, PANOPTIC_15)
     rows = PANOPTIC_15.indices(("neck", "nose"))
     neck, nose = torch.unbind(source.xyz_world[:, rows], 1)
-    return with_head(
-        convert_poses(source, SHELF_14), shelf_head_released(neck, nose, source.valid[:, rows].all(1), actor)
-    )
+    return with_head(convert_poses(source, SHELF_14), head(neck, nose, source.valid[:, rows].all(1)))

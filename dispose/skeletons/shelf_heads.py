@@ -7,6 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+CAMPUS_CROWN = 0.8 * 265.54 / 239.10
+"""Height of the crown over the chin on Campus, in distances from neck to nose."""
+
 HeadEnds = tuple[Float[Tensor, "persons 2 3"], Bool[Tensor, " persons"]]
 
 NOSE_TO_TOP = (0.75, 0.75, 1.5)
@@ -66,5 +69,16 @@ def shelf_head_released(
     up = torch.zeros_like(direction)
     up[:, 2] = pull
     top = bottom + 192.0 * torch.nn.functional.normalize(direction + up, dim=-1)
+    ends = torch.stack([bottom, top], 1)
+    return torch.where(valid[:, None, None], ends, 0.0), valid
+
+
+def campus_head(
+    neck: Float[Tensor, "persons 3"], nose: Float[Tensor, "persons 3"], valid: Bool[Tensor, " persons"]
+) -> HeadEnds:
+    """Chin and crown of Campus: straight up from the chin, the same way for every actor (spec §4.5)."""
+    bottom = neck + 0.3 * (nose - neck)
+    top = bottom.clone()
+    top[:, 2] += CAMPUS_CROWN * (nose - neck).norm(dim=-1)
     ends = torch.stack([bottom, top], 1)
     return torch.where(valid[:, None, None], ends, 0.0), valid

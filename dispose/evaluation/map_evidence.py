@@ -1,0 +1,129 @@
+"""What a model's heat maps show, for methods that start from the same maps, and those methods."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from dispose.association.limbs import completed
+from dispose.association.roots import map_pixel_of
+from dispose.baselines.heatmap_peaks import MAP_GATES, PeakGates, people_from_peaks, skeletons_from_roots
+from dispose.errors import ShapeError
+from dispose.evaluation.image_scenes import ImageAnswer, ImageMethod
+from dispose.geometry.image_affine import apply, input_from_map, invert
+from dispose.models.backbone import STRIDE
+from dispose.models.dispose import DisPose
+from dispose.nn.heatmaps import Peaks, subpixel_peaks
+from dispose.scene.frame import Frame
+from dispose.scene.images import ImageBatch, ImageFrame
+from dispose.scene.peaks import JointPeaks, root_detections
+from dispose.scene.prediction import Association, Prediction
+from dispose.skeletons.skeleton import Skeleton
+
+JOINT_THRESHOLD = 0.15
+"""Least height of a peak that the classic methods look at (the roots': the model's own threshold)."""
+
+
+@dataclass(frozen=True, eq=False)
+class MapEvidence:
+    """One frame as its heat maps show it, and what the model makes of it."""
+
+    peaks: JointPeaks
+    prediction: Prediction
+
+
+def in_pixels(peaks: Peaks, frame: ImageFrame, skeleton: Skeleton) -> JointPeaks:
+    """Peaks of heat maps in pixels of the original pictures; views without a picture have none.
+
+    Raises `ShapeError` where maps and views differ in number.
+    """
+    images = frame.images
+    if peaks.valid.shape[0] != len(frame.cameras):
+        raise ShapeError(f"frame {frame.number}: {len(frame.cameras)} views, {peaks.valid.shape[0]} heat maps")
+    image_from_input = invert(images.input_from_image.double())[:, None, None]
+    xy = apply(image_from_input, input_from_map(peaks.xy_map.double().cpu(), STRIDE))
+    valid = peaks.valid.cpu() & images.present[:, None, None]
+    spacing = map_pixel_of(images.input_from_image, STRIDE)
+    return JointPeaks(skeleton, torch.where(valid[..., None], xy, 0.0), peaks.score.double().cpu(), valid, spacing)
+
+
+class MapReader:
+    """Heat maps of a model, and its own answer; a frame that several methods ask for in a row is read once."""
+
+    def __init__(self, model: DisPose) -> None:
+        self.model = model
+        self._last: tuple[ImageFrame, MapEvidence] | None = None
+
+    @torch.no_grad()
+    def __call__(self, frame: ImageFrame) -> MapEvidence:
+        """The evidence of a frame."""
+        if self._last is not None and self._last[0] is frame:
+            return self._last[1]
+        model, config = self.model, self.model.config
+        heatmaps = model.see(ImageBatch.of([frame])).heatmaps.float()
+        root = model.skeleton.index(model.skeleton.root_of[0])
+        peaks = subpixel_peaks(heatmaps, config.peaks, min(JOINT_THRESHOLD, config.peak_threshold))
+        # The roots are those that the model itself looks at, so that groups speak of the same slots.
+        least = torch.full((heatmaps.shape[1],), JOINT_THRESHOLD, device=peaks.score.device)
+        least[root] = config.peak_threshold
+        peaks = replace(peaks, valid=peaks.valid & (peaks.score > least[:, None]))
+        evidence = MapEvidence(in_pixels(peaks, frame, model.skeleton), model(frame))
+        self._last = (frame, evidence)
+        return evidence
+
+
+Finish = Callable[[Prediction, ImageFrame, JointPeaks], Prediction]
+
+
+def whole(prediction: Prediction, frame: ImageFrame, peaks: JointPeaks) -> Prediction:
+    """Joints that are not known are placed limb by limb: whole skeletons, as the model gives them."""
+    return completed(prediction, frame.cameras, peaks)
+
+
+def as_found(prediction: Prediction, frame: ImageFrame, peaks: JointPeaks) -> Prediction:
+    """The joints that were triangulated, no others."""
+    return prediction
+
+
+def model_method(read: MapReader, name: str) -> ImageMethod:
+    """The model itself."""
+
+    def predict(frame: ImageFrame) -> ImageAnswer:
+        seen = read(frame)
+        return _answer(seen.prediction, seen.peaks)
+
+    return ImageMethod(name, predict)
+
+
+def classic_method(
+    read: MapReader, name: str, associate: Callable[[Frame], Association], *, finish: Finish = whole,
+    gates: PeakGates = MAP_GATES,
+) -> ImageMethod:  # fmt: skip
+    """Roots by a classic associator, then joint by joint, from the model's heat maps."""
+
+    def predict(frame: ImageFrame) -> ImageAnswer:
+        peaks = read(frame).peaks
+        found = people_from_peaks(frame.cameras, peaks, associate=associate, gates=gates, number=frame.number)
+        return _answer(finish(found, frame, peaks), peaks)
+
+    return ImageMethod(name, predict)
+
+
+def without_stage_two(
+    read: MapReader, name: str, *, finish: Finish = whole, gates: PeakGates = MAP_GATES
+) -> ImageMethod:
+    """The model's own groups and roots, then joint by joint by classic means."""
+
+    def predict(frame: ImageFrame) -> ImageAnswer:
+        seen = read(frame)
+        mine = seen.prediction
+        found = skeletons_from_roots(
+            frame.cameras, seen.peaks, mine.association, mine.root, gates=gates, number=frame.number
+        )
+        return _answer(finish(found, frame, seen.peaks), seen.peaks)
+
+    return ImageMethod(name, predict)
+
+
+def _answer(prediction: Prediction, peaks: JointPeaks) -> ImageAnswer:
+    return ImageAnswer(prediction, root_detections(peaks), peaks.spacing_px)

@@ -1,0 +1,141 @@
+"""The laptop-sized model on synthetic pictures of rigs it has never seen, beside classic methods on its heat maps.
+
+The classic methods have their gates chosen on pictures of other rigs than those they are scored on, by the error they
+are scored with.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+
+from dispose.baselines.heatmap_peaks import MAP_GATES, PeakGates
+from dispose.datasets.synthetic.pictures import PictureConfig, as_input, sample_captures
+from dispose.evaluation.image_measures import clean_roots, clean_skeletons, figures_of, root_pairs
+from dispose.evaluation.image_scenes import Answers, ImageMethod, ImageScene, answer_all
+from dispose.evaluation.map_evidence import MapReader, as_found, classic_method, model_method, without_stage_two
+from dispose.evaluation.methods import CLASSIC, Classic
+from dispose.evaluation.scenes import Figure, Row
+from dispose.models.dispose import DisPose
+
+HELD_OUT_SEED = 20_261_120
+"""Of the pictures that are scored: training draws from other seeds."""
+GATE_SEED = 20_261_121
+"""Of the pictures on which gates are chosen."""
+GATES_MM = (40.0, 70.0, 110.0, 160.0, 240.0)
+MEASURES = (clean_skeletons, clean_roots, root_pairs)
+SHOWN = ("map", "ap_50", "ap_100", "recall_500", "mpjpe_mm", "joints", "root_mm", "pair_f1")
+DETECTIONS = "synthetic pictures"
+OURS = "DisPOSE"
+BASELINE = "integer programme + DLT"
+WITHOUT = "DisPOSE without Stage II"
+
+Watch = Callable[[Iterable[ImageScene], int], Iterable[ImageScene]]
+
+
+def unwatched(scenes: Iterable[ImageScene], count: int) -> Iterable[ImageScene]:
+    """No progress bar."""
+    return scenes
+
+
+@dataclass(frozen=True)
+class ToyTables:
+    """Figures over all frames, the same by number of cameras, and of the gates that were tried."""
+
+    rows: tuple[Row, ...]
+    by_views: tuple[Row, ...]
+    tried: tuple[Row, ...]
+
+
+def toy_scenes(frames: int, config: PictureConfig, seed: int) -> Iterator[ImageScene]:
+    """Held-out captures, drawn one by one: rooms, rigs and people of seeds that no training run uses."""
+    captures = sample_captures(torch.Generator().manual_seed(seed), frames, config)
+    for number, capture in enumerate(captures):
+        yield ImageScene(as_input(capture, number), capture.poses)
+
+
+def held_out_config(size: tuple[int, int]) -> PictureConfig:
+    """3 to 7 cameras, 1 to 5 people, a new rig every other frame."""
+    return PictureConfig(size=size, views=(3, 7), persons=(1, 5), frames_per_rig=2)
+
+
+def evaluate_toy_images(
+    model: DisPose, *, frames: int, gate_frames: int, watch: Watch = unwatched, gates: PeakGates = MAP_GATES
+) -> ToyTables:
+    """Score the model, the model without Stage II, and the classic methods on its heat maps.
+
+    Args:
+        model: ready for inference.
+        frames: number of captures that are scored.
+        gate_frames: number of captures on which the classic associators' gates are chosen.
+        watch: shows progress.
+        gates: of the classic methods' peaks.
+    """
+    config = held_out_config(model.config.input_size)
+    read = MapReader(model)
+    others = list(toy_scenes(gate_frames, config, GATE_SEED))
+    chosen, tried = [], []
+    for one in CLASSIC:
+        gate, rows = best_gate(read, one, others, gates)
+        chosen.append(replace(one, gate_mm=gate))
+        tried += rows
+    methods = toy_methods(read, chosen, gates)
+    answers = answer_all(watch(toy_scenes(frames, config, HELD_OUT_SEED), frames), methods)
+    return ToyTables(tuple(row_of(mine) for mine in answers), by_views(answers), tuple(tried))
+
+
+def toy_methods(read: MapReader, classics: Sequence[Classic], gates: PeakGates) -> list[ImageMethod]:
+    """The lines of the table; the first classic associator also with the joints it triangulates alone."""
+    first = classics[0]
+    seen = classic_method(read, f"{first.name} + DLT, seen joints", _at(first), finish=as_found, gates=gates)
+    return [
+        model_method(read, OURS),
+        without_stage_two(read, WITHOUT, gates=gates),
+        *(classic_method(read, f"{one.name} + DLT", _at(one), gates=gates) for one in classics),
+        seen,
+    ]
+
+
+def best_gate(read: MapReader, one: Classic, scenes: Sequence[ImageScene], gates: PeakGates) -> tuple[float, list[Row]]:
+    """The gate with the highest mean average precision, and the rows of all."""
+    if not scenes:
+        return one.gate_mm, []
+    methods = [
+        classic_method(read, f"{one.name}, {gate:g} mm", _at(replace(one, gate_mm=gate)), gates=gates)
+        for gate in GATES_MM
+    ]
+    rows = [row_of(mine) for mine in answer_all(scenes, methods)]
+    scores = [row.value("map") for row in rows]
+    return GATES_MM[scores.index(max(scores))], rows
+
+
+def row_of(answers: Answers) -> Row:
+    """One line; seconds are those after the heat maps and the model's own answer, which all methods share."""
+    figures = {figure.name: figure for figure in figures_of(answers.outcomes, MEASURES)}
+    shown = tuple(figures[name] for name in SHOWN)
+    return Row(answers.method, DETECTIONS, len(answers.outcomes), None, shown, answers.seconds)
+
+
+def by_views(answers: Sequence[Answers]) -> tuple[Row, ...]:
+    """A line for each number of cameras and each of the model, the model without Stage II and the first classic one."""
+    counts = sorted({len(o.cameras) for mine in answers for o in mine.outcomes})
+    rows = []
+    for views in counts:
+        for mine in answers:
+            if mine.method not in (OURS, WITHOUT, BASELINE):
+                continue
+            some = tuple(o for o in mine.outcomes if len(o.cameras) == views)
+            row = row_of(replace(mine, outcomes=some))
+            rows.append(replace(row, figures=(Figure("views", float(views)), *row.figures)))
+    return tuple(rows)
+
+
+def reduction(rows: Sequence[Row], method: str = OURS, baseline: str = BASELINE) -> float:
+    """By how many percent the MPJPE of one method is below that of another."""
+    value = {row.method: row.value("mpjpe_mm") for row in rows}
+    return 100 * (1 - value[method] / value[baseline])
+
+
+def _at(one: Classic) -> Callable:
+    return partial(one.associate, gate_mm=one.gate_mm)
