@@ -108,7 +108,8 @@ def weighted_roots(frame: Frame, weight: Float[Tensor, "persons views slots"]) -
     directions = frame.cameras.directions(found.xy_image[:, :, root].double())
     centres = frame.cameras.centres[:, None].expand_as(directions)
     weight = torch.where(found.valid, weight.double(), 0.0)
-    return triangulate_midpoint(centres.flatten(0, 1), directions.flatten(0, 1), weight.flatten(1))
+    rays = directions.flatten(0, 1).expand(len(weight), -1, -1)
+    return triangulate_midpoint(centres.flatten(0, 1), rays, weight.flatten(1))
 
 
 def group_roots(

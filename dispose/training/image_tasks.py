@@ -66,6 +66,10 @@ class _ImageTask(lightning.LightningModule):
         cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, plan) / plan.rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
+    def _record(self, name: str, value: Tensor, count: int, *, shown: bool = False) -> None:
+        """Log a value, averaged over the processes."""
+        self.log(name, value, prog_bar=shown, batch_size=count, sync_dist=self.trainer.world_size > 1)
+
     def anchored(self, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """The loss, connected to every trained weight: processes with nothing to learn in a step stay in step."""
         return loss + 0.0 * torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum()
@@ -96,7 +100,7 @@ class BackboneTask(_ImageTask):
             # The plain picture is for consistency between copies, which heat maps have none of.
             examples = [example for example in examples if example.copy > 0]
         loss = self.loss(examples) if examples else torch.zeros((), device=self.device)
-        self.log("backbone/heatmap", loss, prog_bar=True, batch_size=max(len(examples), 1))
+        self._record("backbone/heatmap", loss, max(len(examples), 1), shown=True)
         return self.anchored(loss)
 
     def loss(self, examples: Sequence[ImageExample]) -> Float[Tensor, ""]:
@@ -113,7 +117,7 @@ class BackboneTask(_ImageTask):
             unmatched,
             batch.input_from_image,
             size=(width, height),
-            stride=STRIDE,
+            stride=float(STRIDE),
             sigma=self.settings.sigma_map_px,
         )
         supervised = maps.supervised & batch.present.flatten()[:, None]
@@ -162,8 +166,8 @@ class PoseTask(_ImageTask):
         terms = self.terms(examples)
         loss = total(terms, self.settings.objective)
         for name, value in terms.named():
-            self.log(f"pose/{name}", value, batch_size=len(examples))
-        self.log("pose/loss", loss.detach(), prog_bar=True, batch_size=len(examples))
+            self._record(f"pose/{name}", value, len(examples))
+        self._record("pose/loss", loss.detach(), len(examples), shown=True)
         return self.anchored(loss.float())
 
     def terms(self, examples: Sequence[ImageExample]) -> Terms:
@@ -195,7 +199,7 @@ class PoseTask(_ImageTask):
         targets = curate(labels, batch.rigs).select(taught.label).to(self.device)
         copies = torch.tensor([example.of_frame for example in examples], device=self.device)
         height, width = features.heatmaps.shape[-2:]
-        views = Views(moved.rigs, moved.input_from_image, copies, (width, height), STRIDE)
+        views = Views(moved.rigs, moved.input_from_image, copies, (width, height), float(STRIDE))
         parts = []
         for frame in copies.unique().tolist():
             mine = (copies[targets.sample] == frame) & taught.rooted.to(self.device)

@@ -96,7 +96,7 @@ def noisy(roots: Sequence[Float[Tensor, "_ 3"]], seeds: Sequence[int], noise_mm:
     return out
 
 
-NEAR_MM = 400.0
+NEAR_MM = 250.0
 """A decoy is at least this far from every labelled root."""
 
 

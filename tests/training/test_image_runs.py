@@ -1,0 +1,81 @@
+"""Runs on pictures: killed and resumed is unbroken, bit by bit; two processes learn what one does."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dispose.models.dispose import DisPose
+from dispose.training.image_run import BACKBONE, WEIGHTS
+from dispose.zoo.checkpoints import load_weights
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def command(folder: Path, *launcher: str) -> list[str]:
+    return [sys.executable, *launcher, "-m", "dispose.cli.main", "train", "toy_smoke", "--out", str(folder)]
+
+
+def killed_when(folder: Path, sign: Path) -> None:
+    process = subprocess.Popen(
+        command(folder), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    for _ in range(4800):
+        if sign.exists() or process.poll() is not None:
+            break
+        time.sleep(0.02)
+    assert process.poll() is None, "the run ended before it could be killed"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def logged(folder: Path, name: str) -> list[float]:
+    with (folder / "csv" / "metrics.csv").open() as file:
+        return [float(row[name]) for row in csv.DictReader(file) if row.get(name)]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("toy")
+    subprocess.run(command(folder), env=ENVIRONMENT, check=True, capture_output=True)
+    return folder
+
+
+def test_the_weights_are_a_model(unbroken):
+    model = load_weights(unbroken / WEIGHTS, DisPose)
+    assert all(bool(torch.isfinite(p).all()) for p in model.parameters())
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_is_the_same(unbroken, tmp_path):
+    shutil.copytree(unbroken / "bank", tmp_path / "bank")
+    for sign in ("backbone/last.ckpt", "pose/last.ckpt"):
+        killed_when(tmp_path, tmp_path / sign)
+        assert not (tmp_path / WEIGHTS).exists()
+    subprocess.run(command(tmp_path), env=ENVIRONMENT, check=True, capture_output=True)
+    whole, resumed = load_file(unbroken / WEIGHTS), load_file(tmp_path / WEIGHTS)
+    for name, value in whole.items():
+        torch.testing.assert_close(resumed[name], value, rtol=0, atol=0)
+
+
+@pytest.mark.slow
+def test_two_gloo_processes_have_the_loss_of_one(unbroken, tmp_path):
+    """On the same heat maps: batch statistics of a backbone are each process's own on CPU."""
+    shutil.copytree(unbroken / "bank", tmp_path / "bank")
+    shutil.copy(unbroken / BACKBONE, tmp_path / BACKBONE)
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    done = subprocess.run(
+        command(tmp_path, *torchrun), env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (logged(folder / "pose", "pose/loss") for folder in (unbroken, tmp_path))
+    assert one
+    assert two == pytest.approx(one, rel=1e-4)

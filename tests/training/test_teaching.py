@@ -1,0 +1,155 @@
+"""What Stage II is taught with, and that its losses reach Stage I."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dispose.datasets.synthetic.pictures import PictureConfig
+from dispose.errors import InputError
+from dispose.losses.objective import Weights, total
+from dispose.models.dispose import DisPose
+from dispose.recipes.images import TOY_SMOKE
+from dispose.tensors import ABSENT
+from dispose.training.image_source import Skipped, ViewSchedule, gather
+from dispose.training.image_tasks import PoseTask
+from dispose.training.picture_bank import PictureBank, build_picture_chunk
+from dispose.training.teaching import decoys, match_roots, membership, taught_roots
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory) -> PictureBank:
+    path = tmp_path_factory.mktemp("bank") / "pictures.safetensors"
+    build_picture_chunk(PictureConfig(size=(128, 96), views=(4, 4), persons=(2, 3), empty=0.0), 5, 3, 0, path)
+    return PictureBank([path])
+
+
+class TruePeaks(DisPose):
+    """A model whose root peaks stand where the labels say: an untrained backbone has none."""
+
+    def detect(self, features, batch, frames):
+        from dispose.models.dispose import root_detections
+        from dispose.scene.frame import Frame
+
+        root = self.skeleton.index("mid_hip")
+        out = []
+        for frame in frames:
+            labels = self.labels[frame.number]
+            xy, seen = labels.xy_image[:, :, root], labels.visible[:, :, root]
+            detections = root_detections(self.skeleton, xy, torch.full(seen.shape, 0.9).double(), seen)
+            out.append(Frame(frame.number, frame.cameras, detections))
+        return out
+
+
+def pose_task(bank: PictureBank, **changes) -> PoseTask:
+    torch.manual_seed(0)
+    model = TruePeaks(TOY_SMOKE.images.model)
+    model.labels = {row: bank.copies(row, 0, torch.Generator())[0][1] for row in range(len(bank))}
+    settings = replace(TOY_SMOKE.images.pose, view_dropout=0.0, **changes)
+    return PoseTask(model, bank, settings, 3)
+
+
+def stage1_gradient(task: PoseTask) -> float:
+    """Size of the denoiser's gradient from the losses of Stage II alone."""
+    terms = task.terms(task.examples([0, 0, 1]))
+    total(terms, Weights(reprojection=1.0, anchor=0.1)).backward()
+    return sum(float(p.grad.abs().sum()) for p in task.associator.denoiser.parameters() if p.grad is not None)
+
+
+def test_a_loss_of_stage_2_reaches_stage_1(bank):
+    assert stage1_gradient(pose_task(bank, from_stage1=1.0)) > 0
+
+
+def test_as_released_it_does_not(bank):
+    assert stage1_gradient(pose_task(bank, from_stage1=0.0)) == 0
+
+
+def test_taught_roots_are_the_labels_where_peaks_are_exact(bank):
+    task = pose_task(bank)
+    frame, labels = bank.copies(0, 0, torch.Generator())[0]
+    detected = task._model[0].detect(None, None, [frame])[0]
+    identity = match_roots(detected, labels, torch.full((4,), 4.0).double())
+    roots = taught_roots(detected, labels, membership(identity, labels.xy_image.shape[1]))
+    torch.testing.assert_close(
+        roots, labels.poses.xyz_world[:, labels.poses.skeleton.index("mid_hip")], atol=1.0, rtol=0
+    )
+
+
+def test_peaks_far_from_every_label_are_nobody(bank):
+    task = pose_task(bank)
+    frame, labels = bank.copies(0, 0, torch.Generator())[0]
+    detected = task._model[0].detect(None, None, [frame])[0]
+    moved = replace(detected.detections, xy_image=detected.detections.xy_image + 50.0)
+    identity = match_roots(replace(detected, detections=moved), labels, torch.full((4,), 4.0).double())
+    assert bool((identity == ABSENT).all())
+
+
+def test_decoys_stand_apart_from_everybody(bank):
+    task = pose_task(bank)
+    frame, labels = bank.copies(1, 0, torch.Generator())[0]
+    detected = task._model[0].detect(None, None, [frame])[0]
+    identity = match_roots(detected, labels, torch.full((4,), 4.0).double())
+    root = labels.poses.xyz_world[:, labels.poses.skeleton.index("mid_hip")]
+    found = [decoys(detected, labels, identity, seed) for seed in range(20)]
+    assert any(len(row) for row in found)
+    for row in found:
+        assert not len(row) or float((root - row).norm(dim=-1).min()) > 250.0
+
+
+class Broken:
+    """A source whose second frame cannot be read."""
+
+    def __init__(self, bank: PictureBank) -> None:
+        self.bank = bank
+
+    def __len__(self) -> int:
+        return len(self.bank)
+
+    def views(self, row: int) -> int:
+        return self.bank.views(row)
+
+    def copies(self, row, count, generator):
+        if row == 1:
+            raise InputError("camera0, frame 1: the picture is unreadable.")
+        return self.bank.copies(row, count, generator)
+
+
+def test_a_bad_frame_is_skipped_and_counted(bank, capsys):
+    skipped = Skipped()
+    examples = gather(Broken(bank), [0, 0, 1, 2], copies=0, seed=1, skipped=skipped)
+    assert len(examples) == 2 and skipped.count == 1
+    assert "unreadable" in skipped.summary() and "unreadable" in capsys.readouterr().err
+
+
+def test_a_step_of_bad_frames_alone_still_steps(bank, monkeypatch):
+    task = pose_task(bank)
+    task.source = Broken(bank)
+    monkeypatch.setattr(task, "_record", lambda *a, **k: None)
+    loss = task.training_step([0, 1, 1], 0)
+    loss.backward()
+    assert float(loss) == 0.0
+
+
+def test_a_step_has_frames_with_equally_many_views_and_is_shared_out():
+    views = [3, 4, 5, 4, 3, 4]
+    one = list(ViewSchedule(views, 4, seed=1, start=0, stop=20))
+    halves = [list(ViewSchedule(views, 4, seed=1, start=0, stop=20, rank=r, world=2)) for r in range(2)]
+    for step, (whole, first, second) in enumerate(zip(one, *halves, strict=True)):
+        assert whole[0] == first[0] == second[0] == step
+        assert len({views[row] for row in whole[1:]}) == 1
+        assert sorted(first[1:] + second[1:]) == sorted(whole[1:])
+    assert list(ViewSchedule(views, 4, seed=1, start=7, stop=20)) == one[7:]
+
+
+def test_the_bank_gives_back_what_was_drawn(tmp_path):
+    from dispose.training.picture_bank import captures_of_chunk
+
+    config = PictureConfig(size=(64, 48), views=(3, 5), persons=(0, 3), frames_per_rig=1)
+    build_picture_chunk(config, 2, 4, 0, tmp_path / "a.safetensors")
+    bank = PictureBank([tmp_path / "a.safetensors"])
+    for row, drawn in enumerate(captures_of_chunk(config, 2, 0, 4)):
+        kept = bank.capture(row)
+        for name in ("pictures", "inside", "visible"):
+            assert bool((vars(kept)[name] == vars(drawn)[name]).all())
+        torch.testing.assert_close(kept.poses.xyz_world, drawn.poses.xyz_world)
+        torch.testing.assert_close(kept.cameras.matrix, drawn.cameras.matrix)
