@@ -1,6 +1,5 @@
 """``actorsGT.mat`` of Shelf and Campus: MATLAB cells ``actor3D{person}{frame}`` of 14 joints in metres, or empty."""
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dispose.errors import InputError
+from dispose.formats.mat5 import MatArray, read_mat
 from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import SHELF_14
 from dispose.tensors import TensorStruct
@@ -40,7 +40,9 @@ class Actors(TensorStruct):
 
 def read_actors(path: Path) -> Actors:
     """Read the file; `InputError` names actor and frame where a cell is not what it should be."""
-    people = [_cells(cell, f"{path}: {KEY}, actor {number}") for number, cell in enumerate(_cells(_table(path), path))]
+    people = [
+        _cells(cell, f"{path}: {KEY}, actor {number}") for number, cell in enumerate(_cells(read_mat(path, KEY), path))
+    ]
     lengths = {len(frames) for frames in people}
     if len(lengths) != 1:
         raise InputError(f"{path}: {KEY}: the actors have {sorted(lengths)} frames, one number is expected.")
@@ -68,39 +70,21 @@ def write_actors(path: Path, actors: Actors) -> None:
     scipy.io.savemat(path, {KEY: table})
 
 
-def _table(path: Path) -> object:
-    """The variable ``actor3D`` of the file."""
-    try:
-        content = scipy.io.loadmat(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except (ValueError, TypeError, NotImplementedError, zlib.error, scipy.io.matlab.MatReadError) as error:
-        raise InputError(f"{path}: is no MATLAB file of version 4 to 7.2 ({error}).") from error
-    if KEY not in content:
-        names = ", ".join(name for name in content if not name.startswith("__")) or "nothing"
-        raise InputError(f"{path}: no {KEY!r} (there is {names}).")
-    return content[KEY]
+def _cells(value: MatArray, where: object) -> tuple[MatArray, ...]:
+    """The elements of a cell array; a cell that holds nothing but another cell array is opened."""
+    while len(value.cells) == 1 and value.cells[0].numbers is None:
+        value = value.cells[0]
+    if value.numbers is not None:
+        raise InputError(f"{where}: cells are expected, not numbers of size {value.size}.")
+    return value.cells
 
 
-def _cells(value: object, where: object) -> list[object]:
-    """The elements of a cell array; cells that hold nothing but another cell array are opened."""
-    while isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
-        inner = value.flat[0]
-        if not (isinstance(inner, np.ndarray) and inner.dtype == object):
-            break
-        value = inner
-    if not isinstance(value, np.ndarray) or value.dtype != object:
-        raise InputError(f"{where}: cells are expected, not {type(value).__name__}.")
-    return list(value.flat)
-
-
-def _joints(cell: object, where: str) -> Float[np.ndarray, "_ 3"]:
+def _joints(cell: MatArray, where: str) -> Float[np.ndarray, "_ 3"]:
     """The joints of one person in one frame, metres; none where the cell is empty."""
-    while isinstance(cell, np.ndarray) and cell.dtype == object and cell.size == 1:
-        cell = cell.flat[0]
-    if isinstance(cell, np.ndarray) and cell.size == 0:
+    while len(cell.cells) == 1:
+        cell = cell.cells[0]
+    if 0 in cell.size:
         return np.zeros((0, 3))
-    if not isinstance(cell, np.ndarray) or cell.dtype.kind not in "fiu" or cell.shape != (len(SHELF_14), 3):
-        shape = getattr(cell, "shape", "no array")
-        raise InputError(f"{where}: {len(SHELF_14)} x 3 numbers are expected, not {shape}.")
-    return cell.astype(np.float64)
+    if cell.numbers is None or cell.size != (len(SHELF_14), 3):
+        raise InputError(f"{where}: {len(SHELF_14)} x 3 numbers are expected, not {cell.size}.")
+    return cell.numbers
