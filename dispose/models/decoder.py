@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from dispose.losses.confidence import JOINT_THRESHOLD_MM, PERSON_THRESHOLD_MM, logit_below
-from dispose.models.decoder_geometry import PIXEL_CENTRES, PixelRules, Triangulate, Views, nearest_to_rays
-from dispose.models.decoder_layer import DecoderConfig, DecoderLayer, Scene, Step, embedding_rows, part_table
-from dispose.models.decoder_parts import EdgeRows, Roster, own_rows
+from dispose.models.decoder_geometry import Views
+from dispose.models.decoder_layer import DecoderConfig, DecoderLayer, DecoderRules, Scene, Step, embedding_rows
+from dispose.models.decoder_parts import Roster, part_members
 from dispose.nn.features import Features
 from dispose.nn.hypergraph_conv import over_edges, over_nodes
 from dispose.scene.rigs import Rigs
@@ -19,21 +19,6 @@ from dispose.tensors import TensorStruct
 
 LOG_JOINT = math.log(JOINT_THRESHOLD_MM)
 LOG_PERSON = math.log(PERSON_THRESHOLD_MM)
-
-
-@dataclass(frozen=True)
-class DecoderRules:
-    """Choices that are algorithms; the defaults are ours, `dispose.zoo` holds those of the released weights.
-
-    Attributes:
-        pixels: where pictures end and how pixels become fractions.
-        triangulate: from points in the views to points of space.
-        rows: which embedding a hyperedge carries.
-    """
-
-    pixels: PixelRules = PIXEL_CENTRES
-    triangulate: Triangulate = nearest_to_rays
-    rows: EdgeRows = own_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +131,7 @@ class Decoder(nn.Module):
     """
 
     rest: Tensor
-    parts: Tensor
+    part_members: Tensor
 
     def __init__(self, config: DecoderConfig, body: Body | None = None, rules: DecoderRules | None = None) -> None:
         super().__init__()
@@ -154,16 +139,16 @@ class Decoder(nn.Module):
         self.config, self.rules = config, rules
         skeleton, chans = body.rest.skeleton, config.chans
         joints = len(skeleton)
-        members = tuple(tuple(skeleton.indices(part)) for part in body.parts)
+        parts = tuple(tuple(skeleton.indices(part)) for part in body.parts)
         self.register_buffer("rest", torch.tensor(body.rest.xyz, dtype=torch.float64), persistent=False)
-        self.register_buffer("parts", part_table(members, joints), persistent=False)
+        self.register_buffer("part_members", part_members(parts), persistent=False)
         self.joint_embedding = nn.Embedding(joints, 2 * chans)
         self.instance_embedding = nn.Embedding(config.instances, 2 * chans)
-        self.part_embedding = nn.Embedding(len(members), 2 * chans)
+        self.part_embedding = nn.Embedding(len(parts), 2 * chans)
         for table in (self.joint_embedding, self.instance_embedding, self.part_embedding):
             nn.init.normal_(table.weight, std=0.5)
         self.layers = nn.ModuleList(
-            DecoderLayer(config, joints, rules.triangulate, over_edges if number % 2 else over_nodes)
+            DecoderLayer(config, joints, rules, over_edges if number % 2 else over_nodes)
             for number in range(config.layers)
         )
         self.confidence = ConfidenceHead(chans, config.confidence) if config.confidence else None
@@ -222,7 +207,8 @@ class Decoder(nn.Module):
             query,
             embedding_rows(person_edge, joint_edge, first),
             embedding_rows(person_edge, part_edge, second),
-            self.parts,
+            roster,
+            self.part_members,
         )
         return scene, target
 

@@ -6,12 +6,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from dispose.models.decoder_geometry import Triangulate, Views
+from dispose.models.decoder_geometry import PIXEL_CENTRES, PixelRules, Triangulate, Views, nearest_to_rays
 from dispose.models.decoder_parts import (
+    EdgeRows,
     FeedForward,
     GeometricFeedback,
+    Members,
     OffsetNet,
+    Roster,
     ViewAggregation,
+    own_members,
+    own_rows,
     person_part_incidence,
     ray_encoder,
     view_joint_incidence,
@@ -65,6 +70,23 @@ class DecoderConfig:
     confidence: int = 64
 
 
+@dataclass(frozen=True)
+class DecoderRules:
+    """Choices that are algorithms; the defaults are ours, `dispose.zoo` holds those of the released weights.
+
+    Attributes:
+        pixels: where pictures end and how pixels become fractions.
+        triangulate: from points in the views to points of space.
+        rows: which embedding a hyperedge carries.
+        members: which nodes belong to a hyperedge, from those that are visible.
+    """
+
+    pixels: PixelRules = PIXEL_CENTRES
+    triangulate: Triangulate = nearest_to_rays
+    rows: EdgeRows = own_rows
+    members: Members = own_members
+
+
 @dataclass(frozen=True, eq=False)
 class Scene(TensorStruct):
     """What all layers share.
@@ -76,7 +98,8 @@ class Scene(TensorStruct):
         query: embedding of every joint of every person.
         first_edges: attributes of the view-joint hyperedges.
         second_edges: attributes of the person-part hyperedges.
-        parts: joints of every body part.
+        roster: who stands where in the batch.
+        part_members: part and joint of every membership of a joint in a body part.
     """
 
     features: Features
@@ -85,7 +108,8 @@ class Scene(TensorStruct):
     query: Float[Tensor, "persons joints chans"]
     first_edges: Float[Tensor, "persons first chans"]
     second_edges: Float[Tensor, "persons second chans"]
-    parts: Bool[Tensor, "kinds joints"]
+    roster: Roster
+    part_members: Int[Tensor, "members 2"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,10 +134,10 @@ class Step(TensorStruct):
 class DecoderLayer(nn.Module):
     """From poses to better poses (spec §2.2); `normalize` is what both hypergraph convolutions attend over."""
 
-    def __init__(self, config: DecoderConfig, joints: int, triangulate: Triangulate, normalize: Normalize) -> None:
+    def __init__(self, config: DecoderConfig, joints: int, rules: DecoderRules, normalize: Normalize) -> None:
         super().__init__()
         chans, dropout = config.chans, config.dropout
-        self.config, self.triangulate, self.normalize = config, triangulate, normalize
+        self.config, self.rules, self.normalize = config, rules, normalize
         inward = None if config.feature_chans == chans else config.feature_chans
         self.cross_attn_norm = nn.LayerNorm(chans)
         self.cross_attn = ProjectiveAttention(chans, heads=config.heads, points=config.points, inward=inward)
@@ -150,9 +174,10 @@ class DecoderLayer(nn.Module):
             heights = self.evidence.read(scene.features.heatmaps, scene.views.map_of, reference)
             x = x + self.evidence.feature(heights)
         x = x * visible[..., None]
-        incident = view_joint_incidence(visible)
+        incident = view_joint_incidence(*self.rules.members(scene.roster, visible, visible))
         mixed = self.stage1_hg(x.flatten(1, 2), scene.first_edges, incident, self.normalize)
-        x = x + self.stage1_res_scale * self.dropout(self.stage1_norm(mixed)).view_as(x)
+        mixed = self.dropout(self.stage1_norm(mixed)).view_as(x) * visible[..., None]
+        x = x + self.stage1_res_scale * mixed
         state, offset, trust = self.offset_net(x)
         offset = offset * (self.config.offset_limit * max(scene.views.input_size))
         if self.evidence is not None and heights is not None:
@@ -203,7 +228,7 @@ class DecoderLayer(nn.Module):
     ) -> Step:
         """Triangulate the moved points; joints with fewer than two views stay."""
         xy_image = scene.views.to_image(xy_input)
-        xyz, residual = self.triangulate(scene.views, xy_image, weight.transpose(1, 2), before)
+        xyz, residual = self.rules.triangulate(scene.views, xy_image, weight.transpose(1, 2), before)
         enough = visible.sum(1) >= 2
         xyz = torch.where(enough[..., None], xyz, before)
         return Step(xyz, xy_image, visible, residual * enough, enough)
@@ -217,7 +242,9 @@ class DecoderLayer(nn.Module):
     ) -> Float[Tensor, "persons joints chans"]:
         """Features of the joints after the body's parts agreed and the geometry answered."""
         seen_in = found.visible.sum(1)
-        incident = person_part_incidence(scene.parts, seen_in > 0)
+        first, second = seen_in > 0, (seen_in > 0)[:, scene.part_members[:, 1]]
+        first, second = self.rules.members(scene.roster, first, second)
+        incident = person_part_incidence(scene.part_members, scene.second_edges.shape[1] - 1, first, second)
         mixed = self.stage2_hg(x, scene.second_edges, incident, self.normalize)
         x = x + self.stage2_res_scale * self.dropout(self.stage2_norm(mixed))
         residual = torch.where(found.triangulated, found.residual / self.config.residual_unit, 1.0)
@@ -226,14 +253,6 @@ class DecoderLayer(nn.Module):
         change = self.feat_upd_linear(torch.cat([self.feat_upd_norm(x), feedback], -1))
         target = target + self.dropout(change)
         return target + self.ffn_mlp(self.ffn_norm(target))
-
-
-def part_table(parts: tuple[tuple[int, ...], ...], joints: int) -> Bool[Tensor, "kinds joints"]:
-    """Which joints belong to which part."""
-    table = torch.zeros(len(parts), joints, dtype=torch.bool)
-    for kind, members in enumerate(parts):
-        table[kind, list(members)] = True
-    return table
 
 
 def embedding_rows(

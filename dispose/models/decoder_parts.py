@@ -51,6 +51,17 @@ def own_rows(roster: Roster, first: int, second: int, instances: int) -> Int[Ten
     return torch.cat([person, kind.expand(len(person), -1)], 1)
 
 
+Members = Callable[[Roster, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Which incidences of both families of hyperedges hold, from those that should: ``(roster, first, second)``."""
+
+
+def own_members(
+    roster: Roster, first: Bool[Tensor, "persons *first"], second: Bool[Tensor, "persons *second"]
+) -> tuple[Bool[Tensor, "persons *first"], Bool[Tensor, "persons *second"]]:
+    """As they should."""
+    return first, second
+
+
 class FeedForward(nn.Module):
     """``fc2(gelu(fc1 x))`` with dropout after both."""
 
@@ -144,18 +155,30 @@ def visible_softmax(
     return logit.masked_fill(~visible, least).softmax(1) * visible
 
 
-def view_joint_incidence(visible: Bool[Tensor, "persons views joints"]) -> Bool[Tensor, "persons edges nodes"]:
-    """One edge per view with its visible joints, then one per joint with the views that see it; nodes view by view."""
-    views, joints = visible.shape[1:]
-    device = visible.device
+def view_joint_incidence(
+    first: Bool[Tensor, "persons views joints"], second: Bool[Tensor, "persons views joints"]
+) -> Bool[Tensor, "persons edges nodes"]:
+    """One edge per view with its joints in `first`, then one per joint with its views in `second`; nodes by view."""
+    views, joints = first.shape[1:]
+    device = first.device
     view = torch.eye(views, dtype=torch.bool, device=device)[:, :, None].expand(-1, -1, joints).flatten(1)
     joint = torch.eye(joints, dtype=torch.bool, device=device)[:, None].expand(-1, views, -1).flatten(1)
-    return torch.cat([view, joint]) & visible.flatten(1)[:, None]
+    return torch.cat([view & first.flatten(1)[:, None], joint & second.flatten(1)[:, None]], 1)
 
 
 def person_part_incidence(
-    parts: Bool[Tensor, "kinds joints"], present: Bool[Tensor, "persons joints"]
+    members: Int[Tensor, "members 2"],
+    kinds: int,
+    first: Bool[Tensor, "persons joints"],
+    second: Bool[Tensor, "persons members"],
 ) -> Bool[Tensor, "persons edges joints"]:
-    """One edge with all joints that are there, then one per body part."""
-    whole = torch.ones_like(parts[:1])
-    return torch.cat([whole, parts]) & present[:, None]
+    """One edge with the joints in `first`, then one per body part with its members (part, joint) in `second`."""
+    part, joint = members.T
+    parts = first.new_zeros((len(first), kinds, first.shape[1]))
+    parts[:, part, joint] = second
+    return torch.cat([first[:, None], parts], 1)
+
+
+def part_members(parts: tuple[tuple[int, ...], ...]) -> Int[Tensor, "members 2"]:
+    """All pairs of a part and a joint of it, part by part."""
+    return torch.tensor([(kind, joint) for kind, joints in enumerate(parts) for joint in joints])

@@ -4,10 +4,9 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from dispose.models.decoder import DecoderRules
 from dispose.models.decoder_geometry import PixelRules, Points, Sizes, smallest_singular_vector
-from dispose.models.decoder_layer import DecoderConfig
-from dispose.models.decoder_parts import Roster, own_rows
+from dispose.models.decoder_layer import DecoderConfig, DecoderRules
+from dispose.models.decoder_parts import Roster
 
 SLOTS = 10
 """People per sample that the released code has room for."""
@@ -46,10 +45,27 @@ def legacy_rows(roster: Roster, first: int, second: int, instances: int) -> Int[
     return torch.cat([laid_first, laid_second])[number]
 
 
+def legacy_members(roster: Roster, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """The other half of the mix-up: incidences lie sample by sample, their validity family by family over the batch.
+
+    Sample b's families are blocks 2b and 2b + 1 of the incidences; blocks of validity are first all first families,
+    then all second ones. So a person's hyperedges lack the nodes that somebody else in the batch does not show.
+    """
+    slot = roster.slot % SLOTS
+    laid = []
+    for family in (first, second):
+        table = family.new_zeros((roster.samples, SLOTS, *family.shape[1:]))
+        table[roster.sample, slot] = family
+        laid.append(table.flatten(2))
+    blocks = torch.cat(laid)
+    block = 2 * roster.sample
+    return blocks[block, slot].view_as(first), blocks[block + 1, slot].view_as(second)
+
+
 RELEASED_PIXELS = PixelRules(inside_released, clip_released, fraction_released)
-RELEASED_RULES = DecoderRules(RELEASED_PIXELS, smallest_singular_vector, own_rows)
+RELEASED_RULES = DecoderRules(RELEASED_PIXELS, smallest_singular_vector)
 """The released decoder with every hyperedge's own attribute: a sample's result depends on nothing else."""
-LEGACY_RULES = DecoderRules(RELEASED_PIXELS, smallest_singular_vector, legacy_rows)
+LEGACY_RULES = DecoderRules(RELEASED_PIXELS, smallest_singular_vector, legacy_rows, legacy_members)
 """The released decoder as its weights were trained, with batches of several samples."""
 
 
