@@ -6,7 +6,7 @@ from typing import Literal
 
 import tyro
 
-from dispose.cli.options import CountOption, require_folder
+from dispose.cli.options import CountOption, PathOption, require_folder
 from dispose.errors import InputError
 
 Recipe = Literal["synthetic", "smoke", "toy_images", "toy_smoke", "panoptic", "shelf", "campus", "mm_or"]
@@ -30,22 +30,22 @@ class Train:
     recipe: tyro.conf.Positional[Recipe]
     """Which run (`synthetic`: 45 minutes on two cores, `toy_images`: an hour; data sets want a GPU)."""
 
-    out: Path | None = None
+    out: PathOption = None
     """Folder of the run: examples, checkpoints, logs and, when it is done, the weights (default: runs/RECIPE)."""
 
     workers: CountOption = None
     """Processes that make synthetic examples (default: as many as there are cores)."""
 
-    data: Path | None = None
+    data: PathOption = None
     """Folder of the data set in its original layout (data/cards says where to obtain it)."""
 
-    labels: Path | None = None
+    labels: PathOption = None
     """Pseudo-labels of it (`dispose labels convert` makes them from the released pickles)."""
 
-    backbone: Path | None = None
+    backbone: PathOption = None
     """Weights of a backbone to start from."""
 
-    start: Path | None = None
+    start: PathOption = None
     """Weights of a whole model whose association and decoder are started from."""
 
     def run(self) -> int:

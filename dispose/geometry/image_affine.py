@@ -49,12 +49,12 @@ def compose(outer: Float[Tensor, "*#batch 2 3"], inner: Float[Tensor, "*#batch 2
     return torch.cat([linear, outer[..., :2] @ inner[..., 2:] + outer[..., 2:]], dim=-1)
 
 
-def map_from_input(xy_input: Float[Tensor, "*batch 2"], stride: float) -> Float[Tensor, "*batch 2"]:
+def map_from_input(xy_input: Float[Tensor, "*batch 2"], stride: float | int) -> Float[Tensor, "*batch 2"]:
     """Points of the network input in pixels of a map at some stride."""
     return (xy_input + 0.5) / stride - 0.5
 
 
-def input_from_map(xy_map: Float[Tensor, "*batch 2"], stride: float) -> Float[Tensor, "*batch 2"]:
+def input_from_map(xy_map: Float[Tensor, "*batch 2"], stride: float | int) -> Float[Tensor, "*batch 2"]:
     """Points of a map at some stride in pixels of the network input."""
     return (xy_map + 0.5) * stride - 0.5
 

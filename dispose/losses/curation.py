@@ -129,7 +129,7 @@ def heatmap_targets(
     input_from_image: Float[Tensor, "samples views 2 3"],
     *,
     size: tuple[int, int],
-    stride: float,
+    stride: float | int,
     sigma: float,
     threshold: float = THRESHOLD,
 ) -> HeatmapTargets:

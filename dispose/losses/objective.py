@@ -110,7 +110,7 @@ class Views(TensorStruct):
     input_from_image: Float[Tensor, "samples views 2 3"]
     frame: Int[Tensor, " samples"]
     map_size: tuple[int, int]
-    stride: float = 4.0
+    stride: float | int = 4
 
 
 def pose_terms(

@@ -117,7 +117,7 @@ class BackboneTask(_ImageTask):
             unmatched,
             batch.input_from_image,
             size=(width, height),
-            stride=float(STRIDE),
+            stride=STRIDE,
             sigma=self.settings.sigma_map_px,
         )
         supervised = maps.supervised & batch.present.flatten()[:, None]
@@ -199,7 +199,7 @@ class PoseTask(_ImageTask):
         targets = curate(labels, batch.rigs).select(taught.label).to(self.device)
         copies = torch.tensor([example.of_frame for example in examples], device=self.device)
         height, width = features.heatmaps.shape[-2:]
-        views = Views(moved.rigs, moved.input_from_image, copies, (width, height), float(STRIDE))
+        views = Views(moved.rigs, moved.input_from_image, copies, (width, height), STRIDE)
         parts = []
         for frame in copies.unique().tolist():
             mine = (copies[targets.sample] == frame) & taught.rooted.to(self.device)
