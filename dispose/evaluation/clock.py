@@ -1,0 +1,75 @@
+"""Where the time of a computation goes, part by part."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+REST = "other"
+"""What no part claims."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One share of a computation's time."""
+
+    name: str
+    milliseconds: float
+
+
+class Clock:
+    """Time spent in named parts; what an inner part takes does not count for the outer one.
+
+    On an accelerator every change of part waits until the device is done, which costs a little and tells the truth.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._spent: dict[str, float] = {}
+        self._open: list[str] = []
+        self._since = 0.0
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Count what is done inside for this part."""
+        self._enter(name)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def watch(self, module: nn.Module, name: str) -> None:
+        """Count every call of a module for this part."""
+        module.register_forward_pre_hook(lambda *_: self._enter(name))
+        module.register_forward_hook(lambda *_: self._leave())
+
+    def median(self, work: Callable[[], object], repeats: int) -> tuple[Part, ...]:
+        """The parts of the run of median length, after one run that does not count."""
+        runs = []
+        for _ in range(repeats + 1):
+            self._spent.clear()
+            with self.part(REST):
+                work()
+            runs.append(tuple(Part(name, round(1e3 * spent, 2)) for name, spent in self._spent.items()))
+        middle = statistics.median_low(sum(part.milliseconds for part in run) for run in runs[1:])
+        return next(run for run in runs[1:] if sum(part.milliseconds for part in run) == middle)
+
+    def _enter(self, name: str) -> None:
+        self._charge()
+        self._open.append(name)
+
+    def _leave(self) -> None:
+        self._charge()
+        self._open.pop()
+
+    def _charge(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        now = time.perf_counter()
+        if self._open:
+            self._spent[self._open[-1]] = self._spent.get(self._open[-1], 0.0) + now - self._since
+        self._since = now
