@@ -180,5 +180,6 @@ def person_part_incidence(
 
 
 def part_members(parts: tuple[tuple[int, ...], ...]) -> Int[Tensor, "members 2"]:
-    """All pairs of a part and a joint of it, part by part."""
-    return torch.tensor([(kind, joint) for kind, joints in enumerate(parts) for joint in joints])
+    """All pairs of a part and a joint of it, joint by joint."""
+    pairs = sorted((joint, kind) for kind, joints in enumerate(parts) for joint in joints)
+    return torch.tensor([(kind, joint) for joint, kind in pairs])
