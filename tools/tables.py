@@ -1,5 +1,8 @@
 """Write the tables between `<!-- results:NAME -->` markers in README.md and docs/*.md from data/results/NAME.json.
 
+A result that names a published table has its lines below its own; `results:published-NAME` is data/published/NAME.json
+alone.
+
 `--check` writes nothing and fails if a table differs from its results. No number in these tables is written by hand.
 """
 
@@ -40,6 +43,8 @@ COLUMNS = (
     Column("pair_recall", "pair recall"),
     Column("pair_f1", "pair F1"),
     Column("exact", "exact groups"),
+    Column("views", "views", 0),
+    Column("map", "mAP"),
     Column("pcp", "PCP"),
     Column("pcp_actors", "PCP by actor"),
     Column("ap_25", "AP25"),
@@ -49,13 +54,20 @@ COLUMNS = (
     Column("recall_500", "R@500"),
     Column("mpjpe_mm", "MPJPE, mm"),
     Column("pa_mpjpe_mm", "PA-MPJPE, mm"),
+    Column("joint_mm", "mean joint, mm"),
+    Column("joints", "joints, %"),
+    Column("root_map", "root mAP"),
+    Column("root_recall_500", "root R@500"),
     Column("root_mm", "root, mm"),
-    Column("views", "views", 0),
+    Column("batch_ms", "ms per batch", 0),
+    Column("memory_gib", "memory, GiB"),
+    Column("share", "share of the time, %"),
     Column("persons", "people", 0),
     Column("tuples", "candidate tuples", 0),
     Column("seconds", "s per frame", 3),
     Column("memory_mib", "memory, MiB", 0),
     Column("plain_seconds", "brute force, s", 3),
+    Column("note", "remark"),
 )
 
 
@@ -72,19 +84,44 @@ def cell(value: object, digits: int) -> str:
 
 def table_of(path: Path) -> str:
     """The Markdown table of one result file, and how it was made."""
+    published = path.parents[1] / "published"
+    if path.stem.startswith("published-"):
+        table = json.loads((published / f"{path.stem.removeprefix('published-')}.json").read_text())
+        return "\n".join([*markdown(published_rows(table)), "", printed(table)]) + "\n"
     if not path.exists():
         return "*Not measured yet.*\n"
     result = json.loads(path.read_text())
     rows: list[dict[str, object]] = result["rows"]
-    shown = [column for column in COLUMNS if any(column.key in row for row in rows)]
-    lines = ["| " + " | ".join(column.title for column in shown) + " |"]
-    lines += ["|" + "|".join("---" if column.key in ("method", "detections") else "--:" for column in shown) + "|"]
-    for row in rows:
-        lines += ["| " + " | ".join(cell(row.get(column.key), column.digits) for column in shown) + " |"]
+    beside = [json.loads((published / f"{name}.json").read_text()) for name in result.get("published", [])]
+    lines = markdown(rows + [row for table in beside for row in published_rows(table)])
     commit = result["commit"]
     # A plus: files differed from that commit when the figures were made.
     lines += ["", f"Made by `{result['command']}` at commit {commit[:9]}{'+' if commit.endswith('+') else ''}."]
+    lines += [printed(table) for table in beside]
     return "\n".join(lines) + "\n"
+
+
+def markdown(rows: list[dict[str, object]]) -> list[str]:
+    """Rows as the lines of a table, with the columns that any of them has."""
+    shown = [column for column in COLUMNS if any(row.get(column.key) not in (None, "") for row in rows)]
+    # A figure that is null everywhere still has its column.
+    shown = [c for c in COLUMNS if c in shown or (c.key != "note" and any(c.key in row for row in rows))]
+    texts = ("method", "detections", "note")
+    lines = ["| " + " | ".join(column.title for column in shown) + " |"]
+    lines += ["|" + "|".join("---" if column.key in texts else "--:" for column in shown) + "|"]
+    for row in rows:
+        lines += ["| " + " | ".join(cell(row.get(column.key), column.digits) for column in shown) + " |"]
+    return lines
+
+
+def published_rows(table: dict) -> list[dict[str, object]]:
+    """The lines of a published table; where ours say what the detections are these say how they were counted."""
+    return [{"detections": f"published, {table['protocol']}", **row} for row in table["rows"]]
+
+
+def printed(table: dict) -> str:
+    """Where a published table was printed."""
+    return f"Published: {table['source']}. {table['note']}".strip()
 
 
 def filled(text: str, results: Path) -> str:

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from dispose.cli.options import PathOption, require_file
+from dispose.cli.evaluate_images import ImageJob, score_images, shipped_image_weights
+from dispose.cli.options import Count, PathOption, require_file
 from dispose.errors import InputError
 from dispose.evaluation.methods import classic, oracle_method, random_method
 from dispose.evaluation.protocols import Protocol, protocols_of
@@ -22,17 +23,23 @@ from dispose.zoo import load_associator
 
 Name = Literal["ours", "integer_programme", "svt", "greedy", "hungarian", "random", "oracle"]
 ProtocolName = Literal[
-    "shelf", "mvor", "mvor_rtpose", "mvor_openpose", "mvor_openpose_distinct", "mvor_openpose_ms", "panoptic_mini"
-]
+    "shelf", "mvor", "mvor_rtpose", "mvor_openpose", "mvor_openpose_distinct", "mvor_openpose_ms", "panoptic_mini",
+    "toy_images", "panoptic_images", "shelf_images", "campus_images", "mm_or_images",
+]  # fmt: skip
+IMAGES = ("toy_images", "panoptic_images", "shelf_images", "campus_images", "mm_or_images")
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Score associators on a data set, all in one run, and write the figures with commit, command and versions.
+    """Score associators or image models on a data set and write the figures with commit, command and versions.
 
     The data are the converted tables described in data/README.md; they are not part of the project.
     Classic associators run at their default gate, or at the best of several (mvor_openpose and --gates-mm), which
     favours them: the gate is chosen by the figure it is scored with.
+
+    `toy_images` scores an image model on synthetic pictures of unseen rigs, beside classic methods on its heat maps;
+    `panoptic_images`, `shelf_images`, `campus_images` and `mm_or_images` score one on the data set in its original
+    layout (--data: its folder), counted as released and cleanly, beside the published figures.
     """
 
     protocol: Annotated[ProtocolName, tyro.conf.Positional]
@@ -46,7 +53,9 @@ class Evaluate:
     gates_mm: Annotated[tuple[float, ...], tyro.conf.arg(help_behavior_hint="")] = ()
     """Gates to try for every classic associator; the table shows the best by pair F1 (default: the protocol's)."""
     weights: PathOption = None
-    """Weights of `ours` (default: those shipped)."""
+    """Weights of `ours` or of the image model (default: those shipped)."""
+    frames: Count = 300
+    """Synthetic pictures that `toy_images` scores."""
     out: PathOption = None
     """Result file (default: data/results/NAME.json, with the views in its name)."""
 
@@ -56,6 +65,8 @@ class Evaluate:
         path = require_file(
             self.out or Path("data/results") / f"{'_'.join(map(str, (self.protocol, *self.tail())))}.json"
         )
+        if self.protocol in IMAGES:
+            return score_images(self.image_job(path))
         if len(self.views) == 1:
             raise InputError(f"--views is {self.views[0]}; at least two cameras are needed.")
         ours = ours_method(self.weights) if "ours" in self.associators else None
@@ -77,6 +88,13 @@ class Evaluate:
         write_report(path, report)
         print(f"wrote {path}")
         return 0
+
+    def image_job(self, path: Path) -> ImageJob:
+        """The same request for an image model. `InputError` for options that only associators have."""
+        if self.views or self.gates_mm:
+            raise InputError(f"--views and --gates-mm are for associators, not for {self.protocol}.")
+        weights = self.weights or shipped_image_weights()
+        return ImageJob(self.protocol, weights, self.data, self.frames, path, shlex.join(("dispose", *sys.argv[1:])))
 
     def tail(self) -> tuple[str | int, ...]:
         """What the views add to the name of the file."""

@@ -3,7 +3,8 @@
 ``data/results/<name>.json`` is one object: ``schema`` (``dispose.results/1``), ``protocol``, ``views`` (null = all),
 ``rows`` (one object per method: ``method``, ``detections``, ``frames``, ``gate_mm``, ``seconds`` per frame, and every
 figure by name; shares in percent, lengths in mm, null where a figure does not exist), ``sweep`` (association
-figures of all gates that were tried), ``commit``, ``command``, ``versions`` (name and version) and ``seconds``
+figures of all gates that were tried), ``published`` (names of the tables of data/published that belong beside these
+figures), ``commit``, ``command``, ``versions`` (name and version) and ``seconds``
 of the whole run.
 """
 
@@ -32,6 +33,7 @@ class Report:
     sweep: tuple[Row, ...]
     command: str
     seconds: float
+    published: tuple[str, ...] = ()
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -42,6 +44,7 @@ def write_report(path: Path, report: Report) -> None:
         "views": report.views,
         "rows": [plain_row(row) for row in report.rows],
         "sweep": [plain_row(row) for row in report.sweep],
+        **({"published": report.published} if report.published else {}),
         "commit": commit(),
         "command": report.command,
         "versions": {name: number for name, number in versions()},

@@ -1,0 +1,115 @@
+"""The table on synthetic pictures: every line is there, and heat maps that are right give classic methods people."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from dispose.baselines.heatmap_peaks import MAP_GATES
+from dispose.datasets.synthetic.pictures import PictureConfig, sample_captures
+from dispose.evaluation.image_scenes import answer_all
+from dispose.evaluation.map_evidence import MapReader, in_pixels
+from dispose.evaluation.methods import CLASSIC
+from dispose.evaluation.toy_images import (
+    BASELINE,
+    OURS,
+    WITHOUT,
+    ToyTables,
+    by_views,
+    evaluate_toy_images,
+    held_out_config,
+    reduction,
+    row_of,
+    toy_methods,
+    toy_scenes,
+)
+from dispose.geometry.image_affine import map_from_input
+from dispose.models.backbone import STRIDE
+from dispose.models.dispose import DisPose
+from dispose.nn.features import Features
+from dispose.nn.heatmaps import render_gaussians, subpixel_peaks
+from dispose.recipes.images import TOY_SMOKE
+from dispose.scene.images import ImageBatch
+
+MODEL = replace(TOY_SMOKE.images.model, input_size=(128, 96))
+
+
+class Drawn(DisPose):
+    """A model whose heat maps are drawn from the truth; everything else is untrained."""
+
+    def __init__(self, truths: Sequence[Tensor]) -> None:
+        super().__init__(MODEL)
+        self.truths = list(truths)
+        self.calls = -1
+
+    def see(self, batch: ImageBatch) -> Features:
+        seen = super().see(batch)
+        # Every frame is looked at twice: for the peaks, and by the model itself.
+        self.calls += 1
+        xyz = self.truths[self.calls // 2]
+        maps, _, height, width = seen.heatmaps.shape
+        persons = len(xyz)
+        sample = torch.zeros(persons, dtype=torch.long)
+        xy, front = batch.rigs.project(xyz, sample)
+        xy = map_from_input(xy, STRIDE).transpose(0, 1).flatten(0, 1).float()
+        visible = front.transpose(0, 1).flatten(0, 1)
+        drawn = render_gaussians(
+            xy, visible, torch.arange(maps).repeat_interleave(persons), maps, size=(width, height), sigma=1.0
+        )
+        return replace(seen, heatmaps=drawn)
+
+
+@pytest.fixture(scope="module")
+def tables() -> ToyTables:
+    torch.manual_seed(0)
+    model = DisPose(MODEL).eval()
+    return evaluate_toy_images(model, frames=2, gate_frames=0)
+
+
+def test_every_method_has_a_line(tables: ToyTables):
+    assert [row.method for row in tables.rows][:3] == [OURS, WITHOUT, BASELINE]
+    assert len(tables.rows) == 3 + len(CLASSIC)
+    assert {row.frames for row in tables.rows} == {2}
+    assert {row.method for row in tables.by_views} == {OURS, WITHOUT, BASELINE}
+
+
+def test_the_captures_are_of_the_asked_kind_and_repeatable():
+    first, again = (list(toy_scenes(3, held_out_config((64, 48)), 5)) for _ in range(2))
+    for one, other in zip(first, again, strict=True):
+        assert torch.equal(one.frame.images.pixels, other.frame.images.pixels)
+        assert 3 <= len(one.frame.cameras) <= 7 and len(one.truth.id) <= 5
+    assert not torch.equal(first[1].frame.cameras.centres, first[2].frame.cameras.centres), "a rig for two frames"
+
+
+def test_right_heat_maps_give_right_people():
+    config = PictureConfig(size=MODEL.input_size, views=(4, 4), persons=(1, 2), frames_per_rig=1, empty=0.0)
+    captures = list(sample_captures(torch.Generator().manual_seed(11), 3, config))
+    torch.manual_seed(0)
+    model = Drawn([capture.poses.xyz_world for capture in captures]).eval()
+    read = MapReader(model)
+    methods = toy_methods(read, CLASSIC[:1], MAP_GATES)[2:3]
+    answers = answer_all(toy_scenes(3, config, 11), methods)[0]
+    row = row_of(answers)
+    assert row.value("recall_500") == 100 and row.value("pair_f1") > 80
+    assert row.value("mpjpe_mm") < 60, "a heat-map pixel is about 80 mm here"
+    assert [r.value("views") for r in by_views(answers and (answers,))] == [4.0]
+    assert reduction([row, replace(row, method=OURS)]) == 0
+
+
+def test_peaks_are_in_original_pixels_and_in_views_with_pictures():
+    scene = next(iter(toy_scenes(1, held_out_config((64, 48)), 3)))
+    frame = scene.frame
+    views = len(frame.cameras)
+    maps = torch.zeros(views, 15, 12, 16)
+    maps[:, :, 5, 9] = 1.0
+    half = torch.tensor([[0.5, 0, 3], [0, 0.5, 1]], dtype=torch.float64).repeat(views, 1, 1)
+    present = torch.ones(views, dtype=torch.bool)
+    present[0] = False
+    images = replace(frame.images, input_from_image=half, present=present)
+    found = in_pixels(subpixel_peaks(maps, 2, 0.5), replace(frame, images=images), DisPose.skeleton)
+    assert found.valid[1:, :, 0].all() and not found.valid[0].any() and not found.valid[:, :, 1].any()
+    # Pixel 9 of the map is 37.5 of the input (stride 4), which is 69 of the picture.
+    assert torch.allclose(found.xy_image[1, 0, 0], torch.tensor([69.0, 41.0], dtype=torch.float64), atol=0.5)
+    assert torch.allclose(found.spacing_px, torch.tensor(8.0, dtype=torch.float64))
