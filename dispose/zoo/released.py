@@ -1,10 +1,10 @@
-"""The released model, with every choice of its authors that ours makes differently, in this one file.
+"""The released model, with every choice of its authors that ours makes differently.
 
-What differs (spec §1, §2, §8): integer peaks, ten at most; map pixel = input pixel / 4 without the half pixel
+What differs (spec §1, §8): integer peaks, ten at most; map pixel = input pixel / 4 without the half pixel
 (`map_from_input`); candidates within 64 px; a polytope of capacity ten met by two or four sweeps; the state is the
-mass, not the latent; greedy decoding; triangulation by Plücker rows in millimetres; confidence from the heat map at
-aligned corners; attributes of hyperedges in the order of the first sample (`legacy`). The networks themselves stand in
-`dispose.models`.
+mass, not the latent; greedy decoding; triangulation by Plücker rows in millimetres and single precision; confidence
+from the heat map at aligned corners. The choices of Stage II stand in `dispose.zoo.released_layout`, the networks in
+`dispose.models`: no other module knows a released quirk.
 """
 
 from collections.abc import Callable, Sequence
@@ -143,7 +143,7 @@ class ReleasedDisPose(nn.Module):
         Raises:
             ShapeError: the pictures have not one size, or one that is no multiple of 32.
         """
-        batch = ImageBatch.of(frames)
+        batch = ImageBatch.of(frames).to(self.decoder.joint_embedding.weight.device)
         views = batch.present.shape[1]
         features = self.backbone(batch.pixels.flatten(0, 1))
         found = []
