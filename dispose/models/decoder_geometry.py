@@ -161,22 +161,23 @@ def smallest_singular_vector(
 ) -> tuple[Float[Tensor, "persons joints 3"], Float[Tensor, "persons joints"]]:
     """The released triangulation: null vector of the stack of ``w [[d]x | -(d x C)]``; residual = its singular value.
 
-    Computed as an eigenvector of the 4x4 normal matrix in float64. Its derivative is that of first-order perturbation
-    theory, which needs only the smallest eigenvalue to stand apart.
+    Computed in float64. The derivative is that of first-order perturbation theory, which needs only the smallest
+    singular value to stand apart, where that of a whole decomposition wants all of them to.
     """
     direction, origin = (part.double() for part in views.rays(xy_image))
     system = plucker_rows(direction, origin.expand_as(direction)) * weights.double()[..., None, None]
     system = system.flatten(-3, -2)
     enough = ((weights > 0).sum(-1) >= 2)[..., None, None]
     # Without two views the null space is no line: a harmless system instead, whose result nobody uses.
+    harmless = torch.eye(system.shape[-2], 4, dtype=system.dtype, device=system.device)
     ladder = torch.arange(4, 0, -1, dtype=system.dtype, device=system.device)
-    normal = torch.where(enough, system.mT @ system, torch.diag(ladder))
-    values, vectors = torch.linalg.eigh(normal.detach())
-    null = vectors[..., 0]
-    gap = (values[..., 1:] - values[..., :1]).clamp(min=1e-12)
-    others = vectors[..., 1:]
-    change = (others.mT @ (normal - normal.detach()) @ null[..., None]) / gap[..., None]
-    homogeneous = null - (others @ change)[..., 0]
+    system = torch.where(enough, system, harmless * ladder)
+    singular = torch.linalg.svd(system.detach(), full_matrices=False)
+    null, others = singular.Vh[..., -1, :], singular.Vh[..., :-1, :]
+    gap = (singular.S[..., :-1].square() - singular.S[..., -1:].square()).clamp(min=1e-12)
+    normal = system.mT @ system
+    change = (others @ (normal - normal.detach()) @ null[..., None]) / gap[..., None]
+    homogeneous = null - (others.mT @ change)[..., 0]
     residual = (system @ null[..., None])[..., 0].square().sum(-1)
     # The root has no slope at zero, where the rays meet exactly.
     residual = residual.clamp(min=1e-24).sqrt()
