@@ -64,6 +64,9 @@ COLUMNS = (
     Column("share", "share of the time, %"),
     Column("persons", "people", 0),
     Column("tuples", "candidate tuples", 0),
+    Column("pictures", "pictures", 0),
+    Column("milliseconds", "ms", 0),
+    Column("split", "where the time goes"),
     Column("seconds", "s per frame", 3),
     Column("memory_mib", "memory, MiB", 0),
     Column("plain_seconds", "brute force, s", 3),
@@ -106,7 +109,7 @@ def markdown(rows: list[dict[str, object]]) -> list[str]:
     shown = [column for column in COLUMNS if any(row.get(column.key) not in (None, "") for row in rows)]
     # A figure that is null everywhere still has its column.
     shown = [c for c in COLUMNS if c in shown or (c.key != "note" and any(c.key in row for row in rows))]
-    texts = ("method", "detections", "note")
+    texts = ("method", "detections", "split", "note")
     lines = ["| " + " | ".join(column.title for column in shown) + " |"]
     lines += ["|" + "|".join("---" if column.key in texts else "--:" for column in shown) + "|"]
     for row in rows:

@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from dispose.cli.options import Count, require_file
 from dispose.errors import DisposeError, InputError
-from dispose.evaluation.pose_bench import PUBLISHED, PUBLISHED_SHARES, PoseCell, measure_inference
+from dispose.evaluation.pose_bench import PoseCell, measure_inference
+from dispose.evaluation.published import FOLDER, read_published
 from dispose.evaluation.reports import commit, versions
 from dispose.formats.files import replacing
 from dispose.models.backbone import BackboneConfig
@@ -104,9 +105,8 @@ class Pose:
             "device": device_name(device),
             "threads": self.threads,
             "sizes": self.sizes,
-            "rows": [asdict(cell) for cell in cells],
-            "published": [asdict(figure) for figure in PUBLISHED],
-            "published_shares_at_five_views": dict(PUBLISHED_SHARES),
+            "rows": [row_of(cell) for cell in cells],
+            "published": ["efficiency"],
             "commit": commit(),
             "command": shlex.join(("dispose", *sys.argv[1:])),
             "versions": {name: number for name, number in versions()},
@@ -204,16 +204,44 @@ def device_name(device: str) -> str:
     return f"CPU, {names[0] if names else platform.processor() or platform.machine()}"
 
 
+def row_of(cell: PoseCell) -> dict[str, object]:
+    """A cell as the result file has it, in the columns of the published table where they are the same."""
+    values = asdict(cell)
+    memory, before = values.pop("memory_mib") / 1024, values.pop("before_mib") / 1024
+    parts = {part.name: part.milliseconds for part in cell.parts}
+    row = {"method": f"{values.pop('model')}, {values.pop('work')}", **values, "parts": parts, "split": split(cell)}
+    return {**row, "memory_gib": round(memory, 2), "before_gib": round(before, 2)}
+
+
+def split(cell: PoseCell) -> str:
+    """The shares of the parts, the largest first."""
+    parts = sorted(cell.parts, key=lambda part: -part.milliseconds)
+    return ", ".join(f"{part.name} {100 * part.milliseconds / cell.milliseconds:.0f}%" for part in parts)
+
+
 def table(cells: list[PoseCell]) -> str:
     """Cells as lines of text, and the published figures below."""
     lines = []
     for cell in cells:
-        shares = ", ".join(f"{part.name} {100 * part.milliseconds / cell.milliseconds:.0f}%" for part in cell.parts)
         lines.append(
             f"{cell.work} ({cell.model}), {cell.views} views, {cell.persons} people, {cell.pictures} pictures: "
-            f"{cell.milliseconds:.0f} ms, {cell.memory_mib:.0f} MiB ({shares})"
+            f"{cell.milliseconds:.0f} ms, {cell.memory_mib:.0f} MiB ({split(cell)})"
         )
-    five = next(figure for figure in PUBLISHED if figure.model == "DisPOSE" and figure.views == 5)
-    shares = ", ".join(f"{name} {100 * share:.0f}%" for name, share in PUBLISHED_SHARES)
-    lines.append(f"published, 5 views: {five.milliseconds:.0f} ms, {five.memory_gib:g} GiB ({shares}); {five.source}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *published_lines()])
+
+
+def published_lines() -> list[str]:
+    """The published figures, in a checkout of the repository; they lie beside the results."""
+    if not FOLDER.is_dir():
+        return []
+    lines = []
+    table = read_published(FOLDER / "efficiency.json")
+    for row in table.rows:
+        figures = {figure.name: figure.value for figure in row.figures}
+        lines.append(
+            f"published, {row.method}, {figures['views']:g} views: {figures['batch_ms']:g} ms, "
+            f"{figures['memory_gib']:g} GiB ({row.note})"
+        )
+    shares = read_published(FOLDER / "efficiency_split.json")
+    told = ", ".join(f"{row.note} {figure.value}%" for row in shares.rows for figure in row.figures)
+    return [*lines, f"published, {shares.title}: {told}", f"Published: {table.source}. {table.note}"]

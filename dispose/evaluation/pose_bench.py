@@ -79,38 +79,6 @@ class PoseCell:
     note: str
 
 
-@dataclass(frozen=True)
-class Published:
-    """A figure of the authors; they give neither the candidates' share nor what a batch's milliseconds stand for."""
-
-    model: str
-    views: int
-    milliseconds: float
-    memory_gib: float
-    source: str = "project page of DisPOSE, tables 17 and 18: one A40, CMU Panoptic, batch of 8"
-
-
-PUBLISHED = (
-    Published("SelfPose3D", 3, 1472, 2.1),
-    Published("SelfPose3D", 4, 1450, 2.1),
-    Published("SelfPose3D", 5, 1468, 2.1),
-    Published("SelfPose3D", 6, 1445, 2.1),
-    Published("DisPOSE", 3, 318, 2.3),
-    Published("DisPOSE", 4, 376, 3.0),
-    Published("DisPOSE", 5, 452, 3.7),
-    Published("DisPOSE", 6, 514, 4.4),
-)
-
-PUBLISHED_SHARES = (
-    ("backbone", 0.403),
-    ("decoder", 0.137),
-    ("denoiser", 0.090),
-    ("projection", 0.028),
-    ("other", 0.342),
-)
-"""Of the 452 ms at five views."""
-
-
 class WatchedAssociator(ImageAssociator):
     """Stage I whose candidates are timed."""
 
@@ -270,8 +238,8 @@ def measure_inference(
         tuples=model.tuples if isinstance(model, WatchedReleased) else model.associator.tuples,
         milliseconds=round(sum(part.milliseconds for part in parts), 1),
         parts=parts,
-        memory_mib=round(memory_mib(device)),
-        before_mib=round(before),
+        memory_mib=round(memory_mib(device), 1),
+        before_mib=round(before, 1),
         note="",
     )
 

@@ -83,8 +83,8 @@ def measure_step(
         tuples=model.associator.tuples,
         milliseconds=round(sum(part.milliseconds for part in parts), 1),
         parts=parts,
-        memory_mib=round(memory_mib(device)),
-        before_mib=round(before),
+        memory_mib=round(memory_mib(device), 1),
+        before_mib=round(before, 1),
         note=f"{settings.copies + 1} copies of every frame; the losses count as other, reading pictures is left out",
     )
 
