@@ -54,9 +54,10 @@ class HeatmapEvidence(nn.Module):
         """Heights in every joint's windows around a fraction of the picture, bilinear, 0 outside the map."""
         joints, height, width = heatmaps.shape[1:]
         size = reference.new_tensor([width, height])
-        middle = torch.nan_to_num(reference * size - 0.5)
+        # Single precision is a hundred-thousandth of a pixel here, and half the work.
+        middle = torch.nan_to_num(reference * size - 0.5).float()
         xy = middle[..., None, None, :] + self.grid.to(middle.dtype)
-        xy = xy.clamp(xy.new_full((2,), -2.0), size + 1)
+        xy = xy.clamp(xy.new_full((2,), -2.0), size.float() + 1)
         low = xy.detach().floor()
         above = (xy - low).to(heatmaps.dtype)
         column, row = low.long().unbind(-1)
