@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from dispose_kernels.bench.__main__ import main
-from dispose_kernels.bench.suites import feasibility
+from dispose_kernels.bench.suites import deformable_suite, feasibility
+from dispose_kernels.bench.timing import Comparison
 
 
 def test_the_report_holds_every_figure(tmp_path):
@@ -35,3 +36,9 @@ def test_the_feasibility_figure_is_that_of_the_projection():
     figure = feasibility(3, batch=2)
     assert figure.captures == 3
     assert figure.worst_residual <= 1e-6
+
+
+def test_deformable_attention_is_measured_and_equals_its_definition():
+    results = deformable_suite(1)
+    assert {result.operator for result in results if isinstance(result, Comparison)} == {"deformable_gather"}
+    assert all(result.difference < 1e-4 for result in results if isinstance(result, Comparison))

@@ -5,10 +5,15 @@ from pathlib import Path
 
 import torch
 
-from dispose_kernels.bench.suites import candidates_suite, segment_suite, sinkhorn_suite
+from dispose_kernels.bench.suites import candidates_suite, deformable_suite, segment_suite, sinkhorn_suite
 from dispose_kernels.bench.timing import Feasibility, Result, Scale, write_report
 
-SUITES = {"segment": segment_suite, "sinkhorn": sinkhorn_suite, "candidates": candidates_suite}
+SUITES = {
+    "segment": segment_suite,
+    "sinkhorn": sinkhorn_suite,
+    "candidates": candidates_suite,
+    "deformable": deformable_suite,
+}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from dispose_kernels.bench.instances import Capture, random_capture, random_evidence
 from dispose_kernels.bench.timing import Feasibility, Result, Scale, compare, milliseconds, peak_mib
 from dispose_kernels.candidates import Candidates, Evidence, enumerate_product, join, pair_cost
+from dispose_kernels.deformable_attention import DeformableBackend, deformable_backend
 from dispose_kernels.segment import SegmentBackend, segment_backend
 from dispose_kernels.sinkhorn import Marginals, newton_projection, pack, sweep_projection
 
@@ -100,6 +101,51 @@ def candidates_suite(captures: int) -> Results:
             allowed = pair_cost(evidence) < most
             results.append(_scale(evidence, allowed, f"{views} views x {people + 2} detections, {name}"))
     return results
+
+
+def deformable_suite(captures: int) -> Results:
+    """Deformable attention of a laptop's and of the published sizes; gradients are those of the locations."""
+    laptop, published = ((64, 48), (32, 24), (16, 12)), ((240, 128), (120, 64), (60, 32))
+    native, reference = deformable_backend("native"), deformable_backend("reference")
+    results: Results = []
+    for queries, heads, chans, sizes in ((180, 4, 64, laptop), (100, 8, 256, published)):
+        levels, map_of, location, weight = _attended(queries, heads, chans, sizes)
+        case = f"{queries} queries, {heads} heads, 3 levels x 8 points, {chans} channels of {sizes[0][0]}x{sizes[0][1]}"
+
+        def forward(backend: DeformableBackend, operands=(levels, map_of, location, weight)) -> Tensor:
+            with torch.no_grad():
+                return backend.gather(*operands)[0]
+
+        def gradient(backend: DeformableBackend, operands=(levels, map_of, location, weight)) -> Tensor:
+            out = backend.gather(*operands)[0]
+            found = torch.autograd.grad(out.square().sum(), operands[2])[0]
+            return found / found.abs().max()
+
+        for work, told in ((forward, "forward"), (gradient, "forward and backward")):
+            results.append(
+                compare(
+                    "deformable_gather",
+                    f"{case}, {told}",
+                    lambda work=work: work(native),
+                    lambda work=work: work(reference),
+                    repetitions=3,
+                )
+            )
+    return results
+
+
+def _attended(
+    queries: int, heads: int, chans: int, sizes: tuple[tuple[int, int], ...]
+) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
+    """Maps of four views, and points around one place per query."""
+    random = torch.Generator().manual_seed(queries)
+    maps = [torch.randn(4, chans, h, w, generator=random) for w, h in sizes]
+    levels = [level.contiguous(memory_format=torch.channels_last) for level in maps]
+    place = torch.rand(queries, 1, 1, 1, 2, generator=random)
+    location = place + 0.05 * torch.randn(queries, heads, len(sizes), 8, 2, generator=random)
+    weight = torch.rand(queries, heads, len(sizes), 8, generator=random)
+    map_of = torch.arange(queries) % 4
+    return levels, map_of, location.requires_grad_(), weight.requires_grad_()
 
 
 def _scale(evidence: Evidence, allowed: Tensor, case: str) -> Scale:

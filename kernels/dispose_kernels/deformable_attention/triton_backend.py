@@ -22,13 +22,13 @@ Maps = Float[Tensor, "maps chans _ _"]
 def library() -> ModuleType:
     """The device programs, or `MissingBackendError`."""
     try:
-        import triton  # type: ignore[import-not-found]
+        from triton import knobs  # type: ignore[import-not-found]
     except ImportError as error:
         raise MissingBackendError(
             "deformable backend 'triton' was asked for, but the package triton is not installed; "
             "install it (Linux, with the version that belongs to the installed torch) or use 'native'"
         ) from error
-    if not torch.cuda.is_available() and not triton.knobs.runtime.interpret:
+    if not torch.cuda.is_available() and not knobs.runtime.interpret:
         raise MissingBackendError(
             "deformable backend 'triton' was asked for, but there is no CUDA device; use 'native', "
             "or set TRITON_INTERPRET=1 to have the programs interpreted, slowly, on the CPU"
