@@ -31,10 +31,11 @@ TOY_IMAGES = PictureRecipe(
         model=LAPTOP_MODEL,
         backbone=BackboneTraining(
             optimisation=Optimisation(
-                steps=2600, batch=4, rate=1.5e-3, warmup=100, clip=5.0, weight_decay=1e-4, checkpoint_every=200
+                steps=2600, batch=4, rate=2e-3, warmup=100, clip=5.0, weight_decay=1e-4, checkpoint_every=200
             ),
             sigma_map_px=1.5,
-            background=0.25,
+            background=1.0,
+            peak=9.0,
             copies=0,
             bfloat16=True,
             complete_labels=True,

@@ -47,6 +47,7 @@ class BackboneTraining:
         optimisation: steps and rates.
         sigma_map_px: width of the target Gaussians.
         background: weight of too much heat against too little (the released loss is asymmetric).
+        peak: how much more a pixel at a target's peak counts than one of the background (besides `background`).
         supervise_unmatched: people of whom only one view knows count too.
         copies: differently augmented copies of every frame to learn from; 0 = the frame as it is.
         bfloat16: compute the network in bfloat16 (weights, losses and statistics stay in float32).
@@ -56,6 +57,7 @@ class BackboneTraining:
     optimisation: Optimisation = Optimisation(steps=20_000, batch=16, rate=1e-4)
     sigma_map_px: float = 3.0
     background: float = 0.1
+    peak: float = 0.0
     supervise_unmatched: bool = True
     copies: int = 1
     bfloat16: bool = False

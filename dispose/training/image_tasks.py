@@ -124,7 +124,13 @@ class BackboneTask(_ImageTask):
         if self.settings.complete_labels:
             supervised = batch.present.flatten()[:, None].expand_as(maps.supervised)
         target = maps.heatmaps.to(features.heatmaps.dtype)
-        return asymmetric_mse(features.heatmaps, target, supervised, excess=self.settings.background)
+        return asymmetric_mse(
+            features.heatmaps,
+            target,
+            supervised,
+            excess=self.settings.background,
+            weight=1 + self.settings.peak * target,
+        )
 
 
 @dataclass(frozen=True, eq=False)
