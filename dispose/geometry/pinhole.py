@@ -31,7 +31,18 @@ def undistort(
 
     The fixed point contracts for mild lenses only; Newton's steps make the inverse exact wherever the lens
     model is invertible. Points beyond the lens model's range get the nearest value reached (always finite).
+    The derivative is that of the inverse function, not of the iteration; it is zero where the model has none.
     """
+    with torch.no_grad():
+        found = _newton_polish(_fixed_point(xy_distorted, distortion, steps), xy_distorted, distortion)
+    step = _jacobian_solve(found, distort(found, distortion) - xy_distorted, distortion.detach())
+    return found - (step - step.detach())
+
+
+def _fixed_point(
+    xy_distorted: Float[Tensor, "*batch 2"], distortion: Float[Tensor, "*#batch 8"], steps: int
+) -> Float[Tensor, "*batch 2"]:
+    """OpenCV's iteration ``x <- (x_d - tangential(x)) / radial(x)``."""
     k1, k2, p1, p2, k3, k4, k5, k6 = distortion.unbind(-1)
     xd, yd = xy_distorted.unbind(-1)
     x, y = xd, yd
@@ -41,7 +52,7 @@ def undistort(
         dx = 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
         dy = p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
         x, y = (xd - dx) * inverse, (yd - dy) * inverse
-    return _newton_polish(torch.stack([x, y], dim=-1), xy_distorted, distortion)
+    return torch.stack([x, y], dim=-1)
 
 
 def _newton_polish(

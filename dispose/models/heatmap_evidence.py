@@ -24,12 +24,14 @@ class HeatmapEvidence(nn.Module):
     """
 
     grid: Tensor
+    line: Tensor
 
     def __init__(self, chans: int, *, spacings: tuple[float, ...], size: int) -> None:
         super().__init__()
         side = torch.arange(size) - (size - 1) / 2
         square = torch.stack(torch.meshgrid(side, side, indexing="xy"), -1).flatten(0, 1)
         self.register_buffer("grid", torch.stack([spacing * square for spacing in spacings]), persistent=False)
+        self.register_buffer("line", torch.stack([spacing * side for spacing in spacings]), persistent=False)
         points = size * size
         self.windows = len(spacings)
         self.embed = nn.Linear(self.windows * (points + 1), chans)
@@ -56,24 +58,19 @@ class HeatmapEvidence(nn.Module):
         size = reference.new_tensor([width, height])
         # Single precision is a hundred-thousandth of a pixel here, and half the work.
         middle = torch.nan_to_num(reference * size - 0.5).float()
-        xy = middle[..., None, None, :] + self.grid.to(middle.dtype)
-        xy = xy.clamp(xy.new_full((2,), -2.0), size.float() + 1)
-        low = xy.detach().floor()
-        above = (xy - low).to(heatmaps.dtype)
-        column, row = low.long().unbind(-1)
+        xy = middle[..., None, None, :] + self.line[..., None]
+        low = xy.detach().clamp(xy.new_full((2,), -2.0), size.float() + 1).floor()
+        above = (xy - low).clamp(0, 1)
+        corner = low.long()[..., None, :] + torch.tensor([0, 1], device=xy.device)[:, None]
+        inside = (corner >= 0) & (corner < size.long())
+        share = (torch.stack([1 - above, above], -2) * inside).to(heatmaps.dtype).flatten(-3, -2)
+        column, row = corner.clamp(min=0).minimum(size.long() - 1).flatten(-3, -2).unbind(-1)
         joint = torch.arange(joints, device=map_of.device)
-        base = ((map_of[..., None] * joints + joint) * (height * width))[..., None, None]
-        flat = heatmaps.reshape(-1)
-        total = heatmaps.new_zeros(xy.shape[:-1])
-        for right in (0, 1):
-            for down in (0, 1):
-                x, y = column + right, row + down
-                inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-                share_x = above[..., 0] if right else 1 - above[..., 0]
-                share_y = above[..., 1] if down else 1 - above[..., 1]
-                place = base + y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
-                total = total + flat[place] * (share_x * share_y * inside)
-        return total
+        base = ((map_of[..., None] * joints + joint) * height)[..., None, None]
+        place = ((base + row) * width)[..., :, None] + column[..., None, :]
+        read = heatmaps.reshape(-1)[place]
+        across = (read * share[..., None, :, 0]).unflatten(-1, (-1, 2)).sum(-1)
+        return (across * share[..., 1, None]).unflatten(-2, (-1, 2)).sum(-2).flatten(-2)
 
     def feature(
         self, heights: Float[Tensor, "persons views joints windows points"]
