@@ -1,4 +1,4 @@
-"""Make data/samples/studio: three people walk about a synthetic room before four cameras; the pictures, the truth apart.
+"""Make data/samples/studio: three people walk about a synthetic room before four cameras, with the truth beside.
 
 The folder is a capture as ``dispose predict data/samples/studio`` takes it: ``calibration/Calib.toml`` and
 ``images/<camera>/``. Where everybody truly is lies in ``truth/predictions.jsonl``, in the form of a prediction.
@@ -37,8 +37,8 @@ ROOM_SEED, MOTION_SEED, FRAMES, PERSONS, QUALITY = 11, 5, 12, 3, 90
 
 README = """# studio
 
-Three synthetic people walk about a synthetic room; {views} cameras take {frames} pictures each of {width} x {height}
-pixels, {rate:g} a second. Made by `tools/make_picture_sample.py`; nobody and nothing in it is real.
+Three synthetic people walk about a synthetic room; {views} cameras take {frames} pictures of {width} x {height} pixels
+each, {rate:g} a second. Made by `tools/make_picture_sample.py`; nobody and nothing in it is real.
 
 | file | what |
 |---|---|
@@ -46,8 +46,8 @@ pixels, {rate:g} a second. Made by `tools/make_picture_sample.py`; nobody and no
 | `images/CAMERA/CAMERA_NNNN.jpg` | what they see |
 | `truth/predictions.jsonl` | where everybody is, in the form of a prediction (`panoptic_15`, mm); no model reads it |
 
-Rigs, rooms and people are drawn as those that the shipped weights for pictures were trained on, with seeds of their own:
-good figures here say that everything works together, and little about real pictures.
+Rigs, rooms and people are drawn as those that the shipped weights for pictures were trained on, with seeds of their
+own: good figures here say that everything works together, and little about real pictures.
 """
 
 
@@ -66,7 +66,8 @@ def shoot() -> list[Capture]:
     usual = torch.ones(PERSONS)
     builds = Builds(usual, usual, usual, 1.15 * usual, torch.tensor([0.0, 0.2, 0.0]))
     outfits = sample_outfits(source, PERSONS)
-    return [film(source, studio, Cast(labels.poses.xyz_world.float(), builds, outfits)) for _, labels in motion[::EVERY]]
+    bodies = [labels.poses.xyz_world.float() for _, labels in motion[::EVERY]]
+    return [film(source, studio, Cast(xyz, builds, outfits)) for xyz in bodies]
 
 
 def truth_of(capture: Capture, number: int) -> Prediction:

@@ -1,5 +1,6 @@
 """`dispose predict`: a capture folder in, consistent 3-D people out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +15,14 @@ from dispose.baselines.integer_programme import integer_programme
 from dispose.baselines.svt import svt
 from dispose.cli.options import CaptureArgument, PathOption, PositiveOption, TextOption, require_folder
 from dispose.errors import InputError
-from dispose.inference.capture import Capture, between, read_capture
+from dispose.inference.capture import DETECTION_FOLDERS, Capture, between, read_capture
+from dispose.inference.image_capture import (
+    PICTURE_FOLDERS,
+    ImageCapture,
+    check_sizes,
+    images_between,
+    read_image_capture,
+)
 from dispose.inference.predict import (
     Associate,
     CapturePrediction,
@@ -23,9 +31,14 @@ from dispose.inference.predict import (
     video_rate_hz,
     write_capture_prediction,
 )
+from dispose.inference.predict_pictures import predict_picture_capture
 from dispose.skeletons.catalog import by_name
 
 FALLBACK_RATE_HZ = 30.0
+ADVICE_ON_DETECTIONS = "`dispose check` says whether units, axes and extrinsics of the calibration fit"
+ADVICE_ON_PICTURES = (
+    "the package's weights have seen synthetic people only, of a quarter to three quarters of a picture's height"
+)
 
 AssociatorName = Literal["learned", "hungarian", "greedy", "svt", "ilp"]
 
@@ -52,24 +65,33 @@ class Predict:
 
     CAPTURE is a folder as Pose2Sim users have it: one calibration in calib*/ (.toml in metres, or .json, .yml)
     and pose/CAMERA_json/*.json in OpenPose's form. Run `dispose check CAPTURE` first on a new one.
+
+    With --from-pictures, or where there are no detections, people are looked for in images/CAMERA/*.jpg or
+    videos/CAMERA.* instead; the weights that come with the package have seen synthetic pictures only.
     """
 
     capture: CaptureArgument = None
-    """The capture folder; not needed where --calibration and --detections are both given."""
+    """The capture folder; not needed where --calibration and --detections (or --pictures) are both given."""
     out: PathOption = None
     """Folder for the results (default: out/NAME of the capture)."""
+    from_pictures: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Find people in the pictures, whatever detections there are."""
     skeleton: TextOption = None
     """The detector's joints: coco_17, body_25, body_25b, halpe_26, … (default: told from the files)."""
     calibration: PathOption = None
     """A calibration elsewhere: TOML, JSON (own, Panoptic, Shelf/Campus), OpenCV YAML, COLMAP folder."""
     detections: PathOption = None
     """Detections elsewhere: folder of OpenPose folders, COCO result file, folder with one such file per camera."""
+    pictures: PathOption = None
+    """Pictures elsewhere, to find people in: folder with a folder of pictures, or a video, per camera."""
     frames: Annotated[str | None, tyro.conf.arg(metavar="A:B", help_behavior_hint="")] = None
     """Frame numbers A:B, from A up to and without B; either may be left out (default: all)."""
     associator: AssociatorName = "learned"
     """Who decides which detections are one person: ours (learned) or a classic one."""
     weights: PathOption = None
-    """Weights of the learned associator, as `dispose train` writes them (default: those of the package)."""
+    """Weights as `dispose train` or `dispose zoo import` writes them (default: those of the package)."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where pictures are looked at."""
     rate_hz: PositiveOption = None
     """Frames per second, for the times in TRC files (default: of videos/*, else 30)."""
     mm_per_unit: PositiveOption = None
@@ -79,25 +101,98 @@ class Predict:
         """Read, predict, write, and say what was found and what was lost."""
         if self.weights is not None and self.associator in CLASSIC:
             raise InputError(f"--weights are given, but the associator {self.associator} has none.")
+        return self.of_pictures() if self.takes_pictures() else self.of_detections()
+
+    def takes_pictures(self) -> bool:
+        """Whether people are to be found in pictures; without detections they are, and that is said."""
+        if self.from_pictures or self.pictures is not None:
+            self.refuse_with_pictures("people are to be found in pictures")
+            return True
+        if self.capture is None or self.detections is not None or not only_pictures(self.capture):
+            if self.device != "cpu":
+                raise InputError(f"--device is {self.device}, but only pictures are looked at there, not detections.")
+            return False
+        self.refuse_with_pictures(f"{self.capture} has pictures only")
+        print(f"{self.capture}: no detections ({', '.join(DETECTION_FOLDERS)}): people are found in its pictures.")
+        return True
+
+    def refuse_with_pictures(self, why: str) -> None:
+        """Raise `InputError` for options that speak of detections."""
+        given = (
+            ("--detections", self.detections is not None),
+            ("--skeleton", self.skeleton is not None),
+            ("--associator", self.associator != "learned"),
+        )
+        for option, there in given:
+            if there:
+                raise InputError(f"{option} speaks of detections, but {why}.")
+
+    def of_detections(self) -> int:
+        """People from the 2-D skeletons that a detector found."""
         # Frames are thousands of small operations: more threads only wait for each other.
         torch.set_num_threads(1)
         capture = open_capture(self.capture, self.skeleton, self.calibration, self.detections, self.mm_per_unit)
-        start, stop = parse_frames(self.frames)
-        capture = between(capture, start, stop)
+        capture = between(capture, *parse_frames(self.frames))
         name = capture.source.resolve().name
         folder = require_folder(self.out or Path("out") / name)
-        for note in capture.notes:
-            print(note)
-        rate = self.rate_hz if self.rate_hz is not None else video_rate_hz(capture.source)
-        if rate is None:
-            print(f"no video tells the frame rate: TRC times count {FALLBACK_RATE_HZ:g} frames per second.")
+        rate = self.rate_of(capture.source, capture.notes)
         name_of = self.associator
         associate, rebuild = (CLASSIC[name_of], reconstruct) if name_of in CLASSIC else learned(self.weights)
         result = predict_capture(capture, associate, rebuild)
-        report(result)
-        for path in write_capture_prediction(folder, name, result, rate or FALLBACK_RATE_HZ):
-            print(f"wrote {path}")
-        return 0
+        report(result, ADVICE_ON_DETECTIONS)
+        return tell_written(write_capture_prediction(folder, name, result, rate))
+
+    def of_pictures(self) -> int:
+        """People from what the cameras saw."""
+        from dispose.zoo.checkpoints import load_pictures_model
+
+        capture = open_image_capture(self.capture, self.calibration, self.pictures, self.mm_per_unit)
+        capture = images_between(capture, *parse_frames(self.frames))
+        source = self.capture or capture.source
+        name = source.resolve().name
+        folder = require_folder(self.out or Path("out") / name)
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise InputError("--device is cuda, and there is no CUDA device; leave it out or say cpu.")
+        model = load_pictures_model(self.weights).to(self.device)
+        check_sizes(capture)
+        rate = self.rate_of(source, capture.notes)
+        result = predict_picture_capture(capture, model, model.config.input_size, skeleton=model.skeleton)
+        report(result, ADVICE_ON_PICTURES)
+        return tell_written(write_capture_prediction(folder, name, result, rate))
+
+    def rate_of(self, source: Path, notes: Sequence[str]) -> float:
+        """Say what was noticed on opening; frames per second as asked for, or the videos', or the usual."""
+        for note in notes:
+            print(note)
+        rate = self.rate_hz if self.rate_hz is not None else video_rate_hz(source)
+        if rate is None:
+            print(f"no video tells the frame rate: TRC times count {FALLBACK_RATE_HZ:g} frames per second.")
+        return rate or FALLBACK_RATE_HZ
+
+
+def tell_written(paths: Sequence[Path]) -> int:
+    """Say which files there are now; the exit status."""
+    for path in paths:
+        print(f"wrote {path}")
+    return 0
+
+
+def only_pictures(folder: Path) -> bool:
+    """Whether a capture folder has pictures or videos and no folder of detections."""
+    return any((folder / name).is_dir() for name in PICTURE_FOLDERS) and not any(
+        (folder / name).is_dir() for name in DETECTION_FOLDERS
+    )
+
+
+def open_image_capture(
+    folder: Path | None, calibration: Path | None, pictures: Path | None, mm_per_unit: float | None
+) -> ImageCapture:
+    """The capture of pictures that a command line describes."""
+    if folder is None:
+        if calibration is None or pictures is None:
+            raise InputError("name a capture folder, or both --calibration and --pictures.")
+        folder = pictures
+    return read_image_capture(folder, calibration=calibration, pictures=pictures, mm_per_unit=mm_per_unit)
 
 
 def open_capture(
@@ -131,13 +226,13 @@ def parse_frames(text: str | None) -> tuple[int | None, int | None]:
     return int(start) if start else None, int(stop) if stop else None
 
 
-def report(result: CapturePrediction) -> None:
-    """Who was found, and what was lost, in words."""
+def report(result: CapturePrediction, advice: str) -> None:
+    """Who was found, and what was lost, in words; `advice` for those who find nobody."""
     for sentence in result.summary.sentences():
         print(sentence)
     people = result.people()
     if not people:
-        print("nobody was found; `dispose check` says whether units, axes and extrinsics of the calibration fit.")
+        print(f"nobody was found; {advice}.")
         return
     print(f"{len(people)} people:")
     for person, frames in people[:20]:

@@ -1,7 +1,8 @@
 """A capture of pictures: calibrated cameras and their images or videos on disk, read frame by frame.
 
 ``calib*/…`` beside ``images/<camera>/*.jpg`` or ``videos/<camera>.mp4``. Frames are matched by their number; a picture
-that is missing or damaged leaves its view out of that frame and is counted, a picture of a wrong size is refused.
+that is missing, damaged or of a wrong size leaves its view out of that frame and is counted. A camera whose pictures
+have another size than its calibration from the start is refused: the calibration is of other pictures.
 """
 
 from collections import Counter
@@ -25,6 +26,9 @@ from dispose.scene.images import ImageFrame
 PICTURE_FOLDERS = ("images", "videos-sync", "videos")
 """Where pictures are looked for, in this order; Pose2Sim's synchronised videos come before the raw ones."""
 
+LOOKED_AT = 5
+"""Pictures of a camera that `check_sizes` opens at most."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImageCapture:
@@ -47,7 +51,13 @@ class ImageCapture:
 
 @dataclass(frozen=True, eq=False)
 class ImageReading:
-    """A frame as read, and what was not as it should be; no view of `frame` without a picture is `present`."""
+    """A frame as read, and what was not as it should be; no view of `frame` without a picture is `present`.
+
+    Attributes:
+        frame: the frame.
+        missing: cameras without a file for this frame.
+        damaged: cameras whose picture cannot be decoded or has another size than the calibration.
+    """
 
     frame: ImageFrame
     missing: tuple[Loss, ...]
@@ -56,20 +66,23 @@ class ImageReading:
 
 @dataclass(frozen=True)
 class ImageSummary:
-    """What was read of a capture, and what was lost."""
+    """What was read of a capture, and what was lost; `alone` are the frames with fewer than two pictures."""
 
     frames: int = 0
     pictures: int = 0
     missing: tuple[Loss, ...] = ()
     damaged: tuple[Loss, ...] = ()
+    alone: tuple[int, ...] = ()
 
     def plus(self, reading: ImageReading) -> "ImageSummary":
         """The account with one more frame."""
+        pictures = int(reading.frame.images.present.sum())
         return ImageSummary(
             self.frames + 1,
-            self.pictures + int(reading.frame.images.present.sum()),
+            self.pictures + pictures,
             self.missing + reading.missing,
             self.damaged + reading.damaged,
+            self.alone + ((reading.frame.number,) if pictures < 2 else ()),
         )
 
     def sentences(self) -> tuple[str, ...]:
@@ -81,6 +94,9 @@ class ImageSummary:
         found += [f"lost: {loss.reason}" for loss in self.damaged[:10]]
         if len(self.damaged) > 10:
             found.append(f"lost: {len(self.damaged) - 10} further pictures.")
+        if self.alone:
+            found.append(f"{len(self.alone)} frames have fewer than two pictures, nobody is placed in them: "
+                         f"{spans(self.alone)}.")  # fmt: skip
         return tuple(found)
 
 
@@ -133,8 +149,8 @@ def find_pictures(folder: Path) -> Path:
 def read_image_frame(capture: ImageCapture, number: int, input_size: tuple[int, int]) -> ImageReading:
     """One frame of a capture at the size of a network.
 
-    A missing or damaged picture leaves its view out. Raises `InputError` that names file, camera, frame and both
-    sizes where a picture has not the size of its camera's calibration.
+    A picture that is missing, damaged or of another size than its camera's calibration leaves its view out; what was
+    wrong is told with file, camera and frame.
     """
     pictures: list[UInt8[np.ndarray, "_ _ 3"] | None] = []
     missing, damaged = [], []
@@ -144,14 +160,38 @@ def read_image_frame(capture: ImageCapture, number: int, input_size: tuple[int, 
             missing.append(Loss(name, number, "no picture"))
         else:
             try:
-                picture = series.read(number)
-            except DamagedFrameError as error:
+                read = series.read(number)
+                check_size(read, capture.cameras, view, series.where(number))
+                picture = read
+            except InputError as error:
                 damaged.append(Loss(name, number, str(error)))
-        if picture is not None:
-            check_size(picture, capture.cameras, view, series.where(number))
         pictures.append(picture)
     raw = RawFrame(number, capture.cameras, tuple(pictures))
     return ImageReading(letterboxed(raw, input_size), tuple(missing), tuple(damaged))
+
+
+def check_sizes(capture: ImageCapture) -> None:
+    """Look at the first pictures of every camera before a long run.
+
+    Raises `InputError`, with file, camera, frame and both sizes, where those of a camera that can be decoded all have
+    another size than its calibration: then the calibration is of other pictures.
+    """
+    for view, series in enumerate(capture.views):
+        wrong: list[InputError] = []
+        for number in series.numbers[:LOOKED_AT]:
+            try:
+                picture = series.read(number)
+            except DamagedFrameError:
+                continue
+            try:
+                check_size(picture, capture.cameras, view, series.where(number))
+            except InputError as error:
+                wrong.append(error)
+                continue
+            break
+        else:
+            if wrong:
+                raise wrong[0]
 
 
 def image_readings(capture: ImageCapture, input_size: tuple[int, int]) -> Iterator[ImageReading]:

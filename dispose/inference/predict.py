@@ -10,6 +10,7 @@ from tqdm import tqdm
 from dispose.formats.predictions import SavedPredictions, by_source, write_predictions, write_predictions_npz
 from dispose.formats.trc import write_trcs
 from dispose.inference.capture import Capture, Summary, read_frame
+from dispose.inference.image_capture import ImageSummary
 from dispose.inference.tracking import Memory, TrackingConfig, link
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association, Prediction
@@ -25,12 +26,13 @@ class CapturePrediction:
     """What was found in a capture.
 
     Attributes:
-        saved: the people of every frame with stable ids; members are positions in each camera's files.
+        saved: the people of every frame with stable ids; members are positions in each camera's files, or, where
+            people were found in pictures, ranks of their roots' heat-map peaks (`dispose.formats.predictions`).
         summary: what was read and what was lost.
     """
 
     saved: SavedPredictions
-    summary: Summary
+    summary: Summary | ImageSummary
 
     def people(self) -> tuple[tuple[int, int], ...]:
         """Every person's number and the number of frames they were found in, most frequent first."""

@@ -115,12 +115,12 @@ class DisPose(nn.Module):
         sampler: SamplerConfig | None = None,
         generator: torch.Generator | None = None,
     ) -> Prediction:
-        """Everybody in one frame. `association` speaks of the root peaks of `detect`.
+        """Everybody in one frame, which may lie on another device. `association` speaks of the root peaks of `detect`.
 
         Raises:
             ShapeError: the pictures have another size than the weights were trained on.
         """
-        batch = ImageBatch.of([frame])
+        batch = ImageBatch.of([frame]).to(self.associator.look.weight.device)
         if batch.input_size != tuple(self.config.input_size):
             raise ShapeError(
                 f"frame {frame.number}: pictures of {batch.input_size[0]} x {batch.input_size[1]} pixels, "

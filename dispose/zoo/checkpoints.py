@@ -40,6 +40,10 @@ KINDS = (
 """What a weights file of this project may hold; it says which by the name of the class."""
 
 SHIPPED_ASSOCIATOR = "associator.safetensors"
+SHIPPED_PICTURES = "dispose_toy.safetensors"
+
+PicturesModel = DisPose | ReleasedDisPose
+"""A network that takes pictures: frame in, people out, at its ``config.input_size``."""
 
 
 def save_weights(
@@ -127,6 +131,35 @@ def load_associator(path: Path | None = None) -> Associator:
         return load_weights(path, Associator)
     shipped = files("dispose.zoo") / "weights" / SHIPPED_ASSOCIATOR
     return load_weights(Path(str(shipped)), Associator)
+
+
+def load_pictures_model(path: Path | None = None) -> PicturesModel:
+    """The model for pictures shipped with the project, or the one stored in a file: ours or an imported released one.
+
+    Raises:
+        InputError: see `load_weights`; the file holds a network that takes no pictures; nothing is shipped.
+    """
+    if path is None:
+        path = shipped_pictures()
+        if not path.is_file():
+            raise InputError(
+                f"{path}: the weights for pictures are not in this copy of the project; name a file with --weights, "
+                "or train some with `dispose train toy_images`."
+            )
+    name = read_metadata(path)[0]
+    if name == DisPose.__name__:
+        return load_weights(path, DisPose)
+    if name == ReleasedDisPose.__name__:
+        return load_weights(path, ReleasedDisPose)
+    kind_of(name, str(path))
+    raise InputError(
+        f"{path}: holds weights of {name}; pictures need those of {DisPose.__name__} or {ReleasedDisPose.__name__}."
+    )
+
+
+def shipped_pictures() -> Path:
+    """Where the shipped weights for pictures lie."""
+    return Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_PICTURES
 
 
 def _freeze(network: nn.Module) -> None:

@@ -10,6 +10,7 @@ from dispose.errors import InputError
 from dispose.formats.calibration_json import write_calibration_json
 from dispose.inference.image_capture import (
     ImageSummary,
+    check_sizes,
     image_readings,
     images_between,
     read_image_capture,
@@ -63,11 +64,30 @@ def test_missing_and_damaged_pictures_leave_their_view_out(folder: Path) -> None
     assert "camera cam_02 has no picture for 1 frames (3)" in text and "frame_0003.png: camera cam_04, frame 3" in text
 
 
-def test_a_picture_of_another_size_is_refused(folder: Path) -> None:
-    path = folder / "images" / "cam_03" / "frame_0001.png"
-    cv2.imwrite(str(path), np.zeros((100, 200), np.uint8))
+def test_a_picture_of_another_size_leaves_its_view_out_and_all_of_them_are_refused(folder: Path) -> None:
+    small = np.zeros((100, 200), np.uint8)
+    files = sorted((folder / "images" / "cam_03").iterdir())
+    cv2.imwrite(str(files[1]), small)
+    capture = read_image_capture(folder)
+    reading = read_image_frame(capture, 1, INPUT)
+    assert reading.frame.images.present.tolist() == [True, True, False, True]
+    assert "frame_0001.png: camera cam_03, frame 1: the picture is 200 x 100" in reading.damaged[0].reason
+    check_sizes(capture)
+    files[0].write_bytes(b"no picture")
+    check_sizes(capture)
+    for path in files[2:]:
+        cv2.imwrite(str(path), small)
     with pytest.raises(InputError, match=r"frame_0001\.png: camera cam_03, frame 1: the picture is 200 x 100"):
-        read_image_frame(read_image_capture(folder), 1, INPUT)
+        check_sizes(capture)
+
+
+def test_frames_with_fewer_than_two_pictures_are_told(folder: Path) -> None:
+    for camera in ("cam_01", "cam_02", "cam_03"):
+        (folder / "images" / camera / "frame_0002.png").unlink()
+    account = ImageSummary()
+    for one in image_readings(read_image_capture(folder), INPUT):
+        account = account.plus(one)
+    assert account.alone == (2,) and "fewer than two pictures, nobody is placed in them: 2." in account.sentences()[-1]
 
 
 def test_names_are_matched_and_what_has_no_partner_is_told(folder: Path) -> None:
