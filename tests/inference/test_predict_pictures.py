@@ -229,11 +229,11 @@ def test_detections_need_the_other_weights(folder: Path, cameras, walk, weights:
 
 def test_released_weights_are_told_from_ours(tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "some.safetensors"
-    monkeypatch.setattr(checkpoints, "load_weights", lambda path, kind: kind)
+    monkeypatch.setattr(checkpoints, "load_weights", lambda path, kind: kind.__new__(kind))
     for kind in (DisPose, ReleasedDisPose):
         told = {"network": kind.__name__, "config": "{}", "recipe": "", "note": ""}
         save_file({"nothing": torch.zeros(1)}, path, metadata=told)
-        assert load_pictures_model(path) is kind
+        assert type(load_pictures_model(path)) is kind
 
 
 @pytest.mark.slow
