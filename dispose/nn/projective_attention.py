@@ -94,7 +94,7 @@ class ProjectiveAttention(nn.Module):
         self, sampled: Float[Tensor, "queries heads inward"], coverage: Float[Tensor, "queries heads"]
     ) -> Float[Tensor, "queries heads chans"]:
         """The shared 1x1 convolution applied to samples: the same as sampling its result."""
-        if self.feature_proj is None:
+        if self.feature_proj is None or self.feature_proj.bias is None:
             return sampled
         linear = nn.functional.linear(sampled, self.feature_proj.weight[:, :, 0, 0])
         return linear + coverage[..., None].to(linear.dtype) * self.feature_proj.bias

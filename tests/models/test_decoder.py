@@ -145,7 +145,8 @@ def test_a_root_outside_every_picture_or_in_a_camera_stays_finite(place):
 def test_gradients_reach_the_roots_through_the_places_looked_at_and_every_parameter():
     module, rigs = decoder(), Rigs.of([ring(5), ring(5, 0.3)])
     features = noise(10)
-    features.fine.requires_grad_(), features.heatmaps.requires_grad_()
+    for maps in (features.fine, features.heatmaps):
+        maps.requires_grad_()
     roots = ROOTS.clone().requires_grad_()
     refined = run(module, features, rigs, roots)
     errors = refined.errors
@@ -205,7 +206,7 @@ def test_triangulation_has_the_right_slope(triangulate):
     random = torch.Generator().manual_seed(3)
     xy = views.to_image(views.project(xyz)[0]) + 3 * torch.randn(3, 5, 2, 2, generator=random).double()
     weights = torch.rand(3, 2, 5, dtype=torch.float64, generator=random) + 0.2
-    xy.requires_grad_(), weights.requires_grad_()
+    xy, weights = xy.requires_grad_(), weights.requires_grad_()
     assert torch.autograd.gradcheck(
         lambda xy, weights: triangulate(views, xy, weights, xyz), (xy, weights), eps=1e-4, atol=1e-3, rtol=1e-3
     )
