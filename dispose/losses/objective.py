@@ -157,10 +157,16 @@ def pose_terms(
 def reproject(
     xyz_world: Float[Tensor, "layers persons joints 3"], rigs: Rigs, sample: Int[Tensor, " persons"]
 ) -> tuple[Float[Tensor, "layers persons views joints 2"], Bool[Tensor, "layers persons views joints"]]:
-    """Every layer's joints in the original pictures, in the cameras' dtype, and which are in front of the camera."""
+    """Every layer's joints in the original pictures, in the cameras' dtype, and which of these places count.
+
+    A joint counts in front of the camera and at most a picture's size outside the picture: towards the camera's own
+    plane projections run to infinity, and one such joint would outweigh all others of a step.
+    """
     layers, persons, joints, _ = xyz_world.shape
     points = xyz_world.to(rigs.matrix.dtype).transpose(0, 1).reshape(persons, layers * joints, 3)
     xy, front = rigs.project(points, sample)
     views = xy.shape[1]
     xy = xy.view(persons, views, layers, joints, 2).permute(2, 0, 1, 3, 4)
-    return xy, front.view(persons, views, layers, joints).permute(2, 0, 1, 3)
+    size = rigs.size[sample][:, :, None]
+    near = ((xy > -size) & (xy < 2 * size)).all(-1)
+    return xy, front.view(persons, views, layers, joints).permute(2, 0, 1, 3) & near
