@@ -1,4 +1,4 @@
-"""Places in space where the peaks of one joint from several views agree."""
+"""Places in space where the peaks of one joint from several views agree; all joints of a frame at once."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dispose.geometry.triangulation import triangulate_midpoint
 from dispose.scene.cameras import Cameras
+from dispose.scene.peaks import JointPeaks
 from dispose.tensors import ABSENT, TensorStruct
 
 ROUNDS = 2
@@ -15,25 +16,38 @@ ROUNDS = 2
 
 
 @dataclass(frozen=True, eq=False)
-class ViewPeaks(TensorStruct):
-    """The peaks of one joint, and how far a peak may lie from its joint's projection in every view, pixels."""
+class PeakRays(TensorStruct):
+    """The peaks of a frame and their rays.
 
-    xy_image: Float[Tensor, "views peaks 2"]
-    score: Float[Tensor, "views peaks"]
-    valid: Bool[Tensor, "views peaks"]
+    Attributes:
+        cameras: of the frame.
+        xy_image: original pixels.
+        direction: unit directions in the world.
+        score: in [0, 1].
+        valid: which places hold a peak.
+        gate_px: how far a peak may lie from its joint's projection in every view, original pixels.
+    """
+
+    cameras: Cameras
+    xy_image: Float[Tensor, "views joints peaks 2"]
+    direction: Float[Tensor, "views joints peaks 3"]
+    score: Float[Tensor, "views joints peaks"]
+    valid: Bool[Tensor, "views joints peaks"]
     gate_px: Float[Tensor, " views"]
 
 
 @dataclass(frozen=True, eq=False)
 class JointCandidates(TensorStruct):
-    """Hypotheses for one joint of somebody.
+    """Hypotheses for joints of somebody.
 
     Attributes:
+        joint: which joint.
         xyz_world: places, mm.
         members: the peak of every view that supports it, `ABSENT` where none does; at least two do.
         support: ``Σ s (1 - e²)`` over the members, with score s and reprojection error e in gates.
     """
 
+    joint: Int[Tensor, " candidates"]
     xyz_world: Float[Tensor, "candidates 3"]
     members: Int[Tensor, "candidates views"]
     support: Float[Tensor, " candidates"]
@@ -41,95 +55,131 @@ class JointCandidates(TensorStruct):
     def __len__(self) -> int:
         return self.members.shape[0]
 
+    def of(self, rows: Tensor) -> "JointCandidates":
+        """Some of them."""
+        return JointCandidates(self.joint[rows], self.xyz_world[rows], self.members[rows], self.support[rows])
+
+
+def peak_rays(cameras: Cameras, peaks: JointPeaks, gate: float) -> PeakRays:
+    """The rays of all peaks; `gate` in heat-map pixels."""
+    used = peaks.valid.flatten(0, 1).any(0).nonzero()[:, 0]
+    count = int(used.max()) + 1 if len(used) else 0
+    valid = peaks.valid[:, :, :count]
+    xy = torch.where(valid[..., None], peaks.xy_image[:, :, :count].to(torch.float64), 0.0)
+    score = torch.where(valid, peaks.score[:, :, :count].to(torch.float64), 0.0).clamp(0, 1)
+    return PeakRays(
+        cameras, xy, cameras.directions(xy), score, valid, gate * peaks.spacing_px.to(torch.float64)
+    )  # fmt: skip
+
 
 def joint_candidates(
-    cameras: Cameras, peaks: ViewPeaks, near_world: Float[Tensor, "persons 3"], reach_mm: float
+    rays: PeakRays, near_world: Float[Tensor, "persons 3"], reach_mm: Float[Tensor, " joints"]
 ) -> JointCandidates:
-    """All places that two peaks of different views propose, with everybody who agrees.
+    """All places that two peaks of one joint in different views propose, with everybody who agrees.
 
     A pair of peaks proposes its midpoint where both see it within their gates and in front of them, and where it is
-    within reach of one of the people. In every other view the nearest peak within the gate joins; place and members
-    are found from each other again. Places with the same members are one.
+    within the joint's reach of one of the people. In every other view the nearest peak within the gate joins; place
+    and members are found from each other again. Places with the same members are one.
     """
-    if not bool(peaks.valid.any()) or not len(near_world):
-        return JointCandidates(
-            torch.zeros(0, 3, dtype=torch.float64),
-            torch.zeros(0, len(cameras), dtype=torch.long),
-            torch.zeros(0, dtype=torch.float64),
-        )
-    direction = cameras.directions(torch.where(peaks.valid[..., None], peaks.xy_image, 0.0))
-    members = _pairs(cameras, peaks, direction, near_world, reach_mm)
+    joint, members = _pairs(rays)
+    if not len(joint) or not len(near_world):
+        return _none(len(rays.cameras))
+    found = _settled(rays, joint, members)
+    found = found.of(_reached(found, near_world, reach_mm))
+    joint, members = found.joint, found.members
     for _ in range(ROUNDS):
-        xyz = _midpoints(cameras, peaks, direction, members)
-        members = _members(cameras, peaks, xyz)
-        members = torch.unique(members[(members != ABSENT).sum(1) >= 2], dim=0)
-    xyz = _midpoints(cameras, peaks, direction, members)
-    error = member_error(cameras, peaks, xyz, members)
-    view = torch.arange(len(cameras))
-    score = torch.where(members != ABSENT, peaks.score[view, members.clamp(min=0)], 0.0)
-    support = (score * (1 - error.square()).clamp(min=0)).sum(1)
-    close = torch.cdist(xyz, near_world).amin(1) <= reach_mm
-    # What some view no longer agrees with has another place with fewer members among the candidates.
-    sound = close & (torch.where(members != ABSENT, error, 0.0) <= 1).all(1)
-    return JointCandidates(xyz[sound], members[sound], support[sound])
+        members = _members(rays, joint, _midpoints(rays, joint, members))
+        joint, members = _distinct(joint, members)
+    found = _settled(rays, joint, members)
+    return found.of(_reached(found, near_world, reach_mm))
 
 
-def member_error(
-    cameras: Cameras,
-    peaks: ViewPeaks,
-    xyz_world: Float[Tensor, "candidates 3"],
-    members: Int[Tensor, "candidates views"],
-) -> Float[Tensor, "candidates views"]:
-    """Reprojection error of the members in gates; infinite behind a camera, 1 where a view has no member."""
-    xy, front = cameras.project(xyz_world)
-    view = torch.arange(len(cameras))
-    gap = torch.linalg.vector_norm(xy.transpose(0, 1) - peaks.xy_image[view, members.clamp(min=0)], dim=-1)
-    error = torch.where(front.T, gap / peaks.gate_px, torch.inf)
-    return torch.where(members != ABSENT, error, 1.0)
+def without_peaks(
+    rays: PeakRays, candidates: JointCandidates, taken: Bool[Tensor, "views joints peaks"]
+) -> JointCandidates:
+    """The candidates that are left where some peaks are not to be had; those that lose a member are placed again."""
+    if not len(candidates):
+        return candidates
+    view = torch.arange(len(rays.cameras))
+    members = candidates.members
+    gone = (members != ABSENT) & taken[view, candidates.joint[:, None], members.clamp(min=0)]
+    hit = gone.any(1)
+    if not bool(hit.any()):
+        return candidates
+    joint, members = _distinct(candidates.joint[hit], torch.where(gone, ABSENT, members)[hit])
+    kept, left = candidates.of(~hit), _settled(rays, joint, members)
+    return JointCandidates(
+        torch.cat([kept.joint, left.joint]),
+        torch.cat([kept.xyz_world, left.xyz_world]),
+        torch.cat([kept.members, left.members]),
+        torch.cat([kept.support, left.support]),
+    )
 
 
-def _pairs(
-    cameras: Cameras,
-    peaks: ViewPeaks,
-    direction: Float[Tensor, "views peaks 3"],
-    near_world: Float[Tensor, "persons 3"],
-    reach_mm: float,
-) -> Int[Tensor, "candidates views"]:
-    """Every sound pair of peaks as a hypothesis of two members."""
-    views = len(cameras)
-    view, slot = peaks.valid.nonzero(as_tuple=True)
-    a, b = torch.triu_indices(len(view), len(view), offset=1)
-    apart = view[a] != view[b]
-    a, b = a[apart], b[apart]
-    members = torch.full((len(a), views), ABSENT, dtype=torch.long)
+def _none(views: int) -> JointCandidates:
+    places = torch.zeros(0, 3, dtype=torch.float64)
+    return JointCandidates(
+        torch.zeros(0, dtype=torch.long), places, torch.zeros(0, views, dtype=torch.long), places[:, 0]
+    )
+
+
+def _settled(rays: PeakRays, joint: Int[Tensor, " candidates"], members: Tensor) -> JointCandidates:
+    """Members placed, where all of them agree with the place."""
+    xyz = _midpoints(rays, joint, members)
+    there = members != ABSENT
+    view = torch.arange(len(rays.cameras))
+    xy, front = rays.cameras.project(xyz)
+    own = rays.xy_image[view, joint[:, None], members.clamp(min=0)]
+    gap = torch.linalg.vector_norm(xy.transpose(0, 1) - own, dim=-1)
+    error = torch.where(front.T, gap / rays.gate_px, torch.inf)
+    score = rays.score[view, joint[:, None], members.clamp(min=0)]
+    support = torch.where(there, score * (1 - error.clamp(max=1).square()), 0.0).sum(1)
+    # What some member no longer agrees with has another place, with fewer members, among the candidates.
+    sound = (torch.where(there, error, 0.0) <= 1).all(1)
+    return JointCandidates(joint, xyz, members, support).of(sound)
+
+
+def _reached(
+    found: JointCandidates, near_world: Float[Tensor, "persons 3"], reach_mm: Float[Tensor, " joints"]
+) -> Bool[Tensor, " candidates"]:
+    """Which places are within reach of somebody."""
+    return torch.cdist(found.xyz_world, near_world).amin(1) <= reach_mm[found.joint]
+
+
+def _pairs(rays: PeakRays) -> tuple[Int[Tensor, " candidates"], Int[Tensor, "candidates views"]]:
+    """Every two peaks of one joint in different views."""
+    view, joint, slot = rays.valid.nonzero(as_tuple=True)
+    a, b = ((joint[:, None] == joint[None]) & (view[:, None] < view[None])).nonzero(as_tuple=True)
+    members = torch.full((len(a), len(rays.cameras)), ABSENT, dtype=torch.long)
     rows = torch.arange(len(a))
     members[rows, view[a]] = slot[a]
     members[rows, view[b]] = slot[b]
-    xyz = _midpoints(cameras, peaks, direction, members)
-    error = member_error(cameras, peaks, xyz, members)
-    agree = (error <= 1).all(1) & (torch.cdist(xyz, near_world).amin(1) <= reach_mm)
-    return members[agree]
+    return joint[a], members
 
 
 def _midpoints(
-    cameras: Cameras,
-    peaks: ViewPeaks,
-    direction: Float[Tensor, "views peaks 3"],
-    members: Int[Tensor, "candidates views"],
+    rays: PeakRays, joint: Int[Tensor, " candidates"], members: Int[Tensor, "candidates views"]
 ) -> Float[Tensor, "candidates 3"]:
-    """The point nearest to the rays of the members."""
-    view = torch.arange(len(cameras))
-    slot = members.clamp(min=0)
-    weight = torch.where(members != ABSENT, peaks.score[view, slot].clamp(min=1e-3), 0.0)
-    return triangulate_midpoint(cameras.centres, direction[view, slot], weight)
+    """The points nearest to the rays of the members."""
+    view, slot = torch.arange(len(rays.cameras)), members.clamp(min=0)
+    score = rays.score[view, joint[:, None], slot]
+    weight = torch.where(members != ABSENT, score.clamp(min=1e-3), 0.0)
+    return triangulate_midpoint(rays.cameras.centres, rays.direction[view, joint[:, None], slot], weight)
 
 
 def _members(
-    cameras: Cameras, peaks: ViewPeaks, xyz_world: Float[Tensor, "candidates 3"]
+    rays: PeakRays, joint: Int[Tensor, " candidates"], xyz_world: Float[Tensor, "candidates 3"]
 ) -> Int[Tensor, "candidates views"]:
-    """In every view the nearest peak within the gate."""
-    xy, front = cameras.project(xyz_world)
-    gap = torch.linalg.vector_norm(xy[:, :, None] - peaks.xy_image[:, None], dim=-1)
-    gap = torch.where(peaks.valid[:, None] & front[..., None], gap, torch.inf)
+    """In every view the nearest peak of the joint within the gate."""
+    xy, front = rays.cameras.project(xyz_world)
+    gap = torch.linalg.vector_norm(xy[:, :, None] - rays.xy_image[:, joint], dim=-1)
+    gap = torch.where(rays.valid[:, joint] & front[..., None], gap, torch.inf)
     least, slot = gap.min(-1)
-    return torch.where(least <= peaks.gate_px[:, None], slot, ABSENT).T
+    return torch.where(least <= rays.gate_px[:, None], slot, ABSENT).T
+
+
+def _distinct(joint: Tensor, members: Tensor) -> tuple[Int[Tensor, " candidates"], Int[Tensor, "candidates views"]]:
+    """Candidates of at least two members, each once."""
+    rows = torch.cat([joint[:, None], members], 1)[(members != ABSENT).sum(1) >= 2]
+    rows = torch.unique(rows, dim=0)
+    return rows[:, 0], rows[:, 1:]

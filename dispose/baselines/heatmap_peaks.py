@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dispose.association.body_tree import PANOPTIC_SHAPE, BodyShape, Choice, best_body
-from dispose.association.joint_candidates import JointCandidates, ViewPeaks, joint_candidates
+from dispose.association.body_tree import MISSING, PANOPTIC_SHAPE, BodyShape, best_body
+from dispose.association.joint_candidates import joint_candidates, peak_rays, without_peaks
 from dispose.errors import ShapeError
 from dispose.geometry.triangulation import RobustPoints, triangulate_robust
 from dispose.scene.cameras import Cameras
@@ -27,7 +27,7 @@ from dispose.tensors import ABSENT
 
 Associate = Callable[[Frame], Association]
 
-MOST_PERMUTED = 3
+MOST_PERMUTED = 2
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def choose_bodies(
     the others left, in the order that gains most among some orders.
     """
     crowd = _Crowd(cameras, peaks, roots, gates)
-    best = [crowd.body(person, peaks.valid) for person in range(len(roots))]
+    best = [crowd.body(person, torch.zeros_like(peaks.valid)) for person in range(len(roots))]
     used = [_used(body.members, peaks.valid) for body in best]
     members = torch.full((len(roots), len(peaks.skeleton), len(cameras)), ABSENT, dtype=torch.long)
     for group in _rivals(used):
@@ -158,7 +158,7 @@ def choose_bodies(
         for person in range(len(roots)):
             if person not in group:
                 taken |= used[person]
-        plans = [crowd.in_order(order, peaks.valid & ~taken, best) for order in _orders(group, best)]
+        plans = [crowd.in_order(order, taken, best) for order in _orders(group, best)]
         for person, body in max(plans, key=lambda plan: sum(body.gain for _, body in plan)):
             members[person] = body.members
     return members
@@ -173,45 +173,47 @@ class _Body:
 
 
 class _Crowd:
-    """The people of one frame and the candidates of their joints, of which most never change."""
+    """The people of one frame and the candidates of all joints."""
 
     def __init__(
         self, cameras: Cameras, peaks: JointPeaks, roots: Float[Tensor, "persons 3"], gates: PeakGates
     ) -> None:
-        self.cameras, self.peaks, self.roots, self.gates = cameras, peaks, roots, gates
-        root = peaks.skeleton.index(str(peaks.skeleton.root))
-        self.joints = [joint for joint in range(len(peaks.skeleton)) if joint != root]
-        self.all = [self.candidates(joint, peaks.valid, roots) for joint in range(len(peaks.skeleton))]
+        self.roots, self.gates = roots, gates
+        self.root = peaks.skeleton.index(str(peaks.skeleton.root))
+        self.reach = torch.tensor(gates.shape.reach_mm, dtype=torch.float64)
+        rays = peak_rays(cameras, peaks, gates.joint)
+        others = torch.arange(len(peaks.skeleton)) != self.root
+        self.rays = replace(rays, valid=rays.valid & others[:, None])
+        self.all = joint_candidates(self.rays, roots, self.reach)
 
-    def candidates(
-        self, joint: int, free: Bool[Tensor, "views joints peaks"], roots: Float[Tensor, "persons 3"]
-    ) -> JointCandidates:
-        """Candidates of a joint from the free peaks; none of the root."""
-        gate = self.gates.joint * self.peaks.spacing_px.to(torch.float64)
-        score = self.peaks.score[:, joint].to(torch.float64).clamp(0, 1)
-        valid = free[:, joint] & (joint in self.joints)
-        mine = ViewPeaks(self.peaks.xy_image[:, joint].to(torch.float64), score, valid, gate)
-        return joint_candidates(self.cameras, mine, roots, self.gates.shape.reach_mm[joint])
-
-    def body(self, person: int, free: Bool[Tensor, "views joints peaks"]) -> _Body:
-        """The best body from the free peaks."""
-        taken = (self.peaks.valid & ~free).any(2).any(0)
-        near = self.roots[[person]]
-        found = [
-            self.candidates(joint, free, near) if bool(taken[joint]) else known for joint, known in enumerate(self.all)
-        ]
-        choice = _body(found, near[0], self.gates)
-        return _Body(_members_of(found, choice, len(self.cameras)), choice.gain)
+    def body(self, person: int, taken: Bool[Tensor, "views joints peaks"]) -> _Body:
+        """The best body without the peaks that are taken."""
+        root, reach = self.roots[person], self.reach
+        near = torch.linalg.vector_norm(self.all.xyz_world - root, dim=-1) <= reach[self.all.joint]
+        found = without_peaks(self.rays, self.all.of(near), taken)
+        gain = found.support - self.gates.floor
+        close = torch.linalg.vector_norm(found.xyz_world - root, dim=-1) <= reach[found.joint]
+        kept = (close & (gain > 0)).nonzero()[:, 0]
+        rows = [kept[found.joint[kept] == joint] for joint in range(len(reach))]
+        places = [found.xyz_world[mine].numpy() for mine in rows]
+        gains = [gain[mine].numpy() for mine in rows]
+        places[self.root], gains[self.root] = root[None].numpy(), np.zeros(1)
+        choice = best_body(self.gates.shape, places, gains)
+        members = torch.full((len(reach), found.members.shape[1]), ABSENT, dtype=torch.long)
+        for joint, chosen in enumerate(choice.candidate):
+            if chosen != MISSING and joint != self.root:
+                members[joint] = found.members[rows[joint][chosen]]
+        return _Body(members, choice.gain)
 
     def in_order(
-        self, order: tuple[int, ...], free: Bool[Tensor, "views joints peaks"], best: list[_Body]
+        self, order: tuple[int, ...], taken: Bool[Tensor, "views joints peaks"], best: list[_Body]
     ) -> list[tuple[int, _Body]]:
         """One after another from what is left; the first has his best."""
         plan = []
         for person in order:
-            body = best[person] if not plan else self.body(person, free)
+            body = best[person] if not plan else self.body(person, taken)
             plan.append((person, body))
-            free = free & ~_used(body.members, free)
+            taken = taken | _used(body.members, taken)
         return plan
 
 
@@ -229,43 +231,18 @@ def _rivals(used: list[Bool[Tensor, "views joints peaks"]]) -> list[list[int]]:
 
 
 def _orders(group: list[int], best: list[_Body]) -> list[tuple[int, ...]]:
-    """All orders of up to three people; of more, the one by gain with each of them first once."""
+    """Both orders of two people; of more, the one by gain with each of them first once."""
     by_gain = sorted(group, key=lambda person: -best[person].gain)
     if len(group) <= MOST_PERMUTED:
         return list(permutations(by_gain))
     return [(first, *(other for other in by_gain if other != first)) for first in by_gain]
 
 
-def _body(candidates: list[JointCandidates], root_world: Float[Tensor, " 3"], gates: PeakGates) -> Choice:
-    """The best body of one person; candidates keep their numbers."""
-    root = gates.shape.skeleton.index(str(gates.shape.skeleton.root))
-    places, gains, numbers = [], [], []
-    for joint, (found, reach) in enumerate(zip(candidates, gates.shape.reach_mm, strict=True)):
-        gain = (found.support - gates.floor).numpy()
-        near = torch.linalg.vector_norm(found.xyz_world - root_world, dim=-1).numpy() <= reach
-        number = np.flatnonzero(near & (gain > 0))
-        places.append(root_world[None].numpy() if joint == root else found.xyz_world.numpy()[number])
-        gains.append(np.zeros(1) if joint == root else gain[number])
-        numbers.append(number)
-    choice = best_body(gates.shape, places, gains)
-    own = [int(n[c]) if c >= 0 and len(n) else ABSENT for n, c in zip(numbers, choice.candidate, strict=True)]
-    return Choice(tuple(own), choice.gain)
-
-
-def _members_of(candidates: list[JointCandidates], body: Choice, views: int) -> Int[Tensor, "joints views"]:
-    """The peaks of a body."""
-    rows = [
-        found.members[chosen] if chosen != ABSENT else torch.full((views,), ABSENT, dtype=torch.long)
-        for found, chosen in zip(candidates, body.candidate, strict=True)
-    ]
-    return torch.stack(rows)
-
-
 def _used(
-    members: Int[Tensor, "joints views"], free: Bool[Tensor, "views joints peaks"]
+    members: Int[Tensor, "joints views"], like: Bool[Tensor, "views joints peaks"]
 ) -> Bool[Tensor, "views joints peaks"]:
     """Which peaks these are."""
-    used = torch.zeros_like(free)
+    used = torch.zeros_like(like)
     joint, view = (members != ABSENT).nonzero(as_tuple=True)
     used[view, joint, members[joint, view]] = True
     return used

@@ -1,7 +1,7 @@
 """What a model's heat maps show, for methods that start from the same maps, and those methods."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
@@ -24,14 +24,6 @@ JOINT_THRESHOLD = 0.15
 """Least height of a peak that the classic methods look at (the roots': the model's own threshold)."""
 
 
-@dataclass(frozen=True, eq=False)
-class MapEvidence:
-    """One frame as its heat maps show it, and what the model makes of it."""
-
-    peaks: JointPeaks
-    prediction: Prediction
-
-
 def in_pixels(peaks: Peaks, frame: ImageFrame, skeleton: Skeleton) -> JointPeaks:
     """Peaks of heat maps in pixels of the original pictures; views without a picture have none.
 
@@ -48,28 +40,32 @@ def in_pixels(peaks: Peaks, frame: ImageFrame, skeleton: Skeleton) -> JointPeaks
 
 
 class MapReader:
-    """Heat maps of a model, and its own answer; a frame that several methods ask for in a row is read once."""
+    """A model's heat maps and its own answer; a frame that several methods ask for in a row is looked at once."""
 
     def __init__(self, model: DisPose) -> None:
         self.model = model
-        self._last: tuple[ImageFrame, MapEvidence] | None = None
+        self._peaks: tuple[ImageFrame, JointPeaks] | None = None
+        self._answer: tuple[ImageFrame, Prediction] | None = None
 
     @torch.no_grad()
-    def __call__(self, frame: ImageFrame) -> MapEvidence:
-        """The evidence of a frame."""
-        if self._last is not None and self._last[0] is frame:
-            return self._last[1]
-        model, config = self.model, self.model.config
-        heatmaps = model.see(ImageBatch.of([frame])).heatmaps.float()
-        root = model.skeleton.index(model.skeleton.root_of[0])
-        peaks = subpixel_peaks(heatmaps, config.peaks, min(JOINT_THRESHOLD, config.peak_threshold))
-        # The roots are those that the model itself looks at, so that groups speak of the same slots.
-        least = torch.full((heatmaps.shape[1],), JOINT_THRESHOLD, device=peaks.score.device)
-        least[root] = config.peak_threshold
-        peaks = replace(peaks, valid=peaks.valid & (peaks.score > least[:, None]))
-        evidence = MapEvidence(in_pixels(peaks, frame, model.skeleton), model(frame))
-        self._last = (frame, evidence)
-        return evidence
+    def peaks(self, frame: ImageFrame) -> JointPeaks:
+        """The peaks of all joints; those of the root are the model's own, in the same slots."""
+        if self._peaks is None or self._peaks[0] is not frame:
+            model, config = self.model, self.model.config
+            heatmaps = model.see(ImageBatch.of([frame])).heatmaps.float()
+            peaks = subpixel_peaks(heatmaps, config.peaks, min(JOINT_THRESHOLD, config.peak_threshold))
+            least = torch.full((heatmaps.shape[1],), JOINT_THRESHOLD, device=peaks.score.device)
+            least[model.skeleton.index(model.skeleton.root_of[0])] = config.peak_threshold
+            peaks = replace(peaks, valid=peaks.valid & (peaks.score > least[:, None]))
+            self._peaks = frame, in_pixels(peaks, frame, model.skeleton)
+        return self._peaks[1]
+
+    @torch.no_grad()
+    def prediction(self, frame: ImageFrame) -> Prediction:
+        """The model's answer."""
+        if self._answer is None or self._answer[0] is not frame:
+            self._answer = frame, self.model(frame)
+        return self._answer[1]
 
 
 Finish = Callable[[Prediction, ImageFrame, JointPeaks], Prediction]
@@ -89,8 +85,7 @@ def model_method(read: MapReader, name: str) -> ImageMethod:
     """The model itself."""
 
     def predict(frame: ImageFrame) -> ImageAnswer:
-        seen = read(frame)
-        return _answer(seen.prediction, seen.peaks)
+        return _answer(read.prediction(frame), read.peaks(frame))
 
     return ImageMethod(name, predict)
 
@@ -102,7 +97,7 @@ def classic_method(
     """Roots by a classic associator, then joint by joint, from the model's heat maps."""
 
     def predict(frame: ImageFrame) -> ImageAnswer:
-        peaks = read(frame).peaks
+        peaks = read.peaks(frame)
         found = people_from_peaks(frame.cameras, peaks, associate=associate, gates=gates, number=frame.number)
         return _answer(finish(found, frame, peaks), peaks)
 
@@ -115,12 +110,11 @@ def without_stage_two(
     """The model's own groups and roots, then joint by joint by classic means."""
 
     def predict(frame: ImageFrame) -> ImageAnswer:
-        seen = read(frame)
-        mine = seen.prediction
+        mine, peaks = read.prediction(frame), read.peaks(frame)
         found = skeletons_from_roots(
-            frame.cameras, seen.peaks, mine.association, mine.root, gates=gates, number=frame.number
+            frame.cameras, peaks, mine.association, mine.root, gates=gates, number=frame.number
         )
-        return _answer(finish(found, frame, seen.peaks), seen.peaks)
+        return _answer(finish(found, frame, peaks), peaks)
 
     return ImageMethod(name, predict)
 

@@ -111,7 +111,7 @@ def best_gate(read: MapReader, one: Classic, scenes: Sequence[ImageScene], gates
 
 
 def row_of(answers: Answers) -> Row:
-    """One line; seconds are those after the heat maps and the model's own answer, which all methods share."""
+    """One line; the first method to ask for the heat maps pays for them, here the model."""
     figures = {figure.name: figure for figure in figures_of(answers.outcomes, MEASURES)}
     shown = tuple(figures[name] for name in SHOWN)
     return Row(answers.method, DETECTIONS, len(answers.outcomes), None, shown, answers.seconds)
