@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from dispose.errors import InputError, ShapeError
 from dispose.metrics.association import PairCounts, count_pairs
-from dispose.metrics.detection import NearestTruths, found_mpjpe, nearest_truths, pool, recall
+from dispose.metrics.detection import NearestTruths, first_hits, found_mpjpe, nearest_truths, pool, recall
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.prediction import Association, Prediction
 from dispose.tensors import ABSENT
@@ -36,6 +36,21 @@ class Figures:
     mpjpe_mm: float
 
 
+@dataclass(frozen=True)
+class PeopleFigures:
+    """How right the people of a sequence are, whoever was put together with whom.
+
+    Attributes:
+        found: true people whose joints are within 150 mm of somebody's on average, percent.
+        nobody: predicted people who are nobody, or somebody for the second time, by the same measure; percent.
+        mpjpe_mm: mean error of the joints of the people found (within 500 mm), mm.
+    """
+
+    found: float
+    nobody: float
+    mpjpe_mm: float
+
+
 def identities(frame: Frame, truth: Prediction) -> Int[Tensor, "views slots"]:
     """The true person of every detection slot; the truth's members count positions in the source files.
 
@@ -58,20 +73,45 @@ def score_frames(frames: Sequence[Frame], predictions: Sequence[Prediction], tru
     Raises:
         InputError: a frame whose number the truth does not have.
     """
-    known = {true.number: true for true in truth}
-    pairs, near = PairCounts(), list[NearestTruths]()
-    for frame, prediction in zip(frames, predictions, strict=True):
-        if frame.number not in known:
-            raise InputError(f"frame {frame.number} has no truth to compare with")
-        true = known[frame.number]
-        pairs += count_pairs(prediction.association, identities(frame, true))
-        near.append(nearest_truths(prediction.poses, prediction.association.confidence, true.poses))
-    together = pool(near)
+    pairs = PairCounts()
+    true = _truths([frame.number for frame in frames], truth)
+    for frame, prediction, known in zip(frames, predictions, true, strict=True):
+        pairs += count_pairs(prediction.association, identities(frame, known))
+    together = _nearest(predictions, truth)
     return Figures(
         100 * pairs.f1,
         100 * pairs.exact_rate,
         100 * recall(together, threshold_mm=FOUND_MM),
         found_mpjpe(together),
+    )
+
+
+def score_people(predictions: Sequence[Prediction], truth: Sequence[Prediction]) -> PeopleFigures:
+    """Figures over all frames of what was found in pictures; members are not looked at.
+
+    Raises:
+        InputError: a frame whose number the truth does not have.
+    """
+    together = _nearest(predictions, truth)
+    _, hit = first_hits(together, FOUND_MM)
+    wrong = 100 * float((~hit).double().mean()) if len(hit) else 0.0
+    return PeopleFigures(100 * recall(together, threshold_mm=FOUND_MM), wrong, found_mpjpe(together))
+
+
+def _truths(numbers: Sequence[int], truth: Sequence[Prediction]) -> list[Prediction]:
+    """The truth of the frames of these numbers."""
+    known = {true.number: true for true in truth}
+    for number in numbers:
+        if number not in known:
+            raise InputError(f"frame {number} has no truth to compare with")
+    return [known[number] for number in numbers]
+
+
+def _nearest(predictions: Sequence[Prediction], truth: Sequence[Prediction]) -> NearestTruths:
+    """Everybody predicted, with the nearest true person of the same frame."""
+    true = _truths([prediction.number for prediction in predictions], truth)
+    return pool(
+        [nearest_truths(p.poses, p.association.confidence, t.poses) for p, t in zip(predictions, true, strict=True)]
     )
 
 

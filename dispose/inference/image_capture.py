@@ -55,11 +55,13 @@ class ImageReading:
 
     Attributes:
         frame: the frame.
+        raw: its pictures as they were taken.
         missing: cameras without a file for this frame.
         damaged: cameras whose picture cannot be decoded or has another size than the calibration.
     """
 
     frame: ImageFrame
+    raw: RawFrame
     missing: tuple[Loss, ...]
     damaged: tuple[Loss, ...]
 
@@ -167,7 +169,7 @@ def read_image_frame(capture: ImageCapture, number: int, input_size: tuple[int, 
                 damaged.append(Loss(name, number, str(error)))
         pictures.append(picture)
     raw = RawFrame(number, capture.cameras, tuple(pictures))
-    return ImageReading(letterboxed(raw, input_size), tuple(missing), tuple(damaged))
+    return ImageReading(letterboxed(raw, input_size), raw, tuple(missing), tuple(damaged))
 
 
 def check_sizes(capture: ImageCapture) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from dispose.datasets.samples import sample_folder
 from dispose.errors import InputError, ShapeError
-from dispose.evaluation.against_truth import count_scenes, f1_by_group, identities, score_frames, total
+from dispose.evaluation.against_truth import count_scenes, f1_by_group, identities, score_frames, score_people, total
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, read_frame
 from dispose.metrics.association import PairCounts
@@ -57,6 +57,20 @@ def test_identities_are_found_by_position_in_the_file(sample) -> None:
         for view, source in enumerate(members):
             rows = (identity[view] == person).nonzero()[:, 0]
             assert frames[0].detections.index[view, rows].tolist() == ([] if source == ABSENT else [source])
+
+
+def test_people_of_pictures_are_scored_without_their_members(sample) -> None:
+    _, truth = sample
+    perfect = score_people(truth[::-1], truth)
+    assert (perfect.found, perfect.nobody, perfect.mpjpe_mm) == (100, 0, 0)
+    people = len(truth[0].association)
+    twice, rows = truth[0], torch.tensor([*range(people), 0])
+    poses = replace(twice.poses, **{k: vars(twice.poses)[k][rows] for k in ("xyz_world", "confidence", "valid", "id")})
+    both = Association(twice.association.members[rows], twice.association.confidence[rows])
+    again = score_people([replace(twice, poses=poses, association=both, root=twice.root[rows])], truth)
+    assert again.found == 100 and again.nobody == pytest.approx(100 / (people + 1))
+    with pytest.raises(InputError, match="frame 20"):
+        score_people(truth, truth[:1])
 
 
 def test_missing_truth_and_other_cameras_are_said(sample) -> None:

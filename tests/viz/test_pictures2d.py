@@ -1,0 +1,53 @@
+"""Pictures with people and heat over them: everything where it is, in pixels of the original picture."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.collections import LineCollection
+
+from dispose.geometry.image_affine import apply, letterbox, map_from_input
+from dispose_viz.pictures2d import draw_heat, draw_people, draw_pictures
+from dispose_viz.style import new_figure
+
+
+@pytest.fixture
+def figure(toy):
+    """The toy's views, the last without a picture."""
+    cameras = toy.frame.cameras
+    pictures = [np.zeros((720, 1280, 3), np.uint8) for _ in cameras.names]
+    return draw_pictures(new_figure(8.0, 4.0), cameras, [*pictures[:-1], None])
+
+
+def test_every_view_has_its_picture_or_says_that_there_is_none(toy, figure) -> None:
+    names = toy.frame.cameras.names
+    assert [axes.get_title() for axes in figure.axes] == [*names[:-1], f"{names[-1]}: no picture"]
+    assert [len(axes.images) for axes in figure.axes] == [1] * (len(names) - 1) + [0]
+    assert list(figure.axes[0].images[0].get_extent()) == [-0.5, 1279.5, 719.5, -0.5]
+
+
+def test_people_are_drawn_where_the_camera_sees_them_with_their_number(toy, figure) -> None:
+    cameras, poses = toy.frame.cameras, toy.prediction.poses
+    axes = draw_people(figure.axes[1], cameras, poses, 1)
+    assert {text.get_text() for text in axes.texts} == {f"P{person}" for person in poses.id.tolist()}
+    drawn = np.concatenate([np.asarray(line.get_xydata()) for line in axes.lines])
+    expected = cameras.project(poses.xyz_world)[0][1][poses.valid].numpy()
+    np.testing.assert_allclose(drawn, expected, atol=1e-6)
+    nobody = replace(poses, valid=torch.zeros_like(poses.valid))
+    bones = len([c for c in axes.collections if isinstance(c, LineCollection)])
+    draw_people(axes, cameras, nobody, 1)
+    assert len([c for c in axes.collections if isinstance(c, LineCollection)]) == bones
+
+
+def test_heat_lies_over_the_pixels_that_it_speaks_of(toy, figure) -> None:
+    axes = figure.axes[0]
+    limits = axes.get_xlim(), axes.get_ylim()
+    affine = letterbox(toy.frame.cameras.size[0], (256, 192))
+    draw_heat(axes, torch.rand(48, 64), affine, 4)
+    left, right, bottom, top = axes.images[-1].get_extent()
+    # The middle of the heat map's pixel (10, 20) by both ways.
+    drawn = torch.tensor([left + 10.5 / 64 * (right - left), top + 20.5 / 48 * (bottom - top)], dtype=torch.float64)
+    there = map_from_input(apply(affine.double(), drawn), 4)
+    np.testing.assert_allclose(there.numpy(), [10, 20], atol=1e-6)
+    assert (axes.get_xlim(), axes.get_ylim()) == limits

@@ -1,0 +1,71 @@
+"""Real pictures of all views: people drawn over them, and what a network sees in them."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from dispose.geometry.image_affine import apply, input_from_map, invert
+from dispose.scene.cameras import Cameras
+from dispose.scene.poses import Poses
+from dispose_viz.image2d import draw_canvas, draw_skeleton
+from dispose_viz.style import LIGHT, MAP, Theme, person_color
+
+BONE_WIDTH = 2.0
+HEAT_SHARE = 0.75
+"""How much of the picture the highest value of a heat map hides."""
+
+
+def draw_pictures(
+    figure: Figure,
+    cameras: Cameras,
+    pictures: Sequence[UInt8[np.ndarray, "_ _ 3"] | None],
+    *,
+    columns: int = 4,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Every view's picture in a grid, in pixels; a view without one is blank and says so."""
+    rows = math.ceil(len(cameras) / columns)
+    for view, (name, picture) in enumerate(zip(cameras.names, pictures, strict=True)):
+        axes = figure.add_subplot(rows, min(columns, len(cameras)), view + 1)
+        image = None if picture is None else picture / 255.0
+        draw_canvas(axes, cameras.size[view], name if picture is not None else f"{name}: no picture", image=image,
+                    theme=theme)  # fmt: skip
+    return figure
+
+
+def draw_people(axes: Axes, cameras: Cameras, poses: Poses, view: int) -> Axes:
+    """People in space as a view sees them, in the colour of their id; joints behind the camera are left out."""
+    xy, front = cameras.select([view]).project(poses.xyz_world.double())
+    for row, person in enumerate(poses.id.tolist()):
+        seen = front[0, row] & poses.valid[row]
+        color = person_color(person)
+        draw_skeleton(axes, xy[0, row], seen, poses.skeleton, color, width=BONE_WIDTH, label=f"P{person}")
+    return axes
+
+
+def draw_heat(
+    axes: Axes, heat: Float[Tensor, "height width"], input_from_image: Float[Tensor, "2 3"], stride: int
+) -> Axes:
+    """A heat map over the picture that it was made from; the higher, the less of the picture shows.
+
+    Args:
+        axes: in pixels of the original picture.
+        heat: heights, mostly in [0, 1].
+        input_from_image: affine from the original picture to the network's input.
+        stride: input pixels per heat-map pixel.
+    """
+    height, width = heat.shape
+    edges = torch.tensor([[-0.5, -0.5], [width - 0.5, height - 0.5]], dtype=torch.float64)
+    (left, top), (right, bottom) = apply(invert(input_from_image.double()), input_from_map(edges, stride)).tolist()
+    limits = axes.get_xlim(), axes.get_ylim()
+    values = heat.detach().cpu().clamp(0, 1).numpy()
+    axes.imshow(values, extent=(left, right, bottom, top), cmap=MAP, vmin=0, vmax=1, alpha=HEAT_SHARE * np.sqrt(values))
+    # What lies beside the picture in the network's input is not shown.
+    axes.set(xlim=limits[0], ylim=limits[1])
+    return axes
