@@ -1,6 +1,6 @@
 """The laptop-sized model on synthetic pictures of rigs it has never seen, beside classic methods on its heat maps.
 
-The classic methods have their gates chosen on pictures of other rigs than those they are scored on, by the error they
+The classic methods have their gates chosen on pictures of other rigs than those they are scored on, by the figures they
 are scored with.
 """
 
@@ -13,17 +13,20 @@ import torch
 from dispose.baselines.heatmap_peaks import MAP_GATES, PeakGates
 from dispose.datasets.synthetic.pictures import PictureConfig, as_input, sample_captures
 from dispose.evaluation.image_measures import clean_roots, clean_skeletons, figures_of, root_pairs
-from dispose.evaluation.image_scenes import Answers, ImageMethod, ImageScene, answer_all
+from dispose.evaluation.image_scenes import Answers, ImageMethod, ImageScene, answer_all, root_identities
 from dispose.evaluation.map_evidence import MapReader, as_found, classic_method, model_method, without_stage_two
 from dispose.evaluation.methods import CLASSIC, Classic
 from dispose.evaluation.scenes import Figure, Row
+from dispose.metrics.association import PairCounts, count_pairs
 from dispose.models.dispose import DisPose
+from dispose.scene.peaks import root_frame
 
 HELD_OUT_SEED = 20_261_120
 """Of the pictures that are scored: training draws from other seeds."""
 GATE_SEED = 20_261_121
 """Of the pictures on which gates are chosen."""
 GATES_MM = (40.0, 70.0, 110.0, 160.0, 240.0)
+JOINT_GATES = (1.0, 1.5, 2.0, 3.0)
 MEASURES = (clean_skeletons, clean_roots, root_pairs)
 SHOWN = ("map", "ap_50", "ap_100", "recall_500", "mpjpe_mm", "joints", "root_mm", "pair_f1")
 DETECTIONS = "synthetic pictures"
@@ -60,26 +63,25 @@ def held_out_config(size: tuple[int, int]) -> PictureConfig:
     return PictureConfig(size=size, views=(3, 7), persons=(1, 5), frames_per_rig=2)
 
 
-def evaluate_toy_images(
-    model: DisPose, *, frames: int, gate_frames: int, watch: Watch = unwatched, gates: PeakGates = MAP_GATES
-) -> ToyTables:
+def evaluate_toy_images(model: DisPose, *, frames: int, gate_frames: int, watch: Watch = unwatched) -> ToyTables:
     """Score the model, the model without Stage II, and the classic methods on its heat maps.
 
     Args:
         model: ready for inference.
         frames: number of captures that are scored.
-        gate_frames: number of captures on which the classic associators' gates are chosen.
+        gate_frames: number of captures on which the gates of the classic methods are chosen.
         watch: shows progress.
-        gates: of the classic methods' peaks.
     """
     config = held_out_config(model.config.input_size)
     read = MapReader(model)
-    others = list(toy_scenes(gate_frames, config, GATE_SEED))
-    chosen, tried = [], []
-    for one in CLASSIC:
-        gate, rows = best_gate(read, one, others, gates)
-        chosen.append(replace(one, gate_mm=gate))
-        tried += rows
+    others = list(watch(toy_scenes(gate_frames, config, GATE_SEED), gate_frames))
+    chosen, tried = list(CLASSIC), list[Row]()
+    gates = MAP_GATES
+    if others:
+        pairs = best_gates(read, others)
+        chosen = [one for one, _ in pairs]
+        gates, rows = best_joint_gate(read, chosen[0], others)
+        tried = [row for _, mine in pairs for row in mine] + rows
     methods = toy_methods(read, chosen, gates)
     answers = answer_all(watch(toy_scenes(frames, config, HELD_OUT_SEED), frames), methods)
     return ToyTables(tuple(row_of(mine) for mine in answers), by_views(answers), tuple(tried))
@@ -97,17 +99,38 @@ def toy_methods(read: MapReader, classics: Sequence[Classic], gates: PeakGates) 
     ]
 
 
-def best_gate(read: MapReader, one: Classic, scenes: Sequence[ImageScene], gates: PeakGates) -> tuple[float, list[Row]]:
-    """The gate with the highest mean average precision, and the rows of all."""
-    if not scenes:
-        return one.gate_mm, []
+def best_gates(read: MapReader, scenes: Sequence[ImageScene]) -> list[tuple[Classic, list[Row]]]:
+    """Every classic associator at the gate with the greatest pair F1 of root peaks, and the rows of all gates."""
+    counts = {(one.key, gate): PairCounts() for one in CLASSIC for gate in GATES_MM}
+    for scene in scenes:
+        frame, peaks = scene.frame, read.peaks(scene.frame)
+        roots = root_frame(frame.number, frame.cameras, peaks)
+        identity = root_identities(frame.cameras, scene.truth, roots.detections, peaks.spacing_px)
+        for one in CLASSIC:
+            for gate in GATES_MM:
+                counts[one.key, gate] += count_pairs(one.associate(roots, gate_mm=gate), identity)
+    out = []
+    for one in CLASSIC:
+        scores = [100 * counts[one.key, gate].f1 for gate in GATES_MM]
+        best = max(range(len(scores)), key=lambda k: scores[k] if scores[k] == scores[k] else -1.0)
+        rows = [
+            Row(one.name, DETECTIONS, len(scenes), gate, (Figure("pair_f1", score),), 0.0)
+            for gate, score in zip(GATES_MM, scores, strict=True)
+        ]
+        out.append((replace(one, gate_mm=GATES_MM[best]), rows))
+    return out
+
+
+def best_joint_gate(read: MapReader, one: Classic, scenes: Sequence[ImageScene]) -> tuple[PeakGates, list[Row]]:
+    """The gate of the joints' peaks with the least error of a classic associator's people, and the rows of all."""
+    tried = [replace(MAP_GATES, joint=gate) for gate in JOINT_GATES]
     methods = [
-        classic_method(read, f"{one.name}, {gate:g} mm", _at(replace(one, gate_mm=gate)), gates=gates)
-        for gate in GATES_MM
+        classic_method(read, f"{one.name}, joints within {gates.joint:g} map pixels", _at(one), gates=gates)
+        for gates in tried
     ]
     rows = [row_of(mine) for mine in answer_all(scenes, methods)]
-    scores = [row.value("map") for row in rows]
-    return GATES_MM[scores.index(max(scores))], rows
+    errors = [row.value("mpjpe_mm") for row in rows]
+    return tried[min(range(len(errors)), key=lambda k: errors[k] if errors[k] == errors[k] else float("inf"))], rows
 
 
 def row_of(answers: Answers) -> Row:

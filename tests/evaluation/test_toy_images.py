@@ -14,6 +14,8 @@ from dispose.evaluation.map_evidence import MapReader, in_pixels
 from dispose.evaluation.methods import CLASSIC
 from dispose.evaluation.toy_images import (
     BASELINE,
+    GATES_MM,
+    JOINT_GATES,
     OURS,
     WITHOUT,
     ToyTables,
@@ -64,13 +66,14 @@ class Drawn(DisPose):
 def tables() -> ToyTables:
     torch.manual_seed(0)
     model = DisPose(MODEL).eval()
-    return evaluate_toy_images(model, frames=2, gate_frames=0)
+    return evaluate_toy_images(model, frames=2, gate_frames=1)
 
 
 def test_every_method_has_a_line(tables: ToyTables):
     assert [row.method for row in tables.rows][:3] == [OURS, WITHOUT, BASELINE]
     assert len(tables.rows) == 3 + len(CLASSIC)
     assert {row.frames for row in tables.rows} == {2}
+    assert len(tables.tried) == len(CLASSIC) * len(GATES_MM) + len(JOINT_GATES)
     assert {row.method for row in tables.by_views} == {OURS, WITHOUT, BASELINE}
 
 
