@@ -1,7 +1,7 @@
 """Image models in `dispose evaluate`: synthetic pictures, and the data sets of the literature with two protocols."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -76,8 +76,8 @@ def score_source(job: ImageJob) -> int:
     """One model on the test frames of a data set, counted in both ways, beside what was published."""
     start = time.perf_counter()
     protocols = image_protocols_of(job.protocol)
-    source = protocols[0].source(job.data)
     method = method_of(job.weights)
+    source = protocols[0].source(job.data)
     log = FrameLog()
     answers = answer_all(bar(source_scenes(source, log), len(source.keys)), [method])[0]
     print(log.summary())
@@ -110,6 +110,6 @@ def method_of(weights: Path) -> ImageMethod:
     return model_method(MapReader(load_weights(weights, DisPose)), f"DisPOSE, {weights.stem}")
 
 
-def bar(scenes: Iterable[ImageScene], count: int) -> Iterable[ImageScene]:
+def bar(scenes: Iterable[ImageScene], count: int) -> Iterator[ImageScene]:
     """Progress over frames where it takes longer than two seconds."""
-    return tqdm(scenes, total=count, unit="frame", delay=2.0, mininterval=0.5, leave=False)
+    yield from tqdm(scenes, total=count, unit="frame", delay=2.0, mininterval=0.5, leave=False)

@@ -1,0 +1,100 @@
+"""`dispose evaluate` on pictures: figures, files and refusals."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from dispose.cli.evaluate import Evaluate
+from dispose.cli.evaluate_images import method_of
+from dispose.datasets.multiview import FrameLog
+from dispose.datasets.sources import FrameKey, Traits, Truth
+from dispose.datasets.synthetic.pictures import PictureConfig, sample_captures
+from dispose.errors import InputError
+from dispose.evaluation.image_protocols import MM_OR_CLEAN, MM_OR_RELEASED, source_scenes
+from dispose.evaluation.image_scenes import answer_all
+from dispose.models.dispose import DisPose
+from dispose.recipes.images import TOY_SMOKE
+from dispose.scene.cameras import Cameras
+from dispose.scene.poses import Poses
+from dispose.skeletons.catalog import PANOPTIC_15
+from dispose.zoo.checkpoints import save_weights
+
+MODEL = TOY_SMOKE.images.model
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "smoke.safetensors"
+    torch.manual_seed(0)
+    save_weights(path, DisPose(MODEL).eval())
+    return path
+
+
+def test_toy_images_writes_two_files(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "toy_images.json"
+    assert Evaluate("toy_images", weights=weights, frames=1, out=out).run() == 0
+    whole, by_views = (json.loads(p.read_text()) for p in (out, tmp_path / "toy_images_by_views.json"))
+    assert whole["protocol"] == "toy_images" and whole["rows"][0]["method"] == "DisPOSE"
+    assert len(whole["sweep"]) > 0 and "mpjpe_mm" in whole["rows"][0]
+    assert all("views" in row for row in by_views["rows"])
+    assert "Stage II lowers MPJPE" in capsys.readouterr().out
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Three frames of synthetic pictures as files: the second is not annotated, the third cannot be read."""
+
+    folder: Path
+    rig: Cameras
+    poses: Poses
+
+    @property
+    def traits(self) -> Traits:
+        size = (MODEL.input_size[0], MODEL.input_size[1])
+        return Traits("toy", PANOPTIC_15, self.rig.names, size, size, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), 0.2)
+
+    @property
+    def keys(self) -> tuple[FrameKey, ...]:
+        return tuple(FrameKey("toy", number) for number in range(3))
+
+    def cameras(self, sequence: str) -> Cameras:
+        return self.rig
+
+    def picture(self, key: FrameKey, view: int) -> Path:
+        return self.folder / str(view) / f"{key.number}.png"
+
+    def truth(self, key: FrameKey) -> Truth:
+        return Truth(key.sequence, key.number, key.number != 1, self.poses)
+
+
+def test_frames_of_a_source_are_scored_in_both_ways(weights: Path, tmp_path: Path):
+    config = PictureConfig(size=MODEL.input_size, views=(3, 3), persons=(1, 1), frames_per_rig=1, empty=0.0)
+    capture = next(iter(sample_captures(torch.Generator().manual_seed(1), 1, config)))
+    source = Pictures(tmp_path, capture.cameras, capture.poses)
+    for view, picture in enumerate(capture.pictures.numpy()):
+        (tmp_path / str(view)).mkdir()
+        for number in range(3):
+            path = tmp_path / str(view) / f"{number}.png"
+            cv2.imwrite(str(path), np.ascontiguousarray(picture[..., ::-1]))
+    (tmp_path / "0" / "2.png").write_bytes(b"no picture")
+    log = FrameLog()
+    answers = answer_all(source_scenes(source, log), [method_of(weights)])[0]
+    assert len(answers.outcomes) == 1 and answers.method == "DisPOSE, smoke"
+    assert log.skipped == 1 and "2.png" in log.summary()
+    released, clean = MM_OR_RELEASED.score(answers), MM_OR_CLEAN.score(answers)
+    assert (released.detections, clean.detections) == ("mm_or, released", "mm_or, clean")
+    assert {f.name for f in released.figures} <= {f.name for f in clean.figures}
+
+
+def test_options_of_associators_are_refused(weights: Path, tmp_path: Path):
+    with pytest.raises(InputError, match="--views and --gates-mm are for associators"):
+        Evaluate("toy_images", weights=weights, views=(0, 1), out=tmp_path / "a.json").run()
+    with pytest.raises(InputError, match="no such weights file"):
+        Evaluate("panoptic_images", weights=tmp_path / "none.safetensors", data=tmp_path, out=tmp_path / "a.json").run()
+    with pytest.raises(InputError, match="is not there"):
+        Evaluate("panoptic_images", weights=weights, data=tmp_path, out=tmp_path / "a.json").run()
