@@ -17,6 +17,7 @@ from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
 from dispose.baselines.svt import svt
+from dispose.cli import demo_pictures
 from dispose.cli.notebook_run import NotebookError, folder_beside, notebook_path, replace_folder, run_notebook
 from dispose.datasets.samples import sample_folder
 from dispose.errors import InputError
@@ -33,7 +34,7 @@ from dispose.inference.predict import (
 )
 from dispose.models.associator import Associator
 from dispose.scene.prediction import Prediction
-from dispose.zoo import load_associator
+from dispose.zoo.checkpoints import load_associator, shipped_pictures
 
 SAMPLE = "crossing"
 SAMPLE_RATE_HZ = 12.5
@@ -78,8 +79,8 @@ class Demo:
     """Four people cross before five cameras: from 2-D detections to 3-D people, a table, pictures and a page.
 
     Writes predictions.jsonl, predictions.npz, trc/*.trc, figures.json, and start_here/ with the pictures and the
-    notebook 00_start_here as it ran, also as a page that opens offline. A second run replaces the folder when it is
-    done.
+    notebook 00_start_here as it ran, also as a page that opens offline. Then the same in small from the pictures of
+    three people before four cameras, into from_pictures/. A second run replaces the folder when it is done.
     """
 
     out: Path = Path("out/demo")
@@ -95,10 +96,14 @@ class Demo:
         print(f"capture: {len(capture.numbers)} frames, {len(capture.cameras)} cameras, {capture.skeleton.name}")
         with single_threaded(), whole_folder(out) as work:
             write_demo(capture, load_associator(), work)
+            with_pictures = demo_pictures.write_pictures_demo(work, shipped_pictures())
         print(f"\nAll of it took {time.perf_counter() - started:.0f} s. Look at")
         print(f"  {out / PAGES / f'{NOTEBOOK}.html'}    every step, with a scene to turn")
         print(f"  {out / 'predictions.jsonl'}    who is where, frame by frame (also .npz and trc/)")
         print(f"  {out / PAGES}    the pictures")
+        if with_pictures:
+            page = out / demo_pictures.FOLDER / demo_pictures.PAGES / f"{demo_pictures.NOTEBOOK}.html"
+            print(f"  {page}    people found in pictures")
         return 0
 
 

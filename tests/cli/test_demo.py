@@ -1,6 +1,7 @@
 """The demo: everything or nothing in its folder, and a table that is true."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,17 @@ import pytest
 import torch
 
 from dispose.baselines.integer_programme import integer_programme
-from dispose.cli import demo
+from dispose.cli import demo, demo_pictures
 from dispose.cli.demo import Demo, whole_folder
 from dispose.cli.notebook_run import NotebookError
 from dispose.errors import InputError
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import between, read_capture
 from dispose.models.associator import Associator, AssociatorConfig
+from dispose.models.dispose import DisPose
 from dispose.models.placement import PlacementConfig
+from dispose.recipes.images import TOY_SMOKE
+from dispose.zoo import save_weights
 
 
 @pytest.fixture
@@ -27,7 +31,9 @@ def small(monkeypatch) -> list[Path]:
     monkeypatch.setattr(demo, "read_capture", lambda folder: between(read_capture(folder), 24, 28))
     monkeypatch.setattr(demo, "load_associator", lambda: network)
     monkeypatch.setattr(demo, "CLASSICS", (("integer programme", integer_programme),))
-    monkeypatch.setattr(demo, "run_notebook", lambda path, given, folder: asked.append(folder))
+    for module in (demo, demo_pictures):
+        monkeypatch.setattr(module, "run_notebook", lambda path, given, folder: asked.append(folder))
+    monkeypatch.setattr(demo, "shipped_pictures", lambda: Path("none.safetensors"))
     return asked
 
 
@@ -46,6 +52,27 @@ def test_the_demo_writes_predictions_and_figures_and_replaces_an_older_one(small
     said = capsys.readouterr().out
     assert "integer programme" in said and f"{classic['figures']['pair_f1']:.1f}" in said
     assert len(small) == 2 and all(folder.name == "start_here" for folder in small)
+
+
+def test_without_weights_for_pictures_the_demo_says_so_and_is_whole(small, tmp_path, capsys) -> None:
+    assert Demo(tmp_path / "demo").run() == 0
+    said = capsys.readouterr().out
+    assert "from pictures: left out, because the weights none.safetensors are not in this copy" in said
+    assert not (tmp_path / "demo" / "from_pictures").exists() and "people found in pictures" not in said
+
+
+def test_the_demo_ends_with_pictures(small, tmp_path, capsys, monkeypatch) -> None:
+    torch.manual_seed(0)
+    network = DisPose(replace(TOY_SMOKE.images.model, peaks=3))
+    torch.nn.init.constant_(network.backbone.get_parameter("final_layer.bias"), 0.5)
+    save_weights(tmp_path / "some.safetensors", network)
+    monkeypatch.setattr(demo, "shipped_pictures", lambda: tmp_path / "some.safetensors")
+    assert Demo(tmp_path / "demo").run() == 0
+    folder = tmp_path / "demo" / "from_pictures"
+    written = json.loads((folder / "figures.json").read_text())
+    said = capsys.readouterr().out
+    assert f"{written['figures']['found']:.1f} % of the people found" in said and "people found in pictures" in said
+    assert len(read_predictions(folder / "predictions.jsonl").frames) == 12 and small[-1].name == "look"
 
 
 def test_a_folder_that_is_no_demo_is_left_alone(small, tmp_path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -19,7 +20,9 @@ from dispose.cli.notebook_run import (
 )
 from dispose.datasets.samples import sample_folder
 from dispose.models.associator import Associator, AssociatorConfig
+from dispose.models.dispose import DisPose
 from dispose.models.placement import PlacementConfig
+from dispose.recipes.images import TOY_SMOKE
 from dispose.zoo import save_weights
 
 EVERY = [NOTEBOOKS / f"{name}.ipynb" for name in notebook_names()]
@@ -86,6 +89,20 @@ def test_start_here_runs(untrained: Path, short_capture: Path, tmp_path: Path) -
     scene = json.loads(figure.group(1).replace("<\\/", "</"))
     assert [frame["name"] for frame in scene["frames"]] == ["0", "1", "2"]
     assert not re.findall(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)\s*=\s*[\"'](?!data:)", page)
+
+
+def test_from_pictures_runs(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = DisPose(replace(TOY_SMOKE.images.model, peaks=3))
+    # Peaks everywhere: people, if not those that are there.
+    torch.nn.init.constant_(network.backbone.get_parameter("final_layer.bias"), 0.5)
+    save_weights(tmp_path / "untrained.safetensors", network)
+    given = [("weights", str(tmp_path / "untrained.safetensors")), ("frame", "3")]
+    done = run_notebook(notebook_path("from_pictures"), given, tmp_path / "run")
+    assert {path.name for path in done.folder.glob("*.png")} == {"pictures.png", "roots.png", "people.png"}
+    assert all(path.stat().st_size > 100_000 for path in done.folder.glob("*.png"))
+    assert set(json.loads((done.folder / "metrics.json").read_text())) == {"found", "mpjpe_mm"}
+    assert done.page.read_text(encoding="utf-8").count("Plotly.newPlot(") == 1
 
 
 def test_evaluate_runs(untrained: Path, tmp_path: Path) -> None:

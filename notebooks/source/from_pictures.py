@@ -1,0 +1,116 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,source//py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # From pictures to 3-D people
+#
+# You will see, at one instant of one small capture: what four cameras saw, where a network thinks that people's hips
+# are, who is who, and the people in 3-D, drawn back into the pictures.
+#
+# The pictures are synthetic, so the truth is known. The weights are the project's own and have seen synthetic pictures
+# only; with imported ones (`dispose zoo import`) real captures work the same way: set `capture` and `weights`.
+
+# %%
+# %matplotlib inline
+import json
+from pathlib import Path
+
+from dispose.datasets.samples import sample_folder
+from dispose.evaluation.against_truth import score_people
+from dispose.formats.predictions import read_predictions
+from dispose.inference.image_capture import read_image_capture, read_image_frame
+
+# %%
+from dispose.models.backbone import STRIDE
+from dispose.zoo.checkpoints import load_pictures_model, shipped_pictures
+from dispose_viz import pictures2d, scene3d
+from dispose_viz.style import new_figure, save_png
+
+# %% tags=["parameters"]
+capture: Path = sample_folder("studio")  # a capture folder with images/ or videos/
+frame: int = 6  # the frame that is looked at
+weights: Path = shipped_pictures()  # a file that a training or an import wrote
+out: Path = Path(".")  # where pictures go
+
+# %% [markdown]
+# ## 1. Pictures
+#
+# A folder with one calibration and, per camera, pictures or a video. A camera that has no picture of this frame is left
+# out of it, nothing else happens.
+
+# %%
+capture, out = Path(capture), Path(out)
+opened = read_image_capture(capture)
+model = load_pictures_model(Path(weights))
+reading = read_image_frame(opened, frame, model.config.input_size)
+cameras, pictures, seen = opened.cameras, reading.raw.pictures, reading.frame
+size = (15.0, 3.6 * (1 + (len(cameras) - 1) // 4))
+print(f"{len(opened.numbers)} frames, {len(cameras)} cameras")
+save_png(pictures2d.draw_pictures(new_figure(*size), cameras, pictures), out / "pictures.png")
+
+# %% [markdown]
+# ## 2. Heat maps
+#
+# The network looks at every picture by itself and says for each of 15 joints where it is. Here the middle of the hips:
+# its peaks are the detections that Stage I puts together across views, by the same diffusion as in `00_start_here`.
+
+# %%
+heatmaps = model.backbone(seen.images.pixels).heatmaps
+root = model.skeleton.index(model.skeleton.root_of[0])
+figure = pictures2d.draw_pictures(new_figure(*size), cameras, pictures)
+for view, axes in enumerate(figure.axes):
+    if seen.images.present[view]:
+        pictures2d.draw_heat(axes, heatmaps[view, root], seen.images.input_from_image[view], STRIDE)
+save_png(figure, out / "roots.png")
+
+# %% [markdown]
+# ## 3. People
+#
+# Stage I says which peaks are one person, their rays say where his hips are in space; Stage II starts from a rest pose
+# there and moves every joint until it fits what all views show.
+
+# %%
+found = model(seen)
+people = found.poses.id.tolist()
+for person, sure, place in zip(people, found.association.confidence, found.root, strict=True):
+    x, y, z = (f"{value / 1000:.2f}" for value in place.tolist())
+    print(f"P{person}: confidence {sure:.2f}, hips at x {x}, y {y}, z {z} m")
+
+# %%
+figure = pictures2d.draw_pictures(new_figure(*size), cameras, pictures)
+for view, axes in enumerate(figure.axes):
+    pictures2d.draw_people(axes, cameras, found.poses, view)
+save_png(figure, out / "people.png")
+
+# %% [markdown]
+# The same people in the room; turn it with the mouse. The wide grey shadow is the truth, where it is known.
+
+# %%
+answers = capture / "truth" / "predictions.jsonl"
+truth = [t for t in read_predictions(answers).frames if t.number == frame] if answers.exists() else []
+scene = scene3d.new_scene()
+scene3d.draw_floor(scene, *scene3d.bounds(cameras))
+scene3d.draw_cameras(scene, cameras)
+for known in truth:
+    scene3d.draw_ghosts(scene, known.poses)
+scene3d.draw_people(scene, found.poses)
+
+# %%
+if truth:
+    score = score_people([found], truth)
+    (out / "metrics.json").write_text(json.dumps({"found": score.found, "mpjpe_mm": score.mpjpe_mm}))
+    print(f"found {score.found:.0f} %, mean error of their joints {score.mpjpe_mm:.0f} mm")
+
+# %% [markdown]
+# ## Try next
+#
+# - `dispose predict MY_FOLDER --from-pictures`: all frames, with numbers that stay with people, into files.
+# - Delete the picture of one camera in a copy of the capture: does Stage I still find everybody?
+# - `joint = model.skeleton.index("l_wrist")` in section 2: which joints does the network find hard?

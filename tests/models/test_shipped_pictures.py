@@ -1,0 +1,57 @@
+"""What the shipped weights for pictures promise on the sample of pictures: the people, near where they are."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dispose.datasets.samples import sample_folder
+from dispose.evaluation.against_truth import score_people
+from dispose.formats.predictions import read_predictions
+from dispose.inference.image_capture import read_image_capture, read_image_frame
+from dispose.inference.predict_pictures import predict_picture_capture
+from dispose.scene.images import ImageFrame, Images
+from dispose.zoo.checkpoints import load_pictures_model, shipped_pictures
+
+if not shipped_pictures().is_file():
+    pytest.skip("the weights for pictures are not in this checkout yet", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_pictures_model()
+
+
+@pytest.fixture(scope="module")
+def capture():
+    return read_image_capture(sample_folder("studio"))
+
+
+def test_people_are_found_and_keep_their_number(model, capture) -> None:
+    result = predict_picture_capture(capture, model, model.config.input_size)
+    truth = read_predictions(sample_folder("studio") / "truth" / "predictions.jsonl").frames
+    figures = score_people(result.saved.frames, truth)
+    assert figures.found >= 75 and figures.nobody <= 25 and figures.mpjpe_mm <= 100
+    (_, most), *_ = result.people()
+    assert most >= 8
+
+
+def test_a_missing_picture_leaves_the_others_right(model, capture) -> None:
+    whole = read_image_frame(capture, 6, model.config.input_size).frame
+    present = torch.tensor([True, True, False, True])
+    images = Images(whole.images.pixels * present[:, None, None, None], whole.images.input_from_image, present)
+    truth = read_predictions(sample_folder("studio") / "truth" / "predictions.jsonl").frames
+    three = model(replace(whole, images=images))
+    assert bool((three.association.members[:, 2] == -1).all())
+    rows = [0, 1, 3]
+    fewer = Images(whole.images.pixels[rows], whole.images.input_from_image[rows], present[rows])
+    without = model(ImageFrame(6, whole.cameras.select(rows), fewer))
+    assert len(three.association) == len(without.association)
+    torch.testing.assert_close(three.poses.xyz_world, without.poses.xyz_world, rtol=0, atol=0.5)
+    assert score_people([three], truth).found >= 30
+
+
+def test_deterministic(model, capture) -> None:
+    seen = read_image_frame(capture, 0, model.config.input_size).frame
+    one, two = model(seen), model(seen)
+    torch.testing.assert_close(one.poses.xyz_world, two.poses.xyz_world, rtol=0, atol=0)
