@@ -143,8 +143,8 @@ class Backbone(nn.Module):
         if height % MULTIPLE or width % MULTIPLE:
             raise ShapeError(f"pictures of {width} x {height} pixels: both must be multiples of {MULTIPLE}")
         stages = [self.backbone[:STEM](pixels)]
-        for stage in self.backbone[STEM:]:
-            stages.append(stage(stages[-1]))
+        for number in range(STEM, len(self.backbone)):
+            stages.append(self.backbone[number](stages[-1]))
         x, raw = stages[-1], []
         for k in range(3):
             rising = self.deconv_layers[3 * k](x)

@@ -40,7 +40,7 @@ class _ImageTask(lightning.LightningModule):
         self.source, self.plan, self.copies, self.seed = source, plan, copies, seed
         self.skipped = Skipped()
 
-    def train_dataloader(self) -> DataLoader[list[ImageExample]]:
+    def train_dataloader(self) -> DataLoader[list[int]]:
         """The schedule from the step the trainer stands at."""
         schedule = ViewSchedule(
             [self.source.views(row) for row in range(len(self.source))],
@@ -89,7 +89,7 @@ class BackboneTask(_ImageTask):
     def __init__(self, model: DisPose, source: ImageSource, settings: BackboneTraining, seed: int) -> None:
         super().__init__(source, settings.optimisation, copies=settings.copies, seed=seed)
         self.settings = settings
-        self.network = model.backbone.to(memory_format=torch.channels_last)
+        self.network = model.backbone
         # Not a child: its other parts are not trained here.
         self._model = [model]
 
@@ -179,7 +179,8 @@ class PoseTask(_ImageTask):
     def terms(self, examples: Sequence[ImageExample]) -> Terms:
         """All losses of some examples with equally many views; every frame counts alike."""
         model = self._model[0].eval()
-        self.associator.train(), self.decoder.train()
+        self.associator.train()
+        self.decoder.train()
         frames = [example.frame for example in examples]
         batch = ImageBatch.of(frames)
         moved = batch.to(self.device)

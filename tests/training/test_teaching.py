@@ -1,5 +1,6 @@
 """What Stage II is taught with, and that its losses reach Stage I."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -8,12 +9,17 @@ import torch
 from dispose.datasets.synthetic.pictures import PictureConfig
 from dispose.errors import InputError
 from dispose.losses.objective import Weights, total
-from dispose.models.dispose import DisPose
+from dispose.models.dispose import DisPose, DisPoseConfig, root_detections
+from dispose.nn.features import Features
 from dispose.recipes.images import TOY_SMOKE
+from dispose.scene.frame import Frame
+from dispose.scene.images import ImageBatch, ImageFrame
+from dispose.scene.pseudo_labels import PseudoLabels
+from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.tensors import ABSENT
 from dispose.training.image_source import Skipped, ViewSchedule, gather
 from dispose.training.image_tasks import PoseTask
-from dispose.training.picture_bank import PictureBank, build_picture_chunk
+from dispose.training.picture_bank import PictureBank, build_picture_chunk, captures_of_chunk
 from dispose.training.teaching import decoys, match_roots, membership, taught_roots
 
 
@@ -24,29 +30,29 @@ def bank(tmp_path_factory) -> PictureBank:
     return PictureBank([path])
 
 
+def exact_peaks(frame: ImageFrame, labels: PseudoLabels) -> Frame:
+    """Root peaks where the labels say."""
+    root = PANOPTIC_15.index("mid_hip")
+    seen = labels.visible[:, :, root]
+    score = torch.full(seen.shape, 0.9, dtype=torch.float64)
+    return Frame(frame.number, frame.cameras, root_detections(PANOPTIC_15, labels.xy_image[:, :, root], score, seen))
+
+
 class TruePeaks(DisPose):
     """A model whose root peaks stand where the labels say: an untrained backbone has none."""
 
-    def detect(self, features, batch, frames):
-        from dispose.models.dispose import root_detections
-        from dispose.scene.frame import Frame
+    def __init__(self, config: DisPoseConfig, bank: PictureBank) -> None:
+        super().__init__(config)
+        self.known = [bank.copies(row, 0, torch.Generator())[0] for row in range(len(bank))]
 
-        root = self.skeleton.index("mid_hip")
-        out = []
-        for frame in frames:
-            labels = self.labels[frame.number]
-            xy, seen = labels.xy_image[:, :, root], labels.visible[:, :, root]
-            detections = root_detections(self.skeleton, xy, torch.full(seen.shape, 0.9).double(), seen)
-            out.append(Frame(frame.number, frame.cameras, detections))
-        return out
+    def detect(self, features: Features, batch: ImageBatch, frames: Sequence[ImageFrame]) -> list[Frame]:
+        return [exact_peaks(frame, self.known[frame.number][1]) for frame in frames]
 
 
 def pose_task(bank: PictureBank, **changes) -> PoseTask:
     torch.manual_seed(0)
-    model = TruePeaks(TOY_SMOKE.images.model)
-    model.labels = {row: bank.copies(row, 0, torch.Generator())[0][1] for row in range(len(bank))}
     settings = replace(TOY_SMOKE.images.pose, view_dropout=0.0, **changes)
-    return PoseTask(model, bank, settings, 3)
+    return PoseTask(TruePeaks(TOY_SMOKE.images.model, bank), bank, settings, 3)
 
 
 def stage1_gradient(task: PoseTask) -> float:
@@ -65,9 +71,8 @@ def test_as_released_it_does_not(bank):
 
 
 def test_taught_roots_are_the_labels_where_peaks_are_exact(bank):
-    task = pose_task(bank)
     frame, labels = bank.copies(0, 0, torch.Generator())[0]
-    detected = task._model[0].detect(None, None, [frame])[0]
+    detected = exact_peaks(frame, labels)
     identity = match_roots(detected, labels, torch.full((4,), 4.0).double())
     roots = taught_roots(detected, labels, membership(identity, labels.xy_image.shape[1]))
     torch.testing.assert_close(
@@ -76,18 +81,16 @@ def test_taught_roots_are_the_labels_where_peaks_are_exact(bank):
 
 
 def test_peaks_far_from_every_label_are_nobody(bank):
-    task = pose_task(bank)
     frame, labels = bank.copies(0, 0, torch.Generator())[0]
-    detected = task._model[0].detect(None, None, [frame])[0]
+    detected = exact_peaks(frame, labels)
     moved = replace(detected.detections, xy_image=detected.detections.xy_image + 50.0)
     identity = match_roots(replace(detected, detections=moved), labels, torch.full((4,), 4.0).double())
     assert bool((identity == ABSENT).all())
 
 
 def test_decoys_stand_apart_from_everybody(bank):
-    task = pose_task(bank)
     frame, labels = bank.copies(1, 0, torch.Generator())[0]
-    detected = task._model[0].detect(None, None, [frame])[0]
+    detected = exact_peaks(frame, labels)
     identity = match_roots(detected, labels, torch.full((4,), 4.0).double())
     root = labels.poses.xyz_world[:, labels.poses.skeleton.index("mid_hip")]
     found = [decoys(detected, labels, identity, seed) for seed in range(20)]
@@ -142,8 +145,6 @@ def test_a_step_has_frames_with_equally_many_views_and_is_shared_out():
 
 
 def test_the_bank_gives_back_what_was_drawn(tmp_path):
-    from dispose.training.picture_bank import captures_of_chunk
-
     config = PictureConfig(size=(64, 48), views=(3, 5), persons=(0, 3), frames_per_rig=1)
     build_picture_chunk(config, 2, 4, 0, tmp_path / "a.safetensors")
     bank = PictureBank([tmp_path / "a.safetensors"])
