@@ -19,10 +19,11 @@ import torch
 import tyro
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from torch import nn
 
 import dispose
 from dispose.errors import DisposeError
-from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
+from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, SHIPPED_PICTURES, load_associator, load_pictures_model
 from dispose_kernels.errors import MissingBackendError
 from dispose_kernels.segment import segment_backend
 
@@ -237,15 +238,23 @@ def look_at_browser() -> Finding:
 
 def look_at_weights() -> Finding:
     """Whether the shipped weights are there and build the network of this version."""
-    path = WEIGHTS / SHIPPED_ASSOCIATOR
+    return _weights("weights", State.REQUIRED, WEIGHTS / SHIPPED_ASSOCIATOR, load_associator)
+
+
+def look_at_pictures_weights() -> Finding:
+    """The same for the weights that take pictures, without which everything from detections works."""
+    return _weights("weights, pictures", State.OPTIONAL, WEIGHTS / SHIPPED_PICTURES, load_pictures_model)
+
+
+def _weights(topic: str, lacking: State, path: Path, load: Callable[[Path], nn.Module]) -> Finding:
     try:
-        network = load_associator(path)
+        network = load(path)
     except DisposeError as error:
         here = (ROOT / ".git").exists()
         mend = "git checkout -- dispose/zoo/weights" if here else "pip install --force-reinstall dispose"
-        return Finding("weights", State.REQUIRED, str(error), mend)
+        return Finding(topic, lacking, str(error), mend)
     numbers = sum(value.numel() for value in network.state_dict().values())
-    return Finding("weights", State.FINE, f"{path.name} ({numbers:,} numbers, {path.stat().st_size / 1e6:.1f} MB)")
+    return Finding(topic, State.FINE, f"{path.name} ({numbers:,} numbers, {path.stat().st_size / 1e6:.1f} MB)")
 
 
 def look_at_kernelspec() -> Finding:
@@ -260,7 +269,7 @@ def look_at_kernelspec() -> Finding:
 
 
 Look = Callable[[], Finding]
-QUICK: tuple[Look, ...] = (look_at_python, look_at_machine, look_at_device, look_at_weights)
+QUICK: tuple[Look, ...] = (look_at_python, look_at_machine, look_at_device, look_at_weights, look_at_pictures_weights)
 BACKENDS: tuple[Look, ...] = (look_at_scatter, look_at_triton, look_at_compile)
 PROBES: tuple[Look, ...] = (look_at_open3d, look_at_browser, look_at_kernelspec)
 GROUPS = ("", "viz", "notebooks", "train", "mocap", "cluster", "dev")

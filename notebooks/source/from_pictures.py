@@ -30,7 +30,7 @@ from dispose.inference.image_capture import read_image_capture, read_image_frame
 # %%
 from dispose.models.backbone import STRIDE
 from dispose.zoo.checkpoints import load_pictures_model, shipped_pictures
-from dispose_viz import pictures2d, scene3d
+from dispose_viz import pictures2d
 from dispose_viz.style import new_figure, save_png
 
 # %% tags=["parameters"]
@@ -51,7 +51,7 @@ opened = read_image_capture(capture)
 model = load_pictures_model(Path(weights))
 reading = read_image_frame(opened, frame, model.config.input_size)
 cameras, pictures, seen = opened.cameras, reading.raw.pictures, reading.frame
-size = (15.0, 3.6 * (1 + (len(cameras) - 1) // 4))
+size = (15.0, 3.3 * (1 + (len(cameras) - 1) // 4))
 print(f"{len(opened.numbers)} frames, {len(cameras)} cameras")
 save_png(pictures2d.draw_pictures(new_figure(*size), cameras, pictures), out / "pictures.png")
 
@@ -90,20 +90,12 @@ for view, axes in enumerate(figure.axes):
 save_png(figure, out / "people.png")
 
 # %% [markdown]
-# The same people in the room; turn it with the mouse. The wide grey shadow is the truth, where it is known.
+# Where the truth is known, it can be said how right that is.
 
 # %%
 answers = capture / "truth" / "predictions.jsonl"
-truth = [t for t in read_predictions(answers).frames if t.number == frame] if answers.exists() else []
-scene = scene3d.new_scene()
-scene3d.draw_floor(scene, *scene3d.bounds(cameras))
-scene3d.draw_cameras(scene, cameras)
-for known in truth:
-    scene3d.draw_ghosts(scene, known.poses)
-scene3d.draw_people(scene, found.poses)
-
-# %%
-if truth:
+truth = read_predictions(answers).frames if answers.exists() else None
+if truth is not None:
     score = score_people([found], truth)
     (out / "metrics.json").write_text(json.dumps({"found": score.found, "mpjpe_mm": score.mpjpe_mm}))
     print(f"found {score.found:.0f} %, mean error of their joints {score.mpjpe_mm:.0f} mm")

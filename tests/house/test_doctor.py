@@ -60,3 +60,5 @@ def test_weights_must_build_the_network_of_this_version(tmp_path: Path, monkeypa
     assert finding.state is State.REQUIRED and "not a complete safetensors file" in finding.text and finding.mend
     save_file({"weight": torch.zeros(3, 4)}, here)
     assert doctor.look_at_weights().state is State.REQUIRED
+    here.rename(tmp_path / doctor.SHIPPED_PICTURES)
+    assert doctor.look_at_pictures_weights().state is State.OPTIONAL
