@@ -42,7 +42,7 @@ TOY_IMAGES = PictureRecipe(
         ),
         pose=PoseTraining(
             optimisation=Optimisation(
-                steps=2000, batch=4, rate=1e-3, warmup=100, clip=5.0, weight_decay=1e-4, checkpoint_every=200
+                steps=2400, batch=4, rate=1e-3, warmup=100, clip=5.0, weight_decay=1e-4, checkpoint_every=200
             ),
             copies=0,
             bfloat16=True,
