@@ -4,7 +4,7 @@ Pictorial structures in space with the candidates as states (belagiannis2014shel
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -34,6 +34,10 @@ class BodyShape:
     length_mm: tuple[float, ...]
     spread_mm: tuple[float, ...]
     farthest: float = 3.5
+
+    def blurred(self, error_mm: float) -> "BodyShape":
+        """The same for joints whose places err by so much (standard deviation)."""
+        return replace(self, spread_mm=tuple(float(np.hypot(spread, 2**0.5 * error_mm)) for spread in self.spread_mm))
 
     @property
     def reach_mm(self) -> tuple[float, ...]:

@@ -37,12 +37,14 @@ class PeakGates:
     Attributes:
         joint: from a joint's projection, heat-map pixels.
         root: from a root's projection, heat-map pixels; a member farther away is left out of the root's place.
+        error: of a triangulated joint, heat-map pixels as seen from the cameras' mean distance; widens the bones.
         floor: what a candidate must gain, in peaks of score 1: below it a joint is rather missing.
         shape: how long bones are.
     """
 
     joint: float = 2.0
     root: float = 2.5
+    error: float = 0.3
     floor: float = 0.4
     shape: BodyShape = PANOPTIC_SHAPE
 
@@ -180,7 +182,10 @@ class _Crowd:
     ) -> None:
         self.roots, self.gates = roots, gates
         self.root = peaks.skeleton.index(str(peaks.skeleton.root))
-        self.reach = torch.tensor(gates.shape.reach_mm, dtype=torch.float64)
+        size = map_pixel_mm(cameras, peaks, roots)
+        self.shapes = [gates.shape.blurred(gates.error * float(mm)) for mm in size]
+        widest = gates.shape.blurred(gates.error * float(size.max()) if len(size) else 0.0)
+        self.reach = torch.tensor(widest.reach_mm, dtype=torch.float64)
         rays = peak_rays(cameras, peaks, gates.joint)
         others = torch.arange(len(peaks.skeleton)) != self.root
         self.rays = replace(rays, valid=rays.valid & others[:, None])
@@ -198,7 +203,7 @@ class _Crowd:
         places = [found.xyz_world[mine].numpy() for mine in rows]
         gains = [gain[mine].numpy() for mine in rows]
         places[self.root], gains[self.root] = root[None].numpy(), np.zeros(1)
-        choice = best_body(self.gates.shape, places, gains)
+        choice = best_body(self.shapes[person], places, gains)
         members = torch.full((len(reach), found.members.shape[1]), ABSENT, dtype=torch.long)
         for joint, chosen in enumerate(choice.candidate):
             if chosen != MISSING and joint != self.root:
@@ -215,6 +220,17 @@ class _Crowd:
             plan.append((person, body))
             taken = taken | _used(body.members, taken)
         return plan
+
+
+def map_pixel_mm(
+    cameras: Cameras, peaks: JointPeaks, xyz_world: Float[Tensor, "persons 3"]
+) -> Float[Tensor, " persons"]:
+    """Size of a heat-map pixel at a place, mm, the mean over the cameras that it lies in front of."""
+    depth = cameras.to_camera(xyz_world)[..., 2]
+    focal = (cameras.matrix[:, 0, 0] + cameras.matrix[:, 1, 1]) / 2
+    size = depth * (peaks.spacing_px.to(torch.float64) / focal)[:, None]
+    front = (depth > 0).to(torch.float64)
+    return (size * front).sum(0) / front.sum(0).clamp(min=1)
 
 
 def _rivals(used: list[Bool[Tensor, "views joints peaks"]]) -> list[list[int]]:

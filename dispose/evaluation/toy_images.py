@@ -26,7 +26,8 @@ HELD_OUT_SEED = 20_261_120
 GATE_SEED = 20_261_121
 """Of the pictures on which gates are chosen."""
 GATES_MM = (40.0, 70.0, 110.0, 160.0, 240.0)
-JOINT_GATES = (1.0, 1.5, 2.0, 3.0)
+JOINT_GATES = ((1.0, 0.2), (1.5, 0.3), (2.0, 0.5), (3.0, 1.0), (4.0, 1.5))
+"""Gate of the joints' peaks and error of triangulated joints, heat-map pixels."""
 MEASURES = (clean_skeletons, clean_roots, root_pairs)
 SHOWN = ("map", "ap_50", "ap_100", "recall_500", "mpjpe_mm", "joints", "root_mm", "pair_f1")
 DETECTIONS = "synthetic pictures"
@@ -123,7 +124,7 @@ def best_gates(read: MapReader, scenes: Sequence[ImageScene]) -> list[tuple[Clas
 
 def best_joint_gate(read: MapReader, one: Classic, scenes: Sequence[ImageScene]) -> tuple[PeakGates, list[Row]]:
     """The gate of the joints' peaks with the least error of a classic associator's people, and the rows of all."""
-    tried = [replace(MAP_GATES, joint=gate) for gate in JOINT_GATES]
+    tried = [replace(MAP_GATES, joint=gate, root=max(gate, MAP_GATES.root), error=error) for gate, error in JOINT_GATES]
     methods = [
         classic_method(read, f"{one.name}, joints within {gates.joint:g} map pixels", _at(one), gates=gates)
         for gates in tried
