@@ -5,25 +5,20 @@ a frame differs by its pixels and by its affine only, so that all copies share t
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from dispose.datasets.colour import COLOUR_OPERATIONS, ColourOperation
-from dispose.geometry.image_affine import apply, compose, turned
+from dispose.datasets.multiview import as_images
+from dispose.formats.pictures import warp_picture
+from dispose.geometry.image_affine import apply, turned
 from dispose.scene.images import Images
 from dispose.tensors import ABSENT
-
-MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
-
-Warp: TypeAlias = Callable[[np.ndarray, Tensor, tuple[int, int]], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -55,34 +50,6 @@ class AugmentationConfig:
     jitter_share: float = 1 / 30
 
 
-def smooth_warp(
-    picture: UInt8[np.ndarray, "rows columns 3"], affine: Float[Tensor, "2 3"], input_size: tuple[int, int]
-) -> UInt8[np.ndarray, "height width 3"]:
-    """A picture brought to the input by an affine, bilinear, black outside; pixel centres at integers on both sides.
-
-    A picture that shrinks to less than half is first averaged over whole blocks of pixels, which a bilinear sample of
-    four neighbours would skip.
-    """
-    scale = float(torch.linalg.det(affine[:, :2]).abs().sqrt())
-    block = max(int(1 / max(scale, 1e-6) + 1e-6), 1)
-    rows, columns = picture.shape[0] // block, picture.shape[1] // block
-    if block == 1 or rows == 0 or columns == 0:
-        return bilinear_warp(picture, affine, input_size)
-    whole = picture[: rows * block, : columns * block]
-    small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
-    # Pixel k of the small picture lies at `block k + (block - 1) / 2` of the large one.
-    shift = (block - 1) / 2
-    image_from_small = torch.tensor([[block, 0, shift], [0, block, shift]], dtype=affine.dtype)
-    return bilinear_warp(small, compose(affine, image_from_small), input_size)
-
-
-def bilinear_warp(
-    picture: UInt8[np.ndarray, "rows columns 3"], affine: Float[Tensor, "2 3"], input_size: tuple[int, int]
-) -> UInt8[np.ndarray, "height width 3"]:
-    """As `smooth_warp`, but four neighbours whatever the scale, as the released code does it."""
-    return cv2.warpAffine(picture, affine.double().numpy(), input_size, flags=cv2.INTER_LINEAR)
-
-
 def augmented(
     pictures: Sequence[np.ndarray | None],
     base: Float[Tensor, "views 2 3"],
@@ -90,8 +57,6 @@ def augmented(
     joints: tuple[Float[Tensor, "views persons joints 2"], Bool[Tensor, "views persons joints"]],
     config: AugmentationConfig,
     generator: torch.Generator,
-    *,
-    warp: Warp = smooth_warp,
 ) -> tuple[Images, ...]:
     """The frame as it is, then its varied copies; every view of every copy is drawn on its own.
 
@@ -102,52 +67,18 @@ def augmented(
         joints: where people's joints are in original pixels, and which are visible; they only keep people in sight.
         config: how much.
         generator: of all that is drawn.
-        warp: how a picture is brought to the input.
     """
     affines = [base, *(draw_affines(base, input_size, joints, config, generator) for _ in range(config.copies))]
-    images = []
-    for affine in affines:
-        warped = [
-            None if picture is None else recoloured(warp(picture, affine[v], input_size), config, generator)
-            for v, picture in enumerate(pictures)
-        ]
-        images.append(images_of(warped, affine, input_size))
-    return tuple(images)
-
-
-def plain_images(
-    pictures: Sequence[np.ndarray | None],
-    base: Float[Tensor, "views 2 3"],
-    input_size: tuple[int, int],
-    *,
-    warp: Warp = smooth_warp,
-) -> Images:
-    """The frame as it is: what validation and inference see."""
-    warped = [None if p is None else warp(p, base[v], input_size) for v, p in enumerate(pictures)]
-    return images_of(warped, base, input_size)
-
-
-def images_of(
-    pictures: Sequence[np.ndarray | None], affine: Float[Tensor, "views 2 3"], input_size: tuple[int, int]
-) -> Images:
-    """Pictures of the input's size, normalised; a view without one is 0 and not present."""
-    width, height = input_size
     present = torch.tensor([picture is not None for picture in pictures], dtype=torch.bool)
-    pixels = torch.zeros(len(pictures), 3, height, width)
-    for v, picture in enumerate(pictures):
-        if picture is not None:
-            pixels[v] = normalised(picture)
-    return Images(pixels, affine, present)
-
-
-def normalised(picture: UInt8[np.ndarray, "height width 3"]) -> Float[Tensor, "3 height width"]:
-    """RGB in [0, 255] by ImageNet's mean and deviation."""
-    planes = torch.empty(3, *picture.shape[:2])
-    # OpenCV's split is ten times as fast as a strided conversion.
-    for plane, channel in zip(planes, cv2.split(picture), strict=True):
-        plane.copy_(torch.from_numpy(channel))
-    mean, deviation = torch.tensor(MEAN)[:, None, None], torch.tensor(DEVIATION)[:, None, None]
-    return planes.sub_(255 * mean).mul_(1 / (255 * deviation))
+    width, height = input_size
+    versions = []
+    for affine in affines:
+        warped = np.zeros((len(pictures), height, width, 3), np.uint8)
+        for view, picture in enumerate(pictures):
+            if picture is not None:
+                warped[view] = recoloured(warp_picture(picture, affine[view], input_size), config, generator)
+        versions.append(as_images(warped, affine, present))
+    return tuple(versions)
 
 
 def draw_affines(

@@ -15,8 +15,6 @@ from dispose.datasets.synthetic.drawing.solids import Solids, ellipsoids, join, 
 from dispose.datasets.synthetic.noise import Noise
 from dispose.datasets.synthetic.pictures import (
     HIDDEN_CONFIDENCE,
-    IMAGENET_DEVIATION,
-    IMAGENET_MEAN,
     Capture,
     Cast,
     PictureConfig,
@@ -30,6 +28,7 @@ from dispose.datasets.synthetic.pictures import (
     scaled_cameras,
 )
 from dispose.errors import InputError
+from dispose.formats.pictures import IMAGENET_DEVIATION, IMAGENET_MEAN
 from dispose.geometry.pinhole import project_points
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15

@@ -32,6 +32,7 @@ from dispose.datasets.synthetic.placement import (
 )
 from dispose.datasets.synthetic.rigs import CEILING, CORNERS, HALF_CIRCLE, RING, RigArchetype, sample_rig_batch
 from dispose.errors import InputError
+from dispose.formats.pictures import IMAGENET_DEVIATION, IMAGENET_MEAN
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_poses
 from dispose.scene.detections import Detections
@@ -41,8 +42,6 @@ from dispose.scene.pseudo_labels import PseudoLabels
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
 from dispose.tensors import TensorStruct
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 HIDDEN_CONFIDENCE = 0.35
 """Label confidence of a joint inside the picture that something hides: its place is exact, but a detector that
 makes pseudo-labels would only have guessed it."""
