@@ -8,7 +8,7 @@ import torch
 from dispose.datasets.samples import sample_folder
 from dispose.evaluation.against_truth import score_people
 from dispose.formats.predictions import read_predictions
-from dispose.inference.image_capture import read_image_capture, read_image_frame
+from dispose.inference.image_capture import images_between, read_image_capture, read_image_frame
 from dispose.inference.predict_pictures import predict_picture_capture
 from dispose.scene.images import ImageFrame, Images
 from dispose.zoo.checkpoints import load_pictures_model, shipped_pictures
@@ -28,19 +28,18 @@ def capture():
 
 
 def test_people_are_found_and_keep_their_number(model, capture) -> None:
-    result = predict_picture_capture(capture, model, model.config.input_size)
+    result = predict_picture_capture(images_between(capture, 3, 9), model, model.config.input_size)
     truth = read_predictions(sample_folder("studio") / "truth" / "predictions.jsonl").frames
     figures = score_people(result.saved.frames, truth)
     assert figures.found >= 75 and figures.nobody <= 25 and figures.mpjpe_mm <= 100
     (_, most), *_ = result.people()
-    assert most >= 8
+    assert most >= 5
 
 
-def test_a_missing_picture_leaves_the_others_right(model, capture) -> None:
+def test_a_missing_picture_is_as_if_its_camera_were_not_there(model, capture) -> None:
     whole = read_image_frame(capture, 6, model.config.input_size).frame
     present = torch.tensor([True, True, False, True])
     images = Images(whole.images.pixels * present[:, None, None, None], whole.images.input_from_image, present)
-    truth = read_predictions(sample_folder("studio") / "truth" / "predictions.jsonl").frames
     three = model(replace(whole, images=images))
     assert bool((three.association.members[:, 2] == -1).all())
     rows = [0, 1, 3]
@@ -48,7 +47,6 @@ def test_a_missing_picture_leaves_the_others_right(model, capture) -> None:
     without = model(ImageFrame(6, whole.cameras.select(rows), fewer))
     assert len(three.association) == len(without.association)
     torch.testing.assert_close(three.poses.xyz_world, without.poses.xyz_world, rtol=0, atol=0.5)
-    assert score_people([three], truth).found >= 30
 
 
 def test_deterministic(model, capture) -> None:
