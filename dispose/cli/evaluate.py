@@ -54,7 +54,7 @@ class Evaluate:
     """Gates to try for every classic associator; the table shows the best by pair F1 (default: the protocol's)."""
     weights: PathOption = None
     """Weights of `ours` or of the image model (default: those shipped)."""
-    frames: Count = 240
+    frames: Count = 120
     """Synthetic pictures that `toy_images` scores."""
     out: PathOption = None
     """Result file (default: data/results/NAME.json, with the views in its name)."""

@@ -18,6 +18,7 @@ from dispose.scene.frame import Frame
 from dispose.scene.images import ImageBatch, ImageFrame
 from dispose.scene.peaks import JointPeaks, root_detections
 from dispose.scene.prediction import Association, Prediction
+from dispose.skeletons.rest_poses import rest_pose
 from dispose.skeletons.skeleton import Skeleton
 
 JOINT_THRESHOLD = 0.15
@@ -81,6 +82,16 @@ def as_found(prediction: Prediction, frame: ImageFrame, peaks: JointPeaks) -> Pr
     return prediction
 
 
+def at_rest(prediction: Prediction, frame: ImageFrame, peaks: JointPeaks) -> Prediction:
+    """The rest pose at every root: what is known without looking for any other joint."""
+    poses = prediction.poses
+    rest = torch.tensor(rest_pose(poses.skeleton).xyz, dtype=torch.float64)
+    root = poses.skeleton.index(str(poses.skeleton.root))
+    known = poses.valid[:, root, None]
+    xyz = torch.where(known[..., None], poses.xyz_world[:, [root]] + rest - rest[root], 0.0)
+    return replace(prediction, poses=replace(poses, xyz_world=xyz, valid=known.expand_as(poses.valid).clone()))
+
+
 def model_method(read: MapReader, name: str) -> ImageMethod:
     """The model itself."""
 
@@ -90,16 +101,30 @@ def model_method(read: MapReader, name: str) -> ImageMethod:
     return ImageMethod(name, predict)
 
 
-def classic_method(
-    read: MapReader, name: str, associate: Callable[[Frame], Association], *, finish: Finish = whole,
-    gates: PeakGates = MAP_GATES,
-) -> ImageMethod:  # fmt: skip
-    """Roots by a classic associator, then joint by joint, from the model's heat maps."""
+Find = Callable[[ImageFrame], Prediction]
+
+
+def classic_people(read: MapReader, associate: Callable[[Frame], Association], *, gates: PeakGates = MAP_GATES) -> Find:
+    """Roots by a classic associator, then joint by joint, from the model's heat maps; the last frame is remembered."""
+    last: list[tuple[ImageFrame, Prediction]] = []
+
+    def find(frame: ImageFrame) -> Prediction:
+        if not last or last[0][0] is not frame:
+            found = people_from_peaks(
+                frame.cameras, read.peaks(frame), associate=associate, gates=gates, number=frame.number
+            )
+            last[:] = [(frame, found)]
+        return last[0][1]
+
+    return find
+
+
+def classic_method(read: MapReader, name: str, find: Find, *, finish: Finish = whole) -> ImageMethod:
+    """What `classic_people` finds, finished in some way."""
 
     def predict(frame: ImageFrame) -> ImageAnswer:
         peaks = read.peaks(frame)
-        found = people_from_peaks(frame.cameras, peaks, associate=associate, gates=gates, number=frame.number)
-        return _answer(finish(found, frame, peaks), peaks)
+        return _answer(finish(find(frame), frame, peaks), peaks)
 
     return ImageMethod(name, predict)
 

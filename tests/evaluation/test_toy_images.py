@@ -11,9 +11,9 @@ from dispose.baselines.heatmap_peaks import MAP_GATES
 from dispose.datasets.synthetic.pictures import PictureConfig, sample_captures
 from dispose.evaluation.image_scenes import answer_all
 from dispose.evaluation.map_evidence import MapReader, in_pixels
-from dispose.evaluation.methods import CLASSIC
 from dispose.evaluation.toy_images import (
     BASELINE,
+    CLASSICS,
     GATES_MM,
     JOINT_GATES,
     OURS,
@@ -71,9 +71,9 @@ def tables() -> ToyTables:
 
 def test_every_method_has_a_line(tables: ToyTables):
     assert [row.method for row in tables.rows][:3] == [OURS, WITHOUT, BASELINE]
-    assert len(tables.rows) == 3 + len(CLASSIC)
+    assert len(tables.rows) == 4 + len(CLASSICS)
     assert {row.frames for row in tables.rows} == {2}
-    assert len(tables.tried) == len(CLASSIC) * len(GATES_MM) + len(JOINT_GATES)
+    assert len(tables.tried) == len(CLASSICS) * len(GATES_MM) + len(JOINT_GATES)
     assert {row.method for row in tables.by_views} == {OURS, WITHOUT, BASELINE}
 
 
@@ -91,7 +91,7 @@ def test_right_heat_maps_give_right_people():
     torch.manual_seed(0)
     model = Drawn([capture.poses.xyz_world for capture in captures]).eval()
     read = MapReader(model)
-    methods = toy_methods(read, CLASSIC[:1], MAP_GATES)[2:3]
+    methods = toy_methods(read, CLASSICS[:1], MAP_GATES)[2:3]
     answers = answer_all(toy_scenes(3, config, 11), methods)[0]
     row = row_of(answers)
     assert row.value("recall_500") == 100 and row.value("pair_f1") > 80
