@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from dispose.cli.evaluate_images import ImageJob, score_images, shipped_image_weights
+from dispose.cli.evaluate_images import ImageJob, score_images
 from dispose.cli.options import Count, PathOption, require_file
 from dispose.errors import InputError
 from dispose.evaluation.methods import classic, oracle_method, random_method
@@ -20,6 +20,7 @@ from dispose.evaluation.reports import Report, text_table, write_report
 from dispose.evaluation.run import best_method, evaluate
 from dispose.evaluation.scenes import Method, Scene, gather
 from dispose.zoo import load_associator
+from dispose.zoo.checkpoints import shipped_pictures
 
 Name = Literal["ours", "integer_programme", "svt", "greedy", "hungarian", "random", "oracle"]
 ProtocolName = Literal[
@@ -93,7 +94,7 @@ class Evaluate:
         """The same request for an image model. `InputError` for options that only associators have."""
         if self.views or self.gates_mm:
             raise InputError(f"--views and --gates-mm are for associators, not for {self.protocol}.")
-        weights = self.weights or shipped_image_weights()
+        weights = self.weights or shipped_pictures()
         return ImageJob(self.protocol, weights, self.data, self.frames, path, shlex.join(("dispose", *sys.argv[1:])))
 
     def tail(self) -> tuple[str | int, ...]:

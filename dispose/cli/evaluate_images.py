@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 
 from tqdm import tqdm
@@ -22,7 +21,6 @@ from dispose.zoo.checkpoints import load_weights, read_metadata
 from dispose.zoo.released import ReleasedDisPose
 
 TOY = "toy_images"
-SHIPPED_IMAGES = "toy_images.safetensors"
 
 
 @dataclass(frozen=True)
@@ -44,11 +42,6 @@ class ImageJob:
     frames: int
     out: Path
     command: str
-
-
-def shipped_image_weights() -> Path:
-    """Where the image model that comes with the project lies."""
-    return Path(str(files("dispose.zoo") / "weights" / SHIPPED_IMAGES))
 
 
 def score_images(job: ImageJob) -> int:

@@ -46,8 +46,14 @@ class Rigs(TensorStruct):
             return torch.stack(parts)
 
         counts = torch.tensor([len(c) for c in cameras])
-        names = ("size", "matrix", "distortion", "rotation", "translation")
-        return Rigs(*(stacked(name) for name in names), torch.arange(views) < counts[:, None])
+        return Rigs(
+            size=stacked("size"),
+            matrix=stacked("matrix"),
+            distortion=stacked("distortion"),
+            rotation=stacked("rotation"),
+            translation=stacked("translation"),
+            present=torch.arange(views) < counts[:, None],
+        )
 
     @property
     def centres(self) -> Float[Tensor, "samples views 3"]:

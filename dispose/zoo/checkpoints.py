@@ -40,7 +40,7 @@ KINDS = (
 """What a weights file of this project may hold; it says which by the name of the class."""
 
 SHIPPED_ASSOCIATOR = "associator.safetensors"
-SHIPPED_PICTURES = "dispose_toy.safetensors"
+SHIPPED_PICTURES = "toy_images.safetensors"
 
 PicturesModel = DisPose | ReleasedDisPose
 """A network that takes pictures: frame in, people out, at its ``config.input_size``."""

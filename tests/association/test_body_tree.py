@@ -20,7 +20,7 @@ def cost_of(choice: tuple[int, ...], places: list[np.ndarray], size: float) -> f
         here = choice[b] >= 0
         if here:
             anchor = places[last[a]][choice[last[a]]]
-            z = (np.linalg.norm(anchor - places[b][choice[b]]) - size * (stretch[a] + length)) / spread
+            z = (float(np.linalg.norm(anchor - places[b][choice[b]])) - size * (stretch[a] + length)) / spread
             z = max(z, 0.0) if stretch[a] else abs(z)
             total += z * z / 2 if z <= PANOPTIC_SHAPE.farthest else np.inf
         last[b], stretch[b] = (b, 0.0) if here else (last[a], stretch[a] + length)
