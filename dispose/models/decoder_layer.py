@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from dispose.models.decoder_geometry import PIXEL_CENTRES, PixelRules, Triangulate, Views, nearest_to_rays
 from dispose.models.decoder_parts import (
+    COUNT_CHANS,
+    CountEmbedding,
     EdgeRows,
     FeedForward,
     GeometricFeedback,
@@ -15,6 +17,7 @@ from dispose.models.decoder_parts import (
     OffsetNet,
     Roster,
     ViewAggregation,
+    count_embedding,
     own_members,
     own_rows,
     person_part_incidence,
@@ -79,12 +82,14 @@ class DecoderRules:
         triangulate: from points in the views to points of space.
         rows: which embedding a hyperedge carries.
         members: which nodes belong to a hyperedge, from those that are visible.
+        count: how the number of views of a joint is embedded.
     """
 
     pixels: PixelRules = PIXEL_CENTRES
     triangulate: Triangulate = nearest_to_rays
     rows: EdgeRows = own_rows
     members: Members = own_members
+    count: CountEmbedding = count_embedding
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +254,8 @@ class DecoderLayer(nn.Module):
         x = x + self.stage2_res_scale * self.dropout(self.stage2_norm(mixed))
         residual = torch.where(found.triangulated, found.residual / self.config.residual_unit, 1.0)
         position = self.normalized(found.xyz_world.detach(), scene)
-        feedback = self.geo_feedback_mlp(position.to(x.dtype), residual.to(x.dtype), seen_in)
+        count = self.rules.count(seen_in, COUNT_CHANS)
+        feedback = self.geo_feedback_mlp(position.to(x.dtype), residual.to(x.dtype), count)
         change = self.feat_upd_linear(torch.cat([self.feat_upd_norm(x), feedback], -1))
         target = target + self.dropout(change)
         return target + self.ffn_mlp(self.ffn_norm(target))

@@ -128,11 +128,15 @@ class GeometricFeedback(nn.Sequential):
         self,
         position: Float[Tensor, "persons joints 3"],
         residual: Float[Tensor, "persons joints"],
-        seen_in: Int[Tensor, "persons joints"],
+        count: Float[Tensor, "persons joints counts"],
     ) -> Float[Tensor, "persons joints chans"]:
-        """From normalised positions, residuals (1 = not triangulated; 1e-6 … 1) and the number of views."""
-        count = count_embedding(seen_in, COUNT_CHANS).to(position.dtype)
+        """From normalised positions, residuals (1 = not triangulated; 1e-6 … 1) and the embedded number of views."""
+        count = count.to(position.dtype)
         return super().forward(torch.cat([position, residual.clamp(1e-6, 1).log()[..., None], count], -1))
+
+
+CountEmbedding = Callable[[Int[Tensor, "persons joints"], int], Float[Tensor, "persons joints chans"]]
+"""From numbers of views and how many channels are wanted."""
 
 
 def count_embedding(count: Int[Tensor, "persons joints"], chans: int) -> Float[Tensor, "persons joints chans"]:

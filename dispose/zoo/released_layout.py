@@ -1,7 +1,10 @@
-"""What the released Stage II does its own way: pixels, triangulation, and which attribute a hyperedge carries."""
+"""What the released Stage II does its own way: pixels, triangulation, view counts, attributes of hyperedges."""
+
+import math
+from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dispose.models.decoder_geometry import PixelRules, Points, Sizes, smallest_singular_vector
@@ -62,10 +65,18 @@ def legacy_members(roster: Roster, first: Tensor, second: Tensor) -> tuple[Tenso
     return blocks[block, slot].view_as(first), blocks[block + 1, slot].view_as(second)
 
 
+def count_released(count: Int[Tensor, "persons joints"], chans: int) -> Float[Tensor, "persons joints chans"]:
+    """Sines, then cosines, at frequencies from 1 down to 1e-4 itself: our ladder ends one rung before it."""
+    half = chans // 2
+    ladder = torch.arange(half, device=count.device) / (half - 1)
+    angle = count[..., None] * torch.exp(-math.log(1e4) * ladder)
+    return torch.cat([angle.sin(), angle.cos()], -1)
+
+
 RELEASED_PIXELS = PixelRules(inside_released, clip_released, fraction_released)
-RELEASED_RULES = DecoderRules(RELEASED_PIXELS, smallest_singular_vector)
+RELEASED_RULES = DecoderRules(RELEASED_PIXELS, smallest_singular_vector, count=count_released)
 """The released decoder with every hyperedge's own attribute: a sample's result depends on nothing else."""
-LEGACY_RULES = DecoderRules(RELEASED_PIXELS, smallest_singular_vector, legacy_rows, legacy_members)
+LEGACY_RULES = replace(RELEASED_RULES, rows=legacy_rows, members=legacy_members)
 """The released decoder as its weights were trained, with batches of several samples."""
 
 

@@ -1,8 +1,18 @@
 """Stage II of an imported checkpoint computes what the released code computes (spec §2), array by array.
 
-The released triangulation is a float32 singular value decomposition; on the fixture its rounding moves joints by
-0.4 mm, and the rule's random weights, reading white noise, make that tenfold with every layer. So every layer is
-compared with the released poses of the layer before as its input: a difference is then one layer's own.
+Every layer is compared with the released poses of the layer before as its input, since a run of all four from the
+roots cannot be repeated other than bit by bit. Deviations as fractions of the scale of the poses, after each layer:
+
+    released float32 program against itself, roots one unit in the last place larger: 1.8e-4  2.8e-3  2.7e-2  2.1e-1
+    the same, weights of the triangulation one such unit larger:                      1.8e-4  2.8e-3  1.9e-2  7.8e-2
+    released float32 order of operations, repeated, against the fixture:              2.8e-4  1.9e-3  1.5e-2  1.2e-1
+    ours (float64 geometry) against the fixture:                                      1.9e-4  1.9e-3  1.8e-2  1.7e-1
+    ours layer by layer against the fixture:                                          1.9e-4  2.0e-4  3.6e-4  3.8e-4
+
+The single precision decomposition, of rows in millimetres, turns the last bit of its input into some tenths of a
+millimetre; the rule's random weights, reading white noise, make that tenfold with every layer. From the same bits it
+gives the same bits (the released roots of Stage I come out exactly), but the bits of the decoder's weights are those
+of matrix products, which depend on the processor and the number of threads.
 """
 
 from dataclasses import replace
@@ -12,13 +22,18 @@ import torch
 from torch import Tensor
 
 from dispose.models.decoder import Decoder, Refined
-from dispose.models.decoder_geometry import smallest_singular_vector
+from dispose.models.decoder_geometry import plucker_rows, smallest_singular_vector
 from dispose.models.decoder_layer import DecoderRules
 from dispose.nn.features import Features
 from dispose.scene.rigs import Rigs
 from dispose.zoo.released_layout import LEGACY_RULES, RELEASED_RULES, released_decoder_config
 
 TOLERANCE = 1e-3
+"""What the fixture asks for, as a fraction of an array's scale."""
+IMAGE_TOLERANCE = 2e-5
+"""Points of the pictures come before the triangulation: 0.01 px, rounding of the released affine, are 5e-6 of them."""
+FREE = (TOLERANCE, 6e-3, 6e-2)
+"""Bounds of the first layers of a free run: three times what one unit in the last place of the roots makes of them."""
 
 
 def decoder_of(imported, rules: DecoderRules) -> Decoder:
@@ -84,7 +99,7 @@ def test_one_sample_alone_gives_the_released_arrays(reference, imported):
     residual = of_people(reference["stage2_b1_triangulation_residuals"], sample, slot)[..., 0]
     assert deviation(refined.residual, residual) < TOLERANCE
     xy = reference["stage2_b1_refined_poses_xy"][0, 0, 0][:, :, slot].transpose(1, 2)
-    assert deviation(refined.xy_image, xy) < TOLERANCE
+    assert deviation(refined.xy_image, xy) < IMAGE_TOLERANCE
 
 
 def test_two_samples_give_the_released_arrays_with_the_legacy_layout_only(reference, imported):
@@ -110,6 +125,41 @@ def test_without_the_legacy_layout_a_sample_does_not_know_the_batch(reference, i
     both = run(decoder, reference, [0, 1], roots, sample)
     alone = run(decoder, reference, [1], roots[sample == 1], sample[sample == 1] - 1)
     assert deviation(both.xyz_world[:, sample == 1], alone.xyz_world) < 1e-5
+
+
+@pytest.mark.parametrize(("samples", "rules"), [([0], RELEASED_RULES), ([0, 1], LEGACY_RULES)])
+def test_a_free_run_follows_the_released_arrays_until_rounding_has_grown(reference, imported, samples, rules):
+    decoder = decoder_of(imported, rules)
+    decoder.layers = decoder.layers[: len(FREE)]
+    roots, sample, slot = people(reference, samples)
+    released = of_people(reference[f"stage2_b{len(samples)}_refined_poses_xyz"], sample, slot)
+    free = run(decoder, reference, samples, roots, sample)
+    for found, expected, bound in zip(free.xyz_world, released, FREE, strict=False):
+        assert deviation(found, expected) < bound
+
+
+def test_the_last_bit_of_a_weight_moves_the_released_triangulation(reference, imported):
+    """Why a free run cannot be repeated: single precision makes tenths of a millimetre of it."""
+    moved = []
+
+    def twice(views, xy_image, weights, before):
+        direction, origin = (part.float() for part in views.rays(xy_image))
+        rows = plucker_rows(direction, origin.expand_as(direction))
+        enough = (weights > 0).sum(-1) >= 2
+        places = []
+        for each in (weights, torch.nextafter(weights, torch.ones_like(weights))):
+            system = (rows * each[..., None, None])[enough].flatten(-3, -2)
+            null = torch.linalg.svd(system, full_matrices=False).Vh[:, -1]
+            places.append(null[:, :3] / null[:, 3:])
+        moved.append(deviation(places[1], places[0]))
+        return smallest_singular_vector(views, xy_image, weights, before)
+
+    decoder = decoder_of(imported, RELEASED_RULES)
+    decoder.layers = decoder.layers[:1]
+    decoder.layers[0].rules = replace(RELEASED_RULES, triangulate=twice)  # pyright: ignore[reportArgumentType]
+    roots, sample, _ = people(reference, [0])
+    run(decoder, reference, [0], roots, sample)
+    assert TOLERANCE / 20 < moved[0] < TOLERANCE
 
 
 def test_rounding_alone_moves_the_last_layer_by_more_than_the_tolerance(reference, imported):
