@@ -12,7 +12,7 @@ roots cannot be repeated other than bit by bit. Deviations as fractions of the s
 The single precision decomposition, of rows in millimetres, turns the last bit of its input into some tenths of a
 millimetre; the rule's random weights, reading white noise, make that tenfold with every layer. From the same bits it
 gives the same bits (the released roots of Stage I come out exactly), but the bits of the decoder's weights are those
-of matrix products, which depend on the processor and the number of threads.
+of matrix products and convolutions, which already differ between one thread and two.
 """
 
 from dataclasses import replace
@@ -33,7 +33,7 @@ TOLERANCE = 1e-3
 IMAGE_TOLERANCE = 2e-5
 """Points of the pictures come before the triangulation: 0.01 px, rounding of the released affine, are 5e-6 of them."""
 FREE = (TOLERANCE, 6e-3, 6e-2)
-"""Bounds of the first layers of a free run: three times what one unit in the last place of the roots makes of them."""
+"""Bounds of the first layers of a free run: the tolerance, then twice what the last place of the roots makes of them."""
 
 
 def decoder_of(imported, rules: DecoderRules) -> Decoder:
