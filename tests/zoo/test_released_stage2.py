@@ -33,7 +33,7 @@ TOLERANCE = 1e-3
 IMAGE_TOLERANCE = 2e-5
 """Points of the pictures come before the triangulation: 0.01 px, rounding of the released affine, are 5e-6 of them."""
 FREE = (TOLERANCE, 6e-3, 6e-2)
-"""Bounds of the first layers of a free run: the tolerance, then twice what the last place of the roots makes of them."""
+"""Bounds of the first layers of a free run: the tolerance, then twice what the last bit of the roots makes of them."""
 
 
 def decoder_of(imported, rules: DecoderRules) -> Decoder:
