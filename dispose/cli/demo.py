@@ -94,9 +94,10 @@ class Demo:
         started = time.perf_counter()
         capture = read_capture(sample_folder(SAMPLE))
         print(f"capture: {len(capture.numbers)} frames, {len(capture.cameras)} cameras, {capture.skeleton.name}")
-        with single_threaded(), whole_folder(out) as work:
+        weights = shipped_pictures()
+        with single_threaded(), whole_folder(out) as work, demo_pictures.page_beside(work, weights):
             write_demo(capture, load_associator(), work)
-            with_pictures = demo_pictures.write_pictures_demo(work, shipped_pictures())
+            with_pictures = demo_pictures.write_pictures_demo(work, weights)
         print(f"\nAll of it took {time.perf_counter() - started:.0f} s. Look at")
         print(f"  {out / PAGES / f'{NOTEBOOK}.html'}    every step, with a scene to turn")
         print(f"  {out / 'predictions.jsonl'}    who is where, frame by frame (also .npz and trc/)")

@@ -1,8 +1,14 @@
 """The second part of `dispose demo`: the same from pictures, on the sample capture that has some."""
 
 import json
+import os
+import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
+from multiprocessing import get_context
 from pathlib import Path
 
 from dispose.cli.notebook_run import notebook_path, run_notebook
@@ -43,9 +49,29 @@ def write_pictures_demo(folder: Path, weights: Path) -> bool:
         f"joints {figures.mpjpe_mm:.1f} mm; {ms:.0f} ms per frame",
         flush=True,
     )
-    given = (("weights", str(weights)), ("capture", str(sample_folder(SAMPLE))))
-    run_notebook(notebook_path(NOTEBOOK), given, folder / FOLDER / PAGES)
     return True
+
+
+@contextmanager
+def page_beside(folder: Path, weights: Path) -> Iterator[None]:
+    """The page of this part, made by a process of its own while the block runs; the end of the block waits for it.
+
+    Without weights there is nothing to make.
+    """
+    if not weights.is_file():
+        yield
+        return
+    given = (("weights", str(weights)), ("capture", str(sample_folder(SAMPLE))))
+    (folder / FOLDER).mkdir()
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_silent) as beside:
+        page = beside.submit(run_notebook, notebook_path(NOTEBOOK), given, folder / FOLDER / PAGES)
+        yield
+        page.result()
+
+
+def _silent() -> None:
+    """Its progress bar would run through the table of the first part."""
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def measure(capture: ImageCapture, model: PicturesModel) -> tuple[CapturePrediction, PeopleFigures, float]:

@@ -1,6 +1,7 @@
 """The demo: everything or nothing in its folder, and a table that is true."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,8 +32,8 @@ def small(monkeypatch) -> list[Path]:
     monkeypatch.setattr(demo, "read_capture", lambda folder: between(read_capture(folder), 24, 28))
     monkeypatch.setattr(demo, "load_associator", lambda: network)
     monkeypatch.setattr(demo, "CLASSICS", (("integer programme", integer_programme),))
-    for module in (demo, demo_pictures):
-        monkeypatch.setattr(module, "run_notebook", lambda path, given, folder: asked.append(folder))
+    monkeypatch.setattr(demo, "run_notebook", lambda path, given, folder: asked.append(folder))
+    monkeypatch.setattr(demo_pictures, "page_beside", lambda folder, weights: nullcontext())
     monkeypatch.setattr(demo, "shipped_pictures", lambda: Path("none.safetensors"))
     return asked
 
@@ -72,7 +73,7 @@ def test_the_demo_ends_with_pictures(small, tmp_path, capsys, monkeypatch) -> No
     written = json.loads((folder / "figures.json").read_text())
     said = capsys.readouterr().out
     assert f"{written['figures']['found']:.1f} % of the people found" in said and "people found in pictures" in said
-    assert len(read_predictions(folder / "predictions.jsonl").frames) == 12 and small[-1].name == "look"
+    assert len(read_predictions(folder / "predictions.jsonl").frames) == 12
 
 
 def test_a_folder_that_is_no_demo_is_left_alone(small, tmp_path) -> None:
