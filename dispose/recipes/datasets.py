@@ -4,7 +4,7 @@ The networks are ours at the published sizes; batches are over all processes (th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from dispose.datasets.campus_capture import CAMPUS, CAMPUS_TRAIN, open_campus
@@ -78,9 +78,3 @@ DATASETS = {
     ),
 }
 """By the name on the command line."""
-
-
-def averaged(recipe: ImageRecipe, decay: float) -> ImageRecipe:
-    """The recipe keeping an exponential moving average of Stage I's and II's weights."""
-    pose = recipe.pose
-    return replace(recipe, pose=replace(pose, optimisation=replace(pose.optimisation, average=decay)))

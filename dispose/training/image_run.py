@@ -13,7 +13,7 @@ from dispose.formats.pseudo_labels import read_pseudo_labels
 from dispose.models.backbone import Backbone
 from dispose.models.dispose import DisPose
 from dispose.training.fit import fit
-from dispose.training.image_config import BankConfig, ImageRecipe, PictureRecipe
+from dispose.training.image_config import BankConfig, ImageRecipe, Optimisation, PictureRecipe
 from dispose.training.image_source import ImageSource
 from dispose.training.image_tasks import BackboneTask, PoseTask
 from dispose.training.labelled import LabelledPictures
@@ -104,15 +104,7 @@ def _train_backbone(
     plan = recipe.backbone.optimisation
     if plan.steps:
         task = BackboneTask(model, source(), recipe.backbone, recipe.seed)
-        fit(
-            task,
-            folder / "backbone",
-            steps=plan.steps,
-            checkpoint_every=plan.checkpoint_every,
-            clip=plan.clip,
-            average=plan.average,
-        )
-        _report(task)
+        _fit(task, folder / "backbone", plan)
     if is_first():
         save_weights(path, model.backbone, recipe=to_json(recipe))
     wait_for([path])
@@ -131,22 +123,21 @@ def _train_pose(
     if start is not None:
         model.load_state_dict(load_weights(start, DisPose).state_dict())
     model.backbone.load_state_dict(load_weights(backbone, Backbone).state_dict())
-    plan = recipe.pose.optimisation
     task = PoseTask(model, source(), recipe.pose, recipe.seed)
-    fit(
-        task,
-        folder / "pose",
-        steps=plan.steps,
-        checkpoint_every=plan.checkpoint_every,
-        clip=plan.clip,
-        average=plan.average,
-    )
-    _report(task)
+    _fit(task, folder / "pose", recipe.pose.optimisation)
     if is_first():
         save_weights(path, model, recipe=to_json(recipe))
     wait_for([path])
 
 
-def _report(task: BackboneTask | PoseTask) -> None:
+def _fit(task: BackboneTask | PoseTask, folder: Path, plan: Optimisation) -> None:
+    fit(
+        task,
+        folder,
+        steps=plan.steps,
+        checkpoint_every=plan.checkpoint_every,
+        clip=plan.clip,
+        average=plan.average,
+    )
     if task.skipped.count:
         print(task.skipped.summary())
