@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import lightning
 import torch
@@ -14,6 +15,7 @@ from dispose.association.graph import collate
 from dispose.association.roots import map_pixel_of
 from dispose.association.targets import true_tuples
 from dispose.datasets.augmentation import drop_views, jitter_roots
+from dispose.losses.assignment import released_assignment_loss
 from dispose.losses.confidence import censored_likelihood, error_likelihood
 from dispose.losses.curation import PoseTargets, curate, heatmap_targets, pack_labels
 from dispose.losses.heatmaps import asymmetric_mse
@@ -191,7 +193,7 @@ class PoseTask(_ImageTask):
         seen = [self._seen(frame, example) for frame, example in zip(detected, examples, strict=True)]
         detected, identity = [frame for frame, _ in seen], [who for _, who in seen]
         problems = self.associator.problems(detected, features, moved)
-        divergence, weights = self._associate(examples, detected, problems, identity)
+        stage1, weights = self._associate(examples, problems, identity)
         taught = self._taught(examples, detected, identity, weights)
         refined = self.decoder(
             features,
@@ -221,7 +223,8 @@ class PoseTask(_ImageTask):
             )
             decoy = (copies[targets.sample] == frame) & ~taught.real.to(self.device)
             parts.append(replace(terms, confidence=confidence_loss(refined, targets, mine, decoy)))
-        return replace(mean_terms(parts), divergence=divergence)
+        stage2 = mean_terms(parts)
+        return replace(stage2, divergence=stage1.divergence, mass=stage1.mass, latent=stage1.latent)
 
     def _seen(self, frame: Frame, example: ImageExample) -> tuple[Frame, Tensor]:
         """The peaks as training shows them, some moved and some lost, and who each is; false ones stay."""
@@ -242,20 +245,21 @@ class PoseTask(_ImageTask):
     def _associate(
         self,
         examples: Sequence[ImageExample],
-        detected: Sequence[Frame],
         problems: Sequence[Problem | None],
         identity: Sequence[Tensor],
-    ) -> tuple[Float[Tensor, ""], list[Tensor]]:
-        """Stage I's divergence, and for every sample which detections make up whose root.
+    ) -> tuple[Terms, list[Tensor]]:
+        """Stage I's losses, and for every sample which detections make up whose root.
 
-        Mean over all samples; those without anything to associate count as 0.
+        The divergence is the mean over all samples, those without anything to associate count as 0; mass and latent
+        are computed where the objective weighs them, over all tuples as released.
         """
         member = [
             membership(who, example.labels.xy_image.shape[1]) for who, example in zip(identity, examples, strict=True)
         ]
         known = [k for k, problem in enumerate(problems) if problem is not None]
         if not known:
-            return torch.zeros((), device=self.device), member
+            nothing = torch.zeros((), device=self.device)
+            return Terms(divergence=nothing, mass=nothing, latent=nothing), member
         chosen = [problem for problem in problems if problem is not None]
         truth = [clean_assignment(problem, identity[k]) for k, problem in zip(known, chosen, strict=True)]
         graph = collate([problem.graph for problem in chosen])
@@ -267,15 +271,26 @@ class PoseTask(_ImageTask):
             latent_scale=self.settings.latent_scale,
             pure_noise=self.settings.pure_noise,
         )
+        terms = Terms(divergence=denoised.divergence.sum() / len(examples))
         coupled = {k for k in known if coin(examples[k].seed) < self.settings.from_stage1}
-        if coupled:
-            # Implicit differentiation of the converged projection: Stage II's losses reach the denoiser through it.
-            mass = newton_projection(denoised.logits.double(), graph.marginals, tolerance=TOLERANCE).mass
-            parts = mass.cpu().split([len(problem.cost) for problem in chosen])
-            for k, problem, part in zip(known, chosen, parts, strict=True):
-                if k in coupled:
-                    member[k] = supported_membership(problem.graph.to("cpu"), part, member[k])
-        return denoised.divergence.sum() / len(examples), member
+        released = self.settings.objective.mass > 0 or self.settings.objective.latent > 0
+        if not coupled and not released:
+            return terms, member
+        # Implicit differentiation of the converged projection: losses on the mass, and those of Stage II on roots that
+        # are made with it, reach the denoiser.
+        mass = newton_projection(denoised.logits.double(), graph.marginals, tolerance=TOLERANCE).mass
+        if released:
+            loss = partial(released_assignment_loss, mass, denoised.logits, torch.cat(truth).to(mass))
+            terms = replace(
+                terms,
+                mass=loss(mass_weight=1.0, latent_weight=0.0),
+                latent=loss(mass_weight=0.0, latent_weight=1.0),
+            )
+        parts = mass.cpu().split([len(problem.cost) for problem in chosen])
+        for k, problem, part in zip(known, chosen, parts, strict=True):
+            if k in coupled:
+                member[k] = supported_membership(problem.graph.to("cpu"), part, member[k])
+        return terms, member
 
     def _taught(
         self,

@@ -53,11 +53,9 @@ class PictureBank:
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
-        self._files = [safe_open(path, "pt") for path in paths]
-        self._small = [
-            {name: file.get_tensor(name) for name in file.keys() if name != "pictures"}  # noqa: SIM118
-            for file in self._files
-        ]
+        # No open files are kept: a bank is copied with the task that holds it, and sent to other processes.
+        self._paths = list(paths)
+        self._small = [_all_but_pictures(path) for path in paths]
         self._place = [
             (chunk, frame) for chunk, small in enumerate(self._small) for frame in range(len(small["views_of"]))
         ]
@@ -85,7 +83,8 @@ class PictureBank:
         xyz = small["xyz"][person]
         known = torch.ones(xyz.shape[:2], dtype=torch.bool)
         poses = Poses(PANOPTIC_15, xyz, known.to(xyz.dtype), known, torch.arange(persons))
-        pictures = self._files[chunk].get_slice("pictures")[view]
+        with safe_open(self._paths[chunk], "pt") as file:
+            pictures = file.get_slice("pictures")[view]
         inside, visible = (small[n][pair].unflatten(0, (views, persons)) for n in ("inside", "visible"))
         return Capture(cameras, pictures, poses, inside, visible)
 
@@ -93,6 +92,11 @@ class PictureBank:
         """The capture once (`count` is not used, see the class)."""
         capture = self.capture(row)
         return [(as_input(capture, row), as_labels(capture))]
+
+
+def _all_but_pictures(path: Path) -> dict[str, Tensor]:
+    with safe_open(path, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys() if name != "pictures"}  # noqa: SIM118
 
 
 def _starts(counts: Tensor) -> list[int]:

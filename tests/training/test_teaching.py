@@ -8,7 +8,7 @@ import torch
 
 from dispose.datasets.synthetic.pictures import PictureConfig
 from dispose.errors import InputError
-from dispose.losses.objective import Weights, total
+from dispose.losses.objective import RELEASED_POSE, Weights, total
 from dispose.models.dispose import DisPose, DisPoseConfig, root_detections
 from dispose.nn.features import Features
 from dispose.recipes.images import TOY_SMOKE
@@ -17,6 +17,8 @@ from dispose.scene.images import ImageBatch, ImageFrame
 from dispose.scene.pseudo_labels import PseudoLabels
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.tensors import ABSENT
+from dispose.training.fit import fit
+from dispose.training.image_config import Optimisation
 from dispose.training.image_source import Skipped, ViewSchedule, gather
 from dispose.training.image_tasks import PoseTask
 from dispose.training.picture_bank import PictureBank, build_picture_chunk, captures_of_chunk
@@ -68,6 +70,28 @@ def test_a_loss_of_stage_2_reaches_stage_1(bank):
 
 def test_as_released_it_does_not(bank):
     assert stage1_gradient(pose_task(bank, from_stage1=0.0)) == 0
+
+
+def test_the_released_objective_can_be_trained_with(bank):
+    task = pose_task(bank, objective=RELEASED_POSE)
+    terms = task.terms(task.examples([0, 0, 1]))
+    assert all(value is not None and float(value.detach()) > 0 for value in (terms.mass, terms.latent))
+    total(replace(terms, divergence=None), RELEASED_POSE).backward()
+    assert all(p.grad is None or bool(torch.isfinite(p.grad).all()) for p in task.parameters())
+    # The logarithm of a mass that is nearly 0 is steep: the loss must not drown in it.
+    assert any(float(p.grad.abs().sum()) > 0 for p in task.associator.denoiser.parameters() if p.grad is not None)
+
+
+def test_an_average_of_the_weights_is_what_is_kept(bank, tmp_path):
+    plain, averaged = (pose_task(bank, optimisation=Optimisation(steps=3, batch=1, rate=1e-2, warmup=1)) for _ in "ab")
+    for task, folder, decay in ((plain, "plain", 0.0), (averaged, "averaged", 0.9)):
+        fit(task, tmp_path / folder, steps=3, checkpoint_every=2, clip=1.0, average=decay)
+    start = pose_task(bank).decoder.state_dict()
+    moved = [
+        sum(float((value - start[name]).abs().sum()) for name, value in task.decoder.state_dict().items())
+        for task in (plain, averaged)
+    ]
+    assert 0 < moved[1] < moved[0]
 
 
 def test_taught_roots_are_the_labels_where_peaks_are_exact(bank):
