@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 PYTEST = $(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: help setup demo test test-all lint format lock notebooks figures clean
+.PHONY: help setup demo test test-all lint format lock notebooks pairs figures clean
 
 help:
 	@echo "make demo       the main job on a synthetic sample: predictions, pictures, a notebook, a table ($(OUT)/demo)"
@@ -21,7 +21,8 @@ help:
 	@echo "make setup      the environment alone ($(VENV)); TORCH=cpu or TORCH=cu130 choose the build of torch"
 	@echo "make lint       ruff, pyright and import-linter alone; make format: let ruff mend what it can"
 	@echo "make lock       renew constraints.txt after a change of pyproject.toml"
-	@echo "make notebooks  write notebooks/*.ipynb from notebooks/source/*.py"
+	@echo "make notebooks  run every notebook without a browser, as it is shipped (about ten minutes on two cores)"
+	@echo "make pairs      write notebooks/*.ipynb from notebooks/source/*.py"
 	@echo "make figures    write the tables of README.md and docs/ from data/results/*.json"
 
 setup: $(READY)
@@ -55,6 +56,9 @@ lock: $(READY)
 	$(BIN)/python tools/lock.py
 
 notebooks: $(READY)
+	$(PYTEST) tests/notebooks -m "slow or not slow"
+
+pairs: $(READY)
 	$(BIN)/python tools/notebooks.py
 
 figures: $(READY)

@@ -42,7 +42,7 @@ def main() -> int:
             continue
         stale += 1
         if check:
-            print(f"{target.name} differs from its source: make notebooks", file=sys.stderr)
+            print(f"{target.name} differs from its source: make pairs", file=sys.stderr)
             continue
         temporary = target.with_suffix(".ipynb.new")
         temporary.write_text(text)

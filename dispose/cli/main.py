@@ -67,6 +67,8 @@ EXTRAS = {
     "nbclient": "notebooks",
     "nbformat": "notebooks",
     "ipywidgets": "notebooks",
+    "voila": "notebooks",
+    "rerun": "rerun",
     "IPython": "notebooks",
     "lightning": "train",
     "tensorboard": "train",

@@ -21,6 +21,7 @@ CONDA_NAMES = {
     "pytorch-geometric": "torch-geometric",
     "py-opencv": "opencv-python-headless",
     "python-kaleido": "kaleido",
+    "playwright-python": "playwright",
 }
 # conda-forge builds Open3D itself, and one version later than the wheels.
 CONDA_RANGES = {"open3d": ">=0.19,<0.21"}
@@ -124,4 +125,4 @@ def test_the_plain_install_needs_no_compiler_and_no_second_opencv():
     assert everything.isdisjoint({"torchvision", "timm", "opencv-python", "opencv-contrib-python"})
     extras = PROJECT["optional-dependencies"]
     (chosen,) = [Requirement(line).extras for line in extras["all"]]
-    assert chosen == extras.keys() - {"all", "scatter"}
+    assert chosen == extras.keys() - {"all", "scatter", "rerun"}

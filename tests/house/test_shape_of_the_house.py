@@ -87,10 +87,10 @@ def test_notebooks_are_what_their_sources_say():
 
     for source in sorted((ROOT / "notebooks" / "source").glob("*.py")):
         path = source.parents[1] / f"{source.stem}.ipynb"
-        assert path.exists(), f"{source.name} has no notebook: run `make notebooks`"
+        assert path.exists(), f"{source.name} has no notebook: run `make pairs`"
         ours = [(cell["cell_type"], cell["source"]) for cell in jupytext.read(source)["cells"]]
         theirs = [(cell["cell_type"], cell["source"]) for cell in jupytext.read(path)["cells"]]
-        assert ours == theirs, f"{path.name} differs from {source.name}: run `make notebooks`"
+        assert ours == theirs, f"{path.name} differs from {source.name}: run `make pairs`"
 
 
 def test_git_holds_no_large_files():

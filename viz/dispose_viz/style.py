@@ -78,6 +78,14 @@ def dress(axes: Axes, *, theme: Theme = LIGHT) -> Axes:
     return axes
 
 
+def save_figure(figure: Figure, path: Path) -> Figure:
+    """Write a figure as ``PATH.png`` and ``PATH.svg``, each whole or not at all; returns the figure."""
+    for kind in ("png", "svg"):
+        with replacing_path(path.with_name(f"{path.name}.{kind}")) as temporary:
+            figure.savefig(temporary, format=kind, facecolor=figure.get_facecolor())
+    return figure
+
+
 def save_png(figure: Figure, path: Path) -> Figure:
     """Write a picture under a temporary name, then give it its own; returns the figure."""
     with replacing_path(path) as temporary:

@@ -1,0 +1,82 @@
+"""What is known of a capture once somebody has answered: for looking at answers, never for making them."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dispose.scene.cameras import Cameras
+from dispose.scene.detections import Detections
+from dispose.scene.frame import Frame, Labels
+from dispose.scene.prediction import Association, Prediction
+from dispose.skeletons.skeleton import Skeleton
+from dispose.tensors import TensorStruct
+
+
+@dataclass(frozen=True, eq=False)
+class Hypotheses(TensorStruct):
+    """The candidate tuples of one frame and how the reverse diffusion moved their mass.
+
+    Attributes:
+        members: the slot of every tuple in every view, `ABSENT` where it leaves a view out.
+        cost: geometric cost of every tuple (`dispose_kernels.candidates`; chi-square summed over the joints).
+        cue: geometric score of every tuple in [0, 1].
+        marginal: mass that the network gave every tuple before sampling: how probable it is by itself.
+        time: diffusion time of every recorded step, 1 = noise, 0 = decided.
+        mass: mass of every tuple at every step; the last row is the decision.
+    """
+
+    members: Int[Tensor, "tuples views"]
+    cost: Float[Tensor, " tuples"]
+    cue: Float[Tensor, " tuples"]
+    marginal: Float[Tensor, " tuples"]
+    time: Float[Tensor, " steps"]
+    mass: Float[Tensor, "steps tuples"]
+
+
+@dataclass(frozen=True, eq=False)
+class Case(TensorStruct):
+    """One frame of a finished run, with everything that can explain it.
+
+    What a file does not hold is None: people of other programs come without detections, some without cameras.
+
+    Attributes:
+        prediction: who was found; members are slots of `frame.detections` where there are detections.
+        frame: cameras and detections; None where the cameras are unknown.
+        hypotheses: what the diffusion weighed; None where the method has none, or they were not saved.
+        rival: who is who by the integer programme on the same detections.
+        labels: the truth. Only metrics and pictures look at it.
+    """
+
+    prediction: Prediction
+    frame: Frame | None = None
+    hypotheses: Hypotheses | None = None
+    rival: Association | None = None
+    labels: Labels | None = None
+
+    @property
+    def cameras(self) -> Cameras | None:
+        """The cameras, if known."""
+        return None if self.frame is None else self.frame.cameras
+
+    @property
+    def detections(self) -> Detections | None:
+        """The detections, if known."""
+        return None if self.frame is None else self.frame.detections
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """A finished run: all its frames in order.
+
+    Attributes:
+        name: what the run was about, such as the capture's folder.
+        method: who answered, such as "ours" or "integer programme".
+        skeleton: what the joint axis of the predictions means.
+        cases: one per frame, frame numbers rising.
+    """
+
+    name: str
+    method: str
+    skeleton: Skeleton
+    cases: tuple[Case, ...]
