@@ -1,0 +1,92 @@
+"""Pictures as a film: MP4 that every browser plays, and GIF for where films are not taken."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from dispose.errors import InputError, OutputError
+from dispose.formats.files import replacing_path
+
+# OpenCV's wheels bring no encoder for H.264; VP9 they do, and browsers play it, which they do not do with `mp4v`.
+CODEC = "vp09"
+GIF_COLOURS = 128
+
+
+def write_mp4(path: Path, frames: Iterable[UInt8[np.ndarray, "height width 3"]], rate_hz: float) -> Path:
+    """Write RGB pictures of one size as an MP4 (VP9), whole or not at all; returns the path.
+
+    An odd width or height gets one more column or row of the border's pixels: the codec wants even numbers.
+
+    Raises:
+        InputError: there is no picture, one has another size than the first, or the rate is not positive.
+        OutputError: the file cannot be written, or this OpenCV cannot encode VP9.
+    """
+    _check_rate(path, rate_hz)
+    pictures = _same_size(path, frames)
+    first = next(pictures)
+    height, width = (n + n % 2 for n in first.shape[:2])
+    with replacing_path(path) as temporary:
+        code = cv2.VideoWriter.fourcc(*CODEC)
+        writer = cv2.VideoWriter(str(temporary), cv2.CAP_FFMPEG, code, rate_hz, (width, height))
+        if not writer.isOpened():
+            raise OutputError(f"{path}: this OpenCV cannot encode VP9 films; write a GIF instead.")
+        try:
+            writer.write(_even(first))
+            for picture in pictures:
+                writer.write(_even(picture))
+        finally:
+            writer.release()
+    return path
+
+
+def write_gif(path: Path, frames: Iterable[UInt8[np.ndarray, "height width 3"]], rate_hz: float) -> Path:
+    """Write RGB pictures of one size as an endless GIF, whole or not at all; returns the path.
+
+    All pictures share the colours of the one in the middle, so what does not move does not flicker.
+
+    Raises:
+        InputError: there is no picture, one has another size than the first, or the rate is not positive.
+        OutputError: the file cannot be written.
+    """
+    _check_rate(path, rate_hz)
+    images = [Image.fromarray(picture) for picture in _same_size(path, frames)]
+    palette = images[len(images) // 2].quantize(GIF_COLOURS)
+    paletted = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    with replacing_path(path) as temporary:
+        paletted[0].save(
+            temporary, format="GIF", save_all=True, append_images=paletted[1:], duration=round(1000 / rate_hz), loop=0
+        )
+    return path
+
+
+def _same_size(
+    path: Path, frames: Iterable[UInt8[np.ndarray, "height width 3"]]
+) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+    """The pictures one by one, as long as they have the size of the first."""
+    shape = None
+    for number, picture in enumerate(frames):
+        shape = picture.shape if shape is None else shape
+        if picture.shape != shape:
+            raise InputError(
+                f"{path}: picture {number} of the film has {picture.shape[1]}x{picture.shape[0]} pixels, "
+                f"the first {shape[1]}x{shape[0]}."
+            )
+        yield picture
+    if shape is None:
+        raise InputError(f"{path}: a film needs at least one picture.")
+
+
+def _even(picture: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height2 width2 3"]:
+    """The picture as OpenCV wants it: BGR, even width and height."""
+    down, right = (n % 2 for n in picture.shape[:2])
+    grown = np.pad(picture, ((0, down), (0, right), (0, 0)), mode="edge")
+    return cv2.cvtColor(grown, cv2.COLOR_RGB2BGR)
+
+
+def _check_rate(path: Path, rate_hz: float) -> None:
+    if not rate_hz > 0:
+        raise InputError(f"{path}: a film needs a positive number of pictures per second, got {rate_hz}.")
