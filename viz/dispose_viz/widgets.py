@@ -1,0 +1,145 @@
+"""Pictures to step through: live in JupyterLab and Voilà, the picture of the present state everywhere else.
+
+A cell that ends in a `Shown` has two outputs: the ipywidget, which a live front end takes, and the PNG that it shows,
+which executed notebooks and HTML pages without a kernel keep. Every control is reached with Tab and moved with the
+arrow keys. Nothing here needs a running kernel.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+from typing import Any
+
+import ipywidgets
+from matplotlib.figure import Figure
+
+from dispose.errors import DisposeError, InputError
+
+PLAY_INTERVAL_MS = 200
+"""Time between two pictures while the play button runs."""
+
+_UNCUT = {"description_width": "initial"}
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A control and the picture that follows it.
+
+    Attributes:
+        control: the slider or list that the reader moves.
+        image: the picture beside it.
+        caption: one line of words under the picture.
+        widget: all of them, laid out.
+    """
+
+    control: ipywidgets.ValueWidget
+    image: ipywidgets.Image
+    caption: ipywidgets.Label
+    widget: ipywidgets.VBox
+
+    @property
+    def png(self) -> bytes:
+        """The picture that is shown now."""
+        return self.image.value
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        """The live view, and the picture of the present state for readers without a kernel."""
+        live = self.widget._repr_mimebundle_() or {}
+        return {**live, "text/plain": self.caption.value, "image/png": self.png}
+
+
+def pictures_of(figures: Iterable[Figure]) -> tuple[bytes, ...]:
+    """Matplotlib figures as PNG, one after the other: a generator of figures is never held as a whole."""
+    return tuple(_png(figure) for figure in figures)
+
+
+def scrubber(pictures: Sequence[bytes], labels: Sequence[str], *, description: str = "step") -> Shown:
+    """A slider, with a play button, over pictures that are ready: a step only hands over one of them.
+
+    Args:
+        pictures: PNG, one per step (`pictures_of`).
+        labels: the words under each picture, with units.
+        description: what the slider moves.
+    """
+    if not pictures:
+        raise InputError("a scrubber needs at least one picture, got none")
+    if len(labels) != len(pictures):
+        raise InputError(f"a scrubber needs one label per picture: {len(labels)} labels, {len(pictures)} pictures")
+    last = len(pictures) - 1
+    slider = ipywidgets.IntSlider(
+        0, 0, max(last, 1), description=description, continuous_update=True, style=_UNCUT, disabled=last == 0
+    )
+    slider.layout.width = "min(32em, 100%)"
+    play = ipywidgets.Play(
+        value=0, min=0, max=max(last, 1), interval=PLAY_INTERVAL_MS, show_repeat=False, disabled=last == 0
+    )
+    ipywidgets.jslink((play, "value"), (slider, "value"))
+    return _shown(slider, [play, slider], lambda step: (pictures[step], labels[step]))
+
+
+def picker(draw: Callable[[int], Figure], names: Sequence[str], *, description: str) -> Shown:
+    """A list to choose from; each choice is drawn when it is first made, and kept.
+
+    Args:
+        draw: the figure of a choice, by its place in `names`.
+        names: what the reader chooses from.
+        description: what is chosen, e.g. "view".
+    """
+    if not names:
+        raise InputError(f"there is no {description} to pick")
+    options = [(name, place) for place, name in enumerate(names)]
+    control = ipywidgets.Dropdown(options=options, value=0, description=description, style=_UNCUT)
+    drawn = cache(lambda place: _png(draw(place)))
+    return _shown(control, [control], lambda place: (drawn(place), f"{description}: {names[place]}"))
+
+
+def threshold(
+    draw: Callable[[float], Figure], values: Sequence[float], value: float, *, description: str
+) -> Shown:  # fmt: skip
+    """A slider over values; each is computed and drawn live when it is first reached, and kept.
+
+    Args:
+        draw: the figure of a value.
+        values: where the slider can stand, in its order.
+        value: where it starts, one of `values`.
+        description: what the slider moves, with its unit.
+    """
+    if not values:
+        raise InputError(f"the slider for {description} has no values")
+    if value not in values:
+        span = f"{min(values):g} to {max(values):g}"
+        raise InputError(f"{description} cannot start at {value:g}: it is not among its {len(values)} values, {span}")
+    options = [(f"{number:g}", number) for number in values]
+    control = ipywidgets.SelectionSlider(
+        options=options, value=value, description=description, continuous_update=True, style=_UNCUT
+    )
+    control.layout.width = "min(32em, 100%)"
+    drawn = cache(lambda number: _png(draw(number)))
+    return _shown(control, [control], lambda number: (drawn(number), f"{description}: {number:g}"))
+
+
+def _shown(
+    control: ipywidgets.ValueWidget, row: Sequence[ipywidgets.Widget], present: Callable[[Any], tuple[bytes, str]]
+) -> Shown:  # fmt: skip
+    """Lay out the row of controls over picture and caption, and let these follow the control."""
+    png, words = present(control.value)
+    image = ipywidgets.Image(value=png, format="png")
+    image.layout.max_width = "100%"
+    caption = ipywidgets.Label(words)
+
+    def follow(_: object) -> None:
+        try:
+            image.value, caption.value = present(control.value)
+        except DisposeError as error:
+            # Raised here it would end in a log that nobody reads; the last good picture stays.
+            caption.value = str(error)
+
+    control.observe(follow, names="value")
+    return Shown(control, image, caption, ipywidgets.VBox([ipywidgets.HBox(list(row)), image, caption]))
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", facecolor=figure.get_facecolor())
+    return buffer.getvalue()
