@@ -75,7 +75,8 @@ def scrubber(pictures: Sequence[bytes], labels: Sequence[str], *, description: s
         value=0, min=0, max=max(last, 1), interval=PLAY_INTERVAL_MS, show_repeat=False, disabled=last == 0
     )
     ipywidgets.jslink((play, "value"), (slider, "value"))
-    return _shown(slider, [play, slider], lambda step: (pictures[step], labels[step]))
+    states = list(zip(pictures, labels, strict=True))
+    return _shown(slider, [play, slider], lambda step: states[int(step)])
 
 
 def picker(draw: Callable[[int], Figure], names: Sequence[str], *, description: str) -> Shown:
