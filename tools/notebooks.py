@@ -1,5 +1,7 @@
 """Write notebooks/NAME.ipynb from notebooks/source/NAME.py (jupytext, percent format), without outputs.
 
+Cells tagged `solution` are folded: JupyterLab shows three dots until the reader opens them.
+
 `--check` writes nothing and fails if a notebook differs from its source.
 """
 
@@ -14,6 +16,13 @@ import nbformat
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+SOLUTION = "solution"
+
+
+def hidden(cell_type: str) -> dict[str, bool]:
+    """What makes JupyterLab fold a cell until somebody opens it."""
+    folded = {"source_hidden": True}
+    return {**folded, "outputs_hidden": True} if cell_type == "code" else folded
 
 
 def notebook_of(source: Path) -> str:
@@ -23,6 +32,8 @@ def notebook_of(source: Path) -> str:
         cell["id"] = hashlib.sha1(f"{source.stem}/{number}".encode()).hexdigest()[:8]
         if cell.cell_type == "code":
             cell["outputs"], cell["execution_count"] = [], None
+        if SOLUTION in cell.metadata.get("tags", []):
+            cell.metadata["jupyter"] = hidden(cell.cell_type)
     pairing = {"formats": "ipynb,source//py:percent"}
     book.metadata = nbformat.from_dict({"jupytext": pairing, "kernelspec": KERNEL, "language_info": {"name": "python"}})
     book.nbformat, book.nbformat_minor = 4, 5

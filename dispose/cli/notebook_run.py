@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dispose
-from dispose.cli.notebook_page import page_of
+from dispose.cli.notebook_page import page_of, without_widgets
 from dispose.errors import DisposeError, InputError, OutputError
 from dispose.formats.files import replacing
 
@@ -179,8 +179,7 @@ def _execute(path: Path, values: Sequence[tuple[str, Value]], work: Path) -> Any
         raise NotebookError(f"{path.stem}: cell [{error.exec_count}] failed with {what}\n{source}") from error
     except DeadKernelError as error:
         raise NotebookError(f"{path.stem}: the kernel died ({error}); is there enough memory?") from error
-    executed = nbformat.read(out, as_version=4)
-    executed.metadata.pop("widgets", None)
+    executed = without_widgets(nbformat.read(out, as_version=4))
     with replacing(out) as file:
         nbformat.write(executed, file)
     return executed
