@@ -1,7 +1,9 @@
 """Stage II: where every joint of every proposed person is, from the pictures and the cameras."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 
 from dispose.losses.confidence import JOINT_THRESHOLD_MM, PERSON_THRESHOLD_MM, logit_below
 from dispose.models.decoder_geometry import Views
-from dispose.models.decoder_layer import DecoderConfig, DecoderLayer, DecoderRules, Scene, Step, embedding_rows
+from dispose.models.decoder_layer import DecoderConfig, DecoderLayer, DecoderRules, Gaze, Scene, Step, embedding_rows
 from dispose.models.decoder_parts import Roster, part_members
 from dispose.nn.features import Features
 from dispose.nn.hypergraph_conv import over_edges, over_nodes
@@ -68,6 +70,30 @@ class Refined(TensorStruct):
     def last(self) -> Float[Tensor, "persons joints 3"]:
         """The final poses, mm."""
         return self.xyz_world[-1]
+
+
+class Moment(NamedTuple):
+    """One layer at work.
+
+    Attributes:
+        layer: which.
+        scene: what all layers share.
+        before: the joints' features that it got.
+        xyz_world: where the joints stood, mm.
+        step: what it found.
+        after: the joints' features that it hands on.
+    """
+
+    layer: DecoderLayer
+    scene: Scene
+    before: Float[Tensor, "persons joints chans"]
+    xyz_world: Float[Tensor, "persons joints 3"]
+    step: Step
+    after: Float[Tensor, "persons joints chans"]
+
+    def gaze(self) -> Gaze:
+        """Where the layer read the pictures."""
+        return self.layer.gaze(self.before, self.xyz_world, self.scene)
 
 
 @dataclass(frozen=True)
@@ -175,18 +201,31 @@ class Decoder(nn.Module):
             sample: whose people they are; people of one sample in the order of their slots.
             pictured: views that have a picture; all, unless said otherwise.
         """
+        moments = list(self.watch(features, rigs, input_from_image, input_size, roots, sample, pictured=pictured))
+        return self.result(moments[0].xyz_world, [m.step for m in moments], moments[-1].after)
+
+    def watch(
+        self,
+        features: Features,
+        rigs: Rigs,
+        input_from_image: Float[Tensor, "samples views 2 3"],
+        input_size: tuple[int, int],
+        roots: Float[Tensor, "persons 3"],
+        sample: Int[Tensor, " persons"],
+        *,
+        pictured: Bool[Tensor, "samples views"] | None = None,
+    ) -> Iterator[Moment]:
+        """The layers at work, one after another; what `forward` goes through, with the same arguments."""
         features = channels_last(features)
         pictured = rigs.present if pictured is None else pictured
         views = Views.of(rigs, sample, pictured, input_from_image, input_size, self.rules.pixels)
         roots = roots.to(rigs.matrix.dtype)
         scene, target = self.scene(features, views, roots, len(rigs.present))
-        prior = roots[:, None] + self.rest.to(roots.dtype)
-        xyz, steps = prior, []
+        xyz = roots[:, None] + self.rest.to(roots.dtype)
         for layer in self.layers:
-            target, step = layer(target, xyz, scene)
-            steps.append(step)
-            xyz = step.xyz_world.detach()
-        return self.result(prior, steps, target)
+            after, step = layer(target, xyz, scene)
+            yield Moment(cast(DecoderLayer, layer), scene, target, xyz, step, after)
+            target, xyz = after, step.xyz_world.detach()
 
     def scene(
         self, features: Features, views: Views, roots: Float[Tensor, "persons 3"], samples: int

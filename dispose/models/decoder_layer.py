@@ -127,6 +127,7 @@ class Step(TensorStruct):
         visible: in which views a joint was looked at.
         residual: how badly the rays meet.
         triangulated: joints with at least two views; the others stay where they were.
+        weight: how much the layer trusts every view in the triangulation, sums to one over a joint's views.
     """
 
     xyz_world: Float[Tensor, "persons joints 3"]
@@ -134,6 +135,26 @@ class Step(TensorStruct):
     visible: Bool[Tensor, "persons views joints"]
     residual: Float[Tensor, "persons joints"]
     triangulated: Bool[Tensor, "persons joints"]
+    weight: Float[Tensor, "persons views joints"]
+
+
+@dataclass(frozen=True, eq=False)
+class Gaze(TensorStruct):
+    """Where a layer reads the pictures before it moves anything.
+
+    Attributes:
+        xy_image: the joints as they stood, original pixels; meaningless where not visible.
+        samples: every head's samples of every level about them, original pixels.
+        weight: how much a sample counts; sums to one over a joint's samples in a view.
+        level: the resolution that a sample reads, 0 = finest.
+        visible: in which views a joint was looked at.
+    """
+
+    xy_image: Float[Tensor, "persons views joints 2"]
+    samples: Float[Tensor, "persons views joints samples 2"]
+    weight: Float[Tensor, "persons views joints samples"]
+    level: Int[Tensor, " samples"]
+    visible: Bool[Tensor, "persons views joints"]
 
 
 class DecoderLayer(nn.Module):
@@ -213,6 +234,26 @@ class DecoderLayer(nn.Module):
         ray = self.ray_encoder(scene.views.to_joints(xyz_world).to(target.dtype))
         return x + (position + self.joint_type_linear.weight.T + self.joint_type_linear.bias)[:, None] + ray
 
+    def gaze(
+        self, target: Float[Tensor, "persons joints chans"], xyz_world: Float[Tensor, "persons joints 3"], scene: Scene
+    ) -> Gaze:
+        """Where `look` reads: for pictures, the layer's own computations do not need it."""
+        views, pyramid = scene.views, scene.features.pyramid
+        xy_input, visible = views.project(xyz_world)
+        reference = views.rules.reference(xy_input, views.input_size)
+        person, view, joint = visible.nonzero(as_tuple=True)
+        query = self.cross_attn_norm(target + scene.query)[person, joint]
+        place, share = self.cross_attn.gaze(pyramid, views.map_of[person, view], reference[visible], query)
+        # A picture's width is one: moves of fractions are moves of that many pixels of the input.
+        moved = (place - reference[visible][:, None, None, None]).flatten(1, 3) * place.new_tensor(views.input_size)
+        samples = xy_input[..., None, :].repeat(1, 1, 1, moved.shape[1], 1)
+        samples[visible] += moved.to(samples.dtype)
+        weight = share.new_zeros(samples.shape[:-1])
+        weight[visible] = share.flatten(1) / self.config.heads
+        level = torch.arange(len(pyramid), device=place.device)[None, :, None].expand(share.shape[1:]).flatten()
+        image = views.to_image(samples.flatten(2, 3)).view_as(samples)
+        return Gaze(views.to_image(xy_input), image, weight, level, visible)
+
     def normalized(
         self, xyz_world: Float[Tensor, "persons joints 3"], scene: Scene
     ) -> Float[Tensor, "persons joints 3"]:
@@ -236,7 +277,7 @@ class DecoderLayer(nn.Module):
         xyz, residual = self.rules.triangulate(scene.views, xy_image, weight.transpose(1, 2), before)
         enough = visible.sum(1) >= 2
         xyz = torch.where(enough[..., None], xyz, before)
-        return Step(xyz, xy_image, visible, residual * enough, enough)
+        return Step(xyz, xy_image, visible, residual * enough, enough, weight)
 
     def update(
         self,

@@ -1,6 +1,6 @@
 """DisPOSE on pictures: heat maps, who is who (Stage I), where every joint is (Stage II)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,7 +12,7 @@ from dispose.association.roots import group_roots, map_pixel_of
 from dispose.errors import ShapeError
 from dispose.geometry.image_affine import apply, input_from_map, invert
 from dispose.models.backbone import STRIDE, Backbone, BackboneConfig
-from dispose.models.decoder import Decoder, DecoderConfig, Refined
+from dispose.models.decoder import Decoder, DecoderConfig, Moment, Refined
 from dispose.models.image_associator import ImageAssociator, ImageAssociatorConfig
 from dispose.models.sampling import SamplerConfig
 from dispose.nn.features import Features
@@ -22,6 +22,7 @@ from dispose.scene.frame import Frame
 from dispose.scene.images import ImageBatch, ImageFrame
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
+from dispose.scene.rigs import Rigs
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
@@ -135,18 +136,20 @@ class DisPose(nn.Module):
 
     def refine(self, features: Features, batch: ImageBatch, roots: Sequence[Float[Tensor, "_ 3"]]) -> Refined:
         """Stage II from the roots of every sample's people."""
+        return self.decoder(features, *self.packed(features, batch, roots), pictured=batch.present)
+
+    def watch(self, features: Features, batch: ImageBatch, roots: Sequence[Float[Tensor, "_ 3"]]) -> Iterator[Moment]:
+        """The layers of Stage II at work, as `refine` goes through them."""
+        return self.decoder.watch(features, *self.packed(features, batch, roots), pictured=batch.present)
+
+    def packed(
+        self, features: Features, batch: ImageBatch, roots: Sequence[Float[Tensor, "_ 3"]]
+    ) -> tuple[Rigs, Float[Tensor, "samples views 2 3"], tuple[int, int], Float[Tensor, "persons 3"], Tensor]:
+        """Cameras, affines, input size, the roots of all samples one after the other, and whose they are."""
         device = features.fine.device
         sample = torch.cat([torch.full((len(r),), s, dtype=torch.long) for s, r in enumerate(roots)]).to(device)
         together = torch.cat(list(roots)).to(device)
-        return self.decoder(
-            features,
-            batch.rigs,
-            batch.input_from_image,
-            batch.input_size,
-            together,
-            sample,
-            pictured=batch.present,
-        )
+        return batch.rigs, batch.input_from_image, batch.input_size, together, sample
 
 
 def root_detections(

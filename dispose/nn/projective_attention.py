@@ -67,6 +67,18 @@ class ProjectiveAttention(nn.Module):
             reference: fractions of the picture's width and height (`dispose.geometry.image_affine.fraction`).
             query: the state that helps to decide where to look; without one the picture alone decides.
         """
+        location, weight = self.gaze(levels, map_of, reference, query)
+        sampled, coverage = deformable_gather(levels, map_of, location, weight)
+        return self.output_proj(self.values(sampled, coverage))
+
+    def gaze(
+        self,
+        levels: Sequence[Maps],
+        map_of: Int[Tensor, " queries"],
+        reference: Float[Tensor, "queries 2"],
+        query: Float[Tensor, "queries chans"] | None = None,
+    ) -> tuple[Float[Tensor, "queries heads levels points 2"], Float[Tensor, "queries heads levels points"]]:
+        """Where every query samples the maps (fractions of the picture), and how much each sample counts."""
         seen = self.at_reference(levels, map_of, reference)
         state = seen if query is None else seen + query[:, None]
         split = (len(map_of), len(levels), self.heads, self.points)
@@ -74,9 +86,7 @@ class ProjectiveAttention(nn.Module):
         logit = self.attention_weights(state).float().view(split).transpose(1, 2)
         weight = logit.flatten(2).softmax(-1).view_as(logit)
         size = offset.new_tensor([[level.shape[-1], level.shape[-2]] for level in levels])
-        location = reference.to(offset.dtype)[:, None, None, None] + offset / size[:, None]
-        sampled, coverage = deformable_gather(levels, map_of, location, weight)
-        return self.output_proj(self.values(sampled, coverage))
+        return reference.to(offset.dtype)[:, None, None, None] + offset / size[:, None], weight
 
     def at_reference(
         self, levels: Sequence[Maps], map_of: Int[Tensor, " queries"], reference: Float[Tensor, "queries 2"]
