@@ -13,10 +13,11 @@ READY := $(VENV)/.ready
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 PYTEST = $(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: help setup demo test test-all lint format lock notebooks pairs figures clean
+.PHONY: help setup demo lab test test-all lint format lock notebooks pairs figures clean
 
 help:
 	@echo "make demo       the main job on a synthetic sample: predictions, pictures, a notebook, a table ($(OUT)/demo)"
+	@echo "make lab        open the notebooks in JupyterLab; start with 00_start_here"
 	@echo "make test       linters, type checker, import ladder and the tests; the slow ones with: make test-all"
 	@echo "make setup      the environment alone ($(VENV)); TORCH=cpu or TORCH=cu130 choose the build of torch"
 	@echo "make lint       ruff, pyright and import-linter alone; make format: let ruff mend what it can"
@@ -27,7 +28,7 @@ help:
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt tools/install.py
+$(READY): pyproject.toml constraints.txt tools/install.py notebooks/jupyter/page_config.json
 	test -x $(BIN)/python || $(PY) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check "uv>=0.8"
 	$(BIN)/python tools/install.py --torch $(TORCH) --extras "$(EXTRAS)"
@@ -54,6 +55,9 @@ format: $(READY)
 
 lock: $(READY)
 	$(BIN)/python tools/lock.py
+
+lab: $(READY)
+	$(BIN)/jupyter lab --notebook-dir notebooks
 
 notebooks: $(READY)
 	$(PYTEST) tests/notebooks -m "slow or not slow"

@@ -3,11 +3,15 @@
 uv does the work because it is several times faster than pip. It is told what pip is configured with on this
 machine, so that a folder of local wheels is used: a CPU build of torch that lies there always wins over a CUDA
 build from an index. Otherwise uv looks for a GPU driver and takes the build that fits.
+
+Afterwards JupyterLab is told not to greet everybody with a request to rebuild itself (an old extension that comes with
+Open3D makes it ask) and with an offer of news.
 """
 
 import argparse
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +50,16 @@ def install_command(torch: str, extras: str, folders: list[str]) -> list[str]:
     return [*command, *source, "-c", str(ROOT / "constraints.txt"), "-e", target]
 
 
+def quiet_jupyterlab() -> Path:
+    """Put the project's page settings where this environment's JupyterLab looks for them; the path written."""
+    target = Path(sys.prefix) / "etc" / "jupyter" / "labconfig" / "page_config.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_suffix(".json.new")
+    shutil.copyfile(ROOT / "notebooks" / "jupyter" / "page_config.json", temporary)
+    os.replace(temporary, target)
+    return target
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--torch", default="auto", help="auto, cpu, cu128, cu130, …")
@@ -57,7 +71,10 @@ def main() -> int:
     if certificates:
         environment.setdefault("SSL_CERT_FILE", certificates[0])
     print("+", " ".join(command), flush=True)
-    return subprocess.call(command, env=environment, cwd=ROOT)
+    status = subprocess.call(command, env=environment, cwd=ROOT)
+    if status == 0:
+        quiet_jupyterlab()
+    return status
 
 
 if __name__ == "__main__":
