@@ -7,11 +7,13 @@ from dispose_kernels.bench.instances import Capture, random_capture
 from dispose_kernels.errors import ConvergenceError, OperandError
 from dispose_kernels.sinkhorn import (
     Marginals,
+    carried_mass,
     check,
     marginal_residual,
     newton_projection,
     pack,
     sweep_projection,
+    sweep_steps,
 )
 
 
@@ -70,6 +72,19 @@ def test_structural_extremes_are_met():
     for low, high in ((-30.0, 30.0), (-60.0, 30.0), (-400.0, 400.0)):
         extreme = torch.where(torch.rand(len(logits), generator=random) < 0.5, low, high).double()
         assert float(newton_projection(extreme, marginals).residual.max()) <= 1e-6
+
+
+def test_the_steps_of_the_sweeps_end_in_their_projection_and_each_meets_its_view():
+    logits, marginals = small(2)
+    steps = list(sweep_steps(logits, marginals, 3))
+    views = marginals.bins.shape[1]
+    assert len(steps) == 3 * views + 1
+    torch.testing.assert_close(steps[0], logits.exp())
+    torch.testing.assert_close(steps[-1], sweep_projection(logits, marginals, 3))
+    for number, mass in enumerate(steps[1:]):
+        bins = marginals.bins[:, number % views]
+        own = torch.zeros(len(marginals.target), dtype=torch.bool).index_fill(0, bins, True)
+        torch.testing.assert_close(carried_mass(mass, marginals)[own], marginals.target[own])
 
 
 def test_newton_is_the_limit_of_the_sweeps():

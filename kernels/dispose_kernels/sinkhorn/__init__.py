@@ -1,7 +1,17 @@
 """Projection of tuple masses onto the marginals of many samples: truncated sweeps, and a converged solver."""
 
 from dispose_kernels.sinkhorn.newton import newton_projection
-from dispose_kernels.sinkhorn.problem import Marginals, Projection, check, marginal_residual, pack
-from dispose_kernels.sinkhorn.reference import sweep_projection
+from dispose_kernels.sinkhorn.problem import Marginals, Projection, carried_mass, check, marginal_residual, pack
+from dispose_kernels.sinkhorn.reference import sweep_projection, sweep_steps
 
-__all__ = ["Marginals", "Projection", "check", "marginal_residual", "newton_projection", "pack", "sweep_projection"]
+__all__ = [
+    "Marginals",
+    "Projection",
+    "carried_mass",
+    "check",
+    "marginal_residual",
+    "newton_projection",
+    "pack",
+    "sweep_projection",
+    "sweep_steps",
+]

@@ -55,12 +55,17 @@ class Projection:
     iterations: int
 
 
-def marginal_residual(mass: Float[Tensor, " tuples"], marginals: Marginals) -> Float[Tensor, " samples"]:
-    """Per sample the largest absolute difference between a bin's mass and its target (float64)."""
+def carried_mass(mass: Float[Tensor, " tuples"], marginals: Marginals) -> Float[Tensor, " bins"]:
+    """What every bin carries: the sum of the masses of its tuples, a **slice** sum (float64)."""
     carried = torch.zeros_like(marginals.target)
     for bins in marginals.bins.unbind(1):
         carried = carried.index_add(0, bins, mass.detach().to(carried.dtype))
-    error = (carried - marginals.target).abs()
+    return carried
+
+
+def marginal_residual(mass: Float[Tensor, " tuples"], marginals: Marginals) -> Float[Tensor, " samples"]:
+    """Per sample the largest absolute difference between a bin's mass and its target (float64)."""
+    error = (carried_mass(mass, marginals) - marginals.target).abs()
     worst = error.new_zeros(marginals.samples)
     return worst.scatter_reduce(0, marginals.sample_of_bin, error, "amax")
 

@@ -1,0 +1,98 @@
+"""The polytopes one can see through: everybody seen by every view, so that an assignment is a tuple of permutations.
+
+Two views give Birkhoff's polytope (doubly stochastic matrices), whose corners are the permutation matrices. Three views
+give tensors whose **slices** sum to one; they have corners that are no assignments.
+"""
+
+import itertools
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dispose.association.section import Flat, flat_through
+from dispose.errors import ShapeError
+from dispose_kernels.sinkhorn import Marginals
+
+EVEN = ((0, 1, 2), (1, 2, 0), (2, 0, 1))
+"""The permutations of three that take an even number of exchanges: staying, and the two rotations."""
+ODD = ((1, 0, 2), (2, 1, 0), (0, 2, 1))
+"""The three exchanges of two."""
+
+
+def complete_problem(people: int, views: int) -> tuple[Int[Tensor, "tuples views"], Marginals]:
+    """Every combination of one detection per view, the last view's running fastest, and slice marginals of one.
+
+    With two views the mass, read as a `people` x `people` matrix, is doubly stochastic.
+    """
+    if people < 1 or views < 2:
+        raise ShapeError(f"a matching needs somebody in at least two views, got {people} people and {views} views")
+    members = torch.cartesian_prod(*[torch.arange(people)] * views).view(-1, views)
+    return members, Marginals(
+        members + people * torch.arange(views),
+        torch.ones(views * people, dtype=torch.float64),
+        torch.zeros(len(members), dtype=torch.long),
+        torch.zeros(views * people, dtype=torch.long),
+        1,
+    )
+
+
+def permutation_matrix(permutation: tuple[int, ...]) -> Float[np.ndarray, "people people"]:
+    """Row i has its one in column ``permutation[i]``."""
+    return np.eye(len(permutation))[list(permutation)]
+
+
+def all_permutations(people: int) -> list[tuple[int, ...]]:
+    """All permutations in the order of the alphabet, the identity first."""
+    return list(itertools.permutations(range(people)))
+
+
+def permutation_name(permutation: tuple[int, ...]) -> str:
+    """Cycles of people counted from 1, those who stay left out: ``(1 2 3)``, ``(1 2)(3 4)``, ``identity``."""
+    cycles, left = [], set(range(len(permutation)))
+    while left:
+        start = min(left)
+        cycle = [start]
+        while permutation[cycle[-1]] != start:
+            cycle.append(permutation[cycle[-1]])
+        left -= set(cycle)
+        if len(cycle) > 1:
+            cycles.append("(" + " ".join(str(i + 1) for i in cycle) + ")")
+    return "".join(cycles) or "identity"
+
+
+def permutation_word(permutation: tuple[int, ...]) -> str:
+    """Whom 1, 2, 3 … are matched with: ``213``."""
+    return "".join(str(i + 1) for i in permutation)
+
+
+def even_and_odd_planes() -> tuple[Flat, Flat]:
+    """The planes of the three even and of the three odd permutations of three people.
+
+    Both contain the centre (all thirds) as their origin and are orthogonal: ``<P, Q>`` is 1 for an even P and an odd
+    Q. Doubly stochastic 3 x 3 matrices have four degrees of freedom, so their feet on both planes say everything.
+    """
+    even, odd = (np.stack([permutation_matrix(p).ravel() for p in group]) for group in (EVEN, ODD))
+    return flat_through(even), flat_through(odd)
+
+
+def reach(places: Float[np.ndarray, "*batch 2"], corners: Float[np.ndarray, "3 2"]) -> Float[np.ndarray, "*batch"]:
+    """How far out a place lies in a triangle about the origin: 0 in the middle, 1 on its boundary.
+
+    The polytope of 3 x 3 is the direct sum of its two triangles: two places belong to a doubly stochastic matrix
+    exactly where ``reach(even) + reach(odd) <= 1``.
+    """
+    edge = np.roll(corners, -1, 0) - corners
+    normal = np.stack([edge[:, 1], -edge[:, 0]], 1)
+    offset = (normal * corners).sum(1)
+    return ((places @ normal.T) / offset).max(-1)
+
+
+def symmetric_space() -> Flat:
+    """The space of the symmetric matrices among the doubly stochastic 3 x 3 ones.
+
+    The foot of a matrix X on it is ``(X + X')/2``, which is doubly stochastic too: the shadow is the section.
+    """
+    symmetric = [(0, 1, 2), (1, 0, 2), (2, 1, 0), (0, 2, 1)]
+    return flat_through(np.stack([permutation_matrix(p).ravel() for p in symmetric]))
