@@ -1,41 +1,19 @@
-"""The polytopes one can see through: everybody seen by every view, so that an assignment is a tuple of permutations.
+"""Birkhoff's polytope, the doubly stochastic matrices: two views that see everybody (`complete.everybody_once`).
 
-Two views give Birkhoff's polytope (doubly stochastic matrices), whose corners are the permutation matrices. Three views
-give tensors whose **slices** sum to one; they have corners that are no assignments.
+Its corners are the permutation matrices, and that of three people can be drawn without loss.
 """
 
 import itertools
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from jaxtyping import Float
 
 from dispose.association.section import Flat, flat_through
-from dispose.errors import ShapeError
-from dispose_kernels.sinkhorn import Marginals
 
 EVEN = ((0, 1, 2), (1, 2, 0), (2, 0, 1))
 """The permutations of three that take an even number of exchanges: staying, and the two rotations."""
 ODD = ((1, 0, 2), (2, 1, 0), (0, 2, 1))
 """The three exchanges of two."""
-
-
-def complete_problem(people: int, views: int) -> tuple[Int[Tensor, "tuples views"], Marginals]:
-    """Every combination of one detection per view, the last view's running fastest, and slice marginals of one.
-
-    With two views the mass, read as a `people` x `people` matrix, is doubly stochastic.
-    """
-    if people < 1 or views < 2:
-        raise ShapeError(f"a matching needs somebody in at least two views, got {people} people and {views} views")
-    members = torch.cartesian_prod(*[torch.arange(people)] * views).view(-1, views)
-    return members, Marginals(
-        members + people * torch.arange(views),
-        torch.ones(views * people, dtype=torch.float64),
-        torch.zeros(len(members), dtype=torch.long),
-        torch.zeros(views * people, dtype=torch.long),
-        1,
-    )
 
 
 def permutation_matrix(permutation: tuple[int, ...]) -> Float[np.ndarray, "people people"]:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.optimize import linprog
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import coo_matrix
 from scipy.spatial import ConvexHull, HalfspaceIntersection
 
-from dispose.association.decode import set_packing
+from dispose.association.decode import bin_numbers
 from dispose.errors import ConvergenceError, ShapeError
 from dispose.tensors import ABSENT
 from dispose_kernels.sinkhorn import Marginals
@@ -145,32 +145,33 @@ def nearest_assignment(
 ) -> Float[np.ndarray, " tuples"]:
     """The integral assignment nearest to a tensor: every detection in exactly one tuple, masses 0 and 1.
 
-    ``|x - y|^2 = |x|^2 + sum over chosen e of (1 - 2 x_e)``, so a set packing decides: a tuple's gain is what choosing
-    it saves over leaving its members alone, each in its singleton.
+    ``|x - y|^2 = |x|^2 + sum over e of y_e (1 - 2 x_e)`` for binary y: an exact cover of least cost (HiGHS). For two
+    complete views it is the permutation matrix that linear assignment finds. With three views or more the polytope
+    has fractional corners besides, which are not meant here.
 
     Raises:
-        ShapeError: a detection's singleton is not among the tuples.
+        ConvergenceError: no choice of tuples uses every detection exactly once.
     """
-    alone = (members != ABSENT).sum(1) == 1
-    if not bool(((members != ABSENT).sum(1) >= 1).all()):
-        raise ShapeError("a tuple that is absent everywhere is nobody's; leave it out")
-    saved = 2 * mass - 1
-    single = {(int(v), int(members[e, v])): e for e in np.nonzero(alone)[0] for v in np.nonzero(members[e] + 1)[0]}
-    gain = saved.copy()
-    for view in range(members.shape[1]):
-        for tuple_, slot in enumerate(members[:, view].tolist()):
-            if slot == ABSENT:
-                continue
-            if (view, slot) not in single:
-                raise ShapeError(f"detection {slot} of view {view} has no tuple of its own")
-            gain[tuple_] -= saved[single[view, slot]]
-    gain[alone] = -1.0
-    table = torch.from_numpy(members)
-    chosen = set_packing(torch.from_numpy(gain), table).numpy().astype(np.float64)
-    taken = {(v, s) for row in members[chosen > 0] for v, s in enumerate(row.tolist()) if s != ABSENT}
-    for key, tuple_ in single.items():
-        chosen[tuple_] = 0.0 if key in taken else 1.0
-    return chosen
+    number = bin_numbers(torch.from_numpy(members)).numpy()
+    tuple_, view = np.nonzero(members != ABSENT)
+    _, row = np.unique(number[tuple_, view], return_inverse=True)
+    cover = coo_matrix((np.ones(len(row)), (row, tuple_)), shape=(int(row.max(initial=-1)) + 1, len(mass))).tocsr()
+    found = milp(
+        1 - 2 * mass,
+        constraints=LinearConstraint(cover, 1.0, 1.0),  # pyright: ignore[reportArgumentType]
+        integrality=np.ones(len(mass)),
+        bounds=Bounds(0, 1),
+    )
+    if found.x is None:
+        raise ConvergenceError(f"no choice among {len(mass)} tuples uses every detection exactly once: {found.message}")
+    return np.round(found.x)
+
+
+def distance_to_assignment(
+    mass: Float[np.ndarray, "steps tuples"], members: Int[np.ndarray, "tuples views"]
+) -> Float[np.ndarray, " steps"]:
+    """Euclidean distance of every state from the integral assignment nearest to it; 0 = decided."""
+    return np.array([float(np.linalg.norm(state - nearest_assignment(state, members))) for state in mass])
 
 
 def _clip(corners: np.ndarray, height: np.ndarray) -> np.ndarray:

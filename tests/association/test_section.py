@@ -5,17 +5,26 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from scipy.optimize import linprog
+from scipy.optimize import linear_sum_assignment, linprog
 from scipy.spatial import ConvexHull
 
 from dispose.association import birkhoff as b
-from dispose.association.polytope import feasible_marginals, marginal_residual, newton_projection
-from dispose.association.section import Flat, flat_through, nearest_assignment, section, shadow, solid_section
-from dispose.errors import ShapeError
+from dispose.association.complete import every_tuple, everybody_once
+from dispose.association.polytope import Marginals, feasible_marginals, marginal_residual, newton_projection
+from dispose.association.section import (
+    Flat,
+    distance_to_assignment,
+    flat_through,
+    nearest_assignment,
+    section,
+    shadow,
+    solid_section,
+)
+from dispose.errors import ConvergenceError, ShapeError
 
 
-def feasible(people: int, views: int, count: int, seed: int) -> tuple[np.ndarray, torch.Tensor, b.Marginals]:
-    members, marginals = b.complete_problem(people, views)
+def feasible(people: int, views: int, count: int, seed: int) -> tuple[np.ndarray, torch.Tensor, Marginals]:
+    members, marginals = every_tuple(people, views), everybody_once(people, views)
     random = torch.Generator().manual_seed(seed)
     logits = 3 * torch.randn(count, len(members), generator=random, dtype=torch.float64)
     mass = torch.stack([newton_projection(row, marginals).mass for row in logits])
@@ -110,9 +119,20 @@ def test_the_nearest_assignment_is_the_nearest_of_all() -> None:
         assert np.linalg.norm(mass - nearest_assignment(mass, members)) == pytest.approx(best)
 
 
-def test_the_nearest_assignment_needs_singletons() -> None:
-    with pytest.raises(ShapeError, match="detection 0 of view 0"):
-        nearest_assignment(np.ones(1), np.array([[0, 0]]))
+def test_the_nearest_assignment_of_two_views_is_the_linear_one() -> None:
+    mass, members, _ = feasible(4, 2, 5, seed=5)
+    for x in mass:
+        row, column = linear_sum_assignment(-x.reshape(4, 4))
+        wanted = np.zeros((4, 4))
+        wanted[row, column] = 1
+        np.testing.assert_array_equal(nearest_assignment(x, members.numpy()).reshape(4, 4), wanted)
+    corners = np.eye(4).reshape(1, 16)
+    np.testing.assert_allclose(distance_to_assignment(corners, members.numpy()), 0)
+
+
+def test_tuples_that_cannot_cover_everybody_have_no_assignment() -> None:
+    with pytest.raises(ConvergenceError, match="2 tuples"):
+        nearest_assignment(np.ones(2), np.array([[0, 0], [0, 1]]))
 
 
 def test_permutations_have_names_that_tell_them_apart() -> None:
@@ -159,14 +179,9 @@ def test_the_symmetric_section_is_a_bipyramid_and_its_own_shadow() -> None:
 
 
 def test_three_views_have_corners_that_are_no_assignment() -> None:
-    members, marginals = b.complete_problem(2, 3)
+    members, marginals = every_tuple(2, 3), everybody_once(2, 3)
     half = torch.tensor([0.5 if sum(m) % 2 == 0 else 0.0 for m in members.tolist()], dtype=torch.float64)
     assert float(marginal_residual(half, marginals)) == 0.0
     support = marginals.bins[half > 0]
     columns = torch.zeros(4, 6).scatter_(1, support, 1.0)
     assert int(torch.linalg.matrix_rank(columns)) == 4  # independent columns: no other tensor lives on this support
-
-
-def test_matchings_need_two_views() -> None:
-    with pytest.raises(ShapeError, match="1 views"):
-        b.complete_problem(3, 1)
