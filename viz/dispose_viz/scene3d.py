@@ -1,21 +1,36 @@
 """The scene in 3-D (plotly): cameras with names, the floor, people over time, and the truth as ghosts.
 
-Everything is in metres. A person is one trace (bones separated by gaps), so a slider over many frames stays quick.
+Everything is in metres. Over time a person is one trace of lines (bones separated by gaps), so a slider over many
+frames stays quick; a `Stage`, one instant, has people as solid capsules and pictures in their frusta.
 """
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import plotly.graph_objects as go
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
+from PIL import Image
 
 from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
 from dispose_viz.frusta import image_corners
-from dispose_viz.style import LIGHT, Theme, person_color
+from dispose_viz.solids import GHOST_RADIUS_MM, Solid, color_of, joined, label_of, picture_sheet, skeleton_solid
+from dispose_viz.stage import Stage, known_joints, name_signs, path_of, people_of, points_of
+from dispose_viz.style import LIGHT, Theme, blend, person_color
+from dispose_viz.viewpoint import EMPTY_STAGE, Viewpoint
 
 METRE = 1000.0
 FRAME_MS = 80
+PALE = 0.8
+"""Share of the paper's colour in what is not sure at all, or long ago."""
+
+SHEET_COLUMNS = 64
+"""Quads across a picture in its frustum; the page carries every one of them."""
+
+SHEET_COLOURS = 128
+SOFT = {"ambient": 0.7, "diffuse": 0.55, "specular": 0.12, "roughness": 0.6, "fresnel": 0.1}
+FLAT = {"ambient": 1.0, "diffuse": 0.0, "specular": 0.0, "fresnel": 0.0}
 
 
 def new_scene(*, theme: Theme = LIGHT, height: int = 620) -> go.Figure:
@@ -33,7 +48,7 @@ def new_scene(*, theme: Theme = LIGHT, height: int = 620) -> go.Figure:
         font={"color": theme.ink, "size": 13},
         height=height,
         margin={"l": 0, "r": 0, "t": 10, "b": 0},
-        legend={"x": 0.01, "y": 0.99, "bgcolor": "rgba(0,0,0,0)"},
+        legend={"x": 0.01, "y": 0.99, "bgcolor": "rgba(0,0,0,0)", "itemsizing": "constant"},
         uirevision="kept",
     )
     return go.Figure(layout=layout)
@@ -115,6 +130,140 @@ def bounds(cameras: Cameras) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray,
     """The corners (mm) of the floor below all cameras."""
     floor = cameras.centres[:, :2].numpy()
     return floor.min(0), floor.max(0)
+
+
+def draw_stage(figure: go.Figure, stage: Stage, *, theme: Theme = LIGHT) -> go.Figure:
+    """One instant: floor, cameras with their pictures, rays, where people came from, ghosts, and the people.
+
+    People are capsules in their colour, paler and thinner where a joint is less sure; the pointer on a joint says its
+    name and confidence. What the stage does not hold is left out.
+    """
+    points = points_of(stage)
+    points = points if len(points) else EMPTY_STAGE
+    draw_floor(figure, points[:, :2].min(0), points[:, :2].max(0), theme=theme)
+    if stage.cameras is not None and len(stage.cameras):
+        reach = reach_of(stage)
+        draw_cameras(figure, stage.cameras, reach_mm=reach, theme=theme)
+        figure.add_traces([
+            _sheet(stage.cameras, view, picture, reach)
+            for view, picture in enumerate(stage.pictures)
+            if picture is not None
+        ])  # fmt: skip
+    figure.add_traces([_rays(stage, person, theme) for person in dict.fromkeys(ray.person for ray in stage.rays)])
+    if stage.ghosts is not None:
+        figure.add_trace(_solid_ghosts(stage.ghosts, theme))
+    for person in sorted(people_of(stage)):
+        if stage.trails:
+            figure.add_trace(_trail(stage, person, theme))
+        figure.add_traces([_solid_person(stage.people, person, theme), _joints(stage.people, person, theme)])
+    return figure.add_trace(_names(stage, theme))
+
+
+def look_from(figure: go.Figure, stage: Stage, viewpoint: Viewpoint) -> go.Figure:
+    """Put the reader's eye where a viewpoint has it, so that plotly shows what Open3D's picture shows."""
+    points = points_of(stage)
+    points = points if len(points) else EMPTY_STAGE
+    low = np.minimum(np.floor(points.min(0) / METRE), [np.inf, np.inf, 0.0])
+    high = np.ceil(points.max(0) / METRE)
+    size = np.maximum(high - low, 1.0)
+    # Plotly counts in units of the box around the axes, whose volume it takes as 1.
+    unit = float(np.prod(size)) ** (1 / 3)
+    middle = low + size / 2
+    eye, target = ((place / METRE - middle) / unit for place in (viewpoint.eye, viewpoint.target))
+    axes = {f"{name}axis": {"range": [a, a + b]} for name, a, b in zip("xyz", low, size, strict=True)}
+    camera = {"eye": dict(zip("xyz", eye, strict=True)), "center": dict(zip("xyz", target, strict=True))}
+    ratio = dict(zip("xyz", size / unit, strict=True))
+    return figure.update_layout(scene={**axes, "camera": camera, "aspectmode": "manual", "aspectratio": ratio})
+
+
+def reach_of(stage: Stage) -> float:
+    """How far (mm) from its camera a picture hangs: a tenth of the scene."""
+    points = points_of(stage)
+    return float(np.clip(0.09 * np.linalg.norm(points.max(0) - points.min(0)), 250.0, 1500.0))
+
+
+def _solid_person(poses: Poses, person: int, theme: Theme) -> go.Mesh3d:
+    """One person as capsules, pale where unsure."""
+    rows = np.flatnonzero(poses.id.cpu().numpy() == person)
+    solid, color = joined([skeleton_solid(poses, int(row)) for row in rows]), color_of(person, theme)
+    scale = [[0.0, blend(color, theme.paper, PALE)], [1.0, color]]
+    return _mesh(solid).update(
+        name=f"body of {label_of(person)}", legendgroup=label_of(person), hoverinfo="skip", lighting=SOFT,
+        color=color, intensity=solid.strength.astype(np.float32), colorscale=scale, cmin=0, cmax=1, showscale=False,
+    )  # fmt: skip
+
+
+def _joints(poses: Poses, person: int, theme: Theme) -> go.Scatter3d:
+    """The joints of one person as points that the pointer can ask."""
+    rows, known = np.flatnonzero(poses.id.cpu().numpy() == person), known_joints(poses)
+    at = [(int(row), int(joint)) for row in rows for joint in np.flatnonzero(known[row])]
+    places = np.array([poses.xyz_world[row, joint].tolist() for row, joint in at]).reshape(-1, 3)
+    name = label_of(person)
+    words = [f"{name} · {poses.skeleton.joints[j]} · sure {float(poses.confidence[i, j]):.2f}" for i, j in at]
+    x, y, z = (places / METRE).T.astype(np.float32)
+    return go.Scatter3d(x=x, y=y, z=z, mode="markers", text=words, hoverinfo="text", name=name, legendgroup=name,
+                        marker={"color": color_of(person, theme), "size": 2}, showlegend=True)  # fmt: skip
+
+
+def _names(stage: Stage, theme: Theme) -> go.Scatter3d:
+    """Everybody's name above the head, because colour never stands alone."""
+    signs = name_signs(stage)
+    x, y, z = (np.array([place for _, place in signs]).reshape(-1, 3) / METRE).T.astype(np.float32)
+    return go.Scatter3d(x=x, y=y, z=z, mode="text", text=[label_of(person) for person, _ in signs], name="names",
+                        textfont={"size": 15, "color": [color_of(person, theme) for person, _ in signs]},
+                        hoverinfo="skip", showlegend=False)  # fmt: skip
+
+
+def _solid_ghosts(poses: Poses, theme: Theme) -> go.Mesh3d:
+    solids = [skeleton_solid(poses, row, radius_mm=GHOST_RADIUS_MM) for row in range(len(poses.id))]
+    return _mesh(joined(solids)).update(
+        name="ghosts", showlegend=True, hoverinfo="skip", color=theme.muted, opacity=0.5, lighting=SOFT
+    )
+
+
+def _trail(stage: Stage, person: int, theme: Theme) -> go.Scatter3d:
+    """A person's way as a line that fades into the past."""
+    path, color = path_of(stage, person), color_of(person, theme)
+    x, y, z = (path / METRE).T.astype(np.float32)
+    line = {
+        "width": 6, "color": np.linspace(0, 1, len(path), dtype=np.float32), "cmin": 0, "cmax": 1,
+        "colorscale": [[0.0, blend(color, theme.paper, PALE)], [1.0, color]],
+    }  # fmt: skip
+    name = f"way of {label_of(person)}"
+    return go.Scatter3d(x=x, y=y, z=z, mode="lines", name=name, line=line, hoverinfo="name", showlegend=False,
+                        legendgroup=label_of(person))  # fmt: skip
+
+
+def _rays(stage: Stage, person: int, theme: Theme) -> go.Scatter3d:
+    x, y, z = _polyline([np.stack([ray.start, ray.end]) for ray in stage.rays if ray.person == person])
+    return go.Scatter3d(x=x, y=y, z=z, mode="lines", name=f"rays to {label_of(person)}", hoverinfo="name", opacity=0.6,
+                        line={"color": color_of(person, theme), "width": 2}, showlegend=False,
+                        legendgroup=label_of(person))  # fmt: skip
+
+
+def _sheet(cameras: Cameras, view: int, picture: UInt8[np.ndarray, "_ _ 3"], reach_mm: float) -> go.Mesh3d:
+    """A picture in its frustum as a mosaic: a quad per reduced pixel, colours numbered as in a GIF."""
+    rows = max(1, round(SHEET_COLUMNS * picture.shape[0] / picture.shape[1]))
+    small = Image.fromarray(cv2.resize(picture, (SHEET_COLUMNS, rows), interpolation=cv2.INTER_AREA))
+    mosaic = small.quantize(SHEET_COLOURS, dither=Image.Dither.NONE)
+    palette = np.array(mosaic.getpalette(), dtype=int).reshape(-1, 3)
+    # Two stops per colour and numbers in the middle between them, so nothing is mixed.
+    stops = [(number, f"rgb({r},{g},{b})") for number, (r, g, b) in enumerate(palette)]
+    scale = [[(n + edge) / len(stops), color] for n, color in stops for edge in (0, 1)]
+    solid, _ = picture_sheet(cameras, view, reach_mm, SHEET_COLUMNS, rows)
+    numbers = np.repeat(np.asarray(mosaic).ravel(), 2).astype(np.uint8)
+    return _mesh(solid).update(
+        name=f"picture of {cameras.names[view]}", hoverinfo="skip", lighting=FLAT, intensitymode="cell",
+        intensity=numbers, colorscale=scale, cmin=-0.5, cmax=len(stops) - 0.5, showscale=False,
+    )  # fmt: skip
+
+
+def _mesh(solid: Solid) -> go.Mesh3d:
+    """Only the triangles, in metres."""
+    small = np.uint16 if len(solid.xyz) < 2**16 else np.uint32
+    x, y, z = (solid.xyz / METRE).T.astype(np.float32)
+    i, j, k = solid.triangles.T.astype(small)
+    return go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k)
 
 
 def _person(poses: Poses, person: int) -> go.Scatter3d:

@@ -1,12 +1,21 @@
 """One instant in 3-D as a record that every 3-D renderer draws: plotly in the notebook, Open3D for pictures."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, UInt8
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
 
+from dispose.errors import InputError, ShapeError
 from dispose.scene.cameras import Cameras
+from dispose.scene.frame import Frame
 from dispose.scene.poses import Poses
+from dispose.scene.prediction import Prediction
+from dispose.tensors import ABSENT
+
+SIGN_MM = 180.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +48,156 @@ class Stage:
 
     people: Poses
     cameras: Cameras | None = None
-    pictures: tuple[UInt8[np.ndarray, "height width 3"] | None, ...] = ()
+    pictures: tuple[UInt8[np.ndarray, "_ _ 3"] | None, ...] = ()
     ghosts: Poses | None = None
     trails: tuple[Poses, ...] = ()
     rays: tuple[Ray, ...] = ()
+
+    def __post_init__(self) -> None:
+        views = 0 if self.cameras is None else len(self.cameras)
+        if self.pictures and len(self.pictures) != views:
+            raise ShapeError(f"a stage has {views} cameras but {len(self.pictures)} pictures; give one, or None, each.")
+
+
+def known_joints(poses: Poses) -> Bool[np.ndarray, "persons joints"]:
+    """Which joints can be drawn: those that are valid, except where a coordinate is no number."""
+    return (poses.valid & torch.isfinite(poses.xyz_world).all(-1)).cpu().numpy()
+
+
+def points_of(stage: Stage) -> Float[np.ndarray, "points 3"]:
+    """Every place (mm) that a picture of the stage should show: joints, camera centres, ends of rays."""
+    sets = [stage.people, *(() if stage.ghosts is None else (stage.ghosts,)), *stage.trails]
+    places = [poses.xyz_world.double().cpu().numpy()[known_joints(poses)] for poses in sets]
+    if stage.cameras is not None:
+        places.append(stage.cameras.centres.double().cpu().numpy())
+    places += [np.stack([ray.start, ray.end]) for ray in stage.rays]
+    return np.concatenate([np.zeros((0, 3)), *places])
+
+
+def people_of(stage: Stage) -> tuple[int, ...]:
+    """The ids of the people who are there now, each once, in the order of their rows."""
+    return tuple(dict.fromkeys(stage.people.id.tolist()))
+
+
+def name_signs(stage: Stage) -> tuple[tuple[int, Float[np.ndarray, " 3"]], ...]:
+    """For everybody with a known joint the id and a place (mm) a hand's breadth above the highest one."""
+    known, signs = known_joints(stage.people), []
+    for row, person in enumerate(stage.people.id.tolist()):
+        joints = stage.people.xyz_world[row].double().cpu().numpy()[known[row]]
+        if len(joints):
+            signs.append((person, np.append(joints[:, :2].mean(0), joints[:, 2].max() + SIGN_MM)))
+    return tuple(signs)
+
+
+def root_of_person(poses: Poses, person: int) -> Float[np.ndarray, " 3"]:
+    """A person's root (mm): the mean of those of `skeleton.root_of` that are known, NaN where there is none."""
+    rows = np.flatnonzero(poses.id.cpu().numpy() == person)
+    joints = poses.skeleton.indices(poses.skeleton.root_of or poses.skeleton.joints)
+    known = known_joints(poses)[rows[:1]][:, joints]
+    if not known.any():
+        return np.full(3, np.nan)
+    return poses.xyz_world.double().cpu().numpy()[rows[:1]][:, joints][known].mean(0)
+
+
+def path_of(stage: Stage, person: int) -> Float[np.ndarray, "steps 3"]:
+    """Where a person's root was (mm), oldest first, the last row is now; NaN where the person was away."""
+    return np.stack([root_of_person(poses, person) for poses in (*stage.trails, stage.people)])
+
+
+def no_rays(frame: Frame, prediction: Prediction) -> tuple[Ray, ...]:
+    """No lines of sight."""
+    return ()
+
+
+def root_rays(frame: Frame, prediction: Prediction) -> tuple[Ray, ...]:
+    """From every camera through the root (mean of `skeleton.root_of`) of every detection that a person was made of.
+
+    A ray ends where it passes closest to the person's root, so the gap that is left is the error of that view.
+    """
+    skeleton = frame.detections.skeleton
+    return _rays(frame, prediction, skeleton.root_of or skeleton.joints)
+
+
+def joint_rays(joint: str) -> Callable[[Frame, Prediction], tuple[Ray, ...]]:
+    """As `root_rays`, through one joint; for `stage_of(..., rays=joint_rays("l_wrist"))`."""
+
+    def rays(frame: Frame, prediction: Prediction) -> tuple[Ray, ...]:
+        if joint not in frame.detections.skeleton.joints:
+            known = ", ".join(frame.detections.skeleton.joints)
+            raise InputError(f"skeleton {frame.detections.skeleton.name} has no joint {joint!r} (it has: {known}).")
+        return _rays(frame, prediction, (joint,))
+
+    return rays
+
+
+def stage_of(
+    frame: Frame | None,
+    prediction: Prediction,
+    *,
+    truth: Poses | None = None,
+    trails: Sequence[Poses] = (),
+    pictures: Sequence[UInt8[np.ndarray, "_ _ 3"] | None] = (),
+    rays: Callable[[Frame, Prediction], tuple[Ray, ...]] = no_rays,
+) -> Stage:
+    """The stage of one predicted frame.
+
+    Args:
+        frame: cameras and detections; None where nothing but the people is known, and then there are no rays.
+        prediction: who was found.
+        truth: people to compare with, as ghosts; an answer of another method serves as well.
+        trails: poses of earlier frames, oldest first.
+        pictures: what every camera saw, None for a camera without a picture.
+        rays: which lines of sight to draw: `no_rays`, `root_rays` or `joint_rays(NAME)`.
+
+    Raises:
+        ShapeError: the number of pictures or of members' views is not that of the cameras.
+        InputError: `rays` asks for a joint that the skeleton does not have.
+    """
+    return Stage(
+        prediction.poses,
+        None if frame is None else frame.cameras,
+        tuple(pictures),
+        truth,
+        tuple(trails),
+        () if frame is None else rays(frame, prediction),
+    )
+
+
+def _rays(frame: Frame, prediction: Prediction, joints: tuple[str, ...]) -> tuple[Ray, ...]:
+    """One ray per detection used, through the mean of those of the joints that the view and the person both have."""
+    _check_members(frame, prediction)
+    members, poses, seen = prediction.association.members, prediction.poses, frame.detections
+    shared = [name for name in joints if name in poses.skeleton.joints]
+    in_view, on_person = seen.skeleton.indices(tuple(shared)), poses.skeleton.indices(tuple(shared))
+    known = torch.from_numpy(known_joints(poses))[:, on_person]
+    rays = []
+    for row, view in (members != ABSENT).nonzero().tolist():
+        slot = int(members[row, view])
+        both = seen.visible[view, slot, in_view] & known[row]
+        if bool(both.any()):
+            pixel = seen.xy_image[view, slot, in_view][both].mean(0)
+            place = poses.xyz_world[row, on_person][both].mean(0)
+            rays.append(_ray(frame.cameras, view, pixel, place, int(poses.id[row])))
+    return tuple(rays)
+
+
+def _ray(cameras: Cameras, view: int, pixel: Float[Tensor, " 2"], place: Float[Tensor, " 3"], person: int) -> Ray:
+    """The ray through a pixel as far as it comes closest to a place."""
+    camera = cameras.select([view])
+    start, direction = camera.centres[0], camera.directions(pixel.double()[None, None])[0, 0]
+    reach = float((place.double() - start) @ direction)
+    return Ray(start.double().numpy(), (start + max(reach, 0.0) * direction).double().numpy(), person)
+
+
+def _check_members(frame: Frame, prediction: Prediction) -> None:
+    members, slots = prediction.association.members, frame.detections.valid.shape[1]
+    if members.shape[1] != len(frame.cameras):
+        raise ShapeError(
+            f"frame {frame.number}: the prediction speaks of {members.shape[1]} views, "
+            f"the frame has {len(frame.cameras)} cameras."
+        )
+    if members.numel() and int(members.max()) >= slots:
+        raise ShapeError(
+            f"frame {frame.number}: the prediction has a member {int(members.max())}, "
+            f"the frame has {slots} slots in every view; are these members of another file?"
+        )
