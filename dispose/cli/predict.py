@@ -27,8 +27,11 @@ from dispose.inference.predict import (
     Associate,
     CapturePrediction,
     Reconstruct,
+    Weigh,
     predict_capture,
+    unweighed,
     video_rate_hz,
+    write_capture_evidence,
     write_capture_prediction,
 )
 from dispose.inference.predict_pictures import predict_picture_capture
@@ -43,12 +46,12 @@ ADVICE_ON_PICTURES = (
 AssociatorName = Literal["learned", "hungarian", "greedy", "svt", "ilp"]
 
 
-def learned(weights: Path | None) -> tuple[Associate, Reconstruct]:
+def learned(weights: Path | None) -> tuple[Weigh, Reconstruct]:
     """Our associator, with the weights that come with the package or with others; it also places joints seen once."""
     from dispose.zoo.checkpoints import load_associator
 
     associator = load_associator(weights)
-    return associator, associator.reconstruct
+    return associator.weigh, associator.reconstruct
 
 
 CLASSIC: dict[AssociatorName, Associate] = {
@@ -57,6 +60,16 @@ CLASSIC: dict[AssociatorName, Associate] = {
     "svt": svt,
     "ilp": integer_programme,
 }
+
+
+METHODS: dict[AssociatorName, str] = {
+    "learned": "ours",
+    "hungarian": "incremental Hungarian",
+    "greedy": "greedy agglomerative",
+    "svt": "SVT multi-way matching",
+    "ilp": "integer programme",
+}
+"""How tables and pages call them."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +105,8 @@ class Predict:
     """Weights as `dispose train` or `dispose zoo import` writes them (default: those of the package)."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where pictures are looked at."""
+    evidence: bool = True
+    """Also write evidence.npz (detections, candidates, the integer programme's answer) for `dispose inspect`."""
     rate_hz: PositiveOption = None
     """Frames per second, for the times in TRC files (default: of videos/*, else 30)."""
     mm_per_unit: PositiveOption = None
@@ -136,11 +151,18 @@ class Predict:
         name = capture.source.resolve().name
         folder = require_folder(self.out or Path("out") / name)
         rate = self.rate_of(capture.source, capture.notes)
-        name_of = self.associator
-        associate, rebuild = (CLASSIC[name_of], reconstruct) if name_of in CLASSIC else learned(self.weights)
-        result = predict_capture(capture, associate, rebuild)
+        method, rival = self.associator, integer_programme if self.wants_rival() else None
+        weigh, rebuild = (unweighed(CLASSIC[method]), reconstruct) if method in CLASSIC else learned(self.weights)
+        result = predict_capture(capture, weigh, rebuild, rival=rival)
         report(result, ADVICE_ON_DETECTIONS)
-        return tell_written(write_capture_prediction(folder, name, result, rate))
+        written = write_capture_prediction(folder, name, result, rate)
+        if self.evidence:
+            written += write_capture_evidence(folder, name, METHODS[method], result)
+        return tell_written(written)
+
+    def wants_rival(self) -> bool:
+        """Whether the integer programme is asked for a second opinion."""
+        return self.evidence and self.associator != "ilp"
 
     def of_pictures(self) -> int:
         """People from what the cameras saw."""

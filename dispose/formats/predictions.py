@@ -53,6 +53,24 @@ def by_source(prediction: Prediction, detections: Detections) -> Prediction:
     return replace(prediction, association=replace(prediction.association, members=source))
 
 
+def by_slot(prediction: Prediction, detections: Detections) -> Prediction:
+    """The inverse of `by_source`: members as slots of the detections.
+
+    Raises `InputError` for a member that is not among the detections.
+    """
+    members = prediction.association.members
+    slots = torch.full_like(members, ABSENT)
+    for row, view in (members != ABSENT).nonzero().tolist():
+        found = (detections.valid[view] & (detections.index[view] == members[row, view])).nonzero()
+        if not len(found):
+            raise InputError(
+                f"frame {prediction.number}: person {int(prediction.poses.id[row])} holds detection "
+                f"{int(members[row, view])} of view {view}, which is not among the detections."
+            )
+        slots[row, view] = int(found[0])
+    return replace(prediction, association=replace(prediction.association, members=slots))
+
+
 def header_line(skeleton: Skeleton, cameras: Sequence[str]) -> str:
     """The first line of `predictions.jsonl`."""
     header = {
@@ -113,7 +131,7 @@ def read_predictions(path: Path) -> SavedPredictions:
         raise InputError(f"{path}: schema is {header.at('schema').text()!r}, this version reads {SCHEMA!r}.")
     joints = tuple(entry.text() for entry in header.at("joints").items())
     cameras = tuple(entry.text() for entry in header.at("cameras").items())
-    skeleton = _skeleton(header.at("skeleton").text(), joints)
+    skeleton = skeleton_of(header.at("skeleton").text(), joints)
     frames = []
     for number, line in enumerate(lines[1:], start=2):
         place = f"{path}: line {number}"
@@ -121,7 +139,8 @@ def read_predictions(path: Path) -> SavedPredictions:
     return SavedPredictions(skeleton, cameras, tuple(frames))
 
 
-def _skeleton(name: str, joints: tuple[str, ...]) -> Skeleton:
+def skeleton_of(name: str, joints: tuple[str, ...]) -> Skeleton:
+    """The catalogue's skeleton of that name and these joints, or one with the names and no bones."""
     for skeleton in CATALOG:
         if skeleton.name == name and skeleton.joints == joints:
             return skeleton

@@ -1,12 +1,14 @@
 """A capture in, consistent 3-D people out: the loop over frames, and the files it ends in."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 from tqdm import tqdm
 
+from dispose.association.hypotheses import keep_what_mattered
+from dispose.formats.evidence import EVIDENCE, PREDICTIONS, write_evidence
 from dispose.formats.predictions import SavedPredictions, by_source, write_predictions, write_predictions_npz
 from dispose.formats.trc import write_trcs
 from dispose.inference.capture import Capture, Summary, read_frame
@@ -14,8 +16,10 @@ from dispose.inference.image_capture import ImageSummary
 from dispose.inference.tracking import Memory, TrackingConfig, link
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association, Prediction
+from dispose.scene.results import Case, Results, Weighed
 
 Associate = Callable[[Frame], Association]
+Weigh = Callable[[Frame], Weighed]
 Reconstruct = Callable[[Frame, Association], Prediction]
 
 SECONDS_BEFORE_A_BAR = 2.0
@@ -29,10 +33,12 @@ class CapturePrediction:
         saved: the people of every frame with stable ids; members are positions in each camera's files, or, where
             people were found in pictures, ranks of their roots' heat-map peaks (`dispose.formats.predictions`).
         summary: what was read and what was lost.
+        cases: the same predictions by slot, with what was known and weighed; empty where people were found in pictures.
     """
 
     saved: SavedPredictions
     summary: Summary | ImageSummary
+    cases: tuple[Case, ...] = ()
 
     def people(self) -> tuple[tuple[int, int], ...]:
         """Every person's number and the number of frames they were found in, most frequent first."""
@@ -43,42 +49,87 @@ class CapturePrediction:
         return tuple(sorted(count.items(), key=lambda item: (-item[1], item[0])))
 
 
+def unweighed(associate: Associate) -> Weigh:
+    """An associator that does not say what it weighed, in the form of one that does."""
+    return lambda frame: Weighed(associate(frame))
+
+
+def predict_cases(
+    capture: Capture,
+    weigh: Weigh,
+    reconstruct: Reconstruct,
+    *,
+    rival: Associate | None = None,
+    tracking: TrackingConfig | None = None,
+) -> Iterator[tuple[Case, Summary]]:
+    """Frame after frame: what was seen, weighed and concluded (stable ids, members by slot), and the account so far.
+
+    Args:
+        capture: read frame by frame.
+        weigh: who is who, and from what it was chosen (`Associator.weigh`, or `unweighed`).
+        reconstruct: where every joint is.
+        rival: a second opinion to keep beside the answer; it changes nothing.
+        tracking: limits of the linking over time.
+    """
+    memory, summary = Memory(), Summary()
+    for number in capture.numbers:
+        reading = read_frame(capture, number)
+        frame, summary = reading.frame, summary.plus(reading)
+        found = weigh(frame)
+        memory, prediction = link(memory, reconstruct(frame, found.association), frame, tracking)
+        second = None if rival is None else rival(frame)
+        hypotheses = found.hypotheses
+        if hypotheses is not None:
+            answers = [found.association.members] + ([] if second is None else [second.members])
+            hypotheses = keep_what_mattered(hypotheses, answers)
+        yield Case(prediction, frame, hypotheses, second), summary
+
+
 def predict_frames(
     capture: Capture, associate: Associate, reconstruct: Reconstruct, *, tracking: TrackingConfig | None = None
 ) -> Iterator[tuple[Frame, Prediction, Summary]]:
     """Frame after frame: what was seen, who was found (stable ids, members by slot), and the account so far."""
-    memory, summary = Memory(), Summary()
-    for number in capture.numbers:
-        reading = read_frame(capture, number)
-        summary = summary.plus(reading)
-        prediction = reconstruct(reading.frame, associate(reading.frame))
-        memory, prediction = link(memory, prediction, reading.frame, tracking)
-        yield reading.frame, prediction, summary
+    for case, summary in predict_cases(capture, unweighed(associate), reconstruct, tracking=tracking):
+        assert case.frame is not None
+        yield case.frame, case.prediction, summary
 
 
 def predict_capture(
-    capture: Capture, associate: Associate, reconstruct: Reconstruct, *, tracking: TrackingConfig | None = None
+    capture: Capture,
+    weigh: Weigh,
+    reconstruct: Reconstruct,
+    *,
+    rival: Associate | None = None,
+    tracking: TrackingConfig | None = None,
 ) -> CapturePrediction:
-    """All frames of a capture, with a progress bar where it takes longer than two seconds."""
-    found, summary = [], Summary()
-    steps = predict_frames(capture, associate, reconstruct, tracking=tracking)
+    """All frames of a capture (`predict_cases`), with a progress bar where it takes longer than two seconds."""
+    steps = predict_cases(capture, weigh, reconstruct, rival=rival, tracking=tracking)
     bar = tqdm(
         steps, total=len(capture.numbers), unit="frame", desc="predict", delay=SECONDS_BEFORE_A_BAR, mininterval=0.5
     )
-    for frame, prediction, account in bar:
-        found.append(by_source(prediction, frame.detections))
-        summary = account
+    return captured(capture, list(bar))
+
+
+def captured(capture: Capture, steps: Sequence[tuple[Case, Summary]]) -> CapturePrediction:
+    """The result of all frames of a capture."""
+    cases = tuple(case for case, _ in steps)
+    found = tuple(
+        case.prediction if case.detections is None else by_source(case.prediction, case.detections) for case in cases
+    )
     skeleton = found[0].poses.skeleton if found else capture.skeleton
-    return CapturePrediction(SavedPredictions(skeleton, capture.cameras.names, tuple(found)), summary)
+    summary = steps[-1][1] if steps else Summary()
+    return CapturePrediction(SavedPredictions(skeleton, capture.cameras.names, found), summary, cases)
 
 
 def write_capture_prediction(folder: Path, stem: str, result: CapturePrediction, rate_hz: float) -> tuple[Path, ...]:
     """Write ``predictions.jsonl``, ``predictions.npz`` and ``trc/<stem>_P<id>.trc``; the paths written.
 
-    Every file appears whole or not at all. TRC files of people that an earlier run found are removed.
+    Every file appears whole or not at all. TRC files of people that an earlier run found are removed, and so is an
+    earlier run's ``evidence.npz``: it speaks of other predictions (`write_capture_evidence` writes the new one).
     """
     saved = result.saved
-    lines, table = folder / "predictions.jsonl", folder / "predictions.npz"
+    (folder / EVIDENCE).unlink(missing_ok=True)
+    lines, table = folder / PREDICTIONS, folder / "predictions.npz"
     write_predictions(lines, saved.skeleton, saved.cameras, saved.frames)
     write_predictions_npz(table, saved)
     people = write_trcs(folder / "trc", stem, saved, rate_hz)
@@ -86,6 +137,21 @@ def write_capture_prediction(folder: Path, stem: str, result: CapturePrediction,
         if old not in people and old.stem.removeprefix(f"{stem}_P").isdigit():
             old.unlink()
     return (lines, table, *people)
+
+
+def write_capture_evidence(folder: Path, name: str, method: str, result: CapturePrediction) -> tuple[Path, ...]:
+    """Write ``evidence.npz`` beside the predictions, so that the run opens without a model; the paths written.
+
+    Args:
+        folder: where `write_capture_prediction` wrote this result.
+        name: what the run is about.
+        method: who answered.
+        result: of detections; one of pictures has no cases, and nothing is written.
+    """
+    if not result.cases:
+        return ()
+    write_evidence(folder / EVIDENCE, Results(name, method, result.saved.skeleton, result.cases))
+    return (folder / EVIDENCE,)
 
 
 def video_rate_hz(folder: Path) -> float | None:

@@ -18,10 +18,19 @@ from dispose.association.viewpoint import Viewpoints, viewpoints
 from dispose.diffusion.samplers import Step
 from dispose.models.denoiser import Denoiser, DenoiserConfig
 from dispose.models.placement import PlacementConfig, PlacementNet, placement_features
-from dispose.models.sampling import Posterior, Problem, SamplerConfig, better_together, posterior, trajectory
+from dispose.models.sampling import (
+    Posterior,
+    Problem,
+    SamplerConfig,
+    better_together,
+    hypotheses_of,
+    posterior_of,
+    trajectory,
+)
 from dispose.scene.convert import convert_detections
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association, Prediction
+from dispose.scene.results import Weighed
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose_kernels.candidates import Evidence, join
@@ -150,7 +159,7 @@ class Associator(nn.Module):
         self, problem: Problem, sampler: SamplerConfig | None = None, generator: torch.Generator | None = None
     ) -> Posterior:
         """Posterior mass of every tuple, averaged over the hypotheses."""
-        return posterior(self.denoiser, problem, sampler, generator)
+        return posterior_of(problem, list(self.trajectory(problem, sampler, generator)))
 
     def forward(
         self,
@@ -162,13 +171,27 @@ class Associator(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Association:
         """Who is who in one frame; the confidence of a group is the probability of its pairs before sampling."""
+        return self.weigh(frame, sampler=sampler, worth=worth, rounding=rounding, generator=generator).association
+
+    def weigh(
+        self,
+        frame: Frame,
+        *,
+        sampler: SamplerConfig | None = None,
+        worth: Callable[[Tensor, Tensor], Tensor] = better_together,
+        rounding: Rounding = set_packing,
+        generator: torch.Generator | None = None,
+    ) -> Weighed:
+        """As `forward`, with the candidate tuples and the way of their mass; one run of the sampler serves both."""
         problem = self.problem(frame)
         if problem is None:
             nobody = torch.zeros(0, len(frame.cameras), dtype=torch.long)
-            return Association(nobody, torch.zeros(0, dtype=torch.float64))
-        mass = self.posterior(problem, sampler, generator)
+            return Weighed(Association(nobody, torch.zeros(0, dtype=torch.float64)))
+        steps = list(self.trajectory(problem, sampler, generator))
+        mass = posterior_of(problem, steps)
         chosen = rounding(worth(mass.mean, problem.members), problem.members)
-        return Association(problem.members[chosen], group_confidence(mass.marginal, problem.members, chosen))
+        confidence = group_confidence(mass.marginal, problem.members, chosen)
+        return Weighed(Association(problem.members[chosen], confidence), hypotheses_of(problem, steps))
 
     @torch.no_grad()
     def reconstruct(

@@ -1,6 +1,6 @@
 """The reverse process on a graph of candidate tuples: from a denoiser to posterior mass."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,6 +13,7 @@ from dispose.association.graph import CandidateGraph, collate
 from dispose.diffusion.samplers import Process, Step, keep_latent, log_of_mass, projected_ddim
 from dispose.diffusion.schedules import cosine_alpha_bar
 from dispose.models.denoiser import Denoiser
+from dispose.scene.results import Hypotheses
 from dispose_kernels.sinkhorn import newton_projection, sweep_projection
 
 TOLERANCE = 1e-7
@@ -129,9 +130,34 @@ def posterior(
     generator: torch.Generator | None = None,
 ) -> Posterior:
     """Posterior mass of every tuple, averaged over the hypotheses."""
-    states = list(trajectory(denoiser, problem, sampler, generator))
-    first, last = (state.clean.view(-1, len(problem.cost)).mean(0) for state in (states[0], states[-1]))
+    return posterior_of(problem, list(trajectory(denoiser, problem, sampler, generator)))
+
+
+def posterior_of(problem: Problem, steps: Sequence[Step]) -> Posterior:
+    """The posterior from the recorded steps of the reverse process."""
+    first, last = (over_starts(problem, step.clean) for step in (steps[0], steps[-1]))
     return Posterior(marginal=first, sampled=last)
+
+
+def hypotheses_of(problem: Problem, steps: Sequence[Step]) -> Hypotheses:
+    """Every candidate tuple and its mass at every recorded step, with the last clean state at time 0.
+
+    The fallback tuple, absent everywhere, is left out. Several random starts are averaged.
+    """
+    states = [*(step.mass for step in steps), steps[-1].clean]
+    return Hypotheses(
+        members=problem.members[:-1],
+        cost=problem.cost[:-1],
+        cue=problem.graph.cue[:-1],
+        marginal=over_starts(problem, steps[0].clean)[:-1],
+        time=torch.tensor([*(step.time for step in steps), 0.0], dtype=torch.float64),
+        mass=torch.stack([over_starts(problem, state)[:-1] for state in states]),
+    )
+
+
+def over_starts(problem: Problem, mass: Float[Tensor, " copies_of_tuples"]) -> Float[Tensor, " tuples"]:
+    """The mean over the random starts that were packed one after the other."""
+    return mass.view(-1, len(problem.cost)).mean(0)
 
 
 def alpha_bar(time: float) -> float:

@@ -24,6 +24,7 @@ class Hypotheses(TensorStruct):
         marginal: mass that the network gave every tuple before sampling: how probable it is by itself.
         time: diffusion time of every recorded step, 1 = noise, 0 = decided.
         mass: mass of every tuple at every step; the last row is the decision.
+        dropped: how many further tuples were weighed and are not listed here.
     """
 
     members: Int[Tensor, "tuples views"]
@@ -32,6 +33,20 @@ class Hypotheses(TensorStruct):
     marginal: Float[Tensor, " tuples"]
     time: Float[Tensor, " steps"]
     mass: Float[Tensor, "steps tuples"]
+    dropped: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Weighed(TensorStruct):
+    """An answer and what it was chosen from.
+
+    Attributes:
+        association: who is who.
+        hypotheses: what was weighed; None where nothing was, as in classic associators or frames that hardly see.
+    """
+
+    association: Association
+    hypotheses: Hypotheses | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +89,11 @@ class Results:
         method: who answered, such as "ours" or "integer programme".
         skeleton: what the joint axis of the predictions means.
         cases: one per frame, frame numbers rising.
+        notes: sentences about what the files do not hold, or what was left out.
     """
 
     name: str
     method: str
     skeleton: Skeleton
     cases: tuple[Case, ...]
+    notes: tuple[str, ...] = ()

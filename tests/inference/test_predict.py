@@ -19,7 +19,7 @@ from dispose.cli.main import main
 from dispose.formats.predictions import read_predictions
 from dispose.formats.trc import read_trc
 from dispose.inference.capture import read_capture
-from dispose.inference.predict import predict_capture, write_capture_prediction
+from dispose.inference.predict import predict_capture, unweighed, write_capture_prediction
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association
 
@@ -139,6 +139,7 @@ def test_a_second_run_replaces_the_first(capture_folder, tmp_path: Path) -> None
     assert not stale.exists()
     assert other.exists()
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "walk") == [
+        "evidence.npz",
         "predictions.jsonl",
         "predictions.npz",
         "trc",
@@ -156,7 +157,7 @@ def test_a_run_that_dies_leaves_the_old_file(capture_folder, tmp_path: Path) -> 
 
     with pytest.raises(KeyboardInterrupt):
         capture = read_capture(capture_folder.path)
-        write_capture_prediction(tmp_path, "walk", predict_capture(capture, dying, reconstruct), 30.0)
+        write_capture_prediction(tmp_path, "walk", predict_capture(capture, unweighed(dying), reconstruct), 30.0)
     assert (tmp_path / "predictions.jsonl").read_bytes() == before
 
 

@@ -1,0 +1,81 @@
+"""Named arrays of an `.npz`, looked at before they are used: no pickle, and complaints that name file and array."""
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Shaped
+
+from dispose.errors import InputError
+
+INTEGERS, NUMBERS, TEXTS, FLAGS = "iu", "fiu", "U", "b"
+"""Kinds of entries, as numpy's letters."""
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """The arrays of one file.
+
+    Attributes:
+        path: the file.
+        columns: array by name.
+    """
+
+    path: Path
+    columns: Mapping[str, Shaped[np.ndarray, "..."]]
+
+    def get(self, name: str, kinds: str, *shape: int | None) -> Shaped[np.ndarray, "..."]:
+        """An array of a kind and shape (None: any length). `InputError` where it is missing or other than that."""
+        if name not in self.columns:
+            raise InputError(f"{self.path}: no array {name!r} in it.")
+        array = self.columns[name]
+        wanted = "x".join("?" if size is None else str(size) for size in shape)
+        fits = array.ndim == len(shape) and all(w is None or w == s for w, s in zip(shape, array.shape, strict=False))
+        if not fits:
+            raise InputError(f"{self.path}: array {name!r} is {'x'.join(map(str, array.shape))}, not {wanted}.")
+        if array.dtype.kind not in kinds:
+            raise InputError(f"{self.path}: array {name!r} holds {array.dtype}, which is not what belongs there.")
+        return array
+
+    def text(self, name: str) -> str:
+        """A single text."""
+        return str(self.get(name, TEXTS))
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of texts."""
+        array = self.columns.get(name)
+        # numpy has no kind for a list of no texts.
+        if array is not None and array.shape == (0,):
+            return ()
+        return tuple(str(value) for value in self.get(name, TEXTS, None))
+
+    def rows(self, name: str, count: int, *, rising: bool = False) -> Shaped[np.ndarray, " rows"]:
+        """Positions in a table of `count` rows. `InputError` for one beyond it, and where they do not rise as asked."""
+        array = self.get(name, INTEGERS, None)
+        if len(array) and (array.min() < 0 or array.max() >= count):
+            raise InputError(f"{self.path}: array {name!r} points to row {array.max()} of {count}.")
+        if rising and (np.diff(array.astype(np.int64)) < 0).any():
+            raise InputError(f"{self.path}: array {name!r} is not in order.")
+        return array
+
+
+def read_arrays(path: Path, schema: str) -> Arrays:
+    """All arrays of a file with that schema. `InputError` for anything that is not a whole file of ours."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise InputError(f"{path}: is a single array, not an archive of arrays.")
+            if "schema" not in archive.files:
+                raise InputError(f"{path}: does not say what it is (no array 'schema').")
+            found = str(archive["schema"])
+            if found != schema:
+                raise InputError(f"{path}: schema is {found!r}, this version reads {schema!r}.")
+            columns = {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file.") from error
+    except (ValueError, OSError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read as a whole ({error}); was its writing cut short?") from error
+    return Arrays(path, columns)
