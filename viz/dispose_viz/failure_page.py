@@ -1,0 +1,104 @@
+"""One frame that went wrong as one page: views, scene, competing tuples, how they competed, and why it failed."""
+
+import textwrap
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+from mpl_toolkits.mplot3d.axes3d import Axes3D
+
+from dispose.scene.results import Case, Results
+from dispose_viz.contest import Contender, Verdict, contenders_of, contests_of, verdict_of
+from dispose_viz.failure_panels import draw_contenders, draw_race, draw_scene
+from dispose_viz.failure_views import columns_for, draw_case_views, say
+from dispose_viz.stage import stage_of
+from dispose_viz.style import LIGHT, POINTS_PER_INCH, Theme
+
+PAGE = (16.0, 11.0)
+"""Inches: 1600 x 1100 pixels."""
+
+NO_VIEWS = "no views: these results come without cameras or without detections"
+NO_TUPLES = "no tuples: these results do not say which detections form a person"
+
+
+def page_of(results: Results, index: int, *, headline: str = "", reason: str = "", theme: Theme = LIGHT) -> Figure:
+    """The page of one frame.
+
+    Args:
+        results: a finished run.
+        index: which of its frames.
+        headline: what it was ranked by, behind the frame's number.
+        reason: the sentence why it failed.
+        theme: its colours.
+    """
+    case = results.cases[index]
+    verdict = verdict_of(case)
+    figure = Figure(figsize=PAGE, dpi=POINTS_PER_INCH, facecolor=theme.paper)
+    parts = (results.name, results.method, f"frame {case.prediction.number}", headline)
+    _write(figure, 0.975, "  ·  ".join(part for part in parts if part), 18, theme, bold=True)
+    _write(figure, 0.937, "\n".join(textwrap.wrap(reason, 150)[:2]), 14, theme)
+    right = _draw_views(figure, case, verdict, theme)
+    scene = figure.add_axes((right + 0.01, 0.385, 0.98 - right, 0.5), projection="3d")
+    assert isinstance(scene, Axes3D)
+    truth = None if case.labels is None else case.labels.poses
+    draw_scene(scene, stage_of(case.frame, case.prediction, truth=truth), theme=theme)
+    _write(figure, 0.893, legend_of(case), 12, theme, left=right + 0.03)
+    _draw_contest(figure, results, case, verdict, theme)
+    return figure
+
+
+def legend_of(case: Case) -> str:
+    """What the lines mean, in one line."""
+    return "coloured: predicted" + ("" if case.labels is None else "; wide grey: the truth")
+
+
+def _write(figure: Figure, y: float, text: str, size: int, theme: Theme, *, left: float = 0.02, bold: bool = False):
+    figure.text(left, y, text, fontsize=size, fontweight="bold" if bold else "normal", color=theme.ink, va="top",
+                parse_math=False)  # fmt: skip
+
+
+def _draw_views(figure: Figure, case: Case, verdict: Verdict, theme: Theme) -> float:
+    """Views in the upper left, as large as they fit; where they end on the right."""
+    left, right, low, high = 0.05, 0.645, 0.41, 0.865
+    if case.frame is None or not len(case.frame.cameras):
+        say(figure.add_axes((left, low, right - left, high - low)), NO_VIEWS, theme=theme)
+        return right
+    views, size = len(case.frame.cameras), case.frame.cameras.size.double().numpy()
+    aspect, width, height = float(np.median(size[:, 0] / size[:, 1])), (right - left) * PAGE[0], (high - low) * PAGE[1]
+    columns = columns_for(views, aspect, width, height)
+    rows = -(-views // columns)
+    # No wider than pictures of that height are: the rest is for the scene.
+    needed = columns * aspect * (height - 0.55 * (rows - 1)) / rows + 0.6 * (columns - 1)
+    right = min(right, left + needed / PAGE[0])
+    box = GridSpec(rows, columns, figure, left, low, right, high, wspace=0.16, hspace=0.28)
+    draw_case_views(figure, case.frame, case.prediction, verdict, box, theme=theme)
+    return right
+
+
+def _draw_contest(figure: Figure, results: Results, case: Case, verdict: Verdict, theme: Theme) -> None:
+    """The table of tuples in the lower left, their mass over time in the lower right."""
+    contests = contests_of(case, verdict)
+    table, race = figure.add_axes((0.02, 0.015, 0.62, 0.29)), figure.add_axes((0.71, 0.07, 0.275, 0.245))
+    if not contests or case.frame is None:
+        _write(figure, 0.35, "What competed", 14, theme, bold=True)
+        say(table, NO_TUPLES, theme=theme)
+        draw_time(race, case, (), results.method, theme=theme)
+        return
+    name, members = contests[0]
+    contenders = contenders_of(case, verdict, members, results.method)
+    _write(figure, 0.35, f"What competed for {name}", 14, theme, bold=True)
+    draw_contenders(table, contenders, verdict, case.frame, theme=theme)
+    draw_time(race, case, contenders, results.method, theme=theme)
+
+
+def draw_time(
+    axes: Axes, case: Case, contenders: tuple[Contender, ...], method: str, *, theme: Theme = LIGHT
+) -> Axes:  # fmt: skip
+    """The mass of the competing tuples over time, or a line that says why there is none."""
+    if case.hypotheses is None:
+        return say(axes, f"no diffusion: {method} weighs no tuples,\nor they were not saved", theme=theme)
+    if not contenders or all(one.row < 0 for one in contenders):
+        return say(axes, "none of these tuples was a candidate", theme=theme)
+    axes.set_title("Their mass while it is decided", loc="left", fontsize=14)
+    return draw_race(axes, case.hypotheses, contenders, theme=theme)

@@ -1,0 +1,120 @@
+"""The views of one frame under suspicion: people in their colours, and a frame round every detection gone astray."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec, GridSpecFromSubplotSpec
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
+
+from dispose.scene.detections import Detections
+from dispose.scene.frame import Frame
+from dispose.scene.prediction import Prediction
+from dispose.tensors import ABSENT
+from dispose_viz.contest import Verdict
+from dispose_viz.image2d import draw_canvas, draw_reprojection, draw_skeleton, zoom_to_people
+from dispose_viz.style import LIGHT, Theme, blend, person_color
+
+
+def columns_for(views: int, aspect: float, width: float, height: float) -> int:
+    """The number of columns that shows pictures of one aspect (width / height) largest in a space."""
+
+    def size(columns: int) -> float:
+        return min(width / columns, aspect * height / math.ceil(views / columns))
+
+    return max(range(1, max(views, 1) + 1), key=size)
+
+
+def draw_case_views(
+    figure: Figure,
+    frame: Frame,
+    prediction: Prediction,
+    verdict: Verdict,
+    box: GridSpec | GridSpecFromSubplotSpec,
+    *,
+    theme: Theme = LIGHT,
+) -> list[Axes]:
+    """Every view in the cells of a grid; units stand at its left and lower edge only."""
+    drawn = []
+    for view in range(len(frame.cameras)):
+        axes = figure.add_subplot(box[view // box.ncols, view % box.ncols])
+        draw_case_view(axes, frame, prediction, verdict, view, theme=theme)
+        if view % box.ncols:
+            axes.set_ylabel("")
+        if view + box.ncols < len(frame.cameras):
+            axes.set_xlabel("")
+        drawn.append(axes)
+    return drawn
+
+
+def draw_case_view(
+    axes: Axes, frame: Frame, prediction: Prediction, verdict: Verdict, view: int, *, theme: Theme = LIGHT
+) -> Axes:
+    """One view: detections under their owners, reprojections as light lines, ``P2 ≠ P1`` on what is P1's in truth."""
+    draw_canvas(axes, frame.cameras.size[view], frame.cameras.names[view], theme=theme)
+    draw_reprojection(axes, frame, prediction, view, theme=theme)
+    zoom_to_people(axes, frame.detections, view, margin=0.16)
+    found, swapped, lost = frame.detections, verdict.swapped, verdict.lost
+    for slot in np.flatnonzero(found.valid[view].numpy()).tolist():
+        owner = int(verdict.owner[view, slot])
+        color = blend(theme.ink, theme.paper, 0.5) if owner == ABSENT else person_color(owner)
+        draw_skeleton(axes, found.xy_image[view, slot], found.visible[view, slot], found.skeleton, color)
+        name = f"#{int(found.index[view, slot])}" if owner == ABSENT else verdict.person(owner).name
+        if swapped[view, slot] or lost[view, slot]:
+            truth = verdict.true_person(int(verdict.identity[view, slot]))
+            _alarm(axes, found, view, slot, theme)
+            _name(axes, found, view, slot, f"{name} ≠ {truth.name}", theme.alarm, theme)
+        else:
+            _name(axes, found, view, slot, name, color, theme)
+    axes.set_title(frame.cameras.names[view], fontsize=12, pad=4, parse_math=False)
+    axes.tick_params(labelsize=11)
+    return axes
+
+
+def _extent(found: Detections, view: int, slot: int) -> tuple[np.ndarray, np.ndarray] | None:
+    seen = found.visible[view, slot]
+    if not bool(seen.any()):
+        return None
+    xy = found.xy_image[view, slot][seen].double().numpy()
+    return xy.min(0), xy.max(0)
+
+
+def _alarm(axes: Axes, found: Detections, view: int, slot: int, theme: Theme) -> None:
+    """A frame of dashes round a detection."""
+    extent = _extent(found, view, slot)
+    if extent is not None:
+        left, right = axes.get_xlim()
+        space = 0.015 * abs(right - left)
+        low, high = extent[0] - space, extent[1] + space
+        axes.add_patch(Rectangle((low[0], low[1]), *(high - low), fill=False, edgecolor=theme.alarm, linewidth=2.4,
+                                 linestyle=(0, (4, 2)), zorder=5, clip_on=True))  # fmt: skip
+
+
+def _name(axes: Axes, found: Detections, view: int, slot: int, text: str, color: str, theme: Theme) -> None:
+    """The name above a detection, inside the picture."""
+    extent = _extent(found, view, slot)
+    if extent is None:
+        return
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    edge_x, edge_y = 0.08 * (right - left), 0.11 * (bottom - top)
+    x = min(max((extent[0][0] + extent[1][0]) / 2, left + edge_x), right - edge_x)
+    y = max(extent[0][1], top + edge_y)
+    axes.annotate(text, (x, y), (0, 4), textcoords="offset points", color=color, fontsize=12, fontweight="bold",
+                  ha="center", path_effects=[withStroke(linewidth=3, foreground=theme.paper)], zorder=6,
+                  clip_on=True, parse_math=False)  # fmt: skip
+
+
+def say(axes: Axes, sentence: str, *, theme: Theme = LIGHT) -> Axes:
+    """One line instead of a picture: what is not known."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, sentence, transform=axes.transAxes, ha="center", va="center", fontsize=13, color=theme.muted,
+              wrap=True, parse_math=False)  # fmt: skip
+    return axes
+
+
+def unknown(names: Sequence[str]) -> str:
+    """A sentence on what is missing."""
+    return f"not known: {', '.join(names)}"
