@@ -19,6 +19,7 @@ from dispose.scene.frame import Frame, Labels
 from dispose.scene.prediction import Prediction
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
+from dispose_viz.residuals import draw_arrows, draw_means, draw_scale, residuals_of
 from dispose_viz.style import LIGHT, Theme, blend, dress, person_color
 
 DETECTION_WIDTH = 2.4
@@ -75,7 +76,13 @@ def draw_skeleton(
 
 
 def draw_detections(
-    axes: Axes, detections: Detections, view: int, owners: Sequence[int], *, theme: Theme = LIGHT
+    axes: Axes,
+    detections: Detections,
+    view: int,
+    owners: Sequence[int],
+    *,
+    width: float = DETECTION_WIDTH,
+    theme: Theme = LIGHT,
 ) -> Axes:
     """All detections of a view; `owners` gives every slot's person id, `ABSENT` is drawn muted.
 
@@ -92,6 +99,7 @@ def draw_detections(
             detections.visible[view, slot],
             detections.skeleton,
             person_color(owner) if owned else blend(theme.ink, theme.paper, GREYS[slot % len(GREYS)]),
+            width=width,
             label=f"P{owner}" if owned else f"#{int(detections.index[view, slot])}",
         )
     return axes
@@ -127,27 +135,31 @@ def draw_residuals(
     longest_px: float = 150.0,
     theme: Theme = LIGHT,
 ) -> Axes:
-    """Arrows from every used keypoint towards its reprojection, `magnify` times as long as the error.
+    """Arrows from every used keypoint towards its reprojection, `magnify` times as long as the error, with numbers.
 
-    An arrow that would be longer than `longest_px` is cut there, so that one wild keypoint does not cross the picture.
+    The longest error of every person is written at its arrow, everybody's mean error above the picture; a free corner
+    shows how long an arrow of 10 px is. An arrow that would be longer than `longest_px` is cut there, so that one wild
+    keypoint does not cross the picture.
 
-    Joints that the skeletons of the detections and of the prediction share by name are compared.
+    Joints that the skeletons of the detections and of the prediction share by name are compared; a view that shows
+    nobody of the prediction says so.
     """
-    poses, detections = prediction.poses, frame.detections
-    shared = [j for j in poses.skeleton.joints if j in detections.skeleton.joints]
-    ours, theirs = poses.skeleton.indices(tuple(shared)), detections.skeleton.indices(tuple(shared))
-    xy, front = frame.cameras.select([view]).project(poses.xyz_world.double())
-    for person, slot in enumerate(prediction.association.members[:, view].tolist()):
-        if slot == ABSENT:
-            continue
-        used = detections.visible[view, slot, theirs] & (poses.valid[person] & front[0, person])[ours]
-        start = detections.xy_image[view, slot, theirs][used].double()
-        arrow = magnify * (xy[0, person, ours][used] - start)
-        arrow = arrow * (longest_px / arrow.norm(dim=-1, keepdim=True).clamp(min=longest_px))
-        axes.quiver(*start.T.numpy(), *arrow.T.numpy(), angles="xy", scale_units="xy", scale=1,
-                    width=0.003, headwidth=3, headlength=3.5, headaxislength=3, minlength=0,
-                    color=theme.alarm, zorder=4)  # fmt: skip
-    return axes
+    residuals = residuals_of(frame, prediction)
+    draw_arrows(axes, residuals, view, magnify=magnify, longest_px=longest_px, theme=theme)
+    draw_means(axes, residuals, view, theme=theme)
+    corner = free_corner(axes, frame.detections, view, height=0.1)
+    return draw_scale(axes, magnify=magnify, corner=corner, theme=theme)
+
+
+def free_corner(axes: Axes, detections: Detections, view: int, *, width: float = 0.28, height: float = 0.3) -> str:
+    """The corner of a picture, as matplotlib calls it, where a box of this size (shares of it) hides fewest joints."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    seen = detections.visible[view] & detections.valid[view, :, None]
+    xy = detections.xy_image[view][seen].double().numpy()
+    across, down = (xy[:, 0] - left) / (right - left), (xy[:, 1] - top) / (bottom - top)
+    corners = [(x, y) for x in (1, 0) for y in (0, 1)]
+    hidden = [int(((np.abs(across - x) < width) & (np.abs(down - y) < height + 0.05)).sum()) for x, y in corners]
+    return ("upper right", "lower right", "upper left", "lower left")[int(np.argmin(hidden))]
 
 
 def zoom_to_people(axes: Axes, detections: Detections, view: int, *, margin: float = 0.12) -> Axes:

@@ -1,0 +1,32 @@
+"""Rigs and detections with one thing made wrong on purpose, to see what it does: for teaching and tests."""
+
+import math
+from dataclasses import replace
+
+import torch
+
+from dispose.errors import InputError
+from dispose.geometry.rigid import rodrigues
+from dispose.scene.cameras import Cameras
+
+
+def turned(cameras: Cameras, view: int, degrees: float, *, axis: int = 1) -> Cameras:
+    """The calibration of a rig of which one camera was knocked afterwards: turned about its own centre.
+
+    Args:
+        cameras: the rig.
+        view: which camera.
+        degrees: how far.
+        axis: of the camera: 0 = its x (tilts), 1 = its y (pans), 2 = its line of sight (rolls).
+
+    Raises:
+        InputError: there is no such view.
+    """
+    if not 0 <= view < len(cameras):
+        raise InputError(f"there is no view {view} to turn, the rig has {len(cameras)}.")
+    vector = torch.zeros(3, dtype=cameras.rotation.dtype)
+    vector[axis] = math.radians(degrees)
+    turn = rodrigues(vector)
+    rotation, translation = cameras.rotation.clone(), cameras.translation.clone()
+    rotation[view], translation[view] = turn @ rotation[view], turn @ translation[view]
+    return replace(cameras, rotation=rotation, translation=translation)

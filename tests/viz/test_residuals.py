@@ -1,0 +1,129 @@
+"""Laws of residuals: numbers are projected distances, cells are medians, and a turned camera is its column."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.offsetbox import TextArea
+from matplotlib.quiver import Quiver
+
+from dispose.errors import ShapeError
+from dispose.scene.disturb import turned
+from dispose.scene.prediction import Association, Prediction
+from dispose.skeletons.catalog import SHELF_14
+from dispose_viz.image2d import draw_canvas, draw_residuals, draw_views
+from dispose_viz.residuals import (
+    LEAST_TOP_PX,
+    draw_matrix,
+    medians_px,
+    residuals_of,
+    suspects,
+    view_medians_px,
+)
+from dispose_viz.style import DARK, new_figure
+
+
+def test_residuals_are_the_distances_between_keypoints_and_projections(toy) -> None:
+    residuals = residuals_of(toy.frame, toy.prediction)
+    xy, _ = toy.frame.cameras.project(toy.prediction.poses.xyz_world)
+    found = toy.frame.detections.xy_image
+    for person in range(3):
+        for view in range(4):
+            if person == 2 and view == 1:
+                assert bool(torch.isnan(residuals.length_px[person, view]).all()), "nobody's detection"
+            else:
+                expected = (xy[view, person] - found[view, person]).norm(dim=-1)
+                torch.testing.assert_close(residuals.length_px[person, view], expected)
+
+
+def test_a_cell_is_the_median_of_its_person_in_its_view(toy) -> None:
+    residuals = residuals_of(toy.frame, toy.prediction)
+    table, length = medians_px(residuals), residuals.length_px.numpy()
+    assert table.shape == (3, 4) and np.isnan(table[2, 1]) and np.isfinite(np.delete(table.ravel(), 9)).all()
+    assert table[0, 3] == np.median(length[0, 3])
+    assert view_medians_px(residuals)[1] == np.median(length[:2, 1])
+    axes = draw_matrix(new_figure(6, 3).add_subplot(), residuals, toy.frame.cameras.names)
+    texts = [t.get_text() for t in axes.texts]
+    assert texts[:4] == [f"{value:.1f}" for value in table[0]] and texts[9] == "–"
+    assert texts[12:] == [f"{value:.1f}" for value in view_medians_px(residuals)]
+    assert axes.images[0].get_clim() == (0.0, LEAST_TOP_PX)
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["P0", "P1", "P2", "everybody"]
+
+
+@pytest.mark.parametrize("view", [0, 2])
+def test_the_column_of_a_turned_camera_stands_out(toy, view: int) -> None:
+    frame = replace(toy.frame, cameras=turned(toy.frame.cameras, view, 2.0))
+    residuals = residuals_of(frame, toy.prediction)
+    assert suspects(residuals_of(toy.frame, toy.prediction)) == ()
+    assert suspects(residuals) == (view,)
+    assert int(np.nanargmax(view_medians_px(residuals))) == view
+    axes = draw_matrix(new_figure(6, 3, theme=DARK).add_subplot(), residuals, frame.cameras.names, theme=DARK)
+    assert [t.get_text().endswith("✗") for t in axes.get_xticklabels()] == [v == view for v in range(4)]
+    assert len(axes.patches) == 1
+
+
+def test_the_numbers_at_arrows_are_the_largest_errors_and_the_means_stand_above(toy) -> None:
+    residuals = residuals_of(toy.frame, toy.prediction)
+    figure = draw_views(new_figure(12, 8), toy.frame, prediction=toy.prediction)
+    for view, axes in enumerate(figure.axes):
+        before = len(axes.texts)
+        draw_residuals(axes, toy.frame, toy.prediction, view)
+        length = residuals.length_px[:, view]
+        known = [row for row in length if bool(torch.isfinite(row).any())]
+        assert [t.get_text() for t in axes.texts[before:]] == [f"{float(row.max()):.0f} px" for row in known]
+        words = [t.get_text() for box in axes.artists for t in box.findobj(TextArea)]
+        assert words == ["mean error (px)", *_means(length), "10 px"]
+    figure.canvas.draw()
+
+
+def _means(length) -> list[str]:
+    return [f"P{i} {float(row.mean()):.1f}" for i, row in enumerate(length) if bool(torch.isfinite(row).all())]
+
+
+def test_other_skeletons_meet_in_the_joints_that_both_name(toy) -> None:
+    poses = toy.prediction.poses
+    shared = [j for j in SHELF_14.joints if j in poses.skeleton.joints]
+    xyz = torch.zeros(3, 14, 3, dtype=torch.float64)
+    valid = torch.zeros(3, 14, dtype=torch.bool)
+    rows = SHELF_14.indices(tuple(shared))
+    xyz[:, rows] = poses.xyz_world[:, poses.skeleton.indices(tuple(shared))]
+    valid[:, rows] = True
+    others = replace(poses, skeleton=SHELF_14, xyz_world=xyz, valid=valid, confidence=valid.double())
+    residuals = residuals_of(toy.frame, replace(toy.prediction, poses=others))
+    same = residuals_of(toy.frame, toy.prediction)
+    assert residuals.joints == tuple(shared) and 10 < len(shared) < 14 + 1
+    columns = [same.joints.index(j) for j in shared]
+    torch.testing.assert_close(residuals.length_px, same.length_px[..., columns], equal_nan=True)
+
+
+def test_nan_joints_nobody_and_one_view_are_drawn_without_complaint(toy) -> None:
+    poses = toy.prediction.poses
+    broken = replace(poses, xyz_world=poses.xyz_world.clone(), valid=poses.valid.clone())
+    broken.xyz_world[0], broken.valid[0] = torch.nan, False
+    residuals = residuals_of(toy.frame, replace(toy.prediction, poses=broken))
+    assert np.isnan(medians_px(residuals)[0]).all() and np.isfinite(view_medians_px(residuals)).all()
+    axes = draw_canvas(new_figure(4, 3).add_subplot(), toy.frame.cameras.size[0], "a")
+    draw_residuals(axes, toy.frame, replace(toy.prediction, poses=broken), 0)
+    assert len([c for c in axes.collections if isinstance(c, Quiver)]) == 2
+    members = torch.zeros(0, 4, dtype=torch.long)
+    nobody = Prediction(
+        7,
+        Association(members, torch.zeros(0).double()),
+        replace(poses, xyz_world=poses.xyz_world[:0], confidence=poses.confidence[:0], valid=poses.valid[:0],
+                id=poses.id[:0]),
+        torch.zeros(0, 3).double(),
+    )  # fmt: skip
+    draw_matrix(new_figure(6, 3).add_subplot(), residuals_of(toy.frame, nobody), toy.frame.cameras.names)
+    axes = draw_residuals(axes, toy.frame, nobody, 1)
+    association = toy.prediction.association
+    one = replace(toy.prediction, association=replace(association, members=association.members[:, :1]))
+    alone = residuals_of(toy.frame.select([0]), one)
+    assert suspects(alone) == () and medians_px(alone).shape == (3, 1)
+
+
+def test_another_number_of_cameras_is_one_sentence(toy) -> None:
+    with pytest.raises(ShapeError, match="3 views in the frame, 4 in the prediction"):
+        residuals_of(toy.frame.select([0, 1, 2]), toy.prediction)
+    with pytest.raises(ShapeError, match="4 views in the residuals, 2 names"):
+        draw_matrix(new_figure(6, 3).add_subplot(), residuals_of(toy.frame, toy.prediction), ["a", "b"])

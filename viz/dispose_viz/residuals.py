@@ -1,0 +1,205 @@
+"""How far detections lie from where the 3-D people project to: arrows, numbers, and which camera is to blame."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.offsetbox import AnchoredOffsetbox, AuxTransformBox, HPacker, TextArea, VPacker
+from matplotlib.patches import FancyArrow, Rectangle
+from matplotlib.patheffects import withStroke
+from torch import Tensor
+
+from dispose.errors import ShapeError
+from dispose.scene.frame import Frame
+from dispose.scene.prediction import Prediction
+from dispose.tensors import ABSENT, TensorStruct
+from dispose_viz.style import LIGHT, MAP, Theme, dress, person_color
+
+LEAST_TOP_PX = 10.0
+"""The colour scale of a matrix reaches at least this far, so that a good rig does not look alarming."""
+
+SCALE_PX = 10
+A_LINE = 6
+STANDS_OUT = 3.0
+"""A camera is named when its median is this many times that of the other cameras."""
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals(TensorStruct):
+    """Every used keypoint and where its person's 3-D joint projects to, over the joints that both skeletons name.
+
+    Attributes:
+        joints: names of the joints.
+        person: ids of the persons.
+        xy_image: the detected keypoints, pixels.
+        shift_px: reprojection minus keypoint; NaN where a person has no such keypoint, or no such joint in front of
+            the camera.
+    """
+
+    joints: tuple[str, ...]
+    person: tuple[int, ...]
+    xy_image: Float[Tensor, "persons views joints 2"]
+    shift_px: Float[Tensor, "persons views joints 2"]
+
+    @property
+    def length_px(self) -> Float[Tensor, "persons views joints"]:
+        """The reprojection error of every keypoint."""
+        return self.shift_px.norm(dim=-1)
+
+
+def residuals_of(frame: Frame, prediction: Prediction) -> Residuals:
+    """The residuals of a prediction whose members are slots of the frame's detections.
+
+    Raises:
+        ShapeError: the prediction was made for another number of views.
+    """
+    poses, detections, members = prediction.poses, frame.detections, prediction.association.members
+    views, slots = detections.valid.shape
+    if members.shape[1] != views:
+        raise ShapeError(f"frame {frame.number}: {views} views in the frame, {members.shape[1]} in the prediction")
+    shared = tuple(j for j in poses.skeleton.joints if j in detections.skeleton.joints)
+    ours, theirs = poses.skeleton.indices(shared), detections.skeleton.indices(shared)
+    persons = len(members)
+    if not persons or not slots:
+        nothing = torch.full((persons, views, len(shared), 2), torch.nan, dtype=torch.float64)
+        return Residuals(shared, tuple(poses.id.tolist()), nothing, nothing)
+    xy, front = frame.cameras.project(poses.xyz_world[:, ours].double())
+    rows, view = members.clamp(min=0), torch.arange(views)
+    found = detections.xy_image[view, rows][..., theirs, :].double()
+    used = detections.visible[view, rows][..., theirs] & detections.valid[view, rows][..., None]
+    used &= (members != ABSENT)[..., None] & poses.valid[:, None, ours] & front.transpose(0, 1)
+    shift = torch.where(used[..., None], xy.transpose(0, 1) - found, torch.nan)
+    return Residuals(shared, tuple(poses.id.tolist()), found, shift)
+
+
+def draw_arrows(
+    axes: Axes,
+    residuals: Residuals,
+    view: int,
+    *,
+    magnify: float = 5.0,
+    longest_px: float = 150.0,
+    theme: Theme = LIGHT,
+) -> Axes:
+    """Arrows from every used keypoint towards its reprojection, `magnify` times as long as the error.
+
+    An arrow that would be longer than `longest_px` is cut there, so that one wild keypoint does not cross the picture.
+    The longest error of every person is written beside its arrow, in pixels.
+    """
+    for row in range(len(residuals.person)):
+        length = residuals.length_px[row, view]
+        used = torch.isfinite(length)
+        if not bool(used.any()):
+            continue
+        start = residuals.xy_image[row, view, used]
+        arrow = magnify * residuals.shift_px[row, view, used]
+        arrow = arrow * (longest_px / arrow.norm(dim=-1, keepdim=True).clamp(min=longest_px))
+        axes.quiver(*start.T.numpy(), *arrow.T.numpy(), angles="xy", scale_units="xy", scale=1,
+                    width=0.004, headwidth=3, headlength=3.5, headaxislength=3, minlength=0,
+                    color=theme.alarm, zorder=4)  # fmt: skip
+        worst = int(length[used].argmax())
+        outline = [withStroke(linewidth=3, foreground=theme.paper)]
+        axes.annotate(f"{float(length[used][worst]):.0f} px", tuple((start + arrow)[worst].tolist()), (4, 2),
+                      textcoords="offset points", color=theme.alarm, fontsize=12, path_effects=outline, clip_on=True,
+                      zorder=6)  # fmt: skip
+    return axes
+
+
+def draw_scale(axes: Axes, *, magnify: float = 5.0, corner: str = "lower left", theme: Theme = LIGHT) -> Axes:
+    """In a corner of the picture: how long an arrow of 10 px is."""
+    arrow = AuxTransformBox(axes.transData)
+    arrow.add_artist(FancyArrow(0, 0, SCALE_PX * magnify, 0, width=2.4, head_width=12, head_length=14,
+                                length_includes_head=True, color=theme.alarm))  # fmt: skip
+    words = TextArea(f"{SCALE_PX} px", textprops={"color": theme.alarm, "fontsize": 12})
+    box = AnchoredOffsetbox(corner, child=HPacker(children=[arrow, words], pad=0, sep=5, align="center"), pad=0.3,
+                            borderpad=0.2)  # fmt: skip
+    box.patch.set(facecolor=theme.paper, edgecolor=theme.grid, alpha=0.85)
+    box.set_zorder(7)
+    axes.add_artist(box)
+    return axes
+
+
+def draw_means(axes: Axes, residuals: Residuals, view: int, *, theme: Theme = LIGHT) -> Axes:
+    """Between title and picture: the mean error of every person of the view, in the person's colour."""
+    mean = residuals.length_px[:, view].nanmean(dim=-1).tolist()
+    shown = [(i, value) for i, value in zip(residuals.person, mean, strict=True) if math.isfinite(value)]
+    words = [(f"P{i} {value:.1f}", person_color(i)) for i, value in shown]
+    words = [("mean error (px)", theme.ink), *words] if words else [("nobody to compare", theme.ink)]
+    pieces = [TextArea(text, textprops={"color": color, "fontsize": 11.5}) for text, color in words]
+    lines = [HPacker(children=pieces[at : at + A_LINE], pad=0, sep=7) for at in range(0, len(pieces), A_LINE)]
+    box = AnchoredOffsetbox("lower center", child=VPacker(children=lines, pad=0, sep=1), pad=0.1, borderpad=0.1,
+                            frameon=False, bbox_to_anchor=(0.5, 1.0), bbox_transform=axes.transAxes)  # fmt: skip
+    axes.add_artist(box)
+    # Empty lines of the title: the figure's layout leaves room for them, and the means stand there.
+    axes.set_title(axes.get_title() + len(lines) * "\n ")
+    return axes
+
+
+def medians_px(residuals: Residuals) -> Float[np.ndarray, "persons views"]:
+    """The median error of every person in every view; NaN where the view does not show the person."""
+    return _median(residuals.length_px.numpy())
+
+
+def view_medians_px(residuals: Residuals) -> Float[np.ndarray, " views"]:
+    """The median error of every view over everybody; NaN where it shows nobody."""
+    length = residuals.length_px.numpy()
+    return _median(length.transpose(1, 0, 2).reshape(length.shape[1], -1))
+
+
+def suspects(residuals: Residuals) -> tuple[int, ...]:
+    """The views whose median error is three times that of the other views together, and more than 10 px."""
+    by_view = view_medians_px(residuals)
+    length = residuals.length_px.numpy()
+    found = []
+    for view, value in enumerate(by_view):
+        others = np.delete(length, view, axis=1)
+        rest = np.median(others[np.isfinite(others)]) if np.isfinite(others).any() else np.nan
+        if value > LEAST_TOP_PX and value > STANDS_OUT * rest:
+            found.append(view)
+    return tuple(found)
+
+
+def draw_matrix(
+    axes: Axes, residuals: Residuals, names: Sequence[str], *, top_px: float | None = None, theme: Theme = LIGHT
+) -> Axes:
+    """Median reprojection error as a table of colours: a row per person, a column per camera, everybody below.
+
+    A wrong camera is a bright column, a wrong person a bright row; a dash means that the view does not show the person.
+    `top_px` is the error of the brightest colour (at least the largest there is, and 10 px, if not given).
+
+    Raises:
+        ShapeError: not as many names as views.
+    """
+    table = np.concatenate([medians_px(residuals), view_medians_px(residuals)[None]])
+    if table.shape[1] != len(names):
+        raise ShapeError(f"{table.shape[1]} views in the residuals, {len(names)} names")
+    largest = float(np.nanmax(table)) if np.isfinite(table).any() else 0.0
+    scale = Normalize(0, max(LEAST_TOP_PX, largest) if top_px is None else top_px, clip=True)
+    image = axes.imshow(np.ma.masked_invalid(table), cmap=MAP, norm=scale, aspect="auto")
+    for (row, column), value in np.ndenumerate(table):
+        known = bool(np.isfinite(value))
+        ink = theme.muted if not known else ("#1A1A1A" if scale(value) > 0.5 else "#FFFFFF")
+        axes.text(column, row, f"{value:.1f}" if known else "–", ha="center", va="center", color=ink, fontsize=13)
+    for view in suspects(residuals):
+        axes.add_patch(Rectangle((view - 0.5, -0.5), 1, len(table), fill=False, edgecolor=theme.alarm, linewidth=3.5))
+    rows = [*(f"P{person}" for person in residuals.person), "everybody"]
+    axes.axhline(len(table) - 1.5, color=theme.paper, linewidth=4)
+    axes.set(xticks=range(len(names)), yticks=range(len(rows)), xlabel="camera", ylabel="person")
+    axes.set_xticklabels([f"{name} ✗" if v in suspects(residuals) else name for v, name in enumerate(names)])
+    axes.set_yticklabels(rows)
+    bar = axes.figure.colorbar(image, ax=axes, label="median reprojection error (px)")
+    dress(bar.ax, theme=theme)
+    return dress(axes, theme=theme)
+
+
+def _median(values: Float[np.ndarray, "*rows count"]) -> Float[np.ndarray, "*rows"]:
+    """The median of what is known along the last axis, NaN where nothing is (numpy would warn)."""
+    known = np.isfinite(values).any(-1)
+    found = np.full(values.shape[:-1], np.nan)
+    found[known] = np.nanmedian(values[known], axis=-1)
+    return found
