@@ -70,7 +70,8 @@ def reach(places: Float[np.ndarray, "*batch 2"], corners: Float[np.ndarray, "3 2
 def symmetric_space() -> Flat:
     """The space of the symmetric matrices among the doubly stochastic 3 x 3 ones.
 
-    The foot of a matrix X on it is ``(X + X')/2``, which is doubly stochastic too: the shadow is the section.
+    The foot of a matrix X on it is ``(X + X')/2``, which is doubly stochastic too: the shadow is the section. The
+    third axis points to the identity; the exchanges lie level below it.
     """
-    symmetric = [(0, 1, 2), (1, 0, 2), (2, 1, 0), (0, 2, 1)]
+    symmetric = [*ODD, (0, 1, 2)]
     return flat_through(np.stack([permutation_matrix(p).ravel() for p in symmetric]))

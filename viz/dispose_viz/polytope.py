@@ -1,0 +1,140 @@
+"""A polytope of any size in a true plane cut: what lies in the plane is exact, what lies off it is drawn paler."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
+from matplotlib.patches import Polygon
+
+from dispose.association.section import Flat, flat_through, section
+from dispose_viz.style import LIGHT, Theme, blend, dress
+
+INTEGRAL = 1e-6
+"""Masses this near to 0 or 1 make a corner an assignment."""
+PALEST = 0.75
+"""Share of the paper's colour in a point that lies `FAR` off the plane."""
+FAR = 2.0
+"""Distance from the plane (in units of one detection's mass) from which on points do not get paler."""
+
+
+@dataclass(frozen=True, eq=False)
+class Landmark:
+    """A tensor with a name: the truth, a competitor, the start.
+
+    Attributes:
+        name: what is written beside it.
+        mass: one number per tuple of the flat.
+        color: of its dot.
+    """
+
+    name: str
+    mass: Float[np.ndarray, " tuples"]
+    color: str
+
+
+def draw_section(
+    axes: Axes,
+    flat: Flat,
+    *,
+    shadow: Float[np.ndarray, "corners 2"] | None = None,
+    theme: Theme = LIGHT,
+) -> Axes:
+    """The polytope cut by a plane: the filled polygon is exactly its points in that plane.
+
+    Full corners are assignments (all masses 0 or 1), hollow ones are mixtures.
+
+    Args:
+        flat: the plane (`dispose.association.section.flat_through` three feasible points).
+        shadow: outline of the whole polytope's projection onto the plane (`dispose.association.section.shadow`):
+            points off the plane are drawn at their feet, which lie in there.
+    """
+    corners = section(flat)
+    if shadow is not None:
+        around = np.concatenate([shadow, shadow[:1]])
+        axes.plot(*around.T, "--", color=theme.muted, linewidth=1.2, label="shadow of the whole polytope")
+    fill = blend(theme.ink, theme.paper, 0.9)
+    axes.add_patch(Polygon(corners, facecolor=fill, edgecolor=theme.ink, linewidth=1.6))
+    whole = is_assignment(flat.point(corners))
+    axes.plot(*corners[whole].T, "o", color=theme.ink, markersize=8, zorder=3)
+    axes.plot(*corners[~whole].T, "o", markerfacecolor=theme.paper, markeredgecolor=theme.ink, markersize=7, zorder=3)
+    axes.set(xlabel="mass (1 = one detection)", ylabel="mass (1 = one detection)", aspect="equal")
+    seen = corners if shadow is None else np.concatenate([corners, shadow])
+    low, high = seen.min(0), seen.max(0)
+    wide, tall = (0.14, 0.08) * np.full(2, (high - low).max())
+    axes.set(xlim=(low[0] - wide, high[0] + wide), ylim=(low[1] - tall, high[1] + tall))
+    return dress(axes, theme=theme)
+
+
+def is_assignment(mass: Float[np.ndarray, "points tuples"]) -> np.ndarray:
+    """Which tensors have only zeros and ones."""
+    return np.minimum(np.abs(mass), np.abs(mass - 1)).max(-1) < INTEGRAL
+
+
+def plane_of_answers(
+    start: Float[np.ndarray, " tuples"], one: Float[np.ndarray, " tuples"], other: Float[np.ndarray, " tuples"]
+) -> Flat:
+    """The plane through a start and two answers: to the right towards the answers, upwards from `other` to `one`.
+
+    The origin is the start. Raises `ShapeError` where the three lie on one line.
+    """
+    spanned = flat_through(np.stack([start, (one + other) / 2, one]))
+    return Flat(start, spanned.axes)
+
+
+def draw_landmarks(axes: Axes, flat: Flat, landmarks: Sequence[Landmark], *, theme: Theme = LIGHT) -> Axes:
+    """Named points as large dots, their names outside the polygon's middle."""
+    places = [flat.place(mark.mass) for mark in landmarks]
+    for mark, place in zip(landmarks, places, strict=True):
+        outward = place - np.mean(places, 0)
+        outward = outward / max(float(np.linalg.norm(outward)), 1e-9)
+        axes.plot(*place, "o", color=mark.color, markersize=13, markeredgecolor=theme.paper, zorder=5)
+        away = float(flat.distance(mark.mass))
+        name = mark.name if away < 1e-6 else f"{mark.name}\n({away:.2g} off the plane)"
+        axes.annotate(name, tuple(place), tuple(16 * outward), textcoords="offset points", fontsize=12,
+                      color=theme.ink, ha=_side(outward[0], "right", "left"), va=_side(outward[1], "top", "bottom"),
+                      path_effects=[withStroke(linewidth=3, foreground=theme.paper)], zorder=6)  # fmt: skip
+    return axes
+
+
+def draw_path(
+    axes: Axes,
+    flat: Flat,
+    mass: Float[np.ndarray, "steps tuples"],
+    *,
+    color: str,
+    label: str = "",
+    theme: Theme = LIGHT,
+) -> Axes:
+    """A trajectory at the feet of its states; the farther a state is from the plane, the paler its dot.
+
+    A `label` makes it a line of the legend (`draw_key`).
+    """
+    places, away = flat.place(mass), flat.distance(mass)
+    shades = [blend(color, theme.paper, PALEST * min(a / FAR, 1.0)) for a in away.tolist()]
+    axes.plot(*places.T, "-", color=blend(color, theme.paper, 0.35), linewidth=1.6, zorder=3.5)
+    axes.scatter(*places.T, s=42, c=shades, edgecolors=color, linewidths=0.8, zorder=4)
+    for here, after in zip(places[:-1], places[1:], strict=True):
+        if np.linalg.norm(after - here) > 0.15:
+            axes.annotate("", tuple(here + 0.6 * (after - here)), tuple(here + 0.4 * (after - here)),
+                          arrowprops={"arrowstyle": "-|>", "color": color, "linewidth": 1.2}, zorder=4)  # fmt: skip
+    if label:
+        axes.plot([], [], "o-", color=color, label=label)
+    return axes
+
+
+def draw_key(axes: Axes, *, theme: Theme = LIGHT) -> Axes:
+    """What full, hollow and pale dots mean, and the labelled paths, below the picture."""
+    axes.plot([], [], "o", color=theme.ink, markersize=8, label="corner: an assignment")
+    axes.plot([], [], "o", markerfacecolor=theme.paper, markeredgecolor=theme.ink, markersize=7,
+              label="corner: a mixture")  # fmt: skip
+    legend = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, fontsize=11)
+    for text in legend.get_texts():
+        text.set_color(theme.ink)
+    return axes
+
+
+def _side(component: float, negative: str, positive: str) -> str:
+    return "center" if abs(component) < 0.3 else positive if component > 0 else negative
