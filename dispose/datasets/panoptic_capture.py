@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dispose.datasets.sources import Block, FrameKey, Split, Traits, Truth, nobody, sequence_folders
 from dispose.errors import InputError
+from dispose.formats.body3d import world_from_panoptic
 from dispose.formats.calibration_json import PANOPTIC_FROM_OURS, read_calibration_panoptic
 from dispose.formats.entry import Entry
 from dispose.formats.files import visible
@@ -157,11 +158,6 @@ def read_bodies(path: Path) -> Poses:
     valid = score > KNOWN_SCORE
     xyz = torch.where(valid[..., None], world_from_panoptic(rows[..., :3]), 0.0)
     return Poses(PANOPTIC_19, xyz, torch.where(valid, score.clamp(0, 1), 0.0), valid, torch.tensor(ids))
-
-
-def world_from_panoptic(xyz: Float[Tensor, "*points 3"]) -> Float[Tensor, "*points 3"]:
-    """Panoptic's cm with y down as mm with z up."""
-    return 10 * xyz @ PANOPTIC_FROM_OURS
 
 
 def panoptic_from_world(xyz_world: Float[Tensor, "*points 3"]) -> Float[Tensor, "*points 3"]:

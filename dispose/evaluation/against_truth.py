@@ -3,17 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Int
-from torch import Tensor
 from tqdm import tqdm
 
-from dispose.errors import InputError, ShapeError
+from dispose.errors import InputError
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.metrics.detection import NearestTruths, first_hits, found_mpjpe, nearest_truths, pool, recall
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.prediction import Association, Prediction
-from dispose.tensors import ABSENT
+from dispose.scene.truth import identities
 
 FOUND_MM = 150.0
 """A person counts as found where the joints are nearer than this on average."""
@@ -49,22 +46,6 @@ class PeopleFigures:
     found: float
     nobody: float
     mpjpe_mm: float
-
-
-def identities(frame: Frame, truth: Prediction) -> Int[Tensor, "views slots"]:
-    """The true person of every detection slot; the truth's members count positions in the source files.
-
-    Raises:
-        ShapeError: frame and truth have different cameras in number.
-    """
-    found, members = frame.detections, truth.association.members
-    if members.shape[1] != len(frame.cameras):
-        raise ShapeError(f"frame {frame.number}: {len(frame.cameras)} views, {members.shape[1]} in the truth")
-    identity = torch.full(found.valid.shape, ABSENT, dtype=torch.long)
-    for person, sources in zip(truth.poses.id.tolist(), members, strict=True):
-        mine = found.valid & (found.index == sources[:, None]) & (sources != ABSENT)[:, None]
-        identity[mine] = person
-    return identity
 
 
 def score_frames(frames: Sequence[Frame], predictions: Sequence[Prediction], truth: Sequence[Prediction]) -> Figures:

@@ -154,8 +154,8 @@ def _parse_frame(entry: Entry, skeleton: Skeleton, cameras: tuple[str, ...]) -> 
     root = torch.full((count, 3), torch.nan, dtype=torch.float64)
     members = torch.full((count, len(cameras)), ABSENT, dtype=torch.long)
     for row, person in enumerate(persons):
-        table[row] = _nullable(person.at("joints"), 4 * joints).reshape(joints, 4)
-        root[row] = _nullable(person.at("root"), 3)
+        table[row] = nullable(person.at("joints"), 4 * joints).reshape(joints, 4)
+        root[row] = nullable(person.at("root"), 3)
         for camera in person.at("members").keys():  # noqa: SIM118
             if camera not in cameras:
                 raise InputError(f"{person.place}: member camera {camera!r} is not in the header.")
@@ -164,7 +164,7 @@ def _parse_frame(entry: Entry, skeleton: Skeleton, cameras: tuple[str, ...]) -> 
     poses = Poses(
         skeleton,
         torch.where(valid[..., None], table[..., :3], 0.0),
-        torch.where(valid, table[..., 3], 0.0),
+        torch.where(valid, torch.nan_to_num(table[..., 3], nan=0.0), 0.0),
         valid,
         torch.tensor([int(person.at("id").number()) for person in persons], dtype=torch.long),
     )
@@ -172,7 +172,7 @@ def _parse_frame(entry: Entry, skeleton: Skeleton, cameras: tuple[str, ...]) -> 
     return Prediction(int(entry.at("frame").number()), Association(members, scores), poses, root)
 
 
-def _nullable(entry: Entry, count: int) -> torch.Tensor:
+def nullable(entry: Entry, count: int) -> torch.Tensor:
     """Numbers where ``null`` stands for NaN."""
     try:
         array = np.asarray(entry.value, dtype=np.float64).reshape(-1)

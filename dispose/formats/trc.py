@@ -1,6 +1,8 @@
 """TRC files as OpenSim and Pose2Sim read them: one per person, Y up, metres."""
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +11,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dispose.association.reconstruct import roots_of
 from dispose.errors import InputError
-from dispose.formats.files import read_text, replacing
+from dispose.formats.files import read_text, replacing, visible
 from dispose.formats.predictions import SavedPredictions
+from dispose.scene.poses import Poses
+from dispose.scene.prediction import Association, Prediction
+from dispose.skeletons.catalog import CATALOG
+from dispose.skeletons.skeleton import Skeleton
 
 # Pose2Sim turns its Z-up world into OpenSim's Y-up one by the cyclic shift x, y, z -> y, z, x.
 TRC_AXES = (1, 2, 0)
@@ -64,6 +71,8 @@ def read_trc(path: Path) -> Markers:
     names = tuple(name for name in lines[3].rstrip("\n").split("\t")[2:] if name)
     if header.get("Units") not in MM_PER_UNIT:
         raise InputError(f"{path}: units are {header.get('Units')!r}, known are {', '.join(MM_PER_UNIT)}.")
+    if not names or len(set(names)) != len(names):
+        raise InputError(f"{path}: line 4 names {len(names)} markers, some twice; each needs a name of its own.")
     numbers, rows = [], []
     for count, line in enumerate(lines[5:], start=6):
         if not line.strip():
@@ -77,7 +86,73 @@ def read_trc(path: Path) -> Markers:
             raise InputError(f"{path}: line {count}: {error}.") from error
     table = np.asarray(rows, dtype=np.float64).reshape(len(rows), len(names), 3)
     xyz = torch.from_numpy(table)[..., WORLD_AXES] * MM_PER_UNIT[header["Units"]]
-    return Markers(names, torch.tensor(numbers, dtype=torch.long), xyz, float(header["DataRate"]))
+    return Markers(names, torch.tensor(numbers, dtype=torch.long), xyz, rate_of(path, header.get("DataRate")))
+
+
+def rate_of(path: Path, text: str | None) -> float:
+    """Frames per second. `InputError` where the header has no positive number for it."""
+    try:
+        rate = float(text or "")
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise InputError(f"{path}: DataRate is {text!r}, a positive number of frames per second is expected.")
+    return rate
+
+
+def read_trc_people(paths: Sequence[Path]) -> SavedPredictions:
+    """One person per file as predictions without cameras; a person is in a frame where a marker of theirs is.
+
+    The id is the number after the last ``_P`` in the name of the file (``walk_P2.trc``), or, where none has one, the position
+    in the alphabet from 1 on. Markers keep their names; they have bones where they are a skeleton of the catalogue.
+    Raises `InputError` for files with different markers, and for two files of one person.
+    """
+    files = visible(paths)
+    people = [read_trc(path) for path in files]
+    names = people[0].names if people else ()
+    for path, markers in zip(files, people, strict=True):
+        if markers.names != names:
+            raise InputError(f"{path}: its {len(markers.names)} markers are not those of {files[0].name}.")
+    ids = ids_of(files)
+    skeleton = next((known for known in CATALOG if known.joints == names), None)
+    skeleton = skeleton or Skeleton("trc", names, (), None, ())
+    numbers = sorted({int(number) for markers in people for number in markers.numbers})
+    rows = [{int(n): row for row, n in enumerate(markers.numbers.tolist())} for markers in people]
+    frames = []
+    for number in numbers:
+        here = [
+            (person, markers.xyz_world[row[number]])
+            for person, markers, row in zip(ids, people, rows, strict=True)
+            if number in row
+        ]
+        frames.append(people_at(number, [(i, xyz) for i, xyz in here if bool(torch.isfinite(xyz).any())], skeleton))
+    return SavedPredictions(skeleton, (), tuple(frames))
+
+
+def ids_of(files: Sequence[Path]) -> list[int]:
+    """A number for every person, from the names of the files."""
+    found = [re.findall(r"_P(\d+)(?![A-Za-z\d])", path.stem) for path in files]
+    if not all(found):
+        return list(range(1, len(files) + 1))
+    # Pose2Sim's names begin with those of session and participant, S00_P01_T02_…_P1_0-100: the last one counts.
+    ids = [int(numbers[-1]) for numbers in found]
+    for position, person in enumerate(ids):
+        if person in ids[:position]:
+            first = files[ids.index(person)]
+            raise InputError(f"{first} and {files[position].name} are both of person {person}; name one of them.")
+    return ids
+
+
+def people_at(number: int, people: Sequence[tuple[int, Float[Tensor, "joints 3"]]], skeleton: Skeleton) -> Prediction:
+    """The people of one frame; missing markers are joints that are not known."""
+    none = torch.zeros(0, len(skeleton), 3, dtype=torch.float64)
+    xyz = torch.stack([place for _, place in people]) if people else none
+    valid = torch.isfinite(xyz).all(-1)
+    xyz = torch.where(valid[..., None], xyz, 0.0)
+    poses = Poses(skeleton, xyz, valid.double(), valid, torch.tensor([i for i, _ in people], dtype=torch.long))
+    nowhere = torch.zeros(len(people), 0, dtype=torch.long)
+    sure = torch.ones(len(people), dtype=torch.float64)
+    return Prediction(number, Association(nowhere, sure), poses, roots_of(skeleton, xyz, valid))
 
 
 def tracks(saved: SavedPredictions, rate_hz: float) -> tuple[tuple[int, Markers], ...]:

@@ -251,16 +251,21 @@ def reprojection_errors(case: Case) -> Float[Tensor, "persons views joints"] | N
     return torch.where(known, gap, torch.nan)
 
 
-def trouble(failure: Failure) -> float:
-    """One number for "what went wrong": errors first, then doubts.
+def trouble(failure: Failure) -> float | None:
+    """One number for "what went wrong": errors first, then doubts; None where nothing at all is known.
 
-    ``wrong pairs + 3 missed + 3 extra + error / 100 mm + (disagreement + undecided pairs) / 10 + pixels / 100``.
-    A person missed or invented weighs as much as three pairs, extra people of whom no detection has a label weigh
-    nothing (the truth may not know them), and doubts decide between frames that are equally right, or without truth.
+    ``wrong pairs + 3 missed + 3 extra + error / 100 mm + doubts / 10 + pixels / 100``. A person missed or invented
+    weighs as much as three pairs; extra people of whom no detection has a label weigh nothing, as the truth may not
+    know them. Doubts are the undecided pairs and, where no label says who is right, the disagreement with the integer
+    programme: they rank frames that are equally right, and all frames without truth.
     """
+    if all(measure.value(failure) is None for measure in MEASURES[1:]):
+        return None
     errors = len(failure.wrong_pairs or ()) + 3 * len(failure.missed or ())
     errors += 3 * (len(failure.extra or ()) - len(failure.unannotated))
-    doubts = (failure.disagreement or 0) + (failure.undecided_pairs or 0.0)
+    doubts = failure.undecided_pairs or 0.0
+    if failure.wrong_pairs is None:
+        doubts += failure.disagreement or 0
     return errors + (failure.joint_error_mm or 0.0) / 100 + doubts / 10 + (failure.reprojection_px or 0.0) / 100
 
 

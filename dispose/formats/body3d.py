@@ -1,0 +1,116 @@
+"""3-D people as CMU Panoptic and programs after it write them: `body3DScene_<frame>.json`, cm, y down."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dispose.association.reconstruct import roots_of
+from dispose.errors import InputError
+from dispose.formats.calibration_json import PANOPTIC_FROM_OURS
+from dispose.formats.entry import Entry
+from dispose.formats.files import visible
+from dispose.formats.predictions import SavedPredictions, nullable
+from dispose.scene.poses import Poses
+from dispose.scene.prediction import Association, Prediction
+from dispose.skeletons.catalog import PANOPTIC_15, PANOPTIC_19
+from dispose.skeletons.skeleton import Skeleton
+from dispose.tensors import ABSENT
+
+FILES = "body3DScene_*.json"
+NUMBER = re.compile(r"(\d+)\D*$")
+JOINTS = re.compile(r"joints(\d+)")
+SKELETONS = (PANOPTIC_15, PANOPTIC_19)
+
+
+@dataclass(frozen=True, eq=False)
+class Bodies:
+    """The people of a file: the frame's number, their ids, and a table of x, y, z, score (cm, y down) for each."""
+
+    number: int
+    ids: tuple[int, ...]
+    tables: tuple[Float[Tensor, "joints 4"], ...]
+
+
+def world_from_panoptic(xyz: Float[Tensor, "*points 3"]) -> Float[Tensor, "*points 3"]:
+    """Panoptic's cm with y down as mm with z up."""
+    return 10 * xyz @ PANOPTIC_FROM_OURS
+
+
+def read_body3d_files(paths: Sequence[Path]) -> SavedPredictions:
+    """People of one file per frame; no cameras, no members. The frame's number ends the name of its file.
+
+    A joint is known where its score is above 0 and its place is finite. Joints in a number that no skeleton of
+    Panoptic has keep numbers for names and have no bones. Raises `InputError` for files of different skeletons and
+    for two files of one frame.
+    """
+    files = sorted((number_of(path), path) for path in paths)
+    for (number, path), (following, other) in pairwise(files):
+        if number == following:
+            raise InputError(f"{path} and {other.name} are both of frame {number}.")
+    skeleton: Skeleton | None = None
+    frames = []
+    for number, path in files:
+        found, own = read_people(path, number)
+        if own is not None and skeleton is not None and own != skeleton:
+            raise InputError(f"{path}: people have {len(own)} joints, in the files before {len(skeleton)}.")
+        skeleton = skeleton or own
+        frames.append(found)
+    chosen = skeleton or PANOPTIC_19
+    return SavedPredictions(chosen, (), tuple(prediction_of(frame, chosen) for frame in frames))
+
+
+def number_of(path: Path) -> int:
+    """The frame's number from the name of its file; 0 where it has none."""
+    match = NUMBER.search(path.stem)
+    return int(match[1]) if match else 0
+
+
+def read_people(path: Path, number: int) -> tuple[Bodies, Skeleton | None]:
+    """The people of a file, and of what skeleton they are; None without people."""
+    ids, tables = [], []
+    skeleton: Skeleton | None = None
+    for body in Entry.of_json(path).at("bodies").items():
+        key, own = skeleton_of_body(body)
+        if skeleton is not None and own != skeleton:
+            raise InputError(f"{body.place}: has {len(own)} joints, people before it {len(skeleton)}.")
+        skeleton = own
+        ids.append(int(body.at("id").number()) if body.has("id") else len(ids))
+        tables.append(nullable(body.at(key), 4 * len(own)).reshape(-1, 4))
+    return Bodies(number, tuple(ids), tuple(tables)), skeleton
+
+
+def skeleton_of_body(body: Entry) -> tuple[str, Skeleton]:
+    """The name of the entry with the joints (``joints19``), and what they are."""
+    for key in body.keys():  # noqa: SIM118
+        match = JOINTS.fullmatch(key)
+        if match:
+            count = int(match[1])
+            known = next((skeleton for skeleton in SKELETONS if len(skeleton) == count), None)
+            names = tuple(f"joint {j}" for j in range(count))
+            return key, known or Skeleton(f"panoptic_{count}", names, (), None, ())
+    raise InputError(f"{body.place}: no joints (an entry such as 'joints19'; there is {', '.join(body.keys())}).")
+
+
+def prediction_of(bodies: Bodies, skeleton: Skeleton) -> Prediction:
+    """The people of a frame in mm, z up."""
+    none = torch.zeros(0, len(skeleton), 4, dtype=torch.float64)
+    rows = torch.stack(bodies.tables) if bodies.tables else none
+    score = torch.nan_to_num(rows[..., 3], nan=0.0)
+    valid = torch.isfinite(rows[..., :3]).all(-1) & (score > 0)
+    xyz = torch.where(valid[..., None], world_from_panoptic(torch.nan_to_num(rows[..., :3])), 0.0)
+    confidence = torch.where(valid, score.clamp(0, 1), 0.0)
+    poses = Poses(skeleton, xyz, confidence, valid, torch.tensor(bodies.ids, dtype=torch.long))
+    known = confidence.sum(-1) / valid.sum(-1).clamp(min=1)
+    members = torch.full((len(bodies.ids), 0), ABSENT, dtype=torch.long)
+    return Prediction(bodies.number, Association(members, known), poses, roots_of(skeleton, xyz, valid))
+
+
+def body3d_files(folder: Path) -> list[Path]:
+    """The frames of a folder, alphabetically."""
+    return visible(folder.glob(FILES))
