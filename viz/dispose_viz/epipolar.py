@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -218,7 +219,7 @@ def draw_list(
 ) -> Axes:
     """Lines of text, the first one bold, with their colours, in the corner of a view that hides fewest joints."""
     weights = ["bold", *["normal"] * len(words)]
-    lines = [TextArea(text, textprops={"color": color, "fontsize": 12, "fontweight": weight})
+    lines: list[Artist] = [TextArea(text, textprops={"color": color, "fontsize": 12, "fontweight": weight})
              for (text, color), weight in zip(words, weights, strict=False)]  # fmt: skip
     corner = free_corner(axes, detections, view, height=0.1 * len(words))
     box = AnchoredOffsetbox(corner, child=VPacker(children=lines, pad=0, sep=2), pad=0.3, borderpad=0.2)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.offsetbox import AnchoredOffsetbox, AuxTransformBox, HPacker, TextArea, VPacker
@@ -130,8 +131,10 @@ def draw_means(axes: Axes, residuals: Residuals, view: int, *, theme: Theme = LI
     shown = [(i, value) for i, value in zip(residuals.person, mean, strict=True) if math.isfinite(value)]
     words = [(f"P{i} {value:.1f}", person_color(i)) for i, value in shown]
     words = [("mean error (px)", theme.ink), *words] if words else [("nobody to compare", theme.ink)]
-    pieces = [TextArea(text, textprops={"color": color, "fontsize": 11.5}) for text, color in words]
-    lines = [HPacker(children=pieces[at : at + A_LINE], pad=0, sep=7) for at in range(0, len(pieces), A_LINE)]
+    pieces: list[Artist] = [TextArea(text, textprops={"color": color, "fontsize": 11.5}) for text, color in words]
+    lines: list[Artist] = [
+        HPacker(children=pieces[at : at + A_LINE], pad=0, sep=7) for at in range(0, len(pieces), A_LINE)
+    ]
     box = AnchoredOffsetbox("lower center", child=VPacker(children=lines, pad=0, sep=1), pad=0.1, borderpad=0.1,
                             frameon=False, bbox_to_anchor=(0.5, 1.0), bbox_transform=axes.transAxes)  # fmt: skip
     axes.add_artist(box)

@@ -1,0 +1,200 @@
+"""Four triangulations under the same conditions: angles, numbers of views, noise, and a view that is wrong."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dispose.geometry.pinhole import normalize_points
+from dispose.geometry.rigid import look_at
+from dispose.geometry.triangulation import (
+    triangulate_algebraic,
+    triangulate_dlt,
+    triangulate_midpoint,
+    triangulate_robust,
+)
+from dispose.geometry.uncertainty import point_covariance, projection_jacobian
+from dispose.scene.cameras import Cameras
+
+DISTANCE_MM = 4000.0
+FOCAL_PX = 1000.0
+THRESHOLD_PX = 15.0
+"""What the robust triangulation takes for an outlier."""
+
+
+def midpoint(
+    cameras: Cameras, xy_image: Float[Tensor, "*points views 2"], weights: Float[Tensor, "*points views"]
+) -> Float[Tensor, "*points 3"]:
+    """The point nearest to the rays in space."""
+    directions = cameras.directions(xy_image.movedim(-2, 0)).movedim(0, -2)
+    return triangulate_midpoint(cameras.centres, directions, (weights > 0).to(weights.dtype))
+
+
+def dlt(
+    cameras: Cameras, xy_image: Float[Tensor, "*points views 2"], weights: Float[Tensor, "*points views"]
+) -> Float[Tensor, "*points 3"]:
+    """The linear solution of the projection equations, all views alike."""
+    xy = normalize_points(xy_image, cameras.matrix, cameras.distortion)
+    return triangulate_dlt(xy, cameras.rotation, cameras.translation, weights > 0)
+
+
+def algebraic(
+    cameras: Cameras, xy_image: Float[Tensor, "*points views 2"], weights: Float[Tensor, "*points views"]
+) -> Float[Tensor, "*points 3"]:
+    """The linear solution, every view as strong as the detector is sure of it."""
+    xy = normalize_points(xy_image, cameras.matrix, cameras.distortion)
+    return triangulate_algebraic(xy, cameras.rotation, cameras.translation, weights)
+
+
+def robust(
+    cameras: Cameras, xy_image: Float[Tensor, "*points views 2"], weights: Float[Tensor, "*points views"]
+) -> Float[Tensor, "*points 3"]:
+    """The least truncated reprojection error: a view that contradicts the others is left out."""
+    tensors = (cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
+    return triangulate_robust(xy_image, weights, *tensors, threshold_px=THRESHOLD_PX).xyz_world
+
+
+@dataclass(frozen=True)
+class Method:
+    """A triangulation and its name: pixels (views) and confidences in, points in mm out."""
+
+    name: str
+    solve: Callable[[Cameras, Tensor, Tensor], Tensor]
+
+
+METHODS = (
+    Method("midpoint", midpoint),
+    Method("DLT", dlt),
+    Method("weighted DLT", algebraic),
+    Method("robust", robust),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Root mean square errors of several methods while one thing varies.
+
+    Attributes:
+        methods: their names.
+        at: values of what varies.
+        rms_mm: distance from the true point.
+        predicted_mm: what the covariance of the best estimate says; NaN where it does not apply.
+    """
+
+    methods: tuple[str, ...]
+    at: Float[Tensor, " values"]
+    rms_mm: Float[Tensor, "methods values"]
+    predicted_mm: Float[Tensor, " values"]
+
+
+def all_seen(xy_image: Float[Tensor, "*points views 2"]) -> Float[Tensor, "*points views"]:
+    """Confidence 1 for every view of every point."""
+    return torch.ones_like(xy_image[..., 0])
+
+
+def two_cameras(angle_deg: float, *, distance_mm: float = DISTANCE_MM) -> Cameras:
+    """Two cameras that look at the origin from one height, their lines of sight at an angle."""
+    half = math.radians(angle_deg) / 2
+    return _looking_at_origin([(-half, 0.0), (half, 0.0)], distance_mm)
+
+
+def ring_of(views: int, *, distance_mm: float = DISTANCE_MM) -> Cameras:
+    """Cameras all around the origin, 20 degrees above the horizon."""
+    return _looking_at_origin([(2 * math.pi * v / views, math.radians(20)) for v in range(views)], distance_mm)
+
+
+def error_by_angle(angles_deg: Sequence[float], sigma_px: float, draws: int, generator: torch.Generator) -> Study:
+    """Two views 4 m away whose angle varies."""
+    rigs = [two_cameras(angle) for angle in angles_deg]
+    return _study(angles_deg, rigs, [sigma_px] * len(rigs), draws, generator)
+
+
+def error_by_views(counts: Sequence[int], sigma_px: float, draws: int, generator: torch.Generator) -> Study:
+    """A growing ring of cameras; two of them stand at a right angle, not face to face."""
+    rigs = [two_cameras(90.0) if count == 2 else ring_of(count) for count in counts]
+    return _study([float(count) for count in counts], rigs, [sigma_px] * len(rigs), draws, generator)
+
+
+def error_by_noise(sigmas_px: Sequence[float], views: int, draws: int, generator: torch.Generator) -> Study:
+    """A ring of cameras whose detector gets worse."""
+    return _study(sigmas_px, [ring_of(views)] * len(sigmas_px), sigmas_px, draws, generator)
+
+
+def error_by_wrong_view(
+    shifts_px: Sequence[float], views: int, sigma_px: float, draws: int, generator: torch.Generator
+) -> Study:
+    """A ring of cameras of which the first points beside the truth, and is only half as sure of it."""
+    cameras, point = ring_of(views), torch.zeros(3, dtype=torch.float64)
+    columns = []
+    for shift in shifts_px:
+        xy = _noisy(cameras, point, sigma_px, draws, generator)
+        angle = 2 * math.pi * torch.rand(draws, generator=generator, dtype=torch.float64)
+        xy[:, 0] += shift * torch.stack([angle.cos(), angle.sin()], dim=-1)
+        weights = all_seen(xy)
+        weights[:, 0] = 0.5
+        columns.append([rms(method.solve(cameras, xy, weights), point) for method in METHODS])
+    table = torch.tensor(columns, dtype=torch.float64).T
+    unknown = torch.full((len(shifts_px),), torch.nan, dtype=torch.float64)
+    return Study(tuple(m.name for m in METHODS), torch.tensor(shifts_px, dtype=torch.float64), table, unknown)
+
+
+def rms(found: Float[Tensor, "draws 3"], truth: Float[Tensor, " 3"]) -> float:
+    """Root mean square distance from the truth, mm."""
+    return float((found - truth).square().sum(-1).mean().sqrt())
+
+
+def spread_of(
+    cameras: Cameras, point: Float[Tensor, " 3"], sigma_px: float, draws: int, generator: torch.Generator
+) -> Float[Tensor, "draws 3"]:
+    """Where the robust triangulation puts a point whose image points are measured again and again, mm."""
+    xy = _noisy(cameras, point, sigma_px, draws, generator)
+    return robust(cameras, xy, all_seen(xy))
+
+
+def covariance_at(
+    cameras: Cameras, points: Float[Tensor, "*points 3"], sigma_px: float
+) -> Float[Tensor, "*points 3 3"]:
+    """Covariance (mm²) of points that all cameras see."""
+    tensors = (cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
+    sigma = torch.full((len(cameras),), sigma_px, dtype=points.dtype)
+    return point_covariance(projection_jacobian(points, *tensors), sigma)
+
+
+def _study(
+    at: Sequence[float], rigs: Sequence[Cameras], sigmas_px: Sequence[float], draws: int, generator: torch.Generator
+) -> Study:
+    point, columns, predicted = torch.zeros(3, dtype=torch.float64), [], []
+    for cameras, sigma in zip(rigs, sigmas_px, strict=True):
+        xy = _noisy(cameras, point, sigma, draws, generator)
+        columns.append([rms(method.solve(cameras, xy, all_seen(xy)), point) for method in METHODS])
+        predicted.append(float(covariance_at(cameras, point, sigma).trace().sqrt()))
+    table = torch.tensor(columns, dtype=torch.float64).T
+    values = torch.tensor(list(at), dtype=torch.float64)
+    return Study(tuple(m.name for m in METHODS), values, table, torch.tensor(predicted, dtype=torch.float64))
+
+
+def _noisy(
+    cameras: Cameras, point: Float[Tensor, " 3"], sigma_px: float, draws: int, generator: torch.Generator
+) -> Float[Tensor, "draws views 2"]:
+    xy, _ = cameras.project(point)
+    return xy + sigma_px * torch.randn(draws, *xy.shape, generator=generator, dtype=xy.dtype)
+
+
+def _looking_at_origin(directions: Sequence[tuple[float, float]], distance_mm: float) -> Cameras:
+    """Cameras in given directions (azimuth and elevation, radians) from the origin."""
+    places = [(math.cos(a) * math.cos(e), math.sin(a) * math.cos(e), math.sin(e)) for a, e in directions]
+    centres = distance_mm * torch.tensor(places, dtype=torch.float64)
+    rotation, translation = look_at(centres, torch.zeros_like(centres), centres.new_tensor([0.0, 0.0, 1.0]))
+    matrix = centres.new_tensor([[FOCAL_PX, 0, 639.5], [0, FOCAL_PX, 359.5], [0, 0, 1]])
+    count = len(places)
+    return Cameras(
+        tuple(f"cam{view + 1:02d}" for view in range(count)),
+        centres.new_tensor([[1280.0, 720.0]]).expand(count, 2),
+        matrix.expand(count, 3, 3),
+        torch.zeros(count, 8, dtype=torch.float64),
+        rotation,
+        translation,
+    )
