@@ -5,6 +5,7 @@ which executed notebooks and HTML pages without a kernel keep. Every control is 
 arrow keys. Nothing here needs a running kernel.
 """
 
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -46,7 +47,7 @@ class Shown:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         """The live view, and the picture of the present state for readers without a kernel."""
         live = self.widget._repr_mimebundle_() or {}
-        return {**live, "text/plain": self.caption.value, "image/png": self.png}
+        return {**live, "text/plain": self.caption.value, "image/png": b64encode(self.png).decode()}
 
 
 def pictures_of(figures: Iterable[Figure]) -> tuple[bytes, ...]:
