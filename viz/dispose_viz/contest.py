@@ -28,7 +28,7 @@ class Person:
     """Somebody by the name and colour that every picture of the frame uses.
 
     Attributes:
-        name: ``P2`` for a predicted person, ``T5`` for a true one whom nobody predicted.
+        name: ``P2`` for the predicted person with id 2, ``T5`` for person 5 of the truth.
         color: the id whose colour it takes.
     """
 
@@ -45,7 +45,7 @@ class Verdict:
         identity: the true person's number, `ABSENT` = nobody's or not known.
         truth_of: for every predicted person (row) the true number that most of it is, `ABSENT` where none.
         people: predicted people by id.
-        truths: true people by number: under the predicted person's name and colour where there is one.
+        truths: true people by number, in the predicted person's colour where there is one.
     """
 
     owner: Int[np.ndarray, "views slots"]
@@ -61,6 +61,17 @@ class Verdict:
     def true_person(self, number: int) -> Person:
         """A true person."""
         return dict(self.truths)[number]
+
+    @property
+    def pairs(self) -> tuple[tuple[Person, Person], ...]:
+        """Predicted people and who they truly are."""
+        rows = zip(self.people, self.truth_of.tolist(), strict=True)
+        return tuple((person, self.true_person(true)) for (_, person), true in rows if true != ABSENT)
+
+    @property
+    def missed(self) -> tuple[Person, ...]:
+        """True people for whom nobody was predicted."""
+        return tuple(person for number, person in self.truths if number not in self.truth_of)
 
     @property
     def swapped(self) -> Bool[np.ndarray, "views slots"]:
@@ -160,12 +171,12 @@ def _fill_by_place(truth_of: Int[np.ndarray, " persons"], predicted: Poses, trut
 
 
 def _named(truths: list[int], ids: list[int], truth_of: Int[np.ndarray, " persons"]) -> Iterator[tuple[int, Person]]:
-    """True people under the name of who was predicted for them; the others get a colour that nobody has."""
+    """True people in the colour of who was predicted for them; the others get a colour that nobody has."""
     known = {int(true): number for number, true in zip(ids, truth_of, strict=True) if true != ABSENT}
     free = max([*ids, ABSENT]) + 1
     for true in truths:
         if true in known:
-            yield true, Person(f"P{known[true]}", known[true])
+            yield true, Person(f"T{true}", known[true])
         else:
             yield true, Person(f"T{true}", free)
             free += 1
@@ -188,7 +199,7 @@ def contests_of(case: Case, verdict: Verdict) -> tuple[tuple[str, Members], ...]
         found.append((wrong + missing, doubt, f"{person.name}{what}", members))
     for true, person in verdict.truths:
         seen = verdict.identity == true
-        if person.name.startswith("T") and seen.any(1).sum() >= 2:
+        if true not in verdict.truth_of and seen.any(1).sum() >= 2:
             members = tuple(int(np.flatnonzero(row)[0]) if row.any() else ABSENT for row in seen)
             found.append((int(seen.sum()), 1.0, f"{person.name} (missed)", members))
     ordered = sorted(found, key=lambda f: (-f[0], -f[1]))

@@ -37,20 +37,31 @@ def page_of(results: Results, index: int, *, headline: str = "", reason: str = "
     figure = Figure(figsize=PAGE, dpi=POINTS_PER_INCH, facecolor=theme.paper)
     parts = (results.name, results.method, f"frame {case.prediction.number}", headline)
     _write(figure, 0.975, "  ·  ".join(part for part in parts if part), 18, theme, bold=True)
-    _write(figure, 0.937, "\n".join(textwrap.wrap(reason, 150)[:2]), 14, theme)
+    lines = textwrap.wrap(reason, 158, max_lines=3, placeholder=" …")
+    _write(figure, 0.94, "\n".join(lines), 13, theme)
     right = _draw_views(figure, case, verdict, theme)
-    scene = figure.add_axes((right + 0.01, 0.385, 0.98 - right, 0.5), projection="3d")
+    scene = figure.add_axes((right + 0.01, 0.415, 0.98 - right, 0.46), projection="3d")
     assert isinstance(scene, Axes3D)
     truth = None if case.labels is None else case.labels.poses
     draw_scene(scene, stage_of(case.frame, case.prediction, truth=truth), theme=theme)
-    _write(figure, 0.893, legend_of(case), 12, theme, left=right + 0.03)
+    _write(figure, 0.4, legend_of(case, verdict), 12, theme)
     _draw_contest(figure, results, case, verdict, theme)
     return figure
 
 
-def legend_of(case: Case) -> str:
-    """What the lines mean, in one line."""
-    return "coloured: predicted" + ("" if case.labels is None else "; wide grey: the truth")
+def legend_of(case: Case, verdict: Verdict) -> str:
+    """What the names and lines mean, and who is who."""
+    if case.labels is None:
+        return "P1: found with id 1; the truth is not known"
+    pairs = ", ".join(f"{found.name} = {true.name}" for found, true in verdict.pairs)
+    missed = ", ".join(person.name for person in verdict.missed)
+    parts = (
+        "P1: found with id 1, T1: person 1 of the truth (wide grey)",
+        pairs,
+        f"missed: {missed}" if missed else "",
+        "dashed: at the wrong person, or left out" if (verdict.swapped | verdict.lost).any() else "",
+    )
+    return "   ·   ".join(textwrap.shorten(part, 110, placeholder=" …") for part in parts if part)
 
 
 def _write(figure: Figure, y: float, text: str, size: int, theme: Theme, *, left: float = 0.02, bold: bool = False):
@@ -60,7 +71,7 @@ def _write(figure: Figure, y: float, text: str, size: int, theme: Theme, *, left
 
 def _draw_views(figure: Figure, case: Case, verdict: Verdict, theme: Theme) -> float:
     """Views in the upper left, as large as they fit; where they end on the right."""
-    left, right, low, high = 0.05, 0.645, 0.41, 0.865
+    left, right, low, high = 0.05, 0.645, 0.455, 0.85
     if case.frame is None or not len(case.frame.cameras):
         say(figure.add_axes((left, low, right - left, high - low)), NO_VIEWS, theme=theme)
         return right
@@ -81,13 +92,13 @@ def _draw_contest(figure: Figure, results: Results, case: Case, verdict: Verdict
     contests = contests_of(case, verdict)
     table, race = figure.add_axes((0.02, 0.015, 0.62, 0.29)), figure.add_axes((0.71, 0.07, 0.275, 0.245))
     if not contests or case.frame is None:
-        _write(figure, 0.35, "What competed", 14, theme, bold=True)
+        _write(figure, 0.355, "What competed", 14, theme, bold=True)
         say(table, NO_TUPLES, theme=theme)
         draw_time(race, case, (), results.method, theme=theme)
         return
     name, members = contests[0]
     contenders = contenders_of(case, verdict, members, results.method)
-    _write(figure, 0.35, f"What competed for {name}", 14, theme, bold=True)
+    _write(figure, 0.355, f"What competed for {name}", 14, theme, bold=True)
     draw_contenders(table, contenders, verdict, case.frame, theme=theme)
     draw_time(race, case, contenders, results.method, theme=theme)
 

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from mpl_toolkits.mplot3d.art3d import Line3DCollection
 from mpl_toolkits.mplot3d.axes3d import Axes3D
@@ -15,8 +16,9 @@ from dispose.scene.poses import Poses
 from dispose.scene.results import Hypotheses
 from dispose.tensors import ABSENT
 from dispose_viz.contest import RIVAL, TRUTH, Contender, Verdict
+from dispose_viz.solids import color_of, label_of
 from dispose_viz.stage import Stage, known_joints
-from dispose_viz.style import LIGHT, Theme, blend, dress, person_color
+from dispose_viz.style import LIGHT, Theme, blend, dress
 
 METRE = 1000.0
 HEADS = ("error (px)", "cost", "cue", "mass before", "mass after")
@@ -38,8 +40,8 @@ def draw_scene(axes: Axes3D, stage: Stage, *, theme: Theme = LIGHT) -> Axes3D:
         for row in range(len(stage.ghosts.id)):
             _draw_body(axes, stage.ghosts, row, blend(theme.muted, theme.paper, 0.45), 6.0)
     for row, number in enumerate(stage.people.id.tolist()):
-        _draw_body(axes, stage.people, row, person_color(number), 2.6)
-        _write_id(axes, stage.people, row, number, top)
+        _draw_body(axes, stage.people, row, color_of(number, theme), 2.6)
+        _write_id(axes, stage.people, row, top, theme)
     if stage.cameras is not None:
         centres = stage.cameras.centres.double().numpy() / METRE
         for name, centre in zip(stage.cameras.names, centres, strict=True):
@@ -80,12 +82,13 @@ def _draw_body(axes: Axes3D, poses: Poses, row: int, color: str, width: float) -
         axes.add_collection3d(lines, autolim=False)
 
 
-def _write_id(axes: Axes3D, poses: Poses, row: int, number: int, top: float) -> None:
+def _write_id(axes: Axes3D, poses: Poses, row: int, top: float, theme: Theme) -> None:
+    number = int(poses.id[row])
     known = _bodies(poses)[row] / METRE
     if len(known):
         x, y, z = known[known[:, 2].argmax()]
-        axes.text(x, y, min(z + 0.15, top), f"P{number}", color=person_color(number), fontsize=12, fontweight="bold",
-                  ha="center", axlim_clip=True)  # fmt: skip
+        axes.text(x, y, min(z + 0.15, top), label_of(number), color=color_of(number, theme), fontsize=12,
+                  fontweight="bold", ha="center", axlim_clip=True)  # fmt: skip
 
 
 def _draw_camera(
@@ -187,34 +190,19 @@ def box_color(contenders: Sequence[Contender], verdict: Verdict, view: int, slot
     members = {(v, s) for one in contenders for v, s in enumerate(one.members) if s != ABSENT}
     if any(verdict.identity[place] != ABSENT for place in members):
         true = int(verdict.identity[view, slot])
-        return theme.muted if true == ABSENT else person_color(verdict.true_person(true).color)
+        return theme.muted if true == ABSENT else color_of(verdict.true_person(true).color, theme)
     owner = int(verdict.owner[view, slot])
-    return theme.muted if owner == ABSENT else person_color(owner)
+    return color_of(owner, theme)
 
 
 def draw_race(
-    axes: Axes,
-    hypotheses: Hypotheses,
-    contenders: Sequence[Contender],
-    *,
-    step: int | None = None,
-    theme: Theme = LIGHT,
-) -> Axes:
-    """Mass of the competing tuples over diffusion time, from noise on the left to the decision on the right.
-
-    Args:
-        step: draw a mark at this step.
-    """
+    axes: Axes, hypotheses: Hypotheses, contenders: Sequence[Contender], *, theme: Theme = LIGHT
+) -> Axes:  # fmt: skip
+    """Mass of the competing tuples over diffusion time, from noise on the left to the decision on the right."""
     time = hypotheses.time.double().numpy()
-    weighed = [one for one in contenders if one.row != ABSENT]
-    for one in reversed(weighed):
-        mass = hypotheses.mass[:, one.row].double().numpy()
+    for one in reversed([one for one in contenders if one.row != ABSENT]):
         color, width, style = _line_of(one, theme)
-        axes.plot(time, mass, style, color=color, linewidth=width, solid_capstyle="round", label=_legend(one))
-        if step is not None:
-            axes.plot(time[step], mass[step], "o", color=color, markersize=2.5 * width + 3)
-    if step is not None:
-        axes.axvline(time[step], color=theme.grid, linewidth=1.4, zorder=0)
+        axes.plot(time, _mass(hypotheses, one), style, color=color, linewidth=width, label=_legend(one))
     axes.set(xlabel="diffusion time (1 = noise, 0 = decided)", ylabel="mass", xlim=(1.02, -0.02), ylim=(-0.03, 1.05))
     axes.grid(color=theme.grid, linewidth=0.6)
     handles, names = axes.get_legend_handles_labels()
@@ -226,11 +214,27 @@ def draw_race(
     return dress(axes, theme=theme)
 
 
+def mark_step(
+    axes: Axes, hypotheses: Hypotheses, contenders: Sequence[Contender], step: int, *, theme: Theme = LIGHT
+) -> list[Line2D]:
+    """A line at one step and a dot on every curve; the artists, so that they can be taken away again."""
+    time = float(hypotheses.time[step])
+    marks = [axes.axvline(time, color=theme.muted, linewidth=1.4)]
+    for one in reversed([one for one in contenders if one.row != ABSENT]):
+        color, width, _ = _line_of(one, theme)
+        size = 2.5 * width + 3
+        marks += axes.plot([time], [_mass(hypotheses, one)[step]], "o", color=color, markersize=size)
+    return marks
+
+
+def _mass(hypotheses: Hypotheses, one: Contender) -> Float[np.ndarray, " steps"]:
+    return hypotheses.mass[:, one.row].double().numpy()
+
+
 def _line_of(one: Contender, theme: Theme) -> tuple[str, float, str]:
     """Colour, width and stroke: what was decided is strong, the truth is dashed, the rest is faint."""
-    color = person_color(one.person) if one.person != ABSENT else theme.ink
     if one.person != ABSENT:
-        return color, 3.2, "-"
+        return color_of(one.person, theme), 3.2, "-"
     if TRUTH in one.said_by:
         return theme.alarm, 2.6, "--"
     if RIVAL in one.said_by:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec, GridSpecFromSubplotSpec
@@ -15,8 +16,10 @@ from dispose.scene.frame import Frame
 from dispose.scene.prediction import Prediction
 from dispose.tensors import ABSENT
 from dispose_viz.contest import Verdict
-from dispose_viz.image2d import draw_canvas, draw_reprojection, draw_skeleton, zoom_to_people
-from dispose_viz.style import LIGHT, Theme, blend, person_color
+from dispose_viz.image2d import REPROJECTION_WIDTH, draw_canvas, draw_skeleton, zoom_to_people
+from dispose_viz.solids import color_of
+from dispose_viz.stage import known_joints
+from dispose_viz.style import LIGHT, Theme, blend
 
 
 def columns_for(views: int, aspect: float, width: float, height: float) -> int:
@@ -55,12 +58,12 @@ def draw_case_view(
 ) -> Axes:
     """One view: detections under their owners, reprojections as light lines, ``P2 ≠ P1`` on what is P1's in truth."""
     draw_canvas(axes, frame.cameras.size[view], frame.cameras.names[view], theme=theme)
-    draw_reprojection(axes, frame, prediction, view, theme=theme)
+    _reprojected(axes, frame, prediction, view, theme)
     zoom_to_people(axes, frame.detections, view, margin=0.16)
     found, swapped, lost = frame.detections, verdict.swapped, verdict.lost
     for slot in np.flatnonzero(found.valid[view].numpy()).tolist():
         owner = int(verdict.owner[view, slot])
-        color = blend(theme.ink, theme.paper, 0.5) if owner == ABSENT else person_color(owner)
+        color = blend(theme.ink, theme.paper, 0.5) if owner == ABSENT else color_of(owner, theme)
         draw_skeleton(axes, found.xy_image[view, slot], found.visible[view, slot], found.skeleton, color)
         name = f"#{int(found.index[view, slot])}" if owner == ABSENT else verdict.person(owner).name
         if swapped[view, slot] or lost[view, slot]:
@@ -72,6 +75,15 @@ def draw_case_view(
     axes.set_title(frame.cameras.names[view], fontsize=12, pad=4, parse_math=False)
     axes.tick_params(labelsize=11)
     return axes
+
+
+def _reprojected(axes: Axes, frame: Frame, prediction: Prediction, view: int, theme: Theme) -> None:
+    """The predicted people as this view would see them, in thin light lines."""
+    poses, known = prediction.poses, torch.from_numpy(known_joints(prediction.poses))
+    xy, front = frame.cameras.select([view]).project(torch.where(known[..., None], poses.xyz_world, 0.0).double())
+    for row, number in enumerate(poses.id.tolist()):
+        color = blend(color_of(number, theme), theme.paper, 0.45)
+        draw_skeleton(axes, xy[0, row], front[0, row] & known[row], poses.skeleton, color, width=REPROJECTION_WIDTH)
 
 
 def _extent(found: Detections, view: int, slot: int) -> tuple[np.ndarray, np.ndarray] | None:

@@ -1,0 +1,186 @@
+"""The failure inspector: a ranked list of frames, everything about the chosen one, and marks to take along.
+
+Live in JupyterLab and Voilà; an executed notebook keeps the page of the worst frame (`dispose_viz.failure_page`).
+"""
+
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+
+from dispose.errors import DisposeError
+from dispose.metrics.failures import MEASURES, Measure, failures_of, known_measures, ranked
+from dispose.metrics.reasons import explain
+from dispose.scene.results import Results
+from dispose_viz.case_view import CaseView
+from dispose_viz.failure_page import page_of
+from dispose_viz.inspector_html import headline_html, note_html, value_text
+from dispose_viz.marks import Mark, open_marks, write_marks
+from dispose_viz.style import LIGHT, Theme
+from dispose_viz.widgets import pictures_of
+
+ROWS = 22
+LONGEST = 44
+"""Letters of a reason in the list."""
+
+
+def inspect(results: Results, out: Path, *, rank_by: str = MEASURES[0].key, theme: Theme = LIGHT) -> "Inspector":
+    """Look at a finished run frame by frame, worst first.
+
+    Args:
+        results: ours or other people's (`dispose.inference.open_results.read_results`).
+        out: the folder that marks are exported to, and found in again.
+        rank_by: the key of one of `dispose.metrics.failures.MEASURES`; where these results do not know it, the usual
+            one is taken, and that is said.
+        theme: the colours of the pictures.
+
+    Raises:
+        InputError: marks in `out` that cannot be read; they are left as they are.
+    """
+    return Inspector(results, out, rank_by, theme)
+
+
+class Inspector:
+    """A list of frames and the frame that is chosen; `widget` is all of it.
+
+    Attributes:
+        rank: what the frames are ranked by.
+        frames: the ranked list; its value is a position in `results.cases`.
+        view: the frame that is shown.
+        note: what the reader writes about it.
+        mark: keeps the note, or takes the mark away again.
+        export: writes all marks.
+        status: what has just happened.
+    """
+
+    def __init__(self, results: Results, out: Path, rank_by: str, theme: Theme) -> None:
+        self.results, self.theme = results, theme
+        self.failures = failures_of(results.cases)
+        self.reasons = tuple(explain(c, f) for c, f in zip(results.cases, self.failures, strict=True))
+        self.file = open_marks(out, results)
+        self.marks = {mark.frame: mark for mark in self.file.marks}
+        known = known_measures(self.failures) or MEASURES[:1]
+        first = next((measure for measure in known if measure.key == rank_by), known[0])
+        self._build(known, first)
+        self.say(*self._missing(known, rank_by), *results.notes)
+        self._rank(None)
+
+    def _build(self, known: tuple[Measure, ...], first: Measure) -> None:
+        """All controls, laid out and connected."""
+        wide = ipywidgets.Layout(width="100%")
+        self.rank = ipywidgets.Dropdown(options=[(m.title, m) for m in known], value=first, layout=wide)
+        self.frames = ipywidgets.Select(options=[], rows=ROWS, layout=wide)
+        self.note = ipywidgets.Textarea(placeholder="a note about this frame", rows=2, layout=wide)
+        self.mark = ipywidgets.Button(description="mark", icon="flag")
+        self.export = ipywidgets.Button(description="export marks", icon="save")
+        self.status, self.headline, self.hints = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
+        for part, name in (
+            (self.rank, "rank"), (self.frames, "frames"), (self.note, "note"), (self.mark, "mark"),
+            (self.export, "export"), (self.status, "status"), (self.headline, "headline"), (self.hints, "hints"),
+        ):  # fmt: skip
+            part.add_class(f"dispose-{name}")
+        self.view = CaseView(self.results, theme=self.theme)
+        buttons = ipywidgets.HBox([self.mark, self.export])
+        left = ipywidgets.VBox(
+            [ipywidgets.Label("frames, worst first, by"), self.rank, self.frames, self.note, buttons, self.status,
+             self.hints],
+            layout=ipywidgets.Layout(width="330px", min_width="330px", padding="0 12px 0 0"),
+        )  # fmt: skip
+        right = ipywidgets.VBox([self.headline, self.view.widget], layout=ipywidgets.Layout(flex="1 1 auto", width="0"))
+        self.widget = ipywidgets.HBox([left, right])
+        self.widget.add_class("dispose-inspector")
+        self.rank.observe(self._rank, names="value")
+        self.frames.observe(self._open, names="value")
+        self.mark.on_click(self._mark)
+        self.export.on_click(self._export)
+
+    def _missing(self, known: tuple[Measure, ...], rank_by: str) -> list[str]:
+        """What these results cannot be ranked by."""
+        titles = [measure.title for measure in MEASURES if measure not in known]
+        said = [f"Not known of these results: {', '.join(titles)}."] if titles else []
+        asked = next((measure.title for measure in MEASURES if measure.key == rank_by), rank_by)
+        if rank_by not in [measure.key for measure in known]:
+            said.insert(0, f"They cannot be ranked by {asked}.")
+        return said
+
+    def say(self, *sentences: str) -> None:
+        """Tell the reader what is missing or to be known of these results."""
+        self.hints.value = note_html(sentences, theme=self.theme) if sentences else ""
+
+    def _rank(self, _: object) -> None:
+        """List the frames anew, the worst one first and open."""
+        if not self.results.cases:
+            self.headline.value = note_html(["These results hold no frame."], theme=self.theme)
+            self.mark.disabled = self.note.disabled = True
+            return
+        order = ranked(self.failures, self.rank.value)
+        self._list(order, order[0])
+
+    def _list(self, order: tuple[int, ...], chosen: int) -> None:
+        self.frames.unobserve(self._open, names="value")
+        self.frames.options = [(self._line(index), index) for index in order]
+        self.frames.value = chosen
+        self.frames.observe(self._open, names="value")
+        if chosen != self.view.shown:
+            self._open(None)
+
+    def _line(self, index: int) -> str:
+        failure, reason = self.failures[index], self.reasons[index]
+        short = reason if len(reason) <= LONGEST else f"{reason[: LONGEST - 1]}…"
+        flag = "⚑ " if failure.number in self.marks else ""
+        return f"{flag}{failure.number} · {value_text(self.rank.value, failure)} · {short}"
+
+    def _open(self, _: object) -> None:
+        """Show the chosen frame."""
+        index = self.frames.value
+        if index is None:
+            return
+        failure = self.failures[index]
+        self.headline.value = headline_html(self.results, failure, self.reasons[index], theme=self.theme)
+        mark = self.marks.get(failure.number)
+        self.note.value = "" if mark is None else mark.note
+        self.mark.description = "mark" if mark is None else "change mark"
+        try:
+            self.view.show(index)
+        except DisposeError as error:
+            # Raised here it would end in a log that nobody reads.
+            self.tell(str(error), alarm=True)
+
+    def tell(self, sentence: str, *, alarm: bool = False) -> None:
+        """Say what has just happened."""
+        self.status.value = note_html([sentence], theme=self.theme, alarm=alarm)
+
+    def _mark(self, _: object) -> None:
+        """Mark the frame that is shown with the note that is written."""
+        index = self.frames.value
+        number = self.failures[index].number
+        self.marks[number] = Mark(number, self.note.value.strip(), self.reasons[index])
+        self.mark.description = "change mark"
+        self._list(tuple(place for _, place in self.frames.options), index)
+        self.tell(f"frame {number} is marked; {len(self.marks)} marks, not exported yet.")
+
+    def _export(self, _: object) -> None:
+        """Write all marks as JSON and CSV."""
+        marks = sorted(self.marks.values(), key=lambda mark: mark.frame)
+        try:
+            self.file = write_marks(self.file, self.results, marks)
+        except DisposeError as error:
+            self.tell(str(error), alarm=True)
+            return
+        self.tell(f"{len(marks)} marks are in {self.file.path} and {self.file.path.with_suffix('.csv').name}.")
+
+    @property
+    def png(self) -> bytes:
+        """The page of the frame that is shown."""
+        index = self.frames.value
+        headline = f"{self.rank.value.title}: {value_text(self.rank.value, self.failures[index])}"
+        page = page_of(self.results, index, headline=headline, reason=self.reasons[index], theme=self.theme)
+        return pictures_of([page])[0]
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        """The live view, and the page of the shown frame for readers without a kernel."""
+        live = self.widget._repr_mimebundle_() or {}
+        if not self.results.cases:
+            return {**live, "text/plain": "These results hold no frame."}
+        words = f"frame {self.failures[self.frames.value].number}: {self.reasons[self.frames.value]}"
+        return {**live, "text/plain": words, "image/png": self.png}
