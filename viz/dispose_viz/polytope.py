@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.patheffects import withStroke
 from matplotlib.patches import Polygon
+from matplotlib.patheffects import withStroke
 
 from dispose.association.section import Flat, flat_through, section
 from dispose_viz.style import LIGHT, Theme, blend, dress
@@ -116,7 +117,7 @@ def draw_path(
     shades = [blend(color, theme.paper, PALEST * min(a / FAR, 1.0)) for a in away.tolist()]
     axes.plot(*places.T, "-", color=blend(color, theme.paper, 0.35), linewidth=1.6, zorder=3.5)
     axes.scatter(*places.T, s=42, c=shades, edgecolors=color, linewidths=0.8, zorder=4)
-    for here, after in zip(places[:-1], places[1:], strict=True):
+    for here, after in pairwise(places):
         if np.linalg.norm(after - here) > 0.15:
             axes.annotate("", tuple(here + 0.6 * (after - here)), tuple(here + 0.4 * (after - here)),
                           arrowprops={"arrowstyle": "-|>", "color": color, "linewidth": 1.2}, zorder=4)  # fmt: skip

@@ -1,0 +1,220 @@
+"""Assignment tensors as tables: a matrix with its margins, and the three-view tensor slice by slice.
+
+The last row, column or panel of a tensor with dustbins is the dustbin: tuples that skip that view.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Float, Int
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dispose.errors import ShapeError
+from dispose.tensors import ABSENT
+from dispose_viz.style import LIGHT, MAP, PALETTE, Theme, dress
+
+VIEW_NAMES = ("A", "B", "C")
+FAINTEST = 0.01
+"""Voxels with less mass than this are not drawn."""
+MET = 5e-4
+"""A sum this near to its target counts as met, which is what three digits can show."""
+
+
+def dense_tensor(
+    mass: Float[np.ndarray, " tuples"], members: Int[np.ndarray, "tuples views"], slots: Sequence[int]
+) -> Float[np.ndarray, "..."]:
+    """Mass over all combinations, the dustbin last on every axis; tuples that are no candidates carry 0.
+
+    Args:
+        mass: of every tuple.
+        members: its slot in every view, `ABSENT` for the dustbin.
+        slots: detections of every view.
+    """
+    if members.shape[1] != len(slots):
+        raise ShapeError(f"tuples of {members.shape[1]} views, slots of {len(slots)}")
+    tensor = np.zeros([count + 1 for count in slots])
+    place = np.where(members == ABSENT, np.array(slots), members)
+    np.add.at(tensor, tuple(place.T), mass)
+    return tensor
+
+
+def draw_matrix(
+    axes: Axes,
+    matrix: Float[np.ndarray, "rows columns"],
+    *,
+    row_targets: Float[np.ndarray, " rows"] | None = None,
+    column_targets: Float[np.ndarray, " columns"] | None = None,
+    names: Sequence[str] = VIEW_NAMES,
+    dustbins: bool = False,
+    theme: Theme = LIGHT,
+) -> Axes:
+    """Mass of every pair, its sums beside rows and columns, those that miss their target in the alarm colour with a ✗.
+
+    Args:
+        matrix: mass; rows are the first view's detections, columns the second's.
+        row_targets, column_targets: what the sums must be; None writes no sums on that side.
+        names: of both views.
+        dustbins: the last row and column are dustbins.
+    """
+    _draw_cells(axes, matrix, theme)
+    _tick_names(axes, matrix.shape, names, dustbins)
+    rows, columns = matrix.shape
+    if row_targets is not None:
+        for row, (total, target) in enumerate(zip(matrix.sum(1).tolist(), row_targets.tolist(), strict=True)):
+            _write_sum(axes, columns - 0.4, row, total, target, "left", theme)
+    if column_targets is not None:
+        for column, (total, target) in enumerate(zip(matrix.sum(0).tolist(), column_targets.tolist(), strict=True)):
+            _write_sum(axes, column, rows - 0.25, total, target, "center", theme)
+    return dress(axes, theme=theme)
+
+
+def draw_slices(
+    figure: Figure,
+    tensor: Float[np.ndarray, "a b c"],
+    targets: Sequence[Float[np.ndarray, " bins"]],
+    *,
+    names: Sequence[str] = VIEW_NAMES,
+    dustbins: bool = True,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """A three-view tensor as one panel per choice in the third view, and the slice sums of all views beside.
+
+    A panel is a slice: its sum must be the target of that detection. Slices of the first two views run through all
+    panels, so their sums stand in the table on the right.
+
+    Args:
+        tensor: mass of every combination.
+        targets: for every view what its slices must sum to.
+        names: of the three views.
+        dustbins: the last place of every view is its dustbin.
+    """
+    if tensor.ndim != 3 or len(targets) != 3:
+        raise ShapeError(f"slices are drawn of three views, got {tensor.ndim} and targets of {len(targets)}")
+    panels = tensor.shape[2]
+    grid = figure.add_gridspec(1, panels + 1, width_ratios=[1.0] * panels + [0.75])
+    for panel in range(panels):
+        axes = figure.add_subplot(grid[0, panel])
+        _draw_cells(axes, tensor[:, :, panel], theme)
+        _tick_names(axes, tensor.shape[:2], names, dustbins)
+        if panel:
+            axes.set_ylabel("")
+        place = _place_name(panel, panels, dustbins)
+        total, target = float(tensor[:, :, panel].sum()), float(targets[2][panel])
+        dress(axes, theme=theme)
+        good = abs(total - target) <= MET
+        axes.set_title(f"{names[2]} = {place}\nsum {_sum_words(total, target)}", fontsize=12,
+                       color=theme.ink if good else theme.alarm)  # fmt: skip
+    _sum_table(figure.add_subplot(grid[0, panels]), tensor, targets, names, dustbins, theme)
+    return figure
+
+
+def draw_cube(
+    figure: go.Figure,
+    tensor: Float[np.ndarray, "a b c"],
+    *,
+    names: Sequence[str] = VIEW_NAMES,
+    dustbins: bool = False,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """A three-view tensor as voxels to turn: the more mass, the more opaque; the hover says how much.
+
+    Every voxel has the colour of its place in the first view, which is written on that axis.
+    """
+    if tensor.ndim != 3:
+        raise ShapeError(f"a cube is drawn of three views, got {tensor.ndim}")
+    for place in zip(*np.nonzero(tensor >= FAINTEST), strict=True):
+        mass = float(tensor[place])
+        words = [_place_name(int(p), n, dustbins) for p, n in zip(place, tensor.shape, strict=True)]
+        spoken = ", ".join(f"{name} = {word}" for name, word in zip(names, words, strict=True))
+        nobody = dustbins and int(place[0]) == tensor.shape[0] - 1
+        color = theme.muted if nobody else PALETTE[int(place[0]) % len(PALETTE)]
+        figure.add_trace(_voxel(np.array(place, dtype=float), min(mass, 1.0), color, f"{spoken}: mass {mass:.3f}"))
+    axes = {}
+    for axis, name, count in zip("xyz", names, tensor.shape, strict=True):
+        ticks = [_place_name(k, count, dustbins) for k in range(count)]
+        axes[f"{axis}axis"] = {
+            "title": f"view {name}", "tickvals": list(range(count)), "ticktext": ticks, "range": [-0.6, count - 0.4],
+            "color": theme.ink, "gridcolor": theme.grid, "backgroundcolor": theme.paper, "zeroline": False,
+            "tickfont": {"size": 13},
+        }  # fmt: skip
+    eye = {"eye": {"x": 1.5, "y": -1.6, "z": 0.9}}
+    return figure.update_layout(scene={**axes, "aspectmode": "data", "camera": eye}, paper_bgcolor=theme.paper,
+                                font={"color": theme.ink, "size": 13}, height=520, uirevision="kept",
+                                margin={"l": 0, "r": 0, "t": 10, "b": 0})  # fmt: skip
+
+
+def _draw_cells(axes: Axes, matrix: np.ndarray, theme: Theme) -> None:
+    axes.imshow(matrix, cmap=MAP, vmin=0, vmax=1)
+    shade = colormaps[MAP]
+    for (row, column), mass in np.ndenumerate(matrix):
+        if mass >= FAINTEST:
+            dark = sum(shade(min(float(mass), 1.0))[:3]) < 1.5
+            axes.text(column, row, _mass_word(float(mass)), ha="center", va="center",
+                      fontsize=12, color="#FFFFFF" if dark else "#1A1A1A")  # fmt: skip
+    axes.set_xticks(np.arange(matrix.shape[1] + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(matrix.shape[0] + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color=theme.paper, linewidth=2)
+    axes.tick_params(which="both", length=0)
+
+
+def _mass_word(mass: float) -> str:
+    """Two decimals, as few as are needed: 1, 0.5, 0.33."""
+    return f"{mass:.2f}".rstrip("0").rstrip(".")
+
+
+def _tick_names(axes: Axes, shape: Sequence[int], names: Sequence[str], dustbins: bool) -> None:
+    axes.set_yticks(range(shape[0]), [_place_name(k, shape[0], dustbins) for k in range(shape[0])])
+    axes.set_xticks(range(shape[1]), [_place_name(k, shape[1], dustbins) for k in range(shape[1])])
+    axes.set(xlabel=f"view {names[1]}", ylabel=f"view {names[0]}")
+    axes.xaxis.set_label_position("top")
+    axes.xaxis.tick_top()
+
+
+def _place_name(place: int, count: int, dustbins: bool) -> str:
+    return "–" if dustbins and place == count - 1 else f"#{place}"
+
+
+def _write_sum(axes: Axes, x: float, y: float, total: float, target: float, side: str, theme: Theme) -> None:
+    good = abs(total - target) <= MET
+    axes.text(x, y, f"{total:.3g}" if good else f"{total:.2f} ✗", ha=side, va="center" if side == "left" else "top",
+              fontsize=12, color=theme.ink if good else theme.alarm, clip_on=False)  # fmt: skip
+
+
+def _sum_words(total: float, target: float) -> str:
+    return f"{target:.3g} ✓" if abs(total - target) <= MET else f"{total:.2f}, not {target:.3g} ✗"
+
+
+def _sum_table(
+    axes: Axes,
+    tensor: np.ndarray,
+    targets: Sequence[np.ndarray],
+    names: Sequence[str],
+    dustbins: bool,
+    theme: Theme,
+) -> None:
+    """The slice sums of all three views, one line each."""
+    axes.axis("off")
+    lines: list[tuple[str, bool]] = []
+    for view, name in enumerate(names):
+        sums = tensor.sum(tuple(axis for axis in range(3) if axis != view))
+        for place, (total, target) in enumerate(zip(sums.tolist(), targets[view].tolist(), strict=True)):
+            word = _place_name(place, tensor.shape[view], dustbins)
+            lines.append((f"{name} = {word:<3} {_sum_words(total, target)}", abs(total - target) <= MET))
+        lines.append(("", True))
+    axes.set_title("slice sums", fontsize=12, color=theme.ink)
+    for number, (line, good) in enumerate(lines[:-1]):
+        axes.text(0.05, 0.97 - number / len(lines), line, transform=axes.transAxes, fontsize=12, family="monospace",
+                  va="top", color=theme.ink if good else theme.alarm)  # fmt: skip
+
+
+def _voxel(middle: np.ndarray, opacity: float, color: str, words: str) -> go.Mesh3d:
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * 0.38 + middle
+    faces = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6],
+                      [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]])  # fmt: skip
+    (x, y, z), (i, j, k) = corners.T, faces.T
+    shown = opacity if opacity < 0.98 else 1.0  # nearly opaque bodies show their backs
+    return go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, color=color, opacity=shown, flatshading=True, hovertext=words,
+                     hoverinfo="text", name=words)  # fmt: skip
