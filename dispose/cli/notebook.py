@@ -1,14 +1,26 @@
-"""`dispose notebook`: run the project's notebooks without a browser, or list them."""
+"""`dispose notebook`: run the project's notebooks without a browser, once or in sweeps, or list them."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
+from dispose.cli.alone import alone_in
+from dispose.cli.notebook_figures import export_figures
 from dispose.cli.notebook_page import title_of
 from dispose.cli.notebook_run import free_folder, notebook_names, notebook_path, parameters_of, run_notebook
-from dispose.cli.options import PathOption
+from dispose.cli.notebook_sweep import (
+    Outcome,
+    claim_sweep,
+    on_cluster,
+    plan,
+    side_by_side,
+    sweep,
+    text_table,
+    write_summary,
+)
+from dispose.cli.options import Count, PathOption, require_folder
 
 
 @dataclass(frozen=True)
@@ -30,12 +42,63 @@ class Run:
         """Run it; the status is 0, or the caller sees an error."""
         path = notebook_path(self.name)
         folder = free_folder(Path("runs") / path.stem) if self.out is None else self.out
-        done = run_notebook(path, self.parameter, folder)
+        done = run_notebook(path, self.parameter, folder, finish=export_figures)
         print(f"executed notebook  {done.notebook}\npage, offline      {done.page}")
         for extra in sorted(done.folder.iterdir()):
             if extra not in (done.notebook, done.page):
                 print(f"                   {extra}")
         return 0
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Run one notebook with every combination of some values, several runs side by side, and compare them.
+
+    Everything is checked before anything runs. Every run has a folder of its own, named by its values, in the folder
+    of the sweep; a table of all lies there as summary.json and summary.csv. A run that fails does not stop the others.
+    The same command again goes on where it stopped, and may add values.
+
+        $ dispose notebook sweep evaluate -p count 24,48 -p seed 1,2 --jobs 2
+    """
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+    """Which notebook (`dispose notebook list` names all)."""
+
+    parameter: Annotated[
+        tyro.conf.UseAppendAction[tuple[tuple[str, str], ...]], tyro.conf.arg(aliases=("-p",), metavar="KEY VALUES")
+    ] = ()
+    """Values for one parameter, with commas between them; repeat the option for several."""
+
+    out: PathOption = None
+    """Folder of the sweep (default: runs/sweep_NAME)."""
+
+    jobs: Count = 2
+    """Runs at a time on this machine."""
+
+    cluster: Annotated[Literal["slurm", "local"] | None, tyro.conf.arg(help_behavior_hint="")] = None
+    """Hand the runs to a cluster instead (extra `cluster`); `local` tries the same without one."""
+
+    hours: float = 4.0
+    """Longest time of one run on the cluster."""
+
+    def run(self) -> int:
+        """Run what is missing, print and write the table; 1 if a run failed."""
+        path = notebook_path(self.name)
+        folder = require_folder(self.out or Path("runs") / f"sweep_{path.stem}")
+        runs = plan(path, self.parameter)
+        launch = on_cluster(self.cluster, self.hours) if self.cluster else side_by_side(self.jobs)
+        outcomes: list[Outcome] = []
+        with alone_in(folder.resolve()):
+            claim_sweep(folder, path)
+            print(f"{len(runs)} runs of {path.stem} in {folder}", flush=True)
+            for outcome in sweep(path, runs, folder, launch):
+                outcomes.append(outcome)
+                said = "failed: " + outcome.message.splitlines()[0] if outcome.message else f"{outcome.seconds:.0f} s"
+                print(f"{len(outcomes)} of {len(runs)}  {outcome.run.name}  {said}", flush=True)
+            outcomes.sort(key=lambda outcome: runs.index(outcome.run))
+            write_summary(folder, path, outcomes)
+        print(f"\n{text_table(outcomes)}\n\nwrote {folder / 'summary.csv'} and summary.json")
+        return 1 if any(outcome.message for outcome in outcomes) else 0
 
 
 @dataclass(frozen=True)
@@ -56,10 +119,12 @@ class List:
 
 @dataclass(frozen=True)
 class Notebook:
-    """Run a notebook headlessly, with checked parameters, or list the notebooks."""
+    """Run a notebook headlessly, once or with many values, with checked parameters, or list the notebooks."""
 
     command: tyro.conf.OmitSubcommandPrefixes[
-        Annotated[Run, tyro.conf.subcommand("run")] | Annotated[List, tyro.conf.subcommand("list")]
+        Annotated[Run, tyro.conf.subcommand("run")]
+        | Annotated[Sweep, tyro.conf.subcommand("sweep")]
+        | Annotated[List, tyro.conf.subcommand("list")]
     ]
 
     def run(self) -> int:

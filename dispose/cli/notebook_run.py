@@ -1,29 +1,30 @@
 """Running a notebook without a browser: parameters checked first, results appear whole or not at all."""
 
+import ast
 import contextlib
-import logging
 import math
 import os
-import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import dispose
-from dispose.cli.notebook_page import page_of, without_widgets
-from dispose.errors import DisposeError, InputError, OutputError
+from dispose.cli.alone import alone_in
+from dispose.cli.notebook_execute import NotebookError, execute
+from dispose.cli.notebook_page import page_of
+from dispose.errors import InputError, OutputError
 from dispose.formats.files import replacing
+from dispose.formats.provenance import commit, versions
+from dispose.formats.run_folders import DONE, FAILED, Parameters, RunRecord, Value, write_record
 
+PACKAGES = ("dispose", "torch", "numpy", "scipy", "plotly", "matplotlib")
+OUT = "out"
+"""The parameter that says where a notebook writes; a headless run gives it a folder of its own."""
 NOTEBOOKS = Path(dispose.__file__).resolve().parents[1] / "notebooks"
-
-Value = int | float | bool | str
-
-
-class NotebookError(DisposeError):
-    """A notebook that stopped; the message names the cell and shows its source."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,13 @@ class Parameter:
     kind: str
     default: str
     help: str
+
+
+Finish = Callable[[Path, Path], None]
+
+
+def nothing_more(notebook: Path, folder: Path) -> None:
+    """The end of a run that makes nothing else of its notebook."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,8 @@ def checked_values(
             raise InputError(f"the notebook has no parameter {name!r}; it has {known}")
         if name in [n for n, _ in values]:
             raise InputError(f"the parameter {name!r} is given twice")
+        if name == OUT:
+            raise InputError("the notebook writes into the folder of its run: name that one, with --out")
         if kinds[name] == "Path":
             values.append((name, str((folder / Path(text).expanduser()).resolve())))
         elif kinds[name] in READERS:
@@ -130,90 +140,67 @@ def _finite(text: str) -> float:
 READERS: dict[str, Callable[[str], Value]] = {"int": int, "float": _finite, "bool": _boolean, "str": str}
 
 
-def run_notebook(path: Path, given: Sequence[tuple[str, str]], folder: Path) -> Done:
+def run_notebook(path: Path, given: Sequence[tuple[str, str]], folder: Path, *, finish: Finish = nothing_more) -> Done:
     """Execute a notebook in a folder of its own, with what it writes there, and as an HTML page.
 
     The kernel works inside a temporary folder that becomes `folder` when all is done. Of a run that fails or is
     interrupted, ``<folder>-failed`` keeps what there was, with the partly executed notebook.
 
+    Args:
+        path: the notebook.
+        given: values for its parameters cell, as text.
+        folder: of the run; must not exist.
+        finish: what else is made of the executed notebook, whose path and folder it is given.
+
     Raises:
-        InputError: a wrong parameter, or `folder` exists (nothing has run then).
+        InputError: a wrong parameter, or `folder` exists or is being written (nothing has run then).
         NotebookError: a cell failed or the kernel died.
     """
-    values = checked_values(parameters_of(path), given, Path.cwd())
+    started, clock = datetime.now().astimezone(), time.perf_counter()
+    declared = parameters_of(path)
+    values = checked_values(declared, given, Path.cwd())
     folder = folder.resolve()
-    if folder.exists():
-        raise InputError(f"{folder} exists already; name another folder with --out, or remove it first")
-    work = folder_beside(folder)
-    try:
-        executed = _execute(path, values, work)
-        with replacing(work / f"{path.stem}.html") as file:
-            file.write(page_of(executed))
-        os.replace(work, folder)
-    except BaseException as error:
-        kept = free_folder(folder.with_name(f"{folder.name}-failed"))
-        os.replace(work, kept)
-        if isinstance(error, NotebookError):
-            raise NotebookError(f"{error}\n  what had run is kept in {kept / path.name}") from error
-        raise
+
+    def record(status: str, message: str) -> RunRecord:
+        return RunRecord(
+            path.stem, status, message, all_values(declared, values), tuple(name for name, _ in values),
+            time.perf_counter() - clock, started.isoformat(timespec="seconds"), commit(), tuple(versions(*PACKAGES)),
+        )  # fmt: skip
+
+    with alone_in(folder):
+        if folder.exists():
+            raise InputError(f"{folder} exists already; name another folder with --out, or remove it first")
+        work = folder_beside(folder)
+        try:
+            executed = execute(path, values, work)
+            with replacing(work / f"{path.stem}.html") as file:
+                file.write(page_of(executed))
+            finish(work / path.name, work)
+            write_record(work, record(DONE, ""))
+            os.replace(work, folder)
+        except BaseException as error:
+            with contextlib.suppress(OutputError):  # a full disk, say: what is raised is the first error
+                write_record(work, record(FAILED, str(error) or type(error).__name__))
+            kept = free_folder(folder.with_name(f"{folder.name}-failed"))
+            os.replace(work, kept)
+            if isinstance(error, NotebookError):
+                raise NotebookError(f"{error}\n  what had run is kept in {kept / path.name}") from error
+            raise
     return Done(folder, folder / path.name, folder / f"{path.stem}.html")
 
 
-def _execute(path: Path, values: Sequence[tuple[str, Value]], work: Path) -> Any:
-    """Run all cells; the executed notebook (without the state of widgets, which repeats whole libraries)."""
-    import nbformat
-    import papermill
-    from nbclient.exceptions import DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
+def all_values(declared: Sequence[Parameter], given: Sequence[tuple[str, Value]]) -> Parameters:
+    """Every parameter with its value: what was given, else the default, or its source text where it is no literal."""
+    known = dict(given)
+    return tuple((p.name, known[p.name] if p.name in known else _literal(p.default)) for p in declared)
 
-    out = work / path.name
+
+def _literal(source: str) -> Value:
     try:
-        with _quiet_kernel():
-            papermill.execute_notebook(
-                str(path), str(out), dict(values), kernel_name="python3", cwd=str(work), progress_bar=True,
-                extra_arguments=["--log-level=ERROR"],  # the kernel would warn that it talks over TCP
-            )  # fmt: skip
-    except PapermillExecutionError as error:
-        source = "\n".join(f"    {line}" for line in error.source.strip().splitlines())
-        what = f"{error.ename}: {_plain(error.evalue)}"
-        raise NotebookError(f"{path.stem}: cell [{error.exec_count}] failed with {what}\n{source}") from error
-    except DeadKernelError as error:
-        raise NotebookError(f"{path.stem}: the kernel died ({error}); is there enough memory?") from error
-    executed = without_widgets(nbformat.read(out, as_version=4))
-    with replacing(out) as file:
-        nbformat.write(executed, file)
-    return executed
-
-
-def _plain(text: str) -> str:
-    """A message without terminal colours."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
-
-
-@contextlib.contextmanager
-def _quiet_kernel() -> Iterator[None]:
-    """What the kernel inherits: plotly writes data instead of scripts from the net, Open3D starts no server."""
-    wanted = {
-        "PLOTLY_RENDERER": "plotly_mimetype",
-        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-        "OPEN3D_DISABLE_WEB_VISUALIZER": "true",
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    }
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    # papermill logs what its own progress bar already shows.
-    logger = logging.getLogger("papermill")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        value = ast.literal_eval(source)
+    except (ValueError, SyntaxError):
+        return source
+    return value if isinstance(value, int | float | str) else source
 
 
 def folder_beside(folder: Path) -> Path:

@@ -10,14 +10,13 @@ of the whole run.
 
 import json
 import math
-import platform
-import subprocess
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from dispose.evaluation.scenes import Row
+from dispose.formats import provenance
 from dispose.formats.files import replacing
+from dispose.formats.provenance import commit
 
 SCHEMA = "dispose.results/1"
 PACKAGES = ("dispose", "torch", "numpy", "scipy")
@@ -77,29 +76,7 @@ def plain_value(value: float | tuple[float, ...]) -> object:
 
 def versions() -> list[tuple[str, str]]:
     """The versions that figures may depend on."""
-    found = [("python", platform.python_version())]
-    for package in PACKAGES:
-        try:
-            found.append((package, version(package)))
-        except PackageNotFoundError:
-            found.append((package, "not installed as a package"))
-    return found
-
-
-def commit() -> str:
-    """The commit of the checkout the library runs from, with ``+`` where files differ; ``unknown`` outside of git."""
-    here = Path(__file__).resolve().parent
-    try:
-        head = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no", "--", "."],
-            cwd=here.parent, capture_output=True, text=True, check=True, timeout=10,
-        ).stdout.strip()  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return head + ("+" if changed else "")
+    return provenance.versions(*PACKAGES)
 
 
 def text_table(rows: tuple[Row, ...]) -> str:

@@ -1,6 +1,8 @@
 """Laws of headless runs: nothing starts on wrong parameters, results are whole, pages need no network."""
 
 import re
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from dispose.cli import notebook_run
 from dispose.cli.main import main
+from dispose.cli.notebook_job import job_command
 from dispose.cli.notebook_page import PLOTLY_MIME, page_of, title_of
 from dispose.cli.notebook_run import (
     NotebookError,
@@ -21,6 +24,7 @@ from dispose.cli.notebook_run import (
     run_notebook,
 )
 from dispose.errors import InputError
+from dispose.formats.run_folders import read_record, read_run_folder
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 DECLARED = tuple(Parameter(kind.lower(), kind, "0", "") for kind in ("int", "float", "bool", "str", "Path"))
@@ -81,7 +85,7 @@ def test_parameters_are_read_from_the_tagged_cell(tmp_path) -> None:
 
 
 def test_nothing_runs_on_a_wrong_parameter_or_over_an_older_run(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(notebook_run, "_execute", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr(notebook_run, "execute", lambda *_: pytest.fail("it ran"))
     book = write_book(tmp_path / "a.ipynb", CELLS)
     with pytest.raises(InputError, match="'stepz'"):
         run_notebook(book, [("stepz", "4")], tmp_path / "out")
@@ -100,9 +104,54 @@ def finished(tmp_path_factory) -> notebook_run.Done:
 
 
 def test_a_run_leaves_notebook_page_and_what_the_notebook_wrote(finished) -> None:
-    assert {p.name for p in finished.folder.iterdir()} == {"a.ipynb", "a.html", "metrics.json"}
+    assert {p.name for p in finished.folder.iterdir()} == {"a.ipynb", "a.html", "metrics.json", "run.json"}
     assert (finished.folder / "metrics.json").read_text() == "5"
     assert {p.name for p in finished.folder.parent.iterdir()} == {"a.ipynb", "out"}, "no temporary folder is left"
+
+
+def test_the_record_says_what_ran_with_what(finished) -> None:
+    record = read_record(finished.folder / "run.json")
+    assert (record.notebook, record.status, record.given) == ("a", "done", ("steps",))
+    assert record.parameters == (("steps", 5), ("where", 'Path(".")'))
+    assert record.seconds > 0 and {"python", "torch", "dispose"} <= {name for name, _ in record.versions}
+
+
+def test_two_runs_into_one_folder_at_the_same_time(tmp_path) -> None:
+    """The first one waits in its cell for a file that the test writes when the second has been refused."""
+    wait = "import time\nPath('../started').touch()\nwhile not Path('../go').exists(): time.sleep(0.05)\n"
+    book = write_book(tmp_path / "a.ipynb", (CELLS[0], wait, CELLS[2]))
+    first = subprocess.Popen(job_command(book, tmp_path / "out", [("steps", "1")]), stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "started").exists() and first.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        second = subprocess.run(job_command(book, tmp_path / "out", []), capture_output=True, text=True)
+        (tmp_path / "go").touch()
+    finally:
+        first.communicate(timeout=60)
+    assert second.returncode == 2 and "another run is writing into this folder" in second.stderr
+    assert first.returncode == 0 and (tmp_path / "out" / "metrics.json").read_text() == "1"
+    assert {p.name for p in tmp_path.iterdir()} == {"a.ipynb", "out", "started", "go"}
+
+
+def test_a_run_that_is_asked_to_end_leaves_no_folder_that_looks_whole(tmp_path) -> None:
+    wait = "import time\nPath('../started').touch()\ntime.sleep(60)\n"
+    book = write_book(tmp_path / "a.ipynb", (CELLS[0], wait))
+    process = subprocess.Popen(job_command(book, tmp_path / "out", []), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "started").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 143 and not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match="the run failed"):
+        read_run_folder(tmp_path / "out-failed")
+
+
+def test_the_notebook_writes_into_the_folder_of_its_run_only(tmp_path) -> None:
+    declared = (Parameter("out", "Path", 'Path(".")', ""),)
+    with pytest.raises(InputError, match="--out"):
+        checked_values(declared, [("out", "elsewhere")], tmp_path)
 
 
 def test_the_page_loads_nothing_and_carries_plotly_once(finished) -> None:
@@ -126,13 +175,15 @@ def test_the_executed_notebook_stays_small_and_keeps_its_figures(finished) -> No
 
 def test_a_failing_cell_is_named_and_what_had_run_is_kept(tmp_path) -> None:
     book = write_book(tmp_path / "a.ipynb", (CELLS[0], CELLS[2]))
-    with pytest.raises(NotebookError, match=r"cell \[3\] failed with AssertionError: too many steps") as caught:
+    with pytest.raises(NotebookError, match=r"a: cell 3 of 3 \[3\] failed with AssertionError: too many") as caught:
         run_notebook(book, [("steps", "100")], tmp_path / "out")
     assert "write_text(str(steps))\n    assert steps < 100" in str(caught.value)
     assert {p.name for p in tmp_path.iterdir()} == {"a.ipynb", "out-failed"}
     kept = nbformat.read(tmp_path / "out-failed" / "a.ipynb", as_version=4)
     assert any(cell.get("execution_count") for cell in kept.cells)
     assert (tmp_path / "out-failed" / "metrics.json").read_text() == "100"
+    record = read_record(tmp_path / "out-failed" / "run.json")
+    assert record.status == "failed" and "too many steps" in record.message
 
 
 def test_a_page_without_scenes_does_not_carry_plotly() -> None:

@@ -1,0 +1,204 @@
+"""Folders that runs leave behind, read for comparison: parameters, figures and logs, of notebooks and of trainings.
+
+A run of a notebook has ``run.json``, written last: ``{"schema": "dispose.run/1", "notebook", "status": "done" or
+"failed", "message", "parameters": {name: value}, "given": [names], "seconds", "started", "commit", "versions"}``,
+and what the notebook wrote, ``metrics.json`` among it: an object of numbers, or of objects of numbers. A training has
+``recipe.json`` and logs called ``metrics.csv`` or ``metrics.jsonl``, one per stage.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dispose.errors import InputError
+from dispose.formats.files import parse_json, read_text, replacing, visible
+
+SCHEMA = "dispose.run/1"
+RECORD = "run.json"
+METRICS = "metrics.json"
+RECIPE = "recipe.json"
+LOGS = ("metrics.csv", "metrics.jsonl")
+DONE, FAILED = "done", "failed"
+
+Value = int | float | bool | str
+Parameters = tuple[tuple[str, Value], ...]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """How one run of a notebook went.
+
+    Attributes:
+        notebook: its name.
+        status: ``done`` or ``failed``.
+        message: why it failed, else empty.
+        parameters: all of them, given or default, in the notebook's order.
+        given: names of those that were given.
+        seconds: the whole run.
+        started: local time, ISO 8601.
+        commit: of the checkout, see `dispose.formats.provenance.commit`.
+        versions: of Python and of packages.
+    """
+
+    notebook: str
+    status: str
+    message: str
+    parameters: Parameters
+    given: tuple[str, ...]
+    seconds: float
+    started: str
+    commit: str
+    versions: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run as it lies on disk.
+
+    Attributes:
+        name: the folder's, for legends and tables.
+        path: the folder.
+        parameters: of the notebook; empty for a training.
+        metrics: key figures by name, nested names joined by " · ".
+        logs: logs of quantities over steps, with the stage that wrote each.
+    """
+
+    name: str
+    path: Path
+    parameters: Parameters
+    metrics: tuple[tuple[str, float], ...]
+    logs: tuple[tuple[str, Path], ...]
+
+    def metric(self, name: str) -> float:
+        """The figure of that name, NaN where the run has none."""
+        return dict(self.metrics).get(name, math.nan)
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Write ``run.json``; a folder without it is no whole run."""
+    content = {
+        "schema": SCHEMA,
+        "notebook": record.notebook,
+        "status": record.status,
+        "message": record.message,
+        "parameters": dict(record.parameters),
+        "given": list(record.given),
+        "seconds": round(record.seconds, 2),
+        "started": record.started,
+        "commit": record.commit,
+        "versions": dict(record.versions),
+    }
+    with replacing(folder / RECORD) as file:
+        json.dump(content, file, indent=1, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+
+
+def read_record(path: Path) -> RunRecord:
+    """A ``run.json``. Raises `InputError` for what is none."""
+    content = parse_json(read_text(path), str(path))
+    if not isinstance(content, Mapping) or content.get("schema") != SCHEMA:
+        raise InputError(f"{path}: is no record of a run ({SCHEMA}).")
+    try:
+        return RunRecord(
+            str(content["notebook"]),
+            str(content["status"]),
+            str(content["message"]),
+            tuple(content["parameters"].items()),
+            tuple(content["given"]),
+            float(content["seconds"]),
+            str(content["started"]),
+            str(content["commit"]),
+            tuple(content["versions"].items()),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: the record of a run is not whole ({error}).") from error
+
+
+def read_metrics(path: Path) -> tuple[tuple[str, float], ...]:
+    """Finite numbers of a ``metrics.json`` by name; text, lists and nulls are left out."""
+    content = parse_json(read_text(path), str(path))
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: figures are expected as an object of names and numbers.")
+    return tuple(_numbers(content, ""))
+
+
+def _numbers(content: Mapping[str, object], prefix: str) -> Iterable[tuple[str, float]]:
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{name} · ")
+        elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            yield f"{prefix}{name}", float(value)
+
+
+def read_run_folder(folder: Path) -> RunFolder:
+    """One run, of a notebook or of a training.
+
+    Raises:
+        InputError: no folder, a run that was killed or failed or has not logged anything, or a folder of no run.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder.")
+    if folder.name.startswith(".") and ".running-" in folder.name:
+        raise InputError(f"{folder}: half written, by a run that is still going on or was killed.")
+    record = read_record(folder / RECORD) if (folder / RECORD).is_file() else None
+    if record is not None and record.status != DONE:
+        first = (record.message.splitlines() or ["no reason given"])[0]
+        raise InputError(f"{folder}: the run failed ({first}).")
+    logs = tuple(logs_of(folder))
+    training = (folder / RECIPE).is_file()
+    if record is None and not training and not logs:
+        if any(folder.glob("*.ipynb")):
+            raise InputError(f"{folder}: half written, it has a notebook but no {RECORD}.")
+        raise InputError(f"{folder}: no run's folder, it has neither {RECORD} nor {RECIPE} nor {' or '.join(LOGS)}.")
+    metrics = read_metrics(folder / METRICS) if (folder / METRICS).is_file() else ()
+    if not metrics and not logs:
+        what = "the training has not logged anything yet" if training else f"it has no figures ({METRICS}) and no log"
+        raise InputError(f"{folder}: {what}.")
+    return RunFolder(folder.resolve().name, folder, record.parameters if record else (), metrics, logs)
+
+
+def logs_of(folder: Path) -> Iterable[tuple[str, Path]]:
+    """Logs of a folder with the stages that wrote them: ``pose/csv/metrics.csv`` is the log of the stage "pose"."""
+    for name in LOGS:
+        for path in sorted(folder.rglob(name)):
+            inside = path.relative_to(folder).parts[:-1]
+            if len(inside) <= 3 and not any(part.startswith(".") for part in inside):
+                stage = " ".join(part for part in inside if part not in ("csv", "logs", "training"))
+                yield stage or "training", path
+
+
+def read_run_folders(folders: Sequence[Path]) -> tuple[tuple[RunFolder, ...], tuple[str, ...]]:
+    """All runs that can be read, under names of their own, and a sentence for every folder that cannot.
+
+    A folder that is no run but holds folders (of a sweep, say) stands for those.
+    """
+    runs: list[RunFolder] = []
+    sentences: list[str] = []
+    for folder in [inner for outer in folders for inner in _runs_inside(outer)]:
+        try:
+            runs.append(read_run_folder(folder))
+        except InputError as error:
+            sentences.append(str(error))
+    return _named_apart(runs), tuple(sentences)
+
+
+def _runs_inside(folder: Path) -> list[Path]:
+    marks = (RECORD, RECIPE, METRICS, *LOGS)
+    if not folder.is_dir() or any((folder / name).is_file() for name in marks) or any(folder.glob("*.ipynb")):
+        return [folder]
+    inside = [path for path in visible(folder.iterdir()) if path.is_dir()]
+    unfinished = sorted(path for path in folder.glob(".*.running-*") if path.is_dir())
+    return [*inside, *unfinished] or [folder]
+
+
+def _named_apart(runs: Sequence[RunFolder]) -> tuple[RunFolder, ...]:
+    """Runs whose folders have the same name are told apart by the folder above."""
+    names = [run.name for run in runs]
+    return tuple(
+        run
+        if names.count(run.name) == 1
+        else RunFolder(f"{run.path.resolve().parent.name}/{run.name}", run.path, run.parameters, run.metrics, run.logs)
+        for run in runs
+    )
