@@ -49,6 +49,23 @@ class DisPoseConfig:
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
 
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """What Stage I hands to Stage II.
+
+    Attributes:
+        features: heat maps and feature maps of the pictures.
+        batch: the frame as a batch of one.
+        association: which root peaks are one person.
+        roots: where the persons' roots are, mm.
+    """
+
+    features: Features
+    batch: ImageBatch
+    association: Association
+    roots: Float[Tensor, "persons 3"]
+
+
 class DisPose(nn.Module):
     """Pictures of one instant in, skeletons of all people out; any number of cameras and people."""
 
@@ -121,6 +138,23 @@ class DisPose(nn.Module):
         Raises:
             ShapeError: the pictures have another size than the weights were trained on.
         """
+        found = self.propose(frame, sampler=sampler, generator=generator)
+        refined = self.refine(found.features, found.batch, [found.roots])
+        return prediction_of(frame.number, self.skeleton, found.association, found.roots, refined)
+
+    @torch.no_grad()
+    def propose(
+        self,
+        frame: ImageFrame,
+        *,
+        sampler: SamplerConfig | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Proposals:
+        """Stage I of one frame: who is who among the root peaks, and where their roots are.
+
+        Raises:
+            ShapeError: the pictures have another size than the weights were trained on.
+        """
         batch = ImageBatch.of([frame]).to(self.associator.look.weight.device)
         if batch.input_size != tuple(self.config.input_size):
             raise ShapeError(
@@ -131,8 +165,7 @@ class DisPose(nn.Module):
         detected = self.detect(features, batch, [frame])
         association = self.associate(detected, features, batch, sampler=sampler, generator=generator)[0]
         roots = group_roots(detected[0], association.members, map_pixel_of(frame.images.input_from_image, STRIDE))
-        refined = self.refine(features, batch, [roots])
-        return prediction_of(frame.number, self.skeleton, association, roots, refined)
+        return Proposals(features, batch, association, roots)
 
     def refine(self, features: Features, batch: ImageBatch, roots: Sequence[Float[Tensor, "_ 3"]]) -> Refined:
         """Stage II from the roots of every sample's people."""

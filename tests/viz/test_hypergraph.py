@@ -31,6 +31,10 @@ def traces(figure: go.Figure) -> list[Any]:
     return list(figure.data)  # type: ignore[arg-type]
 
 
+def widths(axes: Any) -> list[float]:
+    return [bar.get_width() for bar in axes.patches]
+
+
 @pytest.fixture
 def edges() -> Hyperedges:
     mass = np.array([1.0, 0.8, 0.9, 0.0, 1.0, 0.1, 0.2])
@@ -108,10 +112,11 @@ def test_the_matrix_has_a_filled_cell_per_incidence_and_says_how_many_are_shown(
     assert [colours.count(person_color(i)) for i in range(3)] == [4, 4, 3]
     assert {t.get_text() for t in cells.texts} == set(toy.frame.cameras.names)
     shown = heaviest(edges, OWNERS, 5)
-    np.testing.assert_allclose([bar.get_width() for bar in mass.patches], edges.mass[shown])
-    np.testing.assert_allclose([bar.get_width() for bar in cue.patches], edges.cue[shown])
+    np.testing.assert_allclose(widths(mass), edges.mass[shown])
+    np.testing.assert_allclose(widths(cue), edges.cue[shown])
     # Detection 0 of the first view: the tuples of the rows above it hold 1 of it.
-    np.testing.assert_allclose(total.patches[0].get_height(), 1.0)
+    first: Any = total.patches[0]
+    np.testing.assert_allclose(first.get_height(), 1.0)
 
 
 def test_many_rows_and_no_tuples_can_be_drawn_too(toy, edges) -> None:

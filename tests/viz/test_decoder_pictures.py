@@ -1,0 +1,107 @@
+"""Pictures of Stage II: every layer is shown, samples lie where the layer reads, edges hold their joints."""
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+
+from dispose.models.decoder import Body
+from dispose.models.decoder_layer import Gaze, Step
+from dispose.scene.poses import Poses
+from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
+from dispose.skeletons.rest_poses import PANOPTIC_15_REST
+from dispose_viz import body_hypergraph, decoder2d, pictures2d
+from dispose_viz.style import DARK, LIGHT, new_figure, person_color
+
+
+def looking(views: int) -> tuple[Gaze, Step]:
+    """One person, one joint; half of the first view's weight lies beside the picture, the last is not looked at."""
+    middle = torch.tensor([600.0, 300.0]).expand(1, views, 1, 2).clone()
+    samples = middle[..., None, :] + torch.tensor([[0.0, 0], [20.0, 0], [0, 30.0], [10.0, 10]])
+    samples[0, 0, 0, 1] = torch.tensor([-500.0, 300.0])
+    weight = torch.tensor([0.2, 0.5, 0.2, 0.1]).expand(1, views, 1, 4)
+    visible = torch.ones(1, views, 1, dtype=torch.bool)
+    visible[0, -1] = False
+    one = torch.ones(1, 1)
+    moved = Step(torch.zeros(1, 1, 3), middle + 25, visible, one, one.bool(), torch.full((1, views, 1), 1 / views))
+    return Gaze(middle, samples, weight, torch.tensor([0, 1, 2, 0]), visible), moved
+
+
+def test_gazes_show_every_sample_and_say_what_lies_beside_the_picture(toy) -> None:
+    cameras = toy.frame.cameras
+    black = [np.zeros((720, 1280, 3), dtype=np.uint8)] * len(cameras)
+    figure = pictures2d.draw_pictures(new_figure(10, 6), cameras, black, columns=2)
+    decoder2d.draw_gazes(figure, *looking(len(cameras)), person=0, joint=0)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[0] == "cam01: 50% beside the picture" and titles[-1] == "cam04: not looked at"
+    assert titles[1] == "cam02: 0% beside the picture"
+    first, last = figure.axes[0], figure.axes[-1]
+    assert sum(len(np.asarray(group.get_offsets())) for group in first.collections) == 4 and not last.collections
+    (left, right), (bottom, top) = first.get_xlim(), first.get_ylim()
+    assert left >= -0.5 and right <= 1279.5 and right - left == pytest.approx(640) and left < 600 < right
+    assert top < 300 < bottom
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["fine map", "middle map", "coarse map"]
+
+
+def test_every_layer_has_its_panel_at_one_scale(toy) -> None:
+    people = toy.prediction.poses
+    layers = [people, *(later.poses for later in toy.later[1:])]
+    picture = np.zeros((720, 1280, 3), dtype=np.uint8)
+    figure = decoder2d.draw_refinement(new_figure(12, 4), toy.frame.cameras, picture, 0, layers, 1)
+    assert [a.get_title() for a in figure.axes] == ["rest pose at the root", *(f"after layer {n}" for n in range(1, 5))]
+    assert len({(a.get_xlim(), a.get_ylim()) for a in figure.axes}) == 1
+    for axes in figure.axes:
+        assert to_hex(axes.collections[0].get_color()[0]).upper() == person_color(1)  # type: ignore[attr-defined]
+
+
+def test_errors_are_those_of_the_nearest_true_person() -> None:
+    truth = torch.tensor(PANOPTIC_15_REST.xyz, dtype=torch.float64)[None] + torch.tensor(
+        [[[0.0, 0, 900]], [[3e3, 0, 900]]]
+    )
+    there = torch.ones(2, 15)
+    poses = [
+        Poses(PANOPTIC_15, truth.flip(0) + torch.tensor([dx, 0, 0]), there, there.bool(), torch.arange(2))
+        for dx in (300.0, -40.0)
+    ]
+    known = Poses(PANOPTIC_15, truth, there, there.bool(), torch.arange(2))
+    errors = decoder2d.errors_by_layer(poses, known)
+    np.testing.assert_allclose(errors, np.array([300.0, 40.0])[:, None, None] * np.ones((1, 2, 15)))
+    axes = decoder2d.draw_layer_errors(new_figure(5, 3).add_subplot(), errors.mean(-1))
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["rest pose", "layer 1"]
+    assert [text.get_text() for text in axes.texts] == ["P0", "P1"] and "mm" in axes.get_ylabel()
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_trust_and_confidence_have_axes_and_all_their_numbers(theme) -> None:
+    weight = torch.full((4, 15), 0.25)
+    names = ["a", "b", "c", "d"]
+    axes = decoder2d.draw_trust(new_figure(8, 3).add_subplot(), weight, names, PANOPTIC_15.joints, theme=theme)
+    assert np.asarray(axes.images[0].get_array()).shape == (4, 15)
+    sure, error = torch.rand(2, 15), np.linspace(12, 400, 30).reshape(2, 15)
+    axes = decoder2d.draw_confidence(new_figure(5, 4).add_subplot(), sure, error, below_mm=50.0, theme=theme)
+    assert "P(error below 50 mm)" in axes.get_xlabel() and "(mm)" in axes.get_ylabel()
+    assert sum(len(np.asarray(line.get_xdata())) for line in axes.lines[:2]) == 30
+
+
+def test_the_view_hypergraph_has_a_box_per_view_and_a_line_through_the_views_that_see_the_joint(toy) -> None:
+    xy, _ = toy.frame.cameras.project(toy.prediction.poses.xyz_world[0])
+    visible = np.ones((4, 17), dtype=bool)
+    visible[2, COCO_17.index("l_wrist")] = False
+    axes = body_hypergraph.draw_view_hypergraph(
+        new_figure(10, 4).add_subplot(), COCO_17, xy.numpy(), visible, list("abcd"), joints=["nose", "l_wrist"]
+    )
+    assert len(axes.patches) == 4
+    thick = [line for line in axes.lines if line.get_linewidth() == 3.5]
+    assert [len(np.asarray(line.get_xdata())) for line in thick] == [4, 3]
+    assert {"nose", "left wrist"} <= {text.get_text() for text in axes.texts}
+
+
+def test_the_part_hypergraph_outlines_every_part_in_metres_with_left_on_the_right() -> None:
+    pose = np.array(PANOPTIC_15_REST.xyz) + np.array([0, 0, 900.0])
+    axes = body_hypergraph.draw_part_hypergraph(new_figure(4, 6).add_subplot(), PANOPTIC_15, pose, Body().parts)
+    parts = [line for line in axes.lines if line.get_linewidth() == body_hypergraph.PART_WIDTH]
+    assert [len(np.asarray(line.get_xdata())) for line in parts] == [len(part) for part in Body().parts]
+    assert "(m)" in axes.get_ylabel()
+    front = body_hypergraph.from_the_front(pose, PANOPTIC_15)
+    assert front[PANOPTIC_15.index("l_shoulder"), 0] > front[PANOPTIC_15.index("r_shoulder"), 0]
+    np.testing.assert_allclose(front[:, 1], pose[:, 2] / 1000)
