@@ -12,13 +12,16 @@ import tyro
 from tqdm import tqdm
 
 from dispose.cli.evaluate_images import ImageJob, score_images
-from dispose.cli.options import Count, PathOption, require_file
+from dispose.cli.evaluate_save import SaveJob, save_results
+from dispose.cli.options import Count, PathOption, require_file, require_folder
 from dispose.errors import InputError
 from dispose.evaluation.methods import classic, oracle_method, random_method
 from dispose.evaluation.protocols import Protocol, protocols_of
 from dispose.evaluation.reports import Report, text_table, write_report
 from dispose.evaluation.run import best_method, evaluate
 from dispose.evaluation.scenes import Method, Scene, gather
+from dispose.inference.predict import unweighed
+from dispose.models.associator import Associator
 from dispose.zoo import load_associator
 from dispose.zoo.checkpoints import shipped_pictures
 
@@ -57,6 +60,8 @@ class Evaluate:
     """Weights of `ours` or of the image model (default: those shipped)."""
     frames: Count = 120
     """Synthetic pictures that `toy_images` scores."""
+    save: PathOption = None
+    """Also what every method said about every frame, for `dispose inspect`: a folder per data set and method here."""
     out: PathOption = None
     """Result file (default: data/results/NAME.json, with the views in its name)."""
 
@@ -68,19 +73,26 @@ class Evaluate:
         )
         if self.protocol in IMAGES:
             return score_images(self.image_job(path))
+        if self.save is not None:
+            require_folder(self.save)
         if len(self.views) == 1:
             raise InputError(f"--views is {self.views[0]}; at least two cameras are needed.")
-        ours = ours_method(self.weights) if "ours" in self.associators else None
+        associator = load_associator(self.weights) if "ours" in self.associators else None
+        ours = None if associator is None else Method("ours", associator, associator.reconstruct)
         rows, sweep = [], []
         for protocol in protocols_of(self.protocol):
             scenes = gather(protocol.read(self.data), self.views or None)
             if not scenes:
                 raise InputError(f"{self.data}: no frames for {protocol.name}")
             print(f"{protocol.title}: {len(scenes)} frames, {len(scenes[0].frame.cameras)} views")
+            chosen: list[tuple[Name, Method]] = []
             for name in self.associators:
                 method, tried = best_method(protocol, scenes, self.methods(name, protocol, scenes, ours), watch=bar)
+                chosen.append((name, method))
                 rows.append(evaluate(protocol, scenes, method, watch=bar))
                 sweep += tried
+            if self.save is not None:
+                self.save_all(self.save, protocol, scenes, chosen, associator)
         print(text_table(tuple(rows)))
         words = ("dispose", *sys.argv[1:])
         report = Report(
@@ -90,8 +102,30 @@ class Evaluate:
         print(f"wrote {path}")
         return 0
 
+    def save_all(
+        self,
+        folder: Path,
+        protocol: Protocol,
+        scenes: tuple[Scene, ...],
+        chosen: list[tuple[Name, Method]],
+        associator: Associator | None,
+    ) -> None:
+        """One results folder per method; the integer programme at its best gate is everybody's rival."""
+        rival = next((method for name, method in chosen if name == "integer_programme"), None)
+        if rival is None:
+            rival, _ = best_method(
+                protocol, scenes, self.methods("integer_programme", protocol, scenes, None), watch=bar
+            )
+        for name, method in chosen:
+            weigh = associator.weigh if name == "ours" and associator is not None else unweighed(method.associate)
+            second = None if name == "integer_programme" else rival.associate
+            save_results(SaveJob(folder / protocol.name / name, protocol, method, weigh, second), scenes, bar)
+            print(f"wrote {folder / protocol.name / name}")
+
     def image_job(self, path: Path) -> ImageJob:
         """The same request for an image model. `InputError` for options that only associators have."""
+        if self.save is not None:
+            raise InputError(f"--save keeps what associators say, which {self.protocol} does not score.")
         if self.views or self.gates_mm:
             raise InputError(f"--views and --gates-mm are for associators, not for {self.protocol}.")
         weights = self.weights or shipped_pictures()
@@ -111,12 +145,6 @@ class Evaluate:
             return [oracle_method(scenes)]
         one = classic(name)
         return [one.at(gate, protocol.joints) for gate in self.gates_mm or protocol.gates_mm or (one.gate_mm,)]
-
-
-def ours_method(weights: Path | None) -> Method:
-    """The trained associator."""
-    associator = load_associator(weights)
-    return Method("ours", associator, associator.reconstruct)
 
 
 def bar(scenes: Iterable[Scene], title: str) -> Iterable[Scene]:

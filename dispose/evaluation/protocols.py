@@ -36,6 +36,7 @@ class Protocol:
         measures: what is computed besides the figures of association.
         gates_mm: gates over which classic associators are swept; empty = their defaults.
         joints: the joints whose rays classic associators compare, where that suits them better than all (empty).
+        truth_of: the true skeletons with those joints alone that mean the same in predictions.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Protocol:
     measures: tuple[Measure, ...]
     gates_mm: tuple[float, ...] = REFERENCE_GATES
     joints: tuple[str, ...] = ()
+    truth_of: Callable[[Poses], Poses] = lambda poses: poses
 
 
 def mvor_joints(poses: Poses) -> Poses:
@@ -91,6 +93,7 @@ MVOR_RTPOSE = Protocol(
     partial(mvor_scenes, detector="rtpose"),
     MVOR_MEASURES,
     joints=UPPER_BODY,
+    truth_of=scored,
 )
 MVOR_OPENPOSE = Protocol(
     "mvor_openpose",
@@ -100,6 +103,7 @@ MVOR_OPENPOSE = Protocol(
     MVOR_MEASURES,
     SWEEP_MM,
     joints=UPPER_BODY,
+    truth_of=scored,
 )
 MVOR_OPENPOSE_DISTINCT = Protocol(
     "mvor_openpose_distinct",
@@ -109,6 +113,7 @@ MVOR_OPENPOSE_DISTINCT = Protocol(
     MVOR_MEASURES,
     SWEEP_MM,
     joints=UPPER_BODY,
+    truth_of=scored,
 )
 MVOR_OPENPOSE_MS = Protocol(
     "mvor_openpose_ms",
@@ -118,6 +123,7 @@ MVOR_OPENPOSE_MS = Protocol(
     MVOR_MEASURES,
     SWEEP_MM,
     joints=UPPER_BODY,
+    truth_of=scored,
 )
 PANOPTIC_MINI = Protocol(
     "panoptic_mini",

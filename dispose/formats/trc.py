@@ -103,8 +103,8 @@ def rate_of(path: Path, text: str | None) -> float:
 def read_trc_people(paths: Sequence[Path]) -> SavedPredictions:
     """One person per file as predictions without cameras; a person is in a frame where a marker of theirs is.
 
-    The id is the number after the last ``_P`` in the name of the file (``walk_P2.trc``), or, where none has one, the position
-    in the alphabet from 1 on. Markers keep their names; they have bones where they are a skeleton of the catalogue.
+    The id is the number after the last ``_P`` in the name of the file (``walk_P2.trc``), or, where one has none, the
+    position in the alphabet from 1 on. Markers keep their names; they have bones where the catalogue knows them all.
     Raises `InputError` for files with different markers, and for two files of one person.
     """
     files = visible(paths)

@@ -142,7 +142,12 @@ def wrong_pairs(case: Case) -> tuple[WrongPair, ...] | None:
     """Labelled cross-view pairs that are joined and should not be, or the other way round; None if unknown."""
     if case.labels is None or case.frame is None:
         return None
-    identity, group = case.labels.identity, group_of_slots(case)
+    return wrong_pairs_of(case.prediction.association, case.labels.identity)
+
+
+def wrong_pairs_of(association: Association, identity: Int[Tensor, "views slots"]) -> tuple[WrongPair, ...]:
+    """The wrong pairs of one association."""
+    group = groups_of(association, identity.shape[1])
     places = (identity != ABSENT).nonzero().tolist()
     found = []
     for a, (view, slot) in enumerate(places):
@@ -155,12 +160,6 @@ def wrong_pairs(case: Case) -> tuple[WrongPair, ...] | None:
             if joined != same:
                 found.append(WrongPair(Sighting(view, slot), Sighting(other_view, other_slot), joined))
     return tuple(found)
-
-
-def group_of_slots(case: Case) -> Int[Tensor, "views slots"]:
-    """The row of the predicted person that holds every slot, `ABSENT` where none does."""
-    assert case.frame is not None
-    return groups_of(case.prediction.association, case.frame.detections.valid.shape[1])
 
 
 def groups_of(association: Association, slots: int) -> Int[Tensor, "views slots"]:
