@@ -1,0 +1,266 @@
+"""What went wrong in constructed frames whose mistake is known, counted and said."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dispose.association.reconstruct import reconstruct
+from dispose.geometry.rigid import look_at
+from dispose.metrics.association import count_pairs
+from dispose.metrics.failures import (
+    MEASURES,
+    Failure,
+    Sighting,
+    WrongPair,
+    disagreement,
+    entropy_bits,
+    failure_of,
+    known_measures,
+    ranked,
+    trouble,
+    undecided_pairs,
+    wrong_pairs_of,
+)
+from dispose.metrics.reasons import explain
+from dispose.scene.cameras import Cameras
+from dispose.scene.detections import Detections
+from dispose.scene.frame import Frame, Labels
+from dispose.scene.poses import Poses
+from dispose.scene.prediction import Association
+from dispose.scene.results import Case, Hypotheses
+from dispose.skeletons.catalog import COCO_17
+from dispose.tensors import ABSENT
+
+NAMES = ("north", "east", "south", "west")
+BODY = torch.randn(17, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64) * 250
+
+
+def rig(names: tuple[str, ...] = NAMES) -> Cameras:
+    views = len(names)
+    angle = torch.arange(views, dtype=torch.float64) * 1.3 + 0.2
+    centre = torch.stack([4000 * angle.cos(), 4000 * angle.sin(), 1500 + 200 * angle], -1)
+    target = torch.tensor([0.0, 0.0, 900.0], dtype=torch.float64).expand(views, 3)
+    rotation, translation = look_at(centre, target, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
+    matrix = torch.tensor([[1000.0, 0, 960], [0, 1000, 540], [0, 0, 1]], dtype=torch.float64).repeat(views, 1, 1)
+    size = torch.tensor([1920.0, 1080.0], dtype=torch.float64).repeat(views, 1)
+    return Cameras(names, size, matrix, torch.zeros(views, 8).double(), rotation, translation)
+
+
+def truth(*places: tuple[float, float], ids: tuple[int, ...] = (1, 2, 3, 4)) -> Poses:
+    feet = torch.tensor([[x, y, 900.0] for x, y in places], dtype=torch.float64).reshape(-1, 3)
+    xyz = BODY + feet[:, None]
+    valid = torch.ones(xyz.shape[:2], dtype=torch.bool)
+    return Poses(COCO_17, xyz, valid.double(), valid, torch.tensor(ids[: len(places)], dtype=torch.long))
+
+
+def frame_of(poses: Poses, cameras: Cameras, *, number: int = 7) -> Frame:
+    """Everybody seen exactly in every view; slot = row, and files count from 10 on."""
+    xy, _ = cameras.project(poses.xyz_world)
+    seen = torch.cat([xy, torch.full_like(xy[..., :1], 0.9)], -1)
+    index = [[10 + s for s in range(len(view))] for view in seen]
+    return Frame(number, cameras, Detections.from_lists(COCO_17, [list(view) for view in seen], index=index))
+
+
+def groups(*rows: tuple[int, ...], views: int = 4) -> Association:
+    members = torch.tensor(rows, dtype=torch.long).reshape(-1, views)
+    return Association(members, torch.full((len(rows),), 0.61, dtype=torch.float64))
+
+
+def case_of(poses: Poses, association: Association, *, unlabelled: tuple[int, ...] = ()) -> Case:
+    """A case whose labels know everybody but some rows of the truth."""
+    frame = frame_of(poses, rig())
+    identity = poses.id.expand(4, -1).clone()
+    identity[:, list(unlabelled)] = ABSENT
+    known = [row for row in range(len(poses.id)) if row not in unlabelled]
+    labelled = replace(
+        poses,
+        xyz_world=poses.xyz_world[known],
+        confidence=poses.confidence[known],
+        valid=poses.valid[known],
+        id=poses.id[known],
+    )
+    return Case(reconstruct(frame, association), frame, labels=Labels(identity, labelled))
+
+
+def said(case: Case) -> str:
+    return explain(case, failure_of(case))
+
+
+NEAR = ((0.0, 0.0), (400.0, 0.0))
+ALL = ((0, 0, 0, 0), (1, 1, 1, 1))
+
+
+def test_nothing_is_wrong_with_the_truth() -> None:
+    failure = failure_of(case_of(truth(*NEAR), groups(*ALL)))
+    assert (failure.wrong_pairs, failure.missed, failure.extra) == ((), (), ())
+    assert failure.joint_error_mm == pytest.approx(0, abs=1e-3)
+    assert failure.reprojection_px == pytest.approx(0, abs=1e-3)
+    assert trouble(failure) == pytest.approx(0, abs=1e-3)
+
+
+def test_wrong_pairs_are_those_that_precision_and_recall_lose(generator: torch.Generator) -> None:
+    for _ in range(20):
+        identity = torch.stack([torch.randperm(5, generator=generator) - 1 for _ in range(4)])
+        members = torch.stack([torch.randperm(5, generator=generator) for _ in range(4)], 1)
+        members[torch.rand(members.shape, generator=generator) < 0.3] = ABSENT
+        association = Association(members, torch.ones(5, dtype=torch.float64))
+        counts, wrong = count_pairs(association, identity), wrong_pairs_of(association, identity)
+        assert sum(pair.joined for pair in wrong) == counts.predicted - counts.correct
+        assert sum(not pair.joined for pair in wrong) == counts.actual - counts.correct
+
+
+def test_two_people_exchanged_in_one_view() -> None:
+    case = case_of(truth(*NEAR), groups((0, 0, 1, 0), (1, 1, 0, 1)))
+    failure = failure_of(case)
+    # Three false pairs and three lost ones for each of the two.
+    assert failure.wrong_pairs is not None and len(failure.wrong_pairs) == 12
+    assert WrongPair(Sighting(0, 0), Sighting(2, 1), True) in failure.wrong_pairs
+    sentence = explain(case, failure)
+    assert "South's detection #11 was put to person 1 (0.61), it is person 2's" in sentence
+    assert "both stand 0.4 m apart" in sentence
+    assert "the rays pass person 1's at" in sentence and "and person 2's at 0 mm" in sentence
+    assert "South's detection #10 was put to person 2 (0.61), it is person 1's" in sentence
+
+
+def test_the_price_of_the_right_tuple_is_told() -> None:
+    case = case_of(truth(*NEAR), groups((0, 0, 1, 0), (1, 1, -1, 1)))
+    hypotheses = Hypotheses(
+        members=torch.tensor([(0, 0, 1, 0), (1, 1, 1, 1), (1, 1, -1, 1)]),
+        cost=torch.tensor([167.4, 212.2, 80.0]),
+        cue=torch.tensor([0.5, 0.4, 0.6]),
+        marginal=torch.tensor([0.6, 0.3, 0.6]),
+        time=torch.tensor([1.0, 0.0]),
+        mass=torch.tensor([[0.3, 0.3, 0.3], [0.97, 0.02, 0.97]]),
+    )
+    sentence = said(replace(case, hypotheses=hypotheses, rival=groups(*ALL)))
+    assert "person 2's own tuple costs 212 against 167" in sentence
+    assert "mass 0.30 against 0.60 before sampling, 0.02 against 0.97 after" in sentence
+    assert "The integer programme gets this right." in sentence
+    assert "rays pass person" not in sentence
+    gone = replace(hypotheses, members=torch.tensor([(0, 0, 1, 0), (1, 1, 1, 0), (1, 1, -1, 1)]))
+    assert "person 2's own tuple is not among the candidates" in said(replace(case, hypotheses=gone))
+
+
+def test_a_person_in_two_parts() -> None:
+    sentence = said(case_of(truth((0, 0)), groups((0, 0, -1, -1), (-1, -1, 0, 0))))
+    assert "Person 1 was taken for two, seen by north, east and by south, west: the rays of the two parts" in sentence
+    assert "more mistake" not in sentence
+
+
+def test_a_detection_left_alone_and_a_fragment() -> None:
+    case = case_of(truth((0, 0)), groups((0, 0, 0, -1)))
+    assert case.frame is not None
+    assert "West's detection #10, person 1's, was put to nobody: the rays pass the others at 0 mm" in said(case)
+    visible = case.frame.detections.visible.clone()
+    visible[3, 0, 3:] = False
+    frame = replace(case.frame, detections=replace(case.frame.detections, visible=visible))
+    assert "it is a fragment of 3 joints" in said(replace(case, frame=frame))
+
+
+def test_a_detection_put_to_somebody_without_label() -> None:
+    case = case_of(truth((0, 0), (1500, 0)), groups((0, 0, -1, -1), (1, 1, 0, 1)), unlabelled=(1,))
+    sentence = said(case)
+    assert "South's detection #10, person 1's, was put to id 1 with north's detection #11" in sentence
+    assert "none of them labelled" in sentence and "so rays alone prefer it" not in sentence
+
+
+def test_missed_for_want_of_views() -> None:
+    case = case_of(truth((0, 0), (1500, 0)), groups((0, 0, 0, 0)))
+    assert case.labels is not None
+    identity = case.labels.identity.clone()
+    identity[1:, 1] = ABSENT
+    case = replace(case, labels=replace(case.labels, identity=identity))
+    failure = failure_of(case)
+    assert failure.missed == (2,) and failure.wrong_pairs == ()
+    assert "Person 2 is missed: only north's detection #11 shows them, and one view places nobody" in said(case)
+
+
+def test_somebody_the_truth_does_not_know_is_no_mistake() -> None:
+    case = case_of(truth((0, 0), (1500, 0)), groups(*ALL), unlabelled=(1,))
+    failure = failure_of(case)
+    assert failure.extra == failure.unannotated == (1,)
+    assert trouble(failure) == pytest.approx(0, abs=1e-3)
+    assert "The truth does not know 1 person (id 1, seen by 4 cameras)" in explain(case, failure)
+
+
+def test_the_worst_joint_is_named_where_nobody_is_confused() -> None:
+    case = case_of(truth((0, 0)), groups((0, 0, 0, 0)))
+    xyz = case.prediction.poses.xyz_world.clone()
+    xyz[0, COCO_17.index("l_wrist"), 2] += 170
+    moved = replace(case.prediction, poses=replace(case.prediction.poses, xyz_world=xyz))
+    case = replace(case, prediction=moved)
+    assert failure_of(case).joint_error_mm == pytest.approx(10, abs=0.1)
+    assert "the worst is l_wrist of person 1, seen by 4 cameras (170 mm)" in said(case)
+
+
+def test_without_truth_doubts_are_told() -> None:
+    case = replace(case_of(truth(*NEAR), groups(*ALL)), labels=None, rival=groups((0, 0, 1, 0), (1, 1, 0, 1)))
+    failure = failure_of(case)
+    assert (failure.wrong_pairs, failure.missed, failure.joint_error_mm) == (None, None, None)
+    assert failure.disagreement == 12
+    assert "The integer programme differs in 12 pairs: north's detection #10 and south's detection #10" in said(case)
+
+
+def test_what_no_file_says_is_none() -> None:
+    prediction = case_of(truth((0, 0)), groups((0, 0, 0, 0))).prediction
+    failure = failure_of(Case(prediction))
+    assert failure == Failure(prediction.number)
+    assert known_measures([failure]) == () and trouble(failure) is None
+    assert explain(Case(prediction), failure) == "Nothing is known to be wrong."
+
+
+def test_other_peoples_skeletons_are_judged_without_cameras() -> None:
+    case = case_of(truth((0, 0), (3000, 0)), groups((0, 0, 0, 0)))
+    assert case.labels is not None
+    alone = replace(case, frame=None, labels=replace(case.labels, identity=torch.zeros(0, 0, dtype=torch.long)))
+    failure = failure_of(alone)
+    assert (failure.wrong_pairs, failure.missed, failure.extra) == (None, (2,), ())
+    assert "Person 2 is missed: the nearest skeleton is 3.0 m off" in explain(alone, failure)
+
+
+def test_one_view_and_an_empty_frame_are_legal() -> None:
+    nobody = case_of(truth(), groups())
+    assert trouble(failure_of(nobody)) == 0
+    cameras = rig().select([0])
+    frame = frame_of(truth((0, 0)), cameras)
+    labels = Labels(torch.tensor([[1]]), truth((0, 0)))
+    single = Case(reconstruct(frame, groups(views=1)), frame, labels=labels)
+    failure = failure_of(single)
+    assert failure.wrong_pairs == () and failure.missed == (1,)
+    assert "one view places nobody" in explain(single, failure)
+
+
+def test_entropy_and_undecided_pairs_by_hand() -> None:
+    members = torch.tensor([(0, 0), (0, 1), (1, 1)])
+    time, mass = torch.tensor([0.0]), torch.zeros(1, 3)
+    sure = Hypotheses(members, torch.zeros(3), torch.zeros(3), torch.tensor([1.0, 0.0, 1.0]), time, mass)
+    assert entropy_bits(sure) == undecided_pairs(sure) == 0
+    torn = replace(sure, marginal=torch.tensor([0.5, 0.5, 0.25]))
+    assert entropy_bits(torn) == pytest.approx(0.5 + 0.5 + 0.5)
+    assert undecided_pairs(torn) == pytest.approx(0.5 + 0.5 + 0.25)
+
+
+def test_disagreement_is_a_distance() -> None:
+    some = (groups(*ALL), groups((0, 0, 1, 0), (1, 1, 0, 1)), groups((0, 0, -1, -1)), groups())
+    for a in some:
+        assert disagreement(a, a) == 0
+        for b in some:
+            assert disagreement(a, b) == disagreement(b, a)
+            assert all(disagreement(a, c) <= disagreement(a, b) + disagreement(b, c) for c in some)
+
+
+def test_ranking_puts_the_worst_first_and_the_unknown_last() -> None:
+    pair = WrongPair(Sighting(0, 0), Sighting(1, 1), True)
+    failures = (
+        Failure(0),
+        Failure(1, wrong_pairs=(), joint_error_mm=40.0),
+        Failure(2, wrong_pairs=(pair, pair), joint_error_mm=40.0),
+        Failure(3, wrong_pairs=(), missed=(1,), extra=(0, 1), unannotated=(1,)),
+        Failure(4, wrong_pairs=(), joint_error_mm=40.0),
+    )
+    assert ranked(failures) == (3, 2, 1, 4, 0)
+    by = {measure.key: measure for measure in MEASURES}
+    assert ranked(failures, by["wrong_pairs"]) == (2, 1, 3, 4, 0)
+    assert ranked(failures, by["extra"])[0] == 3
+    assert [m.key for m in known_measures(failures)] == ["trouble", "wrong_pairs", "missed", "extra", "joint_error_mm"]
