@@ -6,12 +6,13 @@ say everything about it.
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 from matplotlib.patches import Polygon
 from matplotlib.patheffects import withStroke
 from scipy.spatial import ConvexHull
@@ -29,6 +30,7 @@ from dispose.association.birkhoff import (
 from dispose.association.section import Flat, solid_section
 from dispose_viz.style import LIGHT, PALETTE, Theme, blend, dress
 
+Canvas = TypeVar("Canvas", bound=FigureBase)
 Matrices = Float[np.ndarray, "steps 3 3"]
 ROUND = 1e-4
 """Sums of rows or columns may miss one by this much."""
@@ -40,19 +42,20 @@ def permutation_label(permutation: tuple[int, ...]) -> str:
 
 
 def draw_birkhoff(
-    figure: Figure,
+    figure: Canvas,
     paths: Sequence[Matrices] = (),
     *,
     labels: Sequence[str] = (),
     step: int | None = None,
     theme: Theme = LIGHT,
-) -> Figure:
+) -> Canvas:
     """Both triangles with all their corners named, and trajectories of doubly stochastic matrices in them.
 
     A matrix is one dot in each triangle. What one triangle takes is lost to the other: the dashed triangle is the room
     that the last drawn state of a single path leaves.
 
     Args:
+        figure: a figure, or a part of one.
         paths: trajectories; none draws the empty polytope.
         labels: what each is called.
         step: draw the paths up to this step only (for films and sliders).
@@ -147,14 +150,14 @@ def _draw_triangle(axes: Axes, corners: np.ndarray, group: Sequence[tuple[int, .
         offset = {"center": (0, 10), "left": (10, 0), "right": (-10, 0)}[side]
         axes.annotate(permutation_label(permutation), tuple(corner), offset, textcoords="offset points", fontsize=13,
                       color=theme.ink, ha=side, va="bottom" if side == "center" else "center")  # fmt: skip
-    axes.set(xlim=(-2.1, 2.1), ylim=(-1.05, 2.0), aspect="equal", xlabel="distance from the centre (1 = one match)")
+    axes.set(xlim=(-2.1, 2.1), ylim=(-1.2, 2.0), aspect="equal", xlabel="distance from the centre (1 = one match)")
     dress(axes, theme=theme)
 
 
 def _draw_room(axes: Axes, corners: np.ndarray, share: float, theme: Theme) -> None:
     """What the other triangle has left of this one."""
     axes.add_patch(Polygon(share * corners, facecolor="none", edgecolor=theme.muted, linestyle=(0, (4, 4))))
-    axes.text(0, -0.93, f"dashed: the {share:.0%} that the other triangle leaves", ha="center", va="center",
+    axes.text(0, -1.02, f"dashed: the {share:.0%} that the other triangle leaves", ha="center", va="center",
               fontsize=11, color=theme.muted)  # fmt: skip
 
 

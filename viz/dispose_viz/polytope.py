@@ -45,7 +45,7 @@ def draw_section(
 ) -> Axes:
     """The polytope cut by a plane: the filled polygon is exactly its points in that plane.
 
-    Full corners are assignments (all masses 0 or 1), hollow ones are mixtures.
+    Full corners are assignments (all masses 0 or 1), hollow ones have fractions.
 
     Args:
         flat: the plane (`dispose.association.section.flat_through` three feasible points).
@@ -86,12 +86,14 @@ def plane_of_answers(
 
 
 def draw_landmarks(axes: Axes, flat: Flat, landmarks: Sequence[Landmark], *, theme: Theme = LIGHT) -> Axes:
-    """Named points as large dots, their names outside the polygon's middle."""
+    """Named points as large dots, hollow where masses are not 0 or 1; names stand on the side away from the others."""
     places = [flat.place(mark.mass) for mark in landmarks]
     for mark, place in zip(landmarks, places, strict=True):
         outward = place - np.mean(places, 0)
         outward = outward / max(float(np.linalg.norm(outward)), 1e-9)
-        axes.plot(*place, "o", color=mark.color, markersize=13, markeredgecolor=theme.paper, zorder=5)
+        whole = bool(is_assignment(mark.mass[None])[0])
+        axes.plot(*place, "o", markersize=13, markerfacecolor=mark.color if whole else theme.paper, zorder=5,
+                  markeredgecolor=theme.paper if whole else mark.color, markeredgewidth=1 if whole else 3)  # fmt: skip
         away = float(flat.distance(mark.mass))
         name = mark.name if away < 1e-6 else f"{mark.name}\n({away:.2g} off the plane)"
         axes.annotate(name, tuple(place), tuple(16 * outward), textcoords="offset points", fontsize=12,
@@ -130,7 +132,7 @@ def draw_key(axes: Axes, *, theme: Theme = LIGHT) -> Axes:
     """What full, hollow and pale dots mean, and the labelled paths, below the picture."""
     axes.plot([], [], "o", color=theme.ink, markersize=8, label="corner: an assignment")
     axes.plot([], [], "o", markerfacecolor=theme.paper, markeredgecolor=theme.ink, markersize=7,
-              label="corner: a mixture")  # fmt: skip
+              label="corner: with fractions")  # fmt: skip
     legend = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, fontsize=11)
     for text in legend.get_texts():
         text.set_color(theme.ink)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from dispose.association.polytope import Marginals, is_fallback, marginal_residual
@@ -167,6 +168,17 @@ def difference_words(
     apart = [(a > 0) & ~(b > 0) for a, b in ((one, other), (other, one))]
     first, second = ("\n".join(tuple_name(row.tolist()) for row in members[rows]) for rows in apart)
     return first, second
+
+
+def ids_like(groups: Int[np.ndarray, "groups views"], known: Int[np.ndarray, "persons views"]) -> list[int]:
+    """An id for every group: the number of the known person it shares most detections with, each used once."""
+    if not len(groups):
+        return []
+    shared = ((groups[:, None] == known) & (known != ABSENT)).sum(-1)
+    rows, columns = linear_sum_assignment(-shared)
+    ids = {int(row): int(column) for row, column in zip(rows, columns, strict=True) if shared[row, column]}
+    free = iter(range(len(known), len(known) + len(groups)))
+    return [ids[row] if row in ids else next(free) for row in range(len(groups))]
 
 
 def runner_up(path: Trajectory, answer: Float[np.ndarray, " tuples"]) -> Float[np.ndarray, " tuples"]:
