@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dispose.geometry.epipolar import ray_distance
 from dispose.geometry.pinhole import normalize_points
 from dispose.geometry.rigid import look_at
 from dispose.geometry.triangulation import (
@@ -139,6 +140,26 @@ def error_by_wrong_view(
     table = torch.tensor(columns, dtype=torch.float64).T
     unknown = torch.full((len(shifts_px),), torch.nan, dtype=torch.float64)
     return Study(tuple(m.name for m in METHODS), torch.tensor(shifts_px, dtype=torch.float64), table, unknown)
+
+
+def errors_by_method(
+    cameras: Cameras,
+    xy_image: Float[Tensor, "*points views 2"],
+    weights: Float[Tensor, "*points views"],
+    truth: Float[Tensor, "*points 3"],
+) -> Float[Tensor, "methods *points"]:
+    """Distance of every method's points from the truth, mm, in the order of `METHODS`; NaN below two views."""
+    return torch.stack([(method.solve(cameras, xy_image, weights) - truth).norm(dim=-1) for method in METHODS])
+
+
+def ray_gaps(
+    cameras: Cameras, xy_image: Float[Tensor, "views 2"], weights: Float[Tensor, " views"]
+) -> Float[Tensor, " pairs"]:
+    """How far apart the rays through one pixel per view pass, mm, for every pair of views that see the point."""
+    seen = (weights > 0).nonzero()[:, 0]
+    rays = cameras.select(seen.tolist())
+    directions, (first, second) = rays.directions(xy_image[seen]), torch.triu_indices(len(seen), len(seen), 1)
+    return ray_distance(rays.centres[first], directions[first], rays.centres[second], directions[second])
 
 
 def rms(found: Float[Tensor, "draws 3"], truth: Float[Tensor, " 3"]) -> float:

@@ -5,6 +5,7 @@ import torch
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from dispose.scene.cameras import Cameras
@@ -56,6 +57,11 @@ def draw_floor(axes: Axes, cameras: Cameras, view: int, *, half_mm: float, step_
         tip = torch.zeros(3, dtype=torch.float64)
         tip[axis] = step_mm
         draw_line(axes, cameras, view, torch.stack([torch.zeros_like(tip), tip]), person_color(axis), width=3.0)
+        place, there = seen_points(cameras, view, 1.12 * tip[None])
+        if bool(there[0]):
+            axes.annotate("xyz"[axis], tuple(place[0].tolist()), color=person_color(axis), fontsize=14, ha="center",
+                          va="center", fontweight="bold",
+                          path_effects=[withStroke(linewidth=3, foreground="#FFFFFF")])  # fmt: skip
     return axes
 
 

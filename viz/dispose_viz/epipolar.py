@@ -243,10 +243,11 @@ def draw_epipolar_views(
     """Every view of a frame with the curves of one detection's joints; `owners` gives every slot's person per view."""
     _joint_rows(frame, view, slot, joints)
     views, slots = frame.detections.valid.shape
+    columns = 2 if views == 4 else min(COLUMNS, views)
     owner = ABSENT if owners is None else owners[view][slot]
     who = f"#{int(frame.detections.index[view, slot])}" if owner == ABSENT else f"P{owner}"
     for target, name in enumerate(frame.cameras.names):
-        axes = figure.add_subplot(math.ceil(views / COLUMNS), min(COLUMNS, views), target + 1)
+        axes = figure.add_subplot(math.ceil(views / columns), columns, target + 1)
         title = f"{name}: the {' and '.join(joints)} of {who}" if target == view else f"{name}: its ray"
         title = title if len(joints) < 2 else title.replace("ray", "rays")
         image = None if images is None else images[target]
