@@ -33,12 +33,13 @@ def execute(path: Path, values: Sequence[tuple[str, Value]], work: Path) -> Any:
     from papermill.exceptions import PapermillExecutionError
 
     _register_engine()
+    bar: Any = bar_options(path.stem)  # papermill says bool and takes tqdm's options too
     out = work / path.name
     try:
         with _quiet_kernel():
             papermill.execute_notebook(
                 str(path), str(out), dict(values), kernel_name="python3", cwd=str(work), engine_name=ENGINE,
-                progress_bar=bar_options(path.stem),
+                progress_bar=bar,
                 extra_arguments=["--log-level=ERROR"],  # the kernel would warn that it talks over TCP
             )  # fmt: skip
     except PapermillExecutionError as error:

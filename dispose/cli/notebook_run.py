@@ -22,6 +22,7 @@ from dispose.formats.provenance import commit, versions
 from dispose.formats.run_folders import DONE, FAILED, Parameters, RunRecord, Value, write_record
 
 PACKAGES = ("dispose", "torch", "numpy", "scipy", "plotly", "matplotlib")
+PATHS = "list[Path]"
 OUT = "out"
 """The parameter that says where a notebook writes; a headless run gives it a folder of its own."""
 NOTEBOOKS = Path(dispose.__file__).resolve().parents[1] / "notebooks"
@@ -33,7 +34,7 @@ class Parameter:
 
     Attributes:
         name: the variable.
-        kind: its annotation: int, float, bool, str or Path.
+        kind: its annotation: int, float, bool, str, Path or list[Path] (on a command line, with commas between).
         default: the value's source text.
         help: the comment behind it.
     """
@@ -110,6 +111,13 @@ def checked_values(
             raise InputError("the notebook writes into the folder of its run: name that one, with --out")
         if kinds[name] == "Path":
             values.append((name, str((folder / Path(text).expanduser()).resolve())))
+        elif kinds[name] == PATHS:
+            words = [word.strip() for word in text.split(",")]
+            if not all(words):
+                raise InputError(
+                    f"the parameter {name!r} names paths with commas between, and one is missing in {text!r}"
+                )
+            values.append((name, [str((folder / Path(word).expanduser()).resolve()) for word in words]))
         elif kinds[name] in READERS:
             values.append((name, _read(name, kinds[name], text)))
         else:

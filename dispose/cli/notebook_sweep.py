@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dispose.cli.notebook_job import job_command
-from dispose.cli.notebook_run import all_values, checked_values, parameters_of
+from dispose.cli.notebook_run import PATHS, all_values, checked_values, parameters_of
 from dispose.errors import InputError
 from dispose.formats.files import parse_json, read_text, replacing
 from dispose.formats.run_folders import (
@@ -70,16 +70,18 @@ Launch = Callable[[Path, Path, Sequence[Planned]], Iterator[Planned]]
 def plan(notebook: Path, choices: Sequence[tuple[str, str]]) -> tuple[Planned, ...]:
     """All combinations of the values, which stand behind each other with commas; all of them checked.
 
+    A parameter that is a list of paths cannot be swept: its commas are those of the one value.
+
     Raises:
         InputError: an unknown or repeated name, a value that is not of the declared type, missing or given twice.
     """
     declared = parameters_of(notebook)
     checked_values(declared, [(name, text.split(",")[0]) for name, text in choices], Path.cwd())
-    axes = [_axis(name, text) for name, text in choices]
+    kinds = {parameter.name: parameter.kind for parameter in declared}
+    axes = [[(name, text)] if kinds[name] == PATHS else _axis(name, text) for name, text in choices]
     runs = []
     for given in itertools.product(*axes):
         values = checked_values(declared, given, Path.cwd())
-        kinds = {parameter.name: parameter.kind for parameter in declared}
         name = "_".join(f"{key}={_safe(value, kinds[key])}" for key, value in values) or "defaults"
         runs.append(Planned(name, given, tuple(values), all_values(declared, values)))
     names = [run.name for run in runs]

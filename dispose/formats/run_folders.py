@@ -22,7 +22,7 @@ RECIPE = "recipe.json"
 LOGS = ("metrics.csv", "metrics.jsonl")
 DONE, FAILED = "done", "failed"
 
-Value = int | float | bool | str
+Value = int | float | bool | str | list[str]
 Parameters = tuple[tuple[str, Value], ...]
 
 
@@ -60,7 +60,7 @@ class RunFolder:
     Attributes:
         name: the folder's, for legends and tables.
         path: the folder.
-        parameters: of the notebook; empty for a training.
+        parameters: of the notebook, or of the training's recipe with dots in nested names.
         metrics: key figures by name, nested names joined by " · ".
         logs: logs of quantities over steps, with the stage that wrote each.
     """
@@ -156,7 +156,22 @@ def read_run_folder(folder: Path) -> RunFolder:
     if not metrics and not logs:
         what = "the training has not logged anything yet" if training else f"it has no figures ({METRICS}) and no log"
         raise InputError(f"{folder}: {what}.")
-    return RunFolder(folder.resolve().name, folder, record.parameters if record else (), metrics, logs)
+    parameters = record.parameters if record else _recipe(folder / RECIPE) if training else ()
+    return RunFolder(folder.resolve().name, folder, parameters, metrics, logs)
+
+
+def _recipe(path: Path) -> Parameters:
+    """Plain values of a recipe."""
+    content = parse_json(read_text(path), str(path))
+    return tuple(_plain(content, "")) if isinstance(content, Mapping) else ()
+
+
+def _plain(content: Mapping[str, object], prefix: str) -> Iterable[tuple[str, Value]]:
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _plain(value, f"{prefix}{name}.")
+        elif isinstance(value, int | float | str):
+            yield f"{prefix}{name}", value
 
 
 def logs_of(folder: Path) -> Iterable[tuple[str, Path]]:
@@ -173,6 +188,9 @@ def read_run_folders(folders: Sequence[Path]) -> tuple[tuple[RunFolder, ...], tu
     """All runs that can be read, under names of their own, and a sentence for every folder that cannot.
 
     A folder that is no run but holds folders (of a sweep, say) stands for those.
+
+    Raises:
+        InputError: none of them can be read; the message says of each why.
     """
     runs: list[RunFolder] = []
     sentences: list[str] = []
@@ -181,6 +199,8 @@ def read_run_folders(folders: Sequence[Path]) -> tuple[tuple[RunFolder, ...], tu
             runs.append(read_run_folder(folder))
         except InputError as error:
             sentences.append(str(error))
+    if not runs:
+        raise InputError("there is no run to compare: " + " ".join(sentences or ["no folder was named."]))
     return _named_apart(runs), tuple(sentences)
 
 

@@ -12,6 +12,7 @@ import torch
 from dispose.cli.notebook_page import title_of
 from dispose.cli.notebook_run import (
     NOTEBOOKS,
+    PATHS,
     READERS,
     notebook_names,
     notebook_path,
@@ -38,7 +39,7 @@ def test_one_parameters_cell_whose_types_a_command_line_can_give(path: Path) -> 
     (cell,) = [cell for cell in book.cells if "parameters" in tags(cell)]
     declared = parameters_of(path)
     assert len(declared) == len(cell.source.splitlines()), "one parameter per line"
-    assert {p.kind for p in declared} <= {*READERS, "Path"}
+    assert {p.kind for p in declared} <= {*READERS, "Path", PATHS}
     assert all(p.help for p in declared), "every parameter says what it is"
 
 

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from dispose.errors import InputError
-from dispose_viz.curves import draw_curves, read_curves, running_mean
-from dispose_viz.style import new_figure
+from dispose.formats.run_folders import read_run_folders
+from dispose_viz import comparison
+from dispose_viz.curves import draw_curves, draw_logs, read_curves, read_logs, running_mean, shared_first
+from dispose_viz.style import DARK, LIGHT, new_figure
 
 
 def test_csv_with_gaps_as_lightning_writes_it(tmp_path) -> None:
@@ -49,3 +51,51 @@ def test_one_named_line_per_curve(tmp_path) -> None:
     legend = axes.get_legend()
     assert legend is not None and [t.get_text() for t in legend.get_texts()] == ["a", "b"]
     assert axes.get_xlabel() == "optimiser step" and axes.get_ylabel() == "loss"
+
+
+def write_training(folder, values) -> None:
+    (folder / "csv").mkdir(parents=True)
+    (folder / "recipe.json").write_text(f'{{"rate": {values[0]}, "same": 1}}')
+    rows = "".join(f"{step},{value}\n" for step, value in enumerate(values))
+    (folder / "csv" / "metrics.csv").write_text(f"step,loss\n{rows}")
+    (folder / "metrics.json").write_text(f'{{"f1": {values[-1]}, "{folder.name}": 1}}')
+
+
+def test_several_runs_lie_over_each_other_and_a_broken_log_is_said(tmp_path) -> None:
+    for name, values in (("a", [3.0, 2.0]), ("b", [3.5, 1.0]), ("c", [4.0, 0.5])):
+        write_training(tmp_path / name, values)
+    (tmp_path / "c" / "csv" / "metrics.csv").write_text("x\n1\n")
+    runs, _ = read_run_folders([tmp_path])
+    logs, sentences = read_logs(runs)
+    assert [log.run for log in logs] == ["a", "b"]
+    assert len(sentences) == 1 and "'step'" in sentences[0] and "c" in sentences[0]
+    figure = draw_logs(new_figure(6.0, 3.0), logs)
+    (axes,) = figure.axes
+    assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 2
+    np.testing.assert_array_equal(axes.lines[1].get_ydata(), [3.5, 1.0])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+
+
+def test_what_most_runs_have_comes_first_and_losses_before_others() -> None:
+    assert shared_first(["x", "loss", "y", "y"]) == ("y", "loss", "x")
+
+
+def test_the_table_shows_what_differs_and_says_what_is_missing(tmp_path) -> None:
+    for name, values in (("a<b>", [3.0, 2.0]), ("b", [3.5, 1.0])):
+        write_training(tmp_path / name, values)
+    runs, _ = read_run_folders([tmp_path])
+    assert comparison.differing(runs) == ("rate",)
+    table = comparison.table(runs)
+    assert "a&lt;b&gt;" in table and "same" not in table and table.count("–") == 2
+    assert comparison.remarks(runs) == ("2 of 3 key figures are not in every run.",)
+    figure = comparison.draw_figures(new_figure(6.0, 3.0), runs, most=1)
+    assert figure.axes[0].get_xlabel() == "f1" and len(figure.axes) == 1
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_runs_are_drawn_in_both_themes(theme, tmp_path) -> None:
+    write_training(tmp_path / "a", [3.0, 2.0])
+    runs, _ = read_run_folders([tmp_path])
+    figure = draw_logs(new_figure(6.0, 3.0, theme=theme), read_logs(runs)[0], smooth=3, theme=theme)
+    assert figure.axes[0].xaxis.label.get_color() == theme.ink
+    assert comparison.draw_figures(new_figure(6.0, 3.0, theme=theme), runs, theme=theme).axes

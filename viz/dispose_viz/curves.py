@@ -1,4 +1,4 @@
-"""Training curves from the files that a training run writes."""
+"""Training curves from the files that a training run writes, of one run or of several over each other."""
 
 import csv
 import json
@@ -10,9 +10,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from dispose.errors import InputError
+from dispose.formats.run_folders import RunFolder
 from dispose_viz.style import LIGHT, PALETTE, Theme, dress
+
+LINES = ("-", "--", "-.", ":")
+"""Line styles that go with the colours, so that no line is known by its colour alone."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,69 @@ class Curve:
     name: str
     step: Float[np.ndarray, " steps"]
     value: Float[np.ndarray, " steps"]
+
+
+@dataclass(frozen=True)
+class Log:
+    """What one run logged.
+
+    Attributes:
+        run: its name in legends.
+        curves: its quantities, named by stage and column.
+    """
+
+    run: str
+    curves: tuple[Curve, ...]
+
+
+def read_logs(runs: Sequence[RunFolder]) -> tuple[tuple[Log, ...], tuple[str, ...]]:
+    """The logs of all runs that have some, and a sentence for every log that cannot be read."""
+    logs, sentences = [], []
+    for run in runs:
+        curves: list[Curve] = []
+        for stage, path in run.logs:
+            try:
+                found = read_curves(path)
+            except InputError as error:
+                sentences.append(str(error))
+                continue
+            curves += [Curve(f"{stage}: {curve.name}", curve.step, curve.value) for curve in found]
+        if curves:
+            logs.append(Log(run.name, tuple(curves)))
+    return tuple(logs), tuple(sentences)
+
+
+def shared_first(names: Sequence[str]) -> tuple[str, ...]:
+    """Every name once: those that come most often first, among them losses, then in order of appearance."""
+    once = list(dict.fromkeys(names))
+    return tuple(sorted(once, key=lambda name: (-names.count(name), "loss" not in name, once.index(name))))
+
+
+def draw_logs(figure: Figure, logs: Sequence[Log], *, most: int = 6, smooth: int = 1, theme: Theme = LIGHT) -> Figure:
+    """Several runs over each other: one axes per quantity, one colour and line style per run, one legend for all."""
+    names = shared_first([curve.name for log in logs for curve in log.curves])[:most]
+    columns = min(len(names), 3) or 1
+    rows = math.ceil(len(names) / columns)
+    lines: dict[str, Line2D] = {}
+    for place, name in enumerate(names, 1):
+        axes = figure.add_subplot(rows, columns, place)
+        for i, log in enumerate(logs):
+            for curve in (curve for curve in log.curves if curve.name == name):
+                color, style = PALETTE[i % len(PALETTE)], LINES[i % len(LINES)]
+                if smooth > 1:
+                    axes.plot(curve.step, curve.value, color=color, linewidth=0.8, alpha=0.25)
+                (lines[log.run],) = axes.plot(
+                    curve.step, running_mean(curve.value, smooth), color=color, linestyle=style, linewidth=2.2
+                )
+        axes.set(title=name, xlabel="optimiser step", ylabel=name.rpartition("/")[2].rpartition(": ")[2])
+        axes.grid(color=theme.grid, linewidth=0.6)
+        dress(axes, theme=theme)
+    if lines:
+        figure.legend(
+            lines.values(), lines.keys(), loc="outside upper center", ncols=min(len(lines), 4), frameon=False,
+            labelcolor=theme.ink, fontsize=12, handlelength=3.2,
+        )  # fmt: skip
+    return figure
 
 
 def read_curves(path: Path) -> tuple[Curve, ...]:

@@ -92,8 +92,8 @@ async def export(figures: Sequence[Plotted], folder: Path) -> tuple[Path, ...]:
     return tuple(path for _, path in missing)
 
 
-def options(figure: Any, kind: str) -> dict[str, Any]:
-    """Size and kind of a picture: as large as the figure says."""
+def options(figure: Any, kind: str) -> Any:
+    """Kaleido's options of a picture: its kind, and its size as the figure says."""
     layout = figure.get("layout", {})
     size = {"width": layout.get("width") or WIDTH, "height": layout.get("height") or HEIGHT}
     return {"format": kind, "scale": 1.5 if kind == "png" else 1, **size}
