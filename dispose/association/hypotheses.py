@@ -19,7 +19,7 @@ CHEAPEST = 3
 
 def keep_what_mattered(
     hypotheses: Hypotheses,
-    always: Sequence[Int[Tensor, "groups views"]] = (),
+    always: Sequence[Int[Tensor, "_ views"]] = (),
     *,
     floor: float = MASS_FLOOR,
     cheapest: int = CHEAPEST,

@@ -1,0 +1,224 @@
+"""Finished runs open without a model: what is there is shown, what is missing is said, what does not fit is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from dispose.association.reconstruct import reconstruct
+from dispose.baselines.greedy_agglomerative import greedy_agglomerative
+from dispose.baselines.integer_programme import integer_programme
+from dispose.cli.main import main
+from dispose.datasets.panoptic_capture import read_bodies
+from dispose.errors import InputError
+from dispose.formats.evidence import EVIDENCE, PREDICTIONS
+from dispose.formats.openpose import write_openpose
+from dispose.inference.capture import read_capture
+from dispose.inference.open_results import read_results
+from dispose.inference.predict import (
+    predict_capture,
+    unweighed,
+    write_capture_evidence,
+    write_capture_prediction,
+)
+from dispose.metrics.failures import failure_of
+from dispose.scene.detections import Detections
+from dispose.skeletons.catalog import BODY_25, COCO_17
+from dispose.skeletons.skeleton import Skeleton
+from dispose.tensors import ABSENT
+
+
+@pytest.fixture
+def run(capture_folder, tmp_path: Path) -> Path:
+    """A finished run of a classic associator with the integer programme as its rival."""
+    folder = tmp_path / "run"
+    result = predict_capture(
+        read_capture(capture_folder.path), unweighed(greedy_agglomerative), reconstruct, rival=integer_programme
+    )
+    write_capture_prediction(folder, "walk", result, 30.0)
+    write_capture_evidence(folder, "walk", "greedy agglomerative", result)
+    return folder
+
+
+def test_a_run_opens_as_it_was(run: Path, walk) -> None:
+    results = read_results(run)
+    assert (results.name, results.method, len(results.cases)) == ("walk", "greedy agglomerative", walk.frames)
+    for case in results.cases:
+        assert case.detections is not None and case.rival is not None
+        assert_close(case.detections.xy_image, walk.detections_at(case.prediction.number).xy_image, atol=1e-2, rtol=0)
+        failure = failure_of(case)
+        assert failure.disagreement == 0 and failure.wrong_pairs is None
+        assert failure.reprojection_px is not None and failure.reprojection_px < 0.1
+    assert read_results(run / EVIDENCE).name == "walk"
+
+
+def test_labels_come_from_a_truth_beside_it(run: Path, tmp_path: Path) -> None:
+    truth = tmp_path / "truth.jsonl"
+    lines = (run / PREDICTIONS).read_text().splitlines()
+    record = json.loads(lines[1])
+    one, two = record["persons"]
+    one["members"], two["members"] = {**one["members"], "cam_01": two["members"]["cam_01"]}, {
+        **two["members"], "cam_01": one["members"]["cam_01"],
+    }  # fmt: skip
+    truth.write_text("\n".join([lines[0], json.dumps(record), *lines[2:4]]))
+    results = read_results(run, truth=truth)
+    assert results.notes == (f"3 frames have no truth in {truth}.",)
+    failures = [failure_of(case) for case in results.cases]
+    assert [None if f.wrong_pairs is None else len(f.wrong_pairs) for f in failures] == [12, 0, 0, None, None, None]
+    assert failures[1].missed == () and failures[1].joint_error_mm == pytest.approx(0, abs=0.1)
+
+
+def test_a_half_written_run_opens_with_what_is_there(run: Path) -> None:
+    (run / EVIDENCE).unlink()
+    results = read_results(run)
+    assert all(case.frame is None and case.hypotheses is None for case in results.cases)
+    assert results.notes[0].startswith(f"there is no evidence.npz in {run}")
+    assert "cameras are not known" in results.notes[1]
+
+
+def test_a_run_without_evidence_opens_with_its_capture(run: Path, capture_folder) -> None:
+    whole = read_results(run)
+    (run / EVIDENCE).unlink()
+    for opened in (read_results(run / PREDICTIONS, capture=capture_folder.path),):
+        for a, b in zip(opened.cases, whole.cases, strict=True):
+            assert torch.equal(a.prediction.association.members, b.prediction.association.members)
+            assert a.cameras is not None and b.cameras is not None
+            assert_close(a.cameras.matrix, b.cameras.matrix)
+    cameras = read_results(run, calibration=capture_folder.calibration)
+    assert cameras.cases[0].cameras is not None and cameras.cases[0].cameras.names == whole.cases[0].cameras.names  # type: ignore[union-attr]
+    assert bool((cameras.cases[0].prediction.association.members == ABSENT).all())
+    assert "detections are not known" in " ".join(cameras.notes)
+
+
+def test_predict_of_a_killed_run_never_leaves_old_evidence(run: Path, capture_folder) -> None:
+    result = predict_capture(read_capture(capture_folder.path), unweighed(integer_programme), reconstruct)
+    write_capture_prediction(run, "walk", result, 30.0)
+    assert not (run / EVIDENCE).exists()
+
+
+def without_evidence(run: Path, folder) -> str:
+    (run / PREDICTIONS).unlink()
+    return "has evidence.npz and no predictions.jsonl; run `dispose predict` again"
+
+
+def without_anything(run: Path, folder) -> str:
+    shutil.rmtree(run)
+    (run / "notes").mkdir(parents=True)
+    return r"no results in it \(looked for predictions.jsonl, body3DScene_\*.json, \*.trc\)"
+
+
+def without_frames(run: Path, folder) -> str:
+    (run / EVIDENCE).unlink()
+    header = (run / PREDICTIONS).read_text().splitlines()[0]
+    (run / PREDICTIONS).write_text(header + "\n")
+    return "holds no frame"
+
+
+def without_folder(run: Path, folder) -> str:
+    shutil.rmtree(run)
+    return "there is no such file or folder"
+
+
+def one_level_too_high(run: Path, folder) -> str:
+    shutil.move(run, run.parent / "inner")
+    shutil.copytree(run.parent / "inner", run / "ours")
+    shutil.copytree(run.parent / "inner", run / "greedy")
+    return "holds several results .greedy, ours.; name one of them"
+
+
+@pytest.mark.parametrize(
+    "spoil", [without_evidence, without_anything, without_frames, without_folder, one_level_too_high]
+)
+def test_what_cannot_be_opened_is_one_sentence(run: Path, capture_folder, spoil) -> None:
+    message = spoil(run, capture_folder)
+    with pytest.raises(InputError, match=message) as caught:
+        read_results(run)
+    assert "\n" not in str(caught.value) and str(caught.value).startswith(str(run))
+
+
+def test_results_of_other_cameras_or_joints_than_the_capture(run: Path, capture_folder, tmp_path: Path) -> None:
+    alone = tmp_path / "alone.jsonl"
+    text = (run / PREDICTIONS).read_text()
+    alone.write_text(text.replace("cam_04", "cam_09"))
+    with pytest.raises(InputError, match=r"is of 4 cameras \(cam_01, .*cam_09 is not among them"):
+        read_results(alone, capture=capture_folder.path)
+    alone.write_text(text.replace('"frame": 5', '"frame": 77'))
+    with pytest.raises(InputError, match=r"frame 77 is not in the capture .*\(0-5\)"):
+        read_results(alone, capture=capture_folder.path)
+    with pytest.raises(InputError, match="holds its own cameras and detections"):
+        read_results(run, capture=capture_folder.path)
+    header = json.loads(text.splitlines()[0])
+    strange = Skeleton("strange", tuple(f"spot {j}" for j in range(17)), (), None, ())
+    alone.write_text(text.replace(json.dumps(header["joints"]), json.dumps(list(strange.joints))))
+    with pytest.raises(InputError, match=r"has no joint in common with the detections .*coco_17"):
+        read_results(alone, capture=capture_folder.path)
+    with pytest.raises(InputError, match="has no joint in common with coco_17"):
+        read_results(run, truth=alone)
+    assert "not in the catalogue: shown without bones" in " ".join(read_results(alone).notes)
+
+
+def test_a_capture_with_another_skeleton_than_the_results(run: Path, capture_folder) -> None:
+    people = Detections.from_lists(BODY_25, [[torch.rand(25, 3) * 400 for _ in range(2)] for _ in range(4)])
+    for number in range(6):
+        write_openpose(capture_folder.path / "pose", number, ("cam01", "cam02", "cam03", "cam04"), people)
+    with pytest.raises(InputError, match="25"):
+        read_results(run / PREDICTIONS, capture=capture_folder.path)
+
+
+def test_joints_that_are_not_numbers_are_not_known(run: Path, tmp_path: Path) -> None:
+    lines = (run / PREDICTIONS).read_text().splitlines()
+    record = json.loads(lines[1])
+    record["persons"][0]["joints"][3] = [float("nan"), 1.0, 2.0, 0.5]
+    record["persons"][0]["joints"][4] = [1.0, 2.0, 3.0, float("nan")]
+    path = tmp_path / "nan.jsonl"
+    path.write_text("\n".join([lines[0], json.dumps(record)]))
+    poses = read_results(path).cases[0].prediction.poses
+    assert poses.valid[0].tolist() == [j != 3 for j in range(17)]
+    assert bool(torch.isfinite(poses.xyz_world).all() and torch.isfinite(poses.confidence).all())
+
+
+def test_trc_files_open_with_a_truth(run: Path) -> None:
+    results = read_results(run / "trc", truth=run / PREDICTIONS)
+    assert results.method == "TRC files" and results.skeleton == COCO_17
+    for case in results.cases:
+        failure = failure_of(case)
+        assert (failure.missed, failure.extra, failure.wrong_pairs) == ((), (), None)
+        assert failure.joint_error_mm == pytest.approx(0, abs=0.1)
+
+
+def test_panoptic_sequences_open_with_their_cameras(shared_data: Path) -> None:
+    folder = shared_data / "raw" / "panoptic" / "160906_band1"
+    results = read_results(folder)
+    assert results.method == "Panoptic JSON" and len(results.cases) == 20
+    case = results.cases[0]
+    assert case.cameras is not None and len(case.cameras) == 31
+    path = folder / "hdPose3d_stage1_coco19" / f"body3DScene_{case.prediction.number:08d}.json"
+    truth = read_bodies(path)
+    assert torch.equal(case.prediction.poses.id, truth.id)
+    both = truth.valid
+    assert_close(case.prediction.poses.xyz_world[both], truth.xyz_world[both])
+    assert len(read_results(path).cases) == 1
+
+
+def test_pose2sim_results_open_with_their_capture(shared_data: Path) -> None:
+    folder = shared_data / "raw" / "pose2sim_multi"
+    results = read_results(folder / "pose-3d")
+    assert len(results.cases) == 100 and results.cases[0].prediction.poses.id.tolist() == [1, 2]
+    assert "21 joints of a skeleton that is not in the catalogue" in results.notes[0]
+
+
+@pytest.mark.slow
+def test_evaluate_saves_what_every_method_said(shared_data: Path, tmp_path: Path) -> None:
+    words = ["evaluate", "mvor_rtpose", "--associators", "integer_programme", "greedy", "--data", str(shared_data)]
+    assert main([*words, "--save", str(tmp_path / "saved"), "--out", str(tmp_path / "figures.json")]) == 0
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert len(figures["rows"]) == 2
+    opened = read_results(tmp_path / "saved" / "mvor_rtpose" / "greedy")
+    assert len(opened.cases) == 387 and all(case.labels is not None for case in opened.cases)
+    assert opened.cases[0].rival is not None
+    wrong = np.mean([len(failure_of(case).wrong_pairs or ()) > 0 for case in opened.cases])
+    assert 0 < wrong < 0.2
