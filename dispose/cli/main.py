@@ -46,6 +46,8 @@ COMMANDS = (
     Command("download", "fetch a data set, or say exactly how to obtain it", "dispose download shelf"),
     Command("labels", "pseudo-labels: the released ones into our format", "dispose labels convert x.pkl --out x.npz"),
     Command("zoo", "weights: import the released ones, list what is there", "dispose zoo import x.pt --dataset shelf"),
+    Command("view", "play a finished run in a viewer with timelines", "dispose view out/mine --save mine.rrd"),
+    Command("inspect", "finished results frame by frame, worst first, in the browser", "dispose inspect out/mine"),
     Command("notebook", "run a notebook without a browser", "dispose notebook run 00_start_here"),
     Command("doctor", "what is installed, what is used, what to do about the rest", "dispose doctor"),
 )

@@ -1,0 +1,33 @@
+"""The pictures of a capture in the order of somebody else's cameras."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dispose.errors import InputError
+from dispose.inference.image_capture import read_image_capture
+from dispose.scene.cameras import Cameras
+
+Pictures = tuple[UInt8[np.ndarray, "_ _ 3"] | None, ...]
+
+
+def pictures_of_capture(folder: Path, cameras: Cameras) -> Callable[[int], Pictures]:
+    """A function from a frame's number to what these cameras saw; None where there is no picture.
+
+    Raises:
+        InputError: the folder has no pictures, or none of these cameras.
+    """
+    capture = read_image_capture(folder)
+    place = {name: view for view, name in enumerate(capture.cameras.names)}
+    if not set(place) & set(cameras.names):
+        raise InputError(
+            f"{folder}: has pictures of {', '.join(place)}, the results are of {', '.join(cameras.names)}."
+        )
+
+    def at(number: int) -> Pictures:
+        series = [capture.views[place[name]] if name in place else None for name in cameras.names]
+        return tuple(s.read(number) if s is not None and number in s.numbers else None for s in series)
+
+    return at
