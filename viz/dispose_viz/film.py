@@ -237,7 +237,7 @@ def _draw_links(
         colors += [to_rgba(color, opacity)] * len(links)
         widths += [0.6 + (WIDEST - 0.6) * strength] * len(links)
         if owner != ABSENT and strength > 0.5:
-            (x, y), shown = (0.88 * links[0][0] + 0.12 * links[0][1]).tolist(), 2 * strength - 1
+            (x, y), shown = (0.88 * links[0][0] + 0.12 * links[0][1]).tolist(), min(4 * strength - 2, 1.0)
             box = {"boxstyle": "round,pad=0.25", "facecolor": color, "linewidth": 0, "alpha": shown}
             axes.text(x, y, f"P{owner}", ha="center", va="center", fontsize=12,
                       fontweight="bold", color=theme.paper, alpha=shown, zorder=4, bbox=box)  # fmt: skip

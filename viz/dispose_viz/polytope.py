@@ -129,11 +129,12 @@ def draw_path(
 
 
 def draw_key(axes: Axes, *, theme: Theme = LIGHT) -> Axes:
-    """What full, hollow and pale dots mean, and the labelled paths, below the picture."""
+    """What full and hollow dots mean, and the labelled paths, below the axes of a figure with constrained layout."""
     axes.plot([], [], "o", color=theme.ink, markersize=8, label="corner: an assignment")
     axes.plot([], [], "o", markerfacecolor=theme.paper, markeredgecolor=theme.ink, markersize=7,
               label="corner: with fractions")  # fmt: skip
-    legend = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, fontsize=11)
+    handles, labels = axes.get_legend_handles_labels()
+    legend = axes.figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=11)
     for text in legend.get_texts():
         text.set_color(theme.ink)
     return axes

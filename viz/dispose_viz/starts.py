@@ -166,8 +166,13 @@ def difference_words(
 ) -> tuple[str, str]:
     """The tuples that only one of two assignments has, for both: what they disagree about."""
     apart = [(a > 0) & ~(b > 0) for a, b in ((one, other), (other, one))]
-    first, second = ("\n".join(tuple_name(row.tolist()) for row in members[rows]) for rows in apart)
+    first, second = ("\n".join(_words(row.tolist()) for row in members[rows]) for rows in apart)
     return first, second
+
+
+def _words(slots: Sequence[int]) -> str:
+    alone = sum(slot != ABSENT for slot in slots) == 1
+    return f"{tuple_name(slots)} alone" if alone else tuple_name(slots)
 
 
 def ids_like(groups: Int[np.ndarray, "groups views"], known: Int[np.ndarray, "persons views"]) -> list[int]:
