@@ -46,7 +46,7 @@ class CaseView:
     def __init__(self, results: Results, *, theme: Theme = LIGHT) -> None:
         self.results, self.theme = results, theme
         self.shown = -1
-        self.picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%", width="100%"))
+        self.picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
         self.scene = go.FigureWidget(new_scene(theme=theme, height=430))
         self.person = ipywidgets.Dropdown(description="contested:", style={"description_width": "initial"})
         self.table, self.race = ipywidgets.HTML(), ipywidgets.VBox()
@@ -87,6 +87,9 @@ class CaseView:
         with self.scene.batch_update():
             self.scene.data = ()
             self.scene.add_traces(list(drawn.data))
+        # A figure inside a box tells only the pages that are open; those opened later get what it was born with,
+        # unless it is asked to display itself.
+        self.scene._repr_mimebundle_()
 
     def _contest(self, _: object) -> None:
         """Table and race of the person who is chosen."""
@@ -105,8 +108,9 @@ class CaseView:
         times = case.hypotheses.time.tolist()
         slider = scrubber(self._race(index, members), [f"diffusion time {time:.2f}" for time in times],
                           description="step")  # fmt: skip
-        # What was decided comes first; the reader goes back from there.
-        slider.control.value = len(times) - 1
+        # What was decided comes first; the reader goes back from there. The play button follows its own value.
+        for part in slider.widget.children[0].children:
+            part.value = len(times) - 1
         self.race.children = (slider.widget,)
 
     def _no_race(self) -> str:
@@ -125,9 +129,11 @@ class CaseView:
         columns = columns_for(views, aspect, WIDTH, HEIGHT)
         rows = -(-views // columns)
         height = min(HEIGHT, rows * (WIDTH / columns / aspect + 0.4)) + 0.4
-        figure = Figure(figsize=(WIDTH, height), dpi=POINTS_PER_INCH, facecolor=self.theme.paper)
-        box = GridSpec(rows, columns, figure, left=0.055, right=0.995, bottom=0.5 / height, top=1 - 0.3 / height,
-                       wspace=0.12, hspace=0.26)  # fmt: skip
+        # No wider than pictures of that height are.
+        width = min(WIDTH, columns * (aspect * (height / rows - 0.5) + 0.45) + 0.5)
+        figure = Figure(figsize=(width, height), dpi=POINTS_PER_INCH, facecolor=self.theme.paper)
+        box = GridSpec(rows, columns, figure, left=0.66 / width, right=1 - 0.06 / width, bottom=0.5 / height,
+                       top=1 - 0.3 / height, wspace=0.14, hspace=0.26)  # fmt: skip
         draw_case_views(figure, frame, case.prediction, verdict_of(case), box, theme=self.theme)
         return drawn_png(figure)
 

@@ -93,7 +93,7 @@ class Contender:
 
     Attributes:
         members: slot of every view, `ABSENT` where it leaves a view out.
-        said_by: the method, the truth, the integer programme; empty for a tuple that was only weighed.
+        said_by: the method, ``truth T3``, the integer programme; empty for a tuple that was only weighed.
         person: the predicted id whose tuple it is, `ABSENT` = none.
         error_px: mean distance of its keypoints from its own triangulated joints; NaN where none can be triangulated.
         cost: geometric cost; NaN where it was no candidate.
@@ -112,6 +112,11 @@ class Contender:
     before: float
     after: float
     row: int
+
+    @property
+    def right(self) -> bool:
+        """Whether this is a person of the truth."""
+        return any(word.startswith(TRUTH) for word in self.said_by)
 
 
 def verdict_of(case: Case) -> Verdict:
@@ -226,7 +231,7 @@ def contenders_of(
     true = {verdict.identity[v, s] for v, s in enumerate(members) if s != ABSENT} - {ABSENT}
     for name, tuples in (
         (method, [tuple(m) for m in case.prediction.association.members.tolist()]),
-        (TRUTH, [_true_tuple(verdict, int(number)) for number in sorted(true)]),
+        *((f"{TRUTH} T{number}", [_true_tuple(verdict, int(number))]) for number in sorted(true)),
         (RIVAL, [] if case.rival is None else [tuple(m) for m in case.rival.members.tolist()]),
     ):
         for one in tuples:

@@ -1,6 +1,7 @@
 """One frame that went wrong as one page: views, scene, competing tuples, how they competed, and why it failed."""
 
 import textwrap
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,10 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 
+from dispose.formats.files import replacing_path
 from dispose.scene.results import Case, Results
 from dispose_viz.contest import Contender, Verdict, contenders_of, contests_of, verdict_of
 from dispose_viz.failure_panels import draw_contenders, draw_race, draw_scene
 from dispose_viz.failure_views import columns_for, draw_case_views, say
+from dispose_viz.ranking import Ranking
 from dispose_viz.stage import stage_of
 from dispose_viz.style import LIGHT, POINTS_PER_INCH, Theme
 
@@ -113,3 +116,15 @@ def draw_time(
         return say(axes, "none of these tuples was a candidate", theme=theme)
     axes.set_title("Their mass while it is decided", loc="left", fontsize=14)
     return draw_race(axes, case.hypotheses, contenders, theme=theme)
+
+
+def write_pages(results: Results, ranking: Ranking, folder: Path, count: int) -> tuple[Path, ...]:
+    """The pages of the worst frames as ``01-frame-412.png``, …; the paths written, each whole or not at all."""
+    written = []
+    for rank, place in enumerate(ranking.order[:count], start=1):
+        page = page_of(results, place, headline=ranking.headline(place), reason=ranking.reasons[place])
+        path = folder / f"{rank:02d}-frame-{results.cases[place].prediction.number}.png"
+        with replacing_path(path) as temporary:
+            page.savefig(temporary, format="png", facecolor=page.get_facecolor())
+        written.append(path)
+    return tuple(written)

@@ -15,7 +15,7 @@ from dispose.scene.frame import Frame
 from dispose.scene.poses import Poses
 from dispose.scene.results import Hypotheses
 from dispose.tensors import ABSENT
-from dispose_viz.contest import RIVAL, TRUTH, Contender, Verdict
+from dispose_viz.contest import RIVAL, Contender, Verdict
 from dispose_viz.solids import color_of, label_of
 from dispose_viz.stage import Stage, known_joints
 from dispose_viz.style import LIGHT, Theme, blend, dress
@@ -31,6 +31,8 @@ def draw_scene(axes: Axes3D, stage: Stage, *, theme: Theme = LIGHT) -> Axes3D:
     Cameras stand on the floor below their place, or at its edge in their direction where they are further off.
     """
     middle, half, (floor, top) = _room(stage)
+    # In the order drawn: a ghost must not hide whom it is compared with.
+    axes.computed_zorder = False
     axes.set_xlim(middle[0] - half, middle[0] + half)
     axes.set_ylim(middle[1] - half, middle[1] + half)
     axes.set_zlim(floor, top)
@@ -38,7 +40,7 @@ def draw_scene(axes: Axes3D, stage: Stage, *, theme: Theme = LIGHT) -> Axes3D:
     axes.view_init(elev=28, azim=-60)
     if stage.ghosts is not None:
         for row in range(len(stage.ghosts.id)):
-            _draw_body(axes, stage.ghosts, row, blend(theme.muted, theme.paper, 0.45), 6.0)
+            _draw_body(axes, stage.ghosts, row, blend(theme.muted, theme.paper, 0.5), 5.0)
     for row, number in enumerate(stage.people.id.tolist()):
         _draw_body(axes, stage.people, row, color_of(number, theme), 2.6)
         _write_id(axes, stage.people, row, top, theme)
@@ -235,7 +237,7 @@ def _line_of(one: Contender, theme: Theme) -> tuple[str, float, str]:
     """Colour, width and stroke: what was decided is strong, the truth is dashed, the rest is faint."""
     if one.person != ABSENT:
         return color_of(one.person, theme), 3.2, "-"
-    if TRUTH in one.said_by:
+    if one.right:
         return theme.alarm, 2.6, "--"
     if RIVAL in one.said_by:
         return theme.ink, 2.0, ":"

@@ -3,24 +3,25 @@
 Live in JupyterLab and Voilà; an executed notebook keeps the page of the worst frame (`dispose_viz.failure_page`).
 """
 
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import ipywidgets
 
 from dispose.errors import DisposeError
-from dispose.metrics.failures import MEASURES, Measure, failures_of, known_measures, ranked
-from dispose.metrics.reasons import explain
+from dispose.metrics.failures import MEASURES, Measure
 from dispose.scene.results import Results
 from dispose_viz.case_view import CaseView
 from dispose_viz.failure_page import page_of
-from dispose_viz.inspector_html import headline_html, note_html, value_text
+from dispose_viz.inspector_html import headline_html, note_html
 from dispose_viz.marks import Mark, open_marks, write_marks
+from dispose_viz.ranking import ranking_of, value_text
 from dispose_viz.style import LIGHT, Theme
 from dispose_viz.widgets import pictures_of
 
 ROWS = 22
-LONGEST = 44
+LONGEST = 60
 """Letters of a reason in the list."""
 
 
@@ -44,6 +45,7 @@ class Inspector:
     """A list of frames and the frame that is chosen; `widget` is all of it.
 
     Attributes:
+        ranking: the frames in their order, with what went wrong and why.
         rank: what the frames are ranked by.
         frames: the ranked list; its value is a position in `results.cases`.
         view: the frame that is shown.
@@ -55,13 +57,11 @@ class Inspector:
 
     def __init__(self, results: Results, out: Path, rank_by: str, theme: Theme) -> None:
         self.results, self.theme = results, theme
-        self.failures = failures_of(results.cases)
-        self.reasons = tuple(explain(c, f) for c, f in zip(results.cases, self.failures, strict=True))
+        self.ranking = ranking_of(results)
         self.file = open_marks(out, results)
         self.marks = {mark.frame: mark for mark in self.file.marks}
-        known = known_measures(self.failures) or MEASURES[:1]
-        first = next((measure for measure in known if measure.key == rank_by), known[0])
-        self._build(known, first)
+        known = self.ranking.known
+        self._build(known, next((measure for measure in known if measure.key == rank_by), known[0]))
         self.say(*self._missing(known, rank_by), *results.notes)
         self._rank(None)
 
@@ -84,7 +84,7 @@ class Inspector:
         left = ipywidgets.VBox(
             [ipywidgets.Label("frames, worst first, by"), self.rank, self.frames, self.note, buttons, self.status,
              self.hints],
-            layout=ipywidgets.Layout(width="330px", min_width="330px", padding="0 12px 0 0"),
+            layout=ipywidgets.Layout(width="380px", min_width="380px", padding="0 12px 0 0"),
         )  # fmt: skip
         right = ipywidgets.VBox([self.headline, self.view.widget], layout=ipywidgets.Layout(flex="1 1 auto", width="0"))
         self.widget = ipywidgets.HBox([left, right])
@@ -113,8 +113,8 @@ class Inspector:
             self.headline.value = note_html(["These results hold no frame."], theme=self.theme)
             self.mark.disabled = self.note.disabled = True
             return
-        order = ranked(self.failures, self.rank.value)
-        self._list(order, order[0])
+        self.ranking = self.ranking.by(self.rank.value)
+        self._list(self.ranking.order, self.ranking.order[0])
 
     def _list(self, order: tuple[int, ...], chosen: int) -> None:
         self.frames.unobserve(self._open, names="value")
@@ -125,7 +125,7 @@ class Inspector:
             self._open(None)
 
     def _line(self, index: int) -> str:
-        failure, reason = self.failures[index], self.reasons[index]
+        failure, reason = self.ranking.failures[index], self.ranking.reasons[index]
         short = reason if len(reason) <= LONGEST else f"{reason[: LONGEST - 1]}…"
         flag = "⚑ " if failure.number in self.marks else ""
         return f"{flag}{failure.number} · {value_text(self.rank.value, failure)} · {short}"
@@ -135,8 +135,8 @@ class Inspector:
         index = self.frames.value
         if index is None:
             return
-        failure = self.failures[index]
-        self.headline.value = headline_html(self.results, failure, self.reasons[index], theme=self.theme)
+        failure = self.ranking.failures[index]
+        self.headline.value = headline_html(self.results, failure, self.ranking.reasons[index], theme=self.theme)
         mark = self.marks.get(failure.number)
         self.note.value = "" if mark is None else mark.note
         self.mark.description = "mark" if mark is None else "change mark"
@@ -153,8 +153,8 @@ class Inspector:
     def _mark(self, _: object) -> None:
         """Mark the frame that is shown with the note that is written."""
         index = self.frames.value
-        number = self.failures[index].number
-        self.marks[number] = Mark(number, self.note.value.strip(), self.reasons[index])
+        number = self.ranking.failures[index].number
+        self.marks[number] = Mark(number, self.note.value.strip(), self.ranking.reasons[index])
         self.mark.description = "change mark"
         self._list(tuple(place for _, place in self.frames.options), index)
         self.tell(f"frame {number} is marked; {len(self.marks)} marks, not exported yet.")
@@ -173,8 +173,8 @@ class Inspector:
     def png(self) -> bytes:
         """The page of the frame that is shown."""
         index = self.frames.value
-        headline = f"{self.rank.value.title}: {value_text(self.rank.value, self.failures[index])}"
-        page = page_of(self.results, index, headline=headline, reason=self.reasons[index], theme=self.theme)
+        headline, reason = self.ranking.headline(index), self.ranking.reasons[index]
+        page = page_of(self.results, index, headline=headline, reason=reason, theme=self.theme)
         return pictures_of([page])[0]
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
@@ -182,5 +182,5 @@ class Inspector:
         live = self.widget._repr_mimebundle_() or {}
         if not self.results.cases:
             return {**live, "text/plain": "These results hold no frame."}
-        words = f"frame {self.failures[self.frames.value].number}: {self.reasons[self.frames.value]}"
-        return {**live, "text/plain": words, "image/png": self.png}
+        words = f"frame {self.ranking.failures[self.frames.value].number}: {self.ranking.reasons[self.frames.value]}"
+        return {**live, "text/plain": words, "image/png": b64encode(self.png).decode()}

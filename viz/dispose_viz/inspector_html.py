@@ -1,27 +1,18 @@
 """Texts of the failure inspector as HTML; whatever comes from a file is escaped."""
 
-import math
 from collections.abc import Sequence
 from html import escape
 
-from dispose.metrics.failures import MEASURES, Failure, Measure
+from dispose.metrics.failures import MEASURES, Failure
 from dispose.scene.frame import Frame
 from dispose.scene.results import Results
 from dispose.tensors import ABSENT
 from dispose_viz.contest import Contender, Verdict
 from dispose_viz.failure_panels import HEADS, box_color, box_word, figures_of, speakers
+from dispose_viz.ranking import value_text
 from dispose_viz.style import LIGHT, Theme
 
 CELL = "padding:2px 8px;text-align:center;line-height:1.5"
-
-
-def value_text(measure: Measure, failure: Failure) -> str:
-    """A measure's value with its unit, a dash where it is not known."""
-    value = measure.value(failure)
-    if value is None or not math.isfinite(value):
-        return "–"
-    number = f"{value:.0f}" if float(value).is_integer() else f"{value:.1f}"
-    return f"{number} {measure.unit}".strip()
 
 
 def headline_html(results: Results, failure: Failure, why: str, *, theme: Theme = LIGHT) -> str:

@@ -1,0 +1,86 @@
+"""`dispose inspect`: the frames of finished results that went wrong, as a page to click through or as pictures."""
+
+import importlib.util
+import subprocess
+import sys
+import webbrowser
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from dispose.cli.inspect_page import answering, page_notebook, serving
+from dispose.cli.options import Count, CountOption, PathOption, require_folder
+from dispose.errors import MissingBackendError
+from dispose.inference.open_results import read_results
+
+RankBy = Literal[
+    "trouble", "wrong_pairs", "missed", "extra", "joint_error_mm", "entropy_bits", "undecided_pairs", "disagreement",
+    "reprojection_px",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Look at finished results frame by frame, worst first: views, 3-D, what competed, and why it failed.
+
+    RESULTS is a folder of `dispose predict` or `dispose evaluate --save`, a predictions.jsonl, Panoptic's JSON
+    (body3DScene_*.json) or TRC files; no model is needed. The page runs on this computer only; Ctrl-C ends it.
+    """
+
+    results: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
+    """The finished results."""
+    capture: PathOption = None
+    """The capture they were made of, for results that hold no cameras and detections."""
+    calibration: PathOption = None
+    """Its calibration alone, likewise."""
+    truth: PathOption = None
+    """Labels in any of the forms of RESULTS: then it is known what is wrong."""
+    rank_by: RankBy = "trouble"
+    """What makes a frame a bad one; the page can change it."""
+    out: Path = Path("out/inspect")
+    """Folder for the frames that you mark; marks that lie there are shown again."""
+    port: CountOption = None
+    """Port of the page (default: the first free one from 8866 on)."""
+    browser: bool = True
+    """Open the page in the browser."""
+    pages: PathOption = None
+    """Write the worst frames as one picture each into this folder, and open no page."""
+    worst: Count = 10
+    """How many of them."""
+
+    def run(self) -> int:
+        """Check the results, then write the pictures or serve the page."""
+        read_results(self.results, **dict(self.beside()))
+        if self.pages is not None:
+            return self.write_pages(require_folder(self.pages))
+        if importlib.util.find_spec("voila") is None:
+            raise MissingBackendError(
+                "`dispose inspect` needs the package voila for its page: pip install 'dispose[notebooks]'; "
+                "with --pages FOLDER it writes pictures without one."
+            )
+        require_folder(self.out)
+        given = [("results", self.results), *self.beside(), ("out", self.out)]
+        values = [(name, str(path.expanduser().resolve())) for name, path in given]
+        with page_notebook([*values, ("rank_by", self.rank_by)]) as notebook, serving(notebook, self.port) as page:
+            answering(page)
+            print(f"{page.address} shows {self.results}; Ctrl-C ends it.", flush=True)
+            if self.browser:
+                webbrowser.open(page.address)
+            return page.process.wait()
+
+    def beside(self) -> Sequence[tuple[str, Path]]:
+        """The files that were named besides the results."""
+        named = (("capture", self.capture), ("calibration", self.calibration), ("truth", self.truth))
+        return [(name, path) for name, path in named if path is not None]
+
+    def write_pages(self, folder: Path) -> int:
+        """Let the package of pictures draw them, in a process of its own."""
+        if importlib.util.find_spec("matplotlib") is None:
+            raise MissingBackendError("pictures need the package matplotlib: pip install 'dispose[viz]'")
+        options = [f"--{name}={path}" for name, path in self.beside()]
+        command = [sys.executable, "-m", "dispose_viz.pages", str(self.results), str(folder)]
+        options += [f"--rank-by={self.rank_by}", f"--worst={self.worst}"]
+        return subprocess.run([*command, *options]).returncode

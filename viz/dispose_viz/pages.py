@@ -1,0 +1,41 @@
+"""``python -m dispose_viz.pages RESULTS FOLDER``: the worst frames of a finished run as one picture each.
+
+`dispose inspect --pages` calls it: the library itself draws nothing.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from dispose.errors import DisposeError
+from dispose.inference.open_results import read_results
+from dispose.metrics.failures import MEASURES
+from dispose_viz.failure_page import write_pages
+from dispose_viz.ranking import ranking_of
+
+
+def main() -> int:
+    """Read, rank, draw, and say for every page its frame and why it is among the worst."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--worst", type=int, default=10)
+    parser.add_argument("--rank-by", default=MEASURES[0].key)
+    for beside in ("--capture", "--calibration", "--truth"):
+        parser.add_argument(beside, type=Path)
+    given = parser.parse_args()
+    try:
+        results = read_results(given.results, capture=given.capture, calibration=given.calibration, truth=given.truth)
+        ranking = ranking_of(results, given.rank_by)
+        paths = write_pages(results, ranking, given.folder, given.worst)
+    except DisposeError as error:
+        print(f"dispose: {error}", file=sys.stderr)
+        return 2
+    for path, place in zip(paths, ranking.order, strict=False):
+        number, why = results.cases[place].prediction.number, ranking.reasons[place]
+        print(f"{path}\n  frame {number}, {ranking.headline(place)}. {why}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
