@@ -7,9 +7,10 @@ import pytest
 import torch
 from matplotlib.collections import LineCollection
 
+from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, letterbox, map_from_input
-from dispose_viz.pictures2d import draw_heat, draw_people, draw_pictures
-from dispose_viz.style import new_figure
+from dispose_viz.pictures2d import draw_heat, draw_heat_scale, draw_joint, draw_people, draw_pictures
+from dispose_viz.style import DARK, new_figure
 
 
 @pytest.fixture
@@ -51,3 +52,23 @@ def test_heat_lies_over_the_pixels_that_it_speaks_of(toy, figure) -> None:
     there = map_from_input(apply(affine.double(), drawn), 4)
     np.testing.assert_allclose(there.numpy(), [10, 20], atol=1e-6)
     assert (axes.get_xlim(), axes.get_ylim()) == limits
+
+
+def test_nothing_in_the_picture_shows_as_strongly_as_heat(toy, figure) -> None:
+    axes = draw_heat(figure.axes[0], torch.eye(48, 64), letterbox(toy.frame.cameras.size[0], (256, 192)), 4)
+    veil = np.asarray(axes.images[-1].get_alpha())
+    assert veil[0, 0] == 1.0 and 0.5 < veil[0, 1] < 0.8
+
+
+def test_a_joint_is_ringed_where_it_projects_and_the_heat_has_a_scale(toy, figure) -> None:
+    cameras, poses = toy.frame.cameras, toy.prediction.poses
+    axes = draw_joint(figure.axes[2], cameras, poses, 2, "l_wrist")
+    rings = np.concatenate([np.asarray(line.get_xydata()) for line in axes.lines])
+    expected = cameras.project(poses.xyz_world[:, poses.skeleton.index("l_wrist")])[0][2]
+    np.testing.assert_allclose(rings, expected.numpy(), atol=1e-6)
+    assert [text.get_text() for text in axes.texts] == ["P0", "P1", "P2"]
+    with pytest.raises(InputError, match="no joint 'tail'"):
+        draw_joint(axes, cameras, poses, 2, "tail")
+    before = len(figure.axes)
+    bar = draw_heat_scale(figure, theme=DARK).axes[before]
+    assert "heat map" in bar.get_ylabel() and bar.get_ylim() == (0.0, 1.0)

@@ -8,15 +8,17 @@ import torch
 from matplotlib.offsetbox import TextArea
 from matplotlib.quiver import Quiver
 
-from dispose.errors import ShapeError
+from dispose.errors import InputError, ShapeError
 from dispose.scene.disturb import turned
 from dispose.scene.prediction import Association, Prediction
 from dispose.skeletons.catalog import SHELF_14
-from dispose_viz.image2d import draw_canvas, draw_residuals, draw_views
+from dispose_viz.image2d import draw_canvas, draw_person_views, draw_residuals, draw_views
 from dispose_viz.residuals import (
     LEAST_TOP_PX,
     draw_matrix,
     medians_px,
+    of_person,
+    over_frames,
     residuals_of,
     suspects,
     view_medians_px,
@@ -120,6 +122,51 @@ def test_nan_joints_nobody_and_one_view_are_drawn_without_complaint(toy) -> None
     one = replace(toy.prediction, association=replace(association, members=association.members[:, :1]))
     alone = residuals_of(toy.frame.select([0]), one)
     assert suspects(alone) == () and medians_px(alone).shape == (3, 1)
+
+
+def test_several_frames_are_one_table_with_a_row_per_person(toy) -> None:
+    first = residuals_of(toy.frame, toy.prediction)
+    poses, association = toy.prediction.poses, toy.prediction.association
+    rows = [2, 0]
+    some = Prediction(
+        8,
+        Association(association.members[rows], association.confidence[rows]),
+        replace(poses, xyz_world=poses.xyz_world[rows], confidence=poses.confidence[rows], valid=poses.valid[rows],
+                id=torch.tensor([2, 7])),
+        toy.prediction.root[rows],
+    )  # fmt: skip
+    second = residuals_of(toy.frame, some)
+    both = over_frames([first, second])
+    assert both.person == (0, 1, 2, 7) and both.length_px.shape == (4, 4, 34)
+    pooled = torch.cat([first.length_px[2, 0], second.length_px[0, 0]])
+    assert medians_px(both)[2, 0] == pytest.approx(np.median(pooled.numpy()))
+    assert medians_px(both)[3, 0] == medians_px(second)[1, 0]
+    assert of_person(both, 7).person == (7,) and of_person(both, 5).person == ()
+    with pytest.raises(ShapeError, match="2 frames with 2 kinds"):
+        over_frames([first, residuals_of(toy.frame.select([0]), _one_view(toy.prediction))])
+    with pytest.raises(ShapeError, match="0 frames"):
+        over_frames([])
+
+
+def _one_view(prediction: Prediction) -> Prediction:
+    association = prediction.association
+    return replace(prediction, association=replace(association, members=association.members[:, :1]))
+
+
+def test_one_person_is_shown_in_every_view_with_his_errors_only(toy) -> None:
+    figure = draw_person_views(new_figure(12, 8, theme=DARK), toy.frame, toy.prediction, 2, theme=DARK)
+    assert [axes.get_title().splitlines()[0] for axes in figure.axes] == ["cam01", "cam02: not seen", "cam03", "cam04"]
+    for view, axes in enumerate(figure.axes):
+        words = [t.get_text() for box in axes.artists for t in box.findobj(TextArea)]
+        length = residuals_of(toy.frame, toy.prediction).length_px[2, view]
+        mean = ["nobody to compare"] if view == 1 else ["mean error (px)", f"P2 {float(length.mean()):.1f}"]
+        assert words == [*mean, "10 px"]
+        (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+        x, y = toy.frame.cameras.project(toy.prediction.poses.xyz_world[2])[0][view].unbind(-1)
+        assert left < x.min() and x.max() < right and top < y.min() and y.max() < bottom
+        assert right - left < 1280
+    with pytest.raises(InputError, match="no person 5"):
+        draw_person_views(new_figure(12, 8), toy.frame, toy.prediction, 5)
 
 
 def test_another_number_of_cameras_is_one_sentence(toy) -> None:

@@ -5,8 +5,10 @@ Pixel centres are at integers, so a picture spans -0.5 … width - 0.5.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -14,16 +16,20 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
+from dispose.errors import InputError
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.prediction import Prediction
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
-from dispose_viz.residuals import draw_arrows, draw_means, draw_scale, residuals_of
+from dispose_viz.residuals import draw_arrows, draw_means, draw_scale, of_person, residuals_of
 from dispose_viz.style import LIGHT, Theme, blend, dress, person_color
 
 DETECTION_WIDTH = 2.4
 REPROJECTION_WIDTH = 1.2
+LEAST_PART = 0.1
+"""The smallest share of a picture that is zoomed to."""
+
 GREYS = (0.15, 0.6, 0.35, 0.72, 0.5)
 """Shares of the paper's colour in the greys of detections that nobody owns."""
 
@@ -168,13 +174,18 @@ def zoom_to_people(axes: Axes, detections: Detections, view: int, *, margin: flo
     The margin is a share of that part; a view without detections stays as it is, and nothing outside is shown.
     """
     seen = detections.visible[view] & detections.valid[view, :, None]
-    if not bool(seen.any()):
+    return zoom_to_points(axes, detections.xy_image[view][seen].double(), margin=margin)
+
+
+def zoom_to_points(axes: Axes, xy_image: Float[Tensor, "points 2"], *, margin: float = 0.12) -> Axes:
+    """Show only the part of a picture around some points, in the picture's own proportions; all of it for no points."""
+    xy = xy_image[torch.isfinite(xy_image).all(-1)].numpy()
+    if not len(xy):
         return axes
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    xy = detections.xy_image[view][seen].double().numpy()
     low, high = xy.min(0), xy.max(0)
     scale = max((high[0] - low[0]) / (right - left), (high[1] - low[1]) / (bottom - top)) * (1 + 2 * margin)
-    half = 0.5 * min(scale, 1.0) * np.array([right - left, bottom - top])
+    half = 0.5 * min(max(scale, LEAST_PART), 1.0) * np.array([right - left, bottom - top])
     middle = np.clip(0.5 * (low + high), np.array([left, top]) + half, np.array([right, bottom]) - half)
     axes.set(xlim=(middle[0] - half[0], middle[0] + half[0]), ylim=(middle[1] + half[1], middle[1] - half[1]))
     return axes
@@ -206,16 +217,81 @@ def draw_views(
     """
     views = len(frame.cameras)
     rows = math.ceil(views / columns)
-    slots = frame.detections.valid.shape[1]
-    for view, name in enumerate(frame.cameras.names):
+    for view in range(views):
         axes = figure.add_subplot(rows, min(columns, views), view + 1)
-        image = None if images is None else images[view]
-        draw_canvas(axes, frame.cameras.size[view], name, image=image, theme=theme)
-        if prediction is None:
-            draw_detections(axes, frame.detections, view, [ABSENT] * slots, theme=theme)
-        else:
-            draw_detections(axes, frame.detections, view, owners_of(prediction, view, slots), theme=theme)
-            draw_reprojection(axes, frame, prediction, view, theme=theme)
-        if image is None:
-            zoom_to_people(axes, frame.detections, view)
+        draw_view(axes, frame, view, prediction=prediction, image=None if images is None else images[view], theme=theme)
     return figure
+
+
+def draw_view(
+    axes: Axes,
+    frame: Frame,
+    view: int,
+    *,
+    prediction: Prediction | None = None,
+    image: Float[np.ndarray, "height width 3"] | None = None,
+    theme: Theme = LIGHT,
+) -> Axes:
+    """One view of a frame: detections, and with a prediction their owners and reprojections, as in `draw_views`."""
+    slots = frame.detections.valid.shape[1]
+    draw_canvas(axes, frame.cameras.size[view], frame.cameras.names[view], image=image, theme=theme)
+    owners = [ABSENT] * slots if prediction is None else owners_of(prediction, view, slots)
+    draw_detections(axes, frame.detections, view, owners, theme=theme)
+    if prediction is not None:
+        draw_reprojection(axes, frame, prediction, view, theme=theme)
+    if image is None:
+        zoom_to_people(axes, frame.detections, view)
+    return axes
+
+
+def draw_person_views(
+    figure: Figure, frame: Frame, prediction: Prediction, person: int, *, columns: int = 3, theme: Theme = LIGHT
+) -> Figure:
+    """One person in every view, close up: the detection (strong), the reprojection (light) and the errors as arrows.
+
+    Everybody else is a thin grey. A view that the person was not made of shows where he should be, and says so.
+
+    Raises:
+        InputError: the prediction has no such person.
+    """
+    rows = (prediction.poses.id == person).nonzero()[:, 0].tolist()
+    if not rows:
+        raise InputError(f"frame {frame.number}: there is no person {person}, only {prediction.poses.id.tolist()}.")
+    only, residuals = _rows_of(prediction, rows), of_person(residuals_of(frame, prediction), person)
+    views, detections = len(frame.cameras), frame.detections
+    xy, front = frame.cameras.project(only.poses.xyz_world.double())
+    for view, name in enumerate(frame.cameras.names):
+        axes = figure.add_subplot(math.ceil(views / columns), min(columns, views), view + 1)
+        slot = int(only.association.members[0, view])
+        draw_canvas(axes, frame.cameras.size[view], name if slot != ABSENT else f"{name}: not seen", theme=theme)
+        for other in detections.valid[view].nonzero()[:, 0].tolist():
+            xy_other, visible = detections.xy_image[view, other], detections.visible[view, other] & (other != slot)
+            draw_skeleton(axes, xy_other, visible, detections.skeleton, theme.grid, width=REPROJECTION_WIDTH)
+        owners = owners_of(only, view, detections.valid.shape[1])
+        mine = replace(detections, valid=detections.valid & (torch.tensor(owners) == person))
+        draw_detections(axes, mine, view, owners, theme=theme)
+        draw_reprojection(axes, frame, only, view, theme=theme)
+        seen = (front[view] & only.poses.valid).flatten()
+        points = torch.cat([xy[view].flatten(0, 1)[seen], residuals.xy_image[0, view][residuals.used[0, view]]])
+        zoom_to_points(axes, points)
+        draw_arrows(axes, residuals, view, theme=theme)
+        draw_means(axes, residuals, view, theme=theme)
+        draw_scale(axes, corner=free_corner(axes, mine, view, height=0.1), theme=theme)
+    return figure
+
+
+def _rows_of(prediction: Prediction, rows: list[int]) -> Prediction:
+    """Some of the persons of a prediction."""
+    poses, association = prediction.poses, prediction.association
+    return replace(
+        prediction,
+        association=replace(association, members=association.members[rows], confidence=association.confidence[rows]),
+        poses=replace(
+            poses,
+            xyz_world=poses.xyz_world[rows],
+            confidence=poses.confidence[rows],
+            valid=poses.valid[rows],
+            id=poses.id[rows],
+        ),
+        root=prediction.root[rows],
+    )

@@ -7,18 +7,22 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
+from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, input_from_map, invert
 from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
 from dispose_viz.image2d import draw_canvas, draw_skeleton
-from dispose_viz.style import LIGHT, MAP, Theme, person_color
+from dispose_viz.style import LIGHT, MAP, Theme, dress, person_color
 
 BONE_WIDTH = 2.0
-HEAT_SHARE = 0.75
-"""How much of the picture the highest value of a heat map hides."""
+HEAT_SHARE = 0.62
+"""How much of the picture a heat map hides: enough that nothing in the picture is as bright as heat."""
 
 
 def draw_pictures(
@@ -52,7 +56,7 @@ def draw_people(axes: Axes, cameras: Cameras, poses: Poses, view: int) -> Axes:
 def draw_heat(
     axes: Axes, heat: Float[Tensor, "height width"], input_from_image: Float[Tensor, "2 3"], stride: int
 ) -> Axes:
-    """A heat map over the picture that it was made from; the higher, the less of the picture shows.
+    """A heat map over the picture that it was made from: the picture in the dark, bright where the joint is seen.
 
     Args:
         axes: in pixels of the original picture.
@@ -65,7 +69,39 @@ def draw_heat(
     (left, top), (right, bottom) = apply(invert(input_from_image.double()), input_from_map(edges, stride)).tolist()
     limits = axes.get_xlim(), axes.get_ylim()
     values = heat.detach().cpu().clamp(0, 1).numpy()
-    axes.imshow(values, extent=(left, right, bottom, top), cmap=MAP, vmin=0, vmax=1, alpha=HEAT_SHARE * np.sqrt(values))
+    # The brighter, the less of the picture is left: a mark on a white wall must not look like heat.
+    veil = HEAT_SHARE + (1 - HEAT_SHARE) * np.sqrt(values)
+    axes.imshow(values, extent=(left, right, bottom, top), cmap=MAP, vmin=0, vmax=1, alpha=veil)
     # What lies beside the picture in the network's input is not shown.
     axes.set(xlim=limits[0], ylim=limits[1])
+    return axes
+
+
+def draw_heat_scale(figure: Figure, *, theme: Theme = LIGHT) -> Figure:
+    """One colour bar beside all pictures of a figure: what the colours of `draw_heat` mean."""
+    colors = ScalarMappable(Normalize(0, 1), MAP)
+    bar = figure.colorbar(colors, ax=figure.axes, label="height of the heat map (0 = not here, 1 = here)", shrink=0.8)
+    dress(bar.ax, theme=theme)
+    return figure
+
+
+def draw_joint(axes: Axes, cameras: Cameras, poses: Poses, view: int, joint: str, *, theme: Theme = LIGHT) -> Axes:
+    """Where one joint of everybody projects to: a ring in the person's colour, with the number.
+
+    Raises:
+        InputError: the skeleton has no such joint.
+    """
+    if joint not in poses.skeleton.joints:
+        known = ", ".join(poses.skeleton.joints)
+        raise InputError(f"skeleton {poses.skeleton.name} has no joint {joint!r} (it has: {known}).")
+    place = poses.skeleton.index(joint)
+    xy, front = cameras.select([view]).project(poses.xyz_world[:, place].double())
+    outline = [withStroke(linewidth=3, foreground=theme.paper)]
+    for row, person in enumerate(poses.id.tolist()):
+        if bool(front[0, row] & poses.valid[row, place] & torch.isfinite(xy[0, row]).all()):
+            there, color = tuple(xy[0, row].tolist()), person_color(person)
+            axes.plot(*there, "o", markersize=22, markerfacecolor="none", markeredgecolor=color, markeredgewidth=2.6,
+                      scalex=False, scaley=False)  # fmt: skip
+            axes.annotate(f"P{person}", there, (12, 9), textcoords="offset points", color=color, fontsize=12,
+                          fontweight="bold", path_effects=outline, clip_on=True)  # fmt: skip
     return axes

@@ -44,16 +44,18 @@ def draw_section(axes: Axes, cameras: Cameras, view: int, poses: Poses, row: int
     axes.plot([1, 1], plane, color=theme.ink, linewidth=5, solid_capstyle="butt")
     _write(axes, f"image plane\n{height:.0f} rows of pixels", (1, plane[0]), (0, 10), theme.ink, theme, "center")
     known = np.flatnonzero(seen.numpy())
-    for joint, lift in ((known[y[known].argmin()], 8), (known[y[known].argmax()], -18)):
-        axes.plot([0, depth[joint]], [0, y[joint]], color=theme.muted, linewidth=1.6, zorder=1)
-        cut = y[joint] / depth[joint]
+    for extreme, lift in ((known[y[known].argmin()], 8), (known[y[known].argmax()], -18)):
+        joint = int(extreme)
+        far, down = float(depth[joint]), float(y[joint])
+        axes.plot([0, far], [0, down], color=theme.muted, linewidth=1.6, zorder=1)
+        cut = down / far
         axes.plot(1, cut, "o", color=color, markersize=9, zorder=4)
         row_seen = focal * cut + middle
         words = f"row {row_seen:.0f}" + ("" if -0.5 <= row_seen <= height - 0.5 else ":\nbeside the picture")
         _write(axes, words, (1, cut), (-9, lift), color, theme, "right")
-        where = f"Y = {y[joint]:.2f} m, Z = {depth[joint]:.2f} m"
+        where = f"Y = {down:.2f} m, Z = {far:.2f} m"
         name = f"{poses.skeleton.joints[joint]}\n{where}"
-        _write(axes, name, (depth[joint], y[joint]), (14, lift), color, theme, "left")
+        _write(axes, name, (far, down), (14, lift), color, theme, "left")
     axes.plot(0, 0, "s", color=theme.ink, markersize=9)
     _write(axes, f"{cameras.names[view]}\nthe hole", (0, 0), (0, 12), theme.ink, theme, "center")
     axes.axhline(0, color=theme.grid, linewidth=1.2, zorder=0)
@@ -79,8 +81,8 @@ def draw_lens(axes: Axes, cameras: Cameras, view: int, *, theme: Theme = LIGHT) 
         axes.add_collection(LineCollection(list(lines.numpy()), colors=color, linewidths=thick))
     shift = (bent - straight).norm(dim=-1)
     place = divmod(int(shift.argmax()), GRID_SAMPLES)
-    start, end = straight[place].tolist(), bent[place].tolist()
-    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": theme.alarm, "linewidth": 2.4}, zorder=5)
+    (x, y), end = straight[place].tolist(), tuple(bent[place].tolist())
+    axes.annotate("", end, (x, y), arrowprops={"arrowstyle": "-|>", "color": theme.alarm, "linewidth": 2.4}, zorder=5)
     axes.set_title(f"{cameras.names[view]}: the lens moves pixels by up to {float(shift.max()):.0f} px")
     return axes
 

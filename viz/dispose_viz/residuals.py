@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
@@ -48,6 +48,11 @@ class Residuals(TensorStruct):
     shift_px: Float[Tensor, "persons views joints 2"]
 
     @property
+    def used(self) -> Bool[Tensor, "persons views joints"]:
+        """Which keypoints have a reprojection to compare with."""
+        return torch.isfinite(self.shift_px).all(-1)
+
+    @property
     def length_px(self) -> Float[Tensor, "persons views joints"]:
         """The reprojection error of every keypoint."""
         return self.shift_px.norm(dim=-1)
@@ -76,6 +81,33 @@ def residuals_of(frame: Frame, prediction: Prediction) -> Residuals:
     used &= (members != ABSENT)[..., None] & poses.valid[:, None, ours] & front.transpose(0, 1)
     shift = torch.where(used[..., None], xy.transpose(0, 1) - found, torch.nan)
     return Residuals(shared, tuple(poses.id.tolist()), found, shift)
+
+
+def of_person(residuals: Residuals, person: int) -> Residuals:
+    """The rows of one person; none where the person is not there."""
+    rows = [row for row, other in enumerate(residuals.person) if other == person]
+    return Residuals(residuals.joints, (person,) * len(rows), residuals.xy_image[rows], residuals.shift_px[rows])
+
+
+def over_frames(every: Sequence[Residuals]) -> Residuals:
+    """Several frames as one: a row per id that ever appears, with the joints of all frames side by side.
+
+    Raises:
+        ShapeError: there is no frame, or frames have different joints or numbers of views.
+    """
+    kinds = {(residuals.joints, residuals.xy_image.shape[1]) for residuals in every}
+    if len(kinds) != 1:
+        raise ShapeError(f"residuals of {len(every)} frames with {len(kinds)} kinds of views and joints, one is needed")
+    ((joints, views),) = kinds
+    ids = tuple(sorted({person for residuals in every for person in residuals.person}))
+    shape = (len(ids), views, len(every), len(joints), 2)
+    xy = torch.full(shape, torch.nan, dtype=torch.float64)
+    shift = xy.clone()
+    for number, residuals in enumerate(every):
+        for row, person in enumerate(residuals.person):
+            xy[ids.index(person), :, number] = residuals.xy_image[row]
+            shift[ids.index(person), :, number] = residuals.shift_px[row]
+    return Residuals(joints * len(every), ids, xy.flatten(2, 3), shift.flatten(2, 3))
 
 
 def draw_arrows(
