@@ -42,7 +42,7 @@ class Flat:
 
     def distance(self, mass: Float[np.ndarray, "*batch tuples"]) -> Float[np.ndarray, "*batch"]:
         """How far the points are from the flat: what a drawing on it leaves out."""
-        return np.linalg.norm(mass - self.point(self.place(mass)), axis=-1)
+        return np.asarray(np.linalg.norm(mass - self.point(self.place(mass)), axis=-1))
 
     def point(self, place: Float[np.ndarray, "*batch dims"]) -> Float[np.ndarray, "*batch tuples"]:
         """The tensor at coordinates on the flat."""
@@ -116,7 +116,7 @@ def solid_section(flat: Flat) -> Float[np.ndarray, "corners 3"]:
 def shadow(flat: Flat, marginals: Marginals, shown: Int[np.ndarray, " tuples"]) -> Float[np.ndarray, "corners 2"]:
     """Corners of the whole polytope's orthogonal projection onto a plane, counter-clockwise: where feet can lie.
 
-    Every corner is the farthest one in some direction (a linear programme); starting from a triangle of them, each
+    Every corner is the farthest one in some direction (a linear programme); starting from a few of them, each
     edge is pushed outwards until none moves: exact.
 
     Args:
@@ -124,8 +124,9 @@ def shadow(flat: Flat, marginals: Marginals, shown: Int[np.ndarray, " tuples"]) 
         shown: which of its tuples the flat speaks of (the all-absent one is usually left out).
     """
     farthest = _farthest(flat, marginals, shown)
-    corners = [farthest(np.array([np.cos(a), np.sin(a)])) for a in np.arange(3) * 2 * np.pi / 3 + 0.1]
-    known = np.stack(corners)
+    across = np.stack([farthest(np.array([1.0, 0.1])), farthest(np.array([-1.0, -0.1]))])
+    sideways = (across[1] - across[0])[::-1] * [1, -1]  # corners on both sides of that line: never all on one line
+    known = np.concatenate([across, [farthest(sideways), farthest(-sideways)]])
     for _ in range(200):
         known = _hull(known)
         grown = False
