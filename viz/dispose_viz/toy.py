@@ -253,8 +253,27 @@ def draw_starts(axes: Axes, cut: Cut, paths: Sequence[Trajectory], *, theme: The
             axes.plot(*cut.flat.place(path.mass[-1]), "X", color=color, markersize=12, zorder=7)
     _draw_marks(axes, cut, theme)
     count = sum(end is cut.landmarks[0] for end in ends)
-    axes.set_title(f"{count} of {len(paths)} random starts end at the truth", fontsize=12, color=theme.ink)
+    axes.set_title(
+        f"{count} of {len(paths)} random starts end at the truth (X: elsewhere)", fontsize=12, color=theme.ink
+    )
     return axes
+
+
+def draw_answers(
+    figure: Figure, scene: ToyScene, config: ToyConfig, cut: Cut, paths: Sequence[Trajectory], *, theme: Theme = LIGHT
+) -> Figure:
+    """What several random starts say together, on the floor, and how each came to say it, in the polytope."""
+    floor, plane = figure.subplots(1, 2)
+    mean = np.mean([path.mass[-1] for path in paths], 0)
+    draw_links(draw_sightings(floor, scene, config, theme=theme), scene, mean, theme=theme)
+    floor.set_title("Share of the starts (wide = many, dashed = wrong)", fontsize=12, color=theme.ink)
+    draw_starts(plane, cut, paths, theme=theme)
+    return figure
+
+
+def path_to_truth(paths: Sequence[Trajectory], cut: Cut) -> Trajectory:
+    """The first path that ends at the truth, or the first of all where none does."""
+    return next((path for path in paths if corner_of(path, cut) is cut.landmarks[0]), paths[0])
 
 
 def corner_of(path: Trajectory, cut: Cut) -> Landmark | None:

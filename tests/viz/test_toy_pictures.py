@@ -1,0 +1,106 @@
+"""The toy's pictures hold what they were given: names, masses, and corners."""
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+
+from dispose.association.complete import every_tuple
+from dispose.datasets.toy import ToyConfig, draw_toy_scene
+from dispose.diffusion.samplers import Step
+from dispose.errors import InputError
+from dispose.models.toy import toy_problem, true_mass
+from dispose_viz import toy
+from dispose_viz.style import DARK, LIGHT, new_figure
+
+
+def a_scene(views: int = 2, people: int = 4):
+    return draw_toy_scene(ToyConfig(views=views, people=people), torch.Generator().manual_seed(0))
+
+
+def corner(order: list[int]) -> np.ndarray:
+    return np.eye(len(order))[order].ravel()
+
+
+def straight(scene, *ends: np.ndarray):
+    """Paths from the middle to corners, as a packed sampler would record them."""
+    problem = toy_problem(scene)
+    middle = np.full(len(problem.members), len(scene.person_mm) / len(problem.members))
+    states = [np.concatenate([(1 - s) * middle + s * end for end in ends]) for s in (0.0, 0.5, 1.0)]
+    steps = [Step(1 - s / 2, torch.from_numpy(states[s]), torch.from_numpy(states[s + 1])) for s in (0, 1)]
+    return problem, toy.toy_paths(steps, problem)
+
+
+def texts(axes) -> set[str]:
+    return {text.get_text() for text in axes.texts}
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_every_sighting_carries_its_name_and_axes_have_units(theme) -> None:
+    axes = toy.draw_sightings(new_figure(4, 4).add_subplot(), a_scene(views=3), ToyConfig(views=3), theme=theme)
+    assert {f"{view}{slot}" for view in "ABC" for slot in (1, 2, 3, 4)} <= texts(axes)
+    assert axes.get_xlabel() == "x (m)" and axes.get_ylabel() == "y (m)"
+    (left, right), (low, _) = axes.get_xlim(), axes.get_ylim()
+    seen = a_scene(views=3).xy_mm.numpy() / 1000
+    assert left < seen[..., 0].min() and seen[..., 0].max() < right and low < seen[..., 1].min()
+
+
+def test_links_join_what_has_mass_and_wrong_ones_are_dashed() -> None:
+    scene = a_scene()
+    truth = true_mass(scene).numpy()
+    right = toy.draw_links(new_figure(4, 4).add_subplot(), scene, truth).lines
+    assert len(right) == 4 and {line.get_linestyle() for line in right} == {"-"}
+    wrong = toy.draw_links(new_figure(4, 4).add_subplot(), scene, np.roll(truth.reshape(4, 4), 1, 0).ravel()).lines
+    alarm = to_hex(LIGHT.alarm)
+    assert [line.get_linestyle() for line in wrong] == ["--"] * 4
+    assert {to_hex(str(line.get_color())) for line in wrong} == {alarm}
+    assert not toy.draw_links(new_figure(4, 4).add_subplot(), scene, np.zeros(16)).lines
+
+
+def test_tables_say_every_mass_and_frame_the_truth() -> None:
+    scene = a_scene(views=3, people=3)
+    grid = [new_figure(2, 2).add_subplot() for _ in range(toy.tables_of(scene))]
+    mass = np.arange(27) / 100
+    toy.draw_tensor(grid, scene, mass)
+    assert [text.get_text() for axes in grid for text in axes.texts] == [f"{m:.2f}" for m in mass]
+    assert sum(len(axes.patches) for axes in grid) == 3
+    with pytest.raises(InputError, match="4 views"):
+        toy.tables_of(a_scene(views=4))
+
+
+def test_paths_are_split_by_start_and_end_at_the_last_clean_answer() -> None:
+    scene = a_scene()
+    ends = corner([0, 1, 2, 3]), corner([1, 0, 2, 3])
+    _, paths = straight(scene, *ends)
+    for path, end in zip(paths, ends, strict=True):
+        np.testing.assert_allclose(path.mass[-1], end)
+        np.testing.assert_allclose(path.time, [1.0, 0.5, 0.0])
+        assert path.residual.max() < 1e-12
+
+
+def test_a_path_is_called_by_its_corner_and_the_rival_is_the_wrong_one_most_end_at() -> None:
+    scene = a_scene()
+    truth, swap, other = corner([0, 1, 2, 3]), corner([1, 0, 2, 3]), corner([3, 2, 1, 0])
+    problem, paths = straight(scene, other, swap, truth, swap)
+    np.testing.assert_array_equal(toy.rival_of(paths, truth), swap)
+    cut = toy.cut_between(problem, truth, swap, "rival")
+    assert [getattr(toy.corner_of(path, cut), "name", None) for path in paths] == [None, "rival", "truth", "rival"]
+    assert toy.path_to_truth(paths, cut) is paths[2]
+    axes = toy.draw_starts(new_figure(4, 4).add_subplot(), cut, paths)
+    assert axes.get_title().startswith("1 of 4 ")
+    assert sum(line.get_marker() == "X" for line in axes.lines) == 1
+
+
+@pytest.mark.parametrize(("views", "panels"), [(2, 3), (3, 6)])
+def test_a_state_stays_in_its_place_from_picture_to_picture(views: int, panels: int) -> None:
+    scene = a_scene(views=views)
+    config, truth = ToyConfig(views=views), true_mass(scene).double().numpy()
+    people = every_tuple(4, views).numpy()
+    swap = np.array([0.0 + truth[(people == [*row[:-1], (row[-1] + 1) % 4]).all(1)][0] for row in people])
+    problem, (path,) = straight(scene, truth)
+    cut = toy.cut_between(problem, truth, swap, "rival")
+    figures = [toy.draw_state(new_figure(15, 5), scene, config, path, cut, step) for step in (0, 2)]
+    assert [len(figure.axes) for figure in figures] == [panels, panels]
+    for one, other in zip(figures[0].axes, figures[1].axes, strict=True):
+        assert one.get_position().bounds == other.get_position().bounds
+        assert one.get_xlim() == other.get_xlim()
