@@ -64,7 +64,7 @@ def reach(places: Float[np.ndarray, "*batch 2"], corners: Float[np.ndarray, "3 2
     edge = np.roll(corners, -1, 0) - corners
     normal = np.stack([edge[:, 1], -edge[:, 0]], 1)
     offset = (normal * corners).sum(1)
-    return ((places @ normal.T) / offset).max(-1)
+    return np.asarray(((places @ normal.T) / offset).max(-1))
 
 
 def symmetric_space() -> Flat:
