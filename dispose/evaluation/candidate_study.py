@@ -97,7 +97,7 @@ def judge(frames: Sequence[Frame], truth: Sequence[Prediction], associator: Asso
     """All possible tuples of two or more detections of some frames: many for many views, so choose a few frames."""
     parts = list(_judged_frames(frames, truth, associator))
     columns = [np.concatenate([part[k] for part in parts]) for k in range(6)] if parts else [np.zeros(0)] * 6
-    return Judged(*columns[:4], *(column.astype(bool) for column in columns[4:]))
+    return Judged(columns[0].astype(int), *columns[1:4], *(column.astype(bool) for column in columns[4:]))
 
 
 def _judged_frames(
