@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,13 +23,17 @@ from dispose.datasets.samples import sample_folder
 from dispose.errors import InputError
 from dispose.evaluation.against_truth import Figures, score_frames
 from dispose.formats.files import replacing
-from dispose.formats.predictions import SavedPredictions, by_source, read_predictions
+from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import Capture, read_capture
 from dispose.inference.predict import (
     Associate,
     CapturePrediction,
     Reconstruct,
-    predict_frames,
+    Weigh,
+    captured,
+    predict_cases,
+    unweighed,
+    write_capture_evidence,
     write_capture_prediction,
 )
 from dispose.models.associator import Associator
@@ -78,9 +82,9 @@ CLASSICS: tuple[tuple[str, Associate], ...] = (
 class Demo:
     """Four people cross before five cameras: from 2-D detections to 3-D people, a table, pictures and a page.
 
-    Writes predictions.jsonl, predictions.npz, trc/*.trc, figures.json, and start_here/ with the pictures and the
-    notebook 00_start_here as it ran, also as a page that opens offline. Then the same in small from the pictures of
-    three people before four cameras, into from_pictures/. A second run replaces the folder when it is done.
+    Writes predictions.jsonl, predictions.npz, evidence.npz, trc/*.trc, figures.json, and start_here/ with the pictures
+    and the notebook 00_start_here as it ran, also as a page that opens offline. Then the same in small from the
+    pictures of three people before four cameras, into from_pictures/. A second run replaces the folder when it is done.
     """
 
     out: Path = Path("out/demo")
@@ -112,13 +116,16 @@ def write_demo(capture: Capture, associator: Associator, folder: Path) -> None:
     """Everything the demo shows, into an existing folder."""
     truth = read_predictions(capture.source / "truth" / "predictions.jsonl").frames
     print(f"people in 3-D, by ours and by the classic associators on the same detections\n\n{HEADER}", flush=True)
-    result, row = measure("ours (diffusion)", capture, truth, associator, associator.reconstruct)
+    ours, row = measure("ours (diffusion)", capture, truth, associator.weigh, associator.reconstruct)
     rows = [row]
     print(row, flush=True)
-    write_capture_prediction(folder, SAMPLE, result, SAMPLE_RATE_HZ)
+    write_capture_prediction(folder, SAMPLE, ours, SAMPLE_RATE_HZ)
     for name, associate in CLASSICS:
-        rows.append(measure(name, capture, truth, associate, reconstruct)[1])
-        print(rows[-1], flush=True)
+        result, row = measure(name, capture, truth, unweighed(associate), reconstruct)
+        rows.append(row)
+        print(row, flush=True)
+        if associate is integer_programme:
+            write_capture_evidence(folder, SAMPLE, "ours", beside(ours, result))
     with replacing(folder / FIGURES) as file:
         json.dump([asdict(row) for row in rows], file, indent=1)
     print(f"\npictures and page: the notebook {NOTEBOOK} runs", flush=True)
@@ -126,17 +133,22 @@ def write_demo(capture: Capture, associator: Associator, folder: Path) -> None:
 
 
 def measure(
-    name: str, capture: Capture, truth: Sequence[Prediction], associate: Associate, rebuild: Reconstruct
+    name: str, capture: Capture, truth: Sequence[Prediction], weigh: Weigh, rebuild: Reconstruct
 ) -> tuple[CapturePrediction, Row]:
     """Run one associator over the capture and score it; a progress bar where that takes longer than two seconds."""
     started = time.perf_counter()
-    steps = predict_frames(capture, associate, rebuild)
+    steps = predict_cases(capture, weigh, rebuild)
     found = list(tqdm(steps, total=len(capture.numbers), unit="frame", desc=name, delay=2.0, leave=False))
     ms = 1000 * (time.perf_counter() - started) / len(found)
-    figures = score_frames([frame for frame, _, _ in found], [prediction for _, prediction, _ in found], truth)
-    by_file = tuple(by_source(prediction, frame.detections) for frame, prediction, _ in found)
-    saved = SavedPredictions(by_file[0].poses.skeleton, capture.cameras.names, by_file)
-    return CapturePrediction(saved, found[-1][2]), Row(name, figures, ms)
+    frames = [case.frame for case, _ in found if case.frame is not None]
+    figures = score_frames(frames, [case.prediction for case, _ in found], truth)
+    return captured(capture, found), Row(name, figures, ms)
+
+
+def beside(result: CapturePrediction, rival: CapturePrediction) -> CapturePrediction:
+    """A result that knows what another associator said about the same frames."""
+    pairs = zip(result.cases, rival.cases, strict=True)
+    return replace(result, cases=tuple(replace(one, rival=other.prediction.association) for one, other in pairs))
 
 
 @contextmanager

@@ -18,8 +18,7 @@ def unknown_people(case: Case, failure: Failure) -> list[str]:
         places = group_members(case.prediction.association, row) if case.detections is not None else ()
         views = f", seen by {counted(len(places), 'camera')}" if places else ""
         people.append(f"id {int(case.prediction.poses.id[row])}{views}")
-    known = "none of their detections is labelled" if case.detections is not None else "no true skeleton is near"
-    return [f"the truth does not know {counted(len(people), 'person', 'people')} ({'; '.join(people)}): {known}"]
+    return [f"the truth has no skeleton for {counted(len(people), 'person', 'people')} found ({'; '.join(people)})"]
 
 
 def worst_joint(case: Case, failure: Failure) -> list[str]:

@@ -58,7 +58,8 @@ class Failure:
         wrong_pairs: labelled detections wrongly joined or split; None without labels or detections.
         missed: ids of the true people whom nobody is near; None without true skeletons.
         extra: rows of the predicted people who are near nobody, or near somebody already found; None as above.
-        unannotated: those of `extra` of whose detections none has a label: the truth may not know them.
+        unannotated: those of `extra` of whose detections none is labelled as a person with a true skeleton: the
+            truth may not know them.
         joint_error_mm: mean over the people found of their mean joint error; None as above, or if none is found.
         entropy_bits: how undecided the network was before sampling, ``-sum x log2 x`` over all tuples' marginals.
         undecided_pairs: pairs that it would expect to get wrong by deciding each at its more probable side.
@@ -121,7 +122,7 @@ def failure_of(case: Case) -> Failure:
         truths = case.labels.poses.id.tolist()
         missed = tuple(truths[t] for t in range(len(truths)) if t not in found.truths.tolist())
         extra = tuple(row for row in everybody if row not in found.rows.tolist())
-        unlabelled = tuple(row for row in extra if not labelled_members(case, row))
+        unlabelled = tuple(row for row in extra if not set(people_of(case, row)) & set(truths))
         error = float(found.error_mm.mean()) if len(found.rows) else None
     hypotheses = case.hypotheses
     return Failure(
@@ -179,6 +180,14 @@ def labelled_members(case: Case, row: int) -> list[Sighting]:
     return [Sighting(v, s) for v, s in enumerate(members) if s != ABSENT and int(identity[v, s]) != ABSENT]
 
 
+def people_of(case: Case, row: int) -> list[int]:
+    """The true people whose detections a predicted person holds, without repetition, ascending."""
+    if case.labels is None:
+        return []
+    identity = case.labels.identity
+    return sorted({int(identity[place.view, place.slot]) for place in labelled_members(case, row)})
+
+
 def has_truth(case: Case) -> bool:
     """Whether there are true skeletons that predictions can be compared with (possibly of nobody)."""
     return case.labels is not None and len(case.labels.poses.skeleton) > 0
@@ -203,7 +212,7 @@ def in_joints_of(poses: Poses, truth: Poses) -> Poses:
 def entropy_bits(hypotheses: Hypotheses) -> float:
     """``-sum x log2 x`` over the marginals of all tuples: 0 where the network was sure before it sampled."""
     x = hypotheses.marginal.double().clamp(0, 1)
-    return float(-torch.special.xlogy(x, x).sum() / math.log(2))
+    return abs(float(torch.special.xlogy(x, x).sum() / math.log(2)))
 
 
 def undecided_pairs(hypotheses: Hypotheses) -> float:
@@ -254,8 +263,8 @@ def trouble(failure: Failure) -> float | None:
     """One number for "what went wrong": errors first, then doubts; None where nothing at all is known.
 
     ``wrong pairs + 3 missed + 3 extra + error / 100 mm + doubts / 10 + pixels / 100``. A person missed or invented
-    weighs as much as three pairs; extra people of whom no detection has a label weigh nothing, as the truth may not
-    know them. Doubts are the undecided pairs and, where no label says who is right, the disagreement with the integer
+    weighs as much as three pairs; extra people whom the truth may not know (`Failure.unannotated`) weigh nothing.
+    Doubts are the undecided pairs and, where no label says who is right, the disagreement with the integer
     programme: they rank frames that are equally right, and all frames without truth.
     """
     if all(measure.value(failure) is None for measure in MEASURES[1:]):

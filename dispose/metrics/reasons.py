@@ -23,11 +23,13 @@ from dispose.metrics.circumstances import (
 )
 from dispose.metrics.doubts import doubts, unknown_people, worst_joint
 from dispose.metrics.failures import (
+    FOUND_MM,
     Failure,
     Sighting,
     WrongPair,
     in_joints_of,
     labelled_members,
+    people_of,
     wrong_pairs_of,
 )
 from dispose.metrics.pose import pairwise_mpjpe
@@ -63,7 +65,9 @@ def explain(case: Case, failure: Failure) -> str:
     if seen is not None:
         mistakes += [*wrongly_put(seen), *taken_for_two(seen), *left_alone(seen)]
     told = {row for mistake in mistakes for row in mistake.rows}
-    mistakes += [*missed_people(case, failure, seen), *extra_people(case, failure, told)]
+    missed = missed_people(case, failure, seen)
+    told |= {row for mistake in missed for row in mistake.rows}
+    mistakes += [*missed, *extra_people(case, failure, told)]
     sentences = [mistake.sentence for mistake in mistakes[:TOLD]]
     if len(mistakes) > TOLD:
         sentences.append(f"and {counted(len(mistakes) - TOLD, 'more mistake')}")
@@ -201,8 +205,10 @@ def missed_people(case: Case, failure: Failure, seen: Seen | None) -> list[Mista
         reasons = [] if seen is None else views_reason(seen, person)
         nearest = nearest_mm(case, person)
         if nearest is not None:
-            reasons.append(f"the nearest skeleton is {metres(nearest)} off")
-        found.append(Mistake(with_reasons(f"person {person} is missed", reasons)))
+            other = " and somebody else's" if nearest < FOUND_MM else ""
+            reasons.append(f"the nearest skeleton is {metres(nearest)} off{other}")
+        rows = tuple(row for row in failure.extra or () if people_of(case, row) == [person])
+        found.append(Mistake(with_reasons(f"person {person} is missed", reasons), rows))
     return found
 
 
@@ -222,15 +228,10 @@ def extra_people(case: Case, failure: Failure, told: Collection[int]) -> list[Mi
     for row in failure.extra or ():
         if row in failure.unannotated or row in told:
             continue
-        number, places = int(case.prediction.poses.id[row]), labelled_members(case, row)
-        owners = sorted({int(case.labels.identity[p.view, p.slot]) for p in places}) if case.labels else []
-        words = " and ".join(f"person {owner}" for owner in owners)
-        found.append(
-            Mistake(
-                f"id {number}, seen by {counted(len(places), 'camera')} ({camera_list(case, places)}), is near no true "
-                f"person that is left, though made of {words}'s detections"
-            )
-        )
+        number, places = int(case.prediction.poses.id[row]), group_members(case.prediction.association, row)
+        words = " and ".join(f"person {person}'s" for person in people_of(case, row))
+        lead = f"id {number}, seen by {counted(len(places), 'camera')} ({camera_list(case, places)}), is one too many"
+        found.append(Mistake(with_reasons(lead, [f"it is made of {words} detections, and nobody is missed there"])))
     return found
 
 
@@ -277,7 +278,11 @@ def price_reason(seen: Seen, right: Sequence[Sighting], chosen: Sequence[Sightin
         return [f"{name} is not among the candidates"]
     if other is None:
         return [f"{name} costs {price.cost:.0f} and ended with mass {price.mass:.2f}"]
-    return [f"{name} costs {price.cost:.0f} against {other.cost:.0f} ({masses(price, other)})"]
+    against = f"{other.cost:.0f}"
+    if len(right) != len(chosen):
+        # A tuple of more members costs more by itself.
+        name, against = f"{name} of {len(right)} views", f"{against} of the one of {len(chosen)}"
+    return [f"{name} costs {price.cost:.0f} against {against} ({masses(price, other)})"]
 
 
 def masses(price: Price, other: Price) -> str:

@@ -13,8 +13,8 @@ def weighed(generator: torch.Generator, tuples: int = 200) -> Hypotheses:
     count = len(members)
     mass = torch.rand(4, count, generator=generator) ** 8
     mass[0] = 0.5
-    parts = [torch.rand(count, generator=generator) for _ in range(2)]
-    return Hypotheses(members, *parts, torch.rand(count, generator=generator) ** 8, torch.linspace(1, 0, 4), mass)
+    cost, cue, marginal = torch.rand(3, count, generator=generator)
+    return Hypotheses(members, cost, cue, marginal**8, torch.linspace(1, 0, 4), mass)
 
 
 def rows(hypotheses: Hypotheses) -> set[tuple[int, ...]]:

@@ -14,6 +14,7 @@ from dispose.cli import demo, demo_pictures
 from dispose.cli.demo import Demo, whole_folder
 from dispose.cli.notebook_run import NotebookError
 from dispose.errors import InputError
+from dispose.formats.evidence import read_run
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import between, read_capture
 from dispose.models.associator import Associator, AssociatorConfig
@@ -50,6 +51,8 @@ def test_the_demo_writes_predictions_and_figures_and_replaces_an_older_one(small
     saved = read_predictions(out / "predictions.jsonl")
     assert [f.number for f in saved.frames] == [24, 25, 26, 27] and len(saved.cameras) == 5
     assert set(np.load(out / "predictions.npz")["frame"].tolist()) <= {24, 25, 26, 27}
+    opened = read_run(out)
+    assert opened.method == "ours" and all(c.rival is not None and c.hypotheses is not None for c in opened.cases)
     said = capsys.readouterr().out
     assert "integer programme" in said and f"{classic['figures']['pair_f1']:.1f}" in said
     assert len(small) == 2 and all(folder.name == "start_here" for folder in small)

@@ -53,9 +53,11 @@ def poses(skeleton: Skeleton, count: int, random: torch.Generator) -> Poses:
 
 def hypotheses(random: torch.Generator, tuples: int) -> Hypotheses:
     members = torch.stack([torch.randint(-1, n, (tuples,), generator=random) for n in (2, 0, 3)], 1)
-    parts = [torch.rand(tuples, generator=random, dtype=torch.float64) for _ in range(3)]
+    cost, cue, marginal = torch.rand(3, tuples, generator=random, dtype=torch.float64)
     time = torch.tensor([1.0, 0.5, 0.0], dtype=torch.float64)
-    return Hypotheses(members, *parts, time, torch.rand(3, tuples, generator=random, dtype=torch.float64), dropped=4)
+    return Hypotheses(
+        members, cost, cue, marginal, time, torch.rand(3, tuples, generator=random, dtype=torch.float64), dropped=4
+    )
 
 
 def case(number: int, cameras: Cameras) -> Case:

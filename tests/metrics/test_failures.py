@@ -134,7 +134,7 @@ def test_the_price_of_the_right_tuple_is_told() -> None:
         mass=torch.tensor([[0.3, 0.3, 0.3], [0.97, 0.02, 0.97]]),
     )
     sentence = said(replace(case, hypotheses=hypotheses, rival=groups(*ALL)))
-    assert "person 2's own tuple costs 212 against 167" in sentence
+    assert "person 2's own tuple costs 212 against 167 (mass" in sentence
     assert "mass 0.30 against 0.60 before sampling, 0.02 against 0.97 after" in sentence
     assert "The integer programme gets this right." in sentence
     assert "rays pass person" not in sentence
@@ -181,7 +181,28 @@ def test_somebody_the_truth_does_not_know_is_no_mistake() -> None:
     failure = failure_of(case)
     assert failure.extra == failure.unannotated == (1,)
     assert trouble(failure) == pytest.approx(0, abs=1e-3)
-    assert "The truth does not know 1 person (id 1, seen by 4 cameras)" in explain(case, failure)
+    assert "The truth has no skeleton for 1 person found (id 1, seen by 4 cameras)" in explain(case, failure)
+
+
+def test_somebody_found_twice_is_one_too_many() -> None:
+    case = case_of(truth((0, 0)), groups((0, 0, 0, 0)))
+    prediction = case.prediction
+    # As of an associator that gives its second person no detections of their own but a label's.
+    poses = prediction.poses
+    twice = replace(
+        poses,
+        xyz_world=poses.xyz_world.repeat(2, 1, 1) + torch.tensor([[[0.0]], [[50.0]]], dtype=torch.float64),
+        confidence=poses.confidence.repeat(2, 1),
+        valid=poses.valid.repeat(2, 1),
+        id=torch.tensor([5, 6]),
+    )
+    both = groups((0, 0, -1, -1), (-1, -1, 0, 0))
+    case = replace(
+        case, prediction=replace(prediction, association=both, poses=twice, root=prediction.root.repeat(2, 1))
+    )
+    failure = failure_of(case)
+    assert (failure.extra, failure.unannotated, failure.missed) == ((1,), (), ())
+    assert "Person 1 was taken for two" in explain(case, failure)
 
 
 def test_the_worst_joint_is_named_where_nobody_is_confused() -> None:

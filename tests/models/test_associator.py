@@ -181,3 +181,17 @@ def test_an_exact_repeat_of_a_detection_changes_nothing(associator, frames):
             value[view, -1] = value[view, slot]
     repeated = associator(Frame(frame.number, frame.cameras, twice))
     assert groups(repeated) == groups(associator(frame))
+
+
+def test_what_was_weighed_comes_with_the_same_answer(associator, frames):
+    frame = frames[0]
+    answer, weighed = associator(frame), associator.weigh(frame)
+    assert torch.equal(answer.members, weighed.association.members)
+    torch.testing.assert_close(answer.confidence, weighed.association.confidence, rtol=0, atol=0)
+    problem, hypotheses = associator.problem(frame), weighed.hypotheses
+    posterior = associator.posterior(problem)
+    assert hypotheses is not None and torch.equal(hypotheses.members, problem.members[:-1])
+    torch.testing.assert_close(hypotheses.marginal, posterior.marginal[:-1], rtol=0, atol=0)
+    torch.testing.assert_close(hypotheses.mass[-1], posterior.sampled[:-1], rtol=0, atol=0)
+    assert hypotheses.time[0] == 1 and hypotheses.time[-1] == 0 and len(hypotheses.time) == len(hypotheses.mass)
+    assert associator.weigh(without_people(frame, [1, 2, 3])).hypotheses is None
