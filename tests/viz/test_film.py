@@ -37,7 +37,7 @@ def test_a_link_is_as_wide_and_strong_as_its_mass_and_has_its_persons_colour(the
     mass = np.array([0.1, 0.9, 0.4, 0.0])
     axes = draw_match(new_figure(4.0, 3.0).add_subplot(), PLACES, mass, MEMBERS, OWNERS, theme=theme)
     drawn = links(axes)
-    widths, colors = np.asarray(drawn.get_linewidths()), np.asarray(drawn.get_colors())
+    widths, colors = np.asarray(drawn.get_linewidth()), np.asarray(drawn.get_colors())
     assert len(widths) == 3 and (np.diff(widths) > 0).all() and (np.diff(colors[1:, 3]) > 0).all()
     assert [to_hex(c[:3]).upper() for c in colors] == [theme.muted.upper(), person_color(1), person_color(3)]
     words = [t.get_text() for t in axes.texts]
