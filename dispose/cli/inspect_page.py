@@ -30,8 +30,8 @@ TEMPLATE = """{%- extends 'voila/templates/lab/index.html.j2' -%}
 """
 """Voilà's own page, but for two style sheets that it would load from the net and the page does not need."""
 
-EXTENSIONS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")
-"""What the page's controls and its 3-D scene need of JupyterLab; others may complain that this is no JupyterLab."""
+NOT_HERE = ("open3d", "jupyterlab-jupytext")
+"""Extensions of JupyterLab that the page does not need, and that complain in it because it is no JupyterLab."""
 
 LAST_WORDS = 12
 """Lines of the server's log that are shown when it fails."""
@@ -93,7 +93,7 @@ def serving(notebook: Path, port: int | None) -> Iterator[Page]:
     command = [
         sys.executable, "-m", "voila", str(notebook), "--no-browser", f"--port={number}", f"--Voila.ip={HOST}",
         "--strip_sources=True", "--show_tracebacks=True",
-        "--template=offline", *(f"--VoilaConfiguration.extension_allowlist={name}" for name in EXTENSIONS),
+        "--template=offline", *(f"--VoilaConfiguration.extension_denylist={name}" for name in NOT_HERE),
     ]  # fmt: skip
     with log.open("wb") as words:
         process = subprocess.Popen(

@@ -1,0 +1,160 @@
+"""What the page of a failed frame shows, and that it shows something whatever is missing."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from dispose.association.reconstruct import reconstruct
+from dispose.scene.frame import Labels
+from dispose.scene.prediction import Association
+from dispose.scene.results import Case, Hypotheses, Results
+from dispose.skeletons.catalog import COCO_17
+from dispose.tensors import ABSENT
+from dispose_viz.contest import contenders_of, contests_of, verdict_of
+from dispose_viz.failure_page import page_of, write_pages
+from dispose_viz.failure_panels import short_names
+from dispose_viz.failure_views import columns_for
+from dispose_viz.ranking import draw_ranking, ranking_of, ranking_table
+from dispose_viz.style import DARK, new_figure, person_color
+
+
+def drawn(figure: Figure) -> str:
+    """All text of a figure, after everything that only fails when it is painted has been painted."""
+    figure.canvas.draw()
+    found: list[Any] = [*figure.texts, *(text for axes in figure.axes for text in axes.texts)]
+    return "\n".join(text.get_text() for text in found) + "".join(axes.get_title() for axes in figure.axes)
+
+
+@pytest.fixture
+def case(toy) -> Case:
+    """People 0 and 1 have exchanged their detections in the first view; person 2 is right."""
+    members = toy.prediction.association.members.clone()
+    members[0, 0], members[1, 0] = 1, 0
+    right = torch.stack([torch.full((4,), person) for person in (0, 1)])
+    tuples = torch.cat([members, right])
+    mass = torch.stack([torch.full((5,), 0.5), torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0])]).double()
+    hypotheses = Hypotheses(tuples, torch.arange(5.0), torch.full((5,), 0.3), mass[0], torch.tensor([1.0, 0.0]), mass)
+    identity = 10 + torch.arange(3).expand(4, 3).clone()
+    identity[1, 2] = ABSENT
+    found = replace(toy.prediction, association=Association(members, torch.ones(3).double()))
+    rival = Association(torch.cat([right, members[2:]]), torch.ones(3).double())
+    truth = replace(toy.prediction.poses, id=10 + toy.prediction.poses.id)
+    return Case(found, toy.frame, hypotheses, rival, Labels(identity, truth))
+
+
+def results_of(*cases: Case) -> Results:
+    return Results("somewhere", "ours", COCO_17, cases)
+
+
+def frames_round_detections(figure: Figure) -> int:
+    return sum(isinstance(patch, Rectangle) and not patch.get_fill() for axes in figure.axes for patch in axes.patches)
+
+
+def test_detections_at_the_wrong_person_are_framed_and_named_by_whose_they_are(case: Case) -> None:
+    figure = page_of(results_of(case), 0, headline="wrong pairs 12", reason="They crossed.")
+    text = drawn(figure)
+    assert "frame 7" in text and "wrong pairs 12" in text and "They crossed." in text
+    assert "P0 ≠ T11" in text and "P1 ≠ T10" in text and "P2 ≠" not in text
+    assert frames_round_detections(figure) == 2
+    assert "P0 = T10, P1 = T11, P2 = T12" in text
+
+
+def test_a_right_frame_has_no_alarm(case: Case, toy) -> None:
+    right = replace(case, prediction=toy.prediction, hypotheses=None)
+    figure = page_of(results_of(right), 0)
+    assert frames_round_detections(figure) == 0 and "≠" not in drawn(figure)
+
+
+def test_somebody_nobody_found_is_missed_and_the_first_to_look_at(case: Case, toy) -> None:
+    two = replace(
+        toy.prediction,
+        association=Association(toy.prediction.association.members[:2], torch.ones(2).double()),
+        poses=replace(toy.prediction.poses, **{
+            name: getattr(toy.prediction.poses, name)[:2] for name in ("xyz_world", "confidence", "valid", "id")
+        }),
+        root=toy.prediction.root[:2],
+    )  # fmt: skip
+    case = replace(case, prediction=two, hypotheses=None)
+    verdict = verdict_of(case)
+    assert [person.name for person in verdict.missed] == ["T12"]
+    assert verdict.lost.sum() == 3, "person 2 is seen by three cameras"
+    assert contests_of(case, verdict)[0] == ("T12 (missed)", (2, ABSENT, 2, 2))
+    assert verdict.true_person(12).color not in (0, 1), "a colour of its own"
+    assert "T12 (missed)" in drawn(page_of(results_of(case), 0))
+
+
+def test_the_worst_person_comes_first_and_the_right_tuple_stands_beside_the_chosen_one(case: Case) -> None:
+    verdict = verdict_of(case)
+    contests = contests_of(case, verdict)
+    assert [name for name, _ in contests] == ["P0 (1 wrong)", "P1 (1 wrong)", "P2"]
+    contenders = contenders_of(case, verdict, contests[0][1], "ours")
+    said = {one.members: one.said_by for one in contenders}
+    assert said[(1, 0, 0, 0)] == ("ours",)
+    assert said[(0, 0, 0, 0)] == ("truth T10", "integer programme")
+    chosen, right = (next(one for one in contenders if one.members == m) for m in ((1, 0, 0, 0), (0, 0, 0, 0)))
+    assert (chosen.person, chosen.after, right.after) == (0, 1.0, 0.0) and right.right and not chosen.right
+    assert chosen.error_px > 5 * right.error_px, "the exchanged detection does not fit the others"
+
+
+def test_boxes_have_the_colour_of_whom_a_detection_truly_shows(case: Case) -> None:
+    from dispose_viz.failure_panels import box_color
+
+    verdict = verdict_of(case)
+    contenders = contenders_of(case, verdict, contests_of(case, verdict)[0][1], "ours")
+    assert box_color(contenders, verdict, 0, 1) == person_color(1) != box_color(contenders, verdict, 0, 0)
+    unknown = replace(case, labels=None)
+    verdict = verdict_of(unknown)
+    contenders = contenders_of(unknown, verdict, (1, 0, 0, 0), "ours")
+    assert box_color(contenders, verdict, 0, 1) == person_color(0), "without a truth: of who was given it"
+
+
+@pytest.mark.parametrize("missing", ["labels", "hypotheses", "rival", "frame", "everything"])
+def test_a_page_is_drawn_of_whatever_there_is_and_says_what_is_missing(case: Case, missing: str) -> None:
+    gone = ("labels", "hypotheses", "rival", "frame") if missing == "everything" else (missing,)
+    text = drawn(page_of(results_of(replace(case, **dict.fromkeys(gone))), 0, theme=DARK))
+    assert ("the truth is not known" in text) == ("labels" in gone)
+    assert ("no views" in text) == ("frame" in gone) == ("no tuples:" in text)
+    assert ("no diffusion" in text) == ("hypotheses" in gone)
+
+
+def test_one_view_no_people_and_joints_that_are_no_numbers(case: Case, toy) -> None:
+    nobody = Association(torch.zeros(0, 4, dtype=torch.long), torch.zeros(0).double())
+    empty = reconstruct(toy.frame, nobody)
+    assert "P0" not in drawn(page_of(results_of(replace(case, prediction=empty)), 0)).replace("P0 =", "")
+    alone = toy.frame.select([2])
+    single = reconstruct(alone, Association(torch.arange(3)[:, None], torch.ones(3).double()))
+    drawn(page_of(results_of(Case(single, alone)), 0))
+    broken = replace(case.prediction.poses, xyz_world=case.prediction.poses.xyz_world.clone())
+    broken.xyz_world[0] = torch.nan
+    broken.xyz_world[1, :5] = torch.inf
+    drawn(page_of(results_of(replace(case, prediction=replace(case.prediction, poses=broken))), 0))
+
+
+def test_members_that_speak_of_other_detections_are_not_drawn_as_if_they_were_these(case: Case) -> None:
+    other = replace(case.prediction.association, members=case.prediction.association.members + 40)
+    verdict = verdict_of(replace(case, prediction=replace(case.prediction, association=other)))
+    assert (verdict.owner == ABSENT).all() and sorted(verdict.truth_of.tolist()) == [10, 11, 12], "told by their places"
+
+
+def test_pages_are_written_worst_first_and_a_ranking_says_why(case: Case, toy, tmp_path) -> None:
+    results = results_of(replace(case, prediction=replace(toy.prediction, number=3)), case)
+    ranking = ranking_of(results)
+    assert ranking.order == (1, 0)
+    (path,) = write_pages(results, ranking, tmp_path / "pages", 1)
+    assert path.name == "01-frame-7.png" and path.stat().st_size > 50_000
+    assert list(path.parent.iterdir()) == [path]
+    assert ranking_table(ranking, 5).splitlines()[1].split()[0] == "7"
+    axes = draw_ranking(new_figure(12.0, 4.0).add_subplot(), ranking, marked=1)
+    assert [label.get_text() for label in axes.texts] == ["7"]
+
+
+def test_views_fill_their_space_and_numbers_of_cameras_are_never_cut() -> None:
+    assert columns_for(5, 4 / 3, 9.6, 5.0) == 3 and columns_for(1, 1.0, 9.6, 5.0) == 1
+    assert columns_for(4, 16 / 9, 20.0, 2.0) == 4
+    assert short_names(["Camera0", "Camera1", "Camera2", "Camera3"]) == ("Camera", ["0", "1", "2", "3"])
+    assert short_names(["cam10", "cam11", "cam12", "cam13"]) == ("cam", ["10", "11", "12", "13"])
+    assert short_names(["a", "ab", "abc", "abcd"]) == ("", ["a", "ab", "abc", "abcd"])

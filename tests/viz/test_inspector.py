@@ -1,0 +1,229 @@
+"""The inspector, driven as a reader drives it: choose, mark, export; and files that try to be HTML."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import ipywidgets
+import pytest
+import torch
+
+from dispose.errors import InputError
+from dispose.scene.frame import Frame, Labels
+from dispose.scene.prediction import Association, Prediction
+from dispose.scene.results import Case, Hypotheses, Results
+from dispose.skeletons.catalog import COCO_17
+from dispose.tensors import ABSENT
+from dispose_viz.inspector import Inspector, inspect
+from dispose_viz.marks import open_marks
+from dispose_viz.style import DARK
+
+PNG = b"\x89PNG"
+
+
+@pytest.fixture
+def results(toy) -> Results:
+    """Three frames; in the second, people 0 and 1 have exchanged their detections in the first view."""
+    right = toy.prediction.association.members
+    wrong = right.clone()
+    wrong[0, 0], wrong[1, 0] = 1, 0
+    tuples = torch.unique(torch.cat([right, wrong]), dim=0)
+    mass = torch.full((3, len(tuples)), 0.5).double()
+    time = torch.tensor([1.0, 0.5, 0.0])
+    weighed = Hypotheses(tuples, torch.arange(float(len(tuples))), mass[0].float(), mass[0], time, mass)
+    identity = torch.arange(3).expand(4, 3).clone()
+    identity[1, 2] = ABSENT
+    labels = Labels(identity, toy.prediction.poses)
+    cases = []
+    for number, members in ((4, right), (7, wrong), (9, right)):
+        found = replace(toy.prediction, number=number, association=Association(members, torch.ones(3).double()))
+        cases.append(Case(found, replace(toy.frame, number=number), weighed, Association(right, torch.ones(3)), labels))
+    return Results("somewhere", "ours", COCO_17, tuple(cases))
+
+
+def numbers(inspector: Inspector) -> list[int]:
+    """The listed frames, from the top."""
+    return [inspector.results.cases[place].prediction.number for _, place in inspector.frames.options]
+
+
+def png(picture: ipywidgets.Image) -> bytes:
+    """What a picture shows (a widget gives its bytes as a view of them)."""
+    return bytes(picture.value)
+
+
+def choose(inspector: Inspector, number: int) -> None:
+    """Click on a frame."""
+    inspector.frames.value = next(
+        place for _, place in inspector.frames.options if inspector.results.cases[place].prediction.number == number
+    )
+
+
+def test_the_worst_frame_is_open_and_a_click_opens_another_in_every_panel(results: Results, tmp_path: Path) -> None:
+    shown = inspect(results, tmp_path)
+    assert numbers(shown)[0] == 7 and "frame 7" in shown.headline.value
+    assert png(shown.view.picture).startswith(PNG)
+    assert shown.view.person.options[0][0] == "P0 (1 wrong)"
+    before = (png(shown.view.picture), shown.view.table.value, shown.view.race.children)
+    choose(shown, 9)
+    after = (png(shown.view.picture), shown.view.table.value, shown.view.race.children)
+    assert all(a != b for a, b in zip(before, after, strict=True))
+    assert "frame 9" in shown.headline.value and shown.view.person.options[0][0] == "P0"
+    choose(shown, 7)
+    assert png(shown.view.picture) == before[0], "kept from before"
+
+
+def test_the_scene_changes_with_the_frame_and_the_readers_viewpoint_stays(results: Results, tmp_path: Path) -> None:
+    moved = results.cases[2].prediction
+    poses = replace(moved.poses, xyz_world=moved.poses.xyz_world + 50.0)
+    results = replace(
+        results, cases=(*results.cases[:2], replace(results.cases[2], prediction=replace(moved, poses=poses)))
+    )
+    shown = inspect(results, tmp_path)
+    scene = shown.view.scene
+    bodies = lambda: [t.x.sum() for t in scene.data if (t.name or "").startswith("body of")]  # noqa: E731
+    before = bodies()
+    assert len(before) == 3
+    scene.layout.scene.camera.eye.x = 1.75
+    choose(shown, 9)
+    assert len(bodies()) == 3 and bodies() != before
+    assert scene.layout.scene.camera.eye.x == 1.75 and scene.layout.uirevision == "kept"
+    assert len(scene._widget_data) == len(scene.data), "a page that is opened later gets what is shown now"
+
+
+def test_another_person_of_the_frame_has_other_contenders(results: Results, tmp_path: Path) -> None:
+    shown = inspect(results, tmp_path)
+    before = shown.view.table.value
+    shown.view.person.value = shown.view.person.options[-1][1]
+    assert shown.view.table.value != before
+    slider = shown.view.race.children[0].children[0].children[1]
+    image = shown.view.race.children[0].children[1]
+    decided = png(image)
+    assert slider.value == 2 and decided.startswith(PNG)
+    slider.value = 0
+    assert png(image) != decided
+
+
+def test_the_list_follows_what_it_is_ranked_by(results: Results, tmp_path: Path) -> None:
+    shown = inspect(results, tmp_path, rank_by="disagreement")
+    assert shown.rank.value.key == "disagreement" and numbers(shown) == [7, 4, 9]
+    choose(shown, 9)
+    shown.rank.value = next(m for title, m in shown.rank.options if title == "joint error")
+    assert numbers(shown) == [4, 7, 9], "all the same: in order of time"
+    assert "frame 4" in shown.headline.value
+
+
+def test_measures_that_cannot_be_known_are_left_out_and_it_says_so(results: Results, tmp_path: Path) -> None:
+    unlabelled = replace(results, cases=tuple(replace(case, labels=None) for case in results.cases))
+    shown = inspect(unlabelled, tmp_path, rank_by="wrong_pairs")
+    titles = [title for title, _ in shown.rank.options]
+    assert "wrong pairs" not in titles and "posterior entropy" in titles
+    assert "cannot be ranked by wrong pairs" in shown.hints.value
+    assert "wrong pairs, missed people, extra people, joint error" in shown.hints.value
+
+
+@pytest.mark.parametrize("missing", [("hypotheses",), ("labels", "rival"), ("frame", "hypotheses", "rival", "labels")])
+def test_it_opens_whatever_is_missing(results: Results, tmp_path: Path, missing: tuple[str, ...]) -> None:
+    cases = tuple(replace(case, **dict.fromkeys(missing)) for case in results.cases)
+    shown = inspect(replace(results, cases=cases), tmp_path, theme=DARK)
+    choose(shown, 9)
+    assert png(shown.view.picture).startswith(PNG)
+    if "hypotheses" in missing:
+        assert "no diffusion" in shown.view.race.children[0].value
+    if "frame" in missing:
+        assert "no tuples" in shown.view.table.value and shown.view.person.disabled
+
+
+def test_results_without_frames_say_so(results: Results, tmp_path: Path) -> None:
+    shown = inspect(replace(results, cases=()), tmp_path)
+    assert "no frame" in shown.headline.value and shown.mark.disabled
+    assert "image/png" not in shown._repr_mimebundle_()
+
+
+def test_a_marked_frame_is_exported_and_found_again(results: Results, tmp_path: Path) -> None:
+    shown = inspect(results, tmp_path / "marks")
+    choose(shown, 9)
+    shown.note.value = 'left hand, "twice"\nlook again; = 1'
+    shown.mark.click()
+    assert shown.frames.label.startswith("⚑ 9") and not (tmp_path / "marks").exists()
+    shown.export.click()
+    written = sorted(path.name for path in (tmp_path / "marks").iterdir())
+    assert written == ["marks-somewhere-ours.csv", "marks-somewhere-ours.json"]
+    with (tmp_path / "marks" / written[0]).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["frame"] == "9" and rows[0]["note"] == shown.note.value and rows[0]["why"]
+    again = inspect(results, tmp_path / "marks")
+    choose(again, 9)
+    assert again.note.value == shown.note.value and again.frames.label.startswith("⚑ 9")
+    choose(again, 7)
+    again.mark.click()
+    again.export.click()
+    kept = json.loads((tmp_path / "marks" / written[1]).read_text())["marks"]
+    assert [mark["frame"] for mark in kept] == [7, 9]
+
+
+def test_marks_that_somebody_else_wrote_meanwhile_stay(results: Results, tmp_path: Path) -> None:
+    one, other = inspect(results, tmp_path), inspect(results, tmp_path)
+    one.note.value = "mine"
+    one.mark.click()
+    one.export.click()
+    other.note.value = "the other's"
+    other.mark.click()
+    other.export.click()
+    assert "marks-somewhere-ours-2.json" in other.status.value
+    texts = {path.name: path.read_text() for path in tmp_path.glob("*.json")}
+    assert "mine" in texts["marks-somewhere-ours.json"] and "the other's" in texts["marks-somewhere-ours-2.json"]
+
+
+def test_broken_marks_and_those_of_other_results_are_refused_and_left_as_they_are(
+    results: Results, tmp_path: Path
+) -> None:  # fmt: skip
+    path = tmp_path / "marks-somewhere-ours.json"
+    path.write_text('{"schema": "dispose.marks/1", "results": "somewh')
+    with pytest.raises(InputError, match=r"marks-somewhere-ours\.json: breaks off"):
+        inspect(results, tmp_path)
+    path.write_text('{"schema": "dispose.marks/1", "results": "elsewhere", "method": "ours", "marks": []}')
+    with pytest.raises(InputError, match="of elsewhere by ours"):
+        open_marks(tmp_path, results)
+    assert "elsewhere" in path.read_text()
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_the_page(results: Results, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    shown = inspect(results, tmp_path / "file" / "marks")
+    shown.mark.click()
+    shown.export.click()
+    assert "cannot be written" in shown.status.value
+
+
+def test_names_from_files_are_text_and_never_html(results: Results, tmp_path: Path) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    cameras = replace(results.cases[0].frame.cameras, names=(evil, "$a_b$", "b&b", "c"))  # type: ignore[union-attr]
+
+    def renamed(case: Case) -> Case:
+        assert case.frame is not None
+        return replace(case, frame=Frame(case.frame.number, cameras, case.frame.detections))
+
+    cases = tuple(renamed(case) for case in results.cases)
+    shown = inspect(replace(results, name=evil, method=evil, cases=cases, notes=(evil,)), tmp_path)
+    shown.mark.click()
+    shown.export.click()
+    for part in (shown.headline, shown.hints, shown.status, shown.view.table):
+        assert "<img" not in part.value
+    assert "&lt;img" in shown.view.table.value and "&lt;img" in shown.headline.value
+    assert shown.png.startswith(PNG), "and matplotlib takes no name for a formula"
+
+
+def test_a_notebook_without_a_kernel_keeps_the_page_of_the_worst_frame(results: Results, tmp_path: Path) -> None:
+    bundle = inspect(results, tmp_path)._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert bundle["image/png"].startswith("iVBOR"), "base64, as a notebook's file holds it"
+    assert bundle["text/plain"].startswith("frame 7:")
+
+
+def test_people_with_the_same_or_no_number_are_all_listed(results: Results, tmp_path: Path) -> None:
+    first = results.cases[0]
+    poses = replace(first.prediction.poses, id=torch.tensor([-1, 5, 5]))
+    odd = Prediction(4, first.prediction.association, poses, first.prediction.root)
+    shown = inspect(replace(results, cases=(replace(first, prediction=odd),)), tmp_path)
+    assert len(shown.view.person.options) >= 3 and shown.png.startswith(PNG)
