@@ -37,7 +37,8 @@ from dispose.inference.predict import predict_frames
 # %%
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 from dispose_viz import association, image2d, rig, scene3d
-from dispose_viz.style import new_figure, save_png
+from dispose_viz.export import named
+from dispose_viz.style import new_figure, save_figure
 
 SHIPPED = Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_ASSOCIATOR
 
@@ -82,7 +83,7 @@ print(f"\n{diagnosis.verdict}")
 # %%
 figure = new_figure(6.5, 6.5)
 rig.draw_rig_from_above(figure.add_subplot(), cameras)
-save_png(figure, out / "rig.png")
+save_figure(figure, out / "rig")
 
 # %% [markdown]
 # ## 3. What the detectors found
@@ -92,7 +93,7 @@ save_png(figure, out / "rig.png")
 
 # %%
 seen = read_frame(opened, frame).frame
-save_png(image2d.draw_views(new_figure(15.0, 6.4), seen), out / "detections.png")
+save_figure(image2d.draw_views(new_figure(15.0, 6.4), seen), out / "detections")
 
 # %% [markdown]
 # ## 4. The whole answer first
@@ -133,7 +134,7 @@ trajectory = association.trajectory_of(steps, problem.members, problem.graph.mar
 chosen = here.association.members.numpy()
 owners = association.owners_of_tuples(trajectory.members, chosen, people)
 figure = association.draw_trajectory(new_figure(15.0, 7.0), trajectory, owners=owners)
-save_png(figure, out / "diffusion.png")
+save_figure(figure, out / "diffusion")
 
 # %% [markdown]
 # ## 7. Who is who
@@ -144,7 +145,7 @@ save_png(figure, out / "diffusion.png")
 figure = new_figure(9.0, 0.6 * len(people) + 1.4)
 sure = here.association.confidence.numpy()
 association.draw_members(figure.add_subplot(), chosen, sure, people, cameras.names)
-save_png(figure, out / "who_is_who.png")
+save_figure(figure, out / "who_is_who")
 
 # %% [markdown]
 # ## 8. Back into the pictures
@@ -156,7 +157,7 @@ save_png(figure, out / "who_is_who.png")
 figure = image2d.draw_views(new_figure(15.0, 6.4), seen, prediction=here)
 for view, axes in enumerate(figure.axes):
     image2d.draw_residuals(axes, seen, here, view)
-save_png(figure, out / "reprojection.png")
+save_figure(figure, out / "reprojection")
 
 # %% [markdown]
 # ## 9. All frames, in 3-D
@@ -173,13 +174,14 @@ scene3d.draw_floor(scene, *scene3d.bounds(cameras))
 scene3d.draw_cameras(scene, cameras)
 ghosts = None if truth is None else [t.poses for t in truth if t.number in opened.numbers]
 scene3d.draw_timeline(scene, opened.numbers, [p.poses for p in predictions], truth=ghosts)
+named(scene, "people")
 
 # %%
 figure = new_figure(6.5, 6.5)
 axes = rig.draw_rig_from_above(figure.add_subplot(), cameras)
 rig.draw_walks(axes, predictions)
 axes.set_title("Where everybody walked")
-save_png(figure, out / "walks.png")
+save_figure(figure, out / "walks")
 
 # %% [markdown]
 # ## 10. How right is it?

@@ -11,15 +11,17 @@
 # %% [markdown]
 # # Score an associator
 #
-# You will see: ours and the classic associators on the same synthetic frames, which none of them has seen; how the
-# scores depend on the number of cameras and of people; and the frame on which ours did worst.
+# You will see: ours and the classic associators on the same frames, which none of them has seen; how the scores depend
+# on the number of cameras and of people; and the frame on which ours did worst, also in 3-D.
 #
-# The figures on real data sets come from `dispose evaluate`, and lie in `data/results`.
+# The frames are synthetic, or those of a data set: `-p protocol shelf -p data FOLDER`. The published figures come from
+# `dispose evaluate`, and lie in `data/results`.
 
 # %%
 # %matplotlib inline
 import json
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -30,33 +32,41 @@ from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
 from dispose.datasets.synthetic.scenes import SceneConfig, sample_scenes
 from dispose.evaluation.against_truth import count_scenes, f1_by_group, total
+from dispose.evaluation.protocols import protocols_of
 
 # %%
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
-from dispose_viz import image2d
+from dispose_viz import image2d, scene3d
+from dispose_viz.export import named
 from dispose_viz.scores import Score, draw_scores
-from dispose_viz.style import new_figure, save_png
+from dispose_viz.stage import stage_of
+from dispose_viz.style import new_figure, save_figure
 
 SHIPPED = Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_ASSOCIATOR
 
 # %% tags=["parameters"]
 weights: Path = SHIPPED  # a file that a training wrote
-count: int = 96  # synthetic frames
-seed: int = 7  # of the frames
+protocol: str = "synthetic"  # or a data set: shelf, mvor_rtpose, mvor_openpose, panoptic_mini
+data: Path = Path("data")  # folder of the data sets' tables (data/README.md), for those
+count: int = 96  # frames: synthetic ones to draw, or the first ones of a data set
+seed: int = 7  # of synthetic frames
 out: Path = Path(".")  # where pictures and metrics.json go
 
 # %% [markdown]
 # ## Frames that nobody has seen
 #
-# Rigs of 2 to 10 cameras, 1 to 12 people, detectors of every quality. A training draws its frames the same way, with
-# other seeds.
+# Synthetic ones have 2 to 10 cameras, 1 to 12 people and detectors of every quality. A training draws its frames the
+# same way, with other seeds.
 
 # %%
 weights, out = Path(weights), Path(out)
-scenes = sample_scenes(torch.Generator().manual_seed(seed), count, SceneConfig(chunk=4))
+if protocol == "synthetic":
+    scenes = sample_scenes(torch.Generator().manual_seed(seed), count, SceneConfig(chunk=4))
+else:
+    scenes = list(islice(protocols_of(protocol)[0].read(Path(data)), count))
 views = [len(frame.cameras) for frame, _ in scenes]
 people = [len(labels.poses.id) for _, labels in scenes]
-print(f"{count} frames, {min(views)} to {max(views)} cameras, {min(people)} to {max(people)} people")
+print(f"{len(scenes)} frames, {min(views)} to {max(views)} cameras, {min(people)} to {max(people)} people")
 
 # %% [markdown]
 # ## The same frames for everybody
@@ -86,27 +96,37 @@ figures = {name: {"pair_f1": total(rows).f1, "exact": total(rows).exact_rate} fo
 
 # %%
 figure = new_figure(14.0, 4.6)
-for place, (group, words) in enumerate([(views, "cameras"), (people, "people")], start=1):
+for place, (group, words) in enumerate([(views, "cameras"), (people, "labelled people")], start=1):
     numbers = sorted(set(group))
     lines = [Score(name, np.array(f1_by_group(rows, group, numbers))) for name, rows in counts.items()]
     draw_scores(figure.add_subplot(1, 2, place), numbers, lines, xlabel=words, ylabel="pair F1 (%)")
-save_png(figure, out / "scores.png")
+save_figure(figure, out / "scores")
 
 # %% [markdown]
 # ## The worst frame
 #
-# Detections of one person in one colour, by the truth; grey is nobody. Would you have known?
+# Detections of one person in one colour, by the truth; grey is nobody, or somebody whom nobody has labelled. Would you
+# have known?
 
 # %%
 wrong = [row.predicted + row.actual - 2 * row.correct for row in counts["ours"]]
 frame, labels = scenes[int(np.argmax(wrong))]
 figure = new_figure(15.0, 3.3 * ((len(frame.cameras) + 2) // 3))
 image2d.draw_labels(figure, frame, labels)
-save_png(figure, out / "worst.png")
+save_figure(figure, out / "worst")
+
+# %% [markdown]
+# What ours makes of it, in colour, and the truth in grey. Turn it with the mouse.
+
+# %%
+ours = methods["ours"]
+stage = stage_of(frame, ours.reconstruct(frame, ours(frame)), truth=labels.poses)
+named(scene3d.draw_stage(scene3d.new_scene(), stage), "worst_in_3d")
 
 # %% [markdown]
 # ## Try next
 #
 # - `dispose notebook run evaluate -p weights runs/mine/associator.safetensors -p count 500`
-# - `dispose evaluate shelf`: real cameras, real detectors, the published protocol.
+# - `dispose notebook run evaluate -p protocol shelf -p data FOLDER -p count 200`: real cameras, real detectors.
+# - `dispose evaluate shelf --save`: the published protocol, and every answer kept for `dispose inspect`.
 # - Give `SceneConfig` a single rig (`rigs=(CEILING,)`) or detector and see who suffers most.

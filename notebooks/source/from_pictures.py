@@ -31,7 +31,7 @@ from dispose.inference.image_capture import read_image_capture, read_image_frame
 from dispose.models.backbone import STRIDE
 from dispose.zoo.checkpoints import load_pictures_model, shipped_pictures
 from dispose_viz import pictures2d
-from dispose_viz.style import new_figure, save_png
+from dispose_viz.style import new_figure, save_figure
 
 # %% tags=["parameters"]
 capture: Path = sample_folder("studio")  # a capture folder with images/ or videos/
@@ -53,7 +53,7 @@ reading = read_image_frame(opened, frame, model.config.input_size)
 cameras, pictures, seen = opened.cameras, reading.raw.pictures, reading.frame
 size = (15.0, 3.3 * (1 + (len(cameras) - 1) // 4))
 print(f"{len(opened.numbers)} frames, {len(cameras)} cameras")
-save_png(pictures2d.draw_pictures(new_figure(*size), cameras, pictures), out / "pictures.png")
+save_figure(pictures2d.draw_pictures(new_figure(*size), cameras, pictures), out / "pictures")
 
 # %% [markdown]
 # ## 2. Heat maps
@@ -68,7 +68,7 @@ figure = pictures2d.draw_pictures(new_figure(*size), cameras, pictures)
 for view, axes in enumerate(figure.axes):
     if seen.images.present[view]:
         pictures2d.draw_heat(axes, heatmaps[view, root], seen.images.input_from_image[view], STRIDE)
-save_png(figure, out / "roots.png")
+save_figure(figure, out / "roots")
 
 # %% [markdown]
 # ## 3. People
@@ -87,7 +87,7 @@ for person, sure, place in zip(people, found.association.confidence, found.root,
 figure = pictures2d.draw_pictures(new_figure(*size), cameras, pictures)
 for view, axes in enumerate(figure.axes):
     pictures2d.draw_people(axes, cameras, found.poses, view)
-save_png(figure, out / "people.png")
+save_figure(figure, out / "people")
 
 # %% [markdown]
 # Where the truth is known, it can be said how right that is.

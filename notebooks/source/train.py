@@ -11,15 +11,15 @@
 # %% [markdown]
 # # Train the associator
 #
-# You will see: a training run started as a process of its own, the curves it writes while it learns, and the
-# weights it leaves behind, tried on a frame they have never seen.
+# You will see: a training run started as a process of its own, the curves it writes, growing while it learns, and
+# the weights it leaves behind, tried on a frame they have never seen.
 #
 # Nothing is labelled by hand. The run draws synthetic people, films them with synthetic rigs, lets a synthetic
 # detector make realistic mistakes, and learns who is who from that.
 
 # %%
 # %matplotlib inline
-import subprocess
+import json
 import sys
 from pathlib import Path
 
@@ -27,8 +27,9 @@ from dispose.datasets.samples import sample_folder
 from dispose.inference.capture import read_capture, read_frame
 from dispose.zoo import load_associator
 from dispose_viz.association import draw_trajectory, trajectory_of
-from dispose_viz.curves import draw_curves, read_curves
-from dispose_viz.style import new_figure, save_png
+from dispose_viz.curves import draw_training, last_values, read_training
+from dispose_viz.live import follow
+from dispose_viz.style import new_figure, save_figure
 
 # %% [markdown]
 # ## What to train
@@ -48,29 +49,21 @@ run, out = Path(run), Path(out)
 # %% [markdown]
 # ## Training is a process, not a cell
 #
-# It writes checkpoints and logs to disk, so stopping this notebook loses nothing. What it prints is in `training.log`;
-# `tensorboard --logdir` shows the same curves live.
+# It writes checkpoints and logs to disk, so stopping this notebook loses nothing: running it again goes on. What it
+# prints is in `training.log`; `tensorboard --logdir` shows the same curves.
+#
+# Two networks learn, one after the other. First how far away a person stands, judged from one 2-D pose alone; then
+# which candidate tuples are people.
 
 # %%
 command = [sys.executable, "-m", "dispose.cli.main", "train", recipe, "--out", str(run)]
-with (out / "training.log").open("w") as log:
-    status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT).returncode
-lines = (out / "training.log").read_text().splitlines()
-assert status == 0, "\n".join(lines[-10:])
-print(lines[-1])
-
-# %% [markdown]
-# ## Two networks learn, one after the other
-#
-# First how far away a person stands, judged from one 2-D pose alone; then which candidate tuples are people.
+seconds = follow(command, out / "training.log", lambda: draw_training(new_figure(13.0, 4.2), read_training(run)))
+print((out / "training.log").read_text().splitlines()[-1])
 
 # %%
-placement = read_curves(run / "placement" / "csv" / "metrics.csv")
-denoiser = read_curves(run / "denoiser" / "csv" / "metrics.csv")
-figure = new_figure(13.0, 4.2)
-draw_curves(figure.add_subplot(1, 2, 1), placement, "loss of the depth network", smooth=9)
-draw_curves(figure.add_subplot(1, 2, 2), denoiser, "loss of the denoiser", smooth=9)
-save_png(figure, out / "curves.png")
+stages = read_training(run)
+(out / "metrics.json").write_text(json.dumps({"seconds": seconds, **dict(last_values(stages))}))
+save_figure(draw_training(new_figure(13.0, 4.2), stages), out / "curves")
 
 # %% [markdown]
 # ## Try the new weights
@@ -84,11 +77,12 @@ seen = read_frame(read_capture(sample_folder("crossing")), frame).frame
 problem = associator.problem(seen)
 steps = list(associator.trajectory(problem))
 trajectory = trajectory_of(steps, problem.members, problem.graph.marginals)
-save_png(draw_trajectory(new_figure(14.0, 7.0), trajectory), out / "diffusion.png")
+save_figure(draw_trajectory(new_figure(14.0, 7.0), trajectory), out / "diffusion")
 
 # %% [markdown]
 # ## Try next
 #
 # - `dispose notebook run train -p recipe synthetic -p run my_run`: the real thing; stop it and start it again.
 # - `dispose notebook run evaluate -p weights my_run/associator.safetensors`: score what you have trained.
+# - `dispose notebook run compare_runs -p runs my_run,my_other_run`: two trainings over each other, also while they run.
 # - Change a number in `dispose/recipes/synthetic.py` (cameras, people, noise) and see which curve moves.

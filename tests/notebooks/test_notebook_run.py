@@ -53,11 +53,6 @@ def write_book(path: Path, sources: tuple[str, ...]) -> Path:
     return path
 
 
-def outside_links(page: str) -> list[str]:
-    """Tags that load something, and addresses of networks that deliver scripts, outside plotly's own text."""
-    return re.findall(r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)\s*=\s*[\"'](?!data:)[^\"']*", page)
-
-
 def test_values_arrive_in_the_types_that_the_notebook_declares(tmp_path) -> None:
     given = [("int", "4"), ("float", "1e-3"), ("bool", "false"), ("str", "1"), ("path", "a/b")]
     values = checked_values(DECLARED, given, tmp_path)
@@ -154,7 +149,7 @@ def test_the_notebook_writes_into_the_folder_of_its_run_only(tmp_path) -> None:
         checked_values(declared, [("out", "elsewhere")], tmp_path)
 
 
-def test_the_page_loads_nothing_and_carries_plotly_once(finished) -> None:
+def test_the_page_loads_nothing_and_carries_plotly_once(finished, outside_links) -> None:
     page = finished.page.read_text(encoding="utf-8")
     assert outside_links(page) == []
     assert page.count("Plotly.newPlot(") == 2

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dispose.errors import InputError
-from dispose.formats.run_folders import RunFolder
+from dispose.formats.run_folders import RunFolder, logs_of
 from dispose_viz.style import LIGHT, PALETTE, Theme, dress
 
 LINES = ("-", "--", "-.", ":")
@@ -97,6 +97,34 @@ def draw_logs(figure: Figure, logs: Sequence[Log], *, most: int = 6, smooth: int
             labelcolor=theme.ink, fontsize=12, handlelength=3.2,
         )  # fmt: skip
     return figure
+
+
+def read_training(folder: Path) -> tuple[Log, ...]:
+    """What every stage of a training has logged so far, losses alone where it has some; nothing before it starts."""
+    logs = []
+    for stage, path in logs_of(folder):
+        try:
+            curves = read_curves(path)
+        except InputError:  # a stage that has made a file and no step
+            continue
+        losses = tuple(curve for curve in curves if curve.name.endswith("loss"))
+        logs.append(Log(stage, losses or curves))
+    return tuple(logs)
+
+
+def draw_training(figure: Figure, stages: Sequence[Log], *, smooth: int = 9, theme: Theme = LIGHT) -> Figure:
+    """One axes per stage of a training, as far as it is; a line of words before the first step."""
+    if not stages:
+        figure.text(0.5, 0.5, "no step yet: examples are being made", ha="center", color=theme.ink, fontsize=13)
+    for place, log in enumerate(stages, 1):
+        axes = figure.add_subplot(1, len(stages), place)
+        draw_curves(axes, log.curves, f"loss: {log.run}", smooth=smooth, theme=theme)
+    return figure
+
+
+def last_values(logs: Sequence[Log], smooth: int = 9) -> tuple[tuple[str, float], ...]:
+    """The mean of the last few values of every curve, by name: what a training has come to."""
+    return tuple((curve.name, float(curve.value[-smooth:].mean())) for log in logs for curve in log.curves)
 
 
 def read_curves(path: Path) -> tuple[Curve, ...]:

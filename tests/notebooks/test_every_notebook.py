@@ -1,0 +1,93 @@
+"""Every notebook, run from its first cell to its last as it is shipped, without a browser."""
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from dispose.cli.notebook_page import PLOTLY_MIME, WIDGET_MIME
+from dispose.cli.notebook_run import Done, notebook_names, notebook_path, run_notebook
+from dispose.formats.run_folders import read_record, read_run_folder
+
+# Those that take longest start first, so that no worker waits for the last one alone.
+LONGEST = ("train", "05_toy_diffusion", "evaluate", "07_reverse_diffusion", "compare_runs", "11_failure_cases")
+SLOW = ("train",)
+LARGEST_PAGE = 15e6
+
+METRICS = {
+    "00_start_here": {"pair_f1", "exact", "found", "mpjpe_mm"},
+    "from_pictures": {"found", "mpjpe_mm"},
+    "evaluate": {"ours · pair_f1", "integer programme · exact"},
+    "compare_runs": {"fast · people_right_%", "slow · people_right_%"},
+    "train": {"seconds", "placement/loss", "denoiser/loss"},
+}
+"""Some figures that a notebook writes."""
+
+
+def ordered(names: list[str]) -> list[Any]:
+    first = [name for name in LONGEST if name in names]
+    return [
+        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+        for name in [*first, *(name for name in names if name not in first)]
+    ]
+
+
+@pytest.mark.parametrize("name", ordered(notebook_names()))
+def test_it_runs_as_it_is_shipped(name: str, tmp_path: Path, outside_links) -> None:
+    done = run_notebook(notebook_path(name), (), tmp_path / "run")
+    assert read_record(done.folder / "run.json").status == "done"
+    cells = nbformat.read(done.notebook, as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    warned = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
+    assert not warned, "a cell warns its reader"
+    data = [output.data for output in outputs if "data" in output]
+    assert not any(WIDGET_MIME in one for one in data), "a widget without its kernel"
+    check_pictures(notebook_path(name), done)
+    check_scenes(notebook_path(name), [one[PLOTLY_MIME] for one in data if PLOTLY_MIME in one])
+    check_page(done, outside_links)
+    if (done.folder / "metrics.json").exists():
+        figures = {figure for figure, _ in read_run_folder(done.folder).metrics}
+        assert figures and figures >= METRICS.get(name, set())
+    else:
+        assert name not in METRICS
+
+
+def check_pictures(path: Path, done: Done) -> None:
+    """Every picture that a cell saves is there, in both kinds, and is no empty canvas."""
+    source = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    for picture in re.findall(r'out / "(\w+)"\)', source) if "save_figure(" in source else []:
+        assert (done.folder / f"{picture}.png").stat().st_size > 3_000
+        assert ElementTree.parse(done.folder / f"{picture}.svg").getroot().tag.endswith("svg")
+
+
+def check_scenes(path: Path, figures: list[Any]) -> None:
+    """Every plotly figure has a name, under which a headless run exports it, and something in it."""
+    source = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    names = [figure.get("layout", {}).get("meta", {}).get("name") for figure in figures]
+    assert set(re.findall(r'named\([^"]*"([\w-]+)"\)', source)) <= set(names)
+    assert None not in names, "a plotly figure without a name: dispose_viz.export.named"
+    assert all(figure["data"] for figure in figures)
+
+
+def check_page(done: Done, outside_links) -> None:
+    """The page opens offline: it loads nothing, and carries plotly's script where it has scenes."""
+    page = done.page.read_text(encoding="utf-8")
+    assert outside_links(page) == [] and len(page.encode()) < LARGEST_PAGE
+    assert "widget-view+json" not in page
+    scenes = page.count("Plotly.newPlot(")
+    assert len(re.findall(r"<script>/\*\*\s*\* plotly.js v", page)) == (1 if scenes else 0)
+    for text in re.findall(r"const figure = (\{.*?\});\n", page):
+        json.loads(text.replace("<\\/", "</"))
+
+
+@pytest.mark.slow
+def test_train_goes_on_with_a_finished_run(tmp_path: Path) -> None:
+    path, given = notebook_path("train"), [("run", str(tmp_path / "training"))]
+    run_notebook(path, given, tmp_path / "first")
+    written = (tmp_path / "training" / "associator.safetensors").stat().st_mtime_ns
+    run_notebook(path, given, tmp_path / "second")
+    assert (tmp_path / "training" / "associator.safetensors").stat().st_mtime_ns == written
