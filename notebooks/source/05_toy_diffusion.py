@@ -97,10 +97,10 @@ print(f"{steps} steps in {seconds:.0f} s: from {losses[0]:.2f} to {sum(losses[-1
 learned = judge.by_diffusion(network.eval())
 methods = {"distances": judge.by_distance, "diffusion": learned, "true errors known": judge.by_error_model(config)}
 scores = {name: judge.score_toy(worth, unseen) for name, worth in methods.items()}
-for name, score in scores.items():
-    print(f"{name:>17}: {score.people:6.1%} of the people right, {score.scenes:6.1%} of the scenes without a mistake")
 metrics = {name.replace(" ", "_"): asdict(score) for name, score in scores.items()}
 (out / "metrics.json").write_text(json.dumps({"train_s": seconds, "loss": losses[-1], **metrics}, indent=2))
+for name, score in scores.items():
+    print(f"{name:>17}: {score.people:6.1%} of the people right, {score.scenes:6.1%} of the scenes without a mistake")
 
 # %% [markdown]
 # ## 4. Follow the answer

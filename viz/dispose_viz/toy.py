@@ -167,7 +167,7 @@ def draw_table(
     rows, columns = mass.shape
     for row, column in np.ndindex(rows, columns):
         value = float(mass[row, column])
-        axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=11,
+        axes.text(column, row, f"{value:.2f}".removeprefix("0"), ha="center", va="center", fontsize=11,
                   color="#1A1A1A" if value > 0.55 else "#FFFFFF")  # fmt: skip
         if truth[row, column] > 0.5:
             axes.add_patch(Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, edgecolor=PALETTE[1],
@@ -194,7 +194,7 @@ def draw_tensor(
         return grid
     for slot, axes in enumerate(grid[:people]):
         draw_table(axes, state[slot], truth[slot], VIEWS[1:3], theme=theme)
-        axes.set_title(f"{VIEWS[0]}{slot + 1}: the table sums to 1", fontsize=11, color=theme.ink)
+        axes.set_title(f"{VIEWS[0]}{slot + 1}: sums to 1", fontsize=11, color=theme.ink)
     for axes in grid[people:]:
         axes.set_axis_off()
     return grid
