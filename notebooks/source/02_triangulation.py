@@ -78,7 +78,7 @@ def draw_joint(choice: int):
     xy, sure = evidence.xy_image[person, :, place], evidence.confidence[person, :, place]
     centre, shown = truth.poses.xyz_world[person, place].double(), torch.where(sure[:, None] > 0, xy, torch.nan)
     marks = [rays.Mark(method.name, method.solve(cameras, xy, sure)) for method in study.METHODS]
-    figure = new_figure(13.0, 7.4)
+    figure = new_figure(12.6, 8.0)
     for column, plane in enumerate(((0, 1), (0, 2)), start=1):
         axes = rays.draw_close_up(figure.add_subplot(1, 2, column), cameras, shown, centre, plane=plane)
         rays.draw_marks(axes, marks, centre, plane=plane)
@@ -191,7 +191,7 @@ save_figure(figure, out / "clouds")
 # %%
 grid = [(x, y, 1000.0) for x in (-1500.0, 0.0, 1500.0) for y in (-1500.0, 0.0, 1500.0)]
 places = torch.tensor(grid, dtype=torch.float64)
-figure = new_figure(14.0, 6.6)
+figure = new_figure(13.0, 7.4)
 for column, some in enumerate((cameras.select([0, len(cameras) - 1]), cameras), start=1):
     axes = rig.draw_rig_from_above(figure.add_subplot(1, 2, column), some)
     rays.draw_ellipses_from_above(axes, places, study.covariance_at(some, places, noise_px))

@@ -117,6 +117,18 @@ def test_a_view_without_detections_still_shows_the_curve(toy) -> None:
     assert np.isfinite(curve).any() and words_of(figure.axes[3]) == ["nobody to compare"]
 
 
+def test_keypoints_that_are_no_numbers_are_not_there(toy) -> None:
+    detections = toy.frame.detections
+    broken = replace(detections, xy_image=detections.xy_image.clone())
+    broken.xy_image[1, 0, 0], broken.xy_image[0, 1, 0] = torch.nan, torch.nan
+    frame = replace(toy.frame, detections=broken)
+    distance = epipolar_distances(frame, 0, 0, ("nose",), 1)[:, 0]
+    assert torch.isnan(distance).tolist() == [True, False, False]
+    draw_epipolar_views(new_figure(9, 6), frame, 0, 0, ("nose",)).draw_without_rendering()
+    with pytest.raises(InputError, match="shows no nose"):
+        epipolar_distances(frame, 0, 1, ("nose",), 1)
+
+
 def test_what_has_no_curve_is_one_sentence(toy) -> None:
     cameras, frame = toy.frame.cameras, toy.frame
     pixel = torch.tensor([640.0, 300.0], dtype=torch.float64)

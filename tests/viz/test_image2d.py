@@ -1,5 +1,6 @@
 """What the pictures of views contain."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,26 @@ def test_unseen_joints_take_their_bones_with_them(toy) -> None:
     lines = [c for c in axes.collections if isinstance(c, LineCollection)]
     touching = sum("l_knee" in bone for bone in skeleton.bones)
     assert len(lines[0].get_segments()) == len(skeleton.bones) - touching
+
+
+def test_joints_that_are_no_numbers_are_left_out_with_their_bones(toy) -> None:
+    detections = toy.frame.detections
+    broken = replace(detections, xy_image=detections.xy_image.clone())
+    broken.xy_image[0, 0, 0], broken.xy_image[1, 2] = torch.nan, torch.nan
+    figure = draw_views(new_figure(8.0, 6.0), replace(toy.frame, detections=broken), prediction=toy.prediction)
+    figure.draw_without_rendering()
+    assert len(bone_colors(figure.axes[1])) == 2 + 3
+    for line in figure.axes[0].lines:
+        assert np.isfinite(np.asarray(line.get_xydata())).all()
+
+
+def test_nobody_detected_and_a_single_view_are_drawn_whole(toy) -> None:
+    detections = toy.frame.detections
+    empty = replace(toy.frame, detections=replace(detections, valid=torch.zeros_like(detections.valid)))
+    for axes in draw_views(new_figure(8.0, 6.0), empty, prediction=None).axes:
+        assert axes.get_xlim() == (-0.5, 1279.5) and not axes.texts
+    (axes,) = draw_views(new_figure(8.0, 6.0), toy.frame.select([2])).axes
+    assert axes.get_title() == "cam03"
 
 
 def test_a_real_picture_covers_the_whole_canvas(toy) -> None:

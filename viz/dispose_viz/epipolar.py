@@ -166,8 +166,8 @@ def epipolar_distances(
     detections = frame.detections
     found = torch.full((detections.valid.shape[1], len(rows)), torch.nan, dtype=torch.float64)
     for column, row in enumerate(rows):
-        has = detections.valid[target] & detections.visible[target, :, row]
-        if bool(detections.visible[view, slot, row]) and bool(has.any()):
+        has = detections.valid[target] & _shown(detections)[target, :, row]
+        if bool(_shown(detections)[view, slot, row]) and bool(has.any()):
             start = detections.xy_image[view, slot, row]
             others = detections.xy_image[target, has, row].double()
             found[has, column] = nearest_on_curve(frame.cameras, view, start, target, others).distance_px
@@ -192,7 +192,7 @@ def draw_epipolar(
     """
     rows = _joint_rows(frame, view, slot, joints)
     detections = frame.detections
-    seen = [row for row in rows if bool(detections.visible[view, slot, row])]
+    seen = [row for row in rows if bool(_shown(detections)[view, slot, row])]
     if view == target:
         xy = detections.xy_image[view, slot, seen].numpy()
         axes.plot(*xy.T, "o", markersize=15, markerfacecolor="none", markeredgecolor=theme.ink, markeredgewidth=2.4)
@@ -267,13 +267,18 @@ def _draw_connectors(
     (view, slot), (target, other) = source, place
     detections, ends = frame.detections, []
     for row in rows:
-        if bool(detections.visible[target, other, row]):
+        if bool(_shown(detections)[target, other, row]):
             joint = detections.xy_image[target, other, row].double()
             start = detections.xy_image[view, slot, row]
             foot = nearest_on_curve(frame.cameras, view, start, target, joint[None])
             ends.append(torch.stack([joint, foot.xy_image[0]]).numpy())
             axes.plot(*joint.tolist(), "o", color=color, markersize=7, zorder=4, scalex=False, scaley=False)
     axes.add_collection(LineCollection(ends, colors=color, linewidths=2.0, linestyles=(0, (1, 1)), zorder=4))
+
+
+def _shown(detections: Detections) -> Bool[Tensor, "views slots joints"]:
+    """Which keypoints have a place in the picture: visible, and numbers."""
+    return detections.visible & torch.isfinite(detections.xy_image).all(-1)
 
 
 def _joint_rows(frame: Frame, view: int, slot: int, joints: Sequence[str]) -> list[int]:
@@ -289,7 +294,7 @@ def _joint_rows(frame: Frame, view: int, slot: int, joints: Sequence[str]) -> li
             known = ", ".join(detections.skeleton.joints)
             raise InputError(f"skeleton {detections.skeleton.name} has no joint {joint!r} (it has: {known}).")
     rows = detections.skeleton.indices(tuple(joints))
-    if not any(bool(detections.visible[view, slot, row]) for row in rows):
+    if not any(bool(_shown(detections)[view, slot, row]) for row in rows):
         what = " or ".join(joints) or "joint"
         raise InputError(f"frame {frame.number}, camera {names[view]}: the detection in slot {slot} shows no {what}.")
     return rows

@@ -64,12 +64,12 @@ def draw_skeleton(
 ) -> Axes:
     """One 2-D skeleton as one line collection, with joints as dots and the label above the head.
 
-    Bones with an unseen end are not drawn; a skeleton without a seen joint draws nothing.
+    Bones with an unseen end are not drawn; a skeleton without a seen joint draws nothing. NaN is not seen.
     """
-    if not bool(visible.any()):
-        return axes
     xy = xy_image.detach().cpu().numpy()
-    seen = visible.cpu().numpy()
+    seen = visible.cpu().numpy() & np.isfinite(xy).all(-1)
+    if not seen.any():
+        return axes
     bones = [(xy[a], xy[b]) for a, b in skeleton.bone_indices if seen[a] and seen[b]]
     axes.add_collection(LineCollection(bones, colors=color, linewidths=width, capstyle="round"))
     axes.plot(*xy[seen].T, "o", color=color, markersize=1.6 * width, markeredgewidth=0)

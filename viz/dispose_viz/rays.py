@@ -89,9 +89,10 @@ def draw_marks(
         offset = mark.xyz_world - centre
         label = f"{mark.name}: {float(offset.norm()):.0f} mm"
         axes.plot(*offset[list(plane)].tolist(), MARKERS[place % len(MARKERS)], color=PALETTE[place % len(PALETTE)],
-                  markersize=11, markeredgecolor=theme.paper, label=label, zorder=5, linestyle="none")  # fmt: skip
+                  markersize=max(17 - 2 * place, 8), markeredgecolor=theme.paper, label=label, zorder=5,
+                  linestyle="none")  # fmt: skip
     axes.plot(0, 0, "+", color=theme.alarm, markersize=18, markeredgewidth=3, label="truth", zorder=6, linestyle="none")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, fontsize=12, handletextpad=0.3,
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, fontsize=12, handletextpad=0.3,
                 columnspacing=1.2, frameon=False, labelcolor=theme.ink)  # fmt: skip
     return axes
 
