@@ -64,7 +64,7 @@ def draw_section(
     axes.set(xlabel="mass (1 = one detection)", ylabel="mass (1 = one detection)", aspect="equal")
     seen = corners if shadow is None else np.concatenate([corners, shadow])
     low, high = seen.min(0), seen.max(0)
-    wide, tall = (0.26, 0.08) * np.full(2, (high - low).max())
+    wide, tall = (0.26, 0.13) * np.full(2, (high - low).max())
     axes.set(xlim=(low[0] - wide, high[0] + wide), ylim=(low[1] - tall, high[1] + tall))
     return dress(axes, theme=theme)
 
