@@ -76,6 +76,6 @@ def read_arrays(path: Path, schema: str) -> Arrays:
             columns = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file.") from error
-    except (ValueError, OSError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: cannot be read as a whole ({error}); was its writing cut short?") from error
     return Arrays(path, columns)
