@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from dispose.cli.options import PathOption, require_file
-from dispose.errors import InputError
+from dispose.errors import InputError, MissingBackendError
 from dispose.inference.capture import find_calibration
 from dispose.inference.open_results import read_results
 
@@ -58,7 +58,7 @@ class View:
             results = read_results(self.results, calibration=calibration, truth=self.truth)
         for package, extra, size in NEEDED:
             if importlib.util.find_spec(package) is None:
-                raise InputError(
+                raise MissingBackendError(
                     f"`dispose view` needs the package {package}, which is not installed: "
                     f"pip install 'dispose[{extra}]' ({size})"
                 )

@@ -1,0 +1,77 @@
+"""`dispose view` refuses with one sentence what cannot be shown, and hands over the rest to the viewer's process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from dispose.cli import view
+from dispose.cli.view import View
+from dispose.errors import InputError, MissingBackendError
+from dispose.formats.predictions import write_predictions
+from dispose.scene.poses import Poses
+from dispose.scene.prediction import Association, Prediction
+from dispose.skeletons.catalog import COCO_17
+
+
+@pytest.fixture
+def people(tmp_path) -> Path:
+    """One frame with one person, as a file."""
+    poses = Poses(
+        COCO_17, torch.rand(1, 17, 3).double(), torch.ones(1, 17), torch.ones(1, 17).bool(), torch.tensor([1])
+    )
+    found = Association(torch.tensor([[0, 1]]), torch.ones(1).double())
+    path = tmp_path / "predictions.jsonl"
+    write_predictions(path, COCO_17, ["a", "b"], [Prediction(0, found, poses, torch.zeros(1, 3).double())])
+    return path
+
+
+@pytest.fixture
+def started(monkeypatch) -> list[list[str]]:
+    """Everything is installed; the commands that would have been started."""
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 3)
+
+    monkeypatch.setattr(view.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(view.subprocess, "run", run)
+    return commands
+
+
+def test_results_come_first_then_the_package_then_the_display(people, tmp_path, monkeypatch) -> None:
+    with pytest.raises(InputError, match="no such file or folder"):
+        View(tmp_path / "nothing").run()
+    monkeypatch.setattr(view.importlib.util, "find_spec", lambda name: None if name == "rerun" else object())
+    with pytest.raises(MissingBackendError, match=r"pip install 'dispose\[rerun\]'"):
+        View(people).run()
+    monkeypatch.setattr(view.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(view.sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InputError, match=r"no display .* --save FILE.rrd"):
+        View(people).run()
+
+
+def test_the_viewer_gets_what_was_said_and_its_status_is_ours(people, tmp_path, started) -> None:
+    assert View(people, save=tmp_path / "out.rrd", truth=people).run() == 3
+    (command,) = started
+    assert command[:3] == [sys.executable, "-m", "dispose_viz.rerun_view"]
+    assert command[3:] == [str(people), "--save", str(tmp_path / "out.rrd"), "--truth", str(people)]
+
+
+def test_with_a_display_nothing_need_be_saved(people, started, monkeypatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert View(people).run() == 3 and started[0][3:] == [str(people)]
+
+
+def test_a_recording_has_its_ending_and_does_not_replace_a_folder(people, tmp_path, started) -> None:
+    with pytest.raises(InputError, match=r"ends in \.rrd"):
+        View(people, save=tmp_path / "out.mp4").run()
+    (tmp_path / "folder.rrd").mkdir()
+    with pytest.raises(InputError, match="is a folder"):
+        View(people, save=tmp_path / "folder.rrd").run()
+    assert not started

@@ -1,0 +1,37 @@
+"""The viewer's recording, where the optional package rerun is installed: written whole, and it can be read back."""
+
+import subprocess
+import sys
+
+import pytest
+
+from dispose.scene.results import Case, Results
+from dispose.skeletons.catalog import COCO_17
+
+rr = pytest.importorskip("rerun", reason="the optional package rerun is not installed")
+
+
+@pytest.fixture
+def results(toy) -> Results:
+    return Results("toy", "ours", COCO_17, (Case(toy.prediction, toy.frame),))
+
+
+def test_a_recording_is_written_and_read_back(results, tmp_path) -> None:
+    from rerun.chunk import RrdReader
+
+    from dispose_viz.rerun_view import save
+
+    path = tmp_path / "toy.rrd"
+    save(results, path)
+    assert [p.name for p in tmp_path.iterdir()] == ["toy.rrd"]
+    assert subprocess.run([sys.executable, "-m", "rerun", "rrd", "verify", str(path)]).returncode == 0
+    paths = {str(chunk.entity_path) for chunk in RrdReader(str(path)).stream()}
+    for wanted in ("/world/people", "/world/cameras/cam01", "/world/cameras/cam04/detections", "/world/names"):
+        assert wanted in paths
+
+
+def test_what_cannot_be_read_is_one_sentence(tmp_path, capsys) -> None:
+    from dispose_viz.rerun_view import main
+
+    assert main([str(tmp_path / "nothing"), "--save", str(tmp_path / "x.rrd")]) == 2
+    assert "there is no such file or folder" in capsys.readouterr().err and not list(tmp_path.iterdir())
