@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -61,6 +62,9 @@ CLASSIC: dict[AssociatorName, Associate] = {
     "ilp": integer_programme,
 }
 
+
+SECOND_OPINION = partial(integer_programme, budget=100)
+"""A quarter of the usual budget: a fifth of the time where ten cameras see many people, and the same groups."""
 
 METHODS: dict[AssociatorName, str] = {
     "learned": "ours",
@@ -151,7 +155,7 @@ class Predict:
         name = capture.source.resolve().name
         folder = require_folder(self.out or Path("out") / name)
         rate = self.rate_of(capture.source, capture.notes)
-        method, rival = self.associator, integer_programme if self.wants_rival() else None
+        method, rival = self.associator, SECOND_OPINION if self.wants_rival() else None
         weigh, rebuild = (unweighed(CLASSIC[method]), reconstruct) if method in CLASSIC else learned(self.weights)
         result = predict_capture(capture, weigh, rebuild, rival=rival)
         report(result, ADVICE_ON_DETECTIONS)
