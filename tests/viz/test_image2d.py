@@ -132,6 +132,14 @@ def test_nobody_detected_and_a_single_view_are_drawn_whole(toy) -> None:
     assert axes.get_title() == "cam03"
 
 
+def test_upright_pictures_stand_in_one_row(toy) -> None:
+    cameras = toy.frame.cameras
+    upright = replace(toy.frame, cameras=replace(cameras, size=cameras.size.flip(1)))
+    for frame, rows in ((toy.frame, 2), (upright, 1)):
+        places = [axes.get_subplotspec() for axes in draw_views(new_figure(8.0, 6.0), frame).axes]
+        assert len({place.rowspan.start for place in places if place is not None}) == rows
+
+
 def test_a_real_picture_covers_the_whole_canvas(toy) -> None:
     axes = new_figure(4.0, 3.0).add_subplot()
     draw_canvas(axes, toy.frame.cameras.size[0], "a", image=np.zeros((72, 128, 3)))

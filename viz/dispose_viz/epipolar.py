@@ -24,7 +24,7 @@ from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
 from dispose.tensors import ABSENT
-from dispose_viz.image2d import draw_canvas, draw_detections, free_corner, zoom_to_people
+from dispose_viz.image2d import columns_for, draw_canvas, draw_detections, free_corner, zoom_to_people
 from dispose_viz.style import LIGHT, Theme, person_color
 
 SAMPLES = 1500
@@ -35,7 +35,6 @@ WIDEST = 8.0
 """Tangent of the widest angle off a camera's axis that is looked at, 83 degrees."""
 
 THIN = 1.3
-COLUMNS = 3
 REFINEMENTS = 60
 GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -243,7 +242,8 @@ def draw_epipolar_views(
     """Every view of a frame with the curves of one detection's joints; `owners` gives every slot's person per view."""
     _joint_rows(frame, view, slot, joints)
     views, slots = frame.detections.valid.shape
-    columns = 2 if views == 4 else min(COLUMNS, views)
+    columns = columns_for(frame.cameras)
+    columns = 2 if (views, columns) == (4, 3) else columns
     owner = ABSENT if owners is None else owners[view][slot]
     who = f"#{int(frame.detections.index[view, slot])}" if owner == ABSENT else f"P{owner}"
     for target, name in enumerate(frame.cameras.names):

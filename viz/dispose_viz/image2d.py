@@ -17,6 +17,7 @@ from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from dispose.errors import InputError
+from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.prediction import Prediction
@@ -208,19 +209,26 @@ def draw_views(
     *,
     prediction: Prediction | None = None,
     images: Sequence[Float[np.ndarray, "height width 3"]] | None = None,
-    columns: int = 3,
+    columns: int | None = None,
     theme: Theme = LIGHT,
 ) -> Figure:
     """Every view of a frame in a grid: detections, and with a prediction their owners and reprojections.
 
-    Without real images only the part of a picture is shown where people were found.
+    Without real images only the part of a picture is shown where people were found. `columns` are three, or more for
+    upright pictures, if not given.
     """
     views = len(frame.cameras)
-    rows = math.ceil(views / columns)
+    columns = columns or columns_for(frame.cameras)
     for view in range(views):
-        axes = figure.add_subplot(rows, min(columns, views), view + 1)
+        axes = figure.add_subplot(math.ceil(views / columns), min(columns, views), view + 1)
         draw_view(axes, frame, view, prediction=prediction, image=None if images is None else images[view], theme=theme)
     return figure
+
+
+def columns_for(cameras: Cameras) -> int:
+    """How many pictures of a rig stand side by side: three, or five where most of them are taller than wide."""
+    upright = (cameras.size[:, 1] > cameras.size[:, 0]).double()
+    return min(len(cameras), 5 if len(cameras) and float(upright.mean()) > 0.5 else 3)
 
 
 def draw_view(
@@ -245,7 +253,7 @@ def draw_view(
 
 
 def draw_person_views(
-    figure: Figure, frame: Frame, prediction: Prediction, person: int, *, columns: int = 3, theme: Theme = LIGHT
+    figure: Figure, frame: Frame, prediction: Prediction, person: int, *, theme: Theme = LIGHT
 ) -> Figure:
     """One person in every view, close up: the detection (strong), the reprojection (light) and the errors as arrows.
 
@@ -258,7 +266,7 @@ def draw_person_views(
     if not rows:
         raise InputError(f"frame {frame.number}: there is no person {person}, only {prediction.poses.id.tolist()}.")
     only, residuals = _rows_of(prediction, rows), of_person(residuals_of(frame, prediction), person)
-    views, detections = len(frame.cameras), frame.detections
+    views, detections, columns = len(frame.cameras), frame.detections, columns_for(frame.cameras)
     xy, front = frame.cameras.project(only.poses.xyz_world.double())
     for view, name in enumerate(frame.cameras.names):
         axes = figure.add_subplot(math.ceil(views / columns), min(columns, views), view + 1)
