@@ -1,0 +1,171 @@
+"""`dispose inspect`: what it refuses, the notebook it serves, and a server that leaves nothing behind."""
+
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+
+from dispose.association.reconstruct import reconstruct
+from dispose.baselines.integer_programme import integer_programme
+from dispose.cli import inspect_page, notebook_run
+from dispose.cli.inspect import Inspect
+from dispose.cli.inspect_page import NOTEBOOK, answering, free_port, page_notebook, serving
+from dispose.cli.main import main
+from dispose.cli.notebook_run import parameters_of
+from dispose.datasets.synthetic.crowded import crowded_room
+from dispose.formats.evidence import read_run
+from dispose.inference.labelled_run import run_labelled, write_run
+from dispose.inference.predict import unweighed
+from dispose.metrics.failures import MEASURES
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two frames."""
+    scenes = crowded_room(torch.Generator().manual_seed(0), 2, persons=4)
+    weigh = unweighed(integer_programme)
+    results = run_labelled("room", "integer programme", scenes, weigh, reconstruct, rival=integer_programme)
+    return write_run(tmp_path_factory.mktemp("run"), results)
+
+
+def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one sentence of a refused run."""
+    assert main(["inspect", *arguments]) == 2
+    text = capsys.readouterr().err.strip()
+    assert text.startswith("dispose: ") and len(text.splitlines()) == 1
+    return text
+
+
+def test_a_run_over_labelled_frames_is_found_again_with_its_labels(folder: Path) -> None:
+    results = read_run(folder)
+    assert (results.name, results.method, len(results.cases)) == ("room", "integer programme", 2)
+    assert all(case.labels is not None and case.rival is not None for case in results.cases)
+    again = crowded_room(torch.Generator().manual_seed(0), 2, persons=4)
+    assert torch.equal(
+        again[1][1].identity, crowded_room(torch.Generator().manual_seed(0), 2, persons=4)[1][1].identity
+    )
+    assert len(again[0][0].cameras) == 4 and len(again[0][1].poses.id) == 4
+
+
+def test_what_is_no_results_is_said_before_anything_starts(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "there is no such file" in complaint([str(tmp_path / "nowhere")], capsys)
+    assert "no results in it" in complaint([str(tmp_path)], capsys)
+    (tmp_path / "file").write_text("")
+    assert "is a file" in complaint([str(folder), "--out", str(tmp_path / "file")], capsys)
+    assert "holds its own cameras" in complaint([str(folder), "--capture", str(tmp_path)], capsys)
+
+
+def test_a_port_in_use_is_said_and_without_one_the_next_is_taken(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:
+        taken.bind((inspect_page.HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = complaint([str(folder), "--port", str(port), "--out", str(tmp_path), "--no-browser"], capsys)
+        assert f"port {port} is in use" in said
+        monkeypatch.setattr(inspect_page, "FIRST_PORT", port)
+        assert free_port(None) > port
+    assert "go from 1 to 65535" in complaint([str(folder), "--port", "70000", "--out", str(tmp_path)], capsys)
+
+
+def test_without_voila_or_notebooks_it_says_what_to_do(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notebook_run, "NOTEBOOKS", tmp_path)
+    assert "clone it" in complaint([str(folder), "--out", str(tmp_path)], capsys)
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "voila" else real(name, *rest))
+    assert "pip install 'dispose[notebooks]'" in complaint([str(folder), "--out", str(tmp_path)], capsys)
+
+
+def test_the_page_is_the_notebooks_inspector_with_these_parameters(tmp_path: Path) -> None:
+    values = [("results", str(tmp_path)), ("rank_by", "missed")]
+    with page_notebook(values) as path:
+        book = nbformat.read(path, as_version=4)
+        kept = path.parent
+    assert not kept.exists()
+    sources = [cell.source for cell in book.cells]
+    assert all(cell.cell_type == "code" for cell in book.cells)
+    assert sources[-1].startswith("inspect(") and sum("inspect(run" in source for source in sources) == 1
+    assert not any("page_of(" in source for source in sources)
+    given = next(place for place, cell in enumerate(book.cells) if "injected-parameters" in cell.metadata.tags)
+    assert f'results = "{tmp_path}"' in sources[given] and 'rank_by = "missed"' in sources[given]
+    assert "parameters" in book.cells[given - 1].metadata.tags
+
+
+def test_everything_that_frames_can_be_ranked_by_can_be_asked_for() -> None:
+    from typing import get_args
+
+    from dispose.cli.inspect import RankBy
+
+    assert get_args(RankBy) == tuple(measure.key for measure in MEASURES)
+    names = {parameter.name for parameter in parameters_of(notebook_run.notebook_path(NOTEBOOK))}
+    assert {"results", "capture", "calibration", "truth", "rank_by", "out"} <= names
+
+
+def test_pictures_are_written_without_a_server(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert Inspect(folder, pages=tmp_path / "pages", worst=1).run() == 0
+    (page,) = (tmp_path / "pages").iterdir()
+    assert page.name.startswith("01-frame-") and page.suffix == ".png"
+    said = capfd.readouterr().out
+    assert page.name in said and "frame " in said
+
+
+def test_the_server_answers_on_this_computer_and_ends_with_the_block(tmp_path: Path) -> None:
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
+    nbformat.write(book, tmp_path / "small.ipynb")
+    with serving(tmp_path / "small.ipynb", None) as page:
+        answering(page)
+        assert page.address.startswith("http://127.0.0.1:")
+        pid = page.process.pid
+    assert page.process.poll() is not None
+    with pytest.raises(ProcessLookupError):
+        os.killpg(pid, 0)
+
+
+def test_a_server_that_cannot_start_shows_its_last_words(tmp_path: Path) -> None:
+    with (
+        pytest.raises(inspect_page.PageError, match="ended at once"),
+        serving(tmp_path / "missing.ipynb", None) as page,
+    ):
+        answering(page)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_the_page_its_server_and_its_kernel(folder: Path, tmp_path: Path, sent: signal.Signals) -> None:
+    command = [sys.executable, "-m", "dispose.cli.main", "inspect", str(folder), "--no-browser", "--out", str(tmp_path)]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    address = running.stdout.readline().split()[0]
+    with urllib.request.urlopen(address, timeout=300) as answer:
+        text = answer.read().decode()
+    assert "cdn." not in text, "nothing is loaded from the net"
+    assert "application/vnd.jupyter.widget-view+json" in text and "Traceback" not in text
+    kernels = [pid for pid in children_of_all(running.pid)]
+    assert len(kernels) >= 2, "the server and a kernel"
+    running.send_signal(sent)
+    assert running.wait(60) == 128 + sent
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in kernels) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not [pid for pid in kernels if Path(f"/proc/{pid}").exists()]
+
+
+def children_of_all(pid: int) -> list[int]:
+    """A process's descendants."""
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout
+    children = [int(word) for word in listed.split()]
+    return children + [below for child in children for below in children_of_all(child)]
