@@ -1,11 +1,14 @@
 """`dispose train`: weights from a recipe."""
 
+import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import tyro
 
+from dispose.cli.alone import alone_in
 from dispose.cli.options import CountOption, PathOption, require_folder
 from dispose.errors import InputError
 
@@ -56,14 +59,19 @@ class Train:
         # one gives the same weights on every machine of a kind.
         torch.set_num_threads(1)
         folder = require_folder(self.out or Path("runs") / self.recipe)
-        if self.recipe in ("synthetic", "smoke"):
-            weights = self._detections(folder)
-        elif self.recipe in ("toy_images", "toy_smoke"):
-            weights = self._pictures(folder)
-        else:
-            weights = self._dataset(folder)
+        # The processes that torchrun starts share the folder; the first of them keeps others out.
+        first = os.environ.get("RANK", "0") == "0"
+        with alone_in(folder.resolve()) if first else nullcontext():
+            weights = self._weights(folder)
         print(f"weights: {weights}")
         return 0
+
+    def _weights(self, folder: Path) -> Path:
+        if self.recipe in ("synthetic", "smoke"):
+            return self._detections(folder)
+        if self.recipe in ("toy_images", "toy_smoke"):
+            return self._pictures(folder)
+        return self._dataset(folder)
 
     def _detections(self, folder: Path) -> Path:
         from dispose.recipes.synthetic import SMOKE, SYNTHETIC

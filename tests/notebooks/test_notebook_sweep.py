@@ -1,0 +1,147 @@
+"""Laws of sweeps: checked before anything runs, a failure stops nobody, what is finished is not run again."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from dispose.cli import notebook_run
+from dispose.cli.main import main
+from dispose.cli.notebook_sweep import (
+    Outcome,
+    Planned,
+    claim_sweep,
+    finished,
+    outcome_of,
+    plan,
+    side_by_side,
+    sweep,
+    text_table,
+    write_summary,
+)
+from dispose.errors import InputError
+from dispose.formats.run_folders import read_run_folders
+
+SETTINGS = """from pathlib import Path
+rate: float = 0.1  # how fast
+seed: int = 0  # of everything random
+where: Path = Path(".")  # some file
+many: list[Path] = []  # some folders"""
+WORK = """import json
+assert seed != 13, "unlucky"
+Path("metrics.json").write_text(json.dumps({"loss": rate * seed}))"""
+
+
+@pytest.fixture
+def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny notebook that `dispose notebook` finds."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    cells: list[Any] = [nbformat.v4.new_code_cell(SETTINGS), nbformat.v4.new_code_cell(WORK)]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / "tiny.ipynb")
+    monkeypatch.setattr(notebook_run, "NOTEBOOKS", folder)
+    return folder / "tiny.ipynb"
+
+
+def test_the_plan_is_the_product_of_the_values_in_their_types(book: Path) -> None:
+    runs = plan(book, [("rate", "1e-3,3e-4"), ("seed", "1, 2")])
+    assert [run.swept for run in runs] == [
+        (("rate", rate), ("seed", seed)) for rate in (1e-3, 3e-4) for seed in (1, 2)
+    ]  # fmt: skip
+    assert [run.name for run in runs][:2] == ["rate=0.001_seed=1", "rate=0.001_seed=2"]
+    assert dict(runs[0].parameters) == {"rate": 1e-3, "seed": 1, "where": 'Path(".")', "many": "[]"}
+
+
+def test_names_of_folders_are_names_and_tell_values_apart(book: Path) -> None:
+    runs = plan(book, [("where", "a/same,b/same,/etc/x y")])
+    assert len({run.name for run in runs}) == 3 and all("/" not in run.name and " " not in run.name for run in runs)
+    (one,) = plan(book, [("many", "a,b")])
+    assert [Path(path).name for path in dict(one.swept)["many"]] == ["a", "b"], "its commas are its own"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ([("rate", "1,x")], "'rate' must be of type float, got 'x'"),
+        ([("ratee", "1")], "no parameter 'ratee'"),
+        ([("rate", "1,")], "one is missing"),
+        ([("rate", "0.1,1e-1")], "twice"),
+        ([("seed", "1"), ("seed", "2")], "twice"),
+    ],
+)
+def test_everything_is_checked_before_anything_runs(book: Path, choices, words: str, tmp_path) -> None:
+    with pytest.raises(InputError, match=words):
+        plan(book, choices)
+    options = [word for name, text in choices for word in ("-p", name, text)]
+    assert main(["notebook", "sweep", "tiny", *options, "--out", str(tmp_path / "sweep")]) == 2
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_runs_side_by_side_with_a_failure_and_again(book: Path, tmp_path, capsys) -> None:
+    folder = tmp_path / "sweep"
+    words = ["notebook", "sweep", "tiny", "-p", "rate", "0.5", "-p", "seed", "1,13", "--out", str(folder)]
+    assert main(words) == 1
+    said = capsys.readouterr().out
+    assert "2 of 2" in said and "tiny: cell 2 of 2 [3] failed with AssertionError: unlucky" in said
+    rows = json.loads((folder / "summary.json").read_text())["rows"]
+    assert [row["status"] for row in rows] == ["done", "failed"]
+    assert rows[0]["parameters"] == {"rate": 0.5, "seed": 1} and rows[0]["metrics"] == {"loss": 0.5}
+    with (folder / "summary.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [row["loss"] for row in table] == ["0.5", ""] and "unlucky" in table[1]["message"]
+    found, sentences = read_run_folders([folder])
+    assert [run.name for run in found] == ["rate=0.5_seed=1"] and "unlucky" in sentences[0]
+    before = (folder / "rate=0.5_seed=1" / "run.json").stat().st_mtime_ns
+    ran: list[str] = []
+
+    def launch(notebook: Path, place: Path, runs: Sequence[Planned]) -> Iterator[Planned]:
+        ran.extend(run.name for run in runs)
+        yield from side_by_side(1)(notebook, place, ())
+
+    list(sweep(book, plan(book, [("rate", "0.5"), ("seed", "1,13,2")]), folder, launch))
+    assert ran == ["rate=0.5_seed=13", "rate=0.5_seed=2"], "what failed and what is new, not what is finished"
+    assert (folder / "rate=0.5_seed=1" / "run.json").stat().st_mtime_ns == before
+
+
+def test_a_folder_of_something_else_is_refused(book: Path, tmp_path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    with pytest.raises(InputError, match="no folder of a sweep"):
+        claim_sweep(tmp_path / "mine", book)
+    claim_sweep(tmp_path / "sweep", book)
+    claim_sweep(tmp_path / "sweep", book)
+    with pytest.raises(InputError, match="another notebook"):
+        claim_sweep(tmp_path / "sweep", tmp_path / "other.ipynb")
+    (run,) = plan(book, [("seed", "1")])
+    (tmp_path / "sweep" / run.name).mkdir()
+    with pytest.raises(InputError, match="something else"):
+        finished(tmp_path / "sweep", run)
+
+
+def test_a_run_without_a_trace_is_said(book: Path, tmp_path) -> None:
+    (run,) = plan(book, [("seed", "1")])
+    outcome = outcome_of(tmp_path, run, 0.0)
+    assert "without a trace" in outcome.message and "seed=1.log" in outcome.message
+    write_summary(tmp_path, book, [outcome])
+    assert json.loads((tmp_path / "summary.json").read_text())["rows"][0]["seconds"] is None
+
+
+def test_the_table_shows_the_first_figures_and_names_the_rest(book: Path) -> None:
+    runs = plan(book, [("seed", "1,2")])
+    figures = tuple((f"figure{i}", float(i)) for i in range(8))
+    lines = text_table([Outcome(runs[0], figures, 3.0, ""), Outcome(runs[1], (), 1.0, "bad\nsource")]).splitlines()
+    assert len({len(line.removesuffix("  bad")) for line in lines[:3]}) == 1 and lines[2].endswith("  bad")
+    assert "figure5" in lines[0] and "figure6" not in lines[0] and lines[3].startswith("2 more figures")
+
+
+def test_submitit_runs_the_same_jobs(book: Path, tmp_path, capsys) -> None:
+    pytest.importorskip("submitit", reason="the extra `cluster` is not installed")
+    words = ["notebook", "sweep", "tiny", "-p", "seed", "3", "--cluster", "local", "--out", str(tmp_path / "sweep")]
+    assert main(words) == 0
+    assert json.loads((tmp_path / "sweep" / "summary.json").read_text())["rows"][0]["metrics"] == {"loss": 0.1 * 3}
