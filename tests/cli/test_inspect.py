@@ -147,7 +147,9 @@ def test_a_server_that_cannot_start_shows_its_last_words(tmp_path: Path) -> None
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_ends_the_page_its_server_and_its_kernel(folder: Path, tmp_path: Path, sent: signal.Signals) -> None:
     command = [sys.executable, "-m", "dispose.cli.main", "inspect", str(folder), "--no-browser", "--out", str(tmp_path)]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    # Tests that run in the background of a shell ignore Ctrl-C, and what they start would too.
+    heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=heard)
     assert running.stdout is not None
     address = running.stdout.readline().split()[0]
     with urllib.request.urlopen(address, timeout=300) as answer:

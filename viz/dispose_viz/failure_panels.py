@@ -36,7 +36,7 @@ def draw_scene(axes: Axes3D, stage: Stage, *, theme: Theme = LIGHT) -> Axes3D:
     axes.set_xlim(middle[0] - half, middle[0] + half)
     axes.set_ylim(middle[1] - half, middle[1] + half)
     axes.set_zlim(floor, top)
-    axes.set_box_aspect((1, 1, (top - floor) / (2 * half)), zoom=1.0)
+    axes.set_box_aspect((1, 1, (top - floor) / (2 * half)))
     axes.view_init(elev=28, azim=-60)
     if stage.ghosts is not None:
         for row in range(len(stage.ghosts.id)):

@@ -113,7 +113,7 @@ class Inspector:
             self.headline.value = note_html(["These results hold no frame."], theme=self.theme)
             self.mark.disabled = self.note.disabled = True
             return
-        self.ranking = self.ranking.by(self.rank.value)
+        self.ranking = self.ranking.by(self.measure)
         self._list(self.ranking.order, self.ranking.order[0])
 
     def _list(self, order: tuple[int, ...], chosen: int) -> None:
@@ -128,13 +128,25 @@ class Inspector:
         failure, reason = self.ranking.failures[index], self.ranking.reasons[index]
         short = reason if len(reason) <= LONGEST else f"{reason[: LONGEST - 1]}…"
         flag = "⚑ " if failure.number in self.marks else ""
-        return f"{flag}{failure.number} · {value_text(self.rank.value, failure)} · {short}"
+        return f"{flag}{failure.number} · {value_text(self.measure, failure)} · {short}"
+
+    @property
+    def place(self) -> int:
+        """The position of the chosen frame in `results.cases`."""
+        value = self.frames.value
+        assert isinstance(value, int), "a list with frames always has one chosen"
+        return value
+
+    @property
+    def measure(self) -> Measure:
+        """What the frames are ranked by."""
+        value = self.rank.value
+        assert isinstance(value, Measure)
+        return value
 
     def _open(self, _: object) -> None:
         """Show the chosen frame."""
-        index = self.frames.value
-        if index is None:
-            return
+        index = self.place
         failure = self.ranking.failures[index]
         self.headline.value = headline_html(self.results, failure, self.ranking.reasons[index], theme=self.theme)
         mark = self.marks.get(failure.number)
@@ -152,7 +164,7 @@ class Inspector:
 
     def _mark(self, _: object) -> None:
         """Mark the frame that is shown with the note that is written."""
-        index = self.frames.value
+        index = self.place
         number = self.ranking.failures[index].number
         self.marks[number] = Mark(number, self.note.value.strip(), self.ranking.reasons[index])
         self.mark.description = "change mark"
@@ -172,7 +184,7 @@ class Inspector:
     @property
     def png(self) -> bytes:
         """The page of the frame that is shown."""
-        index = self.frames.value
+        index = self.place
         headline, reason = self.ranking.headline(index), self.ranking.reasons[index]
         page = page_of(self.results, index, headline=headline, reason=reason, theme=self.theme)
         return pictures_of([page])[0]
@@ -182,5 +194,5 @@ class Inspector:
         live = self.widget._repr_mimebundle_() or {}
         if not self.results.cases:
             return {**live, "text/plain": "These results hold no frame."}
-        words = f"frame {self.ranking.failures[self.frames.value].number}: {self.ranking.reasons[self.frames.value]}"
+        words = f"frame {self.ranking.failures[self.place].number}: {self.ranking.reasons[self.place]}"
         return {**live, "text/plain": words, "image/png": b64encode(self.png).decode()}
