@@ -40,6 +40,9 @@ QUALITY = 85
 
 FRUSTUM_M = 0.5
 
+PLAY_FPS = 7.0
+"""Moments per second while a timeline plays: a frame of seven steps takes a second."""
+
 
 def send(entries: Iterable[Entry], recording: rr.RecordingStream) -> int:
     """Hand everything to a recording; how many entries it were."""
@@ -133,7 +136,7 @@ def layout(cameras: Cameras | None, *, diffusion: bool) -> rrb.Blueprint:
         space.append(rrb.Grid(*views))
     left = rrb.Vertical(*space)
     if not diffusion:
-        return rrb.Blueprint(left, rrb.TimePanel(timeline="frame"), collapse_panels=True)
+        return rrb.Blueprint(left, rrb.TimePanel(timeline="frame", fps=PLAY_FPS), collapse_panels=True)
     right = rrb.Vertical(
         rrb.TimeSeriesView(origin="diffusion/mass", name="mass of every person's tuple"),
         rrb.TimeSeriesView(origin="diffusion/entropy", name="indecision (bits)"),
@@ -141,7 +144,7 @@ def layout(cameras: Cameras | None, *, diffusion: bool) -> rrb.Blueprint:
         rrb.TextDocumentView(origin="diffusion/tuples", name="tuples"),
     )
     both = rrb.Horizontal(left, right, column_shares=[2, 1])
-    return rrb.Blueprint(both, rrb.TimePanel(timeline="diffusion"), collapse_panels=True)
+    return rrb.Blueprint(both, rrb.TimePanel(timeline="diffusion", fps=PLAY_FPS), collapse_panels=True)
 
 
 def stream(results: Results, recording: rr.RecordingStream, pictures: Path | None) -> int:

@@ -25,7 +25,8 @@ BARS = 16
 """Tuples in the bar chart of a frame's masses."""
 
 RIVAL = "strongest rival"
-PERSON_RADIUS, GHOST_RADIUS = 0.02, 0.045
+# Lines are opaque there: a wide ghost would hide the person.
+PERSON_RADIUS, GHOST_RADIUS = 0.025, 0.01
 DETECTION_RADIUS, REPROJECTION_RADIUS = 2.0, 1.0
 
 PicturesAt = Callable[[int], Sequence[UInt8[np.ndarray, "_ _ 3"] | None]]
@@ -125,7 +126,7 @@ def entries_of(results: Results, *, pictures: PicturesAt | None = None) -> Itera
     for person in sorted({int(i) for case in results.cases for i in case.prediction.poses.id}):
         yield Entry(f"diffusion/mass/P{person}", Curve(person_color(person), f"P{person}"))
     yield Entry(f"diffusion/mass/{slug(RIVAL)}", Curve(DARK.muted, RIVAL))
-    yield Entry("diffusion/entropy", Curve(DARK.ink, "indecision (bits)"))
+    yield Entry("diffusion/entropy", Curve(DARK.muted, "indecision (bits)"))
     step = 0
     for case in results.cases:
         yield from moment(case, step, None if pictures is None else pictures(case.prediction.number))
