@@ -20,7 +20,7 @@ from dispose_viz.export import MIME, Plotted, named, plotted, still
 
 
 def output(figure: go.Figure) -> Any:
-    return v4.new_output("display_data", data={MIME: json.loads(figure.to_json())})
+    return v4.new_output("display_data", data={MIME: figure.to_plotly_json()})
 
 
 def notebook(path: Path, *figures: go.Figure) -> Path:
@@ -46,15 +46,15 @@ def test_a_name_that_is_none_of_a_file_is_refused(name: str) -> None:
 
 def test_a_still_picture_has_no_buttons() -> None:
     figure = line().update_layout(updatemenus=[{}], sliders=[{}], width=320)
-    assert still(json.loads(figure.to_json()))["layout"]["width"] == 320
-    assert not {"updatemenus", "sliders", "frames"} & set(still(json.loads(figure.to_json()))["layout"])
+    assert still(figure.to_plotly_json())["layout"]["width"] == 320
+    assert not {"updatemenus", "sliders", "frames"} & set(still(figure.to_plotly_json())["layout"])
 
 
 def test_both_kinds_are_written_and_nothing_is_overwritten(tmp_path: Path) -> None:
     if not browser_there():
         pytest.skip("no browser on this machine: apt-get install chromium")
     (tmp_path / "b.svg").write_text("mine")
-    figure = json.loads(line().update_layout(width=300, height=200).to_json())
+    figure = line().update_layout(width=300, height=200).to_plotly_json()
     written = asyncio.run(export.export([Plotted("a", figure), Plotted("b", figure)], tmp_path))
     assert [path.name for path in written] == ["a.png", "a.svg", "b.png"]
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG") and (tmp_path / "b.svg").read_text() == "mine"
