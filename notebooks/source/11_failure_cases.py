@@ -59,7 +59,7 @@ results, out, worst = Path(results), Path(out), max(int(worst), 1)
 beside = {name: Path(p) for name, p in (("capture", capture), ("calibration", calibration), ("truth", truth))}
 if results == NOWHERE:
     ours = load_associator()
-    scenes = crowded_room(torch.Generator().manual_seed(1), 16)
+    scenes = crowded_room(torch.Generator().manual_seed(1), 12)
     made = run_labelled("crowded room", "ours", scenes, ours.weigh, ours.reconstruct, rival=integer_programme)
     results = write_run(out / "run", made)
 run = read_results(results, **{name: p for name, p in beside.items() if p != NOWHERE})

@@ -47,7 +47,7 @@ class Ranking:
         keys = MISTAKES if failure.wrong_pairs is not None or failure.missed is not None else DOUBTS
         listed = [self.measure] if self.measure.key not in (MEASURES[0].key, *keys) else []
         listed += [measure for measure in self.known if measure.key in keys and measure.value(failure)]
-        words = [f"{measure.title} {value_text(measure, failure)}" for measure in listed]
+        words = [f"{measure.title} {_mistakes_text(measure, failure)}" for measure in listed]
         return "  ·  ".join(words) or "nothing wrong"
 
     @property
@@ -80,6 +80,14 @@ def value_text(measure: Measure, failure: Failure) -> str:
         return "–"
     number = f"{value:.0f}" if float(value).is_integer() else f"{value:.1f}"
     return f"{number} {measure.unit}".strip()
+
+
+def _mistakes_text(measure: Measure, failure: Failure) -> str:
+    """A value as text; of extra people also how many of them the truth may just not know."""
+    text = value_text(measure, failure)
+    if measure.key != "extra" or not failure.unannotated:
+        return text
+    return f"{text} ({len(failure.unannotated)} of them not annotated)"
 
 
 def ranking_table(ranking: Ranking, rows: int) -> str:
