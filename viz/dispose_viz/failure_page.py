@@ -111,7 +111,7 @@ def draw_time(
 ) -> Axes:  # fmt: skip
     """The mass of the competing tuples over time, or a line that says why there is none."""
     if case.hypotheses is None:
-        return say(axes, f"no diffusion: {method} weighs no tuples,\nor they were not saved", theme=theme)
+        return say(axes, f"no diffusion: {method}\nweighs no tuples, or they were not saved", theme=theme)
     if not contenders or all(one.row < 0 for one in contenders):
         return say(axes, "none of these tuples was a candidate", theme=theme)
     axes.set_title("Their mass while it is decided", loc="left", fontsize=14)

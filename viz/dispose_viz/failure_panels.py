@@ -127,7 +127,7 @@ def draw_contenders(
     Without a truth the boxes have the colours of the predicted owners. A tuple of one colour is one person.
     """
     common, names = short_names(frame.cameras.names)
-    left, step = 3.3, 1.0
+    left, step = max([3.3, *(0.155 * len(speakers(one)) for one in contenders)]), 1.0
     at = [left + step * len(names) + 0.6 + 1.2 * i for i in range(len(HEADS))]
     write = partial(axes.text, ha="center", va="center", fontsize=11, color=theme.ink, parse_math=False)
     write(left, -0.75, common, ha="right")
@@ -167,9 +167,10 @@ def short_names(names: Sequence[str]) -> tuple[str, list[str]]:
 
 def speakers(one: Contender) -> str:
     """Who holds a tuple to be a person, in a few words."""
-    short = {RIVAL: "int. programme"}
     alone = sum(slot != ABSENT for slot in one.members) < 2
-    words = [short.get(word, word) for word in one.said_by] or ["weighed, alone" if alone else "also weighed"]
+    words = [word.replace(RIVAL, "int. programme") for word in one.said_by] or [
+        "weighed, alone" if alone else "also weighed"
+    ]
     return " = ".join(words)
 
 
