@@ -15,16 +15,23 @@ from PIL import Image
 from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
 from dispose_viz.frusta import image_corners
-from dispose_viz.solids import GHOST_RADIUS_MM, Solid, color_of, joined, label_of, picture_sheet, skeleton_solid
-from dispose_viz.stage import Stage, known_joints, name_signs, path_of, people_of, points_of
+from dispose_viz.solids import (
+    GHOST_RADIUS_MM,
+    PALE,
+    Solid,
+    color_of,
+    floor_lines,
+    joined,
+    label_of,
+    picture_sheet,
+    skeleton_solid,
+)
+from dispose_viz.stage import Stage, floor_of, known_joints, name_signs, path_of, people_of, points_of, reach_of
 from dispose_viz.style import LIGHT, Theme, blend, person_color
-from dispose_viz.viewpoint import EMPTY_STAGE, Viewpoint
+from dispose_viz.viewpoint import Viewpoint
 
 METRE = 1000.0
 FRAME_MS = 80
-PALE = 0.8
-"""Share of the paper's colour in what is not sure at all, or long ago."""
-
 SHEET_COLUMNS = 64
 """Quads across a picture in its frustum; the page carries every one of them."""
 
@@ -75,10 +82,7 @@ def draw_floor(
     figure: go.Figure, low_mm: Float[np.ndarray, " 2"], high_mm: Float[np.ndarray, " 2"], *, theme: Theme = LIGHT
 ) -> go.Figure:
     """A grid of one-metre squares at z = 0 that covers the corners given."""
-    (x0, y0), (x1, y1) = np.floor(low_mm / METRE) * METRE, np.ceil(high_mm / METRE) * METRE
-    lines = [np.array([[x, y0, 0.0], [x, y1, 0.0]]) for x in np.arange(x0, x1 + 1, METRE)]
-    lines += [np.array([[x0, y, 0.0], [x1, y, 0.0]]) for y in np.arange(y0, y1 + 1, METRE)]
-    x, y, z = _polyline(lines)
+    x, y, z = _polyline(floor_lines(low_mm, high_mm))
     figure.add_trace(go.Scatter3d(x=x, y=y, z=z, mode="lines", name="floor, 1 m squares", hoverinfo="skip",
                                   line={"color": theme.grid, "width": 2}))  # fmt: skip
     return figure
@@ -138,9 +142,7 @@ def draw_stage(figure: go.Figure, stage: Stage, *, theme: Theme = LIGHT) -> go.F
     People are capsules in their colour, paler and thinner where a joint is less sure; the pointer on a joint says its
     name and confidence. What the stage does not hold is left out.
     """
-    points = points_of(stage)
-    points = points if len(points) else EMPTY_STAGE
-    draw_floor(figure, points[:, :2].min(0), points[:, :2].max(0), theme=theme)
+    draw_floor(figure, *floor_of(stage), theme=theme)
     if stage.cameras is not None and len(stage.cameras):
         reach = reach_of(stage)
         draw_cameras(figure, stage.cameras, reach_mm=reach, theme=theme)
@@ -162,7 +164,6 @@ def draw_stage(figure: go.Figure, stage: Stage, *, theme: Theme = LIGHT) -> go.F
 def look_from(figure: go.Figure, stage: Stage, viewpoint: Viewpoint) -> go.Figure:
     """Put the reader's eye where a viewpoint has it, so that plotly shows what Open3D's picture shows."""
     points = points_of(stage)
-    points = points if len(points) else EMPTY_STAGE
     low = np.minimum(np.floor(points.min(0) / METRE), [np.inf, np.inf, 0.0])
     high = np.ceil(points.max(0) / METRE)
     size = np.maximum(high - low, 1.0)
@@ -174,12 +175,6 @@ def look_from(figure: go.Figure, stage: Stage, viewpoint: Viewpoint) -> go.Figur
     camera = {"eye": dict(zip("xyz", eye, strict=True)), "center": dict(zip("xyz", target, strict=True))}
     ratio = dict(zip("xyz", size / unit, strict=True))
     return figure.update_layout(scene={**axes, "camera": camera, "aspectmode": "manual", "aspectratio": ratio})
-
-
-def reach_of(stage: Stage) -> float:
-    """How far (mm) from its camera a picture hangs: a tenth of the scene."""
-    points = points_of(stage)
-    return float(np.clip(0.09 * np.linalg.norm(points.max(0) - points.min(0)), 250.0, 1500.0))
 
 
 def _solid_person(poses: Poses, person: int, theme: Theme) -> go.Mesh3d:

@@ -14,11 +14,17 @@ from jaxtyping import Float, Int
 from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
 from dispose.tensors import ABSENT
+from dispose_viz.frusta import image_corners
 from dispose_viz.stage import known_joints
 from dispose_viz.style import Theme, person_color
 
+METRE = 1000.0
 RADIUS_MM = 38.0
 GHOST_RADIUS_MM = 24.0
+TRAIL_RADIUS_MM = 14.0
+PALE = 0.8
+"""Share of the paper's colour in what is not sure at all, or long ago."""
+
 SIDES = 8
 CAP_RINGS = 3
 FINE = ("nose", "eye", "ear", "toe", "heel")
@@ -66,6 +72,20 @@ def skeleton_solid(poses: Poses, row: int, *, radius_mm: float = RADIUS_MM) -> S
     return joined(parts)
 
 
+def path_solid(path: Float[np.ndarray, "steps 3"], *, radius_mm: float = TRAIL_RADIUS_MM) -> Solid:
+    """A way (mm, oldest first) as a tube that gets stronger towards the present; a gap where a place is not known."""
+    strength, known = np.linspace(0.0, 1.0, len(path)), np.isfinite(path).all(-1)
+    radius = np.full(2, radius_mm)
+    pairs = [np.array([i, i + 1]) for i in range(len(path) - 1) if known[i] and known[i + 1]]
+    return joined([_capsule(path[pair], radius, strength[pair]) for pair in pairs])
+
+
+def balls(places: Float[np.ndarray, "points 3"], radius_mm: float) -> Solid:
+    """A ball around every place (mm)."""
+    radius, strength = np.full(2, radius_mm), np.ones(2)
+    return joined([_capsule(np.stack([place, place]), radius, strength) for place in places])
+
+
 def joined(solids: Sequence[Solid]) -> Solid:
     """Several surfaces as one."""
     if not solids:
@@ -76,6 +96,22 @@ def joined(solids: Sequence[Solid]) -> Solid:
         np.concatenate([solid.triangles + start for solid, start in zip(solids, first, strict=True)]),
         np.concatenate([solid.strength for solid in solids]),
     )
+
+
+def floor_lines(low_mm: Float[np.ndarray, " 2"], high_mm: Float[np.ndarray, " 2"]) -> list[Float[np.ndarray, "2 3"]]:
+    """The lines of a grid of one-metre squares at z = 0 that covers the corners given (mm)."""
+    (x0, y0), (x1, y1) = np.floor(low_mm / METRE) * METRE, np.ceil(high_mm / METRE) * METRE
+    lines = [np.array([[x, y0, 0.0], [x, y1, 0.0]]) for x in np.arange(x0, x1 + 1, METRE)]
+    return lines + [np.array([[x0, y, 0.0], [x1, y, 0.0]]) for y in np.arange(y0, y1 + 1, METRE)]
+
+
+def frustum_lines(cameras: Cameras, reach_mm: float) -> list[Float[np.ndarray, "2 3"]]:
+    """The edges (mm) of every camera's pyramid: four around its picture, four from its centre."""
+    lines = []
+    for centre, corners in zip(cameras.centres.double().numpy(), image_corners(cameras, reach_mm), strict=True):
+        lines += [np.stack([corners[i], corners[(i + 1) % 4]]) for i in range(4)]
+        lines += [np.stack([centre, corner]) for corner in corners]
+    return lines
 
 
 def picture_sheet(

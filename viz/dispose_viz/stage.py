@@ -16,6 +16,8 @@ from dispose.scene.prediction import Prediction
 from dispose.tensors import ABSENT
 
 SIGN_MM = 180.0
+EMPTY_STAGE = np.array([[-2000.0, -2000.0, 0.0], [2000.0, 2000.0, 2000.0]])
+"""What a picture of nothing shows: two corners of a room, mm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +67,29 @@ def known_joints(poses: Poses) -> Bool[np.ndarray, "persons joints"]:
 
 
 def points_of(stage: Stage) -> Float[np.ndarray, "points 3"]:
-    """Every place (mm) that a picture of the stage should show: joints, camera centres, ends of rays."""
+    """Every place (mm) that a picture of the stage should show: joints, camera centres, ends of rays.
+
+    Of an empty stage the corners of an empty room.
+    """
     sets = [stage.people, *(() if stage.ghosts is None else (stage.ghosts,)), *stage.trails]
     places = [poses.xyz_world.double().cpu().numpy()[known_joints(poses)] for poses in sets]
     if stage.cameras is not None:
         places.append(stage.cameras.centres.double().cpu().numpy())
     places += [np.stack([ray.start, ray.end]) for ray in stage.rays]
-    return np.concatenate([np.zeros((0, 3)), *places])
+    points = np.concatenate([np.zeros((0, 3)), *places])
+    return points if len(points) else EMPTY_STAGE
+
+
+def floor_of(stage: Stage) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"]]:
+    """The corners (mm) of the floor below everything, in whole metres."""
+    points = points_of(stage)[:, :2]
+    return np.floor(points.min(0) / 1000.0) * 1000.0, np.ceil(points.max(0) / 1000.0) * 1000.0
+
+
+def reach_of(stage: Stage) -> float:
+    """How far (mm) from its camera a picture hangs: a share of the scene's size."""
+    points = points_of(stage)
+    return float(np.clip(0.09 * np.linalg.norm(points.max(0) - points.min(0)), 250.0, 1500.0))
 
 
 def people_of(stage: Stage) -> tuple[int, ...]:

@@ -12,8 +12,6 @@ UP = np.array([0.0, 0.0, 1.0])
 FIELD_DEG = 45.0
 """Vertical field of view; plotly's cannot be changed, so everybody uses it."""
 
-EMPTY_STAGE = np.array([[-2000.0, -2000.0, 0.0], [2000.0, 2000.0, 2000.0]])
-
 
 @dataclass(frozen=True, eq=False)
 class Viewpoint:
@@ -60,7 +58,6 @@ def overview(
         aspect: width by height of the picture.
     """
     points = points_of(stage)
-    points = points if len(points) else EMPTY_STAGE
     low, high = points.min(0), points.max(0)
     target = (low + high) / 2
     a, e = math.radians(azimuth_deg), math.radians(elevation_deg)
