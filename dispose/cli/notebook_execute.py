@@ -96,6 +96,7 @@ def _quiet_kernel() -> Iterator[None]:
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "OPEN3D_DISABLE_WEB_VISUALIZER": "true",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "TQDM_DISABLE": "1",  # a bar that nobody watches is a pile of lines in the page
     }
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)

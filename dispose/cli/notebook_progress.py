@@ -28,13 +28,11 @@ class Lines:
 
 def bar_options(name: str) -> dict[str, Any]:
     """Options of papermill's progress bar for the error stream as it is."""
+    always = {"desc": name, "disable": False}  # whatever the kernel is told about bars
     if sys.stderr.isatty():
-        return {
-            "desc": name,
-            "dynamic_ncols": True,
-            "bar_format": "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}]",
-        }
-    return {"desc": name, "file": Lines(sys.stderr), "bar_format": "{desc} | {n_fmt} of {total_fmt} cells, {elapsed}"}
+        looks = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}]"
+        return {**always, "dynamic_ncols": True, "bar_format": looks}
+    return {**always, "file": Lines(sys.stderr), "bar_format": "{desc} | {n_fmt} of {total_fmt} cells, {elapsed}"}
 
 
 def name_sections(manager: Any, name: str) -> None:

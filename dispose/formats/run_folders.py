@@ -117,7 +117,7 @@ def read_record(path: Path) -> RunRecord:
 
 
 def read_metrics(path: Path) -> tuple[tuple[str, float], ...]:
-    """Finite numbers of a ``metrics.json`` by name; text, lists and nulls are left out."""
+    """Finite numbers of a ``metrics.json`` by name, those of a list by their place from 1 on; text and nulls are not."""
     content = parse_json(read_text(path), str(path))
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: figures are expected as an object of names and numbers.")
@@ -126,6 +126,8 @@ def read_metrics(path: Path) -> tuple[tuple[str, float], ...]:
 
 def _numbers(content: Mapping[str, object], prefix: str) -> Iterable[tuple[str, float]]:
     for name, value in content.items():
+        if isinstance(value, list):
+            value = {str(place): one for place, one in enumerate(value, 1)}
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{prefix}{name} · ")
         elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):

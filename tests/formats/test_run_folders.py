@@ -50,11 +50,11 @@ def test_what_is_no_record_is_named(text: str, tmp_path) -> None:
 
 
 def test_figures_are_the_finite_numbers_however_deep(tmp_path) -> None:
-    path = tmp_path / "metrics.json"
+    path, listed = tmp_path / "metrics.json", (("l · 1", 4.0), ("l · 2", 5.0))
     path.write_text(
-        '{"a": 1, "ours": {"f1": 0.5, "deep": {"x": 2}}, "t": "x", "n": null, "b": true, "l": [1], "i": NaN}'
+        '{"a": 1, "ours": {"f1": 0.5, "deep": {"x": 2}}, "t": "x", "n": null, "b": true, "l": [4, 5], "i": NaN}'
     )
-    assert read_metrics(path) == (("a", 1.0), ("ours · f1", 0.5), ("ours · deep · x", 2.0))
+    assert read_metrics(path) == (("a", 1.0), ("ours · f1", 0.5), ("ours · deep · x", 2.0), *listed)
 
 
 def test_both_kinds_of_runs_are_read(tmp_path) -> None:

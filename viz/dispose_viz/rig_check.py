@@ -125,8 +125,10 @@ def draw_check(
     low, high = np.array([left, bottom]), np.array([right, top])
     if near.any():
         low, high = np.minimum(low, people[near].min(0)), np.maximum(high, people[near].max(0))
-    above.set_aspect("equal", adjustable="datalim")
-    above.set(title=f"{title}: from above, dots are people", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    # A square of the floor: matplotlib would warn about limits that it has to widen itself.
+    middle, half = (low + high) / 2, (high - low).max() / 2
+    (x_low, y_low), (x_high, y_high) = middle - half, middle + half
+    above.set(title=f"{title}: from above, dots are people", xlim=(x_low, x_high), ylim=(y_low, y_high))
     draw_pair_errors(pairs, diagnosis.consistency, cameras, theme=theme)
     sentences = [*(f"{finding.topic}: {finding.sentence}" for finding in diagnosis.findings), diagnosis.verdict]
     words = "\n" + "\n".join(line for sentence in sentences for line in textwrap.wrap(f"→ {sentence}", WIDTH))
