@@ -2,7 +2,7 @@
 
 import sys
 import time
-from typing import Any, TextIO
+from typing import Any
 
 LINE_EVERY_S = 10.0
 
@@ -10,7 +10,7 @@ LINE_EVERY_S = 10.0
 class Lines:
     """A stream for a progress bar that nobody watches: a line per section, or per ten seconds, never the same twice."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Any) -> None:
         self.stream, self.section, self.last = stream, "", 0.0
 
     def write(self, text: str) -> None:

@@ -1,5 +1,6 @@
 """Laws of headless runs: nothing starts on wrong parameters, results are whole, pages need no network."""
 
+import io
 import re
 import subprocess
 import time
@@ -13,6 +14,7 @@ from dispose.cli import notebook_run
 from dispose.cli.main import main
 from dispose.cli.notebook_job import job_command
 from dispose.cli.notebook_page import PLOTLY_MIME, page_of, title_of
+from dispose.cli.notebook_progress import Lines
 from dispose.cli.notebook_run import (
     NotebookError,
     Parameter,
@@ -212,3 +214,48 @@ def test_the_command_line_says_one_sentence(capsys, tmp_path) -> None:
     assert main(["notebook", "list"]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in notebook_run.notebook_names()) and "-p frame " in listed
+
+
+def test_lines_say_every_section_once_and_then_wait() -> None:
+    stream = io.StringIO()
+    lines = Lines(stream)
+    for text in ("\ra: One | 1 of 9", "\ra: One | 2 of 9   ", "\r", "\ra: Two | 3 of 9", "\n"):
+        lines.write(text)
+    assert stream.getvalue() == "a: One | 1 of 9\na: Two | 3 of 9\n"
+
+
+def test_progress_names_the_sections_and_bars_of_cells_stay_out_of_the_page(tmp_path, capfd) -> None:
+    bar = "import sys, time\nfrom tqdm import tqdm\nfor _ in tqdm(range(3), mininterval=0): pass"
+    done = run_notebook(write_book(tmp_path / "a.ipynb", (CELLS[0], bar)), [], tmp_path / "out")
+    said = capfd.readouterr().err
+    assert "a: A <b>title</b> | " in said and re.search(r"\d of \d cells", said)
+    outputs = [
+        output for cell in nbformat.read(done.notebook, as_version=4).cells for output in cell.get("outputs", [])
+    ]
+    assert outputs == []
+
+
+def test_what_else_is_made_of_a_run_lies_in_its_folder_or_the_run_failed(tmp_path) -> None:
+    def finish(notebook: Path, folder: Path) -> None:
+        assert nbformat.read(notebook, as_version=4).cells
+        (folder / "extra").touch()
+
+    book = write_book(tmp_path / "a.ipynb", CELLS[:1])
+    assert (run_notebook(book, [], tmp_path / "out", finish=finish).folder / "extra").exists()
+
+    def fail(notebook: Path, folder: Path) -> None:
+        raise InputError("no more")
+
+    with pytest.raises(InputError, match="no more"):
+        run_notebook(book, [], tmp_path / "second", finish=fail)
+    assert (
+        not (tmp_path / "second").exists() and read_record(tmp_path / "second-failed" / "run.json").message == "no more"
+    )
+
+
+def test_a_kernel_that_dies_is_said_with_its_cell(tmp_path) -> None:
+    book = write_book(tmp_path / "a.ipynb", (CELLS[0], "import os\nos._exit(1)"))
+    with pytest.raises(
+        NotebookError, match=r"a: cell 3 of 3 \[2\] ended with its kernel; is there enough memory\?\n    import os"
+    ):
+        run_notebook(book, [], tmp_path / "out")
