@@ -64,18 +64,23 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Watched]:
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Watched]:
     """A page with a network."""
-    context = browser.new_context(viewport={"width": 1400, "height": 1000})
-    yield watch(context)
-    context.close()
+    yield from watched_page(browser, request.node.name, offline=False)
 
 
 @pytest.fixture
-def offline(browser: Browser) -> Iterator[Watched]:
+def offline(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Watched]:
     """A page whose network is off."""
-    context = browser.new_context(viewport={"width": 1400, "height": 1000}, offline=True)
-    yield watch(context)
+    yield from watched_page(browser, request.node.name, offline=True)
+
+
+def watched_page(browser: Browser, test: str, *, offline: bool) -> Iterator[Watched]:
+    """A page of its own for a test; how it looked at the end is kept, whether the test passed or not."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000}, offline=offline)
+    watched = watch(context)
+    yield watched
+    watched.shot(f"last_{test}")
     context.close()
 
 
@@ -91,7 +96,10 @@ def start_lab(tmp_path: Path) -> Iterator[Callable[..., str]]:
             shutil.copy(ROOT / "notebooks" / f"{name}.ipynb", folder)
         port = free_port()
         # Settings of whoever runs the tests must not matter.
-        private = {"JUPYTER_CONFIG_DIR": str(tmp_path / "config"), "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "spaces")}
+        private = {
+            "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "spaces"),
+        }
         words = ["lab", "--no-browser", "--allow-root", f"--port={port}", f"--ServerApp.root_dir={folder}"]
         open_to_tests = ["--IdentityProvider.token=", "--ServerApp.port_retries=0"]
         with (tmp_path / "lab.log").open("wb") as log:
