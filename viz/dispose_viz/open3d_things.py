@@ -39,11 +39,11 @@ SHEET_QUADS = 12
 def things_of(o3d: ModuleType, stage: Stage, viewpoint: Viewpoint, theme: Theme) -> Iterator[tuple[Any, Any]]:
     """What is drawn, as pairs of geometry and material, but for the ghosts."""
     low, high = floor_of(stage)
-    yield _lines(o3d, floor_lines(low, high), theme.grid, 1.5)
+    yield _lines(o3d, floor_lines(low, high), theme.grid, 1.2)
     if stage.cameras is not None and len(stage.cameras):
         reach = reach_of(stage)
         centres = stage.cameras.centres.double().numpy()
-        yield _lines(o3d, frustum_lines(stage.cameras, reach), theme.muted, 2.0)
+        yield _lines(o3d, frustum_lines(stage.cameras, reach), theme.muted, 1.6)
         yield _body(o3d, balls(centres, 0.05 * reach), theme.ink, theme, viewpoint)
         for view, picture in enumerate(stage.pictures):
             if picture is not None:
@@ -51,7 +51,7 @@ def things_of(o3d: ModuleType, stage: Stage, viewpoint: Viewpoint, theme: Theme)
                 yield _textured(o3d, sheet, place, picture)
     for person in dict.fromkeys(ray.person for ray in stage.rays):
         rays = [np.stack([ray.start, ray.end]) for ray in stage.rays if ray.person == person]
-        yield _lines(o3d, rays, blend(color_of(person, theme), theme.paper, RAY_PALE), 1.5)
+        yield _lines(o3d, rays, blend(color_of(person, theme), theme.paper, RAY_PALE), 1.0)
     for person in people_of(stage):
         color = color_of(person, theme)
         rows = np.flatnonzero(stage.people.id.cpu().numpy() == person)
@@ -99,10 +99,18 @@ def _body(o3d: ModuleType, solid: Solid, color: str, theme: Theme, viewpoint: Vi
 def _textured(
     o3d: ModuleType, sheet: Solid, place: Float[np.ndarray, "corners 2"], picture: UInt8[np.ndarray, "_ _ 3"]
 ) -> tuple[Any, Any]:
-    geometry = _mesh(o3d, sheet, place)
+    # Open3D counts rows from below.
+    geometry = _mesh(o3d, sheet, np.stack([place[:, 0], 1.0 - place[:, 1]], -1))
     material = _material(o3d, "defaultUnlit")
-    material.albedo_img = o3d.geometry.Image(np.ascontiguousarray(picture))
+    geometry.vertex_colors = o3d.utility.Vector3dVector(np.ones((len(sheet.xyz), 3)))
+    levels = np.round(255 * encoded(np.arange(256) / 255)).astype(np.uint8)
+    material.albedo_img = o3d.geometry.Image(np.ascontiguousarray(levels[picture]))
     return geometry, material
+
+
+def encoded(value: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """What Open3D must be given to show a value: it takes backgrounds and textures, not other colours, from sRGB."""
+    return np.where(value <= 0.0031308, 12.92 * value, 1.055 * value ** (1 / 2.4) - 0.055)
 
 
 def _mesh(o3d: ModuleType, solid: Solid, place: Float[np.ndarray, "corners 2"]) -> Any:

@@ -8,10 +8,10 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,7 +26,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dispose.errors import InputError, MissingBackendError
 from dispose.formats.files import replacing_path
-from dispose_viz.open3d_things import OVERSAMPLING, ghosts_of, things_of
+from dispose_viz.open3d_things import OVERSAMPLING, encoded, ghosts_of, things_of
 from dispose_viz.scene3d import draw_stage, look_from, new_scene
 from dispose_viz.solids import color_of, label_of
 from dispose_viz.stage import Stage, name_signs, reach_of
@@ -229,12 +229,21 @@ def _quiet() -> Iterator[None]:
         os.close(nowhere)
 
 
-@lru_cache(maxsize=1)
+_kept: list[tuple[tuple[int, int], Any]] = []
+"""The renderer of the last picture with its size: starting one takes half a second."""
+
+
 def _renderer(width: int, height: int) -> Any:
-    """A renderer of this size, kept for the next picture: starting one takes half a second."""
-    renderer = _open3d().visualization.rendering.OffscreenRenderer(width, height)
-    renderer.scene.view.set_post_processing(False)
-    return renderer
+    """A renderer of this size.
+
+    There is never more than one: all share what they draw with, and Open3D 0.20 ends the process when one of two goes.
+    """
+    if not _kept or _kept[0][0] != (width, height):
+        _kept.clear()
+        renderer = _open3d().visualization.rendering.OffscreenRenderer(width, height)
+        renderer.scene.view.set_post_processing(False)
+        _kept.append(((width, height), renderer))
+    return _kept[0][1]
 
 
 def _drawn(
@@ -243,7 +252,7 @@ def _drawn(
     renderer, o3d = _renderer(width, height), _open3d()
     scene = renderer.scene
     try:
-        scene.set_background([*_encoded(to_rgb(theme.paper)), 1.0])
+        scene.set_background([*encoded(np.array(to_rgb(theme.paper))), 1.0])
         _add(scene, "thing", things_of(o3d, stage, viewpoint, theme))
         # After the things: the nearest and farthest depth are taken from them.
         renderer.setup_camera(FIELD_DEG, *(v.astype(np.float32) for v in (viewpoint.target, viewpoint.eye, UP)))
@@ -254,7 +263,6 @@ def _drawn(
         _add(scene, "ghost", ghosts_of(o3d, stage, viewpoint, theme))
         return cv2.addWeighted(np.array(renderer.render_to_image()), GHOST_OPACITY, picture, 1 - GHOST_OPACITY, 0.0)
     finally:
-        # A renderer that is dropped with things in it ends the process.
         scene.clear_geometry()
 
 
@@ -262,11 +270,6 @@ def _add(scene: Any, name: str, things: Iterable[tuple[Any, Any]]) -> None:
     for number, (geometry, material) in enumerate(things):
         if not geometry.is_empty():
             scene.add_geometry(f"{name} {number}", geometry, material)
-
-
-def _encoded(color: tuple[float, float, float]) -> tuple[float, ...]:
-    """The background, and nothing else, Open3D turns from sRGB into linear light: here is the way back."""
-    return tuple(12.92 * c if c <= 0.0031308 else 1.055 * c ** (1 / 2.4) - 0.055 for c in color)
 
 
 def _signed(
@@ -289,18 +292,31 @@ def _signed(
         if front:
             draw.text(tuple(xy), text, fill=color, font=_font(size, bold), anchor="mm", **halo)
     small = _font(round(0.85 * size), False)
-    draw.text((size, height - size), _caption(stage), fill=theme.ink, font=small, anchor="ls", **halo)
+    for line, text in enumerate(reversed(_filled(_caption(stage), small, width - 2 * size))):
+        draw.text((size, height - size - 1.2 * line * size), text, fill=theme.ink, font=small, anchor="ls", **halo)
     return np.array(image)
 
 
-def _caption(stage: Stage) -> str:
+def _filled(parts: Sequence[str], font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Parts put together into lines of at most this many pixels."""
+    lines: list[str] = []
+    for part in parts:
+        longer = f"{lines[-1]} · {part}" if lines else part
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return lines
+
+
+def _caption(stage: Stage) -> list[str]:
     """What is what, as far as it is there."""
     parts = ["floor: 1 m squares"]
     parts += ["pale: less sure"] if bool((stage.people.confidence[stage.people.valid] < 0.9).any()) else []
     parts += ["thin lines: rays"] if stage.rays else []
     parts += ["fading lines: where people came from"] if stage.trails else []
     parts += ["grey bodies: ghosts to compare with"] if stage.ghosts is not None else []
-    return " · ".join(parts)
+    return parts
 
 
 @cache

@@ -19,7 +19,7 @@ from dispose_viz.stage import known_joints
 from dispose_viz.style import Theme, person_color
 
 METRE = 1000.0
-RADIUS_MM = 38.0
+RADIUS_MM = 44.0
 GHOST_RADIUS_MM = 24.0
 TRAIL_RADIUS_MM = 14.0
 PALE = 0.8
@@ -64,8 +64,8 @@ def skeleton_solid(poses: Poses, row: int, *, radius_mm: float = RADIUS_MM) -> S
     known = known_joints(poses)[row]
     xyz = poses.xyz_world[row].double().cpu().numpy()
     sure = np.clip(np.nan_to_num(poses.confidence[row].double().cpu().numpy()), 0.0, 1.0)
-    fine = np.array([any(part in name for part in FINE) for name in poses.skeleton.joints])
-    radius = radius_mm * np.where(fine, 0.5, 1.0) * (0.5 + 0.5 * sure)
+    fine = [any(part in name for part in FINE) for name in poses.skeleton.joints]
+    radius = radius_mm * np.where(np.array(fine), 0.5, 1.0) * (0.6 + 0.4 * sure)
     bones = [(a, b) for a, b in poses.skeleton.bone_indices if known[a] and known[b]]
     alone = set(np.flatnonzero(known).tolist()) - {joint for bone in bones for joint in bone}
     parts = [_capsule(xyz[[a, b]], radius[[a, b]], sure[[a, b]]) for a, b in [*bones, *((a, a) for a in sorted(alone))]]
@@ -74,10 +74,9 @@ def skeleton_solid(poses: Poses, row: int, *, radius_mm: float = RADIUS_MM) -> S
 
 def path_solid(path: Float[np.ndarray, "steps 3"], *, radius_mm: float = TRAIL_RADIUS_MM) -> Solid:
     """A way (mm, oldest first) as a tube that gets stronger towards the present; a gap where a place is not known."""
-    strength, known = np.linspace(0.0, 1.0, len(path)), np.isfinite(path).all(-1)
-    radius = np.full(2, radius_mm)
-    pairs = [np.array([i, i + 1]) for i in range(len(path) - 1) if known[i] and known[i + 1]]
-    return joined([_capsule(path[pair], radius, strength[pair]) for pair in pairs])
+    strength, radius = np.linspace(0.0, 1.0, len(path)), np.full(2, radius_mm)
+    pairs = [np.array([i, i + 1]) for i in range(len(path) - 1)]
+    return joined([_capsule(path[p], radius, strength[p]) for p in pairs if np.isfinite(path[p]).all()])
 
 
 def balls(places: Float[np.ndarray, "points 3"], radius_mm: float) -> Solid:

@@ -1,0 +1,245 @@
+"""Open3D's pictures: drawn without a screen, compared by structure, and of the same scene as plotly's.
+
+The stored picture is remade by ``python tests/viz/test_scene_open3d.py`` (look at it before it is committed).
+"""
+
+import io
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from dispose.errors import InputError, MissingBackendError
+from dispose_viz import scene_open3d
+from dispose_viz.scene3d import draw_stage, new_scene
+from dispose_viz.scene_open3d import Picture, picture_of, picture_or_figure, render, save_picture, why_not
+from dispose_viz.solids import picture_sheet
+from dispose_viz.stage import Stage, reach_of, root_rays, stage_of
+from dispose_viz.style import DARK, LIGHT, person_color
+from dispose_viz.viewpoint import Viewpoint, nearer, overview
+
+STORED = Path(__file__).parent / "stored" / "stage.png"
+WIDTH, HEIGHT = 320, 240
+MACHINE = ("not installed", "ulkan", "libusb", "libEGL", "libGL", "cannot open shared object")
+"""What a sentence of `why_not` says where it is the machine that lacks something, and not our code."""
+
+
+@pytest.fixture(scope="module")
+def drawing() -> None:
+    reason = why_not()
+    if reason is not None and any(word in reason for word in MACHINE):
+        pytest.skip(reason)
+    assert reason is None, reason
+
+
+def stage_to_store(toy) -> Stage:
+    picture = np.zeros((72, 128, 3), np.uint8)
+    picture[:36], picture[36:] = (90, 90, 90), (200, 200, 200)
+    trails = tuple(p.poses for p in toy.later[::-1])
+    return stage_of(
+        toy.frame, toy.prediction, trails=trails, pictures=[picture, None, picture, None], rays=root_rays,
+        truth=toy.later[-1].poses,
+    )  # fmt: skip
+
+
+def picture_to_store(toy) -> np.ndarray:
+    stage = stage_to_store(toy)
+    return render(stage, width=WIDTH, height=HEIGHT, viewpoint=viewpoint_to_store(stage))
+
+
+def viewpoint_to_store(stage: Stage) -> Viewpoint:
+    return nearer(overview(stage), 0.15)
+
+
+def mask_of(picture: np.ndarray, person: int) -> np.ndarray:
+    """The pixels that have the hue of a person: of all people's hues it is the nearest, and they are not grey."""
+    colors = np.array([to_rgb(person_color(p)) for p in range(3)])
+    chroma = picture / 255.0 - (picture / 255.0).mean(-1, keepdims=True)
+    hues = colors - colors.mean(-1, keepdims=True)
+    length = np.linalg.norm(chroma, axis=-1)
+    likeness = (chroma / np.maximum(length, 1e-9)[..., None]) @ (hues / np.linalg.norm(hues, axis=-1, keepdims=True)).T
+    return (length > 0.12) & (likeness.argmax(-1) == person) & (likeness[..., person] > 0.85)
+
+
+def overlap(picture: np.ndarray, other: np.ndarray, person: int) -> float:
+    """Intersection over union of where a person is in two pictures."""
+    one, two = mask_of(picture, person), mask_of(other, person)
+    return float((one & two).sum() / max((one | two).sum(), 1))
+
+
+def ssim(picture: np.ndarray, other: np.ndarray) -> float:
+    """Mean structural similarity of two pictures in grey (Wang et al. 2004), Gaussian window of 1.5 pixels."""
+    x, y = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY).astype(float) for p in (picture, other))
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return cv2.GaussianBlur(values, (11, 11), 1.5)
+
+    mx, my = mean(x), mean(y)
+    vx, vy, vxy = mean(x * x) - mx * mx, mean(y * y) - my * my, mean(x * y) - mx * my
+    a, b = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    return float(((2 * mx * my + a) * (2 * vxy + b) / ((mx**2 + my**2 + a) * (vx + vy + b))).mean())
+
+
+def likeness(picture: np.ndarray, other: np.ndarray) -> float:
+    """The least of what the pictures have in common: structure as a whole, and where every person is."""
+    return min(ssim(picture, other), *(overlap(picture, other, person) for person in range(3)))
+
+
+def only(stage: Stage, rows: list[int]) -> Stage:
+    poses = stage.people
+    kept = replace(
+        poses, xyz_world=poses.xyz_world[rows], confidence=poses.confidence[rows], valid=poses.valid[rows],
+        id=poses.id[rows],
+    )  # fmt: skip
+    return replace(stage, people=kept, rays=tuple(ray for ray in stage.rays if ray.person in rows))
+
+
+@pytest.mark.usefixtures("drawing")
+def test_the_picture_has_the_structure_of_the_stored_one(toy) -> None:
+    stored = np.array(Image.open(STORED).convert("RGB"))
+    assert likeness(picture_to_store(toy), stored) > 0.8
+
+
+@pytest.mark.usefixtures("drawing")
+def test_a_missing_or_moved_person_has_another_structure(toy) -> None:
+    stored, stage = np.array(Image.open(STORED).convert("RGB")), stage_to_store(toy)
+    eye = viewpoint_to_store(stage)
+    missing = render(only(stage, [0, 2]), width=WIDTH, height=HEIGHT, viewpoint=eye)
+    assert overlap(missing, stored, 1) < 0.2 and overlap(missing, stored, 0) > 0.8
+    for person in range(3):
+        xyz = stage.people.xyz_world.clone()
+        xyz[person] += 300 * torch.from_numpy(eye.axes[1])
+        moved = replace(stage, people=replace(stage.people, xyz_world=xyz))
+        picture = render(moved, width=WIDTH, height=HEIGHT, viewpoint=eye)
+        assert overlap(picture, stored, person) < 0.7 and likeness(picture, stored) < 0.7
+
+
+@pytest.mark.usefixtures("drawing")
+def test_joints_are_where_the_viewpoint_projects_what_plotly_holds(toy) -> None:
+    stage = Stage(toy.prediction.poses)
+    eye = overview(stage)
+    for row in range(3):
+        alone = only(stage, [row])
+        picture = render(alone, width=WIDTH, height=HEIGHT, viewpoint=eye)
+        traces: tuple[Any, ...] = tuple(draw_stage(new_scene(), alone).data)
+        (trace,) = [t for t in traces if t.name == f"P{row}"]
+        xyz = np.stack([trace.x, trace.y, trace.z], -1).astype(float) * 1000
+        xy, front = eye.project(xyz, WIDTH, HEIGHT)
+        colored = mask_of(picture, row)
+        assert front.all() and all(colored[y, x] for x, y in np.round(xy).astype(int)), f"person {row}"
+
+
+@pytest.mark.usefixtures("drawing")
+def test_a_picture_hangs_upright_in_its_frustum_in_its_own_colours(toy) -> None:
+    picture = np.zeros((90, 160, 3), np.uint8)
+    picture[:45], picture[45:] = (200, 120, 40), (40, 60, 120)
+    stage = Stage(only(Stage(toy.prediction.poses), []).people, toy.frame.cameras.select([0]), (picture,))
+    sheet, place = picture_sheet(toy.frame.cameras, 0, reach_of(stage), 4, 4)
+    middle = sheet.xyz.mean(0)
+    eye = Viewpoint(middle + np.array([-900.0, -500.0, 100.0]), middle)
+    xy, _ = eye.project(sheet.xyz, WIDTH, HEIGHT)
+    drawn = render(stage, width=WIDTH, height=HEIGHT, viewpoint=eye)
+    for height, color in ((0.25, (200, 120, 40)), (0.75, (40, 60, 120))):
+        (x, y) = np.round(xy[(place == [0.5, height]).all(-1)][0]).astype(int)
+        assert np.abs(drawn[y, x].astype(int) - color).max() <= 3
+
+
+@pytest.mark.usefixtures("drawing")
+def test_an_unsure_person_is_paler(toy) -> None:
+    stage = only(Stage(toy.prediction.poses), [0])
+    unsure = replace(stage, people=replace(stage.people, confidence=stage.people.confidence * 0.3))
+    strength = []
+    for drawn in (stage, unsure):
+        picture = render(drawn, width=WIDTH, height=HEIGHT).astype(float)
+        strength.append(np.ptp(picture, axis=-1)[mask_of(picture.astype(np.uint8), 0)].mean())
+    assert strength[1] < 0.8 * strength[0]
+
+
+@pytest.mark.usefixtures("drawing")
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_whatever_is_missing_the_picture_is_drawn_on_the_themes_paper(toy, theme, capfd) -> None:
+    poses = toy.prediction.poses
+    xyz = poses.xyz_world.clone()
+    xyz[0], xyz[1, 3] = torch.nan, torch.inf
+    stages = [
+        only(Stage(poses), []),
+        Stage(replace(poses, xyz_world=xyz, id=torch.tensor([-1, 5, 5]))),
+        Stage(poses, toy.frame.cameras.select([1])),
+    ]
+    for stage in stages:
+        picture = render(stage, width=81, height=61, theme=theme)
+        assert picture.shape == (61, 81, 3)
+        assert np.abs(picture[0, 0] - 255 * np.array(to_rgb(theme.paper))).max() <= 2
+    assert capfd.readouterr() == ("", ""), "the renderer's greetings are not for the reader"
+
+
+def test_a_picture_without_size_is_refused(toy) -> None:
+    with pytest.raises(InputError, match="0x40 pixels"):
+        render(Stage(toy.prediction.poses), width=0, height=40)
+
+
+@pytest.mark.parametrize(
+    ("probe", "said"),
+    [
+        ("raise ModuleNotFoundError(\"No module named 'open3d'\")", "not installed; `make setup`"),
+        ("import os; os.abort()", r"status -6\).*mesa-vulkan-drivers"),
+        ("raise RuntimeError('Failed to load vulkan library!')", "Failed to load vulkan library.*libvulkan1"),
+    ],
+)
+def test_why_not_names_what_is_missing_and_survives_a_driver_that_ends_the_process(monkeypatch, probe, said) -> None:
+    monkeypatch.setattr(scene_open3d, "PROBE", probe)
+    sentence = why_not.__wrapped__()
+    assert sentence is not None
+    with pytest.raises(MissingBackendError, match=said):
+        raise MissingBackendError(sentence)
+
+
+def test_plotly_draws_where_open3d_cannot_and_says_so(toy, monkeypatch) -> None:
+    stage = Stage(toy.prediction.poses)
+    figure = picture_or_figure(stage, reason=lambda: "Open3D is away.")
+    assert isinstance(figure, go.Figure) and figure.layout.title.text == "Drawn by plotly. Open3D is away."
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 6), "white").save(buffer, format="PNG")
+    monkeypatch.setattr(go.Figure, "to_image", lambda self, **_: buffer.getvalue())
+    picture = picture_of(stage, reason=lambda: "Open3D is away.")
+    assert picture.note == "Drawn by plotly. Open3D is away." and picture.pixels.shape == (6, 8, 3)
+
+
+def test_where_neither_can_draw_both_reasons_are_said(toy, monkeypatch) -> None:
+    def no_browser(self: go.Figure, **_: object) -> bytes:
+        raise RuntimeError("there is no browser")
+
+    monkeypatch.setattr(go.Figure, "to_image", no_browser)
+    with pytest.raises(MissingBackendError, match=r"Open3D is away\. Plotly .* there is no browser"):
+        picture_of(Stage(toy.prediction.poses), reason=lambda: "Open3D is away.")
+
+
+def test_a_saved_picture_is_what_the_notebook_shows(tmp_path) -> None:
+    picture = Picture(np.random.default_rng(0).integers(0, 255, (6, 8, 3)).astype(np.uint8), "Drawn by hand.")
+    save_picture(picture, tmp_path / "out" / "hand")
+    assert (tmp_path / "out" / "hand.png").read_bytes() == picture._repr_png_()
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "out" / "hand.png")), picture.pixels)
+
+
+def test_a_window_needs_a_display(toy, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(MissingBackendError, match="no display"):
+        scene_open3d.show(Stage(toy.prediction.poses))
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    import conftest
+
+    same_toy = conftest.toy.__wrapped__()  # pyright: ignore[reportAttributeAccessIssue]
+    save_picture(Picture(picture_to_store(same_toy), "stored"), STORED.with_suffix(""))
