@@ -2,8 +2,10 @@
 
 import contextlib
 import logging
+import math
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,9 +62,26 @@ def _register_engine() -> None:
         @classmethod
         def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
             name_sections(nb_man, Path(nb_man.output_path).stem)
-            return super().execute_managed_notebook(nb_man, kernel_name, **options)
+            _save_rarely(nb_man)
+            try:
+                return super().execute_managed_notebook(nb_man, kernel_name, **options)
+            finally:
+                del nb_man.save  # the last one, which papermill does next, is always done
 
     papermill_engines.register(ENGINE, Engine)
+
+
+def _save_rarely(manager: Any, every_s: float = 2.0) -> None:
+    """Writing the whole notebook before and after every cell takes longer than many cells do."""
+    save, last = manager.save, -math.inf
+
+    def rarely(**options: Any) -> None:
+        nonlocal last
+        if time.monotonic() - last >= every_s:
+            save(**options)
+            last = time.monotonic()
+
+    manager.save = rarely
 
 
 def _where(path: Path, out: Path, what: str) -> str:
@@ -100,10 +119,10 @@ def _quiet_kernel() -> Iterator[None]:
     }
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
-    # papermill logs what its own progress bar already shows.
+    # papermill logs what its progress bar shows already, and errors that are raised as well.
     logger = logging.getLogger("papermill")
     level = logger.level
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:

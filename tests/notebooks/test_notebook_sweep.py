@@ -140,6 +140,7 @@ def test_the_table_shows_the_first_figures_and_names_the_rest(book: Path) -> Non
     assert "figure5" in lines[0] and "figure6" not in lines[0] and lines[3].startswith("2 more figures")
 
 
+@pytest.mark.slow
 def test_submitit_runs_the_same_jobs(book: Path, tmp_path, capsys) -> None:
     pytest.importorskip("submitit", reason="the extra `cluster` is not installed")
     words = ["notebook", "sweep", "tiny", "-p", "seed", "3", "--cluster", "local", "--out", str(tmp_path / "sweep")]
