@@ -42,7 +42,7 @@ GALLERY = (
     Shown("07_reverse_diffusion", "noise_to_match.gif", "From noise to match: the mass between the detections of five cameras."),
     Shown("09_skeletons_in_3d", "people.png", "Who is where, by Open3D: rays, paths walked, and the truth as ghosts."),
     Shown("05_toy_diffusion", "state.png", "A diffusion trained live, half-way inside Birkhoff's polytope."),
-    Shown("11_failure_cases", "frame-4.png", "Why a frame failed: who was mixed up, what competed, how it was decided."),
+    Shown("11_failure_cases", "worst-1.png", "Why a frame failed: who was mixed up, what competed, how it was decided."),
     Shown("06_candidates_and_cues", "incidence.png", "Detections and candidate tuples: the hypergraph as incidence."),
     Shown("01_cameras_and_rays", "matrix.png", "Which camera is wrong? The one whose column stands out."),
     Shown("10_reprojections", "view.png", "Back in the picture: what does not fit, in pixels."),

@@ -97,9 +97,9 @@ inspect(run, out, rank_by=rank_by)
 # that P3 was given although it shows T1.
 
 # %%
-for place in ranking.order[:worst]:
+for rank, place in enumerate(ranking.order[:worst], 1):
     page = page_of(run, place, headline=ranking.headline(place), reason=ranking.reasons[place])
-    display(save_figure(page, out / f"frame-{run.cases[place].prediction.number}"))
+    display(save_figure(page, out / f"worst-{rank}"))
 
 # %%
 figures = {"frames": len(run.cases), **dict(ranking.means)}

@@ -80,6 +80,8 @@ def dress(axes: Axes, *, theme: Theme = LIGHT) -> Axes:
 
 def save_figure(figure: Figure, path: Path) -> Figure:
     """Write a figure as ``PATH.png`` and ``PATH.svg``, each whole or not at all; returns the figure."""
+    # Pictures of equal axes settle in the second layout only: with one, words at the edge are cut.
+    figure.draw_without_rendering()
     for kind in ("png", "svg"):
         with replacing_path(path.with_name(f"{path.name}.{kind}")) as temporary:
             figure.savefig(temporary, format=kind, facecolor=figure.get_facecolor())

@@ -143,5 +143,7 @@ def _shown(
 
 def _png(figure: Figure) -> bytes:
     buffer = BytesIO()
+    # Equal axes settle in the second layout only.
+    figure.draw_without_rendering()
     figure.savefig(buffer, format="png", facecolor=figure.get_facecolor())
     return buffer.getvalue()
