@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from dispose.errors import OutputError
-from dispose_viz.style import DARK, LIGHT, PALETTE, blend, new_figure, person_color, save_png
+from dispose_viz.style import DARK, LIGHT, PALETTE, blend, new_figure, person_color, save_figure
 
 
 def contrast(a: str, b: str) -> float:
@@ -50,9 +50,10 @@ def test_blend_goes_from_one_colour_to_the_other() -> None:
 def test_a_picture_is_written_whole_or_not_at_all(tmp_path) -> None:
     figure = new_figure(2.0, 1.0)
     figure.add_subplot().plot([0, 1])
-    assert save_png(figure, tmp_path / "deep" / "a.png") is figure
+    assert save_figure(figure, tmp_path / "deep" / "a") is figure
     assert (tmp_path / "deep" / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in (tmp_path / "deep" / "a.svg").read_bytes()
     figure.savefig = lambda *_, **__: (_ for _ in ()).throw(OSError("disk full"))  # type: ignore[method-assign]
     with pytest.raises(OutputError, match=r"b\.png: cannot be written \(disk full"):
-        save_png(figure, tmp_path / "deep" / "b.png")
-    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.png"]
+        save_figure(figure, tmp_path / "deep" / "b")
+    assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["a.png", "a.svg"]

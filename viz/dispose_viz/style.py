@@ -86,10 +86,3 @@ def save_figure(figure: Figure, path: Path) -> Figure:
         with replacing_path(path.with_name(f"{path.name}.{kind}")) as temporary:
             figure.savefig(temporary, format=kind, facecolor=figure.get_facecolor())
     return figure
-
-
-def save_png(figure: Figure, path: Path) -> Figure:
-    """Write a picture under a temporary name, then give it its own; returns the figure."""
-    with replacing_path(path) as temporary:
-        figure.savefig(temporary, format="png", facecolor=figure.get_facecolor())
-    return figure
