@@ -202,10 +202,11 @@ def test_why_not_names_what_is_missing_and_survives_a_driver_that_ends_the_proce
         raise MissingBackendError(sentence)
 
 
-def test_plotly_draws_where_open3d_cannot_and_says_so(toy, monkeypatch) -> None:
+def test_plotly_draws_where_open3d_cannot_and_says_so(toy, monkeypatch, tmp_path) -> None:
     stage = Stage(toy.prediction.poses)
-    figure = picture_or_figure(stage, reason=lambda: "Open3D is away.")
+    figure = picture_or_figure(stage, tmp_path / "people", reason=lambda: "Open3D is away.")
     assert isinstance(figure, go.Figure) and figure.layout.title.text == "Drawn by plotly. Open3D is away."
+    assert figure.layout.meta["name"] == "people" and not list(tmp_path.iterdir())
     buffer = io.BytesIO()
     Image.new("RGB", (8, 6), "white").save(buffer, format="PNG")
     monkeypatch.setattr(go.Figure, "to_image", lambda self, **_: buffer.getvalue())

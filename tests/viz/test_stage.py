@@ -18,6 +18,7 @@ from dispose_viz.stage import (
     points_of,
     root_rays,
     stage_of,
+    stages_over_time,
 )
 from dispose_viz.viewpoint import nearer, overview, turned
 
@@ -89,6 +90,12 @@ def test_a_path_is_where_the_root_was_and_has_gaps_where_the_person_was_away(toy
     path = path_of(stage, 1)
     assert np.isnan(path[1]).all() and len(path) == 6
     np.testing.assert_allclose(path[2], toy.later[2].root[1], atol=1e-9)
+
+
+def test_stages_over_time_remember_only_what_was_before_them(toy) -> None:
+    stages = stages_over_time([toy.frame] * 5, toy.later, trail=2)
+    assert [len(stage.trails) for stage in stages] == [0, 1, 2, 2, 2]
+    assert stages[4].trails == (toy.later[2].poses, toy.later[3].poses) and stages[4].people is toy.later[4].poses
 
 
 @pytest.mark.parametrize("azimuth", [-50.0, 10.0, 170.0])

@@ -26,6 +26,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dispose.errors import InputError, MissingBackendError
 from dispose.formats.files import replacing_path
+from dispose_viz.export import named
 from dispose_viz.open3d_things import OVERSAMPLING, encoded, ghosts_of, things_of
 from dispose_viz.scene3d import draw_stage, look_from, new_scene
 from dispose_viz.solids import color_of, label_of
@@ -164,18 +165,23 @@ def picture_of(
 
 def picture_or_figure(
     stage: Stage,
+    path: Path,
     *,
     viewpoint: Viewpoint | None = None,
     theme: Theme = LIGHT,
     reason: Callable[[], str | None] = why_not,
 ) -> Picture | go.Figure:
-    """For a notebook: Open3D's picture or, where Open3D cannot draw, plotly's scene with the reason as its title."""
+    """For a notebook: Open3D's picture, also written as ``PATH.png``, or else plotly's scene with the reason above it.
+
+    Plotly's scene is named after the file, so a headless run exports it under the same name.
+    """
     sentence = reason()
     if sentence is None:
-        return picture_of(stage, viewpoint=viewpoint, theme=theme, reason=reason)
+        return save_picture(picture_of(stage, viewpoint=viewpoint, theme=theme, reason=reason), path)
     figure = draw_stage(new_scene(theme=theme), stage, theme=theme)
     look_from(figure, stage, overview(stage) if viewpoint is None else viewpoint)
-    return figure.update_layout(title={"text": f"Drawn by plotly. {sentence}", "font": {"size": 13}}, margin={"t": 40})
+    figure.update_layout(title={"text": f"Drawn by plotly. {sentence}", "font": {"size": 13}}, margin={"t": 40})
+    return named(figure, path.name)
 
 
 def show(stage: Stage, *, theme: Theme = LIGHT) -> None:

@@ -181,6 +181,16 @@ def stage_of(
     )
 
 
+def stages_over_time(
+    frames: Sequence[Frame], predictions: Sequence[Prediction], *, trail: int = 20
+) -> tuple[Stage, ...]:
+    """One stage per frame, each with the people of so many frames before it as trails: what a film shows."""
+    return tuple(
+        stage_of(frame, prediction, trails=[p.poses for p in predictions[max(0, step - trail) : step]])
+        for step, (frame, prediction) in enumerate(zip(frames, predictions, strict=True))
+    )
+
+
 def _rays(frame: Frame, prediction: Prediction, joints: tuple[str, ...]) -> tuple[Ray, ...]:
     """One ray per detection used, through the mean of those of the joints that the view and the person both have."""
     _check_members(frame, prediction)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dispose_viz.stage import Stage, points_of
+from dispose_viz.stage import Stage, name_signs, points_of
 
 UP = np.array([0.0, 0.0, 1.0])
 FIELD_DEG = 45.0
@@ -57,7 +57,7 @@ def overview(
         elevation_deg: its height above the horizon.
         aspect: width by height of the picture.
     """
-    points = points_of(stage)
+    points = np.concatenate([points_of(stage), *(place[None] for _, place in name_signs(stage))])
     low, high = points.min(0), points.max(0)
     target = (low + high) / 2
     a, e = math.radians(azimuth_deg), math.radians(elevation_deg)
