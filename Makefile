@@ -24,7 +24,7 @@ help:
 	@echo "make lock       renew constraints.txt after a change of pyproject.toml"
 	@echo "make notebooks  run every notebook without a browser, as it is shipped (about ten minutes on two cores)"
 	@echo "make pairs      write notebooks/*.ipynb from notebooks/source/*.py"
-	@echo "make figures    write the tables of README.md and docs/ from data/results/*.json"
+	@echo "make figures    write the tables from data/results/*.json and the gallery of README.md from the notebooks"
 
 setup: $(READY)
 
@@ -67,6 +67,7 @@ pairs: $(READY)
 
 figures: $(READY)
 	$(BIN)/python tools/tables.py
+	$(BIN)/python tools/gallery.py
 
 clean:
 	rm -rf $(OUT) build *.egg-info

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,11 @@ def test_make_targets_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for path in DOCUMENTS:
         assert set(re.findall(r"`make ([a-z-]+)", path.read_text())) <= targets, path
+
+
+def test_the_gallery_is_the_one_that_is_made():
+    done = subprocess.run([sys.executable, str(ROOT / "tools" / "gallery.py"), "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_map_shows_every_package_and_no_other():
