@@ -39,10 +39,14 @@ class Shown:
 
 
 GALLERY = (
-    Shown("07_reverse_diffusion", "noise_to_match.gif", "From noise to match: the mass between the detections of five cameras."),
-    Shown("09_skeletons_in_3d", "rays.png", "People by Open3D, without a display, with the rays that found a wrist of each."),
+    Shown(
+        "07_reverse_diffusion",
+        "noise_to_match.gif",
+        "From noise to match: mass between the detections of five cameras.",
+    ),
+    Shown("09_skeletons_in_3d", "rays.png", "People by Open3D, without a display; the rays that found a wrist."),
     Shown("05_toy_diffusion", "state.png", "A diffusion trained live, half-way inside Birkhoff's polytope."),
-    Shown("11_failure_cases", "worst-1.png", "Why a frame failed: who was mixed up, what competed, how it was decided."),
+    Shown("11_failure_cases", "worst-1.png", "Why a frame failed: who was mixed up, what competed."),
     Shown("06_candidates_and_cues", "incidence.png", "Detections and candidate tuples: the hypergraph as incidence."),
     Shown("01_cameras_and_rays", "matrix.png", "Which camera is wrong? The one whose column stands out."),
     Shown("10_reprojections", "view.png", "Back in the picture: what does not fit, in pixels."),

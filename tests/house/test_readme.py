@@ -49,7 +49,9 @@ def test_make_targets_exist():
 
 
 def test_the_gallery_is_the_one_that_is_made():
-    done = subprocess.run([sys.executable, str(ROOT / "tools" / "gallery.py"), "--check"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "gallery.py"), "--check"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
