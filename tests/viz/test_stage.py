@@ -20,7 +20,7 @@ from dispose_viz.stage import (
     stage_of,
     stages_over_time,
 )
-from dispose_viz.viewpoint import nearer, overview, turned
+from dispose_viz.viewpoint import nearer, overview, turned, views_in_sight
 
 
 def empty_of(poses: Poses) -> Poses:
@@ -106,6 +106,14 @@ def test_the_overview_shows_everything_and_fills_the_picture(toy, azimuth) -> No
     low, high = xy.min(0), xy.max(0)
     assert max((high - low) / [400, 300]) > 0.75
     np.testing.assert_allclose((low + high) / 2, [199.5, 149.5], atol=12)
+
+
+def test_a_camera_that_the_reader_stands_beside_is_left_out(toy) -> None:
+    stage = stage_of(toy.frame, toy.prediction)
+    beside = toy.frame.cameras.centres[2].numpy() + np.array([100.0, 0.0, 200.0])
+    assert views_in_sight(stage, replace(overview(stage), eye=beside)) == [0, 1, 3]
+    assert views_in_sight(stage, nearer(overview(stage), -5.0)) == [0, 1, 2, 3]
+    assert views_in_sight(Stage(toy.prediction.poses), overview(stage)) == []
 
 
 def test_turning_keeps_height_and_distance_and_comes_round(toy) -> None:

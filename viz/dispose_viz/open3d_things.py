@@ -23,7 +23,7 @@ from dispose_viz.solids import (
 )
 from dispose_viz.stage import Stage, floor_of, path_of, people_of, reach_of
 from dispose_viz.style import Theme, blend
-from dispose_viz.viewpoint import Viewpoint
+from dispose_viz.viewpoint import Viewpoint, views_in_sight
 
 OVERSAMPLING = 2
 """Pictures are drawn so many times larger and reduced: software rendering has jagged edges."""
@@ -40,14 +40,14 @@ def things_of(o3d: ModuleType, stage: Stage, viewpoint: Viewpoint, theme: Theme)
     """What is drawn, as pairs of geometry and material, but for the ghosts."""
     low, high = floor_of(stage)
     yield _lines(o3d, floor_lines(low, high), theme.grid, 1.2)
-    if stage.cameras is not None and len(stage.cameras):
-        reach = reach_of(stage)
-        centres = stage.cameras.centres.double().numpy()
-        yield _lines(o3d, frustum_lines(stage.cameras, reach), theme.muted, 1.6)
-        yield _body(o3d, balls(centres, 0.05 * reach), theme.ink, theme, viewpoint)
-        for view, picture in enumerate(stage.pictures):
+    views = views_in_sight(stage, viewpoint)
+    if stage.cameras is not None and views:
+        reach, cameras = reach_of(stage), stage.cameras.select(views)
+        yield _lines(o3d, frustum_lines(cameras, reach), theme.muted, 1.6)
+        yield _body(o3d, balls(cameras.centres.double().numpy(), 0.05 * reach), theme.ink, theme, viewpoint)
+        for row, picture in enumerate(stage.pictures[view] for view in views if stage.pictures):
             if picture is not None:
-                sheet, place = picture_sheet(stage.cameras, view, reach, SHEET_QUADS, SHEET_QUADS)
+                sheet, place = picture_sheet(cameras, row, reach, SHEET_QUADS, SHEET_QUADS)
                 yield _textured(o3d, sheet, place, picture)
     for person in dict.fromkeys(ray.person for ray in stage.rays):
         rays = [np.stack([ray.start, ray.end]) for ray in stage.rays if ray.person == person]

@@ -32,7 +32,7 @@ from dispose_viz.scene3d import draw_stage, look_from, new_scene
 from dispose_viz.solids import color_of, label_of
 from dispose_viz.stage import Stage, name_signs, reach_of
 from dispose_viz.style import LIGHT, Theme
-from dispose_viz.viewpoint import FIELD_DEG, UP, Viewpoint, overview
+from dispose_viz.viewpoint import FIELD_DEG, UP, Viewpoint, overview, views_in_sight
 
 PROBE = """
 import os
@@ -287,12 +287,11 @@ def _signed(
     image = Image.fromarray(picture)
     draw, halo = ImageDraw.Draw(image), {"stroke_width": max(1, size // 8), "stroke_fill": theme.paper}
     signs = [(label_of(person), place, color_of(person, theme), True) for person, place in name_signs(stage)]
-    if stage.cameras is not None:
-        up = np.array([0.0, 0.0, 0.35 * reach_of(stage)])
-        centres = stage.cameras.centres.double().numpy()
-        signs += [
-            (name, centre + up, theme.ink, False) for name, centre in zip(stage.cameras.names, centres, strict=True)
-        ]
+    views = views_in_sight(stage, viewpoint)
+    if stage.cameras is not None and views:
+        seen, up = stage.cameras.select(views), np.array([0.0, 0.0, 0.35 * reach_of(stage)])
+        centres = seen.centres.double().numpy()
+        signs += [(name, centre + up, theme.ink, False) for name, centre in zip(seen.names, centres, strict=True)]
     for text, place, color, bold in signs:
         (xy,), (front,) = viewpoint.project(place[None], width, height)
         if front:

@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dispose_viz.stage import Stage, name_signs, points_of
+from dispose_viz.stage import Stage, name_signs, points_of, reach_of
 
 UP = np.array([0.0, 0.0, 1.0])
 FIELD_DEG = 45.0
 """Vertical field of view; plotly's cannot be changed, so everybody uses it."""
+
+BESIDE = 3.0
+"""Cameras nearer to the eye than so many lengths of a frustum are left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +66,14 @@ def overview(
     a, e = math.radians(azimuth_deg), math.radians(elevation_deg)
     away = np.array([math.cos(a) * math.cos(e), math.sin(a) * math.cos(e), math.sin(e)])
     return _framed(Viewpoint(target + 1000.0 * away, target), points, aspect)
+
+
+def views_in_sight(stage: Stage, viewpoint: Viewpoint) -> list[int]:
+    """The cameras of the stage but for those that the reader stands beside: they would hide everything else."""
+    if stage.cameras is None:
+        return []
+    distance = np.linalg.norm(stage.cameras.centres.double().numpy() - viewpoint.eye, axis=-1)
+    return np.flatnonzero(distance > BESIDE * reach_of(stage)).tolist()
 
 
 def turned(viewpoint: Viewpoint, degrees: float) -> Viewpoint:
