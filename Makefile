@@ -6,6 +6,8 @@ EXTRAS ?= all
 TORCH ?= auto
 OUT ?= out
 WORKERS ?= 2
+# Which notebooks `make notebooks` runs: all, or those that `make test` leaves out (slow).
+MARK ?= slow or not slow
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -60,7 +62,7 @@ lab: $(READY)
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
 notebooks: $(READY)
-	$(PYTEST) tests/notebooks -m "slow or not slow"
+	$(PYTEST) tests/notebooks -m "$(MARK)"
 
 pairs: $(READY)
 	$(BIN)/python tools/notebooks.py

@@ -117,7 +117,7 @@ def read_record(path: Path) -> RunRecord:
 
 
 def read_metrics(path: Path) -> tuple[tuple[str, float], ...]:
-    """Finite numbers of a ``metrics.json`` by name, those of a list by their place from 1 on; text and nulls are not."""
+    """Finite numbers of a ``metrics.json`` by name, those of a list by their place from 1 on; no text, no nulls."""
     content = parse_json(read_text(path), str(path))
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: figures are expected as an object of names and numbers.")

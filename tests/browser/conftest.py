@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
@@ -31,12 +33,14 @@ class Watched:
     page: Page
     errors: list[str] = field(default_factory=list)
 
-    def shot(self, name: str) -> Path:
-        """A screenshot under out/screenshots; its path."""
+    def shot(self, name: str) -> np.ndarray:
+        """A screenshot under out/screenshots; its pixels."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         path = SCREENSHOTS / f"{name}.png"
         self.page.screenshot(path=path)
-        return path
+        pixels = cv2.imread(str(path))
+        assert pixels is not None
+        return pixels
 
 
 def watch(context: BrowserContext) -> Watched:
@@ -52,7 +56,8 @@ def watch(context: BrowserContext) -> Watched:
     return watched
 
 
-@pytest.fixture(scope="session")
+# Of one module: while Playwright runs, no other test of the process could start an event loop.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     found = next((path for path in map(shutil.which, NAMES) if path), None)
     if found is None:

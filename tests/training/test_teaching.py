@@ -82,6 +82,7 @@ def test_the_released_objective_can_be_trained_with(bank):
     assert any(float(p.grad.abs().sum()) > 0 for p in task.associator.denoiser.parameters() if p.grad is not None)
 
 
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")
 def test_an_average_of_the_weights_is_what_is_kept(bank, tmp_path):
     plain, averaged = (pose_task(bank, optimisation=Optimisation(steps=3, batch=1, rate=1e-2, warmup=1)) for _ in "ab")
     for task, folder, decay in ((plain, "plain", 0.0), (averaged, "averaged", 0.9)):

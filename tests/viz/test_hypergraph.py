@@ -108,7 +108,7 @@ def test_the_matrix_has_a_filled_cell_per_incidence_and_says_how_many_are_shown(
     cells, cue, mass, total = figure.axes
     picture = np.asarray(cells.images[0].get_array())
     assert picture.shape == (5, 12, 3) and "5 of 7" in cells.get_ylabel()
-    colours = [to_hex(c).upper() for c in picture.reshape(-1, 3)]
+    colours = [to_hex(tuple(c)).upper() for c in picture.reshape(-1, 3).tolist()]
     assert [colours.count(person_color(i)) for i in range(3)] == [4, 4, 3]
     assert {t.get_text() for t in cells.texts} == set(toy.frame.cameras.names)
     shown = heaviest(edges, OWNERS, 5)
