@@ -99,14 +99,14 @@ class Demo:
         capture = read_capture(sample_folder(SAMPLE))
         print(f"capture: {len(capture.numbers)} frames, {len(capture.cameras)} cameras, {capture.skeleton.name}")
         weights = shipped_pictures()
-        with single_threaded(), whole_folder(out) as work, demo_pictures.page_beside(work, weights):
+        with single_threaded(), whole_folder(out) as work, demo_pictures.beside(work, weights) as from_pictures:
             write_demo(capture, load_associator(), work)
-            with_pictures = demo_pictures.write_pictures_demo(work, weights)
+            print(f"\nfrom pictures: {from_pictures()}")
         print(f"\nAll of it took {time.perf_counter() - started:.0f} s. Look at")
         print(f"  {out / PAGES / f'{NOTEBOOK}.html'}    every step, with a scene to turn")
         print(f"  {out / 'predictions.jsonl'}    who is where, frame by frame (also .npz and trc/)")
         print(f"  {out / PAGES}    the pictures")
-        if with_pictures:
+        if (out / demo_pictures.FOLDER).is_dir():
             page = out / demo_pictures.FOLDER / demo_pictures.PAGES / f"{demo_pictures.NOTEBOOK}.html"
             print(f"  {page}    people found in pictures")
         return 0

@@ -4,12 +4,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
+
+import torch
 
 from dispose.cli.notebook_run import notebook_path, run_notebook
 from dispose.datasets.samples import sample_folder
@@ -29,48 +31,42 @@ FOLDER = "from_pictures"
 PAGES = "look"
 
 
-def write_pictures_demo(folder: Path, weights: Path) -> bool:
-    """Everything this part shows, into the folder `FOLDER` of an existing one; whether it could be done.
-
-    Without weights it says so and does nothing: the first part is whole without it.
-    """
-    if not weights.is_file():
-        print(f"\nfrom pictures: left out, because the weights {weights.name} are not in this copy ({weights.parent}).")
-        return False
+def write_pictures_demo(folder: Path, weights: Path) -> str:
+    """Find people in the sample's pictures, write them into `FOLDER` of an existing folder, say how right they are."""
     capture = read_image_capture(sample_folder(SAMPLE))
     frames, views = len(capture.numbers), len(capture.cameras)
-    print(f"\nfrom pictures: {frames} frames, {views} cameras, no detections; weights {weights.name}", flush=True)
     result, figures, ms = measure(capture, load_pictures_model(weights))
     write_capture_prediction(folder / FOLDER, SAMPLE, result, SAMPLE_RATE_HZ)
     with replacing(folder / FOLDER / "figures.json") as file:
         json.dump({"figures": asdict(figures), "ms_per_frame": ms}, file, indent=1)
-    print(
+    return (
+        f"{frames} frames, {views} cameras, no detections; weights {weights.name}\n"
         f"{figures.found:.1f} % of the people found, {figures.nobody:.1f} % of the answers nobody; mean error of their "
-        f"joints {figures.mpjpe_mm:.1f} mm; {ms:.0f} ms per frame",
-        flush=True,
+        f"joints {figures.mpjpe_mm:.1f} mm; {ms:.0f} ms per frame beside the notebook"
     )
-    return True
 
 
 @contextmanager
-def page_beside(folder: Path, weights: Path) -> Iterator[None]:
-    """The page of this part, made by a process of its own while the block runs; the end of the block waits for it.
+def beside(folder: Path, weights: Path) -> Iterator[Callable[[], str]]:
+    """This part, made by a process of its own while the block runs; the function waits for it and says how it went.
 
-    Without weights there is nothing to make.
+    Without weights it says so and nothing is made: the first part is whole without it.
     """
     if not weights.is_file():
-        yield
+        yield lambda: f"left out, because the weights {weights.name} are not in this copy ({weights.parent})."
         return
     given = (("weights", str(weights)), ("capture", str(sample_folder(SAMPLE))))
     (folder / FOLDER).mkdir()
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_silent) as beside:
-        page = beside.submit(run_notebook, notebook_path(NOTEBOOK), given, folder / FOLDER / PAGES)
-        yield
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_silent) as process:
+        page = process.submit(run_notebook, notebook_path(NOTEBOOK), given, folder / FOLDER / PAGES)
+        people = process.submit(write_pictures_demo, folder, weights)
+        yield people.result
         page.result()
 
 
 def _silent() -> None:
-    """Its progress bar would run through the table of the first part."""
+    """Its progress bars would run through the table of the first part; a second thread would wait for that part's."""
+    torch.set_num_threads(1)
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 

@@ -34,7 +34,6 @@ def small(monkeypatch) -> list[Path]:
     monkeypatch.setattr(demo, "load_associator", lambda: network)
     monkeypatch.setattr(demo, "CLASSICS", (("integer programme", integer_programme),))
     monkeypatch.setattr(demo, "run_notebook", lambda path, given, folder: asked.append(folder))
-    monkeypatch.setattr(demo_pictures, "page_beside", lambda folder, weights: nullcontext())
     monkeypatch.setattr(demo, "shipped_pictures", lambda: Path("none.safetensors"))
     return asked
 
@@ -71,6 +70,9 @@ def test_the_demo_ends_with_pictures(small, tmp_path, capsys, monkeypatch) -> No
     torch.nn.init.constant_(network.backbone.get_parameter("final_layer.bias"), 0.5)
     save_weights(tmp_path / "some.safetensors", network)
     monkeypatch.setattr(demo, "shipped_pictures", lambda: tmp_path / "some.safetensors")
+    # In this process and without the notebook, which has a test of its own.
+    here = lambda folder, weights: nullcontext(lambda: demo_pictures.write_pictures_demo(folder, weights))  # noqa: E731
+    monkeypatch.setattr(demo_pictures, "beside", here)
     assert Demo(tmp_path / "demo").run() == 0
     folder = tmp_path / "demo" / "from_pictures"
     written = json.loads((folder / "figures.json").read_text())

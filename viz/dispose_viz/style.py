@@ -78,10 +78,20 @@ def dress(axes: Axes, *, theme: Theme = LIGHT) -> Axes:
     return axes
 
 
+def lay_out(figure: Figure) -> Figure:
+    """One layout ahead of the one that saving does: pictures of equal axes settle in the second only.
+
+    With a single one, words at their edges are cut.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None and figure.axes:
+        engine.execute(figure)
+    return figure
+
+
 def save_figure(figure: Figure, path: Path) -> Figure:
     """Write a figure as ``PATH.png`` and ``PATH.svg``, each whole or not at all; returns the figure."""
-    # Pictures of equal axes settle in the second layout only: with one, words at the edge are cut.
-    figure.draw_without_rendering()
+    lay_out(figure)
     for kind in ("png", "svg"):
         with replacing_path(path.with_name(f"{path.name}.{kind}")) as temporary:
             figure.savefig(temporary, format=kind, facecolor=figure.get_facecolor())

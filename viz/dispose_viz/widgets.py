@@ -16,6 +16,7 @@ import ipywidgets
 from matplotlib.figure import Figure
 
 from dispose.errors import DisposeError, InputError
+from dispose_viz.style import lay_out
 
 PLAY_INTERVAL_MS = 200
 """Time between two pictures while the play button runs."""
@@ -143,7 +144,5 @@ def _shown(
 
 def _png(figure: Figure) -> bytes:
     buffer = BytesIO()
-    # Equal axes settle in the second layout only.
-    figure.draw_without_rendering()
-    figure.savefig(buffer, format="png", facecolor=figure.get_facecolor())
+    lay_out(figure).savefig(buffer, format="png", facecolor=figure.get_facecolor())
     return buffer.getvalue()
