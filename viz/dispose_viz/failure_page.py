@@ -22,6 +22,8 @@ PAGE = (16.0, 11.0)
 """Inches: 1600 x 1100 pixels."""
 
 NO_VIEWS = "no views: these results come without cameras or without detections"
+TITLE_LETTERS = 92
+"""As many fit into the page's width in the largest size; longer titles are smaller."""
 NO_TUPLES = "no tuples: these results do not say which detections form a person"
 
 
@@ -39,7 +41,8 @@ def page_of(results: Results, index: int, *, headline: str = "", reason: str = "
     verdict = verdict_of(case)
     figure = Figure(figsize=PAGE, dpi=POINTS_PER_INCH, facecolor=theme.paper)
     parts = (results.name, results.method, f"frame {case.prediction.number}", headline)
-    _write(figure, 0.975, "  ·  ".join(part for part in parts if part), 18, theme, bold=True)
+    title = textwrap.shorten("  ·  ".join(part for part in parts if part), 150, placeholder=" …")
+    _write(figure, 0.975, title, min(18, 18 * TITLE_LETTERS // len(title)), theme, bold=True)
     lines = textwrap.wrap(reason, 158, max_lines=3, placeholder=" …")
     _write(figure, 0.94, "\n".join(lines), 13, theme)
     right = _draw_views(figure, case, verdict, theme)
