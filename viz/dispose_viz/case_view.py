@@ -37,7 +37,8 @@ class CaseView:
     Attributes:
         widget: everything, laid out.
         picture: the views.
-        scene: the people in 3-D; the reader's viewpoint stays when the frame changes.
+        scene: the people in 3-D, from the first frame that is shown; the reader's viewpoint stays when it changes.
+        stand: the box that the scene stands in.
         person: whose detections are contested.
         table: the competing tuples.
         race: their mass over diffusion time, with a slider.
@@ -47,7 +48,7 @@ class CaseView:
         self.results, self.theme = results, theme
         self.shown = -1
         self.picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
-        self.scene = go.FigureWidget(new_scene(theme=theme, height=430))
+        self.scene = go.FigureWidget()
         self.person = ipywidgets.Dropdown(description="contested:", style={"description_width": "initial"})
         self.table, self.race = ipywidgets.HTML(), ipywidgets.VBox()
         for part, name in (
@@ -55,10 +56,10 @@ class CaseView:
             (self.race, "dispose-race"),
         ):  # fmt: skip
             part.add_class(name)
-        scene = ipywidgets.Box([self.scene], layout=ipywidgets.Layout(width="48%", overflow="hidden"))
-        scene.add_class("dispose-scene")
+        self.stand = ipywidgets.Box([], layout=ipywidgets.Layout(width="48%", overflow="hidden"))
+        self.stand.add_class("dispose-scene")
         contest = ipywidgets.VBox([self.person, self.race], layout=ipywidgets.Layout(width="52%"))
-        lower = ipywidgets.HBox([scene, contest])
+        lower = ipywidgets.HBox([self.stand, contest])
         self.widget = ipywidgets.VBox([self.picture, lower, self.table], layout=ipywidgets.Layout(width="100%"))
         self.person.observe(self._contest, names="value")
         self._views = lru_cache(maxsize=KEPT)(self._draw_views)
@@ -82,8 +83,13 @@ class CaseView:
     def _show_scene(self, index: int) -> None:
         case = self.results.cases[index]
         truth = None if case.labels is None else case.labels.poses
-        drawn = draw_stage(new_scene(theme=self.theme), stage_of(case.frame, case.prediction, truth=truth),
+        drawn = draw_stage(new_scene(theme=self.theme, height=430), stage_of(case.frame, case.prediction, truth=truth),
                            theme=self.theme)  # fmt: skip
+        if not self.stand.children:
+            # Born with its people: a page that opens while they are still being added would stay empty.
+            self.scene = go.FigureWidget(drawn)
+            self.stand.children = (self.scene,)
+            return
         with self.scene.batch_update():
             self.scene.data = ()
             self.scene.add_traces(list(drawn.data))
