@@ -58,11 +58,18 @@ def open_another_failure(page, name: str) -> None:
     tab.locator(".dispose-frames select option").nth(3).click()
     changed = "before => document.querySelector('.dispose-headline').innerText !== before"
     tab.wait_for_function(changed, arg=words, timeout=15_000)
-    tab.wait_for_timeout(2500)
+    until(lambda: tab.locator("img.dispose-views").get_attribute("src") != views, "the views are still the first's")
+    until(lambda: tab.locator(".dispose-scene").screenshot() != scene, "the scene is still the first's")
     assert change(before, page.shot(f"{name}_fourth")) > 5000
-    assert tab.locator("img.dispose-views").get_attribute("src") != views, "the views are still the first frame's"
-    assert tab.locator(".dispose-scene").screenshot() != scene, "the scene is still the first frame's"
     assert page.errors == []
+
+
+def until(holds: Callable[[], bool], otherwise: str, *, seconds: float = 30) -> None:
+    """Return as soon as something holds; fail where it never does."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, otherwise
+        time.sleep(0.25)
 
 
 def bring(page: Page, selector: str) -> None:
