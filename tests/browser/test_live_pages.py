@@ -22,6 +22,8 @@ FINISHED = """() => {
     return idle && prompts.some(text => /\\d/.test(text)) && prompts.every(text => !/\\[[ *]\\]/.test(text));
 }"""
 
+EYE = "document.querySelector('.dispose-scene .js-plotly-plot')._fullLayout.scene.camera.eye"
+
 
 def run_all(page: Page, address: str, name: str, *, seconds: float = RUN_S) -> float:
     """Open a notebook and run all its cells from the menu; the seconds until its kernel has nothing left to do."""
@@ -46,21 +48,21 @@ def change(before: np.ndarray, after: np.ndarray) -> int:
     return int((np.abs(before.astype(int) - after.astype(int)).max(-1) > 40).sum())
 
 
-def open_another_failure(page, name: str) -> None:
-    """Click the fourth frame of the inspector's list: words, views and scene must become another frame's."""
+def open_failure(page, position: int, name: str) -> None:
+    """Click a frame of the inspector's list: words, views and scene must become another frame's."""
     tab = page.page
     bring(tab, ".dispose-inspector")
     tab.locator(".dispose-scene canvas").first.wait_for(state="attached", timeout=30_000)
     tab.wait_for_timeout(1500)
     words, views = tab.locator(".dispose-headline").inner_text(), tab.locator("img.dispose-views").get_attribute("src")
-    before = page.shot(f"{name}_first")
+    before = page.shot(f"{name}_before")
     scene = tab.locator(".dispose-scene").screenshot()
-    tab.locator(".dispose-frames select option").nth(3).click()
+    tab.locator(".dispose-frames select option").nth(position).click()
     changed = "before => document.querySelector('.dispose-headline').innerText !== before"
     tab.wait_for_function(changed, arg=words, timeout=15_000)
-    until(lambda: tab.locator("img.dispose-views").get_attribute("src") != views, "the views are still the first's")
-    until(lambda: tab.locator(".dispose-scene").screenshot() != scene, "the scene is still the first's")
-    assert change(before, page.shot(f"{name}_fourth")) > 5000
+    until(lambda: tab.locator("img.dispose-views").get_attribute("src") != views, "the views have not changed")
+    until(lambda: tab.locator(".dispose-scene").screenshot() != scene, "the scene has not changed")
+    assert change(before, page.shot(f"{name}_after")) > 5000
     assert page.errors == []
 
 
@@ -106,7 +108,7 @@ def test_the_slider_of_the_toy_moves_its_picture(page, start_lab: Callable[..., 
 @pytest.mark.xdist_group("jupyterlab")
 def test_a_click_on_a_failure_opens_it_in_jupyterlab(page, start_lab: Callable[..., str]):
     run_all(page.page, start_lab("11_failure_cases"), "11_failure_cases")
-    open_another_failure(page, "lab_inspector")
+    open_failure(page, 3, "lab_inspector")
 
 
 @pytest.fixture
@@ -127,4 +129,23 @@ def inspected(tmp_path: Path) -> Iterator[str]:
 def test_a_click_on_a_failure_opens_it_on_the_page_of_dispose_inspect(page, inspected: str):
     page.page.goto(inspected, timeout=120_000)
     page.page.locator(".dispose-frames select option").first.wait_for(state="attached", timeout=120_000)
-    open_another_failure(page, "inspect")
+    # A reader who clicks before the 3-D is loaded gets the frame that was clicked.
+    page.page.locator(".dispose-frames select option").nth(3).click()
+    open_failure(page, 0, "inspect_early")
+    viewpoint = turn(page.page)
+    open_failure(page, 3, "inspect_turned")
+    assert page.page.evaluate(EYE) == viewpoint, "another frame moved the reader's viewpoint"
+
+
+def turn(page: Page) -> object:
+    """Turn the 3-D scene with the mouse; where the reader's eye is then."""
+    before, box = page.evaluate(EYE), page.locator(".dispose-scene canvas").first.bounding_box()
+    assert box is not None
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(*middle)
+    page.mouse.down()
+    page.mouse.move(middle[0] + 90, middle[1] + 30, steps=5)
+    page.mouse.up()
+    until(lambda: page.evaluate(EYE) != before, "the scene did not turn")
+    page.wait_for_timeout(700)
+    return page.evaluate(EYE)

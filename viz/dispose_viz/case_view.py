@@ -19,6 +19,7 @@ from dispose_viz.failure_page import NO_TUPLES, NO_VIEWS
 from dispose_viz.failure_panels import draw_race, mark_step
 from dispose_viz.failure_views import columns_for, draw_case_views
 from dispose_viz.inspector_html import note_html, table_html
+from dispose_viz.live_figure import LiveFigure
 from dispose_viz.scene3d import draw_stage, new_scene
 from dispose_viz.stage import stage_of
 from dispose_viz.style import LIGHT, POINTS_PER_INCH, Theme
@@ -37,8 +38,7 @@ class CaseView:
     Attributes:
         widget: everything, laid out.
         picture: the views.
-        scene: the people in 3-D, from the first frame that is shown; the reader's viewpoint stays when it changes.
-        stand: the box that the scene stands in.
+        scene: the people in 3-D; the reader's viewpoint stays when they change.
         person: whose detections are contested.
         table: the competing tuples.
         race: their mass over diffusion time, with a slider.
@@ -48,18 +48,16 @@ class CaseView:
         self.results, self.theme = results, theme
         self.shown = -1
         self.picture = ipywidgets.Image(format="png", layout=ipywidgets.Layout(max_width="100%"))
-        self.scene = go.FigureWidget()
+        self.scene = LiveFigure(self._empty_scene(), layout=ipywidgets.Layout(width="48%", overflow="hidden"))
         self.person = ipywidgets.Dropdown(description="contested:", style={"description_width": "initial"})
         self.table, self.race = ipywidgets.HTML(), ipywidgets.VBox()
         for part, name in (
             (self.picture, "dispose-views"), (self.person, "dispose-person"), (self.table, "dispose-table"),
-            (self.race, "dispose-race"),
+            (self.race, "dispose-race"), (self.scene, "dispose-scene"),
         ):  # fmt: skip
             part.add_class(name)
-        self.stand = ipywidgets.Box([], layout=ipywidgets.Layout(width="48%", overflow="hidden"))
-        self.stand.add_class("dispose-scene")
         contest = ipywidgets.VBox([self.person, self.race], layout=ipywidgets.Layout(width="52%"))
-        lower = ipywidgets.HBox([self.stand, contest])
+        lower = ipywidgets.HBox([self.scene, contest])
         self.widget = ipywidgets.VBox([self.picture, lower, self.table], layout=ipywidgets.Layout(width="100%"))
         self.person.observe(self._contest, names="value")
         self._views = lru_cache(maxsize=KEPT)(self._draw_views)
@@ -83,19 +81,11 @@ class CaseView:
     def _show_scene(self, index: int) -> None:
         case = self.results.cases[index]
         truth = None if case.labels is None else case.labels.poses
-        drawn = draw_stage(new_scene(theme=self.theme, height=430), stage_of(case.frame, case.prediction, truth=truth),
-                           theme=self.theme)  # fmt: skip
-        if not self.stand.children:
-            # Born with its people: a page that opens while they are still being added would stay empty.
-            self.scene = go.FigureWidget(drawn)
-            self.stand.children = (self.scene,)
-            return
-        with self.scene.batch_update():
-            self.scene.data = ()
-            self.scene.add_traces(list(drawn.data))
-        # A figure inside a box tells only the pages that are open; those opened later get what it was born with,
-        # unless it is asked to display itself.
-        self.scene._repr_mimebundle_()
+        stage = stage_of(case.frame, case.prediction, truth=truth)
+        self.scene.show(draw_stage(self._empty_scene(), stage, theme=self.theme))
+
+    def _empty_scene(self) -> go.Figure:
+        return new_scene(theme=self.theme, height=430)
 
     def _contest(self, _: object) -> None:
         """Table and race of the person who is chosen."""
