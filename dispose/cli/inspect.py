@@ -81,6 +81,6 @@ class Inspect:
         if importlib.util.find_spec("matplotlib") is None:
             raise MissingBackendError("pictures need the package matplotlib: pip install 'dispose[viz]'")
         options = [f"--{name}={path}" for name, path in self.beside()]
-        command = [sys.executable, "-m", "dispose_viz.pages", str(self.results), str(folder)]
+        command = [sys.executable, "-m", "dispose_viz.inspector", str(self.results), str(folder)]
         options += [f"--rank-by={self.rank_by}", f"--worst={self.worst}"]
         return subprocess.run([*command, *options]).returncode

@@ -32,9 +32,9 @@ from dispose.inference.open_results import read_results
 
 # %% tags=["page"]
 from dispose.zoo.checkpoints import load_associator
-from dispose_viz.failure_page import page_of
-from dispose_viz.inspector import inspect
-from dispose_viz.ranking import draw_ranking, ranking_of, ranking_table
+from dispose_viz.inspector.live import inspect
+from dispose_viz.inspector.page import page_of
+from dispose_viz.inspector.ranking import draw_ranking, ranking_of, ranking_table
 from dispose_viz.style import new_figure, save_figure
 
 NOWHERE = Path()

@@ -14,11 +14,11 @@ from dispose.scene.prediction import Association
 from dispose.scene.results import Case, Hypotheses, Results
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
-from dispose_viz.contest import contenders_of, contests_of, verdict_of
-from dispose_viz.failure_page import page_of, write_pages
-from dispose_viz.failure_panels import short_names
-from dispose_viz.failure_views import columns_for
-from dispose_viz.ranking import draw_ranking, ranking_of, ranking_table
+from dispose_viz.inspector.contest import contenders_of, contests_of, verdict_of
+from dispose_viz.inspector.page import page_of, write_pages
+from dispose_viz.inspector.panels import short_names
+from dispose_viz.inspector.ranking import draw_ranking, ranking_of, ranking_table
+from dispose_viz.inspector.views import columns_for
 from dispose_viz.style import DARK, new_figure, person_color
 
 
@@ -101,7 +101,7 @@ def test_the_worst_person_comes_first_and_the_right_tuple_stands_beside_the_chos
 
 
 def test_boxes_have_the_colour_of_whom_a_detection_truly_shows(case: Case) -> None:
-    from dispose_viz.failure_panels import box_color
+    from dispose_viz.inspector.panels import box_color
 
     verdict = verdict_of(case)
     contenders = contenders_of(case, verdict, contests_of(case, verdict)[0][1], "ours")

@@ -7,9 +7,9 @@ from dispose.metrics.failures import MEASURES, Failure
 from dispose.scene.frame import Frame
 from dispose.scene.results import Results
 from dispose.tensors import ABSENT
-from dispose_viz.contest import Contender, Verdict
-from dispose_viz.failure_panels import HEADS, box_color, box_word, figures_of, speakers
-from dispose_viz.ranking import value_text
+from dispose_viz.inspector.contest import Contender, Verdict
+from dispose_viz.inspector.panels import HEADS, box_color, box_word, figures_of, speakers
+from dispose_viz.inspector.ranking import value_text
 from dispose_viz.style import LIGHT, Theme
 
 CELL = "padding:2px 8px;text-align:center;line-height:1.5"

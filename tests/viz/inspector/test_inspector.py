@@ -16,8 +16,8 @@ from dispose.scene.prediction import Association, Prediction
 from dispose.scene.results import Case, Hypotheses, Results
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
-from dispose_viz.inspector import Inspector, inspect
-from dispose_viz.marks import open_marks
+from dispose_viz.inspector.live import Inspector, inspect
+from dispose_viz.inspector.marks import open_marks
 from dispose_viz.style import DARK
 
 PNG = b"\x89PNG"

@@ -1,4 +1,4 @@
-"""``python -m dispose_viz.pages RESULTS FOLDER``: the worst frames of a finished run as one picture each.
+"""``python -m dispose_viz.inspector RESULTS FOLDER``: the worst frames of a finished run as one picture each.
 
 `dispose inspect --pages` calls it: the library itself draws nothing.
 """
@@ -10,8 +10,8 @@ from pathlib import Path
 from dispose.errors import DisposeError
 from dispose.inference.open_results import read_results
 from dispose.metrics.failures import MEASURES
-from dispose_viz.failure_page import write_pages
-from dispose_viz.ranking import ranking_of
+from dispose_viz.inspector.page import write_pages
+from dispose_viz.inspector.ranking import ranking_of
 
 
 def main() -> int:

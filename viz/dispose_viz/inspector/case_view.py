@@ -14,12 +14,12 @@ from matplotlib.gridspec import GridSpec
 from PIL import Image
 
 from dispose.scene.results import Hypotheses, Results
-from dispose_viz.contest import Contender, Members, contenders_of, contests_of, verdict_of
-from dispose_viz.failure_page import NO_TUPLES, NO_VIEWS
-from dispose_viz.failure_panels import draw_race, mark_step
-from dispose_viz.failure_views import columns_for, draw_case_views
-from dispose_viz.inspector_html import note_html, table_html
-from dispose_viz.live_figure import LiveFigure
+from dispose_viz.inspector.contest import Contender, Members, contenders_of, contests_of, verdict_of
+from dispose_viz.inspector.html import note_html, table_html
+from dispose_viz.inspector.live_figure import LiveFigure
+from dispose_viz.inspector.page import NO_TUPLES, NO_VIEWS
+from dispose_viz.inspector.panels import draw_race, mark_step
+from dispose_viz.inspector.views import columns_for, draw_case_views
 from dispose_viz.scene3d import draw_stage, new_scene
 from dispose_viz.stage import stage_of
 from dispose_viz.style import LIGHT, POINTS_PER_INCH, Theme

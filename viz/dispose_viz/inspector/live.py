@@ -1,6 +1,6 @@
 """The failure inspector: a ranked list of frames, everything about the chosen one, and marks to take along.
 
-Live in JupyterLab and Voilà; an executed notebook keeps the page of the worst frame (`dispose_viz.failure_page`).
+Live in JupyterLab and Voilà; an executed notebook keeps the page of the worst frame (`dispose_viz.inspector.page`).
 """
 
 from base64 import b64encode
@@ -12,11 +12,11 @@ import ipywidgets
 from dispose.errors import DisposeError
 from dispose.metrics.failures import MEASURES, Measure
 from dispose.scene.results import Results
-from dispose_viz.case_view import CaseView
-from dispose_viz.failure_page import page_of
-from dispose_viz.inspector_html import headline_html, note_html
-from dispose_viz.marks import Mark, open_marks, write_marks
-from dispose_viz.ranking import ranking_of, value_text
+from dispose_viz.inspector.case_view import CaseView
+from dispose_viz.inspector.html import headline_html, note_html
+from dispose_viz.inspector.marks import Mark, open_marks, write_marks
+from dispose_viz.inspector.page import page_of
+from dispose_viz.inspector.ranking import ranking_of, value_text
 from dispose_viz.style import LIGHT, Theme
 from dispose_viz.widgets import pictures_of
 

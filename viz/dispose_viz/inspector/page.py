@@ -11,10 +11,10 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from dispose.formats.files import replacing_path
 from dispose.scene.results import Case, Results
-from dispose_viz.contest import Contender, Verdict, contenders_of, contests_of, verdict_of
-from dispose_viz.failure_panels import draw_contenders, draw_race, draw_scene
-from dispose_viz.failure_views import columns_for, draw_case_views, say
-from dispose_viz.ranking import Ranking
+from dispose_viz.inspector.contest import Contender, Verdict, contenders_of, contests_of, verdict_of
+from dispose_viz.inspector.panels import draw_contenders, draw_race, draw_scene
+from dispose_viz.inspector.ranking import Ranking
+from dispose_viz.inspector.views import columns_for, draw_case_views, say
 from dispose_viz.stage import stage_of
 from dispose_viz.style import LIGHT, POINTS_PER_INCH, Theme
 
