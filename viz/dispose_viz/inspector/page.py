@@ -10,6 +10,7 @@ from matplotlib.gridspec import GridSpec
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from dispose.formats.files import replacing_path
+from dispose.metrics.failures import failure_of
 from dispose.scene.results import Case, Results
 from dispose_viz.inspector.contest import Contender, Verdict, contenders_of, contests_of, verdict_of
 from dispose_viz.inspector.panels import draw_contenders, draw_race, draw_scene
@@ -46,7 +47,7 @@ def page_of(results: Results, index: int, *, headline: str = "", reason: str = "
     lines = textwrap.wrap(reason, 158, max_lines=3, placeholder=" …")
     _write(figure, 0.94, "\n".join(lines), 13, theme)
     right = _draw_views(figure, case, verdict, theme)
-    scene = figure.add_axes((right + 0.01, 0.415, 0.98 - right, 0.46), projection="3d")
+    scene = figure.add_axes((right + 0.01, 0.415, 0.95 - right, 0.46), projection="3d")
     assert isinstance(scene, Axes3D)
     truth = None if case.labels is None else case.labels.poses
     draw_scene(scene, stage_of(case.frame, case.prediction, truth=truth), theme=theme)
@@ -60,7 +61,10 @@ def legend_of(case: Case, verdict: Verdict) -> str:
     if case.labels is None:
         return "P1: found with id 1; the truth is not known"
     pairs = ", ".join(f"{found.name} = {true.name}" for found, true in verdict.pairs)
-    missed = ", ".join(person.name for person in verdict.missed)
+    # As the headline counts them: somebody whose detections were found is missed where the skeleton is far off.
+    numbers = failure_of(case).missed
+    people = verdict.missed if numbers is None else [verdict.true_person(number) for number in numbers]
+    missed = ", ".join(person.name for person in people)
     parts = (
         "P1: found with id 1, T1: person 1 of the truth (wide grey)",
         pairs,

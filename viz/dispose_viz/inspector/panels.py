@@ -24,6 +24,9 @@ METRE = 1000.0
 HEADS = ("error (px)", "cost", "cue", "mass before", "mass after")
 """Columns of a table of tuples besides the views."""
 
+HEADING = -1.0
+"""Where they are named, in rows above the first."""
+
 
 def draw_scene(axes: Axes3D, stage: Stage, *, theme: Theme = LIGHT) -> Axes3D:
     """People in their colours and the truth as wide pale ghosts, seen from obliquely above; axes in metres.
@@ -130,11 +133,11 @@ def draw_contenders(
     left, step = max([3.3, *(0.155 * len(speakers(one)) for one in contenders)]), 1.0
     at = [left + step * len(names) + 0.6 + 1.2 * i for i in range(len(HEADS))]
     write = partial(axes.text, ha="center", va="center", fontsize=11, color=theme.ink, parse_math=False)
-    write(left, -0.75, common, ha="right")
+    write(left, HEADING, common, ha="right")
     for view, name in enumerate(names):
-        write(left + step * (view + 0.5), -0.75, name)
+        write(left + step * (view + 0.5), HEADING, name)
     for x, head in zip(at, HEADS, strict=True):
-        write(x, -0.75, head.replace(" ", "\n"))
+        write(x, HEADING, head.replace(" ", "\n"))
     for row, one in enumerate(contenders):
         strong = bool(one.said_by)
         axes.text(0.0, row, speakers(one), ha="left", va="center", fontsize=12, parse_math=False,
@@ -149,7 +152,7 @@ def draw_contenders(
             write(x, row, box_word(verdict, frame, view, slot), color="#FFFFFF", fontweight="bold")
         for x, text in zip(at, figures_of(one), strict=True):
             write(x, row, text, fontsize=12)
-    axes.set(xlim=(0, at[-1] + 0.6), ylim=(max(len(contenders), 5) - 0.4, -1.2))
+    axes.set(xlim=(0, at[-1] + 0.6), ylim=(max(len(contenders), 5) - 0.4, HEADING - 0.6))
     axes.set_axis_off()
     return axes
 

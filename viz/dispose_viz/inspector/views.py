@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec, GridSpecFromSubplotSpec
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
@@ -17,6 +16,7 @@ from dispose.scene.prediction import Prediction
 from dispose.tensors import ABSENT
 from dispose_viz.image2d import REPROJECTION_WIDTH, draw_canvas, draw_skeleton, zoom_to_people
 from dispose_viz.inspector.contest import Verdict
+from dispose_viz.names2d import Name, draw_names
 from dispose_viz.solids import color_of
 from dispose_viz.stage import known_joints
 from dispose_viz.style import LIGHT, Theme, blend
@@ -61,6 +61,7 @@ def draw_case_view(
     _reprojected(axes, frame, prediction, view, theme)
     zoom_to_people(axes, frame.detections, view, margin=0.16)
     found, swapped, lost = frame.detections, verdict.swapped, verdict.lost
+    names: list[Name] = []
     for slot in np.flatnonzero(found.valid[view].numpy()).tolist():
         owner = int(verdict.owner[view, slot])
         color = blend(theme.ink, theme.paper, 0.5) if owner == ABSENT else color_of(owner, theme)
@@ -69,9 +70,9 @@ def draw_case_view(
         if swapped[view, slot] or lost[view, slot]:
             truth = verdict.true_person(int(verdict.identity[view, slot]))
             _alarm(axes, found, view, slot, theme)
-            _name(axes, found, view, slot, f"{name} ≠ {truth.name}", theme.alarm, theme)
-        else:
-            _name(axes, found, view, slot, name, color, theme)
+            name, color = f"{name} ≠ {truth.name}", theme.alarm
+        names += _name(found, view, slot, name, color)
+    draw_names(axes, names, theme=theme)
     axes.set_title(frame.cameras.names[view], fontsize=12, pad=4, parse_math=False)
     axes.tick_params(labelsize=11)
     return axes
@@ -105,18 +106,10 @@ def _alarm(axes: Axes, found: Detections, view: int, slot: int, theme: Theme) ->
                                  linestyle=(0, (4, 2)), zorder=5, clip_on=True))  # fmt: skip
 
 
-def _name(axes: Axes, found: Detections, view: int, slot: int, text: str, color: str, theme: Theme) -> None:
-    """The name above a detection, inside the picture."""
+def _name(found: Detections, view: int, slot: int, text: str, color: str) -> list[Name]:
+    """The name of a detection, none where nothing of it is seen."""
     extent = _extent(found, view, slot)
-    if extent is None:
-        return
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    edge_x, edge_y = 0.08 * (right - left), 0.11 * (bottom - top)
-    x = min(max((extent[0][0] + extent[1][0]) / 2, left + edge_x), right - edge_x)
-    y = max(extent[0][1], top + edge_y)
-    axes.annotate(text, (x, y), (0, 4), textcoords="offset points", color=color, fontsize=12, fontweight="bold",
-                  ha="center", path_effects=[withStroke(linewidth=3, foreground=theme.paper)], zorder=6,
-                  clip_on=True, parse_math=False)  # fmt: skip
+    return [] if extent is None else [Name(text, (extent[0][0] + extent[1][0]) / 2, extent[0][1], color)]
 
 
 def say(axes: Axes, sentence: str, *, theme: Theme = LIGHT) -> Axes:

@@ -1,0 +1,104 @@
+"""Names of people in a picture that stay apart where the people do not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
+
+from dispose_viz.style import LIGHT, Theme
+
+SIZE = 12
+LETTER, GAP, LINE = 0.66, 0.5, 1.15
+"""Width of a bold letter, space beside a name and height of a line, in units of the type's size."""
+
+RAISED = 4.0
+"""Points between a head and its name."""
+
+STEPS = 5
+"""How many lines up, and half names aside, a name may give way."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name above somebody.
+
+    Attributes:
+        text: what is written.
+        x: the middle of the name, px of the picture.
+        y: the top of the head, px.
+        color: the person's.
+    """
+
+    text: str
+    x: float
+    y: float
+    color: str
+
+
+def draw_names(axes: Axes, names: Sequence[Name], *, theme: Theme = LIGHT) -> Axes:
+    """Write names above heads, inside the axes; one that would cover another gives way, at most by a few lines.
+
+    The axes must have its place and limits already: letters do not scale with the picture.
+    """
+    if not names:
+        return axes
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    across, down = points_of(axes)
+    # In points from the upper left corner, y down.
+    at = np.array([[(name.x - left) / (right - left) * across, (name.y - top) / (bottom - top) * down]
+                   for name in names])  # fmt: skip
+    sizes = SIZE * np.array([[LETTER * len(name.text) + GAP, LINE] for name in names])
+    places = apart(at - [0, RAISED], sizes, np.array([across, down]))
+    outline = [withStroke(linewidth=3, foreground=theme.paper)]
+    for name, (x, y) in zip(names, places, strict=True):
+        there = left + x / across * (right - left), top + y / down * (bottom - top)
+        axes.text(*there, name.text, color=name.color, fontsize=SIZE, fontweight="bold", ha="center", va="bottom",
+                  path_effects=outline, zorder=6, clip_on=True, parse_math=False)  # fmt: skip
+    return axes
+
+
+def points_of(axes: Axes) -> tuple[float, float]:
+    """Width and height of an axes in points, with its aspect applied."""
+    axes.apply_aspect()
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    inches = figure.get_size_inches() * 72
+    place = axes.get_position()
+    return float(place.width * inches[0]), float(place.height * inches[1])
+
+
+def apart(
+    at: Float[np.ndarray, "names 2"], sizes: Float[np.ndarray, "names 2"], room: Float[np.ndarray, " 2"]
+) -> Float[np.ndarray, "names 2"]:
+    """Where boxes that stand on points (middle of their lower edge) go so that none covers another, inside a room.
+
+    Who stands higher is placed first and stays where it is; the others go where it costs them least. Where there is no
+    free place within reach, a box stays where it was.
+    """
+    steps = [(across, up) for up in range(STEPS + 1) for across in range(-STEPS, STEPS + 1)]
+    steps.sort(key=lambda step: (abs(step[0]) + 1.5 * step[1], step))
+    places = np.clip(at, [0, 0] + sizes * [0.5, 1], room - sizes * [0.5, 0])
+    done: list[int] = []
+    for one in sorted(range(len(at)), key=lambda row: (at[row, 1], row)):
+        for across, up in steps:
+            place = places[one] + sizes[one] * [0.5 * across, -up]
+            inside = (place >= sizes[one] * [0.5, 1]).all() and (place <= room - sizes[one] * [0.5, 0]).all()
+            if inside and not any(covers(place, sizes[one], places[other], sizes[other]) for other in done):
+                places[one] = place
+                break
+        done.append(one)
+    return places
+
+
+def covers(
+    one: Float[np.ndarray, " 2"],
+    its_size: Float[np.ndarray, " 2"],
+    other: Float[np.ndarray, " 2"],
+    other_size: Float[np.ndarray, " 2"],
+) -> bool:
+    """Whether two boxes that stand on points share more than an edge."""
+    aside = abs(one[0] - other[0]) < (its_size[0] + other_size[0]) / 2 - 1e-6
+    return bool(aside and one[1] - its_size[1] < other[1] - 1e-6 and other[1] - other_size[1] < one[1] - 1e-6)
