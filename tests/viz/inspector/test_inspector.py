@@ -229,3 +229,20 @@ def test_people_with_the_same_or_no_number_are_all_listed(results: Results, tmp_
     odd = Prediction(4, first.prediction.association, poses, first.prediction.root)
     shown = inspect(replace(results, cases=(replace(first, prediction=odd),)), tmp_path)
     assert len(shown.view.person.options) >= 3 and shown.png.startswith(PNG)
+
+
+def test_a_frame_without_people_says_that_nobody_was_predicted(results: Results, tmp_path: Path) -> None:
+    first = results.cases[0]
+    poses = first.prediction.poses
+    nobody = Prediction(
+        4,
+        Association(first.prediction.association.members[:0], torch.zeros(0).double()),
+        replace(poses, xyz_world=poses.xyz_world[:0], confidence=poses.confidence[:0], valid=poses.valid[:0],
+                id=poses.id[:0]),
+        first.prediction.root[:0],
+    )  # fmt: skip
+    shown = inspect(replace(results, cases=(replace(first, prediction=nobody, labels=None),)), tmp_path)
+    assert shown.view.person.disabled
+    for said in (shown.view.table.value, shown.view.race.children[0].value):
+        assert "nobody was predicted" in said and "truth" not in said
+    assert shown.png.startswith(PNG)

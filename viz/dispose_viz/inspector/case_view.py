@@ -14,10 +14,18 @@ from matplotlib.gridspec import GridSpec
 from PIL import Image
 
 from dispose.scene.results import Hypotheses, Results
-from dispose_viz.inspector.contest import Contender, Members, contenders_of, contests_of, verdict_of
+from dispose_viz.inspector.contest import (
+    Contender,
+    Members,
+    contenders_of,
+    contests_of,
+    nothing_contested,
+    nothing_moved,
+    verdict_of,
+)
 from dispose_viz.inspector.html import note_html, table_html
 from dispose_viz.inspector.live_figure import LiveFigure
-from dispose_viz.inspector.page import NO_TUPLES, NO_VIEWS
+from dispose_viz.inspector.page import NO_VIEWS
 from dispose_viz.inspector.panels import draw_race, mark_step
 from dispose_viz.inspector.views import columns_for, draw_case_views
 from dispose_viz.scene3d import draw_stage, new_scene
@@ -30,6 +38,9 @@ KEPT = 64
 
 WIDTH, HEIGHT = 12.0, 5.2
 """Inches for all views of a frame."""
+
+EYE = {"eye": {"x": 0.95, "y": -1.15, "z": 0.7}, "center": {"x": 0, "y": 0, "z": -0.15}}
+"""Where the reader looks from at first, in units of plotly's box."""
 
 
 class CaseView:
@@ -85,21 +96,23 @@ class CaseView:
         self.scene.show(draw_stage(self._empty_scene(), stage, theme=self.theme))
 
     def _empty_scene(self) -> go.Figure:
-        return new_scene(theme=self.theme, height=430)
+        """A scene in little room: people carry their names, and the eye is far enough back for all cameras."""
+        return new_scene(theme=self.theme, height=430).update_layout(showlegend=False, scene_camera=EYE)
 
     def _contest(self, _: object) -> None:
         """Table and race of the person who is chosen."""
         index, members = self.shown, self.person.value
         case = self.results.cases[index]
         if members is None or case.frame is None:
-            self.table.value = note_html([NO_TUPLES], theme=self.theme)
-            self.race.children = (ipywidgets.HTML(self._no_race()),)
+            self.table.value = note_html([nothing_contested(case)], theme=self.theme)
+            self._say_nothing_moved(nothing_moved(case, (), self.results.method))
             return
         verdict = verdict_of(case)
         contenders = contenders_of(case, verdict, members, self.results.method)
         self.table.value = table_html(contenders, verdict, case.frame, theme=self.theme)
-        if case.hypotheses is None or all(one.row < 0 for one in contenders):
-            self.race.children = (ipywidgets.HTML(self._no_race()),)
+        missing = nothing_moved(case, contenders, self.results.method)
+        if case.hypotheses is None or missing:
+            self._say_nothing_moved(missing)
             return
         times = case.hypotheses.time.tolist()
         slider = scrubber(self._race(index, members), [f"diffusion time {time:.2f}" for time in times],
@@ -109,9 +122,8 @@ class CaseView:
             part.value = len(times) - 1
         self.race.children = (slider.widget,)
 
-    def _no_race(self) -> str:
-        sentence = f"no diffusion to show: {self.results.method} weighed no tuples, or they were not saved"
-        return note_html([sentence], theme=self.theme)
+    def _say_nothing_moved(self, sentence: str) -> None:
+        self.race.children = (ipywidgets.HTML(note_html([sentence], theme=self.theme)),)
 
     def _draw_views(self, index: int) -> bytes:
         case = self.results.cases[index]

@@ -1,6 +1,6 @@
 """What one frame was decided on: whose detections are with the wrong person, and which tuples competed for them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -209,6 +209,23 @@ def contests_of(case: Case, verdict: Verdict) -> tuple[tuple[str, Members], ...]
             found.append((int(seen.sum()), 1.0, f"{person.name} (missed)", members))
     ordered = sorted(found, key=lambda f: (-f[0], -f[1]))
     return tuple((name, members) for _, _, name, members in ordered)
+
+
+def nothing_contested(case: Case) -> str:
+    """Why a frame has no contest, in a sentence."""
+    if case.detections is None or not _speak_of(case.prediction.association, case.detections):
+        return "no tuples: these results do not say which detections form a person"
+    known = "" if case.labels is None else ", and two cameras show nobody of the truth"
+    return f"nothing was contested: nobody was predicted{known}"
+
+
+def nothing_moved(case: Case, contenders: Sequence[Contender], method: str) -> str:
+    """Why there is no mass to draw over time, in a sentence; empty where there is some."""
+    if case.hypotheses is None:
+        return f"no diffusion to show: {method} weighed no tuples, or they were not saved"
+    if all(one.row == ABSENT for one in contenders):
+        return "no diffusion to show: none of these tuples was a candidate" if contenders else nothing_contested(case)
+    return ""
 
 
 def _doubt(case: Case, members: Members) -> float:

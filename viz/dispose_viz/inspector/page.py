@@ -12,7 +12,15 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 from dispose.formats.files import replacing_path
 from dispose.metrics.failures import failure_of
 from dispose.scene.results import Case, Results
-from dispose_viz.inspector.contest import Contender, Verdict, contenders_of, contests_of, verdict_of
+from dispose_viz.inspector.contest import (
+    Contender,
+    Verdict,
+    contenders_of,
+    contests_of,
+    nothing_contested,
+    nothing_moved,
+    verdict_of,
+)
 from dispose_viz.inspector.panels import draw_contenders, draw_race, draw_scene
 from dispose_viz.inspector.ranking import Ranking
 from dispose_viz.inspector.views import columns_for, draw_case_views, say
@@ -25,7 +33,6 @@ PAGE = (16.0, 11.0)
 NO_VIEWS = "no views: these results come without cameras or without detections"
 TITLE_LETTERS = 92
 """As many fit into the page's width in the largest size; longer titles are smaller."""
-NO_TUPLES = "no tuples: these results do not say which detections form a person"
 
 
 def page_of(results: Results, index: int, *, headline: str = "", reason: str = "", theme: Theme = LIGHT) -> Figure:
@@ -103,7 +110,7 @@ def _draw_contest(figure: Figure, results: Results, case: Case, verdict: Verdict
     table, race = figure.add_axes((0.02, 0.015, 0.62, 0.29)), figure.add_axes((0.71, 0.07, 0.275, 0.245))
     if not contests or case.frame is None:
         _write(figure, 0.355, "What competed", 14, theme, bold=True)
-        say(table, NO_TUPLES, theme=theme)
+        say(table, nothing_contested(case), theme=theme)
         draw_time(race, case, (), results.method, theme=theme)
         return
     name, members = contests[0]
@@ -117,10 +124,9 @@ def draw_time(
     axes: Axes, case: Case, contenders: tuple[Contender, ...], method: str, *, theme: Theme = LIGHT
 ) -> Axes:  # fmt: skip
     """The mass of the competing tuples over time, or a line that says why there is none."""
-    if case.hypotheses is None:
-        return say(axes, f"no diffusion: {method}\nweighs no tuples, or they were not saved", theme=theme)
-    if not contenders or all(one.row < 0 for one in contenders):
-        return say(axes, "none of these tuples was a candidate", theme=theme)
+    missing = nothing_moved(case, contenders, method)
+    if case.hypotheses is None or missing:
+        return say(axes, textwrap.fill(missing, 42), theme=theme)
     axes.set_title("Their mass while it is decided", loc="left", fontsize=14)
     return draw_race(axes, case.hypotheses, contenders, theme=theme)
 
