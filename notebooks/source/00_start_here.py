@@ -29,6 +29,7 @@ from pathlib import Path
 from dispose.datasets.samples import sample_folder
 from dispose.evaluation.against_truth import score_frames
 from dispose.formats.predictions import read_predictions
+from dispose.inference.asked import require_one_of
 from dispose.inference.capture import read_capture, read_frame
 from dispose.inference.check_files import table
 from dispose.inference.diagnosis import diagnose
@@ -57,6 +58,7 @@ out: Path = Path(".")  # where pictures go
 # %%
 capture, out = Path(capture), Path(out)
 opened = read_capture(capture)
+require_one_of("frame", frame, opened.numbers, capture)
 cameras = opened.cameras
 print(f"{len(opened.numbers)} frames, {len(cameras)} cameras, skeleton {opened.skeleton.name}")
 for note in opened.notes:
@@ -117,6 +119,7 @@ print(f"frame {frame}: {len(people)} people, ids {people}")
 
 # %%
 problem = associator.problem(seen)
+assert problem is not None, f"frame {frame}: fewer than two cameras see anybody, so there is nothing to associate"
 every = math.prod(int(count) + 1 for count in seen.detections.counts)
 print(f"detections per view: {seen.detections.counts.tolist()}")
 print(f"{every} tuples could be formed, {len(problem.members) - 1} are candidates")

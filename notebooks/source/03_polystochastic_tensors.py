@@ -144,7 +144,7 @@ triples, rule = every_tuple(2, 3), everybody_once(2, 3)
 even = np.array([0.5 if sum(t) % 2 == 0 else 0.0 for t in triples.tolist()])
 together = np.array([1.0 if len(set(t)) == 1 else 0.0 for t in triples.tolist()])
 print("slices violated by:", float(marginal_residual(torch.from_numpy(even), rule)))
-print("distance to the nearest match:", distance_to_assignment(even[None], triples.numpy())[0])
+print("distance to the nearest match:", distance_to_assignment(even[None], triples.numpy())[0].round(3))
 
 # %% [markdown]
 # A true cut through this four-dimensional space: the full corner is a match, the hollow ones are not. Two of them are
@@ -176,8 +176,9 @@ assert not any(np.array(m)[even == 0].sum() == 0 for m in matches)
 # ## 6. People whom a camera misses
 #
 # Every view gets one more place, the **dustbin** (`–`), for combinations that skip it. A detection still carries
-# exactly one; a dustbin carries the rest. Here `#0` of A is `#1` of B and `#0` of C; `#1` of A was missed by nobody;
-# `#2` of A was missed by B; `#2` of B is a false detection, alone.
+# exactly one; a dustbin carries the rest. (The whole is fixed to one more than there are detections, 10 here, so that a
+# dustbin carries 7, most of it at `–`, `–`, `–`: nobody.) Here `#0` of A is `#1` of B and `#0` of C; `#1` of A was
+# missed by nobody; `#2` of A was missed by B; `#2` of B is a false detection, alone.
 
 # %%
 members = torch.tensor([m for m in product([0, 1, 2, -1], repeat=3) if set(m) != {-1}])

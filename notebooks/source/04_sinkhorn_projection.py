@@ -31,6 +31,7 @@ import torch
 from dispose.association.complete import everybody_once
 from dispose.association.polytope import marginal_residual, newton_projection, sweep_projection
 from dispose.datasets.samples import sample_folder
+from dispose.inference.asked import require_one_of
 from dispose.inference.capture import read_capture, read_frame
 from dispose.models.sampling import SamplerConfig, converged
 
@@ -121,7 +122,9 @@ assert torch.allclose(again.mass, limit.mass, atol=1e-8)
 # %%
 associator = load_associator(Path(weights))
 opened = read_capture(Path(capture))
+require_one_of("frame", frame, opened.numbers, capture)
 hard = associator.problem(read_frame(opened, frame).frame)
+assert hard is not None, f"frame {frame}: fewer than two cameras see anybody, so there is nothing to project"
 marginals = hard.graph.marginals
 print(f"{len(hard.members)} tuples, {len(marginals.target)} sums to be met in {len(opened.cameras)} views")
 

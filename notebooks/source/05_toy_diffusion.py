@@ -30,6 +30,7 @@ from IPython.display import display
 
 from dispose.datasets.toy import ToyConfig, draw_toy_scenes
 from dispose.evaluation import toy as judge
+from dispose.inference.asked import require_at_least, require_one_of
 from dispose.models.denoiser import Denoiser
 from dispose.models.sampling import SamplerConfig, trajectory
 from dispose.models.toy import TOY_DENOISER, toy_problem, true_mass
@@ -56,6 +57,9 @@ out: Path = Path(".")  # where pictures go
 
 # %%
 out = Path(out)
+require_one_of("number of views", views, (2, 3), "this page")
+require_at_least("people", people, 2)
+require_at_least("steps", steps, 1)
 config = ToyConfig(people=people, views=views, along_mm=along_mm)
 generator = torch.Generator().manual_seed(seed)
 unseen = draw_toy_scenes(config, 200, generator)
@@ -140,8 +144,8 @@ save_figure(toy.draw_state(new_figure(15, 5), scene, config, path, cut, 2), out 
 # ## 5. Other starts, other answers
 #
 # A scene of which the network says "this way or that way", from twelve random starts. Some go to one answer and some to
-# the other: together they are a probability, not a verdict. Dots are paler the farther a
-# state is from the plane of the drawing; the dashed line is the shadow of the whole polytope on it.
+# the other: together they are a probability, not a verdict. Dots are paler the farther a state is from the plane of the
+# drawing; the dashed line is the shadow of the whole polytope on it.
 
 # %%
 scene = judge.undecided_scene(unseen, judge.by_diffusion(network, SamplerConfig(steps=1)))

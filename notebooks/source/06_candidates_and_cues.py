@@ -30,6 +30,7 @@ import plotly.graph_objects as go
 from dispose.datasets.samples import sample_folder
 from dispose.evaluation.candidate_study import judge, pair_table, separation, stages
 from dispose.formats.predictions import read_predictions
+from dispose.inference.asked import require_at_least, require_one_of
 from dispose.inference.capture import read_capture, read_frame
 from dispose.zoo.checkpoints import load_associator
 
@@ -50,6 +51,8 @@ out: Path = Path(".")  # where pictures go
 out = Path(out)
 folder = sample_folder("crossing")
 capture = read_capture(folder)
+require_one_of("frame", frame, capture.numbers, folder)
+require_at_least("every", every, 1)
 truth = read_predictions(folder / "truth" / "predictions.jsonl").frames
 associator = load_associator()
 limits = associator.config.candidates

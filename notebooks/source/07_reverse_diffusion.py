@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Reverse diffusion: from noise to who is who
 #
-# You will see, on one frame of a real capture folder: how the mass moves from all candidate tuples to the few that are
+# You will see, on one frame of a capture: how the mass moves from all candidate tuples to the few that are
 # people, step by step and as a film; what happens from several random starts, and where they disagree; the paths in a
 # true cut of the space they move in; and a threshold to decide with.
 #
@@ -30,6 +30,7 @@ import torch
 from dispose.association.decode import group_confidence, set_packing
 from dispose.association.section import distance_to_assignment
 from dispose.datasets.samples import sample_folder
+from dispose.inference.asked import require_at_least, require_one_of
 from dispose.inference.capture import read_capture, read_frame
 from dispose.models.sampling import SamplerConfig, better_together, pair_worth
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
@@ -52,7 +53,11 @@ out: Path = Path(".")  # where pictures, the film and metrics.json go
 
 # %%
 capture, out = Path(capture), Path(out)
-seen = read_frame(read_capture(capture), frame).frame
+opened = read_capture(capture)
+require_one_of("frame", frame, opened.numbers, capture)
+require_at_least("hypotheses", hypotheses, 1)
+require_one_of("film that ends in", Path(movie).suffix.lower(), (".gif", ".mp4", ".html"), movie)
+seen = read_frame(opened, frame).frame
 associator = load_associator(Path(weights))
 problem = associator.problem(seen)
 assert problem is not None, f"frame {frame}: fewer than two cameras see anybody, so there is nothing to associate"
@@ -62,9 +67,10 @@ print(f"{len(seen.cameras)} views, detections {seen.detections.counts.tolist()},
 # %% [markdown]
 # ## 1. One run
 #
-# It starts in the middle: the undecided state in which no tuple is preferred. The network says what it believes the
-# answer is; the state moves a little towards that and is projected, so that every detection is used exactly once; six
-# times. Rows are tuples, `P1 = 0·213` is the person that takes detection 0 of the first view, none of the second, …
+# It starts in the middle: every tuple has the same number, and the projection makes shares of them, the smaller the
+# more detections a tuple claims. The network says what it believes the answer is; the state moves a little towards that
+# and is projected, so that every detection is used exactly once; six times. Rows are tuples, `P1 = 0·213` is the person
+# that takes detection 0 of the first view, none of the second, …
 
 # %%
 steps = list(associator.trajectory(problem))

@@ -26,6 +26,7 @@ import torch
 
 from dispose.datasets.samples import sample_folder
 from dispose.formats.predictions import read_predictions
+from dispose.inference.asked import require_one_of
 from dispose.inference.image_capture import read_image_capture, read_image_frame
 from dispose.models.decoder import Body
 from dispose.zoo.checkpoints import load_pictures_model, shipped_pictures
@@ -47,7 +48,10 @@ out: Path = Path(".")  # where pictures go
 out = Path(out)
 capture = sample_folder("studio")
 opened = read_image_capture(capture)
+require_one_of("frame", frame, opened.numbers, capture)
+require_one_of("view", view, range(len(opened.cameras)), capture)
 model = load_pictures_model(shipped_pictures())
+require_one_of("joint", joint, model.skeleton.joints, "the model")
 reading = read_image_frame(opened, frame, model.config.input_size)
 cameras, pictures, seen = opened.cameras, reading.raw.pictures, reading.frame
 truth = next(t for t in read_predictions(capture / "truth" / "predictions.jsonl").frames if t.number == frame)
@@ -60,6 +64,7 @@ truth = next(t for t in read_predictions(capture / "truth" / "predictions.jsonl"
 
 # %%
 found = model.propose(seen)
+require_one_of("person", person, range(len(found.roots)), f"frame {frame}")
 for number, (sure, place) in enumerate(zip(found.association.confidence, found.roots, strict=True)):
     x, y, z = (f"{value / 1000:.2f}" for value in place.tolist())
     print(f"P{number}: confidence {sure:.2f}, hips at x {x}, y {y}, z {z} m")

@@ -26,6 +26,7 @@ from pathlib import Path
 from dispose.datasets.samples import sample_folder
 from dispose.evaluation.against_truth import score_people
 from dispose.formats.predictions import read_predictions
+from dispose.inference.asked import require_at_least, require_one_of
 from dispose.inference.capture import between, read_capture
 from dispose.inference.image_capture import read_image_capture, read_image_frame
 from dispose.inference.predict import predict_frames
@@ -59,7 +60,11 @@ out: Path = Path(".")  # where pictures go
 
 # %%
 capture, out = Path(capture), Path(out)
-opened = between(read_capture(capture), frame - before, frame + 1)
+opened = read_capture(capture)
+require_one_of("frame", frame, opened.numbers, capture)
+require_one_of("joint", joint, opened.skeleton.joints, capture)
+require_at_least("before", before, 0)
+opened = between(opened, frame - before, frame + 1)
 associator = load_associator(Path(weights))
 found = list(predict_frames(opened, associator, associator.reconstruct))
 frames, predictions = [f for f, _, _ in found], [p for _, p, _ in found]

@@ -24,6 +24,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from dispose.datasets.samples import sample_folder
+from dispose.inference.asked import require_at_least, require_one_of
 from dispose.inference.capture import between, read_capture
 from dispose.inference.image_capture import read_image_capture, read_image_frame
 from dispose.inference.predict import predict_frames
@@ -56,6 +57,8 @@ out: Path = Path(".")  # where pictures go
 
 # %%
 opened, out = read_capture(Path(capture)), Path(out)
+require_one_of("frame", frame, opened.numbers, capture)
+require_at_least("frames", frames, 1)
 last = max(opened.numbers[min(frames, len(opened.numbers)) - 1], frame)
 associator = load_associator(Path(weights))
 answers = predict_frames(between(opened, None, last + 1), associator, associator.reconstruct)
@@ -133,6 +136,7 @@ print(f"does not fit: {', '.join(wrong)}" if wrong else "no camera stands out")
 
 # %%
 studio, model = read_image_capture(Path(pictures)), load_pictures_model(shipped_pictures())
+require_one_of("frame", picture_frame, studio.numbers, pictures)
 reading = read_image_frame(studio, picture_frame, model.config.input_size)
 images, heatmaps = reading.frame.images, model.backbone(reading.frame.images.pixels).heatmaps
 filmed = model(reading.frame)

@@ -27,6 +27,7 @@ import torch
 
 from dispose.baselines.integer_programme import integer_programme
 from dispose.datasets.synthetic.crowded import crowded_room
+from dispose.inference.asked import require_at_least
 from dispose.inference.labelled_run import run_labelled, write_run
 from dispose.inference.open_results import read_results
 
@@ -55,7 +56,8 @@ out: Path = Path(".")  # where pictures and marks go
 # with cost, cue and mass, and what the integer programme would have said. Here it also keeps the truth.
 
 # %% tags=["page"]
-results, out, worst = Path(results), Path(out), max(int(worst), 1)
+results, out = Path(results), Path(out)
+require_at_least("worst", worst, 1)
 beside = {name: Path(p) for name, p in (("capture", capture), ("calibration", calibration), ("truth", truth))}
 if results == NOWHERE:
     ours = load_associator()

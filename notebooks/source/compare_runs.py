@@ -25,6 +25,7 @@ from pathlib import Path
 from IPython.display import HTML
 
 from dispose.formats.run_folders import read_run_folders
+from dispose.inference.asked import require_at_least
 from dispose.training.toy import ToyTraining
 from dispose.training.toy_run import write_toy_run
 from dispose_viz import comparison
@@ -43,6 +44,7 @@ out: Path = Path(".")  # where pictures go
 
 # %%
 out = Path(out)
+require_at_least("smooth", smooth, 1)
 if not runs:
     for name, rate in (("fast", 3e-3), ("slow", 3e-4)):
         write_toy_run(out / "toys" / name, ToyTraining(steps=80, rate=rate))

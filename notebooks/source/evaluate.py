@@ -35,6 +35,7 @@ from dispose.evaluation.against_truth import count_scenes, f1_by_group, total
 from dispose.evaluation.protocols import protocols_of
 
 # %%
+from dispose.inference.asked import require_at_least
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 from dispose_viz import image2d, scene3d
 from dispose_viz.export import named
@@ -60,6 +61,7 @@ out: Path = Path(".")  # where pictures and metrics.json go
 
 # %%
 weights, out = Path(weights), Path(out)
+require_at_least("count", count, 1)
 if protocol == "synthetic":
     scenes = sample_scenes(torch.Generator().manual_seed(seed), count, SceneConfig(chunk=4))
 else:

@@ -25,6 +25,7 @@ from pathlib import Path
 from dispose.datasets.samples import sample_folder
 from dispose.evaluation.against_truth import score_people
 from dispose.formats.predictions import read_predictions
+from dispose.inference.asked import require_one_of
 from dispose.inference.image_capture import read_image_capture, read_image_frame
 
 # %%
@@ -48,6 +49,7 @@ out: Path = Path(".")  # where pictures go
 # %%
 capture, out = Path(capture), Path(out)
 opened = read_image_capture(capture)
+require_one_of("frame", frame, opened.numbers, capture)
 model = load_pictures_model(Path(weights))
 reading = read_image_frame(opened, frame, model.config.input_size)
 cameras, pictures, seen = opened.cameras, reading.raw.pictures, reading.frame

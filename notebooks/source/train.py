@@ -24,6 +24,7 @@ import sys
 from pathlib import Path
 
 from dispose.datasets.samples import sample_folder
+from dispose.inference.asked import require_one_of
 from dispose.inference.capture import read_capture, read_frame
 from dispose.zoo import load_associator
 from dispose_viz.association import draw_trajectory, trajectory_of
@@ -45,6 +46,8 @@ out: Path = Path(".")  # where pictures go
 
 # %%
 run, out = Path(run), Path(out)
+opened = read_capture(sample_folder("crossing"))
+require_one_of("frame", frame, opened.numbers, "the sample")
 
 # %% [markdown]
 # ## Training is a process, not a cell
@@ -73,7 +76,7 @@ save_figure(draw_training(new_figure(13.0, 4.2), stages), out / "curves")
 
 # %%
 associator = load_associator(run / "associator.safetensors")
-seen = read_frame(read_capture(sample_folder("crossing")), frame).frame
+seen = read_frame(opened, frame).frame
 problem = associator.problem(seen)
 steps = list(associator.trajectory(problem))
 trajectory = trajectory_of(steps, problem.members, problem.graph.marginals)

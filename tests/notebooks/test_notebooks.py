@@ -38,6 +38,12 @@ def test_it_says_what_comes_and_ends_with_what_to_try(path: Path) -> None:
     assert not re.search(r"\$[^$\n]+\$", text), "formulas would need a library from the net"
 
 
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
+def test_cells_are_short(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    assert max(len(cell.source.splitlines()) for cell in cells if cell.cell_type == "code") <= 15
+
+
 @pytest.mark.parametrize("path", TEACHING, ids=lambda path: path.stem)
 def test_a_lesson_has_exercises_and_their_solutions_are_folded(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
