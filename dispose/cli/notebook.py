@@ -7,12 +7,15 @@ from typing import Annotated, Literal
 import tyro
 
 from dispose.cli.alone import alone_in
+from dispose.cli.main import Terminated
 from dispose.cli.notebook_figures import export_figures
 from dispose.cli.notebook_page import title_of
 from dispose.cli.notebook_run import free_folder, notebook_names, notebook_path, parameters_of, run_notebook
 from dispose.cli.notebook_sweep import (
     Outcome,
+    all_of,
     claim_sweep,
+    first_line,
     on_cluster,
     plan,
     side_by_side,
@@ -91,13 +94,17 @@ class Sweep:
         with alone_in(folder.resolve()):
             claim_sweep(folder, path)
             print(f"{len(runs)} runs of {path.stem} in {folder}", flush=True)
-            for outcome in sweep(path, runs, folder, launch):
-                outcomes.append(outcome)
-                said = "failed: " + outcome.message.splitlines()[0] if outcome.message else f"{outcome.seconds:.0f} s"
-                print(f"{len(outcomes)} of {len(runs)}  {outcome.run.name}  {said}", flush=True)
-            outcomes.sort(key=lambda outcome: runs.index(outcome.run))
-            write_summary(folder, path, outcomes)
-        print(f"\n{text_table(outcomes)}\n\nwrote {folder / 'summary.csv'} and summary.json")
+            try:
+                for outcome in sweep(path, runs, folder, launch):
+                    outcomes.append(outcome)
+                    said = f"failed: {first_line(outcome)}" if outcome.message else f"{outcome.seconds:.0f} s"
+                    print(f"{len(outcomes)} of {len(runs)}  {outcome.run.name}  {said}", flush=True)
+            except (KeyboardInterrupt, Terminated):
+                write_summary(folder, path, all_of(runs, outcomes))
+                print(f"\n{len(outcomes)} of {len(runs)} runs have ended; the same command goes on with the others")
+                raise
+            write_summary(folder, path, all_of(runs, outcomes))
+        print(f"\n{text_table(all_of(runs, outcomes))}\n\nwrote {folder / 'summary.csv'} and summary.json")
         return 1 if any(outcome.message for outcome in outcomes) else 0
 
 

@@ -5,6 +5,7 @@ import contextlib
 import math
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ PACKAGES = ("dispose", "torch", "numpy", "scipy", "plotly", "matplotlib")
 PATHS = "list[Path]"
 OUT = "out"
 """The parameter that says where a notebook writes; a headless run gives it a folder of its own."""
+INTERRUPTED = "interrupted"
+"""Why a run failed that somebody stopped."""
 NOTEBOOKS = Path(dispose.__file__).resolve().parents[1] / "notebooks"
 
 
@@ -110,6 +113,8 @@ def checked_values(
         if name == OUT:
             raise InputError("the notebook writes into the folder of its run: name that one, with --out")
         if kinds[name] == "Path":
+            if not text.strip():
+                raise InputError(f"the parameter {name!r} must be of type Path, got {text!r}")
             values.append((name, str((folder / Path(text).expanduser()).resolve())))
         elif kinds[name] == PATHS:
             words = [word.strip() for word in text.split(",")]
@@ -188,13 +193,20 @@ def run_notebook(path: Path, given: Sequence[tuple[str, str]], folder: Path, *, 
             os.replace(work, folder)
         except BaseException as error:
             with contextlib.suppress(OutputError):  # a full disk, say: what is raised is the first error
-                write_record(work, record(FAILED, str(error) or type(error).__name__))
+                write_record(work, record(FAILED, _reason(error)))
             kept = free_folder(folder.with_name(f"{folder.name}-failed"))
             os.replace(work, kept)
+            where = f"  what had run is kept in {kept / path.name}"
             if isinstance(error, NotebookError):
-                raise NotebookError(f"{error}\n  what had run is kept in {kept / path.name}") from error
+                raise NotebookError(f"{error}\n{where}") from error
+            print(where, file=sys.stderr)
             raise
     return Done(folder, folder / path.name, folder / f"{path.stem}.html")
+
+
+def _reason(error: BaseException) -> str:
+    """Why a run failed; what is no `Exception` is somebody who stopped it."""
+    return str(error) or type(error).__name__ if isinstance(error, Exception) else INTERRUPTED
 
 
 def all_values(declared: Sequence[Parameter], given: Sequence[tuple[str, Value]]) -> Parameters:

@@ -34,6 +34,7 @@ SCHEMA = "dispose.sweep/1"
 MARK = "sweep.json"
 LONGEST_NAME = 40
 COLUMNS = 6
+NOT_REACHED = "it has not ended: the sweep was stopped"
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,17 @@ def sweep(notebook: Path, runs: Sequence[Planned], folder: Path, launch: Launch)
         yield from (outcome_of(folder, run, since) for run in launch(notebook, folder, missing))
 
 
+def all_of(runs: Sequence[Planned], outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+    """The outcomes in the order of the plan; a run without one was not reached before the sweep was stopped."""
+    known = {outcome.run.name: outcome for outcome in outcomes}
+    return tuple(known.get(run.name, Outcome(run, (), math.nan, NOT_REACHED)) for run in runs)
+
+
+def first_line(outcome: Outcome) -> str:
+    """The first line of why a run failed."""
+    return outcome.message.splitlines()[0]
+
+
 def write_summary(folder: Path, notebook: Path, outcomes: Sequence[Outcome]) -> None:
     """``summary.json`` and ``summary.csv``: a row per run with its values and figures."""
     rows = [
@@ -275,7 +287,7 @@ def text_table(outcomes: Sequence[Outcome]) -> str:
     text = ["  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)) for line in lines]
     for place, one in enumerate(outcomes, 1):
         if one.message:
-            text[place] += f"  {one.message.splitlines()[0]}"
+            text[place] += f"  {first_line(one)}"
     if len(figures) > COLUMNS:
         text.append(f"{len(figures) - COLUMNS} more figures are in summary.csv")
     return "\n".join(text)

@@ -61,10 +61,13 @@ def test_values_arrive_in_the_types_that_the_notebook_declares(tmp_path) -> None
     assert values == [("int", 4), ("float", 1e-3), ("bool", False), ("str", "1"), ("path", str(tmp_path / "a" / "b"))]
 
 
-@pytest.mark.parametrize("wrong", [("int", "1e3"), ("int", "2.0"), ("float", "nan"), ("float", "x"), ("bool", "1")])
+@pytest.mark.parametrize(
+    "wrong", [("int", "1e3"), ("int", "2.0"), ("float", "nan"), ("float", "x"), ("bool", "1"), ("Path", "")]
+)
 def test_a_wrong_type_is_one_sentence_with_name_type_and_value(wrong, tmp_path) -> None:
-    with pytest.raises(InputError, match=f"'{wrong[0]}' must be of type {wrong[0]}, got '{re.escape(wrong[1])}'"):
-        checked_values(DECLARED, [wrong], tmp_path)
+    kind, text = wrong
+    with pytest.raises(InputError, match=f"'{kind.lower()}' must be of type {kind}, got '{re.escape(text)}'"):
+        checked_values(DECLARED, [(kind.lower(), text)], tmp_path)
 
 
 def test_unknown_and_repeated_names_are_refused(tmp_path) -> None:
@@ -139,9 +142,10 @@ def test_a_run_that_is_asked_to_end_leaves_no_folder_that_looks_whole(tmp_path) 
     while not (tmp_path / "started").exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     process.terminate()
-    process.communicate(timeout=60)
+    said = process.communicate(timeout=60)[1]
     assert process.returncode == 143 and not (tmp_path / "out").exists()
-    with pytest.raises(InputError, match="the run failed"):
+    assert f"what had run is kept in {tmp_path / 'out-failed' / 'a.ipynb'}" in said
+    with pytest.raises(InputError, match=r"the run failed \(interrupted\)"):
         read_run_folder(tmp_path / "out-failed")
 
 

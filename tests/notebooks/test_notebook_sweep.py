@@ -9,9 +9,10 @@ from typing import Any
 import nbformat
 import pytest
 
-from dispose.cli import notebook_run
+from dispose.cli import notebook, notebook_run
 from dispose.cli.main import main
 from dispose.cli.notebook_sweep import (
+    Launch,
     Outcome,
     Planned,
     claim_sweep,
@@ -107,6 +108,23 @@ def test_runs_side_by_side_with_a_failure_and_again(book: Path, tmp_path, capsys
     list(sweep(book, plan(book, [("rate", "0.5"), ("seed", "1,13,2")]), folder, launch))
     assert ran == ["rate=0.5_seed=13", "rate=0.5_seed=2"], "what failed and what is new, not what is finished"
     assert (folder / "rate=0.5_seed=1" / "run.json").stat().st_mtime_ns == before
+
+
+def test_a_sweep_that_is_stopped_says_how_far_it_is(book: Path, tmp_path, capsys, monkeypatch) -> None:
+    folder = tmp_path / "sweep"
+
+    def stopped(jobs: int) -> Launch:
+        def launch(notebook: Path, place: Path, runs: Sequence[Planned]) -> Iterator[Planned]:
+            yield from side_by_side(1)(notebook, place, runs[:1])
+            raise KeyboardInterrupt
+
+        return launch
+
+    monkeypatch.setattr(notebook, "side_by_side", stopped)
+    assert main(["notebook", "sweep", "tiny", "-p", "seed", "1,2", "--out", str(folder)]) == 130
+    assert "1 of 2 runs have ended; the same command goes on" in capsys.readouterr().out
+    rows = json.loads((folder / "summary.json").read_text())["rows"]
+    assert [row["status"] for row in rows] == ["done", "failed"] and "stopped" in rows[1]["message"]
 
 
 def test_a_folder_of_something_else_is_refused(book: Path, tmp_path) -> None:

@@ -6,7 +6,16 @@ import pytest
 from dispose.errors import InputError
 from dispose.formats.run_folders import read_run_folders
 from dispose_viz import comparison
-from dispose_viz.curves import draw_curves, draw_logs, read_curves, read_logs, running_mean, shared_first
+from dispose_viz.curves import (
+    LINES,
+    draw_curves,
+    draw_logs,
+    look_of,
+    read_curves,
+    read_logs,
+    running_mean,
+    shared_first,
+)
 from dispose_viz.style import DARK, LIGHT, new_figure
 
 
@@ -42,6 +51,15 @@ def test_running_mean_keeps_constants_and_width_one_changes_nothing() -> None:
     value = np.random.default_rng(0).normal(size=20)
     np.testing.assert_allclose(running_mean(value, 1), value, atol=1e-12)
     np.testing.assert_allclose(running_mean(np.full(9, 3.0), 4), 3.0)
+    for width in (0, -4):
+        with pytest.raises(InputError, match=f"at least 1 step, not {width}"):
+            running_mean(value, width)
+
+
+@pytest.mark.parametrize("kinds", [LINES, comparison.MARKERS])
+def test_no_two_of_many_runs_look_the_same(kinds) -> None:
+    count = 8 * len(kinds)
+    assert len({look_of(run, kinds) for run in range(count)}) == count
 
 
 def test_one_named_line_per_curve(tmp_path) -> None:

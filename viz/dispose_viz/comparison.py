@@ -8,8 +8,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from dispose.formats.run_folders import RunFolder, Value
-from dispose_viz.curves import shared_first
-from dispose_viz.style import LIGHT, PALETTE, Theme, dress
+from dispose_viz.curves import look_of, shared_first
+from dispose_viz.style import LIGHT, Theme, dress
 
 MARKERS = "osD^vPX*"
 
@@ -64,9 +64,8 @@ def draw_figures(figure: Figure, runs: Sequence[RunFolder], *, most: int = 6, th
     for place, name in enumerate(names):
         axes = figure.add_subplot(math.ceil(len(names) / columns), columns, place + 1)
         for i, run in enumerate(runs):
-            axes.plot(
-                run.metric(name), i, marker=MARKERS[i % len(MARKERS)], color=PALETTE[i % len(PALETTE)], markersize=11
-            )
+            color, marker = look_of(i, MARKERS)
+            axes.plot(run.metric(name), i, marker=marker, color=color, markersize=11)
         axes.set(xlabel=name, ylim=(len(runs) - 0.4, -0.6))
         axes.set_yticks(places, [run.name for run in runs] if place % columns == 0 else [""] * len(runs))
         axes.grid(axis="both", color=theme.grid, linewidth=0.6)

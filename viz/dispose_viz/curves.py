@@ -72,6 +72,14 @@ def shared_first(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(once, key=lambda name: (-names.count(name), "loss" not in name, once.index(name))))
 
 
+def look_of(run: int, kinds: Sequence[str]) -> tuple[str, str]:
+    """Colour and line style, or marker, of a run: neither comes alone, and no two runs have both in common.
+
+    (Of the first eight times as many as there are kinds; the ninth run has the first one's colour and another line.)
+    """
+    return PALETTE[run % len(PALETTE)], kinds[(run + run // len(PALETTE)) % len(kinds)]
+
+
 def draw_logs(figure: Figure, logs: Sequence[Log], *, most: int = 6, smooth: int = 1, theme: Theme = LIGHT) -> Figure:
     """Several runs over each other: one axes per quantity, one colour and line style per run, one legend for all."""
     names = shared_first([curve.name for log in logs for curve in log.curves])[:most]
@@ -82,7 +90,7 @@ def draw_logs(figure: Figure, logs: Sequence[Log], *, most: int = 6, smooth: int
         axes = figure.add_subplot(rows, columns, place)
         for i, log in enumerate(logs):
             for curve in (curve for curve in log.curves if curve.name == name):
-                color, style = PALETTE[i % len(PALETTE)], LINES[i % len(LINES)]
+                color, style = look_of(i, LINES)
                 if smooth > 1:
                     axes.plot(curve.step, curve.value, color=color, linewidth=0.8, alpha=0.25)
                 (lines[log.run],) = axes.plot(
@@ -170,7 +178,9 @@ def draw_curves(axes: Axes, curves: Sequence[Curve], ylabel: str, *, smooth: int
 
 
 def running_mean(value: Float[np.ndarray, " steps"], width: int) -> Float[np.ndarray, " steps"]:
-    """Mean over the `width` values around every step (fewer at the ends)."""
+    """Mean over the `width` values around every step (fewer at the ends); `InputError` for a width below 1."""
+    if width < 1:
+        raise InputError(f"a curve is averaged over at least 1 step, not {width}")
     total = np.concatenate([[0.0], np.cumsum(value)])
     here = np.arange(len(value))
     start, end = np.maximum(here - (width - 1) // 2, 0), np.minimum(here + width // 2 + 1, len(value))
