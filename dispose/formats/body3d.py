@@ -1,9 +1,9 @@
 """3-D people as CMU Panoptic and programs after it write them: `body3DScene_<frame>.json`, cm, y down."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from dispose.association.reconstruct import roots_of
 from dispose.errors import InputError
 from dispose.formats.calibration_json import PANOPTIC_FROM_OURS
-from dispose.formats.entry import Entry
+from dispose.formats.entry import MOST_WHOLE, Entry
 from dispose.formats.files import visible
 from dispose.formats.predictions import SavedPredictions, nullable
 from dispose.scene.poses import Poses
@@ -23,17 +23,19 @@ from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 
 FILES = "body3DScene_*.json"
-NUMBER = re.compile(r"(\d+)\D*$")
+NUMBER = re.compile(r"body3DScene_(\d+)|(\d+)\D*$")
 JOINTS = re.compile(r"joints(\d+)")
 SKELETONS = (PANOPTIC_15, PANOPTIC_19)
+MOST_JOINTS = 1000
+UNNUMBERED = "people without a number of their own (-1, or none) are numbered in the order of every file."
 
 
 @dataclass(frozen=True, eq=False)
 class Bodies:
-    """The people of a file: the frame's number, their ids, and a table of x, y, z, score (cm, y down) for each."""
+    """The people of a file: the frame's number, their ids (or None), a table of x, y, z, score (cm) for each."""
 
     number: int
-    ids: tuple[int, ...]
+    ids: tuple[int | None, ...]
     tables: tuple[Float[Tensor, "joints 4"], ...]
 
 
@@ -45,16 +47,16 @@ def world_from_panoptic(xyz: Float[Tensor, "*points 3"]) -> Float[Tensor, "*poin
 def read_body3d_files(paths: Sequence[Path]) -> SavedPredictions:
     """People of one file per frame; no cameras, no members. The frame's number ends the name of its file.
 
-    A joint is known where its score is above 0 and its place is finite. Joints in a number that no skeleton of
-    Panoptic has keep numbers for names and have no bones. Raises `InputError` for files of different skeletons and
-    for two files of one frame.
+    A joint is known where its score is above 0 and its place is finite; in files without scores, where it is neither
+    -1 -1 -1 nor 0 0 0. Joints in a number that no skeleton of Panoptic has keep numbers for names and have no bones.
+    Raises `InputError` for files of different skeletons and for two files of one frame.
     """
     files = sorted((number_of(path), path) for path in paths)
     for (number, path), (following, other) in pairwise(files):
         if number == following:
             raise InputError(f"{path} and {other.name} are both of frame {number}.")
     skeleton: Skeleton | None = None
-    frames = []
+    frames: list[Bodies] = []
     for number, path in files:
         found, own = read_people(path, number)
         if own is not None and skeleton is not None and own != skeleton:
@@ -62,26 +64,34 @@ def read_body3d_files(paths: Sequence[Path]) -> SavedPredictions:
         skeleton = skeleton or own
         frames.append(found)
     chosen = skeleton or PANOPTIC_19
-    return SavedPredictions(chosen, (), tuple(prediction_of(frame, chosen) for frame in frames))
+    notes = (UNNUMBERED,) if any(None in frame.ids for frame in frames) else ()
+    return SavedPredictions(chosen, (), tuple(prediction_of(frame, chosen) for frame in frames), notes)
 
 
 def number_of(path: Path) -> int:
     """The frame's number from the name of its file; 0 where it has none."""
     match = NUMBER.search(path.stem)
-    return int(match[1]) if match else 0
+    number = int(match[1] or match[2]) if match else 0
+    if number > MOST_WHOLE:
+        raise InputError(f"{path}: the frame's number in the name has more than 18 digits.")
+    return number
 
 
 def read_people(path: Path, number: int) -> tuple[Bodies, Skeleton | None]:
     """The people of a file, and of what skeleton they are; None without people."""
-    ids, tables = [], []
+    ids: list[int | None] = []
+    tables: list[Tensor] = []
     skeleton: Skeleton | None = None
     for body in Entry.of_json(path).at("bodies").items():
         key, own = skeleton_of_body(body)
         if skeleton is not None and own != skeleton:
             raise InputError(f"{body.place}: has {len(own)} joints, people before it {len(skeleton)}.")
         skeleton = own
-        ids.append(int(body.at("id").number()) if body.has("id") else len(ids))
-        tables.append(nullable(body.at(key), 4 * len(own)).reshape(-1, 4))
+        found = body.at("id").whole() if body.has("id") else -1
+        if found >= 0 and found in ids:
+            raise InputError(f"{body.place}: id is {found}, as that of body {ids.index(found)}.")
+        ids.append(found if found >= 0 else None)
+        tables.append(table_of(body.at(key), len(own)))
     return Bodies(number, tuple(ids), tuple(tables)), skeleton
 
 
@@ -89,12 +99,33 @@ def skeleton_of_body(body: Entry) -> tuple[str, Skeleton]:
     """The name of the entry with the joints (``joints19``), and what they are."""
     for key in body.keys():  # noqa: SIM118
         match = JOINTS.fullmatch(key)
-        if match:
-            count = int(match[1])
-            known = next((skeleton for skeleton in SKELETONS if len(skeleton) == count), None)
-            names = tuple(f"joint {j}" for j in range(count))
-            return key, known or Skeleton(f"panoptic_{count}", names, (), None, ())
+        if match and 0 < int(match[1]) <= MOST_JOINTS:
+            joints = int(match[1])
+            known = next((skeleton for skeleton in SKELETONS if len(skeleton) == joints), None)
+            names = tuple(f"joint {j}" for j in range(joints))
+            return key, known or Skeleton(f"panoptic_{joints}", names, (), None, ())
     raise InputError(f"{body.place}: no joints (an entry such as 'joints19'; there is {', '.join(body.keys())}).")
+
+
+def table_of(entry: Entry, joints: int) -> Float[Tensor, "joints 4"]:
+    """x, y, z, score of every joint; a file that has no scores says with -1 -1 -1 or 0 0 0 what it does not know."""
+    if numbers_in(entry.value) == 3 * joints:
+        xyz = nullable(entry, 3 * joints).reshape(-1, 3)
+        there = ~((xyz == -1).all(-1) | (xyz == 0).all(-1))
+        return torch.cat([xyz, there.double()[:, None]], -1)
+    return nullable(entry, 4 * joints).reshape(-1, 4)
+
+
+def numbers_in(values: object) -> int:
+    """How many numbers a list, or nested lists, hold."""
+    return sum(numbers_in(value) for value in values) if isinstance(values, list) else 1
+
+
+def numbered(ids: Iterable[int | None]) -> list[int]:
+    """Numbers for those who have none, in order, the lowest that nobody has."""
+    taken = {number for number in ids if number is not None}
+    free = (number for number in count() if number not in taken)
+    return [next(free) if number is None else number for number in ids]
 
 
 def prediction_of(bodies: Bodies, skeleton: Skeleton) -> Prediction:
@@ -105,7 +136,7 @@ def prediction_of(bodies: Bodies, skeleton: Skeleton) -> Prediction:
     valid = torch.isfinite(rows[..., :3]).all(-1) & (score > 0)
     xyz = torch.where(valid[..., None], world_from_panoptic(torch.nan_to_num(rows[..., :3])), 0.0)
     confidence = torch.where(valid, score.clamp(0, 1), 0.0)
-    poses = Poses(skeleton, xyz, confidence, valid, torch.tensor(bodies.ids, dtype=torch.long))
+    poses = Poses(skeleton, xyz, confidence, valid, torch.tensor(numbered(bodies.ids), dtype=torch.long))
     known = confidence.sum(-1) / valid.sum(-1).clamp(min=1)
     members = torch.full((len(bodies.ids), 0), ABSENT, dtype=torch.long)
     return Prediction(bodies.number, Association(members, known), poses, roots_of(skeleton, xyz, valid))

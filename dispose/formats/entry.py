@@ -13,6 +13,10 @@ from torch import Tensor
 from dispose.errors import InputError
 from dispose.formats.files import parse_json, read_text
 
+MOST_WHOLE = 10**18 - 1
+LEAST_WHOLE = -MOST_WHOLE
+"""Whole numbers of up to 18 digits fit into an array of integers."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -76,6 +80,18 @@ class Entry:
         if not math.isfinite(value):
             raise InputError(f"{self.place}: is {self.value}.")
         return value
+
+    def whole(self, *, least: int = LEAST_WHOLE) -> int:
+        """A whole number from `least` on that an array of integers can hold."""
+        value = self.number()
+        if value != int(value):
+            raise InputError(f"{self.place}: a whole number is expected, not {short(self.value)}.")
+        # Not through a float, which would round large ones.
+        number = self.value if isinstance(self.value, int) else int(value)
+        if not least <= number <= MOST_WHOLE:
+            bound = f"from {least} on" if number < least and least != LEAST_WHOLE else "of at most 18 digits"
+            raise InputError(f"{self.place}: a whole number {bound} is expected, not {short(self.value)}.")
+        return number
 
     def numbers(self, *lengths: int) -> Float[Tensor, " count"]:
         """A list, or nested lists, of finite numbers, flattened; the count is one of `lengths`."""

@@ -140,7 +140,13 @@ def joined(saved: SavedPredictions, evidence: SavedEvidence) -> Results:
     if mine != theirs:
         raise InputError(f"{evidence.path}: holds {len(theirs)} frames, which are not the predictions' {len(mine)}.")
     cases = tuple(
-        Case(by_slot(prediction, known.frame.detections), known.frame, known.hypotheses, known.rival, known.labels)
+        Case(
+            by_slot(prediction, known.frame.detections, source=str(evidence.path.parent), cameras=saved.cameras),
+            known.frame,
+            known.hypotheses,
+            known.rival,
+            known.labels,
+        )
         for prediction, known in zip(saved.frames, evidence.frames, strict=True)
     )
     return Results(evidence.name, evidence.method, saved.skeleton, cases, notes_of(cases))

@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -72,6 +72,15 @@ def read_text(path: Path) -> str:
 
 def parse_json(text: str, source: str) -> object:
     """The value of a JSON text; `InputError` says where it breaks off."""
+    return _parsed(text, source, lambda error: f"line {error.lineno}, column {error.colno}")
+
+
+def parse_json_line(line: str, source: str) -> object:
+    """As `parse_json` for one line of a file of JSON lines; the source says which."""
+    return _parsed(line, source, lambda error: f"column {error.colno}")
+
+
+def _parsed(text: str, source: str, place: Callable[[json.JSONDecodeError], str]) -> object:
     if not text.strip():
         raise InputError(f"{source}: is empty.")
     try:
@@ -79,6 +88,9 @@ def parse_json(text: str, source: str) -> object:
     except json.JSONDecodeError as error:
         ended = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated")
         cut = "breaks off" if ended else "is no JSON"
-        raise InputError(f"{source}: {cut} at line {error.lineno}, column {error.colno} ({error.msg}).") from error
+        raise InputError(f"{source}: {cut} at {place(error)} ({error.msg}).") from error
     except RecursionError as error:
         raise InputError(f"{source}: is nested too deeply to be one of our formats.") from error
+    except ValueError as error:
+        # Python refuses whole numbers of more than some thousand digits.
+        raise InputError(f"{source}: holds a number that is too long to be one ({error}).") from error

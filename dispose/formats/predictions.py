@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from dispose.errors import InputError
-from dispose.formats.entry import Entry
-from dispose.formats.files import parse_json, read_text, replacing, replacing_path
+from dispose.formats.entry import Entry, short
+from dispose.formats.files import parse_json_line, read_text, replacing, replacing_path
 from dispose.scene.detections import Detections
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
@@ -36,11 +36,13 @@ class SavedPredictions:
         skeleton: what the joint axis means.
         cameras: names of the views.
         frames: one prediction per frame; members are positions in each camera's source list, or ranks of root peaks.
+        notes: sentences about what the file left open.
     """
 
     skeleton: Skeleton
     cameras: tuple[str, ...]
     frames: tuple[Prediction, ...]
+    notes: tuple[str, ...] = ()
 
 
 def by_source(prediction: Prediction, detections: Detections) -> Prediction:
@@ -53,21 +55,31 @@ def by_source(prediction: Prediction, detections: Detections) -> Prediction:
     return replace(prediction, association=replace(prediction.association, members=source))
 
 
-def by_slot(prediction: Prediction, detections: Detections) -> Prediction:
+def by_slot(
+    prediction: Prediction, detections: Detections, *, source: str = "predictions", cameras: Sequence[str] = ()
+) -> Prediction:
     """The inverse of `by_source`: members as slots of the detections.
 
-    Raises `InputError` for a member that is not among the detections.
+    Raises `InputError` for a member that is not among the detections, and for one of two people; `source` and
+    `cameras` are for the complaint.
     """
-    members = prediction.association.members
-    slots = torch.full_like(members, ABSENT)
-    for row, view in (members != ABSENT).nonzero().tolist():
-        found = (detections.valid[view] & (detections.index[view] == members[row, view])).nonzero()
-        if not len(found):
-            raise InputError(
-                f"frame {prediction.number}: person {int(prediction.poses.id[row])} holds detection "
-                f"{int(members[row, view])} of view {view}, which is not among the detections."
-            )
-        slots[row, view] = int(found[0])
+    members, ids = prediction.association.members.tolist(), prediction.poses.id.tolist()
+    slots = torch.full_like(prediction.association.members, ABSENT)
+    for view, camera in enumerate(cameras or range(slots.shape[1])):
+        known = detections.valid[view].tolist()
+        slot = {index: s for s, index in enumerate(detections.index[view].tolist()) if known[s]}
+        holder: dict[int, int] = {}
+        for row, sources in enumerate(members):
+            member = sources[view]
+            if member == ABSENT:
+                continue
+            what = f"{source}: frame {prediction.number}: person {ids[row]} holds detection {member} of camera {camera}"
+            if member not in slot:
+                raise InputError(f"{what}, which is not among the {len(slot)} detections.")
+            if member in holder:
+                raise InputError(f"{what}, which person {holder[member]} holds too.")
+            holder[member] = ids[row]
+            slots[row, view] = slot[member]
     return replace(prediction, association=replace(prediction.association, members=slots))
 
 
@@ -123,20 +135,47 @@ def write_predictions(
 
 def read_predictions(path: Path) -> SavedPredictions:
     """Read `predictions.jsonl`; `InputError` names the line that is wrong."""
-    lines = [line for line in read_text(path).splitlines() if line.strip()]
+    # Not `splitlines`, which also ends lines at characters that may stand in a name.
+    lines = [(number, line) for number, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
     if not lines:
         raise InputError(f"{path}: is empty.")
-    header = Entry(f"{path}: line 1", parse_json(lines[0], f"{path}: line 1"))
+    skeleton, cameras = _parse_header(path, *lines[0])
+    frames: list[Prediction] = []
+    line_of: dict[int, int] = {}
+    for number, line in lines[1:]:
+        place = f"{path}: line {number}"
+        frame = _parse_frame(Entry(place, parse_json_line(line, place)), skeleton, cameras)
+        if frame.number in line_of:
+            raise InputError(f"{place}: frame {frame.number} is there already, in line {line_of[frame.number]}.")
+        line_of[frame.number] = number
+        frames.append(frame)
+    return SavedPredictions(skeleton, cameras, tuple(frames))
+
+
+def _parse_header(path: Path, number: int, line: str) -> tuple[Skeleton, tuple[str, ...]]:
+    """Skeleton and cameras of the first line."""
+    header = Entry(f"{path}: line {number}", parse_json_line(line, f"{path}: line {number}"))
     if header.at("schema").text() != SCHEMA:
         raise InputError(f"{path}: schema is {header.at('schema').text()!r}, this version reads {SCHEMA!r}.")
-    joints = tuple(entry.text() for entry in header.at("joints").items())
-    cameras = tuple(entry.text() for entry in header.at("cameras").items())
-    skeleton = skeleton_of(header.at("skeleton").text(), joints)
-    frames = []
-    for number, line in enumerate(lines[1:], start=2):
-        place = f"{path}: line {number}"
-        frames.append(_parse_frame(Entry(place, parse_json(line, place)), skeleton, cameras))
-    return SavedPredictions(skeleton, cameras, tuple(frames))
+    if header.has("units") and header.at("units").text() != "mm":
+        raise InputError(f"{path}: units are {header.at('units').text()!r}, this schema is in 'mm'.")
+    joints, cameras = (
+        _names(header.at("joints"), "a joint"),
+        _names(header.at("cameras"), "a camera"),
+    )
+    if not joints:
+        raise InputError(f"{header.at('joints').place}: there is none.")
+    return skeleton_of(header.at("skeleton").text(), joints), cameras
+
+
+def _names(entry: Entry, what: str) -> tuple[str, ...]:
+    """Texts that differ from each other."""
+    names: list[str] = []
+    for one in entry.items():
+        if one.text() in names:
+            raise InputError(f"{one.place}: {what} is called {one.text()!r}, as one before it is.")
+        names.append(one.text())
+    return tuple(names)
 
 
 def skeleton_of(name: str, joints: tuple[str, ...]) -> Skeleton:
@@ -148,6 +187,8 @@ def skeleton_of(name: str, joints: tuple[str, ...]) -> Skeleton:
 
 
 def _parse_frame(entry: Entry, skeleton: Skeleton, cameras: tuple[str, ...]) -> Prediction:
+    frame = entry.at("frame").whole()
+    entry = Entry(f"{entry.place} (frame {frame})", entry.value)
     persons = list(entry.at("persons").items())
     count, joints = len(persons), len(skeleton)
     table = torch.full((count, joints, 4), torch.nan, dtype=torch.float64)
@@ -159,25 +200,42 @@ def _parse_frame(entry: Entry, skeleton: Skeleton, cameras: tuple[str, ...]) -> 
         for camera in person.at("members").keys():  # noqa: SIM118
             if camera not in cameras:
                 raise InputError(f"{person.place}: member camera {camera!r} is not in the header.")
-            members[row, cameras.index(camera)] = int(person.at("members").at(camera).number())
+            members[row, cameras.index(camera)] = person.at("members").at(camera).whole(least=0)
     valid = torch.isfinite(table[..., :3]).all(-1)
     poses = Poses(
         skeleton,
         torch.where(valid[..., None], table[..., :3], 0.0),
-        torch.where(valid, torch.nan_to_num(table[..., 3], nan=0.0), 0.0),
+        torch.where(valid, torch.nan_to_num(table[..., 3], nan=0.0, posinf=1.0, neginf=0.0), 0.0),
         valid,
-        torch.tensor([int(person.at("id").number()) for person in persons], dtype=torch.long),
+        torch.tensor(_ids(persons), dtype=torch.long),
     )
     scores = torch.tensor([person.at("score").number() for person in persons], dtype=torch.float64)
-    return Prediction(int(entry.at("frame").number()), Association(members, scores), poses, root)
+    root = torch.where(torch.isfinite(root).all(-1, keepdim=True), root, torch.nan)
+    return Prediction(frame, Association(members, scores), poses, root)
+
+
+def _ids(persons: Sequence[Entry]) -> list[int]:
+    """The number of every person of a frame; `InputError` where two have the same."""
+    ids: list[int] = []
+    for person in persons:
+        number = person.at("id").whole(least=0)
+        if number in ids:
+            raise InputError(
+                f"{person.at('id').place}: is {number}, as that of person {ids.index(number)} of the list."
+            )
+        ids.append(number)
+    return ids
 
 
 def nullable(entry: Entry, count: int) -> torch.Tensor:
     """Numbers where ``null`` stands for NaN."""
     try:
-        array = np.asarray(entry.value, dtype=np.float64).reshape(-1)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{entry.place}: numbers are expected.") from error
+        found = np.asarray(entry.value)
+        if found.dtype.kind not in "iufO" or (found.dtype.kind == "O" and any(isinstance(x, str) for x in found.flat)):
+            raise ValueError("texts or truth values")
+        array = found.astype(np.float64).reshape(-1)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{entry.place}: numbers are expected, not {short(entry.value)}.") from error
     if len(array) != count:
         raise InputError(f"{entry.place}: {count} numbers are expected, there are {len(array)}.")
     return torch.from_numpy(array.copy())

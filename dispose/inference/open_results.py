@@ -14,7 +14,7 @@ from dispose.formats.calibration_json import read_calibration_panoptic
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS, read_run
 from dispose.formats.files import visible
 from dispose.formats.predictions import SavedPredictions, by_slot, read_predictions
-from dispose.formats.trc import read_trc_people
+from dispose.formats.trc import read_trc_people, without_later_versions
 from dispose.inference.capture import Capture, read_capture, read_frame, spans
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
@@ -88,6 +88,8 @@ def read_results(
 
 def opened(path: Path) -> Opened:
     """The people of a file or folder in whatever format. `InputError` where there is nothing that can be read."""
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder.")
     if path.is_file():
         return opened_file(path)
     if (path / PREDICTIONS).is_file():
@@ -99,9 +101,9 @@ def opened(path: Path) -> Opened:
     if bodies:
         return opened_bodies(bodies, path)
     for place in (path, *(path / name for name in TRC_FOLDERS)):
-        files = visible(place.glob("*.trc"))
+        files = trc_files(place)
         if files:
-            return Opened(read_trc_people(files), path, "TRC files")
+            return opened_trc(files, path)
     inside = [folder.parent for folder in visible(path.glob(f"*/{PREDICTIONS}"))]
     inside += [folder.parent for folder in visible(path.glob(f"*/*/{PREDICTIONS}"))]
     if inside:
@@ -112,14 +114,28 @@ def opened(path: Path) -> Opened:
 
 def opened_file(path: Path) -> Opened:
     """The people of one file, told by its ending."""
-    if path.suffix == ".jsonl":
+    kind = path.suffix.lower()
+    if kind == ".jsonl":
         note = f"{path.name} alone: what was weighed is in {EVIDENCE}, which opens with the folder."
         return Opened(read_predictions(path), path, UNKNOWN, notes=(note,))
-    if path.suffix == ".json":
+    if kind == ".json":
         return opened_bodies([path], path)
-    if path.suffix == ".trc":
+    if kind == ".trc":
         return Opened(read_trc_people([path]), path, "TRC file")
     raise InputError(f"{path}: unknown kind of results; known: {PREDICTIONS}, {BODY3D}, *.trc, and folders of them.")
+
+
+def trc_files(folder: Path) -> list[Path]:
+    """The TRC files of a folder, whatever the case of their ending."""
+    return visible(path for path in folder.iterdir() if path.suffix.lower() == ".trc") if folder.is_dir() else []
+
+
+def opened_trc(files: Sequence[Path], path: Path) -> Opened:
+    """People of a file each; filtered versions of the same people are left out, and named."""
+    first, later = without_later_versions(files)
+    names = ", ".join(one.name for one in later[:4]) + (", …" if len(later) > 4 else "")
+    notes = (f"left out, being later versions of the same people: {names}; name one to look at it.",) if later else ()
+    return Opened(read_trc_people(first), path, "TRC files", notes=notes)
 
 
 def in_pose_folder(path: Path) -> list[Path]:
@@ -139,6 +155,10 @@ def opened_bodies(files: Sequence[Path], path: Path) -> Opened:
         found = visible(folder.glob("calibration_*.json"))
         if len(found) == 1:
             return Opened(saved, path, "Panoptic JSON", read_calibration_panoptic(found[0]))
+        if found:
+            names = ", ".join(one.name for one in found)
+            note = f"several calibrations lie beside the people ({names}): none is taken, name one."
+            return Opened(saved, path, "Panoptic JSON", notes=(note,))
     return Opened(saved, path, "Panoptic JSON")
 
 
@@ -147,7 +167,7 @@ def with_context(found: Opened, capture: Path | None, calibration: Path | None) 
     if capture is not None:
         return in_capture(found, read_capture_of(found, capture, calibration))
     cameras = found.cameras if calibration is None else read_calibration(calibration)
-    notes = [*found.notes, *skeleton_notes(found.saved.skeleton)]
+    notes = notes_of(found)
     if cameras is None:
         notes.append("cameras are not known: there are no pictures to look at; name a capture or a calibration.")
         cases = tuple(Case(prediction) for prediction in found.saved.frames)
@@ -164,14 +184,23 @@ def with_context(found: Opened, capture: Path | None, calibration: Path | None) 
 
 def results_of(found: Opened, cases: tuple[Case, ...], notes: Sequence[str]) -> Results:
     """The record, named after what was opened."""
-    return Results(found.source.resolve().stem, found.method, found.saved.skeleton, cases, tuple(notes))
+    source = found.source.resolve()
+    name = source.name if source.is_dir() else source.stem
+    cases = tuple(sorted(cases, key=lambda case: case.prediction.number))
+    return Results(name, found.method, found.saved.skeleton, cases, tuple(notes))
+
+
+def notes_of(found: Opened) -> list[str]:
+    """What the files left open."""
+    return [*found.notes, *skeleton_notes(found.saved.skeleton), *found.saved.notes]
 
 
 def skeleton_notes(skeleton: Skeleton) -> tuple[str, ...]:
     """A sentence where the catalogue does not know the joints."""
     if skeleton in CATALOG:
         return ()
-    return (f"{len(skeleton)} joints of a skeleton that is not in the catalogue: shown without bones.",)
+    bones = "bones only between joints whose names it knows" if skeleton.bones else "shown without bones"
+    return (f"{len(skeleton)} joints of a skeleton that is not in the catalogue: {bones}.",)
 
 
 def read_capture_of(found: Opened, folder: Path, calibration: Path | None) -> Capture:
@@ -183,7 +212,8 @@ def read_capture_of(found: Opened, folder: Path, calibration: Path | None) -> Ca
 def in_capture(found: Opened, capture: Capture) -> Results:
     """The people with the cameras and detections of their capture."""
     saved = found.saved
-    missing = [frame.number for frame in saved.frames if frame.number not in set(capture.numbers)]
+    there = set(capture.numbers)
+    missing = [frame.number for frame in saved.frames if frame.number not in there]
     if missing:
         raise InputError(
             f"{found.source}: frame {missing[0]} is not in the capture {capture.source} ({spans(capture.numbers)})."
@@ -198,8 +228,8 @@ def in_capture(found: Opened, capture: Capture) -> Results:
     cases = []
     for prediction in saved.frames:
         frame = read_frame(capture, prediction.number).frame.select(rows)
-        cases.append(Case(placed(prediction, frame.detections), frame))
-    return results_of(found, tuple(cases), [*found.notes, *skeleton_notes(saved.skeleton)])
+        cases.append(Case(placed(prediction, frame, str(found.source)), frame))
+    return results_of(found, tuple(cases), notes_of(found))
 
 
 def cameras_of(found: Opened, cameras: Cameras, source: str) -> Cameras:
@@ -216,11 +246,11 @@ def cameras_of(found: Opened, cameras: Cameras, source: str) -> Cameras:
     return cameras.select([cameras.names.index(name) for name in names])
 
 
-def placed(prediction: Prediction, detections: Detections) -> Prediction:
+def placed(prediction: Prediction, frame: Frame, source: str) -> Prediction:
     """Members as slots; those of programs that name no detections are absent."""
     if prediction.association.members.shape[1] == 0:
-        return unseen(prediction, detections.valid.shape[0])
-    return by_slot(prediction, detections)
+        return unseen(prediction, len(frame.cameras))
+    return by_slot(prediction, frame.detections, source=source, cameras=frame.cameras.names)
 
 
 def unseen(prediction: Prediction, views: int) -> Prediction:
@@ -250,8 +280,10 @@ def with_truth(results: Results, path: Path) -> Results:
         truth = known[number] if case.frame is None else in_order(known[number], found, case.frame.cameras)
         cases.append(replace(case, labels=labels_of(case.frame, truth)))
     without = sum(case.labels is None for case in cases)
-    notes = results.notes + ((f"{without} frames have no truth in {path}.",) if without else ())
-    return replace(results, cases=tuple(cases), notes=notes)
+    notes = [*results.notes, *(f"truth: {note}" for note in found.saved.notes)]
+    if without:
+        notes.append(f"{without} frames have no truth in {path}.")
+    return replace(results, cases=tuple(cases), notes=tuple(notes))
 
 
 def in_order(truth: Prediction, found: Opened, cameras: Cameras) -> Prediction:

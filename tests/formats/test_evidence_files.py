@@ -177,7 +177,10 @@ def spoil(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Pa
             spoil("camera_names", lambda a: np.array(["a", "b", "x"])),
             "has the cameras a, b, x, the predictions a, b, c",
         ),
-        (spoil("detection_index", lambda a: a + 1), "holds detection 5 of view 0, which is not among the detections"),
+        (
+            spoil("detection_index", lambda a: a + 1),
+            "frame 3: person 3 holds detection 5 of camera a, which is not among the 2 detections",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, change: Callable[[Path], None], message: str) -> None:

@@ -58,11 +58,40 @@ def test_what_is_not_a_number_is_a_joint_that_is_not_known(tmp_path: Path) -> No
         ([{"id": 0}], "no joints .an entry such as 'joints19'; there is id"),
         ([{"id": 0, "joints19": [1.0] * 7}], "76 numbers are expected, there are 7"),
         ([person(0, 19), person(1, 15)], "has 15 joints, people before it 19"),
+        ([person(3, 19), person(3, 19, x=90)], "bodies: 1: id is 3, as that of body 0"),
+        ([person(10**30, 19)], "id: a whole number of at most 18 digits is expected, not 1000"),
+        ([{"id": 0.5, "joints19": [1.0] * 76}], "id: a whole number is expected, not 0.5"),
+        ([{"id": 0, "joints19": ["1"] * 76}], "joints19: numbers are expected, not .'1'"),
+        ([{"id": 0, "joints19": [10**400] * 76}], "joints19: numbers are expected, not .1000"),
+        ([{"id": 0, "joints0": []}], "no joints .an entry such as 'joints19'; there is id, joints0"),
+        ([{"id": 0, "joints99999999": []}], "no joints .an entry such as 'joints19'"),
     ],
 )
 def test_spoiled_bodies_are_named(tmp_path: Path, people: list[dict], message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_body3d_files([body3d(tmp_path, 1, *people)])
+
+
+@pytest.mark.parametrize("nothing", [-1.0, 0.0])
+def test_bodies_without_scores(tmp_path: Path, nothing: float) -> None:
+    body = {"id": 0, "joints19": [nothing] * 3 + [100.0, -150.0, 50.0] * 18}
+    poses = read_body3d_files([body3d(tmp_path, 1, body)]).frames[0].poses
+    assert poses.valid[0].tolist() == [False] + [True] * 18 and bool((poses.confidence[0, 1:] == 1).all())
+
+
+def test_people_without_a_number_get_one(tmp_path: Path) -> None:
+    nameless = {"joints19": person(0, 19)["joints19"]}
+    saved = read_body3d_files([body3d(tmp_path, 1, person(-1, 19), person(1, 19), nameless, person(-1, 19))])
+    assert saved.frames[0].poses.id.tolist() == [0, 1, 2, 3]
+    assert "numbered in the order of every file" in saved.notes[0]
+    assert read_body3d_files([body3d(tmp_path, 2, person(5, 19))]).notes == ()
+
+
+def test_the_frames_number_is_what_follows_the_name(tmp_path: Path) -> None:
+    path = body3d(tmp_path, 12, person(0, 19))
+    assert read_body3d_files([path.rename(tmp_path / "body3DScene_00000012_v2.json")]).frames[0].number == 12
+    with pytest.raises(InputError, match="more than 18 digits"):
+        read_body3d_files([tmp_path / f"body3DScene_{'9' * 30}.json"])
 
 
 def markers(names: tuple[str, ...], shift: float = 0.0, frames: tuple[int, ...] = (0, 1, 2)) -> Markers:
@@ -93,7 +122,7 @@ def test_trc_units_and_axes(tmp_path: Path, unit: str, mm: float) -> None:
         f"60\t60\t1\t2\t{unit}\nFrame#\tTime\tRHip\t\t\tSpot\t\t\n\t\tX1\tY1\tZ1\tX2\tY2\tZ2\n5\t0.1\t1\t2\t3\t\t\t\n"
     )
     saved = read_trc_people([path])
-    assert saved.skeleton.joints == ("RHip", "Spot") and saved.skeleton.bones == ()
+    assert saved.skeleton.joints == ("r_hip", "Spot") and saved.skeleton.bones == ()
     poses = saved.frames[0].poses
     assert poses.id.tolist() == [1] and poses.valid.tolist() == [[True, False]]
     # y is up there, z here: x, y, z there are z, x, y of ours turned round the cycle.
@@ -126,3 +155,80 @@ def test_spoiled_trc_headers_are_named(tmp_path: Path, old: str, new: str, messa
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(InputError, match=message):
         read_trc_people([path])
+
+
+HEADER = "PathFileType\t4\t(X/Y/Z)\tone.trc\nDataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataStartFrame\n"
+
+
+def trc(path: Path, rows: str, *, frames: int = 2, first: int = 1, names: str = "RHip\t\t\tLBigToe\t\t") -> Path:
+    axes = "\t\tX1\tY1\tZ1\tX2\tY2\tZ2\n"
+    path.write_text(f"{HEADER}60\t60\t{frames}\t2\tmm\t{first}\nFrame#\tTime\t{names}\n{axes}{rows}")
+    return path
+
+
+ROWS = "1\t0\t1\t2\t3\t4\t5\t6\n2\t0.02\t7\t8\t9\t10\t11\t12\n"
+
+
+def test_trc_in_the_forms_that_programs_write(tmp_path: Path) -> None:
+    plain = read_trc_people([trc(tmp_path / "one.trc", ROWS)])
+    assert plain.skeleton.joints == ("r_hip", "l_big_toe") and plain.notes == ()
+    text = (tmp_path / "one.trc").read_text()
+    other = tmp_path / "other.trc"
+    for spoilt in (
+        text.replace("\n", "\r\n"),
+        text.replace("\t", "  "),
+        text.replace("\tmm\t", "\t MM \t"),
+        text.replace("\n1\t0\t", "\n\n1.0\t0\t"),
+        text.replace("\t\tX1\tY1\tZ1\tX2\tY2\tZ2\n", ""),
+    ):
+        other.write_bytes(spoilt.encode())
+        again = read_trc_people([other])
+        assert [frame.number for frame in again.frames] == [1, 2]
+        for a, b in zip(again.frames, plain.frames, strict=True):
+            assert torch.equal(a.poses.xyz_world, b.poses.xyz_world)
+
+
+def test_markers_in_another_order_are_the_same_markers(tmp_path: Path) -> None:
+    trc(tmp_path / "w_P1.trc", ROWS)
+    trc(tmp_path / "w_P2.trc", ROWS, names="LBigToe\t\t\tRHip\t\t")
+    one, two = read_trc_people(list(tmp_path.glob("*.trc"))).frames[0].poses.xyz_world
+    assert torch.equal(one, two.flip(0))
+
+
+def test_frames_counted_from_one_are_those_of_the_recording(tmp_path: Path) -> None:
+    saved = read_trc_people([trc(tmp_path / "one.trc", ROWS, first=40)])
+    assert [frame.number for frame in saved.frames] == [40, 41]
+    assert saved.notes == ("frames are counted from 1 in these files, and the recording begins with 40: "
+                           "shown as 40 to 41.",)  # fmt: skip
+    trimmed = read_trc_people([trc(tmp_path / "one.trc", ROWS.replace("1\t0\t", "7\t0\t", 1), first=0)])
+    assert [frame.number for frame in trimmed.frames] == [2, 7]
+
+
+def test_fewer_frames_than_announced_are_said(tmp_path: Path) -> None:
+    assert read_trc_people([trc(tmp_path / "one.trc", ROWS, frames=5)]).notes == (
+        "one.trc announces 5 frames and holds 2.",
+    )
+    for length in range(len(ROWS) - 20, len(ROWS) - 4):
+        with pytest.raises(InputError, match=r"one\.trc: breaks off in line 7, frame 2 of 5"):
+            read_trc_people([trc(tmp_path / "one.trc", ROWS[:length], frames=5)])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("1\t0\t1\t", "x\t0\t1\t", "line 6: a frame's number is expected, not 'x'"),
+        ("1\t0\t1\t", f"{'9' * 30}\t0\t1\t", "line 6: a frame's number is expected, not '999"),
+        ("2\t0.02", "1\t0.02", "line 7: frame 1 is there already, in line 6"),
+        ("\t7\t", "\t7,5\t", "line 7: frame 2: marker RHip has '7,5', a number is expected, with a point"),
+        ("\t12\n", "\t12\t13\n", "line 7: frame 2 has 7 coordinates, 2 markers have 6"),
+        ("LBigToe", "", "line 6: frame 1 has 6 coordinates, 1 markers have 3"),
+        ("RHip\t\t\tLBigToe\t\t", "", "line 4 names no marker"),
+    ],
+)
+def test_spoiled_trc_rows_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = trc(tmp_path / "one.trc", ROWS)
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(InputError, match=message):
+        read_trc_people([path])
+    with pytest.raises(InputError, match="is no number for a person"):
+        read_trc_people([trc(tmp_path / f"w_P{'9' * 25}.trc", ROWS)])

@@ -1,6 +1,8 @@
 """Prediction files: there and back, readable without us, never half written."""
 
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +151,92 @@ def test_broken_prediction_files_are_one_sentence(tmp_path: Path) -> None:
     path.write_text("")
     with pytest.raises(InputError, match="is empty"):
         read_predictions(path)
+
+
+def header(change: Callable[[dict], None]) -> Callable[[list[dict]], None]:
+    return lambda records: change(records[0])
+
+
+def one(change: Callable[[dict], None]) -> Callable[[list[dict]], None]:
+    """A change of the first person of the first frame with two."""
+    return lambda records: change(next(r for r in records[1:] if len(r["persons"]) > 1)["persons"][1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (header(lambda h: h.update(units="cm")), "units are 'cm'"),
+        (
+            header(lambda h: h.update(joints=["nose"] * 17)),
+            "line 1: joints: 1: a joint is called 'nose', as one before",
+        ),
+        (header(lambda h: h.update(joints=[])), "line 1: joints: there is none"),
+        (
+            header(lambda h: h.update(cameras=["a", "a"])),
+            "line 1: cameras: 1: a camera is called 'a', as one before it",
+        ),
+        (lambda records: records.append(records[-1]), r"line 5: frame \d+ is there already, in line 4"),
+        (lambda records: records[1].update(frame=1.5), "line 2: frame: a whole number is expected, not 1.5"),
+        (lambda records: records[1].update(frame=10**40), "line 2: frame: a whole number of at most 18 digits"),
+        (
+            one(lambda p: p.update(id=-1)),
+            r"\(frame \d+\): persons: 1: id: a whole number from 0 on is expected, not -1",
+        ),
+        (one(lambda p: p.update(id=10**40)), "persons: 1: id: a whole number of at most 18 digits"),
+        (one(lambda p: p["members"].update(a=-1)), "persons: 1: members: a: a whole number from 0 on"),
+        (one(lambda p: p["members"].update(a=0.5)), "persons: 1: members: a: a whole number is expected, not 0.5"),
+        (one(lambda p: p["joints"][0].__setitem__(0, "4")), "persons: 1: joints: numbers are expected, not "),
+        (one(lambda p: p["joints"][0].__setitem__(0, 10**400)), "persons: 1: joints: numbers are expected, not "),
+        (lambda records: [p.update(id=7) for r in records[1:] for p in r["persons"]], "id: is 7, as that of person 0"),
+    ],
+)
+def test_values_that_cannot_be_are_named_with_line_and_frame(
+    tmp_path: Path, change: Callable[[list[dict]], None], message: str
+) -> None:
+    path = tmp_path / "predictions.jsonl"
+    write_predictions(path, COCO_17, CAMERAS, saved().frames)
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    change(records)
+    path.write_text("\n".join(json.dumps(record) for record in records))
+    with pytest.raises(InputError, match=message) as caught:
+        read_predictions(path)
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+def test_a_file_cut_at_any_byte_opens_or_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    write_predictions(path, COCO_17, CAMERAS, saved().frames)
+    content = path.read_bytes()
+    for length in range(0, len(content), 41):
+        path.write_bytes(content[:length])
+        line = content[:length].count(b"\n") + 1
+        try:
+            assert len(read_predictions(path).frames) == line - 2 + (not content[:length].endswith(b"\n"))
+        except InputError as error:
+            assert f"line {line}" in str(error) or "is empty" in str(error)
+
+
+def test_lines_end_where_json_lines_end(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    write_predictions(path, COCO_17, ("a\u2028b", "b", "c"), saved().frames)
+    text = path.read_text().replace("\\u2028", "\u2028")
+    path.write_text(text.replace("\n", "\n\n"))
+    assert read_predictions(path).cameras[0] == "a\u2028b"
+    path.write_text(text.replace("\n", "\n\n") + "{")
+    with pytest.raises(InputError, match=r"line 9: breaks off at column 2"):
+        read_predictions(path)
+
+
+def test_what_is_infinite_is_not_known(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    write_predictions(path, COCO_17, CAMERAS, saved().frames)
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    person = records[1]["persons"][0]
+    person["joints"][0], person["joints"][1][3], person["root"] = [math.inf, 0, 0, 1], math.inf, [math.inf, 0, 0]
+    path.write_text("\n".join(json.dumps(record) for record in records))
+    frame = read_predictions(path).frames[0]
+    assert not bool(frame.poses.valid[0, 0]) and bool(frame.root[0].isnan().all())
+    assert float(frame.poses.confidence.max()) <= 1
 
 
 def test_an_interrupted_writer_leaves_the_old_file(tmp_path: Path) -> None:

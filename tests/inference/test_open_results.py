@@ -209,6 +209,56 @@ def test_pose2sim_results_open_with_their_capture(shared_data: Path) -> None:
     results = read_results(folder / "pose-3d")
     assert len(results.cases) == 100 and results.cases[0].prediction.poses.id.tolist() == [1, 2]
     assert "21 joints of a skeleton that is not in the catalogue" in results.notes[0]
+    assert len(results.skeleton.bones) >= 15 and bool(results.cases[0].prediction.root.isfinite().all())
+    # Its frames are counted from 1, those of the detections from 0: with the capture they lie on each other.
+    assert "shown as 0 to 99" in " ".join(results.notes)
+    assert [case.prediction.number for case in read_results(folder / "pose-3d", capture=folder).cases] == [*range(100)]
+
+
+def test_filtered_versions_of_trc_files_are_left_out(run: Path) -> None:
+    for path in sorted((run / "trc").iterdir()):
+        shutil.copy(path, path.with_name(f"{path.stem}_filt_butterworth.TRC"))
+        path.rename(path.with_suffix(".TRC"))
+    results = read_results(run / "trc")
+    assert all(len(case.prediction.poses.id) == 2 for case in results.cases)
+    assert results.notes[0].startswith(
+        "left out, being later versions of the same people: walk_P1_filt_butterworth.TRC"
+    )
+    assert len(read_results(run / "trc" / "walk_P1_filt_butterworth.TRC").cases) == 6
+
+
+def test_frames_are_in_order_and_named_after_their_folder(run: Path) -> None:
+    shutil.move(run, run.parent / "run.v2")
+    path = run.parent / "run.v2" / PREDICTIONS
+    header, *frames = path.read_text().splitlines()
+    path.write_text("\n".join([header, *frames[::-1]]))
+    (run.parent / "run.v2" / EVIDENCE).unlink()
+    results = read_results(run.parent / "run.v2")
+    assert results.name == "run.v2"
+    assert [case.prediction.number for case in results.cases] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_truth_that_is_not_there(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere: there is no such file or folder"):
+        read_results(run, truth=tmp_path / "nowhere")
+
+
+def test_a_detection_of_two_people(run: Path, capture_folder) -> None:
+    lines = (run / PREDICTIONS).read_text().splitlines()
+    record = json.loads(lines[1])
+    record["persons"][1]["members"]["cam_01"] = record["persons"][0]["members"]["cam_01"]
+    (run / PREDICTIONS).write_text("\n".join([lines[0], json.dumps(record), *lines[2:]]))
+    with pytest.raises(
+        InputError, match=r"frame 0: person 2 holds detection \d of camera cam_01, which person 1 holds"
+    ):
+        read_results(run / PREDICTIONS, capture=capture_folder.path)
+
+
+def test_several_calibrations_beside_people_are_said(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"calibration_{name}.json").write_text("{}")
+    (tmp_path / "body3DScene_00000001.json").write_text('{"bodies": []}')
+    assert "(calibration_a.json, calibration_b.json): none is taken" in read_results(tmp_path).notes[0]
 
 
 @pytest.mark.slow
