@@ -14,7 +14,9 @@ from torch import Tensor
 from dispose.association.polytope import Marginals, is_fallback, marginal_residual
 from dispose.diffusion.samplers import Step
 from dispose.tensors import ABSENT
+from dispose_viz.solids import color_of, label_of
 from dispose_viz.style import LIGHT, MAP, Theme, dress, person_color
+from dispose_viz.words import name_columns
 
 FAINTEST_MASS = 1e-3
 """Masses below a thousandth share the darkest colour: they will not become a person any more."""
@@ -143,11 +145,13 @@ def draw_members(
             axes.text(view, row, f"#{slot}" if seen else "unseen", ha="center", va="center", fontsize=13,
                       color=theme.paper if seen else theme.muted, fontweight="bold" if seen else "normal",
                       bbox={"boxstyle": "round,pad=0.45", "linewidth": 0,
-                            "facecolor": person_color(person) if seen else theme.paper})  # fmt: skip
+                            "facecolor": color_of(person, theme) if seen else theme.paper})  # fmt: skip
     rows, views = members.shape
     axes.set(xlim=(-0.6, views - 0.4), ylim=(max(rows, 1) - 0.4, -0.6), title="Who is who")
-    axes.set_xticks(range(views), cameras, rotation=0 if views < 6 else 45)
-    axes.set_yticks(range(rows), [f"P{i}  ({c:.0%} sure)" for i, c in zip(ids, confidence, strict=True)])
+    if not rows:
+        axes.text((views - 1) / 2, 0, "nobody was found", ha="center", va="center", fontsize=13, color=theme.ink)
+    name_columns(axes, range(views), cameras)
+    axes.set_yticks(range(rows), [f"{label_of(i)}  ({c:.0%} sure)" for i, c in zip(ids, confidence, strict=True)])
     axes.set(xlabel="view", ylabel="person")
     return dress(axes, theme=theme)
 

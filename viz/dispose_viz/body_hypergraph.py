@@ -10,9 +10,13 @@ from matplotlib.patheffects import withStroke
 
 from dispose.skeletons.skeleton import Skeleton
 from dispose_viz.style import LIGHT, PALETTE, Theme, blend, dress
+from dispose_viz.words import plain, shorter
 
 PANEL = 1.0
 """Width of one view's panel; people are scaled to fit."""
+
+LONGEST_NAME = 14
+"""Letters of a camera's name above its panel."""
 
 BODY_WIDTH, PART_WIDTH = 54, 26
 """Widths of the outlines of a body and of its parts, points."""
@@ -44,7 +48,8 @@ def draw_view_hypergraph(
         look = {"facecolor": blend(theme.paper, theme.muted, 0.18), "edgecolor": theme.muted, "linewidth": 1.5}
         box = FancyBboxPatch((view * 1.25, -0.08), PANEL, 1.26, boxstyle="round,pad=0.03,rounding_size=0.08", **look)
         axes.add_patch(box)
-        axes.text(view * 1.25 + PANEL / 2, 1.28, name, ha="center", fontsize=13, color=theme.ink)
+        short = plain(shorter(name, LONGEST_NAME))
+        axes.text(view * 1.25 + PANEL / 2, 1.28, short, ha="center", fontsize=13, color=theme.ink)
         _bones(axes, skeleton, place[view], visible[view], theme)
     for number, joint in enumerate(joints):
         row = skeleton.index(joint)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dispose.scene.cameras import Cameras
 from dispose_viz.style import person_color
+from dispose_viz.words import LONGEST_TICK, plain, shorter
 
 SAMPLES_MM = 50.0
 """Lines are drawn as chains of points this far apart: a lens bends them."""
@@ -72,5 +73,6 @@ def draw_cameras(axes: Axes, cameras: Cameras, view: int, others: Cameras, *, co
         if bool(there[number]) and name != cameras.names[view]:
             place = tuple(xy[number].tolist())
             axes.plot(*place, "o", markersize=11, markerfacecolor="none", markeredgecolor=color)
-            axes.annotate(name, place, (7, 5), textcoords="offset points", color=color, fontsize=8)
+            axes.annotate(plain(shorter(name, LONGEST_TICK)), place, (7, 5), textcoords="offset points", color=color,
+                          fontsize=8)  # fmt: skip
     return axes

@@ -13,6 +13,7 @@ from dispose.evaluation.candidate_study import Judged, Stages
 from dispose.scene.detections import Detections
 from dispose.tensors import ABSENT
 from dispose_viz.style import LIGHT, MAP, PALETTE, Theme, blend, dress, person_color
+from dispose_viz.words import LETTER, plain, shorter, width_of
 
 RIGHT, WRONG = PALETTE[0], PALETTE[1]
 LEAST_MISFIT = 0.3
@@ -33,7 +34,8 @@ def draw_stages(axes: Axes, stages: Stages, *, theme: Theme = LIGHT) -> Axes:
         axes.annotate(f"{count:,}", (count, row), (6, 0), textcoords="offset points", va="center", fontsize=13,
                       color=theme.ink)  # fmt: skip
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
-    axes.set(xscale="log", xlabel="tuples of two or more detections", xlim=(10, 4 * max(counts)),
+    least = 10 if min(counts) > 10 else 0.8
+    axes.set(xscale="log", xlabel="tuples of two or more detections", xlim=(least, 4 * max(*counts, 10)),
              title="From all tuples to candidates")  # fmt: skip
     axes.invert_yaxis()
     return dress(axes, theme=theme)
@@ -87,7 +89,9 @@ def _name_views(axes: Axes, view: Int[np.ndarray, " detections"], cameras: Seque
             continue
         for line in (axes.axhline, axes.axvline):
             line(places[-1] + 0.5, color=theme.ink, linewidth=1)
-        axes.annotate(name, (places.mean(), 1), (0, 4), xycoords=("data", "axes fraction"), ha="center",
+        room = width_of(axes) / max(len(view), 1) * len(places) / (LETTER * 12)
+        short = plain(shorter(name, max(int(room), 3)))
+        axes.annotate(short, (places.mean(), 1), (0, 4), xycoords=("data", "axes fraction"), ha="center",
                       textcoords="offset points", fontsize=12, color=theme.ink)  # fmt: skip
 
 

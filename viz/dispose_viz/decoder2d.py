@@ -17,6 +17,7 @@ from dispose.scene.poses import Poses
 from dispose.skeletons.skeleton import Skeleton
 from dispose_viz.image2d import draw_canvas, draw_skeleton
 from dispose_viz.style import LIGHT, MAP, Theme, dress, person_color
+from dispose_viz.words import name_rows
 
 LEVELS = (("fine", "o", "#E69F00"), ("middle", "s", "#56B4E9"), ("coarse", "^", "#CC79A7"))
 """Name, marker and colour of the samples of every resolution."""
@@ -153,7 +154,7 @@ def draw_trust(
     """How much every view counts in the triangulation of every joint; a column sums to one."""
     drawn = axes.imshow(weight.detach().numpy(), cmap=MAP, vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(joints)), [j.replace("_", " ") for j in joints], rotation=45, ha="right")
-    axes.set_yticks(range(len(cameras)), list(cameras))
+    name_rows(axes, range(len(cameras)), cameras)
     axes.set(title="Trust in every view (a column sums to 1)")
     bar = axes.figure.colorbar(drawn, ax=axes, label="weight")
     bar.ax.tick_params(colors=theme.ink, labelsize=11)

@@ -35,6 +35,9 @@ WIDEST = 8.0
 """Tangent of the widest angle off a camera's axis that is looked at, 83 degrees."""
 
 THIN = 1.3
+LISTED = 5
+"""Detections whose distance is written: more lines would hide the picture."""
+
 REFINEMENTS = 60
 GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -201,7 +204,7 @@ def draw_epipolar(
         for color, width in ((theme.paper, 4.4), (theme.ink, 2.0)):
             axes.plot(*curve.T.numpy(), color=color, linewidth=width, zorder=3, scalex=False, scaley=False)
     distance = epipolar_distances(frame, view, slot, joints, target).nanmean(dim=1)
-    words = []
+    words: list[tuple[str, str]] = []
     for other in distance.argsort().tolist():
         if not math.isfinite(distance[other]):
             continue
@@ -210,6 +213,8 @@ def draw_epipolar(
         name = f"P{owners[other]}" if owners is not None and owned else f"#{int(detections.index[target, other])}"
         words.append((f"{name} {float(distance[other]):.0f} px", color))
         _draw_connectors(axes, frame, (view, slot), seen, (target, other), color)
+    if len(words) > LISTED:
+        words = [*words[:LISTED], (f"{len(words) - LISTED} farther", theme.ink)]
     return draw_list(axes, words or [("nobody to compare", theme.ink)], detections, target, theme=theme)
 
 

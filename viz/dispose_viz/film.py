@@ -26,14 +26,19 @@ from dispose.scene.detections import Detections
 from dispose.tensors import ABSENT
 from dispose_viz.association import Trajectory
 from dispose_viz.movie import write_gif, write_mp4
+from dispose_viz.solids import label_of
 from dispose_viz.style import LIGHT, Theme, blend, person_color
+from dispose_viz.words import LETTER, POINTS, plain, shorter
 
 Picture = UInt8[np.ndarray, "height width 3"]
 
 THUMBNAIL = np.array([0.1, 0.36])
 """Half the size of a detection's thumbnail, in units of the distance between columns and between rows."""
-GAP = np.array([0.13, 0.0])
-"""Room between a detection's middle and its links."""
+DISC = 15.0
+"""Radius of a detection's disc, points, where there is room for it."""
+GAP = 0.13
+"""Room between a detection's middle and its links, in units of the distance between columns; more beside wide discs."""
+LABEL_SIZE = 12
 WIDEST = 7.0
 """Width in points of a link that carries a whole detection."""
 INVISIBLE = 2e-3
@@ -89,7 +94,8 @@ def draw_match(
     _check(sightings, members, owners)
     tallest = max([*sightings.counts, 1])
     for view, name in enumerate(sightings.cameras):
-        axes.text(view, -0.78, name, ha="center", va="center", fontsize=13, color=theme.ink)
+        words = plain(shorter(name, max(4, int(_spacing(axes, sightings)[0] / (LETTER * 13)) - 1)))
+        axes.text(view, -0.78, words, ha="center", va="center", fontsize=13, color=theme.ink)
     _draw_links(axes, sightings, mass, members, owners, theme)
     _draw_sightings(axes, sightings, _tints(sightings, mass, members, owners, theme), theme)
     axes.set(xlim=(-0.45, len(sightings.cameras) - 0.55), ylim=(tallest - 0.4, -1.05))
@@ -224,6 +230,8 @@ def _draw_links(
 ) -> None:
     """All tuples, the lightest first, as one collection; a person's number stands beside its first detection."""
     segments, colors, widths = [], [], []
+    column = _spacing(axes, sightings)[0]
+    gap = np.array([min(max(GAP, (_disc(axes, sightings) + 3) / column), 0.35), 0.0])
     for row in np.argsort(mass, kind="stable").tolist():
         seen = [(view, int(slot)) for view, slot in enumerate(members[row]) if slot != ABSENT]
         if mass[row] <= INVISIBLE or len(seen) < 2:
@@ -232,14 +240,18 @@ def _draw_links(
         color = theme.muted if owner == ABSENT else person_color(owner)
         opacity = 0.08 + (0.5 if owner == ABSENT else 0.92) * strength
         ends = [_place(sightings, view, slot) for view, slot in seen]
-        links = [(a + GAP, b - GAP) for a, b in pairwise(ends)]
+        links = [(a + gap, b - gap) for a, b in pairwise(ends)]
         segments += links
         colors += [to_rgba(color, opacity)] * len(links)
         widths += [0.6 + (WIDEST - 0.6) * strength] * len(links)
         if owner != ABSENT and strength > 0.5:
-            (x, y), shown = (0.88 * links[0][0] + 0.12 * links[0][1]).tolist(), min(4 * strength - 2, 1.0)
+            # Beside the disc, however wide the number is, but never beyond the middle of the link.
+            half = (0.5 * LETTER * LABEL_SIZE * len(label_of(owner)) + 5) / column
+            start, end = links[0]
+            share = min(max(0.12, half / max(end[0] - start[0], 1e-9)), 0.5)
+            (x, y), shown = ((1 - share) * start + share * end).tolist(), min(4 * strength - 2, 1.0)
             box = {"boxstyle": "round,pad=0.25", "facecolor": color, "linewidth": 0, "alpha": shown}
-            axes.text(x, y, f"P{owner}", ha="center", va="center", fontsize=12,
+            axes.text(x, y, label_of(owner), ha="center", va="center", fontsize=LABEL_SIZE,
                       fontweight="bold", color=theme.paper, alpha=shown, zorder=4, bbox=box)  # fmt: skip
     axes.add_collection(LineCollection(segments, colors=colors, linewidths=widths, capstyle="round", zorder=1))
 
@@ -268,7 +280,8 @@ def _draw_sightings(axes: Axes, sightings: Sightings, tints: Sequence[Sequence[s
                 )
     if places:
         pale = [blend(color, theme.paper, 0.85) for color in colors]
-        axes.scatter(*np.stack(places).T, s=900, c=pale, edgecolors=colors, linewidths=1.4, zorder=2)
+        area = (2 * _disc(axes, sightings)) ** 2
+        axes.scatter(*np.stack(places).T, s=area, c=pale, edgecolors=colors, linewidths=1.4, zorder=2)
     axes.add_collection(LineCollection(bones, colors=bone_colors, linewidths=2.2, capstyle="round", zorder=3))
 
 
@@ -290,6 +303,18 @@ def _place(sightings: Sightings, view: int, slot: int) -> np.ndarray:
     """Where a detection stands: columns of fewer detections are spread over the same height."""
     tallest, count = max([*sightings.counts, 1]), sightings.counts[view]
     return np.array([view, (slot + 0.5) * tallest / count - 0.5])
+
+
+def _spacing(axes: Axes, sightings: Sightings) -> tuple[float, float]:
+    """Points from column to column and from row to row."""
+    wide, tall = (side / axes.figure.dpi * POINTS for side in (axes.bbox.width, axes.bbox.height))
+    return wide / max(len(sightings.cameras), 1), tall / (max([*sightings.counts, 1]) + 0.65)
+
+
+def _disc(axes: Axes, sightings: Sightings) -> float:
+    """Radius of a detection's disc, points: as large as its neighbours leave room for."""
+    column, row = _spacing(axes, sightings)
+    return min(DISC, 0.3 * column, 0.47 * row)
 
 
 def _thumbnail(detections: Detections, view: int, slot: int) -> Float[np.ndarray, "bones 2 2"]:

@@ -19,12 +19,16 @@ from dispose.scene.detections import Detections
 from dispose.scene.results import Hypotheses
 from dispose.tensors import ABSENT
 from dispose_viz.style import LIGHT, Theme, blend, dress, person_color
+from dispose_viz.words import LETTER, marked_up, plain, shorter, width_of
 
 EASE_POINTS = 13
 """Points of a path between two columns: enough to look smooth, and each is a place to hover."""
 
 LANES = (-0.24, 0.24, -0.16, 0.16, -0.2, 0.2, -0.12, 0.12)
 """Where paths of nobody run beside the middle of their level."""
+
+LONGEST_NAME = 18
+"""Letters of a camera's name above its column."""
 
 LABELLED_ROWS = 40
 """A matrix of more rows has no room for names."""
@@ -136,7 +140,7 @@ def hover_text(edges: Hyperedges, row: int, owner: int, detections: Detections, 
     who = "nobody" if owner == ABSENT else f"P{owner}"
     slots = edges.members[row].tolist()
     members = [
-        f"{name} {'not seen' if slot == ABSENT else f'#{int(detections.index[view, slot])}'}"
+        f"{marked_up(name)} {'not seen' if slot == ABSENT else f'#{int(detections.index[view, slot])}'}"
         for view, (name, slot) in enumerate(zip(cameras, slots, strict=True))
     ]
     numbers = f"mass {edges.mass[row]:.3f} · cue {edges.cue[row]:.2f} · cost (χ²) {edges.cost[row]:.0f}"
@@ -194,7 +198,8 @@ def _add_dots(
     view, slot = np.nonzero(detections.valid.numpy())
     number = detections.index.numpy()[view, slot]
     score = detections.score.numpy()[view, slot]
-    hover = [f"<b>{cameras[v]} #{n}</b><br>score {s:.2f}" for v, n, s in zip(view.tolist(), number, score, strict=True)]
+    places = zip(view.tolist(), number, score, strict=True)
+    hover = [f"<b>{marked_up(cameras[v])} #{n}</b><br>score {s:.2f}" for v, n, s in places]
     figure.add_trace(go.Scatter(
         x=view, y=level[view, slot], mode="markers+text", text=[f"#{n}" for n in number], showlegend=False,
         hoverinfo="text", hovertext=hover, textfont={"color": theme.ink, "size": 15},
@@ -202,12 +207,13 @@ def _add_dots(
 
 
 def _dress_paths(figure: go.Figure, cameras: Sequence[str], note: str, lowest: float, theme: Theme) -> None:
-    plain = {"showgrid": False, "zeroline": False, "color": theme.ink}
+    names = [marked_up(shorter(name, LONGEST_NAME)) for name in cameras]
+    bare = {"showgrid": False, "zeroline": False, "color": theme.ink}
     figure.update_layout(
-        xaxis={**plain, "tickvals": list(range(len(cameras))), "ticktext": list(cameras), "side": "top",
+        xaxis={**bare, "tickvals": list(range(len(cameras))), "ticktext": names, "side": "top",
                "title": {"text": "view", "font": {"size": 16}}, "range": [-0.4, len(cameras) - 0.6],
                "tickfont": {"size": 16}},
-        yaxis={**plain, "range": [lowest + 0.9, -0.6], "showticklabels": False,
+        yaxis={**bare, "range": [lowest + 0.9, -0.6], "showticklabels": False,
                "title": {"text": "its detections, #number in the file", "font": {"size": 16}}},
         paper_bgcolor=theme.paper, plot_bgcolor=theme.paper, font={"color": theme.ink, "size": 15},
         height=560, margin={"l": 50, "r": 20, "t": 70, "b": 60}, hoverlabel={"align": "left"},
@@ -253,7 +259,12 @@ def draw_incidence(
     total.bar(range(len(view)), inside.sum(0), color=theme.muted)
     total.axhline(1.0, color=theme.ink, linewidth=1)
     total.set(ylim=(0, 1.15), ylabel="mass\nshown", xlabel="detection, #number in its view's file")
-    total.set_xticks(range(len(view)), [f"#{n}" for n in detections.index.numpy()[view, slot].tolist()])
+    numbers = [f"#{n}" for n in detections.index.numpy()[view, slot].tolist()]
+    if sum(len(n) + 1 for n in numbers) * LETTER * 11 < width_of(total):
+        total.set_xticks(range(len(view)), numbers)
+    else:
+        total.tick_params(labelbottom=False, bottom=False)
+        total.set_xlabel("detection, in the order of its view's file")
     dress(total, theme=theme)
     return figure
 
@@ -296,7 +307,9 @@ def _name_columns(axes: Axes, view: Int[np.ndarray, " detections"], cameras: Seq
         if not len(columns):
             continue
         axes.axvline(columns[-1] + 0.5, color=theme.ink, linewidth=1.2)
-        axes.annotate(name, (columns.mean(), 1.0), (0, 5), xycoords=("data", "axes fraction"), ha="center",
+        room = width_of(axes) / len(view) * len(columns) / (LETTER * 12)
+        short = plain(shorter(name, max(int(room), 3)))
+        axes.annotate(short, (columns.mean(), 1.0), (0, 5), xycoords=("data", "axes fraction"), ha="center",
                       textcoords="offset points", fontsize=12, color=theme.ink)  # fmt: skip
     axes.tick_params(axis="x", labelbottom=False)
     dress(axes, theme=theme)

@@ -24,7 +24,9 @@ from dispose.scene.prediction import Prediction
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 from dispose_viz.residuals import draw_arrows, draw_means, draw_scale, of_person, residuals_of
-from dispose_viz.style import LIGHT, Theme, blend, dress, person_color
+from dispose_viz.solids import color_of, label_of
+from dispose_viz.style import LIGHT, Theme, blend, dress
+from dispose_viz.words import title_of
 
 DETECTION_WIDTH = 2.4
 REPROJECTION_WIDTH = 1.2
@@ -47,7 +49,7 @@ def draw_canvas(
     width, height = float(size[0]), float(size[1])
     if image is not None:
         axes.imshow(image, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
-    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal", title=title)
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal", title=title_of(axes, title))
     axes.set(xlabel="x (px)", ylabel="y (px)")
     axes.locator_params(nbins=4)
     return dress(axes, theme=theme)
@@ -105,9 +107,9 @@ def draw_detections(
             detections.xy_image[view, slot],
             detections.visible[view, slot],
             detections.skeleton,
-            person_color(owner) if owned else blend(theme.ink, theme.paper, GREYS[slot % len(GREYS)]),
+            color_of(owner, theme) if owned else blend(theme.ink, theme.paper, GREYS[slot % len(GREYS)]),
             width=width,
-            label=f"P{owner}" if owned else f"#{int(detections.index[view, slot])}",
+            label=label_of(owner) if owned else f"#{int(detections.index[view, slot])}",
         )
     return axes
 
@@ -126,7 +128,7 @@ def draw_reprojection(axes: Axes, frame: Frame, prediction: Prediction, view: in
     poses = prediction.poses
     xy, front = frame.cameras.select([view]).project(poses.xyz_world.double())
     for person, number in enumerate(poses.id.tolist()):
-        color = blend(person_color(number), theme.paper, 0.45)
+        color = blend(color_of(number, theme), theme.paper, 0.45)
         seen = front[0, person] & poses.valid[person]
         draw_skeleton(axes, xy[0, person], seen, poses.skeleton, color, width=REPROJECTION_WIDTH)
     return axes
@@ -138,15 +140,15 @@ def draw_residuals(
     prediction: Prediction,
     view: int,
     *,
-    magnify: float = 5.0,
-    longest_px: float = 150.0,
+    magnify: float | None = None,
+    longest_px: float | None = None,
     theme: Theme = LIGHT,
 ) -> Axes:
     """Arrows from every used keypoint towards its reprojection, `magnify` times as long as the error, with numbers.
 
     The longest error of every person is written at its arrow, everybody's mean error above the picture; a free corner
     shows how long an arrow of 10 px is. An arrow that would be longer than `longest_px` is cut there, so that one wild
-    keypoint does not cross the picture.
+    keypoint does not cross the picture. Both fit the picture if they are not given (`residuals.magnification`).
 
     Joints that the skeletons of the detections and of the prediction share by name are compared; a view that shows
     nobody of the prediction says so.

@@ -18,7 +18,8 @@ from dispose.geometry.image_affine import apply, input_from_map, invert
 from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
 from dispose_viz.image2d import draw_canvas, draw_skeleton
-from dispose_viz.style import LIGHT, MAP, Theme, dress, person_color
+from dispose_viz.solids import color_of, label_of
+from dispose_viz.style import LIGHT, MAP, Theme, dress
 
 BONE_WIDTH = 2.0
 HEAT_SHARE = 0.62
@@ -48,8 +49,8 @@ def draw_people(axes: Axes, cameras: Cameras, poses: Poses, view: int) -> Axes:
     xy, front = cameras.select([view]).project(poses.xyz_world.double())
     for row, person in enumerate(poses.id.tolist()):
         seen = front[0, row] & poses.valid[row]
-        color = person_color(person)
-        draw_skeleton(axes, xy[0, row], seen, poses.skeleton, color, width=BONE_WIDTH, label=f"P{person}")
+        color = color_of(person, LIGHT)
+        draw_skeleton(axes, xy[0, row], seen, poses.skeleton, color, width=BONE_WIDTH, label=label_of(person))
     return axes
 
 
@@ -99,9 +100,9 @@ def draw_joint(axes: Axes, cameras: Cameras, poses: Poses, view: int, joint: str
     outline = [withStroke(linewidth=3, foreground=theme.paper)]
     for row, person in enumerate(poses.id.tolist()):
         if bool(front[0, row] & poses.valid[row, place] & torch.isfinite(xy[0, row]).all()):
-            there, color = tuple(xy[0, row].tolist()), person_color(person)
+            there, color = tuple(xy[0, row].tolist()), color_of(person, theme)
             axes.plot(*there, "o", markersize=22, markerfacecolor="none", markeredgecolor=color, markeredgewidth=2.6,
                       scalex=False, scaley=False)  # fmt: skip
-            axes.annotate(f"P{person}", there, (12, 9), textcoords="offset points", color=color, fontsize=12,
+            axes.annotate(label_of(person), there, (12, 9), textcoords="offset points", color=color, fontsize=12,
                           fontweight="bold", path_effects=outline, clip_on=True)  # fmt: skip
     return axes

@@ -13,7 +13,9 @@ from dispose.geometry.pinhole import distort
 from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
 from dispose_viz.image2d import draw_canvas
-from dispose_viz.style import LIGHT, Theme, dress, person_color
+from dispose_viz.solids import color_of
+from dispose_viz.style import LIGHT, Theme, dress
+from dispose_viz.words import LONGEST_TICK, plain, shorter, title_of
 
 METRE = 1000.0
 GRID_LINES = 9
@@ -35,7 +37,7 @@ def draw_section(axes: Axes, cameras: Cameras, view: int, poses: Poses, row: int
     if int(seen.sum()) < 2:
         number = int(poses.id[row])
         raise InputError(f"camera {cameras.names[view]} has no two joints of person {number} in front of it.")
-    color = person_color(int(poses.id[row]))
+    color = color_of(int(poses.id[row]), theme)
     y, depth = xyz[:, 1].numpy(), xyz[:, 2].numpy()
     bones = [((depth[a], y[a]), (depth[b], y[b])) for a, b in poses.skeleton.bone_indices if seen[a] and seen[b]]
     axes.add_collection(LineCollection(bones, colors=color, linewidths=3, capstyle="round"))
@@ -57,12 +59,13 @@ def draw_section(axes: Axes, cameras: Cameras, view: int, poses: Poses, row: int
         name = f"{poses.skeleton.joints[joint]}\n{where}"
         _write(axes, name, (far, down), (14, lift), color, theme, "left")
     axes.plot(0, 0, "s", color=theme.ink, markersize=9)
-    _write(axes, f"{cameras.names[view]}\nthe hole", (0, 0), (0, 12), theme.ink, theme, "center")
+    name = plain(shorter(cameras.names[view], LONGEST_TICK))
+    _write(axes, f"{name}\nthe hole", (0, 0), (0, 12), theme.ink, theme, "center")
     axes.axhline(0, color=theme.grid, linewidth=1.2, zorder=0)
     axes.set(xlabel="depth Z (m)", ylabel="Y, downwards (m)", aspect="equal")
     lowest, highest = max(y[known].max(), plane[1]), min(plane[0], y[known].min())
     axes.set(xlim=(-0.7, depth[known].max() + 1.9), ylim=(lowest + 0.4, highest - 0.6))
-    axes.set_title(f"{cameras.names[view]} from the side: focal length {focal:.0f} px")
+    axes.set_title(title_of(axes, f"{cameras.names[view]} from the side: focal length {focal:.0f} px"))
     return dress(axes, theme=theme)
 
 
@@ -83,7 +86,7 @@ def draw_lens(axes: Axes, cameras: Cameras, view: int, *, theme: Theme = LIGHT) 
     place = divmod(int(shift.argmax()), GRID_SAMPLES)
     (x, y), end = straight[place].tolist(), tuple(bent[place].tolist())
     axes.annotate("", end, (x, y), arrowprops={"arrowstyle": "-|>", "color": theme.alarm, "linewidth": 2.4}, zorder=5)
-    axes.set_title(f"{cameras.names[view]}: the lens moves pixels by up to {float(shift.max()):.0f} px")
+    axes.set_title(title_of(axes, f"{cameras.names[view]}: the lens moves pixels by up to {float(shift.max()):.0f} px"))
     return axes
 
 

@@ -16,6 +16,7 @@ from dispose.evaluation.triangulation_study import Study
 from dispose.scene.cameras import Cameras
 from dispose_viz.stage import Ray
 from dispose_viz.style import LIGHT, PALETTE, Theme, dress
+from dispose_viz.words import LONGEST_TICK, plain, shorter
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 AXES = "xyz"
@@ -67,7 +68,8 @@ def draw_close_up(
         inside = np.stack([foot - s * along / length for s in np.linspace(0, 2 * half_mm, 200)])
         shown = inside[np.abs(inside).max(1) < 0.85 * half_mm]
         if len(shown):
-            axes.annotate(name, tuple(shown[-1]), (0, 0), textcoords="offset points", color=theme.ink, fontsize=12,
+            short = plain(shorter(name, LONGEST_TICK))
+            axes.annotate(short, tuple(shown[-1]), (0, 0), textcoords="offset points", color=theme.ink, fontsize=12,
                           ha="center", va="center", path_effects=outline, zorder=3)  # fmt: skip
     first, second = (AXES[axis] for axis in plane)
     hidden = AXES[({0, 1, 2} - set(plane)).pop()]

@@ -19,13 +19,25 @@ from dispose.errors import ShapeError
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Prediction
 from dispose.tensors import ABSENT, TensorStruct
-from dispose_viz.style import LIGHT, MAP, Theme, dress, person_color
+from dispose_viz.solids import color_of, label_of
+from dispose_viz.style import LIGHT, MAP, Theme, dress
+from dispose_viz.words import LETTER, name_columns, name_rows, width_of
 
 LEAST_TOP_PX = 10.0
 """The colour scale of a matrix reaches at least this far, so that a good rig does not look alarming."""
 
 SCALE_PX = 10
-A_LINE = 6
+MEAN_SIZE, MEAN_GAP = 11.5, 7
+"""Size of the letters of the mean errors, and room between them, points."""
+
+USUAL = 5.0
+LARGER, SMALLER = (USUAL, 10.0, 20.0, 50.0, 100.0), (USUAL, 2.0, 1.0)
+LEAST_SHARE, LARGEST_SHARE = 0.015, 0.12
+"""Of the width of what is shown, for the arrow of 10 px: less is not seen, more hides the people."""
+
+LONGEST = 30.0
+"""Pixels of an error whose arrow is cut."""
+
 STANDS_OUT = 3.0
 """A camera is named when its median is this many times that of the other cameras."""
 
@@ -115,15 +127,18 @@ def draw_arrows(
     residuals: Residuals,
     view: int,
     *,
-    magnify: float = 5.0,
-    longest_px: float = 150.0,
+    magnify: float | None = None,
+    longest_px: float | None = None,
     theme: Theme = LIGHT,
 ) -> Axes:
     """Arrows from every used keypoint towards its reprojection, `magnify` times as long as the error.
 
     An arrow that would be longer than `longest_px` is cut there, so that one wild keypoint does not cross the picture.
-    The longest error of every person is written beside its arrow, in pixels.
+    The longest error of every person is written beside its arrow, in pixels. What is not given fits what is shown now
+    (`magnification`): zoom first.
     """
+    magnify = magnification(axes) if magnify is None else magnify
+    longest_px = LONGEST * magnify if longest_px is None else longest_px
     for row in range(len(residuals.person)):
         length = residuals.length_px[row, view]
         used = torch.isfinite(length)
@@ -143,11 +158,23 @@ def draw_arrows(
     return axes
 
 
-def draw_scale(axes: Axes, *, magnify: float = 5.0, corner: str = "lower left", theme: Theme = LIGHT) -> Axes:
+def magnification(axes: Axes) -> float:
+    """How many times as long as the errors arrows are: five, but fewer in small pictures and more in large ones."""
+    shown = _shown_width(axes)
+    if shown * LARGEST_SHARE < SCALE_PX * USUAL:
+        return next((m for m in SMALLER if SCALE_PX * m <= LARGEST_SHARE * shown), SMALLER[-1])
+    return next((m for m in LARGER if SCALE_PX * m >= LEAST_SHARE * shown), LARGER[-1])
+
+
+def draw_scale(
+    axes: Axes, *, magnify: float | None = None, corner: str = "lower left", theme: Theme = LIGHT
+) -> Axes:  # fmt: skip
     """In a corner of the picture: how long an arrow of 10 px is."""
+    length = SCALE_PX * (magnification(axes) if magnify is None else magnify)
+    thick = 0.004 * _shown_width(axes)
     arrow = AuxTransformBox(axes.transData)
-    arrow.add_artist(FancyArrow(0, 0, SCALE_PX * magnify, 0, width=2.4, head_width=12, head_length=14,
-                                length_includes_head=True, color=theme.alarm))  # fmt: skip
+    arrow.add_artist(FancyArrow(0, 0, length, 0, width=thick, head_width=3 * thick, color=theme.alarm,
+                                head_length=min(3.5 * thick, length), length_includes_head=True))  # fmt: skip
     words = TextArea(f"{SCALE_PX} px", textprops={"color": theme.alarm, "fontsize": 12})
     box = AnchoredOffsetbox(corner, child=HPacker(children=[arrow, words], pad=0, sep=5, align="center"), pad=0.3,
                             borderpad=0.2)  # fmt: skip
@@ -160,13 +187,11 @@ def draw_scale(axes: Axes, *, magnify: float = 5.0, corner: str = "lower left", 
 def draw_means(axes: Axes, residuals: Residuals, view: int, *, theme: Theme = LIGHT) -> Axes:
     """Between title and picture: the mean error of every person of the view, in the person's colour."""
     mean = residuals.length_px[:, view].nanmean(dim=-1).tolist()
-    shown = [(i, value) for i, value in zip(residuals.person, mean, strict=True) if math.isfinite(value)]
-    words = [(f"P{i} {value:.1f}", person_color(i)) for i, value in shown]
+    known = [(i, value) for i, value in zip(residuals.person, mean, strict=True) if math.isfinite(value)]
+    words = [(f"{label_of(i)} {value:.1f}", color_of(i, theme)) for i, value in known]
     words = [("mean error (px)", theme.ink), *words] if words else [("nobody to compare", theme.ink)]
-    pieces: list[Artist] = [TextArea(text, textprops={"color": color, "fontsize": 11.5}) for text, color in words]
-    lines: list[Artist] = [
-        HPacker(children=pieces[at : at + A_LINE], pad=0, sep=7) for at in range(0, len(pieces), A_LINE)
-    ]
+    packed = _lines_of(words, 1.15 * width_of(axes))
+    lines: list[Artist] = [HPacker(children=line, pad=0, sep=MEAN_GAP) for line in packed]
     box = AnchoredOffsetbox("lower center", child=VPacker(children=lines, pad=0, sep=1), pad=0.1, borderpad=0.1,
                             frameon=False, bbox_to_anchor=(0.5, 1.0), bbox_transform=axes.transAxes)  # fmt: skip
     axes.add_artist(box)
@@ -222,14 +247,35 @@ def draw_matrix(
         axes.text(column, row, f"{value:.1f}" if known else "–", ha="center", va="center", color=ink, fontsize=13)
     for view in suspects(residuals):
         axes.add_patch(Rectangle((view - 0.5, -0.5), 1, len(table), fill=False, edgecolor=theme.alarm, linewidth=3.5))
-    rows = [*(f"P{person}" for person in residuals.person), "everybody"]
+    rows = [*(label_of(person) for person in residuals.person), "everybody"]
     axes.axhline(len(table) - 1.5, color=theme.paper, linewidth=4)
-    axes.set(xticks=range(len(names)), yticks=range(len(rows)), xlabel="camera", ylabel="person")
-    axes.set_xticklabels([f"{name} ✗" if v in suspects(residuals) else name for v, name in enumerate(names)])
-    axes.set_yticklabels(rows)
+    axes.set(xlabel="camera", ylabel="person")
+    wrong = suspects(residuals)
+    name_columns(axes, range(len(names)), [f"{name} ✗" if v in wrong else name for v, name in enumerate(names)])
+    name_rows(axes, range(len(rows)), rows)
     bar = axes.figure.colorbar(image, ax=axes, label="median reprojection error (px)")
     dress(bar.ax, theme=theme)
     return dress(axes, theme=theme)
+
+
+def _shown_width(axes: Axes) -> float:
+    """Pixels of the picture from the left to the right of what is shown."""
+    left, right = axes.get_xlim()
+    return abs(right - left)
+
+
+def _lines_of(words: Sequence[tuple[str, str]], width: float) -> list[list[Artist]]:
+    """Words in their colours, as many in a line as fit its width (points)."""
+    lines: list[list[Artist]] = []
+    room = 0.0
+    for text, color in words:
+        needed = LETTER * MEAN_SIZE * len(text) + MEAN_GAP
+        if not lines or needed > room:
+            lines.append([])
+            room = width
+        lines[-1].append(TextArea(text, textprops={"color": color, "fontsize": MEAN_SIZE}))
+        room -= needed
+    return lines
 
 
 def _median(values: Float[np.ndarray, "*rows count"]) -> Float[np.ndarray, "*rows"]:

@@ -12,7 +12,9 @@ from torch import Tensor
 from dispose.scene.cameras import Cameras
 from dispose.scene.prediction import Prediction
 from dispose_viz.frusta import image_corners
-from dispose_viz.style import LIGHT, Theme, dress, person_color
+from dispose_viz.solids import color_of, label_of
+from dispose_viz.style import LIGHT, Theme, dress
+from dispose_viz.words import LONGEST_TICK, plain, shorter
 
 METRE = 1000.0
 
@@ -26,10 +28,12 @@ def draw_rig_from_above(axes: Axes, cameras: Cameras, *, reach_mm: float = 1000.
         order = np.concatenate([centre[None], wedge])
         axes.add_patch(Polygon(_hull(order), facecolor=theme.muted, edgecolor=theme.ink, alpha=0.35))
         axes.plot(*centre, "s", color=theme.ink, markersize=6)
-        away = centre - middle
+        # A single camera looks away from its name.
+        away = centre - (middle if len(centres) > 1 else wedge.mean(0))
         x, y = away / max(float(np.linalg.norm(away)), 1e-9)
         side = "center" if abs(x) < 0.5 else ("left" if x > 0 else "right")
-        axes.annotate(name, tuple(centre), (9 * x, 15 * y), textcoords="offset points", color=theme.ink,
+        short = plain(shorter(name, LONGEST_TICK))
+        axes.annotate(short, tuple(centre), (9 * x, 15 * y), textcoords="offset points", color=theme.ink,
                       fontsize=11, ha=side, va="center")  # fmt: skip
     axes.set(xlabel="x (m)", ylabel="y (m)", aspect="equal", title="Cameras from above")
     axes.margins(0.2)
@@ -46,12 +50,12 @@ def draw_walks(axes: Axes, predictions: Sequence[Prediction], *, theme: Theme = 
         seen = np.isfinite(walk).all(-1)
         if not seen.any():
             continue
-        color = person_color(person)
+        color = color_of(person, theme)
         axes.plot(*walk.T, color=color, linewidth=2.2, solid_capstyle="round")
         last = walk[seen][-1]
         axes.plot(*last, "o", color=color, markersize=8)
         outline = [withStroke(linewidth=3, foreground=theme.paper)]
-        axes.annotate(f"P{person}", tuple(last), (7, 7), textcoords="offset points", color=color, fontsize=12,
+        axes.annotate(label_of(person), tuple(last), (7, 7), textcoords="offset points", color=color, fontsize=12,
                       fontweight="bold", path_effects=outline)  # fmt: skip
     return dress(axes, theme=theme)
 

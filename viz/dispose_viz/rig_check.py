@@ -18,6 +18,7 @@ from dispose.inference.diagnosis import Diagnosis
 from dispose.scene.cameras import Cameras
 from dispose_viz.rig import METRE, draw_rig_from_above
 from dispose_viz.style import LIGHT, MAP, Theme, dress
+from dispose_viz.words import name_columns, name_rows, plain
 
 BEST_PX, WORST_PX = 1.0, 100.0
 """Ends of the colour map of reprojection errors."""
@@ -101,8 +102,7 @@ def draw_pair_errors(axes: Axes, consistency: Consistency, cameras: Cameras, *, 
             dark = np.isnan(value) or value > 20
             axes.text(column, row, word, ha="center", va="center", fontsize=12,
                       color=theme.ink if np.isnan(value) else "#000000" if dark else "#FFFFFF")  # fmt: skip
-    axes.set_xticks(range(views), cameras.names, rotation=0 if views < 6 else 45)
-    axes.set_yticks(range(views), cameras.names)
+    name_rows(name_columns(axes, range(views), cameras.names), range(views), cameras.names)
     axes.set(title="Median error of every pair (px)")
     bar = axes.figure.colorbar(drawn, ax=axes, label="px", shrink=0.8)
     bar.ax.tick_params(colors=theme.ink, labelsize=11)
@@ -132,7 +132,7 @@ def draw_check(
     draw_pair_errors(pairs, diagnosis.consistency, cameras, theme=theme)
     sentences = [*(f"{finding.topic}: {finding.sentence}" for finding in diagnosis.findings), diagnosis.verdict]
     words = "\n" + "\n".join(line for sentence in sentences for line in textwrap.wrap(f"→ {sentence}", WIDTH))
-    figure.supxlabel(words, x=0.02, ha="left", fontsize=12, color=theme.ink)
+    figure.supxlabel(plain(words), x=0.02, ha="left", fontsize=12, color=theme.ink)
     return figure
 
 

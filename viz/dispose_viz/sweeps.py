@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dispose_kernels.sinkhorn import Marginals, carried_mass, marginal_residual, newton_projection, sweep_steps
 from dispose_viz.style import LIGHT, Theme, dress
+from dispose_viz.words import name_rows
 
 LOWEST = 1e-12
 """Violations and errors below this are drawn at this."""
@@ -85,7 +86,7 @@ def draw_violations(
         for step in range(view, shown, run.views):
             axes.add_patch(_frame(step, edges[view], edges[view + 1], theme))
     middles = [(a + b - 1) / 2 for a, b in pairwise(edges)]
-    axes.set_yticks(middles, list(cameras))
+    name_rows(axes, middles, cameras)
     for sweep in range(1, shown // run.views):
         axes.axvline(sweep * run.views - 0.5, color=theme.ink, linewidth=1.2)
     turns = np.arange(0, shown, run.views)

@@ -1,0 +1,67 @@
+"""Names from files in pictures: never read as a formula or as markup, and never wider than their place."""
+
+import html
+import textwrap
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+
+POINTS = 72
+LETTER = 0.61
+"""Width of a letter as a share of the size of the font, on average."""
+
+TITLE_SIZE, TICK_SIZE = 12, 11
+LONGEST_TICK = 24
+"""Letters of a name that stands slanted at an axis."""
+
+TILTED = 40
+
+
+def plain(text: str) -> str:
+    """A text that matplotlib writes as it is, dollar signs included."""
+    return text.replace("$", r"\$")
+
+
+def marked_up(text: str) -> str:
+    """A text that plotly and a page write as it is, with its ``<``, ``&`` and dollar signs."""
+    return html.escape(text, quote=False).replace("$", "&#36;")
+
+
+def shorter(text: str, letters: int) -> str:
+    """A text of at most so many letters: what is too much goes from its middle, names differ at their ends."""
+    if len(text) <= letters:
+        return text
+    kept = max(letters - 1, 2)
+    return f"{text[: (kept + 1) // 2]}…{text[-(kept // 2) :]}"
+
+
+def width_of(axes: Axes) -> float:
+    """Points from the left to the right of an axes, before its layout."""
+    return float(axes.bbox.width) / axes.figure.dpi * POINTS
+
+
+def title_of(axes: Axes, text: str) -> str:
+    """A title that is no wider than its picture: one line or two, with less in the middle where that is not enough."""
+    letters = max(8, int(1.1 * width_of(axes) / (LETTER * TITLE_SIZE)))
+    lines = textwrap.wrap(text, letters) if len(text) > letters else [text]
+    if len(lines) > 2:
+        text = shorter(text, 2 * letters)
+        lines = [text[:letters], text[letters:]]
+    return plain("\n".join(lines))
+
+
+def name_columns(axes: Axes, places: Sequence[float], names: Sequence[str]) -> Axes:
+    """Names below the columns of a table, slanted where they are wider than a column."""
+    room = width_of(axes) / max(len(names), 1) / (LETTER * TICK_SIZE)
+    short = [plain(shorter(name, LONGEST_TICK)) for name in names]
+    if max(map(len, short), default=0) + 1 <= room:
+        axes.set_xticks(places, short)
+    else:
+        axes.set_xticks(places, short, rotation=TILTED, ha="right", rotation_mode="anchor")
+    return axes
+
+
+def name_rows(axes: Axes, places: Sequence[float], names: Sequence[str]) -> Axes:
+    """Names beside the rows of a table."""
+    axes.set_yticks(places, [plain(shorter(name, LONGEST_TICK)) for name in names])
+    return axes
