@@ -190,3 +190,19 @@ def test_plotly_looks_from_the_viewpoint(toy) -> None:
     np.testing.assert_allclose(unit, unit[0])
     for place, said in ((eye.eye, scene.camera.eye), (eye.target, scene.camera.center)):
         np.testing.assert_allclose((low + high) / 2 + unit * [said.x, said.y, said.z], place / 1000)
+
+
+def test_a_scene_below_the_floor_keeps_its_floor(toy) -> None:
+    poses = toy.prediction.poses
+    low = Stage(replace(poses, xyz_world=poses.xyz_world - torch.tensor([0.0, 0.0, 9000.0])))
+    scene = look_from(draw_stage(new_scene(), low), low, overview(low)).layout.scene
+    assert scene.zaxis.range[0] <= -9 and scene.zaxis.range[1] >= 0
+
+
+def test_people_over_time_may_have_no_number_and_joints_that_are_none(toy) -> None:
+    xyz = toy.prediction.poses.xyz_world.clone()
+    xyz[0, :9] = torch.inf
+    poses = replace(toy.prediction.poses, xyz_world=xyz, id=torch.tensor([-1, 4, 5]))
+    found = traces(draw_people(new_scene(), poses))
+    assert [trace.name for trace in found] == ["nobody", "P4", "P5"]
+    assert found[0].line.color == LIGHT.muted and not np.isinf(found[0].x).any()

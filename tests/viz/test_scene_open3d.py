@@ -19,7 +19,7 @@ from PIL import Image
 
 from dispose.errors import InputError, MissingBackendError
 from dispose_viz import scene_open3d
-from dispose_viz.scene3d import draw_stage, new_scene
+from dispose_viz.scene3d import draw_stage, look_from, new_scene
 from dispose_viz.scene_open3d import Picture, picture_of, picture_or_figure, render, save_picture, why_not
 from dispose_viz.solids import picture_sheet
 from dispose_viz.stage import Stage, reach_of, root_rays, stage_of
@@ -135,6 +135,32 @@ def test_joints_are_where_the_viewpoint_projects_what_plotly_holds(toy) -> None:
         xy, front = eye.project(xyz, WIDTH, HEIGHT)
         colored = mask_of(picture, row)
         assert front.all() and all(colored[y, x] for x, y in np.round(xy).astype(int)), f"person {row}"
+
+
+@pytest.mark.usefixtures("drawing")
+def test_from_straight_above_a_person_stands_where_a_map_has_him(toy) -> None:
+    stage = only(Stage(toy.prediction.poses), [0])
+    middle = stage.people.xyz_world[0].mean(0).numpy()
+    eye = Viewpoint(middle + np.array([-300.0, -200.0, 3000.0]), middle + np.array([-300.0, -200.0, 0.0]))
+    colored = mask_of(render(stage, width=WIDTH, height=HEIGHT, viewpoint=eye), 0)
+    (y, x), ((u, v),) = np.argwhere(colored).mean(0), eye.project(middle[None], WIDTH, HEIGHT)[0]
+    assert np.hypot(x - u, y - v) < 12 and u > WIDTH / 2 + 20 and v < HEIGHT / 2 - 10
+    look = look_from(draw_stage(new_scene(), stage), stage, eye).layout.scene.camera.up
+    assert (look.x, look.y, look.z) == pytest.approx((0, 1, 0))
+
+
+@pytest.mark.usefixtures("drawing")
+def test_names_at_an_edge_of_the_picture_stay_whole(toy) -> None:
+    long = replace(toy.frame.cameras, names=("W" * 60, "b", "c", "d"))
+    stage = Stage(only(Stage(toy.prediction.poses), []).people, long)
+    start = long.centres[0].numpy()
+    eye = Viewpoint(start + np.array([6000.0, -2600.0, 0.0]), start + np.array([0.0, -2600.0, 0.0]))
+    nameless = replace(stage, cameras=replace(long, names=("", "", "", "")))
+    words = np.abs(
+        render(stage, width=WIDTH, height=HEIGHT, viewpoint=eye).astype(int)
+        - render(nameless, width=WIDTH, height=HEIGHT, viewpoint=eye)
+    ).max(-1) > 40  # fmt: skip
+    assert words.any() and not words[:, [0, 1, -2, -1]].any(), "a name is cut"
 
 
 @pytest.mark.usefixtures("drawing")

@@ -27,8 +27,9 @@ from dispose_viz.solids import (
     skeleton_solid,
 )
 from dispose_viz.stage import Stage, floor_of, known_joints, name_signs, path_of, people_of, points_of, reach_of
-from dispose_viz.style import LIGHT, Theme, blend, person_color
+from dispose_viz.style import LIGHT, Theme, blend
 from dispose_viz.viewpoint import Viewpoint
+from dispose_viz.words import LONGEST_TICK, marked_up, shorter
 
 METRE = 1000.0
 FRAME_MS = 80
@@ -72,7 +73,8 @@ def draw_cameras(figure: go.Figure, cameras: Cameras, *, reach_mm: float = 600.0
     figure.add_trace(go.Scatter3d(x=x, y=y, z=z, mode="lines", name="cameras", hoverinfo="skip",
                                   line={"color": theme.muted, "width": 3}))  # fmt: skip
     x, y, z = (centres / METRE).T
-    figure.add_trace(go.Scatter3d(x=x, y=y, z=z, mode="markers+text", text=list(cameras.names), showlegend=False,
+    names = [marked_up(shorter(name, LONGEST_TICK)) for name in cameras.names]
+    figure.add_trace(go.Scatter3d(x=x, y=y, z=z, mode="markers+text", text=names, showlegend=False,
                                   textposition="top center", textfont={"color": theme.ink, "size": 13},
                                   marker={"color": theme.ink, "size": 4}, name="camera names"))  # fmt: skip
     return figure
@@ -165,14 +167,18 @@ def look_from(figure: go.Figure, stage: Stage, viewpoint: Viewpoint) -> go.Figur
     """Put the reader's eye where a viewpoint has it, so that plotly shows what Open3D's picture shows."""
     points = points_of(stage)
     low = np.minimum(np.floor(points.min(0) / METRE), [np.inf, np.inf, 0.0])
-    high = np.ceil(points.max(0) / METRE)
+    # The floor is at z = 0, also below a scene that hangs under it: plotly leaves out what lies beside the axes.
+    high = np.maximum(np.ceil(points.max(0) / METRE), [-np.inf, -np.inf, 0.0])
     size = np.maximum(high - low, 1.0)
     # Plotly counts in units of the box around the axes, whose volume it takes as 1.
     unit = float(np.prod(size)) ** (1 / 3)
     middle = low + size / 2
     eye, target = ((place / METRE - middle) / unit for place in (viewpoint.eye, viewpoint.target))
     axes = {f"{name}axis": {"range": [a, a + b]} for name, a, b in zip("xyz", low, size, strict=True)}
-    camera = {"eye": dict(zip("xyz", eye, strict=True)), "center": dict(zip("xyz", target, strict=True))}
+    up = -viewpoint.axes[2]
+    camera = {
+        name: dict(zip("xyz", place, strict=True)) for name, place in (("eye", eye), ("center", target), ("up", up))
+    }
     ratio = dict(zip("xyz", size / unit, strict=True))
     return figure.update_layout(scene={**axes, "camera": camera, "aspectmode": "manual", "aspectratio": ratio})
 
@@ -248,7 +254,7 @@ def _sheet(cameras: Cameras, view: int, picture: UInt8[np.ndarray, "_ _ 3"], rea
     solid, _ = picture_sheet(cameras, view, reach_mm, SHEET_COLUMNS, rows)
     numbers = np.repeat(np.asarray(mosaic).ravel(), 2).astype(np.uint8)
     return _mesh(solid).update(
-        name=f"picture of {cameras.names[view]}", hoverinfo="skip", lighting=FLAT, intensitymode="cell",
+        name=f"picture of {marked_up(cameras.names[view])}", hoverinfo="skip", lighting=FLAT, intensitymode="cell",
         intensity=numbers, colorscale=scale, cmin=-0.5, cmax=len(stops) - 0.5, showscale=False,
     )  # fmt: skip
 
@@ -263,10 +269,10 @@ def _mesh(solid: Solid) -> go.Mesh3d:
 
 def _person(poses: Poses, person: int) -> go.Scatter3d:
     """One person's bones as one trace; empty where the person is not among the poses."""
-    rows = np.flatnonzero(poses.id.numpy() == person)
+    rows = np.flatnonzero(poses.id.cpu().numpy() == person)
     x, y, z = _polyline([line for row in rows for line in _bones(poses, int(row))])
-    color = person_color(person)
-    return go.Scatter3d(x=x, y=y, z=z, mode="lines+markers", name=f"P{person}", line={"color": color, "width": 7},
+    color = color_of(person, LIGHT)
+    return go.Scatter3d(x=x, y=y, z=z, mode="lines+markers", name=label_of(person), line={"color": color, "width": 7},
                         marker={"color": color, "size": 3}, hoverinfo="name")  # fmt: skip
 
 
@@ -278,7 +284,7 @@ def _ghosts(poses: Poses, theme: Theme) -> go.Scatter3d:
 
 def _bones(poses: Poses, row: int) -> list[Float[np.ndarray, "2 3"]]:
     """The bones of one person whose two ends are known, mm."""
-    xyz, valid = poses.xyz_world[row].numpy(), poses.valid[row].numpy()
+    xyz, valid = poses.xyz_world[row].cpu().numpy(), known_joints(poses)[row]
     return [xyz[[a, b]] for a, b in poses.skeleton.bone_indices if valid[a] and valid[b]]
 
 

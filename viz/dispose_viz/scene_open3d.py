@@ -32,7 +32,8 @@ from dispose_viz.scene3d import draw_stage, look_from, new_scene
 from dispose_viz.solids import color_of, label_of
 from dispose_viz.stage import Stage, name_signs, reach_of
 from dispose_viz.style import LIGHT, Theme
-from dispose_viz.viewpoint import FIELD_DEG, UP, Viewpoint, overview, views_in_sight
+from dispose_viz.viewpoint import FIELD_DEG, Viewpoint, overview, views_in_sight
+from dispose_viz.words import LONGEST_TICK, shorter
 
 PROBE = """
 import os
@@ -204,8 +205,9 @@ def show(stage: Stage, *, theme: Theme = LIGHT) -> None:
     ]
     background = (*to_rgb(theme.paper), 1.0)
     o3d.visualization.draw(
-        things, bg_color=background, show_skybox=False, eye=eye.eye, lookat=eye.target, up=UP, field_of_view=FIELD_DEG
-    )
+        things, bg_color=background, show_skybox=False, eye=eye.eye, lookat=eye.target, up=-eye.axes[2],
+        field_of_view=FIELD_DEG,
+    )  # fmt: skip
 
 
 def _open3d() -> ModuleType:
@@ -261,7 +263,8 @@ def _drawn(
         scene.set_background([*encoded(np.array(to_rgb(theme.paper))), 1.0])
         _add(scene, "thing", things_of(o3d, stage, viewpoint, theme))
         # After the things: the nearest and farthest depth are taken from them.
-        renderer.setup_camera(FIELD_DEG, *(v.astype(np.float32) for v in (viewpoint.target, viewpoint.eye, UP)))
+        look = (viewpoint.target, viewpoint.eye, -viewpoint.axes[2])
+        renderer.setup_camera(FIELD_DEG, *(v.astype(np.float32) for v in look))
         picture = np.array(renderer.render_to_image())
         if stage.ghosts is None:
             return picture
@@ -291,11 +294,17 @@ def _signed(
     if stage.cameras is not None and views:
         seen, up = stage.cameras.select(views), np.array([0.0, 0.0, 0.35 * reach_of(stage)])
         centres = seen.centres.double().numpy()
-        signs += [(name, centre + up, theme.ink, False) for name, centre in zip(seen.names, centres, strict=True)]
+        names = [shorter(name, LONGEST_TICK) for name in seen.names]
+        signs += [(name, centre + up, theme.ink, False) for name, centre in zip(names, centres, strict=True)]
     for text, place, color, bold in signs:
         (xy,), (front,) = viewpoint.project(place[None], width, height)
-        if front:
-            draw.text(tuple(xy), text, fill=color, font=_font(size, bold), anchor="mm", **halo)
+        beside = max(-xy[0], xy[0] - width, -xy[1], xy[1] - height)
+        if front and beside < size:
+            # Words at an edge stay whole; what is far beside the picture has no name in it.
+            half = _font(size, bold).getlength(text) / 2 + 2
+            x = float(np.clip(xy[0], min(half, width / 2), max(width - half, width / 2)))
+            y = float(np.clip(xy[1], 0.7 * size, height - 0.7 * size))
+            draw.text((x, y), text, fill=color, font=_font(size, bold), anchor="mm", **halo)
     small = _font(round(0.85 * size), False)
     for line, text in enumerate(reversed(_filled(_caption(stage), small, width - 2 * size))):
         draw.text((size, height - size - 1.2 * line * size), text, fill=theme.ink, font=small, anchor="ls", **halo)
@@ -319,8 +328,10 @@ def _caption(stage: Stage) -> list[str]:
     parts = ["floor: 1 m squares"]
     parts += ["pale: less sure"] if bool((stage.people.confidence[stage.people.valid] < 0.9).any()) else []
     parts += ["thin lines: rays"] if stage.rays else []
-    parts += ["fading lines: where people came from"] if stage.trails else []
-    parts += ["grey bodies: ghosts to compare with"] if stage.ghosts is not None else []
+    somebody = len(stage.people.id) > 0
+    parts += ["fading lines: where people came from"] if stage.trails and somebody else []
+    ghosts = stage.ghosts is not None and len(stage.ghosts.id) > 0
+    parts += ["grey bodies: ghosts to compare with"] if ghosts else []
     return parts
 
 

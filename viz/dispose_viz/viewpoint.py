@@ -12,6 +12,9 @@ UP = np.array([0.0, 0.0, 1.0])
 FIELD_DEG = 45.0
 """Vertical field of view; plotly's cannot be changed, so everybody uses it."""
 
+STEEP = 1e-9
+"""Sine of the angle to the vertical below which a line of sight is vertical."""
+
 BESIDE = 3.0
 """Cameras nearer to the eye than so many lengths of a frustum are left out."""
 
@@ -19,6 +22,8 @@ BESIDE = 3.0
 @dataclass(frozen=True, eq=False)
 class Viewpoint:
     """An eye that looks at a point, +Z upwards in the picture, with `FIELD_DEG` from top to bottom.
+
+    Straight down or up, +Y is upwards.
 
     Attributes:
         eye: mm.
@@ -34,6 +39,9 @@ class Viewpoint:
         forward = self.target - self.eye
         forward = forward / np.linalg.norm(forward)
         right = np.cross(forward, UP)
+        if np.linalg.norm(right) < STEEP:
+            # Straight down or up: +Y is upwards in the picture, as on a map.
+            right = np.cross(forward, [0.0, 1.0, 0.0])
         right = right / np.linalg.norm(right)
         return forward, right, np.cross(forward, right)
 
