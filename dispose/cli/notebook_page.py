@@ -35,7 +35,7 @@ body { font: 16px/1.55 system-ui, sans-serif; color: #1a1a1a; background: #fff; 
 h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 2.2rem; } a.anchor-link { display: none; }
 .highlight pre { background: #f5f6f7; padding: .7rem .9rem; overflow-x: auto; font-size: 13px; line-height: 1.4;
                  border-left: 3px solid #d9d9d9; }
-.output pre, .output_area pre { font-size: 13px; overflow-x: auto; }
+.output pre, .output_area pre { font-size: 13px; white-space: pre-wrap; overflow-wrap: anywhere; }
 .prompt { display: none; }
 img { max-width: 100%; height: auto; }
 table { border-collapse: collapse; margin: 1rem 0; } th, td { padding: .3rem .8rem; text-align: right; }

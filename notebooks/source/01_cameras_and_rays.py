@@ -137,7 +137,8 @@ named(scene3d.draw_stage(scene3d.new_scene(), stage), "ray")
 # %% [markdown]
 # The other cameras see that ray as a line, the *epipolar line* of the pixel. Whatever camera 1 saw at the ring, the
 # others see it on the line: to find a match one searches a line, not a picture. Here the projected truth lies on it
-# exactly. Look closely at the ends: the lens bends it.
+# exactly. In cam03 it begins in the middle of the picture: there stands camera 1. (The lens bends the line, here by
+# less than a pixel.)
 
 # %%
 images = [picture / 255.0 for picture in pictures]
@@ -146,7 +147,7 @@ figure = epipolar.draw_epipolar_views(new_figure(13.0, 9.6), filmed, 0, 0, ("r_w
 save_figure(figure, Path(out) / "epipolar_pictures")
 
 # %% [markdown]
-# ## 5. With a real detector
+# ## 5. With a detector that errs
 #
 # Detections are a few pixels beside the truth, so the right match is only *near* the line; and others may be near it by
 # chance. The list says how far every detection's joint is from the line, nearest first; colours are who it truly is.

@@ -12,7 +12,7 @@
 # # Sinkhorn projection: from any numbers to a fair share
 #
 # You will see: a table of arbitrary positive numbers whose rows and columns come to sum to one, step by step; the same
-# on a real association problem with five views; how many sweeps that takes; and what the two sweeps of the released
+# on a whole association problem with five views; how many sweeps that takes; and what the two sweeps of the released
 # code leave undone.
 #
 # The network of this project speaks in arbitrary numbers, one per candidate tuple. The projection turns them into mass
@@ -113,7 +113,7 @@ again = newton_projection(louder.log().ravel(), problem, tolerance=1e-10)
 assert torch.allclose(again.mass, limit.mass, atol=1e-8)
 
 # %% [markdown]
-# ## 4. A real problem
+# ## 4. A whole problem
 #
 # One frame of a capture: every candidate tuple names one detection, or none, per view. Its mass counts for all of them,
 # so five views pull at the same numbers. A view's dustbin takes the tuples that skip it. Here the numbers are random,

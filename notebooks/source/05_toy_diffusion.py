@@ -189,7 +189,7 @@ loose = judge.by_diffusion(network, for_himself)(unseen).view(len(unseen), peopl
 claims = loose.sum(1)
 torch.testing.assert_close(loose.sum(2), torch.ones_like(claims))
 print(f"sightings of B that carry more than 1.5 people: {float((claims > 1.5).double().mean()):.1%}")
-assert bool((claims > 1.5).any()), "somebody is claimed twice in 200 scenes"
+print(f"sightings of B that carry less than 0.5 people: {float((claims < 0.5).double().mean()):.1%}")
 
 # %% [markdown] tags=["exercise"]
 # **Other noise.** The network has learned one kind of error. Is it still better than distances where sightings are

@@ -114,8 +114,8 @@ for person, sure, index in zip(poses.id.tolist(), least.values.tolist(), least.i
 if truth:
     score = score_people([here], truth)
     figures |= {"found": score.found, "mpjpe_mm": score.mpjpe_mm}
-    print(f"people found {score.found:.0f} %, mean error of their joints {score.mpjpe_mm:.0f} mm")
 (out / "metrics.json").write_text(json.dumps(figures))
+print(", ".join(f"{name} {value:.0f}" for name, value in figures.items()))
 
 # %% [markdown]
 # ## 5. Where a joint comes from

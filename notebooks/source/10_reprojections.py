@@ -12,8 +12,8 @@
 # # Reprojections, view by view
 #
 # You will see: the 3-D people drawn back into every picture, the pixels by which they miss what was detected there, and
-# a table that says at a glance which camera or which person does not fit. At the end, the same on real pictures, over
-# what the network saw in them.
+# a table that says at a glance which camera or which person does not fit. At the end, the same on pictures, over what
+# the network saw in them.
 #
 # Nothing here needs the truth, so it works for every capture of your own: set `capture`.
 
@@ -127,7 +127,7 @@ print(f"{len(found)} frames:", ", ".join(f"{name} {value:.1f} px" for name, valu
 print(f"does not fit: {', '.join(wrong)}" if wrong else "no camera stands out")
 
 # %% [markdown]
-# ## 5. On real pictures
+# ## 5. On pictures
 #
 # A network that looks at pictures has no skeletons in 2-D, it has heat maps. Yellow is where it sees the joint, rings
 # are where the joint of the 3-D person projects to. The network saw every picture by itself; the person fits all of

@@ -77,6 +77,8 @@ print(f"{run.name} by {run.method}: {len(run.cases)} frames", *run.notes, sep="\
 
 # %%
 ranking = ranking_of(run, rank_by)
+figures = {"frames": len(run.cases), **dict(ranking.means)}
+(out / "metrics.json").write_text(json.dumps(figures, indent=1))
 print(ranking_table(ranking, 10))
 figure = new_figure(15.0, 4.2)
 draw_ranking(figure.add_subplot(), ranking, marked=worst)
@@ -102,10 +104,6 @@ inspect(run, out, rank_by=rank_by)
 for rank, place in enumerate(ranking.order[:worst], 1):
     page = page_of(run, place, headline=ranking.headline(place), reason=ranking.reasons[place])
     display(save_figure(page, out / f"worst-{rank}"))
-
-# %%
-figures = {"frames": len(run.cases), **dict(ranking.means)}
-(out / "metrics.json").write_text(json.dumps(figures, indent=1))
 
 # %% [markdown]
 # ## Try next

@@ -75,7 +75,7 @@ save_figure(figure, out / "roots")
 # %% [markdown]
 # ## 3. People
 #
-# Stage I says which peaks are one person, their rays say where his hips are in space; Stage II starts from a rest pose
+# Stage I says which peaks are one person, their rays say where the hips are in space; Stage II starts from a rest pose
 # there and moves every joint until it fits what all views show.
 
 # %%

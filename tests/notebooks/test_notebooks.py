@@ -1,5 +1,6 @@
 """What every notebook promises in its cells, without running it (`test_every_notebook.py` runs them)."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -42,6 +43,16 @@ def test_it_says_what_comes_and_ends_with_what_to_try(path: Path) -> None:
 def test_cells_are_short(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
     assert max(len(cell.source.splitlines()) for cell in cells if cell.cell_type == "code") <= 15
+
+
+@pytest.mark.parametrize("path", EVERY, ids=lambda path: path.stem)
+def test_no_cell_shows_a_number_that_nobody_asked_for(path: Path) -> None:
+    """The last expression of a cell is shown, and `write_text` returns how many letters it wrote."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            body = ast.parse(re.sub(r"(?m)^%.*$", "", cell.source)).body
+            last = ast.unparse(body[-1]) if body and isinstance(body[-1], ast.Expr) else ""
+            assert not re.search(r"\.write_(text|bytes)\(", last)
 
 
 @pytest.mark.parametrize("path", TEACHING, ids=lambda path: path.stem)
