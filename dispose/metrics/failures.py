@@ -25,6 +25,9 @@ from dispose.tensors import ABSENT
 FOUND_MM = 500.0
 """A true person is found where somebody's joints are nearer than this on average (as in the protocols)."""
 
+SAME_BODY_MM = 250.0
+"""Two skeletons whose joints are nearer than this on average are of one body: nobody stands inside somebody else."""
+
 
 @dataclass(frozen=True)
 class Sighting:
@@ -55,11 +58,11 @@ class Failure:
 
     Attributes:
         number: the frame's number.
-        wrong_pairs: labelled detections wrongly joined or split; None without labels or detections.
+        wrong_pairs: labelled detections wrongly joined or split; None where no detection is labelled.
         missed: ids of the true people whom nobody is near; None without true skeletons.
         extra: rows of the predicted people who are near nobody, or near somebody already found; None as above.
-        unannotated: those of `extra` of whose detections none is labelled as a person with a true skeleton: the
-            truth may not know them.
+        unannotated: those of `extra` whom the truth may not know: none of their detections is labelled as a person
+            with a true skeleton, and no such skeleton is where theirs is. Nobody, where the truth labels no detections.
         joint_error_mm: mean over the people found of their mean joint error; None as above, or if none is found.
         entropy_bits: how undecided the network was before sampling, ``-sum x log2 x`` over all tuples' marginals.
         undecided_pairs: pairs that it would expect to get wrong by deciding each at its more probable side.
@@ -122,7 +125,7 @@ def failure_of(case: Case) -> Failure:
         truths = case.labels.poses.id.tolist()
         missed = tuple(truths[t] for t in range(len(truths)) if t not in found.truths.tolist())
         extra = tuple(row for row in everybody if row not in found.rows.tolist())
-        unlabelled = tuple(row for row in extra if not set(people_of(case, row)) & set(truths))
+        unlabelled = tuple(row for row in extra if may_be_unannotated(case, row))
         error = float(found.error_mm.mean()) if len(found.rows) else None
     hypotheses = case.hypotheses
     return Failure(
@@ -141,7 +144,7 @@ def failure_of(case: Case) -> Failure:
 
 def wrong_pairs(case: Case) -> tuple[WrongPair, ...] | None:
     """Labelled cross-view pairs that are joined and should not be, or the other way round; None if unknown."""
-    if case.labels is None or case.frame is None:
+    if case.labels is None or case.frame is None or not bool((case.labels.identity != ABSENT).any()):
         return None
     return wrong_pairs_of(case.prediction.association, case.labels.identity)
 
@@ -171,6 +174,24 @@ def groups_of(association: Association, slots: int) -> Int[Tensor, "views slots"
     return group
 
 
+def labels_detections(case: Case) -> bool:
+    """Whether the truth says of detections whose they are; that of other programs has skeletons alone.
+
+    A frame in which nobody is labelled, and of whom the truth has nobody either, may be of a truth that does.
+    """
+    if case.labels is None or case.labels.identity.numel() == 0:
+        return False
+    return bool((case.labels.identity != ABSENT).any()) or len(case.labels.poses.id) == 0
+
+
+def may_be_unannotated(case: Case, row: int) -> bool:
+    """Whether a predicted person who is nobody's match may be somebody whom the truth leaves out."""
+    assert case.labels is not None
+    if not labels_detections(case) or set(people_of(case, row)) & set(case.labels.poses.id.tolist()):
+        return False
+    return not bool((errors_mm(case)[row] < SAME_BODY_MM).any())
+
+
 def labelled_members(case: Case, row: int) -> list[Sighting]:
     """The members of a predicted person that have a label."""
     if case.labels is None or case.frame is None:
@@ -195,11 +216,15 @@ def has_truth(case: Case) -> bool:
 
 def matched(case: Case, *, limit_mm: float = FOUND_MM) -> Matched:
     """Predicted and true people one to one: as many as can be nearer than the limit, of least total error."""
-    assert case.labels is not None
-    truth = case.labels.poses
-    errors = pairwise_mpjpe(in_joints_of(case.prediction.poses, truth), truth)
+    errors = errors_mm(case)
     rows, truths = best_pairs(errors, limit_mm=limit_mm)
     return Matched(rows, truths, errors[rows, truths])
+
+
+def errors_mm(case: Case) -> Float[Tensor, "predictions truths"]:
+    """Mean error of the common joints of every predicted and every true person; infinite without any."""
+    assert case.labels is not None
+    return pairwise_mpjpe(in_joints_of(case.prediction.poses, case.labels.poses), case.labels.poses)
 
 
 def in_joints_of(poses: Poses, truth: Poses) -> Poses:
@@ -264,7 +289,7 @@ def trouble(failure: Failure) -> float | None:
 
     ``wrong pairs + 3 missed + 3 extra + error / 100 mm + doubts / 10 + pixels / 100``. A person missed or invented
     weighs as much as three pairs; extra people whom the truth may not know (`Failure.unannotated`) weigh nothing.
-    Doubts are the undecided pairs and, where no label says who is right, the disagreement with the integer
+    Doubts are the undecided pairs and, where there is no truth at all, the disagreement with the integer
     programme: they rank frames that are equally right, and all frames without truth.
     """
     if all(measure.value(failure) is None for measure in MEASURES[1:]):
@@ -272,7 +297,7 @@ def trouble(failure: Failure) -> float | None:
     errors = len(failure.wrong_pairs or ()) + 3 * len(failure.missed or ())
     errors += 3 * (len(failure.extra or ()) - len(failure.unannotated))
     doubts = failure.undecided_pairs or 0.0
-    if failure.wrong_pairs is None:
+    if failure.wrong_pairs is None and failure.missed is None:
         doubts += failure.disagreement or 0
     return errors + (failure.joint_error_mm or 0.0) / 100 + doubts / 10 + (failure.reprojection_px or 0.0) / 100
 

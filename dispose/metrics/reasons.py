@@ -27,12 +27,12 @@ from dispose.metrics.failures import (
     Failure,
     Sighting,
     WrongPair,
-    in_joints_of,
+    errors_mm,
     labelled_members,
+    labels_detections,
     people_of,
     wrong_pairs_of,
 )
-from dispose.metrics.pose import pairwise_mpjpe
 from dispose.metrics.wording import camera, camera_list, counted, listed, metres, millimetres, was, with_reasons
 from dispose.scene.results import Case
 from dispose.tensors import ABSENT
@@ -148,10 +148,11 @@ def second_group(seen: Seen, person: int, main: int, row: int) -> str:
             f"person {person} was taken for two, seen by {camera_list(case, others)} and by {camera_list(case, places)}"
         )
         reasons = [] if right is None else [f"the rays of the two parts pass each other at {millimetres(right)}"]
+        reasons += double_reason(seen, places, others)
         reasons += price_reason(seen, sightings(seen, person), others, "the whole tuple")
         return with_reasons(lead, [*reasons, *fragment_reason(seen, places)])
     lead = f"{listed(case, places)}, person {person}'s, {was(places)} put to id {number} with {listed(case, fellows)}, "
-    lead += "which nobody labelled" if len(fellows) == 1 else "none of them labelled"
+    lead += whose(seen, fellows)
     wrong = gap_mm(seen.distances, places, fellows)
     reasons = []
     if wrong is not None and right is not None:
@@ -159,11 +160,19 @@ def second_group(seen: Seen, person: int, main: int, row: int) -> str:
         reasons.append(
             f"the rays pass those at {millimetres(wrong)} and person {person}'s at {millimetres(right)}{against}"
         )
-    doubles = [place for place in fellows if double_of(seen, place, sightings(seen, person))]
-    if doubles:
-        reasons.append(f"{camera(case, doubles[0])} has two detections of the same body")
+    reasons += double_reason(seen, fellows, sightings(seen, person))
     reasons += price_reason(seen, sightings(seen, person), (*places, *fellows), "the whole tuple")
     return with_reasons(lead, reasons)
+
+
+def whose(seen: Seen, places: Sequence[Sighting]) -> str:
+    """Whose detections these are, as an apposition."""
+    people = [int(seen.labels.identity[place.view, place.slot]) for place in places]
+    known = sorted({person for person in people if person != ABSENT})
+    if not known:
+        return "which nobody labelled" if len(places) == 1 else "none of them labelled"
+    owners = " and ".join(f"person {person}'s" for person in known)
+    return owners if ABSENT not in people else f"some of them {owners} and the others without label"
 
 
 def of_person(seen: Seen, row: int, person: int) -> list[Sighting]:
@@ -177,6 +186,12 @@ def double_of(seen: Seen, place: Sighting, others: Sequence[Sighting]) -> bool:
     return any(other.view == place.view and overlap(seen.frame, place, other) > DOUBLE for other in others)
 
 
+def double_reason(seen: Seen, places: Sequence[Sighting], others: Sequence[Sighting]) -> list[str]:
+    """That a detector found one body twice."""
+    doubles = [place for place in places if double_of(seen, place, [other for other in others if other != place])]
+    return [f"{camera(seen.case, doubles[0])} has two detections of the same body"] if doubles else []
+
+
 def left_alone(seen: Seen) -> list[Mistake]:
     """For every true person the detections that are in no group, although others show the person too."""
     found = []
@@ -188,7 +203,7 @@ def left_alone(seen: Seen) -> list[Mistake]:
             continue
         lead = f"{listed(seen.case, places)}, person {person}'s, {was(places)} put to nobody"
         gap = gap_mm(seen.distances, places, others or places)
-        reasons = fragment_reason(seen, places)
+        reasons = [*fragment_reason(seen, places), *double_reason(seen, places, theirs)]
         if gap is not None:
             reasons.append(f"the rays pass {'the others' if others else 'each other'} at {millimetres(gap)}")
         rows = {int(seen.group[place.view, place.slot]) for place in others}
@@ -215,11 +230,15 @@ def missed_people(case: Case, failure: Failure, seen: Seen | None) -> list[Mista
 def views_reason(seen: Seen, person: int) -> list[str]:
     """How many cameras have a detection of somebody who was missed."""
     theirs = sightings(seen, person)
+    if not labels_detections(seen.case):
+        return []
     if not theirs:
         return ["no camera has a detection labelled as theirs"]
-    if len(theirs) == 1:
-        return [f"only {listed(seen.case, theirs)} shows them, and one view places nobody"]
-    return [f"{counted(len(theirs), 'camera')} see them ({camera_list(seen.case, theirs)})"]
+    views = {place.view: place for place in theirs}
+    if len(views) == 1:
+        shows = "shows" if len(theirs) == 1 else "show"
+        return [f"only {listed(seen.case, theirs)} {shows} them, and one view places nobody"]
+    return [f"{counted(len(views), 'camera')} see them ({camera_list(seen.case, [*views.values()])})"]
 
 
 def extra_people(case: Case, failure: Failure, told: Collection[int]) -> list[Mistake]:
@@ -229,10 +248,26 @@ def extra_people(case: Case, failure: Failure, told: Collection[int]) -> list[Mi
         if row in failure.unannotated or row in told:
             continue
         number, places = int(case.prediction.poses.id[row]), group_members(case.prediction.association, row)
-        words = " and ".join(f"person {person}'s" for person in people_of(case, row))
-        lead = f"id {number}, seen by {counted(len(places), 'camera')} ({camera_list(case, places)}), is one too many"
-        found.append(Mistake(with_reasons(lead, [f"it is made of {words} detections, and nobody is missed there"])))
+        known = bool(places) and case.frame is not None
+        seen_by = f", seen by {counted(len(places), 'camera')} ({camera_list(case, places)})," if known else ""
+        found.append(Mistake(with_reasons(f"id {number}{seen_by} is one too many", [why_extra(case, row)]), (row,)))
     return found
+
+
+def why_extra(case: Case, row: int) -> str:
+    """What a predicted person who is one too many is made of, or where they stand."""
+    assert case.labels is not None
+    words = " and ".join(f"person {person}'s" for person in people_of(case, row))
+    if words:
+        return f"it is made of {words} detections, and nobody is missed there"
+    errors, people = errors_mm(case)[row], case.labels.poses.id.tolist()
+    if not bool(torch.isfinite(errors).any()):
+        return "the truth has nobody to compare with"
+    nearest = int(errors.argmin())
+    mm = float(errors[nearest])
+    if mm < FOUND_MM:
+        return f"it lies {millimetres(mm)} from person {people[nearest]}, whom somebody nearer has found"
+    return f"the nearest person of the truth, {people[nearest]}, is {metres(mm)} off"
 
 
 def distance_reason(seen: Seen, one: int, other: int) -> list[str]:
@@ -271,7 +306,8 @@ def lonely_reason(theirs: Sequence[Sighting], person: int) -> list[str]:
 
 def price_reason(seen: Seen, right: Sequence[Sighting], chosen: Sequence[Sighting], name: str) -> list[str]:
     """What the right tuple and the chosen one cost, and how much mass they ended with."""
-    if seen.case.hypotheses is None or len(right) < 2:
+    # A tuple holds one detection of a view: of somebody who is seen twice in one there is no whole tuple.
+    if seen.case.hypotheses is None or len({place.view for place in right}) < max(2, len(right)):
         return []
     price, other = price_of(seen.case.hypotheses, right), price_of(seen.case.hypotheses, chosen)
     if price is None:
@@ -310,7 +346,6 @@ def ray_reason(
 def nearest_mm(case: Case, person: int) -> float | None:
     """Mean joint distance of the nearest predicted skeleton; None where there is none to compare with."""
     assert case.labels is not None
-    truth = case.labels.poses
-    errors = pairwise_mpjpe(in_joints_of(case.prediction.poses, truth), truth)[:, truth.id == person]
+    errors = errors_mm(case)[:, case.labels.poses.id == person]
     known = errors[torch.isfinite(errors)]
     return float(known.min()) if len(known) else None

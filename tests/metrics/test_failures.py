@@ -205,6 +205,98 @@ def test_somebody_found_twice_is_one_too_many() -> None:
     assert "Person 1 was taken for two" in explain(case, failure)
 
 
+def with_doubles(case: Case, rows: tuple[int, ...], *, shift: float, members: tuple[int, ...]) -> Case:
+    """The case with copies of some found people, beside them by a distance, made of these detections."""
+    prediction = case.prediction
+    poses = prediction.poses
+    copies = replace(
+        poses,
+        xyz_world=torch.cat([poses.xyz_world, poses.xyz_world[[*rows]] + shift]),
+        confidence=torch.cat([poses.confidence, poses.confidence[[*rows]]]),
+        valid=torch.cat([poses.valid, poses.valid[[*rows]]]),
+        id=torch.arange(len(poses.id) + len(rows)),
+    )
+    both = torch.cat([prediction.association.members, torch.tensor([members] * len(rows)).reshape(len(rows), -1)])
+    association = Association(both, torch.ones(len(both), dtype=torch.float64))
+    root = torch.cat([prediction.root, prediction.root[[*rows]]])
+    return replace(case, prediction=replace(prediction, association=association, poses=copies, root=root))
+
+
+def test_a_body_found_twice_is_too_many_whoever_made_it() -> None:
+    # Of unlabelled detections that show the same body: the truth knows who stands there.
+    whole = case_of(truth((0, 0), (1500, 0)), groups((0, 0, 0, 0)), unlabelled=(1,))
+    case = with_doubles(whole, (0,), shift=20.0, members=(1, 1, -1, -1))
+    failure = failure_of(case)
+    assert (failure.extra, failure.unannotated) == ((1,), ())
+    assert trouble(failure) == pytest.approx(3, abs=0.1 + (failure.reprojection_px or 0) / 100)
+    sentence = explain(case, failure)
+    assert "Id 1, seen by 2 cameras (north, east), is one too many: it lies 35 mm from person 1, whom" in sentence
+    assert "The truth has no skeleton" not in sentence
+    far = failure_of(with_doubles(whole, (0,), shift=400.0, members=(1, 1, -1, -1)))
+    assert far.extra == far.unannotated == (1,)
+
+
+def test_a_truth_that_labels_no_detection_says_nothing_of_pairs_and_all_of_people() -> None:
+    right = case_of(truth((0, 0)), groups((0, 0, 0, 0)))
+    assert right.labels is not None
+    nobody = replace(right.labels, identity=torch.full((4, 1), ABSENT))
+    for labels, frame in ((nobody, right.frame), (replace(nobody, identity=nobody.identity[:0, :0]), None)):
+        plain = replace(right, labels=labels, frame=frame)
+        assert failure_of(plain).wrong_pairs is None
+        assert "verybody is found, the joints are 0 mm off" in said(plain)
+        ghost = with_doubles(plain, (0,), shift=2000.0, members=(-1, -1, -1, -1))
+        failure = failure_of(ghost)
+        assert (failure.extra, failure.unannotated) == ((1,), ())
+        assert trouble(failure) == pytest.approx(3, abs=0.01)
+        assert said(ghost) == "Id 1 is one too many: the nearest person of the truth, 1, is 3.5 m off."
+        missed = replace(plain, prediction=case_of(truth((9000, 0)), groups()).prediction)
+        assert said(missed) == "Person 1 is missed."
+
+
+def test_the_worst_frames_are_those_with_the_worst_mistakes() -> None:
+    near = truth(*NEAR)
+    cases = (
+        case_of(near, groups(*ALL)),
+        case_of(near, groups((0, 0, 1, 0), (1, 1, 0, 1))),  # exchanged in one view
+        case_of(near, groups((0, 0, 0, -1), (1, 1, 1, 1))),  # one detection left out
+        case_of(near, groups((0, 0, 0, 0))),  # somebody missed
+        case_of(near, groups((0, 0, -1, -1), (-1, -1, 0, 0), (1, 1, 1, 1))),  # somebody found twice
+        case_of(near, groups((0, 0, 1, 1), (1, 1, 0, 0))),  # exchanged in two views
+    )
+    failures = [failure_of(case) for case in cases]
+    assert [len(f.wrong_pairs or ()) for f in failures] == [0, 12, 3, 6, 4, 16]
+    assert [len(f.missed or ()) for f in failures[:5]] == [0, 0, 0, 1, 0]
+    assert [len(f.extra or ()) for f in failures[:5]] == [0, 0, 0, 0, 1]
+    assert ranked(failures) == (5, 1, 3, 4, 2, 0)
+
+
+def test_a_fellow_with_another_label_is_not_called_unlabelled() -> None:
+    # The third group is half of person 1 and half of person 2, who have groups of their own.
+    people = truth((0, 0), (1500, 0))
+    case = case_of(people, groups((0, 0, -1, -1), (1, 1, -1, -1), (-1, -1, 0, 1)))
+    sentence = said(case)
+    assert "West's detection #11 was put to person 1" in sentence
+    assert "South's detection #10, person 1's, was put to id 2 with west's detection #11, person 2's" in sentence
+    assert "nobody labelled" not in sentence
+
+
+def test_somebody_seen_twice_in_one_view_has_no_whole_tuple() -> None:
+    people = truth((0, 0))
+    frame = frame_of(people, rig())
+    xy = torch.cat([frame.detections.xy_image, torch.full((4, 1, 17, 1), 0.9).double()], -1)
+    seen = [[view[0]] for view in xy]
+    seen[3].append(xy[3, 0] + torch.tensor([3.0, 0.0, 0.0], dtype=torch.float64))
+    frame = replace(frame, detections=Detections.from_lists(COCO_17, seen))
+    identity = torch.full((4, 2), ABSENT)
+    identity[:, 0], identity[3, 1] = 1, 1
+    right = groups((0, 0, 0, 0))
+    weighed = Hypotheses(right.members, torch.ones(1), torch.ones(1), torch.ones(1), torch.zeros(1), torch.ones(1, 1))
+    case = Case(reconstruct(frame, right), frame, weighed, labels=Labels(identity, people))
+    sentence = said(case)
+    assert "West's detection #1, person 1's, was put to nobody: west has two detections of the same body" in sentence
+    assert "not among the candidates" not in sentence
+
+
 def test_the_worst_joint_is_named_where_nobody_is_confused() -> None:
     case = case_of(truth((0, 0)), groups((0, 0, 0, 0)))
     xyz = case.prediction.poses.xyz_world.clone()
