@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -26,7 +27,6 @@ class Seen:
         labels: its truth.
         group: the predicted person of every slot, `ABSENT` = nobody.
         owner: for every predicted person the true one that most of its labelled members are, `ABSENT` for none.
-        distances: of the rays of every two detections.
     """
 
     case: Case
@@ -34,7 +34,11 @@ class Seen:
     labels: Labels
     group: Int[Tensor, "views slots"]
     owner: tuple[int, ...]
-    distances: PairDistances
+
+    @cached_property
+    def distances(self) -> PairDistances:
+        """Distances of the rays of every two detections; most frames are never asked for them."""
+        return pair_distances(self.frame)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def look(case: Case) -> Seen | None:
     association = case.prediction.association
     group = groups_of(association, case.frame.detections.valid.shape[1])
     owner = tuple(owner_of(group == row, case.labels.identity) for row in range(len(association)))
-    return Seen(case, case.frame, case.labels, group, owner, pair_distances(case.frame))
+    return Seen(case, case.frame, case.labels, group, owner)
 
 
 def owner_of(mine: Tensor, identity: Int[Tensor, "views slots"]) -> int:

@@ -4,7 +4,15 @@ import torch
 
 from dispose.association.decode import pair_posterior
 from dispose.metrics.circumstances import group_members
-from dispose.metrics.failures import Failure, Sighting, in_joints_of, matched, pairs_of, reprojection_errors
+from dispose.metrics.failures import (
+    Failure,
+    Sighting,
+    in_joints_of,
+    matched,
+    pairs_of,
+    reprojection_errors,
+)
+from dispose.metrics.pose import pairwise_mpjpe
 from dispose.metrics.wording import counted, listed
 from dispose.scene.results import Case
 
@@ -25,8 +33,9 @@ def worst_joint(case: Case, failure: Failure) -> list[str]:
     """The joint that is farthest off, where who is who is right."""
     if case.labels is None or failure.joint_error_mm is None:
         return []
-    found, truth = matched(case), case.labels.poses
+    truth = case.labels.poses
     poses = in_joints_of(case.prediction.poses, truth)
+    found = matched(pairwise_mpjpe(poses, truth))
     both = poses.valid[found.rows] & truth.valid[found.truths]
     gap = (poses.xyz_world[found.rows].double() - truth.xyz_world[found.truths].double()).norm(dim=-1)
     gap = torch.where(both, gap, -1.0)
@@ -52,11 +61,11 @@ def doubts(case: Case, failure: Failure) -> list[str]:
             f"the integer programme differs in {counted(failure.disagreement, 'pair')}: {listed(case, example)} are "
             f"one person {'here and not there' if here else 'there and not here'}"
         )
-    least = least_certain(case)
-    if least is not None and (failure.undecided_pairs or 0.0) > 1:
+    least = least_certain(case) if (failure.undecided_pairs or 0.0) > 1 else None
+    if least is not None:
         found.append(f"the network expected to get {failure.undecided_pairs:.1f} pairs wrong before sampling, {least}")
-    worst = worst_view(case)
-    if worst is not None and failure.wrong_pairs is None:
+    worst = worst_view(case) if failure.wrong_pairs is None else None
+    if worst is not None:
         found.append(worst)
     return found
 

@@ -120,12 +120,13 @@ def failure_of(case: Case) -> Failure:
     missed = extra = error = None
     unlabelled: tuple[int, ...] = ()
     if case.labels is not None and has_truth(case):
-        found = matched(case)
+        errors = errors_mm(case)
+        found = matched(errors)
         everybody = range(len(case.prediction.association))
         truths = case.labels.poses.id.tolist()
         missed = tuple(truths[t] for t in range(len(truths)) if t not in found.truths.tolist())
         extra = tuple(row for row in everybody if row not in found.rows.tolist())
-        unlabelled = tuple(row for row in extra if may_be_unannotated(case, row))
+        unlabelled = tuple(row for row in extra if may_be_unannotated(case, row, errors[row]))
         error = float(found.error_mm.mean()) if len(found.rows) else None
     hypotheses = case.hypotheses
     return Failure(
@@ -151,17 +152,17 @@ def wrong_pairs(case: Case) -> tuple[WrongPair, ...] | None:
 
 def wrong_pairs_of(association: Association, identity: Int[Tensor, "views slots"]) -> tuple[WrongPair, ...]:
     """The wrong pairs of one association."""
-    group = groups_of(association, identity.shape[1])
+    # Lists: a tensor is slow to ask for one entry after the other, and thousands of frames are looked at.
+    group, people = groups_of(association, identity.shape[1]).tolist(), identity.tolist()
     places = (identity != ABSENT).nonzero().tolist()
     found = []
     for a, (view, slot) in enumerate(places):
         for other_view, other_slot in places[a + 1 :]:
             if other_view == view:
                 continue
-            same = bool(identity[view, slot] == identity[other_view, other_slot])
-            mine, theirs = int(group[view, slot]), int(group[other_view, other_slot])
+            mine, theirs = group[view][slot], group[other_view][other_slot]
             joined = mine != ABSENT and mine == theirs
-            if joined != same:
+            if joined != (people[view][slot] == people[other_view][other_slot]):
                 found.append(WrongPair(Sighting(view, slot), Sighting(other_view, other_slot), joined))
     return tuple(found)
 
@@ -184,12 +185,12 @@ def labels_detections(case: Case) -> bool:
     return bool((case.labels.identity != ABSENT).any()) or len(case.labels.poses.id) == 0
 
 
-def may_be_unannotated(case: Case, row: int) -> bool:
+def may_be_unannotated(case: Case, row: int, error_mm: Float[Tensor, " truths"]) -> bool:
     """Whether a predicted person who is nobody's match may be somebody whom the truth leaves out."""
     assert case.labels is not None
     if not labels_detections(case) or set(people_of(case, row)) & set(case.labels.poses.id.tolist()):
         return False
-    return not bool((errors_mm(case)[row] < SAME_BODY_MM).any())
+    return not bool((error_mm < SAME_BODY_MM).any())
 
 
 def labelled_members(case: Case, row: int) -> list[Sighting]:
@@ -214,9 +215,8 @@ def has_truth(case: Case) -> bool:
     return case.labels is not None and len(case.labels.poses.skeleton) > 0
 
 
-def matched(case: Case, *, limit_mm: float = FOUND_MM) -> Matched:
+def matched(errors: Float[Tensor, "predictions truths"], *, limit_mm: float = FOUND_MM) -> Matched:
     """Predicted and true people one to one: as many as can be nearer than the limit, of least total error."""
-    errors = errors_mm(case)
     rows, truths = best_pairs(errors, limit_mm=limit_mm)
     return Matched(rows, truths, errors[rows, truths])
 
