@@ -60,3 +60,16 @@ def test_a_film_that_fails_leaves_the_old_one(tmp_path, write) -> None:
     with pytest.raises(InputError, match="positive number"):
         write(path, bars(2), 0.0)
     assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_gif_keeps_colours_that_only_its_last_pictures_have(tmp_path) -> None:
+    grey = [np.full((40, 60, 3), 100 + step, np.uint8) for step in range(9)]
+    late = np.zeros((40, 60, 3), np.uint8)
+    hues = [(0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167)]
+    for place, hue in enumerate(hues):
+        late[:, 15 * place : 15 * place + 15] = hue
+    write_gif(tmp_path / "late.gif", [*grey, late], 10.0)
+    with Image.open(tmp_path / "late.gif") as gif:
+        gif.seek(getattr(gif, "n_frames", 1) - 1)
+        last = np.array(gif.convert("RGB")).astype(int)
+    assert np.abs(last - late).max() <= 8

@@ -1,6 +1,6 @@
 """Pictures as a film: MP4 that every browser plays, and GIF for where films are not taken."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -13,7 +13,9 @@ from dispose.formats.files import replacing_path
 
 # OpenCV's wheels bring no encoder for H.264; VP9 they do, and browsers play it, which they do not do with `mp4v`.
 CODEC = "vp09"
-GIF_COLOURS = 128
+GIF_COLOURS = 192
+PALETTE_PICTURES = 5
+"""So many pictures of a film say which colours its GIF has."""
 
 
 def write_mp4(path: Path, frames: Iterable[UInt8[np.ndarray, "height width 3"]], rate_hz: float) -> Path:
@@ -46,7 +48,8 @@ def write_mp4(path: Path, frames: Iterable[UInt8[np.ndarray, "height width 3"]],
 def write_gif(path: Path, frames: Iterable[UInt8[np.ndarray, "height width 3"]], rate_hz: float) -> Path:
     """Write RGB pictures of one size as an endless GIF, whole or not at all; returns the path.
 
-    All pictures share the colours of the one in the middle, so what does not move does not flicker.
+    All pictures share one set of colours, taken from a few of them from first to last, so what does not move does not
+    flicker, and people who are coloured only in the end are.
 
     Raises:
         InputError: there is no picture, one has another size than the first, or the rate is not positive.
@@ -54,13 +57,23 @@ def write_gif(path: Path, frames: Iterable[UInt8[np.ndarray, "height width 3"]],
     """
     _check_rate(path, rate_hz)
     images = [Image.fromarray(picture) for picture in _same_size(path, frames)]
-    palette = images[len(images) // 2].quantize(GIF_COLOURS)
+    palette = _palette(images)
     paletted = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     with replacing_path(path) as temporary:
         paletted[0].save(
             temporary, format="GIF", save_all=True, append_images=paletted[1:], duration=round(1000 / rate_hz), loop=0
         )
     return path
+
+
+def _palette(images: Sequence[Image.Image]) -> Image.Image:
+    """The colours of a few pictures, the first and the last among them."""
+    chosen = sorted({round(place) for place in np.linspace(0, len(images) - 1, PALETTE_PICTURES)})
+    width, height = images[0].size
+    together = Image.new("RGB", (width, height * len(chosen)))
+    for row, place in enumerate(chosen):
+        together.paste(images[place], (0, height * row))
+    return together.quantize(GIF_COLOURS)
 
 
 def _same_size(
