@@ -1,11 +1,12 @@
 """Pictures of candidates: true pairs are marked, counts are written out, a cut says what it costs."""
 
 import numpy as np
+import pytest
 import torch
 
 from dispose.evaluation.candidate_study import Judged, Stages
 from dispose_viz import candidates2d
-from dispose_viz.style import DARK, new_figure, person_color
+from dispose_viz.style import DARK, lay_out, new_figure, person_color
 
 
 def some() -> Judged:
@@ -55,3 +56,18 @@ def test_a_cut_says_what_is_kept_and_who_is_lost() -> None:
     # Without a score nothing is kept.
     figure = candidates2d.draw_cut(new_figure(9, 3), judged, judged.released, 0.0, words="released")
     assert figure.axes[1].texts[0].get_text() == "4\nof 5"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_frame_without_candidates_is_drawn_with_its_zeros() -> None:
+    figure = new_figure(6, 3)
+    axes = candidates2d.draw_stages(figure.add_subplot(), Stages(4, 1, 0, 0))
+    lay_out(figure).draw_without_rendering()
+    assert [text.get_text() for text in axes.texts] == ["4", "1", "0", "0"] and axes.get_xlim()[0] < 1
+    nothing = np.zeros(0)
+    axes = new_figure(6, 3).add_subplot()
+    candidates2d.draw_right_and_wrong(axes, nothing, nothing > 0, words="cue", bins=np.linspace(0, 1, 5))
+    figure = new_figure(8, 3)
+    judged = Judged(nothing.astype(int), nothing, nothing, nothing, nothing > 0, nothing > 0)
+    candidates2d.draw_cut(figure, judged, nothing, 0.5, words="cue")
+    lay_out(figure).draw_without_rendering()

@@ -1,5 +1,6 @@
 """Pictures of polytopes: what is drawn lies where the mathematics says, and is named."""
 
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from matplotlib.patches import Polygon
 from matplotlib.text import Annotation
 
-from dispose.association.birkhoff import ODD, permutation_matrix
+from dispose.association.birkhoff import EVEN, ODD, permutation_matrix
 from dispose.association.complete import every_tuple, everybody_once
 from dispose.association.polytope import Marginals, feasible_marginals, newton_projection
 from dispose.association.section import nearest_assignment, shadow
@@ -17,7 +18,8 @@ from dispose.diffusion.samplers import Step
 from dispose.errors import ShapeError
 from dispose.tensors import ABSENT
 from dispose_viz import birkhoff, polytope, starts, sweeps
-from dispose_viz.style import DARK, LIGHT, PALETTE, new_figure
+from dispose_viz.association import Trajectory, draw_entropy, draw_trajectory
+from dispose_viz.style import DARK, LIGHT, PALETTE, lay_out, new_figure
 
 MEMBERS = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1], [0, -1], [1, -1], [-1, 0], [-1, 1], [-1, -1]])
 """Two views of two detections with dustbins; the last tuple is the fallback."""
@@ -219,3 +221,47 @@ def test_the_complete_problem_of_two_views_has_a_shadow_that_is_a_polygon() -> N
     flat = polytope.plane_of_answers(*three)
     corners = shadow(flat, everybody_once(3, 2), np.arange(9))
     assert len(corners) == 3  # the even permutations all fall on the centre
+
+
+@pytest.mark.filterwarnings("error")
+def test_two_hundred_steps_and_a_single_one_have_readable_axes() -> None:
+    for steps in (1, 200):
+        time = np.linspace(1, 0, steps) if steps > 1 else np.ones(1)
+        mass = doubly_stochastic(steps).reshape(steps, 9)
+        members = np.array([[row, column] for row in range(3) for column in range(3)])
+        path = Trajectory(time, mass, members, np.full(steps, 1e-9))
+        figure = new_figure(12.0, 4.0)
+        both = figure.subplots(1, 3)
+        starts.draw_entropies(both[0], [path, path])
+        starts.draw_residuals(both[1], [path])
+        draw_entropy(both[2], path)
+        lay_out(figure).draw_without_rendering()
+        for axes in both:
+            boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+            assert all(a.x1 < b.x0 for a, b in pairwise(boxes)) and len(boxes) >= min(steps, 5)
+        assert (both[0].lines[0].get_marker() == "o") == (steps == 1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_frame_without_anybody_has_pictures_too() -> None:
+    nobody = Trajectory(np.array([1.0, 0.0]), np.zeros((2, 0)), np.zeros((0, 3), dtype=int), np.zeros(2))
+    figure = new_figure(12.0, 6.0)
+    draw_trajectory(figure, nobody, owners=[])
+    assert "there is no tuple" in [text.get_text() for text in figure.axes[0].texts]
+    lay_out(figure).draw_without_rendering()
+    assert starts.draw_votes(new_figure(5, 4).add_subplot(), [nobody] * 3, owners=[]).get_title() == "All starts agree"
+    line = starts.draw_distances(new_figure(5, 4).add_subplot(), [nobody] * 2).lines[0]
+    assert np.asarray(line.get_ydata()).tolist() == [0.0, 0.0]
+
+
+def test_feet_in_the_triangles_are_the_shares_of_the_permutations_they_are_mixed_from() -> None:
+    random = np.random.default_rng(3)
+    share = random.dirichlet(np.full(6, 0.4))
+    matrix = sum(s * permutation_matrix(p) for s, p in zip(share, (*EVEN, *ODD), strict=True))
+    figure = birkhoff.draw_birkhoff(new_figure(9, 4), [np.asarray(matrix)[None]])
+    for axes, mine in zip(figure.axes, (share[:3], share[3:]), strict=True):
+        corners = polygon(axes)
+        assert np.abs(mine @ corners - np.asarray(axes.lines[-1].get_xydata())[0]).max() < 1e-9
+    step = np.asarray(matrix)[None] + np.array([[3e-4, 0, 0], [0, 0, 0], [0, 0, 0]])
+    with pytest.raises(ValueError, match=r"sums to 1\.0003, not 1"):
+        birkhoff.draw_birkhoff(new_figure(9, 4), [step])

@@ -1,5 +1,6 @@
 """Tensors as tables and voxels: what stands in the cells, and sums that are wrong are said to be wrong."""
 
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.colors import to_hex
 
 from dispose.errors import ShapeError
 from dispose_viz.slices import dense_tensor, draw_cube, draw_matrix, draw_slices
-from dispose_viz.style import DARK, LIGHT, new_figure
+from dispose_viz.style import DARK, LIGHT, lay_out, new_figure
 
 MEMBERS = np.array([[0, 0, 0], [1, -1, 1], [-1, 1, -1], [-1, -1, -1]])
 
@@ -66,3 +67,46 @@ def test_voxels_are_as_opaque_as_their_mass_and_say_who_they_are() -> None:
 def test_only_three_views_make_slices_and_cubes() -> None:
     with pytest.raises(ShapeError, match="got 3 and targets of 2"):
         draw_slices(new_figure(3.0, 3.0), tensor(), [np.ones(3)] * 2)
+
+
+def spans(words: list[Any]) -> list[tuple[float, float]]:
+    boxes = [word.get_window_extent() for word in words if word.get_text()]
+    return sorted((box.x0, box.x1) for box in boxes)
+
+
+def apart(words: list[Any]) -> bool:
+    return all(a[1] <= b[0] for a, b in pairwise(spans(words)))
+
+
+@pytest.mark.parametrize("people", [1, 5, 13, 25])
+def test_numbers_and_sums_of_a_large_matrix_do_not_run_into_one_another(people) -> None:
+    matrix = np.full((people, people), 0.37)
+    figure = new_figure(6.0, 5.0)
+    axes = draw_matrix(figure.add_subplot(), matrix, row_targets=np.ones(people), column_targets=np.ones(people))
+    lay_out(figure).draw_without_rendering()
+    inside = [text for text in axes.texts if "✗" not in text.get_text()]
+    assert all(apart([t for t in inside if t.get_position()[1] == row]) for row in range(people))
+    assert apart([t for t in axes.texts if "✗" in t.get_text() and t.get_position()[1] > people - 0.5])
+    assert apart(list(axes.get_xticklabels())) and len(inside) == (people**2 if people < 20 else 0)
+
+
+def test_many_slices_stand_in_rows_and_their_titles_stay_apart() -> None:
+    figure = draw_slices(new_figure(14.0, 5.0), np.full((9, 9, 9), 0.02), [np.ones(9)] * 3)
+    lay_out(figure).draw_without_rendering()
+    *panels, table = figure.axes
+    rows = sorted({round(axes.get_position().y0, 2) for axes in panels}, reverse=True)
+    assert len(rows) == 2
+    for row in rows:
+        assert apart([axes.title for axes in panels if round(axes.get_position().y0, 2) == row])
+    heights = sorted((box.y0, box.y1) for box in (t.get_window_extent() for t in table.texts if t.get_text()))
+    assert all(a[1] <= b[0] + 2 for a, b in pairwise(heights)), "lines of the table overlap"
+
+
+def test_names_of_views_are_text_in_every_table() -> None:
+    names = ("$A$", "<b>B</b>", "$C")
+    figure = draw_slices(new_figure(9.0, 3.0), tensor(), [np.ones(3)] * 3, names=names)
+    lay_out(figure).draw_without_rendering()
+    assert figure.axes[0].get_ylabel() == r"view \$A\$"
+    cube: Any = draw_cube(go.Figure(), tensor(), names=names)
+    assert cube.layout.scene.yaxis.title.text == "view <\u200bb>B<\u200b/b>"
+    assert "B = " not in cube.data[0].hovertext and "&lt;b&gt;B" in cube.data[0].hovertext

@@ -124,3 +124,10 @@ def test_the_lens_grid_is_bent_as_the_camera_bends_points(toy) -> None:
     straight, curved = (c.get_segments() for c in axes.collections if isinstance(c, LineCollection))
     shift = np.linalg.norm(np.concatenate(curved) - np.concatenate(straight), axis=1).max()
     assert axes.get_title() == f"cam03: the lens moves pixels by up to {shift:.0f} px" and shift > 5
+
+
+def test_more_methods_than_colours_are_drawn_and_named() -> None:
+    names = [f"method {number}" for number in range(11)]
+    axes = draw_shares(new_figure(6, 4).add_subplot(), names, torch.rand(11, 40) * 90 + 5)
+    assert [line.get_label().split(":")[0] for line in axes.lines] == names  # pyright: ignore
+    assert min(line.get_linewidth() for line in axes.lines) >= 1

@@ -99,7 +99,7 @@ def test_other_pictures_of_cameras_take_these_names_too(toy) -> None:
 def test_plotly_gets_names_as_text(toy) -> None:
     frame, members = named(toy), toy.prediction.association.members.numpy()
     scene: Any = draw_cameras(new_scene(), frame.cameras)
-    assert scene.data[1].text[3] == "&lt;b&gt;bold&lt;/b&gt; &amp; more" and len(scene.data[1].text[0]) <= 24
+    assert scene.data[1].text[3] == "<\u200bb>bold<\u200b/b> & more" and len(scene.data[1].text[0]) <= 24
     edges = Hyperedges(members, np.zeros(3), np.ones(3), np.ones(3))
     paths: Any = draw_paths(go.Figure(), edges, frame.detections, NAMES, owners=[0, 1, 2])
     assert not any("<b>bold" in (trace.hovertext or "") for trace in paths.data[:-1])

@@ -18,6 +18,9 @@ from dispose_viz.solids import color_of, label_of
 from dispose_viz.style import LIGHT, MAP, Theme, dress, person_color
 from dispose_viz.words import name_columns
 
+DOTTED_STEPS = 40
+"""A longer trajectory is a line without dots."""
+
 FAINTEST_MASS = 1e-3
 """Masses below a thousandth share the darkest colour: they will not become a person any more."""
 
@@ -91,12 +94,17 @@ def draw_mass(
     last = trajectory.mass[-1]
     order = np.lexsort((-trajectory.mass.max(0), -last))[:rows]
     image = trajectory.mass[:, order].T.clip(min=FAINTEST_MASS)
+    if not len(order):
+        # A picture of no rows has no height: one row of nothing, with words, instead.
+        image = np.full((1, len(trajectory.time)), FAINTEST_MASS)
+        axes.text(0.5, 0.5, "there is no tuple", transform=axes.transAxes, ha="center", va="center", fontsize=13,
+                  color="#FFFFFF")  # fmt: skip
     drawn = axes.imshow(image, aspect="auto", cmap=MAP, norm=LogNorm(FAINTEST_MASS, 1.0), interpolation="nearest")
     owned = [ABSENT if owners is None else owners[t] for t in order]
     words = [tuple_name(trajectory.members[t].tolist()) for t in order]
     names = [word if p == ABSENT else f"P{p} = {word}" for word, p in zip(words, owned, strict=True)]
     axes.set_yticks(range(len(order)), names, family="monospace")
-    _step_axis(axes, trajectory.time)
+    step_axis(axes, trajectory.time)
     axes.set(ylabel="tuple: its detection in every view", title=f"Mass of {len(order)} of {len(last)} tuples")
     bar = axes.figure.colorbar(drawn, ax=axes, label="mass")
     bar.ax.tick_params(colors=theme.ink)
@@ -111,8 +119,8 @@ def draw_mass(
 def draw_feasibility(axes: Axes, trajectory: Trajectory, *, theme: Theme = LIGHT) -> Axes:
     """The largest violation of a marginal at every step, on a logarithmic axis."""
     steps = range(len(trajectory.time))
-    axes.semilogy(steps, trajectory.residual.clip(min=1e-17), "o-", color=theme.ink, linewidth=1.8)
-    _step_axis(axes, trajectory.time)
+    axes.semilogy(steps, trajectory.residual.clip(min=1e-17), line_of(trajectory.time), color=theme.ink, linewidth=1.8)
+    step_axis(axes, trajectory.time)
     axes.set(ylabel="largest violation", title="Feasibility residual")
     axes.grid(color=theme.grid, linewidth=0.6)
     return dress(axes, theme=theme)
@@ -120,8 +128,8 @@ def draw_feasibility(axes: Axes, trajectory: Trajectory, *, theme: Theme = LIGHT
 
 def draw_entropy(axes: Axes, trajectory: Trajectory, *, theme: Theme = LIGHT) -> Axes:
     """How undecided the association is at every step."""
-    axes.plot(range(len(trajectory.time)), trajectory.entropy, "o-", color=theme.ink, linewidth=1.8)
-    _step_axis(axes, trajectory.time)
+    axes.plot(range(len(trajectory.time)), trajectory.entropy, line_of(trajectory.time), color=theme.ink, linewidth=1.8)
+    step_axis(axes, trajectory.time)
     axes.set(ylabel="entropy (bits)", title="Indecision", ylim=(0, 1.1 * max(float(trajectory.entropy.max()), 1e-9)))
     axes.grid(color=theme.grid, linewidth=0.6)
     return dress(axes, theme=theme)
@@ -167,7 +175,14 @@ def draw_trajectory(
     return figure
 
 
-def _step_axis(axes: Axes, time: Float[np.ndarray, " steps"]) -> None:
+def line_of(time: Float[np.ndarray, " steps"]) -> str:
+    """A line with a dot at every step, or without where dots would touch."""
+    return "o-" if len(time) <= DOTTED_STEPS else "-"
+
+
+def step_axis(axes: Axes, time: Float[np.ndarray, " steps"]) -> Axes:
+    """Diffusion times below the steps, never more than fit; returns the axes."""
     ticks = sorted({round(i) for i in np.linspace(0, len(time) - 1, 5 if len(time) > 7 else len(time))})
     axes.set_xticks(ticks, [f"{time[i]:.2g}" for i in ticks])
     axes.set_xlabel("diffusion time (1 = noise)")
+    return axes

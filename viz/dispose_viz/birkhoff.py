@@ -28,7 +28,9 @@ from dispose.association.birkhoff import (
     symmetric_space,
 )
 from dispose.association.section import Flat, solid_section
+from dispose_viz.association import DOTTED_STEPS
 from dispose_viz.style import LIGHT, PALETTE, Theme, blend, dress
+from dispose_viz.words import marked_up, plain
 
 Canvas = TypeVar("Canvas", bound=FigureBase)
 Matrices = Float[np.ndarray, "steps 3 3"]
@@ -76,7 +78,7 @@ def draw_birkhoff(
         if len(drawn) == 1:
             _draw_room(axes, mine, 1 - float(reach(other_flat.place(drawn[0][-1].ravel()), other)), theme)
         for number, path in enumerate(drawn):
-            name = labels[number] if number < len(labels) else ""
+            name = plain(labels[number]) if number < len(labels) else ""
             _draw_feet(axes, flat, path, PALETTE[number % len(PALETTE)], name, theme)
     both[0].set_title("even permutations: nobody, or all three change")
     both[1].set_title("odd permutations: two change places")
@@ -95,7 +97,7 @@ def check_doubly_stochastic(path: Matrices) -> None:
             continue
         step, number = np.unravel_index(int(off.argmax()), off.shape)
         total = float(path.sum(axis)[step, number])
-        raise ValueError(f"step {step}: {line} {number + 1} sums to {total:.4g}, not 1; smallest mass {path.min():.2g}")
+        raise ValueError(f"step {step}: {line} {number + 1} sums to {total:.6g}, not 1; smallest mass {path.min():.2g}")
 
 
 def draw_symmetric_section(
@@ -121,7 +123,7 @@ def draw_symmetric_section(
                                   name="centre: all thirds"))  # fmt: skip
     for number, path in enumerate(paths):
         check_doubly_stochastic(path)
-        name = labels[number] if number < len(labels) else f"path {number + 1}"
+        name = marked_up(labels[number]) if number < len(labels) else f"path {number + 1}"
         figure.add_trace(_solid_path(flat, path.reshape(-1, 9), name, PALETTE[number % len(PALETTE)]))
     axis = {"visible": False, "showbackground": False}
     eye = {"eye": {"x": 0.5, "y": -1.7, "z": 0.45}}
@@ -163,7 +165,8 @@ def _draw_room(axes: Axes, corners: np.ndarray, share: float, theme: Theme) -> N
 
 def _draw_feet(axes: Axes, flat: Flat, path: Matrices, color: str, label: str, theme: Theme) -> None:
     places = flat.place(path.reshape(-1, 9))
-    axes.plot(*places.T, "o-", color=color, linewidth=1.8, markersize=5, label=label or None)
+    dot = 5 if len(path) <= DOTTED_STEPS else 0
+    axes.plot(*places.T, "o-", color=color, linewidth=1.8, markersize=dot, label=label or None)
     axes.plot(*places[-1], "o", color=color, markersize=12, markeredgecolor=theme.paper, zorder=5)
     axes.annotate("start", tuple(places[0]), (0, 7), textcoords="offset points", color=color, ha="center", fontsize=11,
                   path_effects=[withStroke(linewidth=3, foreground=theme.paper)])  # fmt: skip

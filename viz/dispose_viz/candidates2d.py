@@ -29,12 +29,14 @@ def draw_stages(axes: Axes, stages: Stages, *, theme: Theme = LIGHT) -> Axes:
         ("best of each detection", stages.kept),
     )
     counts = [count for _, count in rows]
-    axes.barh(range(len(rows)), counts, color=[blend(RIGHT, theme.paper, share) for share in (0.6, 0.4, 0.2, 0.0)])
-    for row, count in enumerate(counts):
-        axes.annotate(f"{count:,}", (count, row), (6, 0), textcoords="offset points", va="center", fontsize=13,
-                      color=theme.ink)  # fmt: skip
-    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
     least = 10 if min(counts) > 10 else 0.8
+    # Zero has no place on a logarithmic axis: its bar has no length, its number stands at the axis.
+    shades = [blend(RIGHT, theme.paper, share) for share in (0.6, 0.4, 0.2, 0.0)]
+    axes.barh(range(len(rows)), np.maximum(counts, 1e-3), color=shades)
+    for row, count in enumerate(counts):
+        axes.annotate(f"{count:,}", (max(count, least), row), (6, 0), textcoords="offset points", va="center",
+                      fontsize=13, color=theme.ink)  # fmt: skip
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
     axes.set(xscale="log", xlabel="tuples of two or more detections", xlim=(least, 4 * max(*counts, 10)),
              title="From all tuples to candidates")  # fmt: skip
     axes.invert_yaxis()
@@ -111,7 +113,9 @@ def draw_right_and_wrong(
               label=f"wrong ({int((known & ~right).sum()):,})")  # fmt: skip
     axes.hist(clipped[known & right], bins=bins.tolist(), color=RIGHT, alpha=0.75, edgecolor=theme.paper,
               label=f"right ({int((known & right).sum()):,})")  # fmt: skip
-    axes.set(yscale="log", xlabel=words, ylabel="tuples")
+    axes.set(xlabel=words, ylabel="tuples")
+    if known.any():
+        axes.set_yscale("log")
     axes.legend(fontsize=12, labelcolor=theme.ink, facecolor=theme.paper, edgecolor=theme.grid)
     axes.grid(axis="y", color=theme.grid, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -137,11 +141,11 @@ def draw_cut(
     kept = np.nan_to_num(score, nan=-1.0) >= least
     lost = int((judged.whole & ~kept).sum())
     beside = figure.add_subplot(grid[1])
-    beside.bar([0], [100 * kept.mean()], color=theme.muted)
+    beside.bar([0], [100 * float(kept.sum()) / max(len(kept), 1)], color=theme.muted)
     beside.bar([1], [100 * lost / max(int(judged.whole.sum()), 1)], color=theme.alarm)
     for place, (height, text) in enumerate(
         (
-            (100 * kept.mean(), f"{int(kept.sum()):,}\nof {len(kept):,}"),
+            (100 * float(kept.sum()) / max(len(kept), 1), f"{int(kept.sum()):,}\nof {len(kept):,}"),
             (100 * lost / max(int(judged.whole.sum()), 1), f"{lost}\nof {int(judged.whole.sum())}"),
         )
     ):

@@ -161,8 +161,9 @@ def draw_study(axes: Axes, study: Study, xlabel: str, *, theme: Theme = LIGHT) -
     at = study.at.numpy()
     for row, name in enumerate(study.methods):
         # Methods often agree to a percent: each is drawn thinner than the one below it.
-        axes.plot(at, study.rms_mm[row].numpy(), "-" + MARKERS[row], color=PALETTE[row], label=name, zorder=3 + row,
-                  linewidth=6 - 1.3 * row, markersize=12 - 2 * row)  # fmt: skip
+        axes.plot(at, study.rms_mm[row].numpy(), color=PALETTE[row % len(PALETTE)], marker=MARKERS[row % len(MARKERS)],
+                  label=name, zorder=3 + row, linewidth=max(6 - 1.3 * row, 1.0),
+                  markersize=max(12 - 2 * row, 5))  # fmt: skip
     if bool(torch.isfinite(study.predicted_mm).any()):
         axes.plot(at, study.predicted_mm.numpy(), "--", color=theme.ink, linewidth=1.8, zorder=9, label="best possible")
     axes.set(xlabel=xlabel, ylabel="error in space (mm, RMS)", ylim=(0, None))
@@ -182,8 +183,9 @@ def draw_shares(
             continue
         share = 100 * np.arange(1, len(known) + 1) / len(known)
         label = f"{name}: median {np.median(known):.0f} mm"
-        axes.plot(known, share, color=PALETTE[row], linewidth=6 - 1.3 * row, marker=MARKERS[row], markevery=0.08,
-                  markersize=12 - 2 * row, zorder=3 + row, label=label)  # fmt: skip
+        axes.plot(known, share, color=PALETTE[row % len(PALETTE)], marker=MARKERS[row % len(MARKERS)],
+                  linewidth=max(6 - 1.3 * row, 1.0), markevery=0.08, markersize=max(12 - 2 * row, 5), zorder=3 + row,
+                  label=label)  # fmt: skip
     axes.set(xscale="log", xlabel="error in space (mm)", ylabel="joints nearer than that (%)", ylim=(0, 102))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(color=theme.grid, linewidth=0.6)

@@ -29,7 +29,7 @@ from dispose_viz.solids import (
 from dispose_viz.stage import Stage, floor_of, known_joints, name_signs, path_of, people_of, points_of, reach_of
 from dispose_viz.style import LIGHT, Theme, blend
 from dispose_viz.viewpoint import Viewpoint
-from dispose_viz.words import LONGEST_TICK, marked_up, shorter
+from dispose_viz.words import LONGEST_TICK, marked_up, shorter, unmarked
 
 METRE = 1000.0
 FRAME_MS = 80
@@ -73,7 +73,7 @@ def draw_cameras(figure: go.Figure, cameras: Cameras, *, reach_mm: float = 600.0
     figure.add_trace(go.Scatter3d(x=x, y=y, z=z, mode="lines", name="cameras", hoverinfo="skip",
                                   line={"color": theme.muted, "width": 3}))  # fmt: skip
     x, y, z = (centres / METRE).T
-    names = [marked_up(shorter(name, LONGEST_TICK)) for name in cameras.names]
+    names = [unmarked(shorter(name, LONGEST_TICK)) for name in cameras.names]
     figure.add_trace(go.Scatter3d(x=x, y=y, z=z, mode="markers+text", text=names, showlegend=False,
                                   textposition="top center", textfont={"color": theme.ink, "size": 13},
                                   marker={"color": theme.ink, "size": 4}, name="camera names"))  # fmt: skip

@@ -15,10 +15,19 @@ from matplotlib.figure import Figure
 from dispose.errors import ShapeError
 from dispose.tensors import ABSENT
 from dispose_viz.style import LIGHT, MAP, PALETTE, Theme, dress
+from dispose_viz.words import LETTER, POINTS, TICK_SIZE, marked_up, plain, unmarked, width_of
 
 VIEW_NAMES = ("A", "B", "C")
 FAINTEST = 0.01
 """Voxels with less mass than this are not drawn."""
+NUMBER_SIZE, LEAST_SIZE = 12.0, 6.5
+"""Largest and smallest size of a number in a cell; where it would be smaller still, colours alone speak."""
+
+NUMBER_LETTERS = 4
+SUM_LETTERS = 7
+PANEL_WIDTH = 110.0
+"""Points that a slice with its title needs."""
+
 MET = 5e-4
 """A sum this near to its target counts as met, which is what three digits can show."""
 
@@ -64,10 +73,10 @@ def draw_matrix(
     rows, columns = matrix.shape
     if row_targets is not None:
         for row, (total, target) in enumerate(zip(matrix.sum(1).tolist(), row_targets.tolist(), strict=True)):
-            _write_sum(axes, columns - 0.4, row, total, target, "left", theme)
+            _write_sum(axes, (columns - 0.4, row), matrix.shape, total, target, "left", theme)
     if column_targets is not None:
         for column, (total, target) in enumerate(zip(matrix.sum(0).tolist(), column_targets.tolist(), strict=True)):
-            _write_sum(axes, column, rows - 0.25, total, target, "center", theme)
+            _write_sum(axes, (column, rows - 0.25), matrix.shape, total, target, "center", theme)
     return dress(axes, theme=theme)
 
 
@@ -94,20 +103,22 @@ def draw_slices(
     if tensor.ndim != 3 or len(targets) != 3:
         raise ShapeError(f"slices are drawn of three views, got {tensor.ndim} and targets of {len(targets)}")
     panels = tensor.shape[2]
-    grid = figure.add_gridspec(1, panels + 1, width_ratios=[1.0] * panels + [0.75])
+    wide = float(figure.bbox.width) / figure.dpi * POINTS
+    across = min(panels, max(1, int(0.8 * wide / PANEL_WIDTH)))
+    grid = figure.add_gridspec(-(-panels // across), across + 1, width_ratios=[1.0] * across + [0.75])
     for panel in range(panels):
-        axes = figure.add_subplot(grid[0, panel])
+        axes = figure.add_subplot(grid[panel // across, panel % across])
         _draw_cells(axes, tensor[:, :, panel], theme)
         _tick_names(axes, tensor.shape[:2], names, dustbins)
-        if panel:
+        if panel % across:
             axes.set_ylabel("")
         place = _place_name(panel, panels, dustbins)
         total, target = float(tensor[:, :, panel].sum()), float(targets[2][panel])
         dress(axes, theme=theme)
         good = abs(total - target) <= MET
-        axes.set_title(f"{names[2]} = {place}\nsum {_sum_words(total, target)}", fontsize=12,
+        axes.set_title(f"{plain(names[2])} = {place}\nsum {_sum_words(total, target)}", fontsize=12,
                        color=theme.ink if good else theme.alarm)  # fmt: skip
-    _sum_table(figure.add_subplot(grid[0, panels]), tensor, targets, names, dustbins, theme)
+    _sum_table(figure.add_subplot(grid[:, across]), tensor, targets, names, dustbins, theme)
     return figure
 
 
@@ -128,7 +139,7 @@ def draw_cube(
     for place in zip(*np.nonzero(tensor >= FAINTEST), strict=True):
         mass = float(tensor[place])
         words = [_place_name(int(p), n, dustbins) for p, n in zip(place, tensor.shape, strict=True)]
-        spoken = ", ".join(f"{name} = {word}" for name, word in zip(names, words, strict=True))
+        spoken = ", ".join(f"{marked_up(name)} = {word}" for name, word in zip(names, words, strict=True))
         nobody = dustbins and int(place[0]) == tensor.shape[0] - 1
         color = theme.muted if nobody else PALETTE[int(place[0]) % len(PALETTE)]
         figure.add_trace(_voxel(np.array(place, dtype=float), min(mass, 1.0), color, f"{spoken}: mass {mass:.3f}"))
@@ -136,9 +147,9 @@ def draw_cube(
     for axis, name, count in zip("xyz", names, tensor.shape, strict=True):
         ticks = [_place_name(k, count, dustbins) for k in range(count)]
         axes[f"{axis}axis"] = {
-            "title": f"view {name}", "tickvals": list(range(count)), "ticktext": ticks, "range": [-0.6, count - 0.4],
-            "color": theme.ink, "gridcolor": theme.grid, "backgroundcolor": theme.paper, "zeroline": False,
-            "tickfont": {"size": 13},
+            "title": f"view {unmarked(name)}", "tickvals": list(range(count)), "ticktext": ticks,
+            "range": [-0.6, count - 0.4], "color": theme.ink, "gridcolor": theme.grid, "zeroline": False,
+            "backgroundcolor": theme.paper, "tickfont": {"size": 13},
         }  # fmt: skip
     eye = {"eye": {"x": 1.5, "y": -1.6, "z": 0.9}}
     return figure.update_layout(scene={**axes, "aspectmode": "data", "camera": eye}, paper_bgcolor=theme.paper,
@@ -149,15 +160,21 @@ def draw_cube(
 def _draw_cells(axes: Axes, matrix: np.ndarray, theme: Theme) -> None:
     axes.imshow(matrix, cmap=MAP, vmin=0, vmax=1)
     shade = colormaps[MAP]
+    size = min(NUMBER_SIZE, 0.8 * _cell(axes, matrix.shape) / (LETTER * NUMBER_LETTERS))
     for (row, column), mass in np.ndenumerate(matrix):
-        if mass >= FAINTEST:
+        if mass >= FAINTEST and size >= LEAST_SIZE:
             dark = sum(shade(min(float(mass), 1.0))[:3]) < 1.5
             axes.text(column, row, _mass_word(float(mass)), ha="center", va="center",
-                      fontsize=12, color="#FFFFFF" if dark else "#1A1A1A")  # fmt: skip
+                      fontsize=size, color="#FFFFFF" if dark else "#1A1A1A")  # fmt: skip
     axes.set_xticks(np.arange(matrix.shape[1] + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(matrix.shape[0] + 1) - 0.5, minor=True)
     axes.grid(which="minor", color=theme.paper, linewidth=2)
     axes.tick_params(which="both", length=0)
+
+
+def _cell(axes: Axes, shape: Sequence[int]) -> float:
+    """Points from cell to cell of a table of square cells."""
+    return min(width_of(axes) / shape[1], float(axes.bbox.height) / axes.figure.dpi * POINTS / shape[0])
 
 
 def _mass_word(mass: float) -> str:
@@ -166,9 +183,12 @@ def _mass_word(mass: float) -> str:
 
 
 def _tick_names(axes: Axes, shape: Sequence[int], names: Sequence[str], dustbins: bool) -> None:
-    axes.set_yticks(range(shape[0]), [_place_name(k, shape[0], dustbins) for k in range(shape[0])])
-    axes.set_xticks(range(shape[1]), [_place_name(k, shape[1], dustbins) for k in range(shape[1])])
-    axes.set(xlabel=f"view {names[1]}", ylabel=f"view {names[0]}")
+    cell = _cell(axes, shape)
+    sides = ((shape[0], axes.set_yticks, 2), (shape[1], axes.set_xticks, 2 + len(str(shape[1]))))
+    for count, set_ticks, letters in sides:
+        shown = range(0, count, max(1, int(np.ceil(LETTER * TICK_SIZE * letters / cell))))
+        set_ticks(shown, [_place_name(k, count, dustbins) for k in shown])
+    axes.set(xlabel=f"view {plain(names[1])}", ylabel=f"view {plain(names[0])}")
     axes.xaxis.set_label_position("top")
     axes.xaxis.tick_top()
 
@@ -177,10 +197,21 @@ def _place_name(place: int, count: int, dustbins: bool) -> str:
     return "–" if dustbins and place == count - 1 else f"#{place}"
 
 
-def _write_sum(axes: Axes, x: float, y: float, total: float, target: float, side: str, theme: Theme) -> None:
-    good = abs(total - target) <= MET
-    axes.text(x, y, f"{total:.3g}" if good else f"{total:.2f} ✗", ha=side, va="center" if side == "left" else "top",
-              fontsize=12, color=theme.ink if good else theme.alarm, clip_on=False)  # fmt: skip
+def _write_sum(
+    axes: Axes,
+    place: tuple[float, float],
+    shape: Sequence[int],
+    total: float,
+    target: float,
+    side: str,
+    theme: Theme,
+) -> None:
+    (x, y), good = place, abs(total - target) <= MET
+    upright = side == "center" and _cell(axes, shape) < LETTER * NUMBER_SIZE * SUM_LETTERS
+    size = max(LEAST_SIZE, min(NUMBER_SIZE, 0.8 * _cell(axes, shape)))
+    words, below = f"{total:.3g}" if good else f"{total:.2f} ✗", "center" if side == "left" else "top"
+    axes.text(x, y, words, ha=side, va=below, fontsize=size, rotation=90 if upright and not good else 0,
+              color=theme.ink if good else theme.alarm, clip_on=False)  # fmt: skip
 
 
 def _sum_words(total: float, target: float) -> str:
@@ -202,11 +233,13 @@ def _sum_table(
         sums = tensor.sum(tuple(axis for axis in range(3) if axis != view))
         for place, (total, target) in enumerate(zip(sums.tolist(), targets[view].tolist(), strict=True)):
             word = _place_name(place, tensor.shape[view], dustbins)
-            lines.append((f"{name} = {word:<3} {_sum_words(total, target)}", abs(total - target) <= MET))
+            lines.append((f"{plain(name)} = {word:<3} {_sum_words(total, target)}", abs(total - target) <= MET))
         lines.append(("", True))
     axes.set_title("slice sums", fontsize=12, color=theme.ink)
+    tall = float(axes.bbox.height) / axes.figure.dpi * POINTS
+    size = min(NUMBER_SIZE, tall / len(lines) / 1.2)
     for number, (line, good) in enumerate(lines[:-1]):
-        axes.text(0.05, 0.97 - number / len(lines), line, transform=axes.transAxes, fontsize=12, family="monospace",
+        axes.text(0.05, 0.97 - number / len(lines), line, transform=axes.transAxes, fontsize=size, family="monospace",
                   va="top", color=theme.ink if good else theme.alarm)  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from dispose.association.section import Flat, distance_to_assignment, nearest_as
 from dispose.diffusion.samplers import Step
 from dispose.errors import ShapeError
 from dispose.tensors import ABSENT
-from dispose_viz.association import Trajectory, tuple_name
+from dispose_viz.association import Trajectory, line_of, step_axis, tuple_name
 from dispose_viz.polytope import Landmark, draw_key, draw_landmarks, draw_path, draw_section, plane_of_answers
 from dispose_viz.style import LIGHT, PALETTE, Theme, dress
 
@@ -48,7 +48,10 @@ def trajectories_of(
 
 def answers_of(starts: Sequence[Trajectory]) -> Float[np.ndarray, "starts tuples"]:
     """The integral assignment nearest to where every start ended."""
-    return np.stack([nearest_assignment(start.mass[-1], start.members) for start in starts])
+    # Where nobody was detected there is one answer: nobody.
+    return np.stack([
+        nearest_assignment(start.mass[-1], start.members) if len(start.members) else start.mass[-1] for start in starts
+    ])  # fmt: skip
 
 
 def draw_distances(
@@ -56,8 +59,8 @@ def draw_distances(
 ) -> Axes:
     """Distance of every state from the integral assignment nearest to it, one line per start."""
     for line, start in zip(_colors(starts, colors), starts, strict=True):
-        away = distance_to_assignment(start.mass, start.members)
-        axes.plot(range(len(away)), away, "o-", color=line, linewidth=1.6, markersize=4)
+        away = distance_to_assignment(start.mass, start.members) if len(start.members) else np.zeros(len(start.time))
+        axes.plot(range(len(away)), away, line_of(start.time), color=line, linewidth=1.6, markersize=4)
     return _over_steps(axes, starts, "distance (1 = one detection)", "Distance to the nearest assignment", theme)
 
 
@@ -66,7 +69,7 @@ def draw_entropies(
 ) -> Axes:
     """Entropy of the mass, one line per start."""
     for line, start in zip(_colors(starts, colors), starts, strict=True):
-        axes.plot(range(len(start.time)), start.entropy, "o-", color=line, linewidth=1.6, markersize=4)
+        axes.plot(range(len(start.time)), start.entropy, line_of(start.time), color=line, linewidth=1.6, markersize=4)
     return _over_steps(axes, starts, "entropy (bits)", "Indecision", theme)
 
 
@@ -75,8 +78,8 @@ def draw_residuals(
 ) -> Axes:
     """Largest violation of a marginal, one line per start, on a logarithmic axis."""
     for line, start in zip(_colors(starts, colors), starts, strict=True):
-        axes.semilogy(range(len(start.time)), start.residual.clip(min=1e-17), "o-", color=line, linewidth=1.6,
-                      markersize=4)  # fmt: skip
+        axes.semilogy(range(len(start.time)), start.residual.clip(min=1e-17), line_of(start.time), color=line,
+                      linewidth=1.6, markersize=4)  # fmt: skip
     return _over_steps(axes, starts, "largest violation", "Feasibility residual", theme)
 
 
@@ -211,8 +214,6 @@ def _colors(starts: Sequence[Trajectory], colors: Sequence[str] | None) -> list[
 
 
 def _over_steps(axes: Axes, starts: Sequence[Trajectory], ylabel: str, title: str, theme: Theme) -> Axes:
-    time = starts[0].time
-    axes.set_xticks(range(len(time)), [f"{t:.2g}" for t in time])
-    axes.set(xlabel="diffusion time (1 = noise)", ylabel=ylabel, title=title)
+    step_axis(axes, starts[0].time).set(ylabel=ylabel, title=title)
     axes.grid(color=theme.grid, linewidth=0.6)
     return dress(axes, theme=theme)

@@ -27,6 +27,11 @@ def marked_up(text: str) -> str:
     return html.escape(text, quote=False).replace("$", "&#36;")
 
 
+def unmarked(text: str) -> str:
+    """A text in plotly's 3-D scenes, which know tags but no ``&lt;``: a space without width takes a tag apart."""
+    return text.replace("<", "<\u200b")
+
+
 def shorter(text: str, letters: int) -> str:
     """A text of at most so many letters: what is too much goes from its middle, names differ at their ends."""
     if len(text) <= letters:
