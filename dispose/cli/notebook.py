@@ -15,6 +15,7 @@ from dispose.cli.notebook_sweep import (
     Outcome,
     all_of,
     claim_sweep,
+    earlier_outcomes,
     first_line,
     on_cluster,
     plan,
@@ -23,7 +24,7 @@ from dispose.cli.notebook_sweep import (
     text_table,
     write_summary,
 )
-from dispose.cli.options import Count, PathOption, require_folder
+from dispose.cli.options import Count, PathOption, Positive, require_folder
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Sweep:
     cluster: Annotated[Literal["slurm", "local"] | None, tyro.conf.arg(help_behavior_hint="")] = None
     """Hand the runs to a cluster instead (extra `cluster`); `local` tries the same without one."""
 
-    hours: float = 4.0
+    hours: Positive = 4.0
     """Longest time of one run on the cluster."""
 
     def run(self) -> int:
@@ -93,6 +94,7 @@ class Sweep:
         outcomes: list[Outcome] = []
         with alone_in(folder.resolve()):
             claim_sweep(folder, path)
+            before = earlier_outcomes(folder, runs)
             print(f"{len(runs)} runs of {path.stem} in {folder}", flush=True)
             try:
                 for outcome in sweep(path, runs, folder, launch):
@@ -100,11 +102,12 @@ class Sweep:
                     said = f"failed: {first_line(outcome)}" if outcome.message else f"{outcome.seconds:.0f} s"
                     print(f"{len(outcomes)} of {len(runs)}  {outcome.run.name}  {said}", flush=True)
             except (KeyboardInterrupt, Terminated):
-                write_summary(folder, path, all_of(runs, outcomes))
+                write_summary(folder, path, [*before, *all_of(runs, outcomes)])
                 print(f"\n{len(outcomes)} of {len(runs)} runs have ended; the same command goes on with the others")
                 raise
-            write_summary(folder, path, all_of(runs, outcomes))
-        print(f"\n{text_table(all_of(runs, outcomes))}\n\nwrote {folder / 'summary.csv'} and summary.json")
+            table = [*before, *all_of(runs, outcomes)]
+            write_summary(folder, path, table)
+        print(f"\n{text_table(table)}\n\nwrote {folder / 'summary.csv'} and summary.json")
         return 1 if any(outcome.message for outcome in outcomes) else 0
 
 

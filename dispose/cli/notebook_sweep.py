@@ -32,8 +32,11 @@ from dispose.formats.run_folders import (
 
 SCHEMA = "dispose.sweep/1"
 MARK = "sweep.json"
+SUMMARY = "summary.json"
 LONGEST_NAME = 40
 COLUMNS = 6
+CLUSTER = "cluster"
+"""Where submitit keeps what its jobs print."""
 NOT_REACHED = "it has not ended: the sweep was stopped"
 
 
@@ -153,7 +156,9 @@ def outcome_of(folder: Path, run: Planned, since: float) -> Outcome:
     if failures:
         record = max(failures, key=lambda pair: pair[0])[1]
         return Outcome(run, (), record.seconds, record.message or "it failed")
-    return Outcome(run, (), math.nan, f"it ended without a trace; see {folder / f'{run.name}.log'}")
+    log = folder / f"{run.name}.log"
+    where = folder / CLUSTER if (folder / CLUSTER).is_dir() and not log.exists() else log
+    return Outcome(run, (), math.nan, f"it ended without a trace; see {where}")
 
 
 def _failures(folder: Path, run: Planned) -> Iterable[tuple[float, RunRecord]]:
@@ -202,7 +207,7 @@ def on_cluster(cluster: str, hours: float) -> Launch:
         import submitit
         from submitit.helpers import CommandFunction, as_completed
 
-        executor = submitit.AutoExecutor(folder=folder / "cluster", cluster=cluster)
+        executor = submitit.AutoExecutor(folder=folder / CLUSTER, cluster=cluster)
         executor.update_parameters(name=f"dispose_{notebook.stem}", timeout_min=math.ceil(60 * hours), cpus_per_task=1)
         commands = [CommandFunction(job_command(notebook, folder / run.name, run.given)) for run in runs]
         with executor.batch():
@@ -229,6 +234,24 @@ def sweep(notebook: Path, runs: Sequence[Planned], folder: Path, launch: Launch)
         yield from (outcome_of(folder, run, since) for run in launch(notebook, folder, missing))
 
 
+def earlier_outcomes(folder: Path, runs: Sequence[Planned]) -> tuple[Outcome, ...]:
+    """Finished runs in the table of an earlier part of the sweep that this part, with other values, does not plan.
+
+    Raises:
+        InputError: the table is damaged.
+    """
+    path, planned = folder / SUMMARY, {run.name for run in runs}
+    if not path.is_file():
+        return ()
+    content = parse_json(read_text(path), str(path))
+    try:
+        rows = [(str(row["run"]), tuple(row["parameters"].items())) for row in content["rows"]]  # type: ignore[index]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: is no table of a sweep ({error!r}); remove it") from error
+    others = [Planned(name, (), swept, ()) for name, swept in rows if name not in planned]
+    return tuple(outcome_of(folder, run, 0.0) for run in others if (folder / run.name / RECORD).is_file())
+
+
 def all_of(runs: Sequence[Planned], outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
     """The outcomes in the order of the plan; a run without one was not reached before the sweep was stopped."""
     known = {outcome.run.name: outcome for outcome in outcomes}
@@ -253,7 +276,7 @@ def write_summary(folder: Path, notebook: Path, outcomes: Sequence[Outcome]) -> 
         }
         for one in outcomes
     ]
-    with replacing(folder / "summary.json") as file:
+    with replacing(folder / SUMMARY) as file:
         json.dump({"schema": SCHEMA, "notebook": notebook.stem, "rows": rows}, file, indent=1, ensure_ascii=False)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -44,6 +44,7 @@ TextOption = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_h
 PositiveOption = Annotated[float | None, _POSITIVE, tyro.conf.arg(help_behavior_hint="")]
 CountOption = Annotated[int | None, _COUNT, tyro.conf.arg(help_behavior_hint="")]
 Count = Annotated[int, _COUNT]
+Positive = Annotated[float, _POSITIVE]
 
 
 def require_folder(folder: Path) -> Path:

@@ -9,7 +9,7 @@ and what the notebook wrote, ``metrics.json`` among it: an object of numbers, or
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dispose.errors import InputError
@@ -216,11 +216,15 @@ def _runs_inside(folder: Path) -> list[Path]:
 
 
 def _named_apart(runs: Sequence[RunFolder]) -> tuple[RunFolder, ...]:
-    """Runs whose folders have the same name are told apart by the folder above."""
-    names = [run.name for run in runs]
-    return tuple(
-        run
-        if names.count(run.name) == 1
-        else RunFolder(f"{run.path.resolve().parent.name}/{run.name}", run.path, run.parameters, run.metrics, run.logs)
-        for run in runs
-    )
+    """Every folder once; those of the same name are told apart by as many folders above as that takes."""
+    once = {run.path.resolve(): run for run in reversed(runs)}
+    paths = sorted(once, key=[run.path.resolve() for run in runs].index)
+    return tuple(replace(once[path], name=_shortest_name(path, paths)) for path in paths)
+
+
+def _shortest_name(path: Path, paths: Sequence[Path]) -> str:
+    """The fewest last parts of a path that none of the others ends in."""
+    for depth in range(1, len(path.parts)):
+        if sum(other.parts[-depth:] == path.parts[-depth:] for other in paths) == 1:
+            return "/".join(path.parts[-depth:])
+    return str(path)

@@ -96,6 +96,15 @@ def test_runs_of_the_same_name_are_told_apart(tmp_path) -> None:
     folders = [notebook_run(tmp_path / above / "run") for above in ("a", "b")]
     runs, _ = read_run_folders([*folders, notebook_run(tmp_path / "c")])
     assert [run.name for run in runs] == ["a/run", "b/run", "c"]
+    deeper = [notebook_run(tmp_path / day / "sweep" / "run") for day in ("monday", "tuesday")]
+    runs, _ = read_run_folders(deeper)
+    assert [run.name for run in runs] == ["monday/sweep/run", "tuesday/sweep/run"]
+
+
+def test_a_folder_that_is_named_twice_is_one_run(tmp_path) -> None:
+    folder = notebook_run(tmp_path / "sweep" / "run")
+    runs, _ = read_run_folders([folder, folder.parent, folder / ".." / "run"])
+    assert [run.name for run in runs] == ["run"]
 
 
 def test_a_training_writes_a_folder_that_can_be_compared(tmp_path) -> None:

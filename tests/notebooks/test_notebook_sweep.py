@@ -110,6 +110,19 @@ def test_runs_side_by_side_with_a_failure_and_again(book: Path, tmp_path, capsys
     assert (folder / "rate=0.5_seed=1" / "run.json").stat().st_mtime_ns == before
 
 
+def test_the_table_keeps_what_an_earlier_part_of_the_sweep_has_finished(book: Path, tmp_path, capsys) -> None:
+    words = ["notebook", "sweep", "tiny", "--out", str(tmp_path / "sweep"), "-p", "seed"]
+    assert main([*words, "1,13"]) == 1
+    assert main([*words, "2"]) == 0
+    rows = json.loads((tmp_path / "sweep" / "summary.json").read_text())["rows"]
+    assert [(row["parameters"], row["metrics"]) for row in rows] == [
+        ({"seed": seed}, {"loss": 0.1 * seed}) for seed in (1, 2)
+    ]
+    (tmp_path / "sweep" / "summary.json").write_text("[]")
+    assert main([*words, "3"]) == 2 and "is no table of a sweep" in capsys.readouterr().err
+    assert not (tmp_path / "sweep" / "seed=3").exists()
+
+
 def test_a_sweep_that_is_stopped_says_how_far_it_is(book: Path, tmp_path, capsys, monkeypatch) -> None:
     folder = tmp_path / "sweep"
 
