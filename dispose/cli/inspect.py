@@ -13,8 +13,10 @@ import tyro
 
 from dispose.cli.inspect_page import answering, page_notebook, serving
 from dispose.cli.options import Count, CountOption, PathOption, require_folder
-from dispose.errors import MissingBackendError
+from dispose.errors import InputError, MissingBackendError
 from dispose.inference.open_results import read_results
+from dispose.metrics.failures import MEASURES, failure_of, failures_of, known_measures
+from dispose.scene.results import Results
 
 RankBy = Literal[
     "trouble", "wrong_pairs", "missed", "extra", "joint_error_mm", "entropy_bits", "undecided_pairs", "disagreement",
@@ -53,7 +55,10 @@ class Inspect:
 
     def run(self) -> int:
         """Check the results, then write the pictures or serve the page."""
-        read_results(self.results, **dict(self.beside()))
+        results = read_results(self.results, **dict(self.beside()))
+        self.check_measure(results)
+        for note in results.notes:
+            print(note, flush=True)
         if self.pages is not None:
             return self.write_pages(require_folder(self.pages))
         if importlib.util.find_spec("voila") is None:
@@ -70,6 +75,18 @@ class Inspect:
             if self.browser:
                 webbrowser.open(page.address)
             return page.process.wait()
+
+    def check_measure(self, results: Results) -> None:
+        """Refuse to rank by what no frame knows, before a server is started for it."""
+        measure = next(measure for measure in MEASURES if measure.key == self.rank_by)
+        if measure is MEASURES[0] or any(measure.value(failure_of(case)) is not None for case in results.cases):
+            return
+        known = known_measures(failures_of(results.cases)) or MEASURES[:1]
+        names = ", ".join(one.key for one in known)
+        raise InputError(
+            f"{self.results}: frames cannot be ranked by {self.rank_by!r}, which these results do not know; "
+            f"there are {names}."
+        )
 
     def beside(self) -> Sequence[tuple[str, Path]]:
         """The files that were named besides the results."""

@@ -66,6 +66,25 @@ def test_what_is_no_results_is_said_before_anything_starts(
     assert "holds its own cameras" in complaint([str(folder), "--capture", str(tmp_path)], capsys)
 
 
+def test_what_no_frame_knows_is_refused_before_anything_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "body3DScene_00000001.json").write_text('{"bodies": []}')
+    for more in (["--no-browser"], ["--pages", str(tmp_path / "pages")]):
+        said = complaint([str(tmp_path), "--rank-by", "wrong_pairs", *more], capsys)
+        assert "frames cannot be ranked by 'wrong_pairs', which these results do not know; there are trouble." in said
+    assert not (tmp_path / "pages").exists()
+
+
+def test_what_the_files_left_open_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "body3DScene_00000001.json").write_text('{"bodies": []}')
+    monkeypatch.setattr(Inspect, "write_pages", lambda self, folder: 0)
+    assert Inspect(tmp_path, pages=tmp_path / "pages").run() == 0
+    assert "cameras are not known" in capsys.readouterr().out
+
+
 def test_a_port_in_use_is_said_and_without_one_the_next_is_taken(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
