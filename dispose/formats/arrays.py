@@ -40,6 +40,16 @@ class Arrays:
             raise InputError(f"{self.path}: array {name!r} holds {array.dtype}, which is not what belongs there.")
         return array
 
+    def finite(self, name: str, *shape: int | None) -> Shaped[np.ndarray, "..."]:
+        """As `get`, of numbers. `InputError` says which row has one that is none."""
+        array = self.get(name, NUMBERS, *shape)
+        if not np.isfinite(array).all():
+            row = int(np.argwhere(~np.isfinite(array))[0, 0])
+            raise InputError(
+                f"{self.path}: array {name!r} has an entry that is not finite (row {row} of {len(array)})."
+            )
+        return array
+
     def text(self, name: str) -> str:
         """A single text."""
         return str(self.get(name, TEXTS))

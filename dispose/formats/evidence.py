@@ -17,7 +17,7 @@ from dispose.errors import InputError, ShapeError
 from dispose.formats import evidence_tables as tables
 from dispose.formats.arrays import INTEGERS, Arrays, read_arrays
 from dispose.formats.files import replacing_path
-from dispose.formats.predictions import SavedPredictions, by_slot, read_predictions, skeleton_of
+from dispose.formats.predictions import SavedPredictions, by_slot, read_predictions
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.prediction import Association
@@ -101,7 +101,7 @@ def read_evidence(path: Path) -> SavedEvidence:
     arrays = read_arrays(path, SCHEMA)
     cameras = tables.cameras_of(arrays)
     numbers = arrays.get("frame", INTEGERS, None)
-    skeleton = skeleton_of(arrays.text("skeleton"), arrays.texts("joints"))
+    skeleton = tables.skeleton_in(arrays, "skeleton", "joints")
     extent = tables.Extent(len(numbers), slots_of(arrays, len(numbers)), len(cameras))
     detections = tables.detections_of(arrays, skeleton, extent)
     hypotheses = tables.hypotheses_of(arrays, extent)

@@ -60,10 +60,7 @@ def cameras_of(arrays: Arrays) -> Cameras:
     views, tails = len(names), ((2,), (3, 3), (8,), (3, 3), (3,))
     values = []
     for part, tail in zip(("size", "matrix", "distortion", "rotation", "translation"), tails, strict=True):
-        array = arrays.get(f"camera_{part}", NUMBERS, views, *tail).astype(np.float64)
-        if not np.isfinite(array).all():
-            raise InputError(f"{arrays.path}: array 'camera_{part}' has an entry that is not finite.")
-        values.append(torch.from_numpy(array))
+        values.append(torch.from_numpy(arrays.finite(f"camera_{part}", views, *tail).astype(np.float64)))
     return Cameras(names, *values)
 
 
@@ -96,7 +93,7 @@ def detections_of(arrays: Arrays, skeleton: Skeleton, extent: Extent) -> list[De
     count, joints = len(frame), len(skeleton)
     view, slot = (arrays.get(f"detection_{name}", INTEGERS, count) for name in ("view", "slot"))
     source = arrays.get("detection_index", INTEGERS, count)
-    score = arrays.get("detection_score", NUMBERS, count)
+    score = arrays.finite("detection_score", count)
     keypoints = arrays.get("detection_keypoints", NUMBERS, count, joints, 3)
     slots = np.array(extent.slots, dtype=np.int64)
     if count and (min(view.min(), slot.min()) < 0 or view.max() >= extent.views or (slot >= slots[frame]).any()):
@@ -144,11 +141,13 @@ def hypotheses_of(arrays: Arrays, extent: Extent) -> list[Hypotheses | None]:
     """The candidate tuples of every frame, None where none were weighed."""
     weighed = arrays.get("weighed", FLAGS, extent.frames)
     dropped = arrays.get("dropped", INTEGERS, extent.frames)
-    time = arrays.get("tuple_time", NUMBERS, None)
+    time = arrays.finite("tuple_time", None)
     frame = arrays.rows("tuple_frame", extent.frames, rising=True)
+    if len(frame) and not len(time):
+        raise InputError(f"{arrays.path}: array 'tuple_time' names no step, and there are {len(frame)} tuples.")
     members = members_of(arrays, "tuple", frame, extent)
-    cost, cue, marginal = (arrays.get(f"tuple_{name}", NUMBERS, len(frame)) for name in ("cost", "cue", "marginal"))
-    mass = arrays.get("tuple_mass", NUMBERS, len(frame), len(time))
+    cost, cue, marginal = (arrays.finite(f"tuple_{name}", len(frame)) for name in ("cost", "cue", "marginal"))
+    mass = arrays.finite("tuple_mass", len(frame), len(time))
     return [
         Hypotheses(
             members[rows],
@@ -179,7 +178,7 @@ def rivals_of(arrays: Arrays, extent: Extent) -> list[Association | None]:
     rivalled = arrays.get("rivalled", FLAGS, extent.frames)
     frame = arrays.rows("rival_frame", extent.frames, rising=True)
     members = members_of(arrays, "rival", frame, extent)
-    confidence = torch.from_numpy(arrays.get("rival_confidence", NUMBERS, len(frame)).astype(np.float64))
+    confidence = torch.from_numpy(arrays.finite("rival_confidence", len(frame)).astype(np.float64))
     return [
         Association(members[rows], confidence[rows]) if rivalled[number] else None
         for number, rows in enumerate(slices(frame, extent.frames))
@@ -211,7 +210,7 @@ def label_columns(labels: Sequence[Labels | None], detections: Sequence[Detectio
 def labels_of(arrays: Arrays, detections: Sequence[Detections], extent: Extent) -> list[Labels | None]:
     """The truth of every frame, None where it is not known."""
     labelled = arrays.get("labelled", FLAGS, extent.frames)
-    skeleton = skeleton_of(arrays.text("truth_skeleton"), arrays.texts("truth_joints"))
+    skeleton = skeleton_in(arrays, "truth_skeleton", "truth_joints")
     frame = arrays.rows("truth_frame", extent.frames, rising=True)
     people = torch.from_numpy(arrays.get("truth_id", INTEGERS, len(frame)).astype(np.int64))
     xyz = torch.from_numpy(arrays.get("truth_xyz", NUMBERS, len(frame), len(skeleton), 3).astype(np.float64))
@@ -230,6 +229,15 @@ def labels_of(arrays: Arrays, detections: Sequence[Detections], extent: Extent) 
         poses = Poses(skeleton, place, known.double(), known, people[rows])
         found.append(Labels(table, poses) if labelled[number] else None)
     return found
+
+
+def skeleton_in(arrays: Arrays, name: str, joints: str) -> Skeleton:
+    """A skeleton by its name and joints. `InputError` where two joints have one name."""
+    names = arrays.texts(joints)
+    if len(set(names)) != len(names):
+        twice = next(one for one in names if names.count(one) > 1)
+        raise InputError(f"{arrays.path}: array {joints!r} has {twice!r} more than once.")
+    return skeleton_of(arrays.text(name), names)
 
 
 def members_of(

@@ -172,6 +172,13 @@ def spoil(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Pa
         (spoil("detection_slot", lambda a: a + 5), "a detection lies in a view or slot that is not there"),
         (spoil("joints", lambda a: a[:5]), "array 'detection_keypoints' is 15x17x3, not 15x5x3"),
         (spoil("tuple_cost", lambda a: a.astype(str)), "array 'tuple_cost' holds <U"),
+        (
+            spoil("tuple_marginal", lambda a: a * np.nan),
+            "array 'tuple_marginal' has an entry that is not finite (row 0",
+        ),
+        (spoil("tuple_mass", lambda a: a * np.inf), "array 'tuple_mass' has an entry that is not finite"),
+        (spoil("tuple_time", lambda a: a[:0]), "array 'tuple_time' names no step"),
+        (spoil("joints", lambda a: np.repeat(a[:1], len(a))), "array 'joints' has 'nose' more than once"),
         (spoil("frame", lambda a: a + 1), "holds 4 frames, which are not the predictions' 4"),
         (
             spoil("camera_names", lambda a: np.array(["a", "b", "x"])),
