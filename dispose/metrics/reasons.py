@@ -311,7 +311,9 @@ def price_reason(seen: Seen, right: Sequence[Sighting], chosen: Sequence[Sightin
         return []
     price, other = price_of(seen.case.hypotheses, right), price_of(seen.case.hypotheses, chosen)
     if price is None:
-        return [f"{name} is not among the candidates"]
+        # A file does not hold the tuples that never had mass and were not cheap; nobody can say of one whether it was.
+        kept = " that were kept" if seen.case.hypotheses.dropped else ""
+        return [f"{name} is not among the candidates{kept}"]
     if other is None:
         return [f"{name} costs {price.cost:.0f} and ended with mass {price.mass:.2f}"]
     against = f"{other.cost:.0f}"

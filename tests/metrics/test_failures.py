@@ -139,7 +139,9 @@ def test_the_price_of_the_right_tuple_is_told() -> None:
     assert "The integer programme gets this right." in sentence
     assert "rays pass person" not in sentence
     gone = replace(hypotheses, members=torch.tensor([(0, 0, 1, 0), (1, 1, 1, 0), (1, 1, -1, 1)]))
-    assert "person 2's own tuple is not among the candidates" in said(replace(case, hypotheses=gone))
+    assert "person 2's own tuple is not among the candidates." in said(replace(case, hypotheses=gone))
+    some = replace(gone, dropped=3)
+    assert "own tuple is not among the candidates that were kept" in said(replace(case, hypotheses=some))
 
 
 def test_a_person_in_two_parts() -> None:
