@@ -1,5 +1,7 @@
 """Pictures of Stage II: every layer is shown, samples lie where the layer reads, edges hold their joints."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
 from dispose.skeletons.rest_poses import PANOPTIC_15_REST
 from dispose_viz import body_hypergraph, decoder2d, pictures2d
-from dispose_viz.style import DARK, LIGHT, new_figure, person_color
+from dispose_viz.style import DARK, LIGHT, lay_out, new_figure, person_color
 
 
 def looking(views: int) -> tuple[Gaze, Step]:
@@ -105,3 +107,28 @@ def test_the_part_hypergraph_outlines_every_part_in_metres_with_left_on_the_righ
     front = body_hypergraph.from_the_front(pose, PANOPTIC_15)
     assert front[PANOPTIC_15.index("l_shoulder"), 0] > front[PANOPTIC_15.index("r_shoulder"), 0]
     np.testing.assert_allclose(front[:, 1], pose[:, 2] / 1000)
+
+
+@pytest.mark.filterwarnings("error")
+def test_joints_that_are_no_numbers_leave_their_edges_and_nobody_is_drawn_too() -> None:
+    pose = np.array(PANOPTIC_15_REST.xyz) + np.array([0, 0, 900.0])
+    pose[PANOPTIC_15.index("l_wrist")], pose[PANOPTIC_15.index("l_shoulder")] = np.nan, np.inf
+    figure = new_figure(4, 6)
+    axes = body_hypergraph.draw_part_hypergraph(figure.add_subplot(), PANOPTIC_15, pose, Body().parts)
+    lay_out(figure).draw_without_rendering()
+    assert all(np.isfinite(np.asarray(line.get_xydata())).all() for line in axes.lines)
+    front = body_hypergraph.from_the_front(pose, PANOPTIC_15)
+    assert np.flatnonzero(np.isnan(front).any(1)).tolist() == sorted(PANOPTIC_15.indices(("l_wrist", "l_shoulder")))
+    for sure, error in ((torch.zeros(0, 15), np.zeros((0, 15))), (torch.rand(1, 15), np.full((1, 15), np.nan))):
+        figure = new_figure(5, 4)
+        decoder2d.draw_confidence(figure.add_subplot(), sure, error, below_mm=50.0)
+        lay_out(figure).draw_without_rendering()
+
+
+def test_names_of_thirty_one_views_stay_apart() -> None:
+    figure, names = new_figure(9, 5), [f"00_{view:02d}" for view in range(31)]
+    axes = decoder2d.draw_trust(figure.add_subplot(), torch.full((31, 15), 1 / 31), names, PANOPTIC_15.joints)
+    lay_out(figure).draw_without_rendering()
+    boxes = [label.get_window_extent() for label in axes.get_yticklabels() if label.get_text()]
+    heights = sorted((box.y0, box.y1) for box in boxes)
+    assert len(boxes) >= 15 and all(a[1] <= b[0] + 2 for a, b in pairwise(heights))

@@ -157,3 +157,10 @@ def test_the_list_of_distances_leaves_the_picture_free(toy) -> None:
     figure = draw_epipolar_views(new_figure(13, 7), frame, 0, 0, ["nose"])
     lines = [area.get_text() for area in figure.axes[1].findobj(TextArea)]
     assert len(lines) == 6 and lines[-1] == "7 farther"
+
+
+def test_long_names_above_paths_are_slanted_to_where_there_is_room(toy) -> None:
+    edges = Hyperedges(toy.prediction.association.members.numpy(), np.zeros(3), np.ones(3), np.ones(3))
+    for names, angle in ((toy.frame.cameras.names, 0), (NAMES, -30)):
+        figure: Any = draw_paths(go.Figure(), edges, toy.frame.detections, names, owners=[0, 1, 2])
+        assert figure.layout.xaxis.tickangle == angle

@@ -77,22 +77,23 @@ def draw_part_hypergraph(
     Args:
         axes: gets the drawing.
         skeleton: whose joints these are.
-        xyz_world: the joints, mm.
+        xyz_world: the joints, mm; one that is no number is left out of its edges.
         parts: joint names of every part.
         theme: colours.
     """
     place = from_the_front(xyz_world, skeleton)
+    known = np.isfinite(place).all(-1)
     body = blend(theme.paper, theme.muted, 0.3)
-    for a, b in skeleton.bone_indices:
+    for a, b in (bone for bone in skeleton.bone_indices if known[list(bone)].all()):
         axes.plot(*place[[a, b]].T, linewidth=BODY_WIDTH, color=body, solid_capstyle="round", zorder=1)
     for number, part in enumerate(parts):
-        rows = skeleton.indices(part)
+        rows = [row for row in skeleton.indices(part) if known[row]]
         color = PALETTE[number % len(PALETTE)]
         axes.plot(*place[rows].T, linewidth=PART_WIDTH, color=color, alpha=0.55, solid_capstyle="round",
                   solid_joinstyle="round", zorder=2)  # fmt: skip
         if len(rows) == 1:
             axes.plot(*place[rows].T, "o", markersize=PART_WIDTH, color=color, alpha=0.55, zorder=2)
-    _bones(axes, skeleton, place, np.ones(len(place), dtype=bool), theme)
+    _bones(axes, skeleton, place, known, theme)
     axes.set(aspect="equal", xlabel="across (m)", ylabel="up (m)")
     axes.set_title(f"1 edge for the body, {len(parts)} for its parts")
     axes.margins(0.3, 0.15)
@@ -100,11 +101,16 @@ def draw_part_hypergraph(
 
 
 def from_the_front(xyz_world: Float[np.ndarray, "joints 3"], skeleton: Skeleton) -> Float[np.ndarray, "joints 2"]:
-    """A person as somebody sees them who stands before them: their left is to the right; metres."""
-    across = (xyz_world[skeleton.index("l_shoulder")] - xyz_world[skeleton.index("r_shoulder")])[:2]
-    across = across / max(float(np.linalg.norm(across)), 1e-9)
-    flat = (xyz_world[:, :2] - xyz_world[:, :2].mean(0)) @ across
-    return np.stack([flat, xyz_world[:, 2]], -1) / 1000
+    """A person as somebody sees them who stands before them: their left is to the right; metres.
+
+    NaN for a joint that is no number; without both shoulders as somebody sees them who looks along +Y.
+    """
+    known = np.isfinite(xyz_world).all(-1)
+    xyz = np.where(known[:, None], xyz_world, np.nan)
+    across = (xyz[skeleton.index("l_shoulder")] - xyz[skeleton.index("r_shoulder")])[:2]
+    across = across / max(float(np.linalg.norm(across)), 1e-9) if np.isfinite(across).all() else np.array([1.0, 0.0])
+    middle = xyz[known, :2].mean(0) if known.any() else np.zeros(2)
+    return np.stack([(xyz[:, :2] - middle) @ across, xyz[:, 2]], -1) / 1000
 
 
 def _fitted(

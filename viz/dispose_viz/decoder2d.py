@@ -178,11 +178,11 @@ def draw_confidence(
                   textcoords="offset points", color=theme.alarm, fontsize=12)  # fmt: skip
     axes.set(xlabel=f"confidence: P(error below {below_mm:g} mm)", ylabel="true error (mm)", yscale="log",
              xlim=(0, 1), title="One dot is one joint")  # fmt: skip
-    ticks = [
-        value for value in (10, 20, 50, 100, 200, 500, 1000) if error_mm.min() / 1.5 < value < error_mm.max() * 1.5
-    ]
+    known = error_mm[np.isfinite(error_mm)] if np.isfinite(error_mm).any() else np.array([below_mm])
+    ticks = [value for value in (10, 20, 50, 100, 200, 500, 1000) if known.min() / 1.5 < value < known.max() * 1.5]
     axes.set_yticks(ticks, [f"{value}" for value in ticks])
     axes.minorticks_off()
-    axes.legend(fontsize=12, labelcolor=theme.ink, facecolor=theme.paper, edgecolor=theme.grid)
+    if len(error_mm):
+        axes.legend(fontsize=12, labelcolor=theme.ink, facecolor=theme.paper, edgecolor=theme.grid)
     axes.grid(color=theme.grid, linewidth=0.6)
     return dress(axes, theme=theme)

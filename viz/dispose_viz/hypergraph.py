@@ -27,6 +27,9 @@ EASE_POINTS = 13
 LANES = (-0.24, 0.24, -0.16, 0.16, -0.2, 0.2, -0.12, 0.12)
 """Where paths of nobody run beside the middle of their level."""
 
+LEVEL_LETTERS = 75
+"""Letters of the names of all cameras, each as long as the longest, that stand level side by side."""
+
 LONGEST_NAME = 18
 """Letters of a camera's name above its column."""
 
@@ -208,9 +211,12 @@ def _add_dots(
 
 def _dress_paths(figure: go.Figure, cameras: Sequence[str], note: str, lowest: float, theme: Theme) -> None:
     names = [marked_up(shorter(name, LONGEST_NAME)) for name in cameras]
+    # Slanted to the right: plotly leaves out a name that would begin left of the picture.
+    slant = -30 if max(map(len, cameras), default=0) * len(cameras) > LEVEL_LETTERS else 0
     bare = {"showgrid": False, "zeroline": False, "color": theme.ink}
     figure.update_layout(
         xaxis={**bare, "tickvals": list(range(len(cameras))), "ticktext": names, "side": "top",
+               "tickangle": slant,
                "title": {"text": "view", "font": {"size": 16}}, "range": [-0.4, len(cameras) - 0.6],
                "tickfont": {"size": 16}},
         yaxis={**bare, "range": [lowest + 0.9, -0.6], "showticklabels": False,

@@ -1,6 +1,7 @@
 """Names from files in pictures: never read as a formula or as markup, and never wider than their place."""
 
 import html
+import math
 import textwrap
 from collections.abc import Sequence
 
@@ -47,7 +48,8 @@ def width_of(axes: Axes) -> float:
 
 def title_of(axes: Axes, text: str) -> str:
     """A title that is no wider than its picture: one line or two, with less in the middle where that is not enough."""
-    letters = max(8, int(1.1 * width_of(axes) / (LETTER * TITLE_SIZE)))
+    # Axes stand a fifth of their width apart before the layout: titles have that room too.
+    letters = max(8, int(1.2 * width_of(axes) / (LETTER * TITLE_SIZE)))
     lines = textwrap.wrap(text, letters) if len(text) > letters else [text]
     if len(lines) > 2:
         text = shorter(text, 2 * letters)
@@ -67,6 +69,9 @@ def name_columns(axes: Axes, places: Sequence[float], names: Sequence[str]) -> A
 
 
 def name_rows(axes: Axes, places: Sequence[float], names: Sequence[str]) -> Axes:
-    """Names beside the rows of a table."""
-    axes.set_yticks(places, [plain(shorter(name, LONGEST_TICK)) for name in names])
+    """Names beside the rows of a table, every second or third where rows are lower than letters."""
+    room = float(axes.bbox.height) / axes.figure.dpi * POINTS / max(len(names), 1)
+    step = math.ceil(TICK_SIZE / room)
+    short = [plain(shorter(name, LONGEST_TICK)) for name in names]
+    axes.set_yticks(places, [name if row % step == 0 else "" for row, name in enumerate(short)])
     return axes
