@@ -15,7 +15,7 @@ from dispose.formats.evidence import EVIDENCE, PREDICTIONS, read_run
 from dispose.formats.files import visible
 from dispose.formats.predictions import SavedPredictions, by_slot, read_predictions
 from dispose.formats.trc import read_trc_people, without_later_versions
-from dispose.inference.capture import Capture, read_capture, read_frame, spans
+from dispose.inference.capture import Capture, Reading, read_capture, read_frame, spans
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
@@ -227,9 +227,22 @@ def in_capture(found: Opened, capture: Capture) -> Results:
     rows = [capture.cameras.names.index(name) for name in cameras.names]
     cases = []
     for prediction in saved.frames:
-        frame = read_frame(capture, prediction.number).frame.select(rows)
+        reading = read_frame(capture, prediction.number)
+        check_lost(found, prediction, reading)
+        frame = reading.frame.select(rows)
         cases.append(Case(placed(prediction, frame, str(found.source)), frame))
     return results_of(found, tuple(cases), notes_of(found))
+
+
+def check_lost(found: Opened, prediction: Prediction, reading: Reading) -> None:
+    """`InputError` where people are said to be made of detections whose file is missing or damaged."""
+    names, members = found.saved.cameras, prediction.association.members
+    for loss in (*reading.missing, *reading.damaged):
+        if loss.camera in names and bool((members[:, names.index(loss.camera)] != ABSENT).any()):
+            raise InputError(
+                f"{found.source}: frame {loss.number}: people are made of detections of camera {loss.camera}, "
+                f"of which the capture has none: {loss.reason.rstrip('.')}."
+            )
 
 
 def cameras_of(found: Opened, cameras: Cameras, source: str) -> Cameras:
@@ -271,6 +284,7 @@ def with_truth(results: Results, path: Path) -> Results:
         raise InputError(
             f"{path}: its skeleton {found.saved.skeleton.name} has no joint in common with {results.skeleton.name}."
         )
+    blind = names_no_detections(results)
     cases = []
     for case in results.cases:
         number = case.prediction.number
@@ -278,6 +292,7 @@ def with_truth(results: Results, path: Path) -> Results:
             cases.append(case)
             continue
         truth = known[number] if case.frame is None else in_order(known[number], found, case.frame.cameras)
+        truth = without_members(truth) if blind else truth
         cases.append(replace(case, labels=labels_of(case.frame, truth)))
     without = sum(case.labels is None for case in cases)
     notes = [*results.notes, *(f"truth: {note}" for note in found.saved.notes)]
@@ -286,12 +301,24 @@ def with_truth(results: Results, path: Path) -> Results:
     return replace(results, cases=tuple(cases), notes=tuple(notes))
 
 
+def names_no_detections(results: Results) -> bool:
+    """Whether there are people and none is said to be made of a detection, as in other programs' files."""
+    groups = [case.prediction.association for case in results.cases]
+    return any(len(one) for one in groups) and not any(bool((one.members != ABSENT).any()) for one in groups)
+
+
+def without_members(truth: Prediction) -> Prediction:
+    """The true people alone: who puts nobody's detections together puts none of them wrongly."""
+    none = torch.zeros(len(truth.association), 0, dtype=torch.long)
+    return replace(truth, association=replace(truth.association, members=none))
+
+
 def in_order(truth: Prediction, found: Opened, cameras: Cameras) -> Prediction:
     """The truth with its members in the order of the results' cameras."""
     names = found.saved.cameras
     if not names:
         return truth
-    chosen = cameras_of(found, cameras, "the results")
+    chosen = cameras_of(found, cameras, "this run")
     members = torch.full((len(truth.association), len(cameras)), ABSENT, dtype=torch.long)
     for column, name in enumerate(chosen.names):
         members[:, cameras.names.index(name)] = truth.association.members[:, column]

@@ -16,6 +16,9 @@ from dispose.metrics.pose import pairwise_mpjpe
 from dispose.metrics.wording import counted, listed
 from dispose.scene.results import Case
 
+TOLD_PX = 1.0
+"""No detection nearer to its person than this is worth a sentence."""
+
 
 def unknown_people(case: Case, failure: Failure) -> list[str]:
     """The predicted people of whom the truth has nothing."""
@@ -84,7 +87,7 @@ def least_certain(case: Case) -> str | None:
 
 
 def worst_view(case: Case) -> str | None:
-    """The detection that lies farthest from the person it was put to."""
+    """The detection that lies farthest from the person it was put to; None where all lie on them."""
     errors = reprojection_errors(case)
     if errors is None or not bool(torch.isfinite(errors).any()):
         return None
@@ -93,4 +96,6 @@ def worst_view(case: Case) -> str | None:
     slot = int(case.prediction.association.members[row, view])
     number = int(case.prediction.poses.id[row])
     pixels = float(mean[row, view])
+    if pixels < TOLD_PX:
+        return None
     return f"{listed(case, [Sighting(view, slot)])} lies {pixels:.0f} px from id {number}, whom it was put to"

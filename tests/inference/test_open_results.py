@@ -26,6 +26,7 @@ from dispose.inference.predict import (
     write_capture_prediction,
 )
 from dispose.metrics.failures import failure_of
+from dispose.metrics.reasons import explain
 from dispose.scene.detections import Detections
 from dispose.skeletons.catalog import BODY_25, COCO_17
 from dispose.skeletons.skeleton import Skeleton
@@ -188,6 +189,31 @@ def test_trc_files_open_with_a_truth(run: Path) -> None:
         failure = failure_of(case)
         assert (failure.missed, failure.extra, failure.wrong_pairs) == ((), (), None)
         assert failure.joint_error_mm == pytest.approx(0, abs=0.1)
+
+
+def test_people_without_detections_put_none_of_them_wrongly(run: Path, capture_folder) -> None:
+    results = read_results(run / "trc", capture=capture_folder.path, truth=run)
+    for case in results.cases:
+        failure = failure_of(case)
+        assert (failure.wrong_pairs, failure.missed, failure.extra) == (None, (), ())
+        assert "put to nobody" not in explain(case, failure)
+
+
+def test_a_capture_that_has_lost_what_people_are_made_of(run: Path, capture_folder) -> None:
+    path = capture_folder.frame_file("cam01", 2)
+    path.write_text("{")
+    with pytest.raises(InputError, match=r"frame 2: people are made of detections of camera cam_01, .* breaks off"):
+        read_results(run / PREDICTIONS, capture=capture_folder.path)
+    path.unlink()
+    with pytest.raises(InputError, match=r"frame 2: people are made of .* of which the capture has none: no file\."):
+        read_results(run / PREDICTIONS, capture=capture_folder.path)
+
+
+def test_a_truth_of_more_cameras(run: Path, tmp_path: Path) -> None:
+    truth = tmp_path / "truth.jsonl"
+    truth.write_text((run / PREDICTIONS).read_text().replace('"cam_04"]', '"cam_04", "cam_05"]'))
+    with pytest.raises(InputError, match=r"is of 5 cameras .* this run has 4 .* cam_05 is not among them"):
+        read_results(run, truth=truth)
 
 
 def test_panoptic_sequences_open_with_their_cameras(shared_data: Path) -> None:
