@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 POINTS = 72
 LETTER = 0.61
@@ -46,10 +48,17 @@ def width_of(axes: Axes) -> float:
     return float(axes.bbox.width) / axes.figure.dpi * POINTS
 
 
+def length_of(text: str, size: float) -> float:
+    """Points that a line of text is long."""
+    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=size), False)
+    return float(width)
+
+
 def title_of(axes: Axes, text: str) -> str:
     """A title that is no wider than its picture: one line or two, with less in the middle where that is not enough."""
     # Axes stand a fifth of their width apart before the layout: titles have that room too.
-    letters = max(8, int(1.2 * width_of(axes) / (LETTER * TITLE_SIZE)))
+    room, length = 1.2 * width_of(axes), length_of(text, TITLE_SIZE)
+    letters = len(text) if length <= room else max(8, int(len(text) * room / length))
     lines = textwrap.wrap(text, letters) if len(text) > letters else [text]
     if len(lines) > 2:
         text = shorter(text, 2 * letters)
