@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import glob
 import math
 import os
 import shutil
@@ -183,6 +184,7 @@ def run_notebook(path: Path, given: Sequence[tuple[str, str]], folder: Path, *, 
     with alone_in(folder):
         if folder.exists():
             raise InputError(f"{folder} exists already; name another folder with --out, or remove it first")
+        keep_killed(folder)
         work = folder_beside(folder)
         try:
             executed = execute(path, values, work)
@@ -221,6 +223,12 @@ def _literal(source: str) -> Value:
     except (ValueError, SyntaxError):
         return source
     return value if isinstance(value, int | float | str) else source
+
+
+def keep_killed(folder: Path) -> None:
+    """What killed runs into `folder` have left becomes ``<folder>-failed``; only for who holds the folder's lock."""
+    for left in sorted(folder.parent.glob(f".{glob.escape(folder.name)}.running-*")):
+        os.replace(left, free_folder(folder.with_name(f"{folder.name}-failed")))
 
 
 def folder_beside(folder: Path) -> Path:

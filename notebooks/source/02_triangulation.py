@@ -31,7 +31,7 @@ from dispose.evaluation import triangulation_study as study
 from dispose.evaluation.against_truth import identities
 from dispose.evaluation.methods import association_of_identities
 from dispose.formats.predictions import read_predictions
-from dispose.inference.asked import require_one_of
+from dispose.inference.asked import require_at_least, require_one_of
 from dispose.inference.capture import read_capture, read_frame
 
 # %%
@@ -59,14 +59,20 @@ opened, out = read_capture(Path(capture)), Path(out)
 seen, cameras = read_frame(opened, frame).frame, opened.cameras
 known = {t.number: t for t in read_predictions(Path(capture) / "truth" / "predictions.jsonl").frames}
 require_one_of("frame", frame, sorted(known), capture)
+require_at_least("noise_px", noise_px, 0.1)
+require_at_least("draws", draws, 2)
 truth = known[frame]
-require_one_of("person", person, range(len(truth.poses.id)), capture)
-evidence = gather_evidence(seen, association_of_identities(identities(seen, truth)))
-joints = opened.skeleton.joints
+who, joints = identities(seen, truth), opened.skeleton.joints
+twice = [row for row, number in enumerate(truth.poses.id) if int((who == number).any(1).sum()) >= 2]
+require_one_of("person", person, range(len(twice)), f"frame {frame}, people whom two cameras see")
+evidence, true_mm = gather_evidence(seen, association_of_identities(who)), truth.poses.xyz_world[twice].double()
+
+# %%
 for joint in ("nose", "l_shoulder", "r_hip", "r_ankle"):
     xy, sure = evidence.xy_image[person, :, joints.index(joint)], evidence.confidence[person, :, joints.index(joint)]
     gaps = study.ray_gaps(cameras, xy, sure)
-    print(f"{joint:12} {len(gaps):2} pairs of rays pass each other at {gaps.min():4.0f} to {gaps.max():4.0f} mm")
+    apart = f"{gaps.min():4.0f} to {gaps.max():4.0f} mm" if len(gaps) else "– (not seen twice)"
+    print(f"{joint:12} {len(gaps):2} pairs of rays pass each other at {apart}")
 
 # %% [markdown]
 # Close up, from above (left) and from the side (right). The red cross is the truth; the marks are what four methods
@@ -80,7 +86,7 @@ names.sort(key=lambda joint: joint != "r_hip")
 def draw_joint(choice: int):
     place = joints.index(names[choice])
     xy, sure = evidence.xy_image[person, :, place], evidence.confidence[person, :, place]
-    centre, shown = truth.poses.xyz_world[person, place].double(), torch.where(sure[:, None] > 0, xy, torch.nan)
+    centre, shown = true_mm[person, place], torch.where(sure[:, None] > 0, xy, torch.nan)
     marks = [rays.Mark(method.name, method.solve(cameras, xy, sure)) for method in study.METHODS]
     figure = new_figure(12.6, 8.0)
     for column, plane in enumerate(((0, 1), (0, 2)), start=1):
@@ -105,9 +111,8 @@ picker(draw_joint, names, description="joint")
 # All joints of all people of this frame, against the truth:
 
 # %%
-ids = truth.poses.id.tolist()
 xy, sure = evidence.xy_image.transpose(1, 2), evidence.confidence.transpose(1, 2)
-errors = study.errors_by_method(cameras, xy, sure, truth.poses.xyz_world.double()).flatten(1)
+errors = study.errors_by_method(cameras, xy, sure, true_mm).flatten(1)
 figure = new_figure(9.0, 5.0)
 rays.draw_shares(figure.add_subplot(), [m.name for m in study.METHODS], errors)
 save_figure(figure, out / "methods")

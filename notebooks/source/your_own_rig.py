@@ -23,6 +23,7 @@ from pathlib import Path
 
 from dispose.baselines.integer_programme import integer_programme
 from dispose.datasets.samples import sample_folder
+from dispose.inference.asked import require_at_least
 from dispose.inference.capture import between, read_capture, read_frame
 from dispose.inference.diagnosis import diagnose, inverted
 from dispose.inference.open_results import read_results
@@ -62,6 +63,7 @@ print(rig_check.folder_tree(capture))
 # a frame just sees nobody in it.
 
 # %%
+require_at_least("rate_hz", rate_hz, 0.001)
 opened = between(read_capture(capture), start, stop)
 cameras = opened.cameras
 some = [read_frame(opened, number).frame.detections for number in opened.numbers[::4]]

@@ -20,6 +20,7 @@ from dispose.cli.notebook_run import (
     Parameter,
     checked_values,
     free_folder,
+    keep_killed,
     notebook_path,
     parameters_of,
     replace_folder,
@@ -147,6 +148,15 @@ def test_a_run_that_is_asked_to_end_leaves_no_folder_that_looks_whole(tmp_path) 
     assert f"what had run is kept in {tmp_path / 'out-failed' / 'a.ipynb'}" in said
     with pytest.raises(InputError, match=r"the run failed \(interrupted\)"):
         read_run_folder(tmp_path / "out-failed")
+
+
+def test_what_a_killed_run_left_is_kept_under_a_name_that_can_be_seen(tmp_path) -> None:
+    for name in (".out.running-abc", ".out-2.running-abc", ".[o]ut.running-x"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.ipynb").write_text(name)
+    keep_killed(tmp_path / "out")
+    assert (tmp_path / "out-failed" / "a.ipynb").read_text() == ".out.running-abc"
+    assert {p.name for p in tmp_path.iterdir()} == {"out-failed", ".out-2.running-abc", ".[o]ut.running-x"}
 
 
 def test_the_notebook_writes_into_the_folder_of_its_run_only(tmp_path) -> None:

@@ -1,0 +1,45 @@
+"""Lessons about a capture run on a rig that their words were not written for: two cameras, the fewest there can be."""
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from dispose.cli.notebook_run import notebook_path, run_notebook
+from dispose.datasets.synthetic.rigs import sample_rigs
+from dispose.datasets.synthetic.sequences import sample_sequence, write_capture
+from dispose.formats.predictions import write_predictions
+
+GIVEN = {
+    "01_cameras_and_rays": (("frame", "2"), ("knocked", "1")),
+    "02_triangulation": (("frame", "2"), ("person", "0"), ("draws", "50")),
+    "04_sinkhorn_projection": (("frame", "2"),),
+    "your_own_rig": (("start", "0"), ("stop", "3")),
+}
+
+
+@pytest.fixture(scope="module")
+def two_cameras(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A capture of two people before two cameras, made like the sample `crossing`."""
+    spec = importlib.util.spec_from_file_location("tools_make_sample", root / "tools" / "make_sample.py")
+    assert spec is not None and spec.loader is not None
+    tools = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tools)
+    folder = tmp_path_factory.mktemp("rigs") / "zwei Kameras"
+    (cameras,) = sample_rigs(torch.Generator().manual_seed(3), 1, 2, (replace(tools.RIG, views=(2, 2)),))
+    drawn = sample_sequence(torch.Generator().manual_seed(1), 4, 2, cameras, tools.CONFIG)
+    frames = [tools.rounded(frame) for frame, _ in drawn]
+    write_capture(folder, frames)
+    truth = [tools.truth_of(frame, labels) for frame, (_, labels) in zip(frames, drawn, strict=True)]
+    write_predictions(folder / "truth" / "predictions.jsonl", truth[0].poses.skeleton, cameras.names, truth)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GIVEN)
+def test_it_runs_on_two_cameras(name: str, two_cameras: Path, tmp_path: Path) -> None:
+    assert run_notebook(
+        notebook_path(name), [("capture", str(two_cameras)), *GIVEN[name]], tmp_path / "run"
+    ).page.exists()
