@@ -82,7 +82,7 @@ def draw_part_hypergraph(
         theme: colours.
     """
     place = from_the_front(xyz_world, skeleton)
-    known = np.isfinite(place).all(-1)
+    known = np.asarray(np.isfinite(place).all(-1))
     body = blend(theme.paper, theme.muted, 0.3)
     for a, b in (bone for bone in skeleton.bone_indices if known[list(bone)].all()):
         axes.plot(*place[[a, b]].T, linewidth=BODY_WIDTH, color=body, solid_capstyle="round", zorder=1)
@@ -105,7 +105,7 @@ def from_the_front(xyz_world: Float[np.ndarray, "joints 3"], skeleton: Skeleton)
 
     NaN for a joint that is no number; without both shoulders as somebody sees them who looks along +Y.
     """
-    known = np.isfinite(xyz_world).all(-1)
+    known = np.asarray(np.isfinite(xyz_world).all(-1))
     xyz = np.where(known[:, None], xyz_world, np.nan)
     across = (xyz[skeleton.index("l_shoulder")] - xyz[skeleton.index("r_shoulder")])[:2]
     across = across / max(float(np.linalg.norm(across)), 1e-9) if np.isfinite(across).all() else np.array([1.0, 0.0])

@@ -30,6 +30,9 @@ from dispose_viz.words import title_of
 
 DETECTION_WIDTH = 2.4
 REPROJECTION_WIDTH = 1.2
+TOP_SHARE = 0.08
+"""A head in this uppermost share of a picture has its label beside it: above it would be cut."""
+
 LEAST_PART = 0.1
 """The smallest share of a picture that is zoomed to."""
 
@@ -65,7 +68,7 @@ def draw_skeleton(
     width: float = DETECTION_WIDTH,
     label: str = "",
 ) -> Axes:
-    """One 2-D skeleton as one line collection, with joints as dots and the label above the head.
+    """One 2-D skeleton as one line collection, with joints as dots and the label above the head, beside it at an edge.
 
     Bones with an unseen end are not drawn; a skeleton without a seen joint draws nothing. NaN is not seen.
     """
@@ -79,8 +82,11 @@ def draw_skeleton(
     if label:
         top = xy[seen][xy[seen][:, 1].argmin()]
         outline = [withStroke(linewidth=3, foreground=axes.get_facecolor())]
-        axes.annotate(label, tuple(top), (0, 5), textcoords="offset points", color=color, fontsize=12,
-                      fontweight="bold", ha="center", path_effects=outline, clip_on=True)  # fmt: skip
+        edge, bottom = sorted(axes.get_ylim())
+        cut = top[1] - edge < TOP_SHARE * (bottom - edge)
+        offset, side, height = ((9, -2), "left", "top") if cut else ((0, 5), "center", "baseline")
+        axes.annotate(label, tuple(top), offset, textcoords="offset points", color=color, fontsize=12, ha=side,
+                      va=height, fontweight="bold", path_effects=outline, clip_on=True)  # fmt: skip
     return axes
 
 
