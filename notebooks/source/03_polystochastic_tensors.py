@@ -30,6 +30,7 @@ from dispose.association.birkhoff import permutation_matrix
 from dispose.association.complete import every_tuple, everybody_once
 from dispose.association.polytope import feasible_marginals, marginal_residual, newton_projection
 from dispose.association.section import Flat, distance_to_assignment, flat_through
+from dispose.inference.asked import require_at_least
 
 # %%
 from dispose_viz import birkhoff, polytope, slices
@@ -51,6 +52,7 @@ out: Path = Path(".")  # where pictures and metrics.json go
 
 # %%
 out, ones = Path(out), np.ones(3)
+require_at_least("steps", steps, 2)
 match = permutation_matrix((1, 0, 2))
 figure = new_figure(4.8, 4.5)
 slices.draw_matrix(figure.add_subplot(), match, row_targets=ones, column_targets=ones)
@@ -65,7 +67,7 @@ save_figure(figure, out / "permutation")
 # %%
 random = 1.5 * torch.randn(9, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 target = 6 * (torch.from_numpy(match).ravel() - 0.5)
-shares = np.linspace(0, 1, max(steps, 2))
+shares = np.linspace(0, 1, steps)
 mixed = [newton_projection((1 - s) * random + s * target, everybody_once(3, 2)).mass for s in shares]
 path = torch.stack(mixed).view(-1, 3, 3).numpy()
 
