@@ -80,7 +80,9 @@ logs, complaints = read_logs(found)
 for complaint in complaints:
     print(complaint)
 if logs:
-    figure = save_figure(draw_logs(new_figure(14.0, 5.0), logs, most=3, smooth=smooth), out / "curves")
+    figure = save_figure(
+        draw_logs(new_figure(14.0, 5.0 + 0.08 * len(logs)), logs, most=3, smooth=smooth), out / "curves"
+    )
 else:
     figure = "None of these runs has a log."
 figure
