@@ -9,10 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
 from dispose_viz.style import LIGHT, Theme
+from dispose_viz.words import length_of
 
-SIZE = 12
-LETTER, GAP, LINE = 0.66, 0.5, 1.15
-"""Width of a bold letter, space beside a name and height of a line, in units of the type's size."""
+LEAST, MOST, SHARE = 7.0, 12.0, 0.13
+"""Smallest and largest type, points, and the share of a picture's height in between."""
+
+BOLD = 1.13
+"""How much longer than in plain type a name is."""
+
+GAP, LINE = 0.5, 1.15
+"""Space beside a name and height of a line, in units of the type's size."""
 
 RAISED = 4.0
 """Points between a head and its name."""
@@ -47,15 +53,16 @@ def draw_names(axes: Axes, names: Sequence[Name], *, theme: Theme = LIGHT) -> Ax
         return axes
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     across, down = points_of(axes)
+    size = min(max(SHARE * down, LEAST), MOST)
     # In points from the upper left corner, y down.
     at = np.array([[(name.x - left) / (right - left) * across, (name.y - top) / (bottom - top) * down]
                    for name in names])  # fmt: skip
-    sizes = SIZE * np.array([[LETTER * len(name.text) + GAP, LINE] for name in names])
+    sizes = np.array([[BOLD * length_of(name.text, size) + GAP * size, LINE * size] for name in names])
     places = apart(at - [0, RAISED], sizes, np.array([across, down]))
     outline = [withStroke(linewidth=3, foreground=theme.paper)]
     for name, (x, y) in zip(names, places, strict=True):
         there = left + x / across * (right - left), top + y / down * (bottom - top)
-        axes.text(*there, name.text, color=name.color, fontsize=SIZE, fontweight="bold", ha="center", va="bottom",
+        axes.text(*there, name.text, color=name.color, fontsize=size, fontweight="bold", ha="center", va="bottom",
                   path_effects=outline, zorder=6, clip_on=True, parse_math=False)  # fmt: skip
     return axes
 

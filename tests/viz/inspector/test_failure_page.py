@@ -1,6 +1,7 @@
 """What the page of a failed frame shows, and that it shows something whatever is missing."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from dispose.association.reconstruct import reconstruct
+from dispose.errors import InputError
 from dispose.scene.frame import Labels
 from dispose.scene.prediction import Association
 from dispose.scene.results import Case, Hypotheses, Results
@@ -158,3 +160,49 @@ def test_views_fill_their_space_and_numbers_of_cameras_are_never_cut() -> None:
     assert short_names(["Camera0", "Camera1", "Camera2", "Camera3"]) == ("Camera", ["0", "1", "2", "3"])
     assert short_names(["cam10", "cam11", "cam12", "cam13"]) == ("cam", ["10", "11", "12", "13"])
     assert short_names(["a", "ab", "abc", "abcd"]) == ("", ["a", "ab", "abc", "abcd"])
+
+
+def many_views(case: Case, times: int) -> Case:
+    """The same frame seen by so many times as many cameras."""
+    assert case.frame is not None
+    frame = case.frame
+    views = [*range(len(frame.cameras))] * times
+    cameras = replace(frame.cameras.select(views), names=tuple(f"00_{view:02d}" for view in range(len(views))))
+    seen = replace(frame, cameras=cameras, detections=frame.detections.select(views))
+    association = case.prediction.association
+    members = association.members.repeat(1, times)
+    prediction = replace(case.prediction, association=Association(members, association.confidence))
+    return Case(prediction, seen)
+
+
+@pytest.mark.parametrize("times", [2, 3, 8])
+def test_many_cameras_have_a_legible_page(case: Case, times: int) -> None:
+    figure = page_of(results_of(many_views(case, times)), 0)
+    figure.canvas.draw()
+    titles = [axes.title.get_window_extent() for axes in figure.axes if axes.get_title().startswith("00_")]
+    assert len(titles) == 4 * times and not any(a.overlaps(b) for i, a in enumerate(titles) for b in titles[:i])
+    table = next(axes for axes in figure.axes if any(text.get_text() == "cue" for text in axes.texts))
+    boxes = [text.get_window_extent() for text in table.texts if text.get_text().strip(" ·")]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_people_made_of_no_detection_have_no_contest(case: Case) -> None:
+    found = case.prediction.association
+    nobody = Association(torch.full_like(found.members, ABSENT), found.confidence)
+    other = replace(case, prediction=replace(case.prediction, association=nobody), hypotheses=None, rival=None)
+    assert contests_of(other, verdict_of(other)) == ()
+    assert "do not say which detections" in drawn(page_of(results_of(other), 0))
+    members = found.members.clone()
+    members[2] = ABSENT
+    one = replace(case, prediction=replace(case.prediction, association=Association(members, found.confidence)))
+    assert "P2" not in [name for name, _ in contests_of(one, verdict_of(one))]
+
+
+def test_pages_of_two_rankings_do_not_mix(case: Case, tmp_path: Path) -> None:
+    results = results_of(case)
+    ranking = ranking_of(results)
+    (path,) = write_pages(results, ranking, tmp_path / "pages", 1)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="holds pages already"):
+        write_pages(results, ranking, tmp_path / "pages", 1)
+    assert path.read_bytes() == before

@@ -145,7 +145,7 @@ def _speak_of(association: Association, detections: Detections | None) -> bool:
     """Whether members are slots of these detections: other programs name none, or others."""
     if detections is None or association.members.shape[1] != detections.valid.shape[0]:
         return False
-    return not len(association) or int(association.members.max()) < detections.valid.shape[1]
+    return not len(association) or 0 <= int(association.members.max()) < detections.valid.shape[1]
 
 
 def _matched(shared: np.ndarray, truths: list[int]) -> Int[np.ndarray, " persons"]:
@@ -195,6 +195,8 @@ def contests_of(case: Case, verdict: Verdict) -> tuple[tuple[str, Members], ...]
     found = []
     for row, (_, person) in enumerate(verdict.people):
         members = tuple(case.prediction.association.members[row].tolist())
+        if set(members) == {ABSENT}:
+            continue
         wrong = sum(bool(swapped[v, s]) for v, s in enumerate(members) if s != ABSENT)
         mine = lost & (verdict.identity == verdict.truth_of[row]) if verdict.truth_of[row] != ABSENT else lost & False
         doubt = _doubt(case, members)
@@ -223,8 +225,10 @@ def nothing_moved(case: Case, contenders: Sequence[Contender], method: str) -> s
     """Why there is no mass to draw over time, in a sentence; empty where there is some."""
     if case.hypotheses is None:
         return f"no diffusion to show: {method} weighed no tuples, or they were not saved"
+    if not contenders:
+        return nothing_contested(case)
     if all(one.row == ABSENT for one in contenders):
-        return "no diffusion to show: none of these tuples was a candidate" if contenders else nothing_contested(case)
+        return "no diffusion to show: none of these tuples is among the candidates that were kept"
     return ""
 
 

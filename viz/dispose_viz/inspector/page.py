@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 
+from dispose.errors import InputError
 from dispose.formats.files import replacing_path
 from dispose.metrics.failures import failure_of
 from dispose.scene.results import Case, Results
@@ -132,7 +133,14 @@ def draw_time(
 
 
 def write_pages(results: Results, ranking: Ranking, folder: Path, count: int) -> tuple[Path, ...]:
-    """The pages of the worst frames as ``01-frame-412.png``, …; the paths written, each whole or not at all."""
+    """The pages of the worst frames as ``01-frame-412.png``, …; the paths written, each whole or not at all.
+
+    Raises:
+        InputError: the folder holds pages already: two rankings in one folder could not be told apart.
+    """
+    there = sorted(folder.glob("[0-9]*-frame-*.png"))
+    if there:
+        raise InputError(f"{folder}: holds pages already ({there[0].name}); name another folder.")
     written = []
     for rank, place in enumerate(ranking.order[:count], start=1):
         page = page_of(results, place, headline=ranking.headline(place), reason=ranking.reasons[place])

@@ -19,6 +19,7 @@ from dispose_viz.inspector.contest import RIVAL, Contender, Verdict
 from dispose_viz.solids import color_of, label_of
 from dispose_viz.stage import Stage, known_joints
 from dispose_viz.style import LIGHT, Theme, blend, dress
+from dispose_viz.words import shorter
 
 METRE = 1000.0
 HEADS = ("error (px)", "cost", "cue", "mass before", "mass after")
@@ -26,6 +27,12 @@ HEADS = ("error (px)", "cost", "cue", "mass before", "mass after")
 
 HEADING = -1.0
 """Where they are named, in rows above the first."""
+
+NAMED = 12
+"""So many cameras have room for their names in a scene."""
+
+ROOMY, SMALL = 8, 8
+"""So many views have room for words in a table; of more, letters are this small."""
 
 
 def draw_scene(axes: Axes3D, stage: Stage, *, theme: Theme = LIGHT) -> Axes3D:
@@ -50,7 +57,9 @@ def draw_scene(axes: Axes3D, stage: Stage, *, theme: Theme = LIGHT) -> Axes3D:
     if stage.cameras is not None:
         centres = stage.cameras.centres.double().numpy() / METRE
         for name, centre in zip(stage.cameras.names, centres, strict=True):
-            _draw_camera(axes, name, centre, (*middle, floor), half, theme)
+            # Of many cameras the names would cover the people; their pictures name them.
+            shown = name if len(centres) <= NAMED else ""
+            _draw_camera(axes, shown, centre, (*middle, floor), half, theme)
     axes.set(xlabel="x (m)", ylabel="y (m)", zlabel="z (m)")
     return _dress_3d(axes, theme)
 
@@ -130,12 +139,15 @@ def draw_contenders(
     Without a truth the boxes have the colours of the predicted owners. A tuple of one colour is one person.
     """
     common, names = short_names(frame.cameras.names)
-    left, step = max([3.3, *(0.155 * len(speakers(one)) for one in contenders)]), 1.0
-    at = [left + step * len(names) + 0.6 + 1.2 * i for i in range(len(HEADS))]
+    # Of many views the boxes are narrow: numbers alone in them, names upright above.
+    unit, narrow = max(1.0, len(names) / ROOMY), len(names) > ROOMY
+    left, step = unit * max([3.3, *(0.155 * len(speakers(one)) for one in contenders)]), 1.0
+    at = [left + step * len(names) + unit * (0.6 + 1.2 * i) for i in range(len(HEADS))]
     write = partial(axes.text, ha="center", va="center", fontsize=11, color=theme.ink, parse_math=False)
     write(left, HEADING, common, ha="right")
     for view, name in enumerate(names):
-        write(left + step * (view + 0.5), HEADING, name)
+        middle = left + step * (view + 0.5)
+        write(middle, HEADING, shorter(name, 10), rotation=90 if narrow else 0, fontsize=SMALL if narrow else 11)
     for x, head in zip(at, HEADS, strict=True):
         write(x, HEADING, head.replace(" ", "\n"))
     for row, one in enumerate(contenders):
@@ -149,10 +161,12 @@ def draw_contenders(
                 continue
             face = box_color(contenders, verdict, view, slot, theme=theme)
             axes.add_patch(Rectangle((x - 0.42, row - 0.38), 0.84, 0.76, facecolor=face, edgecolor="none"))
-            write(x, row, box_word(verdict, frame, view, slot), color="#FFFFFF", fontweight="bold")
+            number = str(int(frame.detections.index[view, slot]))
+            word, size = (number, SMALL) if narrow else (box_word(verdict, frame, view, slot), 11)
+            write(x, row, word, color="#FFFFFF", fontweight="bold", fontsize=size)
         for x, text in zip(at, figures_of(one), strict=True):
             write(x, row, text, fontsize=12)
-    axes.set(xlim=(0, at[-1] + 0.6), ylim=(max(len(contenders), 5) - 0.4, HEADING - 0.6))
+    axes.set(xlim=(0, at[-1] + 0.6 * unit), ylim=(max(len(contenders), 5) - 0.4, HEADING - 0.6))
     axes.set_axis_off()
     return axes
 

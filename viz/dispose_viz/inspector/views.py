@@ -20,6 +20,10 @@ from dispose_viz.names2d import Name, draw_names
 from dispose_viz.solids import color_of
 from dispose_viz.stage import known_joints
 from dispose_viz.style import LIGHT, Theme, blend
+from dispose_viz.words import shorter
+
+LARGE_ROWS = 2
+"""In more rows than these the pictures are too small for numbers at their edges."""
 
 
 def columns_for(views: int, aspect: float, width: float, height: float) -> int:
@@ -49,6 +53,9 @@ def draw_case_views(
             axes.set_ylabel("")
         if view + box.ncols < len(frame.cameras):
             axes.set_xlabel("")
+        if box.nrows > LARGE_ROWS:
+            axes.set(xticks=[], yticks=[], xlabel="", ylabel="")
+            axes.set_title(shorter(frame.cameras.names[view], 16), fontsize=9, pad=2, parse_math=False)
         drawn.append(axes)
     return drawn
 
@@ -73,7 +80,7 @@ def draw_case_view(
             name, color = f"{name} ≠ {truth.name}", theme.alarm
         names += _name(found, view, slot, name, color)
     draw_names(axes, names, theme=theme)
-    axes.set_title(frame.cameras.names[view], fontsize=12, pad=4, parse_math=False)
+    axes.set_title(shorter(frame.cameras.names[view], 28), fontsize=12, pad=4, parse_math=False)
     axes.tick_params(labelsize=11)
     return axes
 
