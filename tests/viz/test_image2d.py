@@ -11,7 +11,6 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.quiver import Quiver
 
 from dispose.scene.frame import Labels
-from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose_viz.image2d import (
     draw_canvas,
@@ -22,6 +21,7 @@ from dispose_viz.image2d import (
     owners_of,
     zoom_to_people,
 )
+from dispose_viz.names2d import draw_names, name_of
 from dispose_viz.style import lay_out, new_figure, person_color
 
 
@@ -152,7 +152,7 @@ def test_the_name_of_a_person_at_the_upper_edge_stays_in_the_picture(toy) -> Non
         figure = new_figure(6, 4)
         axes = draw_canvas(figure.add_subplot(), torch.tensor([1280.0, 720.0]), "a")
         xy = torch.tensor([[600.0, top], *([[640.0, top + 300]] * 16)])
-        draw_skeleton(axes, xy, torch.ones(17, dtype=torch.bool), COCO_17, "#000000", label="P7")
+        draw_names(axes, name_of("P7", xy, torch.ones(17, dtype=torch.bool), "#000000"))
         lay_out(figure).draw_without_rendering()
         name, frame = axes.texts[0].get_window_extent(), axes.get_window_extent()
         assert frame.y0 < name.y0 and name.y1 <= frame.y1 + 1, f"cut for a head at {top} px"

@@ -258,9 +258,9 @@ def draw_epipolar_views(
         image = None if images is None else images[target]
         draw_canvas(axes, frame.cameras.size[target], title, image=image, theme=theme)
         mine = [ABSENT] * slots if owners is None else list(owners[target])
-        draw_detections(axes, frame.detections, target, mine, width=THIN, theme=theme)
         if image is None:
             zoom_to_people(axes, frame.detections, target)
+        draw_detections(axes, frame.detections, target, mine, width=THIN, theme=theme)
         draw_epipolar(axes, frame, view, slot, joints, target, owners=mine, theme=theme)
     return figure
 

@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from dispose.errors import InputError
@@ -23,6 +22,7 @@ from dispose.scene.frame import Frame, Labels
 from dispose.scene.prediction import Prediction
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
+from dispose_viz.names2d import Name, draw_names, name_of
 from dispose_viz.residuals import draw_arrows, draw_means, draw_scale, of_person, residuals_of
 from dispose_viz.solids import color_of, label_of
 from dispose_viz.style import LIGHT, Theme, blend, dress
@@ -30,8 +30,6 @@ from dispose_viz.words import title_of
 
 DETECTION_WIDTH = 2.4
 REPROJECTION_WIDTH = 1.2
-TOP_SHARE = 0.08
-"""A head in this uppermost share of a picture has its label beside it: above it would be cut."""
 
 LEAST_PART = 0.1
 """The smallest share of a picture that is zoomed to."""
@@ -66,9 +64,8 @@ def draw_skeleton(
     color: str,
     *,
     width: float = DETECTION_WIDTH,
-    label: str = "",
 ) -> Axes:
-    """One 2-D skeleton as one line collection, with joints as dots and the label above the head, beside it at an edge.
+    """One 2-D skeleton as one line collection, with joints as dots.
 
     Bones with an unseen end are not drawn; a skeleton without a seen joint draws nothing. NaN is not seen.
     """
@@ -79,14 +76,6 @@ def draw_skeleton(
     bones = [(xy[a], xy[b]) for a, b in skeleton.bone_indices if seen[a] and seen[b]]
     axes.add_collection(LineCollection(bones, colors=color, linewidths=width, capstyle="round"))
     axes.plot(*xy[seen].T, "o", color=color, markersize=1.6 * width, markeredgewidth=0)
-    if label:
-        top = xy[seen][xy[seen][:, 1].argmin()]
-        outline = [withStroke(linewidth=3, foreground=axes.get_facecolor())]
-        edge, bottom = sorted(axes.get_ylim())
-        cut = top[1] - edge < TOP_SHARE * (bottom - edge)
-        offset, side, height = ((9, -2), "left", "top") if cut else ((0, 5), "center", "baseline")
-        axes.annotate(label, tuple(top), offset, textcoords="offset points", color=color, fontsize=12, ha=side,
-                      va=height, fontweight="bold", path_effects=outline, clip_on=True)  # fmt: skip
     return axes
 
 
@@ -101,23 +90,19 @@ def draw_detections(
 ) -> Axes:
     """All detections of a view; `owners` gives every slot's person id, `ABSENT` is drawn muted.
 
-    A label is the person's id, or the detection's number in its file where nobody owns it; neighbouring numbers
-    have different greys.
+    A name is the person's id, or the detection's number in its file where nobody owns it; neighbouring numbers have
+    different greys. Names stay apart within the limits that the axes have now: zoom first.
     """
+    names: list[Name] = []
     for slot, owner in enumerate(owners):
         if not bool(detections.valid[view, slot]):
             continue
         owned = owner != ABSENT
-        draw_skeleton(
-            axes,
-            detections.xy_image[view, slot],
-            detections.visible[view, slot],
-            detections.skeleton,
-            color_of(owner, theme) if owned else blend(theme.ink, theme.paper, GREYS[slot % len(GREYS)]),
-            width=width,
-            label=label_of(owner) if owned else f"#{int(detections.index[view, slot])}",
-        )
-    return axes
+        color = color_of(owner, theme) if owned else blend(theme.ink, theme.paper, GREYS[slot % len(GREYS)])
+        xy, visible = detections.xy_image[view, slot], detections.visible[view, slot]
+        draw_skeleton(axes, xy, visible, detections.skeleton, color, width=width)
+        names += name_of(label_of(owner) if owned else f"#{int(detections.index[view, slot])}", xy, visible, color)
+    return draw_names(axes, names, theme=theme)
 
 
 def owners_of(prediction: Prediction, view: int, slots: int) -> list[int]:
@@ -206,8 +191,8 @@ def draw_labels(figure: Figure, frame: Frame, labels: Labels, *, columns: int = 
     for view, name in enumerate(frame.cameras.names):
         axes = figure.add_subplot(math.ceil(views / columns), min(columns, views), view + 1)
         draw_canvas(axes, frame.cameras.size[view], name, theme=theme)
-        draw_detections(axes, frame.detections, view, labels.identity[view].tolist(), theme=theme)
         zoom_to_people(axes, frame.detections, view)
+        draw_detections(axes, frame.detections, view, labels.identity[view].tolist(), theme=theme)
     return figure
 
 
@@ -252,11 +237,11 @@ def draw_view(
     slots = frame.detections.valid.shape[1]
     draw_canvas(axes, frame.cameras.size[view], frame.cameras.names[view], image=image, theme=theme)
     owners = [ABSENT] * slots if prediction is None else owners_of(prediction, view, slots)
+    if image is None:
+        zoom_to_people(axes, frame.detections, view)
     draw_detections(axes, frame.detections, view, owners, theme=theme)
     if prediction is not None:
         draw_reprojection(axes, frame, prediction, view, theme=theme)
-    if image is None:
-        zoom_to_people(axes, frame.detections, view)
     return axes
 
 
@@ -285,11 +270,11 @@ def draw_person_views(
             draw_skeleton(axes, xy_other, visible, detections.skeleton, theme.grid, width=REPROJECTION_WIDTH)
         owners = owners_of(only, view, detections.valid.shape[1])
         mine = replace(detections, valid=detections.valid & (torch.tensor(owners) == person))
-        draw_detections(axes, mine, view, owners, theme=theme)
-        draw_reprojection(axes, frame, only, view, theme=theme)
         seen = (front[view] & only.poses.valid).flatten()
         points = torch.cat([xy[view].flatten(0, 1)[seen], residuals.xy_image[0, view][residuals.used[0, view]]])
         zoom_to_points(axes, points)
+        draw_detections(axes, mine, view, owners, theme=theme)
+        draw_reprojection(axes, frame, only, view, theme=theme)
         draw_arrows(axes, residuals, view, theme=theme)
         draw_means(axes, residuals, view, theme=theme)
         draw_scale(axes, corner=free_corner(axes, mine, view, height=0.1), theme=theme)

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
+from torch import Tensor
 
 from dispose_viz.style import LIGHT, Theme
 from dispose_viz.words import length_of
@@ -24,7 +26,7 @@ RAISED = 4.0
 """Points between a head and its name."""
 
 STEPS = 5
-"""How many lines up, and half names aside, a name may give way."""
+"""How many lines up or down, and half names aside, a name may give way."""
 
 
 @dataclass(frozen=True)
@@ -44,26 +46,40 @@ class Name:
     color: str
 
 
-def draw_names(axes: Axes, names: Sequence[Name], *, theme: Theme = LIGHT) -> Axes:
-    """Write names above heads, inside the axes; one that would cover another gives way, at most by a few lines.
+def name_of(text: str, xy_image: Float[Tensor, "joints 2"], visible: Bool[Tensor, " joints"], color: str) -> list[Name]:
+    """The name above the highest joint that is seen; none where nothing is. NaN is not seen."""
+    seen = xy_image[visible & torch.isfinite(xy_image).all(-1)]
+    if not len(seen):
+        return []
+    x, y = seen[seen[:, 1].argmin()].tolist()
+    return [Name(text, x, y, color)]
 
-    The axes must have its place and limits already: letters do not scale with the picture.
+
+def draw_names(axes: Axes, names: Sequence[Name], *, theme: Theme = LIGHT) -> Axes:
+    """Write names above heads, beside them at the upper edge; one that would cover another gives way by a few lines.
+
+    Heads outside the axes get no name. The axes must have its limits already: letters do not scale with the picture.
     """
-    if not names:
-        return axes
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     across, down = points_of(axes)
-    size = min(max(SHARE * down, LEAST), MOST)
+    size, room = min(max(SHARE * down, LEAST), MOST), np.array([across, down])
     # In points from the upper left corner, y down.
-    at = np.array([[(name.x - left) / (right - left) * across, (name.y - top) / (bottom - top) * down]
-                   for name in names])  # fmt: skip
-    sizes = np.array([[BOLD * length_of(name.text, size) + GAP * size, LINE * size] for name in names])
-    places = apart(at - [0, RAISED], sizes, np.array([across, down]))
+    heads = np.array([[(name.x - left) / (right - left), (name.y - top) / (bottom - top)] for name in names])
+    heads = heads.reshape(-1, 2) * room
+    inside = [row for row, head in enumerate(heads) if ((head >= 0) & (head <= room)).all()]
+    if not inside:
+        return axes
+    shown, heads = [names[row] for row in inside], heads[inside]
+    sizes = np.array([[BOLD * length_of(name.text, size) + GAP * size, LINE * size] for name in shown])
+    at = heads - [0, RAISED]
+    edge = at[:, 1] < 1.2 * sizes[:, 1]
+    at[edge] = heads[edge] + np.stack([sizes[edge, 0] / 2 + RAISED, sizes[edge, 1]], -1)
+    offsets = (apart(at, sizes, room) - heads) * [1, -1]
     outline = [withStroke(linewidth=3, foreground=theme.paper)]
-    for name, (x, y) in zip(names, places, strict=True):
-        there = left + x / across * (right - left), top + y / down * (bottom - top)
-        axes.text(*there, name.text, color=name.color, fontsize=size, fontweight="bold", ha="center", va="bottom",
-                  path_effects=outline, zorder=6, clip_on=True, parse_math=False)  # fmt: skip
+    for name, offset in zip(shown, offsets, strict=True):
+        axes.annotate(name.text, (name.x, name.y), tuple(offset), textcoords="offset points", color=name.color,
+                      fontsize=size, fontweight="bold", ha="center", va="bottom", path_effects=outline, zorder=6,
+                      clip_on=True, parse_math=False)  # fmt: skip
     return axes
 
 
@@ -85,8 +101,10 @@ def apart(
     Who stands higher is placed first and stays where it is; the others go where it costs them least. Where there is no
     free place within reach, a box stays where it was.
     """
-    steps = [(across, up) for up in range(STEPS + 1) for across in range(-STEPS, STEPS + 1)]
-    steps.sort(key=lambda step: (abs(step[0]) + 1.5 * step[1], step))
+    reach = range(-STEPS, STEPS + 1)
+    # A name may rather be aside than higher, and rather higher than on somebody's body.
+    cost = {(across, up): abs(across) + (1.5 * up if up >= 0 else -2.5 * up) for up in reach for across in reach}
+    steps = sorted(cost, key=lambda step: (cost[step], step))
     places = np.clip(at, [0, 0] + sizes * [0.5, 1], room - sizes * [0.5, 0])
     done: list[int] = []
     for one in sorted(range(len(at)), key=lambda row: (at[row, 1], row)):

@@ -18,6 +18,7 @@ from dispose.geometry.image_affine import apply, input_from_map, invert
 from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
 from dispose_viz.image2d import draw_canvas, draw_skeleton
+from dispose_viz.names2d import Name, draw_names, name_of
 from dispose_viz.solids import color_of, label_of
 from dispose_viz.style import LIGHT, MAP, Theme, dress
 
@@ -47,11 +48,13 @@ def draw_pictures(
 def draw_people(axes: Axes, cameras: Cameras, poses: Poses, view: int) -> Axes:
     """People in space as a view sees them, in the colour of their id; joints behind the camera are left out."""
     xy, front = cameras.select([view]).project(poses.xyz_world.double())
+    names: list[Name] = []
     for row, person in enumerate(poses.id.tolist()):
         seen = front[0, row] & poses.valid[row]
         color = color_of(person, LIGHT)
-        draw_skeleton(axes, xy[0, row], seen, poses.skeleton, color, width=BONE_WIDTH, label=label_of(person))
-    return axes
+        draw_skeleton(axes, xy[0, row], seen, poses.skeleton, color, width=BONE_WIDTH)
+        names += name_of(label_of(person), xy[0, row], seen, color)
+    return draw_names(axes, names)
 
 
 def draw_heat(
