@@ -7,13 +7,14 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 import torch
+from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from matplotlib.text import Annotation
 
 from dispose.association.birkhoff import EVEN, ODD, permutation_matrix
 from dispose.association.complete import every_tuple, everybody_once
 from dispose.association.polytope import Marginals, feasible_marginals, newton_projection
-from dispose.association.section import nearest_assignment, shadow
+from dispose.association.section import Flat, nearest_assignment, shadow
 from dispose.diffusion.samplers import Step
 from dispose.errors import ShapeError
 from dispose.tensors import ABSENT
@@ -119,6 +120,26 @@ def test_a_section_is_drawn_with_its_corners_full_where_they_are_matches(theme) 
     mark = polytope.Landmark("even halves", even, PALETTE[1])
     polytope.draw_landmarks(axes, flat, [mark, polytope.Landmark("match", together, PALETTE[0])], theme=theme)
     assert {t.get_text() for t in axes.texts} == {"even halves", "match"}
+
+
+@pytest.mark.parametrize("size", [(8.0, 6.0), (5.0, 5.0), (4.0, 7.0)])
+def test_names_of_landmarks_lie_inside_the_frame_on_every_side(size) -> None:
+    members = every_tuple(2, 3).numpy()
+    even = np.array([0.5 if sum(t) % 2 == 0 else 0.0 for t in members])
+    together = np.array([1.0 if len(set(t)) == 1 else 0.0 for t in members.tolist()])
+    flat = polytope.plane_of_answers(np.full(8, 0.25), together, even)
+    for turned in (flat, Flat(flat.origin, np.array([[0.0, -1], [1, 0]]) @ flat.axes)):
+        axes = polytope.draw_section(new_figure(*size).add_subplot(), turned)
+        named = (("000 + 111", together), ("even\nhalves", even), ("odd", 0.5 - even))
+        marks = [polytope.Landmark(name, mass, PALETTE[0]) for name, mass in named]
+        marks.append(polytope.Landmark("mean of the\nother three", (1 - together) / 3, PALETTE[1]))
+        polytope.draw_landmarks(axes, turned, marks)
+        polytope.draw_key(axes)
+        lay_out(cast(Figure, axes.figure)).draw_without_rendering()
+        frame = axes.get_window_extent()
+        for text in axes.texts:
+            box = text.get_window_extent()
+            assert frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1, text
 
 
 def test_a_landmark_off_the_plane_says_so() -> None:

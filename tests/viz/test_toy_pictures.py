@@ -11,7 +11,7 @@ from dispose.diffusion.samplers import Step
 from dispose.errors import InputError
 from dispose.models.toy import toy_problem, true_mass
 from dispose_viz import toy
-from dispose_viz.style import DARK, LIGHT, new_figure
+from dispose_viz.style import DARK, LIGHT, lay_out, new_figure
 
 
 def a_scene(views: int = 2, people: int = 4):
@@ -99,8 +99,13 @@ def test_a_state_stays_in_its_place_from_picture_to_picture(views: int, panels: 
     swap = np.array([0.0 + truth[(people == [*row[:-1], (row[-1] + 1) % 4]).all(1)][0] for row in people])
     problem, (path,) = straight(scene, truth)
     cut = toy.cut_between(problem, truth, swap, "rival")
-    figures = [toy.draw_state(new_figure(15, 5), scene, config, path, cut, step) for step in (0, 2)]
-    assert [len(figure.axes) for figure in figures] == [panels, panels]
-    for one, other in zip(figures[0].axes, figures[1].axes, strict=True):
-        assert one.get_position().bounds == other.get_position().bounds
-        assert one.get_xlim() == other.get_xlim()
+    figures = [toy.draw_state(new_figure(15, 5), scene, config, path, cut, step) for step in range(3)]
+    for figure in figures:
+        lay_out(figure).draw_without_rendering()  # equal axes take their place when they are drawn
+        inside, frame = figure.axes[-1], figure.axes[-1].get_window_extent()
+        boxes = {text.get_text(): text.get_window_extent() for text in inside.texts if text.get_text()}
+        assert {"truth", "rival", "middle"} <= set(boxes)
+        for name, box in boxes.items():
+            assert frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1, name
+    places = [[(*a.get_position().bounds, *a.get_xlim(), *a.get_ylim()) for a in figure.axes] for figure in figures]
+    assert len(places[0]) == panels and places[0] == places[1] == places[2]

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
 
 from dispose.association.section import Flat, flat_through, section
 from dispose_viz.style import LIGHT, Theme, blend, dress
@@ -19,6 +20,9 @@ PALEST = 0.75
 """Share of the paper's colour in a point that lies `FAR` off the plane."""
 FAR = 2.0
 """Distance from the plane (in units of one detection's mass) from which on points do not get paler."""
+
+NAME_ROOM = 6.0
+"""Pixels between a landmark's name and the frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +90,12 @@ def plane_of_answers(
 
 
 def draw_landmarks(axes: Axes, flat: Flat, landmarks: Sequence[Landmark], *, theme: Theme = LIGHT) -> Axes:
-    """Named points as large dots, hollow where masses are not 0 or 1; names stand on the side away from the others."""
+    """Named points as large dots, hollow where masses are not 0 or 1; names stand on the side away from the others.
+
+    The frame is widened until every name lies inside it.
+    """
     places = [flat.place(mark.mass) for mark in landmarks]
+    names = []
     for mark, place in zip(landmarks, places, strict=True):
         outward = place - np.mean(places, 0)
         outward = outward / max(float(np.linalg.norm(outward)), 1e-9)
@@ -96,9 +104,13 @@ def draw_landmarks(axes: Axes, flat: Flat, landmarks: Sequence[Landmark], *, the
                   markeredgecolor=theme.paper if whole else mark.color, markeredgewidth=1 if whole else 3)  # fmt: skip
         away = float(flat.distance(mark.mass))
         name = mark.name if away < 1e-6 else f"{mark.name}\n({away:.2g} off the plane)"
-        axes.annotate(name, tuple(place), tuple(16 * outward), textcoords="offset points", fontsize=12,
-                      color=theme.ink, ha=_side(outward[0], "right", "left"), va=_side(outward[1], "top", "bottom"),
-                      path_effects=[withStroke(linewidth=3, foreground=theme.paper)], zorder=6)  # fmt: skip
+        words = axes.annotate(
+            name, tuple(place), tuple(16 * outward), textcoords="offset points", fontsize=12, color=theme.ink,
+            ha=_side(outward[0], "right", "left"), va=_side(outward[1], "top", "bottom"),
+            path_effects=[withStroke(linewidth=3, foreground=theme.paper)], zorder=6,
+        )  # fmt: skip
+        names.append(words)
+    _widen(axes, np.array(places).reshape(-1, 2), names)
     return axes
 
 
@@ -138,6 +150,25 @@ def draw_key(axes: Axes, *, theme: Theme = LIGHT) -> Axes:
     for text in legend.get_texts():
         text.set_color(theme.ink)
     return axes
+
+
+def _widen(axes: Axes, places: Float[np.ndarray, "names 2"], names: Sequence[Annotation]) -> None:
+    """Limits in which names of a fixed size on the paper lie inside the frame of axes of equal aspect."""
+    if not names:
+        return
+    room = np.array([axes.get_window_extent().width, axes.get_window_extent().height])
+    anchors = axes.transData.transform(places)
+    boxes = [name.get_window_extent() for name in names]
+    least = np.array([box.min for box in boxes]) - anchors - NAME_ROOM
+    most = np.array([box.max for box in boxes]) - anchors + NAME_ROOM
+    # Names that are longer than this do not fit into any frame.
+    least, most = np.maximum(least, -0.4 * room), np.minimum(most, 0.4 * room)
+    low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
+    for _ in range(30):  # wider limits make the scale smaller and the names larger in it
+        unit = float(((high - low) / room).max())
+        low = np.minimum(low, (places + unit * least).min(0))
+        high = np.maximum(high, (places + unit * most).max(0))
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
 
 
 def _side(component: float, negative: str, positive: str) -> str:

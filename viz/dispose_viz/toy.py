@@ -216,7 +216,7 @@ def draw_cut(axes: Axes, cut: Cut, path: Float[np.ndarray, "steps tuples"], *, t
     """A path up to its last given state, which is the large dot, in the plane of the cut."""
     draw_section(axes, cut.flat, shadow=cut.outline, theme=theme)
     draw_path(axes, cut.flat, path, color=PALETTE[0], theme=theme)
-    _draw_marks(axes, cut, theme)
+    draw_landmarks(axes, cut.flat, cut.landmarks, theme=theme)
     place = cut.flat.place(path[-1])
     axes.plot(*place, "o", color=PALETTE[0], markersize=14, markeredgecolor=theme.paper, markeredgewidth=2, zorder=7)
     return axes
@@ -251,7 +251,7 @@ def draw_starts(axes: Axes, cut: Cut, paths: Sequence[Trajectory], *, theme: The
         draw_path(axes, cut.flat, path.mass, color=color, theme=theme)
         if end is None:
             axes.plot(*cut.flat.place(path.mass[-1]), "X", color=color, markersize=12, zorder=7)
-    _draw_marks(axes, cut, theme)
+    draw_landmarks(axes, cut.flat, cut.landmarks, theme=theme)
     count = sum(end is cut.landmarks[0] for end in ends)
     axes.set_title(
         f"{count} of {len(paths)} random starts end at the truth (X: elsewhere)", fontsize=12, color=theme.ink
@@ -287,14 +287,6 @@ def rival_of(paths: Sequence[Trajectory], truth: Float[np.ndarray, " tuples"]) -
     ends = np.stack([nearest_assignment(path.mass[-1], path.members) for path in paths])
     wrong = [end for end in ranked_answers(ends) if np.abs(end - truth).max() > 0.5]
     return wrong[0] if wrong else runner_up(paths[0], truth)
-
-
-def _draw_marks(axes: Axes, cut: Cut, theme: Theme) -> None:
-    """The landmarks, with room for their names inside the frame."""
-    draw_landmarks(axes, cut.flat, cut.landmarks, theme=theme)
-    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    wide, tall = right - left, top - bottom
-    axes.set(xlim=(left, right + 0.2 * wide), ylim=(bottom - 0.14 * tall, top + 0.14 * tall))
 
 
 def _halo(theme: Theme) -> list[withStroke]:
