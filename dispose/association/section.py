@@ -148,11 +148,13 @@ def nearest_assignment(
 
     ``|x - y|^2 = |x|^2 + sum over e of y_e (1 - 2 x_e)`` for binary y: an exact cover of least cost (HiGHS). For two
     complete views it is the permutation matrix that linear assignment finds. With three views or more the polytope
-    has fractional corners besides, which are not meant here.
+    has fractional corners besides, which are not meant here. Without tuples there is one assignment, the empty one.
 
     Raises:
         ConvergenceError: no choice of tuples uses every detection exactly once.
     """
+    if not len(mass):
+        return np.zeros(0)  # SciPy's solver refuses a programme without variables
     number = bin_numbers(torch.from_numpy(members)).numpy()
     tuple_, view = np.nonzero(members != ABSENT)
     _, row = np.unique(number[tuple_, view], return_inverse=True)

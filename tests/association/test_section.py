@@ -135,6 +135,18 @@ def test_tuples_that_cannot_cover_everybody_have_no_assignment() -> None:
         nearest_assignment(np.ones(2), np.array([[0, 0], [0, 1]]))
 
 
+@pytest.mark.parametrize("views", [0, 2, 3])
+def test_no_tuples_have_one_assignment_the_empty_one(views) -> None:
+    nobody = np.zeros((0, views), dtype=int)
+    assert nearest_assignment(np.zeros(0), nobody).shape == (0,)
+    assert distance_to_assignment(np.zeros((4, 0)), nobody).tolist() == [0.0] * 4
+
+
+def test_a_tuple_of_nobody_is_taken_where_it_has_most_of_the_mass() -> None:
+    members = np.full((1, 3), -1)
+    assert [nearest_assignment(np.array([x]), members).tolist() for x in (0.2, 0.8)] == [[0.0], [1.0]]
+
+
 def test_permutations_have_names_that_tell_them_apart() -> None:
     names = [b.permutation_name(p) for p in b.all_permutations(4)]
     assert len(set(names)) == 24 and names[0] == "identity" and "(1 2)(3 4)" in names

@@ -48,10 +48,7 @@ def trajectories_of(
 
 def answers_of(starts: Sequence[Trajectory]) -> Float[np.ndarray, "starts tuples"]:
     """The integral assignment nearest to where every start ended."""
-    # Where nobody was detected there is one answer: nobody.
-    return np.stack([
-        nearest_assignment(start.mass[-1], start.members) if len(start.members) else start.mass[-1] for start in starts
-    ])  # fmt: skip
+    return np.stack([nearest_assignment(start.mass[-1], start.members) for start in starts])
 
 
 def draw_distances(
@@ -59,7 +56,7 @@ def draw_distances(
 ) -> Axes:
     """Distance of every state from the integral assignment nearest to it, one line per start."""
     for line, start in zip(_colors(starts, colors), starts, strict=True):
-        away = distance_to_assignment(start.mass, start.members) if len(start.members) else np.zeros(len(start.time))
+        away = distance_to_assignment(start.mass, start.members)
         axes.plot(range(len(away)), away, line_of(start.time), color=line, linewidth=1.6, markersize=4)
     return _over_steps(axes, starts, "distance (1 = one detection)", "Distance to the nearest assignment", theme)
 
