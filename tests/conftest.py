@@ -1,7 +1,10 @@
 """What every test shares: one thread, a seeded generator, and the real data where it is at hand."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -30,3 +33,19 @@ def shared_data() -> Path:
 def generator() -> torch.Generator:
     """A freshly seeded random generator."""
     return torch.Generator().manual_seed(20260611)
+
+
+@pytest.fixture(scope="session")
+def similarity() -> Callable[[np.ndarray, np.ndarray], float]:
+    """Mean structural similarity of two pictures in grey (Wang et al. 2004): 1 for the same, below 0 for opposites."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    def grey(picture: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)).double()[None, None]
+
+    def similarity_of(picture: np.ndarray, other: np.ndarray) -> float:
+        value = structural_similarity_index_measure(grey(picture), grey(other), data_range=255.0)
+        assert isinstance(value, torch.Tensor)
+        return float(value)
+
+    return similarity_of

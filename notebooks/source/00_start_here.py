@@ -154,7 +154,8 @@ save_figure(figure, out / "who_is_who")
 # ## 8. Back into the pictures
 #
 # The strong lines are detections in the colour of their person, the light ones the 3-D people seen by that camera:
-# also where the detector missed someone. Arrows are errors, five times as long as they are.
+# also where the detector missed someone. Arrows are errors, several times as long as
+# they are: the one in the corner is 10 px.
 
 # %%
 figure = image2d.draw_views(new_figure(15.0, 6.4), seen, prediction=here)

@@ -52,8 +52,8 @@ out: Path = Path(".")  # where pictures go
 #
 # Strong lines are detections, in the colour of the person that they were given to; grey ones are nobody's. Light lines
 # are the 3-D people as this camera would see them. Red arrows lead from each detected joint to where its person's joint
-# projects to, five times as long as that error; the longest of every person is written beside it. Above: everybody's
-# mean.
+# projects to, several times as long as that error (the one in the corner is 10 px); the longest of every person is
+# written beside it. Above: everybody's mean.
 
 # %%
 opened, out = read_capture(Path(capture)), Path(out)

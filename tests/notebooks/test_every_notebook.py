@@ -4,10 +4,14 @@ import json
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import cv2
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from dispose.cli.notebook_page import PLOTLY_MIME, WIDGET_MIME
 from dispose.cli.notebook_run import Done, notebook_names, notebook_path, run_notebook
@@ -34,6 +38,9 @@ METRICS = {
 }
 """Some figures that a notebook writes."""
 
+ALIKE = 0.8
+"""Structure that a picture of README shares with today's at least: training differs a little between machines."""
+
 
 def ordered(names: list[str]) -> list[Any]:
     first = [name for name in LONGEST if name in names]
@@ -44,7 +51,7 @@ def ordered(names: list[str]) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", ordered(notebook_names()))
-def test_it_runs_as_it_is_shipped(name: str, tmp_path: Path, outside_links) -> None:
+def test_it_runs_as_it_is_shipped(name: str, tmp_path: Path, outside_links, similarity, gallery) -> None:
     done = run_notebook(notebook_path(name), (), tmp_path / "run")
     assert read_record(done.folder / "run.json").status == "done"
     cells = nbformat.read(done.notebook, as_version=4).cells
@@ -56,6 +63,7 @@ def test_it_runs_as_it_is_shipped(name: str, tmp_path: Path, outside_links) -> N
     check_pictures(notebook_path(name), done)
     check_scenes(notebook_path(name), [one[PLOTLY_MIME] for one in data if PLOTLY_MIME in one])
     check_page(done, outside_links)
+    check_gallery(name, done, similarity, gallery)
     if (done.folder / "metrics.json").exists():
         figures = {figure for figure, _ in read_run_folder(done.folder).metrics}
         assert figures and figures >= METRICS.get(name, set())
@@ -91,6 +99,24 @@ def check_page(done: Done, outside_links) -> None:
     assert len(re.findall(r"<script>/\*\*\s*\* plotly.js v", page)) == (1 if scenes else 0)
     for text in re.findall(r"const figure = (\{.*?\});\n", page):
         json.loads(text.replace("<\\/", "</"))
+
+
+def check_gallery(name: str, done: Done, similarity, gallery: ModuleType) -> None:
+    """The pictures that README shows are those that the notebook draws today; compared at a third of their size."""
+    for shown in gallery.GALLERY:
+        if shown.notebook == name:
+            today, stored = first_picture(done.folder / shown.file), first_picture(gallery.FOLDER / shown.name)
+            height, width = stored.shape[0] // 3, stored.shape[1] // 3
+            ratio = (today.shape[1] / today.shape[0]) / (width / height)
+            assert abs(ratio - 1) < 0.02, f"{shown.name} has another shape: make figures"
+            small = [cv2.resize(one, (width, height), interpolation=cv2.INTER_AREA) for one in (today, stored)]
+            assert similarity(*small) > ALIKE, f"{shown.name} shows another picture: make figures"
+
+
+def first_picture(path: Path) -> np.ndarray:
+    """A picture, or the first one of a film."""
+    with Image.open(path) as file:
+        return cv2.cvtColor(np.array(file.convert("RGB")), cv2.COLOR_RGB2BGR)
 
 
 def check_going_on(done: Done, folder: Path) -> None:

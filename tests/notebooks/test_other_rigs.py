@@ -1,6 +1,5 @@
 """Lessons about a capture run on a rig that their words were not written for: two cameras, the fewest there can be."""
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +20,9 @@ GIVEN = {
 
 
 @pytest.fixture(scope="module")
-def two_cameras(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def two_cameras(load_tool, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A capture of two people before two cameras, made like the sample `crossing`."""
-    spec = importlib.util.spec_from_file_location("tools_make_sample", root / "tools" / "make_sample.py")
-    assert spec is not None and spec.loader is not None
-    tools = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tools)
+    tools = load_tool("make_sample")
     folder = tmp_path_factory.mktemp("rigs") / "zwei Kameras"
     (cameras,) = sample_rigs(torch.Generator().manual_seed(3), 1, 2, (replace(tools.RIG, views=(2, 2)),))
     drawn = sample_sequence(torch.Generator().manual_seed(1), 4, 2, cameras, tools.CONFIG)
