@@ -20,6 +20,8 @@ RECORD = "run.json"
 METRICS = "metrics.json"
 RECIPE = "recipe.json"
 LOGS = ("metrics.csv", "metrics.jsonl")
+RESULTS = ("predictions.jsonl", "evidence.npz")
+"""What `dispose predict` and `dispose evaluate --save` leave."""
 DONE, FAILED = "done", "failed"
 
 Value = int | float | bool | str | list[str]
@@ -140,6 +142,8 @@ def read_run_folder(folder: Path) -> RunFolder:
     Raises:
         InputError: no folder, a run that was killed or failed or has not logged anything, or a folder of no run.
     """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; a run is given as the folder that it left.")
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder.")
     if folder.name.startswith(".") and ".running-" in folder.name:
@@ -153,6 +157,8 @@ def read_run_folder(folder: Path) -> RunFolder:
     if record is None and not training and not logs:
         if any(folder.glob("*.ipynb")):
             raise InputError(f"{folder}: half written, it has a notebook but no {RECORD}.")
+        if _has_any(folder, RESULTS):
+            raise InputError(f"{folder}: holds predictions, not a run's figures; open it with `dispose inspect`.")
         raise InputError(f"{folder}: no run's folder, it has neither {RECORD} nor {RECIPE} nor {' or '.join(LOGS)}.")
     metrics = read_metrics(folder / METRICS) if (folder / METRICS).is_file() else ()
     if not metrics and not logs:
@@ -207,12 +213,21 @@ def read_run_folders(folders: Sequence[Path]) -> tuple[tuple[RunFolder, ...], tu
 
 
 def _runs_inside(folder: Path) -> list[Path]:
-    marks = (RECORD, RECIPE, METRICS, *LOGS)
-    if not folder.is_dir() or any((folder / name).is_file() for name in marks) or any(folder.glob("*.ipynb")):
+    if not folder.is_dir() or _looks_like_run(folder):
         return [folder]
     inside = [path for path in visible(folder.iterdir()) if path.is_dir()]
+    if _has_any(folder, RESULTS):  # notebooks may have been run in there; its other folders are parts of the results
+        inside = [path for path in inside if _looks_like_run(path)]
     unfinished = sorted(path for path in folder.glob(".*.running-*") if path.is_dir())
     return [*inside, *unfinished] or [folder]
+
+
+def _looks_like_run(folder: Path) -> bool:
+    return _has_any(folder, (RECORD, RECIPE, METRICS, *LOGS)) or any(folder.glob("*.ipynb"))
+
+
+def _has_any(folder: Path, names: Iterable[str]) -> bool:
+    return any((folder / name).is_file() for name in names)
 
 
 def _named_apart(runs: Sequence[RunFolder]) -> tuple[RunFolder, ...]:

@@ -92,6 +92,34 @@ def test_nothing_to_compare_is_an_error_that_says_why(tmp_path) -> None:
         read_run_folders([tmp_path / "nowhere"])
 
 
+def test_a_file_is_not_called_a_folder_that_is_missing(tmp_path) -> None:
+    path = notebook_run(tmp_path / "run") / "metrics.json"
+    for read in (read_run_folder, lambda file: read_run_folders([file])):
+        with pytest.raises(InputError, match=r"metrics\.json: is a file; a run is given as the folder"):
+            read(path)
+
+
+@pytest.mark.parametrize("names", [("predictions.jsonl",), ("evidence.npz",), ("predictions.jsonl", "evidence.npz")])
+@pytest.mark.parametrize("given", ["method", "."])
+def test_saved_results_are_sent_to_inspect(names: tuple[str, ...], given: str, tmp_path) -> None:
+    notebook_run(tmp_path / "run")
+    saved = tmp_path / "results" / "method"
+    (saved / "trc").mkdir(parents=True)
+    for name in names:
+        (saved / name).write_bytes(b"")
+    runs, sentences = read_run_folders([tmp_path / "run", tmp_path / "results" / given])
+    assert [run.name for run in runs] == ["run"]
+    assert len(sentences) == 1 and sentences[0].startswith(f"{saved}: ") and "`dispose inspect`" in sentences[0]
+
+
+def test_runs_inside_a_folder_of_results_are_compared(tmp_path) -> None:
+    (tmp_path / "predictions.jsonl").write_bytes(b"")
+    (tmp_path / "trc").mkdir()
+    notebook_run(tmp_path / "lesson")
+    runs, sentences = read_run_folders([tmp_path])
+    assert [run.name for run in runs] == ["lesson"] and sentences == ()
+
+
 def test_runs_of_the_same_name_are_told_apart(tmp_path) -> None:
     folders = [notebook_run(tmp_path / above / "run") for above in ("a", "b")]
     runs, _ = read_run_folders([*folders, notebook_run(tmp_path / "c")])
