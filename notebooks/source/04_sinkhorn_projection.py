@@ -75,7 +75,9 @@ save_figure(figure, out / "table")
 # %%
 def picture(matrix):
     figure = new_figure(5.2, 4.8)
-    slices.draw_matrix(figure.add_subplot(), matrix, row_targets=ones, column_targets=ones)
+    figure.set_layout_engine("none")  # the table stays in its place, however long its sums are
+    axes = figure.add_axes((0.16, 0.1, 0.66, 0.8))
+    slices.draw_matrix(axes, matrix, row_targets=ones, column_targets=ones)
     return figure
 
 

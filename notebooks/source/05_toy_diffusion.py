@@ -42,7 +42,7 @@ from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import pictures_of, scrubber
 
 # %% tags=["parameters"]
-people: int = 4  # how many people there are
+people: int = 4  # how many people there are: 3 or more, with three views 2 or more
 views: int = 2  # how many observers: 2 or 3
 along_mm: float = 900.0  # error of a sighting along the line of sight
 steps: int = 200  # training steps
@@ -58,7 +58,8 @@ out: Path = Path(".")  # where pictures go
 # %%
 out = Path(out)
 require_one_of("number of views", views, (2, 3), "this page")
-require_at_least("people", people, 2)
+# Two people before two observers are one number: no plane could be drawn.
+require_at_least("people", people, 3 if views == 2 else 2)
 require_at_least("steps", steps, 1)
 config = ToyConfig(people=people, views=views, along_mm=along_mm)
 generator = torch.Generator().manual_seed(seed)
