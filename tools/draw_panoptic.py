@@ -15,6 +15,8 @@ from dispose.formats.calibration_json import read_calibration_panoptic
 from dispose.formats.pictures import read_picture
 from dispose_viz.calibration2d import draw_cameras, draw_floor
 from dispose_viz.image2d import draw_canvas, draw_skeleton
+from dispose_viz.names2d import Name, draw_names, name_of
+from dispose_viz.solids import label_of
 from dispose_viz.style import new_figure, person_color
 
 SEQUENCE = "160906_band1"
@@ -49,9 +51,12 @@ def draw_truth(root: Path, out: Path) -> None:
     for view, axes in zip(range(len(cameras)), table.flat, strict=False):
         draw_canvas(axes, cameras.size[view], f"{SEQUENCE}, {cameras.names[view]}, frame {key.number}")
         draw_floor(axes, cameras, view, half_mm=2500.0, step_mm=500.0)
+        names: list[Name] = []
         for row, person in enumerate(poses.id.tolist()):
             color = person_color(person)
-            draw_skeleton(axes, xy[view, row], seen[view, row], poses.skeleton, color, label=f"P{person}")
+            draw_skeleton(axes, xy[view, row], seen[view, row], poses.skeleton, color)
+            names += name_of(label_of(person), xy[view, row], seen[view, row], color)
+        draw_names(axes, names)
     table.flat[-1].axis("off")
     figure.savefig(out / f"panoptic_truth_{key.number}.png", dpi=60)
 

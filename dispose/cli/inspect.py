@@ -58,7 +58,7 @@ class Inspect:
         results = read_results(self.results, **dict(self.beside()))
         self.check_measure(results)
         for note in results.notes:
-            print(note, flush=True)
+            print(note, file=sys.stderr)  # the first line of the output is the address
         if self.pages is not None:
             return self.write_pages(require_folder(self.pages))
         if importlib.util.find_spec("voila") is None:

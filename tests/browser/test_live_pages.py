@@ -1,6 +1,5 @@
 """Pages with a kernel as a reader uses them: JupyterLab's menu, a slider, a click on a failure, `dispose inspect`."""
 
-import signal
 import subprocess
 import sys
 import time
@@ -121,7 +120,7 @@ def inspected(tmp_path: Path) -> Iterator[str]:
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     yield server.stdout.readline().split()[0]
-    server.send_signal(signal.SIGINT)
+    server.terminate()  # not SIGINT, which processes in the background of a shell do not hear
     server.wait(timeout=30)
 
 

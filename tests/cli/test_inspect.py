@@ -82,7 +82,7 @@ def test_what_the_files_left_open_is_said(
     (tmp_path / "body3DScene_00000001.json").write_text('{"bodies": []}')
     monkeypatch.setattr(Inspect, "write_pages", lambda self, folder: 0)
     assert Inspect(tmp_path, pages=tmp_path / "pages").run() == 0
-    assert "cameras are not known" in capsys.readouterr().out
+    assert "cameras are not known" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_said_and_without_one_the_next_is_taken(
