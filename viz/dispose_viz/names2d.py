@@ -11,7 +11,7 @@ from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from dispose_viz.style import LIGHT, Theme
-from dispose_viz.words import length_of
+from dispose_viz.words import POINTS, length_of
 
 LEAST, MOST, SHARE = 7.0, 12.0, 0.13
 """Smallest and largest type, points, and the share of a picture's height in between."""
@@ -88,15 +88,17 @@ def points_of(axes: Axes) -> tuple[float, float]:
     axes.apply_aspect()
     figure = axes.get_figure(root=True)
     assert figure is not None
-    inches = figure.get_size_inches() * 72
+    across, down = figure.get_size_inches() * POINTS
     place = axes.get_position()
-    return float(place.width * inches[0]), float(place.height * inches[1])
+    return float(place.width * across), float(place.height * down)
 
 
 def apart(
     at: Float[np.ndarray, "names 2"], sizes: Float[np.ndarray, "names 2"], room: Float[np.ndarray, " 2"]
 ) -> Float[np.ndarray, "names 2"]:
     """Where boxes that stand on points (middle of their lower edge) go so that none covers another, inside a room.
+
+    Everything in points, from the upper left corner, y down; `sizes` and `room` are widths and heights.
 
     Who stands higher is placed first and stays where it is; the others go where it costs them least. Where there is no
     free place within reach, a box stays where it was.

@@ -16,7 +16,7 @@ from dispose.scene.prediction import Prediction
 from dispose.tensors import ABSENT
 from dispose_viz.image2d import REPROJECTION_WIDTH, draw_canvas, draw_skeleton, zoom_to_people
 from dispose_viz.inspector.contest import Verdict
-from dispose_viz.names2d import Name, draw_names
+from dispose_viz.names2d import Name, draw_names, name_of
 from dispose_viz.solids import color_of
 from dispose_viz.stage import known_joints
 from dispose_viz.style import LIGHT, Theme, blend
@@ -78,7 +78,7 @@ def draw_case_view(
             truth = verdict.true_person(int(verdict.identity[view, slot]))
             _alarm(axes, found, view, slot, theme)
             name, color = f"{name} ≠ {truth.name}", theme.alarm
-        names += _name(found, view, slot, name, color)
+        names += name_of(name, found.xy_image[view, slot], found.visible[view, slot], color)
     draw_names(axes, names, theme=theme)
     axes.set_title(shorter(frame.cameras.names[view], 28), fontsize=12, pad=4, parse_math=False)
     axes.tick_params(labelsize=11)
@@ -111,12 +111,6 @@ def _alarm(axes: Axes, found: Detections, view: int, slot: int, theme: Theme) ->
         low, high = extent[0] - space, extent[1] + space
         axes.add_patch(Rectangle((low[0], low[1]), *(high - low), fill=False, edgecolor=theme.alarm, linewidth=2.4,
                                  linestyle=(0, (4, 2)), zorder=5, clip_on=True))  # fmt: skip
-
-
-def _name(found: Detections, view: int, slot: int, text: str, color: str) -> list[Name]:
-    """The name of a detection, none where nothing of it is seen."""
-    extent = _extent(found, view, slot)
-    return [] if extent is None else [Name(text, (extent[0][0] + extent[1][0]) / 2, extent[0][1], color)]
 
 
 def say(axes: Axes, sentence: str, *, theme: Theme = LIGHT) -> Axes:
