@@ -20,8 +20,8 @@ from dispose.evaluation.protocols import protocols_of
 from dispose.evaluation.reports import Report, write_report
 from dispose.evaluation.run import evaluate
 from dispose.evaluation.scenes import Method, gather
-from dispose.models.associator import Associator
-from dispose.models.sampling import RELEASED_SAMPLER, SamplerConfig
+from dispose.models.dispose.associator import Associator
+from dispose.models.dispose.sampling import RELEASED_SAMPLER, SamplerConfig
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association
 from dispose.tensors import ABSENT

@@ -13,10 +13,10 @@ from dispose.datasets.panoptic_capture import CMU0, annotated, open_panoptic
 from dispose.datasets.sources import Block, Split
 from dispose.formats.calibration_json import read_calibration_panoptic
 from dispose.formats.pictures import read_picture
-from dispose_viz.calibration2d import draw_cameras, draw_floor
-from dispose_viz.image2d import draw_canvas, draw_skeleton
-from dispose_viz.names2d import Name, draw_names, name_of
-from dispose_viz.solids import label_of
+from dispose_viz.image.calibration import draw_cameras, draw_floor
+from dispose_viz.image.person_labels import Name, draw_names, name_of
+from dispose_viz.image.views import draw_canvas, draw_skeleton
+from dispose_viz.scene.solids import label_of
 from dispose_viz.style import new_figure, person_color
 
 SEQUENCE = "160906_band1"

@@ -17,9 +17,9 @@ import torch
 from captures_for_fitting import mvor, pose2sim, shelf
 from detector_statistics import Statistics, measure
 
-from dispose.datasets.synthetic.detector_model import CLEAN_PORTRAIT, OPENPOSE_ROOM, OPENPOSE_SURGERY, RTPOSE_SURGERY
-from dispose.datasets.synthetic.rigs import OPERATING_ROOM, PORTRAIT, SHELF_LIKE
-from dispose.datasets.synthetic.scenes import SceneConfig, sample_scenes
+from dispose_synthetic.detectors.parameters import CLEAN_PORTRAIT, OPENPOSE_ROOM, OPENPOSE_SURGERY, RTPOSE_SURGERY
+from dispose_synthetic.rigs import OPERATING_ROOM, PORTRAIT, SHELF_LIKE
+from dispose_synthetic.scenes import SceneConfig, sample_scenes
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"

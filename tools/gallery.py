@@ -14,8 +14,8 @@ from pathlib import Path
 
 import cv2
 
-from dispose.cli.notebook_figures import export_figures
-from dispose.cli.notebook_run import notebook_path, run_notebook
+from dispose_workbench.notebooks.figures import export_figures
+from dispose_workbench.notebooks.run import notebook_path, run_notebook
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "gallery"

@@ -14,17 +14,17 @@ from pathlib import Path
 import cv2
 import torch
 
-from dispose.datasets.synthetic.drawing.bodies import Builds
-from dispose.datasets.synthetic.drawing.clothes import sample_outfits
-from dispose.datasets.synthetic.noise import Noise
-from dispose.datasets.synthetic.pictures import PICTURE_RIGS, Capture, Cast, PictureConfig, build_studio, film
-from dispose.datasets.synthetic.sequences import SequenceConfig, sample_sequence
 from dispose.formats.calibration_toml import write_calibration_toml
 from dispose.formats.files import replacing_path
 from dispose.formats.predictions import write_predictions
 from dispose.scene.cameras import Cameras
 from dispose.scene.prediction import Association, Prediction
 from dispose.tensors import ABSENT
+from dispose_synthetic.randomness import Noise
+from dispose_synthetic.renderer.bodies import Builds
+from dispose_synthetic.renderer.captures import PICTURE_RIGS, Capture, Cast, PictureConfig, build_studio, film
+from dispose_synthetic.renderer.clothes import sample_outfits
+from dispose_synthetic.sequences import SequenceConfig, sample_sequence
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 PICTURES = PictureConfig(

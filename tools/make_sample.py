@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 
-from dispose.datasets.synthetic.rigs import RigArchetype, sample_rigs
-from dispose.datasets.synthetic.sequences import SequenceConfig, sample_sequence, write_capture
 from dispose.formats.predictions import write_predictions
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.prediction import Association, Prediction
 from dispose.tensors import ABSENT
+from dispose_synthetic.rigs import RigArchetype, sample_rigs
+from dispose_synthetic.sequences import SequenceConfig, sample_sequence, write_capture
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 RIG = RigArchetype(

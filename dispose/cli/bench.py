@@ -5,8 +5,8 @@ from typing import Annotated
 
 import tyro
 
-from dispose.cli.bench_association import Association
-from dispose.cli.bench_pose import Pose
+from dispose_benchmarks.commands.association import Association
+from dispose_benchmarks.commands.pose import Pose
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
 from dispose.baselines.svt import svt
 from dispose.cli import demo_pictures
-from dispose.cli.notebook_run import NotebookError, folder_beside, notebook_path, replace_folder, run_notebook
 from dispose.datasets.samples import sample_folder
 from dispose.errors import InputError
 from dispose.evaluation.against_truth import Figures, score_frames
@@ -36,9 +35,10 @@ from dispose.inference.predict import (
     write_capture_evidence,
     write_capture_prediction,
 )
-from dispose.models.associator import Associator
+from dispose.models.dispose.associator import Associator
 from dispose.scene.prediction import Prediction
 from dispose.zoo.checkpoints import load_associator, shipped_pictures
+from dispose_workbench.notebooks.run import NotebookError, folder_beside, notebook_path, replace_folder, run_notebook
 
 SAMPLE = "crossing"
 SAMPLE_RATE_HZ = 12.5

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-from dispose.cli.notebook_run import notebook_path, run_notebook
 from dispose.datasets.samples import sample_folder
 from dispose.errors import InputError
 from dispose.evaluation.against_truth import PeopleFigures, score_people
@@ -23,6 +22,7 @@ from dispose.inference.image_capture import ImageCapture, read_image_capture
 from dispose.inference.predict import CapturePrediction, write_capture_prediction
 from dispose.inference.predict_pictures import predict_picture_capture
 from dispose.zoo.checkpoints import PicturesModel, load_pictures_model
+from dispose_workbench.notebooks.run import notebook_path, run_notebook
 
 SAMPLE = "studio"
 SAMPLE_RATE_HZ = 5.0

@@ -21,7 +21,7 @@ from dispose.evaluation.reports import Report, text_table, write_report
 from dispose.evaluation.run import best_method, evaluate
 from dispose.evaluation.scenes import Method, Scene, gather
 from dispose.inference.predict import unweighed
-from dispose.models.associator import Associator
+from dispose.models.dispose.associator import Associator
 from dispose.zoo import load_associator
 from dispose.zoo.checkpoints import shipped_pictures
 

@@ -15,10 +15,10 @@ from dispose.evaluation.map_evidence import MapReader, model_method
 from dispose.evaluation.published import FOLDER, read_published, side_by_side
 from dispose.evaluation.reports import Report, text_table, write_report
 from dispose.evaluation.toy_images import evaluate_toy_images, reduction
-from dispose.models.dispose import DisPose
+from dispose.models.dispose.model import DisPose
+from dispose.released.model import ReleasedDisPose
 from dispose.scene.images import ImageFrame
 from dispose.zoo.checkpoints import load_weights, read_metadata
-from dispose.zoo.released import ReleasedDisPose
 
 TOY = "toy_images"
 

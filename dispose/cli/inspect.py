@@ -11,12 +11,12 @@ from typing import Annotated, Literal
 
 import tyro
 
-from dispose.cli.inspect_page import answering, page_notebook, serving
 from dispose.cli.options import Count, CountOption, PathOption, require_folder
 from dispose.errors import InputError, MissingBackendError
-from dispose.inference.open_results import read_results
-from dispose.metrics.failures import MEASURES, failure_of, failures_of, known_measures
 from dispose.scene.results import Results
+from dispose_workbench.failures.measures import MEASURES, failure_of, failures_of, known_measures
+from dispose_workbench.notebooks.inspector_page import answering, page_notebook, serving
+from dispose_workbench.results.open import read_results
 
 RankBy = Literal[
     "trouble", "wrong_pairs", "missed", "extra", "joint_error_mm", "entropy_bits", "undecided_pairs", "disagreement",

@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from dispose.cli.alone import alone_in
 from dispose.cli.main import Terminated
-from dispose.cli.notebook_figures import export_figures
-from dispose.cli.notebook_page import title_of
-from dispose.cli.notebook_run import free_folder, notebook_names, notebook_path, parameters_of, run_notebook
-from dispose.cli.notebook_sweep import (
+from dispose.cli.options import Count, PathOption, Positive, require_folder
+from dispose.formats.locking import alone_in
+from dispose_workbench.notebooks.figures import export_figures
+from dispose_workbench.notebooks.page import title_of
+from dispose_workbench.notebooks.run import free_folder, notebook_names, notebook_path, parameters_of, run_notebook
+from dispose_workbench.notebooks.sweep import (
     Outcome,
     all_of,
     claim_sweep,
@@ -24,7 +25,6 @@ from dispose.cli.notebook_sweep import (
     text_table,
     write_summary,
 )
-from dispose.cli.options import Count, PathOption, Positive, require_folder
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import tyro
 from dispose.cli.options import PathOption, require_file
 from dispose.errors import InputError, MissingBackendError
 from dispose.inference.capture import find_calibration
-from dispose.inference.open_results import read_results
+from dispose_workbench.results.open import read_results
 
-VIEWER = "dispose_viz.rerun_view"
+VIEWER = "dispose_viz.scene.rerun_view"
 RECORDING = ".rrd"
 
 # What the viewer's module needs besides the library: the package and the extra of the installation that brings it.

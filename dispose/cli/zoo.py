@@ -13,9 +13,9 @@ from safetensors import safe_open
 from dispose.cli.options import PathOption, require_file
 from dispose.errors import InputError
 from dispose.formats.files import visible
+from dispose.released.model import RELEASED
 from dispose.zoo.checkpoints import read_metadata
 from dispose.zoo.importing import import_backbone, import_released, save_imported
-from dispose.zoo.released import RELEASED
 
 SourceArgument = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
 DatasetOption = Annotated[Literal["panoptic", "shelf", "campus", "mm_or"] | None, tyro.conf.arg(help_behavior_hint="")]

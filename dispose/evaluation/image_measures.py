@@ -1,7 +1,7 @@
 """From answers about pictures to figures: skeletons, roots and associations, in two conventions.
 
 `clean`: predictions and true people are matched one to one, and a score must be a number. `released`: as the released
-evaluation counts (`dispose.metrics.released`), for comparison with published tables.
+evaluation counts (`dispose.released.metrics`), for comparison with published tables.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ from dispose.metrics.one_to_one import (
 )
 from dispose.metrics.pcp import PartResults, correct_parts, pcp, pcp_of_actor, pool_parts
 from dispose.metrics.pose import pairwise_mpjpe
-from dispose.metrics.released import released_average_precision, released_matches, released_mpjpe, released_recall
+from dispose.released.metrics import released_average_precision, released_matches, released_mpjpe, released_recall
 from dispose.scene.convert import campus_poses, convert_poses
 from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import SHELF_14

@@ -11,8 +11,8 @@ from dispose.baselines.heatmap_peaks import MAP_GATES, PeakGates, people_from_pe
 from dispose.errors import ShapeError
 from dispose.evaluation.image_scenes import ImageAnswer, ImageMethod
 from dispose.geometry.image_affine import apply, input_from_map, invert
-from dispose.models.backbone import STRIDE
-from dispose.models.dispose import DisPose
+from dispose.models.dispose.backbone import STRIDE
+from dispose.models.dispose.model import DisPose
 from dispose.nn.heatmaps import Peaks, subpixel_peaks
 from dispose.scene.frame import Frame
 from dispose.scene.images import ImageBatch, ImageFrame

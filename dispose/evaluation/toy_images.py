@@ -11,7 +11,6 @@ from functools import partial
 import torch
 
 from dispose.baselines.heatmap_peaks import MAP_GATES, PeakGates
-from dispose.datasets.synthetic.pictures import PictureConfig, as_input, sample_captures
 from dispose.evaluation.image_measures import clean_roots, clean_skeletons, figures_of, root_pairs
 from dispose.evaluation.image_scenes import Answers, ImageMethod, ImageScene, answer_all, root_identities
 from dispose.evaluation.map_evidence import (
@@ -26,8 +25,9 @@ from dispose.evaluation.map_evidence import (
 from dispose.evaluation.methods import CLASSIC, Classic
 from dispose.evaluation.scenes import Figure, Row
 from dispose.metrics.association import PairCounts, count_pairs
-from dispose.models.dispose import DisPose
+from dispose.models.dispose.model import DisPose
 from dispose.scene.peaks import root_frame
+from dispose_synthetic.renderer.captures import PictureConfig, as_input, sample_captures
 
 HELD_OUT_SEED = 20_261_120
 """Of the pictures that are scored: training draws from other seeds."""

@@ -12,8 +12,8 @@ from dispose.formats.files import replacing
 from dispose.inference.capture import Summary
 from dispose.inference.consistency import Consistency
 from dispose.inference.diagnosis import Diagnosis
-from dispose.inference.rig_drawing import draw_from_above
 from dispose.scene.cameras import Cameras
+from dispose_viz.scene.rig_svg import draw_from_above
 
 SCHEMA = "dispose.check/1"
 

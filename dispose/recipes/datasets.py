@@ -12,10 +12,10 @@ from dispose.datasets.mm_or import MM_OR, MM_OR_TRAIN, open_mm_or
 from dispose.datasets.panoptic_capture import PANOPTIC, PANOPTIC_TRAIN, open_panoptic
 from dispose.datasets.shelf_capture import SHELF, SHELF_TRAIN, open_shelf
 from dispose.datasets.sources import Source, Traits
-from dispose.models.backbone import BackboneConfig
-from dispose.models.decoder_layer import DecoderConfig
-from dispose.models.dispose import DisPoseConfig
-from dispose.models.image_associator import ImageAssociatorConfig
+from dispose.models.dispose.backbone import BackboneConfig
+from dispose.models.dispose.decoder_layer import DecoderConfig
+from dispose.models.dispose.model import DisPoseConfig
+from dispose.models.dispose.root_associator import ImageAssociatorConfig
 from dispose.training.image_config import BackboneTraining, ImageRecipe, Optimisation, PoseTraining
 
 

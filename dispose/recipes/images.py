@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-from dispose.datasets.synthetic.pictures import PictureConfig
-from dispose.models.backbone import LAPTOP, BackboneConfig
-from dispose.models.decoder_layer import DecoderConfig
-from dispose.models.dispose import DisPoseConfig
-from dispose.models.image_associator import ImageAssociatorConfig
+from dispose.models.dispose.backbone import LAPTOP, BackboneConfig
+from dispose.models.dispose.decoder_layer import DecoderConfig
+from dispose.models.dispose.model import DisPoseConfig
+from dispose.models.dispose.root_associator import ImageAssociatorConfig
 from dispose.training.image_config import (
     OURS,
     BackboneTraining,
@@ -16,6 +15,7 @@ from dispose.training.image_config import (
     PictureRecipe,
     PoseTraining,
 )
+from dispose_synthetic.renderer.captures import PictureConfig
 
 LAPTOP_MODEL = DisPoseConfig(
     input_size=(256, 192),

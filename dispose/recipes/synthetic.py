@@ -1,7 +1,7 @@
 """The associator, trained on synthetic captures alone: what ships with the project, and a miniature of it."""
 
-from dispose.models.associator import AssociatorConfig
-from dispose.models.placement import PlacementConfig
+from dispose.models.dispose.associator import AssociatorConfig
+from dispose.models.dispose.placement import PlacementConfig
 from dispose.training.config import DenoiserTraining, PlacementTraining, SyntheticRecipe
 
 SYNTHETIC = SyntheticRecipe()

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from dispose.datasets.synthetic.scenes import SceneConfig
-from dispose.models.associator import AssociatorConfig
+from dispose.models.dispose.associator import AssociatorConfig
+from dispose_synthetic.scenes import SceneConfig
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class DenoiserTraining:
         clip: largest gradient norm.
         weight_decay: AdamW's.
         pure_noise: share of the graphs shown at time 1, where the sampler starts.
-        latent_scale: see `dispose.models.sampling.SamplerConfig`.
+        latent_scale: see `dispose.models.dispose.sampling.SamplerConfig`.
         most_tuples: graphs larger than this are left out (they would set the memory of a step).
     """
 

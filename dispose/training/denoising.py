@@ -11,8 +11,8 @@ from dispose.association.graph import CandidateGraph
 from dispose.diffusion.corruption import corrupt
 from dispose.diffusion.schedules import cosine_alpha_bar
 from dispose.losses.assignment import projected_divergence
-from dispose.models.denoiser import Denoiser
-from dispose.models.sampling import clean_latent
+from dispose.models.dispose.denoiser import Denoiser
+from dispose.models.dispose.sampling import clean_latent
 from dispose.tensors import TensorStruct
 from dispose_kernels.sinkhorn import newton_projection
 
@@ -50,7 +50,7 @@ def denoise_known(
         graph: one sample or several.
         truth: the clean assignment.
         seeds: one per sample; its time and noise follow from it alone.
-        latent_scale: see `dispose.models.sampling.SamplerConfig`.
+        latent_scale: see `dispose.models.dispose.sampling.SamplerConfig`.
         pure_noise: share of the samples shown at time 1, where the sampler starts, half of these from zero.
     """
     time, noise = _draw(graph, seeds, pure_noise)

@@ -7,15 +7,15 @@ import torch
 
 from dispose.association.targets import true_tuples
 from dispose.association.viewpoint import viewpoints
-from dispose.datasets.synthetic.scenes import sample_scenes
-from dispose.models.associator import Associator
-from dispose.models.placement import PlacementNet
+from dispose.models.dispose.associator import Associator
+from dispose.models.dispose.placement import PlacementNet
 from dispose.scene.frame import Frame, Labels
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose.training.bank import GraphExample, PlacementExamples, save_graphs, save_placements
 from dispose.training.config import SyntheticRecipe
 from dispose.zoo.checkpoints import load_weights
+from dispose_synthetic.scenes import sample_scenes
 
 VALIDATION_CHUNK = 1_000_000
 """Chunk numbers from here on are never trained on."""

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from dispose.datasets.synthetic.pictures import PictureConfig
 from dispose.losses.objective import RELEASED_SIGMA, Weights
-from dispose.models.dispose import DisPoseConfig
+from dispose.models.dispose.model import DisPoseConfig
+from dispose_synthetic.renderer.captures import PictureConfig
 
 OURS = Weights(
     reprojection=1.0, reprojection_heatmap=100.0, anchor=0.1, consistency=1.0, divergence=1.0, confidence=1.0
@@ -77,7 +77,7 @@ class PoseTraining:
         view_dropout: how often a labelled person who is seen in more than two views is lost in one of them.
         jitter_map_px: width of the uniform, centred jitter of the root peaks, heat-map pixels.
         pure_noise: share of the graphs shown to the denoiser at time 1, where the sampler starts.
-        latent_scale: see `dispose.models.sampling.SamplerConfig`.
+        latent_scale: see `dispose.models.dispose.sampling.SamplerConfig`.
         objective: what the losses weigh.
         sigma_map_px: of the Gaussians of reprojected joints.
         from_stage1: share of the steps whose roots come from Stage I's own mass through the differentiable

@@ -10,8 +10,8 @@ from dispose.datasets.augmentation import AugmentationConfig
 from dispose.datasets.multiview import MultiViewDataset
 from dispose.datasets.sources import Source
 from dispose.formats.pseudo_labels import read_pseudo_labels
-from dispose.models.backbone import Backbone
-from dispose.models.dispose import DisPose
+from dispose.models.dispose.backbone import Backbone
+from dispose.models.dispose.model import DisPose
 from dispose.training.fit import fit
 from dispose.training.image_config import BankConfig, ImageRecipe, Optimisation, PictureRecipe
 from dispose.training.image_source import ImageSource

@@ -20,10 +20,10 @@ from dispose.losses.confidence import censored_likelihood, error_likelihood
 from dispose.losses.curation import PoseTargets, curate, heatmap_targets, pack_labels
 from dispose.losses.heatmaps import asymmetric_mse
 from dispose.losses.objective import Terms, Views, pose_terms, total
-from dispose.models.backbone import STRIDE
-from dispose.models.decoder import Refined
-from dispose.models.dispose import DisPose
-from dispose.models.sampling import Problem
+from dispose.models.dispose.backbone import STRIDE
+from dispose.models.dispose.decoder import Refined
+from dispose.models.dispose.model import DisPose
+from dispose.models.dispose.sampling import Problem
 from dispose.scene.frame import Frame
 from dispose.scene.images import ImageBatch
 from dispose.tensors import ABSENT, TensorStruct

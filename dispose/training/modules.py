@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from dispose.association.graph import collate
 from dispose.losses.placement import placement_loss
-from dispose.models.denoiser import Denoiser
-from dispose.models.placement import PlacementNet
+from dispose.models.dispose.denoiser import Denoiser
+from dispose.models.dispose.placement import PlacementNet
 from dispose.skeletons.catalog import COCO_17
 from dispose.training.bank import GraphExample, PlacementExamples
 from dispose.training.config import DenoiserTraining, PlacementTraining

@@ -9,13 +9,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dispose.datasets.synthetic.pictures import Capture, PictureConfig, as_input, as_labels, sample_captures
 from dispose.formats.files import replacing_path
 from dispose.scene.cameras import Cameras
 from dispose.scene.images import ImageFrame
 from dispose.scene.poses import Poses
 from dispose.scene.pseudo_labels import PseudoLabels
 from dispose.skeletons.catalog import PANOPTIC_15
+from dispose_synthetic.renderer.captures import Capture, PictureConfig, as_input, as_labels, sample_captures
 
 CAMERA_FIELDS = ("size", "matrix", "distortion", "rotation", "translation")
 

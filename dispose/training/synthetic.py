@@ -7,8 +7,8 @@ import torch
 from tqdm import tqdm
 
 from dispose.metrics.association import PairCounts, count_pairs
-from dispose.models.associator import Associator
-from dispose.models.placement import PlacementNet
+from dispose.models.dispose.associator import Associator
+from dispose.models.dispose.placement import PlacementNet
 from dispose.training.bank import load_graphs, load_placements
 from dispose.training.config import SyntheticRecipe
 from dispose.training.examples import (

@@ -12,12 +12,12 @@ from torch import nn
 
 from dispose.errors import InputError, OutputError
 from dispose.formats.files import replacing_path
-from dispose.models.associator import Associator, AssociatorConfig
-from dispose.models.backbone import Backbone, BackboneConfig
-from dispose.models.dispose import DisPose, DisPoseConfig
-from dispose.models.placement import PlacementConfig, PlacementNet
+from dispose.models.dispose.associator import Associator, AssociatorConfig
+from dispose.models.dispose.backbone import Backbone, BackboneConfig
+from dispose.models.dispose.model import DisPose, DisPoseConfig
+from dispose.models.dispose.placement import PlacementConfig, PlacementNet
+from dispose.released.model import ReleasedConfig, ReleasedDisPose
 from dispose.zoo.records import from_json, to_json
-from dispose.zoo.released import ReleasedConfig, ReleasedDisPose
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 import dispose
 from dispose.errors import InputError
-from dispose.models.backbone import Backbone, BackboneConfig, load_torchvision_trunk
+from dispose.models.dispose.backbone import Backbone, BackboneConfig, load_torchvision_trunk
+from dispose.released.model import RELEASED, ReleasedDisPose
 from dispose.zoo.checkpoints import load_weights, save_weights
-from dispose.zoo.released import RELEASED, ReleasedDisPose
 
 PARTS = (
     ("backbone.", "backbone."),

@@ -29,7 +29,6 @@ from pathlib import Path
 from dispose.datasets.samples import sample_folder
 from dispose.evaluation.against_truth import score_frames
 from dispose.formats.predictions import read_predictions
-from dispose.inference.asked import require_one_of
 from dispose.inference.capture import read_capture, read_frame
 from dispose.inference.check_files import table
 from dispose.inference.diagnosis import diagnose
@@ -37,9 +36,12 @@ from dispose.inference.predict import predict_frames
 
 # %%
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
-from dispose_viz import association, image2d, rig, scene3d
 from dispose_viz.export import named
+from dispose_viz.hypergraph import trajectory
+from dispose_viz.image import views
+from dispose_viz.scene import plotly_scene, rig
 from dispose_viz.style import new_figure, save_figure
+from dispose_workbench.validation import require_one_of
 
 SHIPPED = Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_ASSOCIATOR
 
@@ -95,7 +97,7 @@ save_figure(figure, out / "rig")
 
 # %%
 seen = read_frame(opened, frame).frame
-save_figure(image2d.draw_views(new_figure(15.0, 6.4), seen), out / "detections")
+save_figure(views.draw_views(new_figure(15.0, 6.4), seen), out / "detections")
 
 # %% [markdown]
 # ## 4. The whole answer first
@@ -133,10 +135,10 @@ print(f"{every} tuples could be formed, {len(problem.members) - 1} are candidate
 
 # %%
 steps = list(associator.trajectory(problem))
-trajectory = association.trajectory_of(steps, problem.members, problem.graph.marginals)
+trajectory = trajectory.trajectory_of(steps, problem.members, problem.graph.marginals)
 chosen = here.association.members.numpy()
-owners = association.owners_of_tuples(trajectory.members, chosen, people)
-figure = association.draw_trajectory(new_figure(15.0, 7.0), trajectory, owners=owners)
+owners = trajectory.owners_of_tuples(trajectory.members, chosen, people)
+figure = trajectory.draw_trajectory(new_figure(15.0, 7.0), trajectory, owners=owners)
 save_figure(figure, out / "diffusion")
 
 # %% [markdown]
@@ -147,7 +149,7 @@ save_figure(figure, out / "diffusion")
 # %%
 figure = new_figure(9.0, 0.6 * len(people) + 1.4)
 sure = here.association.confidence.numpy()
-association.draw_members(figure.add_subplot(), chosen, sure, people, cameras.names)
+trajectory.draw_members(figure.add_subplot(), chosen, sure, people, cameras.names)
 save_figure(figure, out / "who_is_who")
 
 # %% [markdown]
@@ -158,9 +160,9 @@ save_figure(figure, out / "who_is_who")
 # they are: the one in the corner is 10 px.
 
 # %%
-figure = image2d.draw_views(new_figure(15.0, 6.4), seen, prediction=here)
+figure = views.draw_views(new_figure(15.0, 6.4), seen, prediction=here)
 for view, axes in enumerate(figure.axes):
-    image2d.draw_residuals(axes, seen, here, view)
+    views.draw_residuals(axes, seen, here, view)
 save_figure(figure, out / "reprojection")
 
 # %% [markdown]
@@ -173,11 +175,11 @@ save_figure(figure, out / "reprojection")
 # %%
 answers = capture / "truth" / "predictions.jsonl"
 truth = read_predictions(answers).frames if answers.exists() else None
-scene = scene3d.new_scene()
-scene3d.draw_floor(scene, *scene3d.bounds(cameras))
-scene3d.draw_cameras(scene, cameras)
+scene = plotly_scene.new_scene()
+plotly_scene.draw_floor(scene, *plotly_scene.bounds(cameras))
+plotly_scene.draw_cameras(scene, cameras)
 ghosts = None if truth is None else [t.poses for t in truth if t.number in opened.numbers]
-scene3d.draw_timeline(scene, opened.numbers, [p.poses for p in predictions], truth=ghosts)
+plotly_scene.draw_timeline(scene, opened.numbers, [p.poses for p in predictions], truth=ghosts)
 named(scene, "people")
 
 # %%

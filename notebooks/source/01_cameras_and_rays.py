@@ -29,18 +29,19 @@ from dispose.datasets.samples import sample_folder
 from dispose.evaluation.against_truth import identities
 from dispose.evaluation.methods import association_of_identities
 from dispose.formats.predictions import read_predictions
-from dispose.inference.asked import require_one_of
 from dispose.inference.capture import read_capture, read_frame
 from dispose.inference.image_capture import read_image_capture, read_image_frame
 from dispose.scene.disturb import turned
 from dispose.scene.projected import projected_frame
+from dispose_viz.export import named
 
 # %%
-from dispose_viz import calibration2d, epipolar, pictures2d, pinhole2d, rays, residuals, rig, scene3d
-from dispose_viz.export import named
-from dispose_viz.stage import stage_of
+from dispose_viz.image import calibration, epipolar, photos, pinhole, residuals
+from dispose_viz.scene import plotly_scene, rays, rig
+from dispose_viz.scene.stage import stage_of
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
+from dispose_workbench.validation import require_one_of
 
 # %% tags=["parameters"]
 capture: Path = sample_folder("crossing")  # a capture folder with detections and truth/predictions.jsonl
@@ -75,9 +76,9 @@ save_figure(figure, Path(out) / "rig")
 # x (blue), y (orange) and z (green). If the calibration were wrong, the floor would float or sink.
 
 # %%
-figure = pictures2d.draw_pictures(new_figure(13.0, 9.6), opened.cameras, pictures, columns=2)
+figure = photos.draw_pictures(new_figure(13.0, 9.6), opened.cameras, pictures, columns=2)
 for number, axes in enumerate(figure.axes):
-    calibration2d.draw_floor(axes, opened.cameras, number, half_mm=1500.0, step_mm=500.0)
+    calibration.draw_floor(axes, opened.cameras, number, half_mm=1500.0, step_mm=500.0)
 save_figure(figure, Path(out) / "floor")
 
 # %% [markdown]
@@ -95,7 +96,7 @@ for name, camera in (("view", view), ("knocked", knocked)):
     require_one_of("camera", camera, range(len(cameras)), name)
 truth = truth[frame]
 figure = new_figure(12.0, 4.6)
-pinhole2d.draw_section(figure.add_subplot(), cameras, view, truth.poses, 0)
+pinhole.draw_section(figure.add_subplot(), cameras, view, truth.poses, 0)
 save_figure(figure, Path(out) / "pinhole")
 
 # %% [markdown] tags=["exercise"]
@@ -118,7 +119,7 @@ print(f"row {before:.0f} becomes row {after:.0f}: half as far from the middle, r
 
 # %%
 figure = new_figure(9.0, 5.4)
-pinhole2d.draw_lens(figure.add_subplot(), cameras, view)
+pinhole.draw_lens(figure.add_subplot(), cameras, view)
 save_figure(figure, Path(out) / "lens")
 
 # %% [markdown]
@@ -132,7 +133,7 @@ row = people.poses.skeleton.index("r_wrist")
 pixel = filmed.detections.xy_image[0, 0, row]
 ray = rays.ray_through(opened.cameras, 0, pixel, 5000.0, int(people.poses.id[0]))
 stage = replace(stage_of(filmed, people, pictures=pictures), rays=(ray,))
-named(scene3d.draw_stage(scene3d.new_scene(), stage), "ray")
+named(plotly_scene.draw_stage(plotly_scene.new_scene(), stage), "ray")
 
 # %% [markdown]
 # The other cameras see that ray as a line, the *epipolar line* of the pixel. Whatever camera 1 saw at the ring, the

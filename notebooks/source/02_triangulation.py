@@ -31,13 +31,13 @@ from dispose.evaluation import triangulation_study as study
 from dispose.evaluation.against_truth import identities
 from dispose.evaluation.methods import association_of_identities
 from dispose.formats.predictions import read_predictions
-from dispose.inference.asked import require_at_least, require_one_of
 from dispose.inference.capture import read_capture, read_frame
 
 # %%
-from dispose_viz import rays, rig
+from dispose_viz.scene import rays, rig
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
+from dispose_workbench.validation import require_at_least, require_one_of
 
 # %% tags=["parameters"]
 capture: Path = sample_folder("crossing")  # a capture folder with detections and truth/predictions.jsonl

@@ -30,13 +30,13 @@ from dispose.association.birkhoff import permutation_matrix
 from dispose.association.complete import every_tuple, everybody_once
 from dispose.association.polytope import feasible_marginals, marginal_residual, newton_projection
 from dispose.association.section import Flat, distance_to_assignment, flat_through
-from dispose.inference.asked import require_at_least
+from dispose_viz.export import named
 
 # %%
-from dispose_viz import birkhoff, polytope, slices
-from dispose_viz.export import named
+from dispose_viz.polytope import birkhoff, sections, slices
 from dispose_viz.style import PALETTE, new_figure, save_figure
 from dispose_viz.widgets import pictures_of, scrubber
+from dispose_workbench.validation import require_at_least
 
 # %% tags=["parameters"]
 seed: int = 3  # of the random numbers
@@ -160,9 +160,9 @@ plane = Flat(centre, flat_through(np.stack([centre, together, even])).axes)
 marks = [("000 + 111", together, PALETTE[0]), ("even halves", even, PALETTE[1]), ("odd halves", 0.5 - even, PALETTE[2])]
 marks += [("mean of the\nother three", (1 - together) / 3, "#7F7F7F")]
 axes = new_figure(8.0, 6.0).add_subplot()
-polytope.draw_section(axes, plane)
-polytope.draw_landmarks(axes, plane, [polytope.Landmark(*mark) for mark in marks])
-save_figure(polytope.draw_key(axes).figure, out / "halves")
+sections.draw_section(axes, plane)
+sections.draw_landmarks(axes, plane, [sections.Landmark(*mark) for mark in marks])
+save_figure(sections.draw_key(axes).figure, out / "halves")
 
 # %% [markdown] tags=["exercise"]
 # **Exercise 2.** Show that the even halves are no mixture of matches. How many matches of two people in three views are

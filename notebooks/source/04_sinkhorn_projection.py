@@ -31,16 +31,16 @@ import torch
 from dispose.association.complete import everybody_once
 from dispose.association.polytope import marginal_residual, newton_projection, sweep_projection
 from dispose.datasets.samples import sample_folder
-from dispose.inference.asked import require_one_of
 from dispose.inference.capture import read_capture, read_frame
-from dispose.models.sampling import SamplerConfig, converged
+from dispose.models.dispose.sampling import SamplerConfig, converged
 
 # %%
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 from dispose_kernels.sinkhorn import sweep_steps
-from dispose_viz import slices, sweeps
+from dispose_viz.polytope import slices, sweeps
 from dispose_viz.style import PALETTE, new_figure, save_figure
 from dispose_viz.widgets import pictures_of, scrubber
+from dispose_workbench.validation import require_one_of
 
 SHIPPED = Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_ASSOCIATOR
 

@@ -28,18 +28,18 @@ from pathlib import Path
 import torch
 from IPython.display import display
 
-from dispose.datasets.toy import ToyConfig, draw_toy_scenes
 from dispose.evaluation import toy as judge
-from dispose.inference.asked import require_at_least, require_one_of
-from dispose.models.denoiser import Denoiser
-from dispose.models.sampling import SamplerConfig, trajectory
-from dispose.models.toy import TOY_DENOISER, toy_problem, true_mass
-
-# %%
-from dispose.training.toy import ToyTraining, guessing, train_toy
-from dispose_viz import toy
+from dispose.models.dispose.denoiser import Denoiser
+from dispose.models.dispose.sampling import SamplerConfig, trajectory
+from dispose_viz.polytope import toy
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import pictures_of, scrubber
+from dispose_workbench.toy.network import TOY_DENOISER, toy_problem, true_mass
+from dispose_workbench.toy.scenes import ToyConfig, draw_toy_scenes
+
+# %%
+from dispose_workbench.toy.training import ToyTraining, guessing, train_toy
+from dispose_workbench.validation import require_at_least, require_one_of
 
 # %% tags=["parameters"]
 people: int = 4  # how many people there are: 3 or more, with three views 2 or more

@@ -28,18 +28,18 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dispose.datasets.samples import sample_folder
-from dispose.evaluation.candidate_study import judge, pair_table, separation, stages
 from dispose.formats.predictions import read_predictions
-from dispose.inference.asked import require_at_least, require_one_of
 from dispose.inference.capture import read_capture, read_frame
 from dispose.zoo.checkpoints import load_associator
+from dispose_benchmarks.studies.candidates import judge, pair_table, separation, stages
+from dispose_viz.export import named
 
 # %%
-from dispose_viz import candidates2d, hypergraph
-from dispose_viz.association import owners_of_tuples
-from dispose_viz.export import named
+from dispose_viz.hypergraph import candidate_graph, candidates
+from dispose_viz.hypergraph.trajectory import owners_of_tuples
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import threshold
+from dispose_workbench.validation import require_at_least, require_one_of
 
 # %% tags=["parameters"]
 frame: int = 25  # the frame that is looked at closely, 0 to 49
@@ -70,7 +70,7 @@ true = next(t for t in truth if t.number == frame)
 # %%
 misfit, identity = pair_table(seen, true, associator)
 figure = new_figure(9.5, 8.0)
-candidates2d.draw_pair_table(figure.add_subplot(), misfit, identity, seen.detections, names, limit=limits.pair_limit)
+candidates.draw_pair_table(figure.add_subplot(), misfit, identity, seen.detections, names, limit=limits.pair_limit)
 save_figure(figure, out / "pairs")
 
 # %% [markdown]
@@ -82,7 +82,7 @@ save_figure(figure, out / "pairs")
 # %%
 left = stages(seen, associator)
 figure = new_figure(9.0, 3.4)
-candidates2d.draw_stages(figure.add_subplot(), left)
+candidates.draw_stages(figure.add_subplot(), left)
 save_figure(figure, out / "stages")
 
 # %% [markdown]
@@ -96,7 +96,7 @@ save_figure(figure, out / "stages")
 frames = [read_frame(capture, number).frame for number in capture.numbers[::every]]
 judged = judge(frames, truth, associator)
 figure = new_figure(9.0, 4.2)
-candidates2d.draw_right_and_wrong(
+candidates.draw_right_and_wrong(
     figure.add_subplot(), np.log10(judged.misfit.clip(min=0.1)), judged.pure,
     words="log10 of chi-square per degree of freedom (0 = noise explains it)", bins=np.linspace(-1, 1.4, 49),
 )  # fmt: skip
@@ -113,7 +113,7 @@ save_figure(figure, out / "misfit")
 figure = new_figure(13.0, 4.4)
 bins = np.linspace(0, 1, 41)
 for place, (words, score) in enumerate((("our cue", judged.cue), ("released cue", judged.released)), start=1):
-    candidates2d.draw_right_and_wrong(figure.add_subplot(1, 2, place), score, judged.pure, words=words, bins=bins)
+    candidates.draw_right_and_wrong(figure.add_subplot(1, 2, place), score, judged.pure, words=words, bins=bins)
 save_figure(figure, out / "cues")
 
 # %%
@@ -132,12 +132,12 @@ print(f"tuples of which the released cue says nothing (hips hidden): {blind:.0%}
 # %%
 values = [round(0.05 * k, 2) for k in range(20)]
 threshold(
-    lambda least: candidates2d.draw_cut(new_figure(13.0, 4.4), judged, judged.cue, least, words="our cue"),
+    lambda least: candidates.draw_cut(new_figure(13.0, 4.4), judged, judged.cue, least, words="our cue"),
     values, least_cue, description="least cue",
 )  # fmt: skip
 
 # %%
-figure = candidates2d.draw_cut(new_figure(13.0, 4.4), judged, judged.cue, least_cue, words="our cue")
+figure = candidates.draw_cut(new_figure(13.0, 4.4), judged, judged.cue, least_cue, words="our cue")
 save_figure(figure, out / "cut")
 
 # %% [markdown]
@@ -149,10 +149,10 @@ save_figure(figure, out / "cut")
 
 # %%
 weighed = associator.weigh(seen)
-edges = hypergraph.hyperedges_of(weighed.hypotheses)
+edges = candidate_graph.hyperedges_of(weighed.hypotheses)
 chosen = weighed.association.members.numpy()
 owners = owners_of_tuples(edges.members, chosen, range(len(chosen)))
-paths = hypergraph.draw_paths(go.Figure(), edges, seen.detections, names, owners=owners)
+paths = candidate_graph.draw_paths(go.Figure(), edges, seen.detections, names, owners=owners)
 named(paths, "hypergraph")
 
 # %% [markdown]
@@ -160,7 +160,7 @@ named(paths, "hypergraph")
 
 # %%
 figure = new_figure(13.0, 9.0)
-hypergraph.draw_incidence(figure, edges, seen.detections, names, owners=owners)
+candidate_graph.draw_incidence(figure, edges, seen.detections, names, owners=owners)
 save_figure(figure, out / "incidence")
 
 # %% [markdown] tags=["exercise"]
@@ -203,4 +203,4 @@ assert by_size[5] > by_size[2]  # more rays have more chances to disagree
 # - Another `frame`: which pairs of section 1 are light without being one person, and where do they stand?
 # - `07_reverse_diffusion`: how the mass gets to where it is in section 6.
 # - `03_polystochastic_tensors`: why every detection has exactly mass 1 to give.
-# - `CandidateConfig(budget=4)` in `dispose/models/associator.py`: how few candidates are enough?
+# - `CandidateConfig(budget=4)` in `dispose/models/dispose/associator.py`: how few candidates are enough?

@@ -30,15 +30,16 @@ import torch
 from dispose.association.decode import group_confidence, set_packing
 from dispose.association.section import distance_to_assignment
 from dispose.datasets.samples import sample_folder
-from dispose.inference.asked import require_at_least, require_one_of
 from dispose.inference.capture import read_capture, read_frame
-from dispose.models.sampling import SamplerConfig, better_together, pair_worth
+from dispose.models.dispose.sampling import SamplerConfig, better_together, pair_worth
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 
 # %%
-from dispose_viz import association, film, starts
+from dispose_viz.hypergraph import film, trajectory
+from dispose_viz.polytope import starts
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import pictures_of, scrubber, threshold
+from dispose_workbench.validation import require_at_least, require_one_of
 
 SHIPPED = Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_ASSOCIATOR
 
@@ -74,11 +75,11 @@ print(f"{len(seen.cameras)} views, detections {seen.detections.counts.tolist()},
 
 # %%
 steps = list(associator.trajectory(problem))
-middle = association.trajectory_of(steps, problem.members, marginals)
+middle = trajectory.trajectory_of(steps, problem.members, marginals)
 answer = associator(seen)
 people = list(range(len(answer)))
-owners = association.owners_of_tuples(middle.members, answer.members.numpy(), people)
-figure = association.draw_trajectory(new_figure(15.0, 7.0), middle, owners=owners)
+owners = trajectory.owners_of_tuples(middle.members, answer.members.numpy(), people)
+figure = trajectory.draw_trajectory(new_figure(15.0, 7.0), middle, owners=owners)
 save_figure(figure, out / "mass")
 
 # %% [markdown]
@@ -181,7 +182,7 @@ def decided(limit):
     groups, sure = problem.members[chosen], group_confidence(posterior.marginal, problem.members, chosen)
     figure = new_figure(9.0, 0.6 * max(len(groups), 1) + 1.6)
     ids = starts.ids_like(groups.numpy(), answer.members.numpy())
-    association.draw_members(figure.add_subplot(), groups.numpy(), sure.numpy(), ids, seen.cameras.names)
+    trajectory.draw_members(figure.add_subplot(), groups.numpy(), sure.numpy(), ids, seen.cameras.names)
     return figure
 
 

@@ -26,16 +26,18 @@ import torch
 
 from dispose.datasets.samples import sample_folder
 from dispose.formats.predictions import read_predictions
-from dispose.inference.asked import require_one_of
 from dispose.inference.image_capture import read_image_capture, read_image_frame
-from dispose.models.decoder import Body
+from dispose.models.dispose.decoder import Body
 from dispose.zoo.checkpoints import load_pictures_model, shipped_pictures
+from dispose_viz.export import named
 
 # %%
-from dispose_viz import body_hypergraph, decoder2d, pictures2d, scene3d
-from dispose_viz.export import named
+from dispose_viz.hypergraph import body
+from dispose_viz.image import decoder, photos
+from dispose_viz.scene import plotly_scene
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
+from dispose_workbench.validation import require_one_of
 
 # %% tags=["parameters"]
 frame: int = 6  # frame of the studio sample, 0 to 11
@@ -79,9 +81,9 @@ for number, (sure, place) in enumerate(zip(found.association.confidence, found.r
 with torch.no_grad():
     moments = list(model.watch(found.features, found.batch, [found.roots]))
     refined = model.refine(found.features, found.batch, [found.roots])
-layers = decoder2d.poses_by_layer(model.skeleton, moments)
+layers = decoder.poses_by_layer(model.skeleton, moments)
 figure = new_figure(16.0, 4.6)
-decoder2d.draw_refinement(figure, cameras, pictures[view], view, layers, person)
+decoder.draw_refinement(figure, cameras, pictures[view], view, layers, person)
 save_figure(figure, out / "layers")
 
 # %% [markdown]
@@ -89,10 +91,10 @@ save_figure(figure, out / "layers")
 # is the truth.
 
 # %%
-scene = scene3d.new_scene()
-scene3d.draw_floor(scene, *scene3d.bounds(cameras))
-scene3d.draw_cameras(scene, cameras)
-scene3d.draw_timeline(scene, range(len(layers)), layers, truth=[truth.poses] * len(layers))
+scene = plotly_scene.new_scene()
+plotly_scene.draw_floor(scene, *plotly_scene.bounds(cameras))
+plotly_scene.draw_cameras(scene, cameras)
+plotly_scene.draw_timeline(scene, range(len(layers)), layers, truth=[truth.poses] * len(layers))
 scene.layout.sliders[0].currentvalue.prefix = "after layer "
 named(scene, "layers_3d")
 
@@ -102,9 +104,9 @@ named(scene, "layers_3d")
 # Most is won by the first layer; the later ones see better because they look nearer to where the joints are.
 
 # %%
-errors = decoder2d.errors_by_layer(layers, truth.poses)
+errors = decoder.errors_by_layer(layers, truth.poses)
 figure = new_figure(9.0, 4.8)
-decoder2d.draw_layer_errors(figure.add_subplot(), errors.mean(-1))
+decoder.draw_layer_errors(figure.add_subplot(), errors.mean(-1))
 save_figure(figure, out / "errors")
 
 # %%
@@ -127,8 +129,8 @@ row = model.skeleton.index(joint)
 
 def looks(layer: int):
     figure = new_figure(12.0, 4.7 * ((len(cameras) + 1) // 2))
-    pictures2d.draw_pictures(figure, cameras, pictures, columns=2)
-    return decoder2d.draw_gazes(figure, gazes[layer], moments[layer].step, person=person, joint=row)
+    photos.draw_pictures(figure, cameras, pictures, columns=2)
+    return decoder.draw_gazes(figure, gazes[layer], moments[layer].step, person=person, joint=row)
 
 
 save_figure(looks(0), out / "gaze_first")
@@ -146,7 +148,7 @@ picker(looks, [f"{joint}, layer {number + 1}" for number in range(len(gazes))], 
 before = gazes[0]
 xy, visible = (part[person].detach().numpy() for part in (gazes[-1].xy_image, before.visible))
 figure = new_figure(13.0, 4.6)
-body_hypergraph.draw_view_hypergraph(
+body.draw_view_hypergraph(
     figure.add_subplot(), model.skeleton, xy, visible, cameras.names, joints=["nose", "l_wrist", "r_knee"]
 )
 save_figure(figure, out / "view_hypergraph")
@@ -158,7 +160,7 @@ save_figure(figure, out / "view_hypergraph")
 # %%
 figure = new_figure(5.6, 7.4)
 pose = truth.poses.xyz_world[0].numpy()
-body_hypergraph.draw_part_hypergraph(figure.add_subplot(), model.skeleton, pose, Body().parts)
+body.draw_part_hypergraph(figure.add_subplot(), model.skeleton, pose, Body().parts)
 save_figure(figure, out / "part_hypergraph")
 
 # %% [markdown]
@@ -169,7 +171,7 @@ save_figure(figure, out / "part_hypergraph")
 # %%
 figure = new_figure(12.0, 3.8)
 trust = moments[-1].step.weight[person]
-decoder2d.draw_trust(figure.add_subplot(), trust, cameras.names, model.skeleton.joints)
+decoder.draw_trust(figure.add_subplot(), trust, cameras.names, model.skeleton.joints)
 save_figure(figure, out / "trust")
 
 # %% [markdown]
@@ -179,7 +181,7 @@ save_figure(figure, out / "trust")
 
 # %%
 figure = new_figure(8.0, 5.2)
-decoder2d.draw_confidence(figure.add_subplot(), refined.joint_confidence, errors[-1], below_mm=50.0)
+decoder.draw_confidence(figure.add_subplot(), refined.joint_confidence, errors[-1], below_mm=50.0)
 save_figure(figure, out / "confidence")
 
 # %% [markdown] tags=["exercise"]
@@ -204,7 +206,7 @@ wrong = found.roots + torch.tensor([0.0, 0.0, 0.0])  # mm; change me
 wrong = found.roots + torch.tensor([200.0, 0.0, 0.0])
 with torch.no_grad():
     moved = list(model.watch(found.features, found.batch, [wrong]))
-repaired = decoder2d.errors_by_layer(decoder2d.poses_by_layer(model.skeleton, moved), truth.poses).mean((1, 2))
+repaired = decoder.errors_by_layer(decoder.poses_by_layer(model.skeleton, moved), truth.poses).mean((1, 2))
 print("mean joint error, mm:", ", ".join(f"{value:.0f}" for value in repaired))
 assert repaired[-1] < repaired[0]
 

@@ -26,7 +26,6 @@ from pathlib import Path
 from dispose.datasets.samples import sample_folder
 from dispose.evaluation.against_truth import score_people
 from dispose.formats.predictions import read_predictions
-from dispose.inference.asked import require_at_least, require_one_of
 from dispose.inference.capture import between, read_capture
 from dispose.inference.image_capture import read_image_capture, read_image_frame
 from dispose.inference.predict import predict_frames
@@ -35,12 +34,13 @@ from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 # %%
 from dispose_viz.export import named
 from dispose_viz.movie import write_mp4
-from dispose_viz.scene3d import draw_stage, look_from, new_scene
-from dispose_viz.scene_open3d import Picture, picture_or_figure, render, why_not
-from dispose_viz.stage import Stage, joint_rays, root_rays, stage_of, stages_over_time
+from dispose_viz.scene.open3d_scene import Picture, picture_or_figure, render, why_not
+from dispose_viz.scene.plotly_scene import draw_stage, look_from, new_scene
+from dispose_viz.scene.stage import Stage, joint_rays, root_rays, stage_of, stages_over_time
+from dispose_viz.scene.viewpoint import nearer, overview, turned
 from dispose_viz.style import DARK
-from dispose_viz.viewpoint import nearer, overview, turned
 from dispose_viz.widgets import scrubber
+from dispose_workbench.validation import require_at_least, require_one_of
 
 SHIPPED = Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_ASSOCIATOR
 
@@ -171,4 +171,4 @@ scrubber([Picture(f, "").png for f in film], labels, description="frame") if fil
 # - `joint_rays("r_ankle")` in section 5: whose ankle do the views disagree about?
 # - `truth=` takes any poses: draw another method's answer as the ghosts.
 # - `dispose notebook run 09_skeletons_in_3d -p capture MY_FOLDER -p frame 100`: a capture of your own.
-# - On a desktop, `dispose_viz.scene_open3d.show(stage)` opens the scene in a window.
+# - On a desktop, `dispose_viz.scene.open3d_scene.show(stage)` opens the scene in a window.

@@ -24,17 +24,17 @@ from importlib.resources import files
 from pathlib import Path
 
 from dispose.datasets.samples import sample_folder
-from dispose.inference.asked import require_at_least, require_one_of
 from dispose.inference.capture import between, read_capture
 from dispose.inference.image_capture import read_image_capture, read_image_frame
 from dispose.inference.predict import predict_frames
 
 # %%
-from dispose.models.backbone import STRIDE
+from dispose.models.dispose.backbone import STRIDE
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator, load_pictures_model, shipped_pictures
-from dispose_viz import image2d, pictures2d, residuals
+from dispose_viz.image import photos, residuals, views
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
+from dispose_workbench.validation import require_at_least, require_one_of
 
 SHIPPED = Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_ASSOCIATOR
 
@@ -66,9 +66,9 @@ found = {f.number: (f, p) for f, p, _ in answers}
 seen, here = found[frame]
 cameras, people = seen.cameras, here.poses.id.tolist()
 size = (15.0, 3.7 * (1 + (len(cameras) - 1) // 3))
-figure = image2d.draw_views(new_figure(*size), seen, prediction=here)
+figure = views.draw_views(new_figure(*size), seen, prediction=here)
 for view, axes in enumerate(figure.axes):
-    image2d.draw_residuals(axes, seen, here, view)
+    views.draw_residuals(axes, seen, here, view)
 save_figure(figure, out / "views")
 
 # %% [markdown]
@@ -81,8 +81,8 @@ save_figure(figure, out / "views")
 # %%
 def draw_camera(view: int):
     figure = new_figure(12.0, 7.2)
-    axes = image2d.draw_view(figure.add_subplot(), seen, view, prediction=here)
-    image2d.draw_residuals(axes, seen, here, view)
+    axes = views.draw_view(figure.add_subplot(), seen, view, prediction=here)
+    views.draw_residuals(axes, seen, here, view)
     return figure
 
 
@@ -98,7 +98,7 @@ picker(draw_camera, cameras.names, description="camera")
 
 # %%
 def draw_person(row: int):
-    return image2d.draw_person_views(new_figure(*size), seen, here, people[row])
+    return views.draw_person_views(new_figure(*size), seen, here, people[row])
 
 
 if people:
@@ -144,12 +144,12 @@ rows = 1 + (len(studio.cameras) - 1) // 2
 
 
 def draw_joint(joint: int):
-    figure = pictures2d.draw_pictures(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.pictures, columns=2)
+    figure = photos.draw_pictures(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.pictures, columns=2)
     for view, axes in enumerate(figure.axes):
         if images.present[view]:
-            pictures2d.draw_heat(axes, heatmaps[view, joint], images.input_from_image[view], STRIDE)
-        pictures2d.draw_joint(axes, studio.cameras, filmed.poses, view, model.skeleton.joints[joint])
-    return pictures2d.draw_heat_scale(figure)
+            photos.draw_heat(axes, heatmaps[view, joint], images.input_from_image[view], STRIDE)
+        photos.draw_joint(axes, studio.cameras, filmed.poses, view, model.skeleton.joints[joint])
+    return photos.draw_heat_scale(figure)
 
 
 # %%
@@ -160,9 +160,9 @@ picker(draw_joint, model.skeleton.joints, description="joint")
 # And the people whole.
 
 # %%
-figure = pictures2d.draw_pictures(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.pictures, columns=2)
+figure = photos.draw_pictures(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.pictures, columns=2)
 for view, axes in enumerate(figure.axes):
-    pictures2d.draw_people(axes, studio.cameras, filmed.poses, view)
+    photos.draw_people(axes, studio.cameras, filmed.poses, view)
 save_figure(figure, out / "people")
 
 # %% [markdown]

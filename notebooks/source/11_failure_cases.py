@@ -26,17 +26,17 @@ from pathlib import Path
 import torch
 
 from dispose.baselines.integer_programme import integer_programme
-from dispose.datasets.synthetic.crowded import crowded_room
-from dispose.inference.asked import require_at_least
-from dispose.inference.labelled_run import run_labelled, write_run
-from dispose.inference.open_results import read_results
 
 # %% tags=["page"]
 from dispose.zoo.checkpoints import load_associator
+from dispose_synthetic.crowded import crowded_room
 from dispose_viz.inspector.live import inspect
 from dispose_viz.inspector.page import page_of
 from dispose_viz.inspector.ranking import draw_ranking, ranking_of, ranking_table
 from dispose_viz.style import new_figure, save_figure
+from dispose_workbench.results.labelled_run import run_labelled, write_run
+from dispose_workbench.results.open import read_results
+from dispose_workbench.validation import require_at_least
 
 NOWHERE = Path()
 

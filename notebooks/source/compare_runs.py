@@ -24,13 +24,13 @@ from pathlib import Path
 
 from IPython.display import HTML
 
-from dispose.formats.run_folders import read_run_folders
-from dispose.inference.asked import require_at_least
-from dispose.training.toy import ToyTraining
-from dispose.training.toy_run import write_toy_run
-from dispose_viz import comparison
-from dispose_viz.curves import draw_logs, read_logs
+from dispose_viz.charts import comparison
+from dispose_viz.charts.curves import draw_logs, read_logs
 from dispose_viz.style import new_figure, save_figure
+from dispose_workbench.results.run_folders import read_run_folders
+from dispose_workbench.toy.run import write_toy_run
+from dispose_workbench.toy.training import ToyTraining
+from dispose_workbench.validation import require_at_least
 
 # %% tags=["parameters"]
 runs: list[Path] = []  # run folders, or folders that hold some; none: two are made here

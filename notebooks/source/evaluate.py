@@ -30,18 +30,19 @@ import torch
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
-from dispose.datasets.synthetic.scenes import SceneConfig, sample_scenes
 from dispose.evaluation.against_truth import count_scenes, f1_by_group, total
 from dispose.evaluation.protocols import protocols_of
+from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
+from dispose_synthetic.scenes import SceneConfig, sample_scenes
+from dispose_viz.charts.scores import Score, draw_scores
+from dispose_viz.export import named
+from dispose_viz.image import views
+from dispose_viz.scene import plotly_scene
+from dispose_viz.scene.stage import stage_of
+from dispose_viz.style import new_figure, save_figure
 
 # %%
-from dispose.inference.asked import require_at_least
-from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
-from dispose_viz import image2d, scene3d
-from dispose_viz.export import named
-from dispose_viz.scores import Score, draw_scores
-from dispose_viz.stage import stage_of
-from dispose_viz.style import new_figure, save_figure
+from dispose_workbench.validation import require_at_least
 
 SHIPPED = Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_ASSOCIATOR
 
@@ -114,7 +115,7 @@ save_figure(figure, out / "scores")
 wrong = [row.predicted + row.actual - 2 * row.correct for row in counts["ours"]]
 frame, labels = scenes[int(np.argmax(wrong))]
 figure = new_figure(15.0, 3.3 * ((len(frame.cameras) + 2) // 3))
-image2d.draw_labels(figure, frame, labels)
+views.draw_labels(figure, frame, labels)
 save_figure(figure, out / "worst")
 
 # %% [markdown]
@@ -123,7 +124,7 @@ save_figure(figure, out / "worst")
 # %%
 ours = methods["ours"]
 stage = stage_of(frame, ours.reconstruct(frame, ours(frame)), truth=labels.poses)
-named(scene3d.draw_stage(scene3d.new_scene(), stage), "worst_in_3d")
+named(plotly_scene.draw_stage(plotly_scene.new_scene(), stage), "worst_in_3d")
 
 # %% [markdown]
 # ## Try next

@@ -24,13 +24,13 @@ import sys
 from pathlib import Path
 
 from dispose.datasets.samples import sample_folder
-from dispose.inference.asked import require_one_of
 from dispose.inference.capture import read_capture, read_frame
 from dispose.zoo import load_associator
-from dispose_viz.association import draw_trajectory, trajectory_of
-from dispose_viz.curves import draw_training, last_values, read_training
+from dispose_viz.charts.curves import draw_training, last_values, read_training
+from dispose_viz.hypergraph.trajectory import draw_trajectory, trajectory_of
 from dispose_viz.live import follow
 from dispose_viz.style import new_figure, save_figure
+from dispose_workbench.validation import require_one_of
 
 # %% [markdown]
 # ## What to train

@@ -23,20 +23,21 @@ from pathlib import Path
 
 from dispose.baselines.integer_programme import integer_programme
 from dispose.datasets.samples import sample_folder
-from dispose.inference.asked import require_at_least
 from dispose.inference.capture import between, read_capture, read_frame
 from dispose.inference.diagnosis import diagnose, inverted
-from dispose.inference.open_results import read_results
 from dispose.inference.predict import captured, predict_cases, write_capture_evidence, write_capture_prediction
-from dispose.metrics.failures import failures_of, ranked, trouble
 from dispose.zoo.checkpoints import load_associator
+from dispose_viz.export import named
 
 # %%
-from dispose_viz import image2d, rig, rig_check, scene3d
-from dispose_viz.export import named
-from dispose_viz.stage import stage_of
+from dispose_viz.image import views
+from dispose_viz.scene import plotly_scene, rig, rig_check
+from dispose_viz.scene.stage import stage_of
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
+from dispose_workbench.failures.measures import failures_of, ranked, trouble
+from dispose_workbench.results.open import read_results
+from dispose_workbench.validation import require_at_least
 
 # %% tags=["parameters"]
 capture: Path = sample_folder("crossing")  # your capture folder
@@ -186,11 +187,11 @@ save_figure(figure, out / "walks")
 # %%
 case = result.cases[len(result.cases) // 2]
 earlier = [c.prediction.poses for c in result.cases[: len(result.cases) // 2]]
-scene = scene3d.draw_stage(scene3d.new_scene(), stage_of(case.frame, case.prediction, trails=earlier))
+scene = plotly_scene.draw_stage(plotly_scene.new_scene(), stage_of(case.frame, case.prediction, trails=earlier))
 named(scene, "people_3d")
 
 # %%
-figure = image2d.draw_views(new_figure(15.0, 6.4), case.frame, prediction=case.prediction)
+figure = views.draw_views(new_figure(15.0, 6.4), case.frame, prediction=case.prediction)
 save_figure(figure, out / "views")
 
 # %% [markdown]

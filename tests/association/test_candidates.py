@@ -20,7 +20,7 @@ from dispose.association.candidates import (
 from dispose.errors import ShapeError
 from dispose.scene.cameras import Cameras
 from dispose.tensors import ABSENT
-from dispose_kernels.bench.instances import random_evidence
+from dispose_benchmarks.kernels.instances import random_evidence
 
 FIXTURE = Path(__file__).parents[2].parent / "shared" / "data" / "released_weights" / "fixture.npz"
 

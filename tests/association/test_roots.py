@@ -18,11 +18,11 @@ from dispose.association.roots import (
     root_tuples,
     weighted_roots,
 )
-from dispose.datasets.synthetic.pictures import PictureConfig, sample_captures
-from dispose.models.dispose import root_detections
+from dispose.models.dispose.model import root_detections
 from dispose.scene.frame import Frame
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.tensors import ABSENT
+from dispose_synthetic.renderer.captures import PictureConfig, sample_captures
 
 ROOT = PANOPTIC_15.index("mid_hip")
 PIXEL = torch.full((5,), 4.0, dtype=torch.float64)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dispose.cli.notebook_run import notebook_path, run_notebook
+from dispose_workbench.notebooks.run import notebook_path, run_notebook
 
 SCENE = ".js-plotly-plot"
 

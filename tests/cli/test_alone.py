@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dispose.cli.alone import alone_in
 from dispose.cli.main import main
 from dispose.errors import InputError, OutputError
+from dispose.formats.locking import alone_in
 
-HOLD = "import sys, time; from pathlib import Path; from dispose.cli.alone import alone_in\n"
+HOLD = "import sys, time; from pathlib import Path; from dispose.formats.locking import alone_in\n"
 HOLD += "with alone_in(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
 
 

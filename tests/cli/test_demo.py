@@ -12,16 +12,16 @@ import torch
 from dispose.baselines.integer_programme import integer_programme
 from dispose.cli import demo, demo_pictures
 from dispose.cli.demo import Demo, whole_folder
-from dispose.cli.notebook_run import NotebookError
 from dispose.errors import InputError
 from dispose.formats.evidence import read_run
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import between, read_capture
-from dispose.models.associator import Associator, AssociatorConfig
-from dispose.models.dispose import DisPose
-from dispose.models.placement import PlacementConfig
+from dispose.models.dispose.associator import Associator, AssociatorConfig
+from dispose.models.dispose.model import DisPose
+from dispose.models.dispose.placement import PlacementConfig
 from dispose.recipes.images import TOY_SMOKE
 from dispose.zoo import save_weights
+from dispose_workbench.notebooks.run import NotebookError
 
 
 @pytest.fixture

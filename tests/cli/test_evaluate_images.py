@@ -13,16 +13,16 @@ from dispose.cli.evaluate import Evaluate
 from dispose.cli.evaluate_images import method_of
 from dispose.datasets.multiview import FrameLog
 from dispose.datasets.sources import FrameKey, Traits, Truth
-from dispose.datasets.synthetic.pictures import PictureConfig, sample_captures
 from dispose.errors import InputError
 from dispose.evaluation.image_protocols import MM_OR_CLEAN, MM_OR_RELEASED, source_scenes
 from dispose.evaluation.image_scenes import answer_all
-from dispose.models.dispose import DisPose
+from dispose.models.dispose.model import DisPose
 from dispose.recipes.images import TOY_SMOKE
 from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.zoo.checkpoints import save_weights
+from dispose_synthetic.renderer.captures import PictureConfig, sample_captures
 
 MODEL = TOY_SMOKE.images.model
 

@@ -16,16 +16,16 @@ import torch
 
 from dispose.association.reconstruct import reconstruct
 from dispose.baselines.integer_programme import integer_programme
-from dispose.cli import inspect_page, notebook_run
 from dispose.cli.inspect import Inspect
-from dispose.cli.inspect_page import NOTEBOOK, answering, free_port, page_notebook, serving
 from dispose.cli.main import main
-from dispose.cli.notebook_run import parameters_of
-from dispose.datasets.synthetic.crowded import crowded_room
 from dispose.formats.evidence import read_run
-from dispose.inference.labelled_run import run_labelled, write_run
 from dispose.inference.predict import unweighed
-from dispose.metrics.failures import MEASURES
+from dispose_synthetic.crowded import crowded_room
+from dispose_workbench.failures.measures import MEASURES
+from dispose_workbench.notebooks import inspector_page, run
+from dispose_workbench.notebooks.inspector_page import NOTEBOOK, answering, free_port, page_notebook, serving
+from dispose_workbench.notebooks.run import parameters_of
+from dispose_workbench.results.labelled_run import run_labelled, write_run
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +89,12 @@ def test_a_port_in_use_is_said_and_without_one_the_next_is_taken(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as taken:
-        taken.bind((inspect_page.HOST, 0))
+        taken.bind((inspector_page.HOST, 0))
         taken.listen()
         port = taken.getsockname()[1]
         said = complaint([str(folder), "--port", str(port), "--out", str(tmp_path), "--no-browser"], capsys)
         assert f"port {port} is in use" in said
-        monkeypatch.setattr(inspect_page, "FIRST_PORT", port)
+        monkeypatch.setattr(inspector_page, "FIRST_PORT", port)
         assert free_port(None) > port
     assert "go from 1 to 65535" in complaint([str(folder), "--port", "70000", "--out", str(tmp_path)], capsys)
 
@@ -102,7 +102,7 @@ def test_a_port_in_use_is_said_and_without_one_the_next_is_taken(
 def test_without_voila_or_notebooks_it_says_what_to_do(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notebook_run, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(run, "NOTEBOOKS", tmp_path)
     assert "clone it" in complaint([str(folder), "--out", str(tmp_path)], capsys)
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "voila" else real(name, *rest))
@@ -130,7 +130,7 @@ def test_everything_that_frames_can_be_ranked_by_can_be_asked_for() -> None:
     from dispose.cli.inspect import RankBy
 
     assert get_args(RankBy) == tuple(measure.key for measure in MEASURES)
-    names = {parameter.name for parameter in parameters_of(notebook_run.notebook_path(NOTEBOOK))}
+    names = {parameter.name for parameter in parameters_of(run.notebook_path(NOTEBOOK))}
     assert {"results", "capture", "calibration", "truth", "rank_by", "out"} <= names
 
 
@@ -156,7 +156,7 @@ def test_the_server_answers_on_this_computer_and_ends_with_the_block(tmp_path: P
 
 def test_a_server_that_cannot_start_shows_its_last_words(tmp_path: Path) -> None:
     with (
-        pytest.raises(inspect_page.PageError, match="ended at once"),
+        pytest.raises(inspector_page.PageError, match="ended at once"),
         serving(tmp_path / "missing.ipynb", None) as page,
     ):
         answering(page)

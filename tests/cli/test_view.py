@@ -59,7 +59,7 @@ def test_results_come_first_then_the_package_then_the_display(people, tmp_path, 
 def test_the_viewer_gets_what_was_said_and_its_status_is_ours(people, tmp_path, started) -> None:
     assert View(people, save=tmp_path / "out.rrd", truth=people).run() == 3
     (command,) = started
-    assert command[:3] == [sys.executable, "-m", "dispose_viz.rerun_view"]
+    assert command[:3] == [sys.executable, "-m", "dispose_viz.scene.rerun_view"]
     assert command[3:] == [str(people), "--save", str(tmp_path / "out.rrd"), "--truth", str(people)]
 
 

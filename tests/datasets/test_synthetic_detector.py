@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dispose.datasets.synthetic.detector import Detected, detect
-from dispose.datasets.synthetic.detector_model import DETECTORS, PERFECT, DetectorRanges, sample_detectors
-from dispose.datasets.synthetic.noise import Noise
-from dispose.datasets.synthetic.people import PeopleConfig, place_people, sample_people
-from dispose.datasets.synthetic.placement import Furniture, no_furniture
-from dispose.datasets.synthetic.rigs import STUDIO, Rigs, sample_rig_batch
-from dispose.datasets.synthetic.scenes import sample_ghosts
-from dispose.datasets.synthetic.visibility import Sight, look
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
+from dispose_synthetic.detectors.detector import Detected, detect
+from dispose_synthetic.detectors.parameters import DETECTORS, PERFECT, DetectorRanges, sample_detectors
+from dispose_synthetic.people.people import PeopleConfig, place_people, sample_people
+from dispose_synthetic.placement import Furniture, no_furniture
+from dispose_synthetic.randomness import Noise
+from dispose_synthetic.rigs import STUDIO, Rigs, sample_rig_batch
+from dispose_synthetic.scenes import sample_ghosts
+from dispose_synthetic.visibility import Sight, look
 
 FRAMES = 60
 STANDING = PeopleConfig(activity_weights=(1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from dispose.datasets.synthetic.kinematics import ARM_LIMITS, LEG_LIMITS, TRUNK_LIMITS, Angles, forward_kinematics
-from dispose.datasets.synthetic.noise import Noise, choose
-from dispose.datasets.synthetic.people import PeopleConfig, place_people, sample_angles, sample_bodies, sample_people
-from dispose.datasets.synthetic.placement import CLOSEST_MM, sample_floor, sample_furniture
 from dispose.skeletons.catalog import COCO_17
+from dispose_synthetic.people.kinematics import ARM_LIMITS, LEG_LIMITS, TRUNK_LIMITS, Angles, forward_kinematics
+from dispose_synthetic.people.people import PeopleConfig, place_people, sample_angles, sample_bodies, sample_people
+from dispose_synthetic.placement import CLOSEST_MM, sample_floor, sample_furniture
+from dispose_synthetic.randomness import Noise, choose
 
 CONFIG = PeopleConfig()
 

@@ -7,13 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from dispose.datasets.synthetic.drawing.backdrop import Backdrop
-from dispose.datasets.synthetic.drawing.bodies import Builds, bodies
-from dispose.datasets.synthetic.drawing.clothes import Outfits
-from dispose.datasets.synthetic.drawing.lenses import lenses_of
-from dispose.datasets.synthetic.drawing.solids import Solids, ellipsoids, join, round_cones, strike
-from dispose.datasets.synthetic.noise import Noise
-from dispose.datasets.synthetic.pictures import (
+from dispose.errors import InputError
+from dispose.formats.pictures import IMAGENET_DEVIATION, IMAGENET_MEAN
+from dispose.geometry.pinhole import project_points
+from dispose.scene.cameras import Cameras
+from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
+from dispose_synthetic.randomness import Noise
+from dispose_synthetic.renderer.backdrop import Backdrop
+from dispose_synthetic.renderer.bodies import Builds, bodies
+from dispose_synthetic.renderer.captures import (
     HIDDEN_CONFIDENCE,
     Capture,
     Cast,
@@ -27,11 +29,9 @@ from dispose.datasets.synthetic.pictures import (
     sample_casts,
     scaled_cameras,
 )
-from dispose.errors import InputError
-from dispose.formats.pictures import IMAGENET_DEVIATION, IMAGENET_MEAN
-from dispose.geometry.pinhole import project_points
-from dispose.scene.cameras import Cameras
-from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
+from dispose_synthetic.renderer.clothes import Outfits
+from dispose_synthetic.renderer.lenses import lenses_of
+from dispose_synthetic.renderer.solids import Solids, ellipsoids, join, round_cones, strike
 
 SMALL = PictureConfig(size=(128, 96), views=(3, 4), persons=(2, 3), empty=0.0, frames_per_rig=2)
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from dispose.datasets.synthetic.noise import Noise
-from dispose.datasets.synthetic.rigs import (
+from dispose_synthetic.randomness import Noise
+from dispose_synthetic.rigs import (
     ARCHETYPES,
     PERFECT_CALIBRATION,
     CalibrationError,

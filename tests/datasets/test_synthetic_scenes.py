@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dispose.datasets.synthetic.detector_model import BOTTOM_UP, PERFECT, POOR, SCORELESS, TOP_DOWN
-from dispose.datasets.synthetic.rigs import PERFECT_CALIBRATION
-from dispose.datasets.synthetic.scenes import SceneConfig, sample_scenes
 from dispose.scene.frame import Frame, Labels
 from dispose.tensors import ABSENT
+from dispose_synthetic.detectors.parameters import BOTTOM_UP, PERFECT, POOR, SCORELESS, TOP_DOWN
+from dispose_synthetic.rigs import PERFECT_CALIBRATION
+from dispose_synthetic.scenes import SceneConfig, sample_scenes
 
 EXACT = SceneConfig(detectors=(PERFECT,), detector_weights=(1.0,), calibration=PERFECT_CALIBRATION, chunk=8)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from dispose.datasets.synthetic.detector_model import PERFECT
-from dispose.datasets.synthetic.rigs import SHELF_LIKE, sample_rigs
-from dispose.datasets.synthetic.sequences import SequenceConfig, sample_sequence, write_capture
 from dispose.formats.calibration_toml import read_calibration_toml
 from dispose.formats.openpose import open_openpose
 from dispose.skeletons.catalog import COCO_17
+from dispose_synthetic.detectors.parameters import PERFECT
+from dispose_synthetic.rigs import SHELF_LIKE, sample_rigs
+from dispose_synthetic.sequences import SequenceConfig, sample_sequence, write_capture
 
 CAMERAS = sample_rigs(torch.Generator().manual_seed(1), 1, 4, (SHELF_LIKE,))[0]
 

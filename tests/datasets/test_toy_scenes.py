@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from dispose.datasets.toy import ToyConfig, draw_toy_scene, draw_toy_scenes
 from dispose.errors import InputError
+from dispose_workbench.toy.scenes import ToyConfig, draw_toy_scene, draw_toy_scenes
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -4,9 +4,9 @@ import torch
 
 from dispose.association.cues import MISFIT_CAP
 from dispose.association.evidence import pair_misfit
-from dispose.evaluation.association_bench import bench_frame, combinations, enumerate_all
-from dispose.models.associator import Associator, AssociatorConfig
-from dispose.models.placement import PlacementConfig
+from dispose.models.dispose.associator import Associator, AssociatorConfig
+from dispose.models.dispose.placement import PlacementConfig
+from dispose_benchmarks.association import bench_frame, combinations, enumerate_all
 from dispose_kernels.candidates import join
 
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from dispose.datasets.samples import sample_folder
-from dispose.evaluation.candidate_study import judge, pair_table, purity, separation, stages
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, read_frame
 from dispose.scene.truth import identities
 from dispose.zoo.checkpoints import load_associator
+from dispose_benchmarks.studies.candidates import judge, pair_table, purity, separation, stages
 
 
 @pytest.fixture(scope="module")

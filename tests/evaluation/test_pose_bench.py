@@ -8,15 +8,15 @@ import torch
 from torch import nn
 
 import dispose.cli.main as cli
-from dispose.evaluation.clock import REST, Clock
-from dispose.evaluation.pose_bench import bench_scene, heatmaps_of, measure_inference, noise_frame
 from dispose.geometry.image_affine import apply, map_from_input
-from dispose.models.backbone import STRIDE, BackboneConfig
+from dispose.models.dispose.backbone import STRIDE, BackboneConfig
 from dispose.nn.heatmaps import subpixel_peaks
 from dispose.recipes.images import TOY_SMOKE
+from dispose.released.model import RELEASED
 from dispose.skeletons.catalog import PANOPTIC_15
-from dispose.training.pose_step_bench import measure_step
-from dispose.zoo.released import RELEASED
+from dispose_benchmarks.clock import REST, Clock
+from dispose_benchmarks.pose import bench_scene, heatmaps_of, measure_inference, noise_frame
+from dispose_benchmarks.pose_step import measure_step
 
 CPU = torch.device("cpu")
 STEP_PARTS = {REST, "backbone", "candidates", "denoiser", "decoder", "backward", "optimiser"}

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from dispose.baselines.heatmap_peaks import MAP_GATES
-from dispose.datasets.synthetic.pictures import PictureConfig, sample_captures
 from dispose.evaluation.image_scenes import answer_all
 from dispose.evaluation.map_evidence import MapReader, in_pixels
 from dispose.evaluation.toy_images import (
@@ -28,12 +27,13 @@ from dispose.evaluation.toy_images import (
     toy_scenes,
 )
 from dispose.geometry.image_affine import map_from_input
-from dispose.models.backbone import STRIDE
-from dispose.models.dispose import DisPose
+from dispose.models.dispose.backbone import STRIDE
+from dispose.models.dispose.model import DisPose
 from dispose.nn.features import Features
 from dispose.nn.heatmaps import render_gaussians, subpixel_peaks
 from dispose.recipes.images import TOY_SMOKE
 from dispose.scene.images import ImageBatch
+from dispose_synthetic.renderer.captures import PictureConfig, sample_captures
 
 MODEL = replace(TOY_SMOKE.images.model, input_size=(128, 96))
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dispose.evaluation.triangulation_study import (
+from dispose_benchmarks.studies.triangulation import (
     METHODS,
     all_seen,
     error_by_angle,

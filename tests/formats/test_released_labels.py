@@ -15,9 +15,9 @@ import torch
 
 from dispose.cli import main as cli
 from dispose.errors import InputError
-from dispose.formats.plain_pickle import load_plain_pickle
 from dispose.formats.pseudo_labels import read_pseudo_labels
-from dispose.formats.released_pickle import read_released_labels
+from dispose.released.plain_pickle import load_plain_pickle
+from dispose.released.pseudo_labels import read_released_labels
 from dispose.scene import label_rules
 from dispose.scene.pseudo_labels import PseudoLabels
 from dispose.tensors import ABSENT

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dispose.errors import InputError
-from dispose.formats.run_folders import (
+from dispose_workbench.results.run_folders import (
     RunRecord,
     read_metrics,
     read_record,
@@ -136,8 +136,8 @@ def test_a_folder_that_is_named_twice_is_one_run(tmp_path) -> None:
 
 
 def test_a_training_writes_a_folder_that_can_be_compared(tmp_path) -> None:
-    from dispose.training.toy import ToyTraining
-    from dispose.training.toy_run import write_toy_run
+    from dispose_workbench.toy.run import write_toy_run
+    from dispose_workbench.toy.training import ToyTraining
 
     run = read_run_folder(write_toy_run(tmp_path / "toy", ToyTraining(steps=3, batch=2)))
     assert {name for name, _ in run.metrics} == {"people_right_%", "scenes_right_%"}

@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 
 from dispose.cli import doctor
 from dispose.cli.doctor import Finding, State
-from dispose.models.associator import Associator, AssociatorConfig
-from dispose.models.placement import PlacementConfig
+from dispose.models.dispose.associator import Associator, AssociatorConfig
+from dispose.models.dispose.placement import PlacementConfig
 from dispose.zoo.checkpoints import save_weights
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from dispose.errors import InputError
-from dispose.inference.asked import require_at_least, require_one_of
+from dispose_workbench.validation import require_at_least, require_one_of
 
 
 def test_what_is_there_passes() -> None:

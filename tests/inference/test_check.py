@@ -15,9 +15,9 @@ from dispose.formats.calibration_toml import write_calibration_toml
 from dispose.geometry.rigid import rodrigues
 from dispose.inference.consistency import rig_consistency
 from dispose.inference.diagnosis import Diagnosis, body_scale, diagnose, inverted, opengl_camera, up_direction
-from dispose.inference.rig_drawing import draw_from_above, grid_step
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
+from dispose_viz.scene.rig_svg import draw_from_above, grid_step
 
 
 def noisy(walk, pixels: float, frames: int = 6) -> list[Detections]:

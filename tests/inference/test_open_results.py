@@ -18,19 +18,19 @@ from dispose.errors import InputError
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS
 from dispose.formats.openpose import write_openpose
 from dispose.inference.capture import read_capture
-from dispose.inference.open_results import read_results
 from dispose.inference.predict import (
     predict_capture,
     unweighed,
     write_capture_evidence,
     write_capture_prediction,
 )
-from dispose.metrics.failures import failure_of
-from dispose.metrics.reasons import explain
 from dispose.scene.detections import Detections
 from dispose.skeletons.catalog import BODY_25, COCO_17
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
+from dispose_workbench.failures.measures import failure_of
+from dispose_workbench.failures.reasons import explain
+from dispose_workbench.results.open import read_results
 
 
 @pytest.fixture

@@ -17,9 +17,10 @@ from dispose.formats.openpose import write_openpose
 from dispose.formats.predictions import read_predictions
 from dispose.inference.image_capture import read_image_capture
 from dispose.inference.predict_pictures import predict_picture_capture, predict_picture_frames
-from dispose.models.backbone import BackboneConfig
-from dispose.models.dispose import DisPose
+from dispose.models.dispose.backbone import BackboneConfig
+from dispose.models.dispose.model import DisPose
 from dispose.recipes.images import TOY_SMOKE
+from dispose.released.model import ReleasedConfig, ReleasedDisPose
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_poses
 from dispose.scene.images import ImageFrame
@@ -27,7 +28,6 @@ from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
 from dispose.zoo import checkpoints, load_pictures_model, save_weights
-from dispose.zoo.released import ReleasedConfig, ReleasedDisPose
 
 INPUT = (128, 96)
 FRAMES = 3

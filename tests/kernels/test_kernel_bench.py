@@ -5,9 +5,9 @@ import json
 import pytest
 import torch
 
-from dispose_kernels.bench.__main__ import main
-from dispose_kernels.bench.suites import deformable_suite, feasibility
-from dispose_kernels.bench.timing import Comparison
+from dispose_benchmarks.kernels.__main__ import main
+from dispose_benchmarks.kernels.suites import deformable_suite, feasibility
+from dispose_benchmarks.kernels.timing import Comparison
 
 
 def test_the_report_holds_every_figure(tmp_path):

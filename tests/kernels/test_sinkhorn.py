@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dispose_kernels.bench.instances import Capture, random_capture
+from dispose_benchmarks.kernels.instances import Capture, random_capture
 from dispose_kernels.errors import ConvergenceError, OperandError
 from dispose_kernels.sinkhorn import (
     Marginals,

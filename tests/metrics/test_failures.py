@@ -8,7 +8,15 @@ import torch
 from dispose.association.reconstruct import reconstruct
 from dispose.geometry.rigid import look_at
 from dispose.metrics.association import count_pairs
-from dispose.metrics.failures import (
+from dispose.scene.cameras import Cameras
+from dispose.scene.detections import Detections
+from dispose.scene.frame import Frame, Labels
+from dispose.scene.poses import Poses
+from dispose.scene.prediction import Association
+from dispose.scene.results import Case, Hypotheses
+from dispose.skeletons.catalog import COCO_17
+from dispose.tensors import ABSENT
+from dispose_workbench.failures.measures import (
     MEASURES,
     Failure,
     Sighting,
@@ -22,15 +30,7 @@ from dispose.metrics.failures import (
     undecided_pairs,
     wrong_pairs_of,
 )
-from dispose.metrics.reasons import explain
-from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association
-from dispose.scene.results import Case, Hypotheses
-from dispose.skeletons.catalog import COCO_17
-from dispose.tensors import ABSENT
+from dispose_workbench.failures.reasons import explain
 
 NAMES = ("north", "east", "south", "west")
 BODY = torch.randn(17, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64) * 250

@@ -15,7 +15,7 @@ from dispose.metrics.one_to_one import (
     pair_errors,
     recall_one_to_one,
 )
-from dispose.metrics.released import (
+from dispose.released.metrics import (
     EPSILON,
     released_average_precision,
     released_matches,

@@ -8,14 +8,14 @@ import torch
 from dispose.association.completion import CompletionConfig
 from dispose.association.graph import collate
 from dispose.association.reconstruct import reconstruct
-from dispose.datasets.synthetic.scenes import SceneConfig, sample_scenes
-from dispose.models.associator import Associator, AssociatorConfig
-from dispose.models.placement import PlacementConfig
-from dispose.models.sampling import SamplerConfig
+from dispose.models.dispose.associator import Associator, AssociatorConfig
+from dispose.models.dispose.placement import PlacementConfig
+from dispose.models.dispose.sampling import SamplerConfig
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association
 from dispose.tensors import ABSENT
+from dispose_synthetic.scenes import SceneConfig, sample_scenes
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from dispose.errors import InputError, ShapeError
-from dispose.models.backbone import LAPTOP, Backbone, BackboneConfig, load_torchvision_trunk
+from dispose.models.dispose.backbone import LAPTOP, Backbone, BackboneConfig, load_torchvision_trunk
 
 TINY = BackboneConfig(depth=18, width=8, deconv_chans=16, joints=5)
 

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from dispose.geometry.image_affine import apply, letterbox, map_from_input
-from dispose.models.decoder import Decoder, Refined
-from dispose.models.decoder_geometry import PIXEL_CENTRES, Views, nearest_to_rays, smallest_singular_vector
-from dispose.models.decoder_layer import DecoderConfig
+from dispose.models.dispose.decoder import Decoder, Refined
+from dispose.models.dispose.decoder_geometry import PIXEL_CENTRES, Views, nearest_to_rays, smallest_singular_vector
+from dispose.models.dispose.decoder_layer import DecoderConfig
 from dispose.nn.features import Features
 from dispose.scene.cameras import Cameras
 from dispose.scene.rigs import Rigs

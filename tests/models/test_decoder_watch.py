@@ -5,8 +5,8 @@ import torch
 from torch.testing import assert_close
 
 from dispose.geometry.image_affine import letterbox
-from dispose.models.decoder import Decoder, Moment, Refined
-from dispose.models.decoder_layer import DecoderConfig
+from dispose.models.dispose.decoder import Decoder, Moment, Refined
+from dispose.models.dispose.decoder_layer import DecoderConfig
 from dispose.nn.features import Features
 from dispose.scene.cameras import Cameras
 from dispose.scene.rigs import Rigs

@@ -4,7 +4,7 @@ import torch
 from torch.nn.functional import grid_sample
 from torch.testing import assert_close
 
-from dispose.models.heatmap_evidence import HeatmapEvidence
+from dispose.models.dispose.heatmap_evidence import HeatmapEvidence
 
 
 def test_windows_are_bilinear_reads_of_the_joints_own_map_in_value_and_gradient():

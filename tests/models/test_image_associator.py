@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from dispose.datasets.synthetic.pictures import PictureConfig, as_input, sample_captures
-from dispose.models.dispose import DisPose, root_detections
+from dispose.models.dispose.model import DisPose, root_detections
 from dispose.recipes.images import TOY_SMOKE
 from dispose.scene.frame import Frame
 from dispose.scene.images import ImageBatch, ImageFrame, Images
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.tensors import ABSENT
+from dispose_synthetic.renderer.captures import PictureConfig, as_input, sample_captures
 
 ROOT = PANOPTIC_15.index("mid_hip")
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dispose.cli.notebook_page import PLOTLY_MIME, WIDGET_MIME
-from dispose.cli.notebook_run import Done, notebook_names, notebook_path, run_notebook
-from dispose.formats.run_folders import read_record, read_run_folder
+from dispose_workbench.notebooks.page import PLOTLY_MIME, WIDGET_MIME
+from dispose_workbench.notebooks.run import Done, notebook_names, notebook_path, run_notebook
+from dispose_workbench.results.run_folders import read_record, read_run_folder
 
 # Those that take longest start first, so that no worker waits for the last one alone.
 LONGEST = (

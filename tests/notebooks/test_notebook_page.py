@@ -8,7 +8,7 @@ from typing import Any
 import nbformat.v4 as v4
 import pytest
 
-from dispose.cli.notebook_page import ALIVE, PLOTLY_MIME, WIDGET_MIME, page_of
+from dispose_workbench.notebooks.page import ALIVE, PLOTLY_MIME, WIDGET_MIME, page_of
 
 VIEW = {WIDGET_MIME: {"model_id": "gone", "version_major": 2, "version_minor": 0}, "text/plain": "IntSlider(value=3)"}
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="

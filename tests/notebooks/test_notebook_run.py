@@ -10,12 +10,13 @@ from typing import Any
 import nbformat
 import pytest
 
-from dispose.cli import notebook_run
 from dispose.cli.main import main
-from dispose.cli.notebook_job import job_command
-from dispose.cli.notebook_page import PLOTLY_MIME, page_of, title_of
-from dispose.cli.notebook_progress import Lines
-from dispose.cli.notebook_run import (
+from dispose.errors import InputError
+from dispose_workbench.notebooks import run
+from dispose_workbench.notebooks.job import job_command
+from dispose_workbench.notebooks.page import PLOTLY_MIME, page_of, title_of
+from dispose_workbench.notebooks.progress import Lines
+from dispose_workbench.notebooks.run import (
     NotebookError,
     Parameter,
     checked_values,
@@ -26,8 +27,7 @@ from dispose.cli.notebook_run import (
     replace_folder,
     run_notebook,
 )
-from dispose.errors import InputError
-from dispose.formats.run_folders import read_record, read_run_folder
+from dispose_workbench.results.run_folders import read_record, read_run_folder
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 DECLARED = tuple(Parameter(kind.lower(), kind, "0", "") for kind in ("int", "float", "bool", "str", "Path"))
@@ -86,7 +86,7 @@ def test_parameters_are_read_from_the_tagged_cell(tmp_path) -> None:
 
 
 def test_nothing_runs_on_a_wrong_parameter_or_over_an_older_run(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(notebook_run, "execute", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr(run, "execute", lambda *_: pytest.fail("it ran"))
     book = write_book(tmp_path / "a.ipynb", CELLS)
     with pytest.raises(InputError, match="'stepz'"):
         run_notebook(book, [("stepz", "4")], tmp_path / "out")
@@ -99,7 +99,7 @@ def test_nothing_runs_on_a_wrong_parameter_or_over_an_older_run(tmp_path, monkey
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> notebook_run.Done:
+def finished(tmp_path_factory) -> run.Done:
     folder = tmp_path_factory.mktemp("finished")
     return run_notebook(write_book(folder / "a.ipynb", CELLS), [("steps", "5")], folder / "out")
 
@@ -227,7 +227,7 @@ def test_the_command_line_says_one_sentence(capsys, tmp_path) -> None:
     assert status == 2 and "'framee'" in capsys.readouterr().err and not list(tmp_path.iterdir())
     assert main(["notebook", "list"]) == 0
     listed = capsys.readouterr().out
-    assert all(name in listed for name in notebook_run.notebook_names()) and "-p frame " in listed
+    assert all(name in listed for name in run.notebook_names()) and "-p frame " in listed
 
 
 def test_lines_say_every_section_once_and_then_wait() -> None:

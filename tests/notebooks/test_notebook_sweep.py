@@ -9,9 +9,11 @@ from typing import Any
 import nbformat
 import pytest
 
-from dispose.cli import notebook, notebook_run
+from dispose.cli import notebook
 from dispose.cli.main import main
-from dispose.cli.notebook_sweep import (
+from dispose.errors import InputError
+from dispose_workbench.notebooks import run
+from dispose_workbench.notebooks.sweep import (
     Launch,
     Outcome,
     Planned,
@@ -24,8 +26,7 @@ from dispose.cli.notebook_sweep import (
     text_table,
     write_summary,
 )
-from dispose.errors import InputError
-from dispose.formats.run_folders import read_run_folders
+from dispose_workbench.results.run_folders import read_run_folders
 
 SETTINGS = """from pathlib import Path
 rate: float = 0.1  # how fast
@@ -46,7 +47,7 @@ def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     cells[0].metadata["tags"] = ["parameters"]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / "tiny.ipynb")
-    monkeypatch.setattr(notebook_run, "NOTEBOOKS", folder)
+    monkeypatch.setattr(run, "NOTEBOOKS", folder)
     return folder / "tiny.ipynb"
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from dispose.cli.notebook_page import title_of
-from dispose.cli.notebook_run import NOTEBOOKS, PATHS, READERS, notebook_names, parameters_of
+from dispose_workbench.notebooks.page import title_of
+from dispose_workbench.notebooks.run import NOTEBOOKS, PATHS, READERS, notebook_names, parameters_of
 
 EVERY = [NOTEBOOKS / f"{name}.ipynb" for name in notebook_names()]
 TEACHING = [path for path in EVERY if re.match(r"0[1-8]_", path.name)]

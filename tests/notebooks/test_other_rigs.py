@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dispose.cli.notebook_run import notebook_path, run_notebook
-from dispose.datasets.synthetic.rigs import sample_rigs
-from dispose.datasets.synthetic.sequences import sample_sequence, write_capture
 from dispose.formats.predictions import write_predictions
+from dispose_synthetic.rigs import sample_rigs
+from dispose_synthetic.sequences import sample_sequence, write_capture
+from dispose_workbench.notebooks.run import notebook_path, run_notebook
 
 GIVEN = {
     "01_cameras_and_rays": (("frame", "2"), ("knocked", "1")),

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import torch
 
-from dispose.evaluation.triangulation_study import ring_of, robust
 from dispose.scene.poses import Poses
 from dispose.scene.projected import projected_frame
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
+from dispose_benchmarks.studies.triangulation import ring_of, robust
 
 
 def people() -> Poses:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dispose.association.graph import collate
-from dispose.models.associator import Associator
+from dispose.models.dispose.associator import Associator
 from dispose.recipes.synthetic import SMOKE
 from dispose.training.bank import load_graphs, load_placements, save_graphs, save_placements
 from dispose.training.examples import graph_example, placement_examples, scenes_of_chunk

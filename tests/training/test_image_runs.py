@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dispose.models.dispose import DisPose
+from dispose.models.dispose.model import DisPose
 from dispose.training.image_run import BACKBONE, WEIGHTS
 from dispose.zoo.checkpoints import load_weights
 

@@ -6,10 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dispose.datasets.synthetic.pictures import PictureConfig
 from dispose.errors import InputError
 from dispose.losses.objective import RELEASED_POSE, Weights, total
-from dispose.models.dispose import DisPose, DisPoseConfig, root_detections
+from dispose.models.dispose.model import DisPose, DisPoseConfig, root_detections
 from dispose.nn.features import Features
 from dispose.recipes.images import TOY_SMOKE
 from dispose.scene.frame import Frame
@@ -23,6 +22,7 @@ from dispose.training.image_source import Skipped, ViewSchedule, gather
 from dispose.training.image_tasks import PoseTask
 from dispose.training.picture_bank import PictureBank, build_picture_chunk, captures_of_chunk
 from dispose.training.teaching import decoys, match_roots, membership, taught_roots
+from dispose_synthetic.renderer.captures import PictureConfig
 
 
 @pytest.fixture(scope="module")

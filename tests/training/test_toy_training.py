@@ -6,9 +6,13 @@ import pytest
 import torch
 
 from dispose.association.complete import every_tuple
-from dispose.datasets.toy import ToyConfig, ToyScene, draw_toy_scene, draw_toy_scenes
 from dispose.errors import InputError
-from dispose.evaluation.toy import (
+from dispose.models.dispose.denoiser import Denoiser
+from dispose.models.dispose.sampling import SamplerConfig, trajectory
+from dispose_kernels.sinkhorn import marginal_residual
+from dispose_workbench.toy.network import TOY_DENOISER, raw_cost, toy_problem, true_mass
+from dispose_workbench.toy.scenes import ToyConfig, ToyScene, draw_toy_scene, draw_toy_scenes
+from dispose_workbench.toy.scores import (
     best_assignment,
     by_diffusion,
     by_distance,
@@ -16,11 +20,7 @@ from dispose.evaluation.toy import (
     score_toy,
     telling_scene,
 )
-from dispose.models.denoiser import Denoiser
-from dispose.models.sampling import SamplerConfig, trajectory
-from dispose.models.toy import TOY_DENOISER, raw_cost, toy_problem, true_mass
-from dispose.training.toy import ToyTraining, guessing, train_toy
-from dispose_kernels.sinkhorn import marginal_residual
+from dispose_workbench.toy.training import ToyTraining, guessing, train_toy
 
 
 def generator(seed: int = 0) -> torch.Generator:

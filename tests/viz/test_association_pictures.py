@@ -6,7 +6,7 @@ from matplotlib.colors import to_hex
 
 from dispose.association.polytope import feasible_marginals
 from dispose.diffusion.samplers import Step
-from dispose_viz.association import (
+from dispose_viz.hypergraph.trajectory import (
     Trajectory,
     draw_entropy,
     draw_feasibility,

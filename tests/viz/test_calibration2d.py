@@ -10,8 +10,8 @@ from matplotlib.collections import LineCollection
 
 from dispose.formats.calibration_json import read_calibration_panoptic
 from dispose.formats.pictures import read_picture
-from dispose_viz.calibration2d import draw_cameras, draw_floor, seen_points
-from dispose_viz.image2d import draw_canvas
+from dispose_viz.image.calibration import draw_cameras, draw_floor, seen_points
+from dispose_viz.image.views import draw_canvas
 from dispose_viz.style import new_figure
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from dispose.evaluation.candidate_study import Judged, Stages
-from dispose_viz import candidates2d
+from dispose_benchmarks.studies.candidates import Judged, Stages
+from dispose_viz.hypergraph import candidates
 from dispose_viz.style import DARK, lay_out, new_figure, person_color
 
 
@@ -16,7 +16,7 @@ def some() -> Judged:
 
 
 def test_every_stage_is_a_bar_with_its_number() -> None:
-    axes = candidates2d.draw_stages(new_figure(6, 3).add_subplot(), Stages(4477, 462, 400, 201), theme=DARK)
+    axes = candidates.draw_stages(new_figure(6, 3).add_subplot(), Stages(4477, 462, 400, 201), theme=DARK)
     assert [text.get_text() for text in axes.texts] == ["4,477", "462", "400", "201"]
 
 
@@ -27,7 +27,7 @@ def test_a_dot_marks_every_true_pair_and_views_are_named(toy) -> None:
     misfit = torch.full((12, 12), 3.0).double()
     misfit[view[:, None] == view] = torch.inf
     misfit[0, 4] = misfit[4, 0] = 24.0
-    axes = candidates2d.draw_pair_table(
+    axes = candidates.draw_pair_table(
         new_figure(8, 7).add_subplot(), misfit, identity, detections, toy.frame.cameras.names, limit=17.0
     )
     dots = [line for line in axes.lines if line.get_marker() == "o"]
@@ -41,7 +41,7 @@ def test_a_dot_marks_every_true_pair_and_views_are_named(toy) -> None:
 
 def test_right_and_wrong_are_counted_without_those_that_have_no_score() -> None:
     judged = some()
-    axes = candidates2d.draw_right_and_wrong(
+    axes = candidates.draw_right_and_wrong(
         new_figure(5, 3).add_subplot(), judged.released, judged.pure, words="released", bins=np.linspace(0, 1, 11)
     )
     legend = axes.get_legend()
@@ -51,23 +51,23 @@ def test_right_and_wrong_are_counted_without_those_that_have_no_score() -> None:
 def test_a_cut_says_what_is_kept_and_who_is_lost() -> None:
     judged = some()
     for least, words in ((0.0, ["5\nof 5", "0\nof 2"]), (0.3, ["3\nof 5", "1\nof 2"]), (1.0, ["0\nof 5", "2\nof 2"])):
-        figure = candidates2d.draw_cut(new_figure(9, 3), judged, judged.cue, least, words="our cue")
+        figure = candidates.draw_cut(new_figure(9, 3), judged, judged.cue, least, words="our cue")
         assert [text.get_text() for text in figure.axes[1].texts] == words
     # Without a score nothing is kept.
-    figure = candidates2d.draw_cut(new_figure(9, 3), judged, judged.released, 0.0, words="released")
+    figure = candidates.draw_cut(new_figure(9, 3), judged, judged.released, 0.0, words="released")
     assert figure.axes[1].texts[0].get_text() == "4\nof 5"
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_frame_without_candidates_is_drawn_with_its_zeros() -> None:
     figure = new_figure(6, 3)
-    axes = candidates2d.draw_stages(figure.add_subplot(), Stages(4, 1, 0, 0))
+    axes = candidates.draw_stages(figure.add_subplot(), Stages(4, 1, 0, 0))
     lay_out(figure).draw_without_rendering()
     assert [text.get_text() for text in axes.texts] == ["4", "1", "0", "0"] and axes.get_xlim()[0] < 1
     nothing = np.zeros(0)
     axes = new_figure(6, 3).add_subplot()
-    candidates2d.draw_right_and_wrong(axes, nothing, nothing > 0, words="cue", bins=np.linspace(0, 1, 5))
+    candidates.draw_right_and_wrong(axes, nothing, nothing > 0, words="cue", bins=np.linspace(0, 1, 5))
     figure = new_figure(8, 3)
     judged = Judged(nothing.astype(int), nothing, nothing, nothing, nothing > 0, nothing > 0)
-    candidates2d.draw_cut(figure, judged, nothing, 0.5, words="cue")
+    candidates.draw_cut(figure, judged, nothing, 0.5, words="cue")
     lay_out(figure).draw_without_rendering()

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from dispose.errors import InputError
-from dispose.formats.run_folders import read_run_folders
-from dispose_viz import comparison
-from dispose_viz.curves import (
+from dispose_viz.charts import comparison
+from dispose_viz.charts.curves import (
     LINES,
     draw_curves,
     draw_logs,
@@ -17,6 +16,7 @@ from dispose_viz.curves import (
     shared_first,
 )
 from dispose_viz.style import DARK, LIGHT, new_figure
+from dispose_workbench.results.run_folders import read_run_folders
 
 
 def test_csv_with_gaps_as_lightning_writes_it(tmp_path) -> None:

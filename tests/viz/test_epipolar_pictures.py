@@ -11,7 +11,7 @@ from dispose.errors import InputError
 from dispose.geometry.epipolar import epipolar_distance, fundamental_matrix
 from dispose.scene.cameras import Cameras
 from dispose.tensors import ABSENT
-from dispose_viz.epipolar import (
+from dispose_viz.image.epipolar import (
     draw_epipolar_views,
     epipolar_curve,
     epipolar_distances,

@@ -13,10 +13,10 @@ import nbformat.v4 as v4
 import plotly.graph_objects as go
 import pytest
 
-from dispose.cli.notebook_figures import NO_BROWSER, export_figures
 from dispose.errors import InputError
 from dispose_viz import export
 from dispose_viz.export import MIME, Plotted, named, plotted, still
+from dispose_workbench.notebooks.figures import NO_BROWSER, export_figures
 
 
 def output(figure: go.Figure) -> Any:

@@ -13,8 +13,8 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from dispose.errors import InputError
-from dispose_viz.association import Trajectory
-from dispose_viz.film import blended, dots, draw_match, film_frames, sightings_of, write_film
+from dispose_viz.hypergraph.film import blended, dots, draw_match, film_frames, sightings_of, write_film
+from dispose_viz.hypergraph.trajectory import Trajectory
 from dispose_viz.style import DARK, LIGHT, new_figure, person_color
 
 MEMBERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])

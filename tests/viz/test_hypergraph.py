@@ -9,7 +9,7 @@ import torch
 from matplotlib.colors import to_hex
 
 from dispose.scene.results import Hypotheses
-from dispose_viz.hypergraph import (
+from dispose_viz.hypergraph.candidate_graph import (
     Hyperedges,
     draw_incidence,
     draw_paths,

@@ -12,7 +12,8 @@ from matplotlib.quiver import Quiver
 
 from dispose.scene.frame import Labels
 from dispose.tensors import ABSENT
-from dispose_viz.image2d import (
+from dispose_viz.image.person_labels import draw_names, name_of
+from dispose_viz.image.views import (
     draw_canvas,
     draw_labels,
     draw_residuals,
@@ -21,7 +22,6 @@ from dispose_viz.image2d import (
     owners_of,
     zoom_to_people,
 )
-from dispose_viz.names2d import draw_names, name_of
 from dispose_viz.style import lay_out, new_figure, person_color
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from dispose.errors import DisposeError
 from dispose_viz import live
-from dispose_viz.curves import draw_training, last_values, read_training
+from dispose_viz.charts.curves import draw_training, last_values, read_training
 from dispose_viz.style import new_figure
 
 STEPS = "import sys, time\nfor i in range(3): print('step', i, flush=True); time.sleep(0.15)\n"

@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, letterbox, map_from_input
-from dispose_viz.pictures2d import draw_heat, draw_heat_scale, draw_joint, draw_people, draw_pictures
+from dispose_viz.image.photos import draw_heat, draw_heat_scale, draw_joint, draw_people, draw_pictures
 from dispose_viz.style import DARK, new_figure
 
 

@@ -18,8 +18,8 @@ from dispose.association.section import Flat, nearest_assignment, shadow
 from dispose.diffusion.samplers import Step
 from dispose.errors import ShapeError
 from dispose.tensors import ABSENT
-from dispose_viz import birkhoff, polytope, starts, sweeps
-from dispose_viz.association import Trajectory, draw_entropy, draw_trajectory
+from dispose_viz.hypergraph.trajectory import Trajectory, draw_entropy, draw_trajectory
+from dispose_viz.polytope import birkhoff, sections, starts, sweeps
 from dispose_viz.style import DARK, LIGHT, PALETTE, lay_out, new_figure
 
 MEMBERS = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1], [0, -1], [1, -1], [-1, 0], [-1, 1], [-1, -1]])
@@ -111,14 +111,14 @@ def test_a_section_is_drawn_with_its_corners_full_where_they_are_matches(theme) 
     members = every_tuple(2, 3).numpy()
     even = np.array([0.5 if sum(t) % 2 == 0 else 0.0 for t in members])
     together = np.array([1.0 if len(set(t)) == 1 else 0.0 for t in members.tolist()])
-    flat = polytope.plane_of_answers(np.full(8, 0.25), together, even)
-    axes = polytope.draw_section(new_figure(5.0, 5.0).add_subplot(), flat, theme=theme)
+    flat = sections.plane_of_answers(np.full(8, 0.25), together, even)
+    axes = sections.draw_section(new_figure(5.0, 5.0).add_subplot(), flat, theme=theme)
     full, hollow = (np.asarray(line.get_xydata()) for line in axes.lines[:2])
     assert len(full) == 1 and len(hollow) == 3
     np.testing.assert_allclose(flat.point(full)[0], together, atol=1e-9)
     assert any(np.allclose(flat.point(corner), even) for corner in hollow)
-    mark = polytope.Landmark("even halves", even, PALETTE[1])
-    polytope.draw_landmarks(axes, flat, [mark, polytope.Landmark("match", together, PALETTE[0])], theme=theme)
+    mark = sections.Landmark("even halves", even, PALETTE[1])
+    sections.draw_landmarks(axes, flat, [mark, sections.Landmark("match", together, PALETTE[0])], theme=theme)
     assert {t.get_text() for t in axes.texts} == {"even halves", "match"}
 
 
@@ -127,14 +127,14 @@ def test_names_of_landmarks_lie_inside_the_frame_on_every_side(size) -> None:
     members = every_tuple(2, 3).numpy()
     even = np.array([0.5 if sum(t) % 2 == 0 else 0.0 for t in members])
     together = np.array([1.0 if len(set(t)) == 1 else 0.0 for t in members.tolist()])
-    flat = polytope.plane_of_answers(np.full(8, 0.25), together, even)
+    flat = sections.plane_of_answers(np.full(8, 0.25), together, even)
     for turned in (flat, Flat(flat.origin, np.array([[0.0, -1], [1, 0]]) @ flat.axes)):
-        axes = polytope.draw_section(new_figure(*size).add_subplot(), turned)
+        axes = sections.draw_section(new_figure(*size).add_subplot(), turned)
         named = (("000 + 111", together), ("even\nhalves", even), ("odd", 0.5 - even))
-        marks = [polytope.Landmark(name, mass, PALETTE[0]) for name, mass in named]
-        marks.append(polytope.Landmark("mean of the\nother three", (1 - together) / 3, PALETTE[1]))
-        polytope.draw_landmarks(axes, turned, marks)
-        polytope.draw_key(axes)
+        marks = [sections.Landmark(name, mass, PALETTE[0]) for name, mass in named]
+        marks.append(sections.Landmark("mean of the\nother three", (1 - together) / 3, PALETTE[1]))
+        sections.draw_landmarks(axes, turned, marks)
+        sections.draw_key(axes)
         lay_out(cast(Figure, axes.figure)).draw_without_rendering()
         frame = axes.get_window_extent()
         for text in axes.texts:
@@ -143,17 +143,17 @@ def test_names_of_landmarks_lie_inside_the_frame_on_every_side(size) -> None:
 
 
 def test_a_landmark_off_the_plane_says_so() -> None:
-    flat = polytope.plane_of_answers(np.full(4, 0.5), np.array([1.0, 0, 0, 1]), np.array([0.9, 0.1, 0.2, 0.8]))
-    axes = polytope.draw_landmarks(
-        new_figure(4.0, 4.0).add_subplot(), flat, [polytope.Landmark("x", np.array([1.0, 1, 1, 1]), "#000000")]
+    flat = sections.plane_of_answers(np.full(4, 0.5), np.array([1.0, 0, 0, 1]), np.array([0.9, 0.1, 0.2, 0.8]))
+    axes = sections.draw_landmarks(
+        new_figure(4.0, 4.0).add_subplot(), flat, [sections.Landmark("x", np.array([1.0, 1, 1, 1]), "#000000")]
     )
     assert "1 off the plane" in axes.texts[0].get_text()
 
 
 def test_paths_grow_paler_with_their_distance_from_the_plane() -> None:
-    flat = polytope.plane_of_answers(np.zeros(3), np.array([1.0, 1, 0]), np.array([1.0, -1, 0]))
+    flat = sections.plane_of_answers(np.zeros(3), np.array([1.0, 1, 0]), np.array([1.0, -1, 0]))
     axes = new_figure(4.0, 4.0).add_subplot()
-    polytope.draw_path(axes, flat, np.array([[0.2, 0, 1.5], [0.5, 0, 0.5], [1, 0, 0]]), color="#000000")
+    sections.draw_path(axes, flat, np.array([[0.2, 0, 1.5], [0.5, 0, 0.5], [1, 0, 0]]), color="#000000")
     shades = np.asarray(axes.collections[0].get_facecolor())[:, 0]
     assert shades[0] > shades[1] > shades[2] == 0
 
@@ -239,7 +239,7 @@ def test_sweeps_are_measured_after_every_view_and_get_better() -> None:
 
 def test_the_complete_problem_of_two_views_has_a_shadow_that_is_a_polygon() -> None:
     three = np.stack([permutation_matrix(p).ravel() for p in ODD])
-    flat = polytope.plane_of_answers(*three)
+    flat = sections.plane_of_answers(*three)
     corners = shadow(flat, everybody_once(3, 2), np.arange(9))
     assert len(corners) == 3  # the even permutations all fall on the centre
 

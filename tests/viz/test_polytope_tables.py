@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from dispose.errors import ShapeError
-from dispose_viz.slices import dense_tensor, draw_cube, draw_matrix, draw_slices
+from dispose_viz.polytope.slices import dense_tensor, draw_cube, draw_matrix, draw_slices
 from dispose_viz.style import DARK, LIGHT, lay_out, new_figure
 
 MEMBERS = np.array([[0, 0, 0], [1, -1, 1], [-1, 1, -1], [-1, -1, -1]])

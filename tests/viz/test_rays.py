@@ -9,9 +9,17 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Ellipse
 
 from dispose.errors import InputError
-from dispose.evaluation.triangulation_study import METHODS, Study, all_seen, covariance_at, ray_gaps, ring_of, spread_of
-from dispose_viz.pinhole2d import draw_lens, draw_section, through_lens
-from dispose_viz.rays import (
+from dispose_benchmarks.studies.triangulation import (
+    METHODS,
+    Study,
+    all_seen,
+    covariance_at,
+    ray_gaps,
+    ring_of,
+    spread_of,
+)
+from dispose_viz.image.pinhole import draw_lens, draw_section, through_lens
+from dispose_viz.scene.rays import (
     CHI_95,
     Mark,
     draw_close_up,

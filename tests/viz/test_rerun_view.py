@@ -19,7 +19,7 @@ def results(toy) -> Results:
 def test_a_recording_is_written_and_read_back(results, tmp_path) -> None:
     from rerun.chunk import RrdReader
 
-    from dispose_viz.rerun_view import save
+    from dispose_viz.scene.rerun_view import save
 
     path = tmp_path / "toy.rrd"
     save(results, path)
@@ -31,7 +31,7 @@ def test_a_recording_is_written_and_read_back(results, tmp_path) -> None:
 
 
 def test_what_cannot_be_read_is_one_sentence(tmp_path, capsys) -> None:
-    from dispose_viz.rerun_view import main
+    from dispose_viz.scene.rerun_view import main
 
     assert main([str(tmp_path / "nothing"), "--save", str(tmp_path / "x.rrd")]) == 2
     assert "there is no such file or folder" in capsys.readouterr().err and not list(tmp_path.iterdir())

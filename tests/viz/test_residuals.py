@@ -12,8 +12,7 @@ from dispose.errors import InputError, ShapeError
 from dispose.scene.disturb import turned
 from dispose.scene.prediction import Association, Prediction
 from dispose.skeletons.catalog import SHELF_14
-from dispose_viz.image2d import draw_canvas, draw_person_views, draw_residuals, draw_views
-from dispose_viz.residuals import (
+from dispose_viz.image.residuals import (
     LEAST_TOP_PX,
     draw_matrix,
     medians_px,
@@ -23,6 +22,7 @@ from dispose_viz.residuals import (
     suspects,
     view_medians_px,
 )
+from dispose_viz.image.views import draw_canvas, draw_person_views, draw_residuals, draw_views
 from dispose_viz.style import DARK, new_figure
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dispose.inference.diagnosis import diagnose
-from dispose_viz import rig_check
+from dispose_viz.scene import rig_check
 from dispose_viz.style import DARK, LIGHT, new_figure
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dispose_viz.rig import draw_rig_from_above, draw_walks
-from dispose_viz.scene3d import (
+from dispose_viz.scene.plotly_scene import (
     bounds,
     draw_cameras,
     draw_floor,
@@ -20,10 +19,11 @@ from dispose_viz.scene3d import (
     look_from,
     new_scene,
 )
-from dispose_viz.solids import RADIUS_MM
-from dispose_viz.stage import Stage, root_rays, stage_of
+from dispose_viz.scene.rig import draw_rig_from_above, draw_walks
+from dispose_viz.scene.solids import RADIUS_MM
+from dispose_viz.scene.stage import Stage, root_rays, stage_of
+from dispose_viz.scene.viewpoint import overview
 from dispose_viz.style import DARK, LIGHT, new_figure, person_color
-from dispose_viz.viewpoint import overview
 
 
 def traces(figure) -> list[Any]:

@@ -18,13 +18,13 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from dispose.errors import InputError, MissingBackendError
-from dispose_viz import scene_open3d
-from dispose_viz.scene3d import draw_stage, look_from, new_scene
-from dispose_viz.scene_open3d import Picture, picture_of, picture_or_figure, render, save_picture, why_not
-from dispose_viz.solids import picture_sheet
-from dispose_viz.stage import Stage, reach_of, root_rays, stage_of
+from dispose_viz.scene import open3d_scene
+from dispose_viz.scene.open3d_scene import Picture, picture_of, picture_or_figure, render, save_picture, why_not
+from dispose_viz.scene.plotly_scene import draw_stage, look_from, new_scene
+from dispose_viz.scene.solids import picture_sheet
+from dispose_viz.scene.stage import Stage, reach_of, root_rays, stage_of
+from dispose_viz.scene.viewpoint import Viewpoint, nearer, overview
 from dispose_viz.style import DARK, LIGHT, person_color
-from dispose_viz.viewpoint import Viewpoint, nearer, overview
 
 STORED = Path(__file__).parent / "stored" / "stage.png"
 WIDTH, HEIGHT = 320, 240
@@ -209,7 +209,7 @@ def test_a_picture_without_size_is_refused(toy) -> None:
     ],
 )
 def test_why_not_names_what_is_missing_and_survives_a_driver_that_ends_the_process(monkeypatch, probe, said) -> None:
-    monkeypatch.setattr(scene_open3d, "PROBE", probe)
+    monkeypatch.setattr(open3d_scene, "PROBE", probe)
     sentence = why_not.__wrapped__()
     assert sentence is not None
     with pytest.raises(MissingBackendError, match=said):
@@ -249,7 +249,7 @@ def test_a_window_needs_a_display(toy, monkeypatch) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(MissingBackendError, match="no display"):
-        scene_open3d.show(Stage(toy.prediction.poses))
+        open3d_scene.show(Stage(toy.prediction.poses))
 
 
 if __name__ == "__main__":

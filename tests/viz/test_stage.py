@@ -9,7 +9,7 @@ import torch
 from dispose.errors import InputError, ShapeError
 from dispose.scene.poses import Poses
 from dispose.tensors import ABSENT
-from dispose_viz.stage import (
+from dispose_viz.scene.stage import (
     Stage,
     joint_rays,
     known_joints,
@@ -20,7 +20,7 @@ from dispose_viz.stage import (
     stage_of,
     stages_over_time,
 )
-from dispose_viz.viewpoint import nearer, overview, turned, views_in_sight
+from dispose_viz.scene.viewpoint import nearer, overview, turned, views_in_sight
 
 
 def empty_of(poses: Poses) -> Poses:

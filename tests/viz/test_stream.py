@@ -10,7 +10,7 @@ from dispose.scene.frame import Labels
 from dispose.scene.prediction import Association
 from dispose.scene.results import Case, Hypotheses, Results
 from dispose.skeletons.catalog import COCO_17
-from dispose_viz.stream import Bars, Curve, Entry, Eye, Lines, Picture, Signs, Value, Words, entries_of, slug
+from dispose_viz.scene.stream import Bars, Curve, Entry, Eye, Lines, Picture, Signs, Value, Words, entries_of, slug
 from dispose_viz.style import person_color
 
 STEPS = 3

@@ -6,12 +6,12 @@ import torch
 from matplotlib.colors import to_hex
 
 from dispose.association.complete import every_tuple
-from dispose.datasets.toy import ToyConfig, draw_toy_scene
 from dispose.diffusion.samplers import Step
 from dispose.errors import InputError
-from dispose.models.toy import toy_problem, true_mass
-from dispose_viz import toy
+from dispose_viz.polytope import toy
 from dispose_viz.style import DARK, LIGHT, lay_out, new_figure
+from dispose_workbench.toy.network import toy_problem, true_mass
+from dispose_workbench.toy.scenes import ToyConfig, draw_toy_scene
 
 
 def a_scene(views: int = 2, people: int = 4):

@@ -12,15 +12,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnchoredOffsetbox, TextArea
 
-from dispose_viz.association import draw_members
-from dispose_viz.epipolar import draw_epipolar_views
-from dispose_viz.film import draw_match, sightings_of
-from dispose_viz.hypergraph import Hyperedges, draw_incidence, draw_paths
-from dispose_viz.image2d import draw_canvas, draw_person_views, draw_residuals, draw_views, owners_of
-from dispose_viz.pictures2d import draw_joint, draw_people
-from dispose_viz.residuals import draw_matrix, magnification, residuals_of
-from dispose_viz.rig import draw_rig_from_above, draw_walks
-from dispose_viz.scene3d import draw_cameras, new_scene
+from dispose_viz.hypergraph.candidate_graph import Hyperedges, draw_incidence, draw_paths
+from dispose_viz.hypergraph.film import draw_match, sightings_of
+from dispose_viz.hypergraph.trajectory import draw_members
+from dispose_viz.image.epipolar import draw_epipolar_views
+from dispose_viz.image.photos import draw_joint, draw_people
+from dispose_viz.image.residuals import draw_matrix, magnification, residuals_of
+from dispose_viz.image.views import draw_canvas, draw_person_views, draw_residuals, draw_views, owners_of
+from dispose_viz.scene.plotly_scene import draw_cameras, new_scene
+from dispose_viz.scene.rig import draw_rig_from_above, draw_walks
 from dispose_viz.style import LIGHT, lay_out, new_figure
 from dispose_viz.words import marked_up, plain, shorter
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from dispose.models.backbone import Backbone, BackboneConfig
+from dispose.models.dispose.backbone import Backbone, BackboneConfig
 from dispose.nn.features import Features
+from dispose.released.model import RELEASED, ReleasedDisPose
 from dispose.scene.cameras import Cameras
 from dispose.zoo.importing import PARTS
-from dispose.zoo.released import RELEASED, ReleasedDisPose
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "data" / "released_weights"
 STAGES = (("stage1", "root_regression_net"), ("stage2", "pose_regression_net"))

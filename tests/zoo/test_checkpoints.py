@@ -8,9 +8,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from dispose.errors import InputError, OutputError
-from dispose.models.associator import Associator, AssociatorConfig
-from dispose.models.backbone import Backbone, BackboneConfig
-from dispose.models.placement import PlacementConfig, PlacementNet
+from dispose.models.dispose.associator import Associator, AssociatorConfig
+from dispose.models.dispose.backbone import Backbone, BackboneConfig
+from dispose.models.dispose.placement import PlacementConfig, PlacementNet
 from dispose.zoo import checkpoints
 from dispose.zoo.checkpoints import load_weights, read_metadata, save_weights
 

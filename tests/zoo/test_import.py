@@ -10,7 +10,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.models.backbone import Backbone, BackboneConfig
+from dispose.models.dispose.backbone import Backbone, BackboneConfig
+from dispose.released.model import ReleasedDisPose
 from dispose.zoo import importing
 from dispose.zoo.checkpoints import load_weights
 from dispose.zoo.importing import (
@@ -21,7 +22,6 @@ from dispose.zoo.importing import (
     read_entries,
     save_imported,
 )
-from dispose.zoo.released import ReleasedDisPose
 
 SMALL = BackboneConfig(depth=18, width=8, deconv_chans=8, joints=15)
 

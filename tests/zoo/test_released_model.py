@@ -6,13 +6,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dispose.models.backbone import BackboneConfig
-from dispose.models.released_denoiser import ReleasedDenoiser, ReleasedDenoiserConfig, RootGraph
+from dispose.models.dispose.backbone import BackboneConfig
 from dispose.nn.features import Features
+from dispose.released.denoiser import ReleasedDenoiser, ReleasedDenoiserConfig, RootGraph
+from dispose.released.model import (
+    CAPACITY,
+    RELEASED,
+    ReleasedDisPose,
+    input_from_map,
+    map_from_input,
+    released_letterbox,
+)
 from dispose.scene.cameras import Cameras
 from dispose.scene.images import ImageFrame, Images
 from dispose.tensors import ABSENT
-from dispose.zoo.released import CAPACITY, RELEASED, ReleasedDisPose, input_from_map, map_from_input, released_letterbox
 
 INPUT = (256, 128)
 VIEWS = 4

@@ -6,9 +6,8 @@ from torch import Tensor
 
 from dispose.association.candidates import RootPoints, released_candidates
 from dispose.diffusion.schedules import cosine_alpha_bar
-from dispose.models.released_denoiser import RootGraph
-from dispose.tensors import ABSENT
-from dispose.zoo.released import (
+from dispose.released.denoiser import RootGraph
+from dispose.released.model import (
     Found,
     Seen,
     find_people,
@@ -17,6 +16,7 @@ from dispose.zoo.released import (
     read_roots,
     root_graph,
 )
+from dispose.tensors import ABSENT
 
 TOLERANCE = 1e-4
 SAMPLES = (0, 1)

@@ -21,12 +21,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from dispose.models.decoder import Decoder, Refined
-from dispose.models.decoder_geometry import plucker_rows, smallest_singular_vector
-from dispose.models.decoder_layer import DecoderRules
+from dispose.models.dispose.decoder import Decoder, Refined
+from dispose.models.dispose.decoder_geometry import plucker_rows, smallest_singular_vector
+from dispose.models.dispose.decoder_layer import DecoderRules
 from dispose.nn.features import Features
+from dispose.released.key_maps import LEGACY_RULES, RELEASED_RULES, released_decoder_config
 from dispose.scene.rigs import Rigs
-from dispose.zoo.released_layout import LEGACY_RULES, RELEASED_RULES, released_decoder_config
 
 TOLERANCE = 1e-3
 """What the fixture asks for, as a fraction of an array's scale."""

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 from dispose.errors import DisposeError
-from dispose.inference.open_results import read_results
-from dispose.metrics.failures import MEASURES
 from dispose_viz.inspector.page import write_pages
 from dispose_viz.inspector.ranking import ranking_of
+from dispose_workbench.failures.measures import MEASURES
+from dispose_workbench.results.open import read_results
 
 
 def main() -> int:

@@ -28,8 +28,8 @@ from dispose_viz.inspector.live_figure import LiveFigure
 from dispose_viz.inspector.page import NO_VIEWS
 from dispose_viz.inspector.panels import draw_race, mark_step
 from dispose_viz.inspector.views import columns_for, draw_case_views
-from dispose_viz.scene3d import draw_stage, new_scene
-from dispose_viz.stage import stage_of
+from dispose_viz.scene.plotly_scene import draw_stage, new_scene
+from dispose_viz.scene.stage import stage_of
 from dispose_viz.style import LIGHT, POINTS_PER_INCH, Theme
 from dispose_viz.widgets import scrubber
 

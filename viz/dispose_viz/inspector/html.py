@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from html import escape
 
-from dispose.metrics.failures import MEASURES, Failure
 from dispose.scene.frame import Frame
 from dispose.scene.results import Results
 from dispose.tensors import ABSENT
@@ -11,6 +10,7 @@ from dispose_viz.inspector.contest import Contender, Verdict
 from dispose_viz.inspector.panels import HEADS, box_color, box_word, figures_of, speakers
 from dispose_viz.inspector.ranking import value_text
 from dispose_viz.style import LIGHT, Theme
+from dispose_workbench.failures.measures import MEASURES, Failure
 
 CELL = "padding:2px 8px;text-align:center;line-height:1.5"
 

@@ -10,7 +10,6 @@ from typing import Any
 import ipywidgets
 
 from dispose.errors import DisposeError
-from dispose.metrics.failures import MEASURES, Measure
 from dispose.scene.results import Results
 from dispose_viz.inspector.case_view import CaseView
 from dispose_viz.inspector.html import headline_html, note_html
@@ -19,6 +18,7 @@ from dispose_viz.inspector.page import page_of
 from dispose_viz.inspector.ranking import ranking_of, value_text
 from dispose_viz.style import LIGHT, Theme
 from dispose_viz.widgets import pictures_of
+from dispose_workbench.failures.measures import MEASURES, Measure
 
 ROWS = 22
 LONGEST = 60
@@ -29,9 +29,9 @@ def inspect(results: Results, out: Path, *, rank_by: str = MEASURES[0].key, them
     """Look at a finished run frame by frame, worst first.
 
     Args:
-        results: ours or other people's (`dispose.inference.open_results.read_results`).
+        results: ours or other people's (`dispose_workbench.results.open.read_results`).
         out: the folder that marks are exported to, and found in again.
-        rank_by: the key of one of `dispose.metrics.failures.MEASURES`; where these results do not know it, the usual
+        rank_by: the key of one of `dispose_workbench.failures.measures.MEASURES`; where these results do not know it, the usual
             one is taken, and that is said.
         theme: the colours of the pictures.
 

@@ -11,7 +11,6 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from dispose.errors import InputError
 from dispose.formats.files import replacing_path
-from dispose.metrics.failures import failure_of
 from dispose.scene.results import Case, Results
 from dispose_viz.inspector.contest import (
     Contender,
@@ -25,8 +24,9 @@ from dispose_viz.inspector.contest import (
 from dispose_viz.inspector.panels import draw_contenders, draw_race, draw_scene
 from dispose_viz.inspector.ranking import Ranking
 from dispose_viz.inspector.views import columns_for, draw_case_views, say
-from dispose_viz.stage import stage_of
+from dispose_viz.scene.stage import stage_of
 from dispose_viz.style import LIGHT, POINTS_PER_INCH, Theme
+from dispose_workbench.failures.measures import failure_of
 
 PAGE = (16.0, 11.0)
 """Inches: 1600 x 1100 pixels."""

@@ -16,8 +16,8 @@ from dispose.scene.poses import Poses
 from dispose.scene.results import Hypotheses
 from dispose.tensors import ABSENT
 from dispose_viz.inspector.contest import RIVAL, Contender, Verdict
-from dispose_viz.solids import color_of, label_of
-from dispose_viz.stage import Stage, known_joints
+from dispose_viz.scene.solids import color_of, label_of
+from dispose_viz.scene.stage import Stage, known_joints
 from dispose_viz.style import LIGHT, Theme, blend, dress
 from dispose_viz.words import shorter
 

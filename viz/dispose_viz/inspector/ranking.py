@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dispose.errors import InputError
-from dispose.metrics.failures import MEASURES, Failure, Measure, failures_of, known_measures, ranked
-from dispose.metrics.reasons import explain
 from dispose.scene.results import Results
 from dispose_viz.style import LIGHT, MAP, Theme, dress
+from dispose_workbench.failures.measures import MEASURES, Failure, Measure, failures_of, known_measures, ranked
+from dispose_workbench.failures.reasons import explain
 
 MISTAKES = ("wrong_pairs", "missed", "extra", "joint_error_mm")
 DOUBTS = ("disagreement", "entropy_bits", "reprojection_px")

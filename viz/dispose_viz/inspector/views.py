@@ -14,11 +14,11 @@ from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Prediction
 from dispose.tensors import ABSENT
-from dispose_viz.image2d import REPROJECTION_WIDTH, draw_canvas, draw_skeleton, zoom_to_people
+from dispose_viz.image.person_labels import Name, draw_names, name_of
+from dispose_viz.image.views import REPROJECTION_WIDTH, draw_canvas, draw_skeleton, zoom_to_people
 from dispose_viz.inspector.contest import Verdict
-from dispose_viz.names2d import Name, draw_names, name_of
-from dispose_viz.solids import color_of
-from dispose_viz.stage import known_joints
+from dispose_viz.scene.solids import color_of
+from dispose_viz.scene.stage import known_joints
 from dispose_viz.style import LIGHT, Theme, blend
 from dispose_viz.words import shorter
 

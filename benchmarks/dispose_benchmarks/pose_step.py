@@ -1,0 +1,105 @@
+"""Time and memory of one training step of Stage I and II with random weights (`dispose_benchmarks.pose`)."""
+
+import torch
+
+from dispose.geometry.image_affine import letterbox, turned
+from dispose.losses.objective import total
+from dispose.models.dispose.model import DisPoseConfig
+from dispose.scene.cameras import Cameras
+from dispose.scene.detections import Detections
+from dispose.scene.images import ImageFrame, Images
+from dispose.scene.poses import Poses
+from dispose.scene.pseudo_labels import PseudoLabels
+from dispose.skeletons.catalog import PANOPTIC_15
+from dispose.training.image_config import PoseTraining
+from dispose.training.image_source import ImageExample
+from dispose.training.image_tasks import PoseTask
+from dispose_benchmarks.clock import Clock
+from dispose_benchmarks.pose import PoseCell, WatchedDisPose, bench_scene, heatmaps_of, memory_mib, noise_frame
+
+TURN = 0.2
+"""Radians between one copy of a frame and the next."""
+
+
+class _Nothing:
+    """A source that is never asked: the examples are made beforehand, so that reading files is not timed."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def views(self, row: int) -> int:
+        raise IndexError(row)
+
+    def copies(self, row: int, count: int, generator: torch.Generator) -> list[tuple[ImageFrame, PseudoLabels]]:
+        raise IndexError(row)
+
+
+def measure_step(
+    config: DisPoseConfig,
+    settings: PoseTraining,
+    views: int,
+    persons: int,
+    *,
+    device: torch.device,
+    repeats: int,
+    seed: int,
+) -> PoseCell:
+    """One optimiser step in this process: forward, losses, backward, clipping, Adam; reading pictures is left out."""
+    batch = settings.optimisation.batch
+    scenes = [bench_scene(views, persons, seed + k) for k in range(batch)]
+    frames, examples = [], []
+    for number, (cameras, poses) in enumerate(scenes):
+        labels = exact_labels(cameras, poses)
+        for copy in range(settings.copies + 1):
+            frame = varied(noise_frame(cameras, config.input_size, seed + number), config.input_size, copy)
+            frames.append(frame)
+            examples.append(ImageExample(frame, labels, seed + 97 * number + copy, number, copy))
+    people = [poses for _, poses in scenes for _ in range(settings.copies + 1)]
+    clock = Clock(device)
+    torch.manual_seed(seed)
+    model = WatchedDisPose(config, clock, heatmaps_of(frames, people).to(device)).to(device)
+    task = PoseTask(model, _Nothing(), settings, seed).to(device)
+    optimizer = task.configure_optimizers()["optimizer"]
+    weights = [p for p in task.parameters() if p.requires_grad]
+
+    def step() -> None:
+        loss = task.anchored(total(task.terms(examples), settings.objective).float())
+        with clock.part("backward"):
+            optimizer.zero_grad()
+            loss.backward()
+        with clock.part("optimiser"):
+            torch.nn.utils.clip_grad_norm_(weights, settings.optimisation.clip)
+            optimizer.step()
+
+    before = memory_mib(device)
+    parts = clock.median(step, repeats)
+    return PoseCell(
+        model="ours",
+        work="training step",
+        views=views,
+        persons=persons,
+        frames=batch,
+        pictures=len(examples) * views,
+        tuples=model.associator.tuples,
+        milliseconds=round(sum(part.milliseconds for part in parts), 1),
+        parts=parts,
+        memory_mib=round(memory_mib(device), 1),
+        before_mib=round(before, 1),
+        note=f"{settings.copies + 1} copies of every frame; the losses count as other, reading pictures is left out",
+    )
+
+
+def varied(frame: ImageFrame, input_size: tuple[int, int], copy: int) -> ImageFrame:
+    """The frame as its augmented copy is seen: turned, a little more for every copy."""
+    images = frame.images
+    turn = torch.full((len(frame.cameras),), TURN * copy, dtype=torch.float64)
+    affine = turned(letterbox(frame.cameras.size, input_size), input_size, turn, torch.ones_like(turn))
+    return ImageFrame(frame.number, frame.cameras, Images(images.pixels, affine, images.present))
+
+
+def exact_labels(cameras: Cameras, poses: Poses) -> PseudoLabels:
+    """Labels without an error: every joint in every view that holds it."""
+    xy, front = cameras.project(poses.xyz_world)
+    visible = cameras.inside(xy) & front
+    nobody = Detections.from_lists(PANOPTIC_15, [[] for _ in range(len(cameras))])
+    return PseudoLabels(poses, torch.where(visible[..., None], xy, 0.0), visible.double(), visible, nobody)

@@ -1,0 +1,192 @@
+"""The reverse process on a graph of candidate tuples: from a denoiser to posterior mass."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from dispose.association.decode import pair_worth
+from dispose.association.graph import CandidateGraph, collate
+from dispose.diffusion.samplers import Process, Step, keep_latent, log_of_mass, projected_ddim
+from dispose.diffusion.schedules import cosine_alpha_bar
+from dispose.models.dispose.denoiser import Denoiser
+from dispose.scene.results import Hypotheses
+from dispose_kernels.sinkhorn import newton_projection, sweep_projection
+
+TOLERANCE = 1e-7
+"""Marginal residual of the converged projections, in units of one detection."""
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """How the reverse process is run.
+
+    Attributes:
+        steps: denoiser calls.
+        hypotheses: random starts besides which nothing else is random; 0 = one run from the zero latent.
+        stochasticity: DDIM's eta.
+        latent_scale: a true tuple's clean latent is +scale, a false one's -scale.
+        projection: what puts a graph's latents onto its polytope.
+        observe: the latent that a reverse step starts from (`dispose.diffusion.samplers.Process`).
+    """
+
+    steps: int = 6
+    hypotheses: int = 0
+    stochasticity: float = 0.0
+    latent_scale: float = 4.0
+    projection: Callable[[CandidateGraph], Callable[[Tensor], Tensor]] = field(default_factory=lambda: converged)
+    observe: Callable[[Tensor, Tensor], Tensor] = keep_latent
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A frame's association problem: the graph, and the tuples in the frame's own order of views.
+
+    Attributes:
+        graph: one sample, its views sorted by where the cameras stand.
+        members: the graph's tuples with the frame's views as columns.
+        cost: geometric cost of every tuple (`dispose_kernels.candidates`).
+    """
+
+    graph: CandidateGraph
+    members: Int[Tensor, "tuples views"]
+    cost: Float[Tensor, " tuples"]
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Two answers to how probable a tuple is.
+
+    Attributes:
+        marginal: the first clean state, asked from pure noise: the network's mean over all assignments. Calibrated
+            by its training, undecided where the evidence is.
+        sampled: the last clean state, by then committed to one consistent assignment (or to a share of several
+            hypotheses).
+    """
+
+    marginal: Float[Tensor, " tuples"]
+    sampled: Float[Tensor, " tuples"]
+
+    @property
+    def mean(self) -> Float[Tensor, " tuples"]:
+        """The mean of both: what sampling decided, and what it gave up although it was fairly probable."""
+        return (self.marginal + self.sampled) / 2
+
+
+PAIR_THRESHOLD = 0.1
+"""Two detections are better grouped than apart above this mean posterior: a pair that sampling affirms, or one whose
+marginal is above 0.2. The best of seven on held-out synthetic frames."""
+
+
+better_together = partial(pair_worth, threshold=PAIR_THRESHOLD)
+"""What tuples are worth unless another is asked for."""
+
+
+def trajectory(
+    denoiser: Denoiser,
+    problem: Problem,
+    sampler: SamplerConfig | None = None,
+    generator: torch.Generator | None = None,
+) -> Iterator[Step]:
+    """The states of the reverse process; with several hypotheses they are packed one after the other."""
+    sampler = sampler or SamplerConfig()
+    copies = max(sampler.hypotheses, 1)
+    graph = collate([problem.graph] * copies) if copies > 1 else problem.graph
+    start = torch.zeros(len(graph.cue), dtype=torch.float64, device=graph.cue.device)
+    if sampler.hypotheses:
+        start = torch.randn(start.shape, generator=generator, dtype=torch.float64).to(start.device)
+    times = [1 - k / sampler.steps for k in range(sampler.steps)]
+    process = Process(
+        denoise=clean_mass(denoiser, graph, sampler.projection(graph)),
+        project=sampler.projection(graph),
+        latent_of=lambda mass: clean_latent(mass, sampler.latent_scale),
+        alpha_bar=alpha_bar,
+        observe=sampler.observe,
+    )
+    return projected_ddim(process, start, times, stochasticity=sampler.stochasticity, generator=generator)
+
+
+def clean_mass(
+    denoiser: Denoiser, graph: CandidateGraph, project: Callable[[Tensor], Tensor]
+) -> Callable[[Float[Tensor, " tuples"], float], Float[Tensor, " tuples"]]:
+    """The denoiser of one graph as a function of mass and time, its answer projected."""
+
+    def denoise(mass: Tensor, time: float) -> Tensor:
+        with torch.inference_mode():
+            moment = torch.full((graph.samples,), time, device=mass.device)
+            logits = denoiser(graph, mass.float(), moment, torch.full_like(moment, (1 - alpha_bar(time)) ** 0.5))
+        return project(logits.double())
+
+    return denoise
+
+
+def posterior(
+    denoiser: Denoiser,
+    problem: Problem,
+    sampler: SamplerConfig | None = None,
+    generator: torch.Generator | None = None,
+) -> Posterior:
+    """Posterior mass of every tuple, averaged over the hypotheses."""
+    return posterior_of(problem, list(trajectory(denoiser, problem, sampler, generator)))
+
+
+def posterior_of(problem: Problem, steps: Sequence[Step]) -> Posterior:
+    """The posterior from the recorded steps of the reverse process."""
+    first, last = (over_starts(problem, step.clean) for step in (steps[0], steps[-1]))
+    return Posterior(marginal=first, sampled=last)
+
+
+def hypotheses_of(problem: Problem, steps: Sequence[Step]) -> Hypotheses:
+    """Every candidate tuple and its mass at every recorded step, with the last clean state at time 0.
+
+    The fallback tuple, absent everywhere, is left out. Several random starts are averaged.
+    """
+    states = [*(step.mass for step in steps), steps[-1].clean]
+    return Hypotheses(
+        members=problem.members[:-1],
+        cost=problem.cost[:-1],
+        cue=problem.graph.cue[:-1],
+        marginal=over_starts(problem, steps[0].clean)[:-1],
+        time=torch.tensor([*(step.time for step in steps), 0.0], dtype=torch.float64),
+        mass=torch.stack([over_starts(problem, state)[:-1] for state in states]),
+    )
+
+
+def over_starts(problem: Problem, mass: Float[Tensor, " copies_of_tuples"]) -> Float[Tensor, " tuples"]:
+    """The mean over the random starts that were packed one after the other."""
+    return mass.view(-1, len(problem.cost)).mean(0)
+
+
+def alpha_bar(time: float) -> float:
+    """Signal fraction of the cosine schedule."""
+    return float(cosine_alpha_bar(torch.tensor(time, dtype=torch.float64)))
+
+
+def clean_latent(mass: Float[Tensor, " tuples"], scale: float) -> Float[Tensor, " tuples"]:
+    """``scale (2 x - 1)``: affine in the mass, so that the mean mass gives the mean latent."""
+    return scale * (2 * mass.double().clamp(0, 1) - 1)
+
+
+def converged(graph: CandidateGraph) -> Callable[[Tensor], Tensor]:
+    """The converged projection of one graph; every call starts from the duals of the last."""
+    duals: Tensor | None = None
+
+    def project(latent: Tensor) -> Tensor:
+        nonlocal duals
+        result = newton_projection(latent, graph.marginals, tolerance=TOLERANCE, warm_start=duals)
+        duals = result.duals
+        return result.mass
+
+    return project
+
+
+def two_sweeps(graph: CandidateGraph) -> Callable[[Tensor], Tensor]:
+    """As released: two sweeps over the views, after which only the last view's marginals are met."""
+    return lambda latent: sweep_projection(latent, graph.marginals, 2)
+
+
+RELEASED_SAMPLER = SamplerConfig(steps=10, projection=two_sweeps, observe=log_of_mass)
+"""Ten deterministic steps from the zero latent, truncated projections, going on from the logarithm of the mass."""

@@ -1,0 +1,255 @@
+"""The denoiser of the released checkpoints, parameter by parameter (spec §1.9); ours is `dispose.models.dispose.denoiser`.
+
+The parameters have the names of the released files, so that a converted checkpoint loads without a table of names.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dispose.nn.embeddings import sinusoidal
+from dispose.tensors import TensorStruct
+from dispose_kernels.segment import segment_max, segment_mean, segment_softmax, segment_sum
+
+CUE_MARGIN = 1e-6
+
+
+@dataclass(frozen=True)
+class ReleasedDenoiserConfig:
+    """Sizes of the network; the defaults are those of all four released checkpoints.
+
+    Attributes:
+        chans: width of every hidden layer and of the detections' features.
+        layers: rounds of detections -> tuples -> detections.
+        heads: attention heads.
+    """
+
+    chans: int = 192
+    layers: int = 2
+    heads: int = 4
+
+
+@dataclass(frozen=True, eq=False)
+class RootGraph(TensorStruct):
+    """The candidate hypergraph the released network sees, without the fallback tuples; samples are packed.
+
+    Attributes:
+        detections: features read at every detection.
+        cue: released geometric score of every tuple in [0, 1].
+        tuple_of: tuple of every membership.
+        detection_of: detection of every membership.
+        sample: sample of every tuple, never decreasing.
+        sample_of_detection: sample of every detection.
+        samples: number of packed samples.
+    """
+
+    detections: Float[Tensor, "detections chans"]
+    cue: Float[Tensor, " tuples"]
+    tuple_of: Int[Tensor, " incidences"]
+    detection_of: Int[Tensor, " incidences"]
+    sample: Int[Tensor, " tuples"]
+    sample_of_detection: Int[Tensor, " detections"]
+    samples: int
+
+
+class ReleasedDenoiser(nn.Module):
+    """Mass on candidate tuples at an integer step in, logits of the clean assignment out (``GCNDenoiser``)."""
+
+    def __init__(self, config: ReleasedDenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        chans = config.chans
+        self.t_mlp = TwoLayers(chans, chans, chans)
+        self.z_embedder = CueEmbedding(chans)
+        self.node_proj = nn.Linear(chans, chans)
+        self.edge_proj = nn.Linear(1, chans)
+        self.z_film = NormFilm(chans)
+        self.layers = nn.ModuleList(HypergraphLayer(chans, config.heads) for _ in range(config.layers))
+        self.final_norm_edges = nn.LayerNorm(chans)
+        self.edge_attention = TupleAttention(chans, config.heads)
+        self.head = TupleHead(chans)
+
+    def forward(
+        self,
+        graph: RootGraph,
+        mass: Float[Tensor, " tuples"],
+        step: Float[Tensor, " samples"],
+        noise_level: Float[Tensor, " samples"],
+    ) -> Float[Tensor, " tuples"]:
+        """Logits of the clean assignment.
+
+        Args:
+            graph: the hypergraph and its evidence.
+            mass: feasible mass at this step.
+            step: 0 … 999.
+            noise_level: ``sqrt(1 - alpha_bar)``: the static evidence fades with it.
+        """
+        moment = self.t_mlp(sinusoidal(step, self.config.chans))
+        of_tuple, of_detection = moment[graph.sample], moment[graph.sample_of_detection]
+        cue = self.z_embedder(graph.cue) * noise_level[graph.sample, None]
+        detections = self.node_proj(graph.detections) * noise_level[graph.sample_of_detection, None] + of_detection
+        weight = self.edge_proj(mass[:, None])
+        tuples = self.z_film(weight + of_tuple, cue)
+        for layer in self.layers:
+            detections, tuples = layer(graph, detections, tuples + weight, of_detection, of_tuple + cue)
+        tuples = self.edge_attention(self.final_norm_edges(tuples), graph.sample, graph.samples)
+        return self.head(graph, detections, tuples)
+
+
+class TwoLayers(nn.Module):
+    """``fc2 silu(fc1 x)``, under the released names."""
+
+    def __init__(self, inward: int, hidden: int, outward: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(inward, hidden)
+        self.fc2 = nn.Linear(hidden, outward)
+
+    def forward(self, x: Float[Tensor, "items inward"]) -> Float[Tensor, "items outward"]:
+        """Row by row."""
+        return self.fc2(nn.functional.silu(self.fc1(x)))
+
+
+class CueEmbedding(nn.Module):
+    """The geometric cue as features of its log-odds."""
+
+    def __init__(self, chans: int) -> None:
+        super().__init__()
+        self.mlp = TwoLayers(1, chans, chans)
+
+    def forward(self, cue: Float[Tensor, " tuples"]) -> Float[Tensor, "tuples chans"]:
+        """`cue` in [0, 1] is clamped away from both ends."""
+        return self.mlp(cue.clamp(CUE_MARGIN, 1 - CUE_MARGIN).logit()[:, None])
+
+
+class NormFilm(nn.Module):
+    """``norm(x) (1 + scale) + shift`` with scale and shift from a condition."""
+
+    def __init__(self, chans: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(chans)
+        self.proj = nn.Linear(chans, 2 * chans)
+
+    def forward(
+        self, x: Float[Tensor, "items chans"], condition: Float[Tensor, "items chans"]
+    ) -> Float[Tensor, "items chans"]:
+        """Shape is kept."""
+        scale, shift = self.proj(condition).chunk(2, -1)
+        return self.norm(x) * (1 + scale) + shift
+
+
+class HypergraphLayer(nn.Module):
+    """Detections to tuples and back: attention and maximum over the incident ones, modulated by time and cue."""
+
+    def __init__(self, chans: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.W_q_edge = nn.Linear(chans, chans, bias=False)
+        self.W_k_node = nn.Linear(chans, chans, bias=False)
+        self.W_v_node = nn.Linear(chans, chans, bias=False)
+        self.W_o_edge = nn.Linear(2 * chans, chans)
+        self.W_q_node = nn.Linear(chans, chans, bias=False)
+        self.W_k_edge = nn.Linear(chans, chans, bias=False)
+        self.W_v_edge = nn.Linear(chans, chans, bias=False)
+        self.W_o_node = nn.Linear(2 * chans, chans)
+        self.ffn_node = TwoLayers(chans, 4 * chans, chans)
+        self.ffn_edge = TwoLayers(chans, 4 * chans, chans)
+        self.adaLN_node = nn.Sequential(nn.SiLU(), nn.Linear(chans, 8 * chans))
+        self.adaLN_edge = nn.Sequential(nn.SiLU(), nn.Linear(chans, 8 * chans))
+
+    def forward(
+        self,
+        graph: RootGraph,
+        detections: Float[Tensor, "detections chans"],
+        tuples: Float[Tensor, "tuples chans"],
+        of_detection: Float[Tensor, "detections chans"],
+        of_tuple: Float[Tensor, "tuples chans"],
+    ) -> tuple[Float[Tensor, "detections chans"], Float[Tensor, "tuples chans"]]:
+        """New detections and tuples; `of_detection` and `of_tuple` are their conditions."""
+        here = self.adaLN_node(of_detection).chunk(8, -1)
+        there = self.adaLN_edge(of_tuple).chunk(8, -1)
+        # The node's eight are: as source, as target, ...; the tuple's begin with its part as target.
+        source = modulated(detections, here[0], here[1])
+        target = modulated(tuples, there[0], there[1])
+        gathered = gather(
+            self.W_q_edge(target), self.W_k_node(source), self.W_v_node(source),
+            graph.tuple_of, graph.detection_of, self.heads,
+        )  # fmt: skip
+        tuples = tuples + there[4] * self.W_o_edge(gathered)
+        tuples = tuples + there[7] * self.ffn_edge(modulated(tuples, there[5], there[6]))
+        source = modulated(tuples, there[2], there[3])
+        target = modulated(detections, here[2], here[3])
+        gathered = gather(
+            self.W_q_node(target), self.W_k_edge(source), self.W_v_edge(source),
+            graph.detection_of, graph.tuple_of, self.heads,
+        )  # fmt: skip
+        detections = detections + here[4] * self.W_o_node(gathered)
+        detections = detections + here[7] * self.ffn_node(modulated(detections, here[5], here[6]))
+        return detections, tuples
+
+
+class TupleAttention(nn.Module):
+    """Self-attention among all tuples of a sample and a feed-forward block, both normalised after the residual."""
+
+    def __init__(self, chans: int, heads: int) -> None:
+        super().__init__()
+        self.attn = nn.MultiheadAttention(chans, heads, batch_first=True)
+        self.norm1 = nn.LayerNorm(chans)
+        self.ff = TwoLayers(chans, 4 * chans, chans)
+        self.norm2 = nn.LayerNorm(chans)
+
+    def forward(
+        self, x: Float[Tensor, "tuples chans"], sample: Int[Tensor, " tuples"], samples: int
+    ) -> Float[Tensor, "tuples chans"]:
+        """Samples are attended one by one: what a sample gets does not depend on its neighbours."""
+        counts = torch.bincount(sample, minlength=samples).tolist()
+        parts = [self.attn(p[None], p[None], p[None], need_weights=False)[0][0] for p in x.split(counts) if len(p)]
+        x = self.norm1(x + torch.cat(parts)) if parts else x
+        return self.norm2(x + self.ff(x))
+
+
+class TupleHead(nn.Module):
+    """A logit per tuple from its own features and the mean of its members."""
+
+    def __init__(self, chans: int) -> None:
+        super().__init__()
+        self.member_mlp = TwoLayers(chans, chans, chans)
+        self.set_mlp = TwoLayers(chans, chans, chans)
+        self.edge_to_film_trunk = nn.Sequential(nn.Linear(chans, 2 * chans), nn.SiLU())
+        self.edge_to_film_head = nn.Linear(2 * chans, 2 * chans)
+        self.classifier = nn.Linear(2 * chans, 1)
+
+    def forward(
+        self, graph: RootGraph, detections: Float[Tensor, "detections chans"], tuples: Float[Tensor, "tuples chans"]
+    ) -> Float[Tensor, " tuples"]:
+        """One logit per tuple."""
+        member = self.member_mlp(detections)[graph.detection_of]
+        pooled = segment_mean(member, graph.tuple_of, len(tuples))
+        scale, shift = self.edge_to_film_head(self.edge_to_film_trunk(tuples)).chunk(2, -1)
+        together = self.set_mlp(pooled * (1 + scale) + shift)
+        return self.classifier(torch.cat([together, tuples], -1))[:, 0]
+
+
+def modulated(
+    x: Float[Tensor, "items chans"], scale: Float[Tensor, "items chans"], shift: Float[Tensor, "items chans"]
+) -> Float[Tensor, "items chans"]:
+    """Layer norm without weights, then ``x (1 + scale) + shift``."""
+    return nn.functional.layer_norm(x, x.shape[-1:]) * (1 + scale) + shift
+
+
+def gather(
+    query: Float[Tensor, "targets chans"],
+    key: Float[Tensor, "sources chans"],
+    value: Float[Tensor, "sources chans"],
+    target_of: Int[Tensor, " incidences"],
+    source_of: Int[Tensor, " incidences"],
+    heads: int,
+) -> Float[Tensor, "targets both"]:
+    """What every target hears from its sources: their attention-weighted sum beside their element-wise maximum."""
+    split = (len(target_of), heads, query.shape[-1] // heads)
+    logit = (query[target_of].view(split) * key[source_of].view(split)).sum(-1) / split[-1] ** 0.5
+    weight = segment_softmax(logit, target_of, len(query))
+    said = value[source_of]
+    mean = segment_sum((weight[..., None] * said.view(split)).flatten(1), target_of, len(query))
+    return torch.cat([mean, segment_max(said, target_of, len(query))], -1)

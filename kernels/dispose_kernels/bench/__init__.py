@@ -1,1 +1,0 @@
-"""Timings of the fast operators beside their definitions, in one run: ``python -m dispose_kernels.bench``."""

@@ -1,0 +1,148 @@
+"""Procedural people: body sizes, postures, and where their feet stand."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from dispose.tensors import TensorStruct
+from dispose_synthetic.people.kinematics import Angles, Bodies, forward_kinematics, rotation_about
+from dispose_synthetic.people.postures import (
+    ACTIVITIES,
+    ARM_KINDS,
+    ARMS_OF_ACTIVITY,
+    LEG_KINDS,
+    LEGS_OF_ACTIVITY,
+    TRUNK_KINDS,
+    TRUNK_OF_ACTIVITY,
+    WALK,
+    degrees,
+    gait,
+    weights,
+)
+from dispose_synthetic.randomness import Noise, between, choose
+
+# Body segments as shares of the stature (Drillis and Contini, by way of Winter), moved from the outside
+# of the body to where detectors put their keypoints.
+SHARES = (
+    ("hip_width", 0.130), ("shoulder_width", 0.202), ("lower_trunk", 0.132), ("upper_trunk", 0.172),
+    ("neck", 0.048), ("head", 0.132), ("upper_arm", 0.174), ("forearm", 0.146), ("thigh", 0.247),
+    ("shank", 0.242), ("ankle_height", 0.046),
+)  # fmt: skip
+LENGTH_SPREAD = 0.035
+"""Standard deviation of one segment's share around the mean, relative."""
+LIMB_SPREAD = 0.025
+"""The part of that which all limbs of a person have in common (long-legged people have long arms)."""
+STATURES_MM = ((1620.0, 65.0, 0.45), (1750.0, 70.0, 0.47), (1250.0, 150.0, 0.08))
+"""Mean, standard deviation and share of women, men and children."""
+STATURE_RANGE_MM = (950.0, 2050.0)
+FLOOR_MARGIN_MM = 20.0
+
+
+@dataclass(frozen=True)
+class PeopleConfig:
+    """What people do.
+
+    Attributes:
+        activity_weights: how often each of `postures.ACTIVITIES` occurs.
+        angle_noise_deg: deviation of every joint angle from the range of its posture.
+    """
+
+    activity_weights: tuple[float, ...] = (0.27, 0.25, 0.2, 0.11, 0.03, 0.07, 0.04, 0.03)
+    angle_noise_deg: float = 5.0
+
+    def __post_init__(self) -> None:
+        if len(self.activity_weights) != len(ACTIVITIES):
+            raise ValueError(f"{len(self.activity_weights)} activity weights for {len(ACTIVITIES)} activities")
+
+
+@dataclass(frozen=True, eq=False)
+class People(TensorStruct):
+    """People who stand on the floor at the origin, facing +X, before they are placed in a room.
+
+    Attributes:
+        bodies: their bone lengths.
+        angles: their joint angles.
+        xyz_body: COCO-17 joints, mm, the floor at z = 0 and mid-hip above the origin.
+    """
+
+    bodies: Bodies
+    angles: Angles
+    xyz_body: Float[Tensor, "*people 17 3"]
+
+
+def sample_bodies(source: Noise, frames: int, persons: int) -> Bodies:
+    """Bone lengths of people of all sizes; segments of one person vary together."""
+    shape = (frames, persons)
+    mean, spread, share = torch.tensor(STATURES_MM).unbind(-1)
+    group = choose(source, shape, share)
+    stature = (mean[group] + spread[group] * source.normal(shape)).clamp(*STATURE_RANGE_MM)
+    limbs = 1 + LIMB_SPREAD * source.normal(shape)
+    lengths: list[Tensor] = []
+    for name, part in SHARES:
+        own = (1 + LENGTH_SPREAD * source.normal(shape)).clamp(0.88, 1.12)
+        common = limbs.clamp(0.93, 1.07) if name in ("upper_arm", "forearm", "thigh", "shank") else 1.0
+        lengths.append(part * stature * own * common)
+    # A child's head is large for its body.
+    names = [name for name, _ in SHARES]
+    lengths[names.index("head")] = 0.6 * lengths[names.index("head")] + 0.4 * 0.13 * 1690.0
+    return Bodies(stature, *lengths)
+
+
+def _from_table(source: Noise, kind: Tensor, table: tuple[tuple[tuple[int, int], ...], ...]) -> Float[Tensor, "..."]:
+    """Angles (radians) drawn inside the ranges of a posture, more often near their middle."""
+    low, high = degrees(table)[kind].unbind(-1)
+    share = (source.uniform(low.shape) + source.uniform(low.shape)) / 2
+    return low + (high - low) * share
+
+
+def sample_angles(source: Noise, frames: int, persons: int, config: PeopleConfig) -> Angles:
+    """Joint angles of people who stand, walk, work at a table, reach, bend, sit, raise their arms or crouch."""
+    shape = (frames, persons)
+    activity = choose(source, shape, torch.tensor(config.activity_weights))
+    trunk = _from_table(source, choose(source, shape, weights(TRUNK_OF_ACTIVITY)[activity]), TRUNK_KINDS)
+    arm = choose(source, shape, weights(ARMS_OF_ACTIVITY)[activity])
+    other = choose(source, shape, weights(ARMS_OF_ACTIVITY)[activity])
+    other = torch.where(source.uniform(shape) < 0.55, arm, other)
+    arms = _from_table(source, torch.stack([arm, other], dim=-1), ARM_KINDS)
+    leg = choose(source, shape, weights(LEGS_OF_ACTIVITY)[activity])
+    legs = _from_table(source, torch.stack([leg, leg], dim=-1), LEG_KINDS)
+    phase, stride = between(source, shape, 0.0, 2 * torch.pi), between(source, shape, 0.5, 1.25)
+    legs = torch.where((leg == WALK)[..., None, None], legs + gait(phase, stride), legs)
+    swing = torch.stack([-phase.sin(), phase.sin()], dim=-1) * stride[..., None] * 0.35
+    hanging = (torch.stack([arm, other], dim=-1) == 0) & (leg == WALK)[..., None]
+    arms[..., 0] += torch.where(hanging, swing, 0.0)
+    noise = torch.deg2rad(torch.tensor(config.angle_noise_deg))
+    return Angles(*(part + noise * source.normal(part.shape) for part in (trunk, arms, legs))).limited()
+
+
+def stand_on_floor(bodies: Bodies, xyz: Float[Tensor, "*people 17 3"]) -> Float[Tensor, "*people 17 3"]:
+    """Lift or lower people so that their lower foot stands on the floor and nothing lies below it."""
+    feet = xyz[..., 15:17, 2].amin(-1) - bodies.ankle_height
+    lowest = xyz[..., 2].amin(-1) - FLOOR_MARGIN_MM
+    lift = -torch.minimum(feet, lowest)
+    return xyz + torch.stack([torch.zeros_like(lift), torch.zeros_like(lift), lift], dim=-1)[..., None, :]
+
+
+def pose_people(bodies: Bodies, angles: Angles) -> People:
+    """People in given postures, on the floor at the origin, facing +X."""
+    return People(bodies, angles, stand_on_floor(bodies, forward_kinematics(bodies, angles)))
+
+
+def sample_people(source: Noise, frames: int, persons: int, config: PeopleConfig) -> People:
+    """Independent people for every frame; place them with `place_people`."""
+    return pose_people(sample_bodies(source, frames, persons), sample_angles(source, frames, persons, config))
+
+
+def place_people(
+    xyz_body: Float[Tensor, "*people 17 3"], floor: Float[Tensor, "*people 2"], facing: Float[Tensor, "*people"]
+) -> Float[Tensor, "*people 17 3"]:
+    """Turn people about their vertical axis by `facing` (radians) and move them to a floor point (mm)."""
+    turned = xyz_body @ rotation_about(2, facing).mT
+    return turned + torch.cat([floor, torch.zeros_like(floor[..., :1])], dim=-1)[..., None, :]
+
+
+def present_mask(counts: Tensor, persons: int) -> Bool[Tensor, "frames persons"]:
+    """The first `counts` of `persons` slots."""
+    return torch.arange(persons) < counts[:, None]

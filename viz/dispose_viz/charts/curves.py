@@ -1,0 +1,216 @@
+"""Training curves from the files that a training run writes, of one run or of several over each other."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from dispose.errors import InputError
+from dispose_viz.style import LIGHT, PALETTE, Theme, dress
+from dispose_workbench.results.run_folders import RunFolder, logs_of
+
+LINES = ("-", "--", "-.", ":")
+"""Line styles that go with the colours, so that no line is known by its colour alone."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity over the steps of a run.
+
+    Attributes:
+        name: the column's name in the log.
+        step: optimiser steps, rising.
+        value: the quantity in its own unit.
+    """
+
+    name: str
+    step: Float[np.ndarray, " steps"]
+    value: Float[np.ndarray, " steps"]
+
+
+@dataclass(frozen=True)
+class Log:
+    """What one run logged.
+
+    Attributes:
+        run: its name in legends.
+        curves: its quantities, named by stage and column.
+    """
+
+    run: str
+    curves: tuple[Curve, ...]
+
+
+def read_logs(runs: Sequence[RunFolder]) -> tuple[tuple[Log, ...], tuple[str, ...]]:
+    """The logs of all runs that have some, and a sentence for every log that cannot be read."""
+    logs, sentences = [], []
+    for run in runs:
+        curves: list[Curve] = []
+        for stage, path in run.logs:
+            try:
+                found = read_curves(path)
+            except InputError as error:
+                sentences.append(str(error))
+                continue
+            curves += [Curve(f"{stage}: {curve.name}", curve.step, curve.value) for curve in found]
+        if curves:
+            logs.append(Log(run.name, tuple(curves)))
+    return tuple(logs), tuple(sentences)
+
+
+def shared_first(names: Sequence[str]) -> tuple[str, ...]:
+    """Every name once: those that come most often first, among them losses, then in order of appearance."""
+    once = list(dict.fromkeys(names))
+    return tuple(sorted(once, key=lambda name: (-names.count(name), "loss" not in name, once.index(name))))
+
+
+def look_of(run: int, kinds: Sequence[str]) -> tuple[str, str]:
+    """Colour and line style, or marker, of a run: neither comes alone, and no two runs have both in common.
+
+    (Of the first eight times as many as there are kinds; the ninth run has the first one's colour and another line.)
+    """
+    return PALETTE[run % len(PALETTE)], kinds[(run + run // len(PALETTE)) % len(kinds)]
+
+
+def draw_logs(figure: Figure, logs: Sequence[Log], *, most: int = 6, smooth: int = 1, theme: Theme = LIGHT) -> Figure:
+    """Several runs over each other: one axes per quantity, one colour and line style per run, one legend for all."""
+    names = shared_first([curve.name for log in logs for curve in log.curves])[:most]
+    columns = min(len(names), 3) or 1
+    rows = math.ceil(len(names) / columns)
+    lines: dict[str, Line2D] = {}
+    for place, name in enumerate(names, 1):
+        axes = figure.add_subplot(rows, columns, place)
+        for i, log in enumerate(logs):
+            for curve in (curve for curve in log.curves if curve.name == name):
+                color, style = look_of(i, LINES)
+                if smooth > 1:
+                    axes.plot(curve.step, curve.value, color=color, linewidth=0.8, alpha=0.25)
+                (lines[log.run],) = axes.plot(
+                    curve.step, running_mean(curve.value, smooth), color=color, linestyle=style, linewidth=2.2
+                )
+        axes.set(title=name, xlabel="optimiser step", ylabel=name.rpartition("/")[2].rpartition(": ")[2])
+        axes.grid(color=theme.grid, linewidth=0.6)
+        dress(axes, theme=theme)
+    if lines:
+        figure.legend(
+            lines.values(), lines.keys(), loc="outside upper center", ncols=min(len(lines), 4), frameon=False,
+            labelcolor=theme.ink, fontsize=12, handlelength=3.2,
+        )  # fmt: skip
+    return figure
+
+
+def read_training(folder: Path) -> tuple[Log, ...]:
+    """What every stage of a training has logged so far, losses alone where it has some; nothing before it starts."""
+    logs = []
+    for stage, path in logs_of(folder):
+        try:
+            curves = read_curves(path)
+        except InputError:  # a stage that has made a file and no step
+            continue
+        losses = tuple(curve for curve in curves if curve.name.endswith("loss"))
+        logs.append(Log(stage, losses or curves))
+    return tuple(logs)
+
+
+def draw_training(figure: Figure, stages: Sequence[Log], *, smooth: int = 9, theme: Theme = LIGHT) -> Figure:
+    """One axes per stage of a training, as far as it is; a line of words before the first step."""
+    if not stages:
+        figure.text(0.5, 0.5, "no step yet: examples are being made", ha="center", color=theme.ink, fontsize=13)
+    for place, log in enumerate(stages, 1):
+        axes = figure.add_subplot(1, len(stages), place)
+        draw_curves(axes, log.curves, f"loss: {log.run}", smooth=smooth, theme=theme)
+    return figure
+
+
+def last_values(logs: Sequence[Log], smooth: int = 9) -> tuple[tuple[str, float], ...]:
+    """The mean of the last few values of every curve, by name: what a training has come to."""
+    return tuple((curve.name, float(curve.value[-smooth:].mean())) for log in logs for curve in log.curves)
+
+
+def read_curves(path: Path) -> tuple[Curve, ...]:
+    """All numeric columns of a metrics log, CSV or JSON lines, that has a ``step`` column.
+
+    Empty cells and a last line that a running training has not finished yet are left out.
+
+    Raises:
+        InputError: no such file, or a log without steps.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no metrics log there; start a training first or name its folder")
+    rows = _rows_of_jsonl(path) if path.suffix == ".jsonl" else _rows_of_csv(path)
+    points: dict[str, list[tuple[float, float]]] = {}
+    seen_step = False
+    for row in rows:
+        step = _number(row.get("step"))
+        if step is None:
+            continue
+        seen_step = True
+        for name, cell in row.items():
+            value = _number(cell)
+            if name not in {"step", "epoch"} and value is not None:
+                points.setdefault(name, []).append((step, value))
+    if not seen_step:
+        raise InputError(f"{path}: no 'step' column with numbers, so there is nothing to draw")
+    return tuple(Curve(name, *np.array(sorted(pairs)).T) for name, pairs in sorted(points.items()))
+
+
+def draw_curves(axes: Axes, curves: Sequence[Curve], ylabel: str, *, smooth: int = 1, theme: Theme = LIGHT) -> Axes:
+    """Curves over steps with their names at the right end; `smooth` > 1 draws a running mean over the raw line."""
+    for i, curve in enumerate(curves):
+        color = PALETTE[i % len(PALETTE)]
+        mean = running_mean(curve.value, smooth)
+        if smooth > 1:
+            axes.plot(curve.step, curve.value, color=color, linewidth=0.8, alpha=0.3)
+        axes.plot(curve.step, mean, color=color, linewidth=2.2, label=curve.name)
+    axes.set(xlabel="optimiser step", ylabel=ylabel)
+    axes.grid(color=theme.grid, linewidth=0.6)
+    if curves:
+        axes.legend(frameon=False, labelcolor=theme.ink)
+    return dress(axes, theme=theme)
+
+
+def running_mean(value: Float[np.ndarray, " steps"], width: int) -> Float[np.ndarray, " steps"]:
+    """Mean over the `width` values around every step (fewer at the ends); `InputError` for a width below 1."""
+    if width < 1:
+        raise InputError(f"a curve is averaged over at least 1 step, not {width}")
+    total = np.concatenate([[0.0], np.cumsum(value)])
+    here = np.arange(len(value))
+    start, end = np.maximum(here - (width - 1) // 2, 0), np.minimum(here + width // 2 + 1, len(value))
+    return (total[end] - total[start]) / (end - start)
+
+
+def _rows_of_csv(path: Path) -> Iterable[Mapping[str, object]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        yield from csv.DictReader(file)
+
+
+def _rows_of_jsonl(path: Path) -> Iterable[Mapping[str, object]]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            if number == len(lines):
+                return
+            raise InputError(f"{path}, line {number}: not JSON ({error.msg})") from None
+        if isinstance(row, dict):
+            yield row
+
+
+def _number(cell: object) -> float | None:
+    """A finite number, or None for what is none."""
+    if isinstance(cell, bool) or not isinstance(cell, (int, float, str)):
+        return None
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,64 @@
+"""How time grows with views and people, from a bench file: ``python -m dispose_viz.charts.growth BENCH.json PICTURE.png``."""
+
+import json
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dispose_viz.style import LIGHT, PALETTE, Theme, dress
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Seconds of a frame of so many views and people, ours and plain enumeration's (NaN where it was not run)."""
+
+    views: int
+    persons: int
+    seconds: float
+    plain_seconds: float
+
+
+def read_growth(path: Path) -> list[Growth]:
+    """The cells of a bench file."""
+    cells = json.loads(path.read_text())["rows"]
+    return [
+        Growth(c["views"], c["persons"], c["seconds"], math.nan if c["plain_seconds"] is None else c["plain_seconds"])
+        for c in cells
+    ]
+
+
+def draw_growth(axes: Axes, cells: list[Growth], *, theme: Theme = LIGHT) -> Axes:
+    """One line per number of people over the number of views; plain enumeration dashed, as far as it was run."""
+    for row, persons in enumerate(sorted({cell.persons for cell in cells})):
+        mine = sorted((cell for cell in cells if cell.persons == persons), key=lambda cell: cell.views)
+        colour = PALETTE[row % len(PALETTE)]
+        views = [cell.views for cell in mine]
+        axes.plot(views, [cell.seconds for cell in mine], "o-", color=colour, label=f"{persons} people")
+        axes.plot(views, [cell.plain_seconds for cell in mine], "s--", color=colour, alpha=0.6)
+    axes.plot([], [], "s--", color=theme.ink, alpha=0.6, label="plain enumeration (where it was run)")
+    axes.set_yscale("log")
+    axes.set_xticks(sorted({cell.views for cell in cells}))
+    axes.set_xlabel("cameras")
+    axes.set_ylabel("seconds for a whole frame, one core")
+    dress(axes, theme=theme)
+    axes.legend(frameon=False, labelcolor=theme.ink)
+    return axes
+
+
+def main(arguments: list[str]) -> int:
+    """Draw a bench file as a PNG."""
+    source, target = map(Path, arguments)
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    draw_growth(figure.subplots(), read_growth(source))
+    temporary = target.with_suffix(".part.png")
+    figure.savefig(temporary, dpi=130)
+    temporary.replace(target)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

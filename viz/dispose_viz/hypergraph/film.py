@@ -1,0 +1,347 @@
+"""From noise to the match, as a film for talks: links between views carry the mass, people take their colour.
+
+Between two steps of the sampler the mass is blended. That is no trick: a mean of feasible states is feasible.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from PIL import Image
+
+from dispose.errors import InputError
+from dispose.formats.files import replacing
+from dispose.scene.detections import Detections
+from dispose.tensors import ABSENT
+from dispose_viz.hypergraph.trajectory import Trajectory
+from dispose_viz.movie import write_gif, write_mp4
+from dispose_viz.scene.solids import label_of
+from dispose_viz.style import LIGHT, Theme, blend, person_color
+from dispose_viz.words import LETTER, POINTS, plain, shorter
+
+Picture = UInt8[np.ndarray, "height width 3"]
+
+THUMBNAIL = np.array([0.1, 0.36])
+"""Half the size of a detection's thumbnail, in units of the distance between columns and between rows."""
+DISC = 15.0
+"""Radius of a detection's disc, points, where there is room for it."""
+GAP = 0.13
+"""Room between a detection's middle and its links, in units of the distance between columns; more beside wide discs."""
+LABEL_SIZE = 12
+WIDEST = 7.0
+"""Width in points of a link that carries a whole detection."""
+INVISIBLE = 2e-3
+"""Links with less mass than this are not drawn."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sightings:
+    """What stands in the columns of the film: one per view, its detections below one another.
+
+    Attributes:
+        cameras: the names of the views.
+        counts: detections of every view.
+        bones: for every view and detection its skeleton as line segments in a unit box, y down; empty = a dot.
+    """
+
+    cameras: tuple[str, ...]
+    counts: tuple[int, ...]
+    bones: tuple[tuple[Float[np.ndarray, "bones 2 2"], ...], ...]
+
+
+def sightings_of(detections: Detections, cameras: Sequence[str]) -> Sightings:
+    """Thumbnails of all detections of a frame: their skeletons, each scaled to its own box."""
+    bones = []
+    for view, count in enumerate(detections.counts.tolist()):
+        bones.append(tuple(_thumbnail(detections, view, slot) for slot in range(count)))
+    return Sightings(tuple(cameras), tuple(detections.counts.tolist()), tuple(bones))
+
+
+def dots(cameras: Sequence[str], counts: Sequence[int]) -> Sightings:
+    """Sightings without a body, as in the teaching toy."""
+    empty = np.zeros((0, 2, 2))
+    return Sightings(tuple(cameras), tuple(counts), tuple((empty,) * count for count in counts))
+
+
+def draw_match(
+    axes: Axes,
+    sightings: Sightings,
+    mass: Float[np.ndarray, " tuples"],
+    members: Int[np.ndarray, "tuples views"],
+    owners: Sequence[int],
+    *,
+    theme: Theme = LIGHT,
+) -> Axes:
+    """One state: every tuple is a line through its detections, as wide and as opaque as its mass.
+
+    A tuple that skips a view passes it by in a gap. Tuples that become people have their colour (and number, from half
+    the mass on), the others are grey; a detection takes the colour of a person as its tuples gain mass.
+
+    Args:
+        owners: the person id that each tuple became, `ABSENT` = nobody (`association.owners_of_tuples`).
+    """
+    _check(sightings, members, owners)
+    tallest = max([*sightings.counts, 1])
+    for view, name in enumerate(sightings.cameras):
+        words = plain(shorter(name, max(4, int(_spacing(axes, sightings)[0] / (LETTER * 13)) - 1)))
+        axes.text(view, -0.78, words, ha="center", va="center", fontsize=13, color=theme.ink)
+    _draw_links(axes, sightings, mass, members, owners, theme)
+    _draw_sightings(axes, sightings, _tints(sightings, mass, members, owners, theme), theme)
+    axes.set(xlim=(-0.45, len(sightings.cameras) - 0.55), ylim=(tallest - 0.4, -1.05))
+    axes.set_axis_off()
+    return axes
+
+
+def film_frames(
+    figure: Figure,
+    sightings: Sightings,
+    trajectory: Trajectory,
+    owners: Sequence[int],
+    *,
+    between: int = 6,
+    rest: int = 8,
+    theme: Theme = LIGHT,
+) -> Iterator[Picture]:
+    """The pictures of the film, drawn one after the other on the same figure.
+
+    Args:
+        figure: an empty figure of the film's size.
+        between: pictures from one step of the sampler to the next.
+        rest: how often the first and the last picture are repeated.
+
+    Raises:
+        InputError: the trajectory has no step, or a number of pictures is not positive.
+    """
+    if len(trajectory.time) == 0:
+        raise InputError("a film needs at least one step of a sampler, this trajectory has none.")
+    if between < 1 or rest < 1:
+        raise InputError(f"a film needs at least one picture a step, got {between} between steps and {rest} at rest.")
+    canvas = FigureCanvasAgg(figure)
+    figure.set_layout_engine("none")  # laying out anew for every picture takes longer than drawing it
+    states = blended(trajectory, between)
+    for number, (time, mass) in enumerate(states):
+        figure.clear()
+        axes = draw_match(
+            figure.add_axes((0.02, 0.09, 0.96, 0.9)), sightings, mass, trajectory.members, owners, theme=theme
+        )
+        _draw_clock(axes, time, theme)
+        canvas.draw()
+        picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        yield from [picture] * (rest if number in (0, len(states) - 1) else 1)
+
+
+def blended(trajectory: Trajectory, between: int) -> list[tuple[float, Float[np.ndarray, " tuples"]]]:
+    """Diffusion time and mass of every picture: the sampler's states and `between - 1` means of neighbours."""
+    states = [(float(trajectory.time[0]), trajectory.mass[0])]
+    for step in range(len(trajectory.time) - 1):
+        for share in np.arange(1, between + 1) / between:
+            here, after = trajectory.mass[step], trajectory.mass[step + 1]
+            time = (1 - share) * trajectory.time[step] + share * trajectory.time[step + 1]
+            states.append((float(time), (1 - share) * here + share * after))
+    return states
+
+
+def write_film(path: Path, pictures: Iterable[Picture], rate_hz: float = 15.0) -> Path:
+    """Write pictures as a film, by the ending of the name: ``.gif``, ``.mp4`` or ``.html`` (a slider, no network).
+
+    The file is whole or not there; what was there before stays when something fails. Returns the path.
+
+    Raises:
+        InputError: another ending, no folder to write into, no picture, or pictures of different sizes.
+        OutputError: the file cannot be written.
+    """
+    writers = {".gif": write_gif, ".mp4": write_mp4, ".html": write_page}
+    if path.suffix.lower() not in writers:
+        raise InputError(f"{path}: a film ends in {', '.join(writers)}, not in '{path.suffix}'.")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent} to write the film into.")
+    return writers[path.suffix.lower()](path, pictures, rate_hz)
+
+
+def write_page(path: Path, pictures: Iterable[Picture], rate_hz: float) -> Path:
+    """Write pictures as one HTML page with a slider and a play button; it needs no network. Returns the path."""
+    kept: list[str] = []
+    order: list[int] = []
+    last: Picture | None = None
+    for picture in pictures:
+        if last is None or picture is not last:
+            kept.append(base64.b64encode(_png(picture)).decode())
+        order.append(len(kept) - 1)
+        last = picture
+    if not order:
+        raise InputError(f"{path}: a film needs at least one picture.")
+    if not rate_hz > 0:
+        raise InputError(f"{path}: a film needs a positive number of pictures per second, got {rate_hz}.")
+    with replacing(path) as file:
+        file.write(PAGE % (len(order) - 1, json.dumps(kept), json.dumps(order), round(1000 / rate_hz)))
+    return path
+
+
+PAGE = """<!doctype html><meta charset="utf-8"><title>From noise to the match</title>
+<body style="font-family:sans-serif;margin:1em;text-align:center"><img id="film" style="max-width:100%%" alt="">
+<p><button id="play" aria-label="play or pause">▶</button>
+<input id="step" type="range" min="0" max="%d" value="0" style="width:70%%" aria-label="step"></p><script>
+const pictures = %s, order = %s, film = document.getElementById("film"), step = document.getElementById("step");
+const show = () => { film.src = "data:image/png;base64," + pictures[order[step.value]]; };
+let clock = null;
+const stop = () => { clearInterval(clock); clock = null; };
+step.oninput = () => { stop(); show(); };
+document.getElementById("play").onclick = () => {
+  if (clock) { stop(); return; }
+  if (+step.value === +step.max) step.value = 0;
+  clock = setInterval(() => { if (+step.value === +step.max) stop(); else { step.value++; show(); } }, %d);
+};
+show();
+</script></body>
+"""
+
+
+def _check(sightings: Sightings, members: np.ndarray, owners: Sequence[int]) -> None:
+    if members.shape[1] != len(sightings.cameras):
+        raise InputError(
+            f"tuples of {members.shape[1]} views cannot be drawn between {len(sightings.cameras)} columns."
+        )
+    if len(owners) != len(members):
+        raise InputError(f"{len(members)} tuples and {len(owners)} owners: every tuple needs one, or ABSENT.")
+    for view, count in enumerate(sightings.counts):
+        if len(members) and int(members[:, view].max()) >= count:
+            worst = int(members[:, view].max())
+            raise InputError(f"view {sightings.cameras[view]} has {count} detections, a tuple names number {worst}.")
+
+
+def _draw_links(
+    axes: Axes,
+    sightings: Sightings,
+    mass: np.ndarray,
+    members: np.ndarray,
+    owners: Sequence[int],
+    theme: Theme,
+) -> None:
+    """All tuples, the lightest first, as one collection; a person's number stands beside its first detection."""
+    segments, colors, widths = [], [], []
+    column = _spacing(axes, sightings)[0]
+    gap = np.array([min(max(GAP, (_disc(axes, sightings) + 3) / column), 0.35), 0.0])
+    for row in np.argsort(mass, kind="stable").tolist():
+        seen = [(view, int(slot)) for view, slot in enumerate(members[row]) if slot != ABSENT]
+        if mass[row] <= INVISIBLE or len(seen) < 2:
+            continue
+        owner, strength = owners[row], min(float(mass[row]), 1.0)
+        color = theme.muted if owner == ABSENT else person_color(owner)
+        opacity = 0.08 + (0.5 if owner == ABSENT else 0.92) * strength
+        ends = [_place(sightings, view, slot) for view, slot in seen]
+        links = [(a + gap, b - gap) for a, b in pairwise(ends)]
+        segments += links
+        colors += [to_rgba(color, opacity)] * len(links)
+        widths += [0.6 + (WIDEST - 0.6) * strength] * len(links)
+        if owner != ABSENT and strength > 0.5:
+            # Beside the disc, however wide the number is, but never beyond the middle of the link.
+            half = (0.5 * LETTER * LABEL_SIZE * len(label_of(owner)) + 5) / column
+            start, end = links[0]
+            share = min(max(0.12, half / max(end[0] - start[0], 1e-9)), 0.5)
+            (x, y), shown = ((1 - share) * start + share * end).tolist(), min(4 * strength - 2, 1.0)
+            box = {"boxstyle": "round,pad=0.25", "facecolor": color, "linewidth": 0, "alpha": shown}
+            axes.text(x, y, label_of(owner), ha="center", va="center", fontsize=LABEL_SIZE,
+                      fontweight="bold", color=theme.paper, alpha=shown, zorder=4, bbox=box)  # fmt: skip
+    axes.add_collection(LineCollection(segments, colors=colors, linewidths=widths, capstyle="round", zorder=1))
+
+
+def _draw_sightings(axes: Axes, sightings: Sightings, tints: Sequence[Sequence[str]], theme: Theme) -> None:
+    """All detections: a disc with the body, or with the number where there is no body."""
+    bones, bone_colors, places, colors = [], [], [], []
+    for view, count in enumerate(sightings.counts):
+        for slot in range(count):
+            place, color = _place(sightings, view, slot), tints[view][slot]
+            body = sightings.bones[view][slot] * THUMBNAIL + place
+            bones += list(body)
+            bone_colors += [color] * len(body)
+            places.append(place)
+            colors.append(color)
+            if not len(body):
+                axes.text(
+                    float(place[0]),
+                    float(place[1]),
+                    str(slot),
+                    ha="center",
+                    va="center",
+                    color=color,
+                    fontsize=13,
+                    zorder=4,
+                )
+    if places:
+        pale = [blend(color, theme.paper, 0.85) for color in colors]
+        area = (2 * _disc(axes, sightings)) ** 2
+        axes.scatter(*np.stack(places).T, s=area, c=pale, edgecolors=colors, linewidths=1.4, zorder=2)
+    axes.add_collection(LineCollection(bones, colors=bone_colors, linewidths=2.2, capstyle="round", zorder=3))
+
+
+def _tints(
+    sightings: Sightings, mass: np.ndarray, members: np.ndarray, owners: Sequence[int], theme: Theme
+) -> list[list[str]]:
+    """For every detection a grey that turns into the colour of the person whose tuple has most mass there."""
+    tints = [[theme.muted] * count for count in sightings.counts]
+    best = np.zeros((len(sightings.counts), max([*sightings.counts, 1])))
+    for row in (r for r, owner in enumerate(owners) if owner != ABSENT):
+        for view, slot in enumerate(members[row].tolist()):
+            if slot != ABSENT and mass[row] > best[view, slot]:
+                best[view, slot] = mass[row]
+                tints[view][slot] = blend(theme.muted, person_color(owners[row]), min(float(mass[row]), 1.0))
+    return tints
+
+
+def _place(sightings: Sightings, view: int, slot: int) -> np.ndarray:
+    """Where a detection stands: columns of fewer detections are spread over the same height."""
+    tallest, count = max([*sightings.counts, 1]), sightings.counts[view]
+    return np.array([view, (slot + 0.5) * tallest / count - 0.5])
+
+
+def _spacing(axes: Axes, sightings: Sightings) -> tuple[float, float]:
+    """Points from column to column and from row to row."""
+    wide, tall = (side / axes.figure.dpi * POINTS for side in (axes.bbox.width, axes.bbox.height))
+    return wide / max(len(sightings.cameras), 1), tall / (max([*sightings.counts, 1]) + 0.65)
+
+
+def _disc(axes: Axes, sightings: Sightings) -> float:
+    """Radius of a detection's disc, points: as large as its neighbours leave room for."""
+    column, row = _spacing(axes, sightings)
+    return min(DISC, 0.3 * column, 0.47 * row)
+
+
+def _thumbnail(detections: Detections, view: int, slot: int) -> Float[np.ndarray, "bones 2 2"]:
+    """Bones in a box of height 2 around the origin, their proportions kept as a thumbnail can."""
+    seen = detections.visible[view, slot].numpy()
+    xy = detections.xy_image[view, slot].double().numpy()
+    pairs = [(a, b) for a, b in detections.skeleton.bone_indices if seen[a] and seen[b]]
+    if not pairs:
+        return np.zeros((0, 2, 2))
+    low, high = xy[seen].min(0), xy[seen].max(0)
+    size = max(float(high[1] - low[1]), 2.0 * float(high[0] - low[0]), 1e-6)
+    unit = (xy - 0.5 * (low + high)) * (np.array([4.0, 2.0]) / size)
+    return np.stack([unit[[a, b]] for a, b in pairs])
+
+
+def _draw_clock(axes: Axes, time: float, theme: Theme) -> None:
+    """A bar that empties from noise to match, with words."""
+    words = "noise" if time > 0.995 else "match" if time < 0.005 else f"time {time:.2f}"
+    left, right = 0.3, 0.7
+    axes.plot([left, right], [-0.02] * 2, transform=axes.transAxes, color=theme.grid, linewidth=5, clip_on=False)
+    axes.plot([left, right - (right - left) * time], [-0.02] * 2, transform=axes.transAxes, color=theme.ink,
+              linewidth=5, clip_on=False)  # fmt: skip
+    axes.text(right + 0.02, -0.02, words, transform=axes.transAxes, va="center", fontsize=13, color=theme.ink)
+
+
+def _png(picture: Picture) -> bytes:
+    """A PNG of at most 128 colours: a quarter of the size, and nobody sees it."""
+    buffer = BytesIO()
+    Image.fromarray(picture).quantize(128, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,188 @@
+"""The reverse diffusion made visible: how mass moves between candidate tuples until it is clear who is who."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from dispose.association.polytope import Marginals, is_fallback, marginal_residual
+from dispose.diffusion.samplers import Step
+from dispose.tensors import ABSENT
+from dispose_viz.scene.solids import color_of, label_of
+from dispose_viz.style import LIGHT, MAP, Theme, dress, person_color
+from dispose_viz.words import name_columns
+
+DOTTED_STEPS = 40
+"""A longer trajectory is a line without dots."""
+
+FAINTEST_MASS = 1e-3
+"""Masses below a thousandth share the darkest colour: they will not become a person any more."""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """The states of a sampler, step by step, as arrays.
+
+    Attributes:
+        time: diffusion time of every step, 1 = noise, 0 = decided.
+        mass: mass of every candidate tuple at every step, feasible.
+        members: the slot of every tuple in every view, `ABSENT` where it is not seen.
+        residual: largest violation of a marginal at every step.
+    """
+
+    time: Float[np.ndarray, " steps"]
+    mass: Float[np.ndarray, "steps tuples"]
+    members: Int[np.ndarray, "tuples views"]
+    residual: Float[np.ndarray, " steps"]
+
+    @property
+    def entropy(self) -> Float[np.ndarray, " steps"]:
+        """How undecided every step is: the entropy (bits) of the mass shared out to one."""
+        share = self.mass / self.mass.sum(-1, keepdims=True).clip(min=1e-300)
+        return -(share * np.log2(share.clip(min=1e-300))).sum(-1)
+
+
+def trajectory_of(steps: Sequence[Step], members: Int[Tensor, "tuples views"], marginals: Marginals) -> Trajectory:
+    """Arrays of one sample's recorded steps, the last clean prediction as the state at time 0.
+
+    The fallback tuple, absent everywhere, is left out: it holds what nobody claims.
+    """
+    states = [*(step.mass for step in steps), steps[-1].clean]
+    people = ~is_fallback(marginals)
+    return Trajectory(
+        np.array([*(step.time for step in steps), 0.0]),
+        torch.stack(states)[:, people].double().numpy(),
+        members[people].numpy(),
+        np.array([float(marginal_residual(state, marginals).max()) for state in states]),
+    )
+
+
+def owners_of_tuples(
+    members: Int[np.ndarray, "tuples views"], chosen: Int[np.ndarray, "persons views"], ids: Sequence[int]
+) -> list[int]:
+    """The id of the person that each tuple became, `ABSENT` where it became nobody."""
+    person = {tuple(row): number for row, number in zip(chosen.tolist(), ids, strict=True)}
+    return [person.get(tuple(row), ABSENT) for row in members.tolist()]
+
+
+def tuple_name(members: Sequence[int]) -> str:
+    """A tuple in one word: the detection of every view, · where it is absent (``0·21``, ``0,10,·,3``)."""
+    words = ["·" if slot == ABSENT else str(slot) for slot in members]
+    return ("" if all(len(w) == 1 for w in words) else ",").join(words)
+
+
+def draw_mass(
+    axes: Axes,
+    trajectory: Trajectory,
+    *,
+    owners: Sequence[int] | None = None,
+    rows: int = 18,
+    theme: Theme = LIGHT,
+) -> Axes:
+    """Mass of the heaviest tuples (rows) over the steps (columns), as a heat map with a logarithmic colour.
+
+    Args:
+        owners: the person id that each tuple became, `ABSENT` = nobody: their names take the person's colour.
+        rows: how many tuples to draw; those that ever became heaviest come first, by mass at the end.
+    """
+    last = trajectory.mass[-1]
+    order = np.lexsort((-trajectory.mass.max(0), -last))[:rows]
+    image = trajectory.mass[:, order].T.clip(min=FAINTEST_MASS)
+    if not len(order):
+        # A picture of no rows has no height: one row of nothing, with words, instead.
+        image = np.full((1, len(trajectory.time)), FAINTEST_MASS)
+        axes.text(0.5, 0.5, "there is no tuple", transform=axes.transAxes, ha="center", va="center", fontsize=13,
+                  color="#FFFFFF")  # fmt: skip
+    drawn = axes.imshow(image, aspect="auto", cmap=MAP, norm=LogNorm(FAINTEST_MASS, 1.0), interpolation="nearest")
+    owned = [ABSENT if owners is None else owners[t] for t in order]
+    words = [tuple_name(trajectory.members[t].tolist()) for t in order]
+    names = [word if p == ABSENT else f"P{p} = {word}" for word, p in zip(words, owned, strict=True)]
+    axes.set_yticks(range(len(order)), names, family="monospace")
+    step_axis(axes, trajectory.time)
+    axes.set(ylabel="tuple: its detection in every view", title=f"Mass of {len(order)} of {len(last)} tuples")
+    bar = axes.figure.colorbar(drawn, ax=axes, label="mass")
+    bar.ax.tick_params(colors=theme.ink)
+    bar.ax.yaxis.label.set_color(theme.ink)
+    dress(axes, theme=theme)
+    for label, person in zip(axes.get_yticklabels(), owned, strict=True):
+        if person != ABSENT:
+            label.set(color=person_color(person), fontweight="bold")
+    return axes
+
+
+def draw_feasibility(axes: Axes, trajectory: Trajectory, *, theme: Theme = LIGHT) -> Axes:
+    """The largest violation of a marginal at every step, on a logarithmic axis."""
+    steps = range(len(trajectory.time))
+    axes.semilogy(steps, trajectory.residual.clip(min=1e-17), line_of(trajectory.time), color=theme.ink, linewidth=1.8)
+    step_axis(axes, trajectory.time)
+    axes.set(ylabel="largest violation", title="Feasibility residual")
+    axes.grid(color=theme.grid, linewidth=0.6)
+    return dress(axes, theme=theme)
+
+
+def draw_entropy(axes: Axes, trajectory: Trajectory, *, theme: Theme = LIGHT) -> Axes:
+    """How undecided the association is at every step."""
+    axes.plot(range(len(trajectory.time)), trajectory.entropy, line_of(trajectory.time), color=theme.ink, linewidth=1.8)
+    step_axis(axes, trajectory.time)
+    axes.set(ylabel="entropy (bits)", title="Indecision", ylim=(0, 1.1 * max(float(trajectory.entropy.max()), 1e-9)))
+    axes.grid(color=theme.grid, linewidth=0.6)
+    return dress(axes, theme=theme)
+
+
+def draw_members(
+    axes: Axes,
+    members: Int[np.ndarray, "persons views"],
+    confidence: Float[np.ndarray, " persons"],
+    ids: Sequence[int],
+    cameras: Sequence[str],
+    *,
+    theme: Theme = LIGHT,
+) -> Axes:
+    """Which detection of which view forms each person, by id: a coloured box with the detection's number."""
+    order = np.argsort(ids, kind="stable")
+    members, confidence, ids = members[order], confidence[order], [ids[i] for i in order]
+    for row, (slots, person) in enumerate(zip(members.tolist(), ids, strict=True)):
+        for view, slot in enumerate(slots):
+            seen = slot != ABSENT
+            axes.text(view, row, f"#{slot}" if seen else "unseen", ha="center", va="center", fontsize=13,
+                      color=theme.paper if seen else theme.muted, fontweight="bold" if seen else "normal",
+                      bbox={"boxstyle": "round,pad=0.45", "linewidth": 0,
+                            "facecolor": color_of(person, theme) if seen else theme.paper})  # fmt: skip
+    rows, views = members.shape
+    axes.set(xlim=(-0.6, views - 0.4), ylim=(max(rows, 1) - 0.4, -0.6), title="Who is who")
+    if not rows:
+        axes.text((views - 1) / 2, 0, "nobody was found", ha="center", va="center", fontsize=13, color=theme.ink)
+    name_columns(axes, range(views), cameras)
+    axes.set_yticks(range(rows), [f"{label_of(i)}  ({c:.0%} sure)" for i, c in zip(ids, confidence, strict=True)])
+    axes.set(xlabel="view", ylabel="person")
+    return dress(axes, theme=theme)
+
+
+def draw_trajectory(
+    figure: Figure, trajectory: Trajectory, *, owners: Sequence[int] | None = None, theme: Theme = LIGHT
+) -> Figure:
+    """Mass on the left, feasibility and indecision on the right."""
+    grid = figure.add_gridspec(2, 2, width_ratios=(2.2, 1))
+    draw_mass(figure.add_subplot(grid[:, 0]), trajectory, owners=owners, theme=theme)
+    draw_entropy(figure.add_subplot(grid[0, 1]), trajectory, theme=theme)
+    draw_feasibility(figure.add_subplot(grid[1, 1]), trajectory, theme=theme)
+    return figure
+
+
+def line_of(time: Float[np.ndarray, " steps"]) -> str:
+    """A line with a dot at every step, or without where dots would touch."""
+    return "o-" if len(time) <= DOTTED_STEPS else "-"
+
+
+def step_axis(axes: Axes, time: Float[np.ndarray, " steps"]) -> Axes:
+    """Diffusion times below the steps, never more than fit; returns the axes."""
+    ticks = sorted({round(i) for i in np.linspace(0, len(time) - 1, 5 if len(time) > 7 else len(time))})
+    axes.set_xticks(ticks, [f"{time[i]:.2g}" for i in ticks])
+    axes.set_xlabel("diffusion time (1 = noise)")
+    return axes

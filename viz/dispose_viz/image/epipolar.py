@@ -1,0 +1,305 @@
+"""Where a point of one view may lie in the others: its ray, as every other camera sees it.
+
+A lens bends the picture of a ray, so it is drawn as a chain of points, and distances to it are distances to the bent
+curve in pixels as they are in the picture.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnchoredOffsetbox, TextArea, VPacker
+from torch import Tensor
+
+from dispose.errors import InputError
+from dispose.geometry.pinhole import distort, project_points
+from dispose.scene.cameras import Cameras
+from dispose.scene.detections import Detections
+from dispose.scene.frame import Frame
+from dispose.tensors import ABSENT
+from dispose_viz.image.views import columns_for, draw_canvas, draw_detections, free_corner, zoom_to_people
+from dispose_viz.style import LIGHT, Theme, person_color
+
+SAMPLES = 1500
+REACH_MM = 5000.0
+"""Half of a ray's samples lie nearer than this to its camera, half beyond: out to infinity."""
+
+WIDEST = 8.0
+"""Tangent of the widest angle off a camera's axis that is looked at, 83 degrees."""
+
+THIN = 1.3
+LISTED = 5
+"""Detections whose distance is written: more lines would hide the picture."""
+
+REFINEMENTS = 60
+GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest:
+    """The points of a curve that are nearest to given points.
+
+    Attributes:
+        xy_image: on the curve, pixels; NaN where the curve is not seen at all.
+        distance_px: from the given points; infinite where the curve is not seen at all.
+    """
+
+    xy_image: Float[Tensor, "points 2"]
+    distance_px: Float[Tensor, " points"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """The ray through a pixel of one view, in the coordinates of the camera that looks at it.
+
+    Attributes:
+        origin: the centre of the pixel's camera, mm.
+        direction: of the ray, a unit vector.
+        matrix: intrinsics of the camera that looks.
+        distortion: its lens.
+        widest: tangent of the angle off the axis beyond which its lens model folds the picture back.
+    """
+
+    origin: Float[Tensor, " 3"]
+    direction: Float[Tensor, " 3"]
+    matrix: Float[Tensor, "3 3"]
+    distortion: Float[Tensor, " 8"]
+    widest: float
+
+    def points(self, share: Float[Tensor, "*points"]) -> tuple[Float[Tensor, "*points 2"], Bool[Tensor, "*points"]]:
+        """Image points of the ray, and which of them exist: in front of the camera, and not folded back.
+
+        A share of 0 is the pixel's camera, 1/2 is 5 m away from it, and 1 is infinitely far.
+        """
+        share = share[..., None]
+        # Homogeneous: the same line of sight at any scale, so that infinity is a point like any other.
+        xyz = (1 - share) * self.origin + share * REACH_MM * self.direction
+        front = xyz[..., 2] > 1e-9 * REACH_MM
+        ahead = torch.where(front[..., None], xyz, xyz.new_tensor([0.0, 0.0, 1.0]))
+        narrow = ahead[..., :2].norm(dim=-1) < self.widest * ahead[..., 2]
+        return project_points(ahead, self.matrix, self.distortion), front & narrow
+
+
+def sight_of(cameras: Cameras, source: int, xy_image: Float[Tensor, " 2"], target: int) -> Sight:
+    """The ray through a pixel of view `source` as view `target` looks at it.
+
+    Raises `InputError` where source and target are the same view, or the pixel is not a number.
+    """
+    if source == target:
+        raise InputError(f"camera {cameras.names[source]} sees its own ray as a point: choose another view.")
+    if not bool(torch.isfinite(xy_image).all()):
+        raise InputError(f"camera {cameras.names[source]}: {xy_image.tolist()} is no pixel, it has no ray.")
+    rotation, distortion = cameras.rotation[target], cameras.distortion[target]
+    direction = cameras.select([source]).directions(xy_image[None].double())[0]
+    origin = rotation @ cameras.centres[source] + cameras.translation[target]
+    return Sight(origin, rotation @ direction, cameras.matrix[target], distortion, lens_reach(distortion))
+
+
+def lens_reach(distortion: Float[Tensor, " 8"]) -> float:
+    """Tangent of the angle off the axis up to which a lens model moves points outwards as they go outwards.
+
+    Beyond it a polynomial turns back and shows the edge of the world in the middle of the picture.
+    """
+    tangent = torch.linspace(0, WIDEST, 4001, dtype=distortion.dtype)
+    image = distort(torch.stack([tangent, torch.zeros_like(tangent)], dim=-1), distortion).norm(dim=-1)
+    turns = (image.diff() <= 0).nonzero()
+    return WIDEST if len(turns) == 0 else float(tangent[turns[0, 0]])
+
+
+def epipolar_curve(
+    cameras: Cameras, source: int, xy_image: Float[Tensor, " 2"], target: int
+) -> Float[Tensor, "samples 2"]:
+    """The ray through a pixel as another view sees it, from its camera to infinity; NaN where it is not to be seen.
+
+    Raises `InputError` where source and target are the same view, or the pixel is not a number.
+    """
+    xy, there = sight_of(cameras, source, xy_image, target).points(torch.linspace(0, 1, SAMPLES, dtype=torch.float64))
+    inside = cameras.select([target]).inside(xy[None])[0]
+    # One sample beyond each edge stays, or the curve would end just before the edge of the picture.
+    near = inside.clone()
+    near[1:] |= inside[:-1]
+    near[:-1] |= inside[1:]
+    return torch.where((near & there)[:, None], xy, torch.nan)
+
+
+def nearest_on_curve(
+    cameras: Cameras, source: int, xy_image: Float[Tensor, " 2"], target: int, points: Float[Tensor, "points 2"]
+) -> Nearest:
+    """Where the ray through a pixel comes nearest to points of another view (golden-section search on the ray)."""
+    sight, points = sight_of(cameras, source, xy_image, target), points.double()
+
+    def squared(share: Float[Tensor, "*points"], points: Float[Tensor, "*points 2"]) -> Float[Tensor, "*points"]:
+        xy, there = sight.points(share)
+        return torch.where(there, (points - xy).square().sum(-1), torch.inf)
+
+    share = torch.linspace(0, 1, SAMPLES, dtype=torch.float64).expand(len(points), SAMPLES)
+    coarse = squared(share, points[:, None].expand(-1, SAMPLES, -1)).min(dim=1)
+    start = share[0, coarse.indices]
+    low, high = (start - 1 / SAMPLES).clamp(min=0), (start + 1 / SAMPLES).clamp(max=1)
+    for _ in range(REFINEMENTS):
+        left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+        first = squared(left, points) < squared(right, points)
+        low, high = torch.where(first, low, left), torch.where(first, right, high)
+    fine = (low + high) / 2
+    best = torch.where(squared(fine, points) < coarse.values, fine, start)
+    xy, there = sight.points(best)
+    distance = torch.where(there, (points - xy).norm(dim=-1), torch.inf)
+    return Nearest(torch.where(there[:, None], xy, torch.nan), distance)
+
+
+def epipolar_distances(
+    frame: Frame, view: int, slot: int, joints: Sequence[str], target: int
+) -> Float[Tensor, "slots joints"]:
+    """Pixels between every detection of a view and the curves of a chosen detection's joints.
+
+    NaN where either does not have the joint.
+
+    Raises:
+        InputError: there is no such view, detection or joint.
+    """
+    rows = _joint_rows(frame, view, slot, joints)
+    detections = frame.detections
+    found = torch.full((detections.valid.shape[1], len(rows)), torch.nan, dtype=torch.float64)
+    for column, row in enumerate(rows):
+        has = detections.valid[target] & _shown(detections)[target, :, row]
+        if bool(_shown(detections)[view, slot, row]) and bool(has.any()):
+            start = detections.xy_image[view, slot, row]
+            others = detections.xy_image[target, has, row].double()
+            found[has, column] = nearest_on_curve(frame.cameras, view, start, target, others).distance_px
+    return found
+
+
+def draw_epipolar(
+    axes: Axes,
+    frame: Frame,
+    view: int,
+    slot: int,
+    joints: Sequence[str],
+    target: int,
+    *,
+    owners: Sequence[int] | None = None,
+    theme: Theme = LIGHT,
+) -> Axes:
+    """The curves of a chosen detection's joints in another view, and how far every detection there is from them.
+
+    A dotted line leads from each joint to its curve. The list in a free corner says the distances, nearest first, as
+    means over the joints. In the chosen view itself the joints are ringed.
+    """
+    rows = _joint_rows(frame, view, slot, joints)
+    detections = frame.detections
+    seen = [row for row in rows if bool(_shown(detections)[view, slot, row])]
+    if view == target:
+        xy = detections.xy_image[view, slot, seen].numpy()
+        axes.plot(*xy.T, "o", markersize=15, markerfacecolor="none", markeredgecolor=theme.ink, markeredgewidth=2.4)
+        return axes
+    for row in seen:
+        curve = epipolar_curve(frame.cameras, view, detections.xy_image[view, slot, row], target)
+        for color, width in ((theme.paper, 4.4), (theme.ink, 2.0)):
+            axes.plot(*curve.T.numpy(), color=color, linewidth=width, zorder=3, scalex=False, scaley=False)
+    distance = epipolar_distances(frame, view, slot, joints, target).nanmean(dim=1)
+    words: list[tuple[str, str]] = []
+    for other in distance.argsort().tolist():
+        if not math.isfinite(distance[other]):
+            continue
+        owned = owners is not None and owners[other] != ABSENT
+        color = person_color(owners[other]) if owners is not None and owned else theme.muted
+        name = f"P{owners[other]}" if owners is not None and owned else f"#{int(detections.index[target, other])}"
+        words.append((f"{name} {float(distance[other]):.0f} px", color))
+        _draw_connectors(axes, frame, (view, slot), seen, (target, other), color)
+    if len(words) > LISTED:
+        words = [*words[:LISTED], (f"{len(words) - LISTED} farther", theme.ink)]
+    return draw_list(axes, words or [("nobody to compare", theme.ink)], detections, target, theme=theme)
+
+
+def draw_list(
+    axes: Axes, words: Sequence[tuple[str, str]], detections: Detections, view: int, *, theme: Theme = LIGHT
+) -> Axes:
+    """Lines of text, the first one bold, with their colours, in the corner of a view that hides fewest joints."""
+    weights = ["bold", *["normal"] * len(words)]
+    lines: list[Artist] = [TextArea(text, textprops={"color": color, "fontsize": 12, "fontweight": weight})
+             for (text, color), weight in zip(words, weights, strict=False)]  # fmt: skip
+    corner = free_corner(axes, detections, view, height=0.1 * len(words))
+    box = AnchoredOffsetbox(corner, child=VPacker(children=lines, pad=0, sep=2), pad=0.3, borderpad=0.2)
+    box.patch.set(facecolor=theme.paper, edgecolor=theme.grid, alpha=0.85)
+    box.set_zorder(7)
+    axes.add_artist(box)
+    return axes
+
+
+def draw_epipolar_views(
+    figure: Figure,
+    frame: Frame,
+    view: int,
+    slot: int,
+    joints: Sequence[str],
+    *,
+    owners: Sequence[Sequence[int]] | None = None,
+    images: Sequence[Float[np.ndarray, "height width 3"]] | None = None,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Every view of a frame with the curves of one detection's joints; `owners` gives every slot's person per view."""
+    _joint_rows(frame, view, slot, joints)
+    views, slots = frame.detections.valid.shape
+    columns = columns_for(frame.cameras)
+    columns = 2 if (views, columns) == (4, 3) else columns
+    owner = ABSENT if owners is None else owners[view][slot]
+    who = f"#{int(frame.detections.index[view, slot])}" if owner == ABSENT else f"P{owner}"
+    for target, name in enumerate(frame.cameras.names):
+        axes = figure.add_subplot(math.ceil(views / columns), columns, target + 1)
+        title = f"{name}: the {' and '.join(joints)} of {who}" if target == view else f"{name}: its ray"
+        title = title if len(joints) < 2 else title.replace("ray", "rays")
+        image = None if images is None else images[target]
+        draw_canvas(axes, frame.cameras.size[target], title, image=image, theme=theme)
+        mine = [ABSENT] * slots if owners is None else list(owners[target])
+        if image is None:
+            zoom_to_people(axes, frame.detections, target)
+        draw_detections(axes, frame.detections, target, mine, width=THIN, theme=theme)
+        draw_epipolar(axes, frame, view, slot, joints, target, owners=mine, theme=theme)
+    return figure
+
+
+def _draw_connectors(
+    axes: Axes, frame: Frame, source: tuple[int, int], rows: Sequence[int], place: tuple[int, int], color: str
+) -> None:
+    """Dotted lines from a detection's joints to the curves of the source's joints."""
+    (view, slot), (target, other) = source, place
+    detections, ends = frame.detections, []
+    for row in rows:
+        if bool(_shown(detections)[target, other, row]):
+            joint = detections.xy_image[target, other, row].double()
+            start = detections.xy_image[view, slot, row]
+            foot = nearest_on_curve(frame.cameras, view, start, target, joint[None])
+            ends.append(torch.stack([joint, foot.xy_image[0]]).numpy())
+            axes.plot(*joint.tolist(), "o", color=color, markersize=7, zorder=4, scalex=False, scaley=False)
+    axes.add_collection(LineCollection(ends, colors=color, linewidths=2.0, linestyles=(0, (1, 1)), zorder=4))
+
+
+def _shown(detections: Detections) -> Bool[Tensor, "views slots joints"]:
+    """Which keypoints have a place in the picture: visible, and numbers."""
+    return detections.visible & torch.isfinite(detections.xy_image).all(-1)
+
+
+def _joint_rows(frame: Frame, view: int, slot: int, joints: Sequence[str]) -> list[int]:
+    """Array positions of joints that a chosen detection has, after a check that all of them can be meant."""
+    detections, names = frame.detections, frame.cameras.names
+    if not 0 <= view < len(names):
+        raise InputError(f"frame {frame.number}: there is no view {view}, the rig has {len(names)}.")
+    if not 0 <= slot < detections.valid.shape[1] or not bool(detections.valid[view, slot]):
+        found = detections.valid[view].nonzero()[:, 0].tolist()
+        raise InputError(f"frame {frame.number}, camera {names[view]}: no detection in slot {slot}, only in {found}.")
+    for joint in joints:
+        if joint not in detections.skeleton.joints:
+            known = ", ".join(detections.skeleton.joints)
+            raise InputError(f"skeleton {detections.skeleton.name} has no joint {joint!r} (it has: {known}).")
+    rows = detections.skeleton.indices(tuple(joints))
+    if not any(bool(_shown(detections)[view, slot, row]) for row in rows):
+        what = " or ".join(joints) or "joint"
+        raise InputError(f"frame {frame.number}, camera {names[view]}: the detection in slot {slot} shows no {what}.")
+    return rows

@@ -1,0 +1,202 @@
+"""Birkhoff's polytope of 3 x 3, drawn truly: all four dimensions as two triangles, and a section in space.
+
+The doubly stochastic 3 x 3 matrices have six corners, the permutations. The three even ones span a triangle, the three
+odd ones another, in planes that meet at right angles in the centre (all thirds): the feet of a matrix on both planes
+say everything about it.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import FigureBase
+from matplotlib.patches import Polygon
+from matplotlib.patheffects import withStroke
+from scipy.spatial import ConvexHull
+
+from dispose.association.birkhoff import (
+    EVEN,
+    ODD,
+    even_and_odd_planes,
+    permutation_matrix,
+    permutation_name,
+    permutation_word,
+    reach,
+    symmetric_space,
+)
+from dispose.association.section import Flat, solid_section
+from dispose_viz.hypergraph.trajectory import DOTTED_STEPS
+from dispose_viz.style import LIGHT, PALETTE, Theme, blend, dress
+from dispose_viz.words import marked_up, plain
+
+Canvas = TypeVar("Canvas", bound=FigureBase)
+Matrices = Float[np.ndarray, "steps 3 3"]
+ROUND = 1e-4
+"""Sums of rows or columns may miss one by this much."""
+
+
+def permutation_label(permutation: tuple[int, ...]) -> str:
+    """Cycles and, below, whom 1, 2, 3 … get: ``(1 2)`` over ``213``."""
+    return f"{permutation_name(permutation)}\n{permutation_word(permutation)}"
+
+
+def draw_birkhoff(
+    figure: Canvas,
+    paths: Sequence[Matrices] = (),
+    *,
+    labels: Sequence[str] = (),
+    step: int | None = None,
+    theme: Theme = LIGHT,
+) -> Canvas:
+    """Both triangles with all their corners named, and trajectories of doubly stochastic matrices in them.
+
+    A matrix is one dot in each triangle. What one triangle takes is lost to the other: the dashed triangle is the room
+    that the last drawn state of a single path leaves.
+
+    Args:
+        figure: a figure, or a part of one.
+        paths: trajectories; none draws the empty polytope.
+        labels: what each is called.
+        step: draw the paths up to this step only (for films and sliders).
+
+    Raises:
+        ValueError: a matrix is not doubly stochastic.
+    """
+    for path in paths:
+        check_doubly_stochastic(path)
+    drawn = [path if step is None else path[: step + 1] for path in paths]
+    flats = even_and_odd_planes()
+    both = figure.subplots(1, 2)
+    corners = [_triangle(flat, group) for flat, group in zip(flats, (EVEN, ODD), strict=True)]
+    for axes, flat, group, mine, other_flat, other in zip(
+        both, flats, (EVEN, ODD), corners, flats[::-1], corners[::-1], strict=True
+    ):
+        _draw_triangle(axes, mine, group, theme)
+        if len(drawn) == 1:
+            _draw_room(axes, mine, 1 - float(reach(other_flat.place(drawn[0][-1].ravel()), other)), theme)
+        for number, path in enumerate(drawn):
+            name = plain(labels[number]) if number < len(labels) else ""
+            _draw_feet(axes, flat, path, PALETTE[number % len(PALETTE)], name, theme)
+    both[0].set_title("even permutations: nobody, or all three change")
+    both[1].set_title("odd permutations: two change places")
+    if any(labels):
+        legend = both[1].legend(loc="upper right", frameon=False, fontsize=11)
+        for text in legend.get_texts():
+            text.set_color(theme.ink)
+    return figure
+
+
+def check_doubly_stochastic(path: Matrices) -> None:
+    """Raise a `ValueError` that names the first step and line whose sum is not one."""
+    for axis, line in ((2, "row"), (1, "column")):
+        off = np.abs(path.sum(axis) - 1)
+        if not off.size or (off.max() <= ROUND and path.min() >= -ROUND):
+            continue
+        step, number = np.unravel_index(int(off.argmax()), off.shape)
+        total = float(path.sum(axis)[step, number])
+        raise ValueError(f"step {step}: {line} {number + 1} sums to {total:.6g}, not 1; smallest mass {path.min():.2g}")
+
+
+def draw_symmetric_section(
+    figure: go.Figure, paths: Sequence[Matrices] = (), *, labels: Sequence[str] = (), theme: Theme = LIGHT
+) -> go.Figure:
+    """The symmetric matrices of the polytope as a solid to turn: a double pyramid with all its corners named.
+
+    Four corners are permutations (the identity and the exchanges), the fifth is the mean of both rotations. Other
+    matrices X are drawn at ``(X + X')/2``, which never leaves the solid; the hover says how far X is from there.
+    """
+    flat = symmetric_space()
+    corners = solid_section(flat)
+    _add_solid(figure, corners, theme)
+    names = [_symmetric_name(flat.point(corner).reshape(3, 3)) for corner in corners]
+    sides = ["top center" if corner[2] > corners[:, 2].min() + 0.01 else "bottom center" for corner in corners]
+    figure.add_trace(go.Scatter3d(x=corners[:, 0], y=corners[:, 1], z=corners[:, 2], mode="markers+text", text=names,
+                                  textposition=sides, textfont={"size": 14, "color": theme.ink},
+                                  marker={"size": 6, "color": theme.ink}, hoverinfo="text", showlegend=False,
+                                  name="corners"))  # fmt: skip
+    centre = flat.place(np.full(9, 1 / 3))
+    figure.add_trace(go.Scatter3d(x=centre[:1], y=centre[1:2], z=centre[2:], mode="markers", hovertext="all thirds",
+                                  marker={"size": 5, "color": theme.muted, "symbol": "diamond"}, hoverinfo="text",
+                                  name="centre: all thirds"))  # fmt: skip
+    for number, path in enumerate(paths):
+        check_doubly_stochastic(path)
+        name = marked_up(labels[number]) if number < len(labels) else f"path {number + 1}"
+        figure.add_trace(_solid_path(flat, path.reshape(-1, 9), name, PALETTE[number % len(PALETTE)]))
+    axis = {"visible": False, "showbackground": False}
+    eye = {"eye": {"x": 0.5, "y": -1.7, "z": 0.45}}
+    return figure.update_layout(
+        scene={"xaxis": axis, "yaxis": axis, "zaxis": axis, "aspectmode": "data", "camera": eye},
+        paper_bgcolor=theme.paper,
+        font={"color": theme.ink, "size": 13},
+        legend={"x": 0.01, "y": 0.99, "bgcolor": "rgba(0,0,0,0)"},
+        margin={"l": 0, "r": 0, "t": 10, "b": 0},
+        height=520,
+        uirevision="kept",
+    )
+
+
+def _triangle(flat: Flat, group: Sequence[tuple[int, ...]]) -> np.ndarray:
+    return flat.place(np.stack([permutation_matrix(p).ravel() for p in group]))
+
+
+def _draw_triangle(axes: Axes, corners: np.ndarray, group: Sequence[tuple[int, ...]], theme: Theme) -> None:
+    fill = blend(theme.ink, theme.paper, 0.92)
+    axes.add_patch(Polygon(corners, facecolor=fill, edgecolor=theme.ink, linewidth=1.6))
+    axes.plot(*corners.T, "o", color=theme.ink, markersize=8)
+    axes.plot(0, 0, "+", color=theme.muted, markersize=12)
+    for corner, permutation in zip(corners, group, strict=True):
+        side = "center" if abs(corner[0]) < 0.5 else "left" if corner[0] > 0 else "right"
+        offset = {"center": (0, 10), "left": (10, 0), "right": (-10, 0)}[side]
+        axes.annotate(permutation_label(permutation), tuple(corner), offset, textcoords="offset points", fontsize=13,
+                      color=theme.ink, ha=side, va="bottom" if side == "center" else "center")  # fmt: skip
+    axes.set(xlim=(-2.1, 2.1), ylim=(-1.2, 2.0), aspect="equal", xlabel="distance from the centre (1 = one match)")
+    dress(axes, theme=theme)
+
+
+def _draw_room(axes: Axes, corners: np.ndarray, share: float, theme: Theme) -> None:
+    """What the other triangle has left of this one."""
+    axes.add_patch(Polygon(share * corners, facecolor="none", edgecolor=theme.muted, linestyle=(0, (4, 4))))
+    axes.text(0, -1.02, f"dashed: the {share:.0%} that the other triangle leaves", ha="center", va="center",
+              fontsize=11, color=theme.muted)  # fmt: skip
+
+
+def _draw_feet(axes: Axes, flat: Flat, path: Matrices, color: str, label: str, theme: Theme) -> None:
+    places = flat.place(path.reshape(-1, 9))
+    dot = 5 if len(path) <= DOTTED_STEPS else 0
+    axes.plot(*places.T, "o-", color=color, linewidth=1.8, markersize=dot, label=label or None)
+    axes.plot(*places[-1], "o", color=color, markersize=12, markeredgecolor=theme.paper, zorder=5)
+    axes.annotate("start", tuple(places[0]), (0, 7), textcoords="offset points", color=color, ha="center", fontsize=11,
+                  path_effects=[withStroke(linewidth=3, foreground=theme.paper)])  # fmt: skip
+
+
+def _symmetric_name(matrix: Float[np.ndarray, "3 3"]) -> str:
+    for permutation in ((0, 1, 2), *ODD):
+        if np.abs(matrix - permutation_matrix(permutation)).max() < 1e-6:
+            return f"{permutation_name(permutation)} · {permutation_word(permutation)}"
+    return "half (1 2 3), half (1 3 2)"
+
+
+def _add_solid(figure: go.Figure, corners: np.ndarray, theme: Theme) -> None:
+    hull = ConvexHull(corners)
+    i, j, k = hull.simplices.T
+    x, y, z = corners.T
+    figure.add_trace(go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, color=theme.muted, opacity=0.16, hoverinfo="skip",
+                               flatshading=True, name="section"))  # fmt: skip
+    lines: list[np.ndarray] = []
+    for simplex in hull.simplices:
+        lines += [corners[[a, b]] for a, b in zip(simplex, np.roll(simplex, 1), strict=True)]
+    gaps = np.concatenate([np.concatenate([line, np.full((1, 3), np.nan)]) for line in lines])
+    figure.add_trace(go.Scatter3d(x=gaps[:, 0], y=gaps[:, 1], z=gaps[:, 2], mode="lines", hoverinfo="skip",
+                                  line={"color": theme.ink, "width": 3}, showlegend=False, name="edges"))  # fmt: skip
+
+
+def _solid_path(flat: Flat, path: Float[np.ndarray, "steps 9"], name: str, color: str) -> go.Scatter3d:
+    places, away = flat.place(path), flat.distance(path)
+    words = [f"{name}, step {s}: {a:.2g} off the section" for s, a in enumerate(away.tolist())]
+    x, y, z = places.T
+    return go.Scatter3d(x=x, y=y, z=z, mode="lines+markers", name=f"{name} (up to {away.max():.2g} off the section)",
+                        line={"color": color, "width": 6}, marker={"size": 4, "color": color},
+                        hovertext=words, hoverinfo="text")  # fmt: skip

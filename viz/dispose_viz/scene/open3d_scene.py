@@ -1,0 +1,342 @@
+"""The scene in 3-D by Open3D: the same `Stage` as plotly draws, as a picture, without a screen or a graphics card.
+
+Open3D is imported only when it draws. Where it has no Vulkan driver it ends the whole process, so `why_not` asks once
+in a process of its own.
+"""
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import UInt8
+from matplotlib import font_manager
+from matplotlib.colors import to_rgb
+from PIL import Image, ImageDraw, ImageFont
+
+from dispose.errors import InputError, MissingBackendError
+from dispose.formats.files import replacing_path
+from dispose_viz.export import named
+from dispose_viz.scene.open3d_geometry import OVERSAMPLING, encoded, ghosts_of, things_of
+from dispose_viz.scene.plotly_scene import draw_stage, look_from, new_scene
+from dispose_viz.scene.solids import color_of, label_of
+from dispose_viz.scene.stage import Stage, name_signs, reach_of
+from dispose_viz.scene.viewpoint import FIELD_DEG, Viewpoint, overview, views_in_sight
+from dispose_viz.style import LIGHT, Theme
+from dispose_viz.words import LONGEST_TICK, shorter
+
+PROBE = """
+import os
+os.environ["OPEN3D_DISABLE_WEB_VISUALIZER"] = "true"
+import numpy, open3d
+renderer = open3d.visualization.rendering.OffscreenRenderer(32, 24)
+assert numpy.asarray(renderer.render_to_image()).shape == (24, 32, 3)
+"""
+PROBE_SECONDS = 120
+PACKAGES = "libegl1 libgl1 libx11-6 libusb-1.0-0 libvulkan1 mesa-vulkan-drivers"
+
+GHOST_OPACITY = 0.6
+
+
+@cache
+def why_not() -> str | None:
+    """None where Open3D can draw here, else one sentence that says what is missing and how to get it."""
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=PROBE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"Open3D did not finish a small picture within {PROBE_SECONDS} s."
+    if answer.returncode == 0:
+        return None
+    if "No module named 'open3d'" in answer.stderr:
+        return "Open3D is not installed; `make setup` (or `pip install 'dispose[viz]'`) brings it."
+    lines = [line for line in answer.stderr.splitlines() if line.strip()] or ["no message"]
+    return (
+        f"Open3D cannot draw here ({lines[-1].strip()[:120]}, status {answer.returncode}); "
+        f"on Debian and Ubuntu `apt-get install -y {PACKAGES}` mends that."
+    )
+
+
+def render(
+    stage: Stage,
+    *,
+    width: int = 960,
+    height: int = 720,
+    viewpoint: Viewpoint | None = None,
+    theme: Theme = LIGHT,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The stage as an RGB picture, drawn off screen.
+
+    Args:
+        stage: what to draw; what it does not hold is left out.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
+        viewpoint: where the reader stands; from where everything is seen if None.
+        theme: colours that are not people.
+
+    Raises:
+        MissingBackendError: Open3D is not here or cannot draw (`why_not` is the sentence).
+        InputError: the size is not positive.
+    """
+    if width < 1 or height < 1:
+        raise InputError(f"a picture needs a positive size, got {width}x{height} pixels.")
+    reason = why_not()
+    if reason is not None:
+        raise MissingBackendError(reason)
+    viewpoint = overview(stage, aspect=width / height) if viewpoint is None else viewpoint
+    with _quiet():
+        large = _drawn(stage, width * OVERSAMPLING, height * OVERSAMPLING, viewpoint, theme)
+    picture = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
+    return _signed(picture, stage, viewpoint, theme)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture that shows itself in a notebook.
+
+    Attributes:
+        pixels: RGB.
+        note: one sentence on who drew it, and why nobody better.
+    """
+
+    pixels: UInt8[np.ndarray, "height width 3"]
+    note: str
+
+    @property
+    def png(self) -> bytes:
+        """The picture as a PNG file."""
+        buffer = io.BytesIO()
+        Image.fromarray(self.pixels).save(buffer, format="PNG", optimize=True)
+        return buffer.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        return self.png
+
+
+def save_picture(picture: Picture, path: Path) -> Picture:
+    """Write a picture as ``PATH.png``, whole or not at all; returns it."""
+    with replacing_path(path.with_name(f"{path.name}.png")) as temporary:
+        temporary.write_bytes(picture.png)
+    return picture
+
+
+def picture_of(
+    stage: Stage,
+    *,
+    width: int = 960,
+    height: int = 720,
+    viewpoint: Viewpoint | None = None,
+    theme: Theme = LIGHT,
+    reason: Callable[[], str | None] = why_not,
+) -> Picture:
+    """The stage as a picture by Open3D or, where that cannot draw, by plotly through a browser; its note says which.
+
+    Args:
+        stage, width, height, viewpoint, theme: as in `render`.
+        reason: says why Open3D cannot draw.
+
+    Raises:
+        MissingBackendError: neither can draw here; the message has both reasons.
+    """
+    sentence = reason()
+    if sentence is None:
+        pixels = render(stage, width=width, height=height, viewpoint=viewpoint, theme=theme)
+        return Picture(pixels, "Drawn by Open3D.")
+    eye = overview(stage, aspect=width / height) if viewpoint is None else viewpoint
+    figure = look_from(draw_stage(new_scene(theme=theme), stage, theme=theme), stage, eye)
+    try:
+        png = figure.to_image(format="png", width=width, height=height)
+    except Exception as error:  # plotly and kaleido have no common class for a browser that is missing
+        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise MissingBackendError(f"{sentence} Plotly cannot make a picture either: {why}") from error
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    return Picture(pixels, f"Drawn by plotly. {sentence}")
+
+
+def picture_or_figure(
+    stage: Stage,
+    path: Path,
+    *,
+    viewpoint: Viewpoint | None = None,
+    theme: Theme = LIGHT,
+    reason: Callable[[], str | None] = why_not,
+) -> Picture | go.Figure:
+    """For a notebook: Open3D's picture, also written as ``PATH.png``, or else plotly's scene with the reason above it.
+
+    Plotly's scene is named after the file, so a headless run exports it under the same name.
+    """
+    sentence = reason()
+    if sentence is None:
+        return save_picture(picture_of(stage, viewpoint=viewpoint, theme=theme, reason=reason), path)
+    figure = draw_stage(new_scene(theme=theme), stage, theme=theme)
+    look_from(figure, stage, overview(stage) if viewpoint is None else viewpoint)
+    figure.update_layout(title={"text": f"Drawn by plotly. {sentence}", "font": {"size": 13}}, margin={"t": 40})
+    return named(figure, path.name)
+
+
+def show(stage: Stage, *, theme: Theme = LIGHT) -> None:
+    """Open the stage in Open3D's own window on a desktop; returns when it is closed.
+
+    Raises:
+        MissingBackendError: there is no display, or Open3D cannot draw.
+    """
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise MissingBackendError("there is no display to open a window on; `render` makes a picture without one.")
+    reason = why_not()
+    if reason is not None:
+        raise MissingBackendError(reason)
+    o3d, eye = _open3d(), overview(stage)
+    things = [
+        {"name": f"{number}", "geometry": geometry, "material": material}
+        for number, (geometry, material) in enumerate(
+            (*things_of(o3d, stage, eye, theme), *ghosts_of(o3d, stage, eye, theme))
+        )
+    ]
+    background = (*to_rgb(theme.paper), 1.0)
+    o3d.visualization.draw(
+        things, bg_color=background, show_skybox=False, eye=eye.eye, lookat=eye.target, up=-eye.axes[2],
+        field_of_view=FIELD_DEG,
+    )  # fmt: skip
+
+
+def _open3d() -> ModuleType:
+    # Otherwise importing it starts a web server that talks to servers outside.
+    os.environ["OPEN3D_DISABLE_WEB_VISUALIZER"] = "true"
+    import open3d
+
+    open3d.utility.set_verbosity_level(open3d.utility.VerbosityLevel.Error)
+    return open3d
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing is written to the process's output: the renderer announces itself there on every start."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        for target, old in enumerate(kept, start=1):
+            os.dup2(old, target)
+            os.close(old)
+        os.close(nowhere)
+
+
+_kept: list[tuple[tuple[int, int], Any]] = []
+"""The renderer of the last picture with its size: starting one takes half a second."""
+
+
+def _renderer(width: int, height: int) -> Any:
+    """A renderer of this size.
+
+    There is never more than one: all share what they draw with, and Open3D 0.20 ends the process when one of two goes.
+    """
+    if not _kept or _kept[0][0] != (width, height):
+        _kept.clear()
+        renderer = _open3d().visualization.rendering.OffscreenRenderer(width, height)
+        renderer.scene.view.set_post_processing(False)
+        _kept.append(((width, height), renderer))
+    return _kept[0][1]
+
+
+def _drawn(
+    stage: Stage, width: int, height: int, viewpoint: Viewpoint, theme: Theme
+) -> UInt8[np.ndarray, "height width 3"]:
+    renderer, o3d = _renderer(width, height), _open3d()
+    scene = renderer.scene
+    try:
+        scene.set_background([*encoded(np.array(to_rgb(theme.paper))), 1.0])
+        _add(scene, "thing", things_of(o3d, stage, viewpoint, theme))
+        # After the things: the nearest and farthest depth are taken from them.
+        look = (viewpoint.target, viewpoint.eye, -viewpoint.axes[2])
+        renderer.setup_camera(FIELD_DEG, *(v.astype(np.float32) for v in look))
+        picture = np.array(renderer.render_to_image())
+        if stage.ghosts is None:
+            return picture
+        # Open3D's translucent materials do not keep the palette's colours; two pictures laid over one another do.
+        _add(scene, "ghost", ghosts_of(o3d, stage, viewpoint, theme))
+        return cv2.addWeighted(np.array(renderer.render_to_image()), GHOST_OPACITY, picture, 1 - GHOST_OPACITY, 0.0)
+    finally:
+        scene.clear_geometry()
+
+
+def _add(scene: Any, name: str, things: Iterable[tuple[Any, Any]]) -> None:
+    for number, (geometry, material) in enumerate(things):
+        if not geometry.is_empty():
+            scene.add_geometry(f"{name} {number}", geometry, material)
+
+
+def _signed(
+    picture: UInt8[np.ndarray, "height width 3"], stage: Stage, viewpoint: Viewpoint, theme: Theme
+) -> UInt8[np.ndarray, "height width 3"]:
+    """The picture with the names of people and cameras, and a line that says what is what."""
+    height, width = picture.shape[:2]
+    size = max(10, round(height / 42))
+    image = Image.fromarray(picture)
+    draw, halo = ImageDraw.Draw(image), {"stroke_width": max(1, size // 8), "stroke_fill": theme.paper}
+    signs = [(label_of(person), place, color_of(person, theme), True) for person, place in name_signs(stage)]
+    views = views_in_sight(stage, viewpoint)
+    if stage.cameras is not None and views:
+        seen, up = stage.cameras.select(views), np.array([0.0, 0.0, 0.35 * reach_of(stage)])
+        centres = seen.centres.double().numpy()
+        names = [shorter(name, LONGEST_TICK) for name in seen.names]
+        signs += [(name, centre + up, theme.ink, False) for name, centre in zip(names, centres, strict=True)]
+    for text, place, color, bold in signs:
+        (xy,), (front,) = viewpoint.project(place[None], width, height)
+        beside = max(-xy[0], xy[0] - width, -xy[1], xy[1] - height)
+        if front and beside < size:
+            # Words at an edge stay whole; what is far beside the picture has no name in it.
+            half = _font(size, bold).getlength(text) / 2 + 2
+            x = float(np.clip(xy[0], min(half, width / 2), max(width - half, width / 2)))
+            y = float(np.clip(xy[1], 0.7 * size, height - 0.7 * size))
+            draw.text((x, y), text, fill=color, font=_font(size, bold), anchor="mm", **halo)
+    small = _font(round(0.85 * size), False)
+    for line, text in enumerate(reversed(_filled(_caption(stage), small, width - 2 * size))):
+        draw.text((size, height - size - 1.2 * line * size), text, fill=theme.ink, font=small, anchor="ls", **halo)
+    return np.array(image)
+
+
+def _filled(parts: Sequence[str], font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Parts put together into lines of at most this many pixels."""
+    lines: list[str] = []
+    for part in parts:
+        longer = f"{lines[-1]} · {part}" if lines else part
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(part)
+    return lines
+
+
+def _caption(stage: Stage) -> list[str]:
+    """What is what, as far as it is there."""
+    parts = ["floor: 1 m squares"]
+    parts += ["pale: less sure"] if bool((stage.people.confidence[stage.people.valid] < 0.9).any()) else []
+    parts += ["thin lines: rays"] if stage.rays else []
+    somebody = len(stage.people.id) > 0
+    parts += ["fading lines: where people came from"] if stage.trails and somebody else []
+    ghosts = stage.ghosts is not None and len(stage.ghosts.id) > 0
+    parts += ["grey bodies: ghosts to compare with"] if ghosts else []
+    return parts
+
+
+@cache
+def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
+    weight = "bold" if bold else "normal"
+    path = font_manager.findfont(font_manager.FontProperties(family="DejaVu Sans", weight=weight))
+    return ImageFont.truetype(path, size)

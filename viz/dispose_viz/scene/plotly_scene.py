@@ -1,0 +1,330 @@
+"""The scene in 3-D (plotly): cameras with names, the floor, people over time, and the truth as ghosts.
+
+Everything is in metres. Over time a person is one trace of lines (bones separated by gaps), so a slider over many
+frames stays quick; a `Stage`, one instant, has people as solid capsules and pictures in their frusta.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import plotly.graph_objects as go
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from dispose.scene.cameras import Cameras
+from dispose.scene.poses import Poses
+from dispose_viz.scene.frusta import image_corners
+from dispose_viz.scene.solids import (
+    GHOST_RADIUS_MM,
+    PALE,
+    Solid,
+    color_of,
+    floor_lines,
+    joined,
+    label_of,
+    picture_sheet,
+    skeleton_solid,
+)
+from dispose_viz.scene.stage import Stage, floor_of, known_joints, name_signs, path_of, people_of, points_of, reach_of
+from dispose_viz.scene.viewpoint import Viewpoint
+from dispose_viz.style import LIGHT, Theme, blend
+from dispose_viz.words import LONGEST_TICK, marked_up, shorter, unmarked
+
+METRE = 1000.0
+FRAME_MS = 80
+SHEET_COLUMNS = 64
+"""Quads across a picture in its frustum; the page carries every one of them."""
+
+SHEET_COLOURS = 128
+SOFT = {"ambient": 0.7, "diffuse": 0.55, "specular": 0.12, "roughness": 0.6, "fresnel": 0.1}
+FLAT = {"ambient": 1.0, "diffuse": 0.0, "specular": 0.0, "fresnel": 0.0}
+
+
+def new_scene(*, theme: Theme = LIGHT, height: int = 620) -> go.Figure:
+    """An empty 3-D scene with equal axes in metres; the reader's view survives the slider."""
+    axis = {"showbackground": False, "showgrid": False, "zeroline": False, "color": theme.ink, "nticks": 6}
+    layout = go.Layout(
+        scene={
+            "aspectmode": "data",
+            "xaxis": {**axis, "title": "x (m)"},
+            "yaxis": {**axis, "title": "y (m)"},
+            "zaxis": {**axis, "title": "z (m)"},
+            "camera": {"eye": {"x": 0.75, "y": -0.9, "z": 0.55}, "center": {"x": 0, "y": 0, "z": -0.12}},
+        },
+        paper_bgcolor=theme.paper,
+        font={"color": theme.ink, "size": 13},
+        height=height,
+        margin={"l": 0, "r": 0, "t": 10, "b": 0},
+        legend={"x": 0.01, "y": 0.99, "bgcolor": "rgba(0,0,0,0)", "itemsizing": "constant"},
+        uirevision="kept",
+    )
+    return go.Figure(layout=layout)
+
+
+def draw_cameras(figure: go.Figure, cameras: Cameras, *, reach_mm: float = 600.0, theme: Theme = LIGHT) -> go.Figure:
+    """All cameras as one trace of frusta, and one of names."""
+    centres = cameras.centres.numpy()
+    lines: list[Float[np.ndarray, "_ 3"]] = []
+    for centre, corners in zip(centres, image_corners(cameras, reach_mm), strict=True):
+        lines.append(np.concatenate([corners, corners[:1]]))
+        lines.extend(np.stack([centre, corner]) for corner in corners)
+    x, y, z = _polyline(lines)
+    figure.add_trace(go.Scatter3d(x=x, y=y, z=z, mode="lines", name="cameras", hoverinfo="skip",
+                                  line={"color": theme.muted, "width": 3}))  # fmt: skip
+    x, y, z = (centres / METRE).T
+    names = [unmarked(shorter(name, LONGEST_TICK)) for name in cameras.names]
+    figure.add_trace(go.Scatter3d(x=x, y=y, z=z, mode="markers+text", text=names, showlegend=False,
+                                  textposition="top center", textfont={"color": theme.ink, "size": 13},
+                                  marker={"color": theme.ink, "size": 4}, name="camera names"))  # fmt: skip
+    return figure
+
+
+def draw_floor(
+    figure: go.Figure, low_mm: Float[np.ndarray, " 2"], high_mm: Float[np.ndarray, " 2"], *, theme: Theme = LIGHT
+) -> go.Figure:
+    """A grid of one-metre squares at z = 0 that covers the corners given."""
+    x, y, z = _polyline(floor_lines(low_mm, high_mm))
+    figure.add_trace(go.Scatter3d(x=x, y=y, z=z, mode="lines", name="floor, 1 m squares", hoverinfo="skip",
+                                  line={"color": theme.grid, "width": 2}))  # fmt: skip
+    return figure
+
+
+def draw_people(figure: go.Figure, poses: Poses) -> go.Figure:
+    """One trace per person, in the person's colour."""
+    for person in poses.id.tolist():
+        figure.add_trace(_person(poses, person))
+    return figure
+
+
+def draw_ghosts(figure: go.Figure, poses: Poses, *, theme: Theme = LIGHT) -> go.Figure:
+    """All people of a pose set (the truth, say) as one pale trace that stands behind the coloured ones."""
+    figure.add_trace(_ghosts(poses, theme))
+    return figure
+
+
+def draw_timeline(
+    figure: go.Figure,
+    numbers: Sequence[int],
+    people: Sequence[Poses],
+    *,
+    truth: Sequence[Poses] | None = None,
+    theme: Theme = LIGHT,
+) -> go.Figure:
+    """People over time: the first frame is drawn, a slider and a play button move through the rest.
+
+    Every id that ever appears has one trace in every frame, empty where the person is away, because plotly
+    pairs the traces of two frames by their position.
+    """
+    ids = sorted({int(i) for poses in people for i in poses.id})
+    first = len(figure.data)  # type: ignore[arg-type]
+    frames = []
+    for step, (number, poses) in enumerate(zip(numbers, people, strict=True)):
+        traces = [_person(poses, person) for person in ids]
+        if truth is not None:
+            traces.append(_ghosts(truth[step], theme))
+        changed = list(range(first, first + len(traces)))
+        frames.append(go.Frame(data=traces, name=str(number), traces=changed))
+        if step == 0:
+            figure.add_traces(traces)
+    figure.frames = frames
+    figure.update_layout(sliders=[_slider(numbers, theme)], updatemenus=[_buttons(theme)])
+    return figure
+
+
+def bounds(cameras: Cameras) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"]]:
+    """The corners (mm) of the floor below all cameras."""
+    floor = cameras.centres[:, :2].numpy()
+    return floor.min(0), floor.max(0)
+
+
+def draw_stage(figure: go.Figure, stage: Stage, *, theme: Theme = LIGHT) -> go.Figure:
+    """One instant: floor, cameras with their pictures, rays, where people came from, ghosts, and the people.
+
+    People are capsules in their colour, paler and thinner where a joint is less sure; the pointer on a joint says its
+    name and confidence. What the stage does not hold is left out.
+    """
+    draw_floor(figure, *floor_of(stage), theme=theme)
+    if stage.cameras is not None and len(stage.cameras):
+        reach = reach_of(stage)
+        draw_cameras(figure, stage.cameras, reach_mm=reach, theme=theme)
+        figure.add_traces([
+            _sheet(stage.cameras, view, picture, reach)
+            for view, picture in enumerate(stage.pictures)
+            if picture is not None
+        ])  # fmt: skip
+    figure.add_traces([_rays(stage, person, theme) for person in dict.fromkeys(ray.person for ray in stage.rays)])
+    if stage.ghosts is not None:
+        figure.add_trace(_solid_ghosts(stage.ghosts, theme))
+    for person in sorted(people_of(stage)):
+        if stage.trails:
+            figure.add_trace(_trail(stage, person, theme))
+        figure.add_traces([_solid_person(stage.people, person, theme), _joints(stage.people, person, theme)])
+    return figure.add_trace(_names(stage, theme))
+
+
+def look_from(figure: go.Figure, stage: Stage, viewpoint: Viewpoint) -> go.Figure:
+    """Put the reader's eye where a viewpoint has it, so that plotly shows what Open3D's picture shows."""
+    points = points_of(stage)
+    low = np.minimum(np.floor(points.min(0) / METRE), [np.inf, np.inf, 0.0])
+    # The floor is at z = 0, also below a scene that hangs under it: plotly leaves out what lies beside the axes.
+    high = np.maximum(np.ceil(points.max(0) / METRE), [-np.inf, -np.inf, 0.0])
+    size = np.maximum(high - low, 1.0)
+    # Plotly counts in units of the box around the axes, whose volume it takes as 1.
+    unit = float(np.prod(size)) ** (1 / 3)
+    middle = low + size / 2
+    eye, target = ((place / METRE - middle) / unit for place in (viewpoint.eye, viewpoint.target))
+    axes = {f"{name}axis": {"range": [a, a + b]} for name, a, b in zip("xyz", low, size, strict=True)}
+    up = -viewpoint.axes[2]
+    camera = {
+        name: dict(zip("xyz", place, strict=True)) for name, place in (("eye", eye), ("center", target), ("up", up))
+    }
+    ratio = dict(zip("xyz", size / unit, strict=True))
+    return figure.update_layout(scene={**axes, "camera": camera, "aspectmode": "manual", "aspectratio": ratio})
+
+
+def _solid_person(poses: Poses, person: int, theme: Theme) -> go.Mesh3d:
+    """One person as capsules, pale where unsure."""
+    rows = np.flatnonzero(poses.id.cpu().numpy() == person)
+    solid, color = joined([skeleton_solid(poses, int(row)) for row in rows]), color_of(person, theme)
+    scale = [[0.0, blend(color, theme.paper, PALE)], [1.0, color]]
+    return _mesh(solid).update(
+        name=f"body of {label_of(person)}", legendgroup=label_of(person), hoverinfo="skip", lighting=SOFT,
+        color=color, intensity=solid.strength.astype(np.float32), colorscale=scale, cmin=0, cmax=1, showscale=False,
+    )  # fmt: skip
+
+
+def _joints(poses: Poses, person: int, theme: Theme) -> go.Scatter3d:
+    """The joints of one person as points that the pointer can ask."""
+    rows, known = np.flatnonzero(poses.id.cpu().numpy() == person), known_joints(poses)
+    at = [(int(row), int(joint)) for row in rows for joint in np.flatnonzero(known[row])]
+    places = np.array([poses.xyz_world[row, joint].tolist() for row, joint in at]).reshape(-1, 3)
+    name = label_of(person)
+    words = [f"{name} · {poses.skeleton.joints[j]} · sure {float(poses.confidence[i, j]):.2f}" for i, j in at]
+    x, y, z = (places / METRE).T.astype(np.float32)
+    return go.Scatter3d(x=x, y=y, z=z, mode="markers", text=words, hoverinfo="text", name=name, legendgroup=name,
+                        marker={"color": color_of(person, theme), "size": 2}, showlegend=True)  # fmt: skip
+
+
+def _names(stage: Stage, theme: Theme) -> go.Scatter3d:
+    """Everybody's name above the head, because colour never stands alone."""
+    signs = name_signs(stage)
+    x, y, z = (np.array([place for _, place in signs]).reshape(-1, 3) / METRE).T.astype(np.float32)
+    return go.Scatter3d(x=x, y=y, z=z, mode="text", text=[label_of(person) for person, _ in signs], name="names",
+                        textfont={"size": 15, "color": [color_of(person, theme) for person, _ in signs]},
+                        hoverinfo="skip", showlegend=False)  # fmt: skip
+
+
+def _solid_ghosts(poses: Poses, theme: Theme) -> go.Mesh3d:
+    solids = [skeleton_solid(poses, row, radius_mm=GHOST_RADIUS_MM) for row in range(len(poses.id))]
+    return _mesh(joined(solids)).update(
+        name="ghosts", showlegend=True, hoverinfo="skip", color=theme.muted, opacity=0.5, lighting=SOFT
+    )
+
+
+def _trail(stage: Stage, person: int, theme: Theme) -> go.Scatter3d:
+    """A person's way as a line that fades into the past."""
+    path, color = path_of(stage, person), color_of(person, theme)
+    x, y, z = (path / METRE).T.astype(np.float32)
+    line = {
+        "width": 6, "color": np.linspace(0, 1, len(path), dtype=np.float32), "cmin": 0, "cmax": 1,
+        "colorscale": [[0.0, blend(color, theme.paper, PALE)], [1.0, color]],
+    }  # fmt: skip
+    name = f"way of {label_of(person)}"
+    return go.Scatter3d(x=x, y=y, z=z, mode="lines", name=name, line=line, hoverinfo="name", showlegend=False,
+                        legendgroup=label_of(person))  # fmt: skip
+
+
+def _rays(stage: Stage, person: int, theme: Theme) -> go.Scatter3d:
+    x, y, z = _polyline([np.stack([ray.start, ray.end]) for ray in stage.rays if ray.person == person])
+    return go.Scatter3d(x=x, y=y, z=z, mode="lines", name=f"rays to {label_of(person)}", hoverinfo="name", opacity=0.6,
+                        line={"color": color_of(person, theme), "width": 2}, showlegend=False,
+                        legendgroup=label_of(person))  # fmt: skip
+
+
+def _sheet(cameras: Cameras, view: int, picture: UInt8[np.ndarray, "_ _ 3"], reach_mm: float) -> go.Mesh3d:
+    """A picture in its frustum as a mosaic: a quad per reduced pixel, colours numbered as in a GIF."""
+    rows = max(1, round(SHEET_COLUMNS * picture.shape[0] / picture.shape[1]))
+    small = Image.fromarray(cv2.resize(picture, (SHEET_COLUMNS, rows), interpolation=cv2.INTER_AREA))
+    mosaic = small.quantize(SHEET_COLOURS, dither=Image.Dither.NONE)
+    palette = np.array(mosaic.getpalette(), dtype=int).reshape(-1, 3)
+    # Two stops per colour and numbers in the middle between them, so nothing is mixed.
+    stops = [(number, f"rgb({r},{g},{b})") for number, (r, g, b) in enumerate(palette)]
+    scale = [[(n + edge) / len(stops), color] for n, color in stops for edge in (0, 1)]
+    solid, _ = picture_sheet(cameras, view, reach_mm, SHEET_COLUMNS, rows)
+    numbers = np.repeat(np.asarray(mosaic).ravel(), 2).astype(np.uint8)
+    return _mesh(solid).update(
+        name=f"picture of {marked_up(cameras.names[view])}", hoverinfo="skip", lighting=FLAT, intensitymode="cell",
+        intensity=numbers, colorscale=scale, cmin=-0.5, cmax=len(stops) - 0.5, showscale=False,
+    )  # fmt: skip
+
+
+def _mesh(solid: Solid) -> go.Mesh3d:
+    """Only the triangles, in metres."""
+    small = np.uint16 if len(solid.xyz) < 2**16 else np.uint32
+    x, y, z = (solid.xyz / METRE).T.astype(np.float32)
+    i, j, k = solid.triangles.T.astype(small)
+    return go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k)
+
+
+def _person(poses: Poses, person: int) -> go.Scatter3d:
+    """One person's bones as one trace; empty where the person is not among the poses."""
+    rows = np.flatnonzero(poses.id.cpu().numpy() == person)
+    x, y, z = _polyline([line for row in rows for line in _bones(poses, int(row))])
+    color = color_of(person, LIGHT)
+    return go.Scatter3d(x=x, y=y, z=z, mode="lines+markers", name=label_of(person), line={"color": color, "width": 7},
+                        marker={"color": color, "size": 3}, hoverinfo="name")  # fmt: skip
+
+
+def _ghosts(poses: Poses, theme: Theme) -> go.Scatter3d:
+    x, y, z = _polyline([line for row in range(len(poses.id)) for line in _bones(poses, row)])
+    return go.Scatter3d(x=x, y=y, z=z, mode="lines", name="truth", hoverinfo="skip", opacity=0.55,
+                        line={"color": theme.muted, "width": 12})  # fmt: skip
+
+
+def _bones(poses: Poses, row: int) -> list[Float[np.ndarray, "2 3"]]:
+    """The bones of one person whose two ends are known, mm."""
+    xyz, valid = poses.xyz_world[row].cpu().numpy(), known_joints(poses)[row]
+    return [xyz[[a, b]] for a, b in poses.skeleton.bone_indices if valid[a] and valid[b]]
+
+
+def _polyline(lines: Sequence[Float[np.ndarray, "_ 3"]]) -> Float[np.ndarray, "3 points"]:
+    """Several lines (mm) as one: rows x, y and z in metres, NaN where the pen is lifted."""
+    lift = np.full((1, 3), np.nan)
+    parts = [part for line in lines for part in (line / METRE, lift)]
+    # Single precision is a tenth of a micrometre here and halves what the page has to carry.
+    return np.concatenate([np.zeros((0, 3)), *parts]).T.astype(np.float32)
+
+
+def _slider(numbers: Sequence[int], theme: Theme) -> dict[str, object]:
+    jump = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
+    steps = [{"method": "animate", "label": str(n), "args": [[str(n)], jump]} for n in numbers]
+    return {
+        "steps": steps,
+        "currentvalue": {"prefix": "frame "},
+        "pad": {"l": 90, "r": 20, "t": 10, "b": 10},
+        "len": 0.95,
+        "bgcolor": theme.grid,
+        "font": {"color": theme.ink},
+    }
+
+
+def _buttons(theme: Theme) -> dict[str, object]:
+    play = {"frame": {"duration": FRAME_MS, "redraw": True}, "fromcurrent": True, "transition": {"duration": 0}}
+    stop = {"frame": {"duration": 0, "redraw": False}, "mode": "immediate"}
+    return {
+        "type": "buttons",
+        "direction": "right",
+        "showactive": False,
+        "x": 0.0,
+        "y": 0.0,
+        "xanchor": "left",
+        "yanchor": "top",
+        "pad": {"t": 40, "l": 10},
+        "bgcolor": theme.paper,
+        "font": {"color": theme.ink},
+        "buttons": [
+            {"label": "▶", "method": "animate", "args": [None, play]},
+            {"label": "❚❚", "method": "animate", "args": [[None], stop]},
+        ],
+    }

@@ -1,0 +1,204 @@
+"""A finished run in the Rerun viewer, or in a recording that it opens: ``python -m dispose_viz.scene.rerun_view RESULTS``.
+
+The only module that imports the optional package `rerun`; what is shown is decided in `dispose_viz.scene.stream`.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from functools import singledispatch
+from pathlib import Path
+
+import rerun as rr
+import rerun.blueprint as rrb
+from matplotlib.colors import to_rgb
+
+from dispose.errors import DisposeError
+from dispose.formats.files import replacing_path
+from dispose.scene.cameras import Cameras
+from dispose.scene.results import Results
+from dispose_viz.scene.run_images import pictures_of_capture
+from dispose_viz.scene.stream import (
+    Bars,
+    Curve,
+    Entry,
+    Eye,
+    Lines,
+    Picture,
+    Signs,
+    Thing,
+    Value,
+    Words,
+    camera_path,
+    entries_of,
+)
+from dispose_workbench.results.open import read_results
+
+APPLICATION = "dispose"
+QUALITY = 85
+"""Of the JPEG pictures in a recording."""
+
+FRUSTUM_M = 0.5
+
+PLAY_FPS = 7.0
+"""Moments per second while a timeline plays: a frame of seven steps takes a second."""
+
+
+def send(entries: Iterable[Entry], recording: rr.RecordingStream) -> int:
+    """Hand everything to a recording; how many entries it were."""
+    count = 0
+    for entry in entries:
+        recording.reset_time()
+        if entry.frame is not None:
+            recording.set_time("frame", sequence=entry.frame)
+        if entry.step is not None:
+            recording.set_time("diffusion", sequence=entry.step)
+        static = entry.frame is None and entry.step is None
+        for archetype in archetypes(entry.thing):
+            recording.log(entry.path, archetype, static=static)
+        count += 1
+    return count
+
+
+@singledispatch
+def archetypes(thing: Thing) -> list[rr.AsComponents]:
+    """A thing in Rerun's words."""
+    raise TypeError(f"{type(thing).__name__} cannot be shown")
+
+
+@archetypes.register
+def _(thing: Eye) -> list[rr.AsComponents]:
+    place = rr.Transform3D(translation=thing.centre, mat3x3=thing.world_from_camera)
+    lens = rr.Pinhole(
+        image_from_camera=thing.matrix,
+        resolution=list(thing.size),
+        camera_xyz=rr.ViewCoordinates.RDF,
+        image_plane_distance=FRUSTUM_M,
+    )
+    return [place, lens]
+
+
+@archetypes.register
+def _(thing: Lines) -> list[rr.AsComponents]:
+    colors = rgb(thing.colors)
+    if thing.strokes and thing.strokes[0].shape[1] == 3:
+        return [rr.LineStrips3D(list(thing.strokes), colors=colors, radii=thing.radius)]
+    if thing.strokes:
+        return [rr.LineStrips2D(list(thing.strokes), colors=colors, radii=rr.Radius.ui_points(thing.radius))]
+    return [rr.Clear(recursive=False)]
+
+
+@archetypes.register
+def _(thing: Signs) -> list[rr.AsComponents]:
+    if not thing.words:
+        return [rr.Clear(recursive=False)]
+    colors, words = rgb(thing.colors), list(thing.words)
+    if thing.places.shape[1] == 3:
+        return [rr.Points3D(thing.places, colors=colors, labels=words, radii=0.03, show_labels=True)]
+    return [rr.Points2D(thing.places, colors=colors, labels=words, radii=rr.Radius.ui_points(3.0), show_labels=True)]
+
+
+@archetypes.register
+def _(thing: Picture) -> list[rr.AsComponents]:
+    return [rr.Image(thing.pixels).compress(jpeg_quality=QUALITY)]
+
+
+@archetypes.register
+def _(thing: Value) -> list[rr.AsComponents]:
+    return [rr.Scalars(thing.number)]
+
+
+@archetypes.register
+def _(thing: Curve) -> list[rr.AsComponents]:
+    return [rr.SeriesLines(colors=rgb([thing.color]), names=thing.name, widths=2.0)]
+
+
+@archetypes.register
+def _(thing: Bars) -> list[rr.AsComponents]:
+    return [rr.BarChart(thing.heights)]
+
+
+@archetypes.register
+def _(thing: Words) -> list[rr.AsComponents]:
+    return [rr.TextDocument(thing.markdown, media_type="text/markdown")]
+
+
+def rgb(colors: Iterable[str]) -> list[list[int]]:
+    """Colours such as ``#0072B2`` as numbers from 0 to 255."""
+    return [[round(255 * part) for part in to_rgb(color)] for color in colors]
+
+
+def layout(cameras: Cameras | None, *, diffusion: bool) -> rrb.Blueprint:
+    """Space on the left, views below it, the diffusion on the right where there is one."""
+    space: list[rrb.View | rrb.Container] = [rrb.Spatial3DView(origin="world", name="space")]
+    if cameras is not None:
+        views = [rrb.Spatial2DView(origin=camera_path(name), name=name) for name in cameras.names]
+        space.append(rrb.Grid(*views))
+    left = rrb.Vertical(*space)
+    if not diffusion:
+        return rrb.Blueprint(left, rrb.TimePanel(timeline="frame", fps=PLAY_FPS), collapse_panels=True)
+    right = rrb.Vertical(
+        rrb.TimeSeriesView(origin="diffusion/mass", name="mass of every person's tuple"),
+        rrb.TimeSeriesView(origin="diffusion/entropy", name="indecision (bits)"),
+        rrb.BarChartView(origin="diffusion/bars", name="mass of the heaviest tuples"),
+        rrb.TextDocumentView(origin="diffusion/tuples", name="tuples"),
+    )
+    both = rrb.Horizontal(left, right, column_shares=[2, 1])
+    return rrb.Blueprint(both, rrb.TimePanel(timeline="diffusion", fps=PLAY_FPS), collapse_panels=True)
+
+
+def stream(results: Results, recording: rr.RecordingStream, pictures: Path | None) -> int:
+    """Layout and content of a run into a recording, with the pictures of a capture; how many entries it were."""
+    cameras = next((case.cameras for case in results.cases if case.cameras is not None), None)
+    seen = None if pictures is None or cameras is None else pictures_of_capture(pictures, cameras)
+    diffusion = any(case.hypotheses is not None for case in results.cases)
+    recording.send_blueprint(layout(cameras, diffusion=diffusion))
+    recording.log("world", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
+    return send(entries_of(results, pictures=seen), recording)
+
+
+def save(results: Results, path: Path, pictures: Path | None = None) -> None:
+    """Write a recording under a temporary name, then give it its own."""
+    with replacing_path(path) as temporary:
+        recording = new_recording()
+        recording.save(str(temporary))
+        stream(results, recording, pictures)
+        recording.flush()
+        recording.disconnect()
+
+
+def new_recording() -> rr.RecordingStream:
+    """A recording with our two timelines and none of the clock's."""
+    recording = rr.RecordingStream(APPLICATION)
+    recording.set_log_time_enabled(False)
+    recording.set_log_tick_enabled(False)
+    return recording
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Show or save; the exit status, 2 with one sentence where something cannot be read."""
+    parser = argparse.ArgumentParser(prog="python -m dispose_viz.scene.rerun_view")
+    parser.add_argument("results", type=Path)
+    for option in ("--capture", "--calibration", "--truth", "--pictures", "--save"):
+        parser.add_argument(option, type=Path)
+    given = parser.parse_args(arguments)
+    try:
+        results = read_results(given.results, capture=given.capture, calibration=given.calibration, truth=given.truth)
+        if given.save is not None:
+            save(results, given.save, given.pictures)
+            size = given.save.stat().st_size / 1e6
+            print(f"wrote {given.save} ({size:.1f} MB); `rerun {given.save}` opens it where the viewer is installed.")
+            return 0
+        recording = new_recording()
+        recording.spawn()
+        count = stream(results, recording, given.pictures)
+        recording.flush()
+        print(f"{count} things of {len(results.cases)} frames are in the viewer.")
+    except DisposeError as error:
+        print(f"dispose: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
