@@ -102,7 +102,7 @@ def _pairs(frame: Frame, labels: Labels) -> tuple[list[tuple[int, float]], list[
 
 
 def _nearest(frame: Frame, labels: Labels) -> list[tuple[bool, bool]]:
-    """For every detection and other view with its person: is the nearest detection right, was there a rival."""
+    """For every detection and other view with its person: is the nearest detection right, was there a reference."""
     distance = np.nanmean(np.pad(ray_distances(frame).numpy(), [(0, 0)] * 4 + [(0, 1)], constant_values=np.nan), -1)
     identity = labels.identity.numpy()
     valid = frame.detections.valid.numpy()
@@ -176,7 +176,7 @@ def measure(frames: list[tuple[Frame, Labels]]) -> Statistics:
             round(float((np.array(strangers) < d).mean()), 3) for d in (100, 150, 250)
         ),
         nearest_is_right=float(np.mean([right for right, _ in nearest])),
-        nearest_is_right_where_others_are_near=float(np.mean([right for right, rival in nearest if rival])),
+        nearest_is_right_where_others_are_near=float(np.mean([right for right, reference in nearest if reference])),
         height_px_per_640_quantiles=_quantiles(np.array(heights)),
         score_quantiles=_quantiles(np.concatenate(scores)),
     )

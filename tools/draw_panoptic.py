@@ -12,10 +12,10 @@ from pathlib import Path
 from dispose.datasets.panoptic_capture import CMU0, annotated, open_panoptic
 from dispose.datasets.sources import Block, Split
 from dispose.formats.calibration_json import read_calibration_panoptic
-from dispose.formats.pictures import read_picture
+from dispose.formats.images import read_image
 from dispose_viz.image.calibration import draw_cameras, draw_floor
 from dispose_viz.image.person_labels import Name, draw_names, name_of
-from dispose_viz.image.views import draw_canvas, draw_skeleton
+from dispose_viz.image.view_panels import draw_canvas, draw_skeleton
 from dispose_viz.scene.solids import label_of
 from dispose_viz.style import new_figure, person_color
 
@@ -23,7 +23,7 @@ SEQUENCE = "160906_band1"
 NUMBERS = (4500, 9348)
 
 
-def draw_pictures(folder: Path, number: int, out: Path) -> None:
+def draw_images(folder: Path, number: int, out: Path) -> None:
     """Every real picture of an instant with what its calibration says must be seen there."""
     calibration = folder / "camera_parameters.json"
     cameras, everywhere = read_calibration_panoptic(calibration, CMU0), read_calibration_panoptic(calibration)
@@ -31,7 +31,7 @@ def draw_pictures(folder: Path, number: int, out: Path) -> None:
     table = figure.subplots(3, 2)
     for view, axes in zip(range(len(cameras)), table.flat, strict=False):
         name = cameras.names[view]
-        image = read_picture(folder / name / f"{name}_{number:08d}.jpg") / 255.0
+        image = read_image(folder / name / f"{name}_{number:08d}.jpg") / 255.0
         draw_canvas(axes, cameras.size[view], f"{name}, frame {number}", image=image)
         draw_floor(axes, cameras, view, half_mm=2500.0, step_mm=500.0)
         draw_cameras(axes, cameras, view, everywhere)
@@ -69,7 +69,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     for number in NUMBERS:
-        draw_pictures(arguments.folder / "images", number, arguments.out)
+        draw_images(arguments.folder / "images", number, arguments.out)
     draw_truth(arguments.folder, arguments.out)
     print(f"drawn into {arguments.out}")
 

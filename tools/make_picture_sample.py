@@ -22,12 +22,12 @@ from dispose.scene.prediction import Association, Prediction
 from dispose.tensors import ABSENT
 from dispose_synthetic.randomness import Noise
 from dispose_synthetic.renderer.bodies import Builds
-from dispose_synthetic.renderer.captures import PICTURE_RIGS, Capture, Cast, PictureConfig, build_studio, film
+from dispose_synthetic.renderer.captures import PICTURE_RIGS, Cast, RenderConfig, RenderedFrame, build_studio, film
 from dispose_synthetic.renderer.clothes import sample_outfits
 from dispose_synthetic.sequences import SequenceConfig, sample_sequence
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
-PICTURES = PictureConfig(
+PICTURES = RenderConfig(
     size=(320, 240), views=(4, 4), persons=(3, 3), rigs=PICTURE_RIGS[:2], furniture=0.0, noise=(0.005, 0.008)
 )
 MOTION = SequenceConfig(rate_hz=25.0, room_mm=1500.0, walkers=1.0, seconds_per_crossing=3.0)
@@ -56,7 +56,7 @@ def named(cameras: Cameras) -> Cameras:
     return replace(cameras, names=tuple(f"cam{view + 1:02d}" for view in range(len(cameras))))
 
 
-def shoot() -> list[Capture]:
+def shoot() -> list[RenderedFrame]:
     """The same dressed people in all frames of one room."""
     source = Noise(torch.Generator().manual_seed(ROOM_SEED))
     studio = build_studio(source, PICTURES)
@@ -70,7 +70,7 @@ def shoot() -> list[Capture]:
     return [film(source, studio, Cast(xyz, builds, outfits)) for xyz in bodies]
 
 
-def truth_of(capture: Capture, number: int) -> Prediction:
+def truth_of(capture: RenderedFrame, number: int) -> Prediction:
     """What is known about a frame, as a prediction; there are no detections that could be members."""
     poses = capture.poses
     members = torch.full((len(poses.id), len(capture.cameras)), ABSENT, dtype=torch.long)
@@ -78,7 +78,7 @@ def truth_of(capture: Capture, number: int) -> Prediction:
     return Prediction(number, Association(members, torch.ones(len(poses.id), dtype=torch.float64)), poses, root)
 
 
-def write_pictures(folder: Path, captures: list[Capture]) -> None:
+def write_pictures(folder: Path, captures: list[RenderedFrame]) -> None:
     """``CAMERA/CAMERA_NNNN.jpg``."""
     for number, capture in enumerate(captures):
         for name, picture in zip(capture.cameras.names, capture.pictures.numpy(), strict=True):

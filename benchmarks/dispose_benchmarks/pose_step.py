@@ -2,7 +2,7 @@
 
 import torch
 
-from dispose.geometry.image_affine import letterbox, turned
+from dispose.geometry.image_affine import letterbox, rotation_about
 from dispose.losses.objective import total
 from dispose.models.dispose.model import DisPoseConfig
 from dispose.scene.cameras import Cameras
@@ -93,7 +93,7 @@ def varied(frame: ImageFrame, input_size: tuple[int, int], copy: int) -> ImageFr
     """The frame as its augmented copy is seen: turned, a little more for every copy."""
     images = frame.images
     turn = torch.full((len(frame.cameras),), TURN * copy, dtype=torch.float64)
-    affine = turned(letterbox(frame.cameras.size, input_size), input_size, turn, torch.ones_like(turn))
+    affine = rotation_about(letterbox(frame.cameras.size, input_size), input_size, turn, torch.ones_like(turn))
     return ImageFrame(frame.number, frame.cameras, Images(images.pixels, affine, images.present))
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from dispose_synthetic.renderer.captures import PictureConfig, sample_captures
+from dispose_synthetic.renderer.captures import RenderConfig, sample_captures
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Speed:
 
 def measure(frames: int, persons: int, seed: int) -> Speed:
     """Draw frames with a given number of people."""
-    config = PictureConfig(persons=(persons, persons), empty=0.0)
+    config = RenderConfig(persons=(persons, persons), empty=0.0)
     pictures, start, used = 0, time.perf_counter(), time.process_time()
     for capture in sample_captures(torch.Generator().manual_seed(seed), frames, config):
         pictures += len(capture.cameras)

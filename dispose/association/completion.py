@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dispose.association.evidence import Placement
-from dispose.association.reconstruct import gather_evidence, roots_of
+from dispose.association.reconstruct import gather_keypoints, roots_of
 from dispose.association.viewpoint import Viewpoints
 from dispose.scene.frame import Frame
 from dispose.scene.poses import Poses
@@ -72,7 +72,7 @@ def fill_seen_once(
     filled = [joint for joint in skeleton.joints if joint in poses.skeleton.joints and joint not in config.left_out]
     shared = [(poses.skeleton.index(joint), skeleton.index(joint)) for joint in filled]
     mine, theirs = (torch.tensor(column, dtype=torch.long) for column in zip(*shared, strict=True))
-    evidence = gather_evidence(frame, prediction.association)
+    evidence = gather_keypoints(frame, prediction.association)
     once = (evidence.seen.sum(1) == 1) & ~poses.valid
     number = (frame.detections.valid.flatten().cumsum(0) - 1).view(frame.detections.valid.shape)
     for person, view in _who_and_where(once[:, mine], prediction.association.members):

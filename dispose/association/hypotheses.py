@@ -17,7 +17,7 @@ CHEAPEST = 3
 """So many tuples of least cost per member are kept of every detection: the ones geometry would have chosen."""
 
 
-def keep_what_mattered(
+def prune_hypotheses(
     hypotheses: Hypotheses,
     always: Sequence[Int[Tensor, "_ views"]] = (),
     *,
@@ -35,11 +35,11 @@ def keep_what_mattered(
     kept = (hypotheses.marginal > floor) | (start > floor).any(0)
     kept |= best_of_every_detection(hypotheses, cheapest)
     for groups in always:
-        kept |= listed(hypotheses.members, groups)
-    return only(hypotheses, kept)
+        kept |= contained_in(hypotheses.members, groups)
+    return select_tuples(hypotheses, kept)
 
 
-def only(hypotheses: Hypotheses, kept: Bool[Tensor, " tuples"]) -> Hypotheses:
+def select_tuples(hypotheses: Hypotheses, kept: Bool[Tensor, " tuples"]) -> Hypotheses:
     """Some of the tuples."""
     return replace(
         hypotheses,
@@ -68,6 +68,6 @@ def best_of_every_detection(hypotheses: Hypotheses, count: int) -> Bool[Tensor, 
     return kept
 
 
-def listed(members: Int[Tensor, "tuples views"], groups: Int[Tensor, "groups views"]) -> Bool[Tensor, " tuples"]:
+def contained_in(members: Int[Tensor, "tuples views"], groups: Int[Tensor, "groups views"]) -> Bool[Tensor, " tuples"]:
     """Which tuples are one of some groups."""
     return (members[:, None] == groups[None]).all(-1).any(-1)

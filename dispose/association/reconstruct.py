@@ -21,7 +21,7 @@ MIN_THRESHOLD_PX = 4.0
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence(TensorStruct):
+class GroupKeypoints(TensorStruct):
     """The keypoints of every group, view by view; confidence 0 where a joint is not seen."""
 
     xy_image: Float[Tensor, "persons views joints 2"]
@@ -33,7 +33,7 @@ class Evidence(TensorStruct):
         return self.confidence > 0
 
 
-def gather_evidence(frame: Frame, association: Association) -> Evidence:
+def gather_keypoints(frame: Frame, association: Association) -> GroupKeypoints:
     """The keypoints of the members of every group. Raises `ShapeError` where the views differ in number."""
     members, detections = association.members, frame.detections
     views = len(frame.cameras)
@@ -44,15 +44,15 @@ def gather_evidence(frame: Frame, association: Association) -> Evidence:
     if detections.valid.shape[1] == 0:
         joints = len(detections.skeleton)
         empty = detections.xy_image.new_zeros(len(association), views, joints, 2, dtype=torch.float64)
-        return Evidence(empty, empty[..., 0])
+        return GroupKeypoints(empty, empty[..., 0])
     slot = members.clamp(min=0)
     seen = detections.visible[rows, slot] & there[..., None]
     confidence = torch.where(seen, detections.confidence[rows, slot], 0.0).to(torch.float64)
     xy = torch.where(seen[..., None], detections.xy_image[rows, slot], 0.0).to(torch.float64)
-    return Evidence(xy, confidence)
+    return GroupKeypoints(xy, confidence)
 
 
-def apparent_size(evidence: Evidence) -> Float[Tensor, "persons views"]:
+def apparent_size(evidence: GroupKeypoints) -> Float[Tensor, "persons views"]:
     """Diagonal of the box around every group's keypoints in every view, pixels; 0 where nothing is seen."""
     seen = evidence.seen[..., None]
     low = torch.where(seen, evidence.xy_image, torch.inf).amin(2)
@@ -60,12 +60,12 @@ def apparent_size(evidence: Evidence) -> Float[Tensor, "persons views"]:
     return torch.where(seen.any(2), high - low, 0.0).norm(dim=-1)
 
 
-def inlier_bound(evidence: Evidence) -> Float[Tensor, "persons views"]:
+def inlier_bound(evidence: GroupKeypoints) -> Float[Tensor, "persons views"]:
     """How far a keypoint may lie from its joint's projection, pixels."""
     return (THRESHOLD_PER_SIZE * apparent_size(evidence)).clamp(min=MIN_THRESHOLD_PX)
 
 
-def triangulate_evidence(frame: Frame, evidence: Evidence) -> RobustPoints:
+def triangulate_keypoints(frame: Frame, evidence: GroupKeypoints) -> RobustPoints:
     """Every joint of every group from the views that see it."""
     cameras = frame.cameras
     return triangulate_robust(
@@ -80,7 +80,7 @@ def triangulate_evidence(frame: Frame, evidence: Evidence) -> RobustPoints:
 
 
 def joint_confidence(
-    evidence: Evidence, points: RobustPoints, threshold_px: Float[Tensor, "persons views"]
+    evidence: GroupKeypoints, points: RobustPoints, threshold_px: Float[Tensor, "persons views"]
 ) -> Float[Tensor, "persons joints"]:
     """How far a triangulated joint can be trusted, in [0, 1].
 
@@ -109,8 +109,8 @@ def reconstruct(frame: Frame, association: Association) -> Prediction:
     Two rays that pass each other by are two different things, not one joint. Person by person in the order of
     the association; `poses.id` is that order.
     """
-    evidence = gather_evidence(frame, association)
-    points = triangulate_evidence(frame, evidence)
+    evidence = gather_keypoints(frame, association)
+    points = triangulate_keypoints(frame, evidence)
     valid = torch.isfinite(points.xyz_world).all(-1) & (points.inlier.sum(-1) >= 2)
     xyz = torch.where(valid[..., None], points.xyz_world, 0.0)
     confidence = torch.where(valid, joint_confidence(evidence, points, inlier_bound(evidence)), 0.0)

@@ -68,7 +68,7 @@ def people_from_peaks(
     _check_views(cameras, peaks, number)
     association = associate(root_frame(number, cameras, peaks))
     root = peaks.skeleton.index(str(peaks.skeleton.root))
-    roots = triangulated(cameras, peaks, association.members[:, None], [root], gates.root).xyz_world[:, 0]
+    roots = triangulate_people(cameras, peaks, association.members[:, None], [root], gates.root).xyz_world[:, 0]
     return skeletons_from_roots(cameras, peaks, association, roots, gates=gates, number=number)
 
 
@@ -102,7 +102,7 @@ def skeletons_from_roots(
     placed = torch.isfinite(roots).all(-1)
     members[placed] = choose_bodies(cameras, peaks, roots[placed], gates)
     members[:, root] = association.members
-    points = triangulated(cameras, peaks, members, list(range(len(peaks.skeleton))), gates.joint)
+    points = triangulate_people(cameras, peaks, members, list(range(len(peaks.skeleton))), gates.joint)
     xyz, inlier = points.xyz_world.clone(), points.inlier.clone()
     xyz[:, root], inlier[:, root] = roots, association.members != ABSENT
     return _prediction(peaks, association, members, replace(points, xyz_world=xyz, inlier=inlier), number, gates)
@@ -113,7 +113,7 @@ def _check_views(cameras: Cameras, peaks: JointPeaks, number: int) -> None:
         raise ShapeError(f"frame {number}: {len(cameras)} cameras, {peaks.valid.shape[0]} views in the peaks")
 
 
-def triangulated(
+def triangulate_people(
     cameras: Cameras,
     peaks: JointPeaks,
     members: Int[Tensor, "persons joints views"],
@@ -121,14 +121,14 @@ def triangulated(
     gate: float,
 ) -> RobustPoints:
     """The places of joints from their members, at least reprojection error; `gate` in heat-map pixels."""
-    xy, score = gathered(peaks, members, joints)
+    xy, score = gather_peaks(peaks, members, joints)
     return triangulate_robust(
         xy, score, cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation,
         threshold_px=gate * peaks.spacing_px.to(torch.float64),
     )  # fmt: skip
 
 
-def gathered(
+def gather_peaks(
     peaks: JointPeaks, members: Int[Tensor, "persons joints views"], joints: list[int]
 ) -> tuple[Float[Tensor, "persons joints views 2"], Float[Tensor, "persons joints views"]]:
     """Pixels and scores of the members; score 0 where there is none."""
@@ -279,7 +279,7 @@ def _prediction(
     # A root is where its group says it is, agreeing or not.
     valid[:, root] = finite[:, root]
     xyz = torch.where(valid[..., None], points.xyz_world, 0.0)
-    _, score = gathered(peaks, members, list(range(len(peaks.skeleton))))
+    _, score = gather_peaks(peaks, members, list(range(len(peaks.skeleton))))
     inlier = points.inlier.to(torch.float64)
     count = inlier.sum(-1)
     mean = (inlier * score).sum(-1) / count.clamp(min=1)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from dispose_benchmarks.commands.association import Association
+from dispose_benchmarks.commands.association import AssociationBench
 from dispose_benchmarks.commands.pose import Pose
 
 
@@ -18,7 +18,7 @@ class Bench:
     """
 
     command: tyro.conf.OmitSubcommandPrefixes[
-        Annotated[Association, tyro.conf.subcommand("association")] | Annotated[Pose, tyro.conf.subcommand("pose")]
+        Annotated[AssociationBench, tyro.conf.subcommand("association")] | Annotated[Pose, tyro.conf.subcommand("pose")]
     ]
 
     def run(self) -> int:

@@ -37,7 +37,7 @@ from dispose.inference.predict import (
 )
 from dispose.models.dispose.associator import Associator
 from dispose.scene.prediction import Prediction
-from dispose.zoo.checkpoints import load_associator, shipped_pictures
+from dispose.zoo.checkpoints import load_associator, shipped_image_weights
 from dispose_workbench.notebooks.run import NotebookError, folder_beside, notebook_path, replace_folder, run_notebook
 
 SAMPLE = "crossing"
@@ -49,7 +49,7 @@ HEADER = f"{'associator':<24}{'pair F1 %':>10}{'groups %':>10}{'found %':>9}{'er
 
 
 @dataclass(frozen=True)
-class Row:
+class DemoRow:
     """One associator on the sample.
 
     Attributes:
@@ -98,7 +98,7 @@ class Demo:
         started = time.perf_counter()
         capture = read_capture(sample_folder(SAMPLE))
         print(f"capture: {len(capture.numbers)} frames, {len(capture.cameras)} cameras, {capture.skeleton.name}")
-        weights = shipped_pictures()
+        weights = shipped_image_weights()
         with single_threaded(), whole_folder(out) as work, demo_pictures.beside(work, weights) as from_pictures:
             write_demo(capture, load_associator(), work)
             print(f"\nfrom pictures: {from_pictures()}")
@@ -134,7 +134,7 @@ def write_demo(capture: Capture, associator: Associator, folder: Path) -> None:
 
 def measure(
     name: str, capture: Capture, truth: Sequence[Prediction], weigh: Weigh, rebuild: Reconstruct
-) -> tuple[CapturePrediction, Row]:
+) -> tuple[CapturePrediction, DemoRow]:
     """Run one associator over the capture and score it; a progress bar where that takes longer than two seconds."""
     started = time.perf_counter()
     steps = predict_cases(capture, weigh, rebuild)
@@ -142,13 +142,13 @@ def measure(
     ms = 1000 * (time.perf_counter() - started) / len(found)
     frames = [case.frame for case, _ in found if case.frame is not None]
     figures = score_frames(frames, [case.prediction for case, _ in found], truth)
-    return captured(capture, found), Row(name, figures, ms)
+    return captured(capture, found), DemoRow(name, figures, ms)
 
 
-def beside(result: CapturePrediction, rival: CapturePrediction) -> CapturePrediction:
+def beside(result: CapturePrediction, reference: CapturePrediction) -> CapturePrediction:
     """A result that knows what another associator said about the same frames."""
-    pairs = zip(result.cases, rival.cases, strict=True)
-    return replace(result, cases=tuple(replace(one, rival=other.prediction.association) for one, other in pairs))
+    pairs = zip(result.cases, reference.cases, strict=True)
+    return replace(result, cases=tuple(replace(one, reference=other.prediction.association) for one, other in pairs))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from dispose.formats.predictions import read_predictions
 from dispose.inference.image_capture import ImageCapture, read_image_capture
 from dispose.inference.predict import CapturePrediction, write_capture_prediction
 from dispose.inference.predict_pictures import predict_picture_capture
-from dispose.zoo.checkpoints import PicturesModel, load_pictures_model
+from dispose.zoo.checkpoints import PicturesModel, load_image_model
 from dispose_workbench.notebooks.run import notebook_path, run_notebook
 
 SAMPLE = "studio"
@@ -31,11 +31,11 @@ FOLDER = "from_pictures"
 PAGES = "look"
 
 
-def write_pictures_demo(folder: Path, weights: Path) -> str:
+def write_image_demo(folder: Path, weights: Path) -> str:
     """Find people in the sample's pictures, write them into `FOLDER` of an existing folder, say how right they are."""
     capture = read_image_capture(sample_folder(SAMPLE))
     frames, views = len(capture.numbers), len(capture.cameras)
-    result, figures, ms = measure(capture, load_pictures_model(weights))
+    result, figures, ms = measure(capture, load_image_model(weights))
     write_capture_prediction(folder / FOLDER, SAMPLE, result, SAMPLE_RATE_HZ)
     with replacing(folder / FOLDER / "figures.json") as file:
         json.dump({"figures": asdict(figures), "ms_per_frame": ms}, file, indent=1)
@@ -59,7 +59,7 @@ def beside(folder: Path, weights: Path) -> Iterator[Callable[[], str]]:
     (folder / FOLDER).mkdir()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_silent) as process:
         page = process.submit(run_notebook, notebook_path(NOTEBOOK), given, folder / FOLDER / PAGES)
-        people = process.submit(write_pictures_demo, folder, weights)
+        people = process.submit(write_image_demo, folder, weights)
         yield people.result
         page.result()
 

@@ -23,7 +23,7 @@ from torch import nn
 
 import dispose
 from dispose.errors import DisposeError
-from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, SHIPPED_PICTURES, load_associator, load_pictures_model
+from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, SHIPPED_IMAGE_WEIGHTS, load_associator, load_image_model
 from dispose_kernels.errors import MissingBackendError
 from dispose_kernels.segment import segment_backend
 
@@ -55,7 +55,7 @@ class State(Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorFinding:
     """One line of the report.
 
     Attributes:
@@ -118,7 +118,7 @@ def requirements_of(extra: str) -> Iterator[Requirement]:
             yield requirement
 
 
-def look_at_packages(extra: str) -> Finding:
+def look_at_packages(extra: str) -> DoctorFinding:
     """Versions of one group of packages against the ranges of pyproject.toml and the pins of constraints.txt."""
     pinned, missing, wrong, other, count = pins(), [], [], [], 0
     for requirement in requirements_of(extra):
@@ -141,7 +141,7 @@ def look_at_packages(extra: str) -> Finding:
     state = State.FINE if not bad else State.OPTIONAL if extra else State.REQUIRED
     if not bad and not other and pinned:
         parts.append("as pinned")
-    return Finding(
+    return DoctorFinding(
         f"packages: {extra or 'core'}", state, "; ".join(parts), mend_packages(extra) if bad or other else ""
     )
 
@@ -154,128 +154,130 @@ def mend_packages(extra: str) -> str:
     return "make setup" if (ROOT / "Makefile").exists() else f"pip install '{target}'"
 
 
-def look_at_python() -> Finding:
+def look_at_python() -> DoctorFinding:
     """Interpreter and platform."""
     text = f"Python {platform.python_version()}, {platform.platform(terse=True)}, dispose {dispose.__version__}"
-    return Finding("python", State.FINE, text)
+    return DoctorFinding("python", State.FINE, text)
 
 
-def look_at_machine() -> Finding:
+def look_at_machine() -> DoctorFinding:
     """Cores this process may use, and memory."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     text = f"{cores} cores, torch uses {torch.get_num_threads()} threads"
     if sys.platform != "win32":
         text += f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GB memory"
-    return Finding("machine", State.FINE, text)
+    return DoctorFinding("machine", State.FINE, text)
 
 
-def look_at_device() -> Finding:
+def look_at_device() -> DoctorFinding:
     """The build of torch and the device that commands use by default."""
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
-        return Finding("device", State.FINE, f"cuda: {names} (torch {torch.__version__})")
+        return DoctorFinding("device", State.FINE, f"cuda: {names} (torch {torch.__version__})")
     text = f"cpu (torch {torch.__version__})"
     if shutil.which("nvidia-smi") is None:
-        return Finding("device", State.FINE, text)
+        return DoctorFinding("device", State.FINE, text)
     text += "; an NVIDIA driver is here, but this torch cannot use it"
-    return Finding("device", State.OPTIONAL, text, "rm -rf .venv && make setup TORCH=cu130")
+    return DoctorFinding("device", State.OPTIONAL, text, "rm -rf .venv && make setup TORCH=cu130")
 
 
-def look_at_scatter() -> Finding:
+def look_at_scatter() -> DoctorFinding:
     """Whether the torch-scatter backend of the segment kernels can run."""
     try:
         segment_backend("torch_scatter")
     except MissingBackendError:
         text = "segment kernels: native torch (torch-scatter is not installed, and nothing needs it)"
-        return Finding("backend: scatter", State.FINE, text)
-    return Finding("backend: scatter", State.FINE, "segment kernels: native torch by default, torch_scatter by name")
+        return DoctorFinding("backend: scatter", State.FINE, text)
+    return DoctorFinding(
+        "backend: scatter", State.FINE, "segment kernels: native torch by default, torch_scatter by name"
+    )
 
 
-def look_at_triton() -> Finding:
+def look_at_triton() -> DoctorFinding:
     """Triton comes with the CUDA builds of torch."""
     try:
         version = importlib.metadata.version("triton")
     except importlib.metadata.PackageNotFoundError:
-        return Finding("backend: triton", State.FINE, "not installed (it comes with the CUDA builds of torch)")
-    return Finding("backend: triton", State.FINE, version)
+        return DoctorFinding("backend: triton", State.FINE, "not installed (it comes with the CUDA builds of torch)")
+    return DoctorFinding("backend: triton", State.FINE, version)
 
 
-def look_at_compile() -> Finding:
+def look_at_compile() -> DoctorFinding:
     """torch.compile needs a C++ compiler and Python's headers; nothing in the default path uses it."""
     header = Path(sysconfig.get_path("include")) / "Python.h"
     missing = [name for name, there in (("g++", shutil.which("g++")), ("Python.h", header.exists())) if not there]
     if not missing:
-        return Finding("backend: compile", State.FINE, "g++ and Python.h are here")
+        return DoctorFinding("backend: compile", State.FINE, "g++ and Python.h are here")
     text = f"torch.compile cannot work without {' and '.join(missing)} (optional)"
-    return Finding("backend: compile", State.OPTIONAL, text, APT_COMPILER)
+    return DoctorFinding("backend: compile", State.OPTIONAL, text, APT_COMPILER)
 
 
-def look_at_open3d() -> Finding:
+def look_at_open3d() -> DoctorFinding:
     """Whether Open3D imports and draws a picture without a screen."""
     answer = probe(PROBE_OPEN3D)
     if answer.status == 0:
-        return Finding("open3d", State.FINE, f"{answer.line.split()[0]}, draws off screen")
+        return DoctorFinding("open3d", State.FINE, f"{answer.line.split()[0]}, draws off screen")
     if "No module named" in answer.line:
-        return Finding(
+        return DoctorFinding(
             "open3d", State.OPTIONAL, "not installed; plotly and matplotlib draw instead", mend_packages("viz")
         )
     reason = answer.line or "the process ended"
     text = f"does not draw (status {answer.status}: {reason}); plotly and matplotlib draw instead"
-    return Finding("open3d", State.OPTIONAL, text, APT_RENDERING)
+    return DoctorFinding("open3d", State.OPTIONAL, text, APT_RENDERING)
 
 
-def look_at_browser() -> Finding:
+def look_at_browser() -> DoctorFinding:
     """Whether kaleido finds a browser, which it needs to write plotly figures as pictures."""
     answer = probe(PROBE_BROWSER)
     if answer.status == 0 and answer.line:
-        return Finding("pictures of plotly", State.FINE, f"kaleido uses {answer.line}")
+        return DoctorFinding("pictures of plotly", State.FINE, f"kaleido uses {answer.line}")
     if answer.status:
         text = "kaleido is not installed; figures are still written as HTML"
-        return Finding("pictures of plotly", State.OPTIONAL, text, mend_packages("viz"))
+        return DoctorFinding("pictures of plotly", State.OPTIONAL, text, mend_packages("viz"))
     text = "kaleido finds no browser; figures are still written as HTML"
-    return Finding("pictures of plotly", State.OPTIONAL, text, APT_BROWSER)
+    return DoctorFinding("pictures of plotly", State.OPTIONAL, text, APT_BROWSER)
 
 
-def look_at_weights() -> Finding:
+def look_at_weights() -> DoctorFinding:
     """Whether the shipped weights are there and build the network of this version."""
     return _weights("weights", State.REQUIRED, WEIGHTS / SHIPPED_ASSOCIATOR, load_associator)
 
 
-def look_at_pictures_weights() -> Finding:
+def look_at_image_weights() -> DoctorFinding:
     """The same for the weights that take pictures, without which everything from detections works."""
-    return _weights("weights, pictures", State.OPTIONAL, WEIGHTS / SHIPPED_PICTURES, load_pictures_model)
+    return _weights("weights, pictures", State.OPTIONAL, WEIGHTS / SHIPPED_IMAGE_WEIGHTS, load_image_model)
 
 
-def _weights(topic: str, lacking: State, path: Path, load: Callable[[Path], nn.Module]) -> Finding:
+def _weights(topic: str, lacking: State, path: Path, load: Callable[[Path], nn.Module]) -> DoctorFinding:
     try:
         network = load(path)
     except DisposeError as error:
         here = (ROOT / ".git").exists()
         mend = "git checkout -- dispose/zoo/weights" if here else "pip install --force-reinstall dispose"
-        return Finding(topic, lacking, str(error), mend)
+        return DoctorFinding(topic, lacking, str(error), mend)
     numbers = sum(value.numel() for value in network.state_dict().values())
-    return Finding(topic, State.FINE, f"{path.name} ({numbers:,} numbers, {path.stat().st_size / 1e6:.1f} MB)")
+    return DoctorFinding(topic, State.FINE, f"{path.name} ({numbers:,} numbers, {path.stat().st_size / 1e6:.1f} MB)")
 
 
-def look_at_kernelspec() -> Finding:
+def look_at_kernelspec() -> DoctorFinding:
     """Whether Jupyter knows the kernel named python3, which every notebook asks for."""
     command = [sys.executable, "-m", "jupyter", "kernelspec", "list", "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
     names = json.loads(done.stdout)["kernelspecs"] if done.returncode == 0 else {}
     if "python3" in names:
-        return Finding("notebooks", State.FINE, "Jupyter has the kernel python3")
+        return DoctorFinding("notebooks", State.FINE, "Jupyter has the kernel python3")
     mend = f"{mend_packages('notebooks')}    (or: python -m ipykernel install --sys-prefix)"
-    return Finding("notebooks", State.OPTIONAL, "Jupyter has no kernel named python3", mend)
+    return DoctorFinding("notebooks", State.OPTIONAL, "Jupyter has no kernel named python3", mend)
 
 
-Look = Callable[[], Finding]
-QUICK: tuple[Look, ...] = (look_at_python, look_at_machine, look_at_device, look_at_weights, look_at_pictures_weights)
+Look = Callable[[], DoctorFinding]
+QUICK: tuple[Look, ...] = (look_at_python, look_at_machine, look_at_device, look_at_weights, look_at_image_weights)
 BACKENDS: tuple[Look, ...] = (look_at_scatter, look_at_triton, look_at_compile)
 PROBES: tuple[Look, ...] = (look_at_open3d, look_at_browser, look_at_kernelspec)
 GROUPS = ("", "viz", "notebooks", "train", "mocap", "cluster", "dev")
 
 
-def examine(*, probes: bool) -> Iterator[Finding]:
+def examine(*, probes: bool) -> Iterator[DoctorFinding]:
     """All findings, one after the other as they are made."""
     for look in QUICK:
         yield look()
@@ -285,7 +287,7 @@ def examine(*, probes: bool) -> Iterator[Finding]:
         yield look()
 
 
-def report(findings: Iterator[Finding]) -> int:
+def report(findings: Iterator[DoctorFinding]) -> int:
     """Print findings as they come; 1 if something required is missing, else 0."""
     required = optional = 0
     for finding in findings:

@@ -23,7 +23,7 @@ from dispose.evaluation.scenes import Method, Scene, gather
 from dispose.inference.predict import unweighed
 from dispose.models.dispose.associator import Associator
 from dispose.zoo import load_associator
-from dispose.zoo.checkpoints import shipped_pictures
+from dispose.zoo.checkpoints import shipped_image_weights
 
 Name = Literal["ours", "integer_programme", "svt", "greedy", "hungarian", "random", "oracle"]
 ProtocolName = Literal[
@@ -110,15 +110,15 @@ class Evaluate:
         chosen: list[tuple[Name, Method]],
         associator: Associator | None,
     ) -> None:
-        """One results folder per method; the integer programme at its best gate is everybody's rival."""
-        rival = next((method for name, method in chosen if name == "integer_programme"), None)
-        if rival is None:
-            rival, _ = best_method(
+        """One results folder per method; the integer programme at its best gate is everybody's reference."""
+        reference = next((method for name, method in chosen if name == "integer_programme"), None)
+        if reference is None:
+            reference, _ = best_method(
                 protocol, scenes, self.methods("integer_programme", protocol, scenes, None), watch=bar
             )
         for name, method in chosen:
             weigh = associator.weigh if name == "ours" and associator is not None else unweighed(method.associate)
-            second = None if name == "integer_programme" else rival.associate
+            second = None if name == "integer_programme" else reference.associate
             save_results(SaveJob(folder / protocol.name / name, protocol, method, weigh, second), scenes, bar)
             print(f"wrote {folder / protocol.name / name}")
 
@@ -128,7 +128,7 @@ class Evaluate:
             raise InputError(f"--save keeps what associators say, which {self.protocol} does not score.")
         if self.views or self.gates_mm:
             raise InputError(f"--views and --gates-mm are for associators, not for {self.protocol}.")
-        weights = self.weights or shipped_pictures()
+        weights = self.weights or shipped_image_weights()
         return ImageJob(self.protocol, weights, self.data, self.frames, path, shlex.join(("dispose", *sys.argv[1:])))
 
     def tail(self) -> tuple[str | int, ...]:

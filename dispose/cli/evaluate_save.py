@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dispose.association.hypotheses import keep_what_mattered
+from dispose.association.hypotheses import prune_hypotheses
 from dispose.evaluation.methods import association_of_identities
 from dispose.evaluation.protocols import Protocol
 from dispose.evaluation.run import Watch
@@ -13,7 +13,7 @@ from dispose.formats.evidence import EVIDENCE, PREDICTIONS, write_evidence
 from dispose.formats.predictions import by_source, write_predictions
 from dispose.inference.predict import Associate, Weigh
 from dispose.inference.tracking import Memory, link
-from dispose.scene.results import Case, Results
+from dispose.scene.results import FrameResult, Results
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +25,14 @@ class SaveJob:
         protocol: names the run, and says which of the truth's joints count.
         method: who answered.
         weigh: its associations, with what was weighed where it says so.
-        rival: the integer programme; None where that is the method itself.
+        reference: the integer programme; None where that is the method itself.
     """
 
     folder: Path
     protocol: Protocol
     method: Method
     weigh: Weigh
-    rival: Associate | None
+    reference: Associate | None
 
 
 def save_results(job: SaveJob, scenes: Sequence[Scene], watch: Watch) -> None:
@@ -50,17 +50,17 @@ def save_results(job: SaveJob, scenes: Sequence[Scene], watch: Watch) -> None:
     write_evidence(job.folder / EVIDENCE, Results(job.protocol.name, job.method.name, skeleton, cases))
 
 
-def cases_of(job: SaveJob, scenes: Iterable[Scene]) -> Iterator[Case]:
+def cases_of(job: SaveJob, scenes: Iterable[Scene]) -> Iterator[FrameResult]:
     """Every scene with what was weighed and concluded; of the candidates also the right groups are kept."""
     memory = Memory()
     for scene in scenes:
         frame, labels = scene.frame, scene.labels
         found = job.weigh(frame)
         memory, prediction = link(memory, job.method.reconstruct(frame, found.association), frame)
-        rival = None if job.rival is None else job.rival(frame)
+        reference = None if job.reference is None else job.reference(frame)
         hypotheses = found.hypotheses
         if hypotheses is not None:
             answers = [found.association.members, association_of_identities(labels.identity).members]
-            hypotheses = keep_what_mattered(hypotheses, answers + ([] if rival is None else [rival.members]))
+            hypotheses = prune_hypotheses(hypotheses, answers + ([] if reference is None else [reference.members]))
         truth = replace(labels, poses=job.protocol.truth_of(labels.poses))
-        yield Case(prediction, frame, hypotheses, rival, truth)
+        yield FrameResult(prediction, frame, hypotheses, reference, truth)

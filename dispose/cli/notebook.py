@@ -8,12 +8,12 @@ import tyro
 
 from dispose.cli.main import Terminated
 from dispose.cli.options import Count, PathOption, Positive, require_folder
-from dispose.formats.locking import alone_in
+from dispose.formats.locking import lock_folder
 from dispose_workbench.notebooks.figures import export_figures
 from dispose_workbench.notebooks.page import title_of
 from dispose_workbench.notebooks.run import free_folder, notebook_names, notebook_path, parameters_of, run_notebook
 from dispose_workbench.notebooks.sweep import (
-    Outcome,
+    SweepRun,
     all_of,
     claim_sweep,
     earlier_outcomes,
@@ -91,8 +91,8 @@ class Sweep:
         folder = require_folder(self.out or Path("runs") / f"sweep_{path.stem}")
         runs = plan(path, self.parameter)
         launch = on_cluster(self.cluster, self.hours) if self.cluster else side_by_side(self.jobs)
-        outcomes: list[Outcome] = []
-        with alone_in(folder.resolve()):
+        outcomes: list[SweepRun] = []
+        with lock_folder(folder.resolve()):
             claim_sweep(folder, path)
             before = earlier_outcomes(folder, runs)
             print(f"{len(runs)} runs of {path.stem} in {folder}", flush=True)

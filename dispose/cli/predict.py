@@ -16,13 +16,13 @@ from dispose.baselines.integer_programme import integer_programme
 from dispose.baselines.svt import svt
 from dispose.cli.options import CaptureArgument, PathOption, PositiveOption, TextOption, require_folder
 from dispose.errors import InputError
-from dispose.inference.capture import DETECTION_FOLDERS, Capture, between, read_capture
+from dispose.inference.capture import DETECTION_FOLDERS, Capture, read_capture, select_frames
 from dispose.inference.image_capture import (
-    PICTURE_FOLDERS,
+    IMAGE_FOLDERS,
     ImageCapture,
     check_sizes,
-    images_between,
     read_image_capture,
+    select_image_frames,
 )
 from dispose.inference.predict import (
     Associate,
@@ -40,7 +40,7 @@ from dispose.skeletons.catalog import by_name
 
 FALLBACK_RATE_HZ = 30.0
 ADVICE_ON_DETECTIONS = "`dispose check` says whether units, axes and extrinsics of the calibration fit"
-ADVICE_ON_PICTURES = (
+ADVICE_ON_IMAGES = (
     "the package's weights have seen synthetic people only, of a quarter to three quarters of a picture's height"
 )
 
@@ -151,13 +151,13 @@ class Predict:
         # Frames are thousands of small operations: more threads only wait for each other.
         torch.set_num_threads(1)
         capture = open_capture(self.capture, self.skeleton, self.calibration, self.detections, self.mm_per_unit)
-        capture = between(capture, *parse_frames(self.frames))
+        capture = select_frames(capture, *parse_frames(self.frames))
         name = capture.source.resolve().name
         folder = require_folder(self.out or Path("out") / name)
         rate = self.rate_of(capture.source, capture.notes)
-        method, rival = self.associator, SECOND_OPINION if self.wants_rival() else None
+        method, reference = self.associator, SECOND_OPINION if self.wants_rival() else None
         weigh, rebuild = (unweighed(CLASSIC[method]), reconstruct) if method in CLASSIC else learned(self.weights)
-        result = predict_capture(capture, weigh, rebuild, rival=rival)
+        result = predict_capture(capture, weigh, rebuild, reference=reference)
         report(result, ADVICE_ON_DETECTIONS)
         written = write_capture_prediction(folder, name, result, rate)
         if self.evidence:
@@ -170,20 +170,20 @@ class Predict:
 
     def of_pictures(self) -> int:
         """People from what the cameras saw."""
-        from dispose.zoo.checkpoints import load_pictures_model
+        from dispose.zoo.checkpoints import load_image_model
 
         capture = open_image_capture(self.capture, self.calibration, self.pictures, self.mm_per_unit)
-        capture = images_between(capture, *parse_frames(self.frames))
+        capture = select_image_frames(capture, *parse_frames(self.frames))
         source = self.capture or capture.source
         name = source.resolve().name
         folder = require_folder(self.out or Path("out") / name)
         if self.device == "cuda" and not torch.cuda.is_available():
             raise InputError("--device is cuda, and there is no CUDA device; leave it out or say cpu.")
-        model = load_pictures_model(self.weights).to(self.device)
+        model = load_image_model(self.weights).to(self.device)
         check_sizes(capture)
         rate = self.rate_of(source, capture.notes)
         result = predict_picture_capture(capture, model, model.config.input_size, skeleton=model.skeleton)
-        report(result, ADVICE_ON_PICTURES)
+        report(result, ADVICE_ON_IMAGES)
         return tell_written(write_capture_prediction(folder, name, result, rate))
 
     def rate_of(self, source: Path, notes: Sequence[str]) -> float:
@@ -205,7 +205,7 @@ def tell_written(paths: Sequence[Path]) -> int:
 
 def only_pictures(folder: Path) -> bool:
     """Whether a capture folder has pictures or videos and no folder of detections."""
-    return any((folder / name).is_dir() for name in PICTURE_FOLDERS) and not any(
+    return any((folder / name).is_dir() for name in IMAGE_FOLDERS) and not any(
         (folder / name).is_dir() for name in DETECTION_FOLDERS
     )
 

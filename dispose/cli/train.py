@@ -10,7 +10,7 @@ import tyro
 
 from dispose.cli.options import CountOption, PathOption, require_folder
 from dispose.errors import InputError
-from dispose.formats.locking import alone_in
+from dispose.formats.locking import lock_folder
 
 Recipe = Literal["synthetic", "smoke", "toy_images", "toy_smoke", "panoptic", "shelf", "campus", "mm_or"]
 
@@ -61,7 +61,7 @@ class Train:
         folder = require_folder(self.out or Path("runs") / self.recipe)
         # The processes that torchrun starts share the folder; the first of them keeps others out.
         first = os.environ.get("RANK", "0") == "0"
-        with alone_in(folder.resolve()) if first else nullcontext():
+        with lock_folder(folder.resolve()) if first else nullcontext():
             weights = self._weights(folder)
         print(f"weights: {weights}")
         return 0
@@ -82,10 +82,10 @@ class Train:
 
     def _pictures(self, folder: Path) -> Path:
         from dispose.recipes.images import TOY_IMAGES, TOY_SMOKE
-        from dispose.training.image_run import train_pictures
+        from dispose.training.image_run import train_rendered
 
         recipe = {"toy_images": TOY_IMAGES, "toy_smoke": TOY_SMOKE}[self.recipe]
-        return train_pictures(recipe, folder, workers=self.workers)
+        return train_rendered(recipe, folder, workers=self.workers)
 
     def _dataset(self, folder: Path) -> Path:
         from dispose.recipes.datasets import DATASETS

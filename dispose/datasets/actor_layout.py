@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from dispose.datasets.sources import FrameKey, Split, Traits, Truth, nobody
+from dispose.datasets.sources import FrameKey, Split, Traits, Truth, no_poses
 from dispose.errors import InputError
 from dispose.formats.actors_mat import Actors, read_actors
 from dispose.formats.calibration_json import read_calibration_voxelpose
@@ -69,7 +69,7 @@ class ActorCapture:
     def truth(self, key: FrameKey) -> Truth:
         """The annotated people of a frame."""
         if self.actors is None or key.number >= self.actors.annotated.shape[1]:
-            return Truth(key.sequence, key.number, False, nobody(self.traits.skeleton))
+            return Truth(key.sequence, key.number, False, no_poses(self.traits.skeleton))
         poses = self.actors.at(key.number)
         # Nothing in the file tells a frame that nobody annotated from a frame without people.
         return Truth(key.sequence, key.number, len(poses.id) > 0, poses)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from dispose.datasets.colour import COLOUR_OPERATIONS, ColourOperation
 from dispose.datasets.multiview import as_images
-from dispose.formats.pictures import warp_picture
-from dispose.geometry.image_affine import apply, turned
+from dispose.formats.images import warp_image
+from dispose.geometry.image_affine import apply, rotation_about
 from dispose.scene.images import Images
 from dispose.tensors import ABSENT
 
@@ -50,7 +50,7 @@ class AugmentationConfig:
     jitter_share: float = 1 / 30
 
 
-def augmented(
+def augment(
     pictures: Sequence[np.ndarray | None],
     base: Float[Tensor, "views 2 3"],
     input_size: tuple[int, int],
@@ -76,7 +76,7 @@ def augmented(
         warped = np.zeros((len(pictures), height, width, 3), np.uint8)
         for view, picture in enumerate(pictures):
             if picture is not None:
-                warped[view] = recoloured(warp_picture(picture, affine[view], input_size), config, generator)
+                warped[view] = recolour(warp_image(picture, affine[view], input_size), config, generator)
         versions.append(as_images(warped, affine, present))
     return tuple(versions)
 
@@ -127,10 +127,10 @@ def _turned_and_scaled(
     low, high = config.scale_range
     amount = low + (high - low) * u[3]
     scale = torch.where(u[4] < 0.5, 1 / (1 + amount), 1 / (1 - amount / 2))
-    return turned(base, input_size, angle, torch.where(u[2] < config.scale_rate, scale, 1.0))
+    return rotation_about(base, input_size, angle, torch.where(u[2] < config.scale_rate, scale, 1.0))
 
 
-def recoloured(
+def recolour(
     picture: UInt8[np.ndarray, "height width 3"],
     config: AugmentationConfig,
     generator: torch.Generator,

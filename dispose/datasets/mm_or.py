@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from dispose.datasets.sources import Block, FrameKey, Split, Traits, Truth, nobody, sequence_folders
+from dispose.datasets.sources import Block, FrameKey, Split, Traits, Truth, no_poses, sequence_folders
 from dispose.errors import InputError
 from dispose.formats.calibration_mm_or import read_calibration_mm_or
 from dispose.formats.entry import Entry
@@ -115,7 +115,7 @@ class MmOrCapture:
         """The people of the frame's annotation file whose root is known."""
         path = self.take(key.sequence).files.get(key.number)
         if path is None:
-            return Truth(key.sequence, key.number, False, nobody(PANOPTIC_15))
+            return Truth(key.sequence, key.number, False, no_poses(PANOPTIC_15))
         return Truth(key.sequence, key.number, True, read_people(path))
 
 
@@ -141,7 +141,7 @@ def read_people(path: Path) -> Poses:
             ids.append(int(person.at("id").number()))
             people.append(rows)
     if not people:
-        return nobody(PANOPTIC_15)
+        return no_poses(PANOPTIC_15)
     rows = torch.stack(people)
     valid = rows[..., 3] > KNOWN_SCORE
     xyz = torch.where(valid[..., None], rows[..., :3], 0.0)

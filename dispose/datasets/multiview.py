@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from dispose.datasets.sources import FrameKey, Source, Truth
 from dispose.errors import InputError
-from dispose.formats.pictures import normalized, read_picture, warp_picture
+from dispose.formats.images import normalize_pixels, read_image, warp_image
 from dispose.geometry.image_affine import letterbox
 from dispose.scene.cameras import Cameras
 from dispose.scene.images import ImageFrame, Images
@@ -56,7 +56,7 @@ class MultiViewDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         key = self.source.keys[index]
         raw = self.raw(index)
-        return letterboxed(raw, self.input_size), self.source.truth(key)
+        return letterbox_frame(raw, self.input_size), self.source.truth(key)
 
     def raw(self, index: int) -> RawFrame:
         """The pictures of a frame as they were taken, for those who choose the affine themselves."""
@@ -92,7 +92,7 @@ def read_view(source: Source, key: FrameKey, cameras: Cameras, view: int) -> UIn
             raise InputError(f"{path.parent}: {where}: there is no such folder of pictures.")
         return None
     try:
-        picture = read_picture(path)
+        picture = read_image(path)
     except InputError as error:
         raise InputError(f"{str(error).rstrip('.')} ({where}).") from error
     check_size(picture, cameras, view, f"{path}: {where}")
@@ -109,7 +109,7 @@ def check_size(picture: UInt8[np.ndarray, "height width 3"], cameras: Cameras, v
         )
 
 
-def letterboxed(raw: RawFrame, input_size: tuple[int, int]) -> ImageFrame:
+def letterbox_frame(raw: RawFrame, input_size: tuple[int, int]) -> ImageFrame:
     """The whole of every picture at the largest scale that fits."""
     return as_frame(raw, letterbox(raw.cameras.size, input_size), input_size)
 
@@ -128,7 +128,7 @@ def warp_views(
     warped = np.zeros((len(raw.pictures), height, width, 3), np.uint8)
     for view, picture in enumerate(raw.pictures):
         if picture is not None:
-            warped[view] = warp_picture(picture, input_from_image[view], input_size)
+            warped[view] = warp_image(picture, input_from_image[view], input_size)
     return warped
 
 
@@ -141,7 +141,7 @@ def as_images(
     views, height, width = warped.shape[:3]
     pixels = torch.zeros(views, 3, height, width)
     for view in present.nonzero()[:, 0].tolist():
-        pixels[view] = normalized(warped[view])
+        pixels[view] = normalize_pixels(warped[view])
     return Images(pixels, input_from_image, present)
 
 
@@ -218,7 +218,7 @@ def good_frames(items: Iterable[Sample | BadFrame], log: FrameLog) -> Iterator[S
 
 
 @dataclass(frozen=True)
-class MissingPictures:
+class MissingImages:
     """Pictures that a source names and that are not there.
 
     Attributes:
@@ -243,7 +243,7 @@ class MissingPictures:
         return "\n".join(lines)
 
 
-def missing_pictures(source: Source) -> MissingPictures:
+def missing_images(source: Source) -> MissingImages:
     """Look for every picture without opening it."""
     missing = []
     views = 0
@@ -251,7 +251,7 @@ def missing_pictures(source: Source) -> MissingPictures:
         names = source.cameras(key.sequence).names
         views = len(names)
         missing.extend((key.sequence, name, key.number) for v, name in enumerate(names) if not _there(source, key, v))
-    return MissingPictures(len(source.keys), views, tuple(missing))
+    return MissingImages(len(source.keys), views, tuple(missing))
 
 
 def _there(source: Source, key: FrameKey, view: int) -> bool:

@@ -99,7 +99,7 @@ class Mvor:
             yield frame, Labels(label_detections(found, boxes), poses)
 
 
-def scored(poses: Poses) -> Poses:
+def scored_joints(poses: Poses) -> Poses:
     """Poses of `MVOR_10` with the joints that are scored; the others marked as not known."""
     rows = MVOR_10.indices(SCORED_JOINTS)
     kept = torch.zeros_like(poses.valid)

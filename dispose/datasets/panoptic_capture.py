@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.datasets.sources import Block, FrameKey, Split, Traits, Truth, nobody, sequence_folders
+from dispose.datasets.sources import Block, FrameKey, Split, Traits, Truth, no_poses, sequence_folders
 from dispose.errors import InputError
 from dispose.formats.body3d import world_from_panoptic
 from dispose.formats.calibration_json import PANOPTIC_FROM_OURS, read_calibration_panoptic
@@ -120,7 +120,7 @@ class PanopticCapture:
         """The people of the frame's annotation file whose mid-hip is known."""
         path = self.folder / key.sequence / POSES / f"body3DScene_{key.number:08d}.json"
         if not path.is_file():
-            return Truth(key.sequence, key.number, False, nobody(PANOPTIC_15))
+            return Truth(key.sequence, key.number, False, no_poses(PANOPTIC_15))
         poses = convert_poses(with_known_root(read_bodies(path)), PANOPTIC_15)
         return Truth(key.sequence, key.number, True, poses)
 
@@ -152,7 +152,7 @@ def read_bodies(path: Path) -> Poses:
         ids.append(int(body.at("id").number()))
         people.append(body.at("joints19").numbers(4 * len(PANOPTIC_19)).reshape(-1, 4))
     if not people:
-        return nobody(PANOPTIC_19)
+        return no_poses(PANOPTIC_19)
     rows = torch.stack(people)
     score = rows[..., 3]
     valid = score > KNOWN_SCORE

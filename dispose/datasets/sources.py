@@ -149,7 +149,7 @@ class Source(Protocol):
         ...
 
 
-def nobody(skeleton: Skeleton) -> Poses:
+def no_poses(skeleton: Skeleton) -> Poses:
     """Poses of no person."""
     none = torch.zeros(0, len(skeleton), dtype=torch.float64)
     places = torch.zeros(0, len(skeleton), 3, dtype=torch.float64)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from dispose.association.limbs import completed
+from dispose.association.imputation import impute_joints
 from dispose.association.roots import map_pixel_of
 from dispose.baselines.heatmap_peaks import MAP_GATES, PeakGates, people_from_peaks, skeletons_from_roots
 from dispose.errors import ShapeError
@@ -72,17 +72,17 @@ class MapReader:
 Finish = Callable[[Prediction, ImageFrame, JointPeaks], Prediction]
 
 
-def whole(prediction: Prediction, frame: ImageFrame, peaks: JointPeaks) -> Prediction:
+def impute_missing(prediction: Prediction, frame: ImageFrame, peaks: JointPeaks) -> Prediction:
     """Joints that are not known are placed limb by limb: whole skeletons, as the model gives them."""
-    return completed(prediction, frame.cameras, peaks)
+    return impute_joints(prediction, frame.cameras, peaks)
 
 
-def as_found(prediction: Prediction, frame: ImageFrame, peaks: JointPeaks) -> Prediction:
+def keep_triangulated(prediction: Prediction, frame: ImageFrame, peaks: JointPeaks) -> Prediction:
     """The joints that were triangulated, no others."""
     return prediction
 
 
-def at_rest(prediction: Prediction, frame: ImageFrame, peaks: JointPeaks) -> Prediction:
+def use_rest_pose(prediction: Prediction, frame: ImageFrame, peaks: JointPeaks) -> Prediction:
     """The rest pose at every root: what is known without looking for any other joint."""
     poses = prediction.poses
     rest = torch.tensor(rest_pose(poses.skeleton).xyz, dtype=torch.float64)
@@ -119,7 +119,7 @@ def classic_people(read: MapReader, associate: Callable[[Frame], Association], *
     return find
 
 
-def classic_method(read: MapReader, name: str, find: Find, *, finish: Finish = whole) -> ImageMethod:
+def classic_method(read: MapReader, name: str, find: Find, *, finish: Finish = impute_missing) -> ImageMethod:
     """What `classic_people` finds, finished in some way."""
 
     def predict(frame: ImageFrame) -> ImageAnswer:
@@ -130,7 +130,7 @@ def classic_method(read: MapReader, name: str, find: Find, *, finish: Finish = w
 
 
 def without_stage_two(
-    read: MapReader, name: str, *, finish: Finish = whole, gates: PeakGates = MAP_GATES
+    read: MapReader, name: str, *, finish: Finish = impute_missing, gates: PeakGates = MAP_GATES
 ) -> ImageMethod:
     """The model's own groups and roots, then joint by joint by classic means."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from dispose.datasets.mvor import UPPER_BODY, read_mvor, scored
+from dispose.datasets.mvor import UPPER_BODY, read_mvor, scored_joints
 from dispose.datasets.panoptic import read_panoptic_mini
 from dispose.datasets.shelf import read_shelf
 from dispose.datasets.tables import Table, all_rows, without_repeats
@@ -51,7 +51,7 @@ class Protocol:
 
 def mvor_joints(poses: Poses) -> Poses:
     """The seven joints that mean the same in COCO and MVOR."""
-    return scored(convert_poses(poses, MVOR_10))
+    return scored_joints(convert_poses(poses, MVOR_10))
 
 
 def coco_joints(poses: Poses) -> Poses:
@@ -93,7 +93,7 @@ MVOR_RTPOSE = Protocol(
     partial(mvor_scenes, detector="rtpose"),
     MVOR_MEASURES,
     joints=UPPER_BODY,
-    truth_of=scored,
+    truth_of=scored_joints,
 )
 MVOR_OPENPOSE = Protocol(
     "mvor_openpose",
@@ -103,7 +103,7 @@ MVOR_OPENPOSE = Protocol(
     MVOR_MEASURES,
     SWEEP_MM,
     joints=UPPER_BODY,
-    truth_of=scored,
+    truth_of=scored_joints,
 )
 MVOR_OPENPOSE_DISTINCT = Protocol(
     "mvor_openpose_distinct",
@@ -113,7 +113,7 @@ MVOR_OPENPOSE_DISTINCT = Protocol(
     MVOR_MEASURES,
     SWEEP_MM,
     joints=UPPER_BODY,
-    truth_of=scored,
+    truth_of=scored_joints,
 )
 MVOR_OPENPOSE_MS = Protocol(
     "mvor_openpose_ms",
@@ -123,7 +123,7 @@ MVOR_OPENPOSE_MS = Protocol(
     MVOR_MEASURES,
     SWEEP_MM,
     joints=UPPER_BODY,
-    truth_of=scored,
+    truth_of=scored_joints,
 )
 PANOPTIC_MINI = Protocol(
     "panoptic_mini",

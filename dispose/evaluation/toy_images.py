@@ -15,11 +15,11 @@ from dispose.evaluation.image_measures import clean_roots, clean_skeletons, figu
 from dispose.evaluation.image_scenes import Answers, ImageMethod, ImageScene, answer_all, root_identities
 from dispose.evaluation.map_evidence import (
     MapReader,
-    as_found,
-    at_rest,
     classic_method,
     classic_people,
+    keep_triangulated,
     model_method,
+    use_rest_pose,
     without_stage_two,
 )
 from dispose.evaluation.methods import CLASSIC, Classic
@@ -27,7 +27,7 @@ from dispose.evaluation.scenes import Figure, Row
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.models.dispose.model import DisPose
 from dispose.scene.peaks import root_frame
-from dispose_synthetic.renderer.captures import PictureConfig, as_input, sample_captures
+from dispose_synthetic.renderer.captures import RenderConfig, as_input, sample_captures
 
 HELD_OUT_SEED = 20_261_120
 """Of the pictures that are scored: training draws from other seeds."""
@@ -62,16 +62,16 @@ class ToyTables:
     tried: tuple[Row, ...]
 
 
-def toy_scenes(frames: int, config: PictureConfig, seed: int) -> Iterator[ImageScene]:
+def toy_scenes(frames: int, config: RenderConfig, seed: int) -> Iterator[ImageScene]:
     """Held-out captures, drawn one by one: rooms, rigs and people of seeds that no training run uses."""
     captures = sample_captures(torch.Generator().manual_seed(seed), frames, config)
     for number, capture in enumerate(captures):
         yield ImageScene(as_input(capture, number), capture.poses)
 
 
-def held_out_config(size: tuple[int, int]) -> PictureConfig:
+def held_out_config(size: tuple[int, int]) -> RenderConfig:
     """3 to 7 cameras, 1 to 5 people, a new rig every other frame."""
-    return PictureConfig(size=size, views=(3, 7), persons=(1, 5), frames_per_rig=2)
+    return RenderConfig(size=size, views=(3, 7), persons=(1, 5), frames_per_rig=2)
 
 
 def evaluate_toy_images(model: DisPose, *, frames: int, gate_frames: int, watch: Watch = unwatched) -> ToyTables:
@@ -105,8 +105,8 @@ def toy_methods(read: MapReader, classics: Sequence[Classic], gates: PeakGates) 
         model_method(read, OURS),
         without_stage_two(read, WITHOUT, gates=gates),
         *(classic_method(read, f"{one.name} + DLT", mine) for one, mine in zip(classics, find, strict=True)),
-        classic_method(read, f"{classics[0].name} + DLT, seen joints", find[0], finish=as_found),
-        classic_method(read, f"{classics[0].name}, rest pose at the roots", find[0], finish=at_rest),
+        classic_method(read, f"{classics[0].name} + DLT, seen joints", find[0], finish=keep_triangulated),
+        classic_method(read, f"{classics[0].name}, rest pose at the roots", find[0], finish=use_rest_pose),
     ]
 
 

@@ -31,7 +31,7 @@ UNNUMBERED = "people without a number of their own (-1, or none) are numbered in
 
 
 @dataclass(frozen=True, eq=False)
-class Bodies:
+class Body3dFrame:
     """The people of a file: the frame's number, their ids (or None), a table of x, y, z, score (cm) for each."""
 
     number: int
@@ -56,7 +56,7 @@ def read_body3d_files(paths: Sequence[Path]) -> SavedPredictions:
         if number == following:
             raise InputError(f"{path} and {other.name} are both of frame {number}.")
     skeleton: Skeleton | None = None
-    frames: list[Bodies] = []
+    frames: list[Body3dFrame] = []
     for number, path in files:
         found, own = read_people(path, number)
         if own is not None and skeleton is not None and own != skeleton:
@@ -77,7 +77,7 @@ def number_of(path: Path) -> int:
     return number
 
 
-def read_people(path: Path, number: int) -> tuple[Bodies, Skeleton | None]:
+def read_people(path: Path, number: int) -> tuple[Body3dFrame, Skeleton | None]:
     """The people of a file, and of what skeleton they are; None without people."""
     ids: list[int | None] = []
     tables: list[Tensor] = []
@@ -92,7 +92,7 @@ def read_people(path: Path, number: int) -> tuple[Bodies, Skeleton | None]:
             raise InputError(f"{body.place}: id is {found}, as that of body {ids.index(found)}.")
         ids.append(found if found >= 0 else None)
         tables.append(table_of(body.at(key), len(own)))
-    return Bodies(number, tuple(ids), tuple(tables)), skeleton
+    return Body3dFrame(number, tuple(ids), tuple(tables)), skeleton
 
 
 def skeleton_of_body(body: Entry) -> tuple[str, Skeleton]:
@@ -128,7 +128,7 @@ def numbered(ids: Iterable[int | None]) -> list[int]:
     return [next(free) if number is None else number for number in ids]
 
 
-def prediction_of(bodies: Bodies, skeleton: Skeleton) -> Prediction:
+def prediction_of(bodies: Body3dFrame, skeleton: Skeleton) -> Prediction:
     """The people of a frame in mm, z up."""
     none = torch.zeros(0, len(skeleton), 4, dtype=torch.float64)
     rows = torch.stack(bodies.tables) if bodies.tables else none

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.files import read_text, replacing
-from dispose.formats.rig import View, as_cameras, pinhole_matrix
+from dispose.formats.rig import CameraParameters, as_cameras, pinhole_matrix
 from dispose.geometry.rigid import quaternion
 from dispose.scene.cameras import Cameras
 
@@ -55,7 +55,7 @@ def read_calibration_colmap(folder: Path, *, mm_per_unit: float) -> Cameras:
         name = Path(" ".join(words[9:])).with_suffix("").as_posix()
         size, matrix, lens = lenses[words[8]]
         rotation = _from_quaternion(f"{path}: camera {name}", values[:4])
-        views.append(View(name, size, matrix, lens, rotation, values[4:] * mm_per_unit))
+        views.append(CameraParameters(name, size, matrix, lens, rotation, values[4:] * mm_per_unit))
     return as_cameras(str(path), views)
 
 

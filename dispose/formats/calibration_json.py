@@ -8,7 +8,7 @@ import torch
 from dispose.errors import InputError
 from dispose.formats.entry import Entry
 from dispose.formats.files import replacing
-from dispose.formats.rig import View, as_cameras, pinhole_matrix, size_from_principal_point
+from dispose.formats.rig import CameraParameters, as_cameras, pinhole_matrix, size_from_principal_point
 from dispose.scene.cameras import Cameras
 
 SCHEMA = "dispose.cameras/1"
@@ -32,7 +32,7 @@ def read_calibration_json(path: Path) -> Cameras:
         name = entry.at("name").text()
         entry = Entry(f"{path}: camera {name}", entry.value)
         views.append(
-            View(
+            CameraParameters(
                 name,
                 torch.tensor([entry.at("width").number(), entry.at("height").number()], dtype=torch.float64),
                 entry.at("K").matrix(),
@@ -78,7 +78,7 @@ def read_calibration_panoptic(path: Path, names: tuple[str, ...] | None = None) 
         if names is not None and name not in names:
             continue
         entry = Entry(f"{path}: camera {name}", entry.value)
-        views[name] = View(
+        views[name] = CameraParameters(
             name,
             entry.at("resolution").numbers(2),
             entry.at("K").matrix(),
@@ -126,7 +126,7 @@ def read_calibration_voxelpose(path: Path) -> Cameras:
         k, p, rotation = entry.at("k").numbers(3), entry.at("p").numbers(2), entry.at("R").matrix()
         matrix = pinhole_matrix(*(entry.at(key).number() for key in ("fx", "fy", "cx", "cy")))
         views.append(
-            View(
+            CameraParameters(
                 name,
                 size_from_principal_point(matrix),
                 matrix,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.entry import Entry
-from dispose.formats.rig import View, as_cameras
+from dispose.formats.rig import CameraParameters, as_cameras
 from dispose.scene.cameras import Cameras
 
 MM_PER_METRE = 1000.0
@@ -39,7 +39,7 @@ def read_calibration_mm_or(folder: Path, names: Sequence[str], *, size: tuple[in
     return as_cameras(str(folder), [read_view(folder / f"{name}.json", name, size) for name in names])
 
 
-def read_view(path: Path, name: str, size: tuple[int, int]) -> View:
+def read_view(path: Path, name: str, size: tuple[int, int]) -> CameraParameters:
     """One camera in our units and axes."""
     root = Entry.of_json(path).at("value0")
     lens = root.at("color_parameters")
@@ -49,9 +49,9 @@ def read_view(path: Path, name: str, size: tuple[int, int]) -> View:
     centre_world = Z_UP_FROM_Y_UP @ (to_world @ offset + centre)
     radial = elements(lens.at("radial_distortion"), *(f"m{k}0" for k in range(6)))
     tangential = elements(lens.at("tangential_distortion"), "m00", "m10")
-    return View(
+    return CameraParameters(
         name,
-        torch.tensor([told(lens, "width", size[0]), told(lens, "height", size[1])], dtype=torch.float64),
+        torch.tensor([lens_size(lens, "width", size[0]), lens_size(lens, "height", size[1])], dtype=torch.float64),
         intrinsics(lens.at("intrinsics_matrix")),
         torch.cat([radial[:2], tangential, radial[2:]]),
         world_from_camera.T,
@@ -59,7 +59,7 @@ def read_view(path: Path, name: str, size: tuple[int, int]) -> View:
     )
 
 
-def told(lens: Entry, key: str, otherwise: int) -> float:
+def lens_size(lens: Entry, key: str, otherwise: int) -> float:
     """A number of the file, or another where the file has none."""
     return lens.at(key).number() if lens.has(key) else float(otherwise)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.files import read_text, replacing_path
-from dispose.formats.rig import View, as_cameras, size_from_principal_point
+from dispose.formats.rig import CameraParameters, as_cameras, size_from_principal_point
 from dispose.geometry.rigid import rodrigues, rotation_vector
 from dispose.scene.cameras import Cameras
 
@@ -40,7 +40,7 @@ def read_calibration_opencv(path: Path) -> Cameras:
         size = size_from_principal_point(matrix)
         if not width.empty() and not height.empty():
             size = torch.tensor([width.real(), height.real()], dtype=torch.float64)
-        views.append(View(name, size, matrix, lens, rotation, shift))
+        views.append(CameraParameters(name, size, matrix, lens, rotation, shift))
     return as_cameras(str(folder / "extri.yml"), views)
 
 

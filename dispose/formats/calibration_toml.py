@@ -8,7 +8,7 @@ import torch
 from dispose.errors import InputError
 from dispose.formats.entry import Entry
 from dispose.formats.files import read_text, replacing
-from dispose.formats.rig import View, as_cameras, check_rotation
+from dispose.formats.rig import CameraParameters, as_cameras, check_rotation
 from dispose.geometry.rigid import rodrigues, rotation_vector
 from dispose.scene.cameras import Cameras
 
@@ -29,7 +29,7 @@ def read_calibration_toml(path: Path) -> Cameras:
     return as_cameras(str(path), views)
 
 
-def _view(table: Entry, key: str) -> View:
+def _view(table: Entry, key: str) -> CameraParameters:
     name = table.at("name").text() if table.has("name") else key
     table = Entry(f"{table.place.removesuffix(key)}camera {name}", table.value)
     if table.has("fisheye") and table.at("fisheye").value is True:
@@ -40,7 +40,7 @@ def _view(table: Entry, key: str) -> View:
         check_rotation(table.place, rotation)
     else:
         rotation = rodrigues(turn)
-    return View(
+    return CameraParameters(
         name,
         table.at("size").numbers(2),
         table.at("matrix").matrix(),

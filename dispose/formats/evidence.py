@@ -21,7 +21,7 @@ from dispose.formats.predictions import SavedPredictions, by_slot, read_predicti
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.prediction import Association
-from dispose.scene.results import Case, Hypotheses, Results
+from dispose.scene.results import FrameResult, Hypotheses, Results
 
 SCHEMA = "dispose.evidence/1"
 PREDICTIONS, EVIDENCE = "predictions.jsonl", "evidence.npz"
@@ -29,7 +29,7 @@ PREDICTIONS, EVIDENCE = "predictions.jsonl", "evidence.npz"
 
 @dataclass(frozen=True, eq=False)
 class FrameEvidence:
-    """What a run knew of one frame (`dispose.scene.results.Case` without its conclusion)."""
+    """What a run knew of one frame (`dispose.scene.results.FrameResult` without its conclusion)."""
 
     frame: Frame
     hypotheses: Hypotheses | None
@@ -81,7 +81,7 @@ def write_evidence(path: Path, results: Results) -> None:
         *tables.camera_columns(rig),
         *tables.detection_columns(detections),
         *tables.hypothesis_columns([case.hypotheses for case in results.cases], len(rig)),
-        *tables.rival_columns([case.rival for case in results.cases], len(rig)),
+        *tables.rival_columns([case.reference for case in results.cases], len(rig)),
         *tables.label_columns([case.labels for case in results.cases], detections),
     ]
     with replacing_path(path) as temporary:
@@ -140,7 +140,7 @@ def joined(saved: SavedPredictions, evidence: SavedEvidence) -> Results:
     if mine != theirs:
         raise InputError(f"{evidence.path}: holds {len(theirs)} frames, which are not the predictions' {len(mine)}.")
     cases = tuple(
-        Case(
+        FrameResult(
             by_slot(prediction, known.frame.detections, source=str(evidence.path.parent), cameras=saved.cameras),
             known.frame,
             known.hypotheses,
@@ -152,7 +152,7 @@ def joined(saved: SavedPredictions, evidence: SavedEvidence) -> Results:
     return Results(evidence.name, evidence.method, saved.skeleton, cases, notes_of(cases))
 
 
-def notes_of(cases: tuple[Case, ...]) -> tuple[str, ...]:
+def notes_of(cases: tuple[FrameResult, ...]) -> tuple[str, ...]:
     """What was left out of the file."""
     dropped = sum(case.hypotheses.dropped for case in cases if case.hypotheses is not None)
     kept = sum(len(case.hypotheses.members) for case in cases if case.hypotheses is not None)
@@ -177,7 +177,7 @@ def slots_of(arrays: Arrays, frames: int) -> tuple[int, ...]:
     return tuple(int(count) for count in slots)
 
 
-def frame_of(case: Case) -> Frame:
+def frame_of(case: FrameResult) -> Frame:
     """The frame of a case. Raises `ShapeError` where it has none."""
     if case.frame is None:
         raise ShapeError(f"frame {case.prediction.number} has no cameras and detections to keep")

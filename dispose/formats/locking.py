@@ -10,7 +10,7 @@ from dispose.errors import InputError, OutputError
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """While the block runs, no other process that asks may write `folder`, which need not exist yet.
 
     The operating system keeps the promise with a lock on a hidden file beside the folder, so that it ends with the

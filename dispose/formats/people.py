@@ -39,7 +39,7 @@ class ViewPeople:
     overshoot: int = 0
 
 
-NOBODY = ViewPeople((), ())
+NO_PEOPLE = ViewPeople((), ())
 
 
 @runtime_checkable

@@ -19,7 +19,7 @@ SAME_PLACE = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class CameraParameters:
     """One camera as read from a file, in our units and axes.
 
     Attributes:
@@ -49,7 +49,7 @@ def size_from_principal_point(matrix: Float[Tensor, "3 3"]) -> Float[Tensor, " 2
     return (2 * matrix[:2, 2] + 1).round()
 
 
-def as_cameras(source: str, views: list[View]) -> Cameras:
+def as_cameras(source: str, views: list[CameraParameters]) -> Cameras:
     """Cameras of a rig, checked; `InputError` names the file, the camera and the value."""
     for view in views:
         check_view(source, view)
@@ -68,7 +68,7 @@ def _padded(coefficients: Float[Tensor, " coefficients"]) -> Float[Tensor, " 8"]
     return torch.cat([coefficients, torch.zeros(8 - len(coefficients), dtype=torch.float64)])
 
 
-def check_view(source: str, view: View) -> None:
+def check_view(source: str, view: CameraParameters) -> None:
     """Raise `InputError` where one camera cannot be right."""
     where = f"{source}: camera {view.name}"
     for name, tensor in (
@@ -102,7 +102,7 @@ def check_rotation(where: str, rotation: Float[Tensor, "3 3"]) -> None:
         raise InputError(f"{where}: rotation is a reflection (determinant {determinant:.3g}).")
 
 
-def check_rig(source: str, views: list[View]) -> None:
+def check_rig(source: str, views: list[CameraParameters]) -> None:
     """Raise `InputError` where several cameras cannot be a rig."""
     if len(views) < 2:
         names = views[0].name if views else "none"

@@ -18,7 +18,7 @@ def letterbox(size: Float[Tensor, "*batch 2"], input_size: tuple[int, int]) -> F
     return torch.cat([linear, shift[..., None]], dim=-1)
 
 
-def turned(
+def rotation_about(
     input_from_image: Float[Tensor, "*batch 2 3"],
     input_size: tuple[int, int],
     angle: Float[Tensor, "*batch"],

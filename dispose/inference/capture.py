@@ -14,7 +14,7 @@ from dispose.formats.calibration import read_calibration
 from dispose.formats.coco_results import open_coco_results
 from dispose.formats.files import visible
 from dispose.formats.openpose import open_openpose
-from dispose.formats.people import NOBODY, DamagedFrameError, DetectionView, ViewPeople
+from dispose.formats.people import NO_PEOPLE, DamagedFrameError, DetectionView, ViewPeople
 from dispose.inference.names import NameMatch, choose_skeleton, match_names
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
@@ -289,13 +289,13 @@ def read_frame(capture: Capture, number: int) -> Reading:
     for name, view in zip(capture.cameras.names, capture.views, strict=True):
         if number not in view.numbers:
             missing.append(Loss(name, number, "no file"))
-            people.append(NOBODY)
+            people.append(NO_PEOPLE)
             continue
         try:
             people.append(view.read(number, capture.skeleton))
         except DamagedFrameError as error:
             damaged.append(Loss(name, number, str(error)))
-            people.append(NOBODY)
+            people.append(NO_PEOPLE)
     detections = Detections.from_lists(
         capture.skeleton, [p.keypoints for p in people], index=[list(p.index) for p in people]
     )
@@ -308,7 +308,7 @@ def read_frame(capture: Capture, number: int) -> Reading:
     )
 
 
-def between(capture: Capture, start: int | None, stop: int | None) -> Capture:
+def select_frames(capture: Capture, start: int | None, stop: int | None) -> Capture:
     """The capture's frames with ``start <= number < stop``; `InputError` where none is left."""
     kept = tuple(n for n in capture.numbers if (start is None or n >= start) and (stop is None or n < stop))
     if not kept:

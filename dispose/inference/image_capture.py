@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from dispose.datasets.multiview import RawFrame, check_size, letterboxed
+from dispose.datasets.multiview import RawFrame, check_size, letterbox_frame
 from dispose.errors import InputError
 from dispose.formats.calibration import read_calibration
+from dispose.formats.image_series import ImageSeries, open_image_series
 from dispose.formats.people import DamagedFrameError
-from dispose.formats.picture_series import PictureSeries, open_picture_series
 from dispose.inference.capture import Loss, find_calibration, gaps_of, spans
 from dispose.inference.names import match_names
 from dispose.scene.cameras import Cameras
 from dispose.scene.images import ImageFrame
 
-PICTURE_FOLDERS = ("images", "videos-sync", "videos")
+IMAGE_FOLDERS = ("images", "videos-sync", "videos")
 """Where pictures are looked for, in this order; Pose2Sim's synchronised videos come before the raw ones."""
 
 LOOKED_AT = 5
@@ -44,7 +44,7 @@ class ImageCapture:
 
     source: Path
     cameras: Cameras
-    views: tuple[PictureSeries, ...]
+    views: tuple[ImageSeries, ...]
     numbers: tuple[int, ...]
     notes: tuple[str, ...]
 
@@ -117,8 +117,8 @@ def read_image_capture(
     occurs in two cameras.
     """
     cameras = read_calibration(calibration or find_calibration(folder), mm_per_unit=mm_per_unit)
-    place = pictures or find_pictures(folder)
-    series = open_picture_series(place)
+    place = pictures or find_images(folder)
+    series = open_image_series(place)
     match = match_names(cameras.names, tuple(one.camera for one in series))
     if len(match.pairs) < 2:
         raise InputError(
@@ -140,12 +140,12 @@ def read_image_capture(
     return ImageCapture(place, cameras.select([i for i, _ in match.pairs]), kept, numbers, tuple(notes))
 
 
-def find_pictures(folder: Path) -> Path:
-    """The pictures of a capture folder: the first of `PICTURE_FOLDERS` that is there."""
-    for name in PICTURE_FOLDERS:
+def find_images(folder: Path) -> Path:
+    """The pictures of a capture folder: the first of `IMAGE_FOLDERS` that is there."""
+    for name in IMAGE_FOLDERS:
         if (folder / name).is_dir():
             return folder / name
-    raise InputError(f"{folder}: no pictures in it (looked for {', '.join(PICTURE_FOLDERS)}).")
+    raise InputError(f"{folder}: no pictures in it (looked for {', '.join(IMAGE_FOLDERS)}).")
 
 
 def read_image_frame(capture: ImageCapture, number: int, input_size: tuple[int, int]) -> ImageReading:
@@ -169,7 +169,7 @@ def read_image_frame(capture: ImageCapture, number: int, input_size: tuple[int, 
                 damaged.append(Loss(name, number, str(error)))
         pictures.append(picture)
     raw = RawFrame(number, capture.cameras, tuple(pictures))
-    return ImageReading(letterboxed(raw, input_size), raw, tuple(missing), tuple(damaged))
+    return ImageReading(letterbox_frame(raw, input_size), raw, tuple(missing), tuple(damaged))
 
 
 def check_sizes(capture: ImageCapture) -> None:
@@ -202,7 +202,7 @@ def image_readings(capture: ImageCapture, input_size: tuple[int, int]) -> Iterat
         yield read_image_frame(capture, number, input_size)
 
 
-def images_between(capture: ImageCapture, start: int | None, stop: int | None) -> ImageCapture:
+def select_image_frames(capture: ImageCapture, start: int | None, stop: int | None) -> ImageCapture:
     """The capture's frames with ``start <= number < stop``; `InputError` where none is left."""
     kept = tuple(n for n in capture.numbers if (start is None or n >= start) and (stop is None or n < stop))
     if not kept:

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from dispose.association.hypotheses import keep_what_mattered
+from dispose.association.hypotheses import prune_hypotheses
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS, write_evidence
 from dispose.formats.predictions import SavedPredictions, by_source, write_predictions, write_predictions_npz
 from dispose.formats.trc import write_trcs
@@ -16,10 +16,10 @@ from dispose.inference.image_capture import ImageSummary
 from dispose.inference.tracking import Memory, TrackingConfig, link
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association, Prediction
-from dispose.scene.results import Case, Results, Weighed
+from dispose.scene.results import AssociationResult, FrameResult, Results
 
 Associate = Callable[[Frame], Association]
-Weigh = Callable[[Frame], Weighed]
+Weigh = Callable[[Frame], AssociationResult]
 Reconstruct = Callable[[Frame, Association], Prediction]
 
 SECONDS_BEFORE_A_BAR = 2.0
@@ -38,7 +38,7 @@ class CapturePrediction:
 
     saved: SavedPredictions
     summary: Summary | ImageSummary
-    cases: tuple[Case, ...] = ()
+    cases: tuple[FrameResult, ...] = ()
 
     def people(self) -> tuple[tuple[int, int], ...]:
         """Every person's number and the number of frames they were found in, most frequent first."""
@@ -51,7 +51,7 @@ class CapturePrediction:
 
 def unweighed(associate: Associate) -> Weigh:
     """An associator that does not say what it weighed, in the form of one that does."""
-    return lambda frame: Weighed(associate(frame))
+    return lambda frame: AssociationResult(associate(frame))
 
 
 def predict_cases(
@@ -59,16 +59,16 @@ def predict_cases(
     weigh: Weigh,
     reconstruct: Reconstruct,
     *,
-    rival: Associate | None = None,
+    reference: Associate | None = None,
     tracking: TrackingConfig | None = None,
-) -> Iterator[tuple[Case, Summary]]:
+) -> Iterator[tuple[FrameResult, Summary]]:
     """Frame after frame: what was seen, weighed and concluded (stable ids, members by slot), and the account so far.
 
     Args:
         capture: read frame by frame.
         weigh: who is who, and from what it was chosen (`Associator.weigh`, or `unweighed`).
         reconstruct: where every joint is.
-        rival: a second opinion to keep beside the answer; it changes nothing.
+        reference: a second opinion to keep beside the answer; it changes nothing.
         tracking: limits of the linking over time.
     """
     memory, summary = Memory(), Summary()
@@ -77,12 +77,12 @@ def predict_cases(
         frame, summary = reading.frame, summary.plus(reading)
         found = weigh(frame)
         memory, prediction = link(memory, reconstruct(frame, found.association), frame, tracking)
-        second = None if rival is None else rival(frame)
+        second = None if reference is None else reference(frame)
         hypotheses = found.hypotheses
         if hypotheses is not None:
             answers = [found.association.members] + ([] if second is None else [second.members])
-            hypotheses = keep_what_mattered(hypotheses, answers)
-        yield Case(prediction, frame, hypotheses, second), summary
+            hypotheses = prune_hypotheses(hypotheses, answers)
+        yield FrameResult(prediction, frame, hypotheses, second), summary
 
 
 def predict_frames(
@@ -99,18 +99,18 @@ def predict_capture(
     weigh: Weigh,
     reconstruct: Reconstruct,
     *,
-    rival: Associate | None = None,
+    reference: Associate | None = None,
     tracking: TrackingConfig | None = None,
 ) -> CapturePrediction:
     """All frames of a capture (`predict_cases`), with a progress bar where it takes longer than two seconds."""
-    steps = predict_cases(capture, weigh, reconstruct, rival=rival, tracking=tracking)
+    steps = predict_cases(capture, weigh, reconstruct, reference=reference, tracking=tracking)
     bar = tqdm(
         steps, total=len(capture.numbers), unit="frame", desc="predict", delay=SECONDS_BEFORE_A_BAR, mininterval=0.5
     )
     return captured(capture, list(bar))
 
 
-def captured(capture: Capture, steps: Sequence[tuple[Case, Summary]]) -> CapturePrediction:
+def captured(capture: Capture, steps: Sequence[tuple[FrameResult, Summary]]) -> CapturePrediction:
     """The result of all frames of a capture."""
     cases = tuple(case for case, _ in steps)
     found = tuple(

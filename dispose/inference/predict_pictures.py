@@ -44,7 +44,7 @@ def predict_picture_frames(
         frame, summary = reading.frame, summary.plus(reading)
         # One picture alone places nobody; the model need not be asked.
         enough = int(frame.images.present.sum()) > 1
-        prediction = see(frame) if enough else nobody(frame, skeleton)
+        prediction = see(frame) if enough else empty_prediction(frame, skeleton)
         memory, prediction = link(memory, prediction, without_detections(frame, skeleton), tracking)
         yield frame, prediction, summary
 
@@ -69,7 +69,7 @@ def predict_picture_capture(
     return CapturePrediction(SavedPredictions(skeleton, capture.cameras.names, tuple(found)), summary)
 
 
-def nobody(frame: ImageFrame, skeleton: Skeleton) -> Prediction:
+def empty_prediction(frame: ImageFrame, skeleton: Skeleton) -> Prediction:
     """A frame without people."""
     none = torch.zeros(0, len(skeleton), 3, dtype=torch.float64)
     poses = Poses(skeleton, none, none[..., 0], none[..., 0] > 0, torch.zeros(0, dtype=torch.long))

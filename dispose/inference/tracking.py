@@ -25,14 +25,14 @@ class TrackingConfig:
         gate_growth_mm: what every further frame without the person adds to the gate.
         gate_limit_mm: the gate grows no further than this.
         patience_frames: a person unseen for longer gets a new number when they return.
-        picture_share: weight of the continuity in the pictures, as a share of the gate.
+        image_share: weight of the continuity in the pictures, as a share of the gate.
     """
 
     gate_mm: float = 500.0
     gate_growth_mm: float = 60.0
     gate_limit_mm: float = 1500.0
     patience_frames: int = 45
-    picture_share: float = 0.5
+    image_share: float = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +138,7 @@ def _cost(
     expected = track.xyz_world + track.velocity * min(elapsed, 5)
     both = track.valid & prediction.poses.valid[row]
     xyz = prediction.poses.xyz_world[row].double()
-    near = _picture_continuity(track, xy, visible)
+    near = _image_continuity(track, xy, visible)
     if bool(both.any()):
         # The median: a few joints thrown far by a bad triangulation do not make another person.
         distance = float((xyz[both] - expected[both]).norm(dim=-1).median())
@@ -149,10 +149,10 @@ def _cost(
         return UNRELATED if near < 0.5 else gate / config.gate_mm
     if distance > gate:
         return UNRELATED
-    return distance / gate - config.picture_share * near
+    return distance / gate - config.image_share * near
 
 
-def _picture_continuity(
+def _image_continuity(
     track: Track, xy: Float[Tensor, "views joints 2"], visible: Bool[Tensor, "views joints"]
 ) -> float:
     """Share of the common views in which the keypoints moved by less than a fifth of the person's size."""

@@ -9,13 +9,13 @@ from dispose.models.dispose.root_associator import ImageAssociatorConfig
 from dispose.training.image_config import (
     OURS,
     BackboneTraining,
-    BankConfig,
     ImageRecipe,
     Optimisation,
-    PictureRecipe,
     PoseTraining,
+    RenderedRecipe,
+    ShardConfig,
 )
-from dispose_synthetic.renderer.captures import PictureConfig
+from dispose_synthetic.renderer.captures import RenderConfig
 
 LAPTOP_MODEL = DisPoseConfig(
     input_size=(256, 192),
@@ -25,7 +25,7 @@ LAPTOP_MODEL = DisPoseConfig(
 )
 """Small enough to train on two CPU cores."""
 
-TOY_IMAGES = PictureRecipe(
+TOY_IMAGES = RenderedRecipe(
     images=ImageRecipe(
         name="toy_images",
         model=LAPTOP_MODEL,
@@ -55,11 +55,11 @@ TOY_IMAGES = PictureRecipe(
             sigma_map_px=1.5,
         ),
     ),
-    bank=BankConfig(),
+    bank=ShardConfig(),
 )
 """From nothing to the shipped weights, on synthetic pictures alone: at most an hour on two CPU cores."""
 
-TOY_SMOKE = PictureRecipe(
+TOY_SMOKE = RenderedRecipe(
     images=replace(
         TOY_IMAGES.images,
         name="toy_smoke",
@@ -76,6 +76,6 @@ TOY_SMOKE = PictureRecipe(
             TOY_IMAGES.images.pose, optimisation=Optimisation(steps=12, batch=2, rate=1e-3, checkpoint_every=4)
         ),
     ),
-    bank=BankConfig(PictureConfig(size=(128, 96), views=(3, 4), persons=(1, 3)), chunks=1, frames_per_chunk=8),
+    bank=ShardConfig(RenderConfig(size=(128, 96), views=(3, 4), persons=(1, 3)), chunks=1, frames_per_chunk=8),
 )
 """The same run in about a minute: to see that training works on a machine, not to use the weights."""

@@ -1,4 +1,4 @@
-"""The denoiser of the released checkpoints, parameter by parameter (spec §1.9); ours is `dispose.models.dispose.denoiser`.
+"""The denoiser of the released checkpoints, parameter by parameter; ours is `dispose.models.dispose.denoiser`.
 
 The parameters have the names of the released files, so that a converted checkpoint loads without a table of names.
 """

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dispose.models.dispose.decoder_geometry import PixelRules, Points, Sizes, smallest_singular_vector
 from dispose.models.dispose.decoder_layer import DecoderConfig, DecoderRules
-from dispose.models.dispose.decoder_parts import Roster
+from dispose.models.dispose.decoder_parts import PackedPersons
 
 SLOTS = 10
 """People per sample that the released code has room for."""
@@ -30,7 +30,7 @@ def fraction_released(xy: Points, size: tuple[int, int]) -> Points:
     return xy / torch.tensor(size, dtype=xy.dtype, device=xy.device)
 
 
-def legacy_rows(roster: Roster, first: int, second: int, instances: int) -> Int[Tensor, "persons edges"]:
+def legacy_rows(roster: PackedPersons, first: int, second: int, instances: int) -> Int[Tensor, "persons edges"]:
     """The released mix-up (spec §8.1, B2): attributes lie family by family over the batch, edges sample by sample.
 
     Edge number k of the batch reads attribute number k. With one sample that is the right one; with more, a person's
@@ -48,7 +48,7 @@ def legacy_rows(roster: Roster, first: int, second: int, instances: int) -> Int[
     return torch.cat([laid_first, laid_second])[number]
 
 
-def legacy_members(roster: Roster, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+def legacy_members(roster: PackedPersons, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """The other half of the mix-up: incidences lie sample by sample, their validity family by family over the batch.
 
     Sample b's families are blocks 2b and 2b + 1 of the incidences; blocks of validity are first all first families,

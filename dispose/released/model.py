@@ -83,7 +83,7 @@ RELEASED = (
 
 
 @dataclass(frozen=True, eq=False)
-class Seen(TensorStruct):
+class RootPeaks(TensorStruct):
     """The root peaks of one frame.
 
     Attributes:
@@ -165,7 +165,7 @@ class ReleasedDisPose(nn.Module):
         seen = find_peaks(heatmaps, cameras, input_from_image, self.config.score_threshold)
         candidates = released_candidates(seen.points)
         if int(seen.points.valid.any(1).sum()) < 2:
-            return nobody(candidates)
+            return empty_proposals(candidates)
         graph = root_graph(read_roots(self.proj_attn, features, seen), candidates, seen.points.valid)
         return find_people(self.denoiser, graph, candidates, seen, self.config.alpha, heatmaps, input_from_image)
 
@@ -180,7 +180,7 @@ class ReleasedDisPose(nn.Module):
         )  # fmt: skip
 
 
-def nobody(candidates: ReleasedCandidates) -> Found:
+def empty_proposals(candidates: ReleasedCandidates) -> Found:
     """Where fewer than two views see anybody."""
     empty = torch.zeros(0, dtype=torch.float64)
     return Found(candidates, torch.zeros_like(candidates.cue), candidates.members[:0], empty.reshape(0, 3), empty)
@@ -209,13 +209,13 @@ def find_peaks(
     cameras: Cameras,
     input_from_image: Float[Tensor, "views 2 3"],
     threshold: float,
-) -> Seen:
+) -> RootPeaks:
     """The ten highest root peaks of every view, whole pixels of the heat map."""
     peaks = integer_peaks(heatmaps[:, None], CAPACITY, threshold)
     xy_map, score, valid = peaks.xy_map[:, 0].double(), peaks.score[:, 0].double(), peaks.valid[:, 0]
     image_from_input = image_affine.invert(input_from_image.double())
     xy = image_affine.apply(image_from_input[:, None], input_from_map(xy_map))
-    return Seen(RootPoints(cameras, xy, score, valid), xy_map)
+    return RootPeaks(RootPoints(cameras, xy, score, valid), xy_map)
 
 
 def map_from_input(xy_input: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
@@ -240,7 +240,7 @@ def find_people(
     denoiser: ReleasedDenoiser,
     graph: RootGraph,
     candidates: ReleasedCandidates,
-    seen: Seen,
+    seen: RootPeaks,
     alpha: float,
     heatmaps: Float[Tensor, "views height width"],
     input_from_image: Float[Tensor, "views 2 3"],
@@ -254,7 +254,9 @@ def find_people(
     return Found(candidates, mass, members, xyz, (score * heat.clamp(min=0)).sqrt())
 
 
-def read_roots(attention: ProjectiveAttention, features: Features, seen: Seen) -> Float[Tensor, "detections chans"]:
+def read_roots(
+    attention: ProjectiveAttention, features: Features, seen: RootPeaks
+) -> Float[Tensor, "detections chans"]:
     """What the feature maps of a frame hold at its peaks, view by view."""
     view = seen.points.valid.nonzero()[:, 0]
     height, width = features.heatmaps.shape[-2:]

@@ -23,7 +23,7 @@ from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 
-NOBODY = -1
+UNMATCHED = -1
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +146,8 @@ def _labels(
     seen = [_people(f"{place}, camera {c}", views.get(c), "keypoints_xys", (count, 3)) for c in cameras]
     placed = _people(f"{place}, 3D", entry.get("3D"), "triangulated_keypoints_xyzs", (count, 4))
     numbers = list(placed.numbers)
-    numbers += sorted({n for people in seen for n in people.numbers if n != NOBODY} - set(numbers))
-    row_of = {n: row for row, n in reversed(list(enumerate(numbers))) if n != NOBODY}
+    numbers += sorted({n for people in seen for n in people.numbers if n != UNMATCHED} - set(numbers))
+    row_of = {n: row for row, n in reversed(list(enumerate(numbers))) if n != UNMATCHED}
     repeats = len(placed.numbers) - len(set(placed.numbers))
     oddities["people share their number in 3-D"] += repeats
     valid, xyzs = _known(placed, 3, oddities)
@@ -179,11 +179,11 @@ def _split(numbers: list[int], table: np.ndarray, oddities: Counter[str]) -> tup
     best: dict[int, int] = {}
     confidence = table[..., 2].mean(-1)
     for row, number in enumerate(numbers):
-        if number != NOBODY and (number not in best or confidence[row] > confidence[best[number]]):
+        if number != UNMATCHED and (number not in best or confidence[row] > confidence[best[number]]):
             best[number] = row
     matched = sorted(best.values())
     alone = [row for row in range(len(numbers)) if row not in matched]
     oddities["people share their number with another in the same camera and count as unmatched"] += sum(
-        numbers[row] != NOBODY for row in alone
+        numbers[row] != UNMATCHED for row in alone
     )
     return matched, alone

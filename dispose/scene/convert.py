@@ -12,7 +12,7 @@ from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
 from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15, SHELF_14
-from dispose.skeletons.conversions import between, convert_joints
+from dispose.skeletons.conversions import conversion_between, convert_joints
 from dispose.skeletons.shelf_heads import HeadEnds, campus_head, shelf_head, shelf_head_released
 from dispose.skeletons.skeleton import Skeleton
 
@@ -21,7 +21,7 @@ def convert_detections(detections: Detections, target: Skeleton) -> Detections:
     """Detections with the joints of another skeleton; person scores, slots and indices stay as they are."""
     if detections.skeleton == target:
         return detections
-    conversion = between(detections.skeleton, target)
+    conversion = conversion_between(detections.skeleton, target)
     xy, confidence, visible = convert_joints(detections.xy_image, detections.confidence, detections.visible, conversion)
     return replace(detections, skeleton=target, xy_image=xy, confidence=confidence, visible=visible)
 
@@ -43,7 +43,7 @@ def convert_poses(poses: Poses, target: Skeleton) -> Poses:
     """Poses with the joints of another skeleton; persons stay as they are."""
     if poses.skeleton == target:
         return poses
-    conversion = between(poses.skeleton, target)
+    conversion = conversion_between(poses.skeleton, target)
     xyz, confidence, valid = convert_joints(poses.xyz_world, poses.confidence, poses.valid, conversion)
     return replace(poses, skeleton=target, xyz_world=xyz, confidence=confidence, valid=valid)
 

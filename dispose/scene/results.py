@@ -37,7 +37,7 @@ class Hypotheses(TensorStruct):
 
 
 @dataclass(frozen=True, eq=False)
-class Weighed(TensorStruct):
+class AssociationResult(TensorStruct):
     """An answer and what it was chosen from.
 
     Attributes:
@@ -50,7 +50,7 @@ class Weighed(TensorStruct):
 
 
 @dataclass(frozen=True, eq=False)
-class Case(TensorStruct):
+class FrameResult(TensorStruct):
     """One frame of a finished run, with everything that can explain it.
 
     What a file does not hold is None: people of other programs come without detections, some without cameras.
@@ -59,14 +59,14 @@ class Case(TensorStruct):
         prediction: who was found; members are slots of `frame.detections` where there are detections.
         frame: cameras and detections; None where the cameras are unknown.
         hypotheses: what the diffusion weighed; None where the method has none, or they were not saved.
-        rival: who is who by the integer programme on the same detections.
+        reference: who is who by the integer programme on the same detections.
         labels: the truth. Only metrics and pictures look at it.
     """
 
     prediction: Prediction
     frame: Frame | None = None
     hypotheses: Hypotheses | None = None
-    rival: Association | None = None
+    reference: Association | None = None
     labels: Labels | None = None
 
     @property
@@ -95,5 +95,5 @@ class Results:
     name: str
     method: str
     skeleton: Skeleton
-    cases: tuple[Case, ...]
+    cases: tuple[FrameResult, ...]
     notes: tuple[str, ...] = ()

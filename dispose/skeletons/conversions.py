@@ -62,7 +62,7 @@ ALTERNATIVES = (
 """What stands for a joint that a source skeleton does not have (spec §4.5 and the MVOR protocol)."""
 
 
-def between(source: Skeleton, target: Skeleton) -> Conversion:
+def conversion_between(source: Skeleton, target: Skeleton) -> Conversion:
     """The conversion from one skeleton to another by joint names and `ALTERNATIVES`."""
     known = set(source.joints)
     alternatives = {rule.joint: rule.choices for rule in ALTERNATIVES}

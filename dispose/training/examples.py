@@ -12,8 +12,8 @@ from dispose.models.dispose.placement import PlacementNet
 from dispose.scene.frame import Frame, Labels
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
-from dispose.training.bank import GraphExample, PlacementExamples, save_graphs, save_placements
 from dispose.training.config import SyntheticRecipe
+from dispose.training.shards import GraphExample, PlacementExamples, save_graphs, save_placements
 from dispose.zoo.checkpoints import load_weights
 from dispose_synthetic.scenes import sample_scenes
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from dispose.losses.objective import RELEASED_SIGMA, Weights
 from dispose.models.dispose.model import DisPoseConfig
-from dispose_synthetic.renderer.captures import PictureConfig
+from dispose_synthetic.renderer.captures import RenderConfig
 
 OURS = Weights(
     reprojection=1.0, reprojection_heatmap=100.0, anchor=0.1, consistency=1.0, divergence=1.0, confidence=1.0
@@ -99,7 +99,7 @@ class PoseTraining:
 
 
 @dataclass(frozen=True)
-class BankConfig:
+class ShardConfig:
     """Synthetic pictures drawn for a run.
 
     Attributes:
@@ -108,7 +108,7 @@ class BankConfig:
         frames_per_chunk: captures in one of them.
     """
 
-    pictures: PictureConfig = field(default_factory=PictureConfig)
+    pictures: RenderConfig = field(default_factory=RenderConfig)
     chunks: int = 60
     frames_per_chunk: int = 64
 
@@ -133,8 +133,8 @@ class ImageRecipe:
 
 
 @dataclass(frozen=True)
-class PictureRecipe:
+class RenderedRecipe:
     """A run on synthetic pictures: what they are, and how they are learned from."""
 
     images: ImageRecipe
-    bank: BankConfig = field(default_factory=BankConfig)
+    bank: ShardConfig = field(default_factory=ShardConfig)

@@ -13,12 +13,12 @@ from dispose.formats.pseudo_labels import read_pseudo_labels
 from dispose.models.dispose.backbone import Backbone
 from dispose.models.dispose.model import DisPose
 from dispose.training.fit import fit
-from dispose.training.image_config import BankConfig, ImageRecipe, Optimisation, PictureRecipe
+from dispose.training.image_config import ImageRecipe, Optimisation, RenderedRecipe, ShardConfig
 from dispose.training.image_source import ImageSource
 from dispose.training.image_tasks import BackboneTask, PoseTask
-from dispose.training.labelled import LabelledPictures
-from dispose.training.picture_bank import PictureBank, build_picture_chunk
+from dispose.training.labelled import LabelledImages
 from dispose.training.processes import build_files, claim, is_first, wait_for
+from dispose.training.rendered_shards import RenderedShards, render_shard
 from dispose.zoo.checkpoints import load_weights, save_weights
 from dispose.zoo.records import to_json
 
@@ -26,7 +26,7 @@ BACKBONE = "backbone.safetensors"
 WEIGHTS = "dispose.safetensors"
 
 
-def train_pictures(recipe: PictureRecipe, folder: Path, *, workers: int | None = None) -> Path:
+def train_rendered(recipe: RenderedRecipe, folder: Path, *, workers: int | None = None) -> Path:
     """Draw synthetic pictures, learn from them, and return the path of the weights.
 
     Raises:
@@ -54,18 +54,18 @@ def train_dataset(
     claim(folder, to_json(recipe))
     store = read_pseudo_labels(labels, skeleton=DisPose.skeleton)
     dataset = MultiViewDataset(pictures, recipe.model.input_size)
-    source = LabelledPictures(dataset, store, AugmentationConfig())
+    source = LabelledImages(dataset, store, AugmentationConfig())
     return train_images(recipe, folder, lambda: source, backbone_from=backbone_from, pose_from=pose_from)
 
 
-def picture_bank(config: BankConfig, seed: int, folder: Path, workers: int | None) -> PictureBank:
+def picture_bank(config: ShardConfig, seed: int, folder: Path, workers: int | None) -> RenderedShards:
     """The drawn captures of a run; what is not there yet is drawn."""
     files = [(chunk, folder / f"pictures_{chunk:05d}.safetensors") for chunk in range(config.chunks)]
     if is_first():
-        build = functools.partial(build_picture_chunk, config.pictures, seed, config.frames_per_chunk)
+        build = functools.partial(render_shard, config.pictures, seed, config.frames_per_chunk)
         build_files(build, files, "pictures", workers=workers)
     wait_for([path for _, path in files])
-    return PictureBank([path for _, path in files])
+    return RenderedShards([path for _, path in files])
 
 
 def train_images(

@@ -30,7 +30,14 @@ from dispose.tensors import ABSENT, TensorStruct
 from dispose.training.denoising import TOLERANCE, denoise_known
 from dispose.training.image_config import BackboneTraining, Optimisation, PoseTraining
 from dispose.training.image_source import ImageExample, ImageSource, Skipped, ViewSchedule, gather
-from dispose.training.teaching import decoys, match_roots, membership, noisy, supported_membership, taught_roots
+from dispose.training.teacher_forcing import (
+    forced_roots,
+    match_roots,
+    membership,
+    negative_proposals,
+    perturb_roots,
+    supported_membership,
+)
 from dispose_kernels.sinkhorn import newton_projection
 
 
@@ -136,7 +143,7 @@ class BackboneTask(_ImageTask):
 
 
 @dataclass(frozen=True, eq=False)
-class Taught(TensorStruct):
+class ForcedProposals(TensorStruct):
     """The people that Stage II is taught with.
 
     Attributes:
@@ -144,7 +151,7 @@ class Taught(TensorStruct):
         sample: whose they are.
         label: their row in the packed labels.
         rooted: labelled people who have a root at all.
-        real: labelled people; the others are decoys, whose label means nothing.
+        real: labelled people; the others are negative proposals, whose label means nothing.
     """
 
     roots: Float[Tensor, "persons 3"]
@@ -298,16 +305,16 @@ class PoseTask(_ImageTask):
         detected: Sequence[Frame],
         identity: Sequence[Tensor],
         weights: Sequence[Tensor],
-    ) -> Taught:
-        """Every labelled person at a root from his own detections, moved by noise; and decoys."""
+    ) -> ForcedProposals:
+        """Every labelled person at a root from his own detections, moved by noise; and negative proposals."""
         clean = [
-            taught_roots(frame, example.labels, weight)
+            forced_roots(frame, example.labels, weight)
             for frame, example, weight in zip(detected, examples, weights, strict=True)
         ]
         roots, sample, label, real, first = [], [], [], [], 0
-        taught = noisy(clean, [e.seed for e in examples], self.settings.root_noise_mm)
+        taught = perturb_roots(clean, [e.seed for e in examples], self.settings.root_noise_mm)
         for number, (row, example) in enumerate(zip(taught, examples, strict=True)):
-            nobody = decoys(detected[number], example.labels, identity[number], example.seed)
+            nobody = negative_proposals(detected[number], example.labels, identity[number], example.seed)
             nobody = nobody if len(row) else nobody[:0]
             roots += [row, nobody]
             sample.append(torch.full((len(row) + len(nobody),), number, dtype=torch.long))
@@ -316,7 +323,7 @@ class PoseTask(_ImageTask):
             first += len(row)
         everyone, labelled = torch.cat(roots), torch.cat(real)
         rooted = torch.isfinite(everyone).all(1) & labelled
-        return Taught(torch.nan_to_num(everyone), torch.cat(sample), torch.cat(label), rooted, labelled)
+        return ForcedProposals(torch.nan_to_num(everyone), torch.cat(sample), torch.cat(label), rooted, labelled)
 
 
 def clean_assignment(problem: Problem, identity: Tensor) -> Float[Tensor, " tuples"]:

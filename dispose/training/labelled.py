@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from dispose.datasets.augmentation import AugmentationConfig, augmented
+from dispose.datasets.augmentation import AugmentationConfig, augment
 from dispose.datasets.multiview import MultiViewDataset
 from dispose.errors import InputError
 from dispose.formats.pseudo_labels import PseudoLabelStore
@@ -13,7 +13,7 @@ from dispose.scene.images import ImageFrame
 from dispose.scene.pseudo_labels import PseudoLabels
 
 
-class LabelledPictures:
+class LabelledImages:
     """The frames of a data set that have pseudo-labels, as an `ImageSource`; true poses are never read.
 
     Raises:
@@ -48,7 +48,7 @@ class LabelledPictures:
         raw = self._dataset.raw(self._rows[row])
         labels = self._labels.at(key.sequence, key.number)
         size = self._dataset.input_size
-        versions = augmented(
+        versions = augment(
             raw.pictures,
             letterbox(raw.cameras.size, size),
             size,

@@ -14,9 +14,9 @@ from dispose.losses.placement import placement_loss
 from dispose.models.dispose.denoiser import Denoiser
 from dispose.models.dispose.placement import PlacementNet
 from dispose.skeletons.catalog import COCO_17
-from dispose.training.bank import GraphExample, PlacementExamples
 from dispose.training.config import DenoiserTraining, PlacementTraining
 from dispose.training.denoising import denoise_known
+from dispose.training.shards import GraphExample, PlacementExamples
 
 
 class Schedule(IterableDataset[list[int]]):

@@ -9,7 +9,6 @@ from tqdm import tqdm
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.models.dispose.associator import Associator
 from dispose.models.dispose.placement import PlacementNet
-from dispose.training.bank import load_graphs, load_placements
 from dispose.training.config import SyntheticRecipe
 from dispose.training.examples import (
     VALIDATION_CHUNK,
@@ -20,6 +19,7 @@ from dispose.training.examples import (
 from dispose.training.fit import fit
 from dispose.training.modules import DenoiserTask, PlacementTask
 from dispose.training.processes import build_files, claim, is_first, wait_for
+from dispose.training.shards import load_graphs, load_placements
 from dispose.zoo.checkpoints import load_weights, save_weights
 from dispose.zoo.records import to_json
 

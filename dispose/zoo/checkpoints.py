@@ -40,7 +40,7 @@ KINDS = (
 """What a weights file of this project may hold; it says which by the name of the class."""
 
 SHIPPED_ASSOCIATOR = "associator.safetensors"
-SHIPPED_PICTURES = "toy_images.safetensors"
+SHIPPED_IMAGE_WEIGHTS = "toy_images.safetensors"
 
 PicturesModel = DisPose | ReleasedDisPose
 """A network that takes pictures: frame in, people out, at its ``config.input_size``."""
@@ -133,14 +133,14 @@ def load_associator(path: Path | None = None) -> Associator:
     return load_weights(Path(str(shipped)), Associator)
 
 
-def load_pictures_model(path: Path | None = None) -> PicturesModel:
+def load_image_model(path: Path | None = None) -> PicturesModel:
     """The model for pictures shipped with the project, or the one stored in a file: ours or an imported released one.
 
     Raises:
         InputError: see `load_weights`; the file holds a network that takes no pictures; nothing is shipped.
     """
     if path is None:
-        path = shipped_pictures()
+        path = shipped_image_weights()
         if not path.is_file():
             raise InputError(
                 f"{path}: the weights for pictures are not in this copy of the project; name a file with --weights, "
@@ -157,9 +157,9 @@ def load_pictures_model(path: Path | None = None) -> PicturesModel:
     )
 
 
-def shipped_pictures() -> Path:
+def shipped_image_weights() -> Path:
     """Where the shipped weights for pictures lie."""
-    return Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_PICTURES
+    return Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_IMAGE_WEIGHTS
 
 
 def _freeze(network: nn.Module) -> None:

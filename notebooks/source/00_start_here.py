@@ -38,7 +38,7 @@ from dispose.inference.predict import predict_frames
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 from dispose_viz.export import named
 from dispose_viz.hypergraph import trajectory
-from dispose_viz.image import views
+from dispose_viz.image import view_panels
 from dispose_viz.scene import plotly_scene, rig
 from dispose_viz.style import new_figure, save_figure
 from dispose_workbench.validation import require_one_of
@@ -97,7 +97,7 @@ save_figure(figure, out / "rig")
 
 # %%
 seen = read_frame(opened, frame).frame
-save_figure(views.draw_views(new_figure(15.0, 6.4), seen), out / "detections")
+save_figure(view_panels.draw_views(new_figure(15.0, 6.4), seen), out / "detections")
 
 # %% [markdown]
 # ## 4. The whole answer first
@@ -160,9 +160,9 @@ save_figure(figure, out / "who_is_who")
 # they are: the one in the corner is 10 px.
 
 # %%
-figure = views.draw_views(new_figure(15.0, 6.4), seen, prediction=here)
+figure = view_panels.draw_views(new_figure(15.0, 6.4), seen, prediction=here)
 for view, axes in enumerate(figure.axes):
-    views.draw_residuals(axes, seen, here, view)
+    view_panels.draw_residuals(axes, seen, here, view)
 save_figure(figure, out / "reprojection")
 
 # %% [markdown]

@@ -31,7 +31,7 @@ from dispose.evaluation.methods import association_of_identities
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, read_frame
 from dispose.inference.image_capture import read_image_capture, read_image_frame
-from dispose.scene.disturb import turned
+from dispose.scene.perturb import rotate_camera
 from dispose.scene.projected import projected_frame
 from dispose_viz.export import named
 
@@ -76,7 +76,7 @@ save_figure(figure, Path(out) / "rig")
 # x (blue), y (orange) and z (green). If the calibration were wrong, the floor would float or sink.
 
 # %%
-figure = photos.draw_pictures(new_figure(13.0, 9.6), opened.cameras, pictures, columns=2)
+figure = photos.draw_images(new_figure(13.0, 9.6), opened.cameras, pictures, columns=2)
 for number, axes in enumerate(figure.axes):
     calibration.draw_floor(axes, opened.cameras, number, half_mm=1500.0, step_mm=500.0)
 save_figure(figure, Path(out) / "floor")
@@ -182,7 +182,7 @@ picker(draw_lines, labels, description="follow")
 
 # %%
 together = association_of_identities(identities(seen, truth))
-wrong = replace(seen, cameras=turned(cameras, knocked, degrees, axis=0))
+wrong = replace(seen, cameras=rotate_camera(cameras, knocked, degrees, axis=0))
 tables = [residuals.residuals_of(given, reconstruct(given, together)) for given in (seen, wrong)]
 figure = new_figure(15.0, 3.8)
 for place, table in enumerate(tables, start=1):
@@ -209,7 +209,7 @@ print("median error per camera (px):", figures)
 # **Exercise 2.** `mystery` has one wrong camera: rolled by 3 degrees about its own line of sight. Which?
 
 # %% tags=["exercise"]
-mystery = replace(seen, cameras=turned(cameras, (knocked + 2) % len(cameras), 3.0, axis=2))
+mystery = replace(seen, cameras=rotate_camera(cameras, (knocked + 2) % len(cameras), 3.0, axis=2))
 
 # %% tags=["solution"]
 table = residuals.residuals_of(mystery, reconstruct(mystery, together))

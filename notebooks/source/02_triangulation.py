@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 
-from dispose.association.reconstruct import gather_evidence
+from dispose.association.reconstruct import gather_keypoints
 from dispose.datasets.samples import sample_folder
 from dispose.evaluation import triangulation_study as study
 from dispose.evaluation.against_truth import identities
@@ -65,7 +65,7 @@ truth = known[frame]
 who, joints = identities(seen, truth), opened.skeleton.joints
 twice = [row for row, number in enumerate(truth.poses.id) if int((who == number).any(1).sum()) >= 2]
 require_one_of("person", person, range(len(twice)), f"frame {frame}, people whom two cameras see")
-evidence, true_mm = gather_evidence(seen, association_of_identities(who)), truth.poses.xyz_world[twice].double()
+evidence, true_mm = gather_keypoints(seen, association_of_identities(who)), truth.poses.xyz_world[twice].double()
 
 # %%
 for joint in ("nose", "l_shoulder", "r_hip", "r_ankle"):
@@ -87,7 +87,7 @@ def draw_joint(choice: int):
     place = joints.index(names[choice])
     xy, sure = evidence.xy_image[person, :, place], evidence.confidence[person, :, place]
     centre, shown = true_mm[person, place], torch.where(sure[:, None] > 0, xy, torch.nan)
-    marks = [rays.Mark(method.name, method.solve(cameras, xy, sure)) for method in study.METHODS]
+    marks = [rays.NamedPoint(method.name, method.solve(cameras, xy, sure)) for method in study.METHODS]
     figure = new_figure(12.6, 8.0)
     for column, plane in enumerate(((0, 1), (0, 2)), start=1):
         axes = rays.draw_close_up(figure.add_subplot(1, 2, column), cameras, shown, centre, plane=plane)

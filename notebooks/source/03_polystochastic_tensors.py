@@ -35,7 +35,7 @@ from dispose_viz.export import named
 # %%
 from dispose_viz.polytope import birkhoff, sections, slices
 from dispose_viz.style import PALETTE, new_figure, save_figure
-from dispose_viz.widgets import pictures_of, scrubber
+from dispose_viz.widgets import scrubber, still_images_of
 from dispose_workbench.validation import require_at_least
 
 # %% tags=["parameters"]
@@ -89,7 +89,7 @@ def picture(step):
     return figure
 
 
-scrubber(pictures_of(map(picture, range(len(path)))), [f"{s:.0%} of the way to (1 2)" for s in shares])
+scrubber(still_images_of(map(picture, range(len(path)))), [f"{s:.0%} of the way to (1 2)" for s in shares])
 
 # %%
 save_figure(picture(len(path) // 3), out / "birkhoff")
@@ -199,7 +199,7 @@ def panels(tensor):
     return slices.draw_slices(new_figure(15.0, 4.3), tensor, bins)
 
 
-scrubber(pictures_of(map(panels, tensors)), [f"{s:.0%} of the way" for s in shares])
+scrubber(still_images_of(map(panels, tensors)), [f"{s:.0%} of the way" for s in shares])
 
 # %%
 save_figure(panels(tensors[len(tensors) // 3]), out / "dustbins")

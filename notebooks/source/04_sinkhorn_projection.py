@@ -32,14 +32,14 @@ from dispose.association.complete import everybody_once
 from dispose.association.polytope import marginal_residual, newton_projection, sweep_projection
 from dispose.datasets.samples import sample_folder
 from dispose.inference.capture import read_capture, read_frame
-from dispose.models.dispose.sampling import SamplerConfig, converged
+from dispose.models.dispose.sampling import SamplerConfig, project_converged
 
 # %%
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 from dispose_kernels.sinkhorn import sweep_steps
 from dispose_viz.polytope import slices, sweeps
 from dispose_viz.style import PALETTE, new_figure, save_figure
-from dispose_viz.widgets import pictures_of, scrubber
+from dispose_viz.widgets import scrubber, still_images_of
 from dispose_workbench.validation import require_one_of
 
 SHIPPED = Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_ASSOCIATOR
@@ -83,7 +83,7 @@ def picture(matrix):
 
 states = [mass.view(3, 3).numpy() for mass in sweep_steps(table.log().ravel(), problem, 4)]
 turns = ["as given", *(f"sweep {k // 2 + 1}: {'columns' if k % 2 else 'rows'} scaled" for k in range(len(states) - 1))]
-scrubber(pictures_of(map(picture, states)), turns)
+scrubber(still_images_of(map(picture, states)), turns)
 
 # %% [markdown]
 # ## 3. Where it ends
@@ -151,7 +151,7 @@ save_figure(figure, out / "violations")
 
 # %%
 def recording(graph):
-    project = converged(graph)
+    project = project_converged(graph)
 
     def keep(latent):
         projected.append(latent)

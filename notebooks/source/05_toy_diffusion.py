@@ -33,7 +33,7 @@ from dispose.models.dispose.denoiser import Denoiser
 from dispose.models.dispose.sampling import SamplerConfig, trajectory
 from dispose_viz.polytope import toy
 from dispose_viz.style import new_figure, save_figure
-from dispose_viz.widgets import pictures_of, scrubber
+from dispose_viz.widgets import scrubber, still_images_of
 from dispose_workbench.toy.network import TOY_DENOISER, toy_problem, true_mass
 from dispose_workbench.toy.scenes import ToyConfig, draw_toy_scenes
 
@@ -131,7 +131,7 @@ path = toy.path_to_truth(toy.toy_paths(states, problem), cut)
 # %%
 figures = (toy.draw_state(new_figure(15, 5), scene, config, path, cut, s) for s in range(len(path.time)))
 words = [f"diffusion time {t:.2f}, indecision {e:.2f} bits" for t, e in zip(path.time, path.entropy, strict=True)]
-slider = scrubber(pictures_of(figures), words, description="step of the reverse diffusion")
+slider = scrubber(still_images_of(figures), words, description="step of the reverse diffusion")
 (out / "start.png").write_bytes(slider.png)
 slider
 

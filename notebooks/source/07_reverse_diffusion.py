@@ -38,7 +38,7 @@ from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 from dispose_viz.hypergraph import film, trajectory
 from dispose_viz.polytope import starts
 from dispose_viz.style import new_figure, save_figure
-from dispose_viz.widgets import pictures_of, scrubber, threshold
+from dispose_viz.widgets import scrubber, still_images_of, threshold
 from dispose_workbench.validation import require_at_least, require_one_of
 
 SHIPPED = Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_ASSOCIATOR
@@ -98,7 +98,7 @@ def state(mass):
     return figure
 
 
-scrubber(pictures_of(map(state, middle.mass)), [f"diffusion time {t:.2f} (1 = noise)" for t in middle.time])
+scrubber(still_images_of(map(state, middle.mass)), [f"diffusion time {t:.2f} (1 = noise)" for t in middle.time])
 
 # %%
 save_figure(state(middle.mass[len(middle.mass) // 2]), out / "half_way")

@@ -28,7 +28,7 @@ from dispose.datasets.samples import sample_folder
 from dispose.formats.predictions import read_predictions
 from dispose.inference.image_capture import read_image_capture, read_image_frame
 from dispose.models.dispose.decoder import Body
-from dispose.zoo.checkpoints import load_pictures_model, shipped_pictures
+from dispose.zoo.checkpoints import load_image_model, shipped_image_weights
 from dispose_viz.export import named
 
 # %%
@@ -52,7 +52,7 @@ capture = sample_folder("studio")
 opened = read_image_capture(capture)
 require_one_of("frame", frame, opened.numbers, capture)
 require_one_of("view", view, range(len(opened.cameras)), capture)
-model = load_pictures_model(shipped_pictures())
+model = load_image_model(shipped_image_weights())
 require_one_of("joint", joint, model.skeleton.joints, "the model")
 reading = read_image_frame(opened, frame, model.config.input_size)
 cameras, pictures, seen = opened.cameras, reading.raw.pictures, reading.frame
@@ -129,7 +129,7 @@ row = model.skeleton.index(joint)
 
 def looks(layer: int):
     figure = new_figure(12.0, 4.7 * ((len(cameras) + 1) // 2))
-    photos.draw_pictures(figure, cameras, pictures, columns=2)
+    photos.draw_images(figure, cameras, pictures, columns=2)
     return decoder.draw_gazes(figure, gazes[layer], moments[layer].step, person=person, joint=row)
 
 

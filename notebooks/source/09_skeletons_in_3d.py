@@ -26,7 +26,7 @@ from pathlib import Path
 from dispose.datasets.samples import sample_folder
 from dispose.evaluation.against_truth import score_people
 from dispose.formats.predictions import read_predictions
-from dispose.inference.capture import between, read_capture
+from dispose.inference.capture import read_capture, select_frames
 from dispose.inference.image_capture import read_image_capture, read_image_frame
 from dispose.inference.predict import predict_frames
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
@@ -34,10 +34,10 @@ from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 # %%
 from dispose_viz.export import named
 from dispose_viz.movie import write_mp4
-from dispose_viz.scene.open3d_scene import Picture, picture_or_figure, render, why_not
+from dispose_viz.scene.open3d_scene import StillImage, image_or_figure, render, why_not
 from dispose_viz.scene.plotly_scene import draw_stage, look_from, new_scene
 from dispose_viz.scene.stage import Stage, joint_rays, root_rays, stage_of, stages_over_time
-from dispose_viz.scene.viewpoint import nearer, overview, turned
+from dispose_viz.scene.viewpoint import nearer, overview, turn_viewpoint
 from dispose_viz.style import DARK
 from dispose_viz.widgets import scrubber
 from dispose_workbench.validation import require_at_least, require_one_of
@@ -64,7 +64,7 @@ opened = read_capture(capture)
 require_one_of("frame", frame, opened.numbers, capture)
 require_one_of("joint", joint, opened.skeleton.joints, capture)
 require_at_least("before", before, 0)
-opened = between(opened, frame - before, frame + 1)
+opened = select_frames(opened, frame - before, frame + 1)
 associator = load_associator(Path(weights))
 found = list(predict_frames(opened, associator, associator.reconstruct))
 frames, predictions = [f for f, _, _ in found], [p for _, p, _ in found]
@@ -93,7 +93,7 @@ named(look_from(scene, stage, overview(stage)), "scene")
 # Open3D draws it from the same place, without a window. Where it is missing, plotly draws here too, and says why.
 
 # %%
-picture_or_figure(stage, out / "stage")
+image_or_figure(stage, out / "stage")
 
 # %% [markdown]
 # ## 4. How sure, how right?
@@ -104,7 +104,7 @@ picture_or_figure(stage, out / "stage")
 # %%
 people = Stage(here.poses, ghosts=ghosts)
 close = overview(people, elevation_deg=12.0)
-picture_or_figure(people, out / "people_and_truth", viewpoint=close)
+image_or_figure(people, out / "people_and_truth", viewpoint=close)
 
 # %%
 poses, figures = here.poses, {"people": len(here.poses.id)}
@@ -126,7 +126,7 @@ print(", ".join(f"{name} {value:.0f}" for name, value in figures.items()))
 # %%
 sight = stage_of(frames[-1], here, rays=joint_rays(joint))
 print(f"{len(sight.rays)} lines of sight through {joint}")
-picture_or_figure(sight, out / "rays", viewpoint=close, theme=DARK)
+image_or_figure(sight, out / "rays", viewpoint=close, theme=DARK)
 
 # %% [markdown]
 # ## 6. What the cameras saw
@@ -144,7 +144,7 @@ scene = draw_stage(new_scene(), with_pictures)
 named(look_from(scene, with_pictures, overview(with_pictures)), "pictures_in_frusta")
 
 # %%
-picture_or_figure(with_pictures, out / "pictures_open3d", theme=DARK)
+image_or_figure(with_pictures, out / "pictures_open3d", theme=DARK)
 
 # %% [markdown]
 # ## 7. A film
@@ -157,13 +157,13 @@ stages, film = stages_over_time(frames, predictions, trail=before), []
 eye = nearer(overview(Stage(here.poses, trails=tuple(earlier)), azimuth_deg=-50.0 - turn / 2), -0.3)
 if why_not() is None:
     for step, moment in enumerate(stages):
-        place = turned(eye, turn * step / max(1, len(stages) - 1))
+        place = turn_viewpoint(eye, turn * step / max(1, len(stages) - 1))
         film.append(render(moment, width=560, height=420, viewpoint=place))
     write_mp4(out / "film.mp4", film, rate_hz=12.5)
 
 # %%
 labels = [f"frame {p.number}" for p in predictions]
-scrubber([Picture(f, "").png for f in film], labels, description="frame") if film else print(why_not())
+scrubber([StillImage(f, "").png for f in film], labels, description="frame") if film else print(why_not())
 
 # %% [markdown]
 # ## Try next

@@ -24,13 +24,13 @@ from importlib.resources import files
 from pathlib import Path
 
 from dispose.datasets.samples import sample_folder
-from dispose.inference.capture import between, read_capture
+from dispose.inference.capture import read_capture, select_frames
 from dispose.inference.image_capture import read_image_capture, read_image_frame
 from dispose.inference.predict import predict_frames
 
 # %%
 from dispose.models.dispose.backbone import STRIDE
-from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator, load_pictures_model, shipped_pictures
+from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator, load_image_model, shipped_image_weights
 from dispose_viz.image import photos, residuals, views
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
@@ -61,7 +61,7 @@ require_one_of("frame", frame, opened.numbers, capture)
 require_at_least("frames", frames, 1)
 last = max(opened.numbers[min(frames, len(opened.numbers)) - 1], frame)
 associator = load_associator(Path(weights))
-answers = predict_frames(between(opened, None, last + 1), associator, associator.reconstruct)
+answers = predict_frames(select_frames(opened, None, last + 1), associator, associator.reconstruct)
 found = {f.number: (f, p) for f, p, _ in answers}
 seen, here = found[frame]
 cameras, people = seen.cameras, here.poses.id.tolist()
@@ -135,7 +135,7 @@ print(f"does not fit: {', '.join(wrong)}" if wrong else "no camera stands out")
 # not confirm. Choose a joint.
 
 # %%
-studio, model = read_image_capture(Path(pictures)), load_pictures_model(shipped_pictures())
+studio, model = read_image_capture(Path(pictures)), load_image_model(shipped_image_weights())
 require_one_of("frame", picture_frame, studio.numbers, pictures)
 reading = read_image_frame(studio, picture_frame, model.config.input_size)
 images, heatmaps = reading.frame.images, model.backbone(reading.frame.images.pixels).heatmaps
@@ -144,7 +144,7 @@ rows = 1 + (len(studio.cameras) - 1) // 2
 
 
 def draw_joint(joint: int):
-    figure = photos.draw_pictures(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.pictures, columns=2)
+    figure = photos.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.pictures, columns=2)
     for view, axes in enumerate(figure.axes):
         if images.present[view]:
             photos.draw_heat(axes, heatmaps[view, joint], images.input_from_image[view], STRIDE)
@@ -160,7 +160,7 @@ picker(draw_joint, model.skeleton.joints, description="joint")
 # And the people whole.
 
 # %%
-figure = photos.draw_pictures(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.pictures, columns=2)
+figure = photos.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.pictures, columns=2)
 for view, axes in enumerate(figure.axes):
     photos.draw_people(axes, studio.cameras, filmed.poses, view)
 save_figure(figure, out / "people")

@@ -36,7 +36,7 @@ from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
 from dispose_viz.charts.scores import Score, draw_scores
 from dispose_viz.export import named
-from dispose_viz.image import views
+from dispose_viz.image import view_panels
 from dispose_viz.scene import plotly_scene
 from dispose_viz.scene.stage import stage_of
 from dispose_viz.style import new_figure, save_figure
@@ -115,7 +115,7 @@ save_figure(figure, out / "scores")
 wrong = [row.predicted + row.actual - 2 * row.correct for row in counts["ours"]]
 frame, labels = scenes[int(np.argmax(wrong))]
 figure = new_figure(15.0, 3.3 * ((len(frame.cameras) + 2) // 3))
-views.draw_labels(figure, frame, labels)
+view_panels.draw_labels(figure, frame, labels)
 save_figure(figure, out / "worst")
 
 # %% [markdown]

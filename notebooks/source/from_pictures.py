@@ -29,7 +29,7 @@ from dispose.inference.image_capture import read_image_capture, read_image_frame
 
 # %%
 from dispose.models.dispose.backbone import STRIDE
-from dispose.zoo.checkpoints import load_pictures_model, shipped_pictures
+from dispose.zoo.checkpoints import load_image_model, shipped_image_weights
 from dispose_viz.image import photos
 from dispose_viz.style import new_figure, save_figure
 from dispose_workbench.validation import require_one_of
@@ -37,7 +37,7 @@ from dispose_workbench.validation import require_one_of
 # %% tags=["parameters"]
 capture: Path = sample_folder("studio")  # a capture folder with images/ or videos/
 frame: int = 6  # the frame that is looked at
-weights: Path = shipped_pictures()  # a file that a training or an import wrote
+weights: Path = shipped_image_weights()  # a file that a training or an import wrote
 out: Path = Path(".")  # where pictures go
 
 # %% [markdown]
@@ -50,12 +50,12 @@ out: Path = Path(".")  # where pictures go
 capture, out = Path(capture), Path(out)
 opened = read_image_capture(capture)
 require_one_of("frame", frame, opened.numbers, capture)
-model = load_pictures_model(Path(weights))
+model = load_image_model(Path(weights))
 reading = read_image_frame(opened, frame, model.config.input_size)
 cameras, pictures, seen = opened.cameras, reading.raw.pictures, reading.frame
 size = (15.0, 3.3 * (1 + (len(cameras) - 1) // 4))
 print(f"{len(opened.numbers)} frames, {len(cameras)} cameras")
-save_figure(photos.draw_pictures(new_figure(*size), cameras, pictures), out / "pictures")
+save_figure(photos.draw_images(new_figure(*size), cameras, pictures), out / "pictures")
 
 # %% [markdown]
 # ## 2. Heat maps
@@ -66,7 +66,7 @@ save_figure(photos.draw_pictures(new_figure(*size), cameras, pictures), out / "p
 # %%
 heatmaps = model.backbone(seen.images.pixels).heatmaps
 root = model.skeleton.index(model.skeleton.root_of[0])
-figure = photos.draw_pictures(new_figure(*size), cameras, pictures)
+figure = photos.draw_images(new_figure(*size), cameras, pictures)
 for view, axes in enumerate(figure.axes):
     if seen.images.present[view]:
         photos.draw_heat(axes, heatmaps[view, root], seen.images.input_from_image[view], STRIDE)
@@ -86,7 +86,7 @@ for person, sure, place in zip(people, found.association.confidence, found.root,
     print(f"P{person}: confidence {sure:.2f}, hips at x {x}, y {y}, z {z} m")
 
 # %%
-figure = photos.draw_pictures(new_figure(*size), cameras, pictures)
+figure = photos.draw_images(new_figure(*size), cameras, pictures)
 for view, axes in enumerate(figure.axes):
     photos.draw_people(axes, cameras, found.poses, view)
 save_figure(figure, out / "people")

@@ -23,14 +23,14 @@ from pathlib import Path
 
 from dispose.baselines.integer_programme import integer_programme
 from dispose.datasets.samples import sample_folder
-from dispose.inference.capture import between, read_capture, read_frame
+from dispose.inference.capture import read_capture, read_frame, select_frames
 from dispose.inference.diagnosis import diagnose, inverted
 from dispose.inference.predict import captured, predict_cases, write_capture_evidence, write_capture_prediction
 from dispose.zoo.checkpoints import load_associator
 from dispose_viz.export import named
 
 # %%
-from dispose_viz.image import views
+from dispose_viz.image import view_panels
 from dispose_viz.scene import plotly_scene, rig, rig_check
 from dispose_viz.scene.stage import stage_of
 from dispose_viz.style import new_figure, save_figure
@@ -65,7 +65,7 @@ print(rig_check.folder_tree(capture))
 
 # %%
 require_at_least("rate_hz", rate_hz, 0.001)
-opened = between(read_capture(capture), start, stop)
+opened = select_frames(read_capture(capture), start, stop)
 cameras = opened.cameras
 some = [read_frame(opened, number).frame.detections for number in opened.numbers[::4]]
 counted = [found.counts.double() for found in some]
@@ -95,7 +95,7 @@ save_figure(figure, out / "check")
 # column are bright, the other pairs are as before.
 
 # %%
-turned = rig_check.turned(cameras, 1, 6.0)
+turned = rig_check.swap_view_axes(cameras, 1, 6.0)
 bumped = diagnose(some, turned)
 figure = rig_check.draw_check(new_figure(13.0, 6.4), turned, bumped, "one camera bumped")
 save_figure(figure, out / "bumped")
@@ -167,7 +167,7 @@ picker(mistake, list(mistakes), description="mistake")
 
 # %%
 associator = load_associator()
-steps = predict_cases(opened, associator.weigh, associator.reconstruct, rival=integer_programme)
+steps = predict_cases(opened, associator.weigh, associator.reconstruct, reference=integer_programme)
 result = captured(opened, list(steps))
 for person, frames in result.people():
     print(f"P{person}: {frames} of {len(opened.numbers)} frames")
@@ -191,7 +191,7 @@ scene = plotly_scene.draw_stage(plotly_scene.new_scene(), stage_of(case.frame, c
 named(scene, "people_3d")
 
 # %%
-figure = views.draw_views(new_figure(15.0, 6.4), case.frame, prediction=case.prediction)
+figure = view_panels.draw_views(new_figure(15.0, 6.4), case.frame, prediction=case.prediction)
 save_figure(figure, out / "views")
 
 # %% [markdown]

@@ -110,7 +110,7 @@ PERFECT_CALIBRATION = CalibrationError(0.0, 0.0, 0.0, 0.0, (0.0, 0.0), 0.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Rigs(TensorStruct):
+class RigBatch(TensorStruct):
     """Many rigs with the same number of views, batched over frames; fields as in `Cameras`, and the room."""
 
     size: Float[Tensor, "frames views 2"]
@@ -207,7 +207,7 @@ def _intrinsics(source: Noise, views: int, row: Tensor, kinds: Sequence[RigArche
     return size, matrix, distortion
 
 
-def sample_rig_batch(source: Noise, frames: int, views: int, kinds: Sequence[RigArchetype] = ARCHETYPES) -> Rigs:
+def sample_rig_batch(source: Noise, frames: int, views: int, kinds: Sequence[RigArchetype] = ARCHETYPES) -> RigBatch:
     """True rigs with a given number of cameras, of the archetypes that can have that many (else of all)."""
     fitting = [kind for kind in kinds if kind.views[0] <= views <= kind.views[1]] or list(kinds)
     row = (source.uniform((frames,)) * len(fitting)).long()
@@ -219,7 +219,7 @@ def sample_rig_batch(source: Noise, frames: int, views: int, kinds: Sequence[Rig
     crowding = _gather([kind.crowding for kind in fitting], row)
     furniture = torch.tensor([kind.furniture for kind in fitting])[row]
     order = torch.tensor([list(kinds).index(kind) for kind in fitting])
-    return Rigs(
+    return RigBatch(
         size, matrix, distortion, rotation, translation,
         between(source, (frames,), room[:, 0], room[:, 1]).float(), furniture,
         between(source, (frames,), crowding[:, 0], crowding[:, 1]).float(), order[row],
@@ -234,7 +234,7 @@ def _small_rotation(vector: Tensor) -> Tensor:
     return torch.linalg.matrix_exp(skew)
 
 
-def miscalibrated(source: Noise, rigs: Rigs, error: CalibrationError) -> Rigs:
+def miscalibrated(source: Noise, rigs: RigBatch, error: CalibrationError) -> RigBatch:
     """What a user's calibration file says about a true rig."""
     frames, views = rigs.size.shape[:2]
     low, high = error.scale
@@ -249,20 +249,20 @@ def miscalibrated(source: Noise, rigs: Rigs, error: CalibrationError) -> Rigs:
     centre = rigs.centres + error.translation_mm * scale * source.normal((frames, views, 3))
     rotation = turn @ rigs.rotation
     keep = (source.uniform((frames,)) >= error.forgotten_distortion).double()[:, None, None]
-    return Rigs(
+    return RigBatch(
         rigs.size, matrix, rigs.distortion * keep, rotation, -(rotation @ centre[..., None])[..., 0],
         rigs.room, rigs.furniture, rigs.crowding, rigs.archetype,
     )  # fmt: skip
 
 
-def same_rig(cameras: Cameras, frames: int) -> Rigs:
+def same_rig(cameras: Cameras, frames: int) -> RigBatch:
     """One rig, repeated for every frame of a sequence."""
     size, matrix, distortion, rotation, translation = (
         part.double().expand(frames, *part.shape)
         for part in (cameras.size, cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
     )
     zero, kind = torch.zeros(frames), torch.zeros(frames, dtype=torch.long)
-    return Rigs(size, matrix, distortion, rotation, translation, zero, zero, zero, kind)
+    return RigBatch(size, matrix, distortion, rotation, translation, zero, zero, zero, kind)
 
 
 def sample_rigs(

@@ -22,7 +22,7 @@ from dispose_synthetic.rigs import (
     ARCHETYPES,
     CalibrationError,
     RigArchetype,
-    Rigs,
+    RigBatch,
     miscalibrated,
     sample_rig_batch,
 )
@@ -66,7 +66,7 @@ class _Room:
 
     xyz_world: Float[Tensor, "frames persons joints 3"]
     present: Bool[Tensor, "frames persons"]
-    told: Rigs
+    told: RigBatch
 
 
 def sample_scenes(generator: torch.Generator, count: int, config: SceneConfig) -> list[tuple[Frame, Labels]]:
@@ -132,7 +132,7 @@ def _move_world(source: Noise, room: _Room) -> _Room:
 def to_frame(
     xyz_world: Float[Tensor, "frames persons joints 3"],
     present: Bool[Tensor, "frames persons"],
-    told: Rigs,
+    told: RigBatch,
     found: Detected,
     frame: int,
 ) -> tuple[Frame, Labels]:

@@ -19,7 +19,7 @@ from dispose_synthetic.people.people import PeopleConfig, place_people, pose_peo
 from dispose_synthetic.people.postures import gait
 from dispose_synthetic.placement import PUSHES, from_cameras, no_furniture, push_apart
 from dispose_synthetic.randomness import Noise, between
-from dispose_synthetic.rigs import Rigs, same_rig
+from dispose_synthetic.rigs import RigBatch, same_rig
 from dispose_synthetic.scenes import sample_ghosts, to_frame
 from dispose_synthetic.visibility import look
 
@@ -180,7 +180,7 @@ def sample_sequence(
     ghosts = sample_ghosts(steady, 1, len(cameras), config.ghosts, STANDING).expand(frames, -1, -1, -1, -1)
     model = _one_detector(steady, frames, config.detector)
     found = detect(Noise(generator, config.correlation), sight, rigs, ghosts, model)
-    known: Rigs = rigs if told is None else same_rig(told, frames)
+    known: RigBatch = rigs if told is None else same_rig(told, frames)
     names = (told or cameras).names
     out = [to_frame(xyz.double(), present, known, found, frame) for frame in range(frames)]
     return [(replace(frame, cameras=replace(frame.cameras, names=names)), labels) for frame, labels in out]

@@ -10,7 +10,7 @@ from dispose.geometry.pinhole import project_points
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import TensorStruct
 from dispose_synthetic.placement import Furniture
-from dispose_synthetic.rigs import Rigs
+from dispose_synthetic.rigs import RigBatch
 
 _INDEX = {name: i for i, name in enumerate(COCO_17.joints)}
 HEAD_JOINTS = (0, 1, 2, 3, 4)
@@ -69,7 +69,7 @@ class Sight(TensorStruct):
 
 
 def project(
-    xyz_world: Float[Tensor, "frames persons joints 3"], rigs: Rigs
+    xyz_world: Float[Tensor, "frames persons joints 3"], rigs: RigBatch
 ) -> tuple[Float[Tensor, "frames views persons joints 2"], Float[Tensor, "frames views persons joints"], Tensor]:
     """Image points, depths, and whether the point is in front of the camera and inside the picture."""
     world = xyz_world.double()[:, None]
@@ -154,7 +154,7 @@ def _hidden_by_things(xyz_world: Tensor, centres: Tensor, furniture: Furniture) 
 def look(
     xyz_world: Float[Tensor, "frames persons joints 3"],
     present: Bool[Tensor, "frames persons"],
-    rigs: Rigs,
+    rigs: RigBatch,
     furniture: Furniture,
 ) -> Sight:
     """What every camera of the true rigs sees of everybody."""

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from dispose.association.body_tree import MISSING, PANOPTIC_SHAPE, SIZE_COSTS, SIZES, best_body
-from dispose.association.limbs import STANDING
+from dispose.association.imputation import STANDING
 from dispose.skeletons.catalog import PANOPTIC_15
 
 ROOT = PANOPTIC_15.index("mid_hip")

@@ -2,7 +2,7 @@
 
 import torch
 
-from dispose.association.hypotheses import keep_what_mattered
+from dispose.association.hypotheses import prune_hypotheses
 from dispose.scene.results import Hypotheses
 from dispose.tensors import ABSENT
 
@@ -23,7 +23,7 @@ def rows(hypotheses: Hypotheses) -> set[tuple[int, ...]]:
 
 def test_nothing_with_mass_is_dropped_and_the_rest_is_counted(generator: torch.Generator) -> None:
     every = weighed(generator)
-    kept = keep_what_mattered(every, floor=0.1, cheapest=1)
+    kept = prune_hypotheses(every, floor=0.1, cheapest=1)
     assert 0 < len(kept.members) < len(every.members)
     assert len(kept.members) + kept.dropped == len(every.members)
     mattered = (every.marginal > 0.1) | (every.mass[1:] > 0.1).any(0)
@@ -35,7 +35,7 @@ def test_groups_asked_for_and_the_cheapest_of_every_detection_stay(generator: to
     every = weighed(generator)
     asked = every.members[7:9]
     foreign = torch.full((1, 3), 9)
-    kept = keep_what_mattered(every, [asked, foreign], floor=2.0, cheapest=1)
+    kept = prune_hypotheses(every, [asked, foreign], floor=2.0, cheapest=1)
     assert {tuple(row) for row in asked.tolist()} <= rows(kept)
     size = (every.members != ABSENT).sum(1)
     several = size >= 2
@@ -47,6 +47,6 @@ def test_groups_asked_for_and_the_cheapest_of_every_detection_stay(generator: to
 
 
 def test_keeping_twice_keeps_the_same(generator: torch.Generator) -> None:
-    once = keep_what_mattered(weighed(generator), floor=0.1)
-    twice = keep_what_mattered(once, floor=0.1)
+    once = prune_hypotheses(weighed(generator), floor=0.1)
+    twice = prune_hypotheses(once, floor=0.1)
     assert torch.equal(once.members, twice.members) and once.dropped == twice.dropped

@@ -22,7 +22,7 @@ from dispose.models.dispose.model import root_detections
 from dispose.scene.frame import Frame
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.tensors import ABSENT
-from dispose_synthetic.renderer.captures import PictureConfig, sample_captures
+from dispose_synthetic.renderer.captures import RenderConfig, sample_captures
 
 ROOT = PANOPTIC_15.index("mid_hip")
 PIXEL = torch.full((5,), 4.0, dtype=torch.float64)
@@ -30,7 +30,7 @@ PIXEL = torch.full((5,), 4.0, dtype=torch.float64)
 
 @pytest.fixture(scope="module")
 def capture():
-    config = PictureConfig(size=(256, 192), views=(5, 5), persons=(3, 3), empty=0.0)
+    config = RenderConfig(size=(256, 192), views=(5, 5), persons=(3, 3), empty=0.0)
     return next(sample_captures(torch.Generator().manual_seed(4), 1, config))
 
 

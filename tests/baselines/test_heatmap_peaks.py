@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dispose.association.limbs import STANDING, completed
+from dispose.association.imputation import STANDING, impute_joints
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.heatmap_peaks import PeakGates, people_from_peaks, skeletons_from_roots
 from dispose.baselines.integer_programme import integer_programme
@@ -125,7 +125,7 @@ def test_joints_seen_by_one_view_are_not_valid_until_completed():
     found = people_from_peaks(cameras, peaks, associate=ASSOCIATORS[0])
     assert (~found.poses.valid).nonzero().tolist() == [[0, wrist], [0, knee]]
     assert found.poses.confidence[0, wrist] == 0
-    whole = completed(found, cameras, peaks)
+    whole = impute_joints(found, cameras, peaks)
     assert whole.poses.valid.all()
     error = torch.linalg.vector_norm(whole.poses.xyz_world - truth.xyz_world, dim=-1)[0]
     # The person is the standing one, turned: limbs are where a standing person has them, the ray's joint exactly.
@@ -167,7 +167,7 @@ def test_nobody(persons: int):
     peaks = without(peaks, torch.ones_like(peaks.valid))
     found = people_from_peaks(cameras, peaks, associate=ASSOCIATORS[0])
     assert len(found.association) == 0 and found.association.members.shape == (0, 4)
-    assert completed(found, cameras, peaks).poses.xyz_world.shape == (0, 15, 3)
+    assert impute_joints(found, cameras, peaks).poses.xyz_world.shape == (0, 15, 3)
 
 
 def test_wrong_sizes_and_skeletons_are_refused():

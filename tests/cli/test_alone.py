@@ -8,18 +8,18 @@ import pytest
 
 from dispose.cli.main import main
 from dispose.errors import InputError, OutputError
-from dispose.formats.locking import alone_in
+from dispose.formats.locking import lock_folder
 
-HOLD = "import sys, time; from pathlib import Path; from dispose.formats.locking import alone_in\n"
-HOLD += "with alone_in(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+HOLD = "import sys, time; from pathlib import Path; from dispose.formats.locking import lock_folder\n"
+HOLD += "with lock_folder(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
 
 
 def test_one_at_a_time_and_then_the_next(tmp_path: Path) -> None:
     for _ in range(2):
-        with alone_in(tmp_path / "run"):
-            with pytest.raises(InputError, match="another run is writing"), alone_in(tmp_path / "run"):
+        with lock_folder(tmp_path / "run"):
+            with pytest.raises(InputError, match="another run is writing"), lock_folder(tmp_path / "run"):
                 pass
-            with alone_in(tmp_path / "other"):
+            with lock_folder(tmp_path / "other"):
                 pass
     assert not list(tmp_path.iterdir())
 
@@ -27,22 +27,22 @@ def test_one_at_a_time_and_then_the_next(tmp_path: Path) -> None:
 def test_a_killed_process_keeps_nobody_out(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "held\n"
-    with pytest.raises(InputError, match="another run"), alone_in(tmp_path / "run"):
+    with pytest.raises(InputError, match="another run"), lock_folder(tmp_path / "run"):
         pass
     process.kill()
     process.communicate()
-    with alone_in(tmp_path / "run"):
+    with lock_folder(tmp_path / "run"):
         pass
     assert not list(tmp_path.iterdir())
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot be written"), alone_in(tmp_path / "file" / "run"):
+    with pytest.raises(OutputError, match="cannot be written"), lock_folder(tmp_path / "file" / "run"):
         pass
 
 
 def test_two_trainings_do_not_share_a_folder(tmp_path: Path, capsys) -> None:
-    with alone_in(tmp_path / "run"):
+    with lock_folder(tmp_path / "run"):
         assert main(["train", "smoke", "--out", str(tmp_path / "run")]) == 2
     assert "another run is writing" in capsys.readouterr().err and not list(tmp_path.iterdir())

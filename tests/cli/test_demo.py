@@ -15,7 +15,7 @@ from dispose.cli.demo import Demo, whole_folder
 from dispose.errors import InputError
 from dispose.formats.evidence import read_run
 from dispose.formats.predictions import read_predictions
-from dispose.inference.capture import between, read_capture
+from dispose.inference.capture import read_capture, select_frames
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.model import DisPose
 from dispose.models.dispose.placement import PlacementConfig
@@ -30,11 +30,11 @@ def small(monkeypatch) -> list[Path]:
     torch.manual_seed(0)
     network = Associator(AssociatorConfig(placement=PlacementConfig(chans=32, blocks=1), chans=32, layers=1))
     asked: list[Path] = []
-    monkeypatch.setattr(demo, "read_capture", lambda folder: between(read_capture(folder), 24, 28))
+    monkeypatch.setattr(demo, "read_capture", lambda folder: select_frames(read_capture(folder), 24, 28))
     monkeypatch.setattr(demo, "load_associator", lambda: network)
     monkeypatch.setattr(demo, "CLASSICS", (("integer programme", integer_programme),))
     monkeypatch.setattr(demo, "run_notebook", lambda path, given, folder: asked.append(folder))
-    monkeypatch.setattr(demo, "shipped_pictures", lambda: Path("none.safetensors"))
+    monkeypatch.setattr(demo, "shipped_image_weights", lambda: Path("none.safetensors"))
     return asked
 
 
@@ -51,7 +51,7 @@ def test_the_demo_writes_predictions_and_figures_and_replaces_an_older_one(small
     assert [f.number for f in saved.frames] == [24, 25, 26, 27] and len(saved.cameras) == 5
     assert set(np.load(out / "predictions.npz")["frame"].tolist()) <= {24, 25, 26, 27}
     opened = read_run(out)
-    assert opened.method == "ours" and all(c.rival is not None and c.hypotheses is not None for c in opened.cases)
+    assert opened.method == "ours" and all(c.reference is not None and c.hypotheses is not None for c in opened.cases)
     said = capsys.readouterr().out
     assert "integer programme" in said and f"{classic['figures']['pair_f1']:.1f}" in said
     assert len(small) == 2 and all(folder.name == "start_here" for folder in small)
@@ -69,9 +69,9 @@ def test_the_demo_ends_with_pictures(small, tmp_path, capsys, monkeypatch) -> No
     network = DisPose(replace(TOY_SMOKE.images.model, peaks=3))
     torch.nn.init.constant_(network.backbone.get_parameter("final_layer.bias"), 0.5)
     save_weights(tmp_path / "some.safetensors", network)
-    monkeypatch.setattr(demo, "shipped_pictures", lambda: tmp_path / "some.safetensors")
+    monkeypatch.setattr(demo, "shipped_image_weights", lambda: tmp_path / "some.safetensors")
     # In this process and without the notebook, which has a test of its own.
-    here = lambda folder, weights: nullcontext(lambda: demo_pictures.write_pictures_demo(folder, weights))  # noqa: E731
+    here = lambda folder, weights: nullcontext(lambda: demo_pictures.write_image_demo(folder, weights))  # noqa: E731
     monkeypatch.setattr(demo_pictures, "beside", here)
     assert Demo(tmp_path / "demo").run() == 0
     folder = tmp_path / "demo" / "from_pictures"

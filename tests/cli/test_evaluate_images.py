@@ -22,7 +22,7 @@ from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.zoo.checkpoints import save_weights
-from dispose_synthetic.renderer.captures import PictureConfig, sample_captures
+from dispose_synthetic.renderer.captures import RenderConfig, sample_captures
 
 MODEL = TOY_SMOKE.images.model
 
@@ -73,7 +73,7 @@ class Pictures:
 
 
 def test_frames_of_a_source_are_scored_in_both_ways(weights: Path, tmp_path: Path):
-    config = PictureConfig(size=MODEL.input_size, views=(3, 3), persons=(1, 1), frames_per_rig=1, empty=0.0)
+    config = RenderConfig(size=MODEL.input_size, views=(3, 3), persons=(1, 1), frames_per_rig=1, empty=0.0)
     capture = next(iter(sample_captures(torch.Generator().manual_seed(1), 1, config)))
     source = Pictures(tmp_path, capture.cameras, capture.poses)
     for view, picture in enumerate(capture.pictures.numpy()):

@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two frames."""
     scenes = crowded_room(torch.Generator().manual_seed(0), 2, persons=4)
     weigh = unweighed(integer_programme)
-    results = run_labelled("room", "integer programme", scenes, weigh, reconstruct, rival=integer_programme)
+    results = run_labelled("room", "integer programme", scenes, weigh, reconstruct, reference=integer_programme)
     return write_run(tmp_path_factory.mktemp("run"), results)
 
 
@@ -48,7 +48,7 @@ def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 def test_a_run_over_labelled_frames_is_found_again_with_its_labels(folder: Path) -> None:
     results = read_run(folder)
     assert (results.name, results.method, len(results.cases)) == ("room", "integer programme", 2)
-    assert all(case.labels is not None and case.rival is not None for case in results.cases)
+    assert all(case.labels is not None and case.reference is not None for case in results.cases)
     again = crowded_room(torch.Generator().manual_seed(0), 2, persons=4)
     assert torch.equal(
         again[1][1].identity, crowded_room(torch.Generator().manual_seed(0), 2, persons=4)[1][1].identity

@@ -10,8 +10,8 @@ import torch
 
 from dispose.datasets import augmentation as aug
 from dispose.datasets import colour
-from dispose.formats.pictures import normalized, warp_picture
-from dispose.geometry.image_affine import apply, letterbox, turned
+from dispose.formats.images import normalize_pixels, warp_image
+from dispose.geometry.image_affine import apply, letterbox, rotation_about
 from dispose.tensors import ABSENT
 
 INPUT = (256, 192)
@@ -37,10 +37,10 @@ def test_pixels_move_as_the_affine_says(size: tuple[int, int], generator: torch.
     base = letterbox(torch.tensor(size, dtype=torch.float64), INPUT)
     for _ in range(3):
         u = torch.rand(4, generator=generator, dtype=torch.float64)
-        affine = turned(base, INPUT, (u[0] - 0.5) * math.pi / 2, 0.75 + 0.4 * u[1])
+        affine = rotation_about(base, INPUT, (u[0] - 0.5) * math.pi / 2, 0.75 + 0.4 * u[1])
         xy = torch.tensor(size, dtype=torch.float64) * (0.4 + 0.2 * u[2:])
         scale = float(torch.linalg.det(affine[:, :2]).sqrt())
-        found = middle(warp_picture(spotted(size, xy, 3.0 / scale), affine, INPUT))
+        found = middle(warp_image(spotted(size, xy, 3.0 / scale), affine, INPUT))
         assert float((found - apply(affine, xy)).norm()) < 0.1
 
 
@@ -48,7 +48,7 @@ def test_shrinking_averages_what_it_shrinks():
     checks = np.indices((768, 1024)).sum(0) % 2
     picture = np.repeat((255 * checks).astype(np.uint8)[..., None], 3, -1)
     affine = letterbox(torch.tensor([1024.0, 768.0], dtype=torch.float64), INPUT)
-    inner = warp_picture(picture, affine, INPUT)[2:-2, 2:-2].astype(float)
+    inner = warp_image(picture, affine, INPUT)[2:-2, 2:-2].astype(float)
     assert np.abs(inner - 127.5).max() < 2
 
 
@@ -59,10 +59,10 @@ def test_the_first_slot_is_the_frame_as_it_is_and_labels_are_shared(generator: t
     seen = torch.ones(3, 2, 15, dtype=torch.bool)
     pictures = [spotted((640, 480), xy[0, 0, 0], 6), None, spotted((640, 480), xy[2, 0, 0], 6)]
     config = replace(CONFIG, copies=3, turn_rate=1.0, scale_rate=1.0, colour_rate=0.0)
-    slots = aug.augmented(pictures, base, INPUT, (xy, seen), config, generator)
+    slots = aug.augment(pictures, base, INPUT, (xy, seen), config, generator)
     assert len(slots) == 4
     assert torch.equal(slots[0].input_from_image, base)
-    assert torch.equal(slots[0].pixels[2], normalized(warp_picture(pictures[2], base[2], INPUT)))
+    assert torch.equal(slots[0].pixels[2], normalize_pixels(warp_image(pictures[2], base[2], INPUT)))
     for slot in slots:
         assert slot.present.tolist() == [True, False, True] and not slot.pixels[1].any()
         for v in (0, 2):
@@ -136,7 +136,7 @@ def test_colour_operations_do_what_their_names_say(generator: torch.Generator):
     shares = np.histogram(spread["equalize"][..., 0], 4, (0, 256))[0] / given[..., 0].size
     assert np.abs(shares - 0.25).max() < 0.05
     assert 16 <= (spread["cutout"] != given).any(-1).sum() <= 256
-    assert float(normalized(np.full((1, 1, 3), colour.HOLE_COLOUR, np.uint8)).abs().max()) < 0.02
+    assert float(normalize_pixels(np.full((1, 1, 3), colour.HOLE_COLOUR, np.uint8)).abs().max()) < 0.02
     ratios = {round(float(colour.brightness(given, generator).mean() / given.mean()), 1) for _ in range(20)}
     assert ratios <= {0.5, 1.4, 1.5} and len(ratios) == 2
     grey = colour.GREY
@@ -156,7 +156,7 @@ def test_two_operations_are_drawn_and_half_of_them_applied(generator: torch.Gene
     def brighter(picture: np.ndarray, generator: torch.Generator) -> np.ndarray:
         return picture + np.uint8(1)
 
-    counts = [int(aug.recoloured(given, CONFIG, generator, operations=(brighter,))[0, 0, 0]) for _ in range(800)]
+    counts = [int(aug.recolour(given, CONFIG, generator, operations=(brighter,))[0, 0, 0]) for _ in range(800)]
     shares = np.bincount(counts, minlength=3) / 800
     assert np.abs(shares - (0.25, 0.5, 0.25)).max() < 0.06
 
@@ -191,7 +191,7 @@ def test_the_same_generator_gives_the_same_frame():
     base = letterbox(torch.tensor([[256.0, 192.0]], dtype=torch.float64), INPUT)
     joints = (torch.full((1, 1, 1, 2), 100.0, dtype=torch.float64), torch.ones(1, 1, 1, dtype=torch.bool))
     runs = [
-        aug.augmented([given], base, INPUT, joints, CONFIG, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6)
+        aug.augment([given], base, INPUT, joints, CONFIG, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6)
     ]
     assert torch.equal(runs[0][1].pixels, runs[1][1].pixels)
     assert not torch.equal(runs[0][1].pixels, runs[2][1].pixels)

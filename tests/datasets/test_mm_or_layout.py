@@ -18,7 +18,7 @@ from dispose.datasets.mm_or import (
     pictured,
     read_people,
 )
-from dispose.datasets.multiview import missing_pictures, of_source
+from dispose.datasets.multiview import missing_images, of_source
 from dispose.datasets.sources import Block, Source, Split
 from dispose.errors import InputError
 from dispose.formats.calibration_mm_or import read_calibration_mm_or
@@ -149,7 +149,7 @@ def test_a_missing_picture_costs_its_view_only(tmp_path: Path) -> None:
     frame, truth = of_source(source)[1]
     assert frame.number == 11 and frame.images.present.tolist() == [True, False] and truth.annotated
     assert frame.images.pixels.shape == (2, 3, 576, 768)
-    assert missing_pictures(source).missing == (("take", "camera02", 11),)
+    assert missing_images(source).missing == (("take", "camera02", 11),)
 
 
 def test_training_needs_no_annotation(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from torch.utils.data import DataLoader
 
 from dispose.datasets.campus_capture import CAMPUS
 from dispose.datasets.mm_or import MM_OR
-from dispose.datasets.multiview import FrameLog, MultiViewDataset, Tolerant, good_frames, missing_pictures, of_source
+from dispose.datasets.multiview import FrameLog, MultiViewDataset, Tolerant, good_frames, missing_images, of_source
 from dispose.datasets.panoptic_capture import PANOPTIC
 from dispose.datasets.shelf_capture import SHELF
-from dispose.datasets.sources import Block, FrameKey, Source, Split, Traits, Truth, nobody
+from dispose.datasets.sources import Block, FrameKey, Source, Split, Traits, Truth, no_poses
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, letterbox
 from dispose.scene.cameras import Cameras
@@ -51,7 +51,7 @@ class Made:
         return self.folder / "abc"[view] / f"{key.number}.png"
 
     def truth(self, key: FrameKey) -> Truth:
-        return Truth(key.sequence, key.number, True, nobody(PANOPTIC_15))
+        return Truth(key.sequence, key.number, True, no_poses(PANOPTIC_15))
 
 
 @pytest.fixture
@@ -97,9 +97,9 @@ def test_a_missing_picture_leaves_its_view_out(made: Made) -> None:
     # 0 is ImageNet's mean, not black.
     black, _ = of_source(made)[0]
     assert not bool((black.images.pixels[2, :, 0] == 0).any())
-    told = missing_pictures(made)
+    told = missing_images(made)
     assert told.missing == (("walk", "c", 2),) and "1 of 15" in told.summary() and "camera c: 1 (2)" in told.summary()
-    assert missing_pictures(replace(made, keys=made.keys[2:])).summary() == "All 9 pictures of 3 frames are there."
+    assert missing_images(replace(made, keys=made.keys[2:])).summary() == "All 9 pictures of 3 frames are there."
 
 
 def test_a_wrong_size_is_named_with_both_sizes(made: Made) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dispose.datasets.multiview import missing_pictures, of_source
+from dispose.datasets.multiview import missing_images, of_source
 from dispose.datasets.panoptic_capture import (
     CMU0,
     CMU0_3,
@@ -204,7 +204,7 @@ def test_training_frames_are_those_with_pictures(tmp_path: Path) -> None:
     assert [key.number for key in source.keys] == [100, 101]
     frame, truth = of_source(source)[0]
     assert frame.images.present.tolist() == [False, True] and not truth.annotated
-    assert missing_pictures(source).missing == (("walk", "00_03", 100),)
+    assert missing_images(source).missing == (("walk", "00_03", 100),)
     with pytest.raises(InputError, match="hdPose3d_stage1_coco19"):
         open_panoptic(tmp_path, ALL, views=VIEWS)
 

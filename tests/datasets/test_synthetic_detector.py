@@ -12,7 +12,7 @@ from dispose_synthetic.detectors.parameters import DETECTORS, PERFECT, DetectorR
 from dispose_synthetic.people.people import PeopleConfig, place_people, sample_people
 from dispose_synthetic.placement import Furniture, no_furniture
 from dispose_synthetic.randomness import Noise
-from dispose_synthetic.rigs import STUDIO, Rigs, sample_rig_batch
+from dispose_synthetic.rigs import STUDIO, RigBatch, sample_rig_batch
 from dispose_synthetic.scenes import sample_ghosts
 from dispose_synthetic.visibility import Sight, look
 
@@ -24,7 +24,7 @@ def _source(seed: int) -> Noise:
     return Noise(torch.Generator().manual_seed(seed))
 
 
-def _studio(persons: int, *, apart_mm: float = 700.0) -> tuple[Sight, Rigs, torch.Tensor]:
+def _studio(persons: int, *, apart_mm: float = 700.0) -> tuple[Sight, RigBatch, torch.Tensor]:
     """People in a row, filmed by four cameras that see them whole."""
     source = _source(0)
     rigs = sample_rig_batch(source, FRAMES, 4, (STUDIO,))
@@ -36,7 +36,7 @@ def _studio(persons: int, *, apart_mm: float = 700.0) -> tuple[Sight, Rigs, torc
     return sight, rigs, xyz
 
 
-def _found(kind: DetectorRanges, sight: Sight, rigs: Rigs, seed: int = 1) -> Detected:
+def _found(kind: DetectorRanges, sight: Sight, rigs: RigBatch, seed: int = 1) -> Detected:
     source = _source(seed)
     ghosts = sample_ghosts(source, FRAMES, rigs.size.shape[1], 3, STANDING)
     return detect(source, sight, rigs, ghosts, sample_detectors(source, FRAMES, (kind,), (1.0,)))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.formats.pictures import IMAGENET_DEVIATION, IMAGENET_MEAN
+from dispose.formats.images import IMAGENET_DEVIATION, IMAGENET_MEAN
 from dispose.geometry.pinhole import project_points
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
@@ -17,9 +17,9 @@ from dispose_synthetic.renderer.backdrop import Backdrop
 from dispose_synthetic.renderer.bodies import Builds, bodies
 from dispose_synthetic.renderer.captures import (
     HIDDEN_CONFIDENCE,
-    Capture,
     Cast,
-    PictureConfig,
+    RenderConfig,
+    RenderedFrame,
     Studio,
     as_input,
     as_labels,
@@ -33,14 +33,14 @@ from dispose_synthetic.renderer.clothes import Outfits
 from dispose_synthetic.renderer.lenses import lenses_of
 from dispose_synthetic.renderer.solids import Solids, ellipsoids, join, round_cones, strike
 
-SMALL = PictureConfig(size=(128, 96), views=(3, 4), persons=(2, 3), empty=0.0, frames_per_rig=2)
+SMALL = RenderConfig(size=(128, 96), views=(3, 4), persons=(2, 3), empty=0.0, frames_per_rig=2)
 
 
 def _source(seed: int) -> Noise:
     return Noise(torch.Generator().manual_seed(seed))
 
 
-def _captures(seed: int, count: int, config: PictureConfig = SMALL) -> list[Capture]:
+def _captures(seed: int, count: int, config: RenderConfig = SMALL) -> list[RenderedFrame]:
     return list(sample_captures(torch.Generator().manual_seed(seed), count, config))
 
 

@@ -33,7 +33,7 @@ from dispose.nn.features import Features
 from dispose.nn.heatmaps import render_gaussians, subpixel_peaks
 from dispose.recipes.images import TOY_SMOKE
 from dispose.scene.images import ImageBatch
-from dispose_synthetic.renderer.captures import PictureConfig, sample_captures
+from dispose_synthetic.renderer.captures import RenderConfig, sample_captures
 
 MODEL = replace(TOY_SMOKE.images.model, input_size=(128, 96))
 
@@ -86,7 +86,7 @@ def test_the_captures_are_of_the_asked_kind_and_repeatable():
 
 
 def test_right_heat_maps_give_right_people():
-    config = PictureConfig(size=MODEL.input_size, views=(4, 4), persons=(1, 2), frames_per_rig=1, empty=0.0)
+    config = RenderConfig(size=MODEL.input_size, views=(4, 4), persons=(1, 2), frames_per_rig=1, empty=0.0)
     captures = list(sample_captures(torch.Generator().manual_seed(11), 3, config))
     torch.manual_seed(0)
     model = Drawn([capture.poses.xyz_world for capture in captures]).eval()

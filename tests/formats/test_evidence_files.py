@@ -17,7 +17,7 @@ from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
-from dispose.scene.results import Case, Hypotheses, Results
+from dispose.scene.results import FrameResult, Hypotheses, Results
 from dispose.skeletons.catalog import COCO_17, SHELF_14
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
@@ -60,7 +60,7 @@ def hypotheses(random: torch.Generator, tuples: int) -> Hypotheses:
     )
 
 
-def case(number: int, cameras: Cameras) -> Case:
+def case(number: int, cameras: Cameras) -> FrameResult:
     random = torch.Generator().manual_seed(number)
     frame = Frame(number, cameras, detections(random))
     members = torch.tensor([[0, ABSENT, 2], [1, ABSENT, 0]])
@@ -68,7 +68,7 @@ def case(number: int, cameras: Cameras) -> Case:
     prediction = Prediction(number, association, poses(COCO_17, 2, random), torch.zeros(2, 3, dtype=torch.float64))
     identity = torch.where(frame.detections.valid, torch.randint(-1, 3, (3, 3), generator=random), ABSENT)
     rival = Association(members[:1], association.confidence[:1])
-    return Case(prediction, frame, hypotheses(random, 6), rival, Labels(identity, poses(SHELF_14, 3, random)))
+    return FrameResult(prediction, frame, hypotheses(random, 6), rival, Labels(identity, poses(SHELF_14, 3, random)))
 
 
 def results() -> Results:
@@ -81,7 +81,7 @@ def results() -> Results:
         poses(COCO_17, 0, torch.Generator()),
         torch.zeros(0, 3, dtype=torch.float64),
     )
-    nobody = Case(gone, Frame(12, cameras, empty))
+    nobody = FrameResult(gone, Frame(12, cameras, empty))
     return Results("walk", "ours", COCO_17, (case(3, cameras), bare, nobody, case(20, cameras)))
 
 
@@ -105,7 +105,7 @@ def test_there_and_back(tmp_path: Path) -> None:
         assert a.prediction.number == b.prediction.number
         assert torch.equal(a.prediction.association.members, b.prediction.association.members)
         assert_close(tensors(a.cameras), tensors(b.cameras), rtol=0, atol=0)
-        for one, other in ((a.detections, b.detections), (a.hypotheses, b.hypotheses), (a.rival, b.rival)):
+        for one, other in ((a.detections, b.detections), (a.hypotheses, b.hypotheses), (a.reference, b.reference)):
             assert (one is None) == (other is None)
             if one is not None and other is not None:
                 assert_close(tensors(one), tensors(other), rtol=1e-3, atol=1e-3, check_dtype=False)
@@ -213,7 +213,7 @@ def test_frames_of_two_rigs_do_not_go_into_one_file(tmp_path: Path) -> None:
     with pytest.raises(ShapeError, match="frame 30 has another rig or skeleton than frame 3"):
         write_evidence(tmp_path / EVIDENCE, moved)
     with pytest.raises(ShapeError, match="frame 3 has no cameras and detections to keep"):
-        write_evidence(tmp_path / EVIDENCE, Results("", "", COCO_17, (Case(run.cases[0].prediction),)))
+        write_evidence(tmp_path / EVIDENCE, Results("", "", COCO_17, (FrameResult(run.cases[0].prediction),)))
     assert not (tmp_path / EVIDENCE).exists()
 
 
@@ -222,5 +222,5 @@ def test_a_run_of_one_camera_opens(tmp_path: Path) -> None:
     frame = Frame(0, rig(("only",)), detections(random, (2,)))
     association = Association(torch.zeros(0, 1, dtype=torch.long), torch.zeros(0, dtype=torch.float64))
     prediction = Prediction(0, association, poses(COCO_17, 0, random), torch.zeros(0, 3, dtype=torch.float64))
-    found = read_run(write(tmp_path, Results("one", "ours", COCO_17, (Case(prediction, frame),))))
+    found = read_run(write(tmp_path, Results("one", "ours", COCO_17, (FrameResult(prediction, frame),))))
     assert found.cases[0].cameras is not None and found.cases[0].cameras.names == ("only",)

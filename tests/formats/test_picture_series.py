@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from dispose.errors import InputError
+from dispose.formats.image_series import Video, open_image_folder, open_image_series
 from dispose.formats.people import DamagedFrameError
-from dispose.formats.picture_series import Video, open_picture_folder, open_picture_series
 
 SIZE = (64, 48)
 
@@ -44,29 +44,29 @@ def test_a_folder_is_numbered_by_its_names(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / name), np.full((4, 6), 9, np.uint8)) if "png" in name.lower() else (
             tmp_path / name
         ).write_text("")
-    series = open_picture_folder(tmp_path)
+    series = open_image_folder(tmp_path)
     assert series.numbers == (7, 12) and series.read(12).shape == (4, 6, 3)
     (tmp_path / "00_03_00000012.PNG").write_bytes(b"")
     with pytest.raises(DamagedFrameError, match=r"00000012\.PNG: camera .*, frame 12: is empty"):
         series.read(12)
     (tmp_path / "x_7.jpg").write_bytes(b"")
     with pytest.raises(InputError, match="frame 7 has two pictures"):
-        open_picture_folder(tmp_path)
+        open_image_folder(tmp_path)
     (tmp_path / "x_7.jpg").rename(tmp_path / "cover.jpg")
     with pytest.raises(InputError, match="holds no frame number"):
-        open_picture_folder(tmp_path)
+        open_image_folder(tmp_path)
 
 
 def test_cameras_are_folders_or_videos(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="neither"):
-        open_picture_series(tmp_path)
+        open_image_series(tmp_path)
     with pytest.raises(InputError, match="no such folder"):
-        open_picture_series(tmp_path / "nowhere")
+        open_image_series(tmp_path / "nowhere")
     (tmp_path / "b").mkdir()
     cv2.imwrite(str(tmp_path / "b" / "1.png"), np.zeros((4, 6), np.uint8))
     (tmp_path / "empty").mkdir()
     write_video(tmp_path / "a.avi", [1, 2])
-    assert [(one.camera, list(one.numbers)) for one in open_picture_series(tmp_path)] == [("a", [0, 1]), ("b", [1])]
+    assert [(one.camera, list(one.numbers)) for one in open_image_series(tmp_path)] == [("a", [0, 1]), ("b", [1])]
     write_video(tmp_path / "b.avi", [1])
     with pytest.raises(InputError, match="camera b is there 2 times"):
-        open_picture_series(tmp_path)
+        open_image_series(tmp_path)

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from dispose.cli import doctor
-from dispose.cli.doctor import Finding, State
+from dispose.cli.doctor import DoctorFinding, State
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.placement import PlacementConfig
 from dispose.zoo.checkpoints import save_weights
@@ -22,9 +22,9 @@ def test_a_crashing_probe_is_an_answer():
 
 
 def test_status_counts_required_pieces_only(capsys: pytest.CaptureFixture[str]):
-    fine = Finding("a", State.FINE, "here")
-    optional = Finding("b", State.OPTIONAL, "gone", "fetch it")
-    required = Finding("c", State.REQUIRED, "gone", "fetch that")
+    fine = DoctorFinding("a", State.FINE, "here")
+    optional = DoctorFinding("b", State.OPTIONAL, "gone", "fetch it")
+    required = DoctorFinding("c", State.REQUIRED, "gone", "fetch that")
     assert doctor.report(iter([fine, optional])) == 0
     assert "mend: fetch it" in capsys.readouterr().out
     assert doctor.report(iter([fine, optional, required])) == 1
@@ -60,5 +60,5 @@ def test_weights_must_build_the_network_of_this_version(tmp_path: Path, monkeypa
     assert finding.state is State.REQUIRED and "not a complete safetensors file" in finding.text and finding.mend
     save_file({"weight": torch.zeros(3, 4)}, here)
     assert doctor.look_at_weights().state is State.REQUIRED
-    here.rename(tmp_path / doctor.SHIPPED_PICTURES)
-    assert doctor.look_at_pictures_weights().state is State.OPTIONAL
+    here.rename(tmp_path / doctor.SHIPPED_IMAGE_WEIGHTS)
+    assert doctor.look_at_image_weights().state is State.OPTIONAL

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from dispose.errors import InputError
 from dispose.formats.calibration_json import write_calibration_json
 from dispose.formats.coco_results import write_coco_results
-from dispose.inference.capture import Summary, between, gaps_of, read_capture, read_frame, spans
+from dispose.inference.capture import Summary, gaps_of, read_capture, read_frame, select_frames, spans
 from dispose.inference.names import choose_skeleton, match_names
 from dispose.scene.frame import Frame
 from dispose.skeletons.catalog import BODY_25, BODY_25B, COCO_17, HALPE_26
@@ -209,10 +209,10 @@ def test_pose2sim_as_it_stands(shared_data: Path) -> None:
 
 def test_frame_ranges(capture_folder) -> None:
     capture = read_capture(capture_folder.path)
-    assert between(capture, 2, 4).numbers == (2, 3)
-    assert between(capture, None, 1).numbers == (0,)
+    assert select_frames(capture, 2, 4).numbers == (2, 3)
+    assert select_frames(capture, None, 1).numbers == (0,)
     with pytest.raises(InputError, match=r"no frame in 10: \(there are 0-5\)"):
-        between(capture, 10, None)
+        select_frames(capture, 10, None)
     assert spans([1, 2, 3, 5, 8, 9]) == "1-3, 5, 8-9"
 
 

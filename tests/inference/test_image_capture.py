@@ -12,9 +12,9 @@ from dispose.inference.image_capture import (
     ImageSummary,
     check_sizes,
     image_readings,
-    images_between,
     read_image_capture,
     read_image_frame,
+    select_image_frames,
 )
 
 INPUT = (96, 64)
@@ -114,9 +114,11 @@ def test_numbers_that_do_not_meet_are_refused(folder: Path) -> None:
 
 def test_ranges_of_frames(folder: Path) -> None:
     capture = read_image_capture(folder)
-    assert images_between(capture, 1, 3).numbers == (1, 2) and images_between(capture, 4, None).numbers == (4,)
+    assert select_image_frames(capture, 1, 3).numbers == (1, 2) and select_image_frames(capture, 4, None).numbers == (
+        4,
+    )
     with pytest.raises(InputError, match="no frame in 9:"):
-        images_between(capture, 9, None)
+        select_image_frames(capture, 9, None)
 
 
 def test_no_pictures_and_no_calibration_are_told(folder: Path) -> None:

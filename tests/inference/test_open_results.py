@@ -38,7 +38,7 @@ def run(capture_folder, tmp_path: Path) -> Path:
     """A finished run of a classic associator with the integer programme as its rival."""
     folder = tmp_path / "run"
     result = predict_capture(
-        read_capture(capture_folder.path), unweighed(greedy_agglomerative), reconstruct, rival=integer_programme
+        read_capture(capture_folder.path), unweighed(greedy_agglomerative), reconstruct, reference=integer_programme
     )
     write_capture_prediction(folder, "walk", result, 30.0)
     write_capture_evidence(folder, "walk", "greedy agglomerative", result)
@@ -49,7 +49,7 @@ def test_a_run_opens_as_it_was(run: Path, walk) -> None:
     results = read_results(run)
     assert (results.name, results.method, len(results.cases)) == ("walk", "greedy agglomerative", walk.frames)
     for case in results.cases:
-        assert case.detections is not None and case.rival is not None
+        assert case.detections is not None and case.reference is not None
         assert_close(case.detections.xy_image, walk.detections_at(case.prediction.number).xy_image, atol=1e-2, rtol=0)
         failure = failure_of(case)
         assert failure.disagreement == 0 and failure.wrong_pairs is None
@@ -295,6 +295,6 @@ def test_evaluate_saves_what_every_method_said(shared_data: Path, tmp_path: Path
     assert len(figures["rows"]) == 2
     opened = read_results(tmp_path / "saved" / "mvor_rtpose" / "greedy")
     assert len(opened.cases) == 387 and all(case.labels is not None for case in opened.cases)
-    assert opened.cases[0].rival is not None
+    assert opened.cases[0].reference is not None
     wrong = np.mean([len(failure_of(case).wrong_pairs or ()) > 0 for case in opened.cases])
     assert 0 < wrong < 0.2

@@ -27,7 +27,7 @@ from dispose.scene.images import ImageFrame
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
-from dispose.zoo import checkpoints, load_pictures_model, save_weights
+from dispose.zoo import checkpoints, load_image_model, save_weights
 
 INPUT = (128, 96)
 FRAMES = 3
@@ -233,7 +233,7 @@ def test_released_weights_are_told_from_ours(tmp_path: Path, monkeypatch) -> Non
     for kind in (DisPose, ReleasedDisPose):
         told = {"network": kind.__name__, "config": "{}", "recipe": "", "note": ""}
         save_file({"nothing": torch.zeros(1)}, path, metadata=told)
-        assert type(load_pictures_model(path)) is kind
+        assert type(load_image_model(path)) is kind
 
 
 @pytest.mark.slow
@@ -245,6 +245,6 @@ def test_released_weights_run(folder: Path, tmp_path: Path, capsys) -> None:
     network = ReleasedDisPose(config)
     torch.nn.init.constant_(network.backbone.get_parameter("final_layer.bias"), 0.5)
     save_weights(path, network)
-    assert isinstance(load_pictures_model(path), ReleasedDisPose)
+    assert isinstance(load_image_model(path), ReleasedDisPose)
     assert run(folder, tmp_path / "out", "--weights", str(path), "--frames", "0:1") == 0
     assert "1 frames read, 4 pictures." in capsys.readouterr().out

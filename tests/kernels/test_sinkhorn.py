@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dispose_benchmarks.kernels.instances import Capture, random_capture
+from dispose_benchmarks.kernels.instances import ProblemInstance, random_capture
 from dispose_kernels.errors import ConvergenceError, OperandError
 from dispose_kernels.sinkhorn import (
     Marginals,
@@ -17,7 +17,7 @@ from dispose_kernels.sinkhorn import (
 )
 
 
-def captures(count: int, seed: int, confidence: float = 5.0, false_people: int | None = None) -> list[Capture]:
+def captures(count: int, seed: int, confidence: float = 5.0, false_people: int | None = None) -> list[ProblemInstance]:
     random = torch.Generator().manual_seed(seed)
 
     def draw(low: int, high: int) -> int:
@@ -36,7 +36,7 @@ def captures(count: int, seed: int, confidence: float = 5.0, false_people: int |
     ]
 
 
-def together(parts: list[Capture]) -> tuple[torch.Tensor, Marginals]:
+def together(parts: list[ProblemInstance]) -> tuple[torch.Tensor, Marginals]:
     return torch.cat([c.logits for c in parts]), pack([c.marginals for c in parts])
 
 

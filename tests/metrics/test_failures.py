@@ -13,7 +13,7 @@ from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association
-from dispose.scene.results import Case, Hypotheses
+from dispose.scene.results import FrameResult, Hypotheses
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose_workbench.failures.measures import (
@@ -67,7 +67,7 @@ def groups(*rows: tuple[int, ...], views: int = 4) -> Association:
     return Association(members, torch.full((len(rows),), 0.61, dtype=torch.float64))
 
 
-def case_of(poses: Poses, association: Association, *, unlabelled: tuple[int, ...] = ()) -> Case:
+def case_of(poses: Poses, association: Association, *, unlabelled: tuple[int, ...] = ()) -> FrameResult:
     """A case whose labels know everybody but some rows of the truth."""
     frame = frame_of(poses, rig())
     identity = poses.id.expand(4, -1).clone()
@@ -80,10 +80,10 @@ def case_of(poses: Poses, association: Association, *, unlabelled: tuple[int, ..
         valid=poses.valid[known],
         id=poses.id[known],
     )
-    return Case(reconstruct(frame, association), frame, labels=Labels(identity, labelled))
+    return FrameResult(reconstruct(frame, association), frame, labels=Labels(identity, labelled))
 
 
-def said(case: Case) -> str:
+def said(case: FrameResult) -> str:
     return explain(case, failure_of(case))
 
 
@@ -207,7 +207,7 @@ def test_somebody_found_twice_is_one_too_many() -> None:
     assert "Person 1 was taken for two" in explain(case, failure)
 
 
-def with_doubles(case: Case, rows: tuple[int, ...], *, shift: float, members: tuple[int, ...]) -> Case:
+def with_doubles(case: FrameResult, rows: tuple[int, ...], *, shift: float, members: tuple[int, ...]) -> FrameResult:
     """The case with copies of some found people, beside them by a distance, made of these detections."""
     prediction = case.prediction
     poses = prediction.poses
@@ -293,7 +293,7 @@ def test_somebody_seen_twice_in_one_view_has_no_whole_tuple() -> None:
     identity[:, 0], identity[3, 1] = 1, 1
     right = groups((0, 0, 0, 0))
     weighed = Hypotheses(right.members, torch.ones(1), torch.ones(1), torch.ones(1), torch.zeros(1), torch.ones(1, 1))
-    case = Case(reconstruct(frame, right), frame, weighed, labels=Labels(identity, people))
+    case = FrameResult(reconstruct(frame, right), frame, weighed, labels=Labels(identity, people))
     sentence = said(case)
     assert "West's detection #1, person 1's, was put to nobody: west has two detections of the same body" in sentence
     assert "not among the candidates" not in sentence
@@ -319,10 +319,10 @@ def test_without_truth_doubts_are_told() -> None:
 
 def test_what_no_file_says_is_none() -> None:
     prediction = case_of(truth((0, 0)), groups((0, 0, 0, 0))).prediction
-    failure = failure_of(Case(prediction))
+    failure = failure_of(FrameResult(prediction))
     assert failure == Failure(prediction.number)
     assert known_measures([failure]) == () and trouble(failure) is None
-    assert explain(Case(prediction), failure) == "Nothing is known to be wrong."
+    assert explain(FrameResult(prediction), failure) == "Nothing is known to be wrong."
 
 
 def test_other_peoples_skeletons_are_judged_without_cameras() -> None:
@@ -340,7 +340,7 @@ def test_one_view_and_an_empty_frame_are_legal() -> None:
     cameras = rig().select([0])
     frame = frame_of(truth((0, 0)), cameras)
     labels = Labels(torch.tensor([[1]]), truth((0, 0)))
-    single = Case(reconstruct(frame, groups(views=1)), frame, labels=labels)
+    single = FrameResult(reconstruct(frame, groups(views=1)), frame, labels=labels)
     failure = failure_of(single)
     assert failure.wrong_pairs == () and failure.missed == (1,)
     assert "one view places nobody" in explain(single, failure)

@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from dispose.geometry.image_affine import letterbox
-from dispose.models.dispose.decoder import Decoder, Moment, Refined
+from dispose.models.dispose.decoder import Decoder, LayerState, Refined
 from dispose.models.dispose.decoder_layer import DecoderConfig
 from dispose.nn.features import Features
 from dispose.scene.cameras import Cameras
@@ -29,7 +29,7 @@ def two_cameras() -> Cameras:
 
 
 @pytest.fixture(scope="module")
-def watched() -> tuple[Refined, list[Moment]]:
+def watched() -> tuple[Refined, list[LayerState]]:
     torch.manual_seed(1)
     module = Decoder(CONFIG).eval()
     for parameter in module.parameters():

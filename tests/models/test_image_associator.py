@@ -9,13 +9,13 @@ from dispose.scene.frame import Frame
 from dispose.scene.images import ImageBatch, ImageFrame, Images
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.tensors import ABSENT
-from dispose_synthetic.renderer.captures import PictureConfig, as_input, sample_captures
+from dispose_synthetic.renderer.captures import RenderConfig, as_input, sample_captures
 
 ROOT = PANOPTIC_15.index("mid_hip")
 
 
 def captures(count: int, persons: int, views: int = 4):
-    config = PictureConfig(size=(128, 96), views=(views, views), persons=(persons, persons), empty=0.0)
+    config = RenderConfig(size=(128, 96), views=(views, views), persons=(persons, persons), empty=0.0)
     return list(sample_captures(torch.Generator().manual_seed(9), count, config))
 
 

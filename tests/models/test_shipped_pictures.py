@@ -8,15 +8,15 @@ import torch
 from dispose.datasets.samples import sample_folder
 from dispose.evaluation.against_truth import score_people
 from dispose.formats.predictions import read_predictions
-from dispose.inference.image_capture import images_between, read_image_capture, read_image_frame
+from dispose.inference.image_capture import read_image_capture, read_image_frame, select_image_frames
 from dispose.inference.predict_pictures import predict_picture_capture
 from dispose.scene.images import ImageFrame, Images
-from dispose.zoo.checkpoints import load_pictures_model
+from dispose.zoo.checkpoints import load_image_model
 
 
 @pytest.fixture(scope="module")
 def model():
-    return load_pictures_model()
+    return load_image_model()
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def capture():
 
 
 def test_people_are_found_and_keep_their_number(model, capture) -> None:
-    result = predict_picture_capture(images_between(capture, 3, 9), model, model.config.input_size)
+    result = predict_picture_capture(select_image_frames(capture, 3, 9), model, model.config.input_size)
     truth = read_predictions(sample_folder("studio") / "truth" / "predictions.jsonl").frames
     figures = score_people(result.saved.frames, truth)
     assert figures.found >= 75 and figures.nobody <= 35 and figures.mpjpe_mm <= 125

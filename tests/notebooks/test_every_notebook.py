@@ -105,7 +105,7 @@ def check_gallery(name: str, done: Done, similarity, gallery: ModuleType) -> Non
     """The pictures that README shows are those that the notebook draws today; compared at a third of their size."""
     for shown in gallery.GALLERY:
         if shown.notebook == name:
-            today, stored = picture_of(done.folder / shown.file), picture_of(gallery.FOLDER / shown.name)
+            today, stored = still_image_of(done.folder / shown.file), still_image_of(gallery.FOLDER / shown.name)
             height, width = stored.shape[0] // 3, stored.shape[1] // 3
             ratio = (today.shape[1] / today.shape[0]) / (width / height)
             assert abs(ratio - 1) < 0.02, f"{shown.name} has another shape: make figures"
@@ -113,7 +113,7 @@ def check_gallery(name: str, done: Done, similarity, gallery: ModuleType) -> Non
             assert similarity(*small) > ALIKE, f"{shown.name} shows another picture: make figures"
 
 
-def picture_of(path: Path) -> np.ndarray:
+def still_image_of(path: Path) -> np.ndarray:
     """A picture, or the last one of a film: what it came to."""
     with Image.open(path) as file:
         file.seek(getattr(file, "n_frames", 1) - 1)

@@ -15,7 +15,7 @@ from dispose.errors import InputError
 from dispose_workbench.notebooks import run
 from dispose_workbench.notebooks.job import job_command
 from dispose_workbench.notebooks.page import PLOTLY_MIME, page_of, title_of
-from dispose_workbench.notebooks.progress import Lines
+from dispose_workbench.notebooks.progress import LineStream
 from dispose_workbench.notebooks.run import (
     NotebookError,
     Parameter,
@@ -232,7 +232,7 @@ def test_the_command_line_says_one_sentence(capsys, tmp_path) -> None:
 
 def test_lines_say_every_section_once_and_then_wait() -> None:
     stream = io.StringIO()
-    lines = Lines(stream)
+    lines = LineStream(stream)
     for text in ("\ra: One | 1 of 9", "\ra: One | 2 of 9   ", "\r", "\ra: Two | 3 of 9", "\n"):
         lines.write(text)
     assert stream.getvalue() == "a: One | 1 of 9\na: Two | 3 of 9\n"

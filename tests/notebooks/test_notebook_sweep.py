@@ -15,8 +15,8 @@ from dispose.errors import InputError
 from dispose_workbench.notebooks import run
 from dispose_workbench.notebooks.sweep import (
     Launch,
-    Outcome,
     Planned,
+    SweepRun,
     claim_sweep,
     finished,
     outcome_of,
@@ -167,7 +167,7 @@ def test_a_run_without_a_trace_is_said(book: Path, tmp_path) -> None:
 def test_the_table_shows_the_first_figures_and_names_the_rest(book: Path) -> None:
     runs = plan(book, [("seed", "1,2")])
     figures = tuple((f"figure{i}", float(i)) for i in range(8))
-    lines = text_table([Outcome(runs[0], figures, 3.0, ""), Outcome(runs[1], (), 1.0, "bad\nsource")]).splitlines()
+    lines = text_table([SweepRun(runs[0], figures, 3.0, ""), SweepRun(runs[1], (), 1.0, "bad\nsource")]).splitlines()
     assert len({len(line.removesuffix("  bad")) for line in lines[:3]}) == 1 and lines[2].endswith("  bad")
     assert "figure5" in lines[0] and "figure6" not in lines[0] and lines[3].startswith("2 more figures")
 

@@ -8,7 +8,7 @@ import torch
 from dispose.errors import InputError
 from dispose.geometry.rigid import look_at
 from dispose.scene.cameras import Cameras
-from dispose.scene.disturb import turned
+from dispose.scene.perturb import rotate_camera
 
 
 @pytest.fixture(scope="module")
@@ -23,21 +23,21 @@ def rig() -> Cameras:
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_it_turns_by_the_angle_about_its_own_centre(rig: Cameras, axis: int) -> None:
-    knocked = turned(rig, 1, 2.0, axis=axis)
+    knocked = rotate_camera(rig, 1, 2.0, axis=axis)
     torch.testing.assert_close(knocked.centres, rig.centres)
     assert torch.equal(knocked.rotation[[0, 2]], rig.rotation[[0, 2]])
     relative = knocked.rotation[1] @ rig.rotation[1].T
     assert math.degrees(math.acos((float(relative.trace()) - 1) / 2)) == pytest.approx(2.0)
-    torch.testing.assert_close(turned(knocked, 1, -2.0, axis=axis).translation, rig.translation)
+    torch.testing.assert_close(rotate_camera(knocked, 1, -2.0, axis=axis).translation, rig.translation)
 
 
 def test_a_pan_moves_the_picture_sideways_by_focal_length_times_tangent(rig: Cameras) -> None:
     before, _ = rig.project(torch.zeros(3, dtype=torch.float64))
-    after, _ = turned(rig, 0, 2.0).project(torch.zeros(3, dtype=torch.float64))
+    after, _ = rotate_camera(rig, 0, 2.0).project(torch.zeros(3, dtype=torch.float64))
     moved = torch.tensor([900 * math.tan(math.radians(2)), 0.0], dtype=torch.float64)
     torch.testing.assert_close((after - before)[0], moved)
 
 
 def test_a_view_that_is_not_there_is_one_sentence(rig: Cameras) -> None:
     with pytest.raises(InputError, match="no view 3 to turn, the rig has 3"):
-        turned(rig, 3, 2.0)
+        rotate_camera(rig, 3, 2.0)

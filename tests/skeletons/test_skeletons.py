@@ -19,7 +19,7 @@ from dispose.skeletons.catalog import (
     SHELF_14,
     by_name,
 )
-from dispose.skeletons.conversions import between
+from dispose.skeletons.conversions import conversion_between
 from dispose.skeletons.skeleton import Skeleton
 
 PAIRS = list(itertools.product(CATALOG, CATALOG))
@@ -73,7 +73,7 @@ def test_conversion_keeps_same_names_and_commutes_with_rigid_motion(source: Skel
 
 @pytest.mark.parametrize(("source", "target"), PAIRS, ids=lambda s: s.name)
 def test_weights_of_every_combination_sum_to_one(source: Skeleton, target: Skeleton) -> None:
-    for rule in between(source, target).rules:
+    for rule in conversion_between(source, target).rules:
         for choice in rule.choices:
             assert sum(choice.weights) == pytest.approx(1.0)
 

@@ -6,9 +6,9 @@ import torch
 from dispose.association.graph import collate
 from dispose.models.dispose.associator import Associator
 from dispose.recipes.synthetic import SMOKE
-from dispose.training.bank import load_graphs, load_placements, save_graphs, save_placements
 from dispose.training.examples import graph_example, placement_examples, scenes_of_chunk
 from dispose.training.modules import Schedule, coin, one_cycle
+from dispose.training.shards import load_graphs, load_placements, save_graphs, save_placements
 
 
 @pytest.fixture(scope="module")

@@ -20,16 +20,16 @@ from dispose.training.fit import fit
 from dispose.training.image_config import Optimisation
 from dispose.training.image_source import Skipped, ViewSchedule, gather
 from dispose.training.image_tasks import PoseTask
-from dispose.training.picture_bank import PictureBank, build_picture_chunk, captures_of_chunk
-from dispose.training.teaching import decoys, match_roots, membership, taught_roots
-from dispose_synthetic.renderer.captures import PictureConfig
+from dispose.training.rendered_shards import RenderedShards, captures_of_chunk, render_shard
+from dispose.training.teacher_forcing import forced_roots, match_roots, membership, negative_proposals
+from dispose_synthetic.renderer.captures import RenderConfig
 
 
 @pytest.fixture(scope="module")
-def bank(tmp_path_factory) -> PictureBank:
+def bank(tmp_path_factory) -> RenderedShards:
     path = tmp_path_factory.mktemp("bank") / "pictures.safetensors"
-    build_picture_chunk(PictureConfig(size=(128, 96), views=(4, 4), persons=(2, 3), empty=0.0), 5, 3, 0, path)
-    return PictureBank([path])
+    render_shard(RenderConfig(size=(128, 96), views=(4, 4), persons=(2, 3), empty=0.0), 5, 3, 0, path)
+    return RenderedShards([path])
 
 
 def exact_peaks(frame: ImageFrame, labels: PseudoLabels) -> Frame:
@@ -43,7 +43,7 @@ def exact_peaks(frame: ImageFrame, labels: PseudoLabels) -> Frame:
 class TruePeaks(DisPose):
     """A model whose root peaks stand where the labels say: an untrained backbone has none."""
 
-    def __init__(self, config: DisPoseConfig, bank: PictureBank) -> None:
+    def __init__(self, config: DisPoseConfig, bank: RenderedShards) -> None:
         super().__init__(config)
         self.known = [bank.copies(row, 0, torch.Generator())[0] for row in range(len(bank))]
 
@@ -51,7 +51,7 @@ class TruePeaks(DisPose):
         return [exact_peaks(frame, self.known[frame.number][1]) for frame in frames]
 
 
-def pose_task(bank: PictureBank, **changes) -> PoseTask:
+def pose_task(bank: RenderedShards, **changes) -> PoseTask:
     torch.manual_seed(0)
     settings = replace(TOY_SMOKE.images.pose, view_dropout=0.0, **changes)
     return PoseTask(TruePeaks(TOY_SMOKE.images.model, bank), bank, settings, 3)
@@ -99,7 +99,7 @@ def test_taught_roots_are_the_labels_where_peaks_are_exact(bank):
     frame, labels = bank.copies(0, 0, torch.Generator())[0]
     detected = exact_peaks(frame, labels)
     identity = match_roots(detected, labels, torch.full((4,), 4.0).double())
-    roots = taught_roots(detected, labels, membership(identity, labels.xy_image.shape[1]))
+    roots = forced_roots(detected, labels, membership(identity, labels.xy_image.shape[1]))
     torch.testing.assert_close(
         roots, labels.poses.xyz_world[:, labels.poses.skeleton.index("mid_hip")], atol=1.0, rtol=0
     )
@@ -118,7 +118,7 @@ def test_decoys_stand_apart_from_everybody(bank):
     detected = exact_peaks(frame, labels)
     identity = match_roots(detected, labels, torch.full((4,), 4.0).double())
     root = labels.poses.xyz_world[:, labels.poses.skeleton.index("mid_hip")]
-    found = [decoys(detected, labels, identity, seed) for seed in range(20)]
+    found = [negative_proposals(detected, labels, identity, seed) for seed in range(20)]
     assert any(len(row) for row in found)
     for row in found:
         assert not len(row) or float((root - row).norm(dim=-1).min()) > 250.0
@@ -127,7 +127,7 @@ def test_decoys_stand_apart_from_everybody(bank):
 class Broken:
     """A source whose second frame cannot be read."""
 
-    def __init__(self, bank: PictureBank) -> None:
+    def __init__(self, bank: RenderedShards) -> None:
         self.bank = bank
 
     def __len__(self) -> int:
@@ -170,9 +170,9 @@ def test_a_step_has_frames_with_equally_many_views_and_is_shared_out():
 
 
 def test_the_bank_gives_back_what_was_drawn(tmp_path):
-    config = PictureConfig(size=(64, 48), views=(3, 5), persons=(0, 3), frames_per_rig=1)
-    build_picture_chunk(config, 2, 4, 0, tmp_path / "a.safetensors")
-    bank = PictureBank([tmp_path / "a.safetensors"])
+    config = RenderConfig(size=(64, 48), views=(3, 5), persons=(0, 3), frames_per_rig=1)
+    render_shard(config, 2, 4, 0, tmp_path / "a.safetensors")
+    bank = RenderedShards([tmp_path / "a.safetensors"])
     for row, drawn in enumerate(captures_of_chunk(config, 2, 0, 4)):
         kept = bank.capture(row)
         for name in ("pictures", "inside", "visible"):

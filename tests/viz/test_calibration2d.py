@@ -9,9 +9,9 @@ import torch
 from matplotlib.collections import LineCollection
 
 from dispose.formats.calibration_json import read_calibration_panoptic
-from dispose.formats.pictures import read_picture
+from dispose.formats.images import read_image
 from dispose_viz.image.calibration import draw_cameras, draw_floor, seen_points
-from dispose_viz.image.views import draw_canvas
+from dispose_viz.image.view_panels import draw_canvas
 from dispose_viz.style import new_figure
 
 
@@ -62,7 +62,7 @@ def test_real_pictures_show_the_other_cameras_where_the_calibration_puts_them(sh
     gaps = []
     for name in ("00_03", "00_12", "00_23"):
         view = everywhere.names.index(name)
-        grey = read_picture(folder / name / f"{name}_00009348.jpg").mean(-1)
+        grey = read_image(folder / name / f"{name}_00009348.jpg").mean(-1)
         xy, there = seen_points(everywhere, view, everywhere.centres)
         there[view] = False
         for x, y in xy[there].round().int().tolist():

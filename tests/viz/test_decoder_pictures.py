@@ -8,7 +8,7 @@ import torch
 from matplotlib.colors import to_hex
 
 from dispose.models.dispose.decoder import Body
-from dispose.models.dispose.decoder_layer import Gaze, Step
+from dispose.models.dispose.decoder_layer import LayerUpdate, SamplingLocations
 from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
 from dispose.skeletons.rest_poses import PANOPTIC_15_REST
@@ -17,7 +17,7 @@ from dispose_viz.image import decoder, photos
 from dispose_viz.style import DARK, LIGHT, lay_out, new_figure, person_color
 
 
-def looking(views: int) -> tuple[Gaze, Step]:
+def looking(views: int) -> tuple[SamplingLocations, LayerUpdate]:
     """One person, one joint; half of the first view's weight lies beside the picture, the last is not looked at."""
     middle = torch.tensor([600.0, 300.0]).expand(1, views, 1, 2).clone()
     samples = middle[..., None, :] + torch.tensor([[0.0, 0], [20.0, 0], [0, 30.0], [10.0, 10]])
@@ -26,14 +26,16 @@ def looking(views: int) -> tuple[Gaze, Step]:
     visible = torch.ones(1, views, 1, dtype=torch.bool)
     visible[0, -1] = False
     one = torch.ones(1, 1)
-    moved = Step(torch.zeros(1, 1, 3), middle + 25, visible, one, one.bool(), torch.full((1, views, 1), 1 / views))
-    return Gaze(middle, samples, weight, torch.tensor([0, 1, 2, 0]), visible), moved
+    moved = LayerUpdate(
+        torch.zeros(1, 1, 3), middle + 25, visible, one, one.bool(), torch.full((1, views, 1), 1 / views)
+    )
+    return SamplingLocations(middle, samples, weight, torch.tensor([0, 1, 2, 0]), visible), moved
 
 
 def test_gazes_show_every_sample_and_say_what_lies_beside_the_picture(toy) -> None:
     cameras = toy.frame.cameras
     black = [np.zeros((720, 1280, 3), dtype=np.uint8)] * len(cameras)
-    figure = photos.draw_pictures(new_figure(10, 6), cameras, black, columns=2)
+    figure = photos.draw_images(new_figure(10, 6), cameras, black, columns=2)
     decoder.draw_gazes(figure, *looking(len(cameras)), person=0, joint=0)
     titles = [axes.get_title() for axes in figure.axes]
     assert titles[0] == "cam01: 50% beside the picture" and titles[-1] == "cam04: not looked at"

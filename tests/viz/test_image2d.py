@@ -13,7 +13,7 @@ from matplotlib.quiver import Quiver
 from dispose.scene.frame import Labels
 from dispose.tensors import ABSENT
 from dispose_viz.image.person_labels import draw_names, name_of
-from dispose_viz.image.views import (
+from dispose_viz.image.view_panels import (
     draw_canvas,
     draw_labels,
     draw_residuals,

@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, letterbox, map_from_input
-from dispose_viz.image.photos import draw_heat, draw_heat_scale, draw_joint, draw_people, draw_pictures
+from dispose_viz.image.photos import draw_heat, draw_heat_scale, draw_images, draw_joint, draw_people
 from dispose_viz.style import DARK, new_figure
 
 
@@ -18,7 +18,7 @@ def figure(toy):
     """The toy's views, the last without a picture."""
     cameras = toy.frame.cameras
     pictures = [np.zeros((720, 1280, 3), np.uint8) for _ in cameras.names]
-    return draw_pictures(new_figure(8.0, 4.0), cameras, [*pictures[:-1], None])
+    return draw_images(new_figure(8.0, 4.0), cameras, [*pictures[:-1], None])
 
 
 def test_every_view_has_its_picture_or_says_that_there_is_none(toy, figure) -> None:

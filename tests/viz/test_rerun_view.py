@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from dispose.scene.results import Case, Results
+from dispose.scene.results import FrameResult, Results
 from dispose.skeletons.catalog import COCO_17
 
 rr = pytest.importorskip("rerun", reason="the optional package rerun is not installed")
@@ -13,7 +13,7 @@ rr = pytest.importorskip("rerun", reason="the optional package rerun is not inst
 
 @pytest.fixture
 def results(toy) -> Results:
-    return Results("toy", "ours", COCO_17, (Case(toy.prediction, toy.frame),))
+    return Results("toy", "ours", COCO_17, (FrameResult(toy.prediction, toy.frame),))
 
 
 def test_a_recording_is_written_and_read_back(results, tmp_path) -> None:

@@ -9,7 +9,7 @@ from matplotlib.offsetbox import TextArea
 from matplotlib.quiver import Quiver
 
 from dispose.errors import InputError, ShapeError
-from dispose.scene.disturb import turned
+from dispose.scene.perturb import rotate_camera
 from dispose.scene.prediction import Association, Prediction
 from dispose.skeletons.catalog import SHELF_14
 from dispose_viz.image.residuals import (
@@ -22,7 +22,7 @@ from dispose_viz.image.residuals import (
     suspects,
     view_medians_px,
 )
-from dispose_viz.image.views import draw_canvas, draw_person_views, draw_residuals, draw_views
+from dispose_viz.image.view_panels import draw_canvas, draw_person_views, draw_residuals, draw_views
 from dispose_viz.style import DARK, new_figure
 
 
@@ -55,7 +55,7 @@ def test_a_cell_is_the_median_of_its_person_in_its_view(toy) -> None:
 
 @pytest.mark.parametrize("view", [0, 2])
 def test_the_column_of_a_turned_camera_stands_out(toy, view: int) -> None:
-    frame = replace(toy.frame, cameras=turned(toy.frame.cameras, view, 2.0))
+    frame = replace(toy.frame, cameras=rotate_camera(toy.frame.cameras, view, 2.0))
     residuals = residuals_of(frame, toy.prediction)
     assert suspects(residuals_of(toy.frame, toy.prediction)) == ()
     assert suspects(residuals) == (view,)

@@ -11,7 +11,7 @@ from dispose_viz.style import DARK, LIGHT, new_figure
 
 def test_a_bumped_camera_stays_where_it_stands(toy) -> None:
     cameras = toy.frame.cameras
-    wrong = rig_check.turned(cameras, 1, 6.0)
+    wrong = rig_check.swap_view_axes(cameras, 1, 6.0)
     torch.testing.assert_close(wrong.centres, cameras.centres)
     between = wrong.rotation @ cameras.rotation.mT
     angle = torch.rad2deg(((between.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2).clamp(-1, 1).arccos())
@@ -31,7 +31,7 @@ def test_exchanged_cameras_keep_their_names_and_a_turned_world_keeps_what_is_see
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_the_picture_says_which_camera_and_why(toy, theme) -> None:
-    wrong = rig_check.turned(toy.frame.cameras, 1, 6.0)
+    wrong = rig_check.swap_view_axes(toy.frame.cameras, 1, 6.0)
     diagnosis = diagnose([toy.frame.detections], wrong)
     figure = rig_check.draw_check(new_figure(13, 6), wrong, diagnosis, "bumped", theme=theme)
     numbers = {tuple(text.get_position()): float(text.get_text()) for text in figure.axes[1].texts}

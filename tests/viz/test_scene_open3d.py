@@ -19,9 +19,9 @@ from PIL import Image
 
 from dispose.errors import InputError, MissingBackendError
 from dispose_viz.scene import open3d_scene
-from dispose_viz.scene.open3d_scene import Picture, picture_of, picture_or_figure, render, save_picture, why_not
+from dispose_viz.scene.open3d_scene import StillImage, image_or_figure, render, save_image, still_image_of, why_not
 from dispose_viz.scene.plotly_scene import draw_stage, look_from, new_scene
-from dispose_viz.scene.solids import picture_sheet
+from dispose_viz.scene.solids import image_sheet
 from dispose_viz.scene.stage import Stage, reach_of, root_rays, stage_of
 from dispose_viz.scene.viewpoint import Viewpoint, nearer, overview
 from dispose_viz.style import DARK, LIGHT, person_color
@@ -156,7 +156,7 @@ def test_a_picture_hangs_upright_in_its_frustum_in_its_own_colours(toy) -> None:
     picture = np.zeros((90, 160, 3), np.uint8)
     picture[:45], picture[45:] = (200, 120, 40), (40, 60, 120)
     stage = Stage(only(Stage(toy.prediction.poses), []).people, toy.frame.cameras.select([0]), (picture,))
-    sheet, place = picture_sheet(toy.frame.cameras, 0, reach_of(stage), 4, 4)
+    sheet, place = image_sheet(toy.frame.cameras, 0, reach_of(stage), 4, 4)
     middle = sheet.xyz.mean(0)
     eye = Viewpoint(middle + np.array([-900.0, -500.0, 100.0]), middle)
     xy, _ = eye.project(sheet.xyz, WIDTH, HEIGHT)
@@ -218,13 +218,13 @@ def test_why_not_names_what_is_missing_and_survives_a_driver_that_ends_the_proce
 
 def test_plotly_draws_where_open3d_cannot_and_says_so(toy, monkeypatch, tmp_path) -> None:
     stage = Stage(toy.prediction.poses)
-    figure = picture_or_figure(stage, tmp_path / "people", reason=lambda: "Open3D is away.")
+    figure = image_or_figure(stage, tmp_path / "people", reason=lambda: "Open3D is away.")
     assert isinstance(figure, go.Figure) and figure.layout.title.text == "Drawn by plotly. Open3D is away."
     assert figure.layout.meta["name"] == "people" and not list(tmp_path.iterdir())
     buffer = io.BytesIO()
     Image.new("RGB", (8, 6), "white").save(buffer, format="PNG")
     monkeypatch.setattr(go.Figure, "to_image", lambda self, **_: buffer.getvalue())
-    picture = picture_of(stage, reason=lambda: "Open3D is away.")
+    picture = still_image_of(stage, reason=lambda: "Open3D is away.")
     assert picture.note == "Drawn by plotly. Open3D is away." and picture.pixels.shape == (6, 8, 3)
 
 
@@ -234,12 +234,12 @@ def test_where_neither_can_draw_both_reasons_are_said(toy, monkeypatch) -> None:
 
     monkeypatch.setattr(go.Figure, "to_image", no_browser)
     with pytest.raises(MissingBackendError, match=r"Open3D is away\. Plotly .* there is no browser"):
-        picture_of(Stage(toy.prediction.poses), reason=lambda: "Open3D is away.")
+        still_image_of(Stage(toy.prediction.poses), reason=lambda: "Open3D is away.")
 
 
 def test_a_saved_picture_is_what_the_notebook_shows(tmp_path) -> None:
-    picture = Picture(np.random.default_rng(0).integers(0, 255, (6, 8, 3)).astype(np.uint8), "Drawn by hand.")
-    save_picture(picture, tmp_path / "out" / "hand")
+    picture = StillImage(np.random.default_rng(0).integers(0, 255, (6, 8, 3)).astype(np.uint8), "Drawn by hand.")
+    save_image(picture, tmp_path / "out" / "hand")
     assert (tmp_path / "out" / "hand.png").read_bytes() == picture._repr_png_()
     np.testing.assert_array_equal(np.array(Image.open(tmp_path / "out" / "hand.png")), picture.pixels)
 
@@ -257,4 +257,4 @@ if __name__ == "__main__":
     import conftest
 
     same_toy = conftest.toy.__wrapped__()  # pyright: ignore[reportAttributeAccessIssue]
-    save_picture(Picture(picture_to_store(same_toy), "stored"), STORED.with_suffix(""))
+    save_image(StillImage(picture_to_store(same_toy), "stored"), STORED.with_suffix(""))

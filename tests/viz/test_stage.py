@@ -20,7 +20,7 @@ from dispose_viz.scene.stage import (
     stage_of,
     stages_over_time,
 )
-from dispose_viz.scene.viewpoint import nearer, overview, turned, views_in_sight
+from dispose_viz.scene.viewpoint import nearer, overview, turn_viewpoint, views_in_sight
 
 
 def empty_of(poses: Poses) -> Poses:
@@ -118,9 +118,9 @@ def test_a_camera_that_the_reader_stands_beside_is_left_out(toy) -> None:
 
 def test_turning_keeps_height_and_distance_and_comes_round(toy) -> None:
     start = overview(stage_of(toy.frame, toy.prediction))
-    quarter = turned(start, 90)
+    quarter = turn_viewpoint(start, 90)
     assert abs(quarter.eye[2] - start.eye[2]) < 1e-9
-    np.testing.assert_allclose(turned(turned(quarter, 200), 70).eye, start.eye, atol=1e-6)
+    np.testing.assert_allclose(turn_viewpoint(turn_viewpoint(quarter, 200), 70).eye, start.eye, atol=1e-6)
     assert np.linalg.norm(nearer(start, 0.5).eye - start.target) * 2 == pytest.approx(
         np.linalg.norm(start.eye - start.target)
     )

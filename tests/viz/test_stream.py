@@ -8,9 +8,21 @@ import torch
 
 from dispose.scene.frame import Labels
 from dispose.scene.prediction import Association
-from dispose.scene.results import Case, Hypotheses, Results
+from dispose.scene.results import FrameResult, Hypotheses, Results
 from dispose.skeletons.catalog import COCO_17
-from dispose_viz.scene.stream import Bars, Curve, Entry, Eye, Lines, Picture, Signs, Value, Words, entries_of, slug
+from dispose_viz.scene.stream import (
+    Bars,
+    CurveStyle,
+    Eye,
+    Signs,
+    StreamEntry,
+    Strokes,
+    Value,
+    ViewImage,
+    Words,
+    entries_of,
+    slug,
+)
 from dispose_viz.style import person_color
 
 STEPS = 3
@@ -25,7 +37,7 @@ def hypotheses() -> Hypotheses:
 @pytest.fixture
 def results(toy) -> Results:
     """Three frames: as the toy has it, with nobody, and without cameras."""
-    full = Case(
+    full = FrameResult(
         toy.prediction, toy.frame, hypotheses(), labels=Labels(toy.frame.detections.index, toy.prediction.poses)
     )
     nobody = torch.zeros(0, dtype=torch.long)
@@ -34,15 +46,15 @@ def results(toy) -> Results:
                     valid=poses.valid[nobody], id=nobody)  # fmt: skip
     none = replace(toy.prediction, number=8, association=Association(torch.zeros(0, 4).long(), torch.zeros(0).double()),
                    poses=empty, root=toy.prediction.root[nobody])  # fmt: skip
-    blind = Case(replace(toy.prediction, number=9))
-    return Results("toy", "ours", COCO_17, (full, Case(none, replace(toy.frame, number=8)), blind), ("a note",))
+    blind = FrameResult(replace(toy.prediction, number=9))
+    return Results("toy", "ours", COCO_17, (full, FrameResult(none, replace(toy.frame, number=8)), blind), ("a note",))
 
 
-def told(results: Results, **options) -> list[Entry]:
+def told(results: Results, **options) -> list[StreamEntry]:
     return list(entries_of(results, **options))
 
 
-def at(entries: list[Entry], path: str) -> list[Entry]:
+def at(entries: list[StreamEntry], path: str) -> list[StreamEntry]:
     return [entry for entry in entries if entry.path == path]
 
 
@@ -55,8 +67,8 @@ def test_cameras_and_curves_are_always_there(results, toy) -> None:
         np.testing.assert_allclose(
             eye.world_from_camera @ toy.frame.cameras.rotation[view].numpy(), np.eye(3), atol=1e-9
         )
-    curves = {e.path: e.thing for e in always if isinstance(e.thing, Curve)}
-    assert curves["diffusion/mass/P2"] == Curve(person_color(2), "P2") and "diffusion/entropy" in curves
+    curves = {e.path: e.thing for e in always if isinstance(e.thing, CurveStyle)}
+    assert curves["diffusion/mass/P2"] == CurveStyle(person_color(2), "P2") and "diffusion/entropy" in curves
     (heading,) = at(always, "notes")
     assert isinstance(heading.thing, Words) and "a note" in heading.thing.markdown
 
@@ -65,7 +77,7 @@ def test_people_are_metres_in_their_colours_and_leave_when_they_are_gone(results
     people = at(told(results), "world/people")
     assert [e.frame for e in people] == [7, 8, 9]
     first, gone, _ = (e.thing for e in people)
-    assert isinstance(first, Lines) and isinstance(gone, Lines)
+    assert isinstance(first, Strokes) and isinstance(gone, Strokes)
     assert len(first.strokes) == 3 * len(COCO_17.bones) and set(first.colors) == {person_color(i) for i in range(3)}
     assert max(float(np.abs(stroke).max()) for stroke in first.strokes) < 3
     assert gone.strokes == ()
@@ -81,7 +93,7 @@ def test_views_show_detections_with_owners_and_reprojections_in_pixels(results, 
     assert isinstance(numbers, Signs) and numbers.words == ("P0", "P1", "#2")
     seen = at(entries, "world/cameras/cam01/people")[0].thing
     xy, _ = toy.frame.cameras.project(toy.prediction.poses.xyz_world)
-    assert isinstance(seen, Lines)
+    assert isinstance(seen, Strokes)
     a, b = COCO_17.bone_indices[0]
     np.testing.assert_allclose(seen.strokes[0], xy[0, 0, [a, b]])
     assert [e.frame for e in at(entries, "world/cameras/cam01/detections")] == [7, 8]
@@ -91,7 +103,7 @@ def test_views_show_detections_with_owners_and_reprojections_in_pixels(results, 
 def test_pictures_hang_where_there_are_any(results) -> None:
     black = np.zeros((720, 1280, 3), dtype=np.uint8)
     entries = told(results, pictures=lambda number: [black, None, None, None] if number == 7 else [None] * 4)
-    hung = [e for e in entries if isinstance(e.thing, Picture)]
+    hung = [e for e in entries if isinstance(e.thing, ViewImage)]
     assert [(e.path, e.frame) for e in hung] == [("world/cameras/cam01/picture", 7)]
 
 
@@ -102,7 +114,9 @@ def test_the_diffusion_has_a_timeline_of_its_own_that_runs_through_all_frames(re
     values = [e.thing.number for e in mass if isinstance(e.thing, Value)]
     np.testing.assert_allclose(values, [0.5, 0.8, 1.0], rtol=1e-6)
     rival = [
-        e.thing.number for e in at(entries, f"diffusion/mass/{slug('strongest rival')}") if isinstance(e.thing, Value)
+        e.thing.number
+        for e in at(entries, f"diffusion/mass/{slug('strongest competitor')}")
+        if isinstance(e.thing, Value)
     ]
     np.testing.assert_allclose(rival, [0.4, 0.2, 0.0], rtol=1e-6)
     bars = at(entries, "diffusion/bars")

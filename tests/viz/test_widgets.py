@@ -7,7 +7,7 @@ import pytest
 
 from dispose.errors import InputError
 from dispose_viz.style import new_figure
-from dispose_viz.widgets import picker, pictures_of, scrubber, threshold
+from dispose_viz.widgets import picker, scrubber, still_images_of, threshold
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LIVE = "application/vnd.jupyter.widget-view+json"
@@ -21,13 +21,13 @@ def figure_saying(words: object):
 
 @pytest.fixture
 def pictures() -> tuple[bytes, ...]:
-    return pictures_of(figure_saying(str(number)) for number in range(4))
+    return still_images_of(figure_saying(str(number)) for number in range(4))
 
 
 def test_figures_become_pngs_in_their_order(pictures) -> None:
     assert all(png.startswith(PNG) for png in pictures)
     assert len(set(pictures)) == 4
-    assert pictures_of([figure_saying("2")]) == pictures[2:3]
+    assert still_images_of([figure_saying("2")]) == pictures[2:3]
 
 
 def test_the_slider_shows_exactly_the_picture_it_stands_on(pictures) -> None:
@@ -82,7 +82,7 @@ def test_a_picker_draws_what_is_asked_for_and_only_once() -> None:
     assert asked == [0] and shown.caption.value == "view: cam01"
     for place in (2, 0, 2, 0):
         shown.control.value = place
-        assert shown.png == pictures_of([figure_saying(str(place))])[0]
+        assert shown.png == still_images_of([figure_saying(str(place))])[0]
         assert b64decode(shown._repr_mimebundle_()["image/png"]) == shown.png
     assert asked == [0, 2]
 

@@ -9,7 +9,7 @@ from dispose.diffusion.schedules import cosine_alpha_bar
 from dispose.released.denoiser import RootGraph
 from dispose.released.model import (
     Found,
-    Seen,
+    RootPeaks,
     find_people,
     heat_of,
     project,
@@ -28,12 +28,12 @@ def deviation(found: Tensor, expected: Tensor) -> float:
     return float((found.double() - expected.double()).abs().max() / expected.double().abs().max())
 
 
-def seen_in(reference, sample: int) -> Seen:
+def seen_in(reference, sample: int) -> RootPeaks:
     """The detections of a fixture sample."""
     score = reference["score"][sample, ..., 0, 0].double()
     xy = reference["image"][sample, :, :, 0, :2].double()
     points = RootPoints(reference.cameras(sample), xy, score, score > 0)
-    return Seen(points, reference["heat_map"][sample, :, :, 0, :2].double())
+    return RootPeaks(points, reference["heat_map"][sample, :, :, 0, :2].double())
 
 
 @pytest.fixture(scope="module")

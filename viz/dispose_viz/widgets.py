@@ -51,7 +51,7 @@ class Shown:
         return {**live, "text/plain": self.caption.value, "image/png": b64encode(self.png).decode()}
 
 
-def pictures_of(figures: Iterable[Figure]) -> tuple[bytes, ...]:
+def still_images_of(figures: Iterable[Figure]) -> tuple[bytes, ...]:
     """Matplotlib figures as PNG, one after the other: a generator of figures is never held as a whole."""
     return tuple(_png(figure) for figure in figures)
 
@@ -60,7 +60,7 @@ def scrubber(pictures: Sequence[bytes], labels: Sequence[str], *, description: s
     """A slider, with a play button, over pictures that are ready: a step only hands over one of them.
 
     Args:
-        pictures: PNG, one per step (`pictures_of`).
+        pictures: PNG, one per step (`still_images_of`).
         labels: the words under each picture, with units.
         description: what the slider moves.
     """

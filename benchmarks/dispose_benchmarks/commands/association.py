@@ -21,7 +21,7 @@ SCHEMA = "dispose.bench/1"
 
 
 @dataclass(frozen=True)
-class Association:
+class AssociationBench:
     """Time whole frames (candidates, diffusion, rounding, triangulation) on one core, and plain enumeration beside.
 
     Every size runs in a process of its own, so that its peak memory is its own. People are missed in one view of

@@ -11,7 +11,7 @@ from dispose_kernels.sinkhorn import Marginals
 
 
 @dataclass(frozen=True, eq=False)
-class Capture:
+class ProblemInstance:
     """One random frame: who was detected, candidate tuples (right, partly right, wrong, single), oracle-like logits.
 
     The last tuple of the marginal problem, and of the logits, is absent everywhere.
@@ -25,7 +25,7 @@ class Capture:
 
 def random_capture(
     generator: torch.Generator, *, views: int, people: int, false_people: int, wrong: int, confidence: float = 5.0
-) -> Capture:
+) -> ProblemInstance:
     """People seen with probability 0.85 in every view, as many false detections in every view as asked for.
 
     Logits are plus or minus the confidence for right and other tuples, with normal noise of 0.4 times it. Marginals:
@@ -48,7 +48,7 @@ def random_capture(
     good = (members[:, None] == right[None]).all(2).any(1) if people else members.new_zeros(len(members)).bool()
     noise = torch.randn(len(members), generator=generator, dtype=torch.float64)
     logits = torch.where(good, confidence, -confidence) + 0.4 * confidence * noise
-    return Capture(members, valid, _always_feasible(members, counts), torch.cat([logits, logits.new_zeros(1)]))
+    return ProblemInstance(members, valid, _always_feasible(members, counts), torch.cat([logits, logits.new_zeros(1)]))
 
 
 def _always_feasible(members: Tensor, counts: Tensor) -> Marginals:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from dispose_benchmarks.kernels.instances import Capture, random_capture, random_evidence
+from dispose_benchmarks.kernels.instances import ProblemInstance, random_capture, random_evidence
 from dispose_benchmarks.kernels.timing import Feasibility, Result, Scale, compare, milliseconds, peak_mib
 from dispose_kernels.candidates import Candidates, Evidence, enumerate_product, join, pair_cost
 from dispose_kernels.deformable_attention import DeformableBackend, deformable_backend
@@ -160,7 +160,9 @@ def _evidence(views: int, people: int, false_people: int) -> Evidence:
     return random_evidence(random, views=views, people=people, false_people=false_people, joints=17)
 
 
-def _captures(count: int, *, false_people: int, wrong: int, confidence: float = 5.0, seed: int = 0) -> list[Capture]:
+def _captures(
+    count: int, *, false_people: int, wrong: int, confidence: float = 5.0, seed: int = 0
+) -> list[ProblemInstance]:
     random = torch.Generator().manual_seed(seed)
     return [
         random_capture(
@@ -175,5 +177,5 @@ def _captures(count: int, *, false_people: int, wrong: int, confidence: float = 
     ]
 
 
-def _together(parts: list[Capture]) -> tuple[Tensor, Marginals]:
+def _together(parts: list[ProblemInstance]) -> tuple[Tensor, Marginals]:
     return torch.cat([part.logits for part in parts]), pack([part.marginals for part in parts])

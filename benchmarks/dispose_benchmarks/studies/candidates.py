@@ -12,7 +12,7 @@ from torch import Tensor
 from dispose.association import cues
 from dispose.association.candidates import RootPoints, released_cue, reprojection_error
 from dispose.association.evidence import pair_misfit
-from dispose.models.dispose.associator import Associator, Described
+from dispose.models.dispose.associator import Associator, FrameEvidence
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Prediction
 from dispose.scene.truth import identities
@@ -134,7 +134,7 @@ def purity(
     return pure, pure & (there.sum(1) == total)
 
 
-def released_scores(described: Described, members: Int[Tensor, "tuples views"]) -> Float[Tensor, " tuples"]:
+def released_scores(described: FrameEvidence, members: Int[Tensor, "tuples views"]) -> Float[Tensor, " tuples"]:
     """The released score from the middle of the hips; NaN where a member does not show them."""
     frame = described.frame
     rows = frame.detections.skeleton.indices(frame.detections.skeleton.root_of)

@@ -59,7 +59,7 @@ def robust(
 
 
 @dataclass(frozen=True)
-class Method:
+class Triangulator:
     """A triangulation and its name: pixels (views) and confidences in, points in mm out."""
 
     name: str
@@ -67,10 +67,10 @@ class Method:
 
 
 METHODS = (
-    Method("midpoint", midpoint),
-    Method("DLT", dlt),
-    Method("weighted DLT", algebraic),
-    Method("robust", robust),
+    Triangulator("midpoint", midpoint),
+    Triangulator("DLT", dlt),
+    Triangulator("weighted DLT", algebraic),
+    Triangulator("robust", robust),
 )
 
 

@@ -30,7 +30,7 @@ from dispose.models.dispose.sampling import (
 from dispose.scene.convert import convert_detections
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association, Prediction
-from dispose.scene.results import Weighed
+from dispose.scene.results import AssociationResult
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose_kernels.candidates import Evidence, join
@@ -80,7 +80,7 @@ class AssociatorConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Described:
+class FrameEvidence:
     """A frame and what its detections say, the views sorted by where the cameras stand.
 
     Attributes:
@@ -114,7 +114,7 @@ class Associator(nn.Module):
         self.denoiser = Denoiser(config.denoiser())
 
     @torch.no_grad()
-    def described(self, frame: Frame) -> Described | None:
+    def described(self, frame: Frame) -> FrameEvidence | None:
         """What every detection says about its joints, or None where fewer than two views see anybody."""
         order = camera_order(frame)
         found = convert_detections(frame.detections.select(order).distinct(), COCO_17)
@@ -126,7 +126,7 @@ class Associator(nn.Module):
         mean, covariance = joint_beliefs(seen, placement, self.config.evidence)
         origin = mean.mean((0, 1))
         evidence = fuse_ready(mean, covariance, found.valid, origin)
-        return Described(tuple(order), ordered, seen, placement, evidence, origin)
+        return FrameEvidence(tuple(order), ordered, seen, placement, evidence, origin)
 
     @torch.no_grad()
     def problem(self, frame: Frame) -> Problem | None:
@@ -181,17 +181,17 @@ class Associator(nn.Module):
         worth: Callable[[Tensor, Tensor], Tensor] = better_together,
         rounding: Rounding = set_packing,
         generator: torch.Generator | None = None,
-    ) -> Weighed:
+    ) -> AssociationResult:
         """As `forward`, with the candidate tuples and the way of their mass; one run of the sampler serves both."""
         problem = self.problem(frame)
         if problem is None:
             nobody = torch.zeros(0, len(frame.cameras), dtype=torch.long)
-            return Weighed(Association(nobody, torch.zeros(0, dtype=torch.float64)))
+            return AssociationResult(Association(nobody, torch.zeros(0, dtype=torch.float64)))
         steps = list(self.trajectory(problem, sampler, generator))
         mass = posterior_of(problem, steps)
         chosen = rounding(worth(mass.mean, problem.members), problem.members)
         confidence = group_confidence(mass.marginal, problem.members, chosen)
-        return Weighed(Association(problem.members[chosen], confidence), hypotheses_of(problem, steps))
+        return AssociationResult(Association(problem.members[chosen], confidence), hypotheses_of(problem, steps))
 
     @torch.no_grad()
     def reconstruct(
@@ -206,7 +206,7 @@ class Associator(nn.Module):
         return fill_seen_once(frame, prediction, COCO_17, seen, self.placement(seen), completion)
 
 
-def candidate_graph(described: Described, members: Int[Tensor, "tuples views"]) -> CandidateGraph:
+def candidate_graph(described: FrameEvidence, members: Int[Tensor, "tuples views"]) -> CandidateGraph:
     """Features and polytope of the candidate tuples of one frame; the all-absent tuple is appended."""
     frame, evidence, origin = described.frame, described.evidence, described.origin
     seen, placement, valid = described.seen, described.placement, described.frame.detections.valid

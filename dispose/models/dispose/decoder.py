@@ -15,12 +15,12 @@ from dispose.models.dispose.decoder_layer import (
     DecoderConfig,
     DecoderLayer,
     DecoderRules,
-    Gaze,
-    Scene,
-    Step,
+    LayerInputs,
+    LayerUpdate,
+    SamplingLocations,
     embedding_rows,
 )
-from dispose.models.dispose.decoder_parts import Roster, part_members
+from dispose.models.dispose.decoder_parts import PackedPersons, part_members
 from dispose.nn.features import Features
 from dispose.nn.hypergraph_conv import over_edges, over_nodes
 from dispose.scene.rigs import Rigs
@@ -80,7 +80,7 @@ class Refined(TensorStruct):
         return self.xyz_world[-1]
 
 
-class Moment(NamedTuple):
+class LayerState(NamedTuple):
     """One layer at work.
 
     Attributes:
@@ -93,13 +93,13 @@ class Moment(NamedTuple):
     """
 
     layer: DecoderLayer
-    scene: Scene
+    scene: LayerInputs
     before: Float[Tensor, "persons joints chans"]
     xyz_world: Float[Tensor, "persons joints 3"]
-    step: Step
+    step: LayerUpdate
     after: Float[Tensor, "persons joints chans"]
 
-    def gaze(self) -> Gaze:
+    def gaze(self) -> SamplingLocations:
         """Where the layer read the pictures."""
         return self.layer.gaze(self.before, self.xyz_world, self.scene)
 
@@ -138,9 +138,9 @@ class ConfidenceHead(nn.Module):
     def forward(self, target: Float[Tensor, "persons joints chans"]) -> ErrorModel:
         """Scales between 1 mm and 3 m, shapes between 0.3 and 12."""
         x = self.norm(target)
-        scale, shape = bounded(self.joint(x))
+        scale, shape = bound_step(self.joint(x))
         pooled = torch.cat([x.mean(1), x.amax(1), scale.mean(1, keepdim=True) - 4.0], -1)
-        person_scale, person_shape = bounded(self.person(pooled))
+        person_scale, person_shape = bound_step(self.person(pooled))
         return ErrorModel(scale, shape, person_scale, person_shape)
 
 
@@ -150,7 +150,7 @@ def channels_last(features: Features) -> Features:
     return Features(features.heatmaps, fine, middle, coarse)
 
 
-def bounded(
+def bound_step(
     raw: Float[Tensor, "*items 2"],
 ) -> tuple[Float[Tensor, "*items"], Float[Tensor, "*items"]]:
     """Logarithms of scale and shape that start at 55 mm and 2."""
@@ -222,7 +222,7 @@ class Decoder(nn.Module):
         sample: Int[Tensor, " persons"],
         *,
         pictured: Bool[Tensor, "samples views"] | None = None,
-    ) -> Iterator[Moment]:
+    ) -> Iterator[LayerState]:
         """The layers at work, one after another; what `forward` goes through, with the same arguments."""
         features = channels_last(features)
         pictured = rigs.present if pictured is None else pictured
@@ -232,14 +232,14 @@ class Decoder(nn.Module):
         xyz = roots[:, None] + self.rest.to(roots.dtype)
         for layer in self.layers:
             after, step = layer(target, xyz, scene)
-            yield Moment(cast(DecoderLayer, layer), scene, target, xyz, step, after)
+            yield LayerState(cast(DecoderLayer, layer), scene, target, xyz, step, after)
             target, xyz = after, step.xyz_world.detach()
 
     def scene(
         self, features: Features, views: Views, roots: Float[Tensor, "persons 3"], samples: int
-    ) -> tuple[Scene, Float[Tensor, "persons joints chans"]]:
+    ) -> tuple[LayerInputs, Float[Tensor, "persons joints chans"]]:
         """What the layers share, and the joints' first features."""
-        roster = Roster.of(views.sample, samples)
+        roster = PackedPersons.of(views.sample, samples)
         instances = self.config.instances
         joint, joint_edge = self.joint_embedding.weight, self.joint_embedding.weight.chunk(2, -1)[1]
         person, person_edge = self.instance_embedding.weight, self.instance_embedding.weight.chunk(2, -1)[1]
@@ -247,7 +247,7 @@ class Decoder(nn.Module):
         part_edge = self.part_embedding.weight.chunk(2, -1)[1]
         first = self.rules.rows(roster, views.usable.shape[1], len(joint), instances)
         second = self.rules.rows(roster, 1, len(part_edge), instances)
-        scene = Scene(
+        scene = LayerInputs(
             features,
             views,
             roots,
@@ -260,7 +260,10 @@ class Decoder(nn.Module):
         return scene, target
 
     def result(
-        self, prior: Float[Tensor, "persons joints 3"], steps: list[Step], target: Float[Tensor, "persons joints chans"]
+        self,
+        prior: Float[Tensor, "persons joints 3"],
+        steps: list[LayerUpdate],
+        target: Float[Tensor, "persons joints chans"],
     ) -> Refined:
         """The steps stacked, with confidences from the last features."""
         triangulated = torch.stack([step.triangulated for step in steps])

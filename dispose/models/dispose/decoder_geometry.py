@@ -31,17 +31,17 @@ class PixelRules:
     reference: Callable[[Points, tuple[int, int]], Points]
 
 
-def inside_picture(xy: Points, size: Sizes) -> Bool[Tensor, "persons views joints"]:
+def inside_image(xy: Points, size: Sizes) -> Bool[Tensor, "persons views joints"]:
     """Pixel centres at integers: the picture ends half a pixel beyond the outermost ones."""
     return ((xy >= -0.5) & (xy <= size - 0.5)).all(-1)
 
 
-def clip_to_picture(xy: Points, size: Sizes) -> Points:
+def clip_to_image(xy: Points, size: Sizes) -> Points:
     """The nearest point of the picture."""
     return xy.clamp(torch.full_like(size, -0.5), size - 0.5)
 
 
-PIXEL_CENTRES = PixelRules(inside_picture, clip_to_picture, fraction)
+PIXEL_CENTRES = PixelRules(inside_image, clip_to_image, fraction)
 """The convention of the project."""
 
 

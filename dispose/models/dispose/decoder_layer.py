@@ -15,7 +15,7 @@ from dispose.models.dispose.decoder_parts import (
     GeometricFeedback,
     Members,
     OffsetNet,
-    Roster,
+    PackedPersons,
     ViewAggregation,
     count_embedding,
     own_members,
@@ -93,7 +93,7 @@ class DecoderRules:
 
 
 @dataclass(frozen=True, eq=False)
-class Scene(TensorStruct):
+class LayerInputs(TensorStruct):
     """What all layers share.
 
     Attributes:
@@ -113,12 +113,12 @@ class Scene(TensorStruct):
     query: Float[Tensor, "persons joints chans"]
     first_edges: Float[Tensor, "persons first chans"]
     second_edges: Float[Tensor, "persons second chans"]
-    roster: Roster
+    roster: PackedPersons
     part_members: Int[Tensor, "members 2"]
 
 
 @dataclass(frozen=True, eq=False)
-class Step(TensorStruct):
+class LayerUpdate(TensorStruct):
     """What a layer found.
 
     Attributes:
@@ -139,7 +139,7 @@ class Step(TensorStruct):
 
 
 @dataclass(frozen=True, eq=False)
-class Gaze(TensorStruct):
+class SamplingLocations(TensorStruct):
     """Where a layer reads the pictures before it moves anything.
 
     Attributes:
@@ -189,8 +189,11 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, target: Float[Tensor, "persons joints chans"], xyz_world: Float[Tensor, "persons joints 3"], scene: Scene
-    ) -> tuple[Float[Tensor, "persons joints chans"], Step]:
+        self,
+        target: Float[Tensor, "persons joints chans"],
+        xyz_world: Float[Tensor, "persons joints 3"],
+        scene: LayerInputs,
+    ) -> tuple[Float[Tensor, "persons joints chans"], LayerUpdate]:
         """New features and poses."""
         xy_input, visible = scene.views.project(xyz_world)
         reference = scene.views.rules.reference(xy_input, scene.views.input_size)
@@ -221,7 +224,7 @@ class DecoderLayer(nn.Module):
         xyz_world: Float[Tensor, "persons joints 3"],
         reference: Float[Tensor, "persons views joints 2"],
         visible: Bool[Tensor, "persons views joints"],
-        scene: Scene,
+        scene: LayerInputs,
     ) -> Float[Tensor, "persons views joints chans"]:
         """What the pictures show at the joints, with what is known of joint and ray added."""
         x = target.new_zeros((*visible.shape, target.shape[-1]))
@@ -235,8 +238,11 @@ class DecoderLayer(nn.Module):
         return x + (position + self.joint_type_linear.weight.T + self.joint_type_linear.bias)[:, None] + ray
 
     def gaze(
-        self, target: Float[Tensor, "persons joints chans"], xyz_world: Float[Tensor, "persons joints 3"], scene: Scene
-    ) -> Gaze:
+        self,
+        target: Float[Tensor, "persons joints chans"],
+        xyz_world: Float[Tensor, "persons joints 3"],
+        scene: LayerInputs,
+    ) -> SamplingLocations:
         """Where `look` reads: for pictures, the layer's own computations do not need it."""
         views, pyramid = scene.views, scene.features.pyramid
         xy_input, visible = views.project(xyz_world)
@@ -252,10 +258,10 @@ class DecoderLayer(nn.Module):
         weight[visible] = share.flatten(1) / self.config.heads
         level = torch.arange(len(pyramid), device=place.device)[None, :, None].expand(share.shape[1:]).flatten()
         image = views.to_image(samples.flatten(2, 3)).view_as(samples)
-        return Gaze(views.to_image(xy_input), image, weight, level, visible)
+        return SamplingLocations(views.to_image(xy_input), image, weight, level, visible)
 
     def normalized(
-        self, xyz_world: Float[Tensor, "persons joints 3"], scene: Scene
+        self, xyz_world: Float[Tensor, "persons joints 3"], scene: LayerInputs
     ) -> Float[Tensor, "persons joints 3"]:
         """Positions in the room's box, or in one about the root, as fractions of it."""
         centre = scene.roots[:, None]
@@ -270,21 +276,21 @@ class DecoderLayer(nn.Module):
         xy_input: Float[Tensor, "persons views joints 2"],
         weight: Float[Tensor, "persons views joints"],
         visible: Bool[Tensor, "persons views joints"],
-        scene: Scene,
-    ) -> Step:
+        scene: LayerInputs,
+    ) -> LayerUpdate:
         """Triangulate the moved points; joints with fewer than two views stay."""
         xy_image = scene.views.to_image(xy_input)
         xyz, residual = self.rules.triangulate(scene.views, xy_image, weight.transpose(1, 2), before)
         enough = visible.sum(1) >= 2
         xyz = torch.where(enough[..., None], xyz, before)
-        return Step(xyz, xy_image, visible, residual * enough, enough, weight)
+        return LayerUpdate(xyz, xy_image, visible, residual * enough, enough, weight)
 
     def update(
         self,
         target: Float[Tensor, "persons joints chans"],
         x: Float[Tensor, "persons joints chans"],
-        found: Step,
-        scene: Scene,
+        found: LayerUpdate,
+        scene: LayerInputs,
     ) -> Float[Tensor, "persons joints chans"]:
         """Features of the joints after the body's parts agreed and the geometry answered."""
         seen_in = found.visible.sum(1)

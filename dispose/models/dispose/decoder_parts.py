@@ -15,7 +15,7 @@ Nodes = Float[Tensor, "persons views joints chans"]
 
 
 @dataclass(frozen=True, eq=False)
-class Roster(TensorStruct):
+class PackedPersons(TensorStruct):
     """Who stands where in the batch: what the attributes of hyperedges may depend on.
 
     Attributes:
@@ -29,14 +29,14 @@ class Roster(TensorStruct):
     samples: int
 
     @staticmethod
-    def of(sample: Int[Tensor, " persons"], samples: int) -> "Roster":
+    def of(sample: Int[Tensor, " persons"], samples: int) -> "PackedPersons":
         """Slots count the people of a sample in the order in which they come."""
         same = sample[:, None] == sample[None, :]
         slot = same.tril(-1).sum(1)
-        return Roster(sample, slot, samples)
+        return PackedPersons(sample, slot, samples)
 
 
-EdgeRows = Callable[[Roster, int, int, int], Int[Tensor, "persons edges"]]
+EdgeRows = Callable[[PackedPersons, int, int, int], Int[Tensor, "persons edges"]]
 """Which embedding every hyperedge of every person carries: ``(roster, first, second, instances)``.
 
 A person has `first` hyperedges of his own and then `second` of the kinds 0, 1, …; rows count the `instances`
@@ -44,19 +44,19 @@ instance embeddings first and the kinds after them.
 """
 
 
-def own_rows(roster: Roster, first: int, second: int, instances: int) -> Int[Tensor, "persons edges"]:
+def own_rows(roster: PackedPersons, first: int, second: int, instances: int) -> Int[Tensor, "persons edges"]:
     """The first edges carry the person's instance embedding, the others that of their kind."""
     person = (roster.slot % instances)[:, None].expand(-1, first)
     kind = instances + torch.arange(second, device=person.device)
     return torch.cat([person, kind.expand(len(person), -1)], 1)
 
 
-Members = Callable[[Roster, Tensor, Tensor], tuple[Tensor, Tensor]]
+Members = Callable[[PackedPersons, Tensor, Tensor], tuple[Tensor, Tensor]]
 """Which incidences of both families of hyperedges hold, from those that should: ``(roster, first, second)``."""
 
 
 def own_members(
-    roster: Roster, first: Bool[Tensor, "persons *first"], second: Bool[Tensor, "persons *second"]
+    roster: PackedPersons, first: Bool[Tensor, "persons *first"], second: Bool[Tensor, "persons *second"]
 ) -> tuple[Bool[Tensor, "persons *first"], Bool[Tensor, "persons *second"]]:
     """As they should."""
     return first, second

@@ -12,7 +12,7 @@ from dispose.association.roots import group_roots, map_pixel_of
 from dispose.errors import ShapeError
 from dispose.geometry.image_affine import apply, input_from_map, invert
 from dispose.models.dispose.backbone import STRIDE, Backbone, BackboneConfig
-from dispose.models.dispose.decoder import Decoder, DecoderConfig, Moment, Refined
+from dispose.models.dispose.decoder import Decoder, DecoderConfig, LayerState, Refined
 from dispose.models.dispose.root_associator import ImageAssociator, ImageAssociatorConfig
 from dispose.models.dispose.sampling import SamplerConfig
 from dispose.nn.features import Features
@@ -171,7 +171,9 @@ class DisPose(nn.Module):
         """Stage II from the roots of every sample's people."""
         return self.decoder(features, *self.packed(features, batch, roots), pictured=batch.present)
 
-    def watch(self, features: Features, batch: ImageBatch, roots: Sequence[Float[Tensor, "_ 3"]]) -> Iterator[Moment]:
+    def watch(
+        self, features: Features, batch: ImageBatch, roots: Sequence[Float[Tensor, "_ 3"]]
+    ) -> Iterator[LayerState]:
         """The layers of Stage II at work, as `refine` goes through them."""
         return self.decoder.watch(features, *self.packed(features, batch, roots), pictured=batch.present)
 

@@ -37,7 +37,9 @@ class SamplerConfig:
     hypotheses: int = 0
     stochasticity: float = 0.0
     latent_scale: float = 4.0
-    projection: Callable[[CandidateGraph], Callable[[Tensor], Tensor]] = field(default_factory=lambda: converged)
+    projection: Callable[[CandidateGraph], Callable[[Tensor], Tensor]] = field(
+        default_factory=lambda: project_converged
+    )
     observe: Callable[[Tensor, Tensor], Tensor] = keep_latent
 
 
@@ -170,7 +172,7 @@ def clean_latent(mass: Float[Tensor, " tuples"], scale: float) -> Float[Tensor, 
     return scale * (2 * mass.double().clamp(0, 1) - 1)
 
 
-def converged(graph: CandidateGraph) -> Callable[[Tensor], Tensor]:
+def project_converged(graph: CandidateGraph) -> Callable[[Tensor], Tensor]:
     """The converged projection of one graph; every call starts from the duals of the last."""
     duals: Tensor | None = None
 

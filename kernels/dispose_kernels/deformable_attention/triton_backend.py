@@ -68,13 +68,13 @@ def _read(
     total, coverage = None, None
     for number, level in enumerate(levels):
         here = location[:, :, number].contiguous(), weight[:, :, number].contiguous()
-        more, inside = _ReadLevel.apply(level, map_of.contiguous(), *here, groups)
+        more, inside = _ReadLevelTriton.apply(level, map_of.contiguous(), *here, groups)
         total, coverage = (more, inside) if total is None else (total + more, coverage + inside)
     assert total is not None and coverage is not None
     return total, coverage
 
 
-class _ReadLevel(torch.autograd.Function):
+class _ReadLevelTriton(torch.autograd.Function):
     """Weighted bilinear samples of one level, and the weight inside it."""
 
     @staticmethod

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dispose.tensors import ABSENT, TensorStruct
 from dispose_synthetic.detectors.errors import (
-    Evidence,
+    DraftDetections,
     false_people,
     noisy_points,
     reported_joints,
@@ -19,7 +19,7 @@ from dispose_synthetic.detectors.errors import (
 )
 from dispose_synthetic.detectors.parameters import DetectorModel
 from dispose_synthetic.randomness import Noise
-from dispose_synthetic.rigs import Rigs
+from dispose_synthetic.rigs import RigBatch
 from dispose_synthetic.visibility import Sight
 
 
@@ -45,7 +45,7 @@ class Detected(TensorStruct):
 def detect(
     source: Noise,
     sight: Sight,
-    rigs: Rigs,
+    rigs: RigBatch,
     ghosts: Float[Tensor, "frames views ghosts joints 3"],
     model: DetectorModel,
 ) -> Detected:
@@ -63,7 +63,7 @@ def detect(
     """
     visible = reported_joints(source, sight, model)
     xy, error_mm = noisy_points(source, sight, rigs, model)
-    people = Evidence(xy, visible, error_mm, _own(sight))
+    people = DraftDetections(xy, visible, error_mm, _own(sight))
     people = swap_sides(source, steal_and_snap(source, people, sight, model), model)
     main, second = tear_or_repeat(source, people, sight, model)
     invented = false_people(source, ghosts, sight, rigs, model)
@@ -76,7 +76,7 @@ def _own(sight: Sight) -> Int[Tensor, "frames views persons joints"]:
     return torch.arange(persons)[:, None].expand(sight.depth.shape).clone()
 
 
-def _identities(main: Evidence, valid: Tensor) -> Tensor:
+def _identities(main: DraftDetections, valid: Tensor) -> Tensor:
     """The person of every main detection: itself where at least half of its joints are its own."""
     persons = torch.arange(main.owner.shape[2])
     own = ((main.owner == persons[:, None]) & main.visible).sum(-1)
@@ -84,7 +84,9 @@ def _identities(main: Evidence, valid: Tensor) -> Tensor:
     return torch.where(keeps, persons, ABSENT)
 
 
-def _pack(source: Noise, sight: Sight, model: DetectorModel, parts: tuple[Evidence, Evidence, Evidence]) -> Detected:
+def _pack(
+    source: Noise, sight: Sight, model: DetectorModel, parts: tuple[DraftDetections, DraftDetections, DraftDetections]
+) -> Detected:
     """Put all pieces in one list per view, in random order, without the pieces that are too small."""
     fewest = model.fewest_joints.round()[:, None, None]
     valid = [(part.visible.sum(-1) >= fewest) & part.visible.any(-1) for part in parts]

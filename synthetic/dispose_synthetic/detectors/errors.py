@@ -11,7 +11,7 @@ from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT, TensorStruct
 from dispose_synthetic.detectors.parameters import DetectorModel
 from dispose_synthetic.randomness import Noise, between, choose
-from dispose_synthetic.rigs import Rigs
+from dispose_synthetic.rigs import RigBatch
 from dispose_synthetic.visibility import Sight
 
 # nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles: noise relative to the model's, and how
@@ -41,7 +41,7 @@ REFERENCE_STATURE_MM = 1700.0
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence(TensorStruct):
+class DraftDetections(TensorStruct):
     """Detections in the making: where, which joints, how wrong (mm at the person), and whose."""
 
     xy: Float[Tensor, "frames views slots joints 2"]
@@ -108,7 +108,7 @@ def apparent_height(sight: Sight) -> Float[Tensor, "frames views persons"]:
 
 
 def noisy_points(
-    source: Noise, sight: Sight, rigs: Rigs, model: DetectorModel
+    source: Noise, sight: Sight, rigs: RigBatch, model: DetectorModel
 ) -> tuple[Float[Tensor, "frames views persons joints 2"], Float[Tensor, "frames views persons joints"]]:
     """Image points with noise and systematic offsets, and the noise's length in mm at the person."""
     frames, views, persons, joints = sight.depth.shape
@@ -143,7 +143,7 @@ def _nearest(sight: Sight) -> tuple[Tensor, Tensor]:
     return who, distance
 
 
-def steal_and_snap(source: Noise, people: Evidence, sight: Sight, model: DetectorModel) -> Evidence:
+def steal_and_snap(source: Noise, people: DraftDetections, sight: Sight, model: DetectorModel) -> DraftDetections:
     """Hidden joints put on the person who hides them, and whole limbs taken from a neighbour."""
     shape = people.visible.shape
     snapped = (source.uniform(shape) < _wide(model.snap, 3)) & sight.by_other & people.visible
@@ -160,7 +160,7 @@ def steal_and_snap(source: Noise, people: Evidence, sight: Sight, model: Detecto
     # A limb that was taken is missing where it belongs, more often than not.
     robbed = torch.zeros(shape).scatter_reduce(2, target, takes.float(), "amax") > 0
     left = people.visible & ~(robbed & ~takes & moved_from(source, shape))
-    return Evidence(
+    return DraftDetections(
         torch.where(takes[..., None], xy, people.xy), left | takes,
         torch.where(takes, people.error_mm + 200.0, people.error_mm), torch.where(takes, target, people.owner),
     )  # fmt: skip
@@ -171,7 +171,7 @@ def moved_from(source: Noise, shape: torch.Size) -> Bool[Tensor, "frames views p
     return source.uniform(shape) < 0.6
 
 
-def swap_sides(source: Noise, people: Evidence, model: DetectorModel) -> Evidence:
+def swap_sides(source: Noise, people: DraftDetections, model: DetectorModel) -> DraftDetections:
     """Exchange left and right of the whole body, of the arms or of the legs."""
     shape = people.visible.shape[:3]
     whole = source.uniform(shape) < _wide(model.swap_all, 2)
@@ -181,13 +181,15 @@ def swap_sides(source: Noise, people: Evidence, model: DetectorModel) -> Evidenc
     mirror = torch.tensor(COCO_17.mirror)
     source_joint = torch.where(swap, mirror, torch.arange(len(mirror)))
     xy = people.xy.gather(3, source_joint[..., None].expand(*source_joint.shape, 2))
-    return Evidence(
+    return DraftDetections(
         xy, people.visible.gather(3, source_joint), people.error_mm.gather(3, source_joint),
         people.owner.gather(3, source_joint),
     )  # fmt: skip
 
 
-def tear_or_repeat(source: Noise, people: Evidence, sight: Sight, model: DetectorModel) -> tuple[Evidence, Evidence]:
+def tear_or_repeat(
+    source: Noise, people: DraftDetections, sight: Sight, model: DetectorModel
+) -> tuple[DraftDetections, DraftDetections]:
     """Main detections and second ones: the other piece of a torn person, or a poorer repetition."""
     shape = people.visible.shape
     torn = source.uniform(shape[:3]) < _wide(model.fragment, 2)
@@ -201,8 +203,8 @@ def tear_or_repeat(source: Noise, people: Evidence, sight: Sight, model: Detecto
     second &= ~weak[..., None]
     jitter = repeated[..., None, None] * 25.0 * sight.scale[..., None, None] * source.normal((*shape, 2))
     swap = (second.sum(-1) > first.sum(-1))[..., None]
-    larger = Evidence(people.xy, torch.where(swap, second, first), people.error_mm, people.owner)
-    smaller = Evidence(
+    larger = DraftDetections(people.xy, torch.where(swap, second, first), people.error_mm, people.owner)
+    smaller = DraftDetections(
         people.xy + jitter, torch.where(swap, first, second), people.error_mm + 25.0 * repeated[..., None],
         torch.full_like(people.owner, ABSENT),
     )  # fmt: skip
@@ -213,9 +215,9 @@ def false_people(
     source: Noise,
     ghosts: Float[Tensor, "frames views ghosts joints 3"],
     sight: Sight,
-    rigs: Rigs,
+    rigs: RigBatch,
     model: DetectorModel,
-) -> Evidence:
+) -> DraftDetections:
     """People who are not there: plausible shapes anywhere in a picture, most of them incomplete."""
     shape = ghosts.shape[:3]
     rate = (_wide(model.false_rate, 2) / max(shape[2], 1)).clamp(max=1.0)
@@ -233,11 +235,11 @@ def false_people(
     kept = source.uniform((*shape, len(COCO_17))) < (0.1 + 0.9 * source.uniform(shape) ** 3)[..., None]
     visible = here[..., None] & inside & torch.where(part[..., None], piece, kept)
     error = torch.full(visible.shape, 60.0)
-    return Evidence(xy, visible, error, torch.full(visible.shape, ABSENT))
+    return DraftDetections(xy, visible, error, torch.full(visible.shape, ABSENT))
 
 
 def scores_of(
-    source: Noise, part: Evidence, sight: Sight, model: DetectorModel
+    source: Noise, part: DraftDetections, sight: Sight, model: DetectorModel
 ) -> Float[Tensor, "frames views slots joints"]:
     """Scores that fall with the error, and for hidden and invented joints; all 1 for detectors without scores."""
     shape = part.visible.shape

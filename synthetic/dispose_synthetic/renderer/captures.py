@@ -1,6 +1,6 @@
 """Synthetic pictures: dressed people in furnished rooms as every camera of a rig sees them.
 
-for capture in sample_captures(torch.Generator().manual_seed(0), 100, PictureConfig()):
+for capture in sample_captures(torch.Generator().manual_seed(0), 100, RenderConfig()):
 frame, labels = as_training(capture, number)
 """
 
@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.formats.pictures import IMAGENET_DEVIATION, IMAGENET_MEAN
+from dispose.formats.images import IMAGENET_DEVIATION, IMAGENET_MEAN
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_poses
 from dispose.scene.detections import Detections
@@ -59,7 +59,7 @@ PICTURE_RIGS = (
 
 
 @dataclass(frozen=True)
-class PictureConfig:
+class RenderConfig:
     """What pictures are drawn from.
 
     Attributes:
@@ -109,7 +109,7 @@ class PictureConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Capture(TensorStruct):
+class RenderedFrame(TensorStruct):
     """The pictures of one instant and the truth about them.
 
     Attributes:
@@ -164,7 +164,7 @@ def scaled_cameras(cameras: Cameras, size: tuple[int, int]) -> Cameras:
     return replace(cameras, size=target.clone(), matrix=matrix)
 
 
-def build_studio(source: Noise, config: PictureConfig) -> Studio:
+def build_studio(source: Noise, config: RenderConfig) -> Studio:
     """A random rig in a random room."""
     low, high = config.views
     views = low + int((high - low + 1) * source.uniform(()))
@@ -187,7 +187,7 @@ def _lifted(furniture: Furniture) -> Furniture:
     return replace(furniture, low=furniture.low + lift, high=furniture.high + lift)
 
 
-def sample_casts(source: Noise, studio: Studio, frames: int, config: PictureConfig) -> list[Cast]:
+def sample_casts(source: Noise, studio: Studio, frames: int, config: RenderConfig) -> list[Cast]:
     """People for several frames in one room; other people in every frame."""
     low, high = config.persons
     counts = low + ((high - low + 1) * source.uniform((frames,))).long().clamp(max=high - low)
@@ -274,7 +274,7 @@ def look_at(
     return inside, inside & (buffer[pixel] >= distance - allowance)
 
 
-def film(source: Noise, studio: Studio, cast: Cast) -> Capture:
+def film(source: Noise, studio: Studio, cast: Cast) -> RenderedFrame:
     """One frame of a rig."""
     colour, strikes = draw_people(studio, cast)
     width, height = studio.lenses.size
@@ -284,12 +284,12 @@ def film(source: Noise, studio: Studio, cast: Cast) -> Capture:
     coco = Poses(COCO_17, cast.xyz_world.double(), known.double(), known, torch.arange(persons))
     poses = convert_poses(coco, PANOPTIC_15)
     inside, visible = look_at(studio, strikes, poses.xyz_world)
-    return Capture(studio.cameras, pictures, poses, inside, visible)
+    return RenderedFrame(studio.cameras, pictures, poses, inside, visible)
 
 
 def sample_captures(
-    generator: torch.Generator, frames: int, config: PictureConfig = PictureConfig()
-) -> Iterator[Capture]:
+    generator: torch.Generator, frames: int, config: RenderConfig = RenderConfig()
+) -> Iterator[RenderedFrame]:
     """Draw captures one by one; every rig has a seed of its own, so a longer draw begins with the shorter one.
 
     Args:
@@ -307,7 +307,7 @@ def sample_captures(
             done += 1
 
 
-def as_input(capture: Capture, number: int = 0) -> ImageFrame:
+def as_input(capture: RenderedFrame, number: int = 0) -> ImageFrame:
     """What a model may see of a capture: normalised pictures and cameras."""
     mean, deviation = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_DEVIATION)
     pixels = ((capture.pictures.float() / 255 - mean) / deviation).permute(0, 3, 1, 2).contiguous()
@@ -316,7 +316,7 @@ def as_input(capture: Capture, number: int = 0) -> ImageFrame:
     return ImageFrame(number, capture.cameras, Images(pixels, identity, torch.ones(views, dtype=torch.bool)))
 
 
-def as_labels(capture: Capture) -> PseudoLabels:
+def as_labels(capture: RenderedFrame) -> PseudoLabels:
     """What training may learn from a capture: exact projections of exact skeletons."""
     xy, _ = capture.cameras.project(capture.poses.xyz_world)
     hidden = (capture.inside & ~capture.visible).double()

@@ -13,7 +13,7 @@ from dispose.association.reconstruct import reconstruct
 from dispose.errors import InputError
 from dispose.scene.frame import Labels
 from dispose.scene.prediction import Association
-from dispose.scene.results import Case, Hypotheses, Results
+from dispose.scene.results import FrameResult, Hypotheses, Results
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose_viz.inspector.contest import contenders_of, contests_of, verdict_of
@@ -32,7 +32,7 @@ def drawn(figure: Figure) -> str:
 
 
 @pytest.fixture
-def case(toy) -> Case:
+def case(toy) -> FrameResult:
     """People 0 and 1 have exchanged their detections in the first view; person 2 is right."""
     members = toy.prediction.association.members.clone()
     members[0, 0], members[1, 0] = 1, 0
@@ -45,10 +45,10 @@ def case(toy) -> Case:
     found = replace(toy.prediction, association=Association(members, torch.ones(3).double()))
     rival = Association(torch.cat([right, members[2:]]), torch.ones(3).double())
     truth = replace(toy.prediction.poses, id=10 + toy.prediction.poses.id)
-    return Case(found, toy.frame, hypotheses, rival, Labels(identity, truth))
+    return FrameResult(found, toy.frame, hypotheses, rival, Labels(identity, truth))
 
 
-def results_of(*cases: Case) -> Results:
+def results_of(*cases: FrameResult) -> Results:
     return Results("somewhere", "ours", COCO_17, cases)
 
 
@@ -56,7 +56,7 @@ def frames_round_detections(figure: Figure) -> int:
     return sum(isinstance(patch, Rectangle) and not patch.get_fill() for axes in figure.axes for patch in axes.patches)
 
 
-def test_detections_at_the_wrong_person_are_framed_and_named_by_whose_they_are(case: Case) -> None:
+def test_detections_at_the_wrong_person_are_framed_and_named_by_whose_they_are(case: FrameResult) -> None:
     figure = page_of(results_of(case), 0, headline="wrong pairs 12", reason="They crossed.")
     text = drawn(figure)
     assert "frame 7" in text and "wrong pairs 12" in text and "They crossed." in text
@@ -65,13 +65,13 @@ def test_detections_at_the_wrong_person_are_framed_and_named_by_whose_they_are(c
     assert "P0 = T10, P1 = T11, P2 = T12" in text
 
 
-def test_a_right_frame_has_no_alarm(case: Case, toy) -> None:
+def test_a_right_frame_has_no_alarm(case: FrameResult, toy) -> None:
     right = replace(case, prediction=toy.prediction, hypotheses=None)
     figure = page_of(results_of(right), 0)
     assert frames_round_detections(figure) == 0 and "≠" not in drawn(figure)
 
 
-def test_somebody_nobody_found_is_missed_and_the_first_to_look_at(case: Case, toy) -> None:
+def test_somebody_nobody_found_is_missed_and_the_first_to_look_at(case: FrameResult, toy) -> None:
     two = replace(
         toy.prediction,
         association=Association(toy.prediction.association.members[:2], torch.ones(2).double()),
@@ -89,7 +89,7 @@ def test_somebody_nobody_found_is_missed_and_the_first_to_look_at(case: Case, to
     assert "T12 (missed)" in drawn(page_of(results_of(case), 0))
 
 
-def test_the_worst_person_comes_first_and_the_right_tuple_stands_beside_the_chosen_one(case: Case) -> None:
+def test_the_worst_person_comes_first_and_the_right_tuple_stands_beside_the_chosen_one(case: FrameResult) -> None:
     verdict = verdict_of(case)
     contests = contests_of(case, verdict)
     assert [name for name, _ in contests] == ["P0 (1 wrong)", "P1 (1 wrong)", "P2"]
@@ -102,7 +102,7 @@ def test_the_worst_person_comes_first_and_the_right_tuple_stands_beside_the_chos
     assert chosen.error_px > 5 * right.error_px, "the exchanged detection does not fit the others"
 
 
-def test_boxes_have_the_colour_of_whom_a_detection_truly_shows(case: Case) -> None:
+def test_boxes_have_the_colour_of_whom_a_detection_truly_shows(case: FrameResult) -> None:
     from dispose_viz.inspector.panels import box_color
 
     verdict = verdict_of(case)
@@ -115,7 +115,7 @@ def test_boxes_have_the_colour_of_whom_a_detection_truly_shows(case: Case) -> No
 
 
 @pytest.mark.parametrize("missing", ["labels", "hypotheses", "rival", "frame", "everything"])
-def test_a_page_is_drawn_of_whatever_there_is_and_says_what_is_missing(case: Case, missing: str) -> None:
+def test_a_page_is_drawn_of_whatever_there_is_and_says_what_is_missing(case: FrameResult, missing: str) -> None:
     gone = ("labels", "hypotheses", "rival", "frame") if missing == "everything" else (missing,)
     text = drawn(page_of(results_of(replace(case, **dict.fromkeys(gone))), 0, theme=DARK))
     assert ("the truth is not known" in text) == ("labels" in gone)
@@ -123,26 +123,26 @@ def test_a_page_is_drawn_of_whatever_there_is_and_says_what_is_missing(case: Cas
     assert ("no diffusion" in text) == ("hypotheses" in gone)
 
 
-def test_one_view_no_people_and_joints_that_are_no_numbers(case: Case, toy) -> None:
+def test_one_view_no_people_and_joints_that_are_no_numbers(case: FrameResult, toy) -> None:
     nobody = Association(torch.zeros(0, 4, dtype=torch.long), torch.zeros(0).double())
     empty = reconstruct(toy.frame, nobody)
     assert "P0" not in drawn(page_of(results_of(replace(case, prediction=empty)), 0)).replace("P0 =", "")
     alone = toy.frame.select([2])
     single = reconstruct(alone, Association(torch.arange(3)[:, None], torch.ones(3).double()))
-    drawn(page_of(results_of(Case(single, alone)), 0))
+    drawn(page_of(results_of(FrameResult(single, alone)), 0))
     broken = replace(case.prediction.poses, xyz_world=case.prediction.poses.xyz_world.clone())
     broken.xyz_world[0] = torch.nan
     broken.xyz_world[1, :5] = torch.inf
     drawn(page_of(results_of(replace(case, prediction=replace(case.prediction, poses=broken))), 0))
 
 
-def test_members_that_speak_of_other_detections_are_not_drawn_as_if_they_were_these(case: Case) -> None:
+def test_members_that_speak_of_other_detections_are_not_drawn_as_if_they_were_these(case: FrameResult) -> None:
     other = replace(case.prediction.association, members=case.prediction.association.members + 40)
     verdict = verdict_of(replace(case, prediction=replace(case.prediction, association=other)))
     assert (verdict.owner == ABSENT).all() and sorted(verdict.truth_of.tolist()) == [10, 11, 12], "told by their places"
 
 
-def test_pages_are_written_worst_first_and_a_ranking_says_why(case: Case, toy, tmp_path) -> None:
+def test_pages_are_written_worst_first_and_a_ranking_says_why(case: FrameResult, toy, tmp_path) -> None:
     results = results_of(replace(case, prediction=replace(toy.prediction, number=3)), case)
     ranking = ranking_of(results)
     assert ranking.order == (1, 0)
@@ -162,7 +162,7 @@ def test_views_fill_their_space_and_numbers_of_cameras_are_never_cut() -> None:
     assert short_names(["a", "ab", "abc", "abcd"]) == ("", ["a", "ab", "abc", "abcd"])
 
 
-def many_views(case: Case, times: int) -> Case:
+def many_views(case: FrameResult, times: int) -> FrameResult:
     """The same frame seen by so many times as many cameras."""
     assert case.frame is not None
     frame = case.frame
@@ -172,11 +172,11 @@ def many_views(case: Case, times: int) -> Case:
     association = case.prediction.association
     members = association.members.repeat(1, times)
     prediction = replace(case.prediction, association=Association(members, association.confidence))
-    return Case(prediction, seen)
+    return FrameResult(prediction, seen)
 
 
 @pytest.mark.parametrize("times", [2, 3, 8])
-def test_many_cameras_have_a_legible_page(case: Case, times: int) -> None:
+def test_many_cameras_have_a_legible_page(case: FrameResult, times: int) -> None:
     figure = page_of(results_of(many_views(case, times)), 0)
     figure.canvas.draw()
     titles = [axes.title.get_window_extent() for axes in figure.axes if axes.get_title().startswith("00_")]
@@ -186,7 +186,7 @@ def test_many_cameras_have_a_legible_page(case: Case, times: int) -> None:
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
-def test_people_made_of_no_detection_have_no_contest(case: Case) -> None:
+def test_people_made_of_no_detection_have_no_contest(case: FrameResult) -> None:
     found = case.prediction.association
     nobody = Association(torch.full_like(found.members, ABSENT), found.confidence)
     other = replace(case, prediction=replace(case.prediction, association=nobody), hypotheses=None, rival=None)
@@ -198,7 +198,7 @@ def test_people_made_of_no_detection_have_no_contest(case: Case) -> None:
     assert "P2" not in [name for name, _ in contests_of(one, verdict_of(one))]
 
 
-def test_pages_of_two_rankings_do_not_mix(case: Case, tmp_path: Path) -> None:
+def test_pages_of_two_rankings_do_not_mix(case: FrameResult, tmp_path: Path) -> None:
     results = results_of(case)
     ranking = ranking_of(results)
     (path,) = write_pages(results, ranking, tmp_path / "pages", 1)

@@ -13,7 +13,7 @@ import torch
 from dispose.errors import InputError
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.prediction import Association, Prediction
-from dispose.scene.results import Case, Hypotheses, Results
+from dispose.scene.results import FrameResult, Hypotheses, Results
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose_viz.inspector.live import Inspector, inspect
@@ -39,7 +39,9 @@ def results(toy) -> Results:
     cases = []
     for number, members in ((4, right), (7, wrong), (9, right)):
         found = replace(toy.prediction, number=number, association=Association(members, torch.ones(3).double()))
-        cases.append(Case(found, replace(toy.frame, number=number), weighed, Association(right, torch.ones(3)), labels))
+        cases.append(
+            FrameResult(found, replace(toy.frame, number=number), weighed, Association(right, torch.ones(3)), labels)
+        )
     return Results("somewhere", "ours", COCO_17, tuple(cases))
 
 
@@ -202,7 +204,7 @@ def test_names_from_files_are_text_and_never_html(results: Results, tmp_path: Pa
     evil = "<img src=x onerror=alert(1)>"
     cameras = replace(results.cases[0].frame.cameras, names=(evil, "$a_b$", "b&b", "c"))  # type: ignore[union-attr]
 
-    def renamed(case: Case) -> Case:
+    def renamed(case: FrameResult) -> FrameResult:
         assert case.frame is not None
         return replace(case, frame=Frame(case.frame.number, cameras, case.frame.detections))
 

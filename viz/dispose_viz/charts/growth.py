@@ -1,4 +1,7 @@
-"""How time grows with views and people, from a bench file: ``python -m dispose_viz.charts.growth BENCH.json PICTURE.png``."""
+"""How time grows with views and people, from a bench file.
+
+Called as ``python -m dispose_viz.charts.growth BENCH.json IMAGE.png``.
+"""
 
 import json
 import math

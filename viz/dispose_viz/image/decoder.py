@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from dispose.models.dispose.decoder import Moment
-from dispose.models.dispose.decoder_layer import Gaze, Step
+from dispose.models.dispose.decoder import LayerState
+from dispose.models.dispose.decoder_layer import LayerUpdate, SamplingLocations
 from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
 from dispose.skeletons.skeleton import Skeleton
-from dispose_viz.image.views import draw_canvas, draw_skeleton
+from dispose_viz.image.view_panels import draw_canvas, draw_skeleton
 from dispose_viz.style import LIGHT, MAP, Theme, dress, person_color
 from dispose_viz.words import name_rows
 
@@ -25,7 +25,7 @@ LEVELS = (("fine", "o", "#E69F00"), ("middle", "s", "#56B4E9"), ("coarse", "^", 
 MARGIN = 0.35
 
 
-def poses_by_layer(skeleton: Skeleton, moments: Sequence[Moment]) -> tuple[Poses, ...]:
+def poses_by_layer(skeleton: Skeleton, moments: Sequence[LayerState]) -> tuple[Poses, ...]:
     """The people as rest poses and after every layer; ids are their order."""
     states = [moments[0].xyz_world, *(moment.step.xyz_world for moment in moments)]
     found = []
@@ -76,7 +76,9 @@ def _window(cameras: Cameras, layers: Sequence[Poses], view: int, person: int) -
     return np.stack([np.clip(low - margin, -0.5, size - 0.5), np.clip(high + margin, -0.5, size - 0.5)])
 
 
-def draw_gaze(axes: Axes, gaze: Gaze, step: Step, *, person: int, view: int, joint: int, theme: Theme = LIGHT) -> Axes:
+def draw_gaze(
+    axes: Axes, gaze: SamplingLocations, step: LayerUpdate, *, person: int, view: int, joint: int, theme: Theme = LIGHT
+) -> Axes:
     """The samples that a layer takes about one joint in one picture, and where it then moves the joint.
 
     A sample's area is its weight; its shape and colour are the resolution that it reads.
@@ -96,8 +98,10 @@ def draw_gaze(axes: Axes, gaze: Gaze, step: Step, *, person: int, view: int, joi
     return axes
 
 
-def draw_gazes(figure: Figure, gaze: Gaze, step: Step, *, person: int, joint: int, theme: Theme = LIGHT) -> Figure:
-    """`draw_gaze` in every view of `pictures2d.draw_pictures`.
+def draw_gazes(
+    figure: Figure, gaze: SamplingLocations, step: LayerUpdate, *, person: int, joint: int, theme: Theme = LIGHT
+) -> Figure:
+    """`draw_gaze` in every view of `pictures2d.draw_images`.
 
     Titles say how much of the weight lies beside the picture, where there is nothing to read.
     """

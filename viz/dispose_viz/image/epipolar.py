@@ -24,7 +24,7 @@ from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
 from dispose.tensors import ABSENT
-from dispose_viz.image.views import columns_for, draw_canvas, draw_detections, free_corner, zoom_to_people
+from dispose_viz.image.view_panels import columns_for, draw_canvas, draw_detections, free_corner, zoom_to_people
 from dispose_viz.style import LIGHT, Theme, person_color
 
 SAMPLES = 1500
@@ -56,7 +56,7 @@ class Nearest:
 
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class ViewRay:
     """The ray through a pixel of one view, in the coordinates of the camera that looks at it.
 
     Attributes:
@@ -87,7 +87,7 @@ class Sight:
         return project_points(ahead, self.matrix, self.distortion), front & narrow
 
 
-def sight_of(cameras: Cameras, source: int, xy_image: Float[Tensor, " 2"], target: int) -> Sight:
+def sight_of(cameras: Cameras, source: int, xy_image: Float[Tensor, " 2"], target: int) -> ViewRay:
     """The ray through a pixel of view `source` as view `target` looks at it.
 
     Raises `InputError` where source and target are the same view, or the pixel is not a number.
@@ -99,7 +99,7 @@ def sight_of(cameras: Cameras, source: int, xy_image: Float[Tensor, " 2"], targe
     rotation, distortion = cameras.rotation[target], cameras.distortion[target]
     direction = cameras.select([source]).directions(xy_image[None].double())[0]
     origin = rotation @ cameras.centres[source] + cameras.translation[target]
-    return Sight(origin, rotation @ direction, cameras.matrix[target], distortion, lens_reach(distortion))
+    return ViewRay(origin, rotation @ direction, cameras.matrix[target], distortion, lens_reach(distortion))
 
 
 def lens_reach(distortion: Float[Tensor, " 8"]) -> float:

@@ -18,7 +18,7 @@ from dispose.geometry.image_affine import apply, input_from_map, invert
 from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
 from dispose_viz.image.person_labels import Name, draw_names, name_of
-from dispose_viz.image.views import draw_canvas, draw_skeleton
+from dispose_viz.image.view_panels import draw_canvas, draw_skeleton
 from dispose_viz.scene.solids import color_of, label_of
 from dispose_viz.style import LIGHT, MAP, Theme, dress
 
@@ -27,7 +27,7 @@ HEAT_SHARE = 0.62
 """How much of the picture a heat map hides: enough that nothing in the picture is as bright as heat."""
 
 
-def draw_pictures(
+def draw_images(
     figure: Figure,
     cameras: Cameras,
     pictures: Sequence[UInt8[np.ndarray, "_ _ 3"] | None],

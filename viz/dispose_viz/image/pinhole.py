@@ -12,7 +12,7 @@ from dispose.errors import InputError
 from dispose.geometry.pinhole import distort
 from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
-from dispose_viz.image.views import draw_canvas
+from dispose_viz.image.view_panels import draw_canvas
 from dispose_viz.scene.solids import color_of
 from dispose_viz.style import LIGHT, Theme, dress
 from dispose_viz.words import LONGEST_TICK, plain, shorter, title_of

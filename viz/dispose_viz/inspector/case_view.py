@@ -150,10 +150,10 @@ class CaseView:
         if case.hypotheses is None:
             return ()
         contenders = contenders_of(case, verdict_of(case), members, self.results.method)
-        return race_pictures(case.hypotheses, contenders, theme=self.theme)
+        return race_images(case.hypotheses, contenders, theme=self.theme)
 
 
-def race_pictures(
+def race_images(
     hypotheses: Hypotheses, contenders: Sequence[Contender], *, theme: Theme = LIGHT
 ) -> tuple[bytes, ...]:  # fmt: skip
     """One picture per step of how the mass of the competing tuples moved, the step marked.

@@ -14,11 +14,11 @@ from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
-from dispose.scene.results import Case
+from dispose.scene.results import FrameResult
 from dispose.tensors import ABSENT
 
 TRUTH = "truth"
-RIVAL = "integer programme"
+COMPETITOR = "integer programme"
 
 Members = tuple[int, ...]
 
@@ -119,7 +119,7 @@ class Contender:
         return any(word.startswith(TRUTH) for word in self.said_by)
 
 
-def verdict_of(case: Case) -> Verdict:
+def verdict_of(case: FrameResult) -> Verdict:
     """Match predicted people with true ones: by the detections they share, else by where they stand."""
     ids = [int(i) for i in case.prediction.poses.id]
     views, slots = (0, 0) if case.detections is None else case.detections.valid.shape
@@ -187,7 +187,7 @@ def _named(truths: list[int], ids: list[int], truth_of: Int[np.ndarray, " person
             free += 1
 
 
-def contests_of(case: Case, verdict: Verdict) -> tuple[tuple[str, Members], ...]:
+def contests_of(case: FrameResult, verdict: Verdict) -> tuple[tuple[str, Members], ...]:
     """Who can be looked at closely, worst first: a name and a tuple, of every predicted and every missed person."""
     if case.detections is None or not _speak_of(case.prediction.association, case.detections):
         return ()
@@ -213,7 +213,7 @@ def contests_of(case: Case, verdict: Verdict) -> tuple[tuple[str, Members], ...]
     return tuple((name, members) for _, _, name, members in ordered)
 
 
-def nothing_contested(case: Case) -> str:
+def nothing_contested(case: FrameResult) -> str:
     """Why a frame has no contest, in a sentence."""
     if case.detections is None or not _speak_of(case.prediction.association, case.detections):
         return "no tuples: these results do not say which detections form a person"
@@ -221,7 +221,7 @@ def nothing_contested(case: Case) -> str:
     return f"nothing was contested: nobody was predicted{known}"
 
 
-def nothing_moved(case: Case, contenders: Sequence[Contender], method: str) -> str:
+def nothing_moved(case: FrameResult, contenders: Sequence[Contender], method: str) -> str:
     """Why there is no mass to draw over time, in a sentence; empty where there is some."""
     if case.hypotheses is None:
         return f"no diffusion to show: {method} weighed no tuples, or they were not saved"
@@ -232,18 +232,18 @@ def nothing_moved(case: Case, contenders: Sequence[Contender], method: str) -> s
     return ""
 
 
-def _doubt(case: Case, members: Members) -> float:
+def _doubt(case: FrameResult, members: Members) -> float:
     """How much mass a tuple lacked before sampling, or whether the integer programme has another one."""
     row = _row_of(case, members)
     if case.hypotheses is not None:
         return 1.0 if row == ABSENT else 1.0 - float(case.hypotheses.marginal[row])
-    if case.rival is not None:
-        return float(list(members) not in case.rival.members.tolist())
+    if case.reference is not None:
+        return float(list(members) not in case.reference.members.tolist())
     return 0.0
 
 
 def contenders_of(
-    case: Case, verdict: Verdict, members: Members, method: str, *, most: int = 7
+    case: FrameResult, verdict: Verdict, members: Members, method: str, *, most: int = 7
 ) -> tuple[Contender, ...]:
     """The tuples that compete for the detections of one: those that somebody decided for first, then the heaviest."""
     if case.frame is None or not _speak_of(case.prediction.association, case.detections):
@@ -253,7 +253,7 @@ def contenders_of(
     for name, tuples in (
         (method, [tuple(m) for m in case.prediction.association.members.tolist()]),
         *((f"{TRUTH} T{number}", [_true_tuple(verdict, int(number))]) for number in sorted(true)),
-        (RIVAL, [] if case.rival is None else [tuple(m) for m in case.rival.members.tolist()]),
+        (COMPETITOR, [] if case.reference is None else [tuple(m) for m in case.reference.members.tolist()]),
     ):
         for one in tuples:
             if _meet(one, members) and name not in said.setdefault(one, []):
@@ -282,7 +282,7 @@ def _meet(a: Members, b: Members) -> bool:
     return any(x == y != ABSENT for x, y in zip(a, b, strict=True))
 
 
-def _heaviest(case: Case, members: Members) -> Iterator[Members]:
+def _heaviest(case: FrameResult, members: Members) -> Iterator[Members]:
     """Candidate tuples that hold one of the detections, by the most mass they ever had."""
     if case.hypotheses is None:
         return
@@ -295,7 +295,7 @@ def _heaviest(case: Case, members: Members) -> Iterator[Members]:
         yield tuple(case.hypotheses.members[row].tolist())
 
 
-def _row_of(case: Case, members: Members) -> int:
+def _row_of(case: FrameResult, members: Members) -> int:
     """The place of a tuple among the hypotheses, `ABSENT` where it is none."""
     if case.hypotheses is None or case.hypotheses.members.shape[1] != len(members):
         return ABSENT
@@ -328,7 +328,9 @@ def reprojection_px(frame: Frame, prediction: Prediction, row: int) -> float:
     return float(gap[both].mean())
 
 
-def _contender(case: Case, members: Members, said_by: tuple[str, ...], person: int, error_px: float) -> Contender:
+def _contender(
+    case: FrameResult, members: Members, said_by: tuple[str, ...], person: int, error_px: float
+) -> Contender:
     row, weighed = _row_of(case, members), case.hypotheses
     if row == ABSENT or weighed is None:
         nan = float("nan")

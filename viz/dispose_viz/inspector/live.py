@@ -17,7 +17,7 @@ from dispose_viz.inspector.marks import Mark, open_marks, write_marks
 from dispose_viz.inspector.page import page_of
 from dispose_viz.inspector.ranking import ranking_of, value_text
 from dispose_viz.style import LIGHT, Theme
-from dispose_viz.widgets import pictures_of
+from dispose_viz.widgets import still_images_of
 from dispose_workbench.failures.measures import MEASURES, Measure
 
 ROWS = 22
@@ -187,7 +187,7 @@ class Inspector:
         index = self.place
         headline, reason = self.ranking.headline(index), self.ranking.reasons[index]
         page = page_of(self.results, index, headline=headline, reason=reason, theme=self.theme)
-        return pictures_of([page])[0]
+        return still_images_of([page])[0]
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         """The live view, and the page of the shown frame for readers without a kernel."""

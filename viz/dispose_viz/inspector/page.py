@@ -11,7 +11,7 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 
 from dispose.errors import InputError
 from dispose.formats.files import replacing_path
-from dispose.scene.results import Case, Results
+from dispose.scene.results import FrameResult, Results
 from dispose_viz.inspector.contest import (
     Contender,
     Verdict,
@@ -64,7 +64,7 @@ def page_of(results: Results, index: int, *, headline: str = "", reason: str = "
     return figure
 
 
-def legend_of(case: Case, verdict: Verdict) -> str:
+def legend_of(case: FrameResult, verdict: Verdict) -> str:
     """What the names and lines mean, and who is who."""
     if case.labels is None:
         return "P1: found with id 1; the truth is not known"
@@ -87,7 +87,7 @@ def _write(figure: Figure, y: float, text: str, size: int, theme: Theme, *, left
                 parse_math=False)  # fmt: skip
 
 
-def _draw_views(figure: Figure, case: Case, verdict: Verdict, theme: Theme) -> float:
+def _draw_views(figure: Figure, case: FrameResult, verdict: Verdict, theme: Theme) -> float:
     """Views in the upper left, as large as they fit; where they end on the right."""
     left, right, low, high = 0.05, 0.645, 0.455, 0.85
     if case.frame is None or not len(case.frame.cameras):
@@ -105,7 +105,7 @@ def _draw_views(figure: Figure, case: Case, verdict: Verdict, theme: Theme) -> f
     return right
 
 
-def _draw_contest(figure: Figure, results: Results, case: Case, verdict: Verdict, theme: Theme) -> None:
+def _draw_contest(figure: Figure, results: Results, case: FrameResult, verdict: Verdict, theme: Theme) -> None:
     """The table of tuples in the lower left, their mass over time in the lower right."""
     contests = contests_of(case, verdict)
     table, race = figure.add_axes((0.02, 0.015, 0.62, 0.29)), figure.add_axes((0.71, 0.07, 0.275, 0.245))
@@ -122,7 +122,7 @@ def _draw_contest(figure: Figure, results: Results, case: Case, verdict: Verdict
 
 
 def draw_time(
-    axes: Axes, case: Case, contenders: tuple[Contender, ...], method: str, *, theme: Theme = LIGHT
+    axes: Axes, case: FrameResult, contenders: tuple[Contender, ...], method: str, *, theme: Theme = LIGHT
 ) -> Axes:  # fmt: skip
     """The mass of the competing tuples over time, or a line that says why there is none."""
     missing = nothing_moved(case, contenders, method)

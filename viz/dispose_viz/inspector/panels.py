@@ -15,7 +15,7 @@ from dispose.scene.frame import Frame
 from dispose.scene.poses import Poses
 from dispose.scene.results import Hypotheses
 from dispose.tensors import ABSENT
-from dispose_viz.inspector.contest import RIVAL, Contender, Verdict
+from dispose_viz.inspector.contest import COMPETITOR, Contender, Verdict
 from dispose_viz.scene.solids import color_of, label_of
 from dispose_viz.scene.stage import Stage, known_joints
 from dispose_viz.style import LIGHT, Theme, blend, dress
@@ -185,7 +185,7 @@ def short_names(names: Sequence[str]) -> tuple[str, list[str]]:
 def speakers(one: Contender) -> str:
     """Who holds a tuple to be a person, in a few words."""
     alone = sum(slot != ABSENT for slot in one.members) < 2
-    words = [word.replace(RIVAL, "int. programme") for word in one.said_by] or [
+    words = [word.replace(COMPETITOR, "int. programme") for word in one.said_by] or [
         "weighed, alone" if alone else "also weighed"
     ]
     return " = ".join(words)
@@ -257,7 +257,7 @@ def _line_of(one: Contender, theme: Theme) -> tuple[str, float, str]:
         return color_of(one.person, theme), 3.2, "-"
     if one.right:
         return theme.alarm, 2.6, "--"
-    if RIVAL in one.said_by:
+    if COMPETITOR in one.said_by:
         return theme.ink, 2.0, ":"
     return blend(theme.muted, theme.paper, 0.35), 1.4, "-"
 

@@ -15,7 +15,7 @@ from dispose.scene.frame import Frame
 from dispose.scene.prediction import Prediction
 from dispose.tensors import ABSENT
 from dispose_viz.image.person_labels import Name, draw_names, name_of
-from dispose_viz.image.views import REPROJECTION_WIDTH, draw_canvas, draw_skeleton, zoom_to_people
+from dispose_viz.image.view_panels import REPROJECTION_WIDTH, draw_canvas, draw_skeleton, zoom_to_people
 from dispose_viz.inspector.contest import Verdict
 from dispose_viz.scene.solids import color_of
 from dispose_viz.scene.stage import known_joints

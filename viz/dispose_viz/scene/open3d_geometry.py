@@ -16,9 +16,9 @@ from dispose_viz.scene.solids import (
     color_of,
     floor_lines,
     frustum_lines,
+    image_sheet,
     joined,
     path_solid,
-    picture_sheet,
     skeleton_solid,
 )
 from dispose_viz.scene.stage import Stage, floor_of, path_of, people_of, reach_of
@@ -47,7 +47,7 @@ def things_of(o3d: ModuleType, stage: Stage, viewpoint: Viewpoint, theme: Theme)
         yield _body(o3d, balls(cameras.centres.double().numpy(), 0.05 * reach), theme.ink, theme, viewpoint)
         for row, picture in enumerate(stage.pictures[view] for view in views if stage.pictures):
             if picture is not None:
-                sheet, place = picture_sheet(cameras, row, reach, SHEET_QUADS, SHEET_QUADS)
+                sheet, place = image_sheet(cameras, row, reach, SHEET_QUADS, SHEET_QUADS)
                 yield _textured(o3d, sheet, place, picture)
     for person in dict.fromkeys(ray.person for ray in stage.rays):
         rays = [np.stack([ray.start, ray.end]) for ray in stage.rays if ray.person == person]

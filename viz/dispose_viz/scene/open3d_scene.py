@@ -102,7 +102,7 @@ def render(
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class StillImage:
     """A picture that shows itself in a notebook.
 
     Attributes:
@@ -124,14 +124,14 @@ class Picture:
         return self.png
 
 
-def save_picture(picture: Picture, path: Path) -> Picture:
+def save_image(picture: StillImage, path: Path) -> StillImage:
     """Write a picture as ``PATH.png``, whole or not at all; returns it."""
     with replacing_path(path.with_name(f"{path.name}.png")) as temporary:
         temporary.write_bytes(picture.png)
     return picture
 
 
-def picture_of(
+def still_image_of(
     stage: Stage,
     *,
     width: int = 960,
@@ -139,7 +139,7 @@ def picture_of(
     viewpoint: Viewpoint | None = None,
     theme: Theme = LIGHT,
     reason: Callable[[], str | None] = why_not,
-) -> Picture:
+) -> StillImage:
     """The stage as a picture by Open3D or, where that cannot draw, by plotly through a browser; its note says which.
 
     Args:
@@ -152,7 +152,7 @@ def picture_of(
     sentence = reason()
     if sentence is None:
         pixels = render(stage, width=width, height=height, viewpoint=viewpoint, theme=theme)
-        return Picture(pixels, "Drawn by Open3D.")
+        return StillImage(pixels, "Drawn by Open3D.")
     eye = overview(stage, aspect=width / height) if viewpoint is None else viewpoint
     figure = look_from(draw_stage(new_scene(theme=theme), stage, theme=theme), stage, eye)
     try:
@@ -161,24 +161,24 @@ def picture_of(
         why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise MissingBackendError(f"{sentence} Plotly cannot make a picture either: {why}") from error
     pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
-    return Picture(pixels, f"Drawn by plotly. {sentence}")
+    return StillImage(pixels, f"Drawn by plotly. {sentence}")
 
 
-def picture_or_figure(
+def image_or_figure(
     stage: Stage,
     path: Path,
     *,
     viewpoint: Viewpoint | None = None,
     theme: Theme = LIGHT,
     reason: Callable[[], str | None] = why_not,
-) -> Picture | go.Figure:
+) -> StillImage | go.Figure:
     """For a notebook: Open3D's picture, also written as ``PATH.png``, or else plotly's scene with the reason above it.
 
     Plotly's scene is named after the file, so a headless run exports it under the same name.
     """
     sentence = reason()
     if sentence is None:
-        return save_picture(picture_of(stage, viewpoint=viewpoint, theme=theme, reason=reason), path)
+        return save_image(still_image_of(stage, viewpoint=viewpoint, theme=theme, reason=reason), path)
     figure = draw_stage(new_scene(theme=theme), stage, theme=theme)
     look_from(figure, stage, overview(stage) if viewpoint is None else viewpoint)
     figure.update_layout(title={"text": f"Drawn by plotly. {sentence}", "font": {"size": 13}}, margin={"t": 40})

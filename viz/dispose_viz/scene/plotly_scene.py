@@ -21,9 +21,9 @@ from dispose_viz.scene.solids import (
     Solid,
     color_of,
     floor_lines,
+    image_sheet,
     joined,
     label_of,
-    picture_sheet,
     skeleton_solid,
 )
 from dispose_viz.scene.stage import Stage, floor_of, known_joints, name_signs, path_of, people_of, points_of, reach_of
@@ -251,7 +251,7 @@ def _sheet(cameras: Cameras, view: int, picture: UInt8[np.ndarray, "_ _ 3"], rea
     # Two stops per colour and numbers in the middle between them, so nothing is mixed.
     stops = [(number, f"rgb({r},{g},{b})") for number, (r, g, b) in enumerate(palette)]
     scale = [[(n + edge) / len(stops), color] for n, color in stops for edge in (0, 1)]
-    solid, _ = picture_sheet(cameras, view, reach_mm, SHEET_COLUMNS, rows)
+    solid, _ = image_sheet(cameras, view, reach_mm, SHEET_COLUMNS, rows)
     numbers = np.repeat(np.asarray(mosaic).ravel(), 2).astype(np.uint8)
     return _mesh(solid).update(
         name=f"picture of {marked_up(cameras.names[view])}", hoverinfo="skip", lighting=FLAT, intensitymode="cell",

@@ -32,7 +32,7 @@ def ray_through(cameras: Cameras, view: int, xy_image: Float[Tensor, " 2"], reac
 
 
 @dataclass(frozen=True, eq=False)
-class Mark:
+class NamedPoint:
     """A point with a name, mm."""
 
     name: str
@@ -80,7 +80,7 @@ def draw_close_up(
 
 def draw_marks(
     axes: Axes,
-    marks: Sequence[Mark],
+    marks: Sequence[NamedPoint],
     centre: Float[Tensor, " 3"],
     *,
     plane: tuple[int, int] = (0, 1),

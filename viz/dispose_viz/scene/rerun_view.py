@@ -1,4 +1,4 @@
-"""A finished run in the Rerun viewer, or in a recording that it opens: ``python -m dispose_viz.scene.rerun_view RESULTS``.
+"""A finished run in the Rerun viewer, or in a recording it opens: ``python -m dispose_viz.scene.rerun_view RESULTS``.
 
 The only module that imports the optional package `rerun`; what is shown is decided in `dispose_viz.scene.stream`.
 """
@@ -17,17 +17,17 @@ from dispose.errors import DisposeError
 from dispose.formats.files import replacing_path
 from dispose.scene.cameras import Cameras
 from dispose.scene.results import Results
-from dispose_viz.scene.run_images import pictures_of_capture
+from dispose_viz.scene.run_images import images_of_capture
 from dispose_viz.scene.stream import (
     Bars,
-    Curve,
-    Entry,
+    CurveStyle,
     Eye,
-    Lines,
-    Picture,
     Signs,
+    StreamEntry,
+    Strokes,
     Thing,
     Value,
+    ViewImage,
     Words,
     camera_path,
     entries_of,
@@ -44,7 +44,7 @@ PLAY_FPS = 7.0
 """Moments per second while a timeline plays: a frame of seven steps takes a second."""
 
 
-def send(entries: Iterable[Entry], recording: rr.RecordingStream) -> int:
+def send(entries: Iterable[StreamEntry], recording: rr.RecordingStream) -> int:
     """Hand everything to a recording; how many entries it were."""
     count = 0
     for entry in entries:
@@ -79,7 +79,7 @@ def _(thing: Eye) -> list[rr.AsComponents]:
 
 
 @archetypes.register
-def _(thing: Lines) -> list[rr.AsComponents]:
+def _(thing: Strokes) -> list[rr.AsComponents]:
     colors = rgb(thing.colors)
     if thing.strokes and thing.strokes[0].shape[1] == 3:
         return [rr.LineStrips3D(list(thing.strokes), colors=colors, radii=thing.radius)]
@@ -99,7 +99,7 @@ def _(thing: Signs) -> list[rr.AsComponents]:
 
 
 @archetypes.register
-def _(thing: Picture) -> list[rr.AsComponents]:
+def _(thing: ViewImage) -> list[rr.AsComponents]:
     return [rr.Image(thing.pixels).compress(jpeg_quality=QUALITY)]
 
 
@@ -109,7 +109,7 @@ def _(thing: Value) -> list[rr.AsComponents]:
 
 
 @archetypes.register
-def _(thing: Curve) -> list[rr.AsComponents]:
+def _(thing: CurveStyle) -> list[rr.AsComponents]:
     return [rr.SeriesLines(colors=rgb([thing.color]), names=thing.name, widths=2.0)]
 
 
@@ -150,7 +150,7 @@ def layout(cameras: Cameras | None, *, diffusion: bool) -> rrb.Blueprint:
 def stream(results: Results, recording: rr.RecordingStream, pictures: Path | None) -> int:
     """Layout and content of a run into a recording, with the pictures of a capture; how many entries it were."""
     cameras = next((case.cameras for case in results.cases if case.cameras is not None), None)
-    seen = None if pictures is None or cameras is None else pictures_of_capture(pictures, cameras)
+    seen = None if pictures is None or cameras is None else images_of_capture(pictures, cameras)
     diffusion = any(case.hypotheses is not None for case in results.cases)
     recording.send_blueprint(layout(cameras, diffusion=diffusion))
     recording.log("world", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)

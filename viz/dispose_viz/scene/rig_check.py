@@ -54,7 +54,7 @@ def _inside(folder: Path) -> list[str]:
     return found
 
 
-def turned(cameras: Cameras, view: int, degrees: float) -> Cameras:
+def swap_view_axes(cameras: Cameras, view: int, degrees: float) -> Cameras:
     """One camera turned about the vertical where it stands, as if somebody had bumped into it."""
     turn = rodrigues(torch.tensor([0.0, 0.0, np.deg2rad(degrees)], dtype=torch.float64))
     rotation, translation = cameras.rotation.clone(), cameras.translation.clone()

@@ -13,7 +13,7 @@ from dispose.scene.cameras import Cameras
 Pictures = tuple[UInt8[np.ndarray, "_ _ 3"] | None, ...]
 
 
-def pictures_of_capture(folder: Path, cameras: Cameras) -> Callable[[int], Pictures]:
+def images_of_capture(folder: Path, cameras: Cameras) -> Callable[[int], Pictures]:
     """A function from a frame's number to what these cameras saw; None where there is no picture.
 
     Raises:

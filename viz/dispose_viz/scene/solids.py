@@ -113,7 +113,7 @@ def frustum_lines(cameras: Cameras, reach_mm: float) -> list[Float[np.ndarray, "
     return lines
 
 
-def picture_sheet(
+def image_sheet(
     cameras: Cameras, view: int, reach_mm: float, columns: int, rows: int
 ) -> tuple[Solid, Float[np.ndarray, "corners 2"]]:
     """A camera's picture hung into space as a grid of quads (two triangles each, row by row), its corners

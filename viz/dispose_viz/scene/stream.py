@@ -12,11 +12,11 @@ from jaxtyping import Float, UInt8
 
 from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
-from dispose.scene.results import Case, Hypotheses, Results
+from dispose.scene.results import FrameResult, Hypotheses, Results
 from dispose.tensors import ABSENT
 from dispose_viz.hypergraph.candidate_graph import Hyperedges, heaviest, hyperedges_of
 from dispose_viz.hypergraph.trajectory import owners_of_tuples, tuple_name
-from dispose_viz.image.views import owners_of
+from dispose_viz.image.view_panels import owners_of
 from dispose_viz.scene.stage import known_joints
 from dispose_viz.style import DARK, person_color
 
@@ -24,8 +24,8 @@ METRE = 1000.0
 BARS = 16
 """Tuples in the bar chart of a frame's masses."""
 
-RIVAL = "strongest rival"
-# Lines are opaque there: a wide ghost would hide the person.
+COMPETITOR = "strongest competitor"
+# Strokes are opaque there: a wide ghost would hide the person.
 PERSON_RADIUS, GHOST_RADIUS = 0.025, 0.01
 DETECTION_RADIUS, REPROJECTION_RADIUS = 2.0, 1.0
 
@@ -44,7 +44,7 @@ class Eye:
 
 
 @dataclass(frozen=True, eq=False)
-class Lines:
+class Strokes:
     """Skeletons or whatever consists of strokes, in metres (3 columns) or pixels (2)."""
 
     strokes: tuple[Float[np.ndarray, "points axes"], ...]
@@ -62,7 +62,7 @@ class Signs:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class ViewImage:
     """What a camera saw, RGB."""
 
     pixels: UInt8[np.ndarray, "_ _ 3"]
@@ -76,7 +76,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Curve:
+class CurveStyle:
     """How a curve looks: its colour and name."""
 
     color: str
@@ -97,11 +97,11 @@ class Words:
     markdown: str
 
 
-Thing = Eye | Lines | Signs | Picture | Value | Curve | Bars | Words
+Thing = Eye | Strokes | Signs | ViewImage | Value | CurveStyle | Bars | Words
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class StreamEntry:
     """One thing, where in the tree of things it belongs, and when it is there.
 
     Attributes:
@@ -117,16 +117,16 @@ class Entry:
     step: int | None = None
 
 
-def entries_of(results: Results, *, pictures: PicturesAt | None = None) -> Iterator[Entry]:
+def entries_of(results: Results, *, pictures: PicturesAt | None = None) -> Iterator[StreamEntry]:
     """Everything that can be shown of a run, frame after frame."""
     cameras = next((case.cameras for case in results.cases if case.cameras is not None), None)
-    yield Entry("notes", Words(heading(results)))
+    yield StreamEntry("notes", Words(heading(results)))
     if cameras is not None:
         yield from eyes(cameras)
     for person in sorted({int(i) for case in results.cases for i in case.prediction.poses.id}):
-        yield Entry(f"diffusion/mass/P{person}", Curve(person_color(person), f"P{person}"))
-    yield Entry(f"diffusion/mass/{slug(RIVAL)}", Curve(DARK.muted, RIVAL))
-    yield Entry("diffusion/entropy", Curve(DARK.muted, "indecision (bits)"))
+        yield StreamEntry(f"diffusion/mass/P{person}", CurveStyle(person_color(person), f"P{person}"))
+    yield StreamEntry(f"diffusion/mass/{slug(COMPETITOR)}", CurveStyle(DARK.muted, COMPETITOR))
+    yield StreamEntry("diffusion/entropy", CurveStyle(DARK.muted, "indecision (bits)"))
     step = 0
     for case in results.cases:
         yield from moment(case, step, None if pictures is None else pictures(case.prediction.number))
@@ -143,24 +143,24 @@ def heading(results: Results) -> str:
     return f"# {results.name}\n{len(results.cases)} frames, {results.skeleton.name}, by {results.method}\n{notes}"
 
 
-def eyes(cameras: Cameras) -> Iterator[Entry]:
+def eyes(cameras: Cameras) -> Iterator[StreamEntry]:
     """Every camera, always there."""
     for view, name in enumerate(cameras.names):
         width, height = (round(side) for side in cameras.size[view].tolist())
         centre = cameras.centres[view].numpy() / METRE
         eye = Eye(cameras.matrix[view].numpy(), (width, height), cameras.rotation[view].T.numpy(), centre)
-        yield Entry(camera_path(name), eye)
+        yield StreamEntry(camera_path(name), eye)
 
 
 def moment(
-    case: Case, step: int, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"] | None] | None
-) -> Iterator[Entry]:  # fmt: skip
+    case: FrameResult, step: int, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"] | None] | None
+) -> Iterator[StreamEntry]:  # fmt: skip
     """People, truth, detections and pictures of one frame."""
     when = {"frame": case.prediction.number, "step": step}
-    yield Entry("world/people", bones(case.prediction.poses, person_color, PERSON_RADIUS), **when)
-    yield Entry("world/names", names(case.prediction.poses), **when)
+    yield StreamEntry("world/people", bones(case.prediction.poses, person_color, PERSON_RADIUS), **when)
+    yield StreamEntry("world/names", names(case.prediction.poses), **when)
     if case.labels is not None:
-        yield Entry("world/truth", bones(case.labels.poses, lambda _: DARK.muted, GHOST_RADIUS), **when)
+        yield StreamEntry("world/truth", bones(case.labels.poses, lambda _: DARK.muted, GHOST_RADIUS), **when)
     if case.frame is None:
         return
     cameras = case.frame.cameras
@@ -168,15 +168,15 @@ def moment(
         path = camera_path(name)
         picture = None if pictures is None else pictures[view]
         if picture is not None:
-            yield Entry(f"{path}/picture", Picture(picture), **when)
+            yield StreamEntry(f"{path}/picture", ViewImage(picture), **when)
         detected, signs = detections(case, view)
-        yield Entry(f"{path}/detections", detected, **when)
-        yield Entry(f"{path}/numbers", signs, **when)
-        yield Entry(f"{path}/people", reprojections(case.prediction.poses, cameras, view), **when)
+        yield StreamEntry(f"{path}/detections", detected, **when)
+        yield StreamEntry(f"{path}/numbers", signs, **when)
+        yield StreamEntry(f"{path}/people", reprojections(case.prediction.poses, cameras, view), **when)
 
 
-def decisions(case: Case, hypotheses: Hypotheses, first: int) -> Iterator[Entry]:
-    """The reverse diffusion of one frame: masses of people and of the strongest rival, indecision, bars and a table.
+def decisions(case: FrameResult, hypotheses: Hypotheses, first: int) -> Iterator[StreamEntry]:
+    """The reverse diffusion of one frame: masses of people and of the strongest competitor, indecision, bars and a table.
 
     Bars keep their places through the steps of a frame; the table says which is which. On the timeline of frames they
     stand as decided.
@@ -189,11 +189,11 @@ def decisions(case: Case, hypotheses: Hypotheses, first: int) -> Iterator[Entry]
         last = number == len(edges) - 1
         when = {"step": first + number, "frame": case.prediction.number if last else None}
         for person, mass in masses(edge, owners):
-            yield Entry(f"diffusion/mass/{slug(person)}", Value(mass), step=first + number)
-        yield Entry("diffusion/entropy", Value(entropy_bits(edge)), step=first + number)
-        yield Entry("diffusion/bars", Bars(edge.mass[shown]), **when)
+            yield StreamEntry(f"diffusion/mass/{slug(person)}", Value(mass), step=first + number)
+        yield StreamEntry("diffusion/entropy", Value(entropy_bits(edge)), step=first + number)
+        yield StreamEntry("diffusion/bars", Bars(edge.mass[shown]), **when)
         title = f"frame {case.prediction.number}, diffusion time {float(hypotheses.time[number]):.2f}"
-        yield Entry("diffusion/tuples", Words(f"## {title}\n{table(edge, owners, shown.tolist())}"), **when)
+        yield StreamEntry("diffusion/tuples", Words(f"## {title}\n{table(edge, owners, shown.tolist())}"), **when)
 
 
 def masses(edges: Hyperedges, owners: Sequence[int]) -> list[tuple[str, float]]:
@@ -201,7 +201,7 @@ def masses(edges: Hyperedges, owners: Sequence[int]) -> list[tuple[str, float]]:
     found = [(f"P{owner}", float(edges.mass[row])) for row, owner in enumerate(owners) if owner != ABSENT]
     several = (edges.members != ABSENT).sum(1) > 1
     rivals = edges.mass[several & (np.asarray(owners, dtype=int) == ABSENT)]
-    return [*found, (RIVAL, float(rivals.max(initial=0.0)))]
+    return [*found, (COMPETITOR, float(rivals.max(initial=0.0)))]
 
 
 def entropy_bits(edges: Hyperedges) -> float:
@@ -222,7 +222,7 @@ def table(edges: Hyperedges, owners: Sequence[int], shown: Sequence[int]) -> str
     return "\n".join([*lines, "", f"{len(shown)} of {len(edges)} tuples. A tuple is its detection in every view."])
 
 
-def bones(poses: Poses, color: Callable[[int], str], radius: float) -> Lines:
+def bones(poses: Poses, color: Callable[[int], str], radius: float) -> Strokes:
     """All people as strokes in metres; nobody is an empty list, which clears who was there before."""
     known, xyz = known_joints(poses), poses.xyz_world.double().numpy() / METRE
     strokes, colors = [], []
@@ -231,7 +231,7 @@ def bones(poses: Poses, color: Callable[[int], str], radius: float) -> Lines:
             if known[row, a] and known[row, b]:
                 strokes.append(xyz[row, [a, b]])
                 colors.append(color(person))
-    return Lines(tuple(strokes), tuple(colors), radius)
+    return Strokes(tuple(strokes), tuple(colors), radius)
 
 
 def names(poses: Poses) -> Signs:
@@ -244,7 +244,7 @@ def names(poses: Poses) -> Signs:
     return Signs(places, tuple(person_color(i) for i in ids), tuple(f"P{i}" for i in ids))
 
 
-def detections(case: Case, view: int) -> tuple[Lines, Signs]:
+def detections(case: FrameResult, view: int) -> tuple[Strokes, Signs]:
     """The 2-D skeletons of a view in the colours of the people who claim them, and who that is."""
     frame = case.frame
     assert frame is not None
@@ -263,10 +263,10 @@ def detections(case: Case, view: int) -> tuple[Lines, Signs]:
         words.append(f"#{int(found.index[view, slot])}" if owner == ABSENT else f"P{owner}")
         hues.append(hue)
     where = np.stack(places) if places else np.zeros((0, 2))
-    return Lines(tuple(strokes), tuple(colors), DETECTION_RADIUS), Signs(where, tuple(hues), tuple(words))
+    return Strokes(tuple(strokes), tuple(colors), DETECTION_RADIUS), Signs(where, tuple(hues), tuple(words))
 
 
-def reprojections(poses: Poses, cameras: Cameras, view: int) -> Lines:
+def reprojections(poses: Poses, cameras: Cameras, view: int) -> Strokes:
     """The people in space as a view sees them, lens included, pixels."""
     xy, front = cameras.select([view]).project(poses.xyz_world.double())
     known = known_joints(poses) & front[0].numpy()
@@ -275,7 +275,7 @@ def reprojections(poses: Poses, cameras: Cameras, view: int) -> Lines:
         lines = [xy[0, row, [a, b]].numpy() for a, b in poses.skeleton.bone_indices if known[row, a] and known[row, b]]
         strokes += lines
         colors += [person_color(person)] * len(lines)
-    return Lines(tuple(strokes), tuple(colors), REPROJECTION_RADIUS)
+    return Strokes(tuple(strokes), tuple(colors), REPROJECTION_RADIUS)
 
 
 def camera_path(name: str) -> str:

@@ -84,7 +84,7 @@ def views_in_sight(stage: Stage, viewpoint: Viewpoint) -> list[int]:
     return np.flatnonzero(distance > BESIDE * reach_of(stage)).tolist()
 
 
-def turned(viewpoint: Viewpoint, degrees: float) -> Viewpoint:
+def turn_viewpoint(viewpoint: Viewpoint, degrees: float) -> Viewpoint:
     """The viewpoint after the eye went around the target, counter-clockwise seen from above."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     x, y, z = viewpoint.eye - viewpoint.target

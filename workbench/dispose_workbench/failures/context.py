@@ -12,13 +12,13 @@ from torch import Tensor
 from dispose.association.pairwise import PairDistances, pair_distances
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.prediction import Association
-from dispose.scene.results import Case, Hypotheses
+from dispose.scene.results import FrameResult, Hypotheses
 from dispose.tensors import ABSENT
 from dispose_workbench.failures.measures import Sighting, groups_of
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class LabelledResult:
     """A labelled frame with what is asked again and again.
 
     Attributes:
@@ -29,7 +29,7 @@ class Seen:
         owner: for every predicted person the true one that most of its labelled members are, `ABSENT` for none.
     """
 
-    case: Case
+    case: FrameResult
     frame: Frame
     labels: Labels
     group: Int[Tensor, "views slots"]
@@ -51,14 +51,14 @@ class Price:
     mass: float
 
 
-def look(case: Case) -> Seen | None:
+def look(case: FrameResult) -> LabelledResult | None:
     """A case to ask about; None where labels or detections are not known."""
     if case.frame is None or case.labels is None:
         return None
     association = case.prediction.association
     group = groups_of(association, case.frame.detections.valid.shape[1])
     owner = tuple(owner_of(group == row, case.labels.identity) for row in range(len(association)))
-    return Seen(case, case.frame, case.labels, group, owner)
+    return LabelledResult(case, case.frame, case.labels, group, owner)
 
 
 def owner_of(mine: Tensor, identity: Int[Tensor, "views slots"]) -> int:
@@ -67,7 +67,7 @@ def owner_of(mine: Tensor, identity: Int[Tensor, "views slots"]) -> int:
     return min(count, key=lambda number: (-count[number], number)) if count else ABSENT
 
 
-def sightings(seen: Seen, person: int) -> tuple[Sighting, ...]:
+def sightings(seen: LabelledResult, person: int) -> tuple[Sighting, ...]:
     """All detections of a true person, by view."""
     return tuple(Sighting(view, slot) for view, slot in (seen.labels.identity == person).nonzero().tolist())
 

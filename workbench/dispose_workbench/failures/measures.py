@@ -18,7 +18,7 @@ from dispose.metrics.pose import pairwise_mpjpe
 from dispose.scene.convert import convert_poses, shelf_poses
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association
-from dispose.scene.results import Case, Hypotheses
+from dispose.scene.results import FrameResult, Hypotheses
 from dispose.skeletons.catalog import SHELF_14
 from dispose.tensors import ABSENT
 
@@ -114,7 +114,7 @@ class Matched:
     error_mm: Float[Tensor, " pairs"]
 
 
-def failure_of(case: Case) -> Failure:
+def failure_of(case: FrameResult) -> Failure:
     """Everything that can be measured in one frame."""
     pairs = wrong_pairs(case)
     missed = extra = error = None
@@ -138,12 +138,12 @@ def failure_of(case: Case) -> Failure:
         joint_error_mm=error,
         entropy_bits=None if hypotheses is None else entropy_bits(hypotheses),
         undecided_pairs=None if hypotheses is None else undecided_pairs(hypotheses),
-        disagreement=None if case.rival is None else disagreement(case.prediction.association, case.rival),
+        disagreement=None if case.reference is None else disagreement(case.prediction.association, case.reference),
         reprojection_px=reprojection_px(case),
     )
 
 
-def wrong_pairs(case: Case) -> tuple[WrongPair, ...] | None:
+def wrong_pairs(case: FrameResult) -> tuple[WrongPair, ...] | None:
     """Labelled cross-view pairs that are joined and should not be, or the other way round; None if unknown."""
     if case.labels is None or case.frame is None or not bool((case.labels.identity != ABSENT).any()):
         return None
@@ -175,7 +175,7 @@ def groups_of(association: Association, slots: int) -> Int[Tensor, "views slots"
     return group
 
 
-def labels_detections(case: Case) -> bool:
+def labels_detections(case: FrameResult) -> bool:
     """Whether the truth says of detections whose they are; that of other programs has skeletons alone.
 
     A frame in which nobody is labelled, and of whom the truth has nobody either, may be of a truth that does.
@@ -185,7 +185,7 @@ def labels_detections(case: Case) -> bool:
     return bool((case.labels.identity != ABSENT).any()) or len(case.labels.poses.id) == 0
 
 
-def may_be_unannotated(case: Case, row: int, error_mm: Float[Tensor, " truths"]) -> bool:
+def may_be_unannotated(case: FrameResult, row: int, error_mm: Float[Tensor, " truths"]) -> bool:
     """Whether a predicted person who is nobody's match may be somebody whom the truth leaves out."""
     assert case.labels is not None
     if not labels_detections(case) or set(people_of(case, row)) & set(case.labels.poses.id.tolist()):
@@ -193,7 +193,7 @@ def may_be_unannotated(case: Case, row: int, error_mm: Float[Tensor, " truths"])
     return not bool((error_mm < SAME_BODY_MM).any())
 
 
-def labelled_members(case: Case, row: int) -> list[Sighting]:
+def labelled_members(case: FrameResult, row: int) -> list[Sighting]:
     """The members of a predicted person that have a label."""
     if case.labels is None or case.frame is None:
         return []
@@ -202,7 +202,7 @@ def labelled_members(case: Case, row: int) -> list[Sighting]:
     return [Sighting(v, s) for v, s in enumerate(members) if s != ABSENT and int(identity[v, s]) != ABSENT]
 
 
-def people_of(case: Case, row: int) -> list[int]:
+def people_of(case: FrameResult, row: int) -> list[int]:
     """The true people whose detections a predicted person holds, without repetition, ascending."""
     if case.labels is None:
         return []
@@ -210,7 +210,7 @@ def people_of(case: Case, row: int) -> list[int]:
     return sorted({int(identity[place.view, place.slot]) for place in labelled_members(case, row)})
 
 
-def has_truth(case: Case) -> bool:
+def has_truth(case: FrameResult) -> bool:
     """Whether there are true skeletons that predictions can be compared with (possibly of nobody)."""
     return case.labels is not None and len(case.labels.poses.skeleton) > 0
 
@@ -221,7 +221,7 @@ def matched(errors: Float[Tensor, "predictions truths"], *, limit_mm: float = FO
     return Matched(rows, truths, errors[rows, truths])
 
 
-def errors_mm(case: Case) -> Float[Tensor, "predictions truths"]:
+def errors_mm(case: FrameResult) -> Float[Tensor, "predictions truths"]:
     """Mean error of the common joints of every predicted and every true person; infinite without any."""
     assert case.labels is not None
     return pairwise_mpjpe(in_joints_of(case.prediction.poses, case.labels.poses), case.labels.poses)
@@ -260,7 +260,7 @@ def disagreement(one: Association, other: Association) -> int:
     return len(pairs_of(one) ^ pairs_of(other))
 
 
-def reprojection_px(case: Case) -> float | None:
+def reprojection_px(case: FrameResult) -> float | None:
     """Mean distance of joints from the keypoints of the members, over all joints that both know; None without any."""
     distances = reprojection_errors(case)
     if distances is None or not bool(torch.isfinite(distances).any()):
@@ -268,7 +268,7 @@ def reprojection_px(case: Case) -> float | None:
     return float(distances[torch.isfinite(distances)].mean())
 
 
-def reprojection_errors(case: Case) -> Float[Tensor, "persons views joints"] | None:
+def reprojection_errors(case: FrameResult) -> Float[Tensor, "persons views joints"] | None:
     """Pixels between every person's projected joint and the keypoint in every view; NaN where one is not known."""
     members = case.prediction.association.members
     if case.frame is None or case.frame.detections.valid.shape[1] == 0 or members.shape[1] != len(case.frame.cameras):
@@ -321,7 +321,7 @@ MEASURES: tuple[Measure, ...] = (
 """Everything that frames can be ranked by; the first is the usual one."""
 
 
-def failures_of(cases: Sequence[Case]) -> tuple[Failure, ...]:
+def failures_of(cases: Sequence[FrameResult]) -> tuple[Failure, ...]:
     """The failures of all frames, in their order."""
     return tuple(failure_of(case) for case in cases)
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import torch
 
-from dispose.scene.results import Case
+from dispose.scene.results import FrameResult
 from dispose.tensors import ABSENT
 from dispose_workbench.failures.context import (
+    LabelledResult,
     Price,
-    Seen,
     apart_mm,
     gap_mm,
     group_members,
@@ -67,7 +67,7 @@ class Mistake:
     rows: tuple[int, ...] = ()
 
 
-def explain(case: Case, failure: Failure) -> str:
+def explain(case: FrameResult, failure: Failure) -> str:
     """Why this frame is among the worst: a few plain sentences from the data, never a guess."""
     seen = look(case)
     mistakes: list[Mistake] = []
@@ -89,11 +89,11 @@ def explain(case: Case, failure: Failure) -> str:
     return " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences)
 
 
-def rival_too(case: Case, wrong: Sequence[WrongPair]) -> list[str]:
+def rival_too(case: FrameResult, wrong: Sequence[WrongPair]) -> list[str]:
     """Whether the integer programme is wrong about the same pairs."""
-    if case.rival is None or case.labels is None:
+    if case.reference is None or case.labels is None:
         return []
-    shared = len(set(wrong) & set(wrong_pairs_of(case.rival, case.labels.identity)))
+    shared = len(set(wrong) & set(wrong_pairs_of(case.reference, case.labels.identity)))
     if shared == len(wrong):
         return ["the integer programme makes the same mistake" + ("s" if shared > 1 else "")]
     if not shared:
@@ -101,7 +101,7 @@ def rival_too(case: Case, wrong: Sequence[WrongPair]) -> list[str]:
     return [f"the integer programme makes {shared} of the {len(wrong)} wrong pairs too"]
 
 
-def wrongly_put(seen: Seen) -> list[Mistake]:
+def wrongly_put(seen: LabelledResult) -> list[Mistake]:
     """For every group and true person the detections that do not belong into that group."""
     found = []
     for row, owner in enumerate(seen.owner):
@@ -119,7 +119,7 @@ def wrongly_put(seen: Seen) -> list[Mistake]:
     return found
 
 
-def reasons_for_strangers(seen: Seen, row: int, places: Sequence[Sighting], person: int) -> list[str]:
+def reasons_for_strangers(seen: LabelledResult, row: int, places: Sequence[Sighting], person: int) -> list[str]:
     """What made a true person's detections look like somebody else's."""
     owner, theirs = seen.owner[row], sightings(seen, person)
     group = group_members(seen.case.prediction.association, row)
@@ -135,7 +135,7 @@ def reasons_for_strangers(seen: Seen, row: int, places: Sequence[Sighting], pers
     ]
 
 
-def taken_for_two(seen: Seen) -> list[Mistake]:
+def taken_for_two(seen: LabelledResult) -> list[Mistake]:
     """For every true person the groups beside the main one that are made of their detections too."""
     found = []
     for person in sorted({owner for owner in seen.owner if owner != ABSENT}):
@@ -146,7 +146,7 @@ def taken_for_two(seen: Seen) -> list[Mistake]:
     return found
 
 
-def second_group(seen: Seen, person: int, main: int, row: int) -> str:
+def second_group(seen: LabelledResult, person: int, main: int, row: int) -> str:
     """One group too many of a person: two parts of a body, or detections that went to somebody without a label."""
     case, number = seen.case, int(seen.case.prediction.poses.id[row])
     places, others = of_person(seen, row, person), of_person(seen, main, person)
@@ -174,7 +174,7 @@ def second_group(seen: Seen, person: int, main: int, row: int) -> str:
     return with_reasons(lead, reasons)
 
 
-def whose(seen: Seen, places: Sequence[Sighting]) -> str:
+def whose(seen: LabelledResult, places: Sequence[Sighting]) -> str:
     """Whose detections these are, as an apposition."""
     people = [int(seen.labels.identity[place.view, place.slot]) for place in places]
     known = sorted({person for person in people if person != ABSENT})
@@ -184,24 +184,24 @@ def whose(seen: Seen, places: Sequence[Sighting]) -> str:
     return owners if ABSENT not in people else f"some of them {owners} and the others without label"
 
 
-def of_person(seen: Seen, row: int, person: int) -> list[Sighting]:
+def of_person(seen: LabelledResult, row: int, person: int) -> list[Sighting]:
     """The members of a group that are a true person's."""
     members = labelled_members(seen.case, row)
     return [place for place in members if int(seen.labels.identity[place.view, place.slot]) == person]
 
 
-def double_of(seen: Seen, place: Sighting, others: Sequence[Sighting]) -> bool:
+def double_of(seen: LabelledResult, place: Sighting, others: Sequence[Sighting]) -> bool:
     """Whether a detection covers another of the same view."""
     return any(other.view == place.view and overlap(seen.frame, place, other) > DOUBLE for other in others)
 
 
-def double_reason(seen: Seen, places: Sequence[Sighting], others: Sequence[Sighting]) -> list[str]:
+def double_reason(seen: LabelledResult, places: Sequence[Sighting], others: Sequence[Sighting]) -> list[str]:
     """That a detector found one body twice."""
     doubles = [place for place in places if double_of(seen, place, [other for other in others if other != place])]
     return [f"{camera(seen.case, doubles[0])} has two detections of the same body"] if doubles else []
 
 
-def left_alone(seen: Seen) -> list[Mistake]:
+def left_alone(seen: LabelledResult) -> list[Mistake]:
     """For every true person the detections that are in no group, although others show the person too."""
     found = []
     for person in seen.labels.identity[seen.labels.identity != ABSENT].unique().tolist():
@@ -222,7 +222,7 @@ def left_alone(seen: Seen) -> list[Mistake]:
     return found
 
 
-def missed_people(case: Case, failure: Failure, seen: Seen | None) -> list[Mistake]:
+def missed_people(case: FrameResult, failure: Failure, seen: LabelledResult | None) -> list[Mistake]:
     """Every true person whom nobody is near."""
     found = []
     for person in failure.missed or ():
@@ -236,7 +236,7 @@ def missed_people(case: Case, failure: Failure, seen: Seen | None) -> list[Mista
     return found
 
 
-def views_reason(seen: Seen, person: int) -> list[str]:
+def views_reason(seen: LabelledResult, person: int) -> list[str]:
     """How many cameras have a detection of somebody who was missed."""
     theirs = sightings(seen, person)
     if not labels_detections(seen.case):
@@ -250,7 +250,7 @@ def views_reason(seen: Seen, person: int) -> list[str]:
     return [f"{counted(len(views), 'camera')} see them ({camera_list(seen.case, [*views.values()])})"]
 
 
-def extra_people(case: Case, failure: Failure, told: Collection[int]) -> list[Mistake]:
+def extra_people(case: FrameResult, failure: Failure, told: Collection[int]) -> list[Mistake]:
     """Every predicted person who is one too many, unless the truth may not know them or they are told of already."""
     found = []
     for row in failure.extra or ():
@@ -263,7 +263,7 @@ def extra_people(case: Case, failure: Failure, told: Collection[int]) -> list[Mi
     return found
 
 
-def why_extra(case: Case, row: int) -> str:
+def why_extra(case: FrameResult, row: int) -> str:
     """What a predicted person who is one too many is made of, or where they stand."""
     assert case.labels is not None
     words = " and ".join(f"person {person}'s" for person in people_of(case, row))
@@ -279,7 +279,7 @@ def why_extra(case: Case, row: int) -> str:
     return f"the nearest person of the truth, {people[nearest]}, is {metres(mm)} off"
 
 
-def distance_reason(seen: Seen, one: int, other: int) -> list[str]:
+def distance_reason(seen: LabelledResult, one: int, other: int) -> list[str]:
     """How near two people stand, where that is near."""
     apart = apart_mm(seen.labels, one, other)
     if apart is None:
@@ -289,7 +289,7 @@ def distance_reason(seen: Seen, one: int, other: int) -> list[str]:
     return [f"{'both' if apart < NEAR_MM else 'the two'} stand {metres(apart)} apart"]
 
 
-def overlap_reason(seen: Seen, places: Sequence[Sighting], owner: int) -> list[str]:
+def overlap_reason(seen: LabelledResult, places: Sequence[Sighting], owner: int) -> list[str]:
     """In which view the detections of both cover each other."""
     for place in places:
         for other in sightings(seen, owner):
@@ -298,7 +298,7 @@ def overlap_reason(seen: Seen, places: Sequence[Sighting], owner: int) -> list[s
     return []
 
 
-def fragment_reason(seen: Seen, places: Sequence[Sighting]) -> list[str]:
+def fragment_reason(seen: LabelledResult, places: Sequence[Sighting]) -> list[str]:
     """That a detection shows few joints."""
     counts = [(visible_joints(seen.frame, place), place) for place in places]
     least, place = min(counts, key=lambda item: item[0])
@@ -313,7 +313,7 @@ def lonely_reason(theirs: Sequence[Sighting], person: int) -> list[str]:
     return [f"no other camera shows person {person}"] if len(theirs) == 1 else []
 
 
-def price_reason(seen: Seen, right: Sequence[Sighting], chosen: Sequence[Sighting], name: str) -> list[str]:
+def price_reason(seen: LabelledResult, right: Sequence[Sighting], chosen: Sequence[Sighting], name: str) -> list[str]:
     """What the right tuple and the chosen one cost, and how much mass they ended with."""
     # A tuple holds one detection of a view: of somebody who is seen twice in one there is no whole tuple.
     if seen.case.hypotheses is None or len({place.view for place in right}) < max(2, len(right)):
@@ -339,7 +339,11 @@ def masses(price: Price, other: Price) -> str:
 
 
 def ray_reason(
-    seen: Seen, places: Sequence[Sighting], hosts: Sequence[Sighting], own: Sequence[Sighting], people: tuple[int, int]
+    seen: LabelledResult,
+    places: Sequence[Sighting],
+    hosts: Sequence[Sighting],
+    own: Sequence[Sighting],
+    people: tuple[int, int],
 ) -> list[str]:
     """How far the rays pass those of the wrong and the right person; told where no candidate tells it."""
     if seen.case.hypotheses is not None:
@@ -354,7 +358,7 @@ def ray_reason(
     ]
 
 
-def nearest_mm(case: Case, person: int) -> float | None:
+def nearest_mm(case: FrameResult, person: int) -> float | None:
     """Mean joint distance of the nearest predicted skeleton; None where there is none to compare with."""
     assert case.labels is not None
     errors = errors_mm(case)[:, case.labels.poses.id == person]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from dispose.scene.results import Case
+from dispose.scene.results import FrameResult
 from dispose_workbench.failures.measures import Sighting
 
 
@@ -13,25 +13,25 @@ def with_reasons(lead: str, reasons: Iterable[str]) -> str:
     return f"{lead}: {told}" if told else lead
 
 
-def listed(case: Case, places: Sequence[Sighting]) -> str:
+def listed(case: FrameResult, places: Sequence[Sighting]) -> str:
     """Detections by camera and number in the camera's file: "cam 2's detection #1"."""
     words = [f"{camera(case, place)}'s detection #{source_number(case, place)}" for place in places]
     return " and ".join(words) if len(words) < 3 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def source_number(case: Case, place: Sighting) -> int:
+def source_number(case: FrameResult, place: Sighting) -> int:
     """The position of a detection in its camera's file."""
     assert case.frame is not None
     return int(case.frame.detections.index[place.view, place.slot])
 
 
-def camera(case: Case, place: Sighting) -> str:
+def camera(case: FrameResult, place: Sighting) -> str:
     """The name of the camera of a detection."""
     assert case.frame is not None
     return case.frame.cameras.names[place.view]
 
 
-def camera_list(case: Case, places: Sequence[Sighting]) -> str:
+def camera_list(case: FrameResult, places: Sequence[Sighting]) -> str:
     """The cameras of some detections."""
     return ", ".join(camera(case, place) for place in places)
 

@@ -4,7 +4,7 @@ import torch
 
 from dispose.association.decode import pair_posterior
 from dispose.metrics.pose import pairwise_mpjpe
-from dispose.scene.results import Case
+from dispose.scene.results import FrameResult
 from dispose_workbench.failures.context import group_members
 from dispose_workbench.failures.measures import (
     Failure,
@@ -20,7 +20,7 @@ TOLD_PX = 1.0
 """No detection nearer to its person than this is worth a sentence."""
 
 
-def unknown_people(case: Case, failure: Failure) -> list[str]:
+def unknown_people(case: FrameResult, failure: Failure) -> list[str]:
     """The predicted people of whom the truth has nothing."""
     if not failure.unannotated:
         return []
@@ -32,7 +32,7 @@ def unknown_people(case: Case, failure: Failure) -> list[str]:
     return [f"the truth has no skeleton for {counted(len(people), 'person', 'people')} found ({'; '.join(people)})"]
 
 
-def worst_joint(case: Case, failure: Failure) -> list[str]:
+def worst_joint(case: FrameResult, failure: Failure) -> list[str]:
     """The joint that is farthest off, where who is who is right."""
     if case.labels is None or failure.joint_error_mm is None:
         return []
@@ -53,11 +53,11 @@ def worst_joint(case: Case, failure: Failure) -> list[str]:
     ]
 
 
-def doubts(case: Case, failure: Failure) -> list[str]:
+def doubts(case: FrameResult, failure: Failure) -> list[str]:
     """What cannot be called wrong and yet is not sure."""
     found = []
-    if case.rival is not None and failure.disagreement and failure.wrong_pairs is None:
-        mine, theirs = pairs_of(case.prediction.association), pairs_of(case.rival)
+    if case.reference is not None and failure.disagreement and failure.wrong_pairs is None:
+        mine, theirs = pairs_of(case.prediction.association), pairs_of(case.reference)
         example = min(mine ^ theirs, key=lambda pair: (pair[0].view, pair[0].slot, pair[1].view, pair[1].slot))
         here = example in mine
         found.append(
@@ -73,7 +73,7 @@ def doubts(case: Case, failure: Failure) -> list[str]:
     return found
 
 
-def least_certain(case: Case) -> str | None:
+def least_certain(case: FrameResult) -> str | None:
     """The pair of detections whose probability of being one person is nearest to a half."""
     hypotheses = case.hypotheses
     if hypotheses is None or case.frame is None or not len(hypotheses.members):
@@ -86,7 +86,7 @@ def least_certain(case: Case) -> str | None:
     return f"above all {listed(case, pair)}, one person with probability {float(p[one, other]):.2f}"
 
 
-def worst_view(case: Case) -> str | None:
+def worst_view(case: FrameResult) -> str | None:
     """The detection that lies farthest from the person it was put to; None where all lie on them."""
     errors = reprojection_errors(case)
     if errors is None or not bool(torch.isfinite(errors).any()):

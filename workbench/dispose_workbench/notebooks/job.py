@@ -1,4 +1,4 @@
-"""One run of a sweep, as a process of its own: ``python -m dispose_workbench.notebooks.job NOTEBOOK FOLDER [KEY VALUE]…``."""
+"""One run of a sweep as a process: ``python -m dispose_workbench.notebooks.job NOTEBOOK FOLDER [KEY VALUE]…``."""
 
 import sys
 from collections.abc import Sequence

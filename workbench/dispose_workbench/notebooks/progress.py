@@ -7,7 +7,7 @@ from typing import Any
 LINE_EVERY_S = 10.0
 
 
-class Lines:
+class LineStream:
     """A stream for a progress bar that nobody watches: a line per section, or per ten seconds, never the same twice."""
 
     def __init__(self, stream: Any) -> None:
@@ -32,7 +32,7 @@ def bar_options(name: str) -> dict[str, Any]:
     if sys.stderr.isatty():
         looks = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}]"
         return {**always, "dynamic_ncols": True, "bar_format": looks}
-    return {**always, "file": Lines(sys.stderr), "bar_format": "{desc} | {n_fmt} of {total_fmt} cells, {elapsed}"}
+    return {**always, "file": LineStream(sys.stderr), "bar_format": "{desc} | {n_fmt} of {total_fmt} cells, {elapsed}"}
 
 
 def name_sections(manager: Any, name: str) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import dispose
 from dispose.errors import InputError, OutputError
 from dispose.formats.files import replacing
-from dispose.formats.locking import alone_in
+from dispose.formats.locking import lock_folder
 from dispose.formats.provenance import commit, versions
 from dispose_workbench.notebooks.execute import NotebookError, execute
 from dispose_workbench.notebooks.page import page_of
@@ -181,7 +181,7 @@ def run_notebook(path: Path, given: Sequence[tuple[str, str]], folder: Path, *, 
             time.perf_counter() - clock, started.isoformat(timespec="seconds"), commit(), tuple(versions(*PACKAGES)),
         )  # fmt: skip
 
-    with alone_in(folder):
+    with lock_folder(folder):
         if folder.exists():
             raise InputError(f"{folder} exists already; name another folder with --out, or remove it first")
         keep_killed(folder)

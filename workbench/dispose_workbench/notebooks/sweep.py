@@ -58,7 +58,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SweepRun:
     """How a planned run ended: its figures, or why it has none; `seconds` is NaN where nothing ran."""
 
     run: Planned
@@ -145,20 +145,20 @@ def finished(folder: Path, run: Planned) -> bool:
     return True
 
 
-def outcome_of(folder: Path, run: Planned, since: float) -> Outcome:
+def outcome_of(folder: Path, run: Planned, since: float) -> SweepRun:
     """What a run that has ended left in the sweep's folder; a failure counts if it is not older than `since`."""
     place = folder / run.name
     if (place / RECORD).is_file():
         record = read_record(place / RECORD)
         metrics = read_metrics(place / METRICS) if (place / METRICS).is_file() else ()
-        return Outcome(run, metrics, record.seconds, "")
+        return SweepRun(run, metrics, record.seconds, "")
     failures = [record for record in _failures(folder, run) if record[0] >= since]
     if failures:
         record = max(failures, key=lambda pair: pair[0])[1]
-        return Outcome(run, (), record.seconds, record.message or "it failed")
+        return SweepRun(run, (), record.seconds, record.message or "it failed")
     log = folder / f"{run.name}.log"
     where = folder / CLUSTER if (folder / CLUSTER).is_dir() and not log.exists() else log
-    return Outcome(run, (), math.nan, f"it ended without a trace; see {where}")
+    return SweepRun(run, (), math.nan, f"it ended without a trace; see {where}")
 
 
 def _failures(folder: Path, run: Planned) -> Iterable[tuple[float, RunRecord]]:
@@ -219,7 +219,7 @@ def on_cluster(cluster: str, hours: float) -> Launch:
     return launch
 
 
-def sweep(notebook: Path, runs: Sequence[Planned], folder: Path, launch: Launch) -> Iterator[Outcome]:
+def sweep(notebook: Path, runs: Sequence[Planned], folder: Path, launch: Launch) -> Iterator[SweepRun]:
     """Run what is not finished yet; every outcome as it comes, those that were there first.
 
     Raises:
@@ -234,7 +234,7 @@ def sweep(notebook: Path, runs: Sequence[Planned], folder: Path, launch: Launch)
         yield from (outcome_of(folder, run, since) for run in launch(notebook, folder, missing))
 
 
-def earlier_outcomes(folder: Path, runs: Sequence[Planned]) -> tuple[Outcome, ...]:
+def earlier_outcomes(folder: Path, runs: Sequence[Planned]) -> tuple[SweepRun, ...]:
     """Finished runs in the table of an earlier part of the sweep that this part, with other values, does not plan.
 
     Raises:
@@ -252,18 +252,18 @@ def earlier_outcomes(folder: Path, runs: Sequence[Planned]) -> tuple[Outcome, ..
     return tuple(outcome_of(folder, run, 0.0) for run in others if (folder / run.name / RECORD).is_file())
 
 
-def all_of(runs: Sequence[Planned], outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+def all_of(runs: Sequence[Planned], outcomes: Sequence[SweepRun]) -> tuple[SweepRun, ...]:
     """The outcomes in the order of the plan; a run without one was not reached before the sweep was stopped."""
     known = {outcome.run.name: outcome for outcome in outcomes}
-    return tuple(known.get(run.name, Outcome(run, (), math.nan, NOT_REACHED)) for run in runs)
+    return tuple(known.get(run.name, SweepRun(run, (), math.nan, NOT_REACHED)) for run in runs)
 
 
-def first_line(outcome: Outcome) -> str:
+def first_line(outcome: SweepRun) -> str:
     """The first line of why a run failed."""
     return outcome.message.splitlines()[0]
 
 
-def write_summary(folder: Path, notebook: Path, outcomes: Sequence[Outcome]) -> None:
+def write_summary(folder: Path, notebook: Path, outcomes: Sequence[SweepRun]) -> None:
     """``summary.json`` and ``summary.csv``: a row per run with its values and figures."""
     rows = [
         {
@@ -290,13 +290,13 @@ def write_summary(folder: Path, notebook: Path, outcomes: Sequence[Outcome]) -> 
         file.write(text.getvalue())
 
 
-def _columns(outcomes: Sequence[Outcome]) -> tuple[list[str], list[str]]:
+def _columns(outcomes: Sequence[SweepRun]) -> tuple[list[str], list[str]]:
     """Names of the parameters and of the figures of all runs, in order of appearance."""
     names = dict.fromkeys(name for one in outcomes for name, _ in one.run.swept)
     return list(names), list(dict.fromkeys(name for one in outcomes for name, _ in one.metrics))
 
 
-def text_table(outcomes: Sequence[Outcome]) -> str:
+def text_table(outcomes: Sequence[SweepRun]) -> str:
     """The summary for a terminal: the first figures of every run, or the first line of why it failed."""
     names, figures = _columns(outcomes)
     shown = figures[:COLUMNS]

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from dispose.association.hypotheses import keep_what_mattered
+from dispose.association.hypotheses import prune_hypotheses
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS, write_evidence
 from dispose.formats.predictions import by_source, write_predictions
 from dispose.inference.predict import Associate, Reconstruct, Weigh
 from dispose.inference.tracking import Memory, link
 from dispose.scene.frame import Frame, Labels
-from dispose.scene.results import Case, Results
+from dispose.scene.results import FrameResult, Results
 
 
 def run_labelled(
@@ -19,7 +19,7 @@ def run_labelled(
     weigh: Weigh,
     reconstruct: Reconstruct,
     *,
-    rival: Associate | None = None,
+    reference: Associate | None = None,
 ) -> Results:
     """Everybody in every frame, numbered over time, with what was weighed; the method never sees the labels.
 
@@ -29,18 +29,18 @@ def run_labelled(
         scenes: frames of one rig, with labels.
         weigh: who is who, and from what it was chosen (`Associator.weigh`, or `dispose.inference.predict.unweighed`).
         reconstruct: where every joint is.
-        rival: a second opinion to keep beside the answer, such as the integer programme's.
+        reference: a second opinion to keep beside the answer, such as the integer programme's.
     """
     memory, cases, skeleton = Memory(), [], None
     for frame, labels in scenes:
         found = weigh(frame)
         memory, prediction = link(memory, reconstruct(frame, found.association), frame)
-        second = None if rival is None else rival(frame)
+        second = None if reference is None else reference(frame)
         hypotheses, skeleton = found.hypotheses, prediction.poses.skeleton
         if hypotheses is not None:
             answers = [found.association.members] + ([] if second is None else [second.members])
-            hypotheses = keep_what_mattered(hypotheses, answers)
-        cases.append(Case(prediction, frame, hypotheses, second, labels))
+            hypotheses = prune_hypotheses(hypotheses, answers)
+        cases.append(FrameResult(prediction, frame, hypotheses, second, labels))
     assert skeleton is not None, "a run has at least one frame"
     return Results(name, method, skeleton, tuple(cases))
 

@@ -20,10 +20,10 @@ from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Prediction
-from dispose.scene.results import Case, Results
+from dispose.scene.results import FrameResult, Results
 from dispose.scene.truth import labels_of
 from dispose.skeletons.catalog import CATALOG
-from dispose.skeletons.conversions import between
+from dispose.skeletons.conversions import conversion_between
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 
@@ -170,19 +170,19 @@ def with_context(found: Opened, capture: Path | None, calibration: Path | None) 
     notes = notes_of(found)
     if cameras is None:
         notes.append("cameras are not known: there are no pictures to look at; name a capture or a calibration.")
-        cases = tuple(Case(prediction) for prediction in found.saved.frames)
+        cases = tuple(FrameResult(prediction) for prediction in found.saved.frames)
         return results_of(found, cases, notes)
     notes.append("detections are not known: who was seen where cannot be judged.")
     chosen = cameras_of(found, cameras, str(calibration or found.source))
     empty = Detections.from_lists(found.saved.skeleton, [[] for _ in chosen.names])
     cases = tuple(
-        Case(unseen(prediction, len(chosen)), Frame(prediction.number, chosen, empty))
+        FrameResult(unseen(prediction, len(chosen)), Frame(prediction.number, chosen, empty))
         for prediction in found.saved.frames
     )
     return results_of(found, cases, notes)
 
 
-def results_of(found: Opened, cases: tuple[Case, ...], notes: Sequence[str]) -> Results:
+def results_of(found: Opened, cases: tuple[FrameResult, ...], notes: Sequence[str]) -> Results:
     """The record, named after what was opened."""
     source = found.source.resolve()
     name = source.name if source.is_dir() else source.stem
@@ -219,7 +219,7 @@ def in_capture(found: Opened, capture: Capture) -> Results:
             f"{found.source}: frame {missing[0]} is not in the capture {capture.source} ({spans(capture.numbers)})."
         )
     cameras = cameras_of(found, capture.cameras, str(capture.source))
-    if not between(saved.skeleton, capture.skeleton).rules:
+    if not conversion_between(saved.skeleton, capture.skeleton).rules:
         raise InputError(
             f"{found.source}: has no joint in common with the detections of {capture.source} "
             f"({saved.skeleton.name} and {capture.skeleton.name})."
@@ -230,7 +230,7 @@ def in_capture(found: Opened, capture: Capture) -> Results:
         reading = read_frame(capture, prediction.number)
         check_lost(found, prediction, reading)
         frame = reading.frame.select(rows)
-        cases.append(Case(placed(prediction, frame, str(found.source)), frame))
+        cases.append(FrameResult(placed(prediction, frame, str(found.source)), frame))
     return results_of(found, tuple(cases), notes_of(found))
 
 
@@ -280,7 +280,7 @@ def with_truth(results: Results, path: Path) -> Results:
         raise InputError(
             f"{path}: has no frame in common with {results.name} ({spans(tuple(known)) or 'none at all'})."
         )
-    if not between(results.skeleton, found.saved.skeleton).rules:
+    if not conversion_between(results.skeleton, found.saved.skeleton).rules:
         raise InputError(
             f"{path}: its skeleton {found.saved.skeleton.name} has no joint in common with {results.skeleton.name}."
         )

@@ -42,7 +42,7 @@ def membership(identity: Int[Tensor, "views slots"], persons: int) -> Float[Tens
     return (identity[None] == torch.arange(persons)[:, None, None]).double()
 
 
-def taught_roots(
+def forced_roots(
     frame: Frame, labels: PseudoLabels, weight: Float[Tensor, "persons views slots"]
 ) -> Float[Tensor, "persons 3"]:
     """Roots triangulated from weighted detections; a person with fewer than two of them gets the label's root.
@@ -87,7 +87,9 @@ def supported_membership(
     return (support / count.clamp(min=1)).view_as(member)
 
 
-def noisy(roots: Sequence[Float[Tensor, "_ 3"]], seeds: Sequence[int], noise_mm: float) -> list[Float[Tensor, "_ 3"]]:
+def perturb_roots(
+    roots: Sequence[Float[Tensor, "_ 3"]], seeds: Sequence[int], noise_mm: float
+) -> list[Float[Tensor, "_ 3"]]:
     """Roots with normal noise on every coordinate, drawn from a seed per sample."""
     out = []
     for row, seed in zip(roots, seeds, strict=True):
@@ -100,7 +102,9 @@ NEAR_MM = 250.0
 """A decoy is at least this far from every labelled root."""
 
 
-def decoys(frame: Frame, labels: PseudoLabels, identity: Int[Tensor, "views slots"], seed: int) -> Float[Tensor, "_ 3"]:
+def negative_proposals(
+    frame: Frame, labels: PseudoLabels, identity: Int[Tensor, "views slots"], seed: int
+) -> Float[Tensor, "_ 3"]:
     """At most one root where nobody is: two detections of different views that are not one person, triangulated.
 
     It is what a wrong association would propose, and teaches the confidence of people.

@@ -44,7 +44,7 @@ class FreeRays(TensorStruct):
     free: Bool[Tensor, "views joints peaks"]
 
 
-def completed(
+def impute_joints(
     prediction: Prediction, cameras: Cameras, peaks: JointPeaks, *, rest: RestPose = STANDING, gate: float = 2.0
 ) -> Prediction:
     """The prediction with every joint of every person whose root is known; joints that were known stay as they are.
@@ -63,7 +63,7 @@ def completed(
     standing = torch.tensor(rest.xyz, dtype=torch.float64)
     root = poses.skeleton.index(str(poses.skeleton.root))
     for person in valid[:, root].nonzero()[:, 0].tolist():
-        shape = fitted(standing - standing[root], xyz[person] - xyz[person, root], valid[person])
+        shape = fit_rest_pose(standing - standing[root], xyz[person] - xyz[person, root], valid[person])
         for parent, child in poses.skeleton.bone_indices:
             if valid[person, child]:
                 continue
@@ -74,7 +74,7 @@ def completed(
     return replace(prediction, poses=replace(poses, xyz_world=xyz, valid=valid, confidence=confidence))
 
 
-def fitted(
+def fit_rest_pose(
     standing: Float[Tensor, "joints 3"], body: Float[Tensor, "joints 3"], valid: Bool[Tensor, " joints"]
 ) -> Float[Tensor, "joints 3"]:
     """A standing person turned about the vertical and scaled to the known joints; roots are at the origin."""

@@ -15,7 +15,7 @@ from dispose.scene.images import ImageFrame
 from dispose.scene.poses import Poses
 from dispose.scene.pseudo_labels import PseudoLabels
 from dispose.skeletons.catalog import PANOPTIC_15
-from dispose_synthetic.renderer.captures import Capture, PictureConfig, as_input, as_labels, sample_captures
+from dispose_synthetic.renderer.captures import RenderConfig, RenderedFrame, as_input, as_labels, sample_captures
 
 CAMERA_FIELDS = ("size", "matrix", "distortion", "rotation", "translation")
 
@@ -23,13 +23,13 @@ HELD_OUT_CHUNK = 1_000_000
 """Chunk numbers from here on are never trained on."""
 
 
-def captures_of_chunk(config: PictureConfig, seed: int, chunk: int, frames: int) -> list[Capture]:
+def captures_of_chunk(config: RenderConfig, seed: int, chunk: int, frames: int) -> list[RenderedFrame]:
     """The captures of a chunk: a function of the seed and the chunk's number."""
     generator = torch.Generator().manual_seed(seed * 10_000_019 + chunk)
     return list(sample_captures(generator, frames, config))
 
 
-def build_picture_chunk(config: PictureConfig, seed: int, frames: int, chunk: int, path: Path) -> None:
+def render_shard(config: RenderConfig, seed: int, frames: int, chunk: int, path: Path) -> None:
     """Draw and write the captures of one chunk; the file appears complete or not at all."""
     captures = captures_of_chunk(config, seed, chunk, frames)
     tensors: dict[str, Tensor] = {
@@ -46,7 +46,7 @@ def build_picture_chunk(config: PictureConfig, seed: int, frames: int, chunk: in
         save_file({name: value.contiguous() for name, value in tensors.items()}, temporary)
 
 
-class PictureBank:
+class RenderedShards:
     """The captures of some chunks as an `ImageSource`; pictures are read when they are asked for.
 
     Augmented copies are not made: the pictures come from rigs, rooms and people that are all drawn at random.
@@ -71,7 +71,7 @@ class PictureBank:
         chunk, frame = self._place[row]
         return int(self._small[chunk]["views_of"][frame])
 
-    def capture(self, row: int) -> Capture:
+    def capture(self, row: int) -> RenderedFrame:
         """One capture as it was drawn."""
         chunk, frame = self._place[row]
         small, views = self._small[chunk], self.views(row)
@@ -86,7 +86,7 @@ class PictureBank:
         with safe_open(self._paths[chunk], "pt") as file:
             pictures = file.get_slice("pictures")[view]
         inside, visible = (small[n][pair].unflatten(0, (views, persons)) for n in ("inside", "visible"))
-        return Capture(cameras, pictures, poses, inside, visible)
+        return RenderedFrame(cameras, pictures, poses, inside, visible)
 
     def copies(self, row: int, count: int, generator: torch.Generator) -> list[tuple[ImageFrame, PseudoLabels]]:
         """The capture once (`count` is not used, see the class)."""

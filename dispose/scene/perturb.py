@@ -10,7 +10,7 @@ from dispose.geometry.rigid import rodrigues
 from dispose.scene.cameras import Cameras
 
 
-def turned(cameras: Cameras, view: int, degrees: float, *, axis: int = 1) -> Cameras:
+def rotate_camera(cameras: Cameras, view: int, degrees: float, *, axis: int = 1) -> Cameras:
     """The calibration of a rig of which one camera was knocked afterwards: turned about its own centre.
 
     Args:

@@ -13,16 +13,16 @@ from jaxtyping import UInt8
 
 from dispose.errors import InputError
 from dispose.formats.files import visible
+from dispose.formats.images import ENDINGS, read_image
 from dispose.formats.openpose import frame_number
 from dispose.formats.people import DamagedFrameError
-from dispose.formats.pictures import ENDINGS, read_picture
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg")
 """Endings of video files, lower case."""
 
 
 @runtime_checkable
-class PictureSeries(Protocol):
+class ImageSeries(Protocol):
     """The pictures of one camera; nothing is decoded before it is asked for."""
 
     @property
@@ -45,7 +45,7 @@ class PictureSeries(Protocol):
 
 
 @dataclass(frozen=True)
-class PictureFolder:
+class ImageFolder:
     """A folder of picture files whose names end in the frame number: ``cam01_000042.jpg``."""
 
     camera: str
@@ -60,7 +60,7 @@ class PictureFolder:
         """A picture; `DamagedFrameError` where the file cannot be decoded."""
         path = self._file(number)
         try:
-            return read_picture(path)
+            return read_image(path)
         except InputError as error:
             reason = str(error).removeprefix(f"{path}: ")
             raise DamagedFrameError(f"{self.where(number)}: {reason}") from error
@@ -107,7 +107,7 @@ class Video:
         return stream
 
 
-def open_picture_folder(folder: Path) -> PictureFolder:
+def open_image_folder(folder: Path) -> ImageFolder:
     """A camera's folder, its files listed but not read; `InputError` where names do not number the frames."""
     found: list[tuple[int, Path]] = []
     for path in visible(folder.iterdir()):
@@ -121,10 +121,10 @@ def open_picture_folder(folder: Path) -> PictureFolder:
     for (number, path), (following, other) in pairwise(found):
         if number == following:
             raise InputError(f"{folder}: frame {number} has two pictures, {path.name} and {other.name}.")
-    return PictureFolder(folder.name, tuple(n for n, _ in found), tuple(p for _, p in found))
+    return ImageFolder(folder.name, tuple(n for n, _ in found), tuple(p for _, p in found))
 
 
-def open_picture_series(folder: Path) -> tuple[PictureSeries, ...]:
+def open_image_series(folder: Path) -> tuple[ImageSeries, ...]:
     """The cameras of a folder in alphabetical order: sub-folders with pictures, and video files.
 
     Raises:
@@ -132,10 +132,10 @@ def open_picture_series(folder: Path) -> tuple[PictureSeries, ...]:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder of pictures or videos.")
-    series: list[PictureSeries] = []
+    series: list[ImageSeries] = []
     for path in visible(folder.iterdir()):
         if path.is_dir():
-            opened = open_picture_folder(path)
+            opened = open_image_folder(path)
             series.extend([opened] if opened.numbers else [])
         elif path.suffix.lower() in VIDEO_ENDINGS:
             series.append(Video(path.stem, path))

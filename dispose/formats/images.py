@@ -27,7 +27,7 @@ TAIL = 4096
 LAST_MARK = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
 
 
-def read_picture(path: Path) -> UInt8[np.ndarray, "height width 3"]:
+def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     """RGB as the sensor stored it: a turn in the file's EXIF data is ignored, since calibrations know nothing of it.
 
     Raises:
@@ -52,7 +52,7 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
-def warp_picture(
+def warp_image(
     picture: UInt8[np.ndarray, "height width 3"], to_from_picture: Float[Tensor, "2 3"], size: tuple[int, int]
 ) -> UInt8[np.ndarray, "to_height to_width 3"]:
     """A picture moved by an affine into another of some width and height; black where nothing falls.
@@ -73,7 +73,7 @@ def warp_picture(
     return warped.astype(np.uint8, copy=False)
 
 
-def normalized(picture: UInt8[np.ndarray, "height width 3"]) -> Float[Tensor, "3 height width"]:
+def normalize_pixels(picture: UInt8[np.ndarray, "height width 3"]) -> Float[Tensor, "3 height width"]:
     """RGB bytes as a network takes them: float32, less ImageNet's mean, over its deviation."""
     planes = torch.empty(3, *picture.shape[:2])
     # OpenCV's split is ten times as fast as a strided conversion.
