@@ -31,7 +31,7 @@ from dispose.inference.predict import predict_frames
 # %%
 from dispose.models.dispose.backbone import STRIDE
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator, load_image_model, shipped_image_weights
-from dispose_viz.image import photos, residuals, views
+from dispose_viz.image import photos, residuals
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
 from dispose_workbench.validation import require_at_least, require_one_of
@@ -66,9 +66,9 @@ found = {f.number: (f, p) for f, p, _ in answers}
 seen, here = found[frame]
 cameras, people = seen.cameras, here.poses.id.tolist()
 size = (15.0, 3.7 * (1 + (len(cameras) - 1) // 3))
-figure = views.draw_views(new_figure(*size), seen, prediction=here)
+figure = view_panels.draw_views(new_figure(*size), seen, prediction=here)
 for view, axes in enumerate(figure.axes):
-    views.draw_residuals(axes, seen, here, view)
+    view_panels.draw_residuals(axes, seen, here, view)
 save_figure(figure, out / "views")
 
 # %% [markdown]
@@ -81,8 +81,8 @@ save_figure(figure, out / "views")
 # %%
 def draw_camera(view: int):
     figure = new_figure(12.0, 7.2)
-    axes = views.draw_view(figure.add_subplot(), seen, view, prediction=here)
-    views.draw_residuals(axes, seen, here, view)
+    axes = view_panels.draw_view(figure.add_subplot(), seen, view, prediction=here)
+    view_panels.draw_residuals(axes, seen, here, view)
     return figure
 
 
@@ -98,7 +98,7 @@ picker(draw_camera, cameras.names, description="camera")
 
 # %%
 def draw_person(row: int):
-    return views.draw_person_views(new_figure(*size), seen, here, people[row])
+    return view_panels.draw_person_views(new_figure(*size), seen, here, people[row])
 
 
 if people:

@@ -31,8 +31,8 @@ def inspect(results: Results, out: Path, *, rank_by: str = MEASURES[0].key, them
     Args:
         results: ours or other people's (`dispose_workbench.results.open.read_results`).
         out: the folder that marks are exported to, and found in again.
-        rank_by: the key of one of `dispose_workbench.failures.measures.MEASURES`; where these results do not know it, the usual
-            one is taken, and that is said.
+        rank_by: the key of one of `dispose_workbench.failures.measures.MEASURES`; where these results do not know it,
+            the usual one is taken, and that is said.
         theme: the colours of the pictures.
 
     Raises:

@@ -22,7 +22,7 @@ from dispose_viz.style import LIGHT, PALETTE, Theme, dress
 def trajectories_of(
     steps: Sequence[Step], members: Int[Tensor, "tuples views"], marginals: Marginals
 ) -> tuple[Trajectory, ...]:
-    """One trajectory per random start of one frame (`dispose.models.dispose.sampling.trajectory` packs them one after another).
+    """One trajectory per random start of one frame (`dispose.models.dispose.sampling.trajectory` packs them in a row).
 
     As `dispose_viz.hypergraph.trajectory.trajectory_of`, the all-absent tuple is left out.
 

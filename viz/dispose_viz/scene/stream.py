@@ -176,7 +176,7 @@ def moment(
 
 
 def decisions(case: FrameResult, hypotheses: Hypotheses, first: int) -> Iterator[StreamEntry]:
-    """The reverse diffusion of one frame: masses of people and of the strongest competitor, indecision, bars and a table.
+    """The reverse diffusion of one frame: masses of people and of their strongest competitor, indecision, bars, a table.
 
     Bars keep their places through the steps of a frame; the table says which is which. On the timeline of frames they
     stand as decided.
