@@ -10,7 +10,7 @@ from dispose_benchmarks.commands.pose import Pose
 
 
 @dataclass(frozen=True)
-class Bench:
+class BenchCommand:
     """Time and memory: of association, as views and people grow; of the image models, at the published sizes.
 
     Every measurement runs in a process of its own, so that its peak memory is its own. Times are of this machine in

@@ -18,7 +18,7 @@ FEWEST_FRAMES, MOST_FRAMES = 8, 60
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckCommand:
     """Look at the cameras of a capture through its detections, before any model does.
 
     Prints the reprojection error of every camera and pair of cameras, warns where units (m, cm, mm), axes or the

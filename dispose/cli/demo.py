@@ -79,7 +79,7 @@ CLASSICS: tuple[tuple[str, Associate], ...] = (
 
 
 @dataclass(frozen=True)
-class Demo:
+class DemoCommand:
     """Four people cross before five cameras: from 2-D detections to 3-D people, a table, pictures and a page.
 
     Writes predictions.jsonl, predictions.npz, evidence.npz, trc/*.trc, figures.json, and start_here/ with the pictures

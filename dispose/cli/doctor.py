@@ -301,7 +301,7 @@ def report(findings: Iterator[DoctorFinding]) -> int:
 
 
 @dataclass(frozen=True)
-class Doctor:
+class DoctorCommand:
     """Say what is installed, which device and backends are used, and what to do about what is missing.
 
     Marks: `ok` fine, `--` an optional piece is missing, `!!` a required piece is missing (then the status is 1).

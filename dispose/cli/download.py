@@ -18,7 +18,7 @@ SetName = Literal["panoptic", "shelf", "campus", "mm_or", "mvor", "released_weig
 
 
 @dataclass(frozen=True)
-class Download:
+class DownloadCommand:
     """Show a data set's licence, fetch what may be fetched of it, and print exact instructions for the rest.
 
     Nothing is fetched without --accept-licence. A fetch that was interrupted goes on where it stopped.

@@ -34,7 +34,7 @@ IMAGES = ("toy_images", "panoptic_images", "shelf_images", "campus_images", "mm_
 
 
 @dataclass(frozen=True)
-class Evaluate:
+class EvaluateCommand:
     """Score associators or image models on a data set and write the figures with commit, command and versions.
 
     The data are the converted tables described in data/README.md; they are not part of the project.

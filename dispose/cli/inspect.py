@@ -25,7 +25,7 @@ RankBy = Literal[
 
 
 @dataclass(frozen=True)
-class Inspect:
+class InspectCommand:
     """Look at finished results frame by frame, worst first: views, 3-D, what competed, and why it failed.
 
     RESULTS is a folder of `dispose predict` or `dispose evaluate --save`, a predictions.jsonl, Panoptic's JSON

@@ -42,7 +42,7 @@ InputArgument = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FIL
 
 
 @dataclass(frozen=True)
-class Convert:
+class ConvertLabels:
     """Read labels that were released with the paper (a pickle) and write them as ours; nothing in it is executed."""
 
     file: InputArgument
@@ -79,7 +79,7 @@ class Convert:
 
 
 @dataclass(frozen=True)
-class Show:
+class ShowLabels:
     """Say what a pseudo-label file holds."""
 
     file: InputArgument
@@ -92,14 +92,14 @@ class Show:
 
 
 @dataclass(frozen=True)
-class Labels:
+class LabelsCommand:
     """Pseudo-labels for training on images: convert the released ones into our format, or look at a file.
 
     The format is described in docs/pseudo_labels.md.
     """
 
     command: tyro.conf.OmitSubcommandPrefixes[
-        Annotated[Convert, tyro.conf.subcommand("convert")] | Annotated[Show, tyro.conf.subcommand("show")]
+        Annotated[ConvertLabels, tyro.conf.subcommand("convert")] | Annotated[ShowLabels, tyro.conf.subcommand("show")]
     ]
 
     def run(self) -> int:

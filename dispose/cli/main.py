@@ -29,7 +29,7 @@ class Runnable(Protocol):
 
 @dataclass(frozen=True)
 class Command:
-    """One row of the command table: file ``dispose/cli/<name>.py`` holds the dataclass ``<Name>``."""
+    """One row of the command table: file ``dispose/cli/<name>.py`` holds the dataclass ``<Name>Command``."""
 
     name: str
     summary: str
@@ -96,7 +96,7 @@ def parse(command: Command, arguments: Sequence[str]) -> Runnable:
     import tyro
 
     module = importlib.import_module(f"dispose.cli.{command.name}")
-    kind = vars(module)[command.name.capitalize()]
+    kind = vars(module)[f"{command.name.capitalize()}Command"]
     if {"-h", "--help"} & set(arguments):
         # tyro would join the lines of a docstring and wrap none of them.
         print(f"{wrapped(inspect.getdoc(kind) or command.summary)}\n\nExample:\n\n    $ {command.example}\n")

@@ -28,7 +28,7 @@ from dispose_workbench.notebooks.sweep import (
 
 
 @dataclass(frozen=True)
-class Run:
+class RunNotebook:
     """Execute one notebook and write it, as .ipynb and as HTML that opens offline, into a folder of its own."""
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
@@ -55,7 +55,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepNotebook:
     """Run one notebook with every combination of some values, several runs side by side, and compare them.
 
     Everything is checked before anything runs. Every run has a folder of its own, named by its values, in the folder
@@ -112,7 +112,7 @@ class Sweep:
 
 
 @dataclass(frozen=True)
-class List:
+class ListNotebooks:
     """Name all notebooks with their parameters."""
 
     def run(self) -> int:
@@ -128,13 +128,13 @@ class List:
 
 
 @dataclass(frozen=True)
-class Notebook:
+class NotebookCommand:
     """Run a notebook headlessly, once or with many values, with checked parameters, or list the notebooks."""
 
     command: tyro.conf.OmitSubcommandPrefixes[
-        Annotated[Run, tyro.conf.subcommand("run")]
-        | Annotated[Sweep, tyro.conf.subcommand("sweep")]
-        | Annotated[List, tyro.conf.subcommand("list")]
+        Annotated[RunNotebook, tyro.conf.subcommand("run")]
+        | Annotated[SweepNotebook, tyro.conf.subcommand("sweep")]
+        | Annotated[ListNotebooks, tyro.conf.subcommand("list")]
     ]
 
     def run(self) -> int:

@@ -77,7 +77,7 @@ METHODS: dict[AssociatorName, str] = {
 
 
 @dataclass(frozen=True)
-class Predict:
+class PredictCommand:
     """Find out who is who and where every joint is, and write it as predictions.jsonl, .npz and TRC.
 
     CAPTURE is a folder as Pose2Sim users have it: one calibration in calib*/ (.toml in metres, or .json, .yml)

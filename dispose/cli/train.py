@@ -16,7 +16,7 @@ Recipe = Literal["synthetic", "smoke", "toy_images", "toy_smoke", "panoptic", "s
 
 
 @dataclass(frozen=True)
-class Train:
+class TrainCommand:
     """Train a model; goes on where it was stopped.
 
     `synthetic` trains the associator of keypoint detections on synthetic captures, `toy_images` the model for

@@ -23,7 +23,7 @@ NEEDED = (("rerun", "rerun", "rerun-sdk, about 700 MB"), ("matplotlib", "viz", "
 
 
 @dataclass(frozen=True)
-class View:
+class ViewCommand:
     """Play a finished run in the Rerun viewer: all views, the people in 3-D, and the reverse diffusion, over time.
 
     RESULTS is what `dispose predict` or `dispose evaluate --save` wrote, or people of another program: a

@@ -23,7 +23,7 @@ FOLDER = Path("weights")
 
 
 @dataclass(frozen=True)
-class Zoo:
+class ZooCommand:
     """Import released weights, or list the weights that are there.
 
     `import` reads a checkpoint of the authors of DisPOSE (panoptic.pt, shelf.pt, campus.pt, mm_or.pt) and writes

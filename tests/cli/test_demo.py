@@ -11,7 +11,7 @@ import torch
 
 from dispose.baselines.integer_programme import integer_programme
 from dispose.cli import demo, demo_pictures
-from dispose.cli.demo import Demo, whole_folder
+from dispose.cli.demo import DemoCommand, whole_folder
 from dispose.errors import InputError
 from dispose.formats.evidence import read_run
 from dispose.formats.predictions import read_predictions
@@ -41,7 +41,7 @@ def small(monkeypatch) -> list[Path]:
 def test_the_demo_writes_predictions_and_figures_and_replaces_an_older_one(small, tmp_path, capsys) -> None:
     out = tmp_path / "demo"
     for _ in range(2):
-        assert Demo(out).run() == 0
+        assert DemoCommand(out).run() == 0
     assert [p.name for p in tmp_path.iterdir()] == ["demo"]
     ours, classic = json.loads((out / "figures.json").read_text())
     assert ours["name"].startswith("ours") and classic["name"] == "integer programme"
@@ -58,7 +58,7 @@ def test_the_demo_writes_predictions_and_figures_and_replaces_an_older_one(small
 
 
 def test_without_weights_for_pictures_the_demo_says_so_and_is_whole(small, tmp_path, capsys) -> None:
-    assert Demo(tmp_path / "demo").run() == 0
+    assert DemoCommand(tmp_path / "demo").run() == 0
     said = capsys.readouterr().out
     assert "from pictures: left out, because the weights none.safetensors are not in this copy" in said
     assert not (tmp_path / "demo" / "from_pictures").exists() and "people found in pictures" not in said
@@ -73,7 +73,7 @@ def test_the_demo_ends_with_pictures(small, tmp_path, capsys, monkeypatch) -> No
     # In this process and without the notebook, which has a test of its own.
     here = lambda folder, weights: nullcontext(lambda: demo_pictures.write_image_demo(folder, weights))  # noqa: E731
     monkeypatch.setattr(demo_pictures, "beside", here)
-    assert Demo(tmp_path / "demo").run() == 0
+    assert DemoCommand(tmp_path / "demo").run() == 0
     folder = tmp_path / "demo" / "from_pictures"
     written = json.loads((folder / "figures.json").read_text())
     said = capsys.readouterr().out
@@ -85,7 +85,7 @@ def test_a_folder_that_is_no_demo_is_left_alone(small, tmp_path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with pytest.raises(InputError, match="no folder of an earlier demo"):
-        Demo(tmp_path / "mine").run()
+        DemoCommand(tmp_path / "mine").run()
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"] and not small
 
 

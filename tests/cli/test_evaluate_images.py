@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from dispose.cli.evaluate import Evaluate
+from dispose.cli.evaluate import EvaluateCommand
 from dispose.cli.evaluate_images import method_of
 from dispose.datasets.multiview import FrameLog
 from dispose.datasets.sources import FrameKey, Traits, Truth
@@ -37,7 +37,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_toy_images_writes_two_files(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "toy_images.json"
-    assert Evaluate("toy_images", weights=weights, frames=1, out=out).run() == 0
+    assert EvaluateCommand("toy_images", weights=weights, frames=1, out=out).run() == 0
     whole, by_views = (json.loads(p.read_text()) for p in (out, tmp_path / "toy_images_by_views.json"))
     assert whole["protocol"] == "toy_images" and whole["rows"][0]["method"] == "DisPOSE"
     assert len(whole["sweep"]) > 0 and "mpjpe_mm" in whole["rows"][0]
@@ -93,8 +93,10 @@ def test_frames_of_a_source_are_scored_in_both_ways(weights: Path, tmp_path: Pat
 
 def test_options_of_associators_are_refused(weights: Path, tmp_path: Path):
     with pytest.raises(InputError, match="--views and --gates-mm are for associators"):
-        Evaluate("toy_images", weights=weights, views=(0, 1), out=tmp_path / "a.json").run()
+        EvaluateCommand("toy_images", weights=weights, views=(0, 1), out=tmp_path / "a.json").run()
     with pytest.raises(InputError, match="no such weights file"):
-        Evaluate("panoptic_images", weights=tmp_path / "none.safetensors", data=tmp_path, out=tmp_path / "a.json").run()
+        EvaluateCommand(
+            "panoptic_images", weights=tmp_path / "none.safetensors", data=tmp_path, out=tmp_path / "a.json"
+        ).run()
     with pytest.raises(InputError, match="is not there"):
-        Evaluate("panoptic_images", weights=weights, data=tmp_path, out=tmp_path / "a.json").run()
+        EvaluateCommand("panoptic_images", weights=weights, data=tmp_path, out=tmp_path / "a.json").run()

@@ -16,7 +16,7 @@ import torch
 
 from dispose.association.reconstruct import reconstruct
 from dispose.baselines.integer_programme import integer_programme
-from dispose.cli.inspect import Inspect
+from dispose.cli.inspect import InspectCommand
 from dispose.cli.main import main
 from dispose.formats.evidence import read_run
 from dispose.inference.predict import unweighed
@@ -80,8 +80,8 @@ def test_what_the_files_left_open_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "body3DScene_00000001.json").write_text('{"bodies": []}')
-    monkeypatch.setattr(Inspect, "write_pages", lambda self, folder: 0)
-    assert Inspect(tmp_path, pages=tmp_path / "pages").run() == 0
+    monkeypatch.setattr(InspectCommand, "write_pages", lambda self, folder: 0)
+    assert InspectCommand(tmp_path, pages=tmp_path / "pages").run() == 0
     assert "cameras are not known" in capsys.readouterr().err
 
 
@@ -135,7 +135,7 @@ def test_everything_that_frames_can_be_ranked_by_can_be_asked_for() -> None:
 
 
 def test_pictures_are_written_without_a_server(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert Inspect(folder, pages=tmp_path / "pages", worst=1).run() == 0
+    assert InspectCommand(folder, pages=tmp_path / "pages", worst=1).run() == 0
     (page,) = (tmp_path / "pages").iterdir()
     assert page.name.startswith("01-frame-") and page.suffix == ".png"
     said = capfd.readouterr().out

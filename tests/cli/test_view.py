@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dispose.cli import view
-from dispose.cli.view import View
+from dispose.cli.view import ViewCommand
 from dispose.errors import InputError, MissingBackendError
 from dispose.formats.predictions import write_predictions
 from dispose.scene.poses import Poses
@@ -44,20 +44,20 @@ def started(monkeypatch) -> list[list[str]]:
 
 def test_results_come_first_then_the_package_then_the_display(people, tmp_path, monkeypatch) -> None:
     with pytest.raises(InputError, match="no such file or folder"):
-        View(tmp_path / "nothing").run()
+        ViewCommand(tmp_path / "nothing").run()
     monkeypatch.setattr(view.importlib.util, "find_spec", lambda name: None if name == "rerun" else object())
     with pytest.raises(MissingBackendError, match=r"pip install 'dispose\[rerun\]'"):
-        View(people).run()
+        ViewCommand(people).run()
     monkeypatch.setattr(view.importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(view.sys, "platform", "linux")
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(InputError, match=r"no display .* --save FILE.rrd"):
-        View(people).run()
+        ViewCommand(people).run()
 
 
 def test_the_viewer_gets_what_was_said_and_its_status_is_ours(people, tmp_path, started) -> None:
-    assert View(people, save=tmp_path / "out.rrd", truth=people).run() == 3
+    assert ViewCommand(people, save=tmp_path / "out.rrd", truth=people).run() == 3
     (command,) = started
     assert command[:3] == [sys.executable, "-m", "dispose_viz.scene.rerun_view"]
     assert command[3:] == [str(people), "--save", str(tmp_path / "out.rrd"), "--truth", str(people)]
@@ -65,13 +65,13 @@ def test_the_viewer_gets_what_was_said_and_its_status_is_ours(people, tmp_path, 
 
 def test_with_a_display_nothing_need_be_saved(people, started, monkeypatch) -> None:
     monkeypatch.setenv("DISPLAY", ":0")
-    assert View(people).run() == 3 and started[0][3:] == [str(people)]
+    assert ViewCommand(people).run() == 3 and started[0][3:] == [str(people)]
 
 
 def test_a_recording_has_its_ending_and_does_not_replace_a_folder(people, tmp_path, started) -> None:
     with pytest.raises(InputError, match=r"ends in \.rrd"):
-        View(people, save=tmp_path / "out.mp4").run()
+        ViewCommand(people, save=tmp_path / "out.mp4").run()
     (tmp_path / "folder.rrd").mkdir()
     with pytest.raises(InputError, match="is a folder"):
-        View(people, save=tmp_path / "folder.rrd").run()
+        ViewCommand(people, save=tmp_path / "folder.rrd").run()
     assert not started

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dispose.cli.evaluate import Evaluate
+from dispose.cli.evaluate import EvaluateCommand
 from dispose.errors import InputError
 from dispose.evaluation.methods import CLASSIC, classic, oracle_method, random_method
 from dispose.evaluation.protocols import MVOR_RTPOSE, PANOPTIC_MINI, SHELF_DEV, Protocol, protocols_of
@@ -103,7 +103,7 @@ def test_the_command_writes_what_it_measured(
     shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "figures.json"
-    command = Evaluate("panoptic_mini", ("greedy", "random"), shared_data, (0, 1, 2), (100.0, 150.0), out=out)
+    command = EvaluateCommand("panoptic_mini", ("greedy", "random"), shared_data, (0, 1, 2), (100.0, 150.0), out=out)
     assert command.run() == 0
     content = json.loads(out.read_text())
     assert content["schema"] == "dispose.results/1" and content["views"] == [0, 1, 2]
@@ -120,7 +120,7 @@ def test_unknown_names_are_answered_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="svt"):
         classic("spectral")
     with pytest.raises(InputError, match=r"no file .*shelf"):
-        Evaluate("shelf", ("greedy",), tmp_path).run()
+        EvaluateCommand("shelf", ("greedy",), tmp_path).run()
 
 
 def test_figures_that_do_not_exist_become_null(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_command_help_ends_with_the_example(capsys: pytest.CaptureFixture[str]):
 
 @pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)
 def test_every_command_is_a_frozen_dataclass_that_runs(command: cli.Command):
-    kind = vars(importlib.import_module(f"dispose.cli.{command.name}"))[command.name.capitalize()]
+    kind = vars(importlib.import_module(f"dispose.cli.{command.name}"))[f"{command.name.capitalize()}Command"]
     assert isinstance(kind, type) and issubclass(kind, cli.Runnable)
     assert is_dataclass(kind)
     assert inspect.getdoc(kind)

@@ -35,7 +35,7 @@ from dispose_workbench.results.open import read_results
 
 @pytest.fixture
 def run(capture_folder, tmp_path: Path) -> Path:
-    """A finished run of a classic associator with the integer programme as its rival."""
+    """A finished run of a classic associator with the integer programme as its reference."""
     folder = tmp_path / "run"
     result = predict_capture(
         read_capture(capture_folder.path), unweighed(greedy_agglomerative), reconstruct, reference=integer_programme

@@ -81,7 +81,7 @@ def explain(case: FrameResult, failure: Failure) -> str:
     if len(mistakes) > TOLD:
         sentences.append(f"and {counted(len(mistakes) - TOLD, 'more mistake')}")
     if failure.wrong_pairs:
-        sentences += rival_too(case, failure.wrong_pairs)
+        sentences += wrong_reference(case, failure.wrong_pairs)
     if not mistakes:
         sentences = [*worst_joint(case, failure), *doubts(case, failure), *unknown_people(case, failure)]
     if not sentences:
@@ -89,7 +89,7 @@ def explain(case: FrameResult, failure: Failure) -> str:
     return " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences)
 
 
-def rival_too(case: FrameResult, wrong: Sequence[WrongPair]) -> list[str]:
+def wrong_reference(case: FrameResult, wrong: Sequence[WrongPair]) -> list[str]:
     """Whether the integer programme is wrong about the same pairs."""
     if case.reference is None or case.labels is None:
         return []

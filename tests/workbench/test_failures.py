@@ -133,7 +133,7 @@ def test_the_price_of_the_right_tuple_is_told() -> None:
         time=torch.tensor([1.0, 0.0]),
         mass=torch.tensor([[0.3, 0.3, 0.3], [0.97, 0.02, 0.97]]),
     )
-    sentence = said(replace(case, hypotheses=hypotheses, rival=groups(*ALL)))
+    sentence = said(replace(case, hypotheses=hypotheses, reference=groups(*ALL)))
     assert "person 2's own tuple costs 212 against 167 (mass" in sentence
     assert "mass 0.30 against 0.60 before sampling, 0.02 against 0.97 after" in sentence
     assert "The integer programme gets this right." in sentence
@@ -310,7 +310,7 @@ def test_the_worst_joint_is_named_where_nobody_is_confused() -> None:
 
 
 def test_without_truth_doubts_are_told() -> None:
-    case = replace(case_of(truth(*NEAR), groups(*ALL)), labels=None, rival=groups((0, 0, 1, 0), (1, 1, 0, 1)))
+    case = replace(case_of(truth(*NEAR), groups(*ALL)), labels=None, reference=groups((0, 0, 1, 0), (1, 1, 0, 1)))
     failure = failure_of(case)
     assert (failure.wrong_pairs, failure.missed, failure.joint_error_mm) == (None, None, None)
     assert failure.disagreement == 12
