@@ -9,10 +9,10 @@ them. `panoptic_truth_NUMBER.png`: the true people of another sequence in its ow
 import argparse
 from pathlib import Path
 
-from dispose.datasets.panoptic_capture import CMU0, annotated, open_panoptic
-from dispose.datasets.sources import Block, Split
-from dispose.formats.calibration_json import read_calibration_panoptic
-from dispose.formats.images import read_image
+from dispose.datasets.layouts.panoptic import CMU0, annotated, open_panoptic
+from dispose.datasets.layouts.source import Block, Split
+from dispose.formats.calibration.panoptic import read_calibration_panoptic
+from dispose.formats.images.files import read_image
 from dispose_viz.image.calibration import draw_cameras, draw_floor
 from dispose_viz.image.person_labels import Name, draw_names, name_of
 from dispose_viz.image.view_panels import draw_canvas, draw_skeleton

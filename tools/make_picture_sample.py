@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from dispose.formats.calibration_toml import write_calibration_toml
+from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.formats.files import replacing_path
 from dispose.formats.predictions import write_predictions
 from dispose.scene.cameras import Cameras

@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dispose.datasets.sources import FrameKey, Source, Truth
+from dispose.datasets.layouts.source import FrameKey, Source, Truth
 from dispose.errors import InputError
-from dispose.formats.images import normalize_pixels, read_image, warp_image
+from dispose.formats.images.files import normalize_pixels, read_image, warp_image
 from dispose.geometry.image_affine import letterbox
 from dispose.scene.cameras import Cameras
 from dispose.scene.images import ImageFrame, Images
@@ -43,7 +43,7 @@ class MultiViewDataset(Dataset[Sample]):
     """The frames of a source at the size of a network: ``dataset[i]`` is ``(ImageFrame, Truth)``.
 
     Attributes:
-        source: an adapter's, such as `dispose.datasets.panoptic_capture.open_panoptic`.
+        source: an adapter's, such as `dispose.datasets.layouts.panoptic.open_panoptic`.
         input_size: width and height of the network's input; usually ``source.traits.input_size``.
     """
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
-from dispose.datasets.tables import Table, detections_of, read_cameras, read_columns
+from dispose.datasets.tables.reading import Table, detections_of, read_cameras, read_columns
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_detections
 from dispose.scene.detections import Detections

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from dispose.datasets.campus_capture import CAMPUS, CAMPUS_TEST, CAMPUS_VALIDATION, open_campus
-from dispose.datasets.mm_or import MM_OR, MM_OR_TEST, MM_OR_VALIDATION, open_mm_or
+from dispose.datasets.layouts.campus import CAMPUS, CAMPUS_TEST, CAMPUS_VALIDATION, open_campus
+from dispose.datasets.layouts.mm_or import MM_OR, MM_OR_TEST, MM_OR_VALIDATION, open_mm_or
+from dispose.datasets.layouts.panoptic import PANOPTIC, PANOPTIC_TEST, PANOPTIC_VALIDATION, open_panoptic
+from dispose.datasets.layouts.shelf import SHELF, SHELF_TEST, SHELF_VALIDATION, open_shelf
+from dispose.datasets.layouts.source import Source, Split, Traits
 from dispose.datasets.multiview import FrameLog, MultiViewDataset, Tolerant, good_frames
-from dispose.datasets.panoptic_capture import PANOPTIC, PANOPTIC_TEST, PANOPTIC_VALIDATION, open_panoptic
-from dispose.datasets.shelf_capture import SHELF, SHELF_TEST, SHELF_VALIDATION, open_shelf
-from dispose.datasets.sources import Source, Split, Traits
 from dispose.errors import InputError
 from dispose.evaluation.image_measures import (
     ImageMeasure,

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from dispose.datasets.mvor import UPPER_BODY, read_mvor, scored_joints
-from dispose.datasets.panoptic import read_panoptic_mini
-from dispose.datasets.shelf import read_shelf
-from dispose.datasets.tables import Table, all_rows, without_repeats
+from dispose.datasets.tables.mvor import UPPER_BODY, read_mvor, scored_joints
+from dispose.datasets.tables.panoptic import read_panoptic_mini
+from dispose.datasets.tables.reading import Table, all_rows, without_repeats
+from dispose.datasets.tables.shelf import read_shelf
 from dispose.errors import InputError
 from dispose.evaluation.measures import detection_figures, root_figures, shelf_figures
 from dispose.evaluation.scenes import Measure

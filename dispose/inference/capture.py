@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.formats.calibration import read_calibration
-from dispose.formats.coco_results import open_coco_results
+from dispose.formats.calibration.read import read_calibration
+from dispose.formats.detections.coco_results import open_coco_results
+from dispose.formats.detections.openpose import open_openpose
+from dispose.formats.detections.people import NO_PEOPLE, DamagedFrameError, DetectionView, ViewPeople
 from dispose.formats.files import visible
-from dispose.formats.openpose import open_openpose
-from dispose.formats.people import NO_PEOPLE, DamagedFrameError, DetectionView, ViewPeople
 from dispose.inference.names import NameMatch, choose_skeleton, match_names
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections

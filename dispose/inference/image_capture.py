@@ -15,9 +15,9 @@ from jaxtyping import UInt8
 
 from dispose.datasets.multiview import RawFrame, check_size, letterbox_frame
 from dispose.errors import InputError
-from dispose.formats.calibration import read_calibration
-from dispose.formats.image_series import ImageSeries, open_image_series
-from dispose.formats.people import DamagedFrameError
+from dispose.formats.calibration.read import read_calibration
+from dispose.formats.detections.people import DamagedFrameError
+from dispose.formats.images.series import ImageSeries, open_image_series
 from dispose.inference.capture import Loss, find_calibration, gaps_of, spans
 from dispose.inference.names import match_names
 from dispose.scene.cameras import Cameras

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dispose.datasets.campus_capture import CAMPUS, CAMPUS_TRAIN, open_campus
-from dispose.datasets.mm_or import MM_OR, MM_OR_TRAIN, open_mm_or
-from dispose.datasets.panoptic_capture import PANOPTIC, PANOPTIC_TRAIN, open_panoptic
-from dispose.datasets.shelf_capture import SHELF, SHELF_TRAIN, open_shelf
-from dispose.datasets.sources import Source, Traits
+from dispose.datasets.layouts.campus import CAMPUS, CAMPUS_TRAIN, open_campus
+from dispose.datasets.layouts.mm_or import MM_OR, MM_OR_TRAIN, open_mm_or
+from dispose.datasets.layouts.panoptic import PANOPTIC, PANOPTIC_TRAIN, open_panoptic
+from dispose.datasets.layouts.shelf import SHELF, SHELF_TRAIN, open_shelf
+from dispose.datasets.layouts.source import Source, Traits
 from dispose.models.dispose.backbone import BackboneConfig
 from dispose.models.dispose.decoder_layer import DecoderConfig
 from dispose.models.dispose.model import DisPoseConfig

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from dispose.datasets.augmentation import AugmentationConfig
+from dispose.datasets.augmentation.images import AugmentationConfig
+from dispose.datasets.layouts.source import Source
 from dispose.datasets.multiview import MultiViewDataset
-from dispose.datasets.sources import Source
 from dispose.formats.pseudo_labels import read_pseudo_labels
 from dispose.models.dispose.backbone import Backbone
 from dispose.models.dispose.model import DisPose

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from dispose.association.graph import collate
 from dispose.association.roots import map_pixel_of
 from dispose.association.targets import true_tuples
-from dispose.datasets.augmentation import drop_views, jitter_roots
+from dispose.datasets.augmentation.images import drop_views, jitter_roots
 from dispose.losses.assignment import released_assignment_loss
 from dispose.losses.confidence import censored_likelihood, error_likelihood
 from dispose.losses.curation import PoseTargets, curate, heatmap_targets, pack_labels

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from dispose.datasets.augmentation import AugmentationConfig, augment
+from dispose.datasets.augmentation.images import AugmentationConfig, augment
 from dispose.datasets.multiview import MultiViewDataset
 from dispose.errors import InputError
 from dispose.formats.pseudo_labels import PseudoLabelStore

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dispose.formats.calibration_toml import write_calibration_toml
-from dispose.formats.openpose import write_openpose
+from dispose.formats.calibration.pose2sim import write_calibration_toml
+from dispose.formats.detections.openpose import write_openpose
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame, Labels
 from dispose_synthetic.detectors.detector import detect

@@ -14,7 +14,7 @@ from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import Tuples, candidate_tuples, integer_programme, pack
 from dispose.baselines.random_grouping import random_grouping
 from dispose.baselines.svt import capped_rows, svt
-from dispose.datasets.panoptic import Simulation, simulate_frame
+from dispose.datasets.tables.panoptic import Simulation, simulate_frame
 from dispose.metrics.association import count_pairs
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections

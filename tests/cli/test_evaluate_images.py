@@ -11,8 +11,8 @@ import torch
 
 from dispose.cli.evaluate import EvaluateCommand
 from dispose.cli.evaluate_images import method_of
+from dispose.datasets.layouts.source import FrameKey, Traits, Truth
 from dispose.datasets.multiview import FrameLog
-from dispose.datasets.sources import FrameKey, Traits, Truth
 from dispose.errors import InputError
 from dispose.evaluation.image_protocols import MM_OR_CLEAN, MM_OR_RELEASED, source_scenes
 from dispose.evaluation.image_scenes import answer_all

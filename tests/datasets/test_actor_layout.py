@@ -10,8 +10,8 @@ import pytest
 import scipy.io
 import torch
 
-from dispose.datasets.actor_layout import ActorCapture, every_annotated, pictured
-from dispose.datasets.campus_capture import (
+from dispose.datasets.layouts.actors import ActorCapture, every_annotated, pictured
+from dispose.datasets.layouts.campus import (
     CAMPUS,
     CAMPUS_TEST,
     CAMPUS_TRAIN,
@@ -19,8 +19,7 @@ from dispose.datasets.campus_capture import (
     CAMPUS_VALIDATION,
     open_campus,
 )
-from dispose.datasets.multiview import of_source
-from dispose.datasets.shelf_capture import (
+from dispose.datasets.layouts.shelf import (
     SHELF,
     SHELF_TEST,
     SHELF_TRAIN,
@@ -28,8 +27,9 @@ from dispose.datasets.shelf_capture import (
     SHELF_VALIDATION,
     open_shelf,
 )
-from dispose.datasets.sources import Block, FrameKey, Source, Split
-from dispose.datasets.tables import poses_of, read_cameras, read_poses
+from dispose.datasets.layouts.source import Block, FrameKey, Source, Split
+from dispose.datasets.multiview import of_source
+from dispose.datasets.tables.reading import poses_of, read_cameras, read_poses
 from dispose.errors import InputError
 from dispose.formats.actors_mat import Actors, read_actors, write_actors
 from dispose.skeletons.catalog import SHELF_14

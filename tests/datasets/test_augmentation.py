@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from dispose.datasets import augmentation as aug
-from dispose.datasets import colour
-from dispose.formats.images import normalize_pixels, warp_image
+from dispose.datasets.augmentation import images as aug
+from dispose.datasets.augmentation import colour
+from dispose.formats.images.files import normalize_pixels, warp_image
 from dispose.geometry.image_affine import apply, letterbox, rotation_about
 from dispose.tensors import ABSENT
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dispose.datasets.campus_capture import CAMPUS, CAMPUS_TEST, CAMPUS_TRAIN, CAMPUS_VALIDATION
-from dispose.datasets.mm_or import MM_OR, MM_OR_TEST, MM_OR_TRAIN, MM_OR_VALIDATION
-from dispose.datasets.panoptic_capture import PANOPTIC, PANOPTIC_TEST, PANOPTIC_TRAIN, PANOPTIC_VALIDATION
-from dispose.datasets.shelf_capture import SHELF, SHELF_TEST, SHELF_TRAIN, SHELF_VALIDATION
-from dispose.datasets.sources import Split, Traits
+from dispose.datasets.layouts.campus import CAMPUS, CAMPUS_TEST, CAMPUS_TRAIN, CAMPUS_VALIDATION
+from dispose.datasets.layouts.mm_or import MM_OR, MM_OR_TEST, MM_OR_TRAIN, MM_OR_VALIDATION
+from dispose.datasets.layouts.panoptic import PANOPTIC, PANOPTIC_TEST, PANOPTIC_TRAIN, PANOPTIC_VALIDATION
+from dispose.datasets.layouts.shelf import SHELF, SHELF_TEST, SHELF_TRAIN, SHELF_VALIDATION
+from dispose.datasets.layouts.source import Split, Traits
 
 PAGES = [
     ("panoptic", PANOPTIC, (PANOPTIC_TRAIN, PANOPTIC_VALIDATION, PANOPTIC_TEST)),

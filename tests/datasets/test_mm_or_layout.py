@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dispose.datasets.mm_or import (
+from dispose.datasets.layouts.mm_or import (
     MM_OR,
     MM_OR_TEST,
     MM_OR_TRAIN,
@@ -18,10 +18,10 @@ from dispose.datasets.mm_or import (
     pictured,
     read_people,
 )
+from dispose.datasets.layouts.source import Block, Source, Split
 from dispose.datasets.multiview import missing_images, of_source
-from dispose.datasets.sources import Block, Source, Split
 from dispose.errors import InputError
-from dispose.formats.calibration_mm_or import read_calibration_mm_or
+from dispose.formats.calibration.mm_or import read_calibration_mm_or
 
 SIZE = (128, 96)
 VIEWS = ("camera01", "camera02")

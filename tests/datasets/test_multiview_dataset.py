@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from dispose.datasets.campus_capture import CAMPUS
-from dispose.datasets.mm_or import MM_OR
+from dispose.datasets.layouts.campus import CAMPUS
+from dispose.datasets.layouts.mm_or import MM_OR
+from dispose.datasets.layouts.panoptic import PANOPTIC
+from dispose.datasets.layouts.shelf import SHELF
+from dispose.datasets.layouts.source import Block, FrameKey, Source, Split, Traits, Truth, no_poses
 from dispose.datasets.multiview import FrameLog, MultiViewDataset, Tolerant, good_frames, missing_images, of_source
-from dispose.datasets.panoptic_capture import PANOPTIC
-from dispose.datasets.shelf_capture import SHELF
-from dispose.datasets.sources import Block, FrameKey, Source, Split, Traits, Truth, no_poses
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, letterbox
 from dispose.scene.cameras import Cameras

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dispose.datasets.multiview import missing_images, of_source
-from dispose.datasets.panoptic_capture import (
+from dispose.datasets.layouts.panoptic import (
     CMU0,
     CMU0_3,
     CMU0_4,
@@ -30,7 +29,8 @@ from dispose.datasets.panoptic_capture import (
     read_bodies,
     world_from_panoptic,
 )
-from dispose.datasets.sources import Block, Source, Split
+from dispose.datasets.layouts.source import Block, Source, Split
+from dispose.datasets.multiview import missing_images, of_source
 from dispose.errors import InputError
 from dispose.skeletons.catalog import PANOPTIC_15
 
@@ -126,7 +126,7 @@ def test_real_sequence_projects_like_opencv(shared_data: Path) -> None:
 
 
 def test_real_sequence_agrees_with_the_converted_table(shared_data: Path) -> None:
-    from dispose.datasets.panoptic import Simulation, read_panoptic_mini
+    from dispose.datasets.tables.panoptic import Simulation, read_panoptic_mini
 
     split = Split("all", (Block("160906_band1"),), annotated)
     source = open_panoptic(shared_data / "raw" / "panoptic", split)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from dispose.datasets.mvor import SCORED_JOINTS, UPPER_BODY, read_mvor
-from dispose.datasets.panoptic import Simulation, read_panoptic_mini
 from dispose.datasets.pose2sim import read_pose2sim
-from dispose.datasets.shelf import LABEL_GATE, read_shelf
-from dispose.datasets.tables import read_cameras, read_columns, read_detections, without_repeats
+from dispose.datasets.tables.mvor import SCORED_JOINTS, UPPER_BODY, read_mvor
+from dispose.datasets.tables.panoptic import Simulation, read_panoptic_mini
+from dispose.datasets.tables.reading import read_cameras, read_columns, read_detections, without_repeats
+from dispose.datasets.tables.shelf import LABEL_GATE, read_shelf
 from dispose.errors import InputError
 from dispose.scene.frame import Frame, Labels
 from dispose.skeletons.catalog import COCO_17, MVOR_10, SHELF_14

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from dispose.formats.calibration_toml import read_calibration_toml
-from dispose.formats.openpose import open_openpose
+from dispose.formats.calibration.pose2sim import read_calibration_toml
+from dispose.formats.detections.openpose import open_openpose
 from dispose.skeletons.catalog import COCO_17
 from dispose_synthetic.detectors.parameters import PERFECT
 from dispose_synthetic.rigs import SHELF_LIKE, sample_rigs

@@ -69,7 +69,7 @@ def test_random_grouping_halves_pcp(shared_data: Path) -> None:
 
 
 def test_skeletons_of_exact_detections_are_exact(shared_data: Path) -> None:
-    from dispose.datasets.panoptic import Simulation, read_panoptic_mini
+    from dispose.datasets.tables.panoptic import Simulation, read_panoptic_mini
 
     scenes = gather(read_panoptic_mini(shared_data / "panoptic_mini", simulation=Simulation(0.0, 0.0)))
     for one in CLASSIC:

@@ -13,16 +13,13 @@ import torch
 from torch.testing import assert_close
 
 from dispose.errors import InputError
-from dispose.formats.calibration import read_calibration
-from dispose.formats.calibration_colmap import read_calibration_colmap, write_calibration_colmap
-from dispose.formats.calibration_json import (
-    read_calibration_panoptic,
-    write_calibration_json,
-    write_calibration_panoptic,
-    write_calibration_voxelpose,
-)
-from dispose.formats.calibration_opencv import write_calibration_opencv
-from dispose.formats.calibration_toml import write_calibration_toml
+from dispose.formats.calibration.colmap import read_calibration_colmap, write_calibration_colmap
+from dispose.formats.calibration.opencv import write_calibration_opencv
+from dispose.formats.calibration.ours import write_calibration_json
+from dispose.formats.calibration.panoptic import read_calibration_panoptic, write_calibration_panoptic
+from dispose.formats.calibration.pose2sim import write_calibration_toml
+from dispose.formats.calibration.read import read_calibration
+from dispose.formats.calibration.voxelpose import write_calibration_voxelpose
 from dispose.geometry.rigid import look_at
 from dispose.scene.cameras import Cameras
 

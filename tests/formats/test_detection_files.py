@@ -8,9 +8,9 @@ import torch
 from torch.testing import assert_close
 
 from dispose.errors import InputError
-from dispose.formats.coco_results import open_coco_results, write_coco_results
-from dispose.formats.openpose import frame_number, open_openpose, open_view, write_openpose
-from dispose.formats.people import DamagedFrameError
+from dispose.formats.detections.coco_results import open_coco_results, write_coco_results
+from dispose.formats.detections.openpose import frame_number, open_openpose, open_view, write_openpose
+from dispose.formats.detections.people import DamagedFrameError
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from dispose.errors import InputError
-from dispose.formats.image_series import Video, open_image_folder, open_image_series
-from dispose.formats.people import DamagedFrameError
+from dispose.formats.detections.people import DamagedFrameError
+from dispose.formats.images.series import Video, open_image_folder, open_image_series
 
 SIZE = (64, 48)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dispose.formats.calibration_toml import write_calibration_toml
-from dispose.formats.openpose import write_openpose
+from dispose.formats.calibration.pose2sim import write_calibration_toml
+from dispose.formats.detections.openpose import write_openpose
 from dispose.geometry.rigid import look_at
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections

@@ -10,8 +10,8 @@ import torch
 from torch.testing import assert_close
 
 from dispose.errors import InputError
-from dispose.formats.calibration_json import write_calibration_json
-from dispose.formats.coco_results import write_coco_results
+from dispose.formats.calibration.ours import write_calibration_json
+from dispose.formats.detections.coco_results import write_coco_results
 from dispose.inference.capture import Summary, gaps_of, read_capture, read_frame, select_frames, spans
 from dispose.inference.names import choose_skeleton, match_names
 from dispose.scene.frame import Frame

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from dispose.cli.main import main
-from dispose.formats.calibration_json import write_calibration_json
-from dispose.formats.calibration_toml import write_calibration_toml
+from dispose.formats.calibration.ours import write_calibration_json
+from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.geometry.rigid import rodrigues
 from dispose.inference.consistency import rig_consistency
 from dispose.inference.diagnosis import Diagnosis, body_scale, diagnose, inverted, opengl_camera, up_direction

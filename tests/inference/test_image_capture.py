@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dispose.errors import InputError
-from dispose.formats.calibration_json import write_calibration_json
+from dispose.formats.calibration.ours import write_calibration_json
 from dispose.inference.image_capture import (
     ImageSummary,
     check_sizes,

@@ -13,10 +13,10 @@ from dispose.association.reconstruct import reconstruct
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.integer_programme import integer_programme
 from dispose.cli.main import main
-from dispose.datasets.panoptic_capture import read_bodies
+from dispose.datasets.layouts.panoptic import read_bodies
 from dispose.errors import InputError
+from dispose.formats.detections.openpose import write_openpose
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS
-from dispose.formats.openpose import write_openpose
 from dispose.inference.capture import read_capture
 from dispose.inference.predict import (
     predict_capture,

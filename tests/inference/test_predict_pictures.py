@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch.testing import assert_close
 
 from dispose.cli.main import main
-from dispose.formats.calibration_toml import write_calibration_toml
-from dispose.formats.openpose import write_openpose
+from dispose.formats.calibration.pose2sim import write_calibration_toml
+from dispose.formats.detections.openpose import write_openpose
 from dispose.formats.predictions import read_predictions
 from dispose.inference.image_capture import read_image_capture
 from dispose.inference.predict_pictures import predict_picture_capture, predict_picture_frames

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dispose.datasets.shelf import read_shelf, read_stored
+from dispose.datasets.tables.shelf import read_shelf, read_stored
 from dispose.errors import ShapeError
 from dispose.metrics.pcp import PARTS, correct_parts, pcp, pcp_of_actor, pcp_of_part, pool_parts
 from dispose.scene.convert import shelf_poses

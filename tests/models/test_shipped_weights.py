@@ -7,7 +7,7 @@ import torch
 
 from dispose.baselines.integer_programme import integer_programme
 from dispose.datasets.samples import sample_folder
-from dispose.datasets.shelf import read_shelf
+from dispose.datasets.tables.shelf import read_shelf
 from dispose.inference.capture import read_capture, read_frame
 from dispose.tensors import ABSENT
 from dispose.zoo import load_associator

@@ -9,8 +9,8 @@ import torch
 from dispose.errors import InputError
 from dispose.formats.body3d import FILES as BODY3D
 from dispose.formats.body3d import body3d_files, read_body3d_files
-from dispose.formats.calibration import read_calibration
-from dispose.formats.calibration_json import read_calibration_panoptic
+from dispose.formats.calibration.panoptic import read_calibration_panoptic
+from dispose.formats.calibration.read import read_calibration
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS, read_run
 from dispose.formats.files import visible
 from dispose.formats.predictions import SavedPredictions, by_slot, read_predictions

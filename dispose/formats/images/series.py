@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dispose.errors import InputError
+from dispose.formats.detections.openpose import frame_number
+from dispose.formats.detections.people import DamagedFrameError
 from dispose.formats.files import visible
-from dispose.formats.images import ENDINGS, read_image
-from dispose.formats.openpose import frame_number
-from dispose.formats.people import DamagedFrameError
+from dispose.formats.images.files import ENDINGS, read_image
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg")
 """Endings of video files, lower case."""

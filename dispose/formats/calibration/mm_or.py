@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.errors import InputError
+from dispose.formats.calibration.rig import CameraParameters, as_cameras
 from dispose.formats.entry import Entry
-from dispose.formats.rig import CameraParameters, as_cameras
 from dispose.scene.cameras import Cameras
 
 MM_PER_METRE = 1000.0

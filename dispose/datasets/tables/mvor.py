@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from dispose.datasets.tables import (
+from dispose.datasets.tables.reading import (
     Table,
     all_rows,
     detections_of,

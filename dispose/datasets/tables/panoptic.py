@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from dispose.datasets.tables import Table, poses_of, read_cameras, read_poses
+from dispose.datasets.tables.reading import Table, poses_of, read_cameras, read_poses
 from dispose.errors import InputError
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_poses

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dispose.errors import InputError
+from dispose.formats.detections.openpose import frame_number
+from dispose.formats.detections.people import ViewPeople, checked_people
 from dispose.formats.entry import Entry, short
 from dispose.formats.files import replacing, visible
-from dispose.formats.openpose import frame_number
-from dispose.formats.people import ViewPeople, checked_people
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
 from dispose.skeletons.skeleton import Skeleton

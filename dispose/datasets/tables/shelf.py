@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from dispose.datasets.tables import Table, detections_of, poses_of, read_cameras, read_detections, read_poses
+from dispose.datasets.tables.reading import Table, detections_of, poses_of, read_cameras, read_detections, read_poses
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_detections
 from dispose.scene.detections import Detections

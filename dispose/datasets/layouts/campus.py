@@ -6,8 +6,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from dispose.datasets.actor_layout import ActorCapture, every_annotated, open_actor_capture, pictured
-from dispose.datasets.sources import Block, Split, Traits
+from dispose.datasets.layouts.actors import ActorCapture, every_annotated, open_actor_capture, pictured
+from dispose.datasets.layouts.source import Block, Split, Traits
 from dispose.skeletons.catalog import SHELF_14
 
 CAMPUS = Traits(

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from dispose.datasets.colour import COLOUR_OPERATIONS, ColourOperation
+from dispose.datasets.augmentation.colour import COLOUR_OPERATIONS, ColourOperation
 from dispose.datasets.multiview import as_images
-from dispose.formats.images import warp_image
+from dispose.formats.images.files import warp_image
 from dispose.geometry.image_affine import apply, rotation_about
 from dispose.scene.images import Images
 from dispose.tensors import ABSENT

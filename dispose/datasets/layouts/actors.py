@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from dispose.datasets.sources import FrameKey, Split, Traits, Truth, no_poses
+from dispose.datasets.layouts.source import FrameKey, Split, Traits, Truth, no_poses
 from dispose.errors import InputError
 from dispose.formats.actors_mat import Actors, read_actors
-from dispose.formats.calibration_json import read_calibration_voxelpose
+from dispose.formats.calibration.voxelpose import read_calibration_voxelpose
 from dispose.formats.files import visible
 from dispose.scene.cameras import Cameras
 

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.errors import InputError
+from dispose.formats.calibration.rig import CameraParameters, as_cameras, size_from_principal_point
 from dispose.formats.files import read_text, replacing_path
-from dispose.formats.rig import CameraParameters, as_cameras, size_from_principal_point
 from dispose.geometry.rigid import rodrigues, rotation_vector
 from dispose.scene.cameras import Cameras
 

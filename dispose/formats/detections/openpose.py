@@ -9,9 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from dispose.errors import InputError
+from dispose.formats.detections.people import DamagedFrameError, ViewPeople, checked_people
 from dispose.formats.entry import Entry, short
 from dispose.formats.files import replacing, visible
-from dispose.formats.people import DamagedFrameError, ViewPeople, checked_people
 from dispose.scene.detections import Detections
 from dispose.skeletons.skeleton import Skeleton
 

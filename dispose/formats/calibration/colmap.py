@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.errors import InputError
+from dispose.formats.calibration.rig import CameraParameters, as_cameras, pinhole_matrix
 from dispose.formats.files import read_text, replacing
-from dispose.formats.rig import CameraParameters, as_cameras, pinhole_matrix
 from dispose.geometry.rigid import quaternion
 from dispose.scene.cameras import Cameras
 

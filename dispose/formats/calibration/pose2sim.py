@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from dispose.errors import InputError
+from dispose.formats.calibration.rig import CameraParameters, as_cameras, check_rotation
 from dispose.formats.entry import Entry
 from dispose.formats.files import read_text, replacing
-from dispose.formats.rig import CameraParameters, as_cameras, check_rotation
 from dispose.geometry.rigid import rodrigues, rotation_vector
 from dispose.scene.cameras import Cameras
 

@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.datasets.sources import Block, FrameKey, Split, Traits, Truth, no_poses, sequence_folders
+from dispose.datasets.layouts.source import Block, FrameKey, Split, Traits, Truth, no_poses, sequence_folders
 from dispose.errors import InputError
 from dispose.formats.body3d import world_from_panoptic
-from dispose.formats.calibration_json import PANOPTIC_FROM_OURS, read_calibration_panoptic
+from dispose.formats.calibration.panoptic import PANOPTIC_FROM_OURS, read_calibration_panoptic
 from dispose.formats.entry import Entry
 from dispose.formats.files import visible
 from dispose.scene.cameras import Cameras

@@ -3,14 +3,12 @@
 from pathlib import Path
 
 from dispose.errors import InputError
-from dispose.formats.calibration_colmap import read_calibration_colmap
-from dispose.formats.calibration_json import (
-    read_calibration_json,
-    read_calibration_panoptic,
-    read_calibration_voxelpose,
-)
-from dispose.formats.calibration_opencv import read_calibration_opencv
-from dispose.formats.calibration_toml import read_calibration_toml
+from dispose.formats.calibration.colmap import read_calibration_colmap
+from dispose.formats.calibration.opencv import read_calibration_opencv
+from dispose.formats.calibration.ours import read_calibration_json
+from dispose.formats.calibration.panoptic import read_calibration_panoptic
+from dispose.formats.calibration.pose2sim import read_calibration_toml
+from dispose.formats.calibration.voxelpose import read_calibration_voxelpose
 from dispose.formats.entry import Entry
 from dispose.scene.cameras import Cameras
 

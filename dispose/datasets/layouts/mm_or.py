@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from dispose.datasets.sources import Block, FrameKey, Split, Traits, Truth, no_poses, sequence_folders
+from dispose.datasets.layouts.source import Block, FrameKey, Split, Traits, Truth, no_poses, sequence_folders
 from dispose.errors import InputError
-from dispose.formats.calibration_mm_or import read_calibration_mm_or
+from dispose.formats.calibration.mm_or import read_calibration_mm_or
 from dispose.formats.entry import Entry
 from dispose.formats.files import visible
 from dispose.scene.cameras import Cameras
