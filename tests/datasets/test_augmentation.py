@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from dispose.datasets.augmentation import images as aug
 from dispose.datasets.augmentation import colour
+from dispose.datasets.augmentation import images as aug
 from dispose.formats.images.files import normalize_pixels, warp_image
 from dispose.geometry.image_affine import apply, letterbox, rotation_about
 from dispose.tensors import ABSENT
