@@ -135,10 +135,10 @@ print(f"{every} tuples could be formed, {len(problem.members) - 1} are candidate
 
 # %%
 steps = list(associator.trajectory(problem))
-trajectory = trajectory.trajectory_of(steps, problem.members, problem.graph.marginals)
+path = trajectory.trajectory_of(steps, problem.members, problem.graph.marginals)
 chosen = here.association.members.numpy()
-owners = trajectory.owners_of_tuples(trajectory.members, chosen, people)
-figure = trajectory.draw_trajectory(new_figure(15.0, 7.0), trajectory, owners=owners)
+owners = trajectory.owners_of_tuples(path.members, chosen, people)
+figure = trajectory.draw_trajectory(new_figure(15.0, 7.0), path, owners=owners)
 save_figure(figure, out / "diffusion")
 
 # %% [markdown]

@@ -28,7 +28,6 @@ from pathlib import Path
 import torch
 from IPython.display import display
 
-from dispose.evaluation import toy as judge
 from dispose.models.dispose.denoiser import Denoiser
 from dispose.models.dispose.sampling import SamplerConfig, trajectory
 from dispose_viz.polytope import toy
@@ -38,6 +37,7 @@ from dispose_workbench.toy.network import TOY_DENOISER, toy_problem, true_mass
 from dispose_workbench.toy.scenes import ToyConfig, draw_toy_scenes
 
 # %%
+from dispose_workbench.toy import scores as judge
 from dispose_workbench.toy.training import ToyTraining, guessing, train_toy
 from dispose_workbench.validation import require_at_least, require_one_of
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from dispose.formats.files import replacing_path
 
@@ -76,6 +79,19 @@ def dress(axes: Axes, *, theme: Theme = LIGHT) -> Axes:
         text.set_color(theme.ink)
         text.set_fontsize(12)
     return axes
+
+
+def halo(theme: Theme) -> list[withStroke]:
+    """A rim of paper (`path_effects`) that keeps a text legible on whatever it stands on."""
+    return [withStroke(linewidth=3, foreground=theme.paper)]
+
+
+def add_colorbar(axes: Axes, drawn: ScalarMappable, label: str, *, theme: Theme = LIGHT) -> Colorbar:
+    """What the colours of an image mean, beside its axes."""
+    bar = axes.figure.colorbar(drawn, ax=axes, label=label)
+    bar.ax.tick_params(colors=theme.ink, labelsize=11)
+    bar.ax.yaxis.label.set_color(theme.ink)
+    return bar
 
 
 def lay_out(figure: Figure) -> Figure:

@@ -43,9 +43,9 @@ def case(toy) -> FrameResult:
     identity = 10 + torch.arange(3).expand(4, 3).clone()
     identity[1, 2] = ABSENT
     found = replace(toy.prediction, association=Association(members, torch.ones(3).double()))
-    rival = Association(torch.cat([right, members[2:]]), torch.ones(3).double())
+    reference = Association(torch.cat([right, members[2:]]), torch.ones(3).double())
     truth = replace(toy.prediction.poses, id=10 + toy.prediction.poses.id)
-    return FrameResult(found, toy.frame, hypotheses, rival, Labels(identity, truth))
+    return FrameResult(found, toy.frame, hypotheses, reference, Labels(identity, truth))
 
 
 def results_of(*cases: FrameResult) -> Results:
@@ -114,9 +114,9 @@ def test_boxes_have_the_colour_of_whom_a_detection_truly_shows(case: FrameResult
     assert box_color(contenders, verdict, 0, 1) == person_color(0), "without a truth: of who was given it"
 
 
-@pytest.mark.parametrize("missing", ["labels", "hypotheses", "rival", "frame", "everything"])
+@pytest.mark.parametrize("missing", ["labels", "hypotheses", "reference", "frame", "everything"])
 def test_a_page_is_drawn_of_whatever_there_is_and_says_what_is_missing(case: FrameResult, missing: str) -> None:
-    gone = ("labels", "hypotheses", "rival", "frame") if missing == "everything" else (missing,)
+    gone = ("labels", "hypotheses", "reference", "frame") if missing == "everything" else (missing,)
     text = drawn(page_of(results_of(replace(case, **dict.fromkeys(gone))), 0, theme=DARK))
     assert ("the truth is not known" in text) == ("labels" in gone)
     assert ("no views" in text) == ("frame" in gone) == ("no tuples:" in text)
@@ -189,7 +189,7 @@ def test_many_cameras_have_a_legible_page(case: FrameResult, times: int) -> None
 def test_people_made_of_no_detection_have_no_contest(case: FrameResult) -> None:
     found = case.prediction.association
     nobody = Association(torch.full_like(found.members, ABSENT), found.confidence)
-    other = replace(case, prediction=replace(case.prediction, association=nobody), hypotheses=None, rival=None)
+    other = replace(case, prediction=replace(case.prediction, association=nobody), hypotheses=None, reference=None)
     assert contests_of(other, verdict_of(other)) == ()
     assert "do not say which detections" in drawn(page_of(results_of(other), 0))
     members = found.members.clone()
