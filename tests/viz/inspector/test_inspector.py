@@ -126,7 +126,9 @@ def test_measures_that_cannot_be_known_are_left_out_and_it_says_so(results: Resu
     assert "wrong pairs, missed people, extra people, joint error" in shown.hints.value
 
 
-@pytest.mark.parametrize("missing", [("hypotheses",), ("labels", "reference"), ("frame", "hypotheses", "reference", "labels")])
+@pytest.mark.parametrize(
+    "missing", [("hypotheses",), ("labels", "reference"), ("frame", "hypotheses", "reference", "labels")]
+)
 def test_it_opens_whatever_is_missing(results: Results, tmp_path: Path, missing: tuple[str, ...]) -> None:
     cases = tuple(replace(case, **dict.fromkeys(missing)) for case in results.cases)
     shown = inspect(replace(results, cases=cases), tmp_path, theme=DARK)
