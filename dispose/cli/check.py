@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from dispose.cli.options import CaptureArgument, PathOption, PositiveOption, TextOption, require_folder
 from dispose.cli.predict import open_capture
 from dispose.inference.capture import Capture, Summary, read_frame
 from dispose.inference.check_files import table, write_check
 from dispose.inference.diagnosis import diagnose
+from dispose.options import CaptureArgument, PathOption, PositiveOption, TextOption, require_folder
 from dispose.scene.detections import Detections
 
 PAIRS_TO_LOOK_AT = 1200

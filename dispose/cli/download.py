@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from dispose.cli.options import PathOption, require_folder
 from dispose.datasets.download import catalog
 from dispose.datasets.download.catalog import Listing
 from dispose.datasets.download.fetch import Item, Progress, fetch
 from dispose.errors import DownloadError, InputError
+from dispose.options import PathOption, require_folder
 
 SetName = Literal["panoptic", "shelf", "campus", "mm_or", "mvor", "released_weights", "released_labels"]
 

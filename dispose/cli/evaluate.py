@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from dispose.cli.evaluate_images import ImageJob, score_images
 from dispose.cli.evaluate_save import SaveJob, save_results
-from dispose.cli.options import Count, PathOption, require_file, require_folder
 from dispose.errors import InputError
 from dispose.evaluation.methods import classic, oracle_method, random_method
 from dispose.evaluation.protocols import Protocol, protocols_of
@@ -22,6 +21,7 @@ from dispose.evaluation.run import best_method, evaluate
 from dispose.evaluation.scenes import Method, Scene, gather
 from dispose.inference.predict import unweighed
 from dispose.models.dispose.associator import Associator
+from dispose.options import Count, PathOption, require_file, require_folder
 from dispose.zoo import load_associator
 from dispose.zoo.checkpoints import shipped_image_weights
 

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from dispose.cli.options import Count, CountOption, PathOption, require_folder
 from dispose.errors import InputError, MissingBackendError
+from dispose.options import Count, CountOption, PathOption, require_folder
 from dispose.scene.results import Results
 from dispose_workbench.failures.measures import MEASURES, failure_of, failures_of, known_measures
 from dispose_workbench.notebooks.inspector_page import answering, page_notebook, serving

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
-from dispose.cli.options import require_file
 from dispose.errors import InputError
 from dispose.formats.pseudo_labels import PseudoLabelStore, read_pseudo_labels, write_pseudo_labels
+from dispose.options import require_file
 from dispose.released.pseudo_labels import read_released_labels
 from dispose.scene.label_rules import FEWEST_JOINTS
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import tyro
 
 from dispose.cli.main import Terminated
-from dispose.cli.options import Count, PathOption, Positive, require_folder
 from dispose.formats.locking import lock_folder
+from dispose.options import Count, PathOption, Positive, require_folder
 from dispose_workbench.notebooks.figures import export_figures
 from dispose_workbench.notebooks.page import title_of
 from dispose_workbench.notebooks.run import free_folder, notebook_names, notebook_path, parameters_of, run_notebook

@@ -14,7 +14,6 @@ from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
 from dispose.baselines.svt import svt
-from dispose.cli.options import CaptureArgument, PathOption, PositiveOption, TextOption, require_folder
 from dispose.errors import InputError
 from dispose.inference.capture import DETECTION_FOLDERS, Capture, read_capture, select_frames
 from dispose.inference.image_capture import (
@@ -36,6 +35,7 @@ from dispose.inference.predict import (
     write_capture_prediction,
 )
 from dispose.inference.predict_pictures import predict_picture_capture
+from dispose.options import CaptureArgument, PathOption, PositiveOption, TextOption, require_folder
 from dispose.skeletons.catalog import by_name
 
 FALLBACK_RATE_HZ = 30.0

@@ -8,9 +8,9 @@ from typing import Literal
 
 import tyro
 
-from dispose.cli.options import CountOption, PathOption, require_folder
 from dispose.errors import InputError
 from dispose.formats.locking import lock_folder
+from dispose.options import CountOption, PathOption, require_folder
 
 Recipe = Literal["synthetic", "smoke", "toy_images", "toy_smoke", "panoptic", "shelf", "campus", "mm_or"]
 

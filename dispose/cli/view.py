@@ -10,9 +10,9 @@ from typing import Annotated
 
 import tyro
 
-from dispose.cli.options import PathOption, require_file
 from dispose.errors import InputError, MissingBackendError
 from dispose.inference.capture import find_calibration
+from dispose.options import PathOption, require_file
 from dispose_workbench.results.open import read_results
 
 VIEWER = "dispose_viz.scene.rerun_view"

@@ -10,9 +10,9 @@ import torch
 import tyro
 from safetensors import safe_open
 
-from dispose.cli.options import PathOption, require_file
 from dispose.errors import InputError
 from dispose.formats.files import visible
+from dispose.options import PathOption, require_file
 from dispose.released.model import RELEASED
 from dispose.zoo.checkpoints import read_metadata
 from dispose.zoo.importing import import_backbone, import_released, save_imported

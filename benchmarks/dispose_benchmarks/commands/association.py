@@ -11,10 +11,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dispose.cli.options import Count, require_file
 from dispose.errors import InputError
 from dispose.evaluation.reports import commit, versions
 from dispose.formats.files import replacing
+from dispose.options import Count, require_file
 from dispose_benchmarks.association import Cell, measure_apart
 
 SCHEMA = "dispose.bench/1"

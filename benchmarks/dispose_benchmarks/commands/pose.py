@@ -14,12 +14,12 @@ from typing import Literal
 import torch
 from tqdm import tqdm
 
-from dispose.cli.options import Count, require_file
 from dispose.errors import DisposeError, InputError
 from dispose.evaluation.published import FOLDER, read_published
 from dispose.evaluation.reports import commit, versions
 from dispose.formats.files import replacing
 from dispose.models.dispose.backbone import BackboneConfig
+from dispose.options import Count, require_file
 from dispose.recipes.datasets import DATASETS
 from dispose.recipes.images import TOY_IMAGES, TOY_SMOKE
 from dispose.released.model import RELEASED, ReleasedConfig
