@@ -14,7 +14,8 @@ import tyro
 from dispose.errors import InputError, MissingBackendError
 from dispose.options import Count, CountOption, PathOption, require_folder
 from dispose.scene.results import Results
-from dispose_workbench.failures.measures import MEASURES, failure_of, failures_of, known_measures
+from dispose_workbench.failures.facts import failure_of, failures_of
+from dispose_workbench.failures.measures import MEASURES, known_measures
 from dispose_workbench.notebooks.inspector_page import answering, page_notebook, serving
 from dispose_workbench.results.open import read_results
 

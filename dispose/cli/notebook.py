@@ -6,16 +6,16 @@ from typing import Annotated, Literal
 
 import tyro
 
-from dispose.cli.main import Terminated
 from dispose.formats.locking import lock_folder
 from dispose.options import Count, PathOption, Positive, require_folder
 from dispose_workbench.notebooks.figures import export_figures
 from dispose_workbench.notebooks.page import title_of
-from dispose_workbench.notebooks.run import free_folder, notebook_names, notebook_path, parameters_of, run_notebook
+from dispose_workbench.notebooks.parameters import parameters_of
+from dispose_workbench.notebooks.run import free_folder, notebook_names, notebook_path, run_notebook
 from dispose_workbench.notebooks.sweep import (
-    SweepRun,
-    all_of,
+    SweepOutcome,
     claim_sweep,
+    complete_table,
     earlier_outcomes,
     first_line,
     on_cluster,
@@ -26,17 +26,18 @@ from dispose_workbench.notebooks.sweep import (
     write_summary,
 )
 
+NameArgument = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+Values = tyro.conf.UseAppendAction[tuple[tuple[str, str], ...]]
+
 
 @dataclass(frozen=True)
 class RunNotebook:
     """Execute one notebook and write it, as .ipynb and as HTML that opens offline, into a folder of its own."""
 
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """Which notebook, such as 00_start_here (`dispose notebook list` names all)."""
+    name: NameArgument
+    """Which notebook, such as 00_start_here (`dispose notebook list` names all), or a file of your own."""
 
-    parameter: Annotated[
-        tyro.conf.UseAppendAction[tuple[tuple[str, str], ...]], tyro.conf.arg(aliases=("-p",), metavar="KEY VALUE")
-    ] = ()
+    parameter: Annotated[Values, tyro.conf.arg(aliases=("-p",), metavar="KEY VALUE")] = ()
     """A value for the notebook's parameters cell; repeat the option for several."""
 
     out: PathOption = None
@@ -65,12 +66,10 @@ class SweepNotebook:
         $ dispose notebook sweep evaluate -p count 24,48 -p seed 1,2 --jobs 2
     """
 
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """Which notebook (`dispose notebook list` names all)."""
+    name: NameArgument
+    """Which notebook (`dispose notebook list` names all), or a file of your own."""
 
-    parameter: Annotated[
-        tyro.conf.UseAppendAction[tuple[tuple[str, str], ...]], tyro.conf.arg(aliases=("-p",), metavar="KEY VALUES")
-    ] = ()
+    parameter: Annotated[Values, tyro.conf.arg(aliases=("-p",), metavar="KEY VALUES")] = ()
     """Values for one parameter, with commas between them; repeat the option for several."""
 
     out: PathOption = None
@@ -91,22 +90,22 @@ class SweepNotebook:
         folder = require_folder(self.out or Path("runs") / f"sweep_{path.stem}")
         runs = plan(path, self.parameter)
         launch = on_cluster(self.cluster, self.hours) if self.cluster else side_by_side(self.jobs)
-        outcomes: list[SweepRun] = []
+        outcomes: list[SweepOutcome] = []
         with lock_folder(folder.resolve()):
             claim_sweep(folder, path)
             before = earlier_outcomes(folder, runs)
+            ended = sweep(path, runs, folder, launch)
             print(f"{len(runs)} runs of {path.stem} in {folder}", flush=True)
             try:
-                for outcome in sweep(path, runs, folder, launch):
+                for outcome in ended:
                     outcomes.append(outcome)
                     said = f"failed: {first_line(outcome)}" if outcome.message else f"{outcome.seconds:.0f} s"
-                    print(f"{len(outcomes)} of {len(runs)}  {outcome.run.name}  {said}", flush=True)
-            except (KeyboardInterrupt, Terminated):
-                write_summary(folder, path, [*before, *all_of(runs, outcomes)])
-                print(f"\n{len(outcomes)} of {len(runs)} runs have ended; the same command goes on with the others")
-                raise
-            table = [*before, *all_of(runs, outcomes)]
-            write_summary(folder, path, table)
+                    print(f"{len(outcomes)} of {len(runs)}  {outcome.name}  {said}", flush=True)
+            finally:
+                table = [*before, *complete_table(runs, outcomes)]
+                write_summary(folder, path, table)
+                if len(outcomes) < len(runs):
+                    print(f"\n{len(outcomes)} of {len(runs)} runs have ended; the same command goes on with the others")
         print(f"\n{text_table(table)}\n\nwrote {folder / 'summary.csv'} and summary.json")
         return 1 if any(outcome.message for outcome in outcomes) else 0
 

@@ -35,7 +35,8 @@ from dispose_viz.scene import plotly_scene, rig, rig_check
 from dispose_viz.scene.stage import stage_of
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
-from dispose_workbench.failures.measures import failures_of, ranked, trouble
+from dispose_workbench.failures.facts import failures_of
+from dispose_workbench.failures.measures import rank, trouble
 from dispose_workbench.results.open import read_results
 from dispose_workbench.validation import require_at_least
 
@@ -210,7 +211,7 @@ print("\n".join(str(path.relative_to(out)) for path in written))
 # %%
 again = read_results(results)
 failures = failures_of(again.cases)
-for place in ranked(failures)[:3]:
+for place in rank(failures)[:3]:
     print(f"frame {failures[place].number}: trouble {trouble(failures[place]):.2f}")
 summary = {"frames": len(again.cases), "people": len(result.people()), "share": diagnosis.consistency.share}
 (out / "metrics.json").write_text(json.dumps(summary))

@@ -28,7 +28,7 @@ from dispose.scene.detections import Detections
 from dispose.skeletons.catalog import BODY_25, COCO_17
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
-from dispose_workbench.failures.measures import failure_of
+from dispose_workbench.failures.facts import FrameFacts, failure_of
 from dispose_workbench.failures.reasons import explain
 from dispose_workbench.results.open import read_results
 
@@ -196,7 +196,7 @@ def test_people_without_detections_put_none_of_them_wrongly(run: Path, capture_f
     for case in results.cases:
         failure = failure_of(case)
         assert (failure.wrong_pairs, failure.missed, failure.extra) == (None, (), ())
-        assert "put to nobody" not in explain(case, failure)
+        assert "put to nobody" not in explain(FrameFacts(case))
 
 
 def test_a_capture_that_has_lost_what_people_are_made_of(run: Path, capture_folder) -> None:

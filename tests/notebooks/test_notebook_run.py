@@ -13,20 +13,18 @@ import pytest
 from dispose.cli.main import main
 from dispose.errors import InputError
 from dispose_workbench.notebooks import run
-from dispose_workbench.notebooks.job import job_command
 from dispose_workbench.notebooks.page import PLOTLY_MIME, page_of, title_of
+from dispose_workbench.notebooks.parameters import Parameter, parameters_of, read_values
 from dispose_workbench.notebooks.progress import LineStream
 from dispose_workbench.notebooks.run import (
     NotebookError,
-    Parameter,
-    checked_values,
     free_folder,
     keep_killed,
     notebook_path,
-    parameters_of,
     replace_folder,
     run_notebook,
 )
+from dispose_workbench.notebooks.sweep import SweepRun, run_command
 from dispose_workbench.results.run_folders import read_record, read_run_folder
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -47,6 +45,11 @@ assert steps < 100, "too many steps"
 """  # fmt: skip
 
 
+def job(book: Path, out: Path, *given: tuple[str, str]) -> list[str]:
+    """The command line of a run, as a sweep starts it."""
+    return run_command(book, out.parent, SweepRun(out.name, given, (), ()))
+
+
 def write_book(path: Path, sources: tuple[str, ...]) -> Path:
     cells: list[Any] = [nbformat.v4.new_markdown_cell("# A <b>title</b>")]
     cells += [nbformat.v4.new_code_cell(source.strip()) for source in sources]
@@ -58,8 +61,8 @@ def write_book(path: Path, sources: tuple[str, ...]) -> Path:
 
 def test_values_arrive_in_the_types_that_the_notebook_declares(tmp_path) -> None:
     given = [("int", "4"), ("float", "1e-3"), ("bool", "false"), ("str", "1"), ("path", "a/b")]
-    values = checked_values(DECLARED, given, tmp_path)
-    assert values == [("int", 4), ("float", 1e-3), ("bool", False), ("str", "1"), ("path", str(tmp_path / "a" / "b"))]
+    values = read_values(DECLARED, given, tmp_path)
+    assert dict(values) == {"int": 4, "float": 1e-3, "bool": False, "str": "1", "path": str(tmp_path / "a" / "b")}
 
 
 @pytest.mark.parametrize(
@@ -68,14 +71,14 @@ def test_values_arrive_in_the_types_that_the_notebook_declares(tmp_path) -> None
 def test_a_wrong_type_is_one_sentence_with_name_type_and_value(wrong, tmp_path) -> None:
     kind, text = wrong
     with pytest.raises(InputError, match=f"'{kind.lower()}' must be of type {kind}, got '{re.escape(text)}'"):
-        checked_values(DECLARED, [(kind.lower(), text)], tmp_path)
+        read_values(DECLARED, [(kind.lower(), text)], tmp_path)
 
 
 def test_unknown_and_repeated_names_are_refused(tmp_path) -> None:
     with pytest.raises(InputError, match=r"no parameter 'n_stepz'.*int: int"):
-        checked_values(DECLARED, [("n_stepz", "4")], tmp_path)
+        read_values(DECLARED, [("n_stepz", "4")], tmp_path)
     with pytest.raises(InputError, match="twice"):
-        checked_values(DECLARED, [("int", "4"), ("int", "5")], tmp_path)
+        read_values(DECLARED, [("int", "4"), ("int", "5")], tmp_path)
 
 
 def test_parameters_are_read_from_the_tagged_cell(tmp_path) -> None:
@@ -121,12 +124,12 @@ def test_two_runs_into_one_folder_at_the_same_time(tmp_path) -> None:
     """The first one waits in its cell for a file that the test writes when the second has been refused."""
     wait = "import time\nPath('../started').touch()\nwhile not Path('../go').exists(): time.sleep(0.05)\n"
     book = write_book(tmp_path / "a.ipynb", (CELLS[0], wait, CELLS[2]))
-    first = subprocess.Popen(job_command(book, tmp_path / "out", [("steps", "1")]), stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen(job(book, tmp_path / "out", ("steps", "1")), stderr=subprocess.PIPE, text=True)
     try:
         deadline = time.monotonic() + 60
         while not (tmp_path / "started").exists() and first.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
-        second = subprocess.run(job_command(book, tmp_path / "out", []), capture_output=True, text=True)
+        second = subprocess.run(job(book, tmp_path / "out"), capture_output=True, text=True)
         (tmp_path / "go").touch()
     finally:
         first.communicate(timeout=60)
@@ -138,7 +141,7 @@ def test_two_runs_into_one_folder_at_the_same_time(tmp_path) -> None:
 def test_a_run_that_is_asked_to_end_leaves_no_folder_that_looks_whole(tmp_path) -> None:
     wait = "import time\nPath('../started').touch()\ntime.sleep(60)\n"
     book = write_book(tmp_path / "a.ipynb", (CELLS[0], wait))
-    process = subprocess.Popen(job_command(book, tmp_path / "out", []), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(job(book, tmp_path / "out"), stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (tmp_path / "started").exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -162,7 +165,7 @@ def test_what_a_killed_run_left_is_kept_under_a_name_that_can_be_seen(tmp_path) 
 def test_the_notebook_writes_into_the_folder_of_its_run_only(tmp_path) -> None:
     declared = (Parameter("out", "Path", 'Path(".")', ""),)
     with pytest.raises(InputError, match="--out"):
-        checked_values(declared, [("out", "elsewhere")], tmp_path)
+        read_values(declared, [("out", "elsewhere")], tmp_path)
 
 
 def test_the_page_loads_nothing_and_carries_plotly_once(finished, outside_links) -> None:
@@ -220,6 +223,14 @@ def test_a_name_that_is_no_notebook_lists_those_that_are() -> None:
         with pytest.raises(InputError, match="00_start_here"):
             notebook_path(name)
     assert notebook_path("00_start_here.ipynb") == notebook_path("00_start_here")
+
+
+def test_a_notebook_of_ones_own_is_a_file(tmp_path, monkeypatch) -> None:
+    book = write_book(tmp_path / "mine.ipynb", CELLS)
+    monkeypatch.chdir(tmp_path)
+    assert notebook_path(str(book)) == notebook_path("mine.ipynb") == book
+    with pytest.raises(InputError, match=r"no notebook 'other\.ipynb'"):
+        notebook_path("other.ipynb")
 
 
 def test_the_command_line_says_one_sentence(capsys, tmp_path) -> None:

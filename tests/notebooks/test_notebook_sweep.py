@@ -15,7 +15,7 @@ from dispose.errors import InputError
 from dispose_workbench.notebooks import run
 from dispose_workbench.notebooks.sweep import (
     Launch,
-    Planned,
+    SweepOutcome,
     SweepRun,
     claim_sweep,
     finished,
@@ -102,7 +102,7 @@ def test_runs_side_by_side_with_a_failure_and_again(book: Path, tmp_path, capsys
     before = (folder / "rate=0.5_seed=1" / "run.json").stat().st_mtime_ns
     ran: list[str] = []
 
-    def launch(notebook: Path, place: Path, runs: Sequence[Planned]) -> Iterator[Planned]:
+    def launch(notebook: Path, place: Path, runs: Sequence[SweepRun]) -> Iterator[SweepRun]:
         ran.extend(run.name for run in runs)
         yield from side_by_side(1)(notebook, place, ())
 
@@ -120,15 +120,19 @@ def test_the_table_keeps_what_an_earlier_part_of_the_sweep_has_finished(book: Pa
         ({"seed": seed}, {"loss": 0.1 * seed}) for seed in (1, 2)
     ]
     (tmp_path / "sweep" / "summary.json").write_text("[]")
-    assert main([*words, "3"]) == 2 and "is no table of a sweep" in capsys.readouterr().err
-    assert not (tmp_path / "sweep" / "seed=3").exists()
+    assert main([*words, "3"]) == 0
+    rows = json.loads((tmp_path / "sweep" / "summary.json").read_text())["rows"]
+    assert [row["run"] for row in rows] == ["seed=1", "seed=2", "seed=3"], "the table is made of the runs' folders"
+    (tmp_path / "sweep" / "seed=1" / "run.json").write_text("[]")
+    assert main([*words, "4"]) == 2 and "is no record of a run" in capsys.readouterr().err
+    assert not (tmp_path / "sweep" / "seed=4").exists()
 
 
 def test_a_sweep_that_is_stopped_says_how_far_it_is(book: Path, tmp_path, capsys, monkeypatch) -> None:
     folder = tmp_path / "sweep"
 
     def stopped(jobs: int) -> Launch:
-        def launch(notebook: Path, place: Path, runs: Sequence[Planned]) -> Iterator[Planned]:
+        def launch(notebook: Path, place: Path, runs: Sequence[SweepRun]) -> Iterator[SweepRun]:
             yield from side_by_side(1)(notebook, place, runs[:1])
             raise KeyboardInterrupt
 
@@ -167,7 +171,12 @@ def test_a_run_without_a_trace_is_said(book: Path, tmp_path) -> None:
 def test_the_table_shows_the_first_figures_and_names_the_rest(book: Path) -> None:
     runs = plan(book, [("seed", "1,2")])
     figures = tuple((f"figure{i}", float(i)) for i in range(8))
-    lines = text_table([SweepRun(runs[0], figures, 3.0, ""), SweepRun(runs[1], (), 1.0, "bad\nsource")]).splitlines()
+    lines = text_table(
+        [
+            SweepOutcome(runs[0].name, runs[0].swept, figures, 3.0),
+            SweepOutcome(runs[1].name, runs[1].swept, (), 1.0, "bad\nsource"),
+        ]
+    ).splitlines()
     assert len({len(line.removesuffix("  bad")) for line in lines[:3]}) == 1 and lines[2].endswith("  bad")
     assert "figure5" in lines[0] and "figure6" not in lines[0] and lines[3].startswith("2 more figures")
 

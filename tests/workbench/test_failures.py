@@ -16,6 +16,7 @@ from dispose.scene.prediction import Association
 from dispose.scene.results import FrameResult, Hypotheses
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
+from dispose_workbench.failures.facts import FrameFacts, failure_of
 from dispose_workbench.failures.measures import (
     MEASURES,
     Failure,
@@ -23,9 +24,8 @@ from dispose_workbench.failures.measures import (
     WrongPair,
     disagreement,
     entropy_bits,
-    failure_of,
     known_measures,
-    ranked,
+    rank,
     trouble,
     undecided_pairs,
     wrong_pairs_of,
@@ -84,7 +84,7 @@ def case_of(poses: Poses, association: Association, *, unlabelled: tuple[int, ..
 
 
 def said(case: FrameResult) -> str:
-    return explain(case, failure_of(case))
+    return explain(FrameFacts(case))
 
 
 NEAR = ((0.0, 0.0), (400.0, 0.0))
@@ -116,7 +116,7 @@ def test_two_people_exchanged_in_one_view() -> None:
     # Three false pairs and three lost ones for each of the two.
     assert failure.wrong_pairs is not None and len(failure.wrong_pairs) == 12
     assert WrongPair(Sighting(0, 0), Sighting(2, 1), True) in failure.wrong_pairs
-    sentence = explain(case, failure)
+    sentence = said(case)
     assert "South's detection #11 was put to person 1 (0.61), it is person 2's" in sentence
     assert "both stand 0.4 m apart" in sentence
     assert "the rays pass person 1's at" in sentence and "and person 2's at 0 mm" in sentence
@@ -183,7 +183,7 @@ def test_somebody_the_truth_does_not_know_is_no_mistake() -> None:
     failure = failure_of(case)
     assert failure.extra == failure.unannotated == (1,)
     assert trouble(failure) == pytest.approx(0, abs=1e-3)
-    assert "The truth has no skeleton for 1 person found (id 1, seen by 4 cameras)" in explain(case, failure)
+    assert "The truth has no skeleton for 1 person found (id 1, seen by 4 cameras)" in said(case)
 
 
 def test_somebody_found_twice_is_one_too_many() -> None:
@@ -204,7 +204,7 @@ def test_somebody_found_twice_is_one_too_many() -> None:
     )
     failure = failure_of(case)
     assert (failure.extra, failure.unannotated, failure.missed) == ((1,), (), ())
-    assert "Person 1 was taken for two" in explain(case, failure)
+    assert "Person 1 was taken for two" in said(case)
 
 
 def with_doubles(case: FrameResult, rows: tuple[int, ...], *, shift: float, members: tuple[int, ...]) -> FrameResult:
@@ -231,7 +231,7 @@ def test_a_body_found_twice_is_too_many_whoever_made_it() -> None:
     failure = failure_of(case)
     assert (failure.extra, failure.unannotated) == ((1,), ())
     assert trouble(failure) == pytest.approx(3, abs=0.1 + (failure.reprojection_px or 0) / 100)
-    sentence = explain(case, failure)
+    sentence = said(case)
     assert "Id 1, seen by 2 cameras (north, east), is one too many: it lies 35 mm from person 1, whom" in sentence
     assert "The truth has no skeleton" not in sentence
     far = failure_of(with_doubles(whole, (0,), shift=400.0, members=(1, 1, -1, -1)))
@@ -269,7 +269,7 @@ def test_the_worst_frames_are_those_with_the_worst_mistakes() -> None:
     assert [len(f.wrong_pairs or ()) for f in failures] == [0, 12, 3, 6, 4, 16]
     assert [len(f.missed or ()) for f in failures[:5]] == [0, 0, 0, 1, 0]
     assert [len(f.extra or ()) for f in failures[:5]] == [0, 0, 0, 0, 1]
-    assert ranked(failures) == (5, 1, 3, 4, 2, 0)
+    assert rank(failures) == (5, 1, 3, 4, 2, 0)
 
 
 def test_a_fellow_with_another_label_is_not_called_unlabelled() -> None:
@@ -322,7 +322,7 @@ def test_what_no_file_says_is_none() -> None:
     failure = failure_of(FrameResult(prediction))
     assert failure == Failure(prediction.number)
     assert known_measures([failure]) == () and trouble(failure) is None
-    assert explain(FrameResult(prediction), failure) == "Nothing is known to be wrong."
+    assert said(FrameResult(prediction)) == "Nothing is known to be wrong."
 
 
 def test_other_peoples_skeletons_are_judged_without_cameras() -> None:
@@ -331,7 +331,7 @@ def test_other_peoples_skeletons_are_judged_without_cameras() -> None:
     alone = replace(case, frame=None, labels=replace(case.labels, identity=torch.zeros(0, 0, dtype=torch.long)))
     failure = failure_of(alone)
     assert (failure.wrong_pairs, failure.missed, failure.extra) == (None, (2,), ())
-    assert "Person 2 is missed: the nearest skeleton is 3.0 m off" in explain(alone, failure)
+    assert "Person 2 is missed: the nearest skeleton is 3.0 m off" in said(alone)
 
 
 def test_one_view_and_an_empty_frame_are_legal() -> None:
@@ -343,7 +343,7 @@ def test_one_view_and_an_empty_frame_are_legal() -> None:
     single = FrameResult(reconstruct(frame, groups(views=1)), frame, labels=labels)
     failure = failure_of(single)
     assert failure.wrong_pairs == () and failure.missed == (1,)
-    assert "one view places nobody" in explain(single, failure)
+    assert "one view places nobody" in said(single)
 
 
 def test_entropy_and_undecided_pairs_by_hand() -> None:
@@ -374,8 +374,8 @@ def test_ranking_puts_the_worst_first_and_the_unknown_last() -> None:
         Failure(3, wrong_pairs=(), missed=(1,), extra=(0, 1), unannotated=(1,)),
         Failure(4, wrong_pairs=(), joint_error_mm=40.0),
     )
-    assert ranked(failures) == (3, 2, 1, 4, 0)
+    assert rank(failures) == (3, 2, 1, 4, 0)
     by = {measure.key: measure for measure in MEASURES}
-    assert ranked(failures, by["wrong_pairs"]) == (2, 1, 3, 4, 0)
-    assert ranked(failures, by["extra"])[0] == 3
+    assert rank(failures, by["wrong_pairs"]) == (2, 1, 3, 4, 0)
+    assert rank(failures, by["extra"])[0] == 3
     assert [m.key for m in known_measures(failures)] == ["trouble", "wrong_pairs", "missed", "extra", "joint_error_mm"]

@@ -26,7 +26,7 @@ from dispose_viz.inspector.ranking import Ranking
 from dispose_viz.inspector.views import columns_for, draw_case_views, say
 from dispose_viz.scene.stage import stage_of
 from dispose_viz.style import LIGHT, POINTS_PER_INCH, Theme
-from dispose_workbench.failures.measures import failure_of
+from dispose_workbench.failures.facts import failure_of
 
 PAGE = (16.0, 11.0)
 """Inches: 1600 x 1100 pixels."""

@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dispose.errors import InputError
-from dispose.scene.results import Results
+from dispose.scene.results import FrameResult, Results
 from dispose_viz.style import LIGHT, MAP, Theme, dress
-from dispose_workbench.failures.measures import MEASURES, Failure, Measure, failures_of, known_measures, ranked
+from dispose_workbench.failures.facts import FrameFacts
+from dispose_workbench.failures.measures import MEASURES, Failure, Measure, known_measures, rank
 from dispose_workbench.failures.reasons import explain
 
 MISTAKES = ("wrong_pairs", "missed", "extra", "joint_error_mm")
@@ -39,7 +40,7 @@ class Ranking:
 
     def by(self, measure: Measure) -> "Ranking":
         """The same frames ranked by another measure."""
-        return replace(self, measure=measure, order=ranked(self.failures, measure))
+        return replace(self, measure=measure, order=rank(self.failures, measure))
 
     def headline(self, place: int) -> str:
         """What a frame was ranked by, and its mistakes (its doubts where there is no truth), with their values."""
@@ -62,15 +63,21 @@ def ranking_of(results: Results, rank_by: str = MEASURES[0].key) -> Ranking:
     Raises:
         InputError: there is no measure of that name, or these results do not know it; the sentence lists what there is.
     """
-    failures = failures_of(results.cases)
+    looked = [measure_and_explain(result) for result in results.cases]
+    failures, reasons = tuple(failure for failure, _ in looked), tuple(why for _, why in looked)
     known = known_measures(failures) or MEASURES[:1]
     chosen = [measure for measure in known if measure.key == rank_by]
     if not chosen:
         names = ", ".join(measure.key for measure in known)
         what = "is not known of these results" if rank_by in [m.key for m in MEASURES] else "is no measure"
         raise InputError(f"frames cannot be ranked by {rank_by!r}: it {what}; there are {names}.")
-    reasons = tuple(explain(case, failure) for case, failure in zip(results.cases, failures, strict=True))
-    return Ranking(chosen[0], known, failures, reasons, ranked(failures, chosen[0]))
+    return Ranking(chosen[0], known, failures, reasons, rank(failures, chosen[0]))
+
+
+def measure_and_explain(result: FrameResult) -> tuple[Failure, str]:
+    """What went wrong in a frame and why; what both ask of the frame is worked out once."""
+    facts = FrameFacts(result)
+    return facts.failure, explain(facts)
 
 
 def value_text(measure: Measure, failure: Failure) -> str:

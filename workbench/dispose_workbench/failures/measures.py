@@ -9,27 +9,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from dispose.association.decode import pair_posterior
-from dispose.metrics.one_to_one import best_pairs
-from dispose.metrics.pose import pairwise_mpjpe
-from dispose.scene.convert import convert_poses, shelf_poses
-from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association
-from dispose.scene.results import FrameResult, Hypotheses
-from dispose.skeletons.catalog import SHELF_14
+from dispose.scene.results import Hypotheses
 from dispose.tensors import ABSENT
 
-FOUND_MM = 500.0
-"""A true person is found where somebody's joints are nearer than this on average (as in the protocols)."""
 
-SAME_BODY_MM = 250.0
-"""Two skeletons whose joints are nearer than this on average are of one body: nobody stands inside somebody else."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Sighting:
     """One detection: the slot of a view."""
 
@@ -99,139 +88,18 @@ class Measure:
     value: Callable[[Failure], float | None]
 
 
-@dataclass(frozen=True, eq=False)
-class Matched:
-    """Predicted and true people one to one.
-
-    Attributes:
-        rows: predicted people.
-        truths: the true person of each, as row of the labels.
-        error_mm: mean error of their common joints.
-    """
-
-    rows: Int[Tensor, " pairs"]
-    truths: Int[Tensor, " pairs"]
-    error_mm: Float[Tensor, " pairs"]
-
-
-def failure_of(case: FrameResult) -> Failure:
-    """Everything that can be measured in one frame."""
-    pairs = wrong_pairs(case)
-    missed = extra = error = None
-    unlabelled: tuple[int, ...] = ()
-    if case.labels is not None and has_truth(case):
-        errors = errors_mm(case)
-        found = matched(errors)
-        everybody = range(len(case.prediction.association))
-        truths = case.labels.poses.id.tolist()
-        missed = tuple(truths[t] for t in range(len(truths)) if t not in found.truths.tolist())
-        extra = tuple(row for row in everybody if row not in found.rows.tolist())
-        unlabelled = tuple(row for row in extra if may_be_unannotated(case, row, errors[row]))
-        error = float(found.error_mm.mean()) if len(found.rows) else None
-    hypotheses = case.hypotheses
-    return Failure(
-        case.prediction.number,
-        wrong_pairs=pairs,
-        missed=missed,
-        extra=extra,
-        unannotated=unlabelled,
-        joint_error_mm=error,
-        entropy_bits=None if hypotheses is None else entropy_bits(hypotheses),
-        undecided_pairs=None if hypotheses is None else undecided_pairs(hypotheses),
-        disagreement=None if case.reference is None else disagreement(case.prediction.association, case.reference),
-        reprojection_px=reprojection_px(case),
-    )
-
-
-def wrong_pairs(case: FrameResult) -> tuple[WrongPair, ...] | None:
-    """Labelled cross-view pairs that are joined and should not be, or the other way round; None if unknown."""
-    if case.labels is None or case.frame is None or not bool((case.labels.identity != ABSENT).any()):
-        return None
-    return wrong_pairs_of(case.prediction.association, case.labels.identity)
-
-
 def wrong_pairs_of(association: Association, identity: Int[Tensor, "views slots"]) -> tuple[WrongPair, ...]:
-    """The wrong pairs of one association."""
-    # Lists: a tensor is slow to ask for one entry after the other, and thousands of frames are looked at.
-    group, people = groups_of(association, identity.shape[1]).tolist(), identity.tolist()
-    places = (identity != ABSENT).nonzero().tolist()
-    found = []
-    for a, (view, slot) in enumerate(places):
-        for other_view, other_slot in places[a + 1 :]:
-            if other_view == view:
-                continue
-            mine, theirs = group[view][slot], group[other_view][other_slot]
-            joined = mine != ABSENT and mine == theirs
-            if joined != (people[view][slot] == people[other_view][other_slot]):
-                found.append(WrongPair(Sighting(view, slot), Sighting(other_view, other_slot), joined))
-    return tuple(found)
-
-
-def groups_of(association: Association, slots: int) -> Int[Tensor, "views slots"]:
-    """The group of every slot, `ABSENT` where none holds it."""
-    group = torch.full((association.members.shape[1], slots), ABSENT, dtype=torch.long)
+    """Labelled cross-view pairs that are joined and should not be, or the other way round."""
+    group = torch.full_like(identity, ABSENT)
     row, view = (association.members != ABSENT).nonzero(as_tuple=True)
     group[view, association.members[row, view]] = row
-    return group
-
-
-def labels_detections(case: FrameResult) -> bool:
-    """Whether the truth says of detections whose they are; that of other programs has skeletons alone.
-
-    A frame in which nobody is labelled, and of whom the truth has nobody either, may be of a truth that does.
-    """
-    if case.labels is None or case.labels.identity.numel() == 0:
-        return False
-    return bool((case.labels.identity != ABSENT).any()) or len(case.labels.poses.id) == 0
-
-
-def may_be_unannotated(case: FrameResult, row: int, error_mm: Float[Tensor, " truths"]) -> bool:
-    """Whether a predicted person who is nobody's match may be somebody whom the truth leaves out."""
-    assert case.labels is not None
-    if not labels_detections(case) or set(people_of(case, row)) & set(case.labels.poses.id.tolist()):
-        return False
-    return not bool((error_mm < SAME_BODY_MM).any())
-
-
-def labelled_members(case: FrameResult, row: int) -> list[Sighting]:
-    """The members of a predicted person that have a label."""
-    if case.labels is None or case.frame is None:
-        return []
-    members = case.prediction.association.members[row].tolist()
-    identity = case.labels.identity
-    return [Sighting(v, s) for v, s in enumerate(members) if s != ABSENT and int(identity[v, s]) != ABSENT]
-
-
-def people_of(case: FrameResult, row: int) -> list[int]:
-    """The true people whose detections a predicted person holds, without repetition, ascending."""
-    if case.labels is None:
-        return []
-    identity = case.labels.identity
-    return sorted({int(identity[place.view, place.slot]) for place in labelled_members(case, row)})
-
-
-def has_truth(case: FrameResult) -> bool:
-    """Whether there are true skeletons that predictions can be compared with (possibly of nobody)."""
-    return case.labels is not None and len(case.labels.poses.skeleton) > 0
-
-
-def matched(errors: Float[Tensor, "predictions truths"], *, limit_mm: float = FOUND_MM) -> Matched:
-    """Predicted and true people one to one: as many as can be nearer than the limit, of least total error."""
-    rows, truths = best_pairs(errors, limit_mm=limit_mm)
-    return Matched(rows, truths, errors[rows, truths])
-
-
-def errors_mm(case: FrameResult) -> Float[Tensor, "predictions truths"]:
-    """Mean error of the common joints of every predicted and every true person; infinite without any."""
-    assert case.labels is not None
-    return pairwise_mpjpe(in_joints_of(case.prediction.poses, case.labels.poses), case.labels.poses)
-
-
-def in_joints_of(poses: Poses, truth: Poses) -> Poses:
-    """Predictions in the truth's joints; Shelf's heads are made as its protocol makes them."""
-    if truth.skeleton == SHELF_14 and poses.skeleton != SHELF_14:
-        return shelf_poses(poses)
-    return convert_poses(poses, truth.skeleton)
+    place = (identity != ABSENT).nonzero()
+    view, mine, person = place[:, 0], group[place[:, 0], place[:, 1]], identity[place[:, 0], place[:, 1]]
+    joined = (mine[:, None] == mine) & (mine != ABSENT)
+    wrong = (joined != (person[:, None] == person)) & (view[:, None] < view)
+    # A list: a tensor is slow to ask for one entry after the other, and thousands of frames are looked at.
+    sighting = [Sighting(v, s) for v, s in place.tolist()]
+    return tuple(WrongPair(sighting[a], sighting[b], bool(joined[a, b])) for a, b in wrong.nonzero().tolist())
 
 
 def entropy_bits(hypotheses: Hypotheses) -> float:
@@ -246,42 +114,20 @@ def undecided_pairs(hypotheses: Hypotheses) -> float:
     return float(torch.minimum(p, 1 - p).triu(1).sum())
 
 
+def members_of(association: Association, row: int) -> tuple[Sighting, ...]:
+    """The detections of a predicted person, by view."""
+    return tuple(Sighting(v, s) for v, s in enumerate(association.members[row].tolist()) if s != ABSENT)
+
+
 def pairs_of(association: Association) -> frozenset[tuple[Sighting, Sighting]]:
     """The cross-view pairs that an association joins."""
-    found = set()
-    for row in association.members.tolist():
-        there = [Sighting(view, slot) for view, slot in enumerate(row) if slot != ABSENT]
-        found.update((a, b) for i, a in enumerate(there) for b in there[i + 1 :])
-    return frozenset(found)
+    groups = [members_of(association, row) for row in range(len(association))]
+    return frozenset((a, b) for group in groups for i, a in enumerate(group) for b in group[i + 1 :])
 
 
 def disagreement(one: Association, other: Association) -> int:
     """Pairs that one of two associations joins and the other does not."""
     return len(pairs_of(one) ^ pairs_of(other))
-
-
-def reprojection_px(case: FrameResult) -> float | None:
-    """Mean distance of joints from the keypoints of the members, over all joints that both know; None without any."""
-    distances = reprojection_errors(case)
-    if distances is None or not bool(torch.isfinite(distances).any()):
-        return None
-    return float(distances[torch.isfinite(distances)].mean())
-
-
-def reprojection_errors(case: FrameResult) -> Float[Tensor, "persons views joints"] | None:
-    """Pixels between every person's projected joint and the keypoint in every view; NaN where one is not known."""
-    members = case.prediction.association.members
-    if case.frame is None or case.frame.detections.valid.shape[1] == 0 or members.shape[1] != len(case.frame.cameras):
-        return None
-    found = case.frame.detections
-    poses = convert_poses(case.prediction.poses, found.skeleton)
-    xy, front = case.frame.cameras.project(poses.xyz_world.double())
-    view = torch.arange(members.shape[1]).expand_as(members)
-    slot = members.clamp(min=0)
-    gap = (xy.transpose(0, 1) - found.xy_image[view, slot].double()).norm(dim=-1)
-    known = found.visible[view, slot] & (members != ABSENT)[..., None]
-    known = known & poses.valid[:, None] & front.transpose(0, 1)
-    return torch.where(known, gap, torch.nan)
 
 
 def trouble(failure: Failure) -> float | None:
@@ -302,16 +148,16 @@ def trouble(failure: Failure) -> float | None:
     return errors + (failure.joint_error_mm or 0.0) / 100 + doubts / 10 + (failure.reprojection_px or 0.0) / 100
 
 
-def counted(found: Sequence[object] | None) -> float | None:
+def count(found: Sequence[object] | None) -> float | None:
     """How many, None where unknown."""
     return None if found is None else float(len(found))
 
 
 MEASURES: tuple[Measure, ...] = (
     Measure("trouble", "what went wrong", "", trouble),
-    Measure("wrong_pairs", "wrong pairs", "", lambda f: counted(f.wrong_pairs)),
-    Measure("missed", "missed people", "", lambda f: counted(f.missed)),
-    Measure("extra", "extra people", "", lambda f: counted(f.extra)),
+    Measure("wrong_pairs", "wrong pairs", "", lambda f: count(f.wrong_pairs)),
+    Measure("missed", "missed people", "", lambda f: count(f.missed)),
+    Measure("extra", "extra people", "", lambda f: count(f.extra)),
     Measure("joint_error_mm", "joint error", "mm", lambda f: f.joint_error_mm),
     Measure("entropy_bits", "posterior entropy", "bits", lambda f: f.entropy_bits),
     Measure("undecided_pairs", "undecided pairs", "", lambda f: f.undecided_pairs),
@@ -321,17 +167,12 @@ MEASURES: tuple[Measure, ...] = (
 """Everything that frames can be ranked by; the first is the usual one."""
 
 
-def failures_of(cases: Sequence[FrameResult]) -> tuple[Failure, ...]:
-    """The failures of all frames, in their order."""
-    return tuple(failure_of(case) for case in cases)
-
-
 def known_measures(failures: Sequence[Failure]) -> tuple[Measure, ...]:
     """The measures that at least one frame has."""
     return tuple(measure for measure in MEASURES if any(measure.value(f) is not None for f in failures))
 
 
-def ranked(failures: Sequence[Failure], measure: Measure = MEASURES[0]) -> tuple[int, ...]:
+def rank(failures: Sequence[Failure], measure: Measure = MEASURES[0]) -> tuple[int, ...]:
     """Positions of the frames, worst first; equals in order of time, frames without a value last."""
     values = [measure.value(failure) for failure in failures]
     return tuple(sorted(range(len(failures)), key=lambda i: (values[i] is None, -(values[i] or 0.0), i)))

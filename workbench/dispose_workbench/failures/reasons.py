@@ -1,7 +1,7 @@
 """Why a frame went wrong, in a sentence or two made from what the frame shows.
 
-The order of what is told: detections put to the wrong person, people taken for two, detections left alone, people
-missed, people too many, and where none of this is known or wrong: the worst joint, and the doubts.
+The order of what is said: detections put to the wrong person, people taken for two, detections left alone, people
+missed, people too many, and where none of this is known or wrong: the worst joint, and what was not sure.
 """
 
 from collections.abc import Collection, Sequence
@@ -9,45 +9,23 @@ from dataclasses import dataclass
 
 import torch
 
-from dispose.scene.results import FrameResult
 from dispose.tensors import ABSENT
-from dispose_workbench.failures.context import (
-    LabelledResult,
-    Price,
-    apart_mm,
-    gap_mm,
-    group_members,
-    look,
-    overlap,
-    price_of,
-    sightings,
-    visible_joints,
-)
-from dispose_workbench.failures.measures import (
-    FOUND_MM,
-    Failure,
-    Sighting,
-    WrongPair,
-    errors_mm,
-    labelled_members,
-    labels_detections,
-    people_of,
-    wrong_pairs_of,
-)
+from dispose_workbench.failures.facts import FOUND_MM, FrameFacts, weight_of
+from dispose_workbench.failures.measures import Sighting, wrong_pairs_of
 from dispose_workbench.failures.sentences import (
     camera,
-    camera_list,
-    counted,
-    listed,
+    cameras,
+    distance,
     metres,
-    millimetres,
+    name_detections,
+    number_of,
     was,
     with_reasons,
 )
-from dispose_workbench.failures.uncertainty import doubts, unknown_people, worst_joint
+from dispose_workbench.failures.uncertainty import unknown_people, unsure, worst_joint
 
-TOLD = 2
-"""So many mistakes are told of a frame; the rest is counted."""
+SAID = 2
+"""So many mistakes are said of a frame; the rest is counted."""
 
 FRAGMENT = 8
 """A detection of fewer visible joints than this is called a fragment."""
@@ -67,33 +45,27 @@ class Mistake:
     rows: tuple[int, ...] = ()
 
 
-def explain(case: FrameResult, failure: Failure) -> str:
+def explain(facts: FrameFacts) -> str:
     """Why this frame is among the worst: a few plain sentences from the data, never a guess."""
-    seen = look(case)
-    mistakes: list[Mistake] = []
-    if seen is not None:
-        mistakes += [*wrongly_put(seen), *taken_for_two(seen), *left_alone(seen)]
-    told = {row for mistake in mistakes for row in mistake.rows}
-    missed = missed_people(case, failure, seen)
-    told |= {row for mistake in missed for row in mistake.rows}
-    mistakes += [*missed, *extra_people(case, failure, told)]
-    sentences = [mistake.sentence for mistake in mistakes[:TOLD]]
-    if len(mistakes) > TOLD:
-        sentences.append(f"and {counted(len(mistakes) - TOLD, 'more mistake')}")
-    if failure.wrong_pairs:
-        sentences += wrong_reference(case, failure.wrong_pairs)
+    mistakes = [*foreign_detections(facts), *split_people(facts), *ungrouped_detections(facts), *missed_people(facts)]
+    mistakes += extra_people(facts, {row for mistake in mistakes for row in mistake.rows})
+    sentences = [mistake.sentence for mistake in mistakes[:SAID]]
+    if len(mistakes) > SAID:
+        sentences.append(f"and {number_of(len(mistakes) - SAID, 'more mistake')}")
+    sentences += reference_too(facts)
     if not mistakes:
-        sentences = [*worst_joint(case, failure), *doubts(case, failure), *unknown_people(case, failure)]
+        sentences = [*worst_joint(facts), *unsure(facts), *unknown_people(facts)]
     if not sentences:
         return "Nothing is known to be wrong."
     return " ".join(f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences)
 
 
-def wrong_reference(case: FrameResult, wrong: Sequence[WrongPair]) -> list[str]:
+def reference_too(facts: FrameFacts) -> list[str]:
     """Whether the integer programme is wrong about the same pairs."""
-    if case.reference is None or case.labels is None:
+    wrong, reference = facts.wrong_pairs, facts.result.reference
+    if reference is None or not wrong:
         return []
-    shared = len(set(wrong) & set(wrong_pairs_of(case.reference, case.labels.identity)))
+    shared = len(set(wrong) & set(wrong_pairs_of(reference, facts.labels.identity)))
     if shared == len(wrong):
         return ["the integer programme makes the same mistake" + ("s" if shared > 1 else "")]
     if not shared:
@@ -101,266 +73,202 @@ def wrong_reference(case: FrameResult, wrong: Sequence[WrongPair]) -> list[str]:
     return [f"the integer programme makes {shared} of the {len(wrong)} wrong pairs too"]
 
 
-def wrongly_put(seen: LabelledResult) -> list[Mistake]:
+def foreign_detections(facts: FrameFacts) -> list[Mistake]:
     """For every group and true person the detections that do not belong into that group."""
     found = []
-    for row, owner in enumerate(seen.owner):
-        strangers: dict[int, list[Sighting]] = {}
-        for place in labelled_members(seen.case, row):
-            person = int(seen.labels.identity[place.view, place.slot])
-            if person != owner:
-                strangers.setdefault(person, []).append(place)
-        for person, places in strangers.items():
-            sure = float(seen.case.prediction.association.confidence[row])
-            owned = "it is" if len(places) == 1 else "they are"
-            lead = f"{listed(seen.case, places)} {was(places)} put to person {owner} ({sure:.2f})"
-            lead += f", {owned} person {person}'s"
-            found.append(Mistake(with_reasons(lead, reasons_for_strangers(seen, row, places, person)), (row,)))
+    for row, owner in enumerate(facts.owner):
+        for person in dict.fromkeys(facts.person(place) for place in facts.groups[row]):
+            if person in (owner, ABSENT):
+                continue
+            places = of_person(facts, row, person)
+            sure = float(facts.association.confidence[row])
+            whose = f"{'it is' if len(places) == 1 else 'they are'} person {person}'s"
+            lead = f"{name_detections(facts.frame, places)} {was(places)} put to person {owner} ({sure:.2f}), {whose}"
+            found.append(Mistake(with_reasons(lead, foreign_reasons(facts, row, places, person)), (row,)))
     return found
 
 
-def reasons_for_strangers(seen: LabelledResult, row: int, places: Sequence[Sighting], person: int) -> list[str]:
+def foreign_reasons(facts: FrameFacts, row: int, places: Sequence[Sighting], person: int) -> list[str]:
     """What made a true person's detections look like somebody else's."""
-    owner, theirs = seen.owner[row], sightings(seen, person)
-    group = group_members(seen.case.prediction.association, row)
-    hosts = [place for place in group if int(seen.labels.identity[place.view, place.slot]) == owner]
-    own = [place for place in theirs if place not in places]
-    return [
-        *distance_reason(seen, person, owner),
-        *overlap_reason(seen, places, owner),
-        *fragment_reason(seen, places),
-        *lonely_reason(theirs, person),
-        *price_reason(seen, theirs, group, f"person {person}'s own tuple"),
-        *ray_reason(seen, places, hosts, own, (owner, person)),
-    ]
+    owner, theirs = facts.owner[row], facts.sightings[person]
+    apart = facts.apart_mm(person, owner)
+    reasons = []
+    if apart is not None and apart > FAR_MM:
+        reasons.append(f"although the two stand {metres(apart)} apart")
+    elif apart is not None:
+        reasons.append(f"{'both' if apart < NEAR_MM else 'the two'} stand {metres(apart)} apart")
+    covered = [p for p in places if any(facts.overlap(p, other) > OVERLAP for other in facts.sightings[owner])]
+    reasons += [f"in {camera(facts.frame, place)} they cover each other" for place in covered[:1]]
+    reasons += fragment_reason(facts, places)
+    if len(theirs) == 1:
+        reasons.append(f"no other camera shows person {person}")
+    reasons += weight_reason(facts, theirs, facts.groups[row], f"person {person}'s own tuple")
+    wrong = facts.gap_mm(places, of_person(facts, row, owner))
+    if facts.result.hypotheses is None and wrong is not None:  # said where no candidate tells it
+        right = facts.gap_mm(places, [place for place in theirs if place not in places])
+        beside = "" if right is None else f" and person {person}'s at {distance(right)}"
+        reasons.append(f"the rays pass person {owner}'s at {distance(wrong)}{beside}")
+    return reasons
 
 
-def taken_for_two(seen: LabelledResult) -> list[Mistake]:
+def split_people(facts: FrameFacts) -> list[Mistake]:
     """For every true person the groups beside the main one that are made of their detections too."""
     found = []
-    for person in sorted({owner for owner in seen.owner if owner != ABSENT}):
-        groups = [row for row, owner in enumerate(seen.owner) if owner == person]
-        groups.sort(key=lambda row: -len(of_person(seen, row, person)))
-        for row in groups[1:]:
-            found.append(Mistake(second_group(seen, person, groups[0], row), (row,)))
+    for person in sorted(set(facts.owner) - {ABSENT}):
+        rows = [row for row, owner in enumerate(facts.owner) if owner == person]
+        main, *others = sorted(rows, key=lambda row: -facts.shown(row)[person])
+        found += [Mistake(second_group(facts, person, main, row), (row,)) for row in others]
     return found
 
 
-def second_group(seen: LabelledResult, person: int, main: int, row: int) -> str:
+def second_group(facts: FrameFacts, person: int, main: int, row: int) -> str:
     """One group too many of a person: two parts of a body, or detections that went to somebody without a label."""
-    case, number = seen.case, int(seen.case.prediction.poses.id[row])
-    places, others = of_person(seen, row, person), of_person(seen, main, person)
-    fellows = [place for place in group_members(case.prediction.association, row) if place not in places]
-    right = gap_mm(seen.distances, places, others)
+    frame, theirs = facts.frame, facts.sightings[person]
+    places, others = of_person(facts, row, person), of_person(facts, main, person)
+    fellows = [place for place in facts.groups[row] if place not in places]
+    right = facts.gap_mm(places, others)
     if not fellows:
-        lead = (
-            f"person {person} was taken for two, seen by {camera_list(case, others)} and by {camera_list(case, places)}"
-        )
-        reasons = [] if right is None else [f"the rays of the two parts pass each other at {millimetres(right)}"]
-        reasons += double_reason(seen, places, others)
-        reasons += price_reason(seen, sightings(seen, person), others, "the whole tuple")
-        return with_reasons(lead, [*reasons, *fragment_reason(seen, places)])
-    lead = f"{listed(case, places)}, person {person}'s, {was(places)} put to id {number} with {listed(case, fellows)}, "
-    lead += whose(seen, fellows)
-    wrong = gap_mm(seen.distances, places, fellows)
+        lead = f"person {person} was taken for two, seen by {cameras(frame, others)} and by {cameras(frame, places)}"
+        reasons = [] if right is None else [f"the rays of the two parts pass each other at {distance(right)}"]
+        reasons += double_reason(facts, places, others)
+        reasons += weight_reason(facts, theirs, others, "the whole tuple")
+        return with_reasons(lead, [*reasons, *fragment_reason(facts, places)])
+    lead = f"{name_detections(frame, places)}, person {person}'s, {was(places)} put to "
+    lead += f"id {int(facts.result.prediction.poses.id[row])} with {name_detections(frame, fellows)}, "
+    lead += whose(facts, fellows)
+    wrong = facts.gap_mm(places, fellows)
     reasons = []
     if wrong is not None and right is not None:
         against = ", which speaks against the label" if 2 * wrong < right else ""
-        reasons.append(
-            f"the rays pass those at {millimetres(wrong)} and person {person}'s at {millimetres(right)}{against}"
-        )
-    reasons += double_reason(seen, fellows, sightings(seen, person))
-    reasons += price_reason(seen, sightings(seen, person), (*places, *fellows), "the whole tuple")
-    return with_reasons(lead, reasons)
+        reasons.append(f"the rays pass those at {distance(wrong)} and person {person}'s at {distance(right)}{against}")
+    reasons += double_reason(facts, fellows, theirs)
+    return with_reasons(lead, [*reasons, *weight_reason(facts, theirs, facts.groups[row], "the whole tuple")])
 
 
-def whose(seen: LabelledResult, places: Sequence[Sighting]) -> str:
+def whose(facts: FrameFacts, places: Sequence[Sighting]) -> str:
     """Whose detections these are, as an apposition."""
-    people = [int(seen.labels.identity[place.view, place.slot]) for place in places]
-    known = sorted({person for person in people if person != ABSENT})
-    if not known:
+    people = {facts.person(place) for place in places}
+    if people == {ABSENT}:
         return "which nobody labelled" if len(places) == 1 else "none of them labelled"
-    owners = " and ".join(f"person {person}'s" for person in known)
+    owners = " and ".join(f"person {person}'s" for person in sorted(people - {ABSENT}))
     return owners if ABSENT not in people else f"some of them {owners} and the others without label"
 
 
-def of_person(seen: LabelledResult, row: int, person: int) -> list[Sighting]:
+def of_person(facts: FrameFacts, row: int, person: int) -> list[Sighting]:
     """The members of a group that are a true person's."""
-    members = labelled_members(seen.case, row)
-    return [place for place in members if int(seen.labels.identity[place.view, place.slot]) == person]
+    return [place for place in facts.groups[row] if facts.person(place) == person]
 
 
-def double_of(seen: LabelledResult, place: Sighting, others: Sequence[Sighting]) -> bool:
-    """Whether a detection covers another of the same view."""
-    return any(other.view == place.view and overlap(seen.frame, place, other) > DOUBLE for other in others)
-
-
-def double_reason(seen: LabelledResult, places: Sequence[Sighting], others: Sequence[Sighting]) -> list[str]:
-    """That a detector found one body twice."""
-    doubles = [place for place in places if double_of(seen, place, [other for other in others if other != place])]
-    return [f"{camera(seen.case, doubles[0])} has two detections of the same body"] if doubles else []
-
-
-def left_alone(seen: LabelledResult) -> list[Mistake]:
+def ungrouped_detections(facts: FrameFacts) -> list[Mistake]:
     """For every true person the detections that are in no group, although others show the person too."""
     found = []
-    for person in seen.labels.identity[seen.labels.identity != ABSENT].unique().tolist():
-        theirs = sightings(seen, person)
-        places = [place for place in theirs if int(seen.group[place.view, place.slot]) == ABSENT]
-        others = [place for place in theirs if place not in places]
+    for person, theirs in facts.sightings.items():
+        places = [place for place in theirs if place not in facts.row_of]
+        others = [place for place in theirs if place in facts.row_of]
         if not places or len(theirs) < 2:
             continue
-        lead = f"{listed(seen.case, places)}, person {person}'s, {was(places)} put to nobody"
-        gap = gap_mm(seen.distances, places, others or places)
-        reasons = [*fragment_reason(seen, places), *double_reason(seen, places, theirs)]
+        lead = f"{name_detections(facts.frame, places)}, person {person}'s, {was(places)} put to nobody"
+        gap = facts.gap_mm(places, others or places)
+        reasons = [*fragment_reason(facts, places), *double_reason(facts, places, theirs)]
         if gap is not None:
-            reasons.append(f"the rays pass {'the others' if others else 'each other'} at {millimetres(gap)}")
-        rows = {int(seen.group[place.view, place.slot]) for place in others}
-        chosen = group_members(seen.case.prediction.association, rows.pop()) if len(rows) == 1 else ()
-        reasons += price_reason(seen, theirs, chosen, "the whole tuple")
-        found.append(Mistake(with_reasons(lead, reasons)))
+            reasons.append(f"the rays pass {'the others' if others else 'each other'} at {distance(gap)}")
+        rows = {facts.row_of[place] for place in others}
+        chosen = facts.groups[rows.pop()] if len(rows) == 1 else ()
+        found.append(Mistake(with_reasons(lead, [*reasons, *weight_reason(facts, theirs, chosen, "the whole tuple")])))
     return found
 
 
-def missed_people(case: FrameResult, failure: Failure, seen: LabelledResult | None) -> list[Mistake]:
+def missed_people(facts: FrameFacts) -> list[Mistake]:
     """Every true person whom nobody is near."""
     found = []
-    for person in failure.missed or ():
-        reasons = [] if seen is None else views_reason(seen, person)
-        nearest = nearest_mm(case, person)
-        if nearest is not None:
+    for person in facts.failure.missed or ():
+        reasons = views_reason(facts, person)
+        errors = facts.error_mm[:, facts.labels.poses.id == person]
+        nearest = float(errors.min()) if errors.numel() else torch.inf
+        if nearest < torch.inf:
             other = " and somebody else's" if nearest < FOUND_MM else ""
             reasons.append(f"the nearest skeleton is {metres(nearest)} off{other}")
-        rows = tuple(row for row in failure.extra or () if people_of(case, row) == [person])
+        rows = tuple(row for row in facts.failure.extra or () if [*facts.shown(row)] == [person])
         found.append(Mistake(with_reasons(f"person {person} is missed", reasons), rows))
     return found
 
 
-def views_reason(seen: LabelledResult, person: int) -> list[str]:
+def views_reason(facts: FrameFacts, person: int) -> list[str]:
     """How many cameras have a detection of somebody who was missed."""
-    theirs = sightings(seen, person)
-    if not labels_detections(seen.case):
+    if not facts.labels_detections:
         return []
+    theirs = facts.sightings.get(person, [])
     if not theirs:
         return ["no camera has a detection labelled as theirs"]
     views = {place.view: place for place in theirs}
     if len(views) == 1:
         shows = "shows" if len(theirs) == 1 else "show"
-        return [f"only {listed(seen.case, theirs)} {shows} them, and one view places nobody"]
-    return [f"{counted(len(views), 'camera')} see them ({camera_list(seen.case, [*views.values()])})"]
+        return [f"only {name_detections(facts.frame, theirs)} {shows} them, and one view places nobody"]
+    return [f"{number_of(len(views), 'camera')} see them ({cameras(facts.frame, [*views.values()])})"]
 
 
-def extra_people(case: FrameResult, failure: Failure, told: Collection[int]) -> list[Mistake]:
-    """Every predicted person who is one too many, unless the truth may not know them or they are told of already."""
+def extra_people(facts: FrameFacts, said: Collection[int]) -> list[Mistake]:
+    """Every predicted person who is one too many, unless the truth may not know them or they are spoken of already."""
     found = []
-    for row in failure.extra or ():
-        if row in failure.unannotated or row in told:
+    for row in facts.failure.extra or ():
+        if row in facts.failure.unannotated or row in said:
             continue
-        number, places = int(case.prediction.poses.id[row]), group_members(case.prediction.association, row)
-        known = bool(places) and case.frame is not None
-        seen_by = f", seen by {counted(len(places), 'camera')} ({camera_list(case, places)})," if known else ""
-        found.append(Mistake(with_reasons(f"id {number}{seen_by} is one too many", [why_extra(case, row)]), (row,)))
+        number, places = int(facts.result.prediction.poses.id[row]), facts.groups[row]
+        views = ""
+        if places and facts.result.frame is not None:
+            views = f", seen by {number_of(len(places), 'camera')} ({cameras(facts.frame, places)}),"
+        found.append(Mistake(with_reasons(f"id {number}{views} is one too many", [extra_reason(facts, row)]), (row,)))
     return found
 
 
-def why_extra(case: FrameResult, row: int) -> str:
+def extra_reason(facts: FrameFacts, row: int) -> str:
     """What a predicted person who is one too many is made of, or where they stand."""
-    assert case.labels is not None
-    words = " and ".join(f"person {person}'s" for person in people_of(case, row))
+    words = " and ".join(f"person {person}'s" for person in facts.shown(row))
     if words:
         return f"it is made of {words} detections, and nobody is missed there"
-    errors, people = errors_mm(case)[row], case.labels.poses.id.tolist()
+    errors, people = facts.error_mm[row], facts.labels.poses.id.tolist()
     if not bool(torch.isfinite(errors).any()):
         return "the truth has nobody to compare with"
     nearest = int(errors.argmin())
     mm = float(errors[nearest])
     if mm < FOUND_MM:
-        return f"it lies {millimetres(mm)} from person {people[nearest]}, whom somebody nearer has found"
+        return f"it lies {distance(mm)} from person {people[nearest]}, whom somebody nearer has found"
     return f"the nearest person of the truth, {people[nearest]}, is {metres(mm)} off"
 
 
-def distance_reason(seen: LabelledResult, one: int, other: int) -> list[str]:
-    """How near two people stand, where that is near."""
-    apart = apart_mm(seen.labels, one, other)
-    if apart is None:
-        return []
-    if apart > FAR_MM:
-        return [f"although the two stand {metres(apart)} apart"]
-    return [f"{'both' if apart < NEAR_MM else 'the two'} stand {metres(apart)} apart"]
-
-
-def overlap_reason(seen: LabelledResult, places: Sequence[Sighting], owner: int) -> list[str]:
-    """In which view the detections of both cover each other."""
+def double_reason(facts: FrameFacts, places: Sequence[Sighting], others: Sequence[Sighting]) -> list[str]:
+    """That a detector found one body twice."""
     for place in places:
-        for other in sightings(seen, owner):
-            if other.view == place.view and overlap(seen.frame, place, other) > OVERLAP:
-                return [f"in {camera(seen.case, place)} they cover each other"]
+        if any(facts.overlap(place, other) > DOUBLE for other in others if other != place):
+            return [f"{camera(facts.frame, place)} has two detections of the same body"]
     return []
 
 
-def fragment_reason(seen: LabelledResult, places: Sequence[Sighting]) -> list[str]:
+def fragment_reason(facts: FrameFacts, places: Sequence[Sighting]) -> list[str]:
     """That a detection shows few joints."""
-    counts = [(visible_joints(seen.frame, place), place) for place in places]
-    least, place = min(counts, key=lambda item: item[0])
-    if least >= FRAGMENT:
-        return []
-    which = "it" if len(places) == 1 else listed(seen.case, [place])
-    return [f"{which} is a fragment of {counted(least, 'joint')}"]
+    place = min(places, key=facts.visible_joints)
+    least = facts.visible_joints(place)
+    which = "it" if len(places) == 1 else name_detections(facts.frame, [place])
+    return [f"{which} is a fragment of {number_of(least, 'joint')}"] if least < FRAGMENT else []
 
 
-def lonely_reason(theirs: Sequence[Sighting], person: int) -> list[str]:
-    """That nobody else shows the person."""
-    return [f"no other camera shows person {person}"] if len(theirs) == 1 else []
-
-
-def price_reason(seen: LabelledResult, right: Sequence[Sighting], chosen: Sequence[Sighting], name: str) -> list[str]:
+def weight_reason(facts: FrameFacts, right: Sequence[Sighting], chosen: Sequence[Sighting], name: str) -> list[str]:
     """What the right tuple and the chosen one cost, and how much mass they ended with."""
+    hypotheses = facts.result.hypotheses
     # A tuple holds one detection of a view: of somebody who is seen twice in one there is no whole tuple.
-    if seen.case.hypotheses is None or len({place.view for place in right}) < max(2, len(right)):
+    if hypotheses is None or len({place.view for place in right}) < max(2, len(right)):
         return []
-    price, other = price_of(seen.case.hypotheses, right), price_of(seen.case.hypotheses, chosen)
-    if price is None:
+    ours, other = weight_of(hypotheses, right), weight_of(hypotheses, chosen)
+    if ours is None:
         # A file does not hold the tuples that never had mass and were not cheap; nobody can say of one whether it was.
-        kept = " that were kept" if seen.case.hypotheses.dropped else ""
-        return [f"{name} is not among the candidates{kept}"]
+        return [f"{name} is not among the candidates{' that were kept' if hypotheses.dropped else ''}"]
     if other is None:
-        return [f"{name} costs {price.cost:.0f} and ended with mass {price.mass:.2f}"]
+        return [f"{name} costs {ours.cost:.0f} and ended with mass {ours.mass:.2f}"]
     against = f"{other.cost:.0f}"
     if len(right) != len(chosen):
         # A tuple of more members costs more by itself.
         name, against = f"{name} of {len(right)} views", f"{against} of the one of {len(chosen)}"
-    return [f"{name} costs {price.cost:.0f} against {against} ({masses(price, other)})"]
-
-
-def masses(price: Price, other: Price) -> str:
-    """Mass of two tuples before and after sampling."""
-    before = f"{price.marginal:.2f} against {other.marginal:.2f}"
-    return f"mass {before} before sampling, {price.mass:.2f} against {other.mass:.2f} after"
-
-
-def ray_reason(
-    seen: LabelledResult,
-    places: Sequence[Sighting],
-    hosts: Sequence[Sighting],
-    own: Sequence[Sighting],
-    people: tuple[int, int],
-) -> list[str]:
-    """How far the rays pass those of the wrong and the right person; told where no candidate tells it."""
-    if seen.case.hypotheses is not None:
-        return []
-    wrong, right = gap_mm(seen.distances, places, hosts), gap_mm(seen.distances, places, own)
-    if wrong is None:
-        return []
-    if right is None:
-        return [f"the rays pass person {people[0]}'s at {millimetres(wrong)}"]
+    before = f"mass {ours.marginal:.2f} against {other.marginal:.2f} before sampling"
     return [
-        f"the rays pass person {people[0]}'s at {millimetres(wrong)} and person {people[1]}'s at {millimetres(right)}"
+        f"{name} costs {ours.cost:.0f} against {against} ({before}, {ours.mass:.2f} against {other.mass:.2f} after)"
     ]
-
-
-def nearest_mm(case: FrameResult, person: int) -> float | None:
-    """Mean joint distance of the nearest predicted skeleton; None where there is none to compare with."""
-    assert case.labels is not None
-    errors = errors_mm(case)[:, case.labels.poses.id == person]
-    known = errors[torch.isfinite(errors)]
-    return float(known.min()) if len(known) else None

@@ -112,12 +112,13 @@ def _kind(cell: Any) -> str:
 
 def title_of(notebook: Any) -> str:
     """The text of the first heading, or an empty string."""
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            for line in cell.source.splitlines():
-                if line.startswith("#"):
-                    return line.lstrip("# ").strip()
-    return ""
+    return next((heading for cell in notebook.cells if (heading := heading_of(cell))), "")
+
+
+def heading_of(cell: Any) -> str:
+    """The text of the first heading of a cell, or an empty string."""
+    lines = cell.source.splitlines() if cell.cell_type == "markdown" else []
+    return next((line.lstrip("# ").strip() for line in lines if line.startswith("#")), "")
 
 
 def plotly_script() -> str:

@@ -2,9 +2,17 @@
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from tqdm import tqdm
+
+from dispose_workbench.notebooks.page import heading_of
+
 LINE_EVERY_S = 10.0
+BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}]"
+LINE = "{desc} | {n_fmt} of {total_fmt} cells, {elapsed}"
 
 
 class LineStream:
@@ -26,27 +34,17 @@ class LineStream:
         """Nothing is held back."""
 
 
-def bar_options(name: str) -> dict[str, Any]:
-    """Options of papermill's progress bar for the error stream as it is."""
-    always = {"desc": name, "disable": False}  # whatever the kernel is told about bars
-    if sys.stderr.isatty():
-        looks = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}]"
-        return {**always, "dynamic_ncols": True, "bar_format": looks}
-    return {**always, "file": LineStream(sys.stderr), "bar_format": "{desc} | {n_fmt} of {total_fmt} cells, {elapsed}"}
+@contextmanager
+def progress(name: str, cells: int) -> Iterator[Callable[[Any], None]]:
+    """A bar over the cells of a notebook on the error stream; to be called with every cell that begins."""
+    watched = sys.stderr.isatty()
+    stream, looks = (sys.stderr, BAR) if watched else (LineStream(sys.stderr), LINE)
+    with tqdm(total=cells, desc=name, file=stream, bar_format=looks, dynamic_ncols=watched, disable=False) as bar:
 
+        def show(cell: Any) -> None:
+            heading = heading_of(cell)
+            if heading:
+                bar.set_description_str(f"{name}: {heading}")
+            bar.update()
 
-def name_sections(manager: Any, name: str) -> None:
-    """Let the bar of papermill's manager of one execution name the section that runs."""
-    heading = ""
-
-    def describe(cell: Any, escape_str: str = "") -> None:
-        nonlocal heading
-        if cell.cell_type == "markdown":
-            for line in cell.source.splitlines():
-                if line.startswith("#"):
-                    heading = line.lstrip("# ").strip()
-                    break
-        if manager.pbar:
-            manager.pbar.set_description_str(f"{name}: {heading}" if heading else name)
-
-    manager.get_cell_description = describe
+        yield show

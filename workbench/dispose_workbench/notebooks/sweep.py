@@ -2,25 +2,24 @@
 
 import csv
 import hashlib
-import io
 import itertools
 import json
 import math
 import os
 import re
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dispose.errors import InputError
 from dispose.formats.files import parse_json, read_text, replacing
-from dispose_workbench.notebooks.job import job_command
-from dispose_workbench.notebooks.run import PATHS, all_values, checked_values, parameters_of
+from dispose_workbench.notebooks.parameters import PATHS, all_values, parameters_of, read_values
 from dispose_workbench.results.run_folders import (
     DONE,
+    FAILED,
     METRICS,
     RECORD,
     Parameters,
@@ -32,7 +31,6 @@ from dispose_workbench.results.run_folders import (
 
 SCHEMA = "dispose.sweep/1"
 MARK = "sweep.json"
-SUMMARY = "summary.json"
 LONGEST_NAME = 40
 COLUMNS = 6
 CLUSTER = "cluster"
@@ -41,7 +39,7 @@ NOT_REACHED = "it has not ended: the sweep was stopped"
 
 
 @dataclass(frozen=True)
-class Planned:
+class SweepRun:
     """One combination of values.
 
     Attributes:
@@ -58,20 +56,29 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class SweepRun:
-    """How a planned run ended: its figures, or why it has none; `seconds` is NaN where nothing ran."""
+class SweepOutcome:
+    """How a run of a sweep ended.
 
-    run: Planned
-    metrics: tuple[tuple[str, float], ...]
-    seconds: float
-    message: str
+    Attributes:
+        name: of the run.
+        swept: its values.
+        metrics: its figures.
+        seconds: how long it took; None where nothing ran.
+        message: why it has no figures, else empty.
+    """
+
+    name: str
+    swept: Parameters
+    metrics: tuple[tuple[str, float], ...] = ()
+    seconds: float | None = None
+    message: str = ""
 
 
-Launch = Callable[[Path, Path, Sequence[Planned]], Iterator[Planned]]
+Launch = Callable[[Path, Path, Sequence[SweepRun]], Iterator[SweepRun]]
 """Runs of a notebook in a sweep's folder, started and handed back in the order in which they end, however they end."""
 
 
-def plan(notebook: Path, choices: Sequence[tuple[str, str]]) -> tuple[Planned, ...]:
+def plan(notebook: Path, choices: Sequence[tuple[str, str]]) -> tuple[SweepRun, ...]:
     """All combinations of the values, which stand behind each other with commas; all of them checked.
 
     A parameter that is a list of paths cannot be swept: its commas are those of the one value.
@@ -80,19 +87,17 @@ def plan(notebook: Path, choices: Sequence[tuple[str, str]]) -> tuple[Planned, .
         InputError: an unknown or repeated name, a value that is not of the declared type, missing or given twice.
     """
     declared = parameters_of(notebook)
-    checked_values(declared, [(name, text.split(",")[0]) for name, text in choices], Path.cwd())
+    read_values(declared, [(name, text.split(",")[0]) for name, text in choices], Path.cwd())
     kinds = {parameter.name: parameter.kind for parameter in declared}
     axes = [[(name, text)] if kinds[name] == PATHS else _axis(name, text) for name, text in choices]
-    runs = []
+    runs: dict[str, SweepRun] = {}
     for given in itertools.product(*axes):
-        values = checked_values(declared, given, Path.cwd())
+        values = read_values(declared, given, Path.cwd())
         name = "_".join(f"{key}={_safe(value, kinds[key])}" for key, value in values) or "defaults"
-        runs.append(Planned(name, given, tuple(values), all_values(declared, values)))
-    names = [run.name for run in runs]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise InputError(f"the sweep has {twice[0]} twice; every value is given once")
-    return tuple(runs)
+        if name in runs:
+            raise InputError(f"the sweep has {name} twice; every value is given once")
+        runs[name] = SweepRun(name, given, values, all_values(declared, values))
+    return tuple(runs.values())
 
 
 def _axis(name: str, text: str) -> list[tuple[str, str]]:
@@ -115,19 +120,18 @@ def claim_sweep(folder: Path, notebook: Path) -> None:
     Raises:
         InputError: the folder holds something else.
     """
-    mark = folder / MARK
-    if folder.exists() and not mark.is_file() and any(folder.iterdir()):
-        raise InputError(f"{folder} exists and is no folder of a sweep; name another with --out")
+    mark, content = folder / MARK, {"schema": SCHEMA, "notebook": notebook.stem}
     if mark.is_file():
-        content = parse_json(read_text(mark), str(mark))
-        if content != {"schema": SCHEMA, "notebook": notebook.stem}:
+        if parse_json(read_text(mark), str(mark)) != content:
             raise InputError(f"{folder}: holds a sweep of another notebook ({MARK}); name another with --out")
         return
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} exists and is no folder of a sweep; name another with --out")
     with replacing(mark) as file:
-        json.dump({"schema": SCHEMA, "notebook": notebook.stem}, file)
+        json.dump(content, file)
 
 
-def finished(folder: Path, run: Planned) -> bool:
+def finished(folder: Path, run: SweepRun) -> bool:
     """Whether this run lies in the sweep's folder already.
 
     Raises:
@@ -145,57 +149,70 @@ def finished(folder: Path, run: Planned) -> bool:
     return True
 
 
-def outcome_of(folder: Path, run: Planned, since: float) -> SweepRun:
+def outcome_of(folder: Path, run: SweepRun, since: float) -> SweepOutcome:
     """What a run that has ended left in the sweep's folder; a failure counts if it is not older than `since`."""
     place = folder / run.name
     if (place / RECORD).is_file():
-        record = read_record(place / RECORD)
-        metrics = read_metrics(place / METRICS) if (place / METRICS).is_file() else ()
-        return SweepRun(run, metrics, record.seconds, "")
-    failures = [record for record in _failures(folder, run) if record[0] >= since]
-    if failures:
-        record = max(failures, key=lambda pair: pair[0])[1]
-        return SweepRun(run, (), record.seconds, record.message or "it failed")
+        return _outcome_in(place, read_record(place / RECORD), run.swept)
+    failures = [path for path in folder.glob(f"{run.name}-failed*/{RECORD}") if path.stat().st_mtime >= since]
+    for path in sorted(failures, key=lambda path: path.stat().st_mtime, reverse=True):
+        record = read_record(path)
+        if record.status == FAILED:
+            return SweepOutcome(run.name, run.swept, (), record.seconds, record.message or "it failed")
     log = folder / f"{run.name}.log"
     where = folder / CLUSTER if (folder / CLUSTER).is_dir() and not log.exists() else log
-    return SweepRun(run, (), math.nan, f"it ended without a trace; see {where}")
+    return SweepOutcome(run.name, run.swept, message=f"it ended without a trace; see {where}")
 
 
-def _failures(folder: Path, run: Planned) -> Iterable[tuple[float, RunRecord]]:
-    for path in folder.glob(f"{run.name}-failed*/{RECORD}"):
-        if re.fullmatch(re.escape(run.name) + r"-failed(-\d+)?", path.parent.name):
-            yield path.stat().st_mtime, read_record(path)
+def _outcome_in(place: Path, record: RunRecord, swept: Parameters) -> SweepOutcome:
+    metrics = read_metrics(place / METRICS) if (place / METRICS).is_file() else ()
+    return SweepOutcome(place.name, swept, metrics, record.seconds)
+
+
+def earlier_outcomes(folder: Path, runs: Sequence[SweepRun]) -> tuple[SweepOutcome, ...]:
+    """Finished runs of an earlier part of the sweep that this part, with other values, does not plan; oldest first."""
+    planned = {run.name for run in runs}
+    paths = [path for path in folder.glob(f"*/{RECORD}") if path.parent.name not in planned]
+    records = sorted(((read_record(path), path.parent) for path in paths), key=lambda pair: pair[0].started)
+    return tuple(
+        _outcome_in(place, record, tuple(pair for pair in record.parameters if pair[0] in record.given))
+        for record, place in records
+        if record.status == DONE
+    )
+
+
+def run_command(notebook: Path, folder: Path, run: SweepRun) -> list[str]:
+    """The command line of one run: a process of its own, which a cluster can start as well."""
+    values = [word for name, text in run.given for word in ("-p", name, text)]
+    run_one = [sys.executable, "-m", "dispose.cli.main", "notebook", "run", str(notebook)]
+    return [*run_one, *values, "--out", str(folder / run.name)]
 
 
 def side_by_side(jobs: int) -> Launch:
     """Runs as processes on this machine, `jobs` at a time; what they print goes into ``NAME.log``."""
 
-    def launch(notebook: Path, folder: Path, runs: Sequence[Planned]) -> Iterator[Planned]:
+    def launch(notebook: Path, folder: Path, runs: Sequence[SweepRun]) -> Iterator[SweepRun]:
         # A kernel's torch takes all cores otherwise, and the runs wait for each other.
         threads = str(max(1, (os.cpu_count() or 1) // jobs))
         environment = {"OMP_NUM_THREADS": threads, **os.environ}
-        started: list[subprocess.Popen[bytes]] = []
-
-        def work(run: Planned) -> Planned:
-            command = job_command(notebook, folder / run.name, run.given)
-            with (folder / f"{run.name}.log").open("wb") as log:
-                process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
-                started.append(process)
-                process.wait()
-            return run
-
-        pool = ThreadPoolExecutor(jobs)
+        waiting, running = list(runs), dict[subprocess.Popen[bytes], SweepRun]()
         try:
-            futures = [pool.submit(work, run) for run in runs]
-            for future in as_completed(futures):
-                yield future.result()
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    run = waiting.pop(0)
+                    command = run_command(notebook, folder, run)
+                    with (folder / f"{run.name}.log").open("wb") as log:
+                        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+                    running[process] = run
+                for process in [process for process in running if process.poll() is not None]:
+                    yield running.pop(process)
+                time.sleep(0.1)
         finally:
             # Also on the way out: what runs keeps what it has as failed, what waits never starts.
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in started:
-                if process.poll() is None:
-                    process.terminate()
-            pool.shutdown(wait=True)
+            for process in running:
+                process.terminate()
+            for process in running:
+                process.wait()
 
     return launch
 
@@ -203,109 +220,86 @@ def side_by_side(jobs: int) -> Launch:
 def on_cluster(cluster: str, hours: float) -> Launch:
     """Runs as jobs of a cluster (``slurm``), or as submitit starts them here (``local``); one core each."""
 
-    def launch(notebook: Path, folder: Path, runs: Sequence[Planned]) -> Iterator[Planned]:
+    def launch(notebook: Path, folder: Path, runs: Sequence[SweepRun]) -> Iterator[SweepRun]:
         import submitit
         from submitit.helpers import CommandFunction, as_completed
 
         executor = submitit.AutoExecutor(folder=folder / CLUSTER, cluster=cluster)
         executor.update_parameters(name=f"dispose_{notebook.stem}", timeout_min=math.ceil(60 * hours), cpus_per_task=1)
-        commands = [CommandFunction(job_command(notebook, folder / run.name, run.given)) for run in runs]
         with executor.batch():
-            jobs = [executor.submit(command) for command in commands]
-        waiting = dict(zip(jobs, runs, strict=True))
-        for job in as_completed(jobs):
-            yield waiting[job]
+            jobs = {executor.submit(CommandFunction(run_command(notebook, folder, run))): run for run in runs}
+        for job in as_completed(list(jobs)):
+            yield jobs[job]
 
     return launch
 
 
-def sweep(notebook: Path, runs: Sequence[Planned], folder: Path, launch: Launch) -> Iterator[SweepRun]:
+def sweep(notebook: Path, runs: Sequence[SweepRun], folder: Path, launch: Launch) -> Iterator[SweepOutcome]:
     """Run what is not finished yet; every outcome as it comes, those that were there first.
 
     Raises:
-        InputError: the folder holds something else, or another sweep writes into it (see `claim_sweep`, `finished`).
+        InputError: the folder holds something else (see `finished`; nothing has run then).
     """
     folder = folder.resolve()
-    there = [run for run in runs if finished(folder, run)]
-    yield from (outcome_of(folder, run, 0.0) for run in there)
-    missing = [run for run in runs if run not in there]
+    missing = [run for run in runs if not finished(folder, run)]
     since = time.time() - 1.0
-    if missing:
-        yield from (outcome_of(folder, run, since) for run in launch(notebook, folder, missing))
+    there = (outcome_of(folder, run, 0.0) for run in runs if run not in missing)
+    ended = launch(notebook, folder, missing) if missing else iter(())
+    return itertools.chain(there, (outcome_of(folder, run, since) for run in ended))
 
 
-def earlier_outcomes(folder: Path, runs: Sequence[Planned]) -> tuple[SweepRun, ...]:
-    """Finished runs in the table of an earlier part of the sweep that this part, with other values, does not plan.
-
-    Raises:
-        InputError: the table is damaged.
-    """
-    path, planned = folder / SUMMARY, {run.name for run in runs}
-    if not path.is_file():
-        return ()
-    content = parse_json(read_text(path), str(path))
-    try:
-        rows = [(str(row["run"]), tuple(row["parameters"].items())) for row in content["rows"]]  # type: ignore[index]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: is no table of a sweep ({error!r}); remove it") from error
-    others = [Planned(name, (), swept, ()) for name, swept in rows if name not in planned]
-    return tuple(outcome_of(folder, run, 0.0) for run in others if (folder / run.name / RECORD).is_file())
-
-
-def all_of(runs: Sequence[Planned], outcomes: Sequence[SweepRun]) -> tuple[SweepRun, ...]:
+def complete_table(runs: Sequence[SweepRun], outcomes: Sequence[SweepOutcome]) -> tuple[SweepOutcome, ...]:
     """The outcomes in the order of the plan; a run without one was not reached before the sweep was stopped."""
-    known = {outcome.run.name: outcome for outcome in outcomes}
-    return tuple(known.get(run.name, SweepRun(run, (), math.nan, NOT_REACHED)) for run in runs)
+    known = {outcome.name: outcome for outcome in outcomes}
+    return tuple(known.get(run.name, SweepOutcome(run.name, run.swept, message=NOT_REACHED)) for run in runs)
 
 
-def first_line(outcome: SweepRun) -> str:
+def first_line(outcome: SweepOutcome) -> str:
     """The first line of why a run failed."""
     return outcome.message.splitlines()[0]
 
 
-def write_summary(folder: Path, notebook: Path, outcomes: Sequence[SweepRun]) -> None:
+def write_summary(folder: Path, notebook: Path, outcomes: Sequence[SweepOutcome]) -> None:
     """``summary.json`` and ``summary.csv``: a row per run with its values and figures."""
     rows = [
         {
-            "run": one.run.name,
-            "status": "failed" if one.message else DONE,
-            "parameters": dict(one.run.swept),
+            "run": one.name,
+            "status": FAILED if one.message else DONE,
+            "parameters": dict(one.swept),
             "metrics": dict(one.metrics),
-            "seconds": None if math.isnan(one.seconds) else one.seconds,
+            "seconds": one.seconds,
             "message": one.message,
         }
         for one in outcomes
     ]
-    with replacing(folder / SUMMARY) as file:
+    with replacing(folder / "summary.json") as file:
         json.dump({"schema": SCHEMA, "notebook": notebook.stem, "rows": rows}, file, indent=1, ensure_ascii=False)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     names, figures = _columns(outcomes)
-    writer.writerow(["run", *names, *figures, "seconds", "message"])
-    for one in outcomes:
-        values, metrics = dict(one.run.swept), dict(one.metrics)
-        cells = [*(values.get(name, "") for name in names), *(metrics.get(name, "") for name in figures)]
-        writer.writerow([one.run.name, *cells, "" if math.isnan(one.seconds) else one.seconds, one.message])
     with replacing(folder / "summary.csv") as file:
-        file.write(text.getvalue())
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["run", *names, *figures, "seconds", "message"])
+        for one in outcomes:
+            values, metrics = dict(one.swept), dict(one.metrics)
+            cells = [*(values.get(name) for name in names), *(metrics.get(name) for name in figures)]
+            writer.writerow([one.name, *cells, one.seconds, one.message])
 
 
-def _columns(outcomes: Sequence[SweepRun]) -> tuple[list[str], list[str]]:
+def _columns(outcomes: Sequence[SweepOutcome]) -> tuple[list[str], list[str]]:
     """Names of the parameters and of the figures of all runs, in order of appearance."""
-    names = dict.fromkeys(name for one in outcomes for name, _ in one.run.swept)
+    names = dict.fromkeys(name for one in outcomes for name, _ in one.swept)
     return list(names), list(dict.fromkeys(name for one in outcomes for name, _ in one.metrics))
 
 
-def text_table(outcomes: Sequence[SweepRun]) -> str:
+def text_table(outcomes: Sequence[SweepOutcome]) -> str:
     """The summary for a terminal: the first figures of every run, or the first line of why it failed."""
     names, figures = _columns(outcomes)
     shown = figures[:COLUMNS]
     lines = [[*names, *shown, "s"]]
     for one in outcomes:
-        values, metrics = dict(one.run.swept), dict(one.metrics)
+        values, metrics = dict(one.swept), dict(one.metrics)
         cells = [f"{metrics[name]:.4g}" if name in metrics else "–" for name in shown]
-        seconds = "–" if math.isnan(one.seconds) else f"{one.seconds:.0f}"
-        lines.append([*(str(values[name]) for name in names), *cells, seconds])
+        seconds = "–" if one.seconds is None else f"{one.seconds:.0f}"
+        lines.append([*(str(values.get(name, "–")) for name in names), *cells, seconds])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ["  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)) for line in lines]
     for place, one in enumerate(outcomes, 1):
