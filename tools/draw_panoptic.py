@@ -15,8 +15,8 @@ from dispose.formats.calibration.panoptic import read_calibration_panoptic
 from dispose.formats.images.files import read_image
 from dispose_viz.image.calibration import draw_cameras, draw_floor
 from dispose_viz.image.person_labels import Name, draw_names, name_of
-from dispose_viz.image.view_panels import draw_canvas, draw_skeleton
-from dispose_viz.scene.solids import label_of
+from dispose_viz.image.canvas import draw_canvas, draw_skeleton
+from dispose_viz.style import label_of
 from dispose_viz.style import new_figure, person_color
 
 SEQUENCE = "160906_band1"

@@ -30,3 +30,21 @@ def rotate_camera(cameras: Cameras, view: int, degrees: float, *, axis: int = 1)
     rotation, translation = cameras.rotation.clone(), cameras.translation.clone()
     rotation[view], translation[view] = turn @ rotation[view], turn @ translation[view]
     return replace(cameras, rotation=rotation, translation=translation)
+
+
+def read_as_millimetres(cameras: Cameras) -> Cameras:
+    """The rig of a file in metres whose numbers were taken for millimetres."""
+    return replace(cameras, translation=cameras.translation / 1000.0)
+
+
+def turn_y_up(cameras: Cameras) -> Cameras:
+    """The same rig in a world whose y axis points up."""
+    turn = rodrigues(torch.tensor([math.pi / 2, 0.0, 0.0], dtype=torch.float64))
+    return replace(cameras, rotation=cameras.rotation @ turn)
+
+
+def exchange_cameras(cameras: Cameras, one: int, other: int) -> Cameras:
+    """Two cameras that have each other's calibration."""
+    order = list(range(len(cameras)))
+    order[one], order[other] = other, one
+    return replace(cameras.select(order), names=cameras.names)

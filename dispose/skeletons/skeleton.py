@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from dispose.errors import InputError
+
 
 @dataclass(frozen=True)
 class Skeleton:
@@ -34,12 +36,14 @@ class Skeleton:
         return len(self.joints)
 
     def index(self, joint: str) -> int:
-        """Array position of a joint."""
+        """Array position of a joint; `InputError` for one that there is not."""
+        if joint not in self.joints:
+            raise InputError(f"skeleton {self.name} has no joint {joint!r} (it has: {', '.join(self.joints)}).")
         return self.joints.index(joint)
 
     def indices(self, joints: tuple[str, ...]) -> list[int]:
         """Array positions of several joints."""
-        return [self.joints.index(joint) for joint in joints]
+        return [self.index(joint) for joint in joints]
 
     @property
     def bone_indices(self) -> list[tuple[int, int]]:

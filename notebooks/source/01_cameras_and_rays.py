@@ -36,7 +36,7 @@ from dispose.scene.projected import projected_frame
 from dispose_viz.export import named
 
 # %%
-from dispose_viz.image import calibration, epipolar, photos, pinhole, residuals
+from dispose_viz.image import calibration, epipolar, overlays, pinhole, residuals
 from dispose_viz.scene import plotly_scene, rays, rig
 from dispose_viz.scene.stage import stage_of
 from dispose_viz.style import new_figure, save_figure
@@ -76,7 +76,7 @@ save_figure(figure, Path(out) / "rig")
 # x (blue), y (orange) and z (green). If the calibration were wrong, the floor would float or sink.
 
 # %%
-figure = photos.draw_images(new_figure(13.0, 9.6), opened.cameras, pictures, columns=2)
+figure = overlays.draw_images(new_figure(13.0, 9.6), opened.cameras, pictures, columns=2)
 for number, axes in enumerate(figure.axes):
     calibration.draw_floor(axes, opened.cameras, number, half_mm=1500.0, step_mm=500.0)
 save_figure(figure, Path(out) / "floor")
@@ -132,7 +132,7 @@ save_figure(figure, Path(out) / "lens")
 row = people.poses.skeleton.index("r_wrist")
 pixel = filmed.detections.xy_image[0, 0, row]
 ray = rays.ray_through(opened.cameras, 0, pixel, 5000.0, int(people.poses.id[0]))
-stage = replace(stage_of(filmed, people, pictures=pictures), rays=(ray,))
+stage = replace(stage_of(filmed, people, images=pictures), rays=(ray,))
 named(plotly_scene.draw_stage(plotly_scene.new_scene(), stage), "ray")
 
 # %% [markdown]

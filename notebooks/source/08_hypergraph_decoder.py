@@ -33,7 +33,7 @@ from dispose_viz.export import named
 
 # %%
 from dispose_viz.hypergraph import body
-from dispose_viz.image import decoder, photos
+from dispose_viz.image import decoder, overlays
 from dispose_viz.scene import plotly_scene
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
@@ -129,8 +129,8 @@ row = model.skeleton.index(joint)
 
 def looks(layer: int):
     figure = new_figure(12.0, 4.7 * ((len(cameras) + 1) // 2))
-    photos.draw_images(figure, cameras, pictures, columns=2)
-    return decoder.draw_gazes(figure, gazes[layer], moments[layer].step, person=person, joint=row)
+    overlays.draw_images(figure, cameras, pictures, columns=2)
+    return decoder.draw_sampling(figure, gazes[layer], moments[layer].step, person=person, joint=row)
 
 
 save_figure(looks(0), out / "gaze_first")

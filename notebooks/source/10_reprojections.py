@@ -31,7 +31,7 @@ from dispose.inference.predict import predict_frames
 # %%
 from dispose.models.dispose.backbone import STRIDE
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator, load_image_model, shipped_image_weights
-from dispose_viz.image import photos, residuals
+from dispose_viz.image import overlays, residuals
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
 from dispose_workbench.validation import require_at_least, require_one_of
@@ -144,12 +144,12 @@ rows = 1 + (len(studio.cameras) - 1) // 2
 
 
 def draw_joint(joint: int):
-    figure = photos.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.pictures, columns=2)
+    figure = overlays.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.pictures, columns=2)
     for view, axes in enumerate(figure.axes):
         if images.present[view]:
-            photos.draw_heat(axes, heatmaps[view, joint], images.input_from_image[view], STRIDE)
-        photos.draw_joint(axes, studio.cameras, filmed.poses, view, model.skeleton.joints[joint])
-    return photos.draw_heat_scale(figure)
+            overlays.draw_heat(axes, heatmaps[view, joint], images.input_from_image[view], STRIDE)
+        overlays.draw_joint(axes, studio.cameras, filmed.poses, view, model.skeleton.joints[joint])
+    return overlays.draw_heat_scale(figure)
 
 
 # %%
@@ -160,9 +160,9 @@ picker(draw_joint, model.skeleton.joints, description="joint")
 # And the people whole.
 
 # %%
-figure = photos.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.pictures, columns=2)
+figure = overlays.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.pictures, columns=2)
 for view, axes in enumerate(figure.axes):
-    photos.draw_people(axes, studio.cameras, filmed.poses, view)
+    overlays.draw_people(axes, studio.cameras, filmed.poses, view)
 save_figure(figure, out / "people")
 
 # %% [markdown]

@@ -30,7 +30,7 @@ from dispose.inference.image_capture import read_image_capture, read_image_frame
 # %%
 from dispose.models.dispose.backbone import STRIDE
 from dispose.zoo.checkpoints import load_image_model, shipped_image_weights
-from dispose_viz.image import photos
+from dispose_viz.image import overlays
 from dispose_viz.style import new_figure, save_figure
 from dispose_workbench.validation import require_one_of
 
@@ -55,7 +55,7 @@ reading = read_image_frame(opened, frame, model.config.input_size)
 cameras, pictures, seen = opened.cameras, reading.raw.pictures, reading.frame
 size = (15.0, 3.3 * (1 + (len(cameras) - 1) // 4))
 print(f"{len(opened.numbers)} frames, {len(cameras)} cameras")
-save_figure(photos.draw_images(new_figure(*size), cameras, pictures), out / "pictures")
+save_figure(overlays.draw_images(new_figure(*size), cameras, pictures), out / "pictures")
 
 # %% [markdown]
 # ## 2. Heat maps
@@ -66,10 +66,10 @@ save_figure(photos.draw_images(new_figure(*size), cameras, pictures), out / "pic
 # %%
 heatmaps = model.backbone(seen.images.pixels).heatmaps
 root = model.skeleton.index(model.skeleton.root_of[0])
-figure = photos.draw_images(new_figure(*size), cameras, pictures)
+figure = overlays.draw_images(new_figure(*size), cameras, pictures)
 for view, axes in enumerate(figure.axes):
     if seen.images.present[view]:
-        photos.draw_heat(axes, heatmaps[view, root], seen.images.input_from_image[view], STRIDE)
+        overlays.draw_heat(axes, heatmaps[view, root], seen.images.input_from_image[view], STRIDE)
 save_figure(figure, out / "roots")
 
 # %% [markdown]
@@ -86,9 +86,9 @@ for person, sure, place in zip(people, found.association.confidence, found.root,
     print(f"P{person}: confidence {sure:.2f}, hips at x {x}, y {y}, z {z} m")
 
 # %%
-figure = photos.draw_images(new_figure(*size), cameras, pictures)
+figure = overlays.draw_images(new_figure(*size), cameras, pictures)
 for view, axes in enumerate(figure.axes):
-    photos.draw_people(axes, cameras, found.poses, view)
+    overlays.draw_people(axes, cameras, found.poses, view)
 save_figure(figure, out / "people")
 
 # %% [markdown]

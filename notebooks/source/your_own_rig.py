@@ -26,6 +26,7 @@ from dispose.datasets.samples import sample_folder
 from dispose.inference.capture import read_capture, read_frame, select_frames
 from dispose.inference.diagnosis import diagnose, inverted
 from dispose.inference.predict import captured, predict_cases, write_capture_evidence, write_capture_prediction
+from dispose.scene import perturb
 from dispose.zoo.checkpoints import load_associator
 from dispose_viz.export import named
 
@@ -96,7 +97,7 @@ save_figure(figure, out / "check")
 # column are bright, the other pairs are as before.
 
 # %%
-turned = rig_check.swap_view_axes(cameras, 1, 6.0)
+turned = perturb.rotate_camera(cameras, 1, 6.0)
 bumped = diagnose(some, turned)
 figure = rig_check.draw_check(new_figure(13.0, 6.4), turned, bumped, "one camera bumped")
 save_figure(figure, out / "bumped")
@@ -106,7 +107,7 @@ save_figure(figure, out / "bumped")
 # can.
 
 # %%
-small = rig_check.in_metres(cameras)
+small = perturb.read_as_millimetres(cameras)
 tiny = diagnose(some, small)
 figure = rig_check.draw_check(new_figure(13.0, 6.4), small, tiny, "metres read as millimetres")
 save_figure(figure, out / "units")
@@ -126,8 +127,8 @@ save_figure(figure, out / "direction")
 
 # %%
 mistakes = {
-    "two cameras exchanged": rig_check.exchanged(cameras, 0, min(2, len(cameras) - 1)),
-    "y axis up": rig_check.y_up(cameras),
+    "two cameras exchanged": perturb.exchange_cameras(cameras, 0, min(2, len(cameras) - 1)),
+    "y axis up": perturb.turn_y_up(cameras),
 }
 checks = {name: diagnose(some, wrong) for name, wrong in mistakes.items()}
 for name, check in checks.items():

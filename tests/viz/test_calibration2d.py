@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 from dispose.formats.calibration.panoptic import read_calibration_panoptic
 from dispose.formats.images.files import read_image
 from dispose_viz.image.calibration import draw_cameras, draw_floor, seen_points
-from dispose_viz.image.view_panels import draw_canvas
+from dispose_viz.image.canvas import draw_canvas
 from dispose_viz.style import new_figure
 
 

@@ -114,6 +114,6 @@ def test_the_table_shows_what_differs_and_says_what_is_missing(tmp_path) -> None
 def test_runs_are_drawn_in_both_themes(theme, tmp_path) -> None:
     write_training(tmp_path / "a", [3.0, 2.0])
     runs, _ = read_run_folders([tmp_path])
-    figure = draw_logs(new_figure(6.0, 3.0, theme=theme), read_logs(runs)[0], smooth=3, theme=theme)
+    figure = draw_logs(new_figure(6.0, 3.0, theme=theme), read_logs(runs)[0], smooth=3)
     assert figure.axes[0].xaxis.label.get_color() == theme.ink
-    assert comparison.draw_figures(new_figure(6.0, 3.0, theme=theme), runs, theme=theme).axes
+    assert comparison.draw_figures(new_figure(6.0, 3.0, theme=theme), runs).axes

@@ -13,7 +13,7 @@ from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
 from dispose.skeletons.rest_poses import PANOPTIC_15_REST
 from dispose_viz.hypergraph import body
-from dispose_viz.image import decoder, photos
+from dispose_viz.image import decoder, overlays
 from dispose_viz.style import DARK, LIGHT, lay_out, new_figure, person_color
 
 
@@ -32,11 +32,11 @@ def looking(views: int) -> tuple[SamplingLocations, LayerUpdate]:
     return SamplingLocations(middle, samples, weight, torch.tensor([0, 1, 2, 0]), visible), moved
 
 
-def test_gazes_show_every_sample_and_say_what_lies_beside_the_picture(toy) -> None:
+def test_sampling_locations_show_every_sample_and_say_what_lies_beside_the_picture(toy) -> None:
     cameras = toy.frame.cameras
     black = [np.zeros((720, 1280, 3), dtype=np.uint8)] * len(cameras)
-    figure = photos.draw_images(new_figure(10, 6), cameras, black, columns=2)
-    decoder.draw_gazes(figure, *looking(len(cameras)), person=0, joint=0)
+    figure = overlays.draw_images(new_figure(10, 6), cameras, black, columns=2)
+    decoder.draw_sampling(figure, *looking(len(cameras)), person=0, joint=0)
     titles = [axes.get_title() for axes in figure.axes]
     assert titles[0] == "cam01: 50% beside the picture" and titles[-1] == "cam04: not looked at"
     assert titles[1] == "cam02: 0% beside the picture"
@@ -80,10 +80,11 @@ def test_errors_are_those_of_the_nearest_true_person() -> None:
 def test_trust_and_confidence_have_axes_and_all_their_numbers(theme) -> None:
     weight = torch.full((4, 15), 0.25)
     names = ["a", "b", "c", "d"]
-    axes = decoder.draw_trust(new_figure(8, 3).add_subplot(), weight, names, PANOPTIC_15.joints, theme=theme)
+    axes = decoder.draw_trust(new_figure(8, 3, theme=theme).add_subplot(), weight, names, PANOPTIC_15.joints)
     assert np.asarray(axes.images[0].get_array()).shape == (4, 15)
     sure, error = torch.rand(2, 15), np.linspace(12, 400, 30).reshape(2, 15)
-    axes = decoder.draw_confidence(new_figure(5, 4).add_subplot(), sure, error, below_mm=50.0, theme=theme)
+    axes = decoder.draw_confidence(new_figure(5, 4, theme=theme).add_subplot(), sure, error, below_mm=50.0)
+    assert axes.xaxis.label.get_color() == theme.ink
     assert "P(error below 50 mm)" in axes.get_xlabel() and "(mm)" in axes.get_ylabel()
     assert sum(len(np.asarray(line.get_xdata())) for line in axes.lines[:2]) == 30
 

@@ -98,7 +98,7 @@ def test_the_true_match_is_listed_first_and_missing_joints_have_no_distance(toy)
     frame = replace(toy.frame, detections=hidden)
     assert bool(torch.isnan(epipolar_distances(frame, 0, 0, ("nose",), 2)).all())
     owners = [[0, 1, 2], [0, 1, ABSENT], [0, 1, 2], [0, 1, 2]]
-    figure = draw_epipolar_views(new_figure(9, 6, theme=DARK), frame, 0, 0, ("nose",), owners=owners, theme=DARK)
+    figure = draw_epipolar_views(new_figure(9, 6, theme=DARK), frame, 0, 0, ("nose",), owners=owners)
     assert words_of(figure.axes[2]) == ["nobody to compare"]
     listed = words_of(figure.axes[1])
     assert listed[0].startswith("P0 ") and all(text.endswith(" px") for text in listed)

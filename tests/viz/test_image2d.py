@@ -12,16 +12,10 @@ from matplotlib.quiver import Quiver
 
 from dispose.scene.frame import Labels
 from dispose.tensors import ABSENT
+from dispose_viz.image.canvas import draw_canvas, draw_skeleton, zoom_to_people
 from dispose_viz.image.person_labels import draw_names, name_of
-from dispose_viz.image.view_panels import (
-    draw_canvas,
-    draw_labels,
-    draw_residuals,
-    draw_skeleton,
-    draw_views,
-    owners_of,
-    zoom_to_people,
-)
+from dispose_viz.image.residuals import LONGEST, magnification
+from dispose_viz.image.view_panels import draw_labels, draw_residuals, draw_views, owners_of
 from dispose_viz.style import lay_out, new_figure, person_color
 
 
@@ -81,22 +75,19 @@ def test_labels_colour_detections_by_who_they_truly_are(toy) -> None:
             assert is_grey(color) if owner == ABSENT else color == person_color(owner)
 
 
-def test_residual_arrows_end_at_the_reprojection_when_not_magnified(toy) -> None:
+def test_residual_arrows_point_at_the_reprojection_and_are_cut_where_they_would_be_long(toy) -> None:
     axes = draw_canvas(new_figure(4.0, 3.0).add_subplot(), toy.frame.cameras.size[0], "a")
-    draw_residuals(axes, toy.frame, toy.prediction, 0, magnify=1.0)
+    wild = replace(toy.frame.detections, xy_image=toy.frame.detections.xy_image.clone())
+    wild.xy_image[0, 0, 3] += torch.tensor([70.0, 0.0])
+    draw_residuals(axes, replace(toy.frame, detections=wild), toy.prediction, 0)
     arrows: list[Any] = [c for c in axes.collections if isinstance(c, Quiver)]
     assert len(arrows) == 3 and all(a.N == 17 for a in arrows)
     xy, _ = toy.frame.cameras.project(toy.prediction.poses.xyz_world)
-    ends = np.stack([arrows[0].X + arrows[0].U, arrows[0].Y + arrows[0].V], -1)
-    np.testing.assert_allclose(ends, xy[0, 0].numpy(), atol=1e-9)
-
-
-def test_no_arrow_is_longer_than_allowed(toy) -> None:
-    axes = draw_canvas(new_figure(4.0, 3.0).add_subplot(), toy.frame.cameras.size[0], "a")
-    draw_residuals(axes, toy.frame, toy.prediction, 0, magnify=1000.0, longest_px=40.0)
-    arrows: list[Any] = [c for c in axes.collections if isinstance(c, Quiver)]
-    length = np.hypot(arrows[0].U, arrows[0].V)
-    np.testing.assert_allclose(length, 40.0)
+    shift = (xy[0, 0] - wild.xy_image[0, 0]).numpy()
+    drawn = np.stack([arrows[0].U, arrows[0].V], -1) / magnification(axes)
+    kept = np.arange(17) != 3
+    np.testing.assert_allclose(drawn[kept], shift[kept], atol=1e-9)
+    np.testing.assert_allclose(drawn[3], shift[3] * LONGEST / np.linalg.norm(shift[3]), atol=1e-9)
 
 
 def test_unseen_joints_take_their_bones_with_them(toy) -> None:

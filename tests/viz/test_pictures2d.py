@@ -9,8 +9,8 @@ from matplotlib.collections import LineCollection
 
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, letterbox, map_from_input
-from dispose_viz.image.photos import draw_heat, draw_heat_scale, draw_images, draw_joint, draw_people
-from dispose_viz.style import DARK, new_figure
+from dispose_viz.image.overlays import draw_heat, draw_heat_scale, draw_images, draw_joint, draw_people
+from dispose_viz.style import new_figure
 
 
 @pytest.fixture
@@ -70,5 +70,5 @@ def test_a_joint_is_ringed_where_it_projects_and_the_heat_has_a_scale(toy, figur
     with pytest.raises(InputError, match="no joint 'tail'"):
         draw_joint(axes, cameras, poses, 2, "tail")
     before = len(figure.axes)
-    bar = draw_heat_scale(figure, theme=DARK).axes[before]
+    bar = draw_heat_scale(figure).axes[before]
     assert "heat map" in bar.get_ylabel() and bar.get_ylim() == (0.0, 1.0)

@@ -54,7 +54,7 @@ def test_rays_of_true_pixels_cross_in_the_middle_of_the_close_up(toy) -> None:
 def test_marks_stand_where_the_points_are_and_say_how_far(toy) -> None:
     axes = new_figure(5, 5, theme=DARK).add_subplot()
     marks = [NamedPoint("a", ORIGIN + 3.0), NamedPoint("b", torch.tensor([3.0, 4.0, 0.0], dtype=torch.float64))]
-    draw_marks(axes, marks, ORIGIN, plane=(0, 2), theme=DARK)
+    draw_marks(axes, marks, ORIGIN, plane=(0, 2))
     assert [line.get_label() for line in axes.lines] == ["a: 5 mm", "b: 5 mm", "truth"]
     assert [tuple(np.asarray(line.get_xydata())[0]) for line in axes.lines] == [(3, 3), (3, 0), (0, 0)]
 

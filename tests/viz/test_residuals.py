@@ -12,6 +12,7 @@ from dispose.errors import InputError, ShapeError
 from dispose.scene.perturb import rotate_camera
 from dispose.scene.prediction import Association, Prediction
 from dispose.skeletons.catalog import SHELF_14
+from dispose_viz.image.canvas import draw_canvas
 from dispose_viz.image.residuals import (
     LEAST_TOP_PX,
     draw_matrix,
@@ -22,7 +23,7 @@ from dispose_viz.image.residuals import (
     suspects,
     view_medians_px,
 )
-from dispose_viz.image.view_panels import draw_canvas, draw_person_views, draw_residuals, draw_views
+from dispose_viz.image.view_panels import draw_person_views, draw_residuals, draw_views
 from dispose_viz.style import DARK, new_figure
 
 
@@ -60,7 +61,7 @@ def test_the_column_of_a_turned_camera_stands_out(toy, view: int) -> None:
     assert suspects(residuals_of(toy.frame, toy.prediction)) == ()
     assert suspects(residuals) == (view,)
     assert int(np.nanargmax(view_medians_px(residuals))) == view
-    axes = draw_matrix(new_figure(6, 3, theme=DARK).add_subplot(), residuals, frame.cameras.names, theme=DARK)
+    axes = draw_matrix(new_figure(6, 3, theme=DARK).add_subplot(), residuals, frame.cameras.names)
     assert [t.get_text().endswith("✗") for t in axes.get_xticklabels()] == [v == view for v in range(4)]
     assert len(axes.patches) == 1
 
@@ -153,8 +154,8 @@ def _one_view(prediction: Prediction) -> Prediction:
     return replace(prediction, association=replace(association, members=association.members[:, :1]))
 
 
-def test_one_person_is_shown_in_every_view_with_his_errors_only(toy) -> None:
-    figure = draw_person_views(new_figure(12, 8, theme=DARK), toy.frame, toy.prediction, 2, theme=DARK)
+def test_one_person_is_shown_in_every_view_with_their_errors_only(toy) -> None:
+    figure = draw_person_views(new_figure(12, 8, theme=DARK), toy.frame, toy.prediction, 2)
     assert [axes.get_title().splitlines()[0] for axes in figure.axes] == ["cam01", "cam02: not seen", "cam03", "cam04"]
     for view, axes in enumerate(figure.axes):
         words = [t.get_text() for box in axes.artists for t in box.findobj(TextArea)]

@@ -12,8 +12,6 @@ from dispose_viz.scene.plotly_scene import (
     bounds,
     draw_cameras,
     draw_floor,
-    draw_ghosts,
-    draw_people,
     draw_stage,
     draw_timeline,
     look_from,
@@ -47,12 +45,12 @@ def whole_stage(toy) -> Stage:
     pictures = [np.full((72, 128, 3), (10 * view, 100, 200), np.uint8) for view in range(3)] + [None]
     trails = [p.poses for p in toy.later[:3]]
     truth = toy.later[3].poses
-    return stage_of(toy.frame, toy.prediction, truth=truth, trails=trails, pictures=pictures, rays=root_rays)
+    return stage_of(toy.frame, toy.prediction, truth=truth, trails=trails, images=pictures, rays=root_rays)
 
 
 def test_people_are_one_trace_each_in_their_colour_and_in_metres(toy) -> None:
     poses = toy.prediction.poses
-    figure = draw_people(new_scene(), poses)
+    figure = draw_timeline(new_scene(), [7], [poses])
     assert [t.name for t in traces(figure)] == ["P0", "P1", "P2"]
     assert [t.line.color.upper() for t in traces(figure)] == [person_color(i) for i in range(3)]
     for row, trace in enumerate(traces(figure)):
@@ -93,12 +91,8 @@ def test_every_moment_has_the_same_traces_so_that_the_slider_pairs_them(toy) -> 
     assert len(figure.layout.sliders[0].steps) == 5
 
 
-def test_ghosts_are_one_trace_whatever_the_number_of_people(toy) -> None:
-    assert len(traces(draw_ghosts(new_scene(), toy.prediction.poses))) == 1
-
-
 def test_the_page_of_a_scene_needs_no_network(toy, tmp_path) -> None:
-    figure = draw_people(draw_cameras(new_scene(), toy.frame.cameras), toy.prediction.poses)
+    figure = draw_timeline(draw_cameras(new_scene(), toy.frame.cameras), [7], [toy.prediction.poses])
     figure.write_html(tmp_path / "scene.html", include_plotlyjs=True)
     page = (tmp_path / "scene.html").read_text(encoding="utf-8")
     assert not re.findall(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)\s*=", page)
@@ -160,8 +154,8 @@ def test_a_picture_in_a_frustum_keeps_its_colours_and_its_way_up(toy) -> None:
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_a_stage_keeps_the_readers_view_and_its_page_small(toy, theme) -> None:
     pictures = [np.random.default_rng(view).integers(0, 255, (360, 640, 3)).astype(np.uint8) for view in range(4)]
-    stage = stage_of(toy.frame, toy.prediction, pictures=pictures)
-    figure = draw_stage(new_scene(theme=theme), stage, theme=theme)
+    stage = stage_of(toy.frame, toy.prediction, images=pictures)
+    figure = draw_stage(new_scene(theme=theme), stage)
     assert figure.layout.uirevision == "kept"
     assert len(str(figure.to_json())) < 600_000
 
@@ -203,6 +197,6 @@ def test_people_over_time_may_have_no_number_and_joints_that_are_none(toy) -> No
     xyz = toy.prediction.poses.xyz_world.clone()
     xyz[0, :9] = torch.inf
     poses = replace(toy.prediction.poses, xyz_world=xyz, id=torch.tensor([-1, 4, 5]))
-    found = traces(draw_people(new_scene(), poses))
+    found = traces(draw_timeline(new_scene(), [7], [poses]))
     assert [trace.name for trace in found] == ["nobody", "P4", "P5"]
     assert found[0].line.color == LIGHT.muted and not np.isinf(found[0].x).any()

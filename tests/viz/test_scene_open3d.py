@@ -3,7 +3,6 @@
 The stored picture is remade by ``python tests/viz/test_scene_open3d.py`` (look at it before it is committed).
 """
 
-import io
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +18,7 @@ from PIL import Image
 
 from dispose.errors import InputError, MissingBackendError
 from dispose_viz.scene import open3d_scene
-from dispose_viz.scene.open3d_scene import StillImage, image_or_figure, render, save_image, still_image_of, why_not
+from dispose_viz.scene.open3d_scene import StillImage, image_or_figure, render, save_image, why_not
 from dispose_viz.scene.plotly_scene import draw_stage, look_from, new_scene
 from dispose_viz.scene.solids import image_sheet
 from dispose_viz.scene.stage import Stage, reach_of, root_rays, stage_of
@@ -46,7 +45,7 @@ def stage_to_store(toy) -> Stage:
     picture[:36], picture[36:] = (90, 90, 90), (200, 200, 200)
     trails = tuple(p.poses for p in toy.later[::-1])
     return stage_of(
-        toy.frame, toy.prediction, trails=trails, pictures=[picture, None, picture, None], rays=root_rays,
+        toy.frame, toy.prediction, trails=trails, images=[picture, None, picture, None], rays=root_rays,
         truth=toy.later[-1].poses,
     )  # fmt: skip
 
@@ -126,7 +125,7 @@ def test_joints_are_where_the_viewpoint_projects_what_plotly_holds(toy) -> None:
 
 
 @pytest.mark.usefixtures("drawing")
-def test_from_straight_above_a_person_stands_where_a_map_has_him(toy) -> None:
+def test_from_straight_above_a_person_stands_where_a_map_has_them(toy) -> None:
     stage = only(Stage(toy.prediction.poses), [0])
     middle = stage.people.xyz_world[0].mean(0).numpy()
     eye = Viewpoint(middle + np.array([-300.0, -200.0, 3000.0]), middle + np.array([-300.0, -200.0, 0.0]))
@@ -216,25 +215,11 @@ def test_why_not_names_what_is_missing_and_survives_a_driver_that_ends_the_proce
         raise MissingBackendError(sentence)
 
 
-def test_plotly_draws_where_open3d_cannot_and_says_so(toy, monkeypatch, tmp_path) -> None:
+def test_plotly_draws_where_open3d_cannot_and_says_so(toy, tmp_path) -> None:
     stage = Stage(toy.prediction.poses)
     figure = image_or_figure(stage, tmp_path / "people", reason=lambda: "Open3D is away.")
     assert isinstance(figure, go.Figure) and figure.layout.title.text == "Drawn by plotly. Open3D is away."
     assert figure.layout.meta["name"] == "people" and not list(tmp_path.iterdir())
-    buffer = io.BytesIO()
-    Image.new("RGB", (8, 6), "white").save(buffer, format="PNG")
-    monkeypatch.setattr(go.Figure, "to_image", lambda self, **_: buffer.getvalue())
-    picture = still_image_of(stage, reason=lambda: "Open3D is away.")
-    assert picture.note == "Drawn by plotly. Open3D is away." and picture.pixels.shape == (6, 8, 3)
-
-
-def test_where_neither_can_draw_both_reasons_are_said(toy, monkeypatch) -> None:
-    def no_browser(self: go.Figure, **_: object) -> bytes:
-        raise RuntimeError("there is no browser")
-
-    monkeypatch.setattr(go.Figure, "to_image", no_browser)
-    with pytest.raises(MissingBackendError, match=r"Open3D is away\. Plotly .* there is no browser"):
-        still_image_of(Stage(toy.prediction.poses), reason=lambda: "Open3D is away.")
 
 
 def test_a_saved_picture_is_what_the_notebook_shows(tmp_path) -> None:

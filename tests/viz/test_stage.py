@@ -73,7 +73,7 @@ def test_one_view_no_cameras_and_nobody_are_stages_too(toy) -> None:
 
 def test_what_does_not_fit_together_is_refused_in_one_sentence(toy) -> None:
     with pytest.raises(ShapeError, match="4 cameras but 1 pictures"):
-        stage_of(toy.frame, toy.prediction, pictures=[None])
+        stage_of(toy.frame, toy.prediction, images=[None])
     with pytest.raises(ShapeError, match="speaks of 4 views, the frame has 2 cameras"):
         stage_of(toy.frame.select([0, 1]), toy.prediction, rays=root_rays)
     members = toy.prediction.association.members.clone()

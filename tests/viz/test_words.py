@@ -15,10 +15,11 @@ from matplotlib.offsetbox import AnchoredOffsetbox, TextArea
 from dispose_viz.hypergraph.candidate_graph import Hyperedges, draw_incidence, draw_paths
 from dispose_viz.hypergraph.film import draw_match, sightings_of
 from dispose_viz.hypergraph.trajectory import draw_members
+from dispose_viz.image.canvas import draw_canvas
 from dispose_viz.image.epipolar import draw_epipolar_views
-from dispose_viz.image.photos import draw_joint, draw_people
+from dispose_viz.image.overlays import draw_joint, draw_people
 from dispose_viz.image.residuals import draw_matrix, magnification, residuals_of
-from dispose_viz.image.view_panels import draw_canvas, draw_person_views, draw_residuals, draw_views, owners_of
+from dispose_viz.image.view_panels import draw_person_views, draw_residuals, draw_views, owners_of
 from dispose_viz.scene.plotly_scene import draw_cameras, new_scene
 from dispose_viz.scene.rig import draw_rig_from_above, draw_walks
 from dispose_viz.style import LIGHT, lay_out, new_figure

@@ -1,11 +1,14 @@
 """One look for every picture: a palette that colour-blind readers can tell apart, light and dark.
 
-A person keeps the colour of its id in every picture, matplotlib or plotly. Colour never stands alone:
-pictures also write the id.
+A person keeps the colour of their id in every picture, matplotlib or plotly. Colour never stands alone:
+pictures also write the id. The theme of a matplotlib figure is chosen once, by `new_figure`.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -15,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from dispose.formats.files import replacing_path
+from dispose.tensors import ABSENT
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8B6FC0", "#7A5C3E")
 """Okabe and Ito's colours (without black, and without yellow, which is lost on white), then violet and brown."""
@@ -64,13 +68,37 @@ def blend(color: str, other: str, share: float) -> str:
     return to_hex((kept * r + share * r2, kept * g + share * g2, kept * b + share * b2)).upper()
 
 
+def color_of(person: int, theme: Theme) -> str:
+    """The colour of a person's id; people without one (`ABSENT`) are grey."""
+    return theme.muted if person == ABSENT else person_color(person)
+
+
+def label_of(person: int) -> str:
+    """How a person is called in pictures."""
+    return "nobody" if person == ABSENT else f"P{person}"
+
+
 def new_figure(width: float, height: float, *, theme: Theme = LIGHT) -> Figure:
-    """An empty matplotlib figure (inches) that belongs to nobody's global state."""
+    """An empty matplotlib figure (inches) of nobody's global state; what is drawn on it takes its theme."""
     return Figure(figsize=(width, height), dpi=POINTS_PER_INCH, layout="constrained", facecolor=theme.paper)
 
 
-def dress(axes: Axes, *, theme: Theme = LIGHT) -> Axes:
-    """Paint background, frame, ticks and labels in the theme's colours."""
+def theme_of(drawn: Axes | Figure) -> Theme:
+    """The theme that a figure was made in, as its paper tells."""
+    figure = drawn.get_figure(root=True)
+    dark = figure is not None and to_hex(figure.get_facecolor()).upper() == DARK.paper
+    return DARK if dark else LIGHT
+
+
+def panels(figure: Figure, count: int, columns: int) -> list[Axes]:
+    """So many axes of a figure in a grid, row by row."""
+    rows, columns = math.ceil(count / columns), min(columns, count)
+    return [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
+
+
+def dress(axes: Axes, *, theme: Theme | None = None) -> Axes:
+    """Paint background, frame, ticks and labels in the theme's colours, those of the figure if not given."""
+    theme = theme or theme_of(axes)
     axes.set_facecolor(theme.paper)
     axes.tick_params(colors=theme.ink, labelsize=11)
     for spine in axes.spines.values():
@@ -81,17 +109,48 @@ def dress(axes: Axes, *, theme: Theme = LIGHT) -> Axes:
     return axes
 
 
+def dress_chart(axes: Axes) -> Axes:
+    """`dress`, and a grid behind what is drawn."""
+    axes.grid(color=theme_of(axes).grid, linewidth=0.6)
+    axes.set_axisbelow(True)
+    return dress(axes)
+
+
+def add_legend(axes: Axes, *, location: str = "best") -> Axes:
+    """A framed legend in the theme's colours."""
+    theme = theme_of(axes)
+    axes.legend(loc=location, fontsize=12, labelcolor=theme.ink, facecolor=theme.paper, edgecolor=theme.grid)
+    return axes
+
+
 def halo(theme: Theme) -> list[withStroke]:
     """A rim of paper (`path_effects`) that keeps a text legible on whatever it stands on."""
     return [withStroke(linewidth=3, foreground=theme.paper)]
 
 
-def add_colorbar(axes: Axes, drawn: ScalarMappable, label: str, *, theme: Theme = LIGHT) -> Colorbar:
-    """What the colours of an image mean, beside its axes."""
-    bar = axes.figure.colorbar(drawn, ax=axes, label=label)
+def add_colorbar(
+    axes: Axes | Sequence[Axes], drawn: ScalarMappable, label: str, *, theme: Theme | None = None, shrink: float = 1.0
+) -> Colorbar:
+    """What the colours of an image mean, beside its axes, or beside those of several."""
+    first = axes if isinstance(axes, Axes) else axes[0]
+    theme = theme or theme_of(first)
+    bar = first.figure.colorbar(drawn, ax=axes, label=label, shrink=shrink)
     bar.ax.tick_params(colors=theme.ink, labelsize=11)
     bar.ax.yaxis.label.set_color(theme.ink)
     return bar
+
+
+def write(
+    axes: Axes, text: str, place: tuple[float, ...], offset: tuple[float, float], color: str | None = None, *,
+    align: Literal["left", "center", "right"] = "left", base: Literal["baseline", "bottom", "center"] = "baseline",
+    bold: bool = False,
+) -> Axes:  # fmt: skip
+    """Outlined words beside a place of the axes, `offset` points away from it; in ink if no colour is given."""
+    theme = theme_of(axes)
+    axes.annotate(text, place[:2], offset, textcoords="offset points", color=color or theme.ink, fontsize=12, ha=align,
+                  va=base, fontweight="bold" if bold else "normal", path_effects=halo(theme), zorder=6,
+                  clip_on=True)  # fmt: skip
+    return axes
 
 
 def lay_out(figure: Figure) -> Figure:

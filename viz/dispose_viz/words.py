@@ -43,6 +43,11 @@ def shorter(text: str, letters: int) -> str:
     return f"{text[: (kept + 1) // 2]}…{text[-(kept // 2) :]}"
 
 
+def tick_name(text: str) -> str:
+    """A name that is short enough to stand at an axis or at a mark, dollar signs included."""
+    return plain(shorter(text, LONGEST_TICK))
+
+
 def width_of(axes: Axes) -> float:
     """Points from the left to the right of an axes, before its layout."""
     return float(axes.bbox.width) / axes.figure.dpi * POINTS
@@ -69,7 +74,7 @@ def title_of(axes: Axes, text: str) -> str:
 def name_columns(axes: Axes, places: Sequence[float], names: Sequence[str]) -> Axes:
     """Names below the columns of a table, slanted where they are wider than a column."""
     room = width_of(axes) / max(len(names), 1) / (LETTER * TICK_SIZE)
-    short = [plain(shorter(name, LONGEST_TICK)) for name in names]
+    short = [tick_name(name) for name in names]
     if max(map(len, short), default=0) + 1 <= room:
         axes.set_xticks(places, short)
     else:
@@ -81,6 +86,6 @@ def name_rows(axes: Axes, places: Sequence[float], names: Sequence[str]) -> Axes
     """Names beside the rows of a table, every second or third where rows are lower than letters."""
     room = float(axes.bbox.height) / axes.figure.dpi * POINTS / max(len(names), 1)
     step = math.ceil(TICK_SIZE / room)
-    short = [plain(shorter(name, LONGEST_TICK)) for name in names]
+    short = [tick_name(name) for name in names]
     axes.set_yticks(places, [name if row % step == 0 else "" for row, name in enumerate(short)])
     return axes

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from dispose_viz.charts.curves import look_of, shared_first
-from dispose_viz.style import LIGHT, Theme, dress
+from dispose_viz.style import dress_chart, panels
 from dispose_workbench.results.run_folders import RunFolder, Value
 
 MARKERS = "osD^vPX*"
@@ -56,20 +56,16 @@ def table(runs: Sequence[RunFolder], *, most: int = 8) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def draw_figures(figure: Figure, runs: Sequence[RunFolder], *, most: int = 6, theme: Theme = LIGHT) -> Figure:
+def draw_figures(figure: Figure, runs: Sequence[RunFolder], *, most: int = 6) -> Figure:
     """One axes per key figure, one dot per run that has it; runs keep colour and marker, and stand at the left."""
     names = figures_of(runs)[:most]
-    columns = min(len(names), 3) or 1
-    places = list(range(len(runs)))
-    for place, name in enumerate(names):
-        axes = figure.add_subplot(math.ceil(len(names) / columns), columns, place + 1)
+    for place, (name, axes) in enumerate(zip(names, panels(figure, len(names), 3), strict=True)):
         for i, run in enumerate(runs):
             color, marker = look_of(i, MARKERS)
             axes.plot(run.metric(name), i, marker=marker, color=color, markersize=11)
         axes.set(xlabel=name, ylim=(len(runs) - 0.4, -0.6))
-        axes.set_yticks(places, [run.name for run in runs] if place % columns == 0 else [""] * len(runs))
-        axes.grid(axis="both", color=theme.grid, linewidth=0.6)
-        dress(axes, theme=theme)
+        axes.set_yticks(range(len(runs)), ["" if place % 3 else run.name for run in runs])
+        dress_chart(axes)
     return figure
 
 

@@ -14,11 +14,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dispose.errors import InputError
-from dispose_viz.style import LIGHT, PALETTE, Theme, dress
+from dispose_viz.style import PALETTE, dress_chart, panels, theme_of
 from dispose_workbench.results.run_folders import RunFolder, logs_of
 
 LINES = ("-", "--", "-.", ":")
 """Line styles that go with the colours, so that no line is known by its colour alone."""
+
+SMOOTH = 9
+"""Steps that a training's curve is averaged over."""
 
 
 @dataclass(frozen=True)
@@ -80,29 +83,20 @@ def look_of(run: int, kinds: Sequence[str]) -> tuple[str, str]:
     return PALETTE[run % len(PALETTE)], kinds[(run + run // len(PALETTE)) % len(kinds)]
 
 
-def draw_logs(figure: Figure, logs: Sequence[Log], *, most: int = 6, smooth: int = 1, theme: Theme = LIGHT) -> Figure:
+def draw_logs(figure: Figure, logs: Sequence[Log], *, most: int = 6, smooth: int = 1) -> Figure:
     """Several runs over each other: one axes per quantity, one colour and line style per run, one legend for all."""
     names = shared_first([curve.name for log in logs for curve in log.curves])[:most]
-    columns = min(len(names), 3) or 1
-    rows = math.ceil(len(names) / columns)
     lines: dict[str, Line2D] = {}
-    for place, name in enumerate(names, 1):
-        axes = figure.add_subplot(rows, columns, place)
+    for name, axes in zip(names, panels(figure, len(names), 3), strict=True):
         for i, log in enumerate(logs):
             for curve in (curve for curve in log.curves if curve.name == name):
-                color, style = look_of(i, LINES)
-                if smooth > 1:
-                    axes.plot(curve.step, curve.value, color=color, linewidth=0.8, alpha=0.25)
-                (lines[log.run],) = axes.plot(
-                    curve.step, running_mean(curve.value, smooth), color=color, linestyle=style, linewidth=2.2
-                )
+                lines[log.run] = _draw_curve(axes, curve, smooth, *look_of(i, LINES))
         axes.set(title=name, xlabel="optimiser step", ylabel=name.rpartition("/")[2].rpartition(": ")[2])
-        axes.grid(color=theme.grid, linewidth=0.6)
-        dress(axes, theme=theme)
+        dress_chart(axes)
     if lines:
         figure.legend(
             lines.values(), lines.keys(), loc="outside upper center", ncols=min(len(lines), 4), frameon=False,
-            labelcolor=theme.ink, fontsize=12, handlelength=3.2,
+            labelcolor=theme_of(figure).ink, fontsize=12, handlelength=3.2,
         )  # fmt: skip
     return figure
 
@@ -120,19 +114,19 @@ def read_training(folder: Path) -> tuple[Log, ...]:
     return tuple(logs)
 
 
-def draw_training(figure: Figure, stages: Sequence[Log], *, smooth: int = 9, theme: Theme = LIGHT) -> Figure:
+def draw_training(figure: Figure, stages: Sequence[Log]) -> Figure:
     """One axes per stage of a training, as far as it is; a line of words before the first step."""
     if not stages:
-        figure.text(0.5, 0.5, "no step yet: examples are being made", ha="center", color=theme.ink, fontsize=13)
-    for place, log in enumerate(stages, 1):
-        axes = figure.add_subplot(1, len(stages), place)
-        draw_curves(axes, log.curves, f"loss: {log.run}", smooth=smooth, theme=theme)
+        words, ink = "no step yet: examples are being made", theme_of(figure).ink
+        figure.text(0.5, 0.5, words, ha="center", color=ink, fontsize=13)
+    for log, axes in zip(stages, panels(figure, len(stages), max(len(stages), 1)), strict=True):
+        draw_curves(axes, log.curves, f"loss: {log.run}", smooth=SMOOTH)
     return figure
 
 
-def last_values(logs: Sequence[Log], smooth: int = 9) -> tuple[tuple[str, float], ...]:
+def last_values(logs: Sequence[Log]) -> tuple[tuple[str, float], ...]:
     """The mean of the last few values of every curve, by name: what a training has come to."""
-    return tuple((curve.name, float(curve.value[-smooth:].mean())) for log in logs for curve in log.curves)
+    return tuple((curve.name, float(curve.value[-SMOOTH:].mean())) for log in logs for curve in log.curves)
 
 
 def read_curves(path: Path) -> tuple[Curve, ...]:
@@ -162,19 +156,22 @@ def read_curves(path: Path) -> tuple[Curve, ...]:
     return tuple(Curve(name, *np.array(sorted(pairs)).T) for name, pairs in sorted(points.items()))
 
 
-def draw_curves(axes: Axes, curves: Sequence[Curve], ylabel: str, *, smooth: int = 1, theme: Theme = LIGHT) -> Axes:
-    """Curves over steps with their names at the right end; `smooth` > 1 draws a running mean over the raw line."""
+def draw_curves(axes: Axes, curves: Sequence[Curve], ylabel: str, *, smooth: int = 1) -> Axes:
+    """Curves over steps with their names in a legend; `smooth` > 1 draws a running mean over the raw line."""
     for i, curve in enumerate(curves):
-        color = PALETTE[i % len(PALETTE)]
-        mean = running_mean(curve.value, smooth)
-        if smooth > 1:
-            axes.plot(curve.step, curve.value, color=color, linewidth=0.8, alpha=0.3)
-        axes.plot(curve.step, mean, color=color, linewidth=2.2, label=curve.name)
+        _draw_curve(axes, curve, smooth, PALETTE[i % len(PALETTE)], "-").set_label(curve.name)
     axes.set(xlabel="optimiser step", ylabel=ylabel)
-    axes.grid(color=theme.grid, linewidth=0.6)
     if curves:
-        axes.legend(frameon=False, labelcolor=theme.ink)
-    return dress(axes, theme=theme)
+        axes.legend(frameon=False, labelcolor=theme_of(axes).ink)
+    return dress_chart(axes)
+
+
+def _draw_curve(axes: Axes, curve: Curve, smooth: int, color: str, style: str) -> Line2D:
+    """The running mean of a curve, over the raw line where they differ."""
+    if smooth > 1:
+        axes.plot(curve.step, curve.value, color=color, linewidth=0.8, alpha=0.3)
+    (line,) = axes.plot(curve.step, running_mean(curve.value, smooth), color=color, linestyle=style, linewidth=2.2)
+    return line
 
 
 def running_mean(value: Float[np.ndarray, " steps"], width: int) -> Float[np.ndarray, " steps"]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dispose_viz.style import LIGHT, PALETTE, Theme, dress
+from dispose.formats.files import replacing_path
+from dispose_viz.style import PALETTE, dress, theme_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def read_growth(path: Path) -> list[Growth]:
     ]
 
 
-def draw_growth(axes: Axes, cells: list[Growth], *, theme: Theme = LIGHT) -> Axes:
+def draw_growth(axes: Axes, cells: list[Growth]) -> Axes:
     """One line per number of people over the number of views; plain enumeration dashed, as far as it was run."""
     for row, persons in enumerate(sorted({cell.persons for cell in cells})):
         mine = sorted((cell for cell in cells if cell.persons == persons), key=lambda cell: cell.views)
@@ -42,14 +43,12 @@ def draw_growth(axes: Axes, cells: list[Growth], *, theme: Theme = LIGHT) -> Axe
         views = [cell.views for cell in mine]
         axes.plot(views, [cell.seconds for cell in mine], "o-", color=colour, label=f"{persons} people")
         axes.plot(views, [cell.plain_seconds for cell in mine], "s--", color=colour, alpha=0.6)
-    axes.plot([], [], "s--", color=theme.ink, alpha=0.6, label="plain enumeration (where it was run)")
-    axes.set_yscale("log")
+    ink = theme_of(axes).ink
+    axes.plot([], [], "s--", color=ink, alpha=0.6, label="plain enumeration (where it was run)")
+    axes.set(yscale="log", xlabel="cameras", ylabel="seconds for a whole frame, one core")
     axes.set_xticks(sorted({cell.views for cell in cells}))
-    axes.set_xlabel("cameras")
-    axes.set_ylabel("seconds for a whole frame, one core")
-    dress(axes, theme=theme)
-    axes.legend(frameon=False, labelcolor=theme.ink)
-    return axes
+    axes.legend(frameon=False, labelcolor=ink)
+    return dress(axes)
 
 
 def main(arguments: list[str]) -> int:
@@ -57,9 +56,8 @@ def main(arguments: list[str]) -> int:
     source, target = map(Path, arguments)
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     draw_growth(figure.subplots(), read_growth(source))
-    temporary = target.with_suffix(".part.png")
-    figure.savefig(temporary, dpi=130)
-    temporary.replace(target)
+    with replacing_path(target) as temporary:
+        figure.savefig(temporary, format="png", dpi=130)
     return 0
 
 

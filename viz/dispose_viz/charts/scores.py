@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 
-from dispose_viz.style import LIGHT, PALETTE, Theme, dress
+from dispose_viz.style import PALETTE, dress_chart, theme_of
 
 MARKERS = "osD^vP"
 
@@ -25,30 +25,13 @@ class Score:
     value: Float[np.ndarray, " groups"]
 
 
-def draw_scores(
-    axes: Axes,
-    groups: Sequence[int],
-    scores: Sequence[Score],
-    *,
-    xlabel: str,
-    ylabel: str,
-    theme: Theme = LIGHT,
-) -> Axes:
+def draw_scores(axes: Axes, groups: Sequence[int], scores: Sequence[Score], *, xlabel: str, ylabel: str) -> Axes:
     """One line per method over the groups; the first method is drawn bold and on top."""
     for i, score in enumerate(scores):
-        first = i == 0
-        axes.plot(
-            groups,
-            score.value,
-            marker=MARKERS[i % len(MARKERS)],
-            color=PALETTE[i % len(PALETTE)],
-            linewidth=3.2 if first else 1.6,
-            markersize=8 if first else 5,
-            zorder=3 if first else 2,
-            label=score.name,
-        )
+        width, size, order = (3.2, 8, 3) if i == 0 else (1.6, 5, 2)
+        axes.plot(groups, score.value, marker=MARKERS[i % len(MARKERS)], color=PALETTE[i % len(PALETTE)],
+                  linewidth=width, markersize=size, zorder=order, label=score.name)  # fmt: skip
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.set_xticks(list(groups))
-    axes.grid(color=theme.grid, linewidth=0.6)
-    axes.legend(frameon=False, labelcolor=theme.ink, fontsize=11)
-    return dress(axes, theme=theme)
+    axes.legend(frameon=False, labelcolor=theme_of(axes).ink, fontsize=11)
+    return dress_chart(axes)

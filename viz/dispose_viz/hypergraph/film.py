@@ -26,8 +26,7 @@ from dispose.scene.detections import Detections
 from dispose.tensors import ABSENT
 from dispose_viz.hypergraph.trajectory import Trajectory
 from dispose_viz.movie import write_gif, write_mp4
-from dispose_viz.scene.solids import label_of
-from dispose_viz.style import LIGHT, Theme, blend, person_color
+from dispose_viz.style import LIGHT, Theme, blend, label_of, person_color
 from dispose_viz.words import LETTER, POINTS, plain, shorter
 
 Picture = UInt8[np.ndarray, "height width 3"]

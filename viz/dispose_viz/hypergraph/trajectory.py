@@ -14,8 +14,7 @@ from torch import Tensor
 from dispose.association.polytope import Marginals, is_fallback, marginal_residual
 from dispose.diffusion.samplers import Step
 from dispose.tensors import ABSENT
-from dispose_viz.scene.solids import color_of, label_of
-from dispose_viz.style import LIGHT, MAP, Theme, dress, person_color
+from dispose_viz.style import LIGHT, MAP, Theme, color_of, dress, label_of, person_color
 from dispose_viz.words import name_columns
 
 DOTTED_STEPS = 40

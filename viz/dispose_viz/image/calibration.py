@@ -1,23 +1,21 @@
-"""Does a calibration fit its pictures? Floor, origin and the other cameras as one camera should see them."""
+"""Does a calibration fit its images? Floor, origin and the other cameras as one camera should see them."""
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from dispose.scene.cameras import Cameras
-from dispose_viz.style import person_color
-from dispose_viz.words import LONGEST_TICK, plain, shorter
+from dispose_viz.style import LIGHT, halo, person_color
+from dispose_viz.words import tick_name
 
 SAMPLES_MM = 50.0
 """Lines are drawn as chains of points this far apart: a lens bends them."""
 
 FOLD = 1e-3
 """A point whose image leads back to a ray that differs by more is beyond the reach of the lens model."""
-
 
 FLOOR = person_color(4)
 OTHERS = person_color(3)
@@ -26,9 +24,9 @@ OTHERS = person_color(3)
 def seen_points(
     cameras: Cameras, view: int, xyz_world: Float[Tensor, "points 3"]
 ) -> tuple[Float[Tensor, "points 2"], Bool[Tensor, " points"]]:
-    """Image points of one view, and which of them are truly there: in front, inside the picture, and not folded.
+    """Image points of one view, and which of them are truly there: in front, inside the image, and not folded.
 
-    A polynomial lens folds far points back into the picture; their ray is not the ray of their image point.
+    A polynomial lens folds far points back into the image; their ray is not the ray of their image point.
     """
     camera = cameras.select([view])
     xy, front = camera.project(xyz_world)
@@ -61,8 +59,7 @@ def draw_floor(axes: Axes, cameras: Cameras, view: int, *, half_mm: float, step_
         place, there = seen_points(cameras, view, 1.12 * tip[None])
         if bool(there[0]):
             axes.annotate("xyz"[axis], tuple(place[0].tolist()), color=person_color(axis), fontsize=14, ha="center",
-                          va="center", fontweight="bold",
-                          path_effects=[withStroke(linewidth=3, foreground="#FFFFFF")])  # fmt: skip
+                          va="center", fontweight="bold", path_effects=halo(LIGHT))  # fmt: skip
     return axes
 
 
@@ -73,6 +70,5 @@ def draw_cameras(axes: Axes, cameras: Cameras, view: int, others: Cameras, *, co
         if bool(there[number]) and name != cameras.names[view]:
             place = tuple(xy[number].tolist())
             axes.plot(*place, "o", markersize=11, markerfacecolor="none", markeredgecolor=color)
-            axes.annotate(plain(shorter(name, LONGEST_TICK)), place, (7, 5), textcoords="offset points", color=color,
-                          fontsize=8)  # fmt: skip
+            axes.annotate(tick_name(name), place, (7, 5), textcoords="offset points", color=color, fontsize=8)
     return axes

@@ -1,4 +1,4 @@
-"""Stage II in pictures: poses after every layer, where a layer looks, which views it trusts, how sure it is."""
+"""Stage II in images: poses after every layer, where a layer looks, which views it trusts, how sure it is."""
 
 from collections.abc import Sequence
 
@@ -15,8 +15,18 @@ from dispose.models.dispose.decoder_layer import LayerUpdate, SamplingLocations
 from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
 from dispose.skeletons.skeleton import Skeleton
-from dispose_viz.image.view_panels import draw_canvas, draw_skeleton
-from dispose_viz.style import LIGHT, MAP, Theme, dress, person_color
+from dispose_viz.image.canvas import draw_canvas, draw_skeleton, show_part
+from dispose_viz.style import (
+    MAP,
+    add_colorbar,
+    add_legend,
+    dress,
+    dress_chart,
+    label_of,
+    panels,
+    person_color,
+    theme_of,
+)
 from dispose_viz.words import name_rows
 
 LEVELS = (("fine", "o", "#E69F00"), ("middle", "s", "#56B4E9"), ("coarse", "^", "#CC79A7"))
@@ -46,19 +56,16 @@ def errors_by_layer(layers: Sequence[Poses], truth: Poses) -> Float[np.ndarray, 
 def draw_refinement(
     figure: Figure,
     cameras: Cameras,
-    picture: UInt8[np.ndarray, "height width 3"],
+    image: UInt8[np.ndarray, "height width 3"],
     view: int,
     layers: Sequence[Poses],
     person: int,
-    *,
-    theme: Theme = LIGHT,
 ) -> Figure:
     """One person in one view: the rest pose, and after every layer."""
     window = _window(cameras, layers, view, person)
-    for number, poses in enumerate(layers):
-        axes = figure.add_subplot(1, len(layers), number + 1)
+    for number, (poses, axes) in enumerate(zip(layers, panels(figure, len(layers), len(layers)), strict=True)):
         title = "rest pose at the root" if number == 0 else f"after layer {number}"
-        draw_canvas(axes, cameras.size[view], title, image=picture / 255.0, theme=theme)
+        draw_canvas(axes, cameras.size[view], title, image=image / 255.0)
         xy, front = cameras.select([view]).project(poses.xyz_world[person])
         draw_skeleton(axes, xy[0], front[0], poses.skeleton, person_color(person), width=2.6)
         axes.set(xlim=(window[0, 0], window[1, 0]), ylim=(window[1, 1], window[0, 1]))
@@ -76,20 +83,20 @@ def _window(cameras: Cameras, layers: Sequence[Poses], view: int, person: int) -
     return np.stack([np.clip(low - margin, -0.5, size - 0.5), np.clip(high + margin, -0.5, size - 0.5)])
 
 
-def draw_gaze(
-    axes: Axes, gaze: SamplingLocations, step: LayerUpdate, *, person: int, view: int, joint: int, theme: Theme = LIGHT
+def draw_samples(
+    axes: Axes, sampling: SamplingLocations, step: LayerUpdate, *, person: int, view: int, joint: int
 ) -> Axes:
-    """The samples that a layer takes about one joint in one picture, and where it then moves the joint.
+    """The samples that a layer takes about one joint in one image, and where it then moves the joint.
 
     A sample's area is its weight; its shape and colour are the resolution that it reads.
     """
-    samples = gaze.samples[person, view, joint].detach().numpy()
-    weight = gaze.weight[person, view, joint].detach().numpy()
+    samples = sampling.samples[person, view, joint].detach().numpy()
+    weight = sampling.weight[person, view, joint].detach().numpy()
     for level, (_, marker, color) in enumerate(LEVELS):
-        rows = gaze.level.numpy() == level
+        rows = sampling.level.numpy() == level
         axes.scatter(*samples[rows].T, s=3000 * weight[rows], marker=marker, color=color, alpha=0.8, linewidths=0.6,
                      edgecolors="#1A1A1A", zorder=4)  # fmt: skip
-    start = gaze.xy_image[person, view, joint].detach().numpy()
+    start = sampling.xy_image[person, view, joint].detach().numpy()
     end = step.xy_image[person, view, joint].detach().numpy()
     axes.annotate("", tuple(end), tuple(start), zorder=6, arrowprops={
         "arrowstyle": "-|>", "color": "#FFFFFF", "linewidth": 2.5, "mutation_scale": 16, "shrinkA": 0, "shrinkB": 0,
@@ -98,72 +105,57 @@ def draw_gaze(
     return axes
 
 
-def draw_gazes(
-    figure: Figure, gaze: SamplingLocations, step: LayerUpdate, *, person: int, joint: int, theme: Theme = LIGHT
-) -> Figure:
-    """`draw_gaze` in every view of `pictures2d.draw_images`.
+def draw_sampling(
+    figure: Figure, sampling: SamplingLocations, step: LayerUpdate, *, person: int, joint: int
+) -> Figure:  # fmt: skip
+    """`draw_samples` in every view of `overlays.draw_images`, half of the image about the joint.
 
-    Titles say how much of the weight lies beside the picture, where there is nothing to read.
+    Titles say how much of the weight lies beside the image, where there is nothing to read.
     """
     for view, axes in enumerate(list(figure.axes)):
-        if not bool(gaze.visible[person, view, joint]):
+        if not bool(sampling.visible[person, view, joint]):
             axes.set_title(f"{axes.get_title()}: not looked at")
             continue
         left, right, bottom, top = *axes.get_xlim(), *axes.get_ylim()
-        draw_gaze(axes, gaze, step, person=person, view=view, joint=joint, theme=theme)
-        _come_near(axes, gaze.xy_image[person, view, joint].detach().numpy(), (left, right, top, bottom))
-        x, y = gaze.samples[person, view, joint].detach().unbind(-1)
+        draw_samples(axes, sampling, step, person=person, view=view, joint=joint)
+        axes.set(xlim=(left, right), ylim=(bottom, top))
+        show_part(axes, sampling.xy_image[person, view, joint].detach().numpy(), 0.5)
+        x, y = sampling.samples[person, view, joint].detach().unbind(-1)
         outside = (x < left) | (x > right) | (y < top) | (y > bottom)
-        share = float(gaze.weight[person, view, joint][outside].sum())
+        share = float(sampling.weight[person, view, joint][outside].sum())
         axes.set_title(f"{axes.get_title()}: {share:.0%} beside the picture")
     handles = [Line2D([], [], marker=marker, color=color, linestyle="", markersize=10, label=f"{name} map",
                       markeredgecolor="#1A1A1A") for name, marker, color in LEVELS]  # fmt: skip
+    theme = theme_of(figure)
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=12,
                   labelcolor=theme.ink, facecolor=theme.paper, edgecolor=theme.grid)  # fmt: skip
     return figure
 
 
-def _come_near(axes: Axes, middle: Float[np.ndarray, " 2"], picture: tuple[float, float, float, float]) -> Axes:
-    """Show half of a picture about a point, and nothing beside the picture."""
-    left, right, top, bottom = picture
-    half = np.array([right - left, bottom - top]) / 4
-    x, y = np.clip(middle, np.array([left, top]) + half, np.array([right, bottom]) - half)
-    axes.set(xlim=(x - half[0], x + half[0]), ylim=(y + half[1], y - half[1]))
-    return axes
-
-
-def draw_layer_errors(axes: Axes, error_mm: Float[np.ndarray, "states persons"], *, theme: Theme = LIGHT) -> Axes:
+def draw_layer_errors(axes: Axes, error_mm: Float[np.ndarray, "states persons"]) -> Axes:
     """Mean joint error of every person, from the rest pose on through the layers."""
     steps = range(len(error_mm))
     for person in range(error_mm.shape[1]):
         color = person_color(person)
         axes.plot(steps, error_mm[:, person], "o-", color=color, linewidth=2.2)
-        axes.annotate(f"P{person}", (steps[-1], error_mm[-1, person]), (10, 0), textcoords="offset points",
+        axes.annotate(label_of(person), (steps[-1], error_mm[-1, person]), (10, 0), textcoords="offset points",
                       color=color, fontsize=13, fontweight="bold", va="center")  # fmt: skip
     axes.set_xticks(list(steps), ["rest pose", *(f"layer {n}" for n in steps[1:])])
     axes.set(ylabel="mean joint error (mm)", title="Error after every layer", ylim=(0, None))
     axes.set_xlim(-0.2, len(error_mm) - 0.5)
-    axes.grid(color=theme.grid, linewidth=0.6)
-    return dress(axes, theme=theme)
+    return dress_chart(axes)
 
 
 def draw_trust(
-    axes: Axes,
-    weight: Float[Tensor, "views joints"],
-    cameras: Sequence[str],
-    joints: Sequence[str],
-    *,
-    theme: Theme = LIGHT,
-) -> Axes:
+    axes: Axes, weight: Float[Tensor, "views joints"], cameras: Sequence[str], joints: Sequence[str]
+) -> Axes:  # fmt: skip
     """How much every view counts in the triangulation of every joint; a column sums to one."""
     drawn = axes.imshow(weight.detach().numpy(), cmap=MAP, vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(joints)), [j.replace("_", " ") for j in joints], rotation=45, ha="right")
     name_rows(axes, range(len(cameras)), cameras)
     axes.set(title="Trust in every view (a column sums to 1)")
-    bar = axes.figure.colorbar(drawn, ax=axes, label="weight")
-    bar.ax.tick_params(colors=theme.ink, labelsize=11)
-    bar.ax.yaxis.label.set_color(theme.ink)
-    return dress(axes, theme=theme)
+    add_colorbar(axes, drawn, "weight")
+    return dress(axes)
 
 
 def draw_confidence(
@@ -172,21 +164,18 @@ def draw_confidence(
     error_mm: Float[np.ndarray, "persons joints"],
     *,
     below_mm: float,
-    theme: Theme = LIGHT,
 ) -> Axes:
     """Every joint: how sure the network is that its error is below a bound, and its error."""
     for person, (sure, error) in enumerate(zip(confidence.detach().numpy(), error_mm, strict=True)):
-        axes.plot(sure, error, "o", color=person_color(person), markersize=8, alpha=0.85, label=f"P{person}")
-    axes.axhline(below_mm, color=theme.alarm, linestyle="--", linewidth=1.6)
+        axes.plot(sure, error, "o", color=person_color(person), markersize=8, alpha=0.85, label=label_of(person))
+    alarm = theme_of(axes).alarm
+    axes.axhline(below_mm, color=alarm, linestyle="--", linewidth=1.6)
     axes.annotate(f"{below_mm:g} mm", (1.0, below_mm), (-4, 5), xycoords=("axes fraction", "data"), ha="right",
-                  textcoords="offset points", color=theme.alarm, fontsize=12)  # fmt: skip
+                  textcoords="offset points", color=alarm, fontsize=12)  # fmt: skip
     axes.set(xlabel=f"confidence: P(error below {below_mm:g} mm)", ylabel="true error (mm)", yscale="log",
              xlim=(0, 1), title="One dot is one joint")  # fmt: skip
     known = error_mm[np.isfinite(error_mm)] if np.isfinite(error_mm).any() else np.array([below_mm])
     ticks = [value for value in (10, 20, 50, 100, 200, 500, 1000) if known.min() / 1.5 < value < known.max() * 1.5]
     axes.set_yticks(ticks, [f"{value}" for value in ticks])
     axes.minorticks_off()
-    if len(error_mm):
-        axes.legend(fontsize=12, labelcolor=theme.ink, facecolor=theme.paper, edgecolor=theme.grid)
-    axes.grid(color=theme.grid, linewidth=0.6)
-    return dress(axes, theme=theme)
+    return dress_chart(add_legend(axes) if len(error_mm) else axes)

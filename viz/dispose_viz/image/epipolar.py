@@ -1,7 +1,7 @@
 """Where a point of one view may lie in the others: its ray, as every other camera sees it.
 
-A lens bends the picture of a ray, so it is drawn as a chain of points, and distances to it are distances to the bent
-curve in pixels as they are in the picture.
+A lens bends the image of a ray, so it is drawn as a chain of points, and distances to it are distances to the bent
+curve in pixels as they are in the image.
 """
 
 import math
@@ -15,7 +15,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.offsetbox import AnchoredOffsetbox, TextArea, VPacker
+from matplotlib.offsetbox import TextArea, VPacker
 from torch import Tensor
 
 from dispose.errors import InputError
@@ -24,8 +24,9 @@ from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
 from dispose.tensors import ABSENT
-from dispose_viz.image.view_panels import columns_for, draw_canvas, draw_detections, free_corner, zoom_to_people
-from dispose_viz.style import LIGHT, Theme, person_color
+from dispose_viz.image.canvas import add_box, columns_for, draw_canvas, zoom_to_people
+from dispose_viz.image.view_panels import draw_detections
+from dispose_viz.style import color_of, label_of, panels, theme_of
 
 SAMPLES = 1500
 REACH_MM = 5000.0
@@ -36,7 +37,7 @@ WIDEST = 8.0
 
 THIN = 1.3
 LISTED = 5
-"""Detections whose distance is written: more lines would hide the picture."""
+"""Detections whose distance is written: more lines would hide the image."""
 
 REFINEMENTS = 60
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -64,7 +65,7 @@ class ViewRay:
         direction: of the ray, a unit vector.
         matrix: intrinsics of the camera that looks.
         distortion: its lens.
-        widest: tangent of the angle off the axis beyond which its lens model folds the picture back.
+        widest: tangent of the angle off the axis beyond which its lens model folds the image back.
     """
 
     origin: Float[Tensor, " 3"]
@@ -105,7 +106,7 @@ def sight_of(cameras: Cameras, source: int, xy_image: Float[Tensor, " 2"], targe
 def lens_reach(distortion: Float[Tensor, " 8"]) -> float:
     """Tangent of the angle off the axis up to which a lens model moves points outwards as they go outwards.
 
-    Beyond it a polynomial turns back and shows the edge of the world in the middle of the picture.
+    Beyond it a polynomial turns back and shows the edge of the world in the middle of the image.
     """
     tangent = torch.linspace(0, WIDEST, 4001, dtype=distortion.dtype)
     image = distort(torch.stack([tangent, torch.zeros_like(tangent)], dim=-1), distortion).norm(dim=-1)
@@ -122,7 +123,7 @@ def epipolar_curve(
     """
     xy, there = sight_of(cameras, source, xy_image, target).points(torch.linspace(0, 1, SAMPLES, dtype=torch.float64))
     inside = cameras.select([target]).inside(xy[None])[0]
-    # One sample beyond each edge stays, or the curve would end just before the edge of the picture.
+    # One sample beyond each edge stays, or the curve would end just before the edge of the image.
     near = inside.clone()
     near[1:] |= inside[:-1]
     near[:-1] |= inside[1:]
@@ -177,23 +178,14 @@ def epipolar_distances(
 
 
 def draw_epipolar(
-    axes: Axes,
-    frame: Frame,
-    view: int,
-    slot: int,
-    joints: Sequence[str],
-    target: int,
-    *,
-    owners: Sequence[int] | None = None,
-    theme: Theme = LIGHT,
+    axes: Axes, frame: Frame, view: int, slot: int, joints: Sequence[str], target: int, owners: Sequence[int]
 ) -> Axes:
     """The curves of a chosen detection's joints in another view, and how far every detection there is from them.
 
     A dotted line leads from each joint to its curve. The list in a free corner says the distances, nearest first, as
-    means over the joints. In the chosen view itself the joints are ringed.
+    means over the joints. In the chosen view itself the joints are ringed. `owners` gives every slot's person.
     """
-    rows = _joint_rows(frame, view, slot, joints)
-    detections = frame.detections
+    rows, detections, theme = _joint_rows(frame, view, slot, joints), frame.detections, theme_of(axes)
     seen = [row for row in rows if bool(_shown(detections)[view, slot, row])]
     if view == target:
         xy = detections.xy_image[view, slot, seen].numpy()
@@ -206,31 +198,17 @@ def draw_epipolar(
     distance = epipolar_distances(frame, view, slot, joints, target).nanmean(dim=1)
     words: list[tuple[str, str]] = []
     for other in distance.argsort().tolist():
-        if not math.isfinite(distance[other]):
-            continue
-        owned = owners is not None and owners[other] != ABSENT
-        color = person_color(owners[other]) if owners is not None and owned else theme.muted
-        name = f"P{owners[other]}" if owners is not None and owned else f"#{int(detections.index[target, other])}"
-        words.append((f"{name} {float(distance[other]):.0f} px", color))
-        _draw_connectors(axes, frame, (view, slot), seen, (target, other), color)
+        if math.isfinite(distance[other]):
+            color = color_of(owners[other], theme)
+            words.append((f"{_name_of(detections, target, other, owners)} {float(distance[other]):.0f} px", color))
+            _draw_connectors(axes, frame, (view, slot), seen, (target, other), color)
     if len(words) > LISTED:
         words = [*words[:LISTED], (f"{len(words) - LISTED} farther", theme.ink)]
-    return draw_list(axes, words or [("nobody to compare", theme.ink)], detections, target, theme=theme)
-
-
-def draw_list(
-    axes: Axes, words: Sequence[tuple[str, str]], detections: Detections, view: int, *, theme: Theme = LIGHT
-) -> Axes:
-    """Lines of text, the first one bold, with their colours, in the corner of a view that hides fewest joints."""
+    words = words or [("nobody to compare", theme.ink)]
     weights = ["bold", *["normal"] * len(words)]
     lines: list[Artist] = [TextArea(text, textprops={"color": color, "fontsize": 12, "fontweight": weight})
              for (text, color), weight in zip(words, weights, strict=False)]  # fmt: skip
-    corner = free_corner(axes, detections, view, height=0.1 * len(words))
-    box = AnchoredOffsetbox(corner, child=VPacker(children=lines, pad=0, sep=2), pad=0.3, borderpad=0.2)
-    box.patch.set(facecolor=theme.paper, edgecolor=theme.grid, alpha=0.85)
-    box.set_zorder(7)
-    axes.add_artist(box)
-    return axes
+    return add_box(axes, VPacker(children=lines, pad=0, sep=2), detections, target, height=0.1 * len(words))
 
 
 def draw_epipolar_views(
@@ -242,27 +220,27 @@ def draw_epipolar_views(
     *,
     owners: Sequence[Sequence[int]] | None = None,
     images: Sequence[Float[np.ndarray, "height width 3"]] | None = None,
-    theme: Theme = LIGHT,
 ) -> Figure:
     """Every view of a frame with the curves of one detection's joints; `owners` gives every slot's person per view."""
     _joint_rows(frame, view, slot, joints)
     views, slots = frame.detections.valid.shape
+    owners = [[ABSENT] * slots] * views if owners is None else owners
     columns = columns_for(frame.cameras)
-    columns = 2 if (views, columns) == (4, 3) else columns
-    owner = ABSENT if owners is None else owners[view][slot]
-    who = f"#{int(frame.detections.index[view, slot])}" if owner == ABSENT else f"P{owner}"
-    for target, name in enumerate(frame.cameras.names):
-        axes = figure.add_subplot(math.ceil(views / columns), columns, target + 1)
-        title = f"{name}: the {' and '.join(joints)} of {who}" if target == view else f"{name}: its ray"
-        title = title if len(joints) < 2 else title.replace("ray", "rays")
-        image = None if images is None else images[target]
-        draw_canvas(axes, frame.cameras.size[target], title, image=image, theme=theme)
-        mine = [ABSENT] * slots if owners is None else list(owners[target])
+    what = f"the {' and '.join(joints)} of {_name_of(frame.detections, view, slot, owners[view])}"
+    for target, axes in enumerate(panels(figure, views, 2 if (views, columns) == (4, 3) else columns)):
+        name, image = frame.cameras.names[target], None if images is None else images[target]
+        title = what if target == view else "its ray" if len(joints) < 2 else "its rays"
+        draw_canvas(axes, frame.cameras.size[target], f"{name}: {title}", image=image)
         if image is None:
             zoom_to_people(axes, frame.detections, target)
-        draw_detections(axes, frame.detections, target, mine, width=THIN, theme=theme)
-        draw_epipolar(axes, frame, view, slot, joints, target, owners=mine, theme=theme)
+        draw_detections(axes, frame.detections, target, owners[target], width=THIN)
+        draw_epipolar(axes, frame, view, slot, joints, target, owners[target])
     return figure
+
+
+def _name_of(detections: Detections, view: int, slot: int, owners: Sequence[int]) -> str:
+    """Who a detection is, or its number in its file where nobody owns it."""
+    return label_of(owners[slot]) if owners[slot] != ABSENT else f"#{int(detections.index[view, slot])}"
 
 
 def _draw_connectors(
@@ -282,7 +260,7 @@ def _draw_connectors(
 
 
 def _shown(detections: Detections) -> Bool[Tensor, "views slots joints"]:
-    """Which keypoints have a place in the picture: visible, and numbers."""
+    """Which keypoints have a place in the image: visible, and numbers."""
     return detections.visible & torch.isfinite(detections.xy_image).all(-1)
 
 
@@ -294,10 +272,6 @@ def _joint_rows(frame: Frame, view: int, slot: int, joints: Sequence[str]) -> li
     if not 0 <= slot < detections.valid.shape[1] or not bool(detections.valid[view, slot]):
         found = detections.valid[view].nonzero()[:, 0].tolist()
         raise InputError(f"frame {frame.number}, camera {names[view]}: no detection in slot {slot}, only in {found}.")
-    for joint in joints:
-        if joint not in detections.skeleton.joints:
-            known = ", ".join(detections.skeleton.joints)
-            raise InputError(f"skeleton {detections.skeleton.name} has no joint {joint!r} (it has: {known}).")
     rows = detections.skeleton.indices(tuple(joints))
     if not any(bool(_shown(detections)[view, slot, row]) for row in rows):
         what = " or ".join(joints) or "joint"

@@ -1,4 +1,4 @@
-"""Names of people in a picture that stay apart where the people do not."""
+"""Names of people in an image that stay apart where the people do not."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,14 +7,13 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
-from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from dispose_viz.style import LIGHT, Theme
+from dispose_viz.style import halo, theme_of
 from dispose_viz.words import POINTS, length_of
 
 LEAST, MOST, SHARE = 7.0, 12.0, 0.13
-"""Smallest and largest type, points, and the share of a picture's height in between."""
+"""Smallest and largest type, points, and the share of an image's height in between."""
 
 BOLD = 1.13
 """How much longer than in plain type a name is."""
@@ -35,7 +34,7 @@ class Name:
 
     Attributes:
         text: what is written.
-        x: the middle of the name, px of the picture.
+        x: the middle of the name, px of the image.
         y: the top of the head, px.
         color: the person's.
     """
@@ -55,10 +54,10 @@ def name_of(text: str, xy_image: Float[Tensor, "joints 2"], visible: Bool[Tensor
     return [Name(text, x, y, color)]
 
 
-def draw_names(axes: Axes, names: Sequence[Name], *, theme: Theme = LIGHT) -> Axes:
+def draw_names(axes: Axes, names: Sequence[Name]) -> Axes:
     """Write names above heads, beside them at the upper edge; one that would cover another gives way by a few lines.
 
-    Heads outside the axes get no name. The axes must have its limits already: letters do not scale with the picture.
+    Heads outside the axes get no name. The axes must have its limits already: letters do not scale with the image.
     """
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     across, down = points_of(axes)
@@ -75,11 +74,10 @@ def draw_names(axes: Axes, names: Sequence[Name], *, theme: Theme = LIGHT) -> Ax
     edge = at[:, 1] < 1.2 * sizes[:, 1]
     at[edge] = heads[edge] + np.stack([sizes[edge, 0] / 2 + RAISED, sizes[edge, 1]], -1)
     offsets = (apart(at, sizes, room) - heads) * [1, -1]
-    outline = [withStroke(linewidth=3, foreground=theme.paper)]
     for name, offset in zip(shown, offsets, strict=True):
         axes.annotate(name.text, (name.x, name.y), tuple(offset), textcoords="offset points", color=name.color,
-                      fontsize=size, fontweight="bold", ha="center", va="bottom", path_effects=outline, zorder=6,
-                      clip_on=True, parse_math=False)  # fmt: skip
+                      fontsize=size, fontweight="bold", ha="center", va="bottom", zorder=6, clip_on=True,
+                      path_effects=halo(theme_of(axes)), parse_math=False)  # fmt: skip
     return axes
 
 

@@ -12,15 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.offsetbox import AnchoredOffsetbox, AuxTransformBox, HPacker, TextArea, VPacker
 from matplotlib.patches import FancyArrow, Rectangle
-from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from dispose.errors import ShapeError
+from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Prediction
 from dispose.tensors import ABSENT, TensorStruct
-from dispose_viz.scene.solids import color_of, label_of
-from dispose_viz.style import LIGHT, MAP, Theme, dress
+from dispose_viz.image.canvas import add_box
+from dispose_viz.style import MAP, add_colorbar, color_of, dress, label_of, theme_of, write
 from dispose_viz.words import LETTER, name_columns, name_rows, width_of
 
 LEAST_TOP_PX = 10.0
@@ -122,71 +122,49 @@ def over_frames(every: Sequence[Residuals]) -> Residuals:
     return Residuals(joints * len(every), ids, xy.flatten(2, 3), shift.flatten(2, 3))
 
 
-def draw_arrows(
-    axes: Axes,
-    residuals: Residuals,
-    view: int,
-    *,
-    magnify: float | None = None,
-    longest_px: float | None = None,
-    theme: Theme = LIGHT,
-) -> Axes:
-    """Arrows from every used keypoint towards its reprojection, `magnify` times as long as the error.
+def draw_arrows(axes: Axes, residuals: Residuals, view: int) -> Axes:
+    """Arrows from every used keypoint towards its reprojection, `magnification` times as long as the error.
 
-    An arrow that would be longer than `longest_px` is cut there, so that one wild keypoint does not cross the picture.
-    The longest error of every person is written beside its arrow, in pixels. What is not given fits what is shown now
-    (`magnification`): zoom first.
+    An arrow is cut where it stands for `LONGEST` pixels, so that one wild keypoint does not cross the image. The
+    longest error of every person is written beside its arrow, in pixels.
     """
-    magnify = magnification(axes) if magnify is None else magnify
-    longest_px = LONGEST * magnify if longest_px is None else longest_px
+    magnify, alarm = magnification(axes), theme_of(axes).alarm
     for row in range(len(residuals.person)):
         length = residuals.length_px[row, view]
         used = torch.isfinite(length)
         if not bool(used.any()):
             continue
-        start = residuals.xy_image[row, view, used]
-        arrow = magnify * residuals.shift_px[row, view, used]
-        arrow = arrow * (longest_px / arrow.norm(dim=-1, keepdim=True).clamp(min=longest_px))
+        start, length = residuals.xy_image[row, view, used], length[used]
+        arrow = magnify * residuals.shift_px[row, view, used] * (LONGEST / length.clamp(min=LONGEST))[:, None]
         axes.quiver(*start.T.numpy(), *arrow.T.numpy(), angles="xy", scale_units="xy", scale=1,
                     width=0.004, headwidth=3, headlength=3.5, headaxislength=3, minlength=0,
-                    color=theme.alarm, zorder=4)  # fmt: skip
-        worst = int(length[used].argmax())
-        outline = [withStroke(linewidth=3, foreground=theme.paper)]
-        axes.annotate(f"{float(length[used][worst]):.0f} px", tuple((start + arrow)[worst].tolist()), (4, 2),
-                      textcoords="offset points", color=theme.alarm, fontsize=12, path_effects=outline, clip_on=True,
-                      zorder=6)  # fmt: skip
+                    color=alarm, zorder=4)  # fmt: skip
+        worst = int(length.argmax())
+        write(axes, f"{float(length[worst]):.0f} px", tuple((start + arrow)[worst].tolist()), (4, 2), alarm)
     return axes
 
 
 def magnification(axes: Axes) -> float:
-    """How many times as long as the errors arrows are: five, but fewer in small pictures and more in large ones."""
+    """How many times as long as the errors arrows are: five, but fewer in small images and more in large ones."""
     shown = _shown_width(axes)
     if shown * LARGEST_SHARE < SCALE_PX * USUAL:
         return next((m for m in SMALLER if SCALE_PX * m <= LARGEST_SHARE * shown), SMALLER[-1])
     return next((m for m in LARGER if SCALE_PX * m >= LEAST_SHARE * shown), LARGER[-1])
 
 
-def draw_scale(
-    axes: Axes, *, magnify: float | None = None, corner: str = "lower left", theme: Theme = LIGHT
-) -> Axes:  # fmt: skip
-    """In a corner of the picture: how long an arrow of 10 px is."""
-    length = SCALE_PX * (magnification(axes) if magnify is None else magnify)
-    thick = 0.004 * _shown_width(axes)
+def draw_scale(axes: Axes, detections: Detections, view: int) -> Axes:
+    """In a free corner of the image: how long an arrow of 10 px is."""
+    length, thick, alarm = SCALE_PX * magnification(axes), 0.004 * _shown_width(axes), theme_of(axes).alarm
     arrow = AuxTransformBox(axes.transData)
-    arrow.add_artist(FancyArrow(0, 0, length, 0, width=thick, head_width=3 * thick, color=theme.alarm,
+    arrow.add_artist(FancyArrow(0, 0, length, 0, width=thick, head_width=3 * thick, color=alarm,
                                 head_length=min(3.5 * thick, length), length_includes_head=True))  # fmt: skip
-    words = TextArea(f"{SCALE_PX} px", textprops={"color": theme.alarm, "fontsize": 12})
-    box = AnchoredOffsetbox(corner, child=HPacker(children=[arrow, words], pad=0, sep=5, align="center"), pad=0.3,
-                            borderpad=0.2)  # fmt: skip
-    box.patch.set(facecolor=theme.paper, edgecolor=theme.grid, alpha=0.85)
-    box.set_zorder(7)
-    axes.add_artist(box)
-    return axes
+    words = TextArea(f"{SCALE_PX} px", textprops={"color": alarm, "fontsize": 12})
+    return add_box(axes, HPacker(children=[arrow, words], pad=0, sep=5, align="center"), detections, view)
 
 
-def draw_means(axes: Axes, residuals: Residuals, view: int, *, theme: Theme = LIGHT) -> Axes:
-    """Between title and picture: the mean error of every person of the view, in the person's colour."""
-    mean = residuals.length_px[:, view].nanmean(dim=-1).tolist()
+def draw_means(axes: Axes, residuals: Residuals, view: int) -> Axes:
+    """Between title and image: the mean error of every person of the view, in the person's colour."""
+    mean, theme = residuals.length_px[:, view].nanmean(dim=-1).tolist(), theme_of(axes)
     known = [(i, value) for i, value in zip(residuals.person, mean, strict=True) if math.isfinite(value)]
     words = [(f"{label_of(i)} {value:.1f}", color_of(i, theme)) for i, value in known]
     words = [("mean error (px)", theme.ink), *words] if words else [("nobody to compare", theme.ink)]
@@ -224,9 +202,7 @@ def suspects(residuals: Residuals) -> tuple[int, ...]:
     return tuple(found)
 
 
-def draw_matrix(
-    axes: Axes, residuals: Residuals, names: Sequence[str], *, top_px: float | None = None, theme: Theme = LIGHT
-) -> Axes:
+def draw_matrix(axes: Axes, residuals: Residuals, names: Sequence[str], *, top_px: float | None = None) -> Axes:
     """Median reprojection error as a table of colours: a row per person, a column per camera, everybody below.
 
     A wrong camera is a bright column, a wrong person a bright row; a dash means that the view does not show the person.
@@ -235,7 +211,7 @@ def draw_matrix(
     Raises:
         ShapeError: not as many names as views.
     """
-    table = np.concatenate([medians_px(residuals), view_medians_px(residuals)[None]])
+    table, theme = np.concatenate([medians_px(residuals), view_medians_px(residuals)[None]]), theme_of(axes)
     if table.shape[1] != len(names):
         raise ShapeError(f"{table.shape[1]} views in the residuals, {len(names)} names")
     largest = float(np.nanmax(table)) if np.isfinite(table).any() else 0.0
@@ -245,21 +221,20 @@ def draw_matrix(
         known = bool(np.isfinite(value))
         ink = theme.muted if not known else ("#1A1A1A" if scale(value) > 0.5 else "#FFFFFF")
         axes.text(column, row, f"{value:.1f}" if known else "–", ha="center", va="center", color=ink, fontsize=13)
-    for view in suspects(residuals):
+    wrong = suspects(residuals)
+    for view in wrong:
         axes.add_patch(Rectangle((view - 0.5, -0.5), 1, len(table), fill=False, edgecolor=theme.alarm, linewidth=3.5))
     rows = [*(label_of(person) for person in residuals.person), "everybody"]
     axes.axhline(len(table) - 1.5, color=theme.paper, linewidth=4)
     axes.set(xlabel="camera", ylabel="person")
-    wrong = suspects(residuals)
     name_columns(axes, range(len(names)), [f"{name} ✗" if v in wrong else name for v, name in enumerate(names)])
     name_rows(axes, range(len(rows)), rows)
-    bar = axes.figure.colorbar(image, ax=axes, label="median reprojection error (px)")
-    dress(bar.ax, theme=theme)
-    return dress(axes, theme=theme)
+    dress(add_colorbar(axes, image, "median reprojection error (px)").ax)
+    return dress(axes)
 
 
 def _shown_width(axes: Axes) -> float:
-    """Pixels of the picture from the left to the right of what is shown."""
+    """Pixels of the image from the left to the right of what is shown."""
     left, right = axes.get_xlim()
     return abs(right - left)
 

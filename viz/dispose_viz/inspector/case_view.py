@@ -93,7 +93,7 @@ class CaseView:
         case = self.results.cases[index]
         truth = None if case.labels is None else case.labels.poses
         stage = stage_of(case.frame, case.prediction, truth=truth)
-        self.scene.show(draw_stage(self._empty_scene(), stage, theme=self.theme))
+        self.scene.show(draw_stage(self._empty_scene(), stage))
 
     def _empty_scene(self) -> go.Figure:
         """A scene in little room: people carry their names, and the eye is far enough back for all cameras."""

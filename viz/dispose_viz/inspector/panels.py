@@ -16,9 +16,8 @@ from dispose.scene.poses import Poses
 from dispose.scene.results import Hypotheses
 from dispose.tensors import ABSENT
 from dispose_viz.inspector.contest import COMPETITOR, Contender, Verdict
-from dispose_viz.scene.solids import color_of, label_of
 from dispose_viz.scene.stage import Stage, known_joints
-from dispose_viz.style import LIGHT, Theme, blend, dress
+from dispose_viz.style import LIGHT, Theme, blend, color_of, dress, label_of
 from dispose_viz.words import shorter
 
 METRE = 1000.0

@@ -14,12 +14,11 @@ from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Prediction
 from dispose.tensors import ABSENT
+from dispose_viz.image.canvas import REPROJECTION_WIDTH, draw_canvas, draw_skeleton, zoom_to_people
 from dispose_viz.image.person_labels import Name, draw_names, name_of
-from dispose_viz.image.view_panels import REPROJECTION_WIDTH, draw_canvas, draw_skeleton, zoom_to_people
 from dispose_viz.inspector.contest import Verdict
-from dispose_viz.scene.solids import color_of
 from dispose_viz.scene.stage import known_joints
-from dispose_viz.style import LIGHT, Theme, blend
+from dispose_viz.style import LIGHT, Theme, blend, color_of
 from dispose_viz.words import shorter
 
 LARGE_ROWS = 2
@@ -64,7 +63,7 @@ def draw_case_view(
     axes: Axes, frame: Frame, prediction: Prediction, verdict: Verdict, view: int, *, theme: Theme = LIGHT
 ) -> Axes:
     """One view: detections under their owners, reprojections as light lines, ``P2 ≠ P1`` on what is P1's in truth."""
-    draw_canvas(axes, frame.cameras.size[view], frame.cameras.names[view], theme=theme)
+    draw_canvas(axes, frame.cameras.size[view], frame.cameras.names[view])
     _reprojected(axes, frame, prediction, view, theme)
     zoom_to_people(axes, frame.detections, view, margin=0.16)
     found, swapped, lost = frame.detections, verdict.swapped, verdict.lost
@@ -79,7 +78,7 @@ def draw_case_view(
             _alarm(axes, found, view, slot, theme)
             name, color = f"{name} ≠ {truth.name}", theme.alarm
         names += name_of(name, found.xy_image[view, slot], found.visible[view, slot], color)
-    draw_names(axes, names, theme=theme)
+    draw_names(axes, names)
     axes.set_title(shorter(frame.cameras.names[view], 28), fontsize=12, pad=4, parse_math=False)
     axes.tick_params(labelsize=11)
     return axes

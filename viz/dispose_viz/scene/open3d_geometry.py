@@ -13,27 +13,25 @@ from dispose_viz.scene.solids import (
     PALE,
     Solid,
     balls,
-    color_of,
     floor_lines,
     frustum_lines,
     image_sheet,
-    joined,
     path_solid,
-    skeleton_solid,
+    people_solid,
 )
-from dispose_viz.scene.stage import Stage, floor_of, path_of, people_of, reach_of
+from dispose_viz.scene.stage import Stage, floor_of, path_of, people_of, ray_lines, reach_of, rows_of
 from dispose_viz.scene.viewpoint import Viewpoint, views_in_sight
-from dispose_viz.style import Theme, blend
+from dispose_viz.style import Theme, blend, color_of
 
 OVERSAMPLING = 2
-"""Pictures are drawn so many times larger and reduced: software rendering has jagged edges."""
+"""Images are drawn so many times larger and reduced: software rendering has jagged edges."""
 
 RAY_PALE = 0.35
 DARKEST = 0.55
 """How much of its colour a surface keeps that the lamp does not reach."""
 
 SHEET_QUADS = 12
-"""Quads across a picture in its frustum; lens distortion bends it, the picture itself is a texture."""
+"""Quads across an image in its frustum; lens distortion bends it, the image itself is a texture."""
 
 
 def things_of(o3d: ModuleType, stage: Stage, viewpoint: Viewpoint, theme: Theme) -> Iterator[tuple[Any, Any]]:
@@ -45,26 +43,22 @@ def things_of(o3d: ModuleType, stage: Stage, viewpoint: Viewpoint, theme: Theme)
         reach, cameras = reach_of(stage), stage.cameras.select(views)
         yield _lines(o3d, frustum_lines(cameras, reach), theme.muted, 1.6)
         yield _body(o3d, balls(cameras.centres.double().numpy(), 0.05 * reach), theme.ink, theme, viewpoint)
-        for row, picture in enumerate(stage.pictures[view] for view in views if stage.pictures):
-            if picture is not None:
+        for row, image in enumerate(stage.images[view] for view in views if stage.images):
+            if image is not None:
                 sheet, place = image_sheet(cameras, row, reach, SHEET_QUADS, SHEET_QUADS)
-                yield _textured(o3d, sheet, place, picture)
-    for person in dict.fromkeys(ray.person for ray in stage.rays):
-        rays = [np.stack([ray.start, ray.end]) for ray in stage.rays if ray.person == person]
+                yield _textured(o3d, sheet, place, image)
+    for person, rays in ray_lines(stage):
         yield _lines(o3d, rays, blend(color_of(person, theme), theme.paper, RAY_PALE), 1.0)
     for person in people_of(stage):
         color = color_of(person, theme)
-        rows = np.flatnonzero(stage.people.id.cpu().numpy() == person)
-        solid = joined([skeleton_solid(stage.people, int(row)) for row in rows])
-        yield _body(o3d, solid, color, theme, viewpoint)
+        yield _body(o3d, people_solid(stage.people, rows_of(stage.people, person)), color, theme, viewpoint)
         yield _body(o3d, path_solid(path_of(stage, person)), color, theme, viewpoint)
 
 
 def ghosts_of(o3d: ModuleType, stage: Stage, viewpoint: Viewpoint, theme: Theme) -> Iterator[tuple[Any, Any]]:
     """The ghosts, grey."""
     if stage.ghosts is not None:
-        rows = range(len(stage.ghosts.id))
-        solid = joined([skeleton_solid(stage.ghosts, row, radius_mm=GHOST_RADIUS_MM) for row in rows])
+        solid = people_solid(stage.ghosts, range(len(stage.ghosts.id)), radius_mm=GHOST_RADIUS_MM)
         yield _body(o3d, solid, theme.muted, theme, viewpoint)
 
 
@@ -97,14 +91,14 @@ def _body(o3d: ModuleType, solid: Solid, color: str, theme: Theme, viewpoint: Vi
 
 
 def _textured(
-    o3d: ModuleType, sheet: Solid, place: Float[np.ndarray, "corners 2"], picture: UInt8[np.ndarray, "_ _ 3"]
+    o3d: ModuleType, sheet: Solid, place: Float[np.ndarray, "corners 2"], image: UInt8[np.ndarray, "_ _ 3"]
 ) -> tuple[Any, Any]:
     # Open3D counts rows from below.
     geometry = _mesh(o3d, sheet, np.stack([place[:, 0], 1.0 - place[:, 1]], -1))
     material = _material(o3d, "defaultUnlit")
     geometry.vertex_colors = o3d.utility.Vector3dVector(np.ones((len(sheet.xyz), 3)))
     levels = np.round(255 * encoded(np.arange(256) / 255)).astype(np.uint8)
-    material.albedo_img = o3d.geometry.Image(np.ascontiguousarray(levels[picture]))
+    material.albedo_img = o3d.geometry.Image(np.ascontiguousarray(levels[image]))
     return geometry, material
 
 

@@ -1,4 +1,4 @@
-"""The scene in 3-D by Open3D: the same `Stage` as plotly draws, as a picture, without a screen or a graphics card.
+"""The scene in 3-D by Open3D: the same `Stage` as plotly draws, as an image, without a screen or a graphics card.
 
 Open3D is imported only when it draws. Where it has no Vulkan driver it ends the whole process, so `why_not` asks once
 in a process of its own.
@@ -29,10 +29,9 @@ from dispose.formats.files import replacing_path
 from dispose_viz.export import named
 from dispose_viz.scene.open3d_geometry import OVERSAMPLING, encoded, ghosts_of, things_of
 from dispose_viz.scene.plotly_scene import draw_stage, look_from, new_scene
-from dispose_viz.scene.solids import color_of, label_of
 from dispose_viz.scene.stage import Stage, name_signs, reach_of
 from dispose_viz.scene.viewpoint import FIELD_DEG, Viewpoint, overview, views_in_sight
-from dispose_viz.style import LIGHT, Theme
+from dispose_viz.style import LIGHT, Theme, color_of, label_of
 from dispose_viz.words import LONGEST_TICK, shorter
 
 PROBE = """
@@ -76,12 +75,12 @@ def render(
     viewpoint: Viewpoint | None = None,
     theme: Theme = LIGHT,
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """The stage as an RGB picture, drawn off screen.
+    """The stage as an RGB image, drawn off screen.
 
     Args:
         stage: what to draw; what it does not hold is left out.
-        width: of the picture, pixels.
-        height: of the picture, pixels.
+        width: of the image, pixels.
+        height: of the image, pixels.
         viewpoint: where the reader stands; from where everything is seen if None.
         theme: colours that are not people.
 
@@ -91,19 +90,17 @@ def render(
     """
     if width < 1 or height < 1:
         raise InputError(f"a picture needs a positive size, got {width}x{height} pixels.")
-    reason = why_not()
-    if reason is not None:
-        raise MissingBackendError(reason)
+    _require_open3d()
     viewpoint = overview(stage, aspect=width / height) if viewpoint is None else viewpoint
     with _quiet():
         large = _drawn(stage, width * OVERSAMPLING, height * OVERSAMPLING, viewpoint, theme)
-    picture = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
-    return _signed(picture, stage, viewpoint, theme)
+    image = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
+    return _signed(image, stage, viewpoint, theme)
 
 
 @dataclass(frozen=True, eq=False)
 class StillImage:
-    """A picture that shows itself in a notebook.
+    """An image that shows itself in a notebook.
 
     Attributes:
         pixels: RGB.
@@ -115,53 +112,13 @@ class StillImage:
 
     @property
     def png(self) -> bytes:
-        """The picture as a PNG file."""
+        """The image as a PNG file."""
         buffer = io.BytesIO()
         Image.fromarray(self.pixels).save(buffer, format="PNG", optimize=True)
         return buffer.getvalue()
 
     def _repr_png_(self) -> bytes:
         return self.png
-
-
-def save_image(picture: StillImage, path: Path) -> StillImage:
-    """Write a picture as ``PATH.png``, whole or not at all; returns it."""
-    with replacing_path(path.with_name(f"{path.name}.png")) as temporary:
-        temporary.write_bytes(picture.png)
-    return picture
-
-
-def still_image_of(
-    stage: Stage,
-    *,
-    width: int = 960,
-    height: int = 720,
-    viewpoint: Viewpoint | None = None,
-    theme: Theme = LIGHT,
-    reason: Callable[[], str | None] = why_not,
-) -> StillImage:
-    """The stage as a picture by Open3D or, where that cannot draw, by plotly through a browser; its note says which.
-
-    Args:
-        stage, width, height, viewpoint, theme: as in `render`.
-        reason: says why Open3D cannot draw.
-
-    Raises:
-        MissingBackendError: neither can draw here; the message has both reasons.
-    """
-    sentence = reason()
-    if sentence is None:
-        pixels = render(stage, width=width, height=height, viewpoint=viewpoint, theme=theme)
-        return StillImage(pixels, "Drawn by Open3D.")
-    eye = overview(stage, aspect=width / height) if viewpoint is None else viewpoint
-    figure = look_from(draw_stage(new_scene(theme=theme), stage, theme=theme), stage, eye)
-    try:
-        png = figure.to_image(format="png", width=width, height=height)
-    except Exception as error:  # plotly and kaleido have no common class for a browser that is missing
-        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise MissingBackendError(f"{sentence} Plotly cannot make a picture either: {why}") from error
-    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
-    return StillImage(pixels, f"Drawn by plotly. {sentence}")
 
 
 def image_or_figure(
@@ -172,17 +129,24 @@ def image_or_figure(
     theme: Theme = LIGHT,
     reason: Callable[[], str | None] = why_not,
 ) -> StillImage | go.Figure:
-    """For a notebook: Open3D's picture, also written as ``PATH.png``, or else plotly's scene with the reason above it.
+    """For a notebook: Open3D's image, also written as ``PATH.png``, or else plotly's scene with the reason above it.
 
     Plotly's scene is named after the file, so a headless run exports it under the same name.
     """
     sentence = reason()
     if sentence is None:
-        return save_image(still_image_of(stage, viewpoint=viewpoint, theme=theme, reason=reason), path)
-    figure = draw_stage(new_scene(theme=theme), stage, theme=theme)
+        return save_image(StillImage(render(stage, viewpoint=viewpoint, theme=theme), "Drawn by Open3D."), path)
+    figure = draw_stage(new_scene(theme=theme), stage)
     look_from(figure, stage, overview(stage) if viewpoint is None else viewpoint)
     figure.update_layout(title={"text": f"Drawn by plotly. {sentence}", "font": {"size": 13}}, margin={"t": 40})
     return named(figure, path.name)
+
+
+def save_image(image: StillImage, path: Path) -> StillImage:
+    """Write an image as ``PATH.png``, whole or not at all; returns it."""
+    with replacing_path(path.with_name(f"{path.name}.png")) as temporary:
+        temporary.write_bytes(image.png)
+    return image
 
 
 def show(stage: Stage, *, theme: Theme = LIGHT) -> None:
@@ -193,9 +157,7 @@ def show(stage: Stage, *, theme: Theme = LIGHT) -> None:
     """
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise MissingBackendError("there is no display to open a window on; `render` makes a picture without one.")
-    reason = why_not()
-    if reason is not None:
-        raise MissingBackendError(reason)
+    _require_open3d()
     o3d, eye = _open3d(), overview(stage)
     things = [
         {"name": f"{number}", "geometry": geometry, "material": material}
@@ -208,6 +170,12 @@ def show(stage: Stage, *, theme: Theme = LIGHT) -> None:
         things, bg_color=background, show_skybox=False, eye=eye.eye, lookat=eye.target, up=-eye.axes[2],
         field_of_view=FIELD_DEG,
     )  # fmt: skip
+
+
+def _require_open3d() -> None:
+    reason = why_not()
+    if reason is not None:
+        raise MissingBackendError(reason)
 
 
 def _open3d() -> ModuleType:
@@ -238,7 +206,7 @@ def _quiet() -> Iterator[None]:
 
 
 _kept: list[tuple[tuple[int, int], Any]] = []
-"""The renderer of the last picture with its size: starting one takes half a second."""
+"""The renderer of the last image with its size: starting one takes half a second."""
 
 
 def _renderer(width: int, height: int) -> Any:
@@ -265,12 +233,12 @@ def _drawn(
         # After the things: the nearest and farthest depth are taken from them.
         look = (viewpoint.target, viewpoint.eye, -viewpoint.axes[2])
         renderer.setup_camera(FIELD_DEG, *(v.astype(np.float32) for v in look))
-        picture = np.array(renderer.render_to_image())
+        image = np.array(renderer.render_to_image())
         if stage.ghosts is None:
-            return picture
-        # Open3D's translucent materials do not keep the palette's colours; two pictures laid over one another do.
+            return image
+        # Open3D's translucent materials do not keep the palette's colours; two images laid over one another do.
         _add(scene, "ghost", ghosts_of(o3d, stage, viewpoint, theme))
-        return cv2.addWeighted(np.array(renderer.render_to_image()), GHOST_OPACITY, picture, 1 - GHOST_OPACITY, 0.0)
+        return cv2.addWeighted(np.array(renderer.render_to_image()), GHOST_OPACITY, image, 1 - GHOST_OPACITY, 0.0)
     finally:
         scene.clear_geometry()
 
@@ -282,13 +250,13 @@ def _add(scene: Any, name: str, things: Iterable[tuple[Any, Any]]) -> None:
 
 
 def _signed(
-    picture: UInt8[np.ndarray, "height width 3"], stage: Stage, viewpoint: Viewpoint, theme: Theme
+    image: UInt8[np.ndarray, "height width 3"], stage: Stage, viewpoint: Viewpoint, theme: Theme
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """The picture with the names of people and cameras, and a line that says what is what."""
-    height, width = picture.shape[:2]
+    """The image with the names of people and cameras, and a line that says what is what."""
+    height, width = image.shape[:2]
     size = max(10, round(height / 42))
-    image = Image.fromarray(picture)
-    draw, halo = ImageDraw.Draw(image), {"stroke_width": max(1, size // 8), "stroke_fill": theme.paper}
+    drawn = Image.fromarray(image)
+    draw, halo = ImageDraw.Draw(drawn), {"stroke_width": max(1, size // 8), "stroke_fill": theme.paper}
     signs = [(label_of(person), place, color_of(person, theme), True) for person, place in name_signs(stage)]
     views = views_in_sight(stage, viewpoint)
     if stage.cameras is not None and views:
@@ -300,7 +268,7 @@ def _signed(
         (xy,), (front,) = viewpoint.project(place[None], width, height)
         beside = max(-xy[0], xy[0] - width, -xy[1], xy[1] - height)
         if front and beside < size:
-            # Words at an edge stay whole; what is far beside the picture has no name in it.
+            # Words at an edge stay whole; what is far beside the image has no name in it.
             half = _font(size, bold).getlength(text) / 2 + 2
             x = float(np.clip(xy[0], min(half, width / 2), max(width - half, width / 2)))
             y = float(np.clip(xy[1], 0.7 * size, height - 0.7 * size))
@@ -308,7 +276,7 @@ def _signed(
     small = _font(round(0.85 * size), False)
     for line, text in enumerate(reversed(_filled(_caption(stage), small, width - 2 * size))):
         draw.text((size, height - size - 1.2 * line * size), text, fill=theme.ink, font=small, anchor="ls", **halo)
-    return np.array(image)
+    return np.array(drawn)
 
 
 def _filled(parts: Sequence[str], font: ImageFont.FreeTypeFont, width: int) -> list[str]:

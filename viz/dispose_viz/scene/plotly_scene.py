@@ -1,40 +1,49 @@
 """The scene in 3-D (plotly): cameras with names, the floor, people over time, and the truth as ghosts.
 
 Everything is in metres. Over time a person is one trace of lines (bones separated by gaps), so a slider over many
-frames stays quick; a `Stage`, one instant, has people as solid capsules and pictures in their frusta.
+frames stays quick; a `Stage`, one instant, has people as solid capsules and images in their frusta.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float, UInt8
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
-from dispose_viz.scene.frusta import image_corners
 from dispose_viz.scene.solids import (
     GHOST_RADIUS_MM,
+    METRE,
     PALE,
     Solid,
-    color_of,
     floor_lines,
+    frustum_lines,
     image_sheet,
-    joined,
-    label_of,
-    skeleton_solid,
+    people_solid,
 )
-from dispose_viz.scene.stage import Stage, floor_of, known_joints, name_signs, path_of, people_of, points_of, reach_of
+from dispose_viz.scene.stage import (
+    Stage,
+    floor_of,
+    known_joints,
+    name_signs,
+    path_of,
+    people_of,
+    points_of,
+    ray_lines,
+    reach_of,
+    rows_of,
+)
 from dispose_viz.scene.viewpoint import Viewpoint
-from dispose_viz.style import LIGHT, Theme, blend
+from dispose_viz.style import DARK, LIGHT, Theme, blend, color_of, label_of
 from dispose_viz.words import LONGEST_TICK, marked_up, shorter, unmarked
 
-METRE = 1000.0
 FRAME_MS = 80
 SHEET_COLUMNS = 64
-"""Quads across a picture in its frustum; the page carries every one of them."""
+"""Quads across an image in its frustum; the page carries every one of them."""
 
 SHEET_COLOURS = 128
 SOFT = {"ambient": 0.7, "diffuse": 0.55, "specular": 0.12, "roughness": 0.6, "fresnel": 0.1}
@@ -62,45 +71,20 @@ def new_scene(*, theme: Theme = LIGHT, height: int = 620) -> go.Figure:
     return go.Figure(layout=layout)
 
 
-def draw_cameras(figure: go.Figure, cameras: Cameras, *, reach_mm: float = 600.0, theme: Theme = LIGHT) -> go.Figure:
+def draw_cameras(figure: go.Figure, cameras: Cameras, *, reach_mm: float = 600.0) -> go.Figure:
     """All cameras as one trace of frusta, and one of names."""
-    centres = cameras.centres.numpy()
-    lines: list[Float[np.ndarray, "_ 3"]] = []
-    for centre, corners in zip(centres, image_corners(cameras, reach_mm), strict=True):
-        lines.append(np.concatenate([corners, corners[:1]]))
-        lines.extend(np.stack([centre, corner]) for corner in corners)
-    x, y, z = _polyline(lines)
-    figure.add_trace(go.Scatter3d(x=x, y=y, z=z, mode="lines", name="cameras", hoverinfo="skip",
-                                  line={"color": theme.muted, "width": 3}))  # fmt: skip
-    x, y, z = (centres / METRE).T
+    theme = _theme_of(figure)
+    figure.add_trace(_lines(frustum_lines(cameras, reach_mm), "cameras", theme.muted, 3))
     names = [unmarked(shorter(name, LONGEST_TICK)) for name in cameras.names]
-    figure.add_trace(go.Scatter3d(x=x, y=y, z=z, mode="markers+text", text=names, showlegend=False,
-                                  textposition="top center", textfont={"color": theme.ink, "size": 13},
-                                  marker={"color": theme.ink, "size": 4}, name="camera names"))  # fmt: skip
-    return figure
+    return figure.add_trace(go.Scatter3d(
+        **_points(cameras.centres.numpy()), mode="markers+text", text=names, showlegend=False, name="camera names",
+        textposition="top center", textfont={"color": theme.ink, "size": 13}, marker={"color": theme.ink, "size": 4},
+    ))  # fmt: skip
 
 
-def draw_floor(
-    figure: go.Figure, low_mm: Float[np.ndarray, " 2"], high_mm: Float[np.ndarray, " 2"], *, theme: Theme = LIGHT
-) -> go.Figure:
+def draw_floor(figure: go.Figure, low_mm: Float[np.ndarray, " 2"], high_mm: Float[np.ndarray, " 2"]) -> go.Figure:
     """A grid of one-metre squares at z = 0 that covers the corners given."""
-    x, y, z = _polyline(floor_lines(low_mm, high_mm))
-    figure.add_trace(go.Scatter3d(x=x, y=y, z=z, mode="lines", name="floor, 1 m squares", hoverinfo="skip",
-                                  line={"color": theme.grid, "width": 2}))  # fmt: skip
-    return figure
-
-
-def draw_people(figure: go.Figure, poses: Poses) -> go.Figure:
-    """One trace per person, in the person's colour."""
-    for person in poses.id.tolist():
-        figure.add_trace(_person(poses, person))
-    return figure
-
-
-def draw_ghosts(figure: go.Figure, poses: Poses, *, theme: Theme = LIGHT) -> go.Figure:
-    """All people of a pose set (the truth, say) as one pale trace that stands behind the coloured ones."""
-    figure.add_trace(_ghosts(poses, theme))
-    return figure
+    return figure.add_trace(_lines(floor_lines(low_mm, high_mm), "floor, 1 m squares", _theme_of(figure).grid, 2))
 
 
 def draw_timeline(
@@ -109,14 +93,13 @@ def draw_timeline(
     people: Sequence[Poses],
     *,
     truth: Sequence[Poses] | None = None,
-    theme: Theme = LIGHT,
 ) -> go.Figure:
     """People over time: the first frame is drawn, a slider and a play button move through the rest.
 
     Every id that ever appears has one trace in every frame, empty where the person is away, because plotly
     pairs the traces of two frames by their position.
     """
-    ids = sorted({int(i) for poses in people for i in poses.id})
+    theme, ids = _theme_of(figure), sorted({int(i) for poses in people for i in poses.id})
     first = len(figure.data)  # type: ignore[arg-type]
     frames = []
     for step, (number, poses) in enumerate(zip(numbers, people, strict=True)):
@@ -138,28 +121,31 @@ def bounds(cameras: Cameras) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray,
     return floor.min(0), floor.max(0)
 
 
-def draw_stage(figure: go.Figure, stage: Stage, *, theme: Theme = LIGHT) -> go.Figure:
-    """One instant: floor, cameras with their pictures, rays, where people came from, ghosts, and the people.
+def draw_stage(figure: go.Figure, stage: Stage) -> go.Figure:
+    """One instant: floor, cameras with their images, rays, where people came from, ghosts, and the people.
 
     People are capsules in their colour, paler and thinner where a joint is less sure; the pointer on a joint says its
     name and confidence. What the stage does not hold is left out.
     """
-    draw_floor(figure, *floor_of(stage), theme=theme)
+    theme = _theme_of(figure)
+    draw_floor(figure, *floor_of(stage))
     if stage.cameras is not None and len(stage.cameras):
         reach = reach_of(stage)
-        draw_cameras(figure, stage.cameras, reach_mm=reach, theme=theme)
-        figure.add_traces([
-            _sheet(stage.cameras, view, picture, reach)
-            for view, picture in enumerate(stage.pictures)
-            if picture is not None
-        ])  # fmt: skip
-    figure.add_traces([_rays(stage, person, theme) for person in dict.fromkeys(ray.person for ray in stage.rays)])
+        draw_cameras(figure, stage.cameras, reach_mm=reach)
+        images = [(view, image) for view, image in enumerate(stage.images) if image is not None]
+        figure.add_traces([_sheet(stage.cameras, view, image, reach) for view, image in images])
+    for person, rays in ray_lines(stage):
+        name = label_of(person)
+        trace = _lines(rays, f"rays to {name}", color_of(person, theme), 2)
+        figure.add_trace(trace.update(hoverinfo="name", opacity=0.6, showlegend=False, legendgroup=name))
     if stage.ghosts is not None:
-        figure.add_trace(_solid_ghosts(stage.ghosts, theme))
+        solid = people_solid(stage.ghosts, range(len(stage.ghosts.id)), radius_mm=GHOST_RADIUS_MM)
+        ghosts = _mesh(solid).update(name="ghosts", showlegend=True, color=theme.muted, opacity=0.5, lighting=SOFT)
+        figure.add_trace(ghosts)
     for person in sorted(people_of(stage)):
         if stage.trails:
             figure.add_trace(_trail(stage, person, theme))
-        figure.add_traces([_solid_person(stage.people, person, theme), _joints(stage.people, person, theme)])
+        figure.add_traces([_body(stage.people, person, theme), _joints(stage.people, person, theme)])
     return figure.add_trace(_names(stage, theme))
 
 
@@ -183,69 +169,51 @@ def look_from(figure: go.Figure, stage: Stage, viewpoint: Viewpoint) -> go.Figur
     return figure.update_layout(scene={**axes, "camera": camera, "aspectmode": "manual", "aspectratio": ratio})
 
 
-def _solid_person(poses: Poses, person: int, theme: Theme) -> go.Mesh3d:
+def _body(poses: Poses, person: int, theme: Theme) -> go.Mesh3d:
     """One person as capsules, pale where unsure."""
-    rows = np.flatnonzero(poses.id.cpu().numpy() == person)
-    solid, color = joined([skeleton_solid(poses, int(row)) for row in rows]), color_of(person, theme)
-    scale = [[0.0, blend(color, theme.paper, PALE)], [1.0, color]]
+    solid, color = people_solid(poses, rows_of(poses, person)), color_of(person, theme)
     return _mesh(solid).update(
-        name=f"body of {label_of(person)}", legendgroup=label_of(person), hoverinfo="skip", lighting=SOFT,
-        color=color, intensity=solid.strength.astype(np.float32), colorscale=scale, cmin=0, cmax=1, showscale=False,
+        name=f"body of {label_of(person)}", legendgroup=label_of(person), lighting=SOFT, color=color,
+        intensity=solid.strength.astype(np.float32), colorscale=_fading(color, theme), cmin=0, cmax=1, showscale=False,
     )  # fmt: skip
 
 
 def _joints(poses: Poses, person: int, theme: Theme) -> go.Scatter3d:
     """The joints of one person as points that the pointer can ask."""
-    rows, known = np.flatnonzero(poses.id.cpu().numpy() == person), known_joints(poses)
-    at = [(int(row), int(joint)) for row in rows for joint in np.flatnonzero(known[row])]
-    places = np.array([poses.xyz_world[row, joint].tolist() for row, joint in at]).reshape(-1, 3)
-    name = label_of(person)
+    known, name = known_joints(poses), label_of(person)
+    at = [(row, int(joint)) for row in rows_of(poses, person) for joint in np.flatnonzero(known[row])]
     words = [f"{name} · {poses.skeleton.joints[j]} · sure {float(poses.confidence[i, j]):.2f}" for i, j in at]
-    x, y, z = (places / METRE).T.astype(np.float32)
-    return go.Scatter3d(x=x, y=y, z=z, mode="markers", text=words, hoverinfo="text", name=name, legendgroup=name,
-                        marker={"color": color_of(person, theme), "size": 2}, showlegend=True)  # fmt: skip
+    return go.Scatter3d(
+        **_points([poses.xyz_world[row, joint].tolist() for row, joint in at]), mode="markers", text=words,
+        hoverinfo="text", name=name, legendgroup=name, marker={"color": color_of(person, theme), "size": 2},
+        showlegend=True,
+    )  # fmt: skip
 
 
 def _names(stage: Stage, theme: Theme) -> go.Scatter3d:
     """Everybody's name above the head, because colour never stands alone."""
     signs = name_signs(stage)
-    x, y, z = (np.array([place for _, place in signs]).reshape(-1, 3) / METRE).T.astype(np.float32)
-    return go.Scatter3d(x=x, y=y, z=z, mode="text", text=[label_of(person) for person, _ in signs], name="names",
-                        textfont={"size": 15, "color": [color_of(person, theme) for person, _ in signs]},
-                        hoverinfo="skip", showlegend=False)  # fmt: skip
-
-
-def _solid_ghosts(poses: Poses, theme: Theme) -> go.Mesh3d:
-    solids = [skeleton_solid(poses, row, radius_mm=GHOST_RADIUS_MM) for row in range(len(poses.id))]
-    return _mesh(joined(solids)).update(
-        name="ghosts", showlegend=True, hoverinfo="skip", color=theme.muted, opacity=0.5, lighting=SOFT
-    )
+    return go.Scatter3d(
+        **_points([place for _, place in signs]), mode="text", text=[label_of(person) for person, _ in signs],
+        textfont={"size": 15, "color": [color_of(person, theme) for person, _ in signs]}, name="names",
+        hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
 
 
 def _trail(stage: Stage, person: int, theme: Theme) -> go.Scatter3d:
     """A person's way as a line that fades into the past."""
-    path, color = path_of(stage, person), color_of(person, theme)
-    x, y, z = (path / METRE).T.astype(np.float32)
-    line = {
-        "width": 6, "color": np.linspace(0, 1, len(path), dtype=np.float32), "cmin": 0, "cmax": 1,
-        "colorscale": [[0.0, blend(color, theme.paper, PALE)], [1.0, color]],
-    }  # fmt: skip
-    name = f"way of {label_of(person)}"
-    return go.Scatter3d(x=x, y=y, z=z, mode="lines", name=name, line=line, hoverinfo="name", showlegend=False,
-                        legendgroup=label_of(person))  # fmt: skip
+    path, scale = path_of(stage, person), _fading(color_of(person, theme), theme)
+    age = np.linspace(0, 1, len(path), dtype=np.float32)
+    return go.Scatter3d(
+        **_points(path), mode="lines", name=f"way of {label_of(person)}", hoverinfo="name", showlegend=False,
+        line={"width": 6, "color": age, "cmin": 0, "cmax": 1, "colorscale": scale}, legendgroup=label_of(person),
+    )  # fmt: skip
 
 
-def _rays(stage: Stage, person: int, theme: Theme) -> go.Scatter3d:
-    x, y, z = _polyline([np.stack([ray.start, ray.end]) for ray in stage.rays if ray.person == person])
-    return go.Scatter3d(x=x, y=y, z=z, mode="lines", name=f"rays to {label_of(person)}", hoverinfo="name", opacity=0.6,
-                        line={"color": color_of(person, theme), "width": 2}, showlegend=False,
-                        legendgroup=label_of(person))  # fmt: skip
-
-
-def _sheet(cameras: Cameras, view: int, picture: UInt8[np.ndarray, "_ _ 3"], reach_mm: float) -> go.Mesh3d:
-    """A picture in its frustum as a mosaic: a quad per reduced pixel, colours numbered as in a GIF."""
-    rows = max(1, round(SHEET_COLUMNS * picture.shape[0] / picture.shape[1]))
-    small = Image.fromarray(cv2.resize(picture, (SHEET_COLUMNS, rows), interpolation=cv2.INTER_AREA))
+def _sheet(cameras: Cameras, view: int, image: UInt8[np.ndarray, "_ _ 3"], reach_mm: float) -> go.Mesh3d:
+    """An image in its frustum as a mosaic: a quad per reduced pixel, colours numbered as in a GIF."""
+    rows = max(1, round(SHEET_COLUMNS * image.shape[0] / image.shape[1]))
+    small = Image.fromarray(cv2.resize(image, (SHEET_COLUMNS, rows), interpolation=cv2.INTER_AREA))
     mosaic = small.quantize(SHEET_COLOURS, dither=Image.Dither.NONE)
     palette = np.array(mosaic.getpalette(), dtype=int).reshape(-1, 3)
     # Two stops per colour and numbers in the middle between them, so nothing is mixed.
@@ -254,46 +222,58 @@ def _sheet(cameras: Cameras, view: int, picture: UInt8[np.ndarray, "_ _ 3"], rea
     solid, _ = image_sheet(cameras, view, reach_mm, SHEET_COLUMNS, rows)
     numbers = np.repeat(np.asarray(mosaic).ravel(), 2).astype(np.uint8)
     return _mesh(solid).update(
-        name=f"picture of {marked_up(cameras.names[view])}", hoverinfo="skip", lighting=FLAT, intensitymode="cell",
-        intensity=numbers, colorscale=scale, cmin=-0.5, cmax=len(stops) - 0.5, showscale=False,
+        name=f"picture of {marked_up(cameras.names[view])}", lighting=FLAT, intensitymode="cell", intensity=numbers,
+        colorscale=scale, cmin=-0.5, cmax=len(stops) - 0.5, showscale=False,
     )  # fmt: skip
 
 
 def _mesh(solid: Solid) -> go.Mesh3d:
     """Only the triangles, in metres."""
-    small = np.uint16 if len(solid.xyz) < 2**16 else np.uint32
-    x, y, z = (solid.xyz / METRE).T.astype(np.float32)
-    i, j, k = solid.triangles.T.astype(small)
-    return go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k)
+    i, j, k = solid.triangles.T.astype(np.uint16 if len(solid.xyz) < 2**16 else np.uint32)
+    return go.Mesh3d(**_points(solid.xyz), i=i, j=j, k=k, hoverinfo="skip")
 
 
 def _person(poses: Poses, person: int) -> go.Scatter3d:
     """One person's bones as one trace; empty where the person is not among the poses."""
-    rows = np.flatnonzero(poses.id.cpu().numpy() == person)
-    x, y, z = _polyline([line for row in rows for line in _bones(poses, int(row))])
-    color = color_of(person, LIGHT)
-    return go.Scatter3d(x=x, y=y, z=z, mode="lines+markers", name=label_of(person), line={"color": color, "width": 7},
-                        marker={"color": color, "size": 3}, hoverinfo="name")  # fmt: skip
+    color, bones = color_of(person, LIGHT), _bones(poses, rows_of(poses, person))
+    trace = _lines(bones, label_of(person), color, 7)
+    return trace.update(mode="lines+markers", marker={"color": color, "size": 3}, hoverinfo="name")
 
 
 def _ghosts(poses: Poses, theme: Theme) -> go.Scatter3d:
-    x, y, z = _polyline([line for row in range(len(poses.id)) for line in _bones(poses, row)])
-    return go.Scatter3d(x=x, y=y, z=z, mode="lines", name="truth", hoverinfo="skip", opacity=0.55,
-                        line={"color": theme.muted, "width": 12})  # fmt: skip
+    """All people of a pose set as one pale trace that stands behind the coloured ones."""
+    return _lines(_bones(poses, range(len(poses.id))), "truth", theme.muted, 12).update(opacity=0.55)
 
 
-def _bones(poses: Poses, row: int) -> list[Float[np.ndarray, "2 3"]]:
-    """The bones of one person whose two ends are known, mm."""
-    xyz, valid = poses.xyz_world[row].cpu().numpy(), known_joints(poses)[row]
-    return [xyz[[a, b]] for a, b in poses.skeleton.bone_indices if valid[a] and valid[b]]
+def _bones(poses: Poses, rows: Iterable[int]) -> list[Float[np.ndarray, "2 3"]]:
+    """The bones of some people whose two ends are known, mm."""
+    xyz, known = poses.xyz_world.cpu().numpy(), known_joints(poses)
+    return [xyz[row, [a, b]] for row in rows for a, b in poses.skeleton.bone_indices if known[row, a] and known[row, b]]
 
 
-def _polyline(lines: Sequence[Float[np.ndarray, "_ 3"]]) -> Float[np.ndarray, "3 points"]:
-    """Several lines (mm) as one: rows x, y and z in metres, NaN where the pen is lifted."""
+def _lines(lines: Sequence[Float[np.ndarray, "2 3"]], name: str, color: str, width: float) -> go.Scatter3d:
+    """Several lines (mm) as one trace, NaN where the pen is lifted."""
     lift = np.full((1, 3), np.nan)
-    parts = [part for line in lines for part in (line / METRE, lift)]
+    points = np.concatenate([np.zeros((0, 3)), *(part for line in lines for part in (line, lift))])
+    return go.Scatter3d(**_points(points), mode="lines", name=name, hoverinfo="skip",
+                        line={"color": color, "width": width})  # fmt: skip
+
+
+def _points(places: ArrayLike) -> dict[str, Float[np.ndarray, " points"]]:
+    """The coordinates of places (mm) in metres, as every trace takes them."""
     # Single precision is a tenth of a micrometre here and halves what the page has to carry.
-    return np.concatenate([np.zeros((0, 3)), *parts]).T.astype(np.float32)
+    x, y, z = (np.asarray(places, dtype=float).reshape(-1, 3) / METRE).T.astype(np.float32)
+    return {"x": x, "y": y, "z": z}
+
+
+def _fading(color: str, theme: Theme) -> list[list[float | str]]:
+    """From pale to a colour, as plotly takes it."""
+    return [[0.0, blend(color, theme.paper, PALE)], [1.0, color]]
+
+
+def _theme_of(figure: go.Figure) -> Theme:
+    """The theme that a scene was made in, as its paper tells."""
+    return DARK if figure.layout.paper_bgcolor == DARK.paper else LIGHT
 
 
 def _slider(numbers: Sequence[int], theme: Theme) -> dict[str, object]:

@@ -3,20 +3,20 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
-from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from dispose.scene.cameras import Cameras
 from dispose_benchmarks.studies.triangulation import Study
 from dispose_viz.scene.stage import Ray
-from dispose_viz.style import LIGHT, PALETTE, Theme, dress
-from dispose_viz.words import LONGEST_TICK, plain, shorter
+from dispose_viz.style import PALETTE, add_legend, dress, dress_chart, halo, theme_of, write
+from dispose_viz.words import tick_name
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 AXES = "xyz"
@@ -47,13 +47,12 @@ def draw_close_up(
     *,
     half_mm: float = 60.0,
     plane: tuple[int, int] = (0, 1),
-    theme: Theme = LIGHT,
 ) -> Axes:
     """The rays through one pixel per view around a place in space, seen along the third axis; in mm from there.
 
     Views whose pixel is not a number have no ray. A ray's name stands where it enters, on the side of its camera.
     """
-    outline = [withStroke(linewidth=3, foreground=theme.paper)]
+    theme = theme_of(axes)
     directions = cameras.directions(torch.nan_to_num(xy_image.double()))
     for view, name in enumerate(cameras.names):
         if not bool(torch.isfinite(xy_image[view]).all()):
@@ -68,14 +67,13 @@ def draw_close_up(
         inside = np.stack([foot - s * along / length for s in np.linspace(0, 2 * half_mm, 200)])
         shown = inside[np.abs(inside).max(1) < 0.85 * half_mm]
         if len(shown):
-            short = plain(shorter(name, LONGEST_TICK))
-            axes.annotate(short, tuple(shown[-1]), (0, 0), textcoords="offset points", color=theme.ink, fontsize=12,
-                          ha="center", va="center", path_effects=outline, zorder=3)  # fmt: skip
+            axes.annotate(tick_name(name), tuple(shown[-1]), color=theme.ink, fontsize=12, ha="center", va="center",
+                          path_effects=halo(theme), zorder=3)  # fmt: skip
     first, second = (AXES[axis] for axis in plane)
     hidden = AXES[({0, 1, 2} - set(plane)).pop()]
     axes.set(xlim=(-half_mm, half_mm), ylim=(-half_mm, half_mm), aspect="equal", title=f"seen along {hidden}")
     axes.set(xlabel=f"{first} from the true joint (mm)", ylabel=f"{second} from the true joint (mm)")
-    return dress(axes, theme=theme)
+    return dress(axes)
 
 
 def draw_marks(
@@ -84,9 +82,9 @@ def draw_marks(
     centre: Float[Tensor, " 3"],
     *,
     plane: tuple[int, int] = (0, 1),
-    theme: Theme = LIGHT,
 ) -> Axes:
     """Points in a close-up, each with its own colour and marker; the legend says how far each is from the centre."""
+    theme = theme_of(axes)
     for place, mark in enumerate(marks):
         offset = mark.xyz_world - centre
         label = f"{mark.name}: {float(offset.norm()):.0f} mm"
@@ -107,21 +105,18 @@ def draw_cloud(
     *,
     plane: tuple[int, int] = (0, 1),
     reach_mm: float = 100.0,
-    theme: Theme = LIGHT,
 ) -> Axes:
     """Repeated triangulations as dots, and the ellipse that should hold 95 % of them; mm from the centre."""
     rows = list(plane)
     offsets = (points - centre)[:, rows]
     shape = covariance[rows][:, rows]
     axes.plot(*offsets.T.numpy(), ".", color=PALETTE[4], markersize=4, alpha=0.5, zorder=2, label="measured again")
-    axes.add_patch(_ellipse(shape, (0.0, 0.0), 1.0, theme.alarm))
+    axes.add_patch(_ellipse(shape, (0.0, 0.0), 1.0, theme_of(axes).alarm))
     inside = (torch.einsum("ni,ij,nj->n", offsets, torch.linalg.inv(shape), offsets) < CHI_95).double().mean()
     first, second = (AXES[axis] for axis in plane)
     axes.set(xlim=(-reach_mm, reach_mm), ylim=(-reach_mm, reach_mm), aspect="equal")
     axes.set(xlabel=f"{first} (mm)", ylabel=f"{second} (mm)", title=f"the ellipse holds {100 * float(inside):.1f} %")
-    axes.grid(color=theme.grid, linewidth=0.6)
-    axes.set_axisbelow(True)
-    return dress(axes, theme=theme)
+    return dress_chart(axes)
 
 
 def draw_ellipses_from_above(
@@ -130,67 +125,62 @@ def draw_ellipses_from_above(
     covariance: Float[Tensor, "points 3 3"],
     *,
     magnify: float = 10.0,
-    theme: Theme = LIGHT,
 ) -> Axes:
-    """The 95 % ellipses of places, `magnify` times as large as they are, in a picture of the rig from above (metres).
+    """The 95 % ellipses of places, `magnify` times as large as they are, in an image of the rig from above (metres).
 
     Places that fewer than two views see (NaN) get a cross. The largest and the smallest ellipse say how far they reach.
     """
     sizes = torch.linalg.eigvalsh(torch.nan_to_num(covariance[:, :2, :2])).amax(-1).sqrt() * math.sqrt(CHI_95)
-    known = torch.isfinite(covariance).all(-1).all(-1)
+    known, theme = torch.isfinite(covariance).all(-1).all(-1), theme_of(axes)
     for place, shape, fine in zip(places, covariance, known.tolist(), strict=True):
         middle = (float(place[0]) / 1000, float(place[1]) / 1000)
         if fine:
             axes.add_patch(_ellipse(shape[:2, :2], middle, magnify / 1000, theme.alarm))
         else:
             axes.plot(*middle, "x", color=theme.muted, markersize=10, markeredgewidth=2)
-    outline = [withStroke(linewidth=3, foreground=theme.paper)]
     told = {int(sizes.argmax()), int(torch.where(known, sizes, torch.inf).argmin())} if bool(known.any()) else set()
     for chosen in told:
         middle = (float(places[chosen, 0]) / 1000, float(places[chosen, 1]) / 1000)
-        axes.annotate(f"±{float(sizes[chosen]):.0f} mm", middle, (0, 20), textcoords="offset points", color=theme.ink,
-                      fontsize=12, ha="center", va="center", path_effects=outline, zorder=6)  # fmt: skip
+        write(axes, f"±{float(sizes[chosen]):.0f} mm", middle, (0, 20), align="center", base="center")
     # Now and not when it is drawn: the figure's layout asks for the limits first.
     axes.autoscale_view()
     axes.set_title(f"95 % ellipses, {magnify:g} times enlarged")
-    return dress(axes, theme=theme)
+    return dress(axes)
 
 
-def draw_study(axes: Axes, study: Study, xlabel: str, *, theme: Theme = LIGHT) -> Axes:
+def draw_study(axes: Axes, study: Study, xlabel: str) -> Axes:
     """The error of every method over what varies, and, dashed, the best that is possible."""
-    at = study.at.numpy()
+    at, ink = study.at.numpy(), theme_of(axes).ink
     for row, name in enumerate(study.methods):
-        # Methods often agree to a percent: each is drawn thinner than the one below it.
-        axes.plot(at, study.rms_mm[row].numpy(), color=PALETTE[row % len(PALETTE)], marker=MARKERS[row % len(MARKERS)],
-                  label=name, zorder=3 + row, linewidth=max(6 - 1.3 * row, 1.0),
-                  markersize=max(12 - 2 * row, 5))  # fmt: skip
+        axes.plot(at, study.rms_mm[row].numpy(), **_look(row), label=name)
     if bool(torch.isfinite(study.predicted_mm).any()):
-        axes.plot(at, study.predicted_mm.numpy(), "--", color=theme.ink, linewidth=1.8, zorder=9, label="best possible")
+        axes.plot(at, study.predicted_mm.numpy(), "--", color=ink, linewidth=1.8, zorder=9, label="best possible")
     axes.set(xlabel=xlabel, ylabel="error in space (mm, RMS)", ylim=(0, None))
-    axes.grid(color=theme.grid, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.legend(fontsize=12, facecolor=theme.paper, edgecolor=theme.grid, labelcolor=theme.ink)
-    return dress(axes, theme=theme)
+    return dress_chart(add_legend(axes))
 
 
-def draw_shares(
-    axes: Axes, names: Sequence[str], errors_mm: Float[Tensor, "methods points"], *, theme: Theme = LIGHT
-) -> Axes:
+def draw_shares(axes: Axes, names: Sequence[str], errors_mm: Float[Tensor, "methods points"]) -> Axes:
     """For every method, which share of the points is nearer to the truth than so many mm; NaN points are left out."""
     for row, (name, errors) in enumerate(zip(names, errors_mm, strict=True)):
         known = np.sort(errors[torch.isfinite(errors)].numpy())
-        if not len(known):
-            continue
-        share = 100 * np.arange(1, len(known) + 1) / len(known)
-        label = f"{name}: median {np.median(known):.0f} mm"
-        axes.plot(known, share, color=PALETTE[row % len(PALETTE)], marker=MARKERS[row % len(MARKERS)],
-                  linewidth=max(6 - 1.3 * row, 1.0), markevery=0.08, markersize=max(12 - 2 * row, 5), zorder=3 + row,
-                  label=label)  # fmt: skip
+        if len(known):
+            share = 100 * np.arange(1, len(known) + 1) / len(known)
+            label = f"{name}: median {np.median(known):.0f} mm"
+            axes.plot(known, share, **_look(row), markevery=0.08, label=label)
     axes.set(xscale="log", xlabel="error in space (mm)", ylabel="joints nearer than that (%)", ylim=(0, 102))
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.grid(color=theme.grid, linewidth=0.6)
-    axes.legend(loc="lower right", fontsize=12, facecolor=theme.paper, edgecolor=theme.grid, labelcolor=theme.ink)
-    return dress(axes, theme=theme)
+    return dress_chart(add_legend(axes, location="lower right"))
+
+
+def _look(row: int) -> dict[str, Any]:
+    """Colour, marker and width of a method's line.
+
+    Methods often agree to a percent: each is drawn thinner than the one below it.
+    """
+    return {
+        "color": PALETTE[row % len(PALETTE)], "marker": MARKERS[row % len(MARKERS)], "zorder": 3 + row,
+        "linewidth": max(6 - 1.3 * row, 1.0), "markersize": max(12 - 2 * row, 5),
+    }  # fmt: skip
 
 
 def _ellipse(shape: Float[Tensor, "2 2"], middle: tuple[float, float], scale: float, color: str) -> Ellipse:

@@ -1,14 +1,14 @@
 """A finished run in the Rerun viewer, or in a recording it opens: ``python -m dispose_viz.scene.rerun_view RESULTS``.
 
-The only module that imports the optional package `rerun`; what is shown is decided in `dispose_viz.scene.stream`.
+The only module that imports the optional package `rerun`; what is shown is decided in `dispose_viz.scene.timeline`.
 """
 
 import argparse
 import sys
 from collections.abc import Iterable
-from functools import singledispatch
 from pathlib import Path
 
+import numpy as np
 import rerun as rr
 import rerun.blueprint as rrb
 from matplotlib.colors import to_rgb
@@ -17,28 +17,16 @@ from dispose.errors import DisposeError
 from dispose.formats.files import replacing_path
 from dispose.scene.cameras import Cameras
 from dispose.scene.results import Results
-from dispose_viz.scene.run_images import images_of_capture
-from dispose_viz.scene.stream import (
-    Bars,
-    CurveStyle,
-    Eye,
-    Signs,
-    StreamEntry,
-    Strokes,
-    Thing,
-    Value,
-    ViewImage,
-    Words,
-    camera_path,
-    entries_of,
-)
+from dispose_viz.scene.capture_images import images_of_capture
+from dispose_viz.scene.timeline import CurveStyle, Eye, Signs, StreamEntry, Strokes, Thing, camera_path, entries_of
 from dispose_workbench.results.open import read_results
 
 APPLICATION = "dispose"
 QUALITY = 85
-"""Of the JPEG pictures in a recording."""
+"""Of the JPEG images in a recording."""
 
 FRUSTUM_M = 0.5
+SIGN_RADIUS = rr.Radius.ui_points(3.0)
 
 PLAY_FPS = 7.0
 """Moments per second while a timeline plays: a frame of seven steps takes a second."""
@@ -60,67 +48,32 @@ def send(entries: Iterable[StreamEntry], recording: rr.RecordingStream) -> int:
     return count
 
 
-@singledispatch
 def archetypes(thing: Thing) -> list[rr.AsComponents]:
-    """A thing in Rerun's words."""
-    raise TypeError(f"{type(thing).__name__} cannot be shown")
-
-
-@archetypes.register
-def _(thing: Eye) -> list[rr.AsComponents]:
-    place = rr.Transform3D(translation=thing.centre, mat3x3=thing.world_from_camera)
-    lens = rr.Pinhole(
-        image_from_camera=thing.matrix,
-        resolution=list(thing.size),
-        camera_xyz=rr.ViewCoordinates.RDF,
-        image_plane_distance=FRUSTUM_M,
-    )
-    return [place, lens]
-
-
-@archetypes.register
-def _(thing: Strokes) -> list[rr.AsComponents]:
-    colors = rgb(thing.colors)
-    if thing.strokes and thing.strokes[0].shape[1] == 3:
-        return [rr.LineStrips3D(list(thing.strokes), colors=colors, radii=thing.radius)]
-    if thing.strokes:
-        return [rr.LineStrips2D(list(thing.strokes), colors=colors, radii=rr.Radius.ui_points(thing.radius))]
-    return [rr.Clear(recursive=False)]
-
-
-@archetypes.register
-def _(thing: Signs) -> list[rr.AsComponents]:
-    if not thing.words:
-        return [rr.Clear(recursive=False)]
-    colors, words = rgb(thing.colors), list(thing.words)
-    if thing.places.shape[1] == 3:
-        return [rr.Points3D(thing.places, colors=colors, labels=words, radii=0.03, show_labels=True)]
-    return [rr.Points2D(thing.places, colors=colors, labels=words, radii=rr.Radius.ui_points(3.0), show_labels=True)]
-
-
-@archetypes.register
-def _(thing: ViewImage) -> list[rr.AsComponents]:
-    return [rr.Image(thing.pixels).compress(jpeg_quality=QUALITY)]
-
-
-@archetypes.register
-def _(thing: Value) -> list[rr.AsComponents]:
-    return [rr.Scalars(thing.number)]
-
-
-@archetypes.register
-def _(thing: CurveStyle) -> list[rr.AsComponents]:
-    return [rr.SeriesLines(colors=rgb([thing.color]), names=thing.name, widths=2.0)]
-
-
-@archetypes.register
-def _(thing: Bars) -> list[rr.AsComponents]:
-    return [rr.BarChart(thing.heights)]
-
-
-@archetypes.register
-def _(thing: Words) -> list[rr.AsComponents]:
-    return [rr.TextDocument(thing.markdown, media_type="text/markdown")]
+    """A thing in Rerun's words; what has no strokes or signs any more clears those that were there."""
+    match thing:
+        case Eye():
+            place = rr.Transform3D(translation=thing.centre, mat3x3=thing.world_from_camera)
+            lens = rr.Pinhole(image_from_camera=thing.matrix, resolution=list(thing.size),
+                              camera_xyz=rr.ViewCoordinates.RDF, image_plane_distance=FRUSTUM_M)  # fmt: skip
+            return [place, lens]
+        case Strokes(strokes=()) | Signs(words=()):
+            return [rr.Clear(recursive=False)]
+        case Strokes():
+            lines, colors = list(thing.strokes), rgb(thing.colors)
+            if lines[0].shape[1] == 3:
+                return [rr.LineStrips3D(lines, colors=colors, radii=thing.radius)]
+            return [rr.LineStrips2D(lines, colors=colors, radii=rr.Radius.ui_points(thing.radius))]
+        case Signs():
+            points, radius = (rr.Points3D, 0.03) if thing.places.shape[1] == 3 else (rr.Points2D, SIGN_RADIUS)
+            return [points(thing.places, colors=rgb(thing.colors), labels=list(thing.words), radii=radius,
+                           show_labels=True)]  # fmt: skip
+        case CurveStyle():
+            return [rr.SeriesLines(colors=rgb([thing.color]), names=thing.name, widths=2.0)]
+        case np.ndarray():
+            return [rr.Image(thing).compress(jpeg_quality=QUALITY) if thing.ndim == 3 else rr.BarChart(thing)]
+        case str():
+            return [rr.TextDocument(thing, media_type="text/markdown")]
+    return [rr.Scalars(thing)]
 
 
 def rgb(colors: Iterable[str]) -> list[list[int]]:
@@ -147,22 +100,22 @@ def layout(cameras: Cameras | None, *, diffusion: bool) -> rrb.Blueprint:
     return rrb.Blueprint(both, rrb.TimePanel(timeline="diffusion", fps=PLAY_FPS), collapse_panels=True)
 
 
-def stream(results: Results, recording: rr.RecordingStream, pictures: Path | None) -> int:
-    """Layout and content of a run into a recording, with the pictures of a capture; how many entries it were."""
+def stream(results: Results, recording: rr.RecordingStream, capture: Path | None) -> int:
+    """Layout and content of a run into a recording, with the images of a capture; how many entries it were."""
     cameras = next((case.cameras for case in results.cases if case.cameras is not None), None)
-    seen = None if pictures is None or cameras is None else images_of_capture(pictures, cameras)
+    seen = None if capture is None or cameras is None else images_of_capture(capture, cameras)
     diffusion = any(case.hypotheses is not None for case in results.cases)
     recording.send_blueprint(layout(cameras, diffusion=diffusion))
     recording.log("world", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
-    return send(entries_of(results, pictures=seen), recording)
+    return send(entries_of(results, images_at=seen), recording)
 
 
-def save(results: Results, path: Path, pictures: Path | None = None) -> None:
+def save(results: Results, path: Path, capture: Path | None = None) -> None:
     """Write a recording under a temporary name, then give it its own."""
     with replacing_path(path) as temporary:
         recording = new_recording()
         recording.save(str(temporary))
-        stream(results, recording, pictures)
+        stream(results, recording, capture)
         recording.flush()
         recording.disconnect()
 

@@ -2,22 +2,19 @@
 
 import textwrap
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from dispose.geometry.rigid import rodrigues
 from dispose.inference.consistency import Consistency
 from dispose.inference.diagnosis import Diagnosis
 from dispose.scene.cameras import Cameras
-from dispose_viz.scene.rig import METRE, draw_rig_from_above
-from dispose_viz.style import LIGHT, MAP, Theme, dress
+from dispose_viz.scene.rig import draw_rig_from_above
+from dispose_viz.scene.solids import METRE
+from dispose_viz.style import MAP, add_colorbar, dress, panels, theme_of
 from dispose_viz.words import name_columns, name_rows, plain
 
 BEST_PX, WORST_PX = 1.0, 100.0
@@ -34,60 +31,21 @@ def folder_tree(folder: Path) -> str:
     """What a folder holds, two levels deep: files by name where there are few, else how many of which kind."""
     lines = [f"{folder.name}/"]
     for path in sorted(folder.iterdir()):
-        if not path.is_dir():
-            lines.append(f"  {path.name}")
-            continue
-        lines.append(f"  {path.name}/")
-        lines += [f"    {name}" for name in _inside(path)]
+        lines.append(f"  {path.name}/" if path.is_dir() else f"  {path.name}")
+        for inner in sorted(path.iterdir()) if path.is_dir() else ():
+            kinds = Counter(file.suffix for file in inner.iterdir()) if inner.is_dir() else Counter()
+            words = ", ".join(f"{count} {kind or 'other'} files" for kind, count in kinds.items())
+            lines.append(f"    {inner.name}/  ({words})" if inner.is_dir() else f"    {inner.name}")
     return "\n".join(lines)
 
 
-def _inside(folder: Path) -> list[str]:
-    found = []
-    for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            kinds = Counter(file.suffix for file in path.iterdir())
-            words = ", ".join(f"{count} {kind or 'other'} files" for kind, count in kinds.items())
-            found.append(f"{path.name}/  ({words})")
-        else:
-            found.append(path.name)
-    return found
-
-
-def swap_view_axes(cameras: Cameras, view: int, degrees: float) -> Cameras:
-    """One camera turned about the vertical where it stands, as if somebody had bumped into it."""
-    turn = rodrigues(torch.tensor([0.0, 0.0, np.deg2rad(degrees)], dtype=torch.float64))
-    rotation, translation = cameras.rotation.clone(), cameras.translation.clone()
-    rotation[view] = cameras.rotation[view] @ turn
-    translation[view] = -rotation[view] @ cameras.centres[view]
-    return replace(cameras, rotation=rotation, translation=translation)
-
-
-def in_metres(cameras: Cameras) -> Cameras:
-    """The translations as a file in metres has them, read as if they were millimetres."""
-    return replace(cameras, translation=cameras.translation / METRE)
-
-
-def y_up(cameras: Cameras) -> Cameras:
-    """The same rig in a world whose y axis points up."""
-    turn = rodrigues(torch.tensor([np.pi / 2, 0.0, 0.0], dtype=torch.float64))
-    return replace(cameras, rotation=cameras.rotation @ turn)
-
-
-def exchanged(cameras: Cameras, one: int, other: int) -> Cameras:
-    """Two cameras that have each other's calibration."""
-    order = list(range(len(cameras)))
-    order[one], order[other] = other, one
-    return replace(cameras.select(order), names=cameras.names)
-
-
-def draw_pair_errors(axes: Axes, consistency: Consistency, cameras: Cameras, *, theme: Theme = LIGHT) -> Axes:
+def draw_pair_errors(axes: Axes, consistency: Consistency, cameras: Cameras) -> Axes:
     """Median reprojection error (px) of the people whom two cameras see, for every two cameras.
 
     A wrong camera is a bright cross; everything bright means that the whole rig is read wrongly. An infinite error
     means that rays meet behind the cameras, a dash that two cameras see nobody together.
     """
-    views = len(cameras)
+    views, ink = len(cameras), theme_of(axes).ink
     table = np.full((views, views), np.nan)
     for pair in consistency.pairs:
         table[pair.view_a, pair.view_b] = table[pair.view_b, pair.view_a] = pair.median_px
@@ -101,26 +59,23 @@ def draw_pair_errors(axes: Axes, consistency: Consistency, cameras: Cameras, *, 
             word = "–" if np.isnan(value) else "∞" if np.isinf(value) else f"{value:.0f}"
             dark = np.isnan(value) or value > 20
             axes.text(column, row, word, ha="center", va="center", fontsize=12,
-                      color=theme.ink if np.isnan(value) else "#000000" if dark else "#FFFFFF")  # fmt: skip
+                      color=ink if np.isnan(value) else "#000000" if dark else "#FFFFFF")  # fmt: skip
     name_rows(name_columns(axes, range(views), cameras.names), range(views), cameras.names)
     axes.set(title="Median error of every pair (px)")
-    bar = axes.figure.colorbar(drawn, ax=axes, label="px", shrink=0.8)
-    bar.ax.tick_params(colors=theme.ink, labelsize=11)
-    bar.ax.yaxis.label.set_color(theme.ink)
-    return dress(axes, theme=theme)
+    add_colorbar(axes, drawn, "px", shrink=0.8)
+    return dress(axes)
 
 
-def draw_check(
-    figure: Figure, cameras: Cameras, diagnosis: Diagnosis, title: str, *, theme: Theme = LIGHT
-) -> Figure:  # fmt: skip
+def draw_check(figure: Figure, cameras: Cameras, diagnosis: Diagnosis, title: str) -> Figure:
     """The rig from above with the people who were triangulated, the errors of its pairs, and what the check says."""
-    above, pairs = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)
+    (above, pairs), theme = panels(figure, 2, 2), theme_of(figure)
     extent = float((cameras.centres[:, :2].amax(0) - cameras.centres[:, :2].amin(0)).max())
-    draw_rig_from_above(above, cameras, reach_mm=0.18 * max(extent, 1e-3), theme=theme)
+    draw_rig_from_above(above, cameras, reach_mm=0.18 * max(extent, 1e-3))
     people = diagnosis.consistency.xyz_world.nanmean(1)[:, :2].numpy() / METRE
     (left, right), (bottom, top) = above.get_xlim(), above.get_ylim()
     # A wrong rig puts people anywhere: those far outside do not shrink the picture.
-    near = (np.abs(people - people_middle(cameras)) < FAR * max(extent, 1e-6) / METRE).all(-1)
+    middle = cameras.centres[:, :2].mean(0).numpy() / METRE
+    near = (np.abs(people - middle) < FAR * max(extent, 1e-6) / METRE).all(-1)
     above.plot(*people[near].T, "o", color=theme.alarm, markersize=4, alpha=0.5)
     low, high = np.array([left, bottom]), np.array([right, top])
     if near.any():
@@ -129,13 +84,8 @@ def draw_check(
     middle, half = (low + high) / 2, (high - low).max() / 2
     (x_low, y_low), (x_high, y_high) = middle - half, middle + half
     above.set(title=f"{title}: from above, dots are people", xlim=(x_low, x_high), ylim=(y_low, y_high))
-    draw_pair_errors(pairs, diagnosis.consistency, cameras, theme=theme)
+    draw_pair_errors(pairs, diagnosis.consistency, cameras)
     sentences = [*(f"{finding.topic}: {finding.sentence}" for finding in diagnosis.findings), diagnosis.verdict]
     words = "\n" + "\n".join(line for sentence in sentences for line in textwrap.wrap(f"→ {sentence}", WIDTH))
     figure.supxlabel(plain(words), x=0.02, ha="left", fontsize=12, color=theme.ink)
     return figure
-
-
-def people_middle(cameras: Cameras) -> Float[np.ndarray, " 2"]:
-    """Where people are expected, from above, m: amid the cameras."""
-    return cameras.centres[:, :2].mean(0).numpy() / METRE

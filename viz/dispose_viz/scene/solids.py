@@ -4,7 +4,7 @@ A bone is a capsule (a cylinder with round ends). A joint that is less sure is p
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,7 @@ from jaxtyping import Float, Int
 
 from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
-from dispose.tensors import ABSENT
-from dispose_viz.scene.frusta import image_corners
 from dispose_viz.scene.stage import known_joints
-from dispose_viz.style import Theme, person_color
 
 METRE = 1000.0
 RADIUS_MM = 44.0
@@ -49,16 +46,6 @@ class Solid:
 EMPTY = Solid(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64), np.zeros(0))
 
 
-def color_of(person: int, theme: Theme) -> str:
-    """The colour of a person's id; people without one (`ABSENT`) are grey."""
-    return theme.muted if person == ABSENT else person_color(person)
-
-
-def label_of(person: int) -> str:
-    """How a person is called in pictures."""
-    return "nobody" if person == ABSENT else f"P{person}"
-
-
 def skeleton_solid(poses: Poses, row: int, *, radius_mm: float = RADIUS_MM) -> Solid:
     """One person as capsules; a known joint without a known neighbour is a ball."""
     known = known_joints(poses)[row]
@@ -72,9 +59,14 @@ def skeleton_solid(poses: Poses, row: int, *, radius_mm: float = RADIUS_MM) -> S
     return joined(parts)
 
 
-def path_solid(path: Float[np.ndarray, "steps 3"], *, radius_mm: float = TRAIL_RADIUS_MM) -> Solid:
+def people_solid(poses: Poses, rows: Iterable[int], *, radius_mm: float = RADIUS_MM) -> Solid:
+    """Several people as one surface."""
+    return joined([skeleton_solid(poses, int(row), radius_mm=radius_mm) for row in rows])
+
+
+def path_solid(path: Float[np.ndarray, "steps 3"]) -> Solid:
     """A way (mm, oldest first) as a tube that gets stronger towards the present; a gap where a place is not known."""
-    strength, radius = np.linspace(0.0, 1.0, len(path)), np.full(2, radius_mm)
+    strength, radius = np.linspace(0.0, 1.0, len(path)), np.full(2, TRAIL_RADIUS_MM)
     pairs = [np.array([i, i + 1]) for i in range(len(path) - 1)]
     return joined([_capsule(path[p], radius, strength[p]) for p in pairs if np.isfinite(path[p]).all()])
 
@@ -104,8 +96,15 @@ def floor_lines(low_mm: Float[np.ndarray, " 2"], high_mm: Float[np.ndarray, " 2"
     return lines + [np.array([[x0, y, 0.0], [x1, y, 0.0]]) for y in np.arange(y0, y1 + 1, METRE)]
 
 
+def image_corners(cameras: Cameras, reach_mm: float) -> Float[np.ndarray, "views 4 3"]:
+    """World points (mm) `reach_mm` along the rays of the four image corners, clockwise from the top left."""
+    unit = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]], dtype=cameras.size.dtype)
+    xy = unit * cameras.size[:, None] - 0.5
+    return (cameras.centres[:, None] + reach_mm * cameras.directions(xy)).numpy()
+
+
 def frustum_lines(cameras: Cameras, reach_mm: float) -> list[Float[np.ndarray, "2 3"]]:
-    """The edges (mm) of every camera's pyramid: four around its picture, four from its centre."""
+    """The edges (mm) of every camera's pyramid: four around its image, four from its centre."""
     lines = []
     for centre, corners in zip(cameras.centres.double().numpy(), image_corners(cameras, reach_mm), strict=True):
         lines += [np.stack([corners[i], corners[(i + 1) % 4]]) for i in range(4)]
@@ -116,10 +115,10 @@ def frustum_lines(cameras: Cameras, reach_mm: float) -> list[Float[np.ndarray, "
 def image_sheet(
     cameras: Cameras, view: int, reach_mm: float, columns: int, rows: int
 ) -> tuple[Solid, Float[np.ndarray, "corners 2"]]:
-    """A camera's picture hung into space as a grid of quads (two triangles each, row by row), its corners
+    """A camera's image hung into space as a grid of quads (two triangles each, row by row), its corners
     `reach_mm` away.
 
-    Returns the sheet and, for every corner, its place in the picture in [0, 1] from the top left.
+    Returns the sheet and, for every corner, its place in the image in [0, 1] from the top left.
     """
     u, v = np.meshgrid(np.linspace(0, 1, columns + 1), np.linspace(0, 1, rows + 1))
     place = np.stack([u.ravel(), v.ravel()], -1)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from dispose.errors import InputError, ShapeError
+from dispose.errors import ShapeError
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame
 from dispose.scene.poses import Poses
@@ -42,7 +42,7 @@ class Stage:
     Attributes:
         people: skeletons in person colours, joints faded by their confidence.
         cameras: frusta with names.
-        pictures: what each camera saw (RGB), hung into its frustum; None for a camera without a picture.
+        images: what each camera saw (RGB), hung into its frustum; None for a camera without one.
         ghosts: other skeletons to compare with, drawn pale behind: the truth, or another method's answer.
         trails: the same people in earlier frames, oldest first: where everybody came from.
         rays: lines of sight.
@@ -50,15 +50,15 @@ class Stage:
 
     people: Poses
     cameras: Cameras | None = None
-    pictures: tuple[UInt8[np.ndarray, "_ _ 3"] | None, ...] = ()
+    images: tuple[UInt8[np.ndarray, "_ _ 3"] | None, ...] = ()
     ghosts: Poses | None = None
     trails: tuple[Poses, ...] = ()
     rays: tuple[Ray, ...] = ()
 
     def __post_init__(self) -> None:
         views = 0 if self.cameras is None else len(self.cameras)
-        if self.pictures and len(self.pictures) != views:
-            raise ShapeError(f"a stage has {views} cameras but {len(self.pictures)} pictures; give one, or None, each.")
+        if self.images and len(self.images) != views:
+            raise ShapeError(f"a stage has {views} cameras but {len(self.images)} pictures; give one, or None, each.")
 
 
 def known_joints(poses: Poses) -> Bool[np.ndarray, "persons joints"]:
@@ -87,9 +87,22 @@ def floor_of(stage: Stage) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, "
 
 
 def reach_of(stage: Stage) -> float:
-    """How far (mm) from its camera a picture hangs: a share of the scene's size."""
+    """How far (mm) from its camera an image hangs: a share of the scene's size."""
     points = points_of(stage)
     return float(np.clip(0.09 * np.linalg.norm(points.max(0) - points.min(0)), 250.0, 1500.0))
+
+
+def rows_of(poses: Poses, person: int) -> list[int]:
+    """The rows of an id: one, or several where nobody has a number."""
+    return (poses.id == person).nonzero()[:, 0].tolist()
+
+
+def ray_lines(stage: Stage) -> tuple[tuple[int, list[Float[np.ndarray, "2 3"]]], ...]:
+    """The lines of sight (mm) of every person that has some."""
+    lines: dict[int, list[Float[np.ndarray, "2 3"]]] = {}
+    for ray in stage.rays:
+        lines.setdefault(ray.person, []).append(np.stack([ray.start, ray.end]))
+    return tuple(lines.items())
 
 
 def people_of(stage: Stage) -> tuple[int, ...]:
@@ -109,7 +122,7 @@ def name_signs(stage: Stage) -> tuple[tuple[int, Float[np.ndarray, " 3"]], ...]:
 
 def root_of_person(poses: Poses, person: int) -> Float[np.ndarray, " 3"]:
     """A person's root (mm): the mean of those of `skeleton.root_of` that are known, NaN where there is none."""
-    rows = np.flatnonzero(poses.id.cpu().numpy() == person)
+    rows = rows_of(poses, person)
     joints = poses.skeleton.indices(poses.skeleton.root_of or poses.skeleton.joints)
     known = known_joints(poses)[rows[:1]][:, joints]
     if not known.any():
@@ -140,9 +153,7 @@ def joint_rays(joint: str) -> Callable[[Frame, Prediction], tuple[Ray, ...]]:
     """As `root_rays`, through one joint; for `stage_of(..., rays=joint_rays("l_wrist"))`."""
 
     def rays(frame: Frame, prediction: Prediction) -> tuple[Ray, ...]:
-        if joint not in frame.detections.skeleton.joints:
-            known = ", ".join(frame.detections.skeleton.joints)
-            raise InputError(f"skeleton {frame.detections.skeleton.name} has no joint {joint!r} (it has: {known}).")
+        frame.detections.skeleton.index(joint)  # refused in one sentence where there is none
         return _rays(frame, prediction, (joint,))
 
     return rays
@@ -154,7 +165,7 @@ def stage_of(
     *,
     truth: Poses | None = None,
     trails: Sequence[Poses] = (),
-    pictures: Sequence[UInt8[np.ndarray, "_ _ 3"] | None] = (),
+    images: Sequence[UInt8[np.ndarray, "_ _ 3"] | None] = (),
     rays: Callable[[Frame, Prediction], tuple[Ray, ...]] = no_rays,
 ) -> Stage:
     """The stage of one predicted frame.
@@ -164,17 +175,17 @@ def stage_of(
         prediction: who was found.
         truth: people to compare with, as ghosts; an answer of another method serves as well.
         trails: poses of earlier frames, oldest first.
-        pictures: what every camera saw, None for a camera without a picture.
+        images: what every camera saw, None for a camera without one.
         rays: which lines of sight to draw: `no_rays`, `root_rays` or `joint_rays(NAME)`.
 
     Raises:
-        ShapeError: the number of pictures or of members' views is not that of the cameras.
+        ShapeError: the number of images or of members' views is not that of the cameras.
         InputError: `rays` asks for a joint that the skeleton does not have.
     """
     return Stage(
         prediction.poses,
         None if frame is None else frame.cameras,
-        tuple(pictures),
+        tuple(images),
         truth,
         tuple(trails),
         () if frame is None else rays(frame, prediction),

@@ -8,17 +8,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from dispose.scene.cameras import Cameras
+from dispose.scene.frame import Frame
 from dispose.scene.poses import Poses
 from dispose.scene.results import FrameResult, Hypotheses, Results
+from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 from dispose_viz.hypergraph.candidate_graph import Hyperedges, heaviest, hyperedges_of
 from dispose_viz.hypergraph.trajectory import owners_of_tuples, tuple_name
+from dispose_viz.image.canvas import project_people
 from dispose_viz.image.view_panels import owners_of
+from dispose_viz.scene.capture_images import Images
 from dispose_viz.scene.stage import known_joints
-from dispose_viz.style import DARK, person_color
+from dispose_viz.style import DARK, label_of, person_color
 
 METRE = 1000.0
 BARS = 16
@@ -28,9 +32,6 @@ COMPETITOR = "strongest competitor"
 # Strokes are opaque there: a wide ghost would hide the person.
 PERSON_RADIUS, GHOST_RADIUS = 0.025, 0.01
 DETECTION_RADIUS, REPROJECTION_RADIUS = 2.0, 1.0
-
-PicturesAt = Callable[[int], Sequence[UInt8[np.ndarray, "_ _ 3"] | None]]
-"""What the cameras of the results saw in the frame of a number; None for a camera without a picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,20 +62,6 @@ class Signs:
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class ViewImage:
-    """What a camera saw, RGB."""
-
-    pixels: UInt8[np.ndarray, "_ _ 3"]
-
-
-@dataclass(frozen=True)
-class Value:
-    """One number of a curve."""
-
-    number: float
-
-
 @dataclass(frozen=True)
 class CurveStyle:
     """How a curve looks: its colour and name."""
@@ -83,21 +70,8 @@ class CurveStyle:
     name: str
 
 
-@dataclass(frozen=True, eq=False)
-class Bars:
-    """A bar chart, all bars at one moment."""
-
-    heights: Float[np.ndarray, " bars"]
-
-
-@dataclass(frozen=True)
-class Words:
-    """A text in Markdown."""
-
-    markdown: str
-
-
-Thing = Eye | Strokes | Signs | ViewImage | Value | CurveStyle | Bars | Words
+Thing = Eye | Strokes | Signs | CurveStyle | UInt8[np.ndarray, "_ _ 3"] | Float[np.ndarray, " bars"] | float | str
+"""What can be shown; an image (RGB), the heights of bars, the value of a curve, and Markdown need no more words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +91,10 @@ class StreamEntry:
     step: int | None = None
 
 
-def entries_of(results: Results, *, pictures: PicturesAt | None = None) -> Iterator[StreamEntry]:
+def entries_of(results: Results, *, images_at: Callable[[int], Images] | None = None) -> Iterator[StreamEntry]:
     """Everything that can be shown of a run, frame after frame."""
     cameras = next((case.cameras for case in results.cases if case.cameras is not None), None)
-    yield StreamEntry("notes", Words(heading(results)))
+    yield StreamEntry("notes", heading(results))
     if cameras is not None:
         yield from eyes(cameras)
     for person in sorted({int(i) for case in results.cases for i in case.prediction.poses.id}):
@@ -129,7 +103,7 @@ def entries_of(results: Results, *, pictures: PicturesAt | None = None) -> Itera
     yield StreamEntry("diffusion/entropy", CurveStyle(DARK.muted, "indecision (bits)"))
     step = 0
     for case in results.cases:
-        yield from moment(case, step, None if pictures is None else pictures(case.prediction.number))
+        yield from moment(case, step, None if images_at is None else images_at(case.prediction.number))
         if case.hypotheses is not None:
             yield from decisions(case, case.hypotheses, step)
             step += len(case.hypotheses.time)
@@ -152,31 +126,28 @@ def eyes(cameras: Cameras) -> Iterator[StreamEntry]:
         yield StreamEntry(camera_path(name), eye)
 
 
-def moment(
-    case: FrameResult, step: int, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"] | None] | None
-) -> Iterator[StreamEntry]:  # fmt: skip
-    """People, truth, detections and pictures of one frame."""
-    when = {"frame": case.prediction.number, "step": step}
-    yield StreamEntry("world/people", bones(case.prediction.poses, person_color, PERSON_RADIUS), **when)
-    yield StreamEntry("world/names", names(case.prediction.poses), **when)
+def moment(case: FrameResult, step: int, images: Images | None) -> Iterator[StreamEntry]:
+    """People, truth, detections and images of one frame."""
+    when, poses = {"frame": case.prediction.number, "step": step}, case.prediction.poses
+    yield StreamEntry("world/people", people(poses, person_color, PERSON_RADIUS), **when)
+    yield StreamEntry("world/names", names(poses), **when)
     if case.labels is not None:
-        yield StreamEntry("world/truth", bones(case.labels.poses, lambda _: DARK.muted, GHOST_RADIUS), **when)
+        yield StreamEntry("world/truth", people(case.labels.poses, lambda _: DARK.muted, GHOST_RADIUS), **when)
     if case.frame is None:
         return
-    cameras = case.frame.cameras
-    for view, name in enumerate(cameras.names):
+    for view, name in enumerate(case.frame.cameras.names):
         path = camera_path(name)
-        picture = None if pictures is None else pictures[view]
-        if picture is not None:
-            yield StreamEntry(f"{path}/picture", ViewImage(picture), **when)
-        detected, signs = detections(case, view)
+        image = None if images is None else images[view]
+        if image is not None:
+            yield StreamEntry(f"{path}/picture", image, **when)
+        detected, signs = detections(case, case.frame, view)
         yield StreamEntry(f"{path}/detections", detected, **when)
         yield StreamEntry(f"{path}/numbers", signs, **when)
-        yield StreamEntry(f"{path}/people", reprojections(case.prediction.poses, cameras, view), **when)
+        yield StreamEntry(f"{path}/people", reprojections(poses, case.frame.cameras, view), **when)
 
 
 def decisions(case: FrameResult, hypotheses: Hypotheses, first: int) -> Iterator[StreamEntry]:
-    """The reverse diffusion of one frame: masses of people and of their strongest competitor, indecision, bars, a table.
+    """The reverse diffusion of one frame: masses of people and of their competitor, indecision, bars, a table.
 
     Bars keep their places through the steps of a frame; the table says which is which. On the timeline of frames they
     stand as decided.
@@ -189,11 +160,11 @@ def decisions(case: FrameResult, hypotheses: Hypotheses, first: int) -> Iterator
         last = number == len(edges) - 1
         when = {"step": first + number, "frame": case.prediction.number if last else None}
         for person, mass in masses(edge, owners):
-            yield StreamEntry(f"diffusion/mass/{slug(person)}", Value(mass), step=first + number)
-        yield StreamEntry("diffusion/entropy", Value(entropy_bits(edge)), step=first + number)
-        yield StreamEntry("diffusion/bars", Bars(edge.mass[shown]), **when)
+            yield StreamEntry(f"diffusion/mass/{slug(person)}", mass, step=first + number)
+        yield StreamEntry("diffusion/entropy", entropy_bits(edge), step=first + number)
+        yield StreamEntry("diffusion/bars", edge.mass[shown], **when)
         title = f"frame {case.prediction.number}, diffusion time {float(hypotheses.time[number]):.2f}"
-        yield StreamEntry("diffusion/tuples", Words(f"## {title}\n{table(edge, owners, shown.tolist())}"), **when)
+        yield StreamEntry("diffusion/tuples", f"## {title}\n{table(edge, owners, shown.tolist())}", **when)
 
 
 def masses(edges: Hyperedges, owners: Sequence[int]) -> list[tuple[str, float]]:
@@ -222,60 +193,64 @@ def table(edges: Hyperedges, owners: Sequence[int], shown: Sequence[int]) -> str
     return "\n".join([*lines, "", f"{len(shown)} of {len(edges)} tuples. A tuple is its detection in every view."])
 
 
-def bones(poses: Poses, color: Callable[[int], str], radius: float) -> Strokes:
-    """All people as strokes in metres; nobody is an empty list, which clears who was there before."""
-    known, xyz = known_joints(poses), poses.xyz_world.double().numpy() / METRE
-    strokes, colors = [], []
-    for row, person in enumerate(poses.id.tolist()):
-        for a, b in poses.skeleton.bone_indices:
-            if known[row, a] and known[row, b]:
-                strokes.append(xyz[row, [a, b]])
-                colors.append(color(person))
-    return Strokes(tuple(strokes), tuple(colors), radius)
+def people(poses: Poses, color: Callable[[int], str], radius: float) -> Strokes:
+    """All people in metres; nobody is an empty list, which clears who was there before."""
+    colors = [color(person) for person in poses.id.tolist()]
+    return strokes_of(poses.skeleton, _metres(poses), known_joints(poses), colors, radius)
 
 
 def names(poses: Poses) -> Signs:
     """Everybody's id at their highest joint."""
-    known, xyz = known_joints(poses), poses.xyz_world.double().numpy() / METRE
-    rows = np.flatnonzero(known.any(1))
-    tops = [xyz[row][known[row]][xyz[row][known[row]][:, 2].argmax()] for row in rows]
-    ids = [int(poses.id[row]) for row in rows]
-    places = np.stack(tops) if tops else np.zeros((0, 3))
-    return Signs(places, tuple(person_color(i) for i in ids), tuple(f"P{i}" for i in ids))
+    ids = poses.id.tolist()
+    words = [label_of(person) for person in ids]
+    return signs_of(_metres(poses), known_joints(poses), [person_color(i) for i in ids], words, -_metres(poses)[..., 2])
 
 
-def detections(case: FrameResult, view: int) -> tuple[Strokes, Signs]:
+def detections(case: FrameResult, frame: Frame, view: int) -> tuple[Strokes, Signs]:
     """The 2-D skeletons of a view in the colours of the people who claim them, and who that is."""
-    frame = case.frame
-    assert frame is not None
-    found = frame.detections
-    strokes, colors, places, words, hues = [], [], [], [], []
-    for slot, owner in enumerate(owners_of(case.prediction, view, found.valid.shape[1])):
-        seen = found.visible[view, slot].numpy()
-        if not bool(found.valid[view, slot]) or not seen.any():
-            continue
-        hue = DARK.muted if owner == ABSENT else person_color(owner)
-        xy = found.xy_image[view, slot].double().numpy()
-        lines = [xy[[a, b]] for a, b in found.skeleton.bone_indices if seen[a] and seen[b]]
-        strokes += lines
-        colors += [hue] * len(lines)
-        places.append(xy[seen][xy[seen][:, 1].argmin()])
-        words.append(f"#{int(found.index[view, slot])}" if owner == ABSENT else f"P{owner}")
-        hues.append(hue)
-    where = np.stack(places) if places else np.zeros((0, 2))
-    return Strokes(tuple(strokes), tuple(colors), DETECTION_RADIUS), Signs(where, tuple(hues), tuple(words))
+    found, xy = frame.detections, frame.detections.xy_image[view].double().numpy()
+    seen = (found.visible[view] & found.valid[view, :, None]).numpy()
+    owners = owners_of(case.prediction, view, found.valid.shape[1])
+    hues = [DARK.muted if owner == ABSENT else person_color(owner) for owner in owners]
+    words = [f"#{int(found.index[view, s])}" if p == ABSENT else label_of(p) for s, p in enumerate(owners)]
+    strokes = strokes_of(found.skeleton, xy, seen, hues, DETECTION_RADIUS)
+    return strokes, signs_of(xy, seen, hues, words, xy[..., 1])
 
 
 def reprojections(poses: Poses, cameras: Cameras, view: int) -> Strokes:
     """The people in space as a view sees them, lens included, pixels."""
-    xy, front = cameras.select([view]).project(poses.xyz_world.double())
-    known = known_joints(poses) & front[0].numpy()
-    strokes, colors = [], []
-    for row, person in enumerate(poses.id.tolist()):
-        lines = [xy[0, row, [a, b]].numpy() for a, b in poses.skeleton.bone_indices if known[row, a] and known[row, b]]
-        strokes += lines
-        colors += [person_color(person)] * len(lines)
-    return Strokes(tuple(strokes), tuple(colors), REPROJECTION_RADIUS)
+    xy, seen = project_people(cameras, view, poses)
+    colors = [person_color(person) for person in poses.id.tolist()]
+    return strokes_of(poses.skeleton, xy.numpy(), seen.numpy(), colors, REPROJECTION_RADIUS)
+
+
+def strokes_of(
+    skeleton: Skeleton,
+    joints: Float[np.ndarray, "persons joints axes"],
+    known: Bool[np.ndarray, "persons joints"],
+    colors: Sequence[str],
+    radius: float,
+) -> Strokes:
+    """The bones whose two ends are known, a stroke each."""
+    ends = [(row, bone) for row in range(len(joints)) for bone in skeleton.bone_indices if known[row, bone].all()]
+    return Strokes(tuple(joints[row, bone] for row, bone in ends), tuple(colors[row] for row, _ in ends), radius)
+
+
+def signs_of(
+    joints: Float[np.ndarray, "persons joints axes"],
+    known: Bool[np.ndarray, "persons joints"],
+    colors: Sequence[str],
+    words: Sequence[str],
+    depth: Float[np.ndarray, "persons joints"],
+) -> Signs:
+    """Words at everybody's highest known joint, where `depth`, counted from above, is least."""
+    rows = np.flatnonzero(known.any(1))
+    places = joints[rows, np.where(known, depth, np.inf)[rows].argmin(1)]
+    return Signs(places, tuple(colors[row] for row in rows), tuple(words[row] for row in rows))
+
+
+def _metres(poses: Poses) -> Float[np.ndarray, "persons joints 3"]:
+    return poses.xyz_world.double().numpy() / METRE
 
 
 def camera_path(name: str) -> str:

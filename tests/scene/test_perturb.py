@@ -1,4 +1,4 @@
-"""A turned camera stays where it is and looks elsewhere; all others are as they were."""
+"""Mistakes made on purpose are what they claim to be, and what they do not touch is as it was."""
 
 import math
 
@@ -8,7 +8,7 @@ import torch
 from dispose.errors import InputError
 from dispose.geometry.rigid import look_at
 from dispose.scene.cameras import Cameras
-from dispose.scene.perturb import rotate_camera
+from dispose.scene.perturb import exchange_cameras, read_as_millimetres, rotate_camera, turn_y_up
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +41,13 @@ def test_a_pan_moves_the_picture_sideways_by_focal_length_times_tangent(rig: Cam
 def test_a_view_that_is_not_there_is_one_sentence(rig: Cameras) -> None:
     with pytest.raises(InputError, match="no view 3 to turn, the rig has 3"):
         rotate_camera(rig, 3, 2.0)
+
+
+def test_exchanged_cameras_keep_their_names_and_a_turned_world_keeps_what_is_seen(rig: Cameras) -> None:
+    exchanged = exchange_cameras(rig, 0, 2)
+    assert exchanged.names == rig.names
+    torch.testing.assert_close(exchanged.centres[[2, 1, 0]], rig.centres)
+    xyz = torch.tensor([[300.0, -200.0, 1500.0]], dtype=torch.float64)
+    upright = torch.stack([xyz[:, 0], xyz[:, 2], -xyz[:, 1]], -1)
+    torch.testing.assert_close(turn_y_up(rig).project(upright)[0], rig.project(xyz)[0])
+    torch.testing.assert_close(read_as_millimetres(rig).centres, rig.centres / 1000)

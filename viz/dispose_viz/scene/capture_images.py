@@ -1,6 +1,6 @@
-"""The pictures of a capture in the order of somebody else's cameras."""
+"""The images of a capture in the order of somebody else's cameras."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,15 @@ from dispose.errors import InputError
 from dispose.inference.image_capture import read_image_capture
 from dispose.scene.cameras import Cameras
 
-Pictures = tuple[UInt8[np.ndarray, "_ _ 3"] | None, ...]
+Images = Sequence[UInt8[np.ndarray, "_ _ 3"] | None]
+"""What cameras saw in one frame; None for a camera without an image."""
 
 
-def images_of_capture(folder: Path, cameras: Cameras) -> Callable[[int], Pictures]:
-    """A function from a frame's number to what these cameras saw; None where there is no picture.
+def images_of_capture(folder: Path, cameras: Cameras) -> Callable[[int], Images]:
+    """A function from a frame's number to what these cameras saw; None where there is no image.
 
     Raises:
-        InputError: the folder has no pictures, or none of these cameras.
+        InputError: the folder has no images, or none of these cameras.
     """
     capture = read_image_capture(folder)
     place = {name: view for view, name in enumerate(capture.cameras.names)}
@@ -26,7 +27,7 @@ def images_of_capture(folder: Path, cameras: Cameras) -> Callable[[int], Picture
             f"{folder}: has pictures of {', '.join(place)}, the results are of {', '.join(cameras.names)}."
         )
 
-    def at(number: int) -> Pictures:
+    def at(number: int) -> Images:
         series = [capture.views[place[name]] if name in place else None for name in cameras.names]
         return tuple(s.read(number) if s is not None and number in s.numbers else None for s in series)
 

@@ -1,0 +1,128 @@
+"""One camera's image as an axes: its frame, skeletons in it, the part of it that is shown, and its free corner.
+
+Pixel centres are at integers, so an image spans -0.5 … width - 0.5.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.offsetbox import AnchoredOffsetbox, OffsetBox
+from torch import Tensor
+
+from dispose.scene.cameras import Cameras
+from dispose.scene.detections import Detections
+from dispose.scene.poses import Poses
+from dispose.skeletons.skeleton import Skeleton
+from dispose_viz.scene.stage import known_joints
+from dispose_viz.style import dress, theme_of
+from dispose_viz.words import title_of
+
+DETECTION_WIDTH = 2.4
+REPROJECTION_WIDTH = 1.2
+
+LEAST_PART = 0.1
+"""The smallest share of an image that is zoomed to."""
+
+
+def draw_canvas(
+    axes: Axes, size: Float[Tensor, " 2"], title: str, *, image: Float[np.ndarray, "height width 3"] | None = None
+) -> Axes:
+    """Prepare an axes as one camera's image: the real one (values in [0, 1]) or a blank one."""
+    width, height = float(size[0]), float(size[1])
+    if image is not None:
+        axes.imshow(image, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal", title=title_of(axes, title))
+    axes.set(xlabel="x (px)", ylabel="y (px)")
+    axes.locator_params(nbins=4)
+    return dress(axes)
+
+
+def columns_for(cameras: Cameras) -> int:
+    """How many images of a rig stand side by side: three, or five where most of them are taller than wide."""
+    upright = (cameras.size[:, 1] > cameras.size[:, 0]).double()
+    return min(len(cameras), 5 if len(cameras) and float(upright.mean()) > 0.5 else 3)
+
+
+def project_people(
+    cameras: Cameras, view: int, poses: Poses
+) -> tuple[Float[Tensor, "persons joints 2"], Bool[Tensor, "persons joints"]]:
+    """Where a view sees the joints of people, and which of them are known and in front of the camera."""
+    xy, front = cameras.select([view]).project(poses.xyz_world.double())
+    return xy[0], front[0] & torch.from_numpy(known_joints(poses))
+
+
+def draw_skeleton(
+    axes: Axes,
+    xy_image: Float[Tensor, "joints 2"],
+    visible: Bool[Tensor, " joints"],
+    skeleton: Skeleton,
+    color: str,
+    *,
+    width: float = DETECTION_WIDTH,
+) -> Axes:
+    """One 2-D skeleton as one line collection, with joints as dots.
+
+    Bones with an unseen end are not drawn; a skeleton without a seen joint draws nothing. NaN is not seen.
+    """
+    xy = xy_image.detach().cpu().numpy()
+    seen = visible.cpu().numpy() & np.isfinite(xy).all(-1)
+    if not seen.any():
+        return axes
+    bones = [(xy[a], xy[b]) for a, b in skeleton.bone_indices if seen[a] and seen[b]]
+    axes.add_collection(LineCollection(bones, colors=color, linewidths=width, capstyle="round"))
+    axes.plot(*xy[seen].T, "o", color=color, markersize=1.6 * width, markeredgewidth=0)
+    return axes
+
+
+def zoom_to_people(axes: Axes, detections: Detections, view: int, *, margin: float = 0.12) -> Axes:
+    """Show only the part of an image where people were found; a view without detections stays as it is."""
+    return zoom_to_points(axes, _found(detections, view), margin=margin)
+
+
+def zoom_to_points(axes: Axes, xy_image: Float[Tensor, "points 2"], *, margin: float = 0.12) -> Axes:
+    """Show only the part of an image around some points, in the image's own proportions; all of it for no points.
+
+    The margin is a share of that part; nothing outside the image is shown.
+    """
+    xy = xy_image[torch.isfinite(xy_image).all(-1)].numpy()
+    if not len(xy):
+        return axes
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    low, high = xy.min(0), xy.max(0)
+    scale = max((high[0] - low[0]) / (right - left), (high[1] - low[1]) / (bottom - top)) * (1 + 2 * margin)
+    return show_part(axes, 0.5 * (low + high), min(max(scale, LEAST_PART), 1.0))
+
+
+def show_part(axes: Axes, middle: Float[np.ndarray, " 2"], share: float) -> Axes:
+    """Show a share of an image's width and height about a point, and nothing outside the image."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    half = 0.5 * share * np.array([right - left, bottom - top])
+    x, y = np.clip(middle, np.array([left, top]) + half, np.array([right, bottom]) - half)
+    axes.set(xlim=(x - half[0], x + half[0]), ylim=(y + half[1], y - half[1]))
+    return axes
+
+
+def add_box(
+    axes: Axes, content: OffsetBox, detections: Detections, view: int, *, width: float = 0.28, height: float = 0.1
+) -> Axes:
+    """A framed box of about this size (shares of the image) in the corner where it hides fewest joints of a view."""
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    xy, theme = _found(detections, view).numpy(), theme_of(axes)
+    across, down = (xy[:, 0] - left) / (right - left), (xy[:, 1] - top) / (bottom - top)
+    corners = {"upper right": (1, 0), "lower right": (1, 1), "upper left": (0, 0), "lower left": (0, 1)}
+    hidden = {
+        name: ((np.abs(across - x) < width) & (np.abs(down - y) < height + 0.05)).sum()
+        for name, (x, y) in corners.items()
+    }
+    box = AnchoredOffsetbox(min(corners, key=lambda name: hidden[name]), child=content, pad=0.3, borderpad=0.2)
+    box.patch.set(facecolor=theme.paper, edgecolor=theme.grid, alpha=0.85)
+    box.set_zorder(7)
+    axes.add_artist(box)
+    return axes
+
+
+def _found(detections: Detections, view: int) -> Float[Tensor, "points 2"]:
+    """All keypoints of a view that are seen."""
+    return detections.xy_image[view][detections.visible[view] & detections.valid[view, :, None]].double()
