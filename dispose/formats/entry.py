@@ -1,7 +1,7 @@
 """A parsed value that knows where it stands in its file, so that every complaint can say so."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,11 @@ class Entry:
         """Names of the entries of an object."""
         return tuple(self._mapping())
 
+    def entries(self) -> Iterator[tuple[str, "Entry"]]:
+        """Names and entries of an object."""
+        for key, value in self._mapping().items():
+            yield key, Entry(f"{self.place}: {key}", value)
+
     def has(self, key: str) -> bool:
         """Whether this is an object with that entry."""
         return isinstance(self.value, Mapping) and key in self.value
@@ -58,10 +63,14 @@ class Entry:
 
     def items(self) -> Iterator["Entry"]:
         """The elements of a list, numbered from 0."""
-        if not isinstance(self.value, Sequence) or isinstance(self.value, str):
-            raise InputError(f"{self.place}: a list is expected, not {short(self.value)}.")
-        for number, value in enumerate(self.value):
+        for number, value in enumerate(self.values()):
             yield Entry(f"{self.place}: {number}", value)
+
+    def values(self) -> list[object]:
+        """The elements of a list as they were parsed."""
+        if not isinstance(self.value, list):
+            raise InputError(f"{self.place}: a list is expected, not {short(self.value)}.")
+        return self.value
 
     def text(self) -> str:
         """A text."""
@@ -110,6 +119,10 @@ class Entry:
             wrong = int(np.argmin(np.isfinite(array)))
             raise InputError(f"{self.place}: number {wrong + 1} is {array[wrong]}.")
         return torch.from_numpy(array.copy())
+
+    def numbers_or_none(self, key: str, *lengths: int) -> Float[Tensor, " count"]:
+        """The numbers of a named entry (see `numbers`); none where there is no such entry."""
+        return self.at(key).numbers(*lengths) if self.has(key) else torch.zeros(0, dtype=torch.float64)
 
     def matrix(self) -> Float[Tensor, "3 3"]:
         """A 3x3 matrix of finite numbers."""

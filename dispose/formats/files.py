@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TextIO
 
@@ -58,6 +60,28 @@ def _writing(path: Path) -> Iterator[None]:
 def visible(paths: Iterable[Path]) -> list[Path]:
     """Paths in alphabetical order without hidden ones: what a killed writer or another system left behind."""
     return sorted(path for path in paths if not path.name.startswith("."))
+
+
+def frame_number(path: Path) -> int | None:
+    """The last group of digits of a file name: ``cam01.0042.json``, ``video_000000000042_keypoints.json`` → 42."""
+    groups = re.findall(r"\d+", path.stem.removesuffix("_keypoints"))
+    return int(groups[-1]) if groups else None
+
+
+def numbered_files(folder: Path, endings: Sequence[str]) -> dict[int, Path]:
+    """Files of some endings by the frame number in their names, ascending; `InputError` where names do not number."""
+    found: list[tuple[int, Path]] = []
+    for path in visible(folder.iterdir()):
+        if path.suffix.lower() in endings:
+            number = frame_number(path)
+            if number is None:
+                raise InputError(f"{path}: the file name holds no frame number.")
+            found.append((number, path))
+    found.sort()
+    for (number, path), (following, other) in pairwise(found):
+        if number == following:
+            raise InputError(f"{folder}: frame {number} has two files, {path.name} and {other.name}.")
+    return dict(found)
 
 
 def read_text(path: Path) -> str:

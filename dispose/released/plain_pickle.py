@@ -7,17 +7,17 @@ with changed flags) makes them read memory as objects.
 
 import math
 import re
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import Unpickler
 
 import numpy as np
 
 from dispose.errors import InputError
+from dispose.formats.entry import short
 
-_TYPES = re.compile(r"[?]|[biufcSU]\d{1,6}|[bhilqBHILQefdgFD]")
-_ORDERS = ("<", ">", "=", "|", "!")
-MOST_BYTES = 2**33
+TYPES = re.compile(r"[?]|[biufSU]\d{1,6}|[bhilqBHILQefdg]")
+ORDERS = {"<": "<", ">": ">", "!": ">", "=": "=", "|": "="}
+MOST_ELEMENTS = 2**33
 
 
 class _RefusedError(Exception):
@@ -25,7 +25,7 @@ class _RefusedError(Exception):
 
 
 def load_plain_pickle(path: Path) -> object:
-    """The value in a pickle of dictionaries, lists, tuples, numbers, texts, None and NumPy arrays of these.
+    """The value in a pickle of dictionaries, lists, tuples, numbers, texts, None and NumPy arrays of numbers or texts.
 
     Raises:
         InputError: the file is no pickle, breaks off, or names anything else; nothing of it was executed.
@@ -47,176 +47,120 @@ class _Plain(Unpickler):
     """An unpickler that knows the names of `_NAMES` and nothing else."""
 
     def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in _NAMES:
+        # NumPy 2 calls its core `_core`.
+        known = (module.replace("numpy._core", "numpy.core"), name)
+        if known not in _NAMES:
             raise _RefusedError(f"holds {module}.{name}, which is neither a NumPy array nor a plain value")
-        return _NAMES[module, name]
+        return _NAMES[known]
 
     def persistent_load(self, pid: object) -> object:
         raise _RefusedError("refers to objects outside of the file")
 
 
-class _Name:
-    """A name that a pickle may call; unlike a class or a function it has no attribute that a pickle could change."""
+class _StandIn:
+    """What a pickle may call; neither it nor what it makes has an attribute that a pickle could set."""
 
-    __slots__ = ("_call",)
-
-    def __init__(self, call: Callable[..., object]) -> None:
-        object.__setattr__(self, "_call", call)
-
-    def __call__(self, *arguments: object) -> object:
-        return self._call(*arguments)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise _RefusedError(f"sets {name} of a function")
+    __slots__ = ()
 
     def __setstate__(self, state: object) -> None:
-        raise _RefusedError("sets the state of a function")
+        raise _RefusedError("sets the state of a value that has none")
 
 
-class _DataType:
+class _DataType(_StandIn):
     """A plain data type: what NumPy's would say, without its flags, fields and metadata."""
 
-    __slots__ = ("_code", "_order")
+    __slots__ = ("code", "order")
 
     def __init__(self, code: object, *_: object) -> None:
-        text = str(code)
-        if text[:1] in _ORDERS:
-            text = text[1:]
-        if text not in ("O", "O8") and not _TYPES.fullmatch(text):
-            raise _RefusedError(f"holds an array of the type {_short(code)}")
-        self._code, self._order = text, "="
+        self.code, self.order = str(code).lstrip("<>=|!"), "="
+        if not TYPES.fullmatch(self.code):
+            raise _RefusedError(f"holds an array of the type {short(code)}, which is not plain")
 
     def __setstate__(self, state: object) -> None:
-        if not isinstance(state, tuple) or len(state) < 5 or state[1] not in _ORDERS:
+        if not isinstance(state, tuple) or len(state) < 5 or state[1] not in ORDERS:
             raise _RefusedError("holds an array of a type that is not plain")
         if any(part is not None for part in state[2:5]):
             raise _RefusedError("holds an array of records")
-        self._order = str(state[1])
-
-    @property
-    def of_objects(self) -> bool:
-        """Whether the elements are Python's own."""
-        return self._code[0] == "O"
-
-    def dtype(self) -> np.dtype:
-        """NumPy's name of it."""
-        return np.dtype(self._code).newbyteorder({"!": ">", "|": "="}.get(self._order, self._order))  # type: ignore[arg-type]
+        self.order = ORDERS[state[1]]
 
 
-class _Array:
+class _Array(_StandIn):
     """An array while it is read; `array` is the result."""
 
     __slots__ = ("array",)
 
     def __init__(self, *_: object) -> None:
-        self.array: np.ndarray = np.zeros(0)
+        self.array = np.zeros(0)
 
     def __setstate__(self, state: object) -> None:
         if not isinstance(state, tuple) or len(state) != 5:
             raise _RefusedError("holds an array of an unknown form")
         _, shape, kind, fortran, raw = state
-        if isinstance(kind, _DataType) and kind.of_objects:
-            self.array = _objects(shape, raw)
-        else:
-            self.array = _numbers(raw, kind, shape, "F" if fortran else "C")
+        self.array = _numbers(raw, kind, shape, "F" if fortran else "C")
 
 
-def _numbers(raw: object, kind: object, shape: object, order: object = "C") -> np.ndarray:
+class _FromBuffer(_Array):
+    """How protocol 5 writes arrays."""
+
+    __slots__ = ()
+
+    def __init__(self, raw: object, kind: object, shape: object, order: object, *_: object) -> None:
+        self.array = _numbers(raw, kind, shape, order)
+
+
+class _Scalar(_StandIn):
+    """A number of NumPy's, which becomes one of Python's."""
+
+    __slots__ = ()
+
+    def __new__(cls, kind: object, raw: object = b"") -> object:
+        return _numbers(raw, kind, (1,), "C")[0].item()
+
+
+class _Encoded(_StandIn):
+    """How old protocols write bytes: a text and the name of an encoding."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: object = "", encoding: object = "latin1") -> object:
+        if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+            raise _RefusedError(f"holds a text in the encoding {short(encoding)}")
+        return text.encode("latin1")
+
+
+_NAMES: dict[tuple[str, str], type] = {
+    ("numpy", "dtype"): _DataType,
+    ("numpy", "ndarray"): _Array,
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy.core.multiarray", "scalar"): _Scalar,
+    ("numpy.core.numeric", "_frombuffer"): _FromBuffer,
+    ("_codecs", "encode"): _Encoded,
+    # Bytes of length 0, in Python 3's and Python 2's words.
+    ("builtins", "bytes"): _Encoded,
+    ("__builtin__", "bytes"): _Encoded,
+}
+
+
+def _numbers(raw: object, kind: object, shape: object, order: object) -> np.ndarray:
     """A copy of some bytes as an array."""
-    if not isinstance(raw, bytes | bytearray) or not isinstance(kind, _DataType) or kind.of_objects:
+    if not isinstance(raw, bytes | bytearray) or not isinstance(kind, _DataType):
         raise _RefusedError("holds an array of an unknown form")
-    flat = np.frombuffer(bytes(raw), kind.dtype())
-    return flat.reshape(_shape(shape), order="F" if order == "F" else "C").copy()
-
-
-def _objects(shape: object, raw: object) -> np.ndarray:
-    """An array of plain values; its elements are what the pickle holds."""
-    sizes = _shape(shape)
-    if not isinstance(raw, list) or len(raw) != math.prod(sizes):
-        raise _RefusedError("holds an array of an unknown form")
-    flat = np.empty(len(raw), object)
-    for place, value in enumerate(raw):
-        flat[place] = _finished(value)
-    return flat.reshape(sizes)
-
-
-def _shape(shape: object) -> tuple[int, ...]:
     given = shape if isinstance(shape, tuple) else (shape,)
     sizes = tuple(size for size in given if isinstance(size, int) and size >= 0)
-    if len(sizes) != len(given) or math.prod(sizes) > MOST_BYTES:
-        raise _RefusedError(f"holds an array of the shape {_short(shape)}")
-    return sizes
-
-
-def _scalar(kind: object, raw: object = b"") -> object:
-    if isinstance(kind, _DataType) and kind.of_objects:
-        return _finished(raw)
-    return _numbers(raw, kind, (1,))[0].item()
-
-
-def _encode(text: object, encoding: object = "latin1") -> bytes:
-    """How old protocols write bytes."""
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise _RefusedError(f"holds a text in the encoding {_short(encoding)}")
-    return text.encode("latin1")
-
-
-def _made(name: str, kind: Callable[..., object], sources: tuple[type, ...]) -> Callable[..., object]:
-    """A builtin type made of nothing or of one value that is as large as the result: all that pickles need of it."""
-
-    def make(*arguments: object) -> object:
-        if len(arguments) > 1 or not all(isinstance(argument, sources) for argument in arguments):
-            raise _RefusedError(f"calls {name} with {_short(arguments)}")
-        return kind(*arguments)
-
-    return make
-
-
-def _names() -> Mapping[tuple[str, str], object]:
-    """Everything a pickle may name, under the module paths of NumPy 1 and 2 and of Python 2 and 3."""
-    table: dict[tuple[str, str], object] = {
-        ("numpy", "dtype"): _Name(_DataType),
-        ("numpy", "ndarray"): _Name(_Array),
-        ("_codecs", "encode"): _Name(_encode),
-    }
-    for core in ("numpy.core", "numpy._core"):
-        table[f"{core}.multiarray", "_reconstruct"] = _Name(_Array)
-        table[f"{core}.multiarray", "scalar"] = _Name(_scalar)
-        table[f"{core}.numeric", "_frombuffer"] = _Name(_frombuffer)
-    several = (list, tuple, set, frozenset, dict)
-    for kind in (dict, list, tuple, set, frozenset, int, float, complex, str, bytes, bytearray, bool):
-        sources = several if kind in several else (bytes, bytearray) if kind is bytearray else (kind, str)
-        for module in ("builtins", "__builtin__"):
-            table[module, kind.__name__] = _Name(_made(kind.__name__, kind, sources))
-    return table
-
-
-def _frombuffer(raw: object, kind: object, shape: object, order: object, *_: object) -> "_Array":
-    """How protocol 5 writes arrays."""
-    array = _Array()
-    array.array = _numbers(raw, kind, shape, order)
-    return array
-
-
-_NAMES = _names()
+    if len(sizes) != len(given) or math.prod(sizes) > MOST_ELEMENTS:
+        raise _RefusedError(f"holds an array of the shape {short(shape)}")
+    flat = np.frombuffer(bytes(raw), np.dtype(kind.code).newbyteorder(kind.order))  # type: ignore[arg-type]
+    return flat.reshape(sizes, order="F" if order == "F" else "C").copy()
 
 
 def _finished(value: object) -> object:
     """A value with NumPy's arrays instead of what they were read into."""
     if isinstance(value, _Array):
         return value.array
-    if isinstance(value, _Name | _DataType):
+    if isinstance(value, type | _StandIn):
         raise _RefusedError("holds a function or type as a value")
     if isinstance(value, dict):
-        for key, item in value.items():
-            value[key] = _finished(item)
-    elif isinstance(value, list):
-        value[:] = [_finished(item) for item in value]
-    elif isinstance(value, tuple):
-        return tuple(_finished(item) for item in value)
+        return {key: _finished(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_finished(item) for item in value)
     return value
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -31,7 +31,7 @@ from dispose.datasets.layouts.source import Block, FrameKey, Source, Split
 from dispose.datasets.multiview import of_source
 from dispose.datasets.tables.reading import poses_of, read_cameras, read_poses
 from dispose.errors import InputError
-from dispose.formats.actors_mat import Actors, read_actors, write_actors
+from dispose.formats.actors_mat import read_actors
 from dispose.skeletons.catalog import SHELF_14
 
 
@@ -169,17 +169,6 @@ def test_real_shelf_calibration_is_that_of_the_table(shared_data: Path) -> None:
     cameras = read_cameras(shared_data / "shelf" / "cameras.json")
     torch.testing.assert_close(source.rig.centres, cameras.centres, atol=1e-2, rtol=0)
     torch.testing.assert_close(source.rig.rotation, cameras.rotation, atol=1e-6, rtol=0)
-
-
-def test_actors_come_back(tmp_path: Path) -> None:
-    generator = torch.Generator().manual_seed(0)
-    known = torch.rand(4, 6, 14, generator=generator) < 0.8
-    known[1, 2:5] = False
-    xyz = torch.where(known[..., None], 3000 * torch.randn(4, 6, 14, 3, generator=generator, dtype=torch.float64), 0.0)
-    write_actors(tmp_path / "actorsGT.mat", Actors(xyz, known))
-    again = read_actors(tmp_path / "actorsGT.mat")
-    torch.testing.assert_close(again.xyz_world, xyz, atol=1e-6, rtol=0)
-    assert torch.equal(again.annotated, known) and again.at(3).id.tolist() == [0, 2, 3]
 
 
 def test_training_needs_no_annotation(tmp_path: Path) -> None:

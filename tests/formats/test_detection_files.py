@@ -8,12 +8,11 @@ import torch
 from torch.testing import assert_close
 
 from dispose.errors import InputError
-from dispose.formats.detections.coco_results import open_coco_results, write_coco_results
-from dispose.formats.detections.openpose import frame_number, open_openpose, open_view, write_openpose
+from dispose.formats.detections.coco_results import open_coco_results
+from dispose.formats.detections.openpose import open_openpose, open_view, write_openpose
 from dispose.formats.detections.people import DamagedFrameError
-from dispose.scene.cameras import Cameras
+from dispose.formats.files import frame_number
 from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame
 from dispose.skeletons.catalog import COCO_17
 
 
@@ -41,12 +40,14 @@ def test_openpose_there_and_back(tmp_path: Path) -> None:
     assert_same(read_back(tmp_path, 7), detections())
 
 
-def test_coco_there_and_back(tmp_path: Path) -> None:
-    one = torch.ones(2, dtype=torch.float64)
-    eye = torch.eye(3, dtype=torch.float64).repeat(2, 1, 1)
-    rig = Cameras(("a", "b"), one[:, None].repeat(1, 2), eye, torch.zeros(2, 8).double(), eye, eye[:, 0])
-    frames = [Frame(number, rig, detections(number)) for number in (3, 11)]
-    write_coco_results(tmp_path / "results.json", rig.names, frames)
+def test_coco_names_camera_and_frame(tmp_path: Path) -> None:
+    records = []
+    for number in (11, 3):
+        for view, camera in enumerate("ab"):
+            found = detections(number)
+            people = torch.cat([found.xy_image, found.confidence[..., None]], -1)[view, found.valid[view]]
+            records += [{"image_id": f"{camera}/{number:06d}", "keypoints": p.flatten().tolist()} for p in people]
+    (tmp_path / "results.json").write_text(json.dumps(records))
     views = open_coco_results(tmp_path / "results.json")
     assert [view.camera for view in views] == ["a", "b"]
     assert all(view.numbers == (3, 11) for view in views)

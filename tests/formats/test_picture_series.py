@@ -50,7 +50,7 @@ def test_a_folder_is_numbered_by_its_names(tmp_path: Path) -> None:
     with pytest.raises(DamagedFrameError, match=r"00000012\.PNG: camera .*, frame 12: is empty"):
         series.read(12)
     (tmp_path / "x_7.jpg").write_bytes(b"")
-    with pytest.raises(InputError, match="frame 7 has two pictures"):
+    with pytest.raises(InputError, match="frame 7 has two files"):
         open_image_folder(tmp_path)
     (tmp_path / "x_7.jpg").rename(tmp_path / "cover.jpg")
     with pytest.raises(InputError, match="holds no frame number"):

@@ -11,10 +11,8 @@ from torch.testing import assert_close
 
 from dispose.errors import InputError
 from dispose.formats.calibration.ours import write_calibration_json
-from dispose.formats.detections.coco_results import write_coco_results
 from dispose.inference.capture import Summary, gaps_of, read_capture, read_frame, select_frames, spans
 from dispose.inference.names import choose_skeleton, match_names
-from dispose.scene.frame import Frame
 from dispose.skeletons.catalog import BODY_25, BODY_25B, COCO_17, HALPE_26
 from dispose.skeletons.skeleton import Skeleton
 
@@ -43,8 +41,14 @@ def test_a_capture_is_what_was_written(walk, capture_folder) -> None:
 
 def test_other_formats_by_their_own_paths(walk, capture_folder, tmp_path: Path) -> None:
     write_calibration_json(tmp_path / "rig.json", walk.rig())
-    frames = [Frame(n, walk.rig(), walk.detections_at(n)) for n in range(3)]
-    write_coco_results(tmp_path / "results.json", walk.rig().names, frames)
+    records = []
+    for number in range(3):
+        found = walk.detections_at(number)
+        people = torch.cat([found.xy_image, found.confidence[..., None]], -1)
+        for view, slot in found.valid.nonzero().tolist():
+            image, keypoints = f"{walk.rig().names[view]}/{number:06d}", people[view, slot].flatten().tolist()
+            records.append({"image_id": image, "keypoints": keypoints, "score": 1.0})
+    (tmp_path / "results.json").write_text(json.dumps(records))
     capture = read_capture(tmp_path, calibration=tmp_path / "rig.json", detections=tmp_path / "results.json")
     assert (capture.numbers, capture.notes) == ((0, 1, 2), ())
     assert_close(read_frame(capture, 2).frame.detections.xy_image, walk.detections_at(2).xy_image)

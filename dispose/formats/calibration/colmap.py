@@ -7,9 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.formats.calibration.rig import CameraParameters, as_cameras, pinhole_matrix
-from dispose.formats.files import read_text, replacing
-from dispose.geometry.rigid import quaternion
+from dispose.formats.calibration.rig import CameraParameters, as_cameras, pinhole_matrix, rotation_of_quaternion
+from dispose.formats.files import read_text
 from dispose.scene.cameras import Cameras
 
 # Number of parameters per COLMAP model, and which of them are fx fy cx cy; the rest are lens coefficients.
@@ -32,7 +31,7 @@ def read_calibration_colmap(folder: Path, *, mm_per_unit: float) -> Cameras:
 
     Args:
         folder: holds ``cameras.txt`` and ``images.txt``.
-        mm_per_unit: a reconstruction from pictures has no scale; measure a known length in it. COLMAP's axes are
+        mm_per_unit: a reconstruction from images has no scale; measure a known length in it. COLMAP's axes are
             arbitrary as well: they are kept, and `dispose check` says whether people stand upright in them.
     """
     if mm_per_unit <= 0:
@@ -54,7 +53,7 @@ def read_calibration_colmap(folder: Path, *, mm_per_unit: float) -> Cameras:
             raise InputError(f"{place}: camera {words[8]} is not in cameras.txt.")
         name = Path(" ".join(words[9:])).with_suffix("").as_posix()
         size, matrix, lens = lenses[words[8]]
-        rotation = _from_quaternion(f"{path}: camera {name}", values[:4])
+        rotation = rotation_of_quaternion(f"{path}: camera {name}", values[:4])
         views.append(CameraParameters(name, size, matrix, lens, rotation, values[4:] * mm_per_unit))
     return as_cameras(str(path), views)
 
@@ -88,35 +87,3 @@ def _read_lenses(path: Path) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
         lens[: len(coefficients)] = coefficients
         lenses[words[0]] = (size, matrix, lens)
     return lenses
-
-
-def _from_quaternion(place: str, wxyz: Float[Tensor, " 4"]) -> Float[Tensor, "3 3"]:
-    length = float(wxyz.norm())
-    if abs(length - 1) > 1e-3:
-        raise InputError(f"{place}: the rotation's quaternion has length {length:.4g}, it must be 1.")
-    w, x, y, z = (wxyz / length).tolist()
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return torch.tensor(rows, dtype=torch.float64)
-
-
-def write_calibration_colmap(folder: Path, cameras: Cameras, *, mm_per_unit: float) -> None:
-    """Write ``cameras.txt`` and ``images.txt`` (model FULL_OPENCV, no points); skew does not fit there."""
-    for v, name in enumerate(cameras.names):
-        if float(cameras.matrix[v, 0, 1]) != 0.0:
-            raise InputError(f"{folder}: camera {name}: this format holds no skew.")
-    with replacing(folder / "cameras.txt") as file:
-        file.write("# CAMERA_ID, MODEL, WIDTH, HEIGHT, PARAMS[]\n")
-        for v in range(len(cameras)):
-            matrix, (width, height) = cameras.matrix[v], cameras.size[v].tolist()
-            numbers = [matrix[0, 0], matrix[1, 1], matrix[0, 2] + PIXEL_CENTRE, matrix[1, 2] + PIXEL_CENTRE]
-            words = " ".join(repr(float(x)) for x in (*numbers, *cameras.distortion[v]))
-            file.write(f"{v + 1} FULL_OPENCV {round(width)} {round(height)} {words}\n")
-    with replacing(folder / "images.txt") as file:
-        file.write("# IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME\n# POINTS2D[] as (X, Y, POINT3D_ID)\n")
-        for v, name in enumerate(cameras.names):
-            pose = (*quaternion(cameras.rotation[v]), *(cameras.translation[v] / mm_per_unit))
-            file.write(f"{v + 1} {' '.join(repr(float(x)) for x in pose)} {v + 1} {name}.png\n\n")

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.calibration.rig import CameraParameters, as_cameras, size_from_principal_point
-from dispose.formats.files import read_text, replacing_path
-from dispose.geometry.rigid import rodrigues, rotation_vector
+from dispose.formats.files import read_text
+from dispose.geometry.rigid import rodrigues
 from dispose.scene.cameras import Cameras
 
 
@@ -19,7 +19,7 @@ def read_calibration_opencv(path: Path) -> Cameras:
     """Cameras of ``intri.yml`` and ``extri.yml``: ``K_, dist_, R_`` or ``Rot_, T_`` with each camera's name, metres.
 
     `path` is the folder or one of the two files. Sizes ``W_, H_`` are read where they exist; otherwise the
-    picture is taken as twice the principal point.
+    image is taken as twice the principal point.
     """
     folder = path if path.is_dir() else path.parent
     intrinsics, extrinsics = _opened(folder / "intri.yml"), _opened(folder / "extri.yml")
@@ -61,31 +61,3 @@ def _matrix(storage: cv2.FileStorage, path: Path, key: str, *lengths: int) -> Fl
         wanted = " or ".join(str(length) for length in lengths)
         raise InputError(f"{path}: {key}: {wanted} numbers are expected, there are {value.size}.")
     return torch.from_numpy(np.asarray(value, dtype=np.float64).reshape(-1).copy())
-
-
-def write_calibration_opencv(folder: Path, cameras: Cameras) -> None:
-    """Write ``intri.yml`` and ``extri.yml`` into a folder."""
-    with replacing_path(folder / "intri.yml") as temporary:
-        storage = cv2.FileStorage(str(temporary), cv2.FILE_STORAGE_WRITE)
-        _write_names(storage, cameras)
-        for v, name in enumerate(cameras.names):
-            storage.write(f"K_{name}", cameras.matrix[v].contiguous().numpy())
-            storage.write(f"dist_{name}", cameras.distortion[v][None].contiguous().numpy())
-            storage.write(f"W_{name}", float(cameras.size[v, 0]))
-            storage.write(f"H_{name}", float(cameras.size[v, 1]))
-        storage.release()
-    with replacing_path(folder / "extri.yml") as temporary:
-        storage = cv2.FileStorage(str(temporary), cv2.FILE_STORAGE_WRITE)
-        _write_names(storage, cameras)
-        for v, name in enumerate(cameras.names):
-            storage.write(f"R_{name}", rotation_vector(cameras.rotation[v])[:, None].contiguous().numpy())
-            storage.write(f"Rot_{name}", cameras.rotation[v].contiguous().numpy())
-            storage.write(f"T_{name}", (cameras.translation[v] / 1000)[:, None].contiguous().numpy())
-        storage.release()
-
-
-def _write_names(storage: cv2.FileStorage, cameras: Cameras) -> None:
-    storage.startWriteStruct("names", cv2.FILE_NODE_SEQ)
-    for name in cameras.names:
-        storage.write("", name)
-    storage.endWriteStruct()

@@ -28,15 +28,10 @@ def read_calibration_json(path: Path) -> Cameras:
     for entry in root.at("views").items():
         name = entry.at("name").text()
         entry = Entry(f"{path}: camera {name}", entry.value)
+        size = torch.tensor([entry.at("width").number(), entry.at("height").number()], dtype=torch.float64)
+        lens = entry.numbers_or_none("dist", 0, 4, 5, 8)
         views.append(
-            CameraParameters(
-                name,
-                torch.tensor([entry.at("width").number(), entry.at("height").number()], dtype=torch.float64),
-                entry.at("K").matrix(),
-                entry.at("dist").numbers(0, 4, 5, 8) if entry.has("dist") else torch.zeros(0).double(),
-                entry.at("R").matrix(),
-                entry.at("t").numbers(3),
-            )
+            CameraParameters(name, size, entry.at("K").matrix(), lens, entry.at("R").matrix(), entry.at("t").numbers(3))
         )
     return as_cameras(str(path), views)
 

@@ -1,6 +1,5 @@
 """Calibrations of CMU Panoptic: JSON, centimetres, y down."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -8,7 +7,6 @@ import torch
 from dispose.errors import InputError
 from dispose.formats.calibration.rig import CameraParameters, as_cameras
 from dispose.formats.entry import Entry
-from dispose.formats.files import replacing
 from dispose.scene.cameras import Cameras
 
 # Panoptic's world is y-down: x, y, z there are x, -z, y of ours (and ours are x, z, -y of theirs).
@@ -25,9 +23,8 @@ def read_calibration_panoptic(path: Path, names: tuple[str, ...] | None = None) 
     views = {}
     for entry in Entry.of_json(path).at("cameras").items():
         name = entry.at("name").text()
-        if names is None and entry.has("type") and entry.at("type").text() != "hd":
-            continue
-        if names is not None and name not in names:
+        unwanted = entry.has("type") and entry.at("type").text() != "hd" if names is None else name not in names
+        if unwanted:
             continue
         entry = Entry(f"{path}: camera {name}", entry.value)
         views[name] = CameraParameters(
@@ -42,24 +39,3 @@ def read_calibration_panoptic(path: Path, names: tuple[str, ...] | None = None) 
     if missing:
         raise InputError(f"{path}: no camera named {', '.join(missing)}.")
     return as_cameras(str(path), [views[name] for name in names or views])
-
-
-def write_calibration_panoptic(path: Path, cameras: Cameras) -> None:
-    """Write cameras as Panoptic does (cm, y down); rational lenses keep all eight coefficients."""
-    records = []
-    for v, name in enumerate(cameras.names):
-        lens = cameras.distortion[v].tolist()
-        records.append(
-            {
-                "name": name,
-                "type": "hd",
-                "resolution": [round(x) for x in cameras.size[v].tolist()],
-                "K": cameras.matrix[v].tolist(),
-                "distCoef": lens if any(lens[5:]) else lens[:5],
-                "R": (cameras.rotation[v] @ PANOPTIC_FROM_OURS.T).tolist(),
-                "t": (cameras.translation[v] / 10)[:, None].tolist(),
-            }
-        )
-    with replacing(path) as file:
-        json.dump({"calibDataSource": "dispose", "cameras": records}, file, indent=1)
-        file.write("\n")

@@ -3,8 +3,6 @@
 import tomllib
 from pathlib import Path
 
-import torch
-
 from dispose.errors import InputError
 from dispose.formats.calibration.rig import CameraParameters, as_cameras, check_rotation
 from dispose.formats.entry import Entry
@@ -23,7 +21,7 @@ def read_calibration_toml(path: Path) -> Cameras:
         tables = Entry(str(path), tomllib.loads(read_text(path)))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: is no TOML ({error}).") from error
-    views = [_view(tables.at(key), key) for key in tables.keys() if tables.at(key).has("matrix")]  # noqa: SIM118
+    views = [_view(table, key) for key, table in tables.entries() if table.has("matrix")]
     if not views:
         raise InputError(f"{path}: no camera in it (no table has a 'matrix').")
     return as_cameras(str(path), views)
@@ -44,7 +42,7 @@ def _view(table: Entry, key: str) -> CameraParameters:
         name,
         table.at("size").numbers(2),
         table.at("matrix").matrix(),
-        table.at("distortions").numbers(0, 4, 5, 8) if table.has("distortions") else torch.zeros(0).double(),
+        table.numbers_or_none("distortions", 0, 4, 5, 8),
         rotation,
         table.at("translation").numbers(3) * 1000,
     )

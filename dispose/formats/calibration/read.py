@@ -49,7 +49,6 @@ def _read_any_json(path: Path) -> Cameras:
         return read_calibration_json(path)
     if root.has("cameras"):
         return read_calibration_panoptic(path)
-    first = root.keys()[:1]
-    if first and root.at(first[0]).has("T") and root.at(first[0]).has("fx"):
+    if any(entry.has("T") and entry.has("fx") for _, entry in root.entries()):
         return read_calibration_voxelpose(path)
     raise InputError(f"{path}: is JSON, but no calibration we know (neither 'views', 'cameras', nor cameras with 'T').")

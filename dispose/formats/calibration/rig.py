@@ -7,12 +7,16 @@ from itertools import combinations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 from dispose.errors import InputError
 from dispose.scene.cameras import Cameras
 
 ORTHONORMAL_TOLERANCE = 1e-3
 """Largest accepted entry of ``|R Rᵀ - I|``: files print rotations with as few as four digits."""
+
+UNIT_TOLERANCE = 1e-3
+"""Largest accepted difference of a quaternion's length from 1."""
 
 SAME_PLACE = 1e-5
 """Two cameras nearer to each other than this share of the rig's size stand at one place."""
@@ -45,8 +49,22 @@ def pinhole_matrix(fx: float, fy: float, cx: float, cy: float) -> Float[Tensor, 
 
 
 def size_from_principal_point(matrix: Float[Tensor, "3 3"]) -> Float[Tensor, " 2"]:
-    """The picture size for formats that do not store it: the principal point taken as the centre."""
+    """The image's size for formats that do not store it: the principal point taken as the centre."""
     return (2 * matrix[:2, 2] + 1).round()
+
+
+def rotation_of_quaternion(where: str, wxyz: Float[Tensor, " 4"]) -> Float[Tensor, "3 3"]:
+    """The rotation of a unit quaternion; `InputError` where its length is another."""
+    length = float(wxyz.norm())
+    if not abs(length - 1) <= UNIT_TOLERANCE:
+        raise InputError(f"{where}: the rotation's quaternion has length {length:.6g}, it must be 1.")
+    w, x, y, z = (wxyz / length).tolist()
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return torch.tensor(rows, dtype=torch.float64)
 
 
 def as_cameras(source: str, views: list[CameraParameters]) -> Cameras:
@@ -58,14 +76,10 @@ def as_cameras(source: str, views: list[CameraParameters]) -> Cameras:
         tuple(view.name for view in views),
         torch.stack([view.size for view in views]),
         torch.stack([view.matrix for view in views]),
-        torch.stack([_padded(view.distortion) for view in views]),
+        torch.stack([pad(view.distortion, (0, 8 - len(view.distortion))) for view in views]),
         torch.stack([view.rotation for view in views]),
         torch.stack([view.translation for view in views]),
     )
-
-
-def _padded(coefficients: Float[Tensor, " coefficients"]) -> Float[Tensor, " 8"]:
-    return torch.cat([coefficients, torch.zeros(8 - len(coefficients), dtype=torch.float64)])
 
 
 def check_view(source: str, view: CameraParameters) -> None:

@@ -1,9 +1,12 @@
 """What a detection file says about one camera and one frame, and the checks every such reader shares."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from functools import cached_property
+from pathlib import Path
+from typing import NoReturn
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,12 +15,11 @@ from dispose.errors import InputError
 from dispose.formats.entry import short
 from dispose.skeletons.skeleton import Skeleton
 
-SCORE_OVERSHOOT = 0.1
+LARGEST_SCORE = 1.1
 """OpenPose interpolates its heat maps, so that real files hold scores up to 1.06; up to here they count as 1."""
 
-
 LARGEST_PX = 1e7
-"""No picture is that large; what lies further outside is no coordinate but a broken value."""
+"""No image is that large; what lies further outside is no coordinate but a broken value."""
 
 COLUMNS = ("x", "y", "score")
 
@@ -30,7 +32,7 @@ class ViewPeople:
         keypoints: per person ``(joints, 3)``: x, y in pixels and score; 0, 0, 0 = not found.
         index: each person's position in the file.
         empty: people in the file without a single keypoint, left out above.
-        overshoot: scores between 1 and `1 + SCORE_OVERSHOOT`, taken as 1.
+        overshoot: scores between 1 and `LARGEST_SCORE`, taken as 1.
     """
 
     keypoints: tuple[Float[Tensor, "joints 3"], ...]
@@ -42,35 +44,41 @@ class ViewPeople:
 NO_PEOPLE = ViewPeople((), ())
 
 
-@runtime_checkable
-class DetectionView(Protocol):
-    """All frames of one camera, read when they are asked for."""
+class DamagedFrameError(InputError):
+    """One frame of one camera cannot be read; the other frames are not concerned."""
 
-    @property
-    def camera(self) -> str:
-        """The camera's name as the detections have it."""
-        ...
 
-    @property
+@dataclass(frozen=True)
+class DetectionView:
+    """All frames of one camera, read when they are asked for.
+
+    Attributes:
+        camera: the camera's name as the detections have it.
+        files: the file of every frame number, ascending.
+        people: the flat keypoint lists of a frame's people; of the number and the place that complaints name.
+    """
+
+    camera: str
+    files: Mapping[int, Path]
+    people: Callable[[int, str], Sequence[Sequence[object]]]
+
+    @cached_property
     def numbers(self) -> tuple[int, ...]:
         """Frame numbers in ascending order."""
-        ...
+        return tuple(self.files)
 
     def where(self, number: int) -> str:
-        """The place of a frame, for complaints."""
-        ...
+        """File, camera and frame, as complaints name them."""
+        return f"{self.files[number]}: camera {self.camera}, frame {number}"
 
     def read(self, number: int, skeleton: Skeleton) -> ViewPeople:
         """The people of a frame; `DamagedFrameError` where the frame's file cannot be read at all."""
-        ...
+        place = self.where(number)
+        return checked_people(place, self.people(number, place), skeleton)
 
     def joint_counts(self, number: int) -> tuple[int, ...]:
         """How many joints each person of a frame has, before any skeleton is known."""
-        ...
-
-
-class DamagedFrameError(InputError):
-    """One frame of one camera cannot be read; the other frames are not concerned."""
+        return tuple(len(values) // 3 for values in self.people(number, self.where(number)))
 
 
 def checked_people(place: str, flat: Sequence[Sequence[object]], skeleton: Skeleton) -> ViewPeople:
@@ -79,49 +87,46 @@ def checked_people(place: str, flat: Sequence[Sequence[object]], skeleton: Skele
     Raises `InputError` that names place, person, joint and value for a wrong number of values, for coordinates
     that are not finite and for scores outside [0, 1].
     """
-    people, index, overshoot = [], [], 0
-    for number, values in enumerate(flat):
-        if not values:
-            continue
-        who = f"{place}, person {number}"
-        if len(values) != 3 * len(skeleton):
-            raise InputError(
-                f"{who}: {_count(len(values))}, but the skeleton {skeleton.name} has {len(skeleton)} joints."
-            )
-        person = _numbers(who, values, skeleton).reshape(-1, 3)
-        _check_values(who, person, skeleton)
-        above = person[:, 2] > 1
-        overshoot += int(above.sum())
-        person[:, 2] = person[:, 2].clamp(max=1.0)
-        if bool((person[:, 2] > 0).any()):
-            people.append(person)
-            index.append(number)
-    return ViewPeople(tuple(people), tuple(index), len(flat) - len(people), overshoot)
+    listed = [number for number, values in enumerate(flat) if values]
+    for number in listed:
+        count = len(flat[number])
+        if count != 3 * len(skeleton):
+            given = f"{count // 3} joints" if count % 3 == 0 else f"{count} numbers (no multiple of three)"
+            who = f"{place}, person {number}"
+            raise InputError(f"{who}: {given}, but the skeleton {skeleton.name} has {len(skeleton)} joints.")
+    # Values are looked at one by one only where something is wrong with them.
+    numbers = all(set(map(type, flat[number])) <= {int, float} for number in listed)
+    table = np.zeros((0, len(skeleton), 3))
+    try:
+        table = np.array([flat[number] for number in listed] if numbers else [], np.float64).reshape(
+            -1, *table.shape[1:]
+        )
+    except OverflowError:
+        numbers = False
+    score = table[..., 2]
+    if not (numbers and (np.abs(table) <= LARGEST_PX).all() and (score >= 0).all() and (score <= LARGEST_SCORE).all()):
+        _refuse(place, [(number, flat[number]) for number in listed], skeleton)
+    overshoot = int((score > 1).sum())
+    table[..., 2] = np.minimum(score, 1.0)
+    found = (table[..., 2] > 0).any(-1)
+    index = tuple(number for number, there in zip(listed, found, strict=True) if there)
+    return ViewPeople(tuple(torch.from_numpy(table[found]).unbind()), index, len(flat) - len(index), overshoot)
 
 
-def _count(values: int) -> str:
-    return f"{values // 3} joints" if values % 3 == 0 else f"{values} numbers (no multiple of three)"
+def _refuse(place: str, people: Sequence[tuple[int, Sequence[object]]], skeleton: Skeleton) -> NoReturn:
+    """Name the first value that cannot be right."""
+    for person, values in people:
+        for at, value in enumerate(values):
+            what = _complaint(value, score=at % 3 == 2)
+            if what:
+                joint = skeleton.joints[at // 3]
+                raise InputError(f"{place}, person {person}, joint {joint}: {COLUMNS[at % 3]}{what}.")
+    raise AssertionError(place)
 
 
-def _numbers(who: str, values: Sequence[object], skeleton: Skeleton) -> Float[Tensor, " values"]:
-    for place, value in enumerate(values):
-        where = f"{who}, joint {skeleton.joints[place // 3]}: {COLUMNS[place % 3]}"
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"{where}: {short(value)} stands where a number is expected.")
-        # JSON's whole numbers have no end, floats do.
-        if isinstance(value, int) and abs(value) > LARGEST_PX:
-            raise InputError(f"{where} is {short(value)}.")
-    return torch.tensor(list(values), dtype=torch.float64)
-
-
-def _check_values(who: str, person: Float[Tensor, "joints 3"], skeleton: Skeleton) -> None:
-    wrong = ~torch.isfinite(person) | (person.abs() > LARGEST_PX)
-    if bool(wrong.any()):
-        joint, column = wrong.nonzero()[0].tolist()
-        value = float(person[joint, column])
-        raise InputError(f"{who}, joint {skeleton.joints[joint]}: {COLUMNS[column]} is {value}.")
-    outside = (person[:, 2] < 0) | (person[:, 2] > 1 + SCORE_OVERSHOOT)
-    if bool(outside.any()):
-        joint = int(outside.nonzero()[0, 0])
-        value = float(person[joint, 2])
-        raise InputError(f"{who}, joint {skeleton.joints[joint]}: score is {value:g}, it must lie in [0, 1].")
+def _complaint(value: object, *, score: bool) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f": {short(value)} stands where a number is expected"
+    if not abs(value) <= LARGEST_PX:
+        return f" is {short(value)}"
+    return f" is {value:g}, it must lie in [0, 1]" if score and not 0 <= value <= LARGEST_SCORE else ""

@@ -1,9 +1,8 @@
-"""The pictures of one camera over time: a folder of numbered files, or a video."""
+"""The images of one camera over time: a folder of numbered files, or a video."""
 
-from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -12,9 +11,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dispose.errors import InputError
-from dispose.formats.detections.openpose import frame_number
 from dispose.formats.detections.people import DamagedFrameError
-from dispose.formats.files import visible
+from dispose.formats.files import numbered_files, visible
 from dispose.formats.images.files import ENDINGS, read_image
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg")
@@ -23,7 +21,7 @@ VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg
 
 @runtime_checkable
 class ImageSeries(Protocol):
-    """The pictures of one camera; nothing is decoded before it is asked for."""
+    """The images of one camera; nothing is decoded before it is asked for."""
 
     @property
     def camera(self) -> str:
@@ -40,33 +38,33 @@ class ImageSeries(Protocol):
         ...
 
     def read(self, number: int) -> UInt8[np.ndarray, "height width 3"]:
-        """A picture, RGB; `DamagedFrameError` where it cannot be decoded."""
+        """An image, RGB; `DamagedFrameError` where it cannot be decoded."""
         ...
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """A folder of picture files whose names end in the frame number: ``cam01_000042.jpg``."""
+    """A folder of image files whose names end in the frame number: ``cam01_000042.jpg``; numbers ascend."""
 
     camera: str
-    numbers: tuple[int, ...]
-    files: tuple[Path, ...]
+    files: Mapping[int, Path]
+
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """The frame numbers that there are, ascending."""
+        return tuple(self.files)
 
     def where(self, number: int) -> str:
         """File, camera and frame, for complaints."""
-        return f"{self._file(number)}: camera {self.camera}, frame {number}"
+        return f"{self.files[number]}: camera {self.camera}, frame {number}"
 
     def read(self, number: int) -> UInt8[np.ndarray, "height width 3"]:
-        """A picture; `DamagedFrameError` where the file cannot be decoded."""
-        path = self._file(number)
+        """An image; `DamagedFrameError` where the file cannot be decoded."""
+        path = self.files[number]
         try:
             return read_image(path)
         except InputError as error:
-            reason = str(error).removeprefix(f"{path}: ")
-            raise DamagedFrameError(f"{self.where(number)}: {reason}") from error
-
-    def _file(self, number: int) -> Path:
-        return self.files[bisect_left(self.numbers, number)]
+            raise DamagedFrameError(f"{self.where(number)}: {str(error).removeprefix(f'{path}: ')}") from error
 
 
 class Video:
@@ -94,11 +92,11 @@ class Video:
         # Seeking by frame number is inexact in many containers; decoding what lies between is not.
         while self._next < number and self._stream.grab():
             self._next += 1
-        there, picture = self._stream.read() if self._next == number else (False, None)
-        if not there or picture is None:
+        there, image = self._stream.read() if self._next == number else (False, None)
+        if not there or image is None:
             raise DamagedFrameError(f"{self.where(number)}: the video breaks off at frame {self._next}.")
         self._next += 1
-        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
     def _opened(self) -> cv2.VideoCapture:
         stream = cv2.VideoCapture(str(self.path))
@@ -109,23 +107,11 @@ class Video:
 
 def open_image_folder(folder: Path) -> ImageFolder:
     """A camera's folder, its files listed but not read; `InputError` where names do not number the frames."""
-    found: list[tuple[int, Path]] = []
-    for path in visible(folder.iterdir()):
-        if path.suffix.lower() not in ENDINGS:
-            continue
-        number = frame_number(path)
-        if number is None:
-            raise InputError(f"{path}: the file name holds no frame number.")
-        found.append((number, path))
-    found.sort()
-    for (number, path), (following, other) in pairwise(found):
-        if number == following:
-            raise InputError(f"{folder}: frame {number} has two pictures, {path.name} and {other.name}.")
-    return ImageFolder(folder.name, tuple(n for n, _ in found), tuple(p for _, p in found))
+    return ImageFolder(folder.name, numbered_files(folder, ENDINGS))
 
 
 def open_image_series(folder: Path) -> tuple[ImageSeries, ...]:
-    """The cameras of a folder in alphabetical order: sub-folders with pictures, and video files.
+    """The cameras of a folder in alphabetical order: sub-folders with images, and video files.
 
     Raises:
         InputError: there is no such folder, none of either is in it, or two have one name.
