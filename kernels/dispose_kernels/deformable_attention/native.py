@@ -5,60 +5,17 @@ lie channels last in memory (``memory_format=torch.channels_last``) are read whe
 a call. Nothing of the size of the rows read is kept for the backward pass, which reads them again piece by piece.
 """
 
-from collections.abc import Sequence
-
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from dispose_kernels.deformable_attention.corners import Corners, corners, location_gradient
-from dispose_kernels.deformable_attention.operands import chans_per_head, check
 from dispose_kernels.deformable_attention.rows import dots, sum_rows, table_gradient
-
-Maps = Float[Tensor, "maps chans _ _"]
-
-
-def deformable_attention(
-    levels: Sequence[Maps],
-    map_of: Int[Tensor, " queries"],
-    location: Float[Tensor, "queries heads levels points 2"],
-    weight: Float[Tensor, "queries heads levels points"],
-) -> Float[Tensor, "queries chans"]:
-    """``out[q, head k's channels] = sum_lp weight[q, k, l, p] levels[l][map_of[q], same channels](location)``."""
-    check(levels, map_of, location, weight)
-    chans_per_head(levels, location.shape[1])
-    total, _ = _read(levels, map_of, location, weight, location.shape[1])
-    return total.flatten(1)
-
-
-def deformable_gather(
-    levels: Sequence[Maps],
-    map_of: Int[Tensor, " queries"],
-    location: Float[Tensor, "queries heads levels points 2"],
-    weight: Float[Tensor, "queries heads levels points"],
-) -> tuple[Float[Tensor, "queries heads chans"], Float[Tensor, "queries heads"]]:
-    """The weighted samples of all channels for every head, and the weight that fell inside the maps."""
-    check(levels, map_of, location, weight)
-    return _read(levels, map_of, location, weight, 1)
 
 
 def table(level: Float[Tensor, "maps chans height width"]) -> Float[Tensor, "rows chans"]:
     """All pixels of all maps as rows, map by map and row by row; a view where the maps are channels last."""
     return level.permute(0, 2, 3, 1).reshape(-1, level.shape[1])
-
-
-def _read(
-    levels: Sequence[Tensor], map_of: Tensor, location: Tensor, weight: Tensor, groups: int
-) -> tuple[Tensor, Tensor]:
-    """Sums over the levels; with ``groups`` of channels, head k reads group ``k mod groups`` of them."""
-    parts = [
-        _ReadLevel.apply(level, map_of, location[:, :, number], weight[:, :, number], groups)
-        for number, level in enumerate(levels)
-    ]
-    total, coverage = parts[0]
-    for more, inside in parts[1:]:
-        total, coverage = total + more, coverage + inside
-    return total, coverage
 
 
 class _ReadLevel(torch.autograd.Function):
@@ -95,3 +52,6 @@ def _corners(shape: torch.Size, map_of: Tensor, location: Tensor, groups: int) -
     heads = location.shape[1]
     group = torch.arange(heads, device=location.device) % groups
     return corners(location, map_of, group, (shape[3], shape[2]), groups)
+
+
+read_level = _ReadLevel.apply

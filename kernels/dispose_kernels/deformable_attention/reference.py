@@ -1,47 +1,16 @@
 """The definition of deformable attention, in plain torch: four corners of every point, one after another."""
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dispose_kernels.deformable_attention.operands import chans_per_head, check
 
-Maps = Float[Tensor, "maps chans _ _"]
-
-
-def deformable_attention(
-    levels: Sequence[Maps],
-    map_of: Int[Tensor, " queries"],
-    location: Float[Tensor, "queries heads levels points 2"],
-    weight: Float[Tensor, "queries heads levels points"],
-) -> Float[Tensor, "queries chans"]:
-    """``out[q, head k's channels] = sum_lp weight[q, k, l, p] levels[l][map_of[q], same channels](location)``."""
-    check(levels, map_of, location, weight)
-    queries, heads = location.shape[:2]
-    size = chans_per_head(levels, heads)
-    every, _ = deformable_gather(levels, map_of, location, weight)
-    own = every.reshape(queries, heads, heads, size).diagonal(dim1=1, dim2=2)
-    return own.transpose(1, 2).reshape(queries, heads * size)
-
-
-def deformable_gather(
-    levels: Sequence[Maps],
-    map_of: Int[Tensor, " queries"],
-    location: Float[Tensor, "queries heads levels points 2"],
-    weight: Float[Tensor, "queries heads levels points"],
-) -> tuple[Float[Tensor, "queries heads chans"], Float[Tensor, "queries heads"]]:
-    """The weighted samples of all channels for every head, and the weight that fell inside the maps."""
-    check(levels, map_of, location, weight)
-    queries, heads = location.shape[:2]
-    total = levels[0].new_zeros((queries, heads, levels[0].shape[1]))
-    coverage = weight.new_zeros((queries, heads))
-    for number, level in enumerate(levels):
-        sample, inside = bilinear(level, map_of, location[:, :, number])
-        total = total + (weight[:, :, number, :, None] * sample).sum(2)
-        coverage = coverage + (weight[:, :, number] * inside).sum(2)
-    return total, coverage
+def read_level(level: Tensor, map_of: Tensor, location: Tensor, weight: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+    """All channels for every head, of which a head keeps its group (`operators.ReadLevel`)."""
+    sample, inside = bilinear(level, map_of, location)
+    total = (weight[..., None] * sample).sum(2)
+    head = torch.arange(weight.shape[1], device=total.device)
+    return total.unflatten(2, (groups, -1))[:, head, head % groups], (weight * inside).sum(2)
 
 
 def bilinear(

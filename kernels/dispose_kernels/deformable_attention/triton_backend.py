@@ -5,18 +5,13 @@ been run or timed on a GPU, so nothing chooses them by itself: they are asked fo
 whatever the dtype of the operands; gradients of the maps are added atomically, hence in no fixed order.
 """
 
-from collections.abc import Sequence
 from types import ModuleType
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
 from dispose_kernels.deformable_attention.native import table
-from dispose_kernels.deformable_attention.operands import chans_per_head, check
 from dispose_kernels.errors import MissingBackendError
-
-Maps = Float[Tensor, "maps chans _ _"]
 
 
 def library() -> ModuleType:
@@ -38,48 +33,13 @@ def library() -> ModuleType:
     return triton_kernels
 
 
-def deformable_attention(
-    levels: Sequence[Maps],
-    map_of: Int[Tensor, " queries"],
-    location: Float[Tensor, "queries heads levels points 2"],
-    weight: Float[Tensor, "queries heads levels points"],
-) -> Float[Tensor, "queries chans"]:
-    """``out[q, head k's channels] = sum_lp weight[q, k, l, p] levels[l][map_of[q], same channels](location)``."""
-    check(levels, map_of, location, weight)
-    chans_per_head(levels, location.shape[1])
-    total, _ = _read(levels, map_of, location, weight, location.shape[1])
-    return total.flatten(1)
-
-
-def deformable_gather(
-    levels: Sequence[Maps],
-    map_of: Int[Tensor, " queries"],
-    location: Float[Tensor, "queries heads levels points 2"],
-    weight: Float[Tensor, "queries heads levels points"],
-) -> tuple[Float[Tensor, "queries heads chans"], Float[Tensor, "queries heads"]]:
-    """The weighted samples of all channels for every head, and the weight that fell inside the maps."""
-    check(levels, map_of, location, weight)
-    return _read(levels, map_of, location, weight, 1)
-
-
-def _read(
-    levels: Sequence[Tensor], map_of: Tensor, location: Tensor, weight: Tensor, groups: int
-) -> tuple[Tensor, Tensor]:
-    total, coverage = None, None
-    for number, level in enumerate(levels):
-        here = location[:, :, number].contiguous(), weight[:, :, number].contiguous()
-        more, inside = _ReadLevelTriton.apply(level, map_of.contiguous(), *here, groups)
-        total, coverage = (more, inside) if total is None else (total + more, coverage + inside)
-    assert total is not None and coverage is not None
-    return total, coverage
-
-
 class _ReadLevelTriton(torch.autograd.Function):
     """Weighted bilinear samples of one level, and the weight inside it."""
 
     @staticmethod
     def forward(ctx, level: Tensor, map_of: Tensor, location: Tensor, weight: Tensor, groups: int):
         programs = library()
+        map_of, location, weight = (operand.contiguous() for operand in (map_of, location, weight))
         _, chans, height, width = level.shape
         rows = table(level).reshape(-1, chans // groups).contiguous()
         queries, heads, points = weight.shape
@@ -121,3 +81,6 @@ def _launch(chans: int) -> dict[str, int]:
     """Smallest power of two that holds the channels, for Triton's vectors have such lengths; 4 channels a thread."""
     block = 1 << (chans - 1).bit_length()
     return {"BLOCK": block, "num_warps": max(1, block // 128)}
+
+
+read_level = _ReadLevelTriton.apply

@@ -5,28 +5,23 @@ The maximum starts from minus infinity and is masked afterwards. Starting from z
 """
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
+from dispose_kernels.segment.reference import Index, Items, Segments
 
-def segment_sum(
-    values: Float[Tensor, "items *chans"], index: Int[Tensor, " items"], segments: int
-) -> Float[Tensor, "segments *chans"]:
+
+def segment_sum(values: Items, index: Index, segments: int) -> Segments:
     """Sum of the items of every segment; 0 for an empty one."""
     return values.new_zeros((segments, *values.shape[1:])).index_add(0, index, values)
 
 
-def segment_mean(
-    values: Float[Tensor, "items *chans"], index: Int[Tensor, " items"], segments: int
-) -> Float[Tensor, "segments *chans"]:
+def segment_mean(values: Items, index: Index, segments: int) -> Segments:
     """Mean of the items of every segment; 0 for an empty one."""
     count = _count(index, segments, values).clamp(min=1)
     return segment_sum(values, index, segments) / count
 
 
-def segment_max(
-    values: Float[Tensor, "items *chans"], index: Int[Tensor, " items"], segments: int
-) -> Float[Tensor, "segments *chans"]:
+def segment_max(values: Items, index: Index, segments: int) -> Segments:
     """Largest item of every segment, 0 for an empty one; equal largest items share the gradient equally.
 
     torch-scatter gives one of several equal items the whole gradient: same values, other subgradient.
@@ -35,9 +30,7 @@ def segment_max(
     return torch.where(_count(index, segments, values) > 0, largest, 0.0)
 
 
-def segment_logsumexp(
-    values: Float[Tensor, "items *chans"], index: Int[Tensor, " items"], segments: int
-) -> Float[Tensor, "segments *chans"]:
+def segment_logsumexp(values: Items, index: Index, segments: int) -> Segments:
     """``log sum exp`` of the items of every segment; minus infinity for an empty one."""
     shift = _shift(values, index, segments)
     total = segment_sum(torch.exp(values - shift[index]), index, segments)
@@ -45,9 +38,7 @@ def segment_logsumexp(
     return torch.where(alive, torch.where(alive, total, 1.0).log() + shift, -torch.inf)
 
 
-def segment_softmax(
-    values: Float[Tensor, "items *chans"], index: Int[Tensor, " items"], segments: int
-) -> Float[Tensor, "items *chans"]:
+def segment_softmax(values: Items, index: Index, segments: int) -> Items:
     """``exp(value)`` divided by its segment's sum of them; 0 where every item of the segment is minus infinity."""
     weight = torch.exp(values - _shift(values, index, segments)[index])
     total = segment_sum(weight, index, segments)

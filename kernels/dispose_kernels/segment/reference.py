@@ -4,38 +4,32 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+Items = Float[Tensor, "items *chans"]
+Index = Int[Tensor, " items"]
+Segments = Float[Tensor, "segments *chans"]
 
-def segment_sum(
-    values: Float[Tensor, "items *chans"], index: Int[Tensor, " items"], segments: int
-) -> Float[Tensor, "segments *chans"]:
+
+def segment_sum(values: Items, index: Index, segments: int) -> Segments:
     """Sum of the items of every segment; 0 for an empty one."""
     return _stack([values[index == k].sum(0) for k in range(segments)], values)
 
 
-def segment_mean(
-    values: Float[Tensor, "items *chans"], index: Int[Tensor, " items"], segments: int
-) -> Float[Tensor, "segments *chans"]:
+def segment_mean(values: Items, index: Index, segments: int) -> Segments:
     """Mean of the items of every segment; 0 for an empty one."""
     return _stack([_mean(values[index == k]) for k in range(segments)], values)
 
 
-def segment_max(
-    values: Float[Tensor, "items *chans"], index: Int[Tensor, " items"], segments: int
-) -> Float[Tensor, "segments *chans"]:
+def segment_max(values: Items, index: Index, segments: int) -> Segments:
     """Largest item of every segment, 0 for an empty one; equal largest items share the gradient equally."""
     return _stack([_max(values[index == k]) for k in range(segments)], values)
 
 
-def segment_logsumexp(
-    values: Float[Tensor, "items *chans"], index: Int[Tensor, " items"], segments: int
-) -> Float[Tensor, "segments *chans"]:
+def segment_logsumexp(values: Items, index: Index, segments: int) -> Segments:
     """``log sum exp`` of the items of every segment; minus infinity for an empty one."""
     return _stack([_logsumexp(values[index == k]) for k in range(segments)], values)
 
 
-def segment_softmax(
-    values: Float[Tensor, "items *chans"], index: Int[Tensor, " items"], segments: int
-) -> Float[Tensor, "items *chans"]:
+def segment_softmax(values: Items, index: Index, segments: int) -> Items:
     """``exp(value)`` divided by its segment's sum of them; 0 where every item of the segment is minus infinity."""
     out = torch.zeros_like(values)
     for k in range(segments):

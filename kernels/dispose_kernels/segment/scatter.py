@@ -3,10 +3,9 @@
 from types import ModuleType
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from dispose_kernels.errors import MissingBackendError
+from dispose_kernels.segment.reference import Index, Items, Segments
 
 
 def library() -> ModuleType:
@@ -21,30 +20,22 @@ def library() -> ModuleType:
     return torch_scatter
 
 
-def segment_sum(
-    values: Float[Tensor, "items *chans"], index: Int[Tensor, " items"], segments: int
-) -> Float[Tensor, "segments *chans"]:
+def segment_sum(values: Items, index: Index, segments: int) -> Segments:
     """Sum of the items of every segment; 0 for an empty one."""
     return library().scatter_add(values, index, dim=0, dim_size=segments)
 
 
-def segment_mean(
-    values: Float[Tensor, "items *chans"], index: Int[Tensor, " items"], segments: int
-) -> Float[Tensor, "segments *chans"]:
+def segment_mean(values: Items, index: Index, segments: int) -> Segments:
     """Mean of the items of every segment; 0 for an empty one."""
     return library().scatter_mean(values, index, dim=0, dim_size=segments)
 
 
-def segment_max(
-    values: Float[Tensor, "items *chans"], index: Int[Tensor, " items"], segments: int
-) -> Float[Tensor, "segments *chans"]:
+def segment_max(values: Items, index: Index, segments: int) -> Segments:
     """Largest item of every segment, 0 for an empty one; one of several equal items has the whole gradient."""
     return library().scatter_max(values, index, dim=0, dim_size=segments)[0]
 
 
-def segment_logsumexp(
-    values: Float[Tensor, "items *chans"], index: Int[Tensor, " items"], segments: int
-) -> Float[Tensor, "segments *chans"]:
+def segment_logsumexp(values: Items, index: Index, segments: int) -> Segments:
     """``log sum exp`` of the items of every segment; minus infinity for an empty one."""
     shift = library().scatter_max(values.detach(), index, dim=0, dim_size=segments)[0]
     shift = torch.where(torch.isfinite(shift), shift, 0.0)
@@ -53,9 +44,7 @@ def segment_logsumexp(
     return torch.where(alive, torch.where(alive, total, 1.0).log() + shift, -torch.inf)
 
 
-def segment_softmax(
-    values: Float[Tensor, "items *chans"], index: Int[Tensor, " items"], segments: int
-) -> Float[Tensor, "items *chans"]:
+def segment_softmax(values: Items, index: Index, segments: int) -> Items:
     """``exp(value)`` divided by its segment's sum of them; 0 where every item of the segment is minus infinity."""
     shift = library().scatter_max(values.detach(), index, dim=0, dim_size=segments)[0]
     weight = torch.exp(values - torch.where(torch.isfinite(shift), shift, 0.0)[index])
