@@ -1,35 +1,42 @@
 """How time and memory of a whole frame grow with views and people, beside plain enumeration.
 
 A frame: people in a room seen by a ring or corners of cameras, five pixels of noise, one person in ten missed and one
-false person per view. Ours: everything `dispose predict` does for a frame (candidates, diffusion, rounding,
-triangulation). Plain: every combination of detections one after another with its cost, then self-attention over all
-kept tuples with its full matrix, once. Times are of this process on one thread; only their ratio means something.
+false person per view. Ours: everything `dispose predict` does for a batch of frames (candidates, diffusion, rounding,
+triangulation). Plain: every combination of detections of one frame one after another with its cost, then
+self-attention over all kept tuples with its full matrix, once. Times are of this process on one thread; only their
+ratio means something.
 """
 
+import importlib.util
 import math
-import os
 import resource
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from tqdm import tqdm
 
 from dispose.association.cues import MISFIT_CAP, fuse
 from dispose.association.evidence import pair_misfit
-from dispose.errors import DisposeError
 from dispose.models.dispose.associator import Associator
+from dispose.options import Count, require_file
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
 from dispose.skeletons.catalog import COCO_17
 from dispose.zoo import load_associator
-from dispose.zoo.records import from_json
+from dispose_benchmarks.clock import Clock
+from dispose_benchmarks.report import apart, require_numbers, write_figures
 from dispose_kernels.candidates import ABSENT, Evidence
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
 
+SCHEMA = "dispose.bench/1"
 NOISE_PX = 5.0
 MISSED = 0.1
 MOST_COMBINATIONS = 200_000
@@ -46,9 +53,10 @@ class Cell:
     Attributes:
         views: cameras.
         persons: people in the room.
-        detections: detections over all views.
-        tuples: candidate tuples.
-        seconds: a whole frame, median of the repeats.
+        batch: frames computed together.
+        detections: detections over all views of the first frame.
+        tuples: candidate tuples of the first frame.
+        seconds: a whole frame of a batch, median of the repeats.
         memory_mib: peak memory of a process that did only this, with the interpreter, torch and the weights.
         combinations: tuples that plain enumeration would look at.
         plain_seconds: plain enumeration and dense attention; NaN where it was not run.
@@ -56,6 +64,7 @@ class Cell:
 
     views: int
     persons: int
+    batch: int
     detections: int
     tuples: int
     seconds: float
@@ -84,9 +93,10 @@ def _keypoints(xy: Float[Tensor, "joints 2"]) -> Float[Tensor, "joints 3"]:
     return torch.cat([xy, torch.full_like(xy[:, :1], 0.8)], dim=1)
 
 
-def whole_frame(associator: Associator, frame: Frame) -> None:
-    """What `dispose predict` does for one frame."""
-    associator.reconstruct(frame, associator(frame))
+def whole_frames(associator: Associator, frames: Sequence[Frame]) -> None:
+    """What `dispose predict` does for a batch of frames."""
+    for frame in frames:
+        associator.reconstruct(frame, associator(frame))
 
 
 def plain_seconds(associator: Associator, frame: Frame) -> float:
@@ -139,40 +149,86 @@ def combinations(frame: Frame) -> float:
     return float((frame.detections.counts + 1).double().prod())
 
 
-def measure(views: int, persons: int, *, repeats: int, seed: int) -> Cell:
+def measure(views: int, persons: int, *, batch: int, repeats: int, seed: int) -> Cell:
     """One cell, in this process."""
     torch.set_num_threads(1)
     associator = load_associator()
-    whole_frame(associator, bench_frame(2, 2, torch.Generator().manual_seed(1)))
-    frame = bench_frame(views, persons, torch.Generator().manual_seed(seed))
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        whole_frame(associator, frame)
-        times.append(time.perf_counter() - started)
+    frames = [bench_frame(views, persons, torch.Generator().manual_seed(seed + k)) for k in range(batch)]
+    parts = Clock(torch.device("cpu")).median(partial(whole_frames, associator, frames), repeats)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    problem = associator.problem(frame)
+    problem = associator.problem(frames[0])
     return Cell(
         views=views,
         persons=persons,
-        detections=int(frame.detections.valid.sum()),
+        batch=batch,
+        detections=int(frames[0].detections.valid.sum()),
         tuples=0 if problem is None else len(problem.cost),
-        seconds=sorted(times)[len(times) // 2],
+        seconds=sum(part.milliseconds for part in parts) / 1000 / batch,
         memory_mib=peak,
-        combinations=combinations(frame),
-        plain_seconds=plain_seconds(associator, frame),
+        combinations=combinations(frames[0]),
+        plain_seconds=plain_seconds(associator, frames[0]),
     )
 
 
-def measure_apart(views: int, persons: int, *, repeats: int, seed: int) -> Cell:
-    """One cell in a process of its own, so that its peak memory is its own."""
-    code = (
-        "from dispose_benchmarks.association import measure; from dispose.zoo.records import to_json; "
-        f"print(to_json(measure({views}, {persons}, repeats={repeats}, seed={seed})))"
-    )
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-        raise DisposeError(f"bench of {views} views and {persons} people failed: {reason}")
-    return from_json(done.stdout.strip().splitlines()[-1], Cell, "bench")
+@dataclass(frozen=True)
+class AssociationBench:
+    """Time whole frames (candidates, diffusion, rounding, triangulation) on one core, and plain enumeration beside.
+
+    Every size runs in a process of its own, so that its peak memory is its own. People are missed in one view of
+    ten, and every view has one false person. Times are of this machine in this minute: compare their ratios.
+    """
+
+    views: tuple[int, ...] = (3, 5, 7, 10, 15)
+    """Numbers of cameras."""
+    persons: tuple[int, ...] = (4, 8, 10, 15)
+    """Numbers of people."""
+    batch: Count = 16
+    """Frames computed together."""
+    repeats: Count = 3
+    """Runs of every size; the median counts."""
+    seed: int = 0
+    """Of the scenes."""
+    out: Path = Path("data/results/bench_association.json")
+    """Result file; an image of the growth with the same name and .png stands beside it."""
+
+    def run(self) -> int:
+        """Measure, print, write."""
+        require_numbers("views", self.views, 2)
+        require_numbers("persons", self.persons, 1)
+        require_file(self.out)
+        sizes = [(views, persons) for views in self.views for persons in self.persons]
+        cells = tuple(self.cell(views, persons) for views, persons in tqdm(sizes, unit="size"))
+        print(table(cells))
+        write_figures(self.out, SCHEMA, {"rows": [asdict(cell) for cell in cells]})
+        return self.draw()
+
+    def cell(self, views: int, persons: int) -> Cell:
+        """One cell, in a process of its own."""
+        name = f"bench of {views} views and {persons} people"
+        return apart(name, None, measure, views, persons, batch=self.batch, repeats=self.repeats, seed=self.seed)
+
+    def draw(self) -> int:
+        """The image is made by the viz package in a process of its own: `dispose` never draws."""
+        if importlib.util.find_spec("matplotlib") is None:
+            print("no image: matplotlib is not installed (pip install 'dispose[viz]')")
+            return 0
+        image = self.out.with_suffix(".png")
+        done = subprocess.run(
+            [sys.executable, "-m", "dispose_viz.charts.growth", str(self.out), str(image)], check=False
+        )
+        if done.returncode == 0:
+            print(f"wrote {image}")
+        return done.returncode
+
+
+def table(cells: Sequence[Cell]) -> str:
+    """Cells as lines of text."""
+    lines = ["views people  tuples     frame    memory  combinations  plain / ours"]
+    for cell in cells:
+        ratio = cell.plain_seconds / cell.seconds
+        told = f"{ratio:.1f} x" if math.isfinite(ratio) else "not run"
+        lines.append(
+            f"{cell.views:>5} {cell.persons:>6} {cell.tuples:>7} {cell.seconds * 1000:>6.0f} ms "
+            f"{cell.memory_mib:>5.0f} MiB {cell.combinations:>13.2g} {told:>13}"
+        )
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Time and memory of the image models on pictures of any size, with random weights.
+"""Time and memory of the image models on images of any size, with random weights.
 
 What the networks see is noise, so their heat maps would hold nobody: the backbone's maps are replaced by those of the
 people of a synthetic scene, and the decoder is given the true roots. Everything is computed, on a known number of
@@ -43,7 +43,7 @@ from dispose_benchmarks.clock import Clock, Part
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
 
 SIGMA_MAP_PX = 3.0
-"""Width of the people in the replaced heat maps: what the backbone is taught (spec §3)."""
+"""Width of the people in the replaced heat maps: what the backbone learns."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class PoseCell:
         views: cameras.
         persons: people in the room.
         frames: frames of a step, or 1.
-        pictures: pictures that went through the backbone.
-        tuples: candidate tuples of Stage I, over all pictures.
+        images: images that went through the backbone.
+        tuples: candidate tuples of Stage I, over all images.
         milliseconds: of the run of median length, all parts together.
         parts: where they went.
         memory_mib: largest memory: of the device's tensors on an accelerator; else of the whole process.
@@ -70,7 +70,7 @@ class PoseCell:
     views: int
     persons: int
     frames: int
-    pictures: int
+    images: int
     tuples: int
     milliseconds: float
     parts: tuple[Part, ...]
@@ -153,7 +153,7 @@ def bench_scene(views: int, persons: int, seed: int) -> tuple[Cameras, Poses]:
 
 
 def noise_frame(cameras: Cameras, input_size: tuple[int, int], seed: int) -> ImageFrame:
-    """Pictures of nothing, in the network's size."""
+    """Images of nothing, in the network's size."""
     width, height = input_size
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.randn(len(cameras), 3, height, width, generator=generator)
@@ -234,7 +234,7 @@ def measure_inference(
         views=views,
         persons=persons,
         frames=1,
-        pictures=views,
+        images=views,
         tuples=model.tuples if isinstance(model, WatchedReleased) else model.associator.tuples,
         milliseconds=round(sum(part.milliseconds for part in parts), 1),
         parts=parts,

@@ -44,7 +44,7 @@ def measure_step(
     repeats: int,
     seed: int,
 ) -> PoseCell:
-    """One optimiser step in this process: forward, losses, backward, clipping, Adam; reading pictures is left out."""
+    """One optimiser step in this process: forward, losses, backward, clipping, Adam; reading images is left out."""
     batch = settings.optimisation.batch
     scenes = [bench_scene(views, persons, seed + k) for k in range(batch)]
     frames, examples = [], []
@@ -79,13 +79,13 @@ def measure_step(
         views=views,
         persons=persons,
         frames=batch,
-        pictures=len(examples) * views,
+        images=len(examples) * views,
         tuples=model.associator.tuples,
         milliseconds=round(sum(part.milliseconds for part in parts), 1),
         parts=parts,
         memory_mib=round(memory_mib(device), 1),
         before_mib=round(before, 1),
-        note=f"{settings.copies + 1} copies of every frame; the losses count as other, reading pictures is left out",
+        note=f"{settings.copies + 1} copies of every frame; the losses count as other, reading images is left out",
     )
 
 

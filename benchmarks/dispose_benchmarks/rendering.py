@@ -1,48 +1,62 @@
-"""How fast pictures are drawn: ``python -m dispose_benchmarks.rendering`` prints one line of JSON."""
+"""`dispose bench rendering`: how fast synthetic images are drawn."""
 
-import argparse
-import json
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 
+from dispose.options import Count, require_file
+from dispose_benchmarks.report import write_figures
 from dispose_synthetic.renderer.captures import RenderConfig, sample_captures
+
+SCHEMA = "dispose.bench-rendering/1"
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What was drawn, and pictures per second of elapsed and of processor time, rigs and rooms included."""
+    """What was drawn, and images per second of elapsed and of processor time, rigs and rooms included."""
 
-    pictures: int
+    images: int
     persons: int
     width: int
     height: int
     threads: int
-    pictures_per_second: float
-    pictures_per_processor_second: float
+    images_per_second: float
+    images_per_processor_second: float
+
+
+@dataclass(frozen=True)
+class RenderingBench:
+    """Draw synthetic images, rigs and rooms included, and say how many a second."""
+
+    frames: Count = 64
+    """Instants, each seen by all cameras of a rig."""
+    persons: int = 3
+    """People in the room."""
+    seed: int = 0
+    """Of everything random."""
+    out: Path = Path("data/results/bench_rendering.json")
+    """Result file."""
+
+    def run(self) -> int:
+        """Measure, print, write."""
+        require_file(self.out)
+        speed = measure(self.frames, self.persons, self.seed)
+        print(
+            f"{speed.images} images of {speed.width} x {speed.height} with {speed.persons} people: "
+            f"{speed.images_per_second:g} a second, {speed.images_per_processor_second:g} a second of one core"
+        )
+        write_figures(self.out, SCHEMA, asdict(speed))
+        return 0
 
 
 def measure(frames: int, persons: int, seed: int) -> Speed:
     """Draw frames with a given number of people."""
     config = RenderConfig(persons=(persons, persons), empty=0.0)
-    pictures, start, used = 0, time.perf_counter(), time.process_time()
-    for capture in sample_captures(torch.Generator().manual_seed(seed), frames, config):
-        pictures += len(capture.cameras)
+    start, used = time.perf_counter(), time.process_time()
+    images = sum(len(c.cameras) for c in sample_captures(torch.Generator().manual_seed(seed), frames, config))
     elapsed, busy = time.perf_counter() - start, time.process_time() - used
-    rates = round(pictures / elapsed, 1), round(pictures / busy, 1)
-    return Speed(pictures, persons, *config.size, torch.get_num_threads(), *rates)
-
-
-def main() -> None:
-    """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=64)
-    parser.add_argument("--persons", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    print(json.dumps(asdict(measure(given.frames, given.persons, given.seed))))
-
-
-if __name__ == "__main__":
-    main()
+    return Speed(
+        images, persons, *config.size, torch.get_num_threads(), round(images / elapsed, 1), round(images / busy, 1)
+    )

@@ -5,20 +5,26 @@ from typing import Annotated
 
 import tyro
 
-from dispose_benchmarks.commands.association import AssociationBench
-from dispose_benchmarks.commands.pose import Pose
+from dispose_benchmarks.association import AssociationBench
+from dispose_benchmarks.kernels.command import KernelsBench
+from dispose_benchmarks.pose_command import PoseBench
+from dispose_benchmarks.rendering import RenderingBench
 
 
 @dataclass(frozen=True)
 class BenchCommand:
-    """Time and memory: of association, as views and people grow; of the image models, at the published sizes.
+    """Time and memory: of association, as views and people grow; of the image models, at the published sizes; of the
+    fast operators beside their definitions; of drawing synthetic images.
 
-    Every measurement runs in a process of its own, so that its peak memory is its own. Times are of this machine in
-    this minute.
+    Association and image models run in a process of their own for each size, so that its peak memory is its own. Times
+    are of this machine in this minute.
     """
 
     command: tyro.conf.OmitSubcommandPrefixes[
-        Annotated[AssociationBench, tyro.conf.subcommand("association")] | Annotated[Pose, tyro.conf.subcommand("pose")]
+        Annotated[AssociationBench, tyro.conf.subcommand("association")]
+        | Annotated[PoseBench, tyro.conf.subcommand("pose")]
+        | Annotated[KernelsBench, tyro.conf.subcommand("kernels")]
+        | Annotated[RenderingBench, tyro.conf.subcommand("rendering")]
     ]
 
     def run(self) -> int:

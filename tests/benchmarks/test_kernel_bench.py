@@ -5,17 +5,18 @@ import json
 import pytest
 import torch
 
-from dispose_benchmarks.kernels.__main__ import main
+import dispose.cli.main as cli
 from dispose_benchmarks.kernels.suites import deformable_suite, feasibility
 from dispose_benchmarks.kernels.timing import Comparison
 
 
 def test_the_report_holds_every_figure(tmp_path):
     threads = torch.get_num_threads()
-    main(["segment", "--out", str(tmp_path / "deep" / "bench.json"), "--captures", "2"])
-    torch.set_num_threads(threads)
-    report = json.loads((tmp_path / "deep" / "bench.json").read_text())
-    assert report["schema"] == "dispose.kernel-bench/1"
+    out = tmp_path / "deep" / "bench.json"
+    assert cli.main(["bench", "kernels", "segment", "--out", str(out), "--captures", "2"]) == 0
+    assert torch.get_num_threads() == threads
+    report = json.loads(out.read_text())
+    assert report["schema"] == "dispose.kernel-bench/1" and report["threads"] == 1
     assert {result["operator"] for result in report["results"]} == {
         "segment_sum",
         "segment_mean",
@@ -23,13 +24,13 @@ def test_the_report_holds_every_figure(tmp_path):
         "segment_softmax",
         "segment_logsumexp",
     }
-    assert all(result["difference"] < 1e-5 for result in report["results"])
+    assert all(result["kind"] == "comparison" and result["difference"] < 1e-5 for result in report["results"])
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["bench.json"]
 
 
 def test_an_unknown_suite_is_refused(tmp_path):
     with pytest.raises(SystemExit):
-        main(["sinkhron", "--out", str(tmp_path / "bench.json")])
+        cli.main(["bench", "kernels", "sinkhron", "--out", str(tmp_path / "bench.json")])
 
 
 def test_the_feasibility_figure_is_that_of_the_projection():

@@ -74,7 +74,7 @@ def test_inference_of_our_model_is_split_into_its_parts():
     cell = measure_inference(TOY_SMOKE.images.model, 3, 2, device=CPU, repeats=1, seed=0)
     assert {part.name for part in cell.parts} == FRAME_PARTS and cell.tuples > 2
     assert cell.milliseconds == pytest.approx(sum(part.milliseconds for part in cell.parts), abs=0.1)
-    assert (cell.model, cell.pictures, cell.memory_mib >= cell.before_mib) == ("ours", 3, True)
+    assert (cell.model, cell.images, cell.memory_mib >= cell.before_mib) == ("ours", 3, True)
 
 
 def test_inference_of_the_released_model_is_split_into_its_parts():
@@ -90,14 +90,14 @@ def test_a_training_step_is_split_into_its_parts():
     settings = replace(TOY_SMOKE.images.pose, copies=1)
     cell = measure_step(TOY_SMOKE.images.model, settings, 2, 2, device=CPU, repeats=1, seed=0)
     assert {part.name for part in cell.parts} == STEP_PARTS
-    assert (cell.frames, cell.pictures) == (2, 8)
+    assert (cell.frames, cell.images) == (2, 8)
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--views", "1"], "--views is [1]; numbers from 2 on"),
-        (["--persons", "0"], "--persons is [0]; numbers from 1 on"),
+        (["--views", "1"], "--views is 1; numbers from 2 on"),
+        (["--persons", "0"], "--persons is 0; numbers from 1 on"),
         (["--train-views", "1"], "--train-views is 1; 2 or more"),
     ],
 )

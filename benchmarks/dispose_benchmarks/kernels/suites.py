@@ -1,16 +1,17 @@
 """What is measured of every operator."""
 
 import time
+from functools import partial
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from dispose_benchmarks.kernels.instances import ProblemInstance, random_capture, random_evidence
-from dispose_benchmarks.kernels.timing import Feasibility, Result, Scale, compare, milliseconds, peak_mib
-from dispose_kernels.candidates import Candidates, Evidence, enumerate_product, join, pair_cost
+from dispose_benchmarks.kernels.timing import Feasibility, Result, Scale, compare, peak_mib, time_calls
+from dispose_kernels.candidates import Evidence, enumerate_product, join, pair_cost
 from dispose_kernels.deformable_attention import DeformableBackend, deformable_backend
-from dispose_kernels.segment import SegmentBackend, segment_backend
+from dispose_kernels.segment import Reduction, SegmentBackend, segment_backend
 from dispose_kernels.sinkhorn import Marginals, newton_projection, pack, sweep_projection
 
 Results = list[Result]
@@ -22,30 +23,25 @@ def segment_suite(captures: int) -> Results:
     values = torch.randn(2000, 64, generator=random)
     index = torch.randint(0, 300, (2000,), generator=random)
 
-    def gradient(backend: SegmentBackend, name: str) -> Tensor:
+    def gradient(reduction: Reduction) -> Tensor:
         leaf = values.clone().requires_grad_()
-        reductions = {
-            "sum": backend.sum,
-            "mean": backend.mean,
-            "max": backend.max,
-            "softmax": backend.softmax,
-            "logsumexp": backend.logsumexp,
-        }
-        out = reductions[name](leaf, index, 300)
-        torch.where(torch.isfinite(out), out, 0.0).square().sum().backward()
-        assert leaf.grad is not None
-        return leaf.grad
+        out = reduction(leaf, index, 300)
+        return torch.autograd.grad(torch.where(torch.isfinite(out), out, 0.0).square().sum(), leaf)[0]
 
-    native, reference = segment_backend("native"), segment_backend("reference")
+    native, reference = reductions(segment_backend("native")), reductions(segment_backend("reference"))
+    case = "2000x64 -> 300, forward and backward"
     return [
-        compare(
-            f"segment_{name}",
-            "2000x64 -> 300, forward and backward",
-            lambda name=name: gradient(native, name),
-            lambda name=name: gradient(reference, name),
-        )
-        for name in ("sum", "mean", "max", "softmax", "logsumexp")
+        compare(f"segment_{name}", case, partial(gradient, fast), partial(gradient, plain))
+        for (name, fast), (_, plain) in zip(native, reference, strict=True)
     ]
+
+
+def reductions(backend: SegmentBackend) -> list[tuple[str, Reduction]]:
+    """The reductions of a backend by name."""
+    return [
+        ("sum", backend.sum), ("mean", backend.mean), ("max", backend.max), ("softmax", backend.softmax),
+        ("logsumexp", backend.logsumexp),
+    ]  # fmt: skip
 
 
 def sinkhorn_suite(captures: int) -> Results:
@@ -92,7 +88,6 @@ def candidates_suite(captures: int) -> Results:
                 f"{views} views x {people + 1} detections, no pair excluded; reference: full product",
                 lambda e=evidence, a=allowed: join(e, a, cap=16.0, limit=50.0).cost,
                 lambda e=evidence, a=allowed: enumerate_product(e, a, cap=16.0, limit=50.0).cost,
-                repetitions=3,
             )
         )
     for views, people in ((5, 10), (10, 10), (15, 15)):
@@ -122,15 +117,8 @@ def deformable_suite(captures: int) -> Results:
             return found / found.abs().max()
 
         for work, told in ((forward, "forward"), (gradient, "forward and backward")):
-            results.append(
-                compare(
-                    "deformable_gather",
-                    f"{case}, {told}",
-                    lambda work=work: work(native),
-                    lambda work=work: work(reference),
-                    repetitions=3,
-                )
-            )
+            pair = partial(work, native), partial(work, reference)
+            results.append(compare("deformable_gather", f"{case}, {told}", *pair))
     return results
 
 
@@ -149,10 +137,8 @@ def _attended(
 
 
 def _scale(evidence: Evidence, allowed: Tensor, case: str) -> Scale:
-    def run() -> Candidates:
-        return join(evidence, allowed, cap=16.0, limit=50.0, budget=16)
-
-    return Scale("join with a budget of 16", case, round(milliseconds(run, 2), 2), len(run().cost), peak_mib())
+    run = partial(join, evidence, allowed, cap=16.0, limit=50.0, budget=16)
+    return Scale("join with a budget of 16", case, round(1e3 * time_calls(run).median, 2), len(run().cost), peak_mib())
 
 
 def _evidence(views: int, people: int, false_people: int) -> Evidence:

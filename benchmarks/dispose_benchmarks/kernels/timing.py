@@ -1,20 +1,19 @@
-"""Measured figures as records, and the file they go to."""
+"""Measured figures of operators as records. Times are those of `torch.utils.benchmark`."""
 
-import json
-import os
 import resource
-import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
+from torch.utils.benchmark import Measurement, Timer
+
+LEAST_SECONDS = 0.2
+"""An operator is called again and again for so long."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One operator against its definition, on the same operands in the same run; best of some repetitions."""
+    """One operator against its definition, on the same operands in the same run; medians of many calls."""
 
     operator: str
     case: str
@@ -22,6 +21,12 @@ class Comparison:
     reference_ms: float
     ratio: float
     difference: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.operator} ({self.case}): {self.fast_ms:.2f} ms, reference {self.reference_ms:.2f} ms, "
+            f"{self.ratio:g} times, difference {self.difference:.1e}"
+        )
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,12 @@ class Feasibility:
     slowest_iterations: int
     seconds: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.captures} captures, {self.false_people_per_view} false people per view: largest marginal "
+            f"residual {self.worst_residual:.2e} in {self.seconds:.1f} s ({self.tuples} tuples)"
+        )
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -46,6 +57,12 @@ class Scale:
     tuples: int
     peak_mib: int
 
+    def __str__(self) -> str:
+        return (
+            f"{self.operator} ({self.case}): {self.milliseconds:.1f} ms, {self.tuples} tuples, "
+            f"{self.peak_mib} MiB at most"
+        )
+
 
 Result = Comparison | Feasibility | Scale
 
@@ -55,43 +72,23 @@ def peak_mib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def milliseconds(function: Callable[[], object], repetitions: int) -> float:
-    """Shortest wall time of some calls, after one that is not counted."""
-    function()
-    times = []
-    for _ in range(repetitions):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return 1e3 * min(times)
+def row_of(result: Result) -> dict[str, object]:
+    """A figure as the result file has it."""
+    return {"kind": type(result).__name__.lower(), **asdict(result)}
+
+
+def time_calls(function: Callable[[], object]) -> Measurement:
+    """Many calls of a function, after some that are not counted, on as many threads as torch may use."""
+    timer = Timer("function()", globals={"function": function}, num_threads=torch.get_num_threads())
+    return timer.blocked_autorange(min_run_time=LEAST_SECONDS)
 
 
 def compare(
-    operator: str,
-    case: str,
-    fast: Callable[[], torch.Tensor],
-    reference: Callable[[], torch.Tensor],
-    *,
-    repetitions: int = 5,
+    operator: str, case: str, fast: Callable[[], torch.Tensor], reference: Callable[[], torch.Tensor]
 ) -> Comparison:
     """Times of both, their ratio (above 1: the fast one is faster) and the largest difference of their results."""
     difference = float((fast() - reference()).abs().max())
-    fast_ms, reference_ms = milliseconds(fast, repetitions), milliseconds(reference, max(1, repetitions // 3))
+    fast_ms, reference_ms = (1e3 * time_calls(function).median for function in (fast, reference))
     return Comparison(
         operator, case, round(fast_ms, 4), round(reference_ms, 4), round(reference_ms / fast_ms, 2), difference
     )
-
-
-def write_report(path: Path, results: list[Result]) -> None:
-    """Write the figures as JSON, to a temporary name first: the file is either the old or the complete new one."""
-    report = {
-        "schema": "dispose.kernel-bench/1",
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "results": [{"kind": type(result).__name__.lower(), **asdict(result)} for result in results],
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
-        json.dump(report, file, indent=1)
-        file.write("\n")
-    os.replace(file.name, path)

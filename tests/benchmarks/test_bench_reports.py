@@ -1,0 +1,59 @@
+"""A measurement in a process of its own, and the file that figures go to."""
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+import dispose.cli.main as cli
+from dispose.errors import DisposeError
+from dispose_benchmarks.report import apart, write_figures
+
+
+def end_abruptly() -> None:
+    os._exit(3)
+
+
+def test_a_measurement_runs_in_another_process():
+    assert apart("a bench", None, os.getpid) != os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "work", "arguments", "sentence"),
+    [
+        (None, math.sqrt, (-1.0,), "a bench failed: ValueError: math domain error"),
+        (None, end_abruptly, (), "a bench failed: exit status 3"),
+        (1.0, time.sleep, (60.0,), "a bench took longer than 1 s"),
+    ],
+)
+def test_what_goes_wrong_there_is_said_here(seconds, work, arguments, sentence):
+    with pytest.raises(DisposeError, match=sentence):
+        apart("a bench", seconds, work, *arguments)
+
+
+def test_what_was_not_run_is_null(tmp_path: Path):
+    write_figures(
+        tmp_path / "deep" / "bench.json", "dispose.some/1", {"rows": [{"seconds": math.nan}, {"parts": (1, 2)}]}
+    )
+    content = json.loads((tmp_path / "deep" / "bench.json").read_text())
+    assert (content["schema"], content["rows"]) == ("dispose.some/1", [{"seconds": None}, {"parts": [1, 2]}])
+    assert {"commit", "command", "versions"} <= set(content)
+
+
+def test_every_cell_of_the_association_bench_reaches_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "bench.json"
+    few = ("--views", "2", "--persons", "2", "--batch", "2", "--repeats", "1")
+    assert cli.main(["bench", "association", *few, "--out", str(out)]) == 0
+    (row,) = json.loads(out.read_text())["rows"]
+    assert (row["views"], row["persons"], row["batch"]) == (2, 2, 2) and row["seconds"] > 0 < row["plain_seconds"]
+    assert "wrote" in capsys.readouterr().out
+
+
+def test_drawn_images_are_counted(tmp_path: Path):
+    out = tmp_path / "bench.json"
+    assert cli.main(["bench", "rendering", "--frames", "1", "--out", str(out)]) == 0
+    content = json.loads(out.read_text())
+    assert 3 <= content["images"] <= 7 and content["images_per_second"] > 0
