@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -13,14 +15,13 @@ from dispose.inference.capture import Summary
 from dispose.inference.consistency import Consistency
 from dispose.inference.diagnosis import Diagnosis
 from dispose.scene.cameras import Cameras
-from dispose_viz.scene.rig_svg import draw_from_above
 
 SCHEMA = "dispose.check/1"
 
 
 def write_check(folder: Path, title: str, cameras: Cameras, diagnosis: Diagnosis, summary: Summary) -> tuple[Path, ...]:
     """Write ``check.json`` and ``cameras.svg``; the paths written."""
-    report, picture = folder / "check.json", folder / "cameras.svg"
+    report, image = folder / "check.json", folder / "cameras.svg"
     given = diagnosis.consistency
     record = {
         "schema": SCHEMA,
@@ -51,9 +52,25 @@ def write_check(folder: Path, title: str, cameras: Cameras, diagnosis: Diagnosis
     with replacing(report) as file:
         json.dump(record, file, indent=1)
         file.write("\n")
-    with replacing(picture) as file:
-        file.write(draw_from_above(cameras, people_on_floor(given), title))
-    return report, picture
+    drawing = draw_from_above(cameras, people_on_floor(given), title)
+    with replacing(image) as file:
+        file.write(drawing)
+    return report, image
+
+
+def draw_from_above(cameras: Cameras, people_xy: Float[Tensor, "persons 2"], title: str) -> str:
+    """The rig as SVG, made by the viz package in a process of its own: `dispose` never draws."""
+    middle = (cameras.size[:, :1] / 2 / cameras.matrix[:, :1, 0]) * torch.tensor([-1.0, 1.0], dtype=torch.float64)
+    edges = torch.stack([middle, torch.zeros_like(middle), torch.ones_like(middle)], -1) @ cameras.rotation
+    plan = {
+        "title": title,
+        "names": cameras.names,
+        "centres": cameras.centres.tolist(),
+        "edges": (edges / edges.norm(dim=-1, keepdim=True)).tolist(),
+        "people": people_xy.tolist(),
+    }
+    command = [sys.executable, "-X", "utf8", "-m", "dispose_viz.scene.rig_svg"]
+    return subprocess.run(command, input=json.dumps(plan), stdout=subprocess.PIPE, check=True, encoding="utf-8").stdout
 
 
 def _finite(pixels: float) -> float | None:

@@ -148,8 +148,7 @@ def write(
     """Outlined words beside a place of the axes, `offset` points away from it; in ink if no colour is given."""
     theme = theme_of(axes)
     axes.annotate(text, place[:2], offset, textcoords="offset points", color=color or theme.ink, fontsize=12, ha=align,
-                  va=base, fontweight="bold" if bold else "normal", path_effects=halo(theme), zorder=6,
-                  clip_on=True)  # fmt: skip
+                  va=base, fontweight="bold" if bold else "normal", path_effects=halo(theme), zorder=6)  # fmt: skip
     return axes
 
 

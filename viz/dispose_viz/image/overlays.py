@@ -16,7 +16,7 @@ from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
 from dispose_viz.image.canvas import draw_canvas, draw_skeleton, project_people
 from dispose_viz.image.person_labels import Name, draw_names, name_of
-from dispose_viz.style import LIGHT, MAP, add_colorbar, color_of, dress, label_of, panels, theme_of, write
+from dispose_viz.style import LIGHT, MAP, add_colorbar, color_of, dress, halo, label_of, panels, theme_of
 
 BONE_WIDTH = 2.0
 HEAT_SHARE = 0.62
@@ -83,10 +83,12 @@ def draw_joint(axes: Axes, cameras: Cameras, poses: Poses, view: int, joint: str
         InputError: the skeleton has no such joint.
     """
     xy, seen = (values[:, poses.skeleton.index(joint)] for values in project_people(cameras, view, poses))
+    theme = theme_of(axes)
     for row, person in enumerate(poses.id.tolist()):
         if bool(seen[row] & torch.isfinite(xy[row]).all()):
-            there, color = tuple(xy[row].tolist()), color_of(person, theme_of(axes))
+            there, color = tuple(xy[row].tolist()), color_of(person, theme)
             axes.plot(*there, "o", markersize=22, markerfacecolor="none", markeredgecolor=color, markeredgewidth=2.6,
                       scalex=False, scaley=False)  # fmt: skip
-            write(axes, label_of(person), there, (12, 9), color, bold=True)
+            axes.annotate(label_of(person), there, (12, 9), textcoords="offset points", color=color, fontsize=12,
+                          fontweight="bold", path_effects=halo(theme), clip_on=True)  # fmt: skip
     return axes

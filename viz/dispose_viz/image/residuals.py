@@ -20,7 +20,7 @@ from dispose.scene.frame import Frame
 from dispose.scene.prediction import Prediction
 from dispose.tensors import ABSENT, TensorStruct
 from dispose_viz.image.canvas import add_box
-from dispose_viz.style import MAP, add_colorbar, color_of, dress, label_of, theme_of, write
+from dispose_viz.style import MAP, add_colorbar, color_of, dress, halo, label_of, theme_of
 from dispose_viz.words import LETTER, name_columns, name_rows, width_of
 
 LEAST_TOP_PX = 10.0
@@ -128,7 +128,8 @@ def draw_arrows(axes: Axes, residuals: Residuals, view: int) -> Axes:
     An arrow is cut where it stands for `LONGEST` pixels, so that one wild keypoint does not cross the image. The
     longest error of every person is written beside its arrow, in pixels.
     """
-    magnify, alarm = magnification(axes), theme_of(axes).alarm
+    magnify, theme = magnification(axes), theme_of(axes)
+    alarm = theme.alarm
     for row in range(len(residuals.person)):
         length = residuals.length_px[row, view]
         used = torch.isfinite(length)
@@ -140,7 +141,9 @@ def draw_arrows(axes: Axes, residuals: Residuals, view: int) -> Axes:
                     width=0.004, headwidth=3, headlength=3.5, headaxislength=3, minlength=0,
                     color=alarm, zorder=4)  # fmt: skip
         worst = int(length.argmax())
-        write(axes, f"{float(length[worst]):.0f} px", tuple((start + arrow)[worst].tolist()), (4, 2), alarm)
+        axes.annotate(f"{float(length[worst]):.0f} px", tuple((start + arrow)[worst].tolist()), (4, 2), color=alarm,
+                      textcoords="offset points", fontsize=12, path_effects=halo(theme), clip_on=True,
+                      zorder=6)  # fmt: skip
     return axes
 
 
