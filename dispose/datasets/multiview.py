@@ -78,14 +78,14 @@ def read_raw(source: Source, key: FrameKey) -> RawFrame:
     cameras = source.cameras(key.sequence)
     pictures = tuple(read_view(source, key, cameras, view) for view in range(len(cameras)))
     if all(picture is None for picture in pictures):
-        where = f"{source.picture(key, 0)}: frame {key.number} of {key.sequence}"
+        where = f"{source.image(key, 0)}: frame {key.number} of {key.sequence}"
         raise InputError(f"{where}: none of the {len(cameras)} cameras has a picture.")
     return RawFrame(key.number, cameras, pictures)
 
 
 def read_view(source: Source, key: FrameKey, cameras: Cameras, view: int) -> UInt8[np.ndarray, "_ _ 3"] | None:
     """One picture, or None where the file is not there."""
-    path = source.picture(key, view)
+    path = source.image(key, view)
     where = f"camera {cameras.names[view]}, frame {key.number} of {key.sequence}"
     if not path.exists():
         if not path.parent.is_dir():
@@ -255,4 +255,4 @@ def missing_images(source: Source) -> MissingImages:
 
 
 def _there(source: Source, key: FrameKey, view: int) -> bool:
-    return source.picture(key, view).is_file()
+    return source.image(key, view).is_file()

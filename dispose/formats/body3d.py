@@ -1,7 +1,7 @@
 """3-D people as CMU Panoptic and programs after it write them: `body3DScene_<frame>.json`, cm, y down."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count, pairwise
 from pathlib import Path
@@ -31,17 +31,42 @@ UNNUMBERED = "people without a number of their own (-1, or none) are numbered in
 
 
 @dataclass(frozen=True, eq=False)
-class Body3dFrame:
-    """The people of a file: the frame's number, their ids (or None), a table of x, y, z, score (cm) for each."""
+class Bodies:
+    """The people of a file.
 
-    number: int
+    Attributes:
+        skeleton: of all of them; None where nobody is in the file.
+        ids: their numbers, or None.
+        rows: x, y, z, score of every joint, in the file's cm with y down.
+    """
+
+    skeleton: Skeleton | None
     ids: tuple[int | None, ...]
-    tables: tuple[Float[Tensor, "joints 4"], ...]
+    rows: tuple[Float[Tensor, "joints 4"], ...]
+
+    def poses(self, skeleton: Skeleton, *, known_above: float = 0.0) -> Poses:
+        """The people in mm, z up; a joint is known where its place is finite and its score exceeds a number.
+
+        Those without a number get the lowest that nobody has.
+        """
+        rows = torch.stack(self.rows) if self.rows else torch.zeros(0, len(skeleton), 4, dtype=torch.float64)
+        score = torch.nan_to_num(rows[..., 3], nan=0.0)
+        valid = torch.isfinite(rows[..., :3]).all(-1) & (score > known_above)
+        xyz = torch.where(valid[..., None], world_from_panoptic(torch.nan_to_num(rows[..., :3])), 0.0)
+        free = (number for number in count() if number not in self.ids)
+        ids = [next(free) if number is None else number for number in self.ids]
+        confidence = torch.where(valid, score.clamp(0, 1), 0.0)
+        return Poses(skeleton, xyz, confidence, valid, torch.tensor(ids, dtype=torch.long))
 
 
 def world_from_panoptic(xyz: Float[Tensor, "*points 3"]) -> Float[Tensor, "*points 3"]:
     """Panoptic's cm with y down as mm with z up."""
     return 10 * xyz @ PANOPTIC_FROM_OURS
+
+
+def body3d_files(folder: Path) -> list[Path]:
+    """The frames of a folder, alphabetically."""
+    return visible(folder.glob(FILES))
 
 
 def read_body3d_files(paths: Sequence[Path]) -> SavedPredictions:
@@ -56,16 +81,18 @@ def read_body3d_files(paths: Sequence[Path]) -> SavedPredictions:
         if number == following:
             raise InputError(f"{path} and {other.name} are both of frame {number}.")
     skeleton: Skeleton | None = None
-    frames: list[Body3dFrame] = []
+    frames: list[tuple[int, Bodies]] = []
     for number, path in files:
-        found, own = read_people(path, number)
+        found = read_bodies(path)
+        own = found.skeleton
         if own is not None and skeleton is not None and own != skeleton:
             raise InputError(f"{path}: people have {len(own)} joints, in the files before {len(skeleton)}.")
         skeleton = skeleton or own
-        frames.append(found)
+        frames.append((number, found))
     chosen = skeleton or PANOPTIC_19
-    notes = (UNNUMBERED,) if any(None in frame.ids for frame in frames) else ()
-    return SavedPredictions(chosen, (), tuple(prediction_of(frame, chosen) for frame in frames), notes)
+    notes = (UNNUMBERED,) if any(None in bodies.ids for _, bodies in frames) else ()
+    predictions = tuple(prediction_of(number, bodies.poses(chosen)) for number, bodies in frames)
+    return SavedPredictions(chosen, (), predictions, notes)
 
 
 def number_of(path: Path) -> int:
@@ -77,10 +104,10 @@ def number_of(path: Path) -> int:
     return number
 
 
-def read_people(path: Path, number: int) -> tuple[Body3dFrame, Skeleton | None]:
-    """The people of a file, and of what skeleton they are; None without people."""
+def read_bodies(path: Path) -> Bodies:
+    """The people of a file; `InputError` where they are of different skeletons or share a number."""
     ids: list[int | None] = []
-    tables: list[Tensor] = []
+    rows: list[Tensor] = []
     skeleton: Skeleton | None = None
     for body in Entry.of_json(path).at("bodies").items():
         key, own = skeleton_of_body(body)
@@ -91,13 +118,13 @@ def read_people(path: Path, number: int) -> tuple[Body3dFrame, Skeleton | None]:
         if found >= 0 and found in ids:
             raise InputError(f"{body.place}: id is {found}, as that of body {ids.index(found)}.")
         ids.append(found if found >= 0 else None)
-        tables.append(table_of(body.at(key), len(own)))
-    return Body3dFrame(number, tuple(ids), tuple(tables)), skeleton
+        rows.append(rows_of(body.at(key), len(own)))
+    return Bodies(skeleton, tuple(ids), tuple(rows))
 
 
 def skeleton_of_body(body: Entry) -> tuple[str, Skeleton]:
     """The name of the entry with the joints (``joints19``), and what they are."""
-    for key in body.keys():  # noqa: SIM118
+    for key, _ in body.entries():
         match = JOINTS.fullmatch(key)
         if match and 0 < int(match[1]) <= MOST_JOINTS:
             joints = int(match[1])
@@ -107,7 +134,7 @@ def skeleton_of_body(body: Entry) -> tuple[str, Skeleton]:
     raise InputError(f"{body.place}: no joints (an entry such as 'joints19'; there is {', '.join(body.keys())}).")
 
 
-def table_of(entry: Entry, joints: int) -> Float[Tensor, "joints 4"]:
+def rows_of(entry: Entry, joints: int) -> Float[Tensor, "joints 4"]:
     """x, y, z, score of every joint; a file that has no scores says with -1 -1 -1 or 0 0 0 what it does not know."""
     if numbers_in(entry.value) == 3 * joints:
         xyz = nullable(entry, 3 * joints).reshape(-1, 3)
@@ -121,27 +148,10 @@ def numbers_in(values: object) -> int:
     return sum(numbers_in(value) for value in values) if isinstance(values, list) else 1
 
 
-def numbered(ids: Iterable[int | None]) -> list[int]:
-    """Numbers for those who have none, in order, the lowest that nobody has."""
-    taken = {number for number in ids if number is not None}
-    free = (number for number in count() if number not in taken)
-    return [next(free) if number is None else number for number in ids]
-
-
-def prediction_of(bodies: Body3dFrame, skeleton: Skeleton) -> Prediction:
-    """The people of a frame in mm, z up."""
-    none = torch.zeros(0, len(skeleton), 4, dtype=torch.float64)
-    rows = torch.stack(bodies.tables) if bodies.tables else none
-    score = torch.nan_to_num(rows[..., 3], nan=0.0)
-    valid = torch.isfinite(rows[..., :3]).all(-1) & (score > 0)
-    xyz = torch.where(valid[..., None], world_from_panoptic(torch.nan_to_num(rows[..., :3])), 0.0)
-    confidence = torch.where(valid, score.clamp(0, 1), 0.0)
-    poses = Poses(skeleton, xyz, confidence, valid, torch.tensor(numbered(bodies.ids), dtype=torch.long))
-    known = confidence.sum(-1) / valid.sum(-1).clamp(min=1)
-    members = torch.full((len(bodies.ids), 0), ABSENT, dtype=torch.long)
-    return Prediction(bodies.number, Association(members, known), poses, roots_of(skeleton, xyz, valid))
-
-
-def body3d_files(folder: Path) -> list[Path]:
-    """The frames of a folder, alphabetically."""
-    return visible(folder.glob(FILES))
+def prediction_of(number: int, poses: Poses) -> Prediction:
+    """A frame of people without members; a person's score is the mean confidence of their known joints."""
+    score = poses.confidence.sum(-1) / poses.valid.sum(-1).clamp(min=1)
+    members = torch.full((len(poses.id), 0), ABSENT, dtype=torch.long)
+    return Prediction(
+        number, Association(members, score), poses, roots_of(poses.skeleton, poses.xyz_world, poses.valid)
+    )

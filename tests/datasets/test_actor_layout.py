@@ -10,7 +10,7 @@ import pytest
 import scipy.io
 import torch
 
-from dispose.datasets.layouts.actors import ActorCapture, every_annotated, pictured
+from dispose.datasets.layouts.actors import every_annotated, pictured
 from dispose.datasets.layouts.campus import (
     CAMPUS,
     CAMPUS_TEST,
@@ -52,7 +52,7 @@ CAMPUS_KIND = Kind("Campus", open_campus, "calibration_campus.json", "campus4-c{
 KINDS = pytest.mark.parametrize("kind", [SHELF_KIND, CAMPUS_KIND], ids=["shelf", "campus"])
 
 
-def opened(kind: Kind, folder: Path, split: Split) -> ActorCapture:
+def opened(kind: Kind, folder: Path, split: Split) -> Source:
     return open_shelf(folder, split) if kind.name == "Shelf" else open_campus(folder, split)
 
 
@@ -89,7 +89,7 @@ def write_recording(folder: Path, kind: Kind, frames: int, pictures: range) -> n
     return metres
 
 
-def assert_projects_like_opencv(folder: Path, kind: Kind, source: ActorCapture) -> int:
+def assert_projects_like_opencv(folder: Path, kind: Kind, source: Source) -> int:
     """Every annotated joint in every view against OpenCV on the file's own numbers; the number compared."""
     record = json.loads((folder / kind.calibration).read_text())
     cells = scipy.io.loadmat(folder / "actorsGT.mat")["actor3D"]
@@ -102,7 +102,7 @@ def assert_projects_like_opencv(folder: Path, kind: Kind, source: ActorCapture) 
             while person.size == 1 and person.dtype == object:
                 person = person.flat[0]
             metres = person.flat[key.number]
-            for view, name in enumerate(source.rig.names):
+            for view, name in enumerate(source.rigs[kind.name].names):
                 entry = record[name.removeprefix("Camera")]
                 R, C = np.array(entry["R"]), np.array(entry["T"]).reshape(3)
                 k, p = np.ravel(entry["k"]), np.ravel(entry["p"])
@@ -118,8 +118,8 @@ def assert_projects_like_opencv(folder: Path, kind: Kind, source: ActorCapture) 
 def test_made_recording(kind: Kind, tmp_path: Path) -> None:
     metres = write_recording(tmp_path, kind, 8, range(2, 5))
     source = opened(kind, tmp_path, Split("all", (Block(kind.name),), every_annotated))
-    assert isinstance(source, Source) and [key.number for key in source.keys] == [*range(8)]
-    assert source.rig.size.tolist() == [list(kind.size)] * kind.cameras
+    assert [key.number for key in source.keys] == [*range(8)]
+    assert source.rigs[kind.name].size.tolist() == [list(kind.size)] * kind.cameras
     assert assert_projects_like_opencv(tmp_path, kind, source) == (8 + 4) * 14 * kind.cameras
     for key in source.keys:
         poses = source.truth(key).poses
@@ -138,7 +138,7 @@ def test_made_recording(kind: Kind, tmp_path: Path) -> None:
 def test_real_recording(kind: Kind, shared_data: Path) -> None:
     folder = shared_data / "raw" / f"{kind.name.lower()}3"
     source = opened(kind, folder, Split("all", (Block(kind.name),), every_annotated))
-    assert len(source.keys) == 3 and len(source.rig) == kind.cameras
+    assert len(source.keys) == 3 and len(source.cameras(kind.name)) == kind.cameras
     people = sum(len(source.truth(key).poses.id) for key in source.keys)
     assert people == (6 if kind.name == "Shelf" else 3)
     assert assert_projects_like_opencv(folder, kind, source) == people * 14 * kind.cameras
@@ -157,8 +157,8 @@ def test_real_campus_agrees_with_the_converted_table(shared_data: Path) -> None:
         read_cameras(shared_data / "campus3" / "cameras.json"),
         read_poses(shared_data / "campus3/gt3d.npz"),
     )
-    torch.testing.assert_close(source.rig.translation, cameras.translation, atol=1e-6, rtol=0)
-    torch.testing.assert_close(source.rig.size, cameras.size)
+    torch.testing.assert_close(source.rigs["Campus"].translation, cameras.translation, atol=1e-6, rtol=0)
+    torch.testing.assert_close(source.rigs["Campus"].size, cameras.size)
     for key in source.keys:
         theirs, ours = poses_of(table.at(key.number), SHELF_14), source.truth(key).poses
         torch.testing.assert_close(ours.xyz_world, theirs.xyz_world, atol=1e-2, rtol=0)
@@ -167,8 +167,8 @@ def test_real_campus_agrees_with_the_converted_table(shared_data: Path) -> None:
 def test_real_shelf_calibration_is_that_of_the_table(shared_data: Path) -> None:
     source = open_shelf(shared_data / "raw" / "shelf3", Split("all", (Block("Shelf"),), every_annotated))
     cameras = read_cameras(shared_data / "shelf" / "cameras.json")
-    torch.testing.assert_close(source.rig.centres, cameras.centres, atol=1e-2, rtol=0)
-    torch.testing.assert_close(source.rig.rotation, cameras.rotation, atol=1e-6, rtol=0)
+    torch.testing.assert_close(source.rigs["Shelf"].centres, cameras.centres, atol=1e-2, rtol=0)
+    torch.testing.assert_close(source.rigs["Shelf"].rotation, cameras.rotation, atol=1e-6, rtol=0)
 
 
 def test_training_needs_no_annotation(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from dispose.datasets.layouts.mm_or import (
     pictured,
     read_people,
 )
-from dispose.datasets.layouts.source import Block, Source, Split
+from dispose.datasets.layouts.source import Block, Split
 from dispose.datasets.multiview import missing_images, of_source
 from dispose.errors import InputError
 from dispose.formats.calibration.mm_or import read_calibration_mm_or
@@ -108,7 +108,7 @@ def write_take(root: Path, name: str = "take", frames: range = range(10, 14)) ->
 def test_truth_projects_like_opencv(tmp_path: Path) -> None:
     cameras = write_take(tmp_path)
     source = open_mm_or(tmp_path, ALL, views=VIEWS)
-    assert isinstance(source, Source) and [key.number for key in source.keys] == [10, 11, 12, 13]
+    assert [key.number for key in source.keys] == [10, 11, 12, 13]
     rig = source.cameras("take")
     assert rig.size.tolist() == [list(SIZE)] * 2
     compared = 0

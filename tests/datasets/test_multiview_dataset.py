@@ -1,6 +1,7 @@
 """Laws of every data set read from pictures, shown on one that the test makes: lazy, tolerant, and honest about it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -13,11 +14,12 @@ from dispose.datasets.layouts.campus import CAMPUS
 from dispose.datasets.layouts.mm_or import MM_OR
 from dispose.datasets.layouts.panoptic import PANOPTIC
 from dispose.datasets.layouts.shelf import SHELF
-from dispose.datasets.layouts.source import Block, FrameKey, Source, Split, Traits, Truth, no_poses
+from dispose.datasets.layouts.source import Block, FrameKey, Source, Split, Traits, no_poses
 from dispose.datasets.multiview import FrameLog, MultiViewDataset, Tolerant, good_frames, missing_images, of_source
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, letterbox
 from dispose.scene.cameras import Cameras
+from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 
 SIZE = (64, 48)
@@ -36,36 +38,28 @@ def rig() -> Cameras:
     return Cameras(("a", "b", "c"), size, matrix, torch.zeros(3, 8).double(), rotation, translation)
 
 
-@dataclass(frozen=True, eq=False)
-class Made:
-    """A source of pictures written by the test; a picture's grey value is 10 x number + view."""
+def image_path(folder: Path, key: FrameKey, camera: str) -> Path:
+    return folder / camera / f"{key.number}.png"
 
-    folder: Path
-    keys: tuple[FrameKey, ...]
-    traits: Traits = TRAITS
 
-    def cameras(self, sequence: str) -> Cameras:
-        return rig()
-
-    def picture(self, key: FrameKey, view: int) -> Path:
-        return self.folder / "abc"[view] / f"{key.number}.png"
-
-    def truth(self, key: FrameKey) -> Truth:
-        return Truth(key.sequence, key.number, True, no_poses(PANOPTIC_15))
+def nobody(key: FrameKey) -> Poses:
+    return no_poses(PANOPTIC_15)
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Made:
+def made(tmp_path: Path) -> Source:
+    """Images written by the test; an image's grey value is 10 x number + view."""
     for view, name in enumerate("abc"):
         (tmp_path / name).mkdir()
         for number in range(1, 6):
             cv2.imwrite(str(tmp_path / name / f"{number}.png"), np.full(SIZE[::-1], 10 * number + view, np.uint8))
-    return Made(tmp_path, tuple(FrameKey("walk", number) for number in range(1, 6)))
+    keys = tuple(FrameKey("walk", number) for number in range(1, 6))
+    return Source(TRAITS, keys, {"walk": rig()}, partial(image_path, tmp_path), nobody)
 
 
-def test_frames_are_what_lies_there(made: Made) -> None:
+def test_frames_are_what_lies_there(made: Source) -> None:
     dataset = of_source(made)
-    assert isinstance(made, Source) and len(dataset) == 5
+    assert len(dataset) == 5
     frame, truth = dataset[2]
     assert frame.number == truth.number == 3 and truth.sequence == "walk"
     assert frame.images.pixels.shape == (3, 3, 32, 32) and frame.images.pixels.dtype == torch.float32
@@ -81,16 +75,16 @@ def test_frames_are_what_lies_there(made: Made) -> None:
     assert (frame.images.pixels[0, :, 3] < frame.images.pixels[0, :, 4]).all()
 
 
-def test_nothing_is_read_before_it_is_asked_for(made: Made) -> None:
+def test_nothing_is_read_before_it_is_asked_for(made: Source) -> None:
     dataset = of_source(made)
-    made.picture(made.keys[4], 0).write_text("broken")
+    made.image(made.keys[4], 0).write_text("broken")
     assert len(dataset) == 5 and dataset[0][0].number == 1
     with pytest.raises(InputError, match=r"a/5\.png.*camera a, frame 5 of walk"):
         dataset[4]
 
 
-def test_a_missing_picture_leaves_its_view_out(made: Made) -> None:
-    made.picture(made.keys[1], 2).unlink()
+def test_a_missing_picture_leaves_its_view_out(made: Source) -> None:
+    made.image(made.keys[1], 2).unlink()
     frame, _ = of_source(made)[1]
     assert frame.images.present.tolist() == [True, True, False]
     assert bool((frame.images.pixels[2] == 0).all()) and len(frame.cameras) == 3
@@ -102,30 +96,30 @@ def test_a_missing_picture_leaves_its_view_out(made: Made) -> None:
     assert missing_images(replace(made, keys=made.keys[2:])).summary() == "All 9 pictures of 3 frames are there."
 
 
-def test_a_wrong_size_is_named_with_both_sizes(made: Made) -> None:
-    cv2.imwrite(str(made.picture(made.keys[0], 1)), np.zeros((24, 32), np.uint8))
+def test_a_wrong_size_is_named_with_both_sizes(made: Source) -> None:
+    cv2.imwrite(str(made.image(made.keys[0], 1)), np.zeros((24, 32), np.uint8))
     with pytest.raises(InputError, match=r"b/1\.png: camera b, frame 1 of walk.*32 x 24.*64 x 48"):
         of_source(made)[0]
     # A picture turned on its side has as many pixels; it is as wrong.
-    cv2.imwrite(str(made.picture(made.keys[0], 1)), np.zeros((64, 48), np.uint8))
+    cv2.imwrite(str(made.image(made.keys[0], 1)), np.zeros((64, 48), np.uint8))
     with pytest.raises(InputError, match="48 x 64"):
         of_source(made)[0]
 
 
-def test_no_picture_at_all_and_no_folder_are_errors(made: Made) -> None:
+def test_no_picture_at_all_and_no_folder_are_errors(made: Source) -> None:
     for view in range(3):
-        made.picture(made.keys[3], view).unlink()
+        made.image(made.keys[3], view).unlink()
     with pytest.raises(InputError, match=r"frame 4 of walk: none of the 3 cameras"):
         of_source(made)[3]
-    elsewhere = replace(made, folder=made.folder / "nowhere")
+    elsewhere = replace(made, image_path=partial(image_path, Path("nowhere")))
     with pytest.raises(InputError, match="no such folder of pictures"):
         of_source(elsewhere)[0]
 
 
-def test_a_run_outlives_bad_frames_and_counts_them(made: Made) -> None:
-    made.picture(made.keys[0], 0).write_bytes(b"\xff\xd8 torn")
-    made.picture(made.keys[2], 1).unlink()
-    cv2.imwrite(str(made.picture(made.keys[4], 2)), np.zeros((10, 10), np.uint8))
+def test_a_run_outlives_bad_frames_and_counts_them(made: Source) -> None:
+    made.image(made.keys[0], 0).write_bytes(b"\xff\xd8 torn")
+    made.image(made.keys[2], 1).unlink()
+    cv2.imwrite(str(made.image(made.keys[4], 2)), np.zeros((10, 10), np.uint8))
     tolerant = Tolerant(of_source(made))
     log = FrameLog()
     loader = DataLoader(tolerant, batch_size=None, num_workers=1, collate_fn=as_it_is)
@@ -159,6 +153,6 @@ def test_black_bars_come_from_the_letter_box_and_from_nothing_else(traits: Trait
     assert first.tolist() == pytest.approx(bars, abs=0.05)
 
 
-def test_another_input_size_is_a_value(made: Made) -> None:
+def test_another_input_size_is_a_value(made: Source) -> None:
     frame, _ = MultiViewDataset(made, (80, 24))[0]
     assert frame.images.pixels.shape == (3, 3, 24, 80)

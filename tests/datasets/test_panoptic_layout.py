@@ -24,15 +24,13 @@ from dispose.datasets.layouts.panoptic import (
     PANOPTIC_VALIDATION,
     annotated,
     open_panoptic,
-    panoptic_from_world,
     pictured,
-    read_bodies,
-    world_from_panoptic,
 )
 from dispose.datasets.layouts.source import Block, Source, Split
 from dispose.datasets.multiview import missing_images, of_source
 from dispose.errors import InputError
-from dispose.skeletons.catalog import PANOPTIC_15
+from dispose.formats.body3d import read_bodies, world_from_panoptic
+from dispose.skeletons.catalog import PANOPTIC_15, PANOPTIC_19
 
 ALL = Split("all", (Block("walk"),), annotated)
 SIZE = (96, 54)
@@ -105,7 +103,7 @@ def assert_projects_like_opencv(folder: Path, source: Source) -> int:
 def test_made_sequence_projects_like_opencv(tmp_path: Path) -> None:
     folder = write_sequence(tmp_path, "walk", range(100, 106))
     source = open_panoptic(tmp_path, ALL, views=VIEWS)
-    assert isinstance(source, Source) and [key.number for key in source.keys] == [*range(100, 106)]
+    assert [key.number for key in source.keys] == [*range(100, 106)]
     assert source.cameras("walk").size.tolist() == [list(SIZE)] * 2
     assert assert_projects_like_opencv(folder, source) == 9 * 14 * 2
 
@@ -163,9 +161,7 @@ def test_real_pictures_with_their_cameras(shared_data: Path, tmp_path: Path) -> 
     torch.testing.assert_close(scale, torch.tensor(512 / 1080).double())
 
 
-def test_units_and_axes_come_back() -> None:
-    xyz = torch.randn(40, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 200
-    torch.testing.assert_close(panoptic_from_world(world_from_panoptic(xyz)), xyz, atol=1e-6, rtol=0)
+def test_units_and_axes() -> None:
     assert world_from_panoptic(torch.tensor([1.0, -2, 3]).double()).tolist() == [10.0, 30.0, 20.0]
 
 
@@ -177,7 +173,7 @@ def test_unknown_joints_and_people(tmp_path: Path) -> None:
     path = tmp_path / "body3DScene_00000001.json"
     bodies = [{"id": 7, "joints19": joints.reshape(-1).tolist()}, {"id": 8, "joints19": lost.reshape(-1).tolist()}]
     path.write_text(json.dumps({"bodies": bodies}))
-    everybody = read_bodies(path)
+    everybody = read_bodies(path).poses(PANOPTIC_19, known_above=0.1)
     assert everybody.id.tolist() == [7, 8] and everybody.valid[0].tolist() == [j not in (0, 3) for j in range(19)]
     assert bool((everybody.xyz_world[0, [0, 3]] == 0).all()) and bool((everybody.confidence <= 1).all())
     folder = write_sequence(tmp_path, "walk", range(1))

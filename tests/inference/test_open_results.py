@@ -13,8 +13,8 @@ from dispose.association.reconstruct import reconstruct
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.integer_programme import integer_programme
 from dispose.cli.main import main
-from dispose.datasets.layouts.panoptic import read_bodies
 from dispose.errors import InputError
+from dispose.formats.body3d import read_bodies
 from dispose.formats.detections.openpose import write_openpose
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS
 from dispose.inference.capture import read_capture
@@ -25,7 +25,7 @@ from dispose.inference.predict import (
     write_capture_prediction,
 )
 from dispose.scene.detections import Detections
-from dispose.skeletons.catalog import BODY_25, COCO_17
+from dispose.skeletons.catalog import BODY_25, COCO_17, PANOPTIC_19
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 from dispose_workbench.failures.facts import FrameFacts, failure_of
@@ -223,7 +223,7 @@ def test_panoptic_sequences_open_with_their_cameras(shared_data: Path) -> None:
     case = results.cases[0]
     assert case.cameras is not None and len(case.cameras) == 31
     path = folder / "hdPose3d_stage1_coco19" / f"body3DScene_{case.prediction.number:08d}.json"
-    truth = read_bodies(path)
+    truth = read_bodies(path).poses(PANOPTIC_19, known_above=0.1)
     assert torch.equal(case.prediction.poses.id, truth.id)
     both = truth.valid
     assert_close(case.prediction.poses.xyz_world[both], truth.xyz_world[both])

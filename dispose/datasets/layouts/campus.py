@@ -6,8 +6,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from dispose.datasets.layouts.actors import ActorCapture, every_annotated, open_actor_capture, pictured
-from dispose.datasets.layouts.source import Block, Split, Traits
+from dispose.datasets.layouts.actors import every_annotated, open_actor_capture, pictured
+from dispose.datasets.layouts.source import Block, Source, Split, Traits
 from dispose.skeletons.catalog import SHELF_14
 
 CAMPUS = Traits(
@@ -38,7 +38,7 @@ CAMPUS_TEST = Split("test", (Block("Campus", 350, 470), Block("Campus", 650, 750
 """The literature's test frames."""
 
 
-def open_campus(folder: Path, split: Split = CAMPUS_TEST, *, views: Sequence[str] = CAMPUS.views) -> ActorCapture:
+def open_campus(folder: Path, split: Split = CAMPUS_TEST, *, views: Sequence[str] = CAMPUS.views) -> Source:
     """Look through a part of Campus; frames count from 0."""
     return open_actor_capture(
         folder,

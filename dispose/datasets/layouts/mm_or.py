@@ -4,18 +4,24 @@
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from dispose.datasets.layouts.source import Block, FrameKey, Split, Traits, Truth, no_poses, sequence_folders
-from dispose.errors import InputError
+from dispose.datasets.layouts.source import (
+    Block,
+    FrameKey,
+    Source,
+    Split,
+    Traits,
+    no_poses,
+    files_by_number,
+    sequence_folders,
+)
 from dispose.formats.calibration.mm_or import read_calibration_mm_or
 from dispose.formats.entry import Entry
-from dispose.formats.files import visible
-from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 
@@ -34,30 +40,17 @@ KNOWN_SCORE = 0.1
 """A joint is known where its published confidence exceeds this; a person counts where the root does."""
 
 POSE_FILE = re.compile(r"(?:.*_)?(\d+)\.json")
-PICTURE_FILE = re.compile(r"(camera\d\d)_colorimage-(\d+)\.jpg")
-
-
-def annotation_files(folder: Path) -> dict[int, Path]:
-    """Annotation files by their frame: the number after the last underscore of the name."""
-    place = folder / "poses"
-    if not place.is_dir():
-        raise InputError(f"{place}: there is no such folder; data/cards/mm_or.md says how to obtain it.")
-    found = ((POSE_FILE.fullmatch(path.name), path) for path in visible(place.iterdir()))
-    return {int(match[1]): path for match, path in found if match}
 
 
 def annotated(folder: Path, views: Sequence[str]) -> list[int]:
-    """Numbers of the frames with an annotation file."""
-    return sorted(annotation_files(folder))
+    """Numbers of the frames with an annotation file: those after the last underscore of its name."""
+    return sorted(files_by_number(folder / "poses", POSE_FILE))
 
 
 def pictured(folder: Path, views: Sequence[str]) -> list[int]:
-    """Numbers of the frames of which at least one of the cameras has a picture."""
-    place = folder / "colorimage"
-    if not place.is_dir():
-        raise InputError(f"{place}: there is no such folder; data/cards/mm_or.md says how to obtain it.")
-    found = (PICTURE_FILE.fullmatch(path.name) for path in visible(place.iterdir()))
-    return sorted({int(match[2]) for match in found if match and match[1] in views})
+    """Numbers of the frames of which at least one of the cameras has an image."""
+    names = re.compile(rf"(?:{'|'.join(map(re.escape, views))})_colorimage-(\d+)\.jpg")
+    return sorted(files_by_number(folder / "colorimage", names))
 
 
 TRAIN_TAKES = (
@@ -66,7 +59,7 @@ TRAIN_TAKES = (
 )  # fmt: skip
 
 MM_OR_TRAIN = Split("train", tuple(Block(take) for take in TRAIN_TAKES), pictured)
-"""The takes of the literature; frames are those with pictures, annotations are not looked at."""
+"""The takes of the literature; frames are those with images, annotations are not looked at."""
 
 MM_OR_VALIDATION = Split("validation", (Block("038_TKA"),), annotated)
 """For choosing between models: the take that the released configuration neither trains nor tests on."""
@@ -77,58 +70,31 @@ MM_OR_TEST = Split(
 """The literature's 750 frames: the first annotation files of three takes."""
 
 
-@dataclass(frozen=True, eq=False)
-class MmOrTake:
-    """One take: its cameras and its annotation files by frame."""
+def open_mm_or(folder: Path, split: Split = MM_OR_TEST, *, views: Sequence[str] = MM_OR.views) -> Source:
+    """Look through a part of MM-OR Pose: calibrations are read, frames are listed, nothing else.
 
-    name: str
-    rig: Cameras
-    files: dict[int, Path]
-
-
-@dataclass(frozen=True, eq=False)
-class MmOrCapture:
-    """A part of MM-OR Pose (a `Source`); truth has the joints of `PANOPTIC_15`.
-
-    The released loader drops a frame of which any picture is missing; here the view alone is left out.
+    Truth has the joints of `PANOPTIC_15`. The released loader drops a frame of which any image is missing; here the
+    view alone is left out.
     """
-
-    folder: Path
-    keys: tuple[FrameKey, ...]
-    takes: tuple[MmOrTake, ...]
-    traits: Traits = MM_OR
-
-    def take(self, name: str) -> MmOrTake:
-        """A take by its name."""
-        return next(take for take in self.takes if take.name == name)
-
-    def cameras(self, sequence: str) -> Cameras:
-        """The cameras of a take; every take has its own calibration."""
-        return self.take(sequence).rig
-
-    def picture(self, key: FrameKey, view: int) -> Path:
-        """Where the picture of a view lies, or would."""
-        name = self.cameras(key.sequence).names[view]
-        return self.folder / key.sequence / "colorimage" / f"{name}_colorimage-{key.number:06d}.jpg"
-
-    def truth(self, key: FrameKey) -> Truth:
-        """The people of the frame's annotation file whose root is known."""
-        path = self.take(key.sequence).files.get(key.number)
-        if path is None:
-            return Truth(key.sequence, key.number, False, no_poses(PANOPTIC_15))
-        return Truth(key.sequence, key.number, True, read_people(path))
+    places = sequence_folders(folder, split)
+    rigs = {name: read_calibration_mm_or(place, views, size=MM_OR.image_size) for name, place in places.items()}
+    files = {
+        name: files_by_number(place / "poses", POSE_FILE) if (place / "poses").is_dir() else {}
+        for name, place in places.items()
+    }
+    keys = tuple(key for name, place in places.items() for key in split.keys(name, place, views))
+    return Source(MM_OR, keys, rigs, partial(image_path, folder), partial(people_of, files))
 
 
-def open_mm_or(folder: Path, split: Split = MM_OR_TEST, *, views: Sequence[str] = MM_OR.views) -> MmOrCapture:
-    """Look through a part of MM-OR Pose: calibrations are read, frames are listed, nothing else."""
-    keys, takes = [], []
-    for name, place in zip(split.sequences, sequence_folders(folder, split), strict=True):
-        rig = read_calibration_mm_or(place, views, size=MM_OR.image_size)
-        takes.append(MmOrTake(name, rig, annotation_files(place) if (place / "poses").is_dir() else {}))
-        numbers = split.numbers(place, views)
-        for block in split.only(name).blocks:
-            keys.extend(FrameKey(name, number) for number in block.of(numbers))
-    return MmOrCapture(folder, tuple(keys), tuple(takes))
+def image_path(folder: Path, key: FrameKey, camera: str) -> Path:
+    """Where the image of a camera lies, or would."""
+    return folder / key.sequence / "colorimage" / f"{camera}_colorimage-{key.number:06d}.jpg"
+
+
+def people_of(files: Mapping[str, Mapping[int, Path]], key: FrameKey) -> Poses | None:
+    """The people of a frame's annotation file."""
+    path = files[key.sequence].get(key.number)
+    return None if path is None else read_people(path)
 
 
 def read_people(path: Path) -> Poses:

@@ -6,20 +6,13 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
-
-from dispose.datasets.layouts.source import Block, FrameKey, Split, Traits, Truth, no_poses, sequence_folders
+from dispose.datasets.layouts.source import Block, FrameKey, Source, Split, Traits, files_by_number, sequence_folders
 from dispose.errors import InputError
-from dispose.formats.body3d import world_from_panoptic
-from dispose.formats.calibration.panoptic import PANOPTIC_FROM_OURS, read_calibration_panoptic
-from dispose.formats.entry import Entry
-from dispose.formats.files import visible
-from dispose.scene.cameras import Cameras
+from dispose.formats.body3d import read_bodies
+from dispose.formats.calibration.panoptic import read_calibration_panoptic
 from dispose.scene.convert import convert_poses
 from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import PANOPTIC_15, PANOPTIC_19
@@ -57,28 +50,17 @@ KNOWN_SCORE = 0.1
 
 POSES = "hdPose3d_stage1_coco19"
 POSE_FILE = re.compile(r"body3DScene_(\d+)\.json")
-PICTURE_FILE = re.compile(r"00_\d\d_(\d+)\.jpg")
+IMAGE_FILE = re.compile(r"00_\d\d_(\d+)\.jpg")
 
 
 def annotated(folder: Path, views: Sequence[str]) -> list[int]:
     """Numbers of the frames with an annotation file."""
-    return numbers_in(folder / POSES, POSE_FILE)
+    return sorted(files_by_number(folder / POSES, POSE_FILE))
 
 
 def pictured(folder: Path, views: Sequence[str]) -> list[int]:
-    """Numbers of the frames of which at least one of the cameras has a picture."""
-    numbers: set[int] = set()
-    for view in views:
-        numbers.update(numbers_in(folder / "hdImgs" / view, PICTURE_FILE))
-    return sorted(numbers)
-
-
-def numbers_in(folder: Path, name: re.Pattern[str]) -> list[int]:
-    """The numbers in the names of a folder's files; `InputError` where there is no such folder."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder; data/cards/panoptic.md says how to obtain it.")
-    found = (name.fullmatch(path.name) for path in visible(folder.iterdir()))
-    return sorted(int(match[1]) for match in found if match)
+    """Numbers of the frames of which at least one of the cameras has an image."""
+    return sorted({number for view in views for number in files_by_number(folder / "hdImgs" / view, IMAGE_FILE)})
 
 
 TRAIN_SEQUENCES = (
@@ -89,7 +71,7 @@ VALIDATION_SEQUENCES = ("160906_band3",)
 TEST_SEQUENCES = ("160906_pizza1", "160422_haggling1", "160906_ian5", "160906_band4")
 
 PANOPTIC_TRAIN = Split("train", tuple(Block(name) for name in TRAIN_SEQUENCES), pictured)
-"""The nine sequences of the literature; frames are those with pictures, annotations are not looked at."""
+"""The nine sequences of the literature; frames are those with images, annotations are not looked at."""
 
 PANOPTIC_VALIDATION = Split("validation", tuple(Block(name, every=12) for name in VALIDATION_SEQUENCES), annotated)
 """For choosing between models: the literature downloads this sequence and uses it for nothing."""
@@ -98,74 +80,39 @@ PANOPTIC_TEST = Split("test", tuple(Block(name, every=12) for name in TEST_SEQUE
 """The four sequences of the literature, every twelfth annotation file."""
 
 
-@dataclass(frozen=True, eq=False)
-class PanopticCapture:
-    """A part of CMU Panoptic (a `Source`); truth has the joints of `PANOPTIC_15`."""
-
-    folder: Path
-    keys: tuple[FrameKey, ...]
-    rigs: tuple[tuple[str, Cameras], ...]
-    traits: Traits = PANOPTIC
-
-    def cameras(self, sequence: str) -> Cameras:
-        """The cameras of a sequence; every sequence has its own calibration."""
-        return dict(self.rigs)[sequence]
-
-    def picture(self, key: FrameKey, view: int) -> Path:
-        """Where the picture of a view lies, or would."""
-        name = self.cameras(key.sequence).names[view]
-        return self.folder / key.sequence / "hdImgs" / name / f"{name}_{key.number:08d}.jpg"
-
-    def truth(self, key: FrameKey) -> Truth:
-        """The people of the frame's annotation file whose mid-hip is known."""
-        path = self.folder / key.sequence / POSES / f"body3DScene_{key.number:08d}.json"
-        if not path.is_file():
-            return Truth(key.sequence, key.number, False, no_poses(PANOPTIC_15))
-        poses = convert_poses(with_known_root(read_bodies(path)), PANOPTIC_15)
-        return Truth(key.sequence, key.number, True, poses)
-
-
-def open_panoptic(folder: Path, split: Split = PANOPTIC_TEST, *, views: Sequence[str] = CMU0) -> PanopticCapture:
+def open_panoptic(folder: Path, split: Split = PANOPTIC_TEST, *, views: Sequence[str] = CMU0) -> Source:
     """Look through a part of CMU Panoptic: calibrations are read, frames are listed, nothing else.
+
+    Truth has the joints of `PANOPTIC_15`.
 
     Args:
         folder: where the folders of the sequences lie.
         split: `PANOPTIC_TRAIN`, `PANOPTIC_VALIDATION`, `PANOPTIC_TEST`, or one of your own.
         views: names of the cameras, such as `CMU3`.
     """
-    keys, rigs = [], []
-    for name, place in zip(split.sequences, sequence_folders(folder, split), strict=True):
-        rigs.append((name, read_calibration_panoptic(place / f"calibration_{name}.json", tuple(views))))
-        numbers = split.numbers(place, views)
-        for block in split.only(name).blocks:
-            keys.extend(FrameKey(name, number) for number in block.of(numbers))
-    return PanopticCapture(folder, tuple(keys), tuple(rigs))
+    places = sequence_folders(folder, split)
+    rigs = {
+        name: read_calibration_panoptic(place / f"calibration_{name}.json", tuple(views))
+        for name, place in places.items()
+    }
+    keys = tuple(key for name, place in places.items() for key in split.keys(name, place, views))
+    return Source(PANOPTIC, keys, rigs, partial(image_path, folder), partial(read_people, folder))
 
 
-def read_bodies(path: Path) -> Poses:
-    """All people of an annotation file with the 19 joints, in mm with z up.
-
-    The file is in cm with y down: ``(x, y, z)`` there is ``10 (x, z, -y)`` here.
-    """
-    ids, people = [], []
-    for body in Entry.of_json(path).at("bodies").items():
-        ids.append(int(body.at("id").number()))
-        people.append(body.at("joints19").numbers(4 * len(PANOPTIC_19)).reshape(-1, 4))
-    if not people:
-        return no_poses(PANOPTIC_19)
-    rows = torch.stack(people)
-    score = rows[..., 3]
-    valid = score > KNOWN_SCORE
-    xyz = torch.where(valid[..., None], world_from_panoptic(rows[..., :3]), 0.0)
-    return Poses(PANOPTIC_19, xyz, torch.where(valid, score.clamp(0, 1), 0.0), valid, torch.tensor(ids))
+def image_path(folder: Path, key: FrameKey, camera: str) -> Path:
+    """Where the image of a camera lies, or would."""
+    return folder / key.sequence / "hdImgs" / camera / f"{camera}_{key.number:08d}.jpg"
 
 
-def panoptic_from_world(xyz_world: Float[Tensor, "*points 3"]) -> Float[Tensor, "*points 3"]:
-    """Mm with z up as Panoptic's cm with y down."""
-    return xyz_world @ PANOPTIC_FROM_OURS.T / 10
-
-
-def with_known_root(poses: Poses) -> Poses:
-    """The people whose mid-hip is known: the others are left out of the literature's truth."""
-    keep: Bool[Tensor, " persons"] = poses.valid[:, poses.skeleton.index("mid_hip")]
-    return Poses(poses.skeleton, poses.xyz_world[keep], poses.confidence[keep], poses.valid[keep], poses.id[keep])
+def read_people(folder: Path, key: FrameKey) -> Poses | None:
+    """The people of the frame's annotation file whose mid-hip is known: the others are not the literature's truth."""
+    path = folder / key.sequence / POSES / f"body3DScene_{key.number:08d}.json"
+    if not path.is_file():
+        return None
+    bodies = read_bodies(path)
+    if bodies.skeleton not in (None, PANOPTIC_19):
+        raise InputError(f"{path}: people have {len(bodies.skeleton)} joints, {len(PANOPTIC_19)} are expected.")
+    poses = bodies.poses(PANOPTIC_19, known_above=KNOWN_SCORE)
+    keep = poses.valid[:, PANOPTIC_19.index("mid_hip")]
+    known = Poses(PANOPTIC_19, poses.xyz_world[keep], poses.confidence[keep], poses.valid[keep], poses.id[keep])
+    return convert_poses(known, PANOPTIC_15)

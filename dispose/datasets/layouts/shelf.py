@@ -6,8 +6,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from dispose.datasets.layouts.actors import ActorCapture, every_annotated, open_actor_capture, pictured
-from dispose.datasets.layouts.source import Block, Split, Traits
+from dispose.datasets.layouts.actors import every_annotated, open_actor_capture, pictured
+from dispose.datasets.layouts.source import Block, Source, Split, Traits
 from dispose.skeletons.catalog import SHELF_14
 
 SHELF = Traits(
@@ -34,7 +34,7 @@ SHELF_TEST = Split("test", (Block("Shelf", 300, 600),), every_annotated)
 """The literature's test frames."""
 
 
-def open_shelf(folder: Path, split: Split = SHELF_TEST, *, views: Sequence[str] = SHELF.views) -> ActorCapture:
+def open_shelf(folder: Path, split: Split = SHELF_TEST, *, views: Sequence[str] = SHELF.views) -> Source:
     """Look through a part of Shelf; frames count from 0."""
     return open_actor_capture(
         folder, split, traits=SHELF, calibration="calibration_shelf.json", file="img_{number:06d}.png", views=views

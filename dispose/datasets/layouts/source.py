@@ -1,16 +1,17 @@
-"""What an adapter says about a data set in its original layout, and what is fixed for each data set.
+"""A data set in its original layout: what is fixed for it, its splits, and where everything lies.
 
 `dispose.datasets.multiview` reads frames from any `Source`.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
 
 from dispose.errors import InputError
+from dispose.formats.files import visible
 from dispose.scene.cameras import Cameras
 from dispose.scene.poses import Poses
 from dispose.skeletons.skeleton import Skeleton
@@ -45,7 +46,7 @@ class Block:
 
 
 Numbers = Callable[[Path, Sequence[str]], list[int]]
-"""The frame numbers found in a sequence's folder for the cameras named: those annotated, or those with a picture."""
+"""The frame numbers found in a sequence's folder for the cameras named: those annotated, or those with an image."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Split:
     Attributes:
         name: as in ``train``, ``validation``, ``test``.
         blocks: which frames of which sequences.
-        numbers: how the frames of a sequence are found. Training takes those with a picture: it must not need, and
+        numbers: how the frames of a sequence are found. Training takes those with an image: it must not need, and
             must not look at, annotations.
     """
 
@@ -68,6 +69,12 @@ class Split:
         """Names of the sequences, each once, in order."""
         return tuple(dict.fromkeys(block.sequence for block in self.blocks))
 
+    def keys(self, sequence: str, folder: Path, views: Sequence[str]) -> list[FrameKey]:
+        """The frames of one of the sequences, which lies in a folder."""
+        numbers = self.numbers(folder, views)
+        blocks = (block for block in self.blocks if block.sequence == sequence)
+        return [FrameKey(sequence, number) for block in blocks for number in block.of(numbers)]
+
     def only(self, *sequences: str) -> "Split":
         """The part of this split that lies in some sequences: for those who have not obtained all of them."""
         unknown = [name for name in sequences if name not in self.sequences]
@@ -78,17 +85,17 @@ class Split:
 
 @dataclass(frozen=True)
 class Traits:
-    """What is fixed for a data set; the table of spec §4.2.
+    """What is fixed for a data set.
 
     There is no margin: the released code's 25 black columns are those that the letter-box leaves at the sides of
     Panoptic's 960 x 512 input, so they follow from the sizes (`dispose.geometry.image_affine.letterbox`), are others
-    for other data sets, and are no part of any original picture. What is seen is what `Cameras.inside` says.
+    for other data sets, and are no part of any original image. What is seen is what `Cameras.inside` says.
 
     Attributes:
         name: the data set.
         skeleton: joints of its ground truth.
         views: names of the cameras that are usually taken.
-        image_size: width and height of the original pictures.
+        image_size: width and height of the original images.
         input_size: width and height of the network's input.
         space_size_mm: extent of the space in which people move, along the world's axes.
         space_centre_mm: its middle.
@@ -122,31 +129,37 @@ class Truth(TensorStruct):
     poses: Poses
 
 
-@runtime_checkable
-class Source(Protocol):
-    """A data set in its original layout: where everything lies, in our units and axes. Nothing is read ahead."""
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A data set in its original layout: where everything lies, in our units and axes. Nothing is read ahead.
 
-    @property
-    def traits(self) -> Traits:
-        """What is fixed for this data set."""
-        ...
+    Attributes:
+        traits: what is fixed for this data set.
+        keys: the frames, in order.
+        rigs: the cameras of every sequence.
+        image_path: where the image of a camera lies, or would; of the frame and the camera's name.
+        people: the people of a frame as they were measured; None where nobody looked.
+    """
 
-    @property
-    def keys(self) -> tuple[FrameKey, ...]:
-        """The frames, in order."""
-        ...
+    traits: Traits
+    keys: tuple[FrameKey, ...]
+    rigs: Mapping[str, Cameras]
+    image_path: Callable[[FrameKey, str], Path]
+    people: Callable[[FrameKey], Poses | None]
 
     def cameras(self, sequence: str) -> Cameras:
         """The cameras of a sequence, the views in this order."""
-        ...
+        return self.rigs[sequence]
 
-    def picture(self, key: FrameKey, view: int) -> Path:
-        """Where the picture of a view lies, or would."""
-        ...
+    def image(self, key: FrameKey, view: int) -> Path:
+        """Where the image of a view lies, or would."""
+        return self.image_path(key, self.rigs[key.sequence].names[view])
 
     def truth(self, key: FrameKey) -> Truth:
         """What was measured."""
-        ...
+        poses = self.people(key)
+        nobody = no_poses(self.traits.skeleton)
+        return Truth(key.sequence, key.number, poses is not None, nobody if poses is None else poses)
 
 
 def no_poses(skeleton: Skeleton) -> Poses:
@@ -156,10 +169,9 @@ def no_poses(skeleton: Skeleton) -> Poses:
     return Poses(skeleton, places, none, none > 0, torch.zeros(0, dtype=torch.long))
 
 
-def sequence_folders(root: Path, split: Split) -> tuple[Path, ...]:
+def sequence_folders(root: Path, split: Split) -> dict[str, Path]:
     """The folders of a split's sequences; `InputError` names those that are not there."""
-    if not root.is_dir():
-        raise InputError(f"{root}: there is no such folder; data/cards says how to obtain the data sets.")
+    require_folder(root)
     missing = [name for name in split.sequences if not (root / name).is_dir()]
     if missing:
         others = "" if len(missing) == 1 else f" (nor {', '.join(missing[1:])})"
@@ -167,4 +179,17 @@ def sequence_folders(root: Path, split: Split) -> tuple[Path, ...]:
             f"{root / missing[0]}: sequence {missing[0]!r} of split {split.name!r} is not there{others}; obtain it, "
             "or take the others with Split.only."
         )
-    return tuple(root / name for name in split.sequences)
+    return {name: root / name for name in split.sequences}
+
+
+def require_folder(folder: Path) -> None:
+    """Raise `InputError` where a folder of a data set is not there."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; data/cards says how to obtain the data sets.")
+
+
+def files_by_number(folder: Path, name: re.Pattern[str]) -> dict[int, Path]:
+    """Files of a folder by the number in their names: the first group of a pattern that the whole name matches."""
+    require_folder(folder)
+    found = ((name.fullmatch(path.name), path) for path in visible(folder.iterdir()))
+    return {int(match[1]): path for match, path in found if match}

@@ -108,7 +108,7 @@ def checked_people(place: str, flat: Sequence[Sequence[object]], skeleton: Skele
         _refuse(place, [(number, flat[number]) for number in listed], skeleton)
     overshoot = int((score > 1).sum())
     table[..., 2] = np.minimum(score, 1.0)
-    found = (table[..., 2] > 0).any(-1)
+    found = np.asarray((table[..., 2] > 0).any(-1))
     index = tuple(number for number, there in zip(listed, found, strict=True) if there)
     return ViewPeople(tuple(torch.from_numpy(table[found]).unbind()), index, len(flat) - len(index), overshoot)
 

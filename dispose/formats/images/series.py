@@ -1,10 +1,10 @@
 """The images of one camera over time: a folder of numbered files, or a video."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -17,29 +17,6 @@ from dispose.formats.images.files import ENDINGS, read_image
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg")
 """Endings of video files, lower case."""
-
-
-@runtime_checkable
-class ImageSeries(Protocol):
-    """The images of one camera; nothing is decoded before it is asked for."""
-
-    @property
-    def camera(self) -> str:
-        """The camera's name, from the folder or file."""
-        ...
-
-    @property
-    def numbers(self) -> Sequence[int]:
-        """The frame numbers that there are, ascending."""
-        ...
-
-    def where(self, number: int) -> str:
-        """File, camera and frame, for complaints."""
-        ...
-
-    def read(self, number: int) -> UInt8[np.ndarray, "height width 3"]:
-        """An image, RGB; `DamagedFrameError` where it cannot be decoded."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -103,6 +80,10 @@ class Video:
         if not stream.isOpened():
             raise InputError(f"{self.path}: camera {self.camera}: is no video that OpenCV reads.")
         return stream
+
+
+ImageSeries: TypeAlias = ImageFolder | Video
+"""The images of one camera; nothing is decoded before it is asked for."""
 
 
 def open_image_folder(folder: Path) -> ImageFolder:
