@@ -41,7 +41,7 @@ def _frame(number: int, cameras: Cameras, people: list[np.ndarray], identity: li
     labels = torch.full(found.valid.shape, ABSENT)
     for v, ids in enumerate(identity):
         labels[v, : len(ids)] = torch.tensor(ids, dtype=torch.long)
-    return Frame(number, cameras, found), Labels(labels, poses)
+    return Frame(number, cameras, found), Labels.of_detections(labels, poses)
 
 
 def _poses(xyz: np.ndarray, ids: np.ndarray) -> Poses:
@@ -169,5 +169,5 @@ def mvor(data: Path, detector: str) -> list[tuple[Frame, Labels]]:
             for v in range(3):
                 seen[i, v] = float((here & (truth["view"] == v) & (truth["person_id_v2"] == person)).any())
         poses = Poses(COCO_17, labels.poses.xyz_world, seen, labels.poses.valid, labels.poses.id)
-        out.append((frame, Labels(labels.identity, poses)))
+        out.append((frame, Labels.of_detections(labels.identity, poses)))
     return out

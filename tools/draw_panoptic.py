@@ -14,10 +14,9 @@ from dispose.datasets.layouts.source import Block, Split
 from dispose.formats.calibration.panoptic import read_calibration_panoptic
 from dispose.formats.images.files import read_image
 from dispose_viz.image.calibration import draw_cameras, draw_floor
-from dispose_viz.image.person_labels import Name, draw_names, name_of
 from dispose_viz.image.canvas import draw_canvas, draw_skeleton
-from dispose_viz.style import label_of
-from dispose_viz.style import new_figure, person_color
+from dispose_viz.image.person_labels import Name, draw_names, name_of
+from dispose_viz.style import label_of, new_figure, person_color
 
 SEQUENCE = "160906_band1"
 NUMBERS = (4500, 9348)

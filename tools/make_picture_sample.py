@@ -46,7 +46,7 @@ each, {rate:g} a second. Made by `tools/make_picture_sample.py`; nobody and noth
 | `images/CAMERA/CAMERA_NNNN.jpg` | what they see |
 | `truth/predictions.jsonl` | where everybody is, in the form of a prediction (`panoptic_15`, mm); no model reads it |
 
-Rigs, rooms and people are drawn as those that the shipped weights for pictures were trained on, with seeds of their
+Cameras, rooms and people are drawn as those that the shipped weights for pictures were trained on, with seeds of their
 own: good figures here say that everything works together, and little about real pictures.
 """
 

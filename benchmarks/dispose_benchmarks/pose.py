@@ -35,8 +35,8 @@ from dispose.released.model import (
 )
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_poses
-from dispose.scene.frame import Frame
-from dispose.scene.images import ImageBatch, ImageFrame, Images
+from dispose.scene.frame import Frame, ImageBatch
+from dispose.scene.images import Images
 from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose_benchmarks.clock import Clock, Part
@@ -104,7 +104,7 @@ class WatchedDisPose(DisPose):
         self.associator = WatchedAssociator(config.associator, clock)
         watch(clock, self.backbone, self.associator.denoiser, self.decoder, heatmaps)
 
-    def detect(self, features: Features, batch: ImageBatch, frames: Sequence[ImageFrame]) -> list[Frame]:
+    def detect(self, features: Features, batch: ImageBatch, frames: Sequence[Frame]) -> list[Frame]:
         """As always."""
         with self._clock.part("candidates"):
             return super().detect(features, batch, frames)
@@ -152,23 +152,23 @@ def bench_scene(views: int, persons: int, seed: int) -> tuple[Cameras, Poses]:
     return frame.cameras, convert_poses(labels.poses, PANOPTIC_15)
 
 
-def noise_frame(cameras: Cameras, input_size: tuple[int, int], seed: int) -> ImageFrame:
+def noise_frame(cameras: Cameras, input_size: tuple[int, int], seed: int) -> Frame:
     """Images of nothing, in the network's size."""
     width, height = input_size
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.randn(len(cameras), 3, height, width, generator=generator)
     present = torch.ones(len(cameras), dtype=torch.bool)
-    return ImageFrame(0, cameras, Images(pixels, letterbox(cameras.size, input_size), present))
+    return Frame.of_images(0, cameras, Images(pixels, letterbox(cameras.size, input_size), present))
 
 
-def heatmaps_of(frames: Sequence[ImageFrame], people: Sequence[Poses]) -> Float[Tensor, "maps joints height width"]:
+def heatmaps_of(frames: Sequence[Frame], people: Sequence[Poses]) -> Float[Tensor, "maps joints height width"]:
     """What a perfect backbone would give for these frames, which have equally many views."""
     parts = []
     for frame, poses in zip(frames, people, strict=True):
         views, persons = len(frame.cameras), len(poses.xyz_world)
-        height, width = (side // STRIDE for side in frame.images.pixels.shape[-2:])
+        height, width = (side // STRIDE for side in frame.require_images().pixels.shape[-2:])
         xy, front = frame.cameras.project(poses.xyz_world)
-        affine = frame.images.input_from_image[:, None, None].to(xy.dtype)
+        affine = frame.require_images().input_from_image[:, None, None].to(xy.dtype)
         xy_map = map_from_input(apply(affine, xy), STRIDE).flatten(0, 1).float()
         map_of = torch.arange(views).repeat_interleave(persons)
         drawn = render_gaussians(xy_map, front.flatten(0, 1), map_of, views, size=(width, height), sigma=SIGMA_MAP_PX)
@@ -188,20 +188,20 @@ def watched_projection(clock: Clock, graph: CandidateGraph) -> Callable[[Tensor]
 
 
 @torch.no_grad()
-def run_ours(model: WatchedDisPose, frame: ImageFrame, roots: Float[Tensor, "persons 3"], clock: Clock) -> None:
+def run_ours(model: WatchedDisPose, frame: Frame, roots: Float[Tensor, "persons 3"], clock: Clock) -> None:
     """A frame through our model; the decoder works on the people who are there."""
     batch = ImageBatch.of([frame])
     features = model.see(batch)
     detected = model.detect(features, batch, [frame])
     sampler = SamplerConfig(projection=partial(watched_projection, clock))
     association = model.associate(detected, features, batch, sampler=sampler)[0]
-    pixel = map_pixel_of(frame.images.input_from_image.cpu(), STRIDE)
+    pixel = map_pixel_of(frame.require_images().input_from_image.cpu(), STRIDE)
     group_roots(detected[0], association.members, pixel)
     model.refine(features, batch, [roots])
 
 
 @torch.no_grad()
-def run_released(model: WatchedReleased, frame: ImageFrame, roots: Float[Tensor, "persons 3"]) -> None:
+def run_released(model: WatchedReleased, frame: Frame, roots: Float[Tensor, "persons 3"]) -> None:
     """A frame through the released model; the decoder works on the people who are there."""
     batch = ImageBatch.of([frame])
     features = model.backbone(batch.pixels.flatten(0, 1))
@@ -219,7 +219,7 @@ def measure_inference(
     roots = poses.xyz_world[:, PANOPTIC_15.index("mid_hip")].float()
     clock = Clock(device)
     torch.manual_seed(seed)
-    frame = ImageFrame(frame.number, frame.cameras, frame.images.to(device))
+    frame = Frame.of_images(frame.number, frame.cameras, frame.require_images().to(device))
     if isinstance(config, DisPoseConfig):
         name, model = "ours", WatchedDisPose(config, clock, heatmaps).to(device).eval()
         work = partial(run_ours, model, frame, roots, clock)

@@ -7,9 +7,9 @@ from dispose.losses.objective import total
 from dispose.models.dispose.model import DisPoseConfig
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
-from dispose.scene.images import ImageFrame, Images
+from dispose.scene.frame import Frame, Labels
+from dispose.scene.images import Images
 from dispose.scene.poses import Poses
-from dispose.scene.pseudo_labels import PseudoLabels
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.training.image_config import PoseTraining
 from dispose.training.image_source import ImageExample
@@ -30,7 +30,7 @@ class _Nothing:
     def views(self, row: int) -> int:
         raise IndexError(row)
 
-    def copies(self, row: int, count: int, generator: torch.Generator) -> list[tuple[ImageFrame, PseudoLabels]]:
+    def copies(self, row: int, count: int, generator: torch.Generator) -> list[tuple[Frame, Labels]]:
         raise IndexError(row)
 
 
@@ -89,17 +89,17 @@ def measure_step(
     )
 
 
-def varied(frame: ImageFrame, input_size: tuple[int, int], copy: int) -> ImageFrame:
+def varied(frame: Frame, input_size: tuple[int, int], copy: int) -> Frame:
     """The frame as its augmented copy is seen: turned, a little more for every copy."""
-    images = frame.images
+    images = frame.require_images()
     turn = torch.full((len(frame.cameras),), TURN * copy, dtype=torch.float64)
     affine = rotation_about(letterbox(frame.cameras.size, input_size), input_size, turn, torch.ones_like(turn))
-    return ImageFrame(frame.number, frame.cameras, Images(images.pixels, affine, images.present))
+    return Frame.of_images(frame.number, frame.cameras, Images(images.pixels, affine, images.present))
 
 
-def exact_labels(cameras: Cameras, poses: Poses) -> PseudoLabels:
+def exact_labels(cameras: Cameras, poses: Poses) -> Labels:
     """Labels without an error: every joint in every view that holds it."""
     xy, front = cameras.project(poses.xyz_world)
     visible = cameras.inside(xy) & front
     nobody = Detections.from_lists(PANOPTIC_15, [[] for _ in range(len(cameras))])
-    return PseudoLabels(poses, torch.where(visible[..., None], xy, 0.0), visible.double(), visible, nobody)
+    return Labels.of_images(poses, torch.where(visible[..., None], xy, 0.0), visible.double(), visible, nobody)

@@ -17,7 +17,7 @@ from dispose.evaluation.reports import Report, text_table, write_report
 from dispose.evaluation.toy_images import evaluate_toy_images, reduction
 from dispose.models.dispose.model import DisPose
 from dispose.released.model import ReleasedDisPose
-from dispose.scene.images import ImageFrame
+from dispose.scene.frame import Frame
 from dispose.zoo.checkpoints import load_weights, read_metadata
 
 TOY = "toy_images"
@@ -96,7 +96,7 @@ def method_of(weights: Path) -> ImageMethod:
     if read_metadata(weights)[0] == ReleasedDisPose.__name__:
         released = load_weights(weights, ReleasedDisPose)
 
-        def predict(frame: ImageFrame) -> ImageAnswer:
+        def predict(frame: Frame) -> ImageAnswer:
             return ImageAnswer(released(frame))
 
         return ImageMethod(f"DisPOSE as released, {weights.stem}", predict)

@@ -19,9 +19,10 @@ from dispose.errors import InputError
 from dispose.formats.images.files import normalize_pixels, read_image, warp_image
 from dispose.geometry.image_affine import letterbox
 from dispose.scene.cameras import Cameras
-from dispose.scene.images import ImageFrame, Images
+from dispose.scene.frame import Frame
+from dispose.scene.images import Images
 
-Sample = tuple[ImageFrame, Truth]
+Sample = tuple[Frame, Truth]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class RawFrame:
 
 @dataclass(frozen=True, eq=False)
 class MultiViewDataset(Dataset[Sample]):
-    """The frames of a source at the size of a network: ``dataset[i]`` is ``(ImageFrame, Truth)``.
+    """The frames of a source at the size of a network: ``dataset[i]`` is ``(Frame, Truth)``.
 
     Attributes:
         source: an adapter's, such as `dispose.datasets.layouts.panoptic.open_panoptic`.
@@ -109,15 +110,15 @@ def check_size(picture: UInt8[np.ndarray, "height width 3"], cameras: Cameras, v
         )
 
 
-def letterbox_frame(raw: RawFrame, input_size: tuple[int, int]) -> ImageFrame:
+def letterbox_frame(raw: RawFrame, input_size: tuple[int, int]) -> Frame:
     """The whole of every picture at the largest scale that fits."""
     return as_frame(raw, letterbox(raw.cameras.size, input_size), input_size)
 
 
-def as_frame(raw: RawFrame, input_from_image: Float[Tensor, "views 2 3"], input_size: tuple[int, int]) -> ImageFrame:
+def as_frame(raw: RawFrame, input_from_image: Float[Tensor, "views 2 3"], input_size: tuple[int, int]) -> Frame:
     """The pictures moved by an affine each, as a model sees them."""
     warped = warp_views(raw, input_from_image, input_size)
-    return ImageFrame(raw.number, raw.cameras, as_images(warped, input_from_image, raw.present))
+    return Frame.of_images(raw.number, raw.cameras, as_images(warped, input_from_image, raw.present))
 
 
 def warp_views(
@@ -195,7 +196,7 @@ class FrameLog:
             return
         self.frames += 1
         frame = item[0]
-        for view in (~frame.images.present).nonzero()[:, 0].tolist():
+        for view in (~frame.require_images().present).nonzero()[:, 0].tolist():
             self.absent[frame.cameras.names[view]] += 1
 
     def summary(self) -> str:

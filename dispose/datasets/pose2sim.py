@@ -41,7 +41,7 @@ class Pose2Sim:
             found = detections_of(rows, BODY_25B, views=len(self.cameras))
             identity = self.identity[self.detections.frame == number]
             frame = Frame(number, self.cameras, convert_detections(found, self.skeleton))
-            yield frame, Labels(identity_of_slots(found, rows, identity), no_poses(self.skeleton))
+            yield frame, Labels.of_detections(identity_of_slots(found, rows, identity), no_poses(self.skeleton))
 
 
 def read_pose2sim(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
-from dispose.scene.images import ImageFrame
+from dispose.scene.frame import Frame
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Prediction
 from dispose.tensors import ABSENT
@@ -24,7 +24,7 @@ ROOT_GATE_MAP_PX = 4.0
 class ImageScene:
     """One instant: what a method may see, and what only the metrics may see."""
 
-    frame: ImageFrame
+    frame: Frame
     truth: Poses
 
 
@@ -53,7 +53,7 @@ class ImageMethod:
     """
 
     name: str
-    predict: Callable[[ImageFrame], ImageAnswer]
+    predict: Callable[[Frame], ImageAnswer]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,7 @@ from dispose.geometry.image_affine import apply, input_from_map, invert
 from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.model import DisPose
 from dispose.nn.heatmaps import Peaks, subpixel_peaks
-from dispose.scene.frame import Frame
-from dispose.scene.images import ImageBatch, ImageFrame
+from dispose.scene.frame import Frame, ImageBatch
 from dispose.scene.peaks import JointPeaks, root_detections
 from dispose.scene.prediction import Association, Prediction
 from dispose.skeletons.rest_poses import rest_pose
@@ -25,12 +24,12 @@ JOINT_THRESHOLD = 0.15
 """Least height of a peak that the classic methods look at (the roots': the model's own threshold)."""
 
 
-def in_pixels(peaks: Peaks, frame: ImageFrame, skeleton: Skeleton) -> JointPeaks:
+def in_pixels(peaks: Peaks, frame: Frame, skeleton: Skeleton) -> JointPeaks:
     """Peaks of heat maps in pixels of the original pictures; views without a picture have none.
 
     Raises `ShapeError` where maps and views differ in number.
     """
-    images = frame.images
+    images = frame.require_images()
     if peaks.valid.shape[0] != len(frame.cameras):
         raise ShapeError(f"frame {frame.number}: {len(frame.cameras)} views, {peaks.valid.shape[0]} heat maps")
     image_from_input = invert(images.input_from_image.double())[:, None, None]
@@ -45,11 +44,11 @@ class MapReader:
 
     def __init__(self, model: DisPose) -> None:
         self.model = model
-        self._peaks: tuple[ImageFrame, JointPeaks] | None = None
-        self._answer: tuple[ImageFrame, Prediction] | None = None
+        self._peaks: tuple[Frame, JointPeaks] | None = None
+        self._answer: tuple[Frame, Prediction] | None = None
 
     @torch.no_grad()
-    def peaks(self, frame: ImageFrame) -> JointPeaks:
+    def peaks(self, frame: Frame) -> JointPeaks:
         """The peaks of all joints; those of the root are the model's own, in the same slots."""
         if self._peaks is None or self._peaks[0] is not frame:
             model, config = self.model, self.model.config
@@ -62,27 +61,27 @@ class MapReader:
         return self._peaks[1]
 
     @torch.no_grad()
-    def prediction(self, frame: ImageFrame) -> Prediction:
+    def prediction(self, frame: Frame) -> Prediction:
         """The model's answer."""
         if self._answer is None or self._answer[0] is not frame:
             self._answer = frame, self.model(frame)
         return self._answer[1]
 
 
-Finish = Callable[[Prediction, ImageFrame, JointPeaks], Prediction]
+Finish = Callable[[Prediction, Frame, JointPeaks], Prediction]
 
 
-def impute_missing(prediction: Prediction, frame: ImageFrame, peaks: JointPeaks) -> Prediction:
+def impute_missing(prediction: Prediction, frame: Frame, peaks: JointPeaks) -> Prediction:
     """Joints that are not known are placed limb by limb: whole skeletons, as the model gives them."""
     return impute_joints(prediction, frame.cameras, peaks)
 
 
-def keep_triangulated(prediction: Prediction, frame: ImageFrame, peaks: JointPeaks) -> Prediction:
+def keep_triangulated(prediction: Prediction, frame: Frame, peaks: JointPeaks) -> Prediction:
     """The joints that were triangulated, no others."""
     return prediction
 
 
-def use_rest_pose(prediction: Prediction, frame: ImageFrame, peaks: JointPeaks) -> Prediction:
+def use_rest_pose(prediction: Prediction, frame: Frame, peaks: JointPeaks) -> Prediction:
     """The rest pose at every root: what is known without looking for any other joint."""
     poses = prediction.poses
     rest = torch.tensor(rest_pose(poses.skeleton).xyz, dtype=torch.float64)
@@ -95,20 +94,20 @@ def use_rest_pose(prediction: Prediction, frame: ImageFrame, peaks: JointPeaks) 
 def model_method(read: MapReader, name: str) -> ImageMethod:
     """The model itself."""
 
-    def predict(frame: ImageFrame) -> ImageAnswer:
+    def predict(frame: Frame) -> ImageAnswer:
         return _answer(read.prediction(frame), read.peaks(frame))
 
     return ImageMethod(name, predict)
 
 
-Find = Callable[[ImageFrame], Prediction]
+Find = Callable[[Frame], Prediction]
 
 
 def classic_people(read: MapReader, associate: Callable[[Frame], Association], *, gates: PeakGates = MAP_GATES) -> Find:
     """Roots by a classic associator, then joint by joint, from the model's heat maps; the last frame is remembered."""
-    last: list[tuple[ImageFrame, Prediction]] = []
+    last: list[tuple[Frame, Prediction]] = []
 
-    def find(frame: ImageFrame) -> Prediction:
+    def find(frame: Frame) -> Prediction:
         if not last or last[0][0] is not frame:
             found = people_from_peaks(
                 frame.cameras, read.peaks(frame), associate=associate, gates=gates, number=frame.number
@@ -122,7 +121,7 @@ def classic_people(read: MapReader, associate: Callable[[Frame], Association], *
 def classic_method(read: MapReader, name: str, find: Find, *, finish: Finish = impute_missing) -> ImageMethod:
     """What `classic_people` finds, finished in some way."""
 
-    def predict(frame: ImageFrame) -> ImageAnswer:
+    def predict(frame: Frame) -> ImageAnswer:
         peaks = read.peaks(frame)
         return _answer(finish(find(frame), frame, peaks), peaks)
 
@@ -134,7 +133,7 @@ def without_stage_two(
 ) -> ImageMethod:
     """The model's own groups and roots, then joint by joint by classic means."""
 
-    def predict(frame: ImageFrame) -> ImageAnswer:
+    def predict(frame: Frame) -> ImageAnswer:
         mine, peaks = read.prediction(frame), read.peaks(frame)
         found = skeletons_from_roots(
             frame.cameras, peaks, mine.association, mine.root, gates=gates, number=frame.number

@@ -227,7 +227,7 @@ def labels_of(arrays: Arrays, detections: Sequence[Detections], extent: Extent) 
         known = torch.isfinite(xyz[rows]).all(-1)
         place = torch.where(known[..., None], xyz[rows], 0.0)
         poses = Poses(skeleton, place, known.double(), known, people[rows])
-        found.append(Labels(table, poses) if labelled[number] else None)
+        found.append(Labels.of_detections(table, poses) if labelled[number] else None)
     return found
 
 

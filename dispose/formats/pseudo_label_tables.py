@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.scene.pseudo_labels import PseudoLabels
+from dispose.scene.frame import Labels
 from dispose.tensors import ABSENT
 
 
@@ -45,9 +45,7 @@ class Tables:
     sighting_score: Float[np.ndarray, " sightings"]
 
 
-def stack_tables(
-    joints: int, sequences: Sequence[int], numbers: Sequence[int], labels: Sequence[PseudoLabels]
-) -> Tables:
+def stack_tables(joints: int, sequences: Sequence[int], numbers: Sequence[int], labels: Sequence[Labels]) -> Tables:
     """The tables of frames that are in order; float32, masked entries 0."""
     counts = [len(frame.poses.id) for frame in labels]
     starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
@@ -74,7 +72,7 @@ def stack_tables(
     )
 
 
-def _sightings(frame: PseudoLabels, start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _sightings(frame: Labels, start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """View, person, joints, visible and score of a frame's sightings; somebody without a visible joint was not seen."""
     visible, other = _array(frame.visible), frame.unmatched
     view, person = np.nonzero(visible.any(-1))

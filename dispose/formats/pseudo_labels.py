@@ -21,8 +21,8 @@ from dispose.formats.entry import Entry
 from dispose.formats.files import parse_json, replacing_path
 from dispose.formats.pseudo_label_tables import Tables, checked_tables, stack_tables
 from dispose.scene.detections import Detections
+from dispose.scene.frame import Labels
 from dispose.scene.poses import Poses
-from dispose.scene.pseudo_labels import PseudoLabels
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
@@ -42,7 +42,7 @@ class LabelledFrame:
 
     sequence: str
     number: int
-    labels: PseudoLabels
+    labels: Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ class PseudoLabelStore:
         columns = np.array([place.get(int(old), ABSENT) for old in self.columns], np.int64)
         return replace(self, views=tuple(views), columns=columns)
 
-    def at(self, sequence: str, frame: int) -> PseudoLabels:
+    def at(self, sequence: str, frame: int) -> Labels:
         """The labels of a frame (float64); `InputError` where the file has none for it."""
         row = self.rows.get((sequence, frame))
         if row is None:
@@ -114,7 +114,7 @@ class PseudoLabelStore:
         place = (view[matched], person[matched] - first)
         xys[place] = t.sighting_joints[begin:end][matched]
         visible[place] = t.sighting_visible[begin:end][matched]
-        return PseudoLabels(
+        return Labels.of_images(
             self._poses(slice(first, last)),
             torch.from_numpy(xys[..., :2].copy()),
             torch.from_numpy(xys[..., 2].copy()),

@@ -191,7 +191,7 @@ def read_capture(
         notes.append(f"frames {spans(gaps)} are in no camera, and will not be in the results.")
     chosen = choice.skeleton if choice is not None else skeleton
     assert chosen is not None
-    return Capture(folder, cameras.select(rows), kept, chosen, numbers, tuple(notes))
+    return Capture(folder, cameras.select(views=rows), kept, chosen, numbers, tuple(notes))
 
 
 def find_calibration(folder: Path) -> Path:

@@ -196,7 +196,7 @@ def _pair_error(
 ) -> PairError:
     """Triangulate matched people from two views and reproject them into both."""
     a, b = views
-    rig = cameras.select(views)
+    rig = cameras.select(views=views)
     xy = torch.stack(
         [
             torch.stack([frames[m.frame].xy_image[a, m.slot_a], frames[m.frame].xy_image[b, m.slot_b]], dim=-2)

@@ -21,7 +21,7 @@ from dispose.formats.images.series import ImageSeries, open_image_series
 from dispose.inference.capture import Loss, find_calibration, gaps_of, spans
 from dispose.inference.names import match_names
 from dispose.scene.cameras import Cameras
-from dispose.scene.images import ImageFrame
+from dispose.scene.frame import Frame
 
 IMAGE_FOLDERS = ("images", "videos-sync", "videos")
 """Where pictures are looked for, in this order; Pose2Sim's synchronised videos come before the raw ones."""
@@ -60,7 +60,7 @@ class ImageReading:
         damaged: cameras whose picture cannot be decoded or has another size than the calibration.
     """
 
-    frame: ImageFrame
+    frame: Frame
     raw: RawFrame
     missing: tuple[Loss, ...]
     damaged: tuple[Loss, ...]
@@ -78,7 +78,7 @@ class ImageSummary:
 
     def plus(self, reading: ImageReading) -> "ImageSummary":
         """The account with one more frame."""
-        pictures = int(reading.frame.images.present.sum())
+        pictures = int(reading.frame.require_images().present.sum())
         return ImageSummary(
             self.frames + 1,
             self.pictures + pictures,
@@ -137,7 +137,7 @@ def read_image_capture(
     numbers = tuple(sorted(count))
     if gaps := gaps_of(numbers):
         notes.append(f"frames {spans(gaps)} are in no camera, and will not be in the results.")
-    return ImageCapture(place, cameras.select([i for i, _ in match.pairs]), kept, numbers, tuple(notes))
+    return ImageCapture(place, cameras.select(views=[i for i, _ in match.pairs]), kept, numbers, tuple(notes))
 
 
 def find_images(folder: Path) -> Path:

@@ -11,13 +11,12 @@ from dispose.inference.predict import SECONDS_BEFORE_A_BAR, CapturePrediction
 from dispose.inference.tracking import Memory, TrackingConfig, link
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
-from dispose.scene.images import ImageFrame
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton
 
-SeePeople = Callable[[ImageFrame], Prediction]
+SeePeople = Callable[[Frame], Prediction]
 """Everybody in the pictures of one instant; a `DisPose` or a `ReleasedDisPose` is one."""
 
 
@@ -28,7 +27,7 @@ def predict_picture_frames(
     *,
     skeleton: Skeleton = PANOPTIC_15,
     tracking: TrackingConfig | None = None,
-) -> Iterator[tuple[ImageFrame, Prediction, ImageSummary]]:
+) -> Iterator[tuple[Frame, Prediction, ImageSummary]]:
     """Frame after frame: what was seen, who was found (stable ids), and the account so far.
 
     Args:
@@ -43,7 +42,7 @@ def predict_picture_frames(
     for reading in image_readings(capture, input_size):
         frame, summary = reading.frame, summary.plus(reading)
         # One picture alone places nobody; the model need not be asked.
-        enough = int(frame.images.present.sum()) > 1
+        enough = int(frame.require_images().present.sum()) > 1
         prediction = see(frame) if enough else empty_prediction(frame, skeleton)
         memory, prediction = link(memory, prediction, without_detections(frame, skeleton), tracking)
         yield frame, prediction, summary
@@ -69,7 +68,7 @@ def predict_picture_capture(
     return CapturePrediction(SavedPredictions(skeleton, capture.cameras.names, tuple(found)), summary)
 
 
-def empty_prediction(frame: ImageFrame, skeleton: Skeleton) -> Prediction:
+def empty_prediction(frame: Frame, skeleton: Skeleton) -> Prediction:
     """A frame without people."""
     none = torch.zeros(0, len(skeleton), 3, dtype=torch.float64)
     poses = Poses(skeleton, none, none[..., 0], none[..., 0] > 0, torch.zeros(0, dtype=torch.long))
@@ -77,6 +76,6 @@ def empty_prediction(frame: ImageFrame, skeleton: Skeleton) -> Prediction:
     return Prediction(frame.number, Association(members, torch.zeros(0, dtype=torch.float64)), poses, none[:, 0])
 
 
-def without_detections(frame: ImageFrame, skeleton: Skeleton) -> Frame:
+def without_detections(frame: Frame, skeleton: Skeleton) -> Frame:
     """The frame as those know it who look at detections: nobody is detected."""
     return Frame(frame.number, frame.cameras, Detections.from_lists(skeleton, [[] for _ in frame.cameras.names]))

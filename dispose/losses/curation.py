@@ -11,10 +11,10 @@ from dispose.errors import ShapeError
 from dispose.geometry.image_affine import apply, map_from_input
 from dispose.losses.heatmaps import supervised_maps
 from dispose.nn.heatmaps import inside_map, render_gaussians
+from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
-from dispose.scene.pseudo_labels import PseudoLabels
-from dispose.scene.rigs import Rigs
-from dispose.tensors import TensorStruct
+from dispose.scene.frame import Labels
+from dispose.tensors import TensorStruct, cat
 
 THRESHOLD = 0.3
 """Labels below this confidence are none (released)."""
@@ -43,10 +43,6 @@ class PoseTargets(TensorStruct):
     xyz_world: Float[Tensor, "persons joints 3"]
     xyz_confidence: Float[Tensor, "persons joints"]
 
-    def select(self, persons: Bool[Tensor, " persons"] | Int[Tensor, " chosen"]) -> "PoseTargets":
-        """Some of the people, by a mask or by their places in the list."""
-        return PoseTargets(*(value[persons] for value in vars(self).values()))
-
 
 @dataclass(frozen=True, eq=False)
 class HeatmapTargets(TensorStruct):
@@ -61,7 +57,7 @@ class HeatmapTargets(TensorStruct):
     supervised: Bool[Tensor, "maps joints"]
 
 
-def pack_labels(labels: Sequence[PseudoLabels], views: int) -> PoseTargets:
+def pack_labels(labels: Sequence[Labels], views: int) -> PoseTargets:
     """The labels of several samples in one list of people; samples with fewer views get views without labels.
 
     Raises:
@@ -74,18 +70,17 @@ def pack_labels(labels: Sequence[PseudoLabels], views: int) -> PoseTargets:
         found = of_sample.visible.shape[0]
         if found > views:
             raise ShapeError(f"{found} views in the labels of sample {number}, {views} in the rigs")
-        xy = _padded(of_sample.xy_image, views - found).transpose(0, 1)
-        seen = torch.where(of_sample.visible, of_sample.confidence, 0.0)
-        confidence = _padded(seen, views - found).transpose(0, 1)
-        poses = of_sample.poses
+        of_sample, poses = of_sample.pad(views=views), of_sample.poses
+        xy = of_sample.xy_image.transpose(0, 1)
+        confidence = torch.where(of_sample.visible, of_sample.confidence, 0.0).transpose(0, 1)
         known = torch.where(poses.valid, poses.confidence, 0.0)
         sample = torch.full_like(poses.id, number)
         parts.append(PoseTargets(sample, poses.id, xy, confidence, poses.xyz_world, known))
-    return PoseTargets(*(torch.cat(columns) for columns in zip(*(vars(part).values() for part in parts), strict=True)))
+    return cat(parts, "persons")
 
 
 def curate(
-    targets: PoseTargets, rigs: Rigs, *, threshold: float = THRESHOLD, agreement_px: float = AGREEMENT_PX
+    targets: PoseTargets, rigs: Cameras, *, threshold: float = THRESHOLD, agreement_px: float = AGREEMENT_PX
 ) -> PoseTargets:
     """Believe 2-D labels where the 3-D label of the joint agrees, and the 3-D label where they differ.
 
@@ -100,10 +95,13 @@ def curate(
         agreement_px: how near the reprojection must be, in original pixels.
     """
     dtype = targets.xy_image.dtype
-    projected, front = rigs.project(targets.xyz_world.to(rigs.matrix.dtype), targets.sample)
-    inside = front & rigs.inside(projected, targets.sample)
+    cameras = rigs[targets.sample]
+    projected, front = cameras.project(targets.xyz_world.to(rigs.matrix.dtype))
+    inside = front & cameras.inside(projected)
     projected = projected.to(dtype)
-    seen = (targets.confidence >= threshold) & rigs.present[targets.sample][..., None]
+    seen = targets.confidence >= threshold
+    if cameras.present is not None:
+        seen = seen & cameras.present[..., None]
     placed = (targets.xyz_confidence >= threshold)[:, None].expand_as(seen)
     agree = front & ((projected - targets.xy_image).norm(dim=-1) <= agreement_px)
 
@@ -160,8 +158,3 @@ def heatmap_targets(
     drawn = drawn & inside_map(xy_map, size)
     rendered = render_gaussians(xy_map, drawn, maps, samples * views, size=size, sigma=sigma)
     return HeatmapTargets(rendered, supervised_maps(drawn, maps, samples * views))
-
-
-def _padded(value: Float[Tensor, "views *rest"], lacking: int) -> Float[Tensor, "all_views *rest"]:
-    """Zeros for views that a sample does not have."""
-    return torch.cat([value, value.new_zeros(lacking, *value.shape[1:])])

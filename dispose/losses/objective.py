@@ -11,7 +11,7 @@ from dispose.geometry.image_affine import apply, map_from_input
 from dispose.losses.curation import PoseTargets
 from dispose.losses.heatmaps import reprojection_heatmap_loss
 from dispose.losses.pose import anchor_l1, consistency_l1, reprojection_l1, triangulation_residual
-from dispose.scene.rigs import Rigs
+from dispose.scene.cameras import Cameras
 from dispose.tensors import TensorStruct
 
 
@@ -95,7 +95,7 @@ def total(terms: Terms, weights: Weights) -> Float[Tensor, ""]:
 
 
 @dataclass(frozen=True, eq=False)
-class Views(TensorStruct):
+class SampleViews(TensorStruct):
     """How the samples of a batch look at the world.
 
     Attributes:
@@ -106,7 +106,7 @@ class Views(TensorStruct):
         stride: input pixels per heat-map pixel.
     """
 
-    rigs: Rigs
+    rigs: Cameras
     input_from_image: Float[Tensor, "samples views 2 3"]
     frame: Int[Tensor, " samples"]
     map_size: tuple[int, int]
@@ -119,7 +119,7 @@ def pose_terms(
     triangulated: Bool[Tensor, "layers persons joints"],
     targets: PoseTargets,
     rooted: Bool[Tensor, " persons"],
-    views: Views,
+    views: SampleViews,
     *,
     sigma: float = RELEASED_SIGMA,
 ) -> Terms:
@@ -136,7 +136,7 @@ def pose_terms(
         sigma: of the Gaussians of reprojected joints, heat-map pixels.
     """
     xyz_world, residual, triangulated = xyz_world[:, rooted], residual[:, rooted], triangulated[:, rooted]
-    targets = targets.select(rooted)
+    targets = targets[rooted]
     xy_image, valid = reproject(xyz_world, views.rigs, targets.sample)
     affine = views.input_from_image[targets.sample][:, :, None].to(xy_image.dtype)
     aim = targets.xy_image.to(xy_image.dtype)
@@ -155,7 +155,7 @@ def pose_terms(
 
 
 def reproject(
-    xyz_world: Float[Tensor, "layers persons joints 3"], rigs: Rigs, sample: Int[Tensor, " persons"]
+    xyz_world: Float[Tensor, "layers persons joints 3"], rigs: Cameras, sample: Int[Tensor, " persons"]
 ) -> tuple[Float[Tensor, "layers persons views joints 2"], Bool[Tensor, "layers persons views joints"]]:
     """Every layer's joints in the original pictures, in the cameras' dtype, and which of these places count.
 
@@ -164,9 +164,10 @@ def reproject(
     """
     layers, persons, joints, _ = xyz_world.shape
     points = xyz_world.to(rigs.matrix.dtype).transpose(0, 1).reshape(persons, layers * joints, 3)
-    xy, front = rigs.project(points, sample)
+    cameras = rigs[sample]
+    xy, front = cameras.project(points)
     views = xy.shape[1]
     xy = xy.view(persons, views, layers, joints, 2).permute(2, 0, 1, 3, 4)
-    size = rigs.size[sample][:, :, None]
+    size = cameras.size[:, :, None]
     near = ((xy > -size) & (xy < 2 * size)).all(-1)
     return xy, front.view(persons, views, layers, joints).permute(2, 0, 1, 3) & near

@@ -30,7 +30,7 @@ from dispose.nn.projective_attention import ProjectiveAttention
 from dispose.released.denoiser import ReleasedDenoiser, ReleasedDenoiserConfig, RootGraph
 from dispose.released.key_maps import LEGACY_RULES, released_decoder_config
 from dispose.scene.cameras import Cameras
-from dispose.scene.images import ImageBatch, ImageFrame
+from dispose.scene.frame import Frame, ImageBatch
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
 from dispose.skeletons.catalog import PANOPTIC_15
@@ -132,27 +132,27 @@ class ReleasedDisPose(nn.Module):
         self.denoiser = ReleasedDenoiser(config.denoiser)
         self.decoder = Decoder(released_decoder_config(config.room_centre, config.room_size), rules=LEGACY_RULES)
 
-    def forward(self, frame: ImageFrame) -> Prediction:
+    def forward(self, frame: Frame) -> Prediction:
         """Everybody in one frame; `association` speaks of the frame's root peaks, highest first."""
         return self.predict([frame])[0]
 
     @torch.no_grad()
-    def predict(self, frames: Sequence[ImageFrame]) -> list[Prediction]:
+    def predict(self, frames: Sequence[Frame]) -> list[Prediction]:
         """Everybody in several frames as one batch of Stage II, which as released mixes the samples up (defect B2).
 
         Raises:
             ShapeError: the pictures have not one size, or one that is no multiple of 32.
         """
         batch = ImageBatch.of(frames).to(self.decoder.joint_embedding.weight.device)
-        views = batch.present.shape[1]
-        features = self.backbone(batch.pixels.flatten(0, 1))
+        views = batch.images.present.shape[1]
+        features = self.backbone(batch.images.pixels.flatten(0, 1))
         found = []
         for sample, frame in enumerate(frames):
-            there = batch.present[sample].nonzero()[:, 0]
+            there = batch.images.present[sample].nonzero()[:, 0]
             rows = sample * views + there
             own = Features(*(part[rows] for part in (features.heatmaps, *features.pyramid)))
-            cameras = frame.cameras.to("cpu").select(there.tolist())
-            found.append(self.associate(own, cameras, batch.input_from_image[sample, there].cpu()))
+            cameras = frame.cameras.to("cpu").select(views=there)
+            found.append(self.associate(own, cameras, batch.images.input_from_image[sample, there].cpu()))
         refined = self.refine(features, batch, found)
         people = [len(one.xyz_world) for one in found]
         poses = refined.last.double().cpu().split(people)
@@ -175,9 +175,14 @@ class ReleasedDisPose(nn.Module):
         sample = torch.cat([torch.full((len(one.xyz_world),), s) for s, one in enumerate(found)])
         roots = torch.cat([one.xyz_world for one in found])
         return self.decoder(
-            features, batch.rigs, batch.input_from_image, batch.input_size, roots.float().to(device), sample.to(device),
-            pictured=batch.present,
-        )  # fmt: skip
+            features,
+            batch.cameras,
+            batch.images.input_from_image,
+            batch.images.input_size,
+            roots.float().to(device),
+            sample.to(device),
+            pictured=batch.images.present,
+        )
 
 
 def empty_proposals(candidates: ReleasedCandidates) -> Found:
@@ -186,10 +191,10 @@ def empty_proposals(candidates: ReleasedCandidates) -> Found:
     return Found(candidates, torch.zeros_like(candidates.cue), candidates.members[:0], empty.reshape(0, 3), empty)
 
 
-def prediction_of(frame: ImageFrame, found: Found, xyz_world: Float[Tensor, "persons joints 3"]) -> Prediction:
+def prediction_of(frame: Frame, found: Found, xyz_world: Float[Tensor, "persons joints 3"]) -> Prediction:
     """The people of a frame who have a confidence."""
     kept = found.confidence > 0
-    there = frame.images.present.cpu()
+    there = frame.require_images().present.cpu()
     members = torch.full((int(kept.sum()), len(there)), ABSENT)
     members[:, there] = found.members[kept]
     sure = found.confidence[kept].clamp(max=1)

@@ -17,8 +17,8 @@ from dispose.errors import InputError
 from dispose.formats.pseudo_labels import LabelledFrame
 from dispose.released.plain_pickle import load_plain_pickle
 from dispose.scene.detections import Detections
+from dispose.scene.frame import Labels
 from dispose.scene.poses import Poses
-from dispose.scene.pseudo_labels import PseudoLabels
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
@@ -138,7 +138,7 @@ def _labels(
     entry: Mapping[object, object],
     names: tuple[Skeleton, list[str]],
     oddities: Counter[str],
-) -> PseudoLabels:
+) -> Labels:
     """The record of one frame."""
     skeleton, cameras = names
     count = len(skeleton)
@@ -165,7 +165,7 @@ def _labels(
         strangers.append([torch.from_numpy(table[person]) for person in alone])
     ids = [number if row_of.get(number) == row else ABSENT for row, number in enumerate(numbers)]
     table3, table2 = torch.from_numpy(poses), torch.from_numpy(xys)
-    return PseudoLabels(
+    return Labels.of_images(
         Poses(skeleton, table3[..., :3], table3[..., 3], torch.from_numpy(known), torch.tensor(ids, dtype=torch.long)),
         table2[..., :2],
         table2[..., 2],

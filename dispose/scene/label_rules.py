@@ -7,26 +7,26 @@ from dataclasses import replace
 
 import torch
 
-from dispose.scene.pseudo_labels import PseudoLabels
+from dispose.scene.frame import Labels
 
 FEWEST_JOINTS = 12
 HIGHEST_ANKLE_MM = 250.0
 SLOTS = 10
 
 
-def with_whole_skeletons(labels: PseudoLabels, fewest_joints: int = FEWEST_JOINTS) -> PseudoLabels:
+def with_whole_skeletons(labels: Labels, fewest_joints: int = FEWEST_JOINTS) -> Labels:
     """People with too few 3-D joints are known in 2-D only; they keep their joints and match in the views."""
     return _without_poses(labels, labels.poses.valid.sum(-1) < fewest_joints)
 
 
-def without_raised_ankles(labels: PseudoLabels, highest_mm: float = HIGHEST_ANKLE_MM) -> PseudoLabels:
+def without_raised_ankles(labels: Labels, highest_mm: float = HIGHEST_ANKLE_MM) -> Labels:
     """People with a known ankle above this height are known in 2-D only: in MM-OR, the patient on the table."""
     ankles = [i for i, joint in enumerate(labels.poses.skeleton.joints) if joint.endswith("ankle")]
     height = labels.poses.xyz_world[:, ankles, 2]
     return _without_poses(labels, (labels.poses.valid[:, ankles] & (height > highest_mm)).any(-1))
 
 
-def _without_poses(labels: PseudoLabels, rejected: torch.Tensor) -> PseudoLabels:
+def _without_poses(labels: Labels, rejected: torch.Tensor) -> Labels:
     poses = labels.poses
     valid = poses.valid & ~rejected[:, None]
     kept = replace(
@@ -38,7 +38,7 @@ def _without_poses(labels: PseudoLabels, rejected: torch.Tensor) -> PseudoLabels
     return replace(labels, poses=kept)
 
 
-def with_view_confidence(labels: PseudoLabels) -> PseudoLabels:
+def with_view_confidence(labels: Labels) -> Labels:
     """The confidence of a 3-D joint is the mean of the views that see it (Shelf, Campus); 0 where none does."""
     seen = labels.visible.sum(0).clamp(min=1)
     mean = torch.where(labels.visible, labels.confidence, 0.0).sum(0) / seen
@@ -46,7 +46,7 @@ def with_view_confidence(labels: PseudoLabels) -> PseudoLabels:
     return replace(labels, poses=replace(labels.poses, confidence=confidence))
 
 
-def strongest_unmatched(labels: PseudoLabels, slots: int = SLOTS) -> PseudoLabels:
+def strongest_unmatched(labels: Labels, slots: int = SLOTS) -> Labels:
     """The unmatched people of highest mean confidence that fit beside the persons seen in a view.
 
     The released loaders had as many slots for the whole frame and none for strangers in MM-OR (``slots=0``), where

@@ -1,4 +1,4 @@
-"""Rigs and detections with one thing made wrong on purpose, to see what it does: for teaching and tests."""
+"""Cameras and detections with one thing made wrong on purpose, to see what it does: for teaching and tests."""
 
 import math
 from dataclasses import replace
@@ -47,4 +47,4 @@ def exchange_cameras(cameras: Cameras, one: int, other: int) -> Cameras:
     """Two cameras that have each other's calibration."""
     order = list(range(len(cameras)))
     order[one], order[other] = other, one
-    return replace(cameras.select(order), names=cameras.names)
+    return replace(cameras.select(views=order), names=cameras.names)

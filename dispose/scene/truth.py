@@ -29,7 +29,7 @@ def identities(frame: Frame, truth: Prediction) -> Int[Tensor, "views slots"]:
 def labels_of(frame: Frame | None, truth: Prediction) -> Labels:
     """The labels of a frame; without cameras, or where the truth names no detections, of its people alone."""
     if frame is None:
-        return Labels(torch.zeros(0, 0, dtype=torch.long), truth.poses)
+        return Labels.of_detections(torch.zeros(0, 0, dtype=torch.long), truth.poses)
     if truth.association.members.shape[1] == 0:
-        return Labels(torch.full(frame.detections.valid.shape, ABSENT, dtype=torch.long), truth.poses)
-    return Labels(identities(frame, truth), truth.poses)
+        return Labels.of_detections(torch.full(frame.detections.valid.shape, ABSENT, dtype=torch.long), truth.poses)
+    return Labels.of_detections(identities(frame, truth), truth.poses)

@@ -9,8 +9,7 @@ import torch
 from torch.utils.data import IterableDataset
 
 from dispose.errors import InputError
-from dispose.scene.images import ImageFrame
-from dispose.scene.pseudo_labels import PseudoLabels
+from dispose.scene.frame import Frame, Labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +24,8 @@ class ImageExample:
         copy: 0 = the frame as it is.
     """
 
-    frame: ImageFrame
-    labels: PseudoLabels
+    frame: Frame
+    labels: Labels
     seed: int
     of_frame: int
     copy: int
@@ -44,7 +43,7 @@ class ImageSource(Protocol):
         """Number of cameras of a frame: frames with equally many are learned from together."""
         ...
 
-    def copies(self, row: int, count: int, generator: torch.Generator) -> Sequence[tuple[ImageFrame, PseudoLabels]]:
+    def copies(self, row: int, count: int, generator: torch.Generator) -> Sequence[tuple[Frame, Labels]]:
         """The frame as it is and `count` augmented copies of it. Raises `InputError` for a frame that is unusable."""
         ...
 

@@ -19,13 +19,12 @@ from dispose.losses.assignment import released_assignment_loss
 from dispose.losses.confidence import censored_likelihood, error_likelihood
 from dispose.losses.curation import PoseTargets, curate, heatmap_targets, pack_labels
 from dispose.losses.heatmaps import asymmetric_mse
-from dispose.losses.objective import Terms, Views, pose_terms, total
+from dispose.losses.objective import SampleViews, Terms, pose_terms, total
 from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.decoder import Refined
 from dispose.models.dispose.model import DisPose
 from dispose.models.dispose.sampling import Problem
-from dispose.scene.frame import Frame
-from dispose.scene.images import ImageBatch
+from dispose.scene.frame import Frame, ImageBatch
 from dispose.tensors import ABSENT, TensorStruct
 from dispose.training.denoising import TOLERANCE, denoise_known
 from dispose.training.image_config import BackboneTraining, Optimisation, PoseTraining
@@ -119,19 +118,19 @@ class BackboneTask(_ImageTask):
             features = self._model[0].see(batch)
         height, width = features.heatmaps.shape[-2:]
         labels = [example.labels.to(self.device) for example in examples]
-        targets = curate(pack_labels(labels, batch.present.shape[1]), batch.rigs)
+        targets = curate(pack_labels(labels, batch.images.present.shape[1]), batch.cameras)
         unmatched = [row.unmatched for row in labels] if self.settings.supervise_unmatched else []
         maps = heatmap_targets(
             targets,
             unmatched,
-            batch.input_from_image,
+            batch.images.input_from_image,
             size=(width, height),
             stride=STRIDE,
             sigma=self.settings.sigma_map_px,
         )
-        supervised = maps.supervised & batch.present.flatten()[:, None]
+        supervised = maps.supervised & batch.images.present.flatten()[:, None]
         if self.settings.complete_labels:
-            supervised = batch.present.flatten()[:, None].expand_as(maps.supervised)
+            supervised = batch.images.present.flatten()[:, None].expand_as(maps.supervised)
         target = maps.heatmaps.to(features.heatmaps.dtype)
         return asymmetric_mse(
             features.heatmaps,
@@ -204,18 +203,18 @@ class PoseTask(_ImageTask):
         taught = self._taught(examples, detected, identity, weights)
         refined = self.decoder(
             features,
-            moved.rigs,
-            moved.input_from_image,
-            moved.input_size,
+            moved.cameras,
+            moved.images.input_from_image,
+            moved.images.input_size,
             taught.roots.to(self.device),
             taught.sample.to(self.device),
-            pictured=moved.present,
+            pictured=moved.images.present,
         )
-        labels = pack_labels([example.labels for example in examples], batch.present.shape[1])
-        targets = curate(labels, batch.rigs).select(taught.label).to(self.device)
+        labels = pack_labels([example.labels for example in examples], batch.images.present.shape[1])
+        targets = curate(labels, batch.cameras)[taught.label].to(self.device)
         copies = torch.tensor([example.of_frame for example in examples], device=self.device)
         height, width = features.heatmaps.shape[-2:]
-        views = Views(moved.rigs, moved.input_from_image, copies, (width, height), STRIDE)
+        views = SampleViews(moved.cameras, moved.images.input_from_image, copies, (width, height), STRIDE)
         parts = []
         for frame in copies.unique().tolist():
             mine = (copies[targets.sample] == frame) & taught.rooted.to(self.device)
@@ -235,7 +234,7 @@ class PoseTask(_ImageTask):
 
     def _seen(self, frame: Frame, example: ImageExample) -> tuple[Frame, Tensor]:
         """The peaks as training shows them, some moved and some lost, and who each is; false ones stay."""
-        map_pixel = map_pixel_of(example.frame.images.input_from_image, STRIDE)
+        map_pixel = map_pixel_of(example.frame.require_images().input_from_image, STRIDE)
         identity = match_roots(frame, example.labels, self.settings.match_map_px * map_pixel)
         generator = torch.Generator().manual_seed(example.seed + 4)
         kept = drop_views(identity, self.settings.view_dropout, generator)

@@ -9,8 +9,7 @@ from dispose.datasets.multiview import MultiViewDataset
 from dispose.errors import InputError
 from dispose.formats.pseudo_labels import PseudoLabelStore
 from dispose.geometry.image_affine import letterbox
-from dispose.scene.images import ImageFrame
-from dispose.scene.pseudo_labels import PseudoLabels
+from dispose.scene.frame import Frame, Labels
 
 
 class LabelledImages:
@@ -38,7 +37,7 @@ class LabelledImages:
         """Number of cameras, present or not."""
         return len(self._dataset.source.cameras(self._dataset.source.keys[self._rows[row]].sequence))
 
-    def copies(self, row: int, count: int, generator: torch.Generator) -> list[tuple[ImageFrame, PseudoLabels]]:
+    def copies(self, row: int, count: int, generator: torch.Generator) -> list[tuple[Frame, Labels]]:
         """The frame as it is, then varied copies; labels are in original pixels and shared by all.
 
         Raises:
@@ -56,4 +55,4 @@ class LabelledImages:
             replace(self._augmentation, copies=count),
             generator,
         )
-        return [(ImageFrame(key.number, raw.cameras, images), labels) for images in versions]
+        return [(Frame.of_images(key.number, raw.cameras, images), labels) for images in versions]

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from dispose.formats.files import replacing_path
 from dispose.scene.cameras import Cameras
-from dispose.scene.images import ImageFrame
+from dispose.scene.frame import Frame, Labels
 from dispose.scene.poses import Poses
-from dispose.scene.pseudo_labels import PseudoLabels
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose_synthetic.renderer.captures import RenderConfig, RenderedFrame, as_input, as_labels, sample_captures
 
@@ -88,7 +87,7 @@ class RenderedShards:
         inside, visible = (small[n][pair].unflatten(0, (views, persons)) for n in ("inside", "visible"))
         return RenderedFrame(cameras, pictures, poses, inside, visible)
 
-    def copies(self, row: int, count: int, generator: torch.Generator) -> list[tuple[ImageFrame, PseudoLabels]]:
+    def copies(self, row: int, count: int, generator: torch.Generator) -> list[tuple[Frame, Labels]]:
         """The capture once (`count` is not used, see the class)."""
         capture = self.capture(row)
         return [(as_input(capture, row), as_labels(capture))]

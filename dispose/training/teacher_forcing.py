@@ -9,14 +9,13 @@ from torch import Tensor
 
 from dispose.association.graph import CandidateGraph
 from dispose.association.roots import weighted_roots
-from dispose.scene.frame import Frame
-from dispose.scene.pseudo_labels import PseudoLabels
+from dispose.scene.frame import Frame, Labels
 from dispose.tensors import ABSENT
 
 FAR = 1e6
 
 
-def match_roots(frame: Frame, labels: PseudoLabels, gate_px: Float[Tensor, " views"]) -> Int[Tensor, "views slots"]:
+def match_roots(frame: Frame, labels: Labels, gate_px: Float[Tensor, " views"]) -> Int[Tensor, "views slots"]:
     """The row of the labelled person whose root a peak is, `ABSENT` for a peak that is nobody's.
 
     One to one in every view, the nearest together, at most `gate_px` original pixels apart.
@@ -43,7 +42,7 @@ def membership(identity: Int[Tensor, "views slots"], persons: int) -> Float[Tens
 
 
 def forced_roots(
-    frame: Frame, labels: PseudoLabels, weight: Float[Tensor, "persons views slots"]
+    frame: Frame, labels: Labels, weight: Float[Tensor, "persons views slots"]
 ) -> Float[Tensor, "persons 3"]:
     """Roots triangulated from weighted detections; a person with fewer than two of them gets the label's root.
 
@@ -103,7 +102,7 @@ NEAR_MM = 250.0
 
 
 def negative_proposals(
-    frame: Frame, labels: PseudoLabels, identity: Int[Tensor, "views slots"], seed: int
+    frame: Frame, labels: Labels, identity: Int[Tensor, "views slots"], seed: int
 ) -> Float[Tensor, "_ 3"]:
     """At most one root where nobody is: two detections of different views that are not one person, triangulated.
 

@@ -201,7 +201,7 @@ save_figure(figure, out / "clouds")
 grid = [(x, y, 1000.0) for x in (-1500.0, 0.0, 1500.0) for y in (-1500.0, 0.0, 1500.0)]
 places = torch.tensor(grid, dtype=torch.float64)
 figure = new_figure(13.0, 7.4)
-for column, some in enumerate((cameras.select([0, len(cameras) - 1]), cameras), start=1):
+for column, some in enumerate((cameras.select(views=[0, len(cameras) - 1]), cameras), start=1):
     axes = rig.draw_rig_from_above(figure.add_subplot(1, 2, column), some)
     rays.draw_ellipses_from_above(axes, places, study.covariance_at(some, places, noise_px))
 save_figure(figure, out / "rig")
@@ -213,7 +213,7 @@ save_figure(figure, out / "rig")
 # %% tags=["solution"]
 spread = {}
 for a, b in combinations(range(len(cameras)), 2):
-    covariance = study.covariance_at(cameras.select([a, b]), places[4], noise_px)
+    covariance = study.covariance_at(cameras.select(views=[a, b]), places[4], noise_px)
     spread[cameras.names[a], cameras.names[b]] = float(covariance.trace().sqrt())
 ranked = sorted(spread, key=spread.__getitem__)
 for pair in (ranked[0], ranked[-1]):

@@ -33,11 +33,11 @@ from dispose.models.dispose.sampling import SamplerConfig, trajectory
 from dispose_viz.polytope import toy
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import scrubber, still_images_of
-from dispose_workbench.toy.network import TOY_DENOISER, toy_problem, true_mass
-from dispose_workbench.toy.scenes import ToyConfig, draw_toy_scenes
 
 # %%
 from dispose_workbench.toy import scores as judge
+from dispose_workbench.toy.network import TOY_DENOISER, toy_problem, true_mass
+from dispose_workbench.toy.scenes import ToyConfig, draw_toy_scenes
 from dispose_workbench.toy.training import ToyTraining, guessing, train_toy
 from dispose_workbench.validation import require_at_least, require_one_of
 

@@ -223,6 +223,6 @@ print(f"P{who}, {model.skeleton.joints[which]}: {errors[-1][who, which]:.0f} mm,
 # ## Try next
 #
 # - Another `joint` (`nose`, `r_ankle`), `view` or `frame`: when does the first layer look in the wrong place?
-# - Cover a camera: `seen.images.present[0] = False` before section 1, and look at section 6 again.
+# - Cover a camera: `seen.require_images().present[0] = False` before section 1, and look at section 6 again.
 # - `09_skeletons_in_3d` and `10_reprojections`: looking at finished skeletons.
 # - `dispose predict MY_FOLDER --from-pictures`: both stages on pictures of your own.

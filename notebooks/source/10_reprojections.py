@@ -138,7 +138,7 @@ print(f"does not fit: {', '.join(wrong)}" if wrong else "no camera stands out")
 studio, model = read_image_capture(Path(pictures)), load_image_model(shipped_image_weights())
 require_one_of("frame", picture_frame, studio.numbers, pictures)
 reading = read_image_frame(studio, picture_frame, model.config.input_size)
-images, heatmaps = reading.frame.images, model.backbone(reading.frame.images.pixels).heatmaps
+images, heatmaps = reading.frame.images, model.backbone(reading.frame.require_images().pixels).heatmaps
 filmed = model(reading.frame)
 rows = 1 + (len(studio.cameras) - 1) // 2
 

@@ -64,12 +64,12 @@ save_figure(overlays.draw_images(new_figure(*size), cameras, pictures), out / "p
 # its peaks are the detections that Stage I puts together across views, by the same diffusion as in `00_start_here`.
 
 # %%
-heatmaps = model.backbone(seen.images.pixels).heatmaps
+heatmaps = model.backbone(seen.require_images().pixels).heatmaps
 root = model.skeleton.index(model.skeleton.root_of[0])
 figure = overlays.draw_images(new_figure(*size), cameras, pictures)
 for view, axes in enumerate(figure.axes):
-    if seen.images.present[view]:
-        overlays.draw_heat(axes, heatmaps[view, root], seen.images.input_from_image[view], STRIDE)
+    if seen.require_images().present[view]:
+        overlays.draw_heat(axes, heatmaps[view, root], seen.require_images().input_from_image[view], STRIDE)
 save_figure(figure, out / "roots")
 
 # %% [markdown]

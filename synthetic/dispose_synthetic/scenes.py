@@ -148,5 +148,5 @@ def to_frame(
     here = present[frame].nonzero()[:, 0]
     poses = xyz_world[frame, here].double()
     known = torch.ones(poses.shape[:2], dtype=torch.bool)
-    labels = Labels(found.identity[frame, :, :slots], Poses(COCO_17, poses, known.double(), known, here))
+    labels = Labels.of_detections(found.identity[frame, :, :slots], Poses(COCO_17, poses, known.double(), known, here))
     return Frame(frame, cameras, detections), labels

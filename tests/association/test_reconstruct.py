@@ -86,7 +86,7 @@ def test_confidence_falls_with_noise_and_with_views(generator: torch.Generator) 
 
 def test_order_of_cameras_does_not_matter(generator: torch.Generator) -> None:
     frame, _ = observed(generator, noise_px=5.0)
-    forth, back = reconstruct(frame, everybody()), reconstruct(frame.select([2, 0, 3, 1]), everybody())
+    forth, back = reconstruct(frame, everybody()), reconstruct(frame.select(views=[2, 0, 3, 1]), everybody())
     assert torch.equal(forth.poses.valid, back.poses.valid)
     torch.testing.assert_close(forth.poses.xyz_world, back.poses.xyz_world, rtol=0, atol=1e-6)
     torch.testing.assert_close(forth.poses.confidence, back.poses.confidence)

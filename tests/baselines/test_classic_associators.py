@@ -117,7 +117,7 @@ def test_nobody_somebody_in_one_view_and_strangers(associate: Associate) -> None
 def test_order_of_cameras_and_detections_does_not_matter(associate: Associate) -> None:
     frame, _ = scene(5, 4, noise_px=8.0, missing=0.3, seed=5)
     order = [3, 0, 4, 1, 2]
-    turned = associate(frame.select(order), gate_mm=120.0)
+    turned = associate(frame.select(views=order), gate_mm=120.0)
     back = torch.empty_like(turned.members)
     back[:, order] = turned.members
     assert {tuple(row) for row in back.tolist()} == rows(associate(frame, gate_mm=120.0))

@@ -58,7 +58,7 @@ def test_heat_maps_show_the_roots_of_the_people():
     maps = heatmaps_of([frame], [poses])
     assert maps.shape == (3, 15, 64, 120) and len(poses.xyz_world) == 4
     xy, _ = cameras.project(poses.xyz_world[:, root])
-    xy_map = map_from_input(apply(frame.images.input_from_image[:, None], xy), STRIDE)
+    xy_map = map_from_input(apply(frame.require_images().input_from_image[:, None], xy), STRIDE)
     peaks = subpixel_peaks(maps[:, root : root + 1], 10, 0.3)
     found = 0
     for view in range(3):

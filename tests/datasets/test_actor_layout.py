@@ -127,10 +127,10 @@ def test_made_recording(kind: Kind, tmp_path: Path) -> None:
         expected = torch.from_numpy(1000 * metres[poses.id.numpy(), key.number])
         torch.testing.assert_close(poses.xyz_world, expected, atol=1e-6, rtol=0)
     frame, truth = of_source(opened(kind, tmp_path, Split("some", (Block(kind.name),), pictured)))[1]
-    assert frame.number == truth.number == 3 and bool(frame.images.present.all())
+    assert frame.number == truth.number == 3 and bool(frame.require_images().present.all())
     width, height = source.traits.input_size
-    assert frame.images.pixels.shape == (kind.cameras, 3, height, width)
-    value = 255 * (frame.images.pixels[2, 0, height // 2, width // 2] * 0.229 + 0.485)
+    assert frame.require_images().pixels.shape == (kind.cameras, 3, height, width)
+    value = 255 * (frame.require_images().pixels[2, 0, height // 2, width // 2] * 0.229 + 0.485)
     assert float(value) == pytest.approx(7 * 3 + 2, abs=1e-3)
 
 

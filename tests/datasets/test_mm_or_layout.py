@@ -147,8 +147,8 @@ def test_a_missing_picture_costs_its_view_only(tmp_path: Path) -> None:
     (tmp_path / "take" / "colorimage" / "camera02_colorimage-000011.jpg").unlink()
     source = open_mm_or(tmp_path, Split("train", (Block("take"),), pictured), views=VIEWS)
     frame, truth = of_source(source)[1]
-    assert frame.number == 11 and frame.images.present.tolist() == [True, False] and truth.annotated
-    assert frame.images.pixels.shape == (2, 3, 576, 768)
+    assert frame.number == 11 and frame.require_images().present.tolist() == [True, False] and truth.annotated
+    assert frame.require_images().pixels.shape == (2, 3, 576, 768)
     assert missing_images(source).missing == (("take", "camera02", 11),)
 
 

@@ -62,17 +62,18 @@ def test_frames_are_what_lies_there(made: Source) -> None:
     assert len(dataset) == 5
     frame, truth = dataset[2]
     assert frame.number == truth.number == 3 and truth.sequence == "walk"
-    assert frame.images.pixels.shape == (3, 3, 32, 32) and frame.images.pixels.dtype == torch.float32
-    assert bool(frame.images.present.all())
+    pixels = frame.require_images().pixels
+    assert pixels.shape == (3, 3, 32, 32) and pixels.dtype == torch.float32
+    assert bool(frame.require_images().present.all())
     for view in range(3):
-        middle = (frame.images.pixels[view, :, 16, 16] * torch.tensor([0.229, 0.224, 0.225])) + torch.tensor(
+        middle = (frame.require_images().pixels[view, :, 16, 16] * torch.tensor([0.229, 0.224, 0.225])) + torch.tensor(
             [0.485, 0.456, 0.406]
         )
         torch.testing.assert_close(255 * middle, torch.full((3,), 30.0 + view), atol=1e-3, rtol=0)
     # The corners of the picture lie on the affine's corners, and the black margins are above and below.
-    corners = frame.images.input_from_image[0] @ torch.tensor([[-0.5, 63.5], [-0.5, 47.5], [1, 1]]).double()
+    corners = frame.require_images().input_from_image[0] @ torch.tensor([[-0.5, 63.5], [-0.5, 47.5], [1, 1]]).double()
     torch.testing.assert_close(corners, torch.tensor([[-0.5, 31.5], [3.5, 27.5]]).double())
-    assert (frame.images.pixels[0, :, 3] < frame.images.pixels[0, :, 4]).all()
+    assert (frame.require_images().pixels[0, :, 3] < frame.require_images().pixels[0, :, 4]).all()
 
 
 def test_nothing_is_read_before_it_is_asked_for(made: Source) -> None:
@@ -86,11 +87,11 @@ def test_nothing_is_read_before_it_is_asked_for(made: Source) -> None:
 def test_a_missing_picture_leaves_its_view_out(made: Source) -> None:
     made.image(made.keys[1], 2).unlink()
     frame, _ = of_source(made)[1]
-    assert frame.images.present.tolist() == [True, True, False]
-    assert bool((frame.images.pixels[2] == 0).all()) and len(frame.cameras) == 3
+    assert frame.require_images().present.tolist() == [True, True, False]
+    assert bool((frame.require_images().pixels[2] == 0).all()) and len(frame.cameras) == 3
     # 0 is ImageNet's mean, not black.
     black, _ = of_source(made)[0]
-    assert not bool((black.images.pixels[2, :, 0] == 0).any())
+    assert not bool((black.require_images().pixels[2, :, 0] == 0).any())
     told = missing_images(made)
     assert told.missing == (("walk", "c", 2),) and "1 of 15" in told.summary() and "camera c: 1 (2)" in told.summary()
     assert missing_images(replace(made, keys=made.keys[2:])).summary() == "All 9 pictures of 3 frames are there."
@@ -155,4 +156,4 @@ def test_black_bars_come_from_the_letter_box_and_from_nothing_else(traits: Trait
 
 def test_another_input_size_is_a_value(made: Source) -> None:
     frame, _ = MultiViewDataset(made, (80, 24))[0]
-    assert frame.images.pixels.shape == (3, 3, 24, 80)
+    assert frame.require_images().pixels.shape == (3, 3, 24, 80)

@@ -78,12 +78,12 @@ def test_missing_truth_and_other_cameras_are_said(sample) -> None:
     with pytest.raises(InputError, match="frame 20"):
         score_frames(frames, truth, truth[:1])
     with pytest.raises(ShapeError, match="4 views, 5"):
-        identities(frames[0].select([0, 1, 2, 3]), truth[0])
+        identities(frames[0].select(views=[0, 1, 2, 3]), truth[0])
 
 
 def test_counts_add_up_over_frames_and_groups(sample) -> None:
     frames, truth = sample
-    scenes = [(f, Labels(identities(f, t), t.poses)) for f, t in zip(frames, truth, strict=True)]
+    scenes = [(f, Labels.of_detections(identities(f, t), t.poses)) for f, t in zip(frames, truth, strict=True)]
     answers = {f.number: t.association for f, t in zip(frames, truth, strict=True)}
     counts = count_scenes(scenes, lambda frame: answers[frame.number])
     assert total(counts).f1 == 1.0 and total([]) == PairCounts()

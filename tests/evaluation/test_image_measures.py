@@ -32,7 +32,8 @@ from dispose.evaluation.scenes import Figure
 from dispose.geometry.rigid import look_at
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import campus_poses, shelf_poses, shelf_poses_released
-from dispose.scene.images import ImageFrame, Images
+from dispose.scene.frame import Frame
+from dispose.scene.images import Images
 from dispose.scene.peaks import JointPeaks, root_detections
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
@@ -173,10 +174,12 @@ def test_one_prediction_serves_two_actors_as_released_only():
 
 def test_methods_never_see_the_truth_and_scenes_are_read_once():
     rig, truth = cameras(), people(1)
-    frame = ImageFrame(4, rig, Images(torch.zeros(3, 3, 8, 8), torch.eye(2, 3).repeat(3, 1, 1), torch.ones(3).bool()))
-    seen: list[ImageFrame] = []
+    frame = Frame.of_images(
+        4, rig, Images(torch.zeros(3, 3, 8, 8), torch.eye(2, 3).repeat(3, 1, 1), torch.ones(3).bool())
+    )
+    seen: list[Frame] = []
 
-    def predict(one: ImageFrame) -> ImageAnswer:
+    def predict(one: Frame) -> ImageAnswer:
         seen.append(one)
         return answer(truth)
 
@@ -204,7 +207,9 @@ def test_a_protocol_scores_answers():
     protocol = image_protocols_of("panoptic_images")[0]
     method = ImageMethod("ours", partial(lambda frame, given: given, given=answer(truth)))
     rig = cameras()
-    frame = ImageFrame(0, rig, Images(torch.zeros(3, 3, 8, 8), torch.eye(2, 3).repeat(3, 1, 1), torch.ones(3).bool()))
+    frame = Frame.of_images(
+        0, rig, Images(torch.zeros(3, 3, 8, 8), torch.eye(2, 3).repeat(3, 1, 1), torch.ones(3).bool())
+    )
     row = protocol.score(answer_all([ImageScene(frame, truth)], [method])[0])
     assert (row.method, row.detections, row.frames) == ("ours", "panoptic, released", 1)
     assert row.value("map") == pytest.approx(100, abs=2e-3)

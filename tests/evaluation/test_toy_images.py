@@ -32,7 +32,7 @@ from dispose.models.dispose.model import DisPose
 from dispose.nn.features import Features
 from dispose.nn.heatmaps import render_gaussians, subpixel_peaks
 from dispose.recipes.images import TOY_SMOKE
-from dispose.scene.images import ImageBatch
+from dispose.scene.frame import ImageBatch
 from dispose_synthetic.renderer.captures import RenderConfig, sample_captures
 
 MODEL = replace(TOY_SMOKE.images.model, input_size=(128, 96))
@@ -53,7 +53,7 @@ class Drawn(DisPose):
         maps, _, height, width = seen.heatmaps.shape
         persons = len(xyz)
         sample = torch.zeros(persons, dtype=torch.long)
-        xy, front = batch.rigs.project(xyz, sample)
+        xy, front = batch.cameras[sample].project(xyz)
         xy = map_from_input(xy, STRIDE).transpose(0, 1).flatten(0, 1).float()
         visible = front.transpose(0, 1).flatten(0, 1)
         drawn = render_gaussians(
@@ -80,7 +80,7 @@ def test_every_method_has_a_line(tables: ToyTables):
 def test_the_captures_are_of_the_asked_kind_and_repeatable():
     first, again = (list(toy_scenes(3, held_out_config((64, 48)), 5)) for _ in range(2))
     for one, other in zip(first, again, strict=True):
-        assert torch.equal(one.frame.images.pixels, other.frame.images.pixels)
+        assert torch.equal(one.frame.require_images().pixels, other.frame.require_images().pixels)
         assert 3 <= len(one.frame.cameras) <= 7 and len(one.truth.id) <= 5
     assert not torch.equal(first[1].frame.cameras.centres, first[2].frame.cameras.centres), "a rig for two frames"
 
@@ -109,7 +109,7 @@ def test_peaks_are_in_original_pixels_and_in_views_with_pictures():
     half = torch.tensor([[0.5, 0, 3], [0, 0.5, 1]], dtype=torch.float64).repeat(views, 1, 1)
     present = torch.ones(views, dtype=torch.bool)
     present[0] = False
-    images = replace(frame.images, input_from_image=half, present=present)
+    images = replace(frame.require_images(), input_from_image=half, present=present)
     found = in_pixels(subpixel_peaks(maps, 2, 0.5), replace(frame, images=images), DisPose.skeleton)
     assert found.valid[1:, :, 0].all() and not found.valid[0].any() and not found.valid[:, :, 1].any()
     # Pixel 9 of the map is 37.5 of the input (stride 4), which is 69 of the picture.

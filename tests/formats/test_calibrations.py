@@ -217,10 +217,10 @@ def test_impossible_cameras_are_named(tmp_path: Path, sentence: str) -> None:
 
 def test_impossible_rigs_are_named(tmp_path: Path) -> None:
     cameras, path = rig(), tmp_path / "rig.json"
-    write_calibration_json(path, cameras.select([0]))
+    write_calibration_json(path, cameras.select(views=[0]))
     with pytest.raises(InputError, match=r"rig\.json: at least two cameras are needed, there is 1 \(cam_1\)"):
         read_calibration(path)
-    write_calibration_json(path, replace(cameras.select([0, 1, 1]), names=("a", "b", "c")))
+    write_calibration_json(path, replace(cameras.select(views=[0, 1, 1]), names=("a", "b", "c")))
     with pytest.raises(InputError, match="cameras b and c stand at one place"):
         read_calibration(path)
     write_calibration_json(path, replace(cameras, names=("a", "b", "a")))

@@ -68,7 +68,9 @@ def case(number: int, cameras: Cameras) -> FrameResult:
     prediction = Prediction(number, association, poses(COCO_17, 2, random), torch.zeros(2, 3, dtype=torch.float64))
     identity = torch.where(frame.detections.valid, torch.randint(-1, 3, (3, 3), generator=random), ABSENT)
     rival = Association(members[:1], association.confidence[:1])
-    return FrameResult(prediction, frame, hypotheses(random, 6), rival, Labels(identity, poses(SHELF_14, 3, random)))
+    return FrameResult(
+        prediction, frame, hypotheses(random, 6), rival, Labels.of_detections(identity, poses(SHELF_14, 3, random))
+    )
 
 
 def results() -> Results:

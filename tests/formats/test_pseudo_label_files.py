@@ -12,8 +12,8 @@ import torch
 from dispose.errors import InputError, OutputError
 from dispose.formats.pseudo_labels import LabelledFrame, PseudoLabelStore, read_pseudo_labels, write_pseudo_labels
 from dispose.scene.detections import Detections
+from dispose.scene.frame import Labels
 from dispose.scene.poses import Poses
-from dispose.scene.pseudo_labels import PseudoLabels
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
 
 VIEWS = ("00_03", "00_06", "00_12")
@@ -25,7 +25,7 @@ def single(values: torch.Tensor) -> torch.Tensor:
     return values.float().double()
 
 
-def labels_of(generator: torch.Generator, persons: int, strangers: tuple[int, ...]) -> PseudoLabels:
+def labels_of(generator: torch.Generator, persons: int, strangers: tuple[int, ...]) -> Labels:
     """Random labels: persons with some joints, and a number of unmatched people in every view."""
 
     def uniform(*shape: int) -> torch.Tensor:
@@ -46,10 +46,10 @@ def labels_of(generator: torch.Generator, persons: int, strangers: tuple[int, ..
     unmatched = Detections.from_lists(PANOPTIC_15, [[uniform(JOINTS, 3) for _ in range(count)] for count in strangers])
     unmatched = replace(unmatched, score=single(unmatched.score))
     xy = single(torch.where(visible[..., None], uniform(views, persons, JOINTS, 2) * 1900, 0.0))
-    return PseudoLabels(poses, xy, torch.where(visible, uniform(views, persons, JOINTS), 0.0), visible, unmatched)
+    return Labels.of_images(poses, xy, torch.where(visible, uniform(views, persons, JOINTS), 0.0), visible, unmatched)
 
 
-def same(left: PseudoLabels, right: PseudoLabels) -> None:
+def same(left: Labels, right: Labels) -> None:
     """Every tensor is equal."""
     for a, b in ((left, right), (left.poses, right.poses), (left.unmatched, right.unmatched)):
         for name, value in vars(a).items():

@@ -19,7 +19,7 @@ from dispose.formats.pseudo_labels import read_pseudo_labels
 from dispose.released.plain_pickle import load_plain_pickle
 from dispose.released.pseudo_labels import read_released_labels
 from dispose.scene import label_rules
-from dispose.scene.pseudo_labels import PseudoLabels
+from dispose.scene.frame import Labels
 from dispose.tensors import ABSENT
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -264,7 +264,7 @@ def test_joints_that_are_no_numbers_are_missing_and_counted(tmp_path: Path):
 
 
 @pytest.fixture
-def labels(tmp_path: Path) -> PseudoLabels:
+def labels(tmp_path: Path) -> Labels:
     """One person with 15, one with 11 joints in 3-D, and three strangers in the first view."""
     table = np.concatenate([poses([0])["triangulated_keypoints_xyzs"], poses([1], 11)["triangulated_keypoints_xyzs"]])
     frame = {
@@ -274,14 +274,14 @@ def labels(tmp_path: Path) -> PseudoLabels:
     return read_released_labels(dumped(tmp_path / "x.pkl", {"a": {0: frame}})).frames[0].labels
 
 
-def test_too_few_joints_are_no_pose(labels: PseudoLabels):
+def test_too_few_joints_are_no_pose(labels: Labels):
     found = label_rules.with_whole_skeletons(labels)
     assert found.poses.valid.sum(-1).tolist() == [15, 0]
     assert not found.poses.xyz_world[1].any() and torch.equal(found.visible, labels.visible)
     assert label_rules.with_whole_skeletons(labels, 11).poses.valid.sum(-1).tolist() == [15, 11]
 
 
-def test_who_lies_on_a_table_has_no_pose(labels: PseudoLabels):
+def test_who_lies_on_a_table_has_no_pose(labels: Labels):
     xyz = labels.poses.xyz_world
     xyz[0, [8, 14], 2] = torch.tensor([100.0, 251.0], dtype=xyz.dtype)
     xyz[1, [8, 14], 2] = torch.tensor([100.0, 9000.0], dtype=xyz.dtype)
@@ -289,14 +289,14 @@ def test_who_lies_on_a_table_has_no_pose(labels: PseudoLabels):
     assert label_rules.without_raised_ankles(labels).poses.valid.sum(-1).tolist() == [0, 11]
 
 
-def test_confidence_is_that_of_the_views(labels: PseudoLabels):
+def test_confidence_is_that_of_the_views(labels: Labels):
     found = label_rules.with_view_confidence(labels).poses.confidence
     torch.testing.assert_close(found[0, 5], labels.confidence[:, 0, 5].mean())
     torch.testing.assert_close(found[0, 3], labels.confidence[0, 0, 3])
     assert not found[1, 11:].any()
 
 
-def test_the_strongest_strangers_stay(labels: PseudoLabels):
+def test_the_strongest_strangers_stay(labels: Labels):
     mean = labels.unmatched.confidence[0].mean(-1)
     found = label_rules.strongest_unmatched(labels, slots=4).unmatched
     assert found.counts.tolist() == [2, 0]

@@ -118,7 +118,7 @@ def test_order_of_views_and_batch_do_not_matter() -> None:
     weights = torch.rand(xy.shape[:-1], dtype=torch.float64, generator=generator)
     found = robust(cameras, xy, weights)
     order = [3, 0, 5, 2, 4, 1]
-    permuted = robust(cameras.select(order), xy[..., order, :], weights[..., order])
+    permuted = robust(cameras.select(views=order), xy[..., order, :], weights[..., order])
     assert_close(permuted.xyz_world, found.xyz_world, atol=1e-4, rtol=0)
     assert torch.equal(permuted.inlier, found.inlier[..., order])
     alone = robust(cameras, xy[2, 3], weights[2, 3])

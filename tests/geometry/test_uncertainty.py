@@ -40,7 +40,7 @@ def test_repeated_measurement_spreads_as_predicted() -> None:
 
 def test_information_adds_up_and_noise_scales() -> None:
     cameras = ring_of(5)
-    before, after = covariance(cameras.select([0, 1, 2])), covariance(cameras)
+    before, after = covariance(cameras.select(views=[0, 1, 2])), covariance(cameras)
     assert float(torch.linalg.eigvalsh(before - after).min()) > 0, "two more views shorten every axis"
     torch.testing.assert_close(covariance(cameras, 3.0), 9 * after)
     unseen = torch.tensor([1.0, 1, 1, math.inf, math.inf], dtype=torch.float64)

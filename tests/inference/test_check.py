@@ -117,7 +117,7 @@ def test_one_wrong_camera_is_named(walk) -> None:
 
 
 def test_other_cameras_of_other_recordings_are_refused(walk) -> None:
-    diagnosis = diagnose(noisy(walk, 2.0), walk.rig().select([2, 0, 1, 3]))
+    diagnosis = diagnose(noisy(walk, 2.0), walk.rig().select(views=[2, 0, 1, 3]))
     assert not diagnosis.usable
     assert "in this order" in diagnosis.findings[0].sentence
 

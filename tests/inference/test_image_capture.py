@@ -42,9 +42,9 @@ def test_frames_are_what_lies_there(folder: Path, walk) -> None:
     for reading in image_readings(capture, INPUT):
         account = account.plus(reading)
         frame = reading.frame
-        assert frame.images.pixels.shape == (4, 3, 64, 96) and bool(frame.images.present.all())
+        assert frame.require_images().pixels.shape == (4, 3, 64, 96) and bool(frame.require_images().present.all())
         for view in range(4):
-            value = 255 * (float(frame.images.pixels[view, 0, 32, 48]) * 0.229 + 0.485)
+            value = 255 * (float(frame.require_images().pixels[view, 0, 32, 48]) * 0.229 + 0.485)
             assert value == pytest.approx(20 * frame.number + view, abs=1e-2)
     assert account.sentences() == ("5 frames read, 20 pictures.",)
 
@@ -54,8 +54,8 @@ def test_missing_and_damaged_pictures_leave_their_view_out(folder: Path) -> None
     (folder / "images" / "cam_04" / "frame_0003.png").write_bytes(b"\x89PNG torn")
     capture = read_image_capture(folder)
     reading = read_image_frame(capture, 3, INPUT)
-    assert reading.frame.images.present.tolist() == [True, False, True, False]
-    assert bool((reading.frame.images.pixels[[1, 3]] == 0).all())
+    assert reading.frame.require_images().present.tolist() == [True, False, True, False]
+    assert bool((reading.frame.require_images().pixels[[1, 3]] == 0).all())
     account = ImageSummary()
     for one in image_readings(capture, INPUT):
         account = account.plus(one)
@@ -70,7 +70,7 @@ def test_a_picture_of_another_size_leaves_its_view_out_and_all_of_them_are_refus
     cv2.imwrite(str(files[1]), small)
     capture = read_image_capture(folder)
     reading = read_image_frame(capture, 1, INPUT)
-    assert reading.frame.images.present.tolist() == [True, True, False, True]
+    assert reading.frame.require_images().present.tolist() == [True, True, False, True]
     assert "frame_0001.png: camera cam_03, frame 1: the picture is 200 x 100" in reading.damaged[0].reason
     check_sizes(capture)
     files[0].write_bytes(b"no picture")
@@ -135,6 +135,6 @@ def test_real_videos(shared_data: Path) -> None:
     capture = read_image_capture(shared_data / "raw" / "pose2sim_multi")
     assert len(capture.cameras) == 4 and capture.numbers == tuple(range(100))
     reading = read_image_frame(capture, 3, (288, 512))
-    assert bool(reading.frame.images.present.all()) and not reading.missing and not reading.damaged
-    assert reading.frame.images.pixels.shape == (4, 3, 512, 288)
-    assert bool((reading.frame.images.pixels.std((1, 2, 3)) > 0.2).all())
+    assert bool(reading.frame.require_images().present.all()) and not reading.missing and not reading.damaged
+    assert reading.frame.require_images().pixels.shape == (4, 3, 512, 288)
+    assert bool((reading.frame.require_images().pixels.std((1, 2, 3)) > 0.2).all())

@@ -23,7 +23,7 @@ from dispose.recipes.images import TOY_SMOKE
 from dispose.released.model import ReleasedConfig, ReleasedDisPose
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_poses
-from dispose.scene.images import ImageFrame
+from dispose.scene.frame import Frame
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
@@ -77,7 +77,7 @@ def run(folder: Path, out: Path, *options: str) -> int:
 
 
 def test_people_keep_their_number_however_the_model_lists_them(walk, folder: Path) -> None:
-    def see(frame: ImageFrame) -> Prediction:
+    def see(frame: Frame) -> Prediction:
         xyz = walk.people_at(frame.number)
         known = torch.ones(xyz.shape[:2], dtype=torch.bool)
         poses = convert_poses(Poses(COCO_17, xyz, known.double(), known, torch.arange(2)), PANOPTIC_15)
@@ -89,7 +89,7 @@ def test_people_keep_their_number_however_the_model_lists_them(walk, folder: Pat
 
     capture = read_image_capture(folder)
     for frame, prediction, summary in predict_picture_frames(capture, see, INPUT):
-        assert frame.images.pixels.shape == (4, 3, 96, 128) and summary.frames == frame.number + 1
+        assert frame.require_images().pixels.shape == (4, 3, 96, 128) and summary.frames == frame.number + 1
         assert prediction.poses.id.tolist() == ([2, 1] if frame.number % 2 else [1, 2])
         first = prediction.poses.xyz_world[prediction.poses.id.tolist().index(1)]
         assert_close(first[PANOPTIC_15.index("nose")], walk.people_at(frame.number)[0, COCO_17.index("nose")])

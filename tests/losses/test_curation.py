@@ -11,9 +11,8 @@ from dispose.errors import ShapeError
 from dispose.losses.curation import PoseTargets, curate, heatmap_targets, pack_labels
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
+from dispose.scene.frame import Labels, stack_rigs
 from dispose.scene.poses import Poses
-from dispose.scene.pseudo_labels import PseudoLabels
-from dispose.scene.rigs import Rigs
 from dispose.skeletons.catalog import PANOPTIC_15
 
 FOCAL, DEPTH = 500.0, 2000.0
@@ -65,7 +64,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_every_case_of_the_rule(case: str):
     xy, sure, xyz, xyz_sure, wanted, wanted_sure = CASES[case]
-    found = curate(one_joint(xy, sure, xyz, xyz_sure), Rigs.of([facing_cameras(CAMPUS)]))
+    found = curate(one_joint(xy, sure, xyz, xyz_sure), stack_rigs([facing_cameras(CAMPUS)]))
     assert_close(found.xy_image.flatten(), torch.tensor(wanted, dtype=torch.float64))
     assert_close(found.confidence.flatten(), torch.tensor([wanted_sure], dtype=torch.float64))
     assert_close(found.xyz_confidence.flatten(), torch.tensor([xyz_sure if xyz_sure >= 0.3 else 0.0]).double())
@@ -75,12 +74,12 @@ def test_the_picture_ends_where_the_camera_says():
     # The released code took every picture for 1920 x 1080: a joint outside Campus' counted as seen (defect B5).
     hidden = one_joint([0.0, 0.0], 0.0, [800.0, 0.0, 0.0], 0.6)
     sizes = [CAMPUS, (1920.0, 1080.0)]
-    found = [float(curate(hidden, Rigs.of([facing_cameras(size)])).confidence) for size in sizes]
+    found = [float(curate(hidden, stack_rigs([facing_cameras(size)])).confidence) for size in sizes]
     assert found == [0.0, 0.6]
 
 
 def test_curating_twice_changes_nothing_and_views_that_are_no_cameras_have_no_label(generator: torch.Generator):
-    rigs = Rigs.of([facing_cameras(CAMPUS, (640.0, 480.0)), facing_cameras(CAMPUS)])
+    rigs = stack_rigs([facing_cameras(CAMPUS, (640.0, 480.0)), facing_cameras(CAMPUS)])
     persons, joints = 40, 6
     targets = PoseTargets(
         torch.arange(persons) % 2,
@@ -98,7 +97,7 @@ def test_curating_twice_changes_nothing_and_views_that_are_no_cameras_have_no_la
     assert bool(((once.confidence == 0) | (once.confidence >= 0.3)).all())
 
 
-def labels(persons: int, views: int, generator: torch.Generator) -> PseudoLabels:
+def labels(persons: int, views: int, generator: torch.Generator) -> Labels:
     """Labels at random, with one unmatched detection per view."""
     joints = len(PANOPTIC_15)
     xyz = torch.randn(persons, joints, 3, dtype=torch.float64, generator=generator)
@@ -110,7 +109,7 @@ def labels(persons: int, views: int, generator: torch.Generator) -> PseudoLabels
     seen = torch.where(visible, torch.rand(visible.shape, dtype=torch.float64, generator=generator), 0.0)
     stray = torch.full((joints, 3), 0.9)
     stray[:, :2] = 40.0
-    return PseudoLabels(poses, xy, seen, visible, Detections.from_lists(PANOPTIC_15, [[stray]] * views))
+    return Labels.of_images(poses, xy, seen, visible, Detections.from_lists(PANOPTIC_15, [[stray]] * views))
 
 
 def test_packing_keeps_every_person_and_pads_views(generator: torch.Generator):
@@ -122,7 +121,7 @@ def test_packing_keeps_every_person_and_pads_views(generator: torch.Generator):
     assert_close(packed.confidence[3:, :3], both[2].confidence.transpose(0, 1))
     assert float(packed.confidence[3:, 3].abs().max()) == 0
     assert_close(packed.xyz_world[3:], both[2].poses.xyz_world)
-    chosen = packed.select(torch.tensor([True, False, False, False, True]))
+    chosen = packed[torch.tensor([True, False, False, False, True])]
     assert chosen.identity.tolist() == [10, 11] and chosen.sample.tolist() == [0, 2]
     with pytest.raises(ShapeError, match="4 views in the labels of sample 0, 3 in the rigs"):
         pack_labels(both, 3)

@@ -8,10 +8,10 @@ from torch.testing import assert_close
 
 from dispose.errors import InputError
 from dispose.losses.curation import PoseTargets
-from dispose.losses.objective import RELEASED_POSE, Terms, Views, Weights, pose_terms, reproject, total
+from dispose.losses.objective import RELEASED_POSE, SampleViews, Terms, Weights, pose_terms, reproject, total
 from dispose.losses.pose import reprojection_l1
 from dispose.scene.cameras import Cameras
-from dispose.scene.rigs import Rigs
+from dispose.scene.frame import stack_rigs
 from dispose.tensors import ABSENT
 
 SKELETON_TERMS = ["reprojection", "reprojection_heatmap", "anchor", "consistency", "residual"]
@@ -42,7 +42,7 @@ def test_a_term_that_counts_must_be_there_and_one_that_does_not_may_be_anything(
     assert float(total(odd, Weights(reprojection=1.0))) == 1
 
 
-def ring(views: int, samples: int) -> Rigs:
+def ring(views: int, samples: int) -> Cameras:
     """Cameras around the origin that look at it, the same for every sample."""
     angle = 2 * torch.pi * torch.arange(views).double() / views
     zero, one = torch.zeros_like(angle), torch.ones_like(angle)
@@ -54,21 +54,21 @@ def ring(views: int, samples: int) -> Rigs:
     shift = torch.tensor([0.0, 0.0, 4000.0], dtype=torch.float64).repeat(views, 1)
     distortion = torch.zeros(views, 8, dtype=torch.float64)
     names = tuple(str(k) for k in range(views))
-    return Rigs.of([Cameras(names, size, matrix, distortion, rotation, shift)] * samples)
+    return stack_rigs([Cameras(names, size, matrix, distortion, rotation, shift)] * samples)
 
 
-def a_batch(generator: torch.Generator) -> tuple[PoseTargets, Views]:
+def a_batch(generator: torch.Generator) -> tuple[PoseTargets, SampleViews]:
     """Three persons in two copies of a frame and one in another frame, labels free of error."""
     rigs = ring(4, 3)
     sample, identity = torch.tensor([0, 0, 0, 1, 1, 1, 2]), torch.tensor([5, 6, ABSENT, 5, 6, ABSENT, 5])
     people = 800 * torch.rand(4, 6, 3, dtype=torch.float64, generator=generator) - 400
     xyz = people[[0, 1, 2, 0, 1, 2, 3]]
-    xy, _ = rigs.project(xyz, sample)
+    xy, _ = rigs[sample].project(xyz)
     sure = 0.3 + 0.7 * torch.rand(7, 4, 6, dtype=torch.float64, generator=generator)
     targets = PoseTargets(sample, identity, xy, sure, xyz, sure[:, 0])
     affine = 0.5 * torch.eye(3, dtype=torch.float64)[:2].repeat(3, 4, 1, 1)
     affine[1] *= 1.2
-    return targets, Views(rigs, affine, torch.tensor([0, 0, 1]), (80, 60))
+    return targets, SampleViews(rigs, affine, torch.tensor([0, 0, 1]), (80, 60))
 
 
 def test_every_term_is_zero_for_the_truth_and_grows_away_from_it(generator: torch.Generator):
@@ -96,7 +96,7 @@ def test_people_without_a_root_count_neither_in_sums_nor_in_divisors(generator: 
     done = torch.rand(2, 7, 6, generator=generator) > 0.3
     found = pose_terms(xyz, residual, done, targets, rooted, views)
     # The same batch in which those people never were (defect B11 let them thin out every mean).
-    alone = targets.select(rooted)
+    alone = targets[rooted]
     everyone = torch.ones(5, dtype=torch.bool)
     wanted = pose_terms(xyz[:, rooted], residual[:, rooted], done[:, rooted], alone, everyone, views)
     lost = torch.where(rooted[:, None, None], xyz, torch.nan)
@@ -108,7 +108,7 @@ def test_people_without_a_root_count_neither_in_sums_nor_in_divisors(generator: 
 
 def test_gradients_of_all_terms_are_right(generator: torch.Generator):
     targets, views = a_batch(generator)
-    targets = targets.select(torch.tensor([0, 2, 3]))
+    targets = targets[torch.tensor([0, 2, 3])]
     rooted, done = torch.tensor([True, False, True]), torch.ones(1, 3, 6, dtype=torch.bool)
     xyz = targets.xyz_world[None] + 25 * torch.randn(1, 3, 6, 3, dtype=torch.float64, generator=generator)
     weights = replace(RELEASED_POSE, mass=0.0, latent=0.0)
@@ -135,7 +135,7 @@ def test_reprojections_are_those_of_the_cameras_layer_by_layer(generator: torch.
     xyz = torch.stack([targets.xyz_world, targets.xyz_world + 50.0])
     xy, valid = reproject(xyz, views.rigs, targets.sample)
     for layer in range(2):
-        wanted, front = views.rigs.project(xyz[layer], targets.sample)
+        wanted, front = views.rigs[targets.sample].project(xyz[layer])
         assert_close(xy[layer], wanted)
         assert_close(valid[layer], front)
     assert float(reprojection_l1(xy[:1], valid[:1], targets.xy_image, targets.confidence)) < 1e-9

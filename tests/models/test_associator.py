@@ -71,7 +71,7 @@ def test_groups_are_disjoint_and_of_several_views(associator, frames):
 def test_the_order_of_the_cameras_changes_nothing(associator, frames):
     order = [2, 0, 3, 1]
     for frame in frames:
-        straight, shuffled = associator(frame), associator(frame.select(order))
+        straight, shuffled = associator(frame), associator(frame.select(views=order))
         assert groups(straight) == groups(shuffled, order)
 
 

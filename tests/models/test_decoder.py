@@ -9,11 +9,16 @@ from torch.testing import assert_close
 
 from dispose.geometry.image_affine import apply, letterbox, map_from_input
 from dispose.models.dispose.decoder import Decoder, Refined
-from dispose.models.dispose.decoder_geometry import PIXEL_CENTRES, Views, nearest_to_rays, smallest_singular_vector
+from dispose.models.dispose.decoder_geometry import (
+    PIXEL_CENTRES,
+    PersonInputs,
+    nearest_to_rays,
+    smallest_singular_vector,
+)
 from dispose.models.dispose.decoder_layer import DecoderConfig
 from dispose.nn.features import Features
 from dispose.scene.cameras import Cameras
-from dispose.scene.rigs import Rigs
+from dispose.scene.frame import stack_rigs
 from dispose.skeletons.rest_poses import PANOPTIC_15_REST
 
 INPUT = (128, 96)
@@ -59,7 +64,7 @@ def decoder(config: DecoderConfig = SMALL) -> Decoder:
     return module
 
 
-def run(module: Decoder, features: Features, rigs: Rigs, roots=ROOTS, sample=SAMPLE, **options) -> Refined:
+def run(module: Decoder, features: Features, rigs: Cameras, roots=ROOTS, sample=SAMPLE, **options) -> Refined:
     return module(features, rigs, letterbox(rigs.size, INPUT), INPUT, roots, sample, **options)
 
 
@@ -79,14 +84,14 @@ def of(refined: Refined, people: Tensor) -> Refined:
 def test_a_sample_alone_equals_the_same_sample_in_a_batch_with_a_larger_rig():
     module = decoder()
     features = noise(2 * 5)
-    rigs = Rigs.of([ring(3), ring(5, 0.3)])
+    rigs = stack_rigs([ring(3), ring(5, 0.3)])
     both = run(module, features, rigs)
-    alone = run(module, views_of(features, torch.arange(3)), Rigs.of([ring(3)]), ROOTS[:1], SAMPLE[:1])
+    alone = run(module, views_of(features, torch.arange(3)), stack_rigs([ring(3)]), ROOTS[:1], SAMPLE[:1])
     same(of(both, SAMPLE == 0), replace(of(alone, torch.tensor([True])), xy_image=alone.xy_image))
 
 
 def test_people_do_not_know_each_other():
-    module, features, rigs = decoder(), noise(10), Rigs.of([ring(5), ring(5, 0.3)])
+    module, features, rigs = decoder(), noise(10), stack_rigs([ring(5), ring(5, 0.3)])
     everybody = run(module, features, rigs)
     for person in range(3):
         only = torch.arange(3) == person
@@ -94,9 +99,9 @@ def test_people_do_not_know_each_other():
 
 
 def test_the_order_of_views_and_of_people_does_not_matter():
-    module, features, rigs = decoder(), noise(10), Rigs.of([ring(5), ring(5, 0.3)])
+    module, features, rigs = decoder(), noise(10), stack_rigs([ring(5), ring(5, 0.3)])
     order = torch.tensor([3, 1, 4, 0, 2])
-    turned = Rigs(*(part[:, order] for part in vars(rigs).values()))
+    turned = rigs.select(views=order)
     rows = (torch.arange(2)[:, None] * 5 + order).flatten()
     straight = run(module, features, rigs)
     same(straight, run(module, views_of(features, rows), turned))
@@ -105,24 +110,24 @@ def test_the_order_of_views_and_of_people_does_not_matter():
 
 
 def test_a_view_without_picture_is_a_view_that_is_not_there():
-    module, features, rigs = decoder(), noise(10), Rigs.of([ring(5), ring(5, 0.3)])
+    module, features, rigs = decoder(), noise(10), stack_rigs([ring(5), ring(5, 0.3)])
     pictured = torch.ones(2, 5, dtype=torch.bool)
     pictured[:, 2] = False
     blind = run(module, features, rigs, pictured=pictured)
     kept = torch.tensor([0, 1, 3, 4])
-    fewer = Rigs(*(part[:, kept] for part in vars(rigs).values()))
+    fewer = Cameras(*(part[:, kept] for part in vars(rigs).values()))
     same(blind, run(module, views_of(features, (torch.arange(2)[:, None] * 5 + kept).flatten()), fewer))
     assert not blind.visible[:, :, 2].any()
 
 
 def test_with_one_view_everybody_stays_where_he_was():
-    refined = run(decoder(), noise(1), Rigs.of([ring(1)]), ROOTS[:1], SAMPLE[:1])
+    refined = run(decoder(), noise(1), stack_rigs([ring(1)]), ROOTS[:1], SAMPLE[:1])
     assert not refined.triangulated.any()
     assert_close(refined.xyz_world, refined.prior.expand_as(refined.xyz_world))
 
 
 def test_nobody_and_a_crowd():
-    module, features, rigs = decoder(), noise(10), Rigs.of([ring(5), ring(5, 0.3)])
+    module, features, rigs = decoder(), noise(10), stack_rigs([ring(5), ring(5, 0.3)])
     nobody = run(module, features, rigs, ROOTS[:0], SAMPLE[:0])
     assert nobody.xyz_world.shape == (2, 0, 15, 3) and nobody.person_confidence.shape == (0,)
     crowd = ROOTS[:1] + 400 * torch.randn(23, 3, generator=torch.Generator().manual_seed(0)).double()
@@ -133,7 +138,7 @@ def test_nobody_and_a_crowd():
 
 @pytest.mark.parametrize("place", [[0.0, 0.0, 1e5], [3e4, 0.0, 0.0], [4500.0, 0.0, 2400.0], [1e12, 0.0, 0.0]])
 def test_a_root_outside_every_picture_or_in_a_camera_stays_finite(place):
-    module, features, rigs = decoder(), noise(5), Rigs.of([ring(5)])
+    module, features, rigs = decoder(), noise(5), stack_rigs([ring(5)])
     roots = torch.tensor([place], dtype=torch.float64, requires_grad=True)
     refined = run(module, features, rigs, roots, SAMPLE[:1])
     assert torch.isfinite(refined.xyz_world).all() and torch.isfinite(refined.person_confidence).all()
@@ -143,7 +148,7 @@ def test_a_root_outside_every_picture_or_in_a_camera_stays_finite(place):
 
 
 def test_gradients_reach_the_roots_through_the_places_looked_at_and_every_parameter():
-    module, rigs = decoder(), Rigs.of([ring(5), ring(5, 0.3)])
+    module, rigs = decoder(), stack_rigs([ring(5), ring(5, 0.3)])
     features = noise(10)
     for maps in (features.fine, features.heatmaps):
         maps.requires_grad_()
@@ -166,10 +171,10 @@ def test_gradients_reach_the_roots_through_the_places_looked_at_and_every_parame
 def test_an_untrained_decoder_already_follows_clean_heat_maps():
     """The direct look at heat maps is why training is fast: the rest pose moves to the peaks at once."""
     torch.manual_seed(0)
-    rigs = Rigs.of([ring(5)])
+    rigs = stack_rigs([ring(5)])
     truth = ROOTS[:1, None] + torch.tensor(PANOPTIC_15_REST.xyz, dtype=torch.float64)
     truth = truth + 60 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(2)).double()
-    xy, _ = rigs.project(truth, SAMPLE[:1])
+    xy, _ = rigs[SAMPLE[:1]].project(truth)
     peaks = map_from_input(apply(letterbox(rigs.size, INPUT)[:, :, None], xy), 4.0)[0]
     width, height = INPUT[0] // 4, INPUT[1] // 4
     x, y = torch.arange(width, dtype=peaks.dtype), torch.arange(height, dtype=peaks.dtype)[:, None]
@@ -183,13 +188,14 @@ def test_an_untrained_decoder_already_follows_clean_heat_maps():
     assert float(error) < 0.5 * float(before)
 
 
-def people_in(rigs: Rigs) -> Views:
-    return Views.of(rigs, SAMPLE, rigs.present, letterbox(rigs.size, INPUT), INPUT, PIXEL_CENTRES)
+def people_in(rigs: Cameras) -> PersonInputs:
+    present = torch.ones(rigs.size.shape[:-1], dtype=torch.bool)
+    return PersonInputs.of(rigs, SAMPLE, present, letterbox(rigs.size, INPUT), INPUT, PIXEL_CENTRES)
 
 
 @pytest.mark.parametrize("triangulate", [nearest_to_rays, smallest_singular_vector])
 def test_rays_that_meet_give_back_their_point(triangulate):
-    views = people_in(Rigs.of([ring(5), ring(4, 0.3)]))
+    views = people_in(stack_rigs([ring(5), ring(4, 0.3)]))
     xyz = ROOTS[:, None] + torch.tensor(PANOPTIC_15_REST.xyz, dtype=torch.float64)
     xy, _ = views.project(xyz)
     weights = torch.rand(3, 15, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.1
@@ -201,7 +207,7 @@ def test_rays_that_meet_give_back_their_point(triangulate):
 
 @pytest.mark.parametrize("triangulate", [nearest_to_rays, smallest_singular_vector])
 def test_triangulation_has_the_right_slope(triangulate):
-    views = people_in(Rigs.of([ring(5), ring(5, 0.3)]))
+    views = people_in(stack_rigs([ring(5), ring(5, 0.3)]))
     xyz = ROOTS[:, None] + torch.tensor(PANOPTIC_15_REST.xyz[:2], dtype=torch.float64)
     random = torch.Generator().manual_seed(3)
     xy = views.to_image(views.project(xyz)[0]) + 3 * torch.randn(3, 5, 2, 2, generator=random).double()

@@ -9,7 +9,7 @@ from dispose.models.dispose.decoder import Decoder, LayerState, Refined
 from dispose.models.dispose.decoder_layer import DecoderConfig
 from dispose.nn.features import Features
 from dispose.scene.cameras import Cameras
-from dispose.scene.rigs import Rigs
+from dispose.scene.frame import stack_rigs
 
 INPUT = (128, 96)
 CONFIG = DecoderConfig(chans=16, feature_chans=8, layers=2, heads=2, points=2, confidence=8, dropout=0.0)
@@ -37,7 +37,7 @@ def watched() -> tuple[Refined, list[LayerState]]:
     random = torch.Generator().manual_seed(0)
     shapes = [(15, 24, 32), *((8, 24 // k, 32 // k) for k in (1, 2, 4))]
     features = Features(*(torch.randn(2, *shape, generator=random) for shape in shapes))
-    rigs = Rigs.of([two_cameras()])
+    rigs = stack_rigs([two_cameras()])
     given = (features, rigs, letterbox(rigs.size, INPUT), INPUT, ROOTS, torch.zeros(3, dtype=torch.long))
     with torch.no_grad():
         return module(*given), list(module.watch(*given))

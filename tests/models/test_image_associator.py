@@ -5,8 +5,8 @@ import torch
 
 from dispose.models.dispose.model import DisPose, root_detections
 from dispose.recipes.images import TOY_SMOKE
-from dispose.scene.frame import Frame
-from dispose.scene.images import ImageBatch, ImageFrame, Images
+from dispose.scene.frame import Frame, ImageBatch
+from dispose.scene.images import Images
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.tensors import ABSENT
 from dispose_synthetic.renderer.captures import RenderConfig, as_input, sample_captures
@@ -32,13 +32,8 @@ def model() -> DisPose:
     return DisPose(TOY_SMOKE.images.model).eval().requires_grad_(False)
 
 
-def reordered(frame: ImageFrame, order: list[int]) -> ImageFrame:
-    images = frame.images
-    return ImageFrame(
-        frame.number,
-        frame.cameras.select(order),
-        Images(images.pixels[order], images.input_from_image[order], images.present[order]),
-    )
+def reordered(frame: Frame, order: list[int]) -> Frame:
+    return frame.select(views=order)
 
 
 def logits(model: DisPose, problem) -> torch.Tensor:
@@ -66,7 +61,7 @@ def test_cameras_in_another_order_make_the_same_tuples(model):
     batch = ImageBatch.of([frame])
     one = model.associator.problems([detected(shot, 0)], model.see(batch), batch)[0]
     turned = ImageBatch.of([reordered(frame, order)])
-    two = model.associator.problems([detected(shot, 0).select(order)], model.see(turned), turned)[0]
+    two = model.associator.problems([detected(shot, 0).select(views=order)], model.see(turned), turned)[0]
     first = {tuple(row): value for row, value in zip(one.members[:, order].tolist(), logits(model, one), strict=True)}
     second = {tuple(row): value for row, value in zip(two.members.tolist(), logits(model, two), strict=True)}
     assert first.keys() == second.keys()
@@ -106,11 +101,11 @@ def test_a_view_without_a_picture_says_nothing(model):
     shot = captures(1, 2)[0]
     frame = as_input(shot)
     present = torch.tensor([True, True, False, True])
-    noise = frame.images.pixels.clone()
+    noise = frame.require_images().pixels.clone()
     noise[2] = 7.0
     answers = []
-    for pixels in (frame.images.pixels, noise):
-        images = Images(pixels, frame.images.input_from_image, present)
-        answers.append(model(ImageFrame(0, frame.cameras, images)))
+    for pixels in (frame.require_images().pixels, noise):
+        images = Images(pixels, frame.require_images().input_from_image, present)
+        answers.append(model(Frame.of_images(0, frame.cameras, images)))
     torch.testing.assert_close(answers[0].poses.xyz_world, answers[1].poses.xyz_world)
     assert bool((answers[0].association.members[:, 2] == ABSENT).all())

@@ -10,7 +10,7 @@ from dispose.evaluation.against_truth import score_people
 from dispose.formats.predictions import read_predictions
 from dispose.inference.image_capture import read_image_capture, read_image_frame, select_image_frames
 from dispose.inference.predict_pictures import predict_picture_capture
-from dispose.scene.images import ImageFrame, Images
+from dispose.scene.images import Images
 from dispose.zoo.checkpoints import load_image_model
 
 
@@ -36,12 +36,12 @@ def test_people_are_found_and_keep_their_number(model, capture) -> None:
 def test_a_missing_picture_is_as_if_its_camera_were_not_there(model, capture) -> None:
     whole = read_image_frame(capture, 6, model.config.input_size).frame
     present = torch.tensor([True, True, False, True])
-    images = Images(whole.images.pixels * present[:, None, None, None], whole.images.input_from_image, present)
+    seen = whole.require_images()
+    images = Images(seen.pixels * present[:, None, None, None], seen.input_from_image, present)
     three = model(replace(whole, images=images))
     assert bool((three.association.members[:, 2] == -1).all())
     rows = [0, 1, 3]
-    fewer = Images(whole.images.pixels[rows], whole.images.input_from_image[rows], present[rows])
-    without = model(ImageFrame(6, whole.cameras.select(rows), fewer))
+    without = model(replace(whole, images=images).select(views=rows))
     assert len(three.association) == len(without.association)
     torch.testing.assert_close(three.poses.xyz_world, without.poses.xyz_world, rtol=0, atol=0.5)
 

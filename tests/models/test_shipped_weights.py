@@ -35,12 +35,12 @@ def groups(association, order):
 def test_the_order_of_the_cameras_changes_only_names(associator, frames):
     views = range(len(frames[0].cameras))
     for frame, order in zip(frames, itertools.permutations(views), strict=False):
-        assert groups(associator(frame.select(order)), order) == groups(associator(frame), views)
+        assert groups(associator(frame.select(views=order)), order) == groups(associator(frame), views)
 
 
 def test_two_cameras_are_enough(associator, frames):
     for frame in frames:
-        assert len(associator(frame.select([0, 2]))) >= 1
+        assert len(associator(frame.select(views=[0, 2]))) >= 1
 
 
 def test_confidence_is_a_probability(associator, frames):
@@ -55,8 +55,8 @@ def test_the_order_of_real_cameras_changes_only_names(associator, shared_data):
         for views in ((0, 1, 2, 3, 4), (0, 2, 4), (4, 1, 3, 2)):
             straight = sorted(views)
             turned = list(reversed(views))
-            assert groups(associator(frame.select(turned)), turned) == groups(
-                associator(frame.select(straight)), straight
+            assert groups(associator(frame.select(views=turned)), turned) == groups(
+                associator(frame.select(views=straight)), straight
             )
 
 

@@ -103,7 +103,7 @@ def test_nobody_in_the_room_is_a_capture_too() -> None:
     assert capture.visible.shape == (len(capture.cameras), 0, 15)
     labels = as_labels(capture)
     assert labels.xy_image.shape == (len(capture.cameras), 0, 15, 2)
-    assert as_input(capture).images.pixels.shape[1:] == (3, 96, 128)
+    assert as_input(capture).require_images().pixels.shape[1:] == (3, 96, 128)
 
 
 @pytest.mark.parametrize(
@@ -299,9 +299,9 @@ def test_pictures_and_labels_of_training_say_the_same_as_the_capture() -> None:
     frame, labels = as_input(capture, 12), as_labels(capture)
     assert frame.number == 12
     mean, deviation = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_DEVIATION)
-    back = frame.images.pixels.permute(0, 2, 3, 1) * deviation + mean
+    back = frame.require_images().pixels.permute(0, 2, 3, 1) * deviation + mean
     torch.testing.assert_close(back * 255, capture.pictures.float(), atol=1e-3, rtol=0)
-    assert frame.images.present.all()
+    assert frame.require_images().present.all()
     xy = project_points(
         capture.cameras.to_camera(capture.poses.xyz_world),
         capture.cameras.matrix[:, None, None], capture.cameras.distortion[:, None, None],

@@ -11,9 +11,7 @@ from dispose.losses.objective import RELEASED_POSE, Weights, total
 from dispose.models.dispose.model import DisPose, DisPoseConfig, root_detections
 from dispose.nn.features import Features
 from dispose.recipes.images import TOY_SMOKE
-from dispose.scene.frame import Frame
-from dispose.scene.images import ImageBatch, ImageFrame
-from dispose.scene.pseudo_labels import PseudoLabels
+from dispose.scene.frame import Frame, ImageBatch, Labels
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.tensors import ABSENT
 from dispose.training.fit import fit
@@ -32,7 +30,7 @@ def bank(tmp_path_factory) -> RenderedShards:
     return RenderedShards([path])
 
 
-def exact_peaks(frame: ImageFrame, labels: PseudoLabels) -> Frame:
+def exact_peaks(frame: Frame, labels: Labels) -> Frame:
     """Root peaks where the labels say."""
     root = PANOPTIC_15.index("mid_hip")
     seen = labels.visible[:, :, root]
@@ -47,7 +45,7 @@ class TruePeaks(DisPose):
         super().__init__(config)
         self.known = [bank.copies(row, 0, torch.Generator())[0] for row in range(len(bank))]
 
-    def detect(self, features: Features, batch: ImageBatch, frames: Sequence[ImageFrame]) -> list[Frame]:
+    def detect(self, features: Features, batch: ImageBatch, frames: Sequence[Frame]) -> list[Frame]:
         return [exact_peaks(frame, self.known[frame.number][1]) for frame in frames]
 
 

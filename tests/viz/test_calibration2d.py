@@ -24,7 +24,7 @@ def test_floor_lines_stay_inside_the_picture_and_on_the_floor(toy) -> None:
     for line in lines[:-1]:
         xy = torch.from_numpy(np.concatenate(line.get_segments())).double()
         assert bool((xy >= -0.5).all()) and bool((xy <= cameras.size[0] - 0.5).all())
-        rays = cameras.select([0]).directions(xy[None])[0]
+        rays = cameras.select(views=[0]).directions(xy[None])[0]
         met = cameras.centres[0] - rays * (cameras.centres[0, 2] / rays[:, 2:])
         assert bool((met[:, :2].abs() < 1000.5).all())
 

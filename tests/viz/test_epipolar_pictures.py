@@ -66,7 +66,7 @@ def test_a_lens_bends_the_curve_and_it_stays_in_the_picture(toy) -> None:
     along = (ends[1] - ends[0]) / (ends[1] - ends[0]).norm()
     offset = middle - ends[0]
     assert float((offset - (offset @ along) * along).norm()) > 2.0, "a chord of a bent line leaves it"
-    assert float(cameras.select([1]).inside(known[None]).double().mean()) > 0.95
+    assert float(cameras.select(views=[1]).inside(known[None]).double().mean()) > 0.95
 
 
 def test_a_lens_model_reaches_as_far_as_it_moves_points_outwards() -> None:

@@ -69,7 +69,7 @@ def test_a_person_has_the_same_colour_in_every_view(toy) -> None:
 
 def test_labels_colour_detections_by_who_they_truly_are(toy) -> None:
     identity = torch.tensor([[0, 1, 2], [2, 0, ABSENT], [1, 0, 2], [ABSENT] * 3])
-    figure = draw_labels(new_figure(8.0, 6.0), toy.frame, Labels(identity, toy.prediction.poses))
+    figure = draw_labels(new_figure(8.0, 6.0), toy.frame, Labels.of_detections(identity, toy.prediction.poses))
     for axes, row in zip(figure.axes, identity.tolist(), strict=True):
         for color, owner in zip(bone_colors(axes), row, strict=True):
             assert is_grey(color) if owner == ABSENT else color == person_color(owner)
@@ -120,7 +120,7 @@ def test_nobody_detected_and_a_single_view_are_drawn_whole(toy) -> None:
     empty = replace(toy.frame, detections=replace(detections, valid=torch.zeros_like(detections.valid)))
     for axes in draw_views(new_figure(8.0, 6.0), empty, prediction=None).axes:
         assert axes.get_xlim() == (-0.5, 1279.5) and not axes.texts
-    (axes,) = draw_views(new_figure(8.0, 6.0), toy.frame.select([2])).axes
+    (axes,) = draw_views(new_figure(8.0, 6.0), toy.frame.select(views=[2])).axes
     assert axes.get_title() == "cam03"
 
 

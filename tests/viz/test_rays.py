@@ -127,7 +127,7 @@ def test_the_lens_grid_is_bent_as_the_camera_bends_points(toy) -> None:
     cameras = replace(toy.frame.cameras, distortion=lens.expand(4, 8))
     pinhole = toy.frame.cameras.project(toy.prediction.poses.xyz_world[0])[0][2]
     bent = cameras.project(toy.prediction.poses.xyz_world[0])[0][2]
-    torch.testing.assert_close(through_lens(cameras.select([2]), pinhole), bent)
+    torch.testing.assert_close(through_lens(cameras.select(views=[2]), pinhole), bent)
     axes = draw_lens(new_figure(6, 4).add_subplot(), cameras, 2)
     straight, curved = (c.get_segments() for c in axes.collections if isinstance(c, LineCollection))
     shift = np.linalg.norm(np.concatenate(curved) - np.concatenate(straight), axis=1).max()

@@ -121,7 +121,7 @@ def test_nan_joints_nobody_and_one_view_are_drawn_without_complaint(toy) -> None
     axes = draw_residuals(axes, toy.frame, nobody, 1)
     association = toy.prediction.association
     one = replace(toy.prediction, association=replace(association, members=association.members[:, :1]))
-    alone = residuals_of(toy.frame.select([0]), one)
+    alone = residuals_of(toy.frame.select(views=[0]), one)
     assert suspects(alone) == () and medians_px(alone).shape == (3, 1)
 
 
@@ -144,7 +144,7 @@ def test_several_frames_are_one_table_with_a_row_per_person(toy) -> None:
     assert medians_px(both)[3, 0] == medians_px(second)[1, 0]
     assert of_person(both, 7).person == (7,) and of_person(both, 5).person == ()
     with pytest.raises(ShapeError, match="2 frames with 2 kinds"):
-        over_frames([first, residuals_of(toy.frame.select([0]), _one_view(toy.prediction))])
+        over_frames([first, residuals_of(toy.frame.select(views=[0]), _one_view(toy.prediction))])
     with pytest.raises(ShapeError, match="0 frames"):
         over_frames([])
 
@@ -172,6 +172,6 @@ def test_one_person_is_shown_in_every_view_with_their_errors_only(toy) -> None:
 
 def test_another_number_of_cameras_is_one_sentence(toy) -> None:
     with pytest.raises(ShapeError, match="3 views in the frame, 4 in the prediction"):
-        residuals_of(toy.frame.select([0, 1, 2]), toy.prediction)
+        residuals_of(toy.frame.select(views=[0, 1, 2]), toy.prediction)
     with pytest.raises(ShapeError, match="4 views in the residuals, 2 names"):
         draw_matrix(new_figure(6, 3).add_subplot(), residuals_of(toy.frame, toy.prediction), ["a", "b"])

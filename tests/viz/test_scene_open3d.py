@@ -154,7 +154,7 @@ def test_names_at_an_edge_of_the_picture_stay_whole(toy) -> None:
 def test_a_picture_hangs_upright_in_its_frustum_in_its_own_colours(toy) -> None:
     picture = np.zeros((90, 160, 3), np.uint8)
     picture[:45], picture[45:] = (200, 120, 40), (40, 60, 120)
-    stage = Stage(only(Stage(toy.prediction.poses), []).people, toy.frame.cameras.select([0]), (picture,))
+    stage = Stage(only(Stage(toy.prediction.poses), []).people, toy.frame.cameras.select(views=[0]), (picture,))
     sheet, place = image_sheet(toy.frame.cameras, 0, reach_of(stage), 4, 4)
     middle = sheet.xyz.mean(0)
     eye = Viewpoint(middle + np.array([-900.0, -500.0, 100.0]), middle)
@@ -185,7 +185,7 @@ def test_whatever_is_missing_the_picture_is_drawn_on_the_themes_paper(toy, theme
     stages = [
         only(Stage(poses), []),
         Stage(replace(poses, xyz_world=xyz, id=torch.tensor([-1, 5, 5]))),
-        Stage(poses, toy.frame.cameras.select([1])),
+        Stage(poses, toy.frame.cameras.select(views=[1])),
     ]
     for stage in stages:
         picture = render(stage, width=81, height=61, theme=theme)

@@ -65,7 +65,7 @@ def test_one_view_no_cameras_and_nobody_are_stages_too(toy) -> None:
         toy.prediction,
         association=replace(toy.prediction.association, members=toy.prediction.association.members[:, :1]),
     )
-    assert len(stage_of(toy.frame.select([0]), one, rays=root_rays).rays) == 3
+    assert len(stage_of(toy.frame.select(views=[0]), one, rays=root_rays).rays) == 3
     assert stage_of(None, toy.prediction, rays=root_rays).rays == ()
     nobody = Stage(empty_of(toy.prediction.poses))
     assert np.ptp(points_of(nobody), axis=0).min() > 0, "an empty room"
@@ -75,7 +75,7 @@ def test_what_does_not_fit_together_is_refused_in_one_sentence(toy) -> None:
     with pytest.raises(ShapeError, match="4 cameras but 1 pictures"):
         stage_of(toy.frame, toy.prediction, images=[None])
     with pytest.raises(ShapeError, match="speaks of 4 views, the frame has 2 cameras"):
-        stage_of(toy.frame.select([0, 1]), toy.prediction, rays=root_rays)
+        stage_of(toy.frame.select(views=[0, 1]), toy.prediction, rays=root_rays)
     members = toy.prediction.association.members.clone()
     members[0, 0] = 9
     other = replace(toy.prediction, association=replace(toy.prediction.association, members=members))

@@ -26,7 +26,10 @@ def hypotheses() -> Hypotheses:
 def results(toy) -> Results:
     """Three frames: as the toy has it, with nobody, and without cameras."""
     full = FrameResult(
-        toy.prediction, toy.frame, hypotheses(), labels=Labels(toy.frame.detections.index, toy.prediction.poses)
+        toy.prediction,
+        toy.frame,
+        hypotheses(),
+        labels=Labels.of_detections(toy.frame.detections.index, toy.prediction.poses),
     )
     nobody = torch.zeros(0, dtype=torch.long)
     poses = toy.prediction.poses

@@ -80,7 +80,7 @@ def case_of(poses: Poses, association: Association, *, unlabelled: tuple[int, ..
         valid=poses.valid[known],
         id=poses.id[known],
     )
-    return FrameResult(reconstruct(frame, association), frame, labels=Labels(identity, labelled))
+    return FrameResult(reconstruct(frame, association), frame, labels=Labels.of_detections(identity, labelled))
 
 
 def said(case: FrameResult) -> str:
@@ -293,7 +293,7 @@ def test_somebody_seen_twice_in_one_view_has_no_whole_tuple() -> None:
     identity[:, 0], identity[3, 1] = 1, 1
     right = groups((0, 0, 0, 0))
     weighed = Hypotheses(right.members, torch.ones(1), torch.ones(1), torch.ones(1), torch.zeros(1), torch.ones(1, 1))
-    case = FrameResult(reconstruct(frame, right), frame, weighed, labels=Labels(identity, people))
+    case = FrameResult(reconstruct(frame, right), frame, weighed, labels=Labels.of_detections(identity, people))
     sentence = said(case)
     assert "West's detection #1, person 1's, was put to nobody: west has two detections of the same body" in sentence
     assert "not among the candidates" not in sentence
@@ -337,9 +337,9 @@ def test_other_peoples_skeletons_are_judged_without_cameras() -> None:
 def test_one_view_and_an_empty_frame_are_legal() -> None:
     nobody = case_of(truth(), groups())
     assert trouble(failure_of(nobody)) == 0
-    cameras = rig().select([0])
+    cameras = rig().select(views=[0])
     frame = frame_of(truth((0, 0)), cameras)
-    labels = Labels(torch.tensor([[1]]), truth((0, 0)))
+    labels = Labels.of_detections(torch.tensor([[1]]), truth((0, 0)))
     single = FrameResult(reconstruct(frame, groups(views=1)), frame, labels=labels)
     failure = failure_of(single)
     assert failure.wrong_pairs == () and failure.missed == (1,)

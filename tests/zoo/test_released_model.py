@@ -18,7 +18,8 @@ from dispose.released.model import (
     released_letterbox,
 )
 from dispose.scene.cameras import Cameras
-from dispose.scene.images import ImageFrame, Images
+from dispose.scene.frame import Frame
+from dispose.scene.images import Images
 from dispose.tensors import ABSENT
 
 INPUT = (256, 128)
@@ -77,12 +78,12 @@ def people(count: int) -> Tensor:
     return torch.stack([radius * turn.cos(), radius * turn.sin(), torch.full_like(turn, 900.0)], -1)
 
 
-def frame_of(number: int, present: tuple[int, ...] = tuple(range(VIEWS))) -> ImageFrame:
+def frame_of(number: int, present: tuple[int, ...] = tuple(range(VIEWS))) -> Frame:
     cameras = rig()
     there = torch.zeros(VIEWS, dtype=torch.bool)
     there[list(present)] = True
     pixels = torch.zeros(VIEWS, 3, INPUT[1], INPUT[0])
-    return ImageFrame(number, cameras, Images(pixels, released_letterbox(cameras.size, INPUT), there))
+    return Frame.of_images(number, cameras, Images(pixels, released_letterbox(cameras.size, INPUT), there))
 
 
 def model(count: int) -> ReleasedDisPose:

@@ -26,7 +26,7 @@ from dispose.models.dispose.decoder_geometry import plucker_rows, smallest_singu
 from dispose.models.dispose.decoder_layer import DecoderRules
 from dispose.nn.features import Features
 from dispose.released.key_maps import LEGACY_RULES, RELEASED_RULES, released_decoder_config
-from dispose.scene.rigs import Rigs
+from dispose.scene.frame import stack_rigs
 
 TOLERANCE = 1e-3
 """What the fixture asks for, as a fraction of an array's scale."""
@@ -56,7 +56,7 @@ def run(decoder: Decoder, reference, samples: list[int], roots: Tensor, sample: 
         *(torch.cat([vars(part)[name] for part in parts]) for name in ("heatmaps", "fine", "middle", "coarse"))
     )
     affine = torch.stack([reference.input_from_image(s) for s in samples])
-    rigs = Rigs.of([reference.cameras(s) for s in samples])
+    rigs = stack_rigs([reference.cameras(s) for s in samples])
     with torch.no_grad():
         return decoder(features, rigs, affine, tuple(reference.notes["input_size_wh"]), roots, sample)
 

@@ -157,7 +157,7 @@ def ray_gaps(
 ) -> Float[Tensor, " pairs"]:
     """How far apart the rays through one pixel per view pass, mm, for every pair of views that see the point."""
     seen = (weights > 0).nonzero()[:, 0]
-    rays = cameras.select(seen.tolist())
+    rays = cameras.select(views=seen.tolist())
     directions, (first, second) = rays.directions(xy_image[seen]), torch.triu_indices(len(seen), len(seen), 1)
     return ray_distance(rays.centres[first], directions[first], rays.centres[second], directions[second])
 

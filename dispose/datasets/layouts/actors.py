@@ -70,6 +70,6 @@ def calibrated(path: Path, traits: Traits, views: Sequence[str]) -> Cameras:
     for view in views:
         if view not in cameras.names or not CAMERA.fullmatch(view):
             raise InputError(f"{path}: no camera {view!r} (there is {', '.join(cameras.names)}).")
-    chosen = cameras.select([cameras.names.index(view) for view in views])
+    chosen = cameras.select(views=[cameras.names.index(view) for view in views])
     size = torch.tensor(traits.image_size, dtype=torch.float64).expand(len(chosen), 2)
     return replace(chosen, size=size.clone())

@@ -16,8 +16,8 @@ from dispose.datasets.layouts.source import (
     Source,
     Split,
     Traits,
-    no_poses,
     files_by_number,
+    no_poses,
     sequence_folders,
 )
 from dispose.formats.calibration.mm_or import read_calibration_mm_or

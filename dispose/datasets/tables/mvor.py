@@ -96,7 +96,7 @@ class Mvor:
             boxes = self.boxes.rows(self.boxes.frame == number)
             poses = annotated_people(poses_of(self.truth.at(number), MVOR_10), boxes)
             frame = Frame(number, self.cameras, with_joints(found, self.joints))
-            yield frame, Labels(label_detections(found, boxes), poses)
+            yield frame, Labels.of_detections(label_detections(found, boxes), poses)
 
 
 def scored_joints(poses: Poses) -> Poses:

@@ -76,7 +76,7 @@ def read_panoptic_mini(
         raise InputError(f"{folder / 'cameras.json'}: no camera {unknown[0]!r}")
     truth = read_poses(folder / "gt3d.npz")
     numbers = tuple(sorted({int(number) for number in truth.frame}))
-    chosen = cameras.select([cameras.names.index(view) for view in views])
+    chosen = cameras.select(views=[cameras.names.index(view) for view in views])
     return PanopticMini(chosen, numbers, truth, skeleton, simulation or Simulation())
 
 
@@ -95,7 +95,7 @@ def simulate_frame(number: int, cameras: Cameras, truth: Poses, simulation: Simu
         keypoints.append([xys[view, person] for person in order.tolist()])
         identity.append(truth.id[order])
     detections = Detections.from_lists(truth.skeleton, keypoints)
-    return Frame(number, cameras, detections), Labels(padded(identity, detections), truth)
+    return Frame(number, cameras, detections), Labels.of_detections(padded(identity, detections), truth)
 
 
 def padded(identity: Sequence[Int[Tensor, " _"]], detections: Detections) -> Int[Tensor, "views slots"]:

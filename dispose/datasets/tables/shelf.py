@@ -60,7 +60,7 @@ class Shelf:
             found = detections_of(self.detections.at(number), BODY_25, views=len(self.cameras))
             poses = poses_of(self.truth.at(number), SHELF_14)
             frame = Frame(number, self.cameras, convert_detections(found, self.skeleton))
-            yield frame, Labels(label_detections(frame.cameras, found, poses), poses)
+            yield frame, Labels.of_detections(label_detections(frame.cameras, found, poses), poses)
 
 
 def read_shelf(folder: Path, *, skeleton: Skeleton = COCO_17) -> Shelf:

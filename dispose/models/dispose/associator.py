@@ -117,10 +117,10 @@ class Associator(nn.Module):
     def described(self, frame: Frame) -> FrameEvidence | None:
         """What every detection says about its joints, or None where fewer than two views see anybody."""
         order = camera_order(frame)
-        found = convert_detections(frame.detections.select(order).distinct(), COCO_17)
+        found = convert_detections(frame.detections.select(views=order).distinct(), COCO_17)
         if int((found.counts > 0).sum()) < 2:
             return None
-        ordered = Frame(frame.number, frame.cameras.select(order), found)
+        ordered = Frame(frame.number, frame.cameras.select(views=order), found)
         seen = viewpoints(ordered)
         placement = self.placement(seen)
         mean, covariance = joint_beliefs(seen, placement, self.config.evidence)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from dispose.losses.confidence import JOINT_THRESHOLD_MM, PERSON_THRESHOLD_MM, logit_below
-from dispose.models.dispose.decoder_geometry import Views
+from dispose.models.dispose.decoder_geometry import PersonInputs
 from dispose.models.dispose.decoder_layer import (
     DecoderConfig,
     DecoderLayer,
@@ -23,7 +23,7 @@ from dispose.models.dispose.decoder_layer import (
 from dispose.models.dispose.decoder_parts import PackedPersons, part_members
 from dispose.nn.features import Features
 from dispose.nn.hypergraph_conv import over_edges, over_nodes
-from dispose.scene.rigs import Rigs
+from dispose.scene.cameras import Cameras
 from dispose.skeletons.rest_poses import PANOPTIC_15_REST, RestPose
 from dispose.tensors import TensorStruct
 
@@ -190,7 +190,7 @@ class Decoder(nn.Module):
     def forward(
         self,
         features: Features,
-        rigs: Rigs,
+        rigs: Cameras,
         input_from_image: Float[Tensor, "samples views 2 3"],
         input_size: tuple[int, int],
         roots: Float[Tensor, "persons 3"],
@@ -215,7 +215,7 @@ class Decoder(nn.Module):
     def watch(
         self,
         features: Features,
-        rigs: Rigs,
+        rigs: Cameras,
         input_from_image: Float[Tensor, "samples views 2 3"],
         input_size: tuple[int, int],
         roots: Float[Tensor, "persons 3"],
@@ -225,10 +225,11 @@ class Decoder(nn.Module):
     ) -> Iterator[LayerState]:
         """The layers at work, one after another; what `forward` goes through, with the same arguments."""
         features = channels_last(features)
-        pictured = rigs.present if pictured is None else pictured
-        views = Views.of(rigs, sample, pictured, input_from_image, input_size, self.rules.pixels)
+        if pictured is None:
+            pictured = torch.ones_like(input_from_image[..., 0, 0], dtype=torch.bool)
+        views = PersonInputs.of(rigs, sample, pictured, input_from_image, input_size, self.rules.pixels)
         roots = roots.to(rigs.matrix.dtype)
-        scene, target = self.scene(features, views, roots, len(rigs.present))
+        scene, target = self.scene(features, views, roots, len(rigs.size))
         xyz = roots[:, None] + self.rest.to(roots.dtype)
         for layer in self.layers:
             after, step = layer(target, xyz, scene)
@@ -236,7 +237,7 @@ class Decoder(nn.Module):
             target, xyz = after, step.xyz_world.detach()
 
     def scene(
-        self, features: Features, views: Views, roots: Float[Tensor, "persons 3"], samples: int
+        self, features: Features, views: PersonInputs, roots: Float[Tensor, "persons 3"], samples: int
     ) -> tuple[LayerInputs, Float[Tensor, "persons joints chans"]]:
         """What the layers share, and the joints' first features."""
         roster = PackedPersons.of(views.sample, samples)

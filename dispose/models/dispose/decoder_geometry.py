@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dispose.geometry.image_affine import apply, fraction, invert
 from dispose.geometry.triangulation import triangulate_midpoint
-from dispose.scene.rigs import Rigs
+from dispose.scene.cameras import Cameras
 from dispose.tensors import TensorStruct
 
 Points = Float[Tensor, "persons views joints 2"]
@@ -46,20 +46,20 @@ PIXEL_CENTRES = PixelRules(inside_image, clip_to_image, fraction)
 
 
 @dataclass(frozen=True, eq=False)
-class Views(TensorStruct):
-    """The cameras of a batch as packed people see them.
+class PersonInputs(TensorStruct):
+    """The network inputs of packed people, view by view.
 
     Attributes:
-        rigs: the cameras of every sample.
+        cameras: the rig of every person.
         sample: the sample of every person.
-        usable: views that are cameras and have a picture.
+        usable: views that are cameras and have an image.
         input_from_image: affine of every person's views.
         image_from_input: its inverse.
         input_size: width and height of the network input.
         rules: the pixel convention.
     """
 
-    rigs: Rigs
+    cameras: Cameras
     sample: Int[Tensor, " persons"]
     usable: Bool[Tensor, "persons views"]
     input_from_image: Float[Tensor, "persons views 2 3"]
@@ -69,16 +69,17 @@ class Views(TensorStruct):
 
     @staticmethod
     def of(
-        rigs: Rigs,
+        rigs: Cameras,
         sample: Int[Tensor, " persons"],
         pictured: Bool[Tensor, "samples views"],
         input_from_image: Float[Tensor, "samples views 2 3"],
         input_size: tuple[int, int],
         rules: PixelRules,
-    ) -> "Views":
-        """Gather what belongs to every person; `pictured` says which views have a picture."""
-        affine = input_from_image[sample].to(rigs.matrix.dtype)
-        return Views(rigs, sample, (rigs.present & pictured)[sample], affine, invert(affine), input_size, rules)
+    ) -> "PersonInputs":
+        """Gather what belongs to every person; `pictured` says which views have an image."""
+        cameras, affine = rigs[sample], input_from_image[sample].to(rigs.matrix.dtype)
+        usable = pictured[sample] if cameras.present is None else cameras.present & pictured[sample]
+        return PersonInputs(cameras, sample, usable, affine, invert(affine), input_size, rules)
 
     @property
     def map_of(self) -> Int[Tensor, "persons views"]:
@@ -90,8 +91,8 @@ class Views(TensorStruct):
         self, xyz_world: Float[Tensor, "persons joints 3"]
     ) -> tuple[Points, Bool[Tensor, "persons views joints"]]:
         """Joints in the network input of every view, and whether they lie in a picture that is there."""
-        xy, front = self.rigs.project(xyz_world, self.sample)
-        size = self.rigs.size[self.sample][:, :, None].to(xy.dtype)
+        xy, front = self.cameras.project(xyz_world)
+        size = self.cameras.size[:, :, None].to(xy.dtype)
         visible = front & self.rules.inside(xy, size) & self.usable[..., None]
         clipped = torch.nan_to_num(self.rules.clip(xy, size), nan=-1.0)
         return apply(self.input_from_image[:, :, None], clipped), visible
@@ -102,27 +103,24 @@ class Views(TensorStruct):
 
     def to_joints(self, xyz_world: Float[Tensor, "persons joints 3"]) -> Float[Tensor, "persons views joints 3"]:
         """Unit vectors from the cameras to the joints, in the axes of the cameras."""
-        moved = xyz_world[:, None] - self.rigs.centres[self.sample][:, :, None]
-        inner = moved @ self.rigs.rotation[self.sample].mT
+        inner = (xyz_world[:, None] - self.cameras.centres[:, :, None]) @ self.cameras.rotation.mT
         return inner / inner.norm(dim=-1, keepdim=True).clamp(min=1e-6)
 
     def rays(
         self, xy_image: Points
     ) -> tuple[Float[Tensor, "persons joints views 3"], Float[Tensor, "persons 1 views 3"]]:
         """Directions and origins of the rays through image points, views last but one."""
-        direction = self.rigs.directions(xy_image, self.sample).transpose(1, 2)
-        return direction, self.rigs.centres[self.sample][:, None]
+        return self.cameras.directions(xy_image).transpose(1, 2), self.cameras.centres[:, None]
 
     def resolution(self, xyz_world: Float[Tensor, "persons joints 3"]) -> Float[Tensor, "persons joints views"]:
         """Pixels of the network input per mm at the joints: how much a view can say about where they are."""
-        inner = xyz_world[:, None] @ self.rigs.rotation[self.sample].mT
-        depth = (inner + self.rigs.translation[self.sample][:, :, None])[..., 2].clamp(min=100.0)
-        focal = self.rigs.matrix[self.sample][..., 0, 0] * torch.linalg.det(self.input_from_image[..., :2]).abs().sqrt()
+        depth = self.cameras.to_camera(xyz_world)[..., 2].clamp(min=100.0)
+        focal = self.cameras.matrix[..., 0, 0] * torch.linalg.det(self.input_from_image[..., :2]).abs().sqrt()
         return (focal[..., None] / depth).transpose(1, 2)
 
 
 Triangulate = Callable[
-    [Views, Points, Float[Tensor, "persons joints views"], Float[Tensor, "persons joints 3"]],
+    [PersonInputs, Points, Float[Tensor, "persons joints views"], Float[Tensor, "persons joints 3"]],
     tuple[Float[Tensor, "persons joints 3"], Float[Tensor, "persons joints"]],
 ]
 """From image points, weights that sum to one over views (0 = unseen) and the places before: new places, residuals.
@@ -132,7 +130,7 @@ Joints with fewer than two views get some finite place, which the caller does no
 
 
 def nearest_to_rays(
-    views: Views,
+    views: PersonInputs,
     xy_image: Points,
     weights: Float[Tensor, "persons joints views"],
     before: Float[Tensor, "persons joints 3"],
@@ -154,7 +152,7 @@ def nearest_to_rays(
 
 
 def smallest_singular_vector(
-    views: Views,
+    views: PersonInputs,
     xy_image: Points,
     weights: Float[Tensor, "persons joints views"],
     before: Float[Tensor, "persons joints 3"],

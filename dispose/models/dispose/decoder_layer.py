@@ -6,7 +6,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from dispose.models.dispose.decoder_geometry import PIXEL_CENTRES, PixelRules, Triangulate, Views, nearest_to_rays
+from dispose.models.dispose.decoder_geometry import (
+    PIXEL_CENTRES,
+    PersonInputs,
+    PixelRules,
+    Triangulate,
+    nearest_to_rays,
+)
 from dispose.models.dispose.decoder_parts import (
     COUNT_CHANS,
     CountEmbedding,
@@ -108,7 +114,7 @@ class LayerInputs(TensorStruct):
     """
 
     features: Features
-    views: Views
+    views: PersonInputs
     roots: Float[Tensor, "persons 3"]
     query: Float[Tensor, "persons joints chans"]
     first_edges: Float[Tensor, "persons first chans"]

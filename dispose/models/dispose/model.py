@@ -17,12 +17,11 @@ from dispose.models.dispose.root_associator import ImageAssociator, ImageAssocia
 from dispose.models.dispose.sampling import SamplerConfig
 from dispose.nn.features import Features
 from dispose.nn.heatmaps import subpixel_peaks
+from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame
-from dispose.scene.images import ImageBatch, ImageFrame
+from dispose.scene.frame import Frame, ImageBatch
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
-from dispose.scene.rigs import Rigs
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
@@ -80,8 +79,8 @@ class DisPose(nn.Module):
 
     def see(self, batch: ImageBatch) -> Features:
         """Heat maps and features of all samples and views; those without a picture are 0 and cost nothing."""
-        present = batch.present.flatten()
-        pixels = batch.pixels.flatten(0, 1)[present]
+        present = batch.images.present.flatten()
+        pixels = batch.images.pixels.flatten(0, 1)[present]
         # Convolutions over the innermost axis are faster on every device we know.
         seen = self.backbone(pixels.contiguous(memory_format=torch.channels_last))
         if bool(present.all()):
@@ -94,18 +93,18 @@ class DisPose(nn.Module):
         return Features(spread(seen.heatmaps), spread(seen.fine), spread(seen.middle), spread(seen.coarse))
 
     @torch.no_grad()
-    def detect(self, features: Features, batch: ImageBatch, frames: Sequence[ImageFrame]) -> list[Frame]:
+    def detect(self, features: Features, batch: ImageBatch, frames: Sequence[Frame]) -> list[Frame]:
         """The root peaks of every sample as detections with one visible joint, best first."""
         root = self.skeleton.index(self.skeleton.root_of[0])
         peaks = subpixel_peaks(features.heatmaps[:, root : root + 1], self.config.peaks, self.config.peak_threshold)
-        views = batch.present.shape[1]
+        views = batch.images.present.shape[1]
         found = []
         for sample, frame in enumerate(frames):
             maps = slice(sample * views, sample * views + len(frame.cameras))
-            image_from_input = invert(batch.input_from_image[sample, : len(frame.cameras)].double())
+            image_from_input = invert(batch.images.input_from_image[sample, : len(frame.cameras)].double())
             xy_map = peaks.xy_map[maps, 0].double()
             xy = apply(image_from_input[:, None], input_from_map(xy_map, STRIDE)).cpu()
-            valid = peaks.valid[maps, 0] & batch.present[sample, : len(frame.cameras), None]
+            valid = peaks.valid[maps, 0] & batch.images.present[sample, : len(frame.cameras), None]
             score = peaks.score[maps, 0].double().clamp(0, 1).cpu()
             found.append(Frame(frame.number, frame.cameras, root_detections(self.skeleton, xy, score, valid.cpu())))
         return found
@@ -128,7 +127,7 @@ class DisPose(nn.Module):
     @torch.no_grad()
     def forward(
         self,
-        frame: ImageFrame,
+        frame: Frame,
         *,
         sampler: SamplerConfig | None = None,
         generator: torch.Generator | None = None,
@@ -145,7 +144,7 @@ class DisPose(nn.Module):
     @torch.no_grad()
     def propose(
         self,
-        frame: ImageFrame,
+        frame: Frame,
         *,
         sampler: SamplerConfig | None = None,
         generator: torch.Generator | None = None,
@@ -156,35 +155,38 @@ class DisPose(nn.Module):
             ShapeError: the pictures have another size than the weights were trained on.
         """
         batch = ImageBatch.of([frame]).to(self.associator.look.weight.device)
-        if batch.input_size != tuple(self.config.input_size):
+        size = batch.images.input_size
+        if size != tuple(self.config.input_size):
             raise ShapeError(
-                f"frame {frame.number}: pictures of {batch.input_size[0]} x {batch.input_size[1]} pixels, "
+                f"frame {frame.number}: images of {size[0]} x {size[1]} pixels, "
                 f"these weights take {self.config.input_size[0]} x {self.config.input_size[1]}"
             )
         features = self.see(batch)
         detected = self.detect(features, batch, [frame])
         association = self.associate(detected, features, batch, sampler=sampler, generator=generator)[0]
-        roots = group_roots(detected[0], association.members, map_pixel_of(frame.images.input_from_image, STRIDE))
+        roots = group_roots(
+            detected[0], association.members, map_pixel_of(frame.require_images().input_from_image, STRIDE)
+        )
         return Proposals(features, batch, association, roots)
 
     def refine(self, features: Features, batch: ImageBatch, roots: Sequence[Float[Tensor, "_ 3"]]) -> Refined:
         """Stage II from the roots of every sample's people."""
-        return self.decoder(features, *self.packed(features, batch, roots), pictured=batch.present)
+        return self.decoder(features, *self.packed(features, batch, roots), pictured=batch.images.present)
 
     def watch(
         self, features: Features, batch: ImageBatch, roots: Sequence[Float[Tensor, "_ 3"]]
     ) -> Iterator[LayerState]:
         """The layers of Stage II at work, as `refine` goes through them."""
-        return self.decoder.watch(features, *self.packed(features, batch, roots), pictured=batch.present)
+        return self.decoder.watch(features, *self.packed(features, batch, roots), pictured=batch.images.present)
 
     def packed(
         self, features: Features, batch: ImageBatch, roots: Sequence[Float[Tensor, "_ 3"]]
-    ) -> tuple[Rigs, Float[Tensor, "samples views 2 3"], tuple[int, int], Float[Tensor, "persons 3"], Tensor]:
+    ) -> tuple[Cameras, Float[Tensor, "samples views 2 3"], tuple[int, int], Float[Tensor, "persons 3"], Tensor]:
         """Cameras, affines, input size, the roots of all samples one after the other, and whose they are."""
         device = features.fine.device
         sample = torch.cat([torch.full((len(r),), s, dtype=torch.long) for s, r in enumerate(roots)]).to(device)
         together = torch.cat(list(roots)).to(device)
-        return batch.rigs, batch.input_from_image, batch.input_size, together, sample
+        return batch.cameras, batch.images.input_from_image, batch.images.input_size, together, sample
 
 
 def root_detections(

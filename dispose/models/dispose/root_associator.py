@@ -31,8 +31,7 @@ from dispose.models.dispose.denoiser import Denoiser, DenoiserConfig
 from dispose.models.dispose.sampling import Problem, SamplerConfig, better_together, posterior
 from dispose.nn.features import Features
 from dispose.nn.projective_attention import ProjectiveAttention
-from dispose.scene.frame import Frame
-from dispose.scene.images import ImageBatch
+from dispose.scene.frame import Frame, ImageBatch
 from dispose.scene.prediction import Association
 from dispose.tensors import ABSENT, TensorStruct
 
@@ -163,12 +162,12 @@ class ImageAssociator(nn.Module):
             features: of all samples and views.
             batch: the pictures.
         """
-        views = batch.present.shape[1]
+        views = batch.images.present.shape[1]
         root = frames[0].detections.skeleton.index(frames[0].detections.skeleton.root_of[0])
         found: list[RootGeometry | None] = []
         for sample, frame in enumerate(frames):
             maps = slice(sample * views, sample * views + len(frame.cameras))
-            affine = batch.input_from_image[sample, : len(frame.cameras)]
+            affine = batch.images.input_from_image[sample, : len(frame.cameras)]
             found.append(
                 root_geometry(frame, features.heatmaps[maps, root].cpu(), affine.cpu(), self.config.candidates)
             )

@@ -16,9 +16,9 @@ from dispose.formats.images.files import IMAGENET_DEVIATION, IMAGENET_MEAN
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_poses
 from dispose.scene.detections import Detections
-from dispose.scene.images import ImageFrame, Images
+from dispose.scene.frame import Frame, Labels
+from dispose.scene.images import Images
 from dispose.scene.poses import Poses
-from dispose.scene.pseudo_labels import PseudoLabels
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
 from dispose.tensors import TensorStruct
 from dispose_synthetic.people.people import PeopleConfig, place_people, present_mask, sample_people
@@ -307,21 +307,21 @@ def sample_captures(
             done += 1
 
 
-def as_input(capture: RenderedFrame, number: int = 0) -> ImageFrame:
+def as_input(capture: RenderedFrame, number: int = 0) -> Frame:
     """What a model may see of a capture: normalised pictures and cameras."""
     mean, deviation = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_DEVIATION)
     pixels = ((capture.pictures.float() / 255 - mean) / deviation).permute(0, 3, 1, 2).contiguous()
     views = len(capture.cameras)
     identity = torch.eye(2, 3, dtype=torch.float64).repeat(views, 1, 1)
-    return ImageFrame(number, capture.cameras, Images(pixels, identity, torch.ones(views, dtype=torch.bool)))
+    return Frame.of_images(number, capture.cameras, Images(pixels, identity, torch.ones(views, dtype=torch.bool)))
 
 
-def as_labels(capture: RenderedFrame) -> PseudoLabels:
+def as_labels(capture: RenderedFrame) -> Labels:
     """What training may learn from a capture: exact projections of exact skeletons."""
     xy, _ = capture.cameras.project(capture.poses.xyz_world)
     hidden = (capture.inside & ~capture.visible).double()
     confidence = capture.visible.double() + HIDDEN_CONFIDENCE * hidden
     nobody = Detections.from_lists(PANOPTIC_15, [[] for _ in range(len(capture.cameras))])
-    return PseudoLabels(
+    return Labels.of_images(
         capture.poses, torch.where(capture.inside[..., None], xy, 0.0), confidence, capture.inside, nobody
     )

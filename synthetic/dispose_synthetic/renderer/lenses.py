@@ -72,7 +72,7 @@ def lenses_of(cameras: Cameras, size: tuple[int, int]) -> Lenses:
     Single precision is exact to 0.003 pixels here and three times as fast.
     """
     grid = pixel_grid(size)
-    rays = [_view_rays(cameras.select([view]).to(torch.float32), grid) for view in range(len(cameras))]
+    rays = [_view_rays(cameras.select(views=[view]).to(torch.float32), grid) for view in range(len(cameras))]
     direction = torch.stack(rays)
     cosine = (direction @ cameras.rotation[:, 2].float()[..., None])[..., 0]
     border = (((1 - cosine**2).clamp(min=0.0).sqrt() / cosine.clamp(min=1e-3)).amax(-1)).double()

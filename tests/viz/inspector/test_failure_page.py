@@ -45,7 +45,7 @@ def case(toy) -> FrameResult:
     found = replace(toy.prediction, association=Association(members, torch.ones(3).double()))
     reference = Association(torch.cat([right, members[2:]]), torch.ones(3).double())
     truth = replace(toy.prediction.poses, id=10 + toy.prediction.poses.id)
-    return FrameResult(found, toy.frame, hypotheses, reference, Labels(identity, truth))
+    return FrameResult(found, toy.frame, hypotheses, reference, Labels.of_detections(identity, truth))
 
 
 def results_of(*cases: FrameResult) -> Results:
@@ -127,7 +127,7 @@ def test_one_view_no_people_and_joints_that_are_no_numbers(case: FrameResult, to
     nobody = Association(torch.zeros(0, 4, dtype=torch.long), torch.zeros(0).double())
     empty = reconstruct(toy.frame, nobody)
     assert "P0" not in drawn(page_of(results_of(replace(case, prediction=empty)), 0)).replace("P0 =", "")
-    alone = toy.frame.select([2])
+    alone = toy.frame.select(views=[2])
     single = reconstruct(alone, Association(torch.arange(3)[:, None], torch.ones(3).double()))
     drawn(page_of(results_of(FrameResult(single, alone)), 0))
     broken = replace(case.prediction.poses, xyz_world=case.prediction.poses.xyz_world.clone())
@@ -167,8 +167,8 @@ def many_views(case: FrameResult, times: int) -> FrameResult:
     assert case.frame is not None
     frame = case.frame
     views = [*range(len(frame.cameras))] * times
-    cameras = replace(frame.cameras.select(views), names=tuple(f"00_{view:02d}" for view in range(len(views))))
-    seen = replace(frame, cameras=cameras, detections=frame.detections.select(views))
+    cameras = replace(frame.cameras.select(views=views), names=tuple(f"00_{view:02d}" for view in range(len(views))))
+    seen = replace(frame, cameras=cameras, detections=frame.detections.select(views=views))
     association = case.prediction.association
     members = association.members.repeat(1, times)
     prediction = replace(case.prediction, association=Association(members, association.confidence))

@@ -35,7 +35,7 @@ def results(toy) -> Results:
     weighed = Hypotheses(tuples, torch.arange(float(len(tuples))), mass[0].float(), mass[0], time, mass)
     identity = torch.arange(3).expand(4, 3).clone()
     identity[1, 2] = ABSENT
-    labels = Labels(identity, toy.prediction.poses)
+    labels = Labels.of_detections(identity, toy.prediction.poses)
     cases = []
     for number, members in ((4, right), (7, wrong), (9, right)):
         found = replace(toy.prediction, number=number, association=Association(members, torch.ones(3).double()))

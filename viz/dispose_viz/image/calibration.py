@@ -28,7 +28,7 @@ def seen_points(
 
     A polynomial lens folds far points back into the image; their ray is not the ray of their image point.
     """
-    camera = cameras.select([view])
+    camera = cameras.select(views=[view])
     xy, front = camera.project(xyz_world)
     there = front & camera.inside(xy)
     rays = camera.directions(torch.where(there[..., None], xy, camera.size[:, None] / 2))

@@ -49,7 +49,7 @@ def project_people(
     cameras: Cameras, view: int, poses: Poses
 ) -> tuple[Float[Tensor, "persons joints 2"], Bool[Tensor, "persons joints"]]:
     """Where a view sees the joints of people, and which of them are known and in front of the camera."""
-    xy, front = cameras.select([view]).project(poses.xyz_world.double())
+    xy, front = cameras.select(views=[view]).project(poses.xyz_world.double())
     return xy[0], front[0] & torch.from_numpy(known_joints(poses))
 
 

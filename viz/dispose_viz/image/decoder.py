@@ -66,7 +66,7 @@ def draw_refinement(
     for number, (poses, axes) in enumerate(zip(layers, panels(figure, len(layers), len(layers)), strict=True)):
         title = "rest pose at the root" if number == 0 else f"after layer {number}"
         draw_canvas(axes, cameras.size[view], title, image=image / 255.0)
-        xy, front = cameras.select([view]).project(poses.xyz_world[person])
+        xy, front = cameras.select(views=[view]).project(poses.xyz_world[person])
         draw_skeleton(axes, xy[0], front[0], poses.skeleton, person_color(person), width=2.6)
         axes.set(xlim=(window[0, 0], window[1, 0]), ylim=(window[1, 1], window[0, 1]))
         if number:
@@ -76,7 +76,7 @@ def draw_refinement(
 
 def _window(cameras: Cameras, layers: Sequence[Poses], view: int, person: int) -> Float[np.ndarray, "2 2"]:
     """Upper left and lower right corner of what a person covers in a view in any layer, with a margin."""
-    xy = torch.cat([cameras.select([view]).project(poses.xyz_world[person])[0][0] for poses in layers]).numpy()
+    xy = torch.cat([cameras.select(views=[view]).project(poses.xyz_world[person])[0][0] for poses in layers]).numpy()
     size = cameras.size[view].numpy()
     low, high = np.clip(xy.min(0), 0, size), np.clip(xy.max(0), 0, size)
     margin = MARGIN * float((high - low).max()) / 2

@@ -98,7 +98,7 @@ def sight_of(cameras: Cameras, source: int, xy_image: Float[Tensor, " 2"], targe
     if not bool(torch.isfinite(xy_image).all()):
         raise InputError(f"camera {cameras.names[source]}: {xy_image.tolist()} is no pixel, it has no ray.")
     rotation, distortion = cameras.rotation[target], cameras.distortion[target]
-    direction = cameras.select([source]).directions(xy_image[None].double())[0]
+    direction = cameras.select(views=[source]).directions(xy_image[None].double())[0]
     origin = rotation @ cameras.centres[source] + cameras.translation[target]
     return ViewRay(origin, rotation @ direction, cameras.matrix[target], distortion, lens_reach(distortion))
 
@@ -122,7 +122,7 @@ def epipolar_curve(
     Raises `InputError` where source and target are the same view, or the pixel is not a number.
     """
     xy, there = sight_of(cameras, source, xy_image, target).points(torch.linspace(0, 1, SAMPLES, dtype=torch.float64))
-    inside = cameras.select([target]).inside(xy[None])[0]
+    inside = cameras.select(views=[target]).inside(xy[None])[0]
     # One sample beyond each edge stays, or the curve would end just before the edge of the image.
     near = inside.clone()
     near[1:] |= inside[:-1]

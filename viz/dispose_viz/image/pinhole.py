@@ -29,7 +29,7 @@ def draw_section(axes: Axes, cameras: Cameras, view: int, poses: Poses, row: int
     Raises:
         InputError: the person has no two known joints in front of the camera.
     """
-    camera = cameras.select([view])
+    camera = cameras.select(views=[view])
     xyz = camera.to_camera(poses.xyz_world[row].double())[0] / METRE
     seen = poses.valid[row] & (xyz[:, 2] > 0.1) & torch.isfinite(xyz).all(-1)
     if int(seen.sum()) < 2:
@@ -69,7 +69,7 @@ def draw_section(axes: Axes, cameras: Cameras, view: int, poses: Poses, row: int
 
 def draw_lens(axes: Axes, cameras: Cameras, view: int) -> Axes:
     """Straight lines (pale) and the same lines through the lens (dark), in pixels; the longest shift in words."""
-    camera = cameras.select([view])
+    camera = cameras.select(views=[view])
     width, height = camera.size[0].tolist()
     draw_canvas(axes, camera.size[0], cameras.names[view])
     theme = theme_of(axes)

@@ -87,7 +87,7 @@ def draw_case_view(
 def _reprojected(axes: Axes, frame: Frame, prediction: Prediction, view: int, theme: Theme) -> None:
     """The predicted people as this view would see them, in thin light lines."""
     poses, known = prediction.poses, torch.from_numpy(known_joints(prediction.poses))
-    xy, front = frame.cameras.select([view]).project(torch.where(known[..., None], poses.xyz_world, 0.0).double())
+    xy, front = frame.cameras.select(views=[view]).project(torch.where(known[..., None], poses.xyz_world, 0.0).double())
     for row, number in enumerate(poses.id.tolist()):
         color = blend(color_of(number, theme), theme.paper, 0.45)
         draw_skeleton(axes, xy[0, row], front[0, row] & known[row], poses.skeleton, color, width=REPROJECTION_WIDTH)

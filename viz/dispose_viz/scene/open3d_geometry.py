@@ -40,7 +40,7 @@ def things_of(o3d: ModuleType, stage: Stage, viewpoint: Viewpoint, theme: Theme)
     yield _lines(o3d, floor_lines(low, high), theme.grid, 1.2)
     views = views_in_sight(stage, viewpoint)
     if stage.cameras is not None and views:
-        reach, cameras = reach_of(stage), stage.cameras.select(views)
+        reach, cameras = reach_of(stage), stage.cameras.select(views=views)
         yield _lines(o3d, frustum_lines(cameras, reach), theme.muted, 1.6)
         yield _body(o3d, balls(cameras.centres.double().numpy(), 0.05 * reach), theme.ink, theme, viewpoint)
         for row, image in enumerate(stage.images[view] for view in views if stage.images):

@@ -260,7 +260,7 @@ def _signed(
     signs = [(label_of(person), place, color_of(person, theme), True) for person, place in name_signs(stage)]
     views = views_in_sight(stage, viewpoint)
     if stage.cameras is not None and views:
-        seen, up = stage.cameras.select(views), np.array([0.0, 0.0, 0.35 * reach_of(stage)])
+        seen, up = stage.cameras.select(views=views), np.array([0.0, 0.0, 0.35 * reach_of(stage)])
         centres = seen.centres.double().numpy()
         names = [shorter(name, LONGEST_TICK) for name in seen.names]
         signs += [(name, centre + up, theme.ink, False) for name, centre in zip(names, centres, strict=True)]

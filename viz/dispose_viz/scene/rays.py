@@ -26,7 +26,7 @@ CHI_95 = 5.991
 
 def ray_through(cameras: Cameras, view: int, xy_image: Float[Tensor, " 2"], reach_mm: float, person: int) -> Ray:
     """The line of sight through a pixel, as far as told, for a 3-D scene; in the colour of a person."""
-    camera = cameras.select([view])
+    camera = cameras.select(views=[view])
     start, direction = camera.centres[0], camera.directions(xy_image.double()[None])[0]
     return Ray(start.numpy(), (start + reach_mm * direction).numpy(), person)
 

@@ -122,7 +122,7 @@ def image_sheet(
     """
     u, v = np.meshgrid(np.linspace(0, 1, columns + 1), np.linspace(0, 1, rows + 1))
     place = np.stack([u.ravel(), v.ravel()], -1)
-    camera = cameras.select([view])
+    camera = cameras.select(views=[view])
     xy = torch.from_numpy(place) * camera.size[0].double() - 0.5
     direction = camera.directions(xy[None])[0]
     # All corners in one plane, through where the frustum's edges end.

@@ -222,7 +222,7 @@ def _rays(frame: Frame, prediction: Prediction, joints: tuple[str, ...]) -> tupl
 
 def _ray(cameras: Cameras, view: int, pixel: Float[Tensor, " 2"], place: Float[Tensor, " 3"], person: int) -> Ray:
     """The ray through a pixel as far as it comes closest to a place."""
-    camera = cameras.select([view])
+    camera = cameras.select(views=[view])
     start, direction = camera.centres[0], camera.directions(pixel.double()[None, None])[0, 0]
     reach = float((place.double() - start) @ direction)
     return Ray(start.double().numpy(), (start + max(reach, 0.0) * direction).double().numpy(), person)

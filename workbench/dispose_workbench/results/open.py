@@ -229,7 +229,7 @@ def in_capture(found: Opened, capture: Capture) -> Results:
     for prediction in saved.frames:
         reading = read_frame(capture, prediction.number)
         check_lost(found, prediction, reading)
-        frame = reading.frame.select(rows)
+        frame = reading.frame.select(views=rows)
         cases.append(FrameResult(placed(prediction, frame, str(found.source)), frame))
     return results_of(found, tuple(cases), notes_of(found))
 
@@ -256,7 +256,7 @@ def cameras_of(found: Opened, cameras: Cameras, source: str) -> Cameras:
             f"{found.source}: is of {len(names)} cameras ({', '.join(names)}); {source} has {len(cameras)} "
             f"({', '.join(cameras.names[:8])}), and {unknown[0]} is not among them."
         )
-    return cameras.select([cameras.names.index(name) for name in names])
+    return cameras.select(views=[cameras.names.index(name) for name in names])
 
 
 def placed(prediction: Prediction, frame: Frame, source: str) -> Prediction:
