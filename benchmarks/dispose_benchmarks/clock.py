@@ -5,9 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import nn
+
+Arguments = ParamSpec("Arguments")
+Found = TypeVar("Found")
 
 REST = "other"
 """What no part claims."""
@@ -41,6 +45,15 @@ class Clock:
             yield
         finally:
             self._leave()
+
+    def timed(self, name: str, work: Callable[Arguments, Found]) -> Callable[Arguments, Found]:
+        """A function whose every call counts for this part."""
+
+        def call(*arguments: Arguments.args, **options: Arguments.kwargs) -> Found:
+            with self.part(name):
+                return work(*arguments, **options)
+
+        return call
 
     def watch(self, module: nn.Module, name: str) -> None:
         """Count every call of a module for this part."""

@@ -20,12 +20,10 @@ from dispose.association.roots import group_roots, map_pixel_of
 from dispose.geometry.image_affine import apply, letterbox, map_from_input
 from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.model import DisPose, DisPoseConfig
-from dispose.models.dispose.root_associator import ImageAssociator, ImageAssociatorConfig
-from dispose.models.dispose.sampling import Problem, SamplerConfig
+from dispose.models.dispose.sampling import SamplerConfig
 from dispose.nn.features import Features
 from dispose.nn.heatmaps import render_gaussians
 from dispose.released.model import (
-    Found,
     ReleasedConfig,
     ReleasedDisPose,
     find_peaks,
@@ -58,8 +56,7 @@ class PoseCell:
         frames: frames of a step, or 1.
         images: images that went through the backbone.
         tuples: candidate tuples of Stage I, over all images.
-        milliseconds: of the run of median length, all parts together.
-        parts: where they went.
+        parts: where the time of the run of median length went.
         memory_mib: largest memory: of the device's tensors on an accelerator; else of the whole process.
         before_mib: the same before the work began: weights, and on a CPU the interpreter and the libraries.
         note: what the figures do not say.
@@ -72,65 +69,15 @@ class PoseCell:
     frames: int
     images: int
     tuples: int
-    milliseconds: float
     parts: tuple[Part, ...]
     memory_mib: float
     before_mib: float
     note: str
 
-
-class WatchedAssociator(ImageAssociator):
-    """Stage I whose candidates are timed."""
-
-    def __init__(self, config: ImageAssociatorConfig, clock: Clock) -> None:
-        super().__init__(config)
-        self._clock = clock
-        self.tuples = 0
-
-    def problems(self, frames: Sequence[Frame], features: Features, batch: ImageBatch) -> list[Problem | None]:
-        """As always."""
-        with self._clock.part("candidates"):
-            problems = super().problems(frames, features, batch)
-        self.tuples = sum(len(problem.cost) for problem in problems if problem is not None)
-        return problems
-
-
-class WatchedDisPose(DisPose):
-    """Our model whose parts are timed and whose heat maps show the people they should."""
-
-    def __init__(self, config: DisPoseConfig, clock: Clock, heatmaps: Float[Tensor, "maps joints height width"]):
-        super().__init__(config)
-        self._clock = clock
-        self.associator = WatchedAssociator(config.associator, clock)
-        watch(clock, self.backbone, self.associator.denoiser, self.decoder, heatmaps)
-
-    def detect(self, features: Features, batch: ImageBatch, frames: Sequence[Frame]) -> list[Frame]:
-        """As always."""
-        with self._clock.part("candidates"):
-            return super().detect(features, batch, frames)
-
-
-class WatchedReleased(ReleasedDisPose):
-    """The released model whose parts are timed. Decoding and the roots' triangulation count for the projection."""
-
-    def __init__(self, config: ReleasedConfig, clock: Clock, heatmaps: Float[Tensor, "maps joints height width"]):
-        super().__init__(config)
-        self._clock = clock
-        self.tuples = 0
-        watch(clock, self.backbone, self.denoiser, self.decoder, heatmaps)
-
-    def associate(self, features: Features, cameras: Cameras, input_from_image: Float[Tensor, "views 2 3"]) -> Found:
-        """As always, for two views or more that see somebody."""
-        root = PANOPTIC_15.index("mid_hip")
-        heatmaps = features.heatmaps[:, root].cpu()
-        with self._clock.part("candidates"):
-            seen = find_peaks(heatmaps, cameras, input_from_image, self.config.score_threshold)
-            candidates = released_candidates(seen.points)
-            graph = root_graph(read_roots(self.proj_attn, features, seen), candidates, seen.points.valid)
-        self.tuples = len(candidates.cue)
-        with self._clock.part("projection"):
-            alpha = self.config.alpha
-            return find_people(self.denoiser, graph, candidates, seen, alpha, heatmaps, input_from_image)
+    @property
+    def milliseconds(self) -> float:
+        """All parts together."""
+        return round(sum(part.milliseconds for part in self.parts), 1)
 
 
 def watch(clock: Clock, backbone: nn.Module, denoiser: nn.Module, decoder: nn.Module, heatmaps: Tensor) -> None:
@@ -176,37 +123,43 @@ def heatmaps_of(frames: Sequence[Frame], people: Sequence[Poses]) -> Float[Tenso
     return torch.cat(parts)
 
 
-def watched_projection(clock: Clock, graph: CandidateGraph) -> Callable[[Tensor], Tensor]:
-    """The default projection, timed."""
-    project = SamplerConfig().projection(graph)
-
-    def timed(latent: Tensor) -> Tensor:
-        with clock.part("projection"):
-            return project(latent)
-
-    return timed
-
-
 @torch.no_grad()
-def run_ours(model: WatchedDisPose, frame: Frame, roots: Float[Tensor, "persons 3"], clock: Clock) -> None:
-    """A frame through our model; the decoder works on the people who are there."""
+def run_ours(model: DisPose, frame: Frame, roots: Float[Tensor, "persons 3"], clock: Clock) -> int:
+    """A frame through our model; the decoder works on the people who are there. Returns the number of tuples."""
     batch = ImageBatch.of([frame])
     features = model.see(batch)
-    detected = model.detect(features, batch, [frame])
-    sampler = SamplerConfig(projection=partial(watched_projection, clock))
-    association = model.associate(detected, features, batch, sampler=sampler)[0]
-    pixel = map_pixel_of(frame.require_images().input_from_image.cpu(), STRIDE)
-    group_roots(detected[0], association.members, pixel)
+    with clock.part("candidates"):
+        detected = model.detect(features, batch, [frame])
+        (problem,) = model.associator.problems(detected, features, batch)
+
+    def projection(graph: CandidateGraph) -> Callable[[Tensor], Tensor]:
+        return clock.timed("projection", SamplerConfig().projection(graph))
+
+    sampler = SamplerConfig(projection=projection)
+    association = model.associator.associate(problem, len(frame.cameras), sampler=sampler)
+    group_roots(detected[0], association.members, map_pixel_of(frame.require_images().input_from_image.cpu(), STRIDE))
     model.refine(features, batch, [roots])
+    return 0 if problem is None else len(problem.cost)
 
 
 @torch.no_grad()
-def run_released(model: WatchedReleased, frame: Frame, roots: Float[Tensor, "persons 3"]) -> None:
-    """A frame through the released model; the decoder works on the people who are there."""
-    batch = ImageBatch.of([frame])
-    features = model.backbone(batch.pixels.flatten(0, 1))
-    found = model.associate(features, frame.cameras.to("cpu"), batch.input_from_image[0].cpu())
+def run_released(model: ReleasedDisPose, frame: Frame, roots: Float[Tensor, "persons 3"], clock: Clock) -> int:
+    """A frame, in which two views see somebody, through the released model; the decoder works on who is there.
+
+    Decoding and the roots' triangulation count for the projection. Returns the number of tuples.
+    """
+    batch, config = ImageBatch.of([frame]), model.config
+    features = model.backbone(batch.images.pixels.flatten(0, 1))
+    cameras, affine = frame.cameras.to("cpu"), batch.images.input_from_image[0].cpu()
+    heatmaps = features.heatmaps[:, PANOPTIC_15.index("mid_hip")].cpu()
+    with clock.part("candidates"):
+        seen = find_peaks(heatmaps, cameras, affine, config.score_threshold)
+        candidates = released_candidates(seen.points)
+        graph = root_graph(read_roots(model.proj_attn, features, seen), candidates, seen.points.valid)
+    with clock.part("projection"):
+        found = find_people(model.denoiser, graph, candidates, seen, config.alpha, heatmaps, affine)
     model.refine(features, batch, [replace(found, xyz_world=roots.cpu().double())])
+    return len(candidates.cue)
 
 
 def measure_inference(
@@ -221,31 +174,21 @@ def measure_inference(
     torch.manual_seed(seed)
     frame = Frame.of_images(frame.number, frame.cameras, frame.require_images().to(device))
     if isinstance(config, DisPoseConfig):
-        name, model = "ours", WatchedDisPose(config, clock, heatmaps).to(device).eval()
+        name, model = "ours", DisPose(config).to(device).eval()
+        watch(clock, model.backbone, model.associator.denoiser, model.decoder, heatmaps)
         work = partial(run_ours, model, frame, roots, clock)
     else:
-        name, model = "released", WatchedReleased(config, clock, heatmaps).to(device).eval()
-        work = partial(run_released, model, frame, roots)
+        name, model = "released", ReleasedDisPose(config).to(device).eval()
+        watch(clock, model.backbone, model.denoiser, model.decoder, heatmaps)
+        work = partial(run_released, model, frame, roots, clock)
     before = memory_mib(device)
     parts = clock.median(work, repeats)
-    return PoseCell(
-        model=name,
-        work="inference",
-        views=views,
-        persons=persons,
-        frames=1,
-        images=views,
-        tuples=model.tuples if isinstance(model, WatchedReleased) else model.associator.tuples,
-        milliseconds=round(sum(part.milliseconds for part in parts), 1),
-        parts=parts,
-        memory_mib=round(memory_mib(device), 1),
-        before_mib=round(before, 1),
-        note="",
-    )
+    after, tuples = memory_mib(device), work()
+    return PoseCell(name, "inference", views, persons, 1, views, tuples, parts, after, before, "")
 
 
 def memory_mib(device: torch.device) -> float:
     """Peak so far: of the accelerator's tensors, or of the process."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)

@@ -160,7 +160,8 @@ def row_of(cell: PoseCell) -> dict[str, object]:
     values = asdict(cell)
     memory, before = values.pop("memory_mib") / 1024, values.pop("before_mib") / 1024
     row = {"method": f"{values.pop('model')}, {values.pop('work')}", "pictures": values.pop("images"), **values}
-    row |= {"parts": {part.name: part.milliseconds for part in cell.parts}, "split": split(cell)}
+    row["parts"] = {part.name: part.milliseconds for part in cell.parts}
+    row |= {"milliseconds": cell.milliseconds, "split": split(cell)}
     return {**row, "memory_gib": round(memory, 2), "before_gib": round(before, 2)}
 
 

@@ -1,13 +1,18 @@
 """Time and memory of one training step of Stage I and II with random weights (`dispose_benchmarks.pose`)."""
 
+from collections.abc import Sequence
+
 import torch
 
 from dispose.geometry.image_affine import letterbox, rotation_about
 from dispose.losses.objective import total
-from dispose.models.dispose.model import DisPoseConfig
+from dispose.models.dispose.model import DisPose, DisPoseConfig
+from dispose.models.dispose.root_associator import ImageAssociator
+from dispose.models.dispose.sampling import Problem
+from dispose.nn.features import Features
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, Labels
+from dispose.scene.frame import Frame, ImageBatch, Labels
 from dispose.scene.images import Images
 from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import PANOPTIC_15
@@ -15,7 +20,7 @@ from dispose.training.image_config import PoseTraining
 from dispose.training.image_source import ImageExample
 from dispose.training.image_tasks import PoseTask
 from dispose_benchmarks.clock import Clock
-from dispose_benchmarks.pose import PoseCell, WatchedDisPose, bench_scene, heatmaps_of, memory_mib, noise_frame
+from dispose_benchmarks.pose import PoseCell, bench_scene, heatmaps_of, memory_mib, noise_frame, watch
 
 TURN = 0.2
 """Radians between one copy of a frame and the next."""
@@ -57,7 +62,17 @@ def measure_step(
     people = [poses for _, poses in scenes for _ in range(settings.copies + 1)]
     clock = Clock(device)
     torch.manual_seed(seed)
-    model = WatchedDisPose(config, clock, heatmaps_of(frames, people).to(device)).to(device)
+    model = DisPose(config).to(device)
+    watch(clock, model.backbone, model.associator.denoiser, model.decoder, heatmaps_of(frames, people).to(device))
+    found: list[Problem | None] = []
+
+    def problems(frames: Sequence[Frame], features: Features, batch: ImageBatch) -> list[Problem | None]:
+        found[:] = ImageAssociator.problems(model.associator, frames, features, batch)
+        return list(found)
+
+    # What an instance has of its own comes before its class's.
+    model.detect = clock.timed("candidates", model.detect)
+    model.associator.problems = clock.timed("candidates", problems)
     task = PoseTask(model, _Nothing(), settings, seed).to(device)
     optimizer = task.configure_optimizers()["optimizer"]
     weights = [p for p in task.parameters() if p.requires_grad]
@@ -73,20 +88,10 @@ def measure_step(
 
     before = memory_mib(device)
     parts = clock.median(step, repeats)
-    return PoseCell(
-        model="ours",
-        work="training step",
-        views=views,
-        persons=persons,
-        frames=batch,
-        images=len(examples) * views,
-        tuples=model.associator.tuples,
-        milliseconds=round(sum(part.milliseconds for part in parts), 1),
-        parts=parts,
-        memory_mib=round(memory_mib(device), 1),
-        before_mib=round(before, 1),
-        note=f"{settings.copies + 1} copies of every frame; the losses count as other, reading images is left out",
-    )
+    note = f"{settings.copies + 1} copies of every frame; the losses count as other, reading images is left out"
+    tuples = sum(len(problem.cost) for problem in found if problem is not None)
+    images, after = len(examples) * views, memory_mib(device)
+    return PoseCell("ours", "training step", views, persons, batch, images, tuples, parts, after, before, note)
 
 
 def varied(frame: Frame, input_size: tuple[int, int], copy: int) -> Frame:
@@ -101,5 +106,5 @@ def exact_labels(cameras: Cameras, poses: Poses) -> Labels:
     """Labels without an error: every joint in every view that holds it."""
     xy, front = cameras.project(poses.xyz_world)
     visible = cameras.inside(xy) & front
-    nobody = Detections.from_lists(PANOPTIC_15, [[] for _ in range(len(cameras))])
+    nobody = Detections.from_lists(PANOPTIC_15, [[]] * len(cameras))
     return Labels.of_images(poses, torch.where(visible[..., None], xy, 0.0), visible.double(), visible, nobody)
