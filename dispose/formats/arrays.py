@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from dispose.errors import InputError
+from dispose.tensors import ABSENT
 
 INTEGERS, NUMBERS, TEXTS, FLAGS = "iu", "fiu", "U", "b"
 """Kinds of entries, as numpy's letters."""
@@ -62,30 +63,41 @@ class Arrays:
             return ()
         return tuple(str(value) for value in self.get(name, TEXTS, None))
 
-    def rows(self, name: str, count: int, *, rising: bool = False) -> Shaped[np.ndarray, " rows"]:
-        """Positions in a table of `count` rows. `InputError` for one beyond it, and where they do not rise as asked."""
+    def rows(self, name: str, count: int, *, rising: bool = False, absent: bool = False) -> Shaped[np.ndarray, " rows"]:
+        """Positions in a table of `count` rows; `ABSENT` among them where that is allowed.
+
+        Raises `InputError` for one beyond the table, and where they do not rise as asked.
+        """
         array = self.get(name, INTEGERS, None)
-        if len(array) and (array.min() < 0 or array.max() >= count):
-            raise InputError(f"{self.path}: array {name!r} points to row {array.max()} of {count}.")
+        beyond = (array >= count) | (array < (ABSENT if absent else 0))
+        if beyond.any():
+            raise InputError(f"{self.path}: array {name!r} points to row {array[beyond].max()} of {count}.")
         if rising and (np.diff(array.astype(np.int64)) < 0).any():
             raise InputError(f"{self.path}: array {name!r} is not in order.")
         return array
 
 
-def read_arrays(path: Path, schema: str) -> Arrays:
-    """All arrays of a file with that schema. `InputError` for anything that is not a whole file of ours."""
+def open_arrays(path: Path) -> Arrays:
+    """All arrays of a file. `InputError` for anything that is not a whole archive of arrays."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise InputError(f"{path}: is a single array, not an archive of arrays.")
-            if "schema" not in archive.files:
-                raise InputError(f"{path}: does not say what it is (no array 'schema').")
-            found = str(archive["schema"])
-            if found != schema:
-                raise InputError(f"{path}: schema is {found!r}, this version reads {schema!r}.")
-            columns = {name: archive[name] for name in archive.files}
+            return Arrays(path, {name: np.asarray(archive[name]) for name in archive.files})
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file.") from error
-    except (ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        ValueError, OSError, EOFError, KeyError, RuntimeError, SyntaxError, MemoryError, zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
         raise InputError(f"{path}: cannot be read as a whole ({error}); was its writing cut short?") from error
-    return Arrays(path, columns)
+
+
+def read_arrays(path: Path, schema: str) -> Arrays:
+    """All arrays of a file with that schema. `InputError` for anything that is not a whole file of ours."""
+    arrays = open_arrays(path)
+    if "schema" not in arrays.columns:
+        raise InputError(f"{path}: does not say what it is (no array 'schema').")
+    found = str(arrays.columns["schema"])
+    if found != schema:
+        raise InputError(f"{path}: schema is {found!r}, this version reads {schema!r}.")
+    return arrays

@@ -1,13 +1,16 @@
 """The flat tables of a pseudo-label file: made from records, and checked against each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_type_hints
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dispose.errors import InputError
+from dispose.formats.arrays import Arrays
 from dispose.scene.frame import Labels
 from dispose.tensors import ABSENT
 
@@ -45,116 +48,97 @@ class Tables:
     sighting_score: Float[np.ndarray, " sightings"]
 
 
+def _layout(**sizes: int) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+    """NumPy's type and the shape of every table, as its annotation says, where its axes have these sizes."""
+    found = {}
+    for name, column in get_type_hints(Tables).items():
+        kind = next(kind for kind in ("bool", "int64", "float32") if kind in column.dtypes)
+        shape = tuple(sizes[word] if word in sizes else int(word) for word in column.dim_str.split())
+        found[name] = (np.dtype(kind), shape)
+    return found
+
+
 def stack_tables(joints: int, sequences: Sequence[int], numbers: Sequence[int], labels: Sequence[Labels]) -> Tables:
     """The tables of frames that are in order; float32, masked entries 0."""
-    counts = [len(frame.poses.id) for frame in labels]
-    starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-    sightings = [_sightings(frame, int(start)) for frame, start in zip(labels, starts, strict=False)]
-    person_valid = _stacked([_array(f.poses.valid) for f in labels], (0, joints), bool)
-    xyz = _stacked([_array(f.poses.xyz_world) for f in labels], (0, joints, 3), np.float32)
-    confidence = _stacked([_array(f.poses.confidence) for f in labels], (0, joints), np.float32)
-    visible = _stacked([s[3] for s in sightings], (0, joints), bool)
-    xys = _stacked([s[2] for s in sightings], (0, joints, 3), np.float32)
-    rows = np.arange(len(labels))
-    return Tables(
-        np.array(sequences, np.int64),
-        np.array(numbers, np.int64),
-        np.repeat(rows, counts),
-        _stacked([_array(f.poses.id) for f in labels], (0,), np.int64),
-        np.where(person_valid[..., None], np.concatenate([xyz, confidence[..., None]], -1), np.float32(0)),
-        person_valid,
-        np.repeat(rows, [len(s[0]) for s in sightings]),
-        _stacked([s[0] for s in sightings], (0,), np.int64),
-        _stacked([s[1] for s in sightings], (0,), np.int64),
-        np.where(visible[..., None], xys, np.float32(0)),
+    parts: list[list[Tensor]] = []
+    people = 0
+    for row, frame in enumerate(labels):
+        parts.append(_rows_of(frame, (row, sequences[row], numbers[row]), people))
+        people += len(frame.poses.id)
+    columns = []
+    for place, (kind, shape) in enumerate(_layout(frames=0, persons=0, sightings=0, joints=joints).values()):
+        arrays = [np.zeros(shape, kind), *(part[place].detach().cpu().numpy() for part in parts)]
+        columns.append(np.concatenate(arrays).astype(kind))
+    return Tables(*columns)
+
+
+def _rows_of(labels: Labels, frame: tuple[int, int, int], people: int) -> list[Tensor]:
+    """A frame's rows of every table, in the order of `Tables`; somebody without a visible joint was not seen.
+
+    Args:
+        labels: of the frame.
+        frame: its row, sequence and number.
+        people: how many people the frames before it have.
+    """
+    poses, other = labels.poses, labels.unmatched
+    view, person = labels.visible.any(-1).nonzero(as_tuple=True)
+    alone, slot = other.valid.nonzero(as_tuple=True)
+    visible = torch.cat([labels.visible[view, person], other.visible[alone, slot]])
+    xy = torch.cat([labels.xy_image[view, person], other.xy_image[alone, slot]])
+    confidence = torch.cat([labels.confidence[view, person], other.confidence[alone, slot]])
+    mean = torch.where(visible, confidence, 0.0).sum(-1) / visible.sum(-1).clamp(min=1)
+    row, sequence, number = (torch.tensor([value]) for value in frame)
+    return [
+        sequence,
+        number,
+        row.expand(len(poses.id)),
+        poses.id,
+        _masked(poses.xyz_world, poses.confidence, poses.valid),
+        poses.valid,
+        row.expand(len(visible)),
+        torch.cat([view, alone]),
+        torch.cat([person + people, torch.full_like(slot, ABSENT)]),
+        _masked(xy, confidence, visible),
         visible,
-        _stacked([s[4] for s in sightings], (0,), np.float32),
-    )
+        torch.cat([mean[: len(view)], other.score[alone, slot]]),
+    ]
 
 
-def _sightings(frame: Labels, start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """View, person, joints, visible and score of a frame's sightings; somebody without a visible joint was not seen."""
-    visible, other = _array(frame.visible), frame.unmatched
-    view, person = np.nonzero(visible.any(-1))
-    alone_view, slot = np.nonzero(_array(other.valid))
-    xys = np.concatenate([_array(frame.xy_image), _array(frame.confidence)[..., None]], -1)[view, person]
-    alone = np.concatenate([_array(other.xy_image), _array(other.confidence)[..., None]], -1)[alone_view, slot]
-    seen = visible[view, person]
-    score = np.where(seen, xys[..., 2], 0).sum(-1) / seen.sum(-1).clip(1)
-    return (
-        np.concatenate([view, alone_view]),
-        np.concatenate([person + start, np.full(len(slot), ABSENT)]),
-        np.concatenate([xys, alone]),
-        np.concatenate([seen, _array(other.visible)[alone_view, slot]]),
-        np.concatenate([score, _array(other.score)[alone_view, slot]]),
-    )
+def _masked(
+    points: Float[Tensor, "*rows axes"], confidence: Float[Tensor, " *rows"], known: Bool[Tensor, " *rows"]
+) -> Float[Tensor, "*rows columns"]:
+    """Places and confidences of joints; 0 where they are not known."""
+    return torch.where(known[..., None], torch.cat([points, confidence[..., None]], -1), 0.0)
 
 
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy()
-
-
-def _stacked(parts: Sequence[np.ndarray], empty: tuple[int, ...], dtype: type) -> np.ndarray:
-    return np.concatenate([np.zeros(empty, dtype), *parts]).astype(dtype)
-
-
-def checked_tables(arrays: Mapping[str, np.ndarray], limits: tuple[int, int, int], source: str) -> Tables:
+def checked_tables(arrays: Arrays, *, sequences: int, views: int, joints: int) -> Tables:
     """The tables among a file's arrays, if they fit each other; `InputError` names the table and row that do not.
 
     Args:
-        arrays: the arrays of the file by name; others than the tables' are ignored.
-        limits: how many sequences, views and joints there are.
-        source: the file, for complaints.
+        arrays: the arrays of the file; others than the tables' are ignored.
+        sequences: how many recordings there are.
+        views: how many views.
+        joints: how many joints.
     """
-    sequences, views, joints = limits
-    for name in Tables.__dataclass_fields__:
-        if name not in arrays:
-            raise InputError(f"{source}: the table {name} is missing.")
-    rows = {"frame": "frame_number", "person": "person_id", "sighting": "sighting_view"}
-    for name in Tables.__dataclass_fields__:
-        _check_table(arrays[name], name, (arrays[rows[name.partition("_")[0]]].size, joints), source)
-    tables = Tables(**{name: arrays[name] for name in Tables.__dataclass_fields__})
-    frames, persons = len(tables.frame_number), len(tables.person_id)
-    for name, first, last in (
-        ("frame_sequence", 0, sequences),
-        ("person_frame", 0, frames),
-        ("sighting_frame", 0, frames),
-        ("sighting_view", 0, views),
-        ("sighting_person", ABSENT, persons),
-    ):
-        _check_range(arrays[name], name, (first, last - 1), source)
-    for name in ("person_frame", "sighting_frame"):
-        if (np.diff(arrays[name]) < 0).any():
-            raise InputError(f"{source}: the table {name} is not in the order of the frames.")
+    frames, persons, sightings = (
+        len(arrays.get(name, "i", None)) for name in ("frame_number", "person_id", "sighting_view")
+    )
+    layout = _layout(frames=frames, persons=persons, sightings=sightings, joints=joints)
+    for name, (kind, shape) in layout.items():
+        arrays.get(name, kind.kind, *shape)
+        if kind.kind == "f":
+            arrays.finite(name, *shape)
+    arrays.rows("frame_sequence", sequences)
+    arrays.rows("person_frame", frames, rising=True)
+    arrays.rows("sighting_frame", frames, rising=True)
+    arrays.rows("sighting_view", views)
+    arrays.rows("sighting_person", persons, absent=True)
+    tables = Tables(*(arrays.columns[name] for name in layout))
     known = tables.sighting_person != ABSENT
     person = tables.sighting_person[known]
     if (tables.person_frame[person] != tables.sighting_frame[known]).any():
-        raise InputError(f"{source}: a sighting names a person of another frame.")
+        raise InputError(f"{arrays.path}: a sighting names a person of another frame.")
     pairs = person * max(views, 1) + tables.sighting_view[known]
     if len(np.unique(pairs)) != len(pairs):
-        raise InputError(f"{source}: a person is seen twice in one view.")
+        raise InputError(f"{arrays.path}: a person is seen twice in one view.")
     return tables
-
-
-def _check_table(table: np.ndarray, name: str, sizes: tuple[int, int], source: str) -> None:
-    """Type and shape of a table of so many rows and joints, and that it holds numbers."""
-    rows, joints = sizes
-    kind = "b" if name.endswith(("valid", "visible")) else "f" if name.endswith(("joints", "score")) else "i"
-    width = {"person_joints": (joints, 4), "sighting_joints": (joints, 3)}
-    shape = (rows, *width.get(name, (joints,) if kind == "b" else ()))
-    if table.dtype.kind != kind or table.shape != shape:
-        given = f"{table.dtype} {'x'.join(map(str, table.shape))}"
-        raise InputError(f"{source}: the table {name} is {given}; {'x'.join(map(str, shape))} is expected.")
-    if kind == "f" and not np.isfinite(table).all():
-        row = int(np.argmin(np.isfinite(table.reshape(rows, -1)).all(-1)))
-        value = table[row].reshape(-1)
-        raise InputError(f"{source}: the table {name} holds {value[~np.isfinite(value)][0]} in row {row}.")
-
-
-def _check_range(values: np.ndarray, name: str, bounds: tuple[int, int], source: str) -> None:
-    wrong = (values < bounds[0]) | (values > bounds[1])
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise InputError(
-            f"{source}: the table {name} holds {values[row]} in row {row}; {bounds[0]} to {bounds[1]} is expected."
-        )

@@ -5,8 +5,6 @@ unknown, in one view). Nothing in the file is a Python object, so reading one ex
 """
 
 import json
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -14,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Int
 
 from dispose.errors import InputError
+from dispose.formats.arrays import Arrays, open_arrays
 from dispose.formats.entry import Entry
 from dispose.formats.files import parse_json, replacing_path
 from dispose.formats.pseudo_label_tables import Tables, checked_tables, stack_tables
@@ -103,53 +102,26 @@ class PseudoLabelStore:
             raise InputError(f"{self.path}: sequence {sequence!r} has no frame {frame}.")
         t = self.tables
         first, last = np.searchsorted(t.person_frame, [row, row + 1])
-        begin, end = np.searchsorted(t.sighting_frame, [row, row + 1])
-        view = self.columns[t.sighting_view[begin:end]]
-        person = t.sighting_person[begin:end]
-        seen = view != ABSENT
-        matched, unmatched = seen & (person != ABSENT), seen & (person == ABSENT)
-        count, joints = int(last - first), len(self.skeleton)
-        xys = np.zeros((len(self.views), count, joints, 3))
-        visible = np.zeros((len(self.views), count, joints), bool)
+        sightings = slice(*np.searchsorted(t.sighting_frame, [row, row + 1]))
+        view, person = self.columns[t.sighting_view[sightings]], t.sighting_person[sightings]
+        joints, visible = t.sighting_joints[sightings].astype(np.float64), t.sighting_visible[sightings]
+        matched = (view != ABSENT) & (person != ABSENT)
         place = (view[matched], person[matched] - first)
-        xys[place] = t.sighting_joints[begin:end][matched]
-        visible[place] = t.sighting_visible[begin:end][matched]
-        return Labels.of_images(
-            self._poses(slice(first, last)),
-            torch.from_numpy(xys[..., :2].copy()),
-            torch.from_numpy(xys[..., 2].copy()),
-            torch.from_numpy(visible),
-            self._unmatched(view[unmatched], np.flatnonzero(unmatched) + begin),
-        )
-
-    def _poses(self, rows: slice) -> Poses:
-        table = torch.from_numpy(self.tables.person_joints[rows].astype(np.float64))
-        return Poses(
+        xys = np.zeros((len(self.views), int(last - first), len(self.skeleton), 3))
+        seen = np.zeros(xys.shape[:3], bool)
+        xys[place], seen[place] = joints[matched], visible[matched]
+        alone = [np.flatnonzero((view == v) & (person == ABSENT)) for v in range(len(self.views))]
+        score = t.sighting_score[sightings].astype(np.float64)
+        unmatched = Detections.from_lists(
             self.skeleton,
-            table[..., :3],
-            table[..., 3],
-            torch.from_numpy(self.tables.person_valid[rows].copy()),
-            torch.from_numpy(self.tables.person_id[rows].copy()),
+            [list(torch.from_numpy(joints[rows])) for rows in alone],
+            [score[rows].tolist() for rows in alone],
         )
-
-    def _unmatched(self, view: Int[np.ndarray, " sightings"], rows: Int[np.ndarray, " sightings"]) -> Detections:
-        """Sightings without a person, padded per view."""
-        views, joints = len(self.views), len(self.skeleton)
-        counts = np.bincount(view, minlength=views)
-        slots = int(counts.max(initial=0))
-        slot = np.zeros(len(view), np.int64)
-        for v in range(views):
-            slot[view == v] = np.arange(counts[v])
-        xys: Float[np.ndarray, "views slots joints 3"] = np.zeros((views, slots, joints, 3))
-        visible: Bool[np.ndarray, "views slots joints"] = np.zeros((views, slots, joints), bool)
-        score = np.zeros((views, slots))
-        valid = np.zeros((views, slots), bool)
-        index = np.full((views, slots), ABSENT, np.int64)
-        place = (view, slot)
-        xys[place], visible[place] = self.tables.sighting_joints[rows], self.tables.sighting_visible[rows]
-        score[place], valid[place], index[place] = self.tables.sighting_score[rows], True, slot
-        parts = (xys[..., :2].copy(), xys[..., 2].copy(), visible, score, valid, index)
-        return Detections(self.skeleton, *(torch.from_numpy(part) for part in parts))
+        xyz = torch.from_numpy(t.person_joints[first:last].astype(np.float64))
+        valid, ids = (torch.from_numpy(part[first:last].copy()) for part in (t.person_valid, t.person_id))
+        poses = Poses(self.skeleton, xyz[..., :3], xyz[..., 3], valid, ids)
+        xy = torch.from_numpy(xys)
+        return Labels.of_images(poses, xy[..., :2], xy[..., 2], torch.from_numpy(seen), unmatched)
 
 
 def write_pseudo_labels(
@@ -186,7 +158,7 @@ def write_pseudo_labels(
     tables = stack_tables(
         len(skeleton), [names.index(name) for name, _ in keys], [n for _, n in keys], [f.labels for f in ordered]
     )
-    checked_tables(vars(tables), (len(names), len(views), len(skeleton)), str(path))
+    checked_tables(Arrays(path, vars(tables)), sequences=len(names), views=len(views), joints=len(skeleton))
     header = {
         "schema": SCHEMA,
         "skeleton": skeleton.name,
@@ -208,22 +180,14 @@ def read_pseudo_labels(path: Path, *, skeleton: Skeleton = PANOPTIC_15) -> Pseud
         path: the `.npz`.
         skeleton: the joints that are wanted; labels of others are refused.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError(f"{path}: is no .npz of pseudo-labels.")
-            arrays = {name: archive[name] for name in archive.files}
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, SyntaxError, MemoryError) as error:
-        raise InputError(f"{path}: is no .npz of pseudo-labels, or breaks off ({error}).") from error
-    if "header" not in arrays:
+    arrays = open_arrays(path)
+    if "header" not in arrays.columns:
         raise InputError(f"{path}: is no .npz of pseudo-labels (it has no header).")
-    header = _header(path, arrays["header"])
+    header = _header(path, arrays.columns["header"])
     _require_skeleton(path, header, skeleton)
     views = _names(header.at("views"))
     sequences = _names(header.at("sequences"))
-    tables = checked_tables(arrays, (len(sequences), len(views), len(skeleton)), str(path))
+    tables = checked_tables(arrays, sequences=len(sequences), views=len(views), joints=len(skeleton))
     rows = {
         (sequences[s], n): row
         for row, (s, n) in enumerate(zip(tables.frame_sequence.tolist(), tables.frame_number.tolist(), strict=True))

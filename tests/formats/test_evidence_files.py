@@ -67,15 +67,15 @@ def case(number: int, cameras: Cameras) -> FrameResult:
     association = Association(members, torch.tensor([0.5, 0.25], dtype=torch.float64))
     prediction = Prediction(number, association, poses(COCO_17, 2, random), torch.zeros(2, 3, dtype=torch.float64))
     identity = torch.where(frame.detections.valid, torch.randint(-1, 3, (3, 3), generator=random), ABSENT)
-    rival = Association(members[:1], association.confidence[:1])
+    reference = Association(members[:1], association.confidence[:1])
     return FrameResult(
-        prediction, frame, hypotheses(random, 6), rival, Labels.of_detections(identity, poses(SHELF_14, 3, random))
+        prediction, frame, hypotheses(random, 6), reference, Labels.of_detections(identity, poses(SHELF_14, 3, random))
     )
 
 
 def results() -> Results:
     cameras = rig()
-    bare = replace(case(9, cameras), hypotheses=None, rival=None, labels=None)
+    bare = replace(case(9, cameras), hypotheses=None, reference=None, labels=None)
     empty = Detections.from_lists(COCO_17, [[], [], []])
     gone = Prediction(
         12,

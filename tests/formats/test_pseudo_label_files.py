@@ -150,7 +150,7 @@ def test_another_header_is_refused(path: Path, header: dict[str, object], words:
 def test_tables_that_do_not_fit_are_refused(path: Path):
     joints = table(path, "person_joints")
     joints[1, 2, 0] = np.nan
-    refused(rewritten(path, person_joints=joints), "person_joints", "nan", "row 1")
+    refused(rewritten(path, person_joints=joints), "person_joints", "not finite", "row 1")
     joints[1, 2, 0] = 0
     refused(rewritten(path, person_joints=joints[:-1]), "person_joints", "4x15x4")
     rewritten(path, person_joints=joints)
@@ -165,7 +165,7 @@ def test_tables_that_do_not_fit_are_refused(path: Path):
     views = table(path, "sighting_view")
     views[:] = 0
     refused(rewritten(path, sighting_view=views), "twice in one view")
-    refused(rewritten(path, sighting_view=None), "sighting_view", "missing")
+    refused(rewritten(path, sighting_view=None), "no array 'sighting_view'")
 
 
 def test_a_file_that_breaks_off_is_refused(path: Path, tmp_path: Path):
@@ -180,7 +180,7 @@ def test_a_file_that_breaks_off_is_refused(path: Path, tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "other.npz", "w") as archive:
         archive.writestr("notes.txt", "nothing")
     refused(tmp_path / "other.npz", "no header")
-    refused(tmp_path / "nowhere.npz", "No such file")
+    refused(tmp_path / "nowhere.npz", "no such file")
     refused(tmp_path)
 
 
