@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import pad
 
 from dispose.errors import InputError
 from dispose.formats.pseudo_labels import LabelledFrame
@@ -24,6 +26,7 @@ from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 
 UNMATCHED = -1
+SKELETON = PANOPTIC_15
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,33 +46,33 @@ class ReleasedLabels:
     oddities: tuple[str, ...]
 
 
-def read_released_labels(path: Path, *, skeleton: Skeleton = PANOPTIC_15) -> ReleasedLabels:
+def read_released_labels(path: Path) -> ReleasedLabels:
     """Read a released pickle; `InputError` names sequence, frame and camera of what is not as it should be.
 
     A joint that is zero or no number is missing. People without a match (number -1) are all kept. Where two people of
     one camera have the same number, the one with the higher mean confidence has it and the other is unmatched.
     """
-    value = load_plain_pickle(path)
-    frames = list(_frames(str(path), value))
-    names = sorted({camera for _, _, _, entry in frames for camera in _cameras(entry)}, key=_by_number)
+    entries = list(_frames(str(path), load_plain_pickle(path)))
+    found = {camera for place, _, _, entry in entries for camera in _views(place, entry)}
+    cameras = sorted(found, key=lambda name: (int(name), "") if name.isdigit() else (0, name))
     oddities: Counter[str] = Counter()
-    made = tuple(
-        LabelledFrame(sequence, number, _labels(place, entry, (skeleton, names), oddities))
-        for place, sequence, number, entry in frames
+    frames = tuple(
+        LabelledFrame(sequence, number, _labels(place, entry, cameras, oddities))
+        for place, sequence, number, entry in entries
     )
-    return ReleasedLabels(skeleton, tuple(names), made, tuple(f"{n} {what}" for what, n in (+oddities).items()))
+    return ReleasedLabels(SKELETON, tuple(cameras), frames, tuple(f"{n} {what}" for what, n in (+oddities).items()))
 
 
 def _frames(source: str, value: object) -> Iterator[tuple[str, str, int, Mapping[object, object]]]:
     """Place, sequence, number and content of every frame, in order."""
     for sequence, frames in sorted(_mapping(source, value).items(), key=lambda item: str(item[0])):
         place = f"{source}: sequence {str(sequence)!r}"
-        numbered = []
+        numbered = {}
         for number, entry in _mapping(place, frames).items():
             if isinstance(number, bool) or not str(number).lstrip("-").isdigit():
                 raise InputError(f"{place}: a frame number is {number!r}.")
-            numbered.append((int(str(number)), entry))
-        for number, entry in sorted(numbered, key=lambda item: item[0]):
+            numbered[int(str(number))] = entry
+        for number, entry in sorted(numbered.items()):
             at = f"{place}, frame {number}"
             yield at, str(sequence), number, _mapping(at, entry)
 
@@ -80,29 +83,23 @@ def _mapping(place: str, value: object) -> Mapping[object, object]:
     return value
 
 
-def _cameras(entry: Mapping[object, object]) -> list[str]:
-    views = entry.get("2D")
-    return [str(camera) for camera in views] if isinstance(views, dict) else []
-
-
-def _by_number(name: str) -> tuple[int, str]:
-    return (int(name), "") if name.isdigit() else (0, name)
+def _views(place: str, entry: Mapping[object, object]) -> dict[str, object]:
+    """The people of every camera that a frame speaks of."""
+    return {str(camera): people for camera, people in _mapping(f"{place}, 2D", entry.get("2D") or {}).items()}
 
 
 @dataclass(frozen=True, eq=False)
 class _People:
-    """Rows of one array of people and their numbers."""
+    """The people of a camera, or of the 3-D: joints with confidences in [0, 1], 0 where not known, and numbers."""
 
-    joints: Float[np.ndarray, "people joints values"]
+    joints: Float[Tensor, "people joints values"]
+    known: Bool[Tensor, "people joints"]
     numbers: list[int]
 
 
-def _people(place: str, value: object, key: str, sizes: tuple[int, int]) -> _People:
-    """The people of a camera, or of the 3-D; none where there is no entry."""
-    joints, width = sizes
-    if value is None:
-        return _People(np.zeros((0, joints, width)), [])
-    entry = _mapping(place, value)
+def _people(place: str, value: object, key: str, width: int, oddities: Counter[str]) -> _People:
+    """The people of an entry; none where there is no entry."""
+    entry = {key: [], "person_ids": []} if value is None else _mapping(place, value)
     for name in (key, "person_ids"):
         if name not in entry:
             raise InputError(f"{place}: no {name!r} (there is {', '.join(map(str, entry)) or 'nothing'}).")
@@ -111,79 +108,52 @@ def _people(place: str, value: object, key: str, sizes: tuple[int, int]) -> _Peo
         numbers = [int(n) for n in np.asarray(entry["person_ids"]).reshape(-1)]
     except (TypeError, ValueError) as error:
         raise InputError(f"{place}: {key} or person_ids are no numbers.") from error
-    if array.size == 0:
-        array = array.reshape(0, joints, width)
-    if array.shape[1:] != (joints, width):
-        raise InputError(f"{place}: {key} is {'x'.join(map(str, array.shape))}, not n x {joints} x {width}.")
-    if len(array) != len(numbers):
-        raise InputError(f"{place}: {len(array)} people in {key}, {len(numbers)} in person_ids.")
-    return _People(array, numbers)
-
-
-def _known(people: _People, coordinates: int, oddities: Counter[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Which joints are there, and the table with everything else zero and confidences in [0, 1]."""
-    finite = np.asarray(np.isfinite(people.joints).all(-1))
+    shape = (len(SKELETON), width)
+    if array.size and array.shape[1:] != shape:
+        raise InputError(f"{place}: {key} is {'x'.join(map(str, array.shape))}, not n x {shape[0]} x {width}.")
+    joints = torch.from_numpy(array.reshape(-1, *shape))
+    if len(joints) != len(numbers):
+        raise InputError(f"{place}: {len(joints)} people in {key}, {len(numbers)} in person_ids.")
+    finite = torch.isfinite(joints).all(-1)
     oddities["joints were no numbers and count as missing"] += int((~finite).sum())
-    table = np.where(finite[..., None], people.joints, 0.0)
-    known = (table[..., :coordinates] != 0).any(-1)
-    if coordinates == 2:
-        # In an image a joint in the corner (0, 0) is possible; what counts is that the detector reported it.
-        known = table[..., 2] > 0
-    table[..., -1] = table[..., -1].clip(0, 1)
-    return known, np.where(known[..., None], table, 0.0)
+    # In an image a joint in the corner (0, 0) is possible; what counts is that the detector reported it.
+    known = finite & ((joints[..., 2] > 0) if width == 3 else (joints[..., :3] != 0).any(-1))
+    joints = torch.cat([joints[..., :-1], joints[..., -1:].clamp(0, 1)], -1)
+    return _People(torch.where(known[..., None], joints, 0.0), known, numbers)
 
 
-def _labels(
-    place: str,
-    entry: Mapping[object, object],
-    names: tuple[Skeleton, list[str]],
-    oddities: Counter[str],
-) -> Labels:
-    """The record of one frame."""
-    skeleton, cameras = names
-    count = len(skeleton)
-    views = {str(camera): people for camera, people in _mapping(f"{place}, 2D", entry.get("2D") or {}).items()}
-    seen = [_people(f"{place}, camera {c}", views.get(c), "keypoints_xys", (count, 3)) for c in cameras]
-    placed = _people(f"{place}, 3D", entry.get("3D"), "triangulated_keypoints_xyzs", (count, 4))
+def _labels(place: str, entry: Mapping[object, object], cameras: list[str], oddities: Counter[str]) -> Labels:
+    """The record of one frame; who is in 2-D only follows those who are in 3-D."""
+    views = _views(place, entry)
+    seen = [_people(f"{place}, camera {c}", views.get(c), "keypoints_xys", 3, oddities) for c in cameras]
+    placed = _people(f"{place}, 3D", entry.get("3D"), "triangulated_keypoints_xyzs", 4, oddities)
+    oddities["people share their number in 3-D"] += len(placed.numbers) - len(set(placed.numbers))
     numbers = list(placed.numbers)
     numbers += sorted({n for people in seen for n in people.numbers if n != UNMATCHED} - set(numbers))
     row_of = {n: row for row, n in reversed(list(enumerate(numbers))) if n != UNMATCHED}
-    repeats = len(placed.numbers) - len(set(placed.numbers))
-    oddities["people share their number in 3-D"] += repeats
-    valid, xyzs = _known(placed, 3, oddities)
-    poses = np.zeros((len(numbers), count, 4))
-    poses[: len(xyzs)] = xyzs
-    known = np.zeros((len(numbers), count), bool)
-    known[: len(valid)] = valid
-    xys = np.zeros((len(cameras), len(numbers), count, 3))
-    strangers: list[list[torch.Tensor]] = []
+    xys = torch.zeros(len(cameras), len(numbers), len(SKELETON), 3, dtype=torch.float64)
+    strangers: list[list[Tensor]] = []
     for view, people in enumerate(seen):
-        _, table = _known(people, 2, oddities)
-        matched, alone = _split(people.numbers, table, oddities)
-        for person in matched:
-            xys[view, row_of[people.numbers[person]]] = table[person]
-        strangers.append([torch.from_numpy(table[person]) for person in alone])
-    ids = [number if row_of.get(number) == row else ABSENT for row, number in enumerate(numbers)]
-    table3, table2 = torch.from_numpy(poses), torch.from_numpy(xys)
-    return Labels.of_images(
-        Poses(skeleton, table3[..., :3], table3[..., 3], torch.from_numpy(known), torch.tensor(ids, dtype=torch.long)),
-        table2[..., :2],
-        table2[..., 2],
-        table2[..., 2] > 0,
-        Detections.from_lists(skeleton, strangers),
-    )
+        matched = _matched(people)
+        alone = [row for row in range(len(people.numbers)) if row not in matched]
+        for row in matched:
+            xys[view, row_of[people.numbers[row]]] = people.joints[row]
+        strangers.append([people.joints[row] for row in alone])
+        repeats = sum(people.numbers[row] != UNMATCHED for row in alone)
+        oddities["people share their number with another in the same camera and count as unmatched"] += repeats
+    ids = torch.tensor([n if row_of.get(n) == row else ABSENT for row, n in enumerate(numbers)], dtype=torch.long)
+    extra = len(numbers) - len(placed.numbers)
+    xyz, known = pad(placed.joints, (0, 0, 0, 0, 0, extra)), pad(placed.known, (0, 0, 0, extra))
+    poses = Poses(SKELETON, xyz[..., :3], xyz[..., 3], known, ids)
+    xy, confidence = xys[..., :2], xys[..., 2]
+    return Labels.of_images(poses, xy, confidence, confidence > 0, Detections.from_lists(SKELETON, strangers))
 
 
-def _split(numbers: list[int], table: np.ndarray, oddities: Counter[str]) -> tuple[list[int], list[int]]:
-    """Rows of one camera that are somebody, and rows that are not; the surest row has a number that occurs twice."""
+def _matched(people: _People) -> list[int]:
+    """Rows of one camera that are somebody; of those who share a number, the surest has it."""
     best: dict[int, int] = {}
-    confidence = table[..., 2].mean(-1)
-    for row, number in enumerate(numbers):
+    confidence = people.joints[..., 2].mean(-1)
+    for row, number in enumerate(people.numbers):
         if number != UNMATCHED and (number not in best or confidence[row] > confidence[best[number]]):
             best[number] = row
-    matched = sorted(best.values())
-    alone = [row for row in range(len(numbers)) if row not in matched]
-    oddities["people share their number with another in the same camera and count as unmatched"] += sum(
-        numbers[row] != UNMATCHED for row in alone
-    )
-    return matched, alone
+    return sorted(best.values())
