@@ -79,13 +79,22 @@ class Answer:
     line: str
 
 
+def fine(topic: str, text: str) -> DoctorFinding:
+    """What is as it should be."""
+    return DoctorFinding(topic, State.FINE, text)
+
+
+def optional(topic: str, text: str, mend: str) -> DoctorFinding:
+    """What is missing and not needed by every command."""
+    return DoctorFinding(topic, State.OPTIONAL, text, mend)
+
+
 def probe(code: str, *, seconds: float = 120.0) -> Answer:
     """Run a few lines of Python in a process of their own, so that a crash is an answer too."""
     environment = {**os.environ, "OPEN3D_DISABLE_WEB_VISUALIZER": "true"}
+    command = [sys.executable, "-c", code]
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=seconds, env=environment
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, env=environment)
     except subprocess.TimeoutExpired:
         return Answer(-1, f"no answer within {seconds:.0f} s")
     lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
@@ -95,34 +104,27 @@ def probe(code: str, *, seconds: float = 120.0) -> Answer:
 def pins() -> dict[str, str]:
     """The pinned version of every package on this platform, where this is a checkout with constraints.txt."""
     path = ROOT / "constraints.txt"
-    if not path.exists():
-        return {}
-    found = {}
-    for line in path.read_text().splitlines():
-        requirement = Requirement(line)
-        if requirement.marker is None or requirement.marker.evaluate():
-            found[canonicalize_name(requirement.name)] = str(requirement.specifier).removeprefix("==")
-    return found
+    lines = map(Requirement, path.read_text().splitlines() if path.exists() else ())
+    here = [line for line in lines if line.marker is None or line.marker.evaluate()]
+    return {canonicalize_name(line.name): str(line.specifier).removeprefix("==") for line in here}
 
 
-def requirements_of(extra: str) -> Iterator[Requirement]:
+def requirements_of(extra: str) -> list[Requirement]:
     """What the installed distribution asks for with one extra (empty: the core)."""
+    found = []
     for line in importlib.metadata.requires("dispose") or []:
-        requirement = Requirement(line)
-        if canonicalize_name(requirement.name) == "dispose":
-            continue
-        named = re.search(r"extra == [\"']([\w-]+)[\"']", line)
-        if (named.group(1) if named else "") != extra:
-            continue
-        if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
-            yield requirement
+        requirement, named = Requirement(line), re.search(r"extra == [\"']([\w-]+)[\"']", line)
+        ours = canonicalize_name(requirement.name) != "dispose" and (named[1] if named else "") == extra
+        if ours and (requirement.marker is None or requirement.marker.evaluate({"extra": extra})):
+            found.append(requirement)
+    return found
 
 
 def look_at_packages(extra: str) -> DoctorFinding:
     """Versions of one group of packages against the ranges of pyproject.toml and the pins of constraints.txt."""
-    pinned, missing, wrong, other, count = pins(), [], [], [], 0
-    for requirement in requirements_of(extra):
-        count += 1
+    wanted, pinned = requirements_of(extra), pins()
+    missing, wrong, other = [], [], []
+    for requirement in wanted:
         try:
             version = importlib.metadata.version(requirement.name)
         except importlib.metadata.PackageNotFoundError:
@@ -133,109 +135,84 @@ def look_at_packages(extra: str) -> DoctorFinding:
             wrong.append(f"{requirement.name} {version} (needs {requirement.specifier})")
         elif pin is not None and version.partition("+")[0] != pin:
             other.append(f"{requirement.name} {version} (tested with {pin})")
-    parts = [f"{count} packages" if count > 1 else next((r.name for r in requirements_of(extra)), "")]
-    for label, names in (("missing: ", missing), ("wrong version: ", wrong), ("not the pinned version: ", other)):
-        if names:
-            parts.append(label + ", ".join(names))
+    parts = [f"{len(wanted)} packages" if len(wanted) > 1 else "".join(one.name for one in wanted)]
+    labels = (("missing: ", missing), ("wrong version: ", wrong), ("not the pinned version: ", other))
+    parts += [label + ", ".join(names) for label, names in labels if names]
     bad = bool(missing or wrong)
-    state = State.FINE if not bad else State.OPTIONAL if extra else State.REQUIRED
-    if not bad and not other and pinned:
+    if pinned and not bad and not other:
         parts.append("as pinned")
-    return DoctorFinding(
-        f"packages: {extra or 'core'}", state, "; ".join(parts), mend_packages(extra) if bad or other else ""
-    )
+    state = State.FINE if not bad else State.OPTIONAL if extra else State.REQUIRED
+    mend = mend_packages(extra) if bad or other else ""
+    return DoctorFinding(f"packages: {extra or 'core'}", state, "; ".join(parts), mend)
 
 
 def mend_packages(extra: str) -> str:
     """The command that brings one group of packages to its pinned versions."""
-    if extra == "scatter":
-        return "pip install --no-build-isolation torch-scatter    (compiles, some minutes; nothing needs it)"
     target = f"dispose[{extra}]" if extra else "dispose"
     return "make setup" if (ROOT / "Makefile").exists() else f"pip install '{target}'"
 
 
-def look_at_python() -> DoctorFinding:
-    """Interpreter and platform."""
+def look_at_machine() -> Iterator[DoctorFinding]:
+    """Interpreter and platform; cores this process may use, and memory; the device that commands use by default."""
     text = f"Python {platform.python_version()}, {platform.platform(terse=True)}, dispose {dispose.__version__}"
-    return DoctorFinding("python", State.FINE, text)
-
-
-def look_at_machine() -> DoctorFinding:
-    """Cores this process may use, and memory."""
+    yield fine("python", text)
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     text = f"{cores} cores, torch uses {torch.get_num_threads()} threads"
     if sys.platform != "win32":
         text += f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GB memory"
-    return DoctorFinding("machine", State.FINE, text)
-
-
-def look_at_device() -> DoctorFinding:
-    """The build of torch and the device that commands use by default."""
+    yield fine("machine", text)
+    text = f"cpu (torch {torch.__version__})"
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
-        return DoctorFinding("device", State.FINE, f"cuda: {names} (torch {torch.__version__})")
-    text = f"cpu (torch {torch.__version__})"
-    if shutil.which("nvidia-smi") is None:
-        return DoctorFinding("device", State.FINE, text)
-    text += "; an NVIDIA driver is here, but this torch cannot use it"
-    return DoctorFinding("device", State.OPTIONAL, text, "rm -rf .venv && make setup TORCH=cu130")
+        yield fine("device", f"cuda: {names} (torch {torch.__version__})")
+    elif shutil.which("nvidia-smi") is None:
+        yield fine("device", text)
+    else:
+        text += "; an NVIDIA driver is here, but this torch cannot use it"
+        yield optional("device", text, "rm -rf .venv && make setup TORCH=cu130")
 
 
-def look_at_scatter() -> DoctorFinding:
-    """Whether the torch-scatter backend of the segment kernels can run."""
+def look_at_backends() -> Iterator[DoctorFinding]:
+    """What can run beside plain torch: torch-scatter, Triton, torch.compile; nothing in the default path uses them."""
+    text = "segment kernels: native torch by default, torch_scatter by name"
     try:
         segment_backend("torch_scatter")
     except MissingBackendError:
         text = "segment kernels: native torch (torch-scatter is not installed, and nothing needs it)"
-        return DoctorFinding("backend: scatter", State.FINE, text)
-    return DoctorFinding(
-        "backend: scatter", State.FINE, "segment kernels: native torch by default, torch_scatter by name"
-    )
-
-
-def look_at_triton() -> DoctorFinding:
-    """Triton comes with the CUDA builds of torch."""
+    yield fine("backend: scatter", text)
     try:
-        version = importlib.metadata.version("triton")
+        yield fine("backend: triton", importlib.metadata.version("triton"))
     except importlib.metadata.PackageNotFoundError:
-        return DoctorFinding("backend: triton", State.FINE, "not installed (it comes with the CUDA builds of torch)")
-    return DoctorFinding("backend: triton", State.FINE, version)
-
-
-def look_at_compile() -> DoctorFinding:
-    """torch.compile needs a C++ compiler and Python's headers; nothing in the default path uses it."""
+        yield fine("backend: triton", "not installed (it comes with the CUDA builds of torch)")
     header = Path(sysconfig.get_path("include")) / "Python.h"
     missing = [name for name, there in (("g++", shutil.which("g++")), ("Python.h", header.exists())) if not there]
-    if not missing:
-        return DoctorFinding("backend: compile", State.FINE, "g++ and Python.h are here")
-    text = f"torch.compile cannot work without {' and '.join(missing)} (optional)"
-    return DoctorFinding("backend: compile", State.OPTIONAL, text, APT_COMPILER)
+    if missing:
+        text = f"torch.compile cannot work without {' and '.join(missing)} (optional)"
+        yield optional("backend: compile", text, APT_COMPILER)
+    else:
+        yield fine("backend: compile", "g++ and Python.h are here")
 
 
 def look_at_open3d() -> DoctorFinding:
-    """Whether Open3D imports and draws a picture without a screen."""
+    """Whether Open3D imports and draws an image without a screen."""
     answer = probe(PROBE_OPEN3D)
     if answer.status == 0:
-        return DoctorFinding("open3d", State.FINE, f"{answer.line.split()[0]}, draws off screen")
+        return fine("open3d", f"{answer.line.split()[0]}, draws off screen")
     if "No module named" in answer.line:
-        return DoctorFinding(
-            "open3d", State.OPTIONAL, "not installed; plotly and matplotlib draw instead", mend_packages("viz")
-        )
+        return optional("open3d", "not installed; plotly and matplotlib draw instead", mend_packages("viz"))
     reason = answer.line or "the process ended"
     text = f"does not draw (status {answer.status}: {reason}); plotly and matplotlib draw instead"
-    return DoctorFinding("open3d", State.OPTIONAL, text, APT_RENDERING)
+    return optional("open3d", text, APT_RENDERING)
 
 
 def look_at_browser() -> DoctorFinding:
-    """Whether kaleido finds a browser, which it needs to write plotly figures as pictures."""
-    answer = probe(PROBE_BROWSER)
-    if answer.status == 0 and answer.line:
-        return DoctorFinding("pictures of plotly", State.FINE, f"kaleido uses {answer.line}")
+    """Whether kaleido finds a browser, which it needs to write plotly figures as images."""
+    topic, answer = "pictures of plotly", probe(PROBE_BROWSER)
     if answer.status:
-        text = "kaleido is not installed; figures are still written as HTML"
-        return DoctorFinding("pictures of plotly", State.OPTIONAL, text, mend_packages("viz"))
-    text = "kaleido finds no browser; figures are still written as HTML"
-    return DoctorFinding("pictures of plotly", State.OPTIONAL, text, APT_BROWSER)
+        return optional(topic, "kaleido is not installed; figures are still written as HTML", mend_packages("viz"))
+    if answer.line:
+        return fine(topic, f"kaleido uses {answer.line}")
+    return optional(topic, "kaleido finds no browser; figures are still written as HTML", APT_BROWSER)
 
 
 def look_at_weights() -> DoctorFinding:
@@ -244,7 +221,7 @@ def look_at_weights() -> DoctorFinding:
 
 
 def look_at_image_weights() -> DoctorFinding:
-    """The same for the weights that take pictures, without which everything from detections works."""
+    """The same for the weights that take images, without which everything from detections works."""
     return _weights("weights, pictures", State.OPTIONAL, WEIGHTS / SHIPPED_IMAGE_WEIGHTS, load_image_model)
 
 
@@ -256,7 +233,7 @@ def _weights(topic: str, lacking: State, path: Path, load: Callable[[Path], nn.M
         mend = "git checkout -- dispose/zoo/weights" if here else "pip install --force-reinstall dispose"
         return DoctorFinding(topic, lacking, str(error), mend)
     numbers = sum(value.numel() for value in network.state_dict().values())
-    return DoctorFinding(topic, State.FINE, f"{path.name} ({numbers:,} numbers, {path.stat().st_size / 1e6:.1f} MB)")
+    return fine(topic, f"{path.name} ({numbers:,} numbers, {path.stat().st_size / 1e6:.1f} MB)")
 
 
 def look_at_kernelspec() -> DoctorFinding:
@@ -265,26 +242,25 @@ def look_at_kernelspec() -> DoctorFinding:
     done = subprocess.run(command, capture_output=True, text=True)
     names = json.loads(done.stdout)["kernelspecs"] if done.returncode == 0 else {}
     if "python3" in names:
-        return DoctorFinding("notebooks", State.FINE, "Jupyter has the kernel python3")
+        return fine("notebooks", "Jupyter has the kernel python3")
     mend = f"{mend_packages('notebooks')}    (or: python -m ipykernel install --sys-prefix)"
-    return DoctorFinding("notebooks", State.OPTIONAL, "Jupyter has no kernel named python3", mend)
+    return optional("notebooks", "Jupyter has no kernel named python3", mend)
 
 
-Look = Callable[[], DoctorFinding]
-QUICK: tuple[Look, ...] = (look_at_python, look_at_machine, look_at_device, look_at_weights, look_at_image_weights)
-BACKENDS: tuple[Look, ...] = (look_at_scatter, look_at_triton, look_at_compile)
-PROBES: tuple[Look, ...] = (look_at_open3d, look_at_browser, look_at_kernelspec)
 GROUPS = ("", "viz", "notebooks", "train", "mocap", "cluster", "dev")
 
 
 def examine(*, probes: bool) -> Iterator[DoctorFinding]:
-    """All findings, one after the other as they are made."""
-    for look in QUICK:
-        yield look()
-    for extra in GROUPS:
-        yield look_at_packages(extra)
-    for look in BACKENDS + (PROBES if probes else ()):
-        yield look()
+    """All findings, one after the other as they are made; `probes` start a process each."""
+    yield from look_at_machine()
+    yield look_at_weights()
+    yield look_at_image_weights()
+    yield from map(look_at_packages, GROUPS)
+    yield from look_at_backends()
+    if probes:
+        yield look_at_open3d()
+        yield look_at_browser()
+        yield look_at_kernelspec()
 
 
 def report(findings: Iterator[DoctorFinding]) -> int:

@@ -16,7 +16,7 @@ from dispose.options import Count, CountOption, PathOption, require_folder
 from dispose.scene.results import Results
 from dispose_workbench.failures.facts import failure_of, failures_of
 from dispose_workbench.failures.measures import MEASURES, known_measures
-from dispose_workbench.notebooks.inspector_page import answering, page_notebook, serving
+from dispose_workbench.notebooks.inspector_page import page_notebook, serve
 from dispose_workbench.results.open import read_results
 
 RankBy = Literal[
@@ -70,8 +70,7 @@ class InspectCommand:
         require_folder(self.out)
         given = [("results", self.results), *self.beside(), ("out", self.out)]
         values = [(name, str(path.expanduser().resolve())) for name, path in given]
-        with page_notebook([*values, ("rank_by", self.rank_by)]) as notebook, serving(notebook, self.port) as page:
-            answering(page)
+        with page_notebook([*values, ("rank_by", self.rank_by)]) as notebook, serve(notebook, self.port) as page:
             print(f"{page.address} shows {self.results}; Ctrl-C ends it.", flush=True)
             if self.browser:
                 webbrowser.open(page.address)
@@ -80,7 +79,7 @@ class InspectCommand:
     def check_measure(self, results: Results) -> None:
         """Refuse to rank by what no frame knows, before a server is started for it."""
         measure = next(measure for measure in MEASURES if measure.key == self.rank_by)
-        if measure is MEASURES[0] or any(measure.value(failure_of(case)) is not None for case in results.cases):
+        if measure is MEASURES[0] or any(measure.value(failure_of(result)) is not None for result in results.cases):
             return
         known = known_measures(failures_of(results.cases)) or MEASURES[:1]
         names = ", ".join(one.key for one in known)

@@ -57,26 +57,15 @@ HELP_WIDTH = 100
 # Failures of writing that are nobody's defect.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-# Which extra of the installation brings a module that a command may find missing.
+# Which modules that a command may find missing an extra of the installation brings.
 EXTRAS = {
-    "plotly": "viz",
-    "kaleido": "viz",
-    "matplotlib": "viz",
-    "open3d": "viz",
-    "papermill": "notebooks",
-    "jupytext": "notebooks",
-    "nbconvert": "notebooks",
-    "nbclient": "notebooks",
-    "nbformat": "notebooks",
-    "ipywidgets": "notebooks",
-    "voila": "notebooks",
-    "rerun": "rerun",
-    "IPython": "notebooks",
-    "lightning": "train",
-    "tensorboard": "train",
-    "ezc3d": "mocap",
-    "submitit": "cluster",
-    "torch_scatter": "scatter",
+    "viz": ("plotly", "kaleido", "matplotlib", "open3d"),
+    "notebooks": ("papermill", "jupytext", "nbconvert", "nbclient", "nbformat", "ipywidgets", "voila", "IPython"),
+    "rerun": ("rerun",),
+    "train": ("lightning", "tensorboard"),
+    "mocap": ("ezc3d",),
+    "cluster": ("submitit",),
+    "scatter": ("torch_scatter",),
 }
 
 
@@ -147,9 +136,10 @@ def call(command: Command, arguments: Sequence[str]) -> int:
         return complain(str(error))
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in EXTRAS:
+        extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
+        if extra is None:
             raise
-        install = f"pip install 'dispose[{EXTRAS[package]}]'"
+        install = f"pip install 'dispose[{extra}]'"
         return complain(f"`dispose {command.name}` needs the package {package}, which is not installed: {install}")
     except BrokenPipeError:
         # Somebody closed the pipe (`dispose … | head`); Python would complain once more when it flushes at exit.

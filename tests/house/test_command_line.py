@@ -179,7 +179,5 @@ def test_interruption_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert "interrupted" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("package", sorted(cli.EXTRAS))
-def test_extras_of_missing_packages_exist(package: str):
-    extras = importlib.metadata.metadata("dispose").get_all("Provides-Extra") or []
-    assert cli.EXTRAS[package] in extras
+def test_extras_of_missing_packages_exist():
+    assert set(cli.EXTRAS) <= set(importlib.metadata.metadata("dispose").get_all("Provides-Extra") or [])

@@ -48,10 +48,12 @@ def run(capture_folder, tmp_path: Path) -> Path:
 def test_a_run_opens_as_it_was(run: Path, walk) -> None:
     results = read_results(run)
     assert (results.name, results.method, len(results.cases)) == ("walk", "greedy agglomerative", walk.frames)
-    for case in results.cases:
-        assert case.detections is not None and case.reference is not None
-        assert_close(case.detections.xy_image, walk.detections_at(case.prediction.number).xy_image, atol=1e-2, rtol=0)
-        failure = failure_of(case)
+    for result in results.cases:
+        assert result.detections is not None and result.reference is not None
+        assert_close(
+            result.detections.xy_image, walk.detections_at(result.prediction.number).xy_image, atol=1e-2, rtol=0
+        )
+        failure = failure_of(result)
         assert failure.disagreement == 0 and failure.wrong_pairs is None
         assert failure.reprojection_px is not None and failure.reprojection_px < 0.1
     assert read_results(run / EVIDENCE).name == "walk"
@@ -68,7 +70,7 @@ def test_labels_come_from_a_truth_beside_it(run: Path, tmp_path: Path) -> None:
     truth.write_text("\n".join([lines[0], json.dumps(record), *lines[2:4]]))
     results = read_results(run, truth=truth)
     assert results.notes == (f"3 frames have no truth in {truth}.",)
-    failures = [failure_of(case) for case in results.cases]
+    failures = [failure_of(result) for result in results.cases]
     assert [None if f.wrong_pairs is None else len(f.wrong_pairs) for f in failures] == [12, 0, 0, None, None, None]
     assert failures[1].missed == () and failures[1].joint_error_mm == pytest.approx(0, abs=0.1)
 
@@ -76,7 +78,7 @@ def test_labels_come_from_a_truth_beside_it(run: Path, tmp_path: Path) -> None:
 def test_a_half_written_run_opens_with_what_is_there(run: Path) -> None:
     (run / EVIDENCE).unlink()
     results = read_results(run)
-    assert all(case.frame is None and case.hypotheses is None for case in results.cases)
+    assert all(result.frame is None and result.hypotheses is None for result in results.cases)
     assert results.notes[0].startswith(f"there is no evidence.npz in {run}")
     assert "cameras are not known" in results.notes[1]
 
@@ -185,18 +187,18 @@ def test_joints_that_are_not_numbers_are_not_known(run: Path, tmp_path: Path) ->
 def test_trc_files_open_with_a_truth(run: Path) -> None:
     results = read_results(run / "trc", truth=run / PREDICTIONS)
     assert results.method == "TRC files" and results.skeleton == COCO_17
-    for case in results.cases:
-        failure = failure_of(case)
+    for result in results.cases:
+        failure = failure_of(result)
         assert (failure.missed, failure.extra, failure.wrong_pairs) == ((), (), None)
         assert failure.joint_error_mm == pytest.approx(0, abs=0.1)
 
 
 def test_people_without_detections_put_none_of_them_wrongly(run: Path, capture_folder) -> None:
     results = read_results(run / "trc", capture=capture_folder.path, truth=run)
-    for case in results.cases:
-        failure = failure_of(case)
+    for result in results.cases:
+        failure = failure_of(result)
         assert (failure.wrong_pairs, failure.missed, failure.extra) == (None, (), ())
-        assert "put to nobody" not in explain(FrameFacts(case))
+        assert "put to nobody" not in explain(FrameFacts(result))
 
 
 def test_a_capture_that_has_lost_what_people_are_made_of(run: Path, capture_folder) -> None:
@@ -220,13 +222,13 @@ def test_panoptic_sequences_open_with_their_cameras(shared_data: Path) -> None:
     folder = shared_data / "raw" / "panoptic" / "160906_band1"
     results = read_results(folder)
     assert results.method == "Panoptic JSON" and len(results.cases) == 20
-    case = results.cases[0]
-    assert case.cameras is not None and len(case.cameras) == 31
-    path = folder / "hdPose3d_stage1_coco19" / f"body3DScene_{case.prediction.number:08d}.json"
+    result = results.cases[0]
+    assert result.cameras is not None and len(result.cameras) == 31
+    path = folder / "hdPose3d_stage1_coco19" / f"body3DScene_{result.prediction.number:08d}.json"
     truth = read_bodies(path).poses(PANOPTIC_19, known_above=0.1)
-    assert torch.equal(case.prediction.poses.id, truth.id)
+    assert torch.equal(result.prediction.poses.id, truth.id)
     both = truth.valid
-    assert_close(case.prediction.poses.xyz_world[both], truth.xyz_world[both])
+    assert_close(result.prediction.poses.xyz_world[both], truth.xyz_world[both])
     assert len(read_results(path).cases) == 1
 
 
@@ -238,7 +240,9 @@ def test_pose2sim_results_open_with_their_capture(shared_data: Path) -> None:
     assert len(results.skeleton.bones) >= 15 and bool(results.cases[0].prediction.root.isfinite().all())
     # Its frames are counted from 1, those of the detections from 0: with the capture they lie on each other.
     assert "shown as 0 to 99" in " ".join(results.notes)
-    assert [case.prediction.number for case in read_results(folder / "pose-3d", capture=folder).cases] == [*range(100)]
+    assert [result.prediction.number for result in read_results(folder / "pose-3d", capture=folder).cases] == [
+        *range(100)
+    ]
 
 
 def test_filtered_versions_of_trc_files_are_left_out(run: Path) -> None:
@@ -246,7 +250,7 @@ def test_filtered_versions_of_trc_files_are_left_out(run: Path) -> None:
         shutil.copy(path, path.with_name(f"{path.stem}_filt_butterworth.TRC"))
         path.rename(path.with_suffix(".TRC"))
     results = read_results(run / "trc")
-    assert all(len(case.prediction.poses.id) == 2 for case in results.cases)
+    assert all(len(result.prediction.poses.id) == 2 for result in results.cases)
     assert results.notes[0].startswith(
         "left out, being later versions of the same people: walk_P1_filt_butterworth.TRC"
     )
@@ -261,7 +265,7 @@ def test_frames_are_in_order_and_named_after_their_folder(run: Path) -> None:
     (run.parent / "run.v2" / EVIDENCE).unlink()
     results = read_results(run.parent / "run.v2")
     assert results.name == "run.v2"
-    assert [case.prediction.number for case in results.cases] == [0, 1, 2, 3, 4, 5]
+    assert [result.prediction.number for result in results.cases] == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_truth_that_is_not_there(run: Path, tmp_path: Path) -> None:
@@ -294,7 +298,7 @@ def test_evaluate_saves_what_every_method_said(shared_data: Path, tmp_path: Path
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert len(figures["rows"]) == 2
     opened = read_results(tmp_path / "saved" / "mvor_rtpose" / "greedy")
-    assert len(opened.cases) == 387 and all(case.labels is not None for case in opened.cases)
+    assert len(opened.cases) == 387 and all(result.labels is not None for result in opened.cases)
     assert opened.cases[0].reference is not None
-    wrong = np.mean([len(failure_of(case).wrong_pairs or ()) > 0 for case in opened.cases])
+    wrong = np.mean([len(failure_of(result).wrong_pairs or ()) > 0 for result in opened.cases])
     assert 0 < wrong < 0.2

@@ -67,8 +67,8 @@ def groups(*rows: tuple[int, ...], views: int = 4) -> Association:
     return Association(members, torch.full((len(rows),), 0.61, dtype=torch.float64))
 
 
-def case_of(poses: Poses, association: Association, *, unlabelled: tuple[int, ...] = ()) -> FrameResult:
-    """A case whose labels know everybody but some rows of the truth."""
+def result_of(poses: Poses, association: Association, *, unlabelled: tuple[int, ...] = ()) -> FrameResult:
+    """A frame whose labels know everybody but some rows of the truth."""
     frame = frame_of(poses, rig())
     identity = poses.id.expand(4, -1).clone()
     identity[:, list(unlabelled)] = ABSENT
@@ -83,8 +83,8 @@ def case_of(poses: Poses, association: Association, *, unlabelled: tuple[int, ..
     return FrameResult(reconstruct(frame, association), frame, labels=Labels.of_detections(identity, labelled))
 
 
-def said(case: FrameResult) -> str:
-    return explain(FrameFacts(case))
+def said(result: FrameResult) -> str:
+    return explain(FrameFacts(result))
 
 
 NEAR = ((0.0, 0.0), (400.0, 0.0))
@@ -92,7 +92,7 @@ ALL = ((0, 0, 0, 0), (1, 1, 1, 1))
 
 
 def test_nothing_is_wrong_with_the_truth() -> None:
-    failure = failure_of(case_of(truth(*NEAR), groups(*ALL)))
+    failure = failure_of(result_of(truth(*NEAR), groups(*ALL)))
     assert (failure.wrong_pairs, failure.missed, failure.extra) == ((), (), ())
     assert failure.joint_error_mm == pytest.approx(0, abs=1e-3)
     assert failure.reprojection_px == pytest.approx(0, abs=1e-3)
@@ -111,12 +111,12 @@ def test_wrong_pairs_are_those_that_precision_and_recall_lose(generator: torch.G
 
 
 def test_two_people_exchanged_in_one_view() -> None:
-    case = case_of(truth(*NEAR), groups((0, 0, 1, 0), (1, 1, 0, 1)))
-    failure = failure_of(case)
+    result = result_of(truth(*NEAR), groups((0, 0, 1, 0), (1, 1, 0, 1)))
+    failure = failure_of(result)
     # Three false pairs and three lost ones for each of the two.
     assert failure.wrong_pairs is not None and len(failure.wrong_pairs) == 12
     assert WrongPair(Sighting(0, 0), Sighting(2, 1), True) in failure.wrong_pairs
-    sentence = said(case)
+    sentence = said(result)
     assert "South's detection #11 was put to person 1 (0.61), it is person 2's" in sentence
     assert "both stand 0.4 m apart" in sentence
     assert "the rays pass person 1's at" in sentence and "and person 2's at 0 mm" in sentence
@@ -124,7 +124,7 @@ def test_two_people_exchanged_in_one_view() -> None:
 
 
 def test_the_price_of_the_right_tuple_is_told() -> None:
-    case = case_of(truth(*NEAR), groups((0, 0, 1, 0), (1, 1, -1, 1)))
+    result = result_of(truth(*NEAR), groups((0, 0, 1, 0), (1, 1, -1, 1)))
     hypotheses = Hypotheses(
         members=torch.tensor([(0, 0, 1, 0), (1, 1, 1, 1), (1, 1, -1, 1)]),
         cost=torch.tensor([167.4, 212.2, 80.0]),
@@ -133,62 +133,62 @@ def test_the_price_of_the_right_tuple_is_told() -> None:
         time=torch.tensor([1.0, 0.0]),
         mass=torch.tensor([[0.3, 0.3, 0.3], [0.97, 0.02, 0.97]]),
     )
-    sentence = said(replace(case, hypotheses=hypotheses, reference=groups(*ALL)))
+    sentence = said(replace(result, hypotheses=hypotheses, reference=groups(*ALL)))
     assert "person 2's own tuple costs 212 against 167 (mass" in sentence
     assert "mass 0.30 against 0.60 before sampling, 0.02 against 0.97 after" in sentence
     assert "The integer programme gets this right." in sentence
     assert "rays pass person" not in sentence
     gone = replace(hypotheses, members=torch.tensor([(0, 0, 1, 0), (1, 1, 1, 0), (1, 1, -1, 1)]))
-    assert "person 2's own tuple is not among the candidates." in said(replace(case, hypotheses=gone))
+    assert "person 2's own tuple is not among the candidates." in said(replace(result, hypotheses=gone))
     some = replace(gone, dropped=3)
-    assert "own tuple is not among the candidates that were kept" in said(replace(case, hypotheses=some))
+    assert "own tuple is not among the candidates that were kept" in said(replace(result, hypotheses=some))
 
 
 def test_a_person_in_two_parts() -> None:
-    sentence = said(case_of(truth((0, 0)), groups((0, 0, -1, -1), (-1, -1, 0, 0))))
+    sentence = said(result_of(truth((0, 0)), groups((0, 0, -1, -1), (-1, -1, 0, 0))))
     assert "Person 1 was taken for two, seen by north, east and by south, west: the rays of the two parts" in sentence
     assert "more mistake" not in sentence
 
 
 def test_a_detection_left_alone_and_a_fragment() -> None:
-    case = case_of(truth((0, 0)), groups((0, 0, 0, -1)))
-    assert case.frame is not None
-    assert "West's detection #10, person 1's, was put to nobody: the rays pass the others at 0 mm" in said(case)
-    visible = case.frame.detections.visible.clone()
+    result = result_of(truth((0, 0)), groups((0, 0, 0, -1)))
+    assert result.frame is not None
+    assert "West's detection #10, person 1's, was put to nobody: the rays pass the others at 0 mm" in said(result)
+    visible = result.frame.detections.visible.clone()
     visible[3, 0, 3:] = False
-    frame = replace(case.frame, detections=replace(case.frame.detections, visible=visible))
-    assert "it is a fragment of 3 joints" in said(replace(case, frame=frame))
+    frame = replace(result.frame, detections=replace(result.frame.detections, visible=visible))
+    assert "it is a fragment of 3 joints" in said(replace(result, frame=frame))
 
 
 def test_a_detection_put_to_somebody_without_label() -> None:
-    case = case_of(truth((0, 0), (1500, 0)), groups((0, 0, -1, -1), (1, 1, 0, 1)), unlabelled=(1,))
-    sentence = said(case)
+    result = result_of(truth((0, 0), (1500, 0)), groups((0, 0, -1, -1), (1, 1, 0, 1)), unlabelled=(1,))
+    sentence = said(result)
     assert "South's detection #10, person 1's, was put to id 1 with north's detection #11" in sentence
     assert "none of them labelled" in sentence and "so rays alone prefer it" not in sentence
 
 
 def test_missed_for_want_of_views() -> None:
-    case = case_of(truth((0, 0), (1500, 0)), groups((0, 0, 0, 0)))
-    assert case.labels is not None
-    identity = case.labels.identity.clone()
+    result = result_of(truth((0, 0), (1500, 0)), groups((0, 0, 0, 0)))
+    assert result.labels is not None
+    identity = result.labels.identity.clone()
     identity[1:, 1] = ABSENT
-    case = replace(case, labels=replace(case.labels, identity=identity))
-    failure = failure_of(case)
+    result = replace(result, labels=replace(result.labels, identity=identity))
+    failure = failure_of(result)
     assert failure.missed == (2,) and failure.wrong_pairs == ()
-    assert "Person 2 is missed: only north's detection #11 shows them, and one view places nobody" in said(case)
+    assert "Person 2 is missed: only north's detection #11 shows them, and one view places nobody" in said(result)
 
 
 def test_somebody_the_truth_does_not_know_is_no_mistake() -> None:
-    case = case_of(truth((0, 0), (1500, 0)), groups(*ALL), unlabelled=(1,))
-    failure = failure_of(case)
+    result = result_of(truth((0, 0), (1500, 0)), groups(*ALL), unlabelled=(1,))
+    failure = failure_of(result)
     assert failure.extra == failure.unannotated == (1,)
     assert trouble(failure) == pytest.approx(0, abs=1e-3)
-    assert "The truth has no skeleton for 1 person found (id 1, seen by 4 cameras)" in said(case)
+    assert "The truth has no skeleton for 1 person found (id 1, seen by 4 cameras)" in said(result)
 
 
 def test_somebody_found_twice_is_one_too_many() -> None:
-    case = case_of(truth((0, 0)), groups((0, 0, 0, 0)))
-    prediction = case.prediction
+    result = result_of(truth((0, 0)), groups((0, 0, 0, 0)))
+    prediction = result.prediction
     # As of an associator that gives its second person no detections of their own but a label's.
     poses = prediction.poses
     twice = replace(
@@ -199,17 +199,17 @@ def test_somebody_found_twice_is_one_too_many() -> None:
         id=torch.tensor([5, 6]),
     )
     both = groups((0, 0, -1, -1), (-1, -1, 0, 0))
-    case = replace(
-        case, prediction=replace(prediction, association=both, poses=twice, root=prediction.root.repeat(2, 1))
+    result = replace(
+        result, prediction=replace(prediction, association=both, poses=twice, root=prediction.root.repeat(2, 1))
     )
-    failure = failure_of(case)
+    failure = failure_of(result)
     assert (failure.extra, failure.unannotated, failure.missed) == ((1,), (), ())
-    assert "Person 1 was taken for two" in said(case)
+    assert "Person 1 was taken for two" in said(result)
 
 
-def with_doubles(case: FrameResult, rows: tuple[int, ...], *, shift: float, members: tuple[int, ...]) -> FrameResult:
-    """The case with copies of some found people, beside them by a distance, made of these detections."""
-    prediction = case.prediction
+def with_doubles(result: FrameResult, rows: tuple[int, ...], *, shift: float, members: tuple[int, ...]) -> FrameResult:
+    """The result with copies of some found people, beside them by a distance, made of these detections."""
+    prediction = result.prediction
     poses = prediction.poses
     copies = replace(
         poses,
@@ -221,17 +221,17 @@ def with_doubles(case: FrameResult, rows: tuple[int, ...], *, shift: float, memb
     both = torch.cat([prediction.association.members, torch.tensor([members] * len(rows)).reshape(len(rows), -1)])
     association = Association(both, torch.ones(len(both), dtype=torch.float64))
     root = torch.cat([prediction.root, prediction.root[[*rows]]])
-    return replace(case, prediction=replace(prediction, association=association, poses=copies, root=root))
+    return replace(result, prediction=replace(prediction, association=association, poses=copies, root=root))
 
 
 def test_a_body_found_twice_is_too_many_whoever_made_it() -> None:
     # Of unlabelled detections that show the same body: the truth knows who stands there.
-    whole = case_of(truth((0, 0), (1500, 0)), groups((0, 0, 0, 0)), unlabelled=(1,))
-    case = with_doubles(whole, (0,), shift=20.0, members=(1, 1, -1, -1))
-    failure = failure_of(case)
+    whole = result_of(truth((0, 0), (1500, 0)), groups((0, 0, 0, 0)), unlabelled=(1,))
+    result = with_doubles(whole, (0,), shift=20.0, members=(1, 1, -1, -1))
+    failure = failure_of(result)
     assert (failure.extra, failure.unannotated) == ((1,), ())
     assert trouble(failure) == pytest.approx(3, abs=0.1 + (failure.reprojection_px or 0) / 100)
-    sentence = said(case)
+    sentence = said(result)
     assert "Id 1, seen by 2 cameras (north, east), is one too many: it lies 35 mm from person 1, whom" in sentence
     assert "The truth has no skeleton" not in sentence
     far = failure_of(with_doubles(whole, (0,), shift=400.0, members=(1, 1, -1, -1)))
@@ -239,7 +239,7 @@ def test_a_body_found_twice_is_too_many_whoever_made_it() -> None:
 
 
 def test_a_truth_that_labels_no_detection_says_nothing_of_pairs_and_all_of_people() -> None:
-    right = case_of(truth((0, 0)), groups((0, 0, 0, 0)))
+    right = result_of(truth((0, 0)), groups((0, 0, 0, 0)))
     assert right.labels is not None
     nobody = replace(right.labels, identity=torch.full((4, 1), ABSENT))
     for labels, frame in ((nobody, right.frame), (replace(nobody, identity=nobody.identity[:0, :0]), None)):
@@ -251,21 +251,21 @@ def test_a_truth_that_labels_no_detection_says_nothing_of_pairs_and_all_of_peopl
         assert (failure.extra, failure.unannotated) == ((1,), ())
         assert trouble(failure) == pytest.approx(3, abs=0.01)
         assert said(ghost) == "Id 1 is one too many: the nearest person of the truth, 1, is 3.5 m off."
-        missed = replace(plain, prediction=case_of(truth((9000, 0)), groups()).prediction)
+        missed = replace(plain, prediction=result_of(truth((9000, 0)), groups()).prediction)
         assert said(missed) == "Person 1 is missed."
 
 
 def test_the_worst_frames_are_those_with_the_worst_mistakes() -> None:
     near = truth(*NEAR)
-    cases = (
-        case_of(near, groups(*ALL)),
-        case_of(near, groups((0, 0, 1, 0), (1, 1, 0, 1))),  # exchanged in one view
-        case_of(near, groups((0, 0, 0, -1), (1, 1, 1, 1))),  # one detection left out
-        case_of(near, groups((0, 0, 0, 0))),  # somebody missed
-        case_of(near, groups((0, 0, -1, -1), (-1, -1, 0, 0), (1, 1, 1, 1))),  # somebody found twice
-        case_of(near, groups((0, 0, 1, 1), (1, 1, 0, 0))),  # exchanged in two views
+    results = (
+        result_of(near, groups(*ALL)),
+        result_of(near, groups((0, 0, 1, 0), (1, 1, 0, 1))),  # exchanged in one view
+        result_of(near, groups((0, 0, 0, -1), (1, 1, 1, 1))),  # one detection left out
+        result_of(near, groups((0, 0, 0, 0))),  # somebody missed
+        result_of(near, groups((0, 0, -1, -1), (-1, -1, 0, 0), (1, 1, 1, 1))),  # somebody found twice
+        result_of(near, groups((0, 0, 1, 1), (1, 1, 0, 0))),  # exchanged in two views
     )
-    failures = [failure_of(case) for case in cases]
+    failures = [failure_of(result) for result in results]
     assert [len(f.wrong_pairs or ()) for f in failures] == [0, 12, 3, 6, 4, 16]
     assert [len(f.missed or ()) for f in failures[:5]] == [0, 0, 0, 1, 0]
     assert [len(f.extra or ()) for f in failures[:5]] == [0, 0, 0, 0, 1]
@@ -275,8 +275,8 @@ def test_the_worst_frames_are_those_with_the_worst_mistakes() -> None:
 def test_a_fellow_with_another_label_is_not_called_unlabelled() -> None:
     # The third group is half of person 1 and half of person 2, who have groups of their own.
     people = truth((0, 0), (1500, 0))
-    case = case_of(people, groups((0, 0, -1, -1), (1, 1, -1, -1), (-1, -1, 0, 1)))
-    sentence = said(case)
+    result = result_of(people, groups((0, 0, -1, -1), (1, 1, -1, -1), (-1, -1, 0, 1)))
+    sentence = said(result)
     assert "West's detection #11 was put to person 1" in sentence
     assert "South's detection #10, person 1's, was put to id 2 with west's detection #11, person 2's" in sentence
     assert "nobody labelled" not in sentence
@@ -293,32 +293,32 @@ def test_somebody_seen_twice_in_one_view_has_no_whole_tuple() -> None:
     identity[:, 0], identity[3, 1] = 1, 1
     right = groups((0, 0, 0, 0))
     weighed = Hypotheses(right.members, torch.ones(1), torch.ones(1), torch.ones(1), torch.zeros(1), torch.ones(1, 1))
-    case = FrameResult(reconstruct(frame, right), frame, weighed, labels=Labels.of_detections(identity, people))
-    sentence = said(case)
+    result = FrameResult(reconstruct(frame, right), frame, weighed, labels=Labels.of_detections(identity, people))
+    sentence = said(result)
     assert "West's detection #1, person 1's, was put to nobody: west has two detections of the same body" in sentence
     assert "not among the candidates" not in sentence
 
 
 def test_the_worst_joint_is_named_where_nobody_is_confused() -> None:
-    case = case_of(truth((0, 0)), groups((0, 0, 0, 0)))
-    xyz = case.prediction.poses.xyz_world.clone()
+    result = result_of(truth((0, 0)), groups((0, 0, 0, 0)))
+    xyz = result.prediction.poses.xyz_world.clone()
     xyz[0, COCO_17.index("l_wrist"), 2] += 170
-    moved = replace(case.prediction, poses=replace(case.prediction.poses, xyz_world=xyz))
-    case = replace(case, prediction=moved)
-    assert failure_of(case).joint_error_mm == pytest.approx(10, abs=0.1)
-    assert "the worst is l_wrist of person 1, seen by 4 cameras (170 mm)" in said(case)
+    moved = replace(result.prediction, poses=replace(result.prediction.poses, xyz_world=xyz))
+    result = replace(result, prediction=moved)
+    assert failure_of(result).joint_error_mm == pytest.approx(10, abs=0.1)
+    assert "the worst is l_wrist of person 1, seen by 4 cameras (170 mm)" in said(result)
 
 
 def test_without_truth_doubts_are_told() -> None:
-    case = replace(case_of(truth(*NEAR), groups(*ALL)), labels=None, reference=groups((0, 0, 1, 0), (1, 1, 0, 1)))
-    failure = failure_of(case)
+    result = replace(result_of(truth(*NEAR), groups(*ALL)), labels=None, reference=groups((0, 0, 1, 0), (1, 1, 0, 1)))
+    failure = failure_of(result)
     assert (failure.wrong_pairs, failure.missed, failure.joint_error_mm) == (None, None, None)
     assert failure.disagreement == 12
-    assert "The integer programme differs in 12 pairs: north's detection #10 and south's detection #10" in said(case)
+    assert "The integer programme differs in 12 pairs: north's detection #10 and south's detection #10" in said(result)
 
 
 def test_what_no_file_says_is_none() -> None:
-    prediction = case_of(truth((0, 0)), groups((0, 0, 0, 0))).prediction
+    prediction = result_of(truth((0, 0)), groups((0, 0, 0, 0))).prediction
     failure = failure_of(FrameResult(prediction))
     assert failure == Failure(prediction.number)
     assert known_measures([failure]) == () and trouble(failure) is None
@@ -326,16 +326,16 @@ def test_what_no_file_says_is_none() -> None:
 
 
 def test_other_peoples_skeletons_are_judged_without_cameras() -> None:
-    case = case_of(truth((0, 0), (3000, 0)), groups((0, 0, 0, 0)))
-    assert case.labels is not None
-    alone = replace(case, frame=None, labels=replace(case.labels, identity=torch.zeros(0, 0, dtype=torch.long)))
+    result = result_of(truth((0, 0), (3000, 0)), groups((0, 0, 0, 0)))
+    assert result.labels is not None
+    alone = replace(result, frame=None, labels=replace(result.labels, identity=torch.zeros(0, 0, dtype=torch.long)))
     failure = failure_of(alone)
     assert (failure.wrong_pairs, failure.missed, failure.extra) == (None, (2,), ())
     assert "Person 2 is missed: the nearest skeleton is 3.0 m off" in said(alone)
 
 
 def test_one_view_and_an_empty_frame_are_legal() -> None:
-    nobody = case_of(truth(), groups())
+    nobody = result_of(truth(), groups())
     assert trouble(failure_of(nobody)) == 0
     cameras = rig().select(views=[0])
     frame = frame_of(truth((0, 0)), cameras)

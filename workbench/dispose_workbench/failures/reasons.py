@@ -4,25 +4,17 @@ The order of what is said: detections put to the wrong person, people taken for 
 missed, people too many, and where none of this is known or wrong: the worst joint, and what was not sure.
 """
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from dispose.association.decode import pair_posterior
+from dispose.scene.frame import Frame
 from dispose.tensors import ABSENT
 from dispose_workbench.failures.facts import FOUND_MM, FrameFacts, weight_of
-from dispose_workbench.failures.measures import Sighting, wrong_pairs_of
-from dispose_workbench.failures.sentences import (
-    camera,
-    cameras,
-    distance,
-    metres,
-    name_detections,
-    number_of,
-    was,
-    with_reasons,
-)
-from dispose_workbench.failures.uncertainty import unknown_people, unsure, worst_joint
+from dispose_workbench.failures.measures import Sighting, pairs_of, wrong_pairs_of
 
 SAID = 2
 """So many mistakes are said of a frame; the rest is counted."""
@@ -35,6 +27,10 @@ NEAR_MM, FAR_MM = 1000.0, 2000.0
 
 OVERLAP, DOUBLE = 0.2, 0.5
 """Boxes with a greater intersection over union cover each other; beyond the other they are one body twice."""
+
+
+LEAST_PX = 1.0
+"""No detection nearer to its person than this is worth a sentence."""
 
 
 @dataclass(frozen=True)
@@ -272,3 +268,120 @@ def weight_reason(facts: FrameFacts, right: Sequence[Sighting], chosen: Sequence
     return [
         f"{name} costs {ours.cost:.0f} against {against} ({before}, {ours.mass:.2f} against {other.mass:.2f} after)"
     ]
+
+
+def seen_by(facts: FrameFacts, row: int) -> str:
+    """How many cameras a predicted person is seen by, as an apposition."""
+    return f", seen by {number_of(len(facts.groups[row]), 'camera')}" if facts.groups[row] else ""
+
+
+def unknown_people(facts: FrameFacts) -> list[str]:
+    """The predicted people of whom the truth has nothing."""
+    ids, rows = facts.result.prediction.poses.id.tolist(), facts.failure.unannotated
+    people = "; ".join(f"id {ids[row]}{seen_by(facts, row)}" for row in rows)
+    return (
+        [f"the truth has no skeleton for {number_of(len(rows), 'person', 'people')} found ({people})"] if rows else []
+    )
+
+
+def worst_joint(facts: FrameFacts) -> list[str]:
+    """The joint that is farthest off, where who is who is right."""
+    if facts.failure.joint_error_mm is None:
+        return []
+    truth, (rows, truths) = facts.labels.poses, facts.matches
+    both = facts.poses.valid[rows] & truth.valid[truths]
+    gap = (facts.poses.xyz_world[rows].double() - truth.xyz_world[truths].double()).norm(dim=-1)
+    gap = torch.where(both, gap, -1.0)
+    pair, joint = divmod(int(gap.argmax()), gap.shape[1])
+    right = "everybody is who they are" if facts.wrong_pairs is not None else "everybody is found"
+    person = f"person {int(truth.id[truths[pair]])}{seen_by(facts, int(rows[pair]))} ({float(gap.max()):.0f} mm)"
+    return [
+        f"{right}, the joints are {facts.failure.joint_error_mm:.0f} mm off on average, the worst is "
+        f"{truth.skeleton.joints[joint]} of {person}"
+    ]
+
+
+def unsure(facts: FrameFacts) -> list[str]:
+    """What cannot be called wrong and yet is not sure."""
+    found, failure = [], facts.failure
+    if facts.result.reference is not None and failure.disagreement and facts.wrong_pairs is None:
+        mine, theirs = pairs_of(facts.association), pairs_of(facts.result.reference)
+        example = min(mine ^ theirs)
+        found.append(
+            f"the integer programme differs in {number_of(failure.disagreement, 'pair')}: "
+            f"{name_detections(facts.frame, example)} are one person "
+            f"{'here and not there' if example in mine else 'there and not here'}"
+        )
+    if (failure.undecided_pairs or 0.0) > 1 and facts.result.frame is not None:
+        pairs = f"the network expected to get {failure.undecided_pairs:.1f} pairs wrong before sampling"
+        found.append(f"{pairs}, above all {least_certain(facts)}")
+    if facts.wrong_pairs is None:
+        found += worst_view(facts)
+    return found
+
+
+def least_certain(facts: FrameFacts) -> str:
+    """The pair of detections whose probability of being one person is nearest to a half."""
+    hypotheses = facts.result.hypotheses
+    assert hypotheses is not None
+    slots = int(hypotheses.members.max()) + 1
+    p = pair_posterior(hypotheses.marginal, hypotheses.members).clamp(0, 1)
+    undecided = torch.minimum(p, 1 - p).triu(1)
+    one, other = divmod(int(undecided.argmax()), undecided.shape[1])
+    pair = [Sighting(*divmod(number, slots)) for number in (one, other)]
+    return f"{name_detections(facts.frame, pair)}, one person with probability {float(p[one, other]):.2f}"
+
+
+def worst_view(facts: FrameFacts) -> list[str]:
+    """The detection that lies farthest from the person it was put to, unless all lie on theirs."""
+    if facts.failure.reprojection_px is None or facts.reprojection_px is None:
+        return []
+    mean = facts.reprojection_px.nanmean(-1)
+    row, view = divmod(int(torch.nan_to_num(mean, nan=-1.0).argmax()), mean.shape[1])
+    place, pixels = Sighting(view, int(facts.association.members[row, view])), float(mean[row, view])
+    number = int(facts.result.prediction.poses.id[row])
+    text = f"{name_detections(facts.frame, [place])} lies {pixels:.0f} px from id {number}, whom it was put to"
+    return [text] if pixels >= LEAST_PX else []
+
+
+def with_reasons(lead: str, reasons: Iterable[str]) -> str:
+    """A sentence and its reasons."""
+    text = ", ".join(reasons)
+    return f"{lead}: {text}" if text else lead
+
+
+def name_detections(frame: Frame, places: Sequence[Sighting]) -> str:
+    """Detections by camera and number in the camera's file: "cam 2's detection #1"."""
+    index = frame.detections.index
+    words = [f"{camera(frame, place)}'s detection #{int(index[place.view, place.slot])}" for place in places]
+    return " and ".join(words) if len(words) < 3 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def camera(frame: Frame, place: Sighting) -> str:
+    """The name of the camera of a detection."""
+    return frame.cameras.names[place.view]
+
+
+def cameras(frame: Frame, places: Sequence[Sighting]) -> str:
+    """The cameras of some detections."""
+    return ", ".join(camera(frame, place) for place in places)
+
+
+def number_of(count: int, noun: str, plural: str = "") -> str:
+    """A number and its noun."""
+    return f"{count} {noun}" if count == 1 else f"{count} {plural or noun + 's'}"
+
+
+def was(places: Sequence[Sighting]) -> str:
+    """The verb for one or several detections."""
+    return "was" if len(places) == 1 else "were"
+
+
+def distance(mm: float) -> str:
+    """A distance between people or rays: whole millimetres below a metre."""
+    return f"{mm:.0f} mm" if mm < 1000 else metres(mm)
+
+
+def metres(mm: float) -> str:
+    """A distance between people."""
+    return f"{mm / 1000:.1f} m" if math.isfinite(mm) else "unknown"

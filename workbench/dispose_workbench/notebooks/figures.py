@@ -14,7 +14,7 @@ LIMIT_S = 300
 def export_figures(notebook: Path, folder: Path) -> None:
     """Write every plotly figure of an executed notebook into a folder; what cannot be drawn is said in one sentence.
 
-    The run is as good without these pictures: its page draws the same figures.
+    The run is as good without these images: its page draws the same figures.
     """
     command = [sys.executable, "-m", "dispose_viz.export", str(notebook), str(folder)]
     try:
