@@ -242,7 +242,8 @@ def test_a_truth_that_labels_no_detection_says_nothing_of_pairs_and_all_of_peopl
     right = result_of(truth((0, 0)), groups((0, 0, 0, 0)))
     assert right.labels is not None
     nobody = replace(right.labels, identity=torch.full((4, 1), ABSENT))
-    for labels, frame in ((nobody, right.frame), (replace(nobody, identity=nobody.identity[:0, :0]), None)):
+    alone = Labels.of_detections(nobody.identity[:0, :0], nobody.poses)
+    for labels, frame in ((nobody, right.frame), (alone, None)):
         plain = replace(right, labels=labels, frame=frame)
         assert failure_of(plain).wrong_pairs is None
         assert "verybody is found, the joints are 0 mm off" in said(plain)
@@ -328,7 +329,9 @@ def test_what_no_file_says_is_none() -> None:
 def test_other_peoples_skeletons_are_judged_without_cameras() -> None:
     result = result_of(truth((0, 0), (3000, 0)), groups((0, 0, 0, 0)))
     assert result.labels is not None
-    alone = replace(result, frame=None, labels=replace(result.labels, identity=torch.zeros(0, 0, dtype=torch.long)))
+    alone = replace(
+        result, frame=None, labels=Labels.of_detections(torch.zeros(0, 0, dtype=torch.long), result.labels.poses)
+    )
     failure = failure_of(alone)
     assert (failure.wrong_pairs, failure.missed, failure.extra) == (None, (2,), ())
     assert "Person 2 is missed: the nearest skeleton is 3.0 m off" in said(alone)
