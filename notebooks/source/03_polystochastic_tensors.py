@@ -26,14 +26,14 @@ import numpy as np
 import plotly.graph_objects as go
 import torch
 
-from dispose.association.birkhoff import permutation_matrix
 from dispose.association.complete import every_tuple, everybody_once
 from dispose.association.polytope import feasible_marginals, marginal_residual, newton_projection
-from dispose.association.section import Flat, distance_to_assignment, flat_through
 from dispose_viz.export import named
 
 # %%
 from dispose_viz.polytope import birkhoff, sections, slices
+from dispose_viz.polytope.geometry import Flat, distance_to_assignment, flat_through
+from dispose_viz.polytope.permutations import permutation_matrix
 from dispose_viz.style import PALETTE, new_figure, save_figure
 from dispose_viz.widgets import scrubber, still_images_of
 from dispose_workbench.validation import require_at_least

@@ -136,7 +136,7 @@ print(f"{len(hard.members)} tuples, {len(marginals.target)} sums to be met in {l
 
 # %%
 noise = torch.randn(len(hard.members), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-runs = [sweeps.sweeping(noise, marginals, 30)]
+runs = [sweeps.sweep_errors(noise, marginals, 30)]
 figure = new_figure(12.5, 5.2)
 sweeps.draw_violations(figure.add_subplot(), runs[0], opened.cameras.names)
 save_figure(figure, out / "violations")
@@ -165,7 +165,7 @@ steps = list(associator.trajectory(hard, SamplerConfig(projection=recording)))
 print(f"{len(steps)} steps of the diffusion project {len(projected)} times: every state, and every answer to it")
 
 # %%
-runs += [sweeps.sweeping(projected[k], marginals, 30) for k in (0, 1, -1)]
+runs += [sweeps.sweep_errors(projected[k], marginals, 30) for k in (0, 1, -1)]
 labels, colors = ["random", "all equal", "first answer", "last answer"], PALETTE[:4]
 figure = new_figure(13.0, 4.8)
 left, right = figure.subplots(1, 2)

@@ -30,6 +30,7 @@ from IPython.display import display
 
 from dispose.models.dispose.denoiser import Denoiser
 from dispose.models.dispose.sampling import SamplerConfig, trajectory
+from dispose_viz.hypergraph.trajectory import trajectories_of
 from dispose_viz.polytope import toy
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import scrubber, still_images_of
@@ -126,7 +127,7 @@ problem, truth = toy_problem(scene), true_mass(scene).double().numpy()
 nearest = judge.best_assignment(judge.by_distance([scene])[0], scene).double().numpy()
 cut = toy.cut_between(problem, truth, nearest, "distances")
 states = list(trajectory(network, problem, SamplerConfig(steps=12, hypotheses=6), generator))
-path = toy.path_to_truth(toy.toy_paths(states, problem), cut)
+path = toy.path_to_truth(trajectories_of(states, problem.members, problem.graph.marginals), cut)
 
 # %%
 figures = (toy.draw_state(new_figure(15, 5), scene, config, path, cut, s) for s in range(len(path.time)))
@@ -152,8 +153,8 @@ save_figure(toy.draw_state(new_figure(15, 5), scene, config, path, cut, 2), out 
 scene = judge.undecided_scene(unseen, judge.by_diffusion(network, SamplerConfig(steps=1)))
 problem, truth = toy_problem(scene), true_mass(scene).double().numpy()
 states = list(trajectory(network, problem, SamplerConfig(steps=12, hypotheses=12), generator))
-paths = toy.toy_paths(states, problem)
-cut = toy.cut_between(problem, truth, toy.rival_of(paths, truth), "rival")
+paths = trajectories_of(states, problem.members, problem.graph.marginals)
+cut = toy.cut_between(problem, truth, toy.competitor_of(paths, truth), "competitor")
 figure = toy.draw_answers(new_figure(14, 6), scene, config, cut, paths)
 save_figure(figure, out / "starts")
 

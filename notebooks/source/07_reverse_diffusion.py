@@ -28,7 +28,6 @@ import numpy as np
 import torch
 
 from dispose.association.decode import group_confidence, set_packing
-from dispose.association.section import distance_to_assignment
 from dispose.datasets.samples import sample_folder
 from dispose.inference.capture import read_capture, read_frame
 from dispose.models.dispose.sampling import SamplerConfig, better_together, pair_worth
@@ -37,6 +36,7 @@ from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 # %%
 from dispose_viz.hypergraph import film, trajectory
 from dispose_viz.polytope import starts
+from dispose_viz.polytope.geometry import distance_to_assignment
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import scrubber, still_images_of, threshold
 from dispose_workbench.validation import require_at_least, require_one_of
@@ -89,7 +89,7 @@ save_figure(figure, out / "mass")
 # become nobody.
 
 # %%
-places = film.sightings_of(seen.detections, seen.cameras.names)
+places = film.columns_of(seen.detections, seen.cameras.names)
 
 
 def state(mass):
@@ -121,12 +121,12 @@ print("written:", film.write_film(out / movie, pictures).name)
 # %%
 packed = SamplerConfig(hypotheses=hypotheses)
 several = list(associator.trajectory(problem, packed, torch.Generator().manual_seed(seed)))
-runs = starts.trajectories_of(several, problem.members, marginals)
+runs = trajectory.trajectories_of(several, problem.members, marginals)
 answers = starts.answers_of(runs)
 colors = starts.answer_colors(answers)
 figure = new_figure(14.0, 4.2)
 for axes, draw in zip(
-    figure.subplots(1, 3), (starts.draw_distances, starts.draw_entropies, starts.draw_residuals), strict=True
+    figure.subplots(1, 3), (starts.draw_distances, trajectory.draw_entropies, trajectory.draw_feasibility), strict=True
 ):
     draw(axes, runs, colors=colors)
 save_figure(figure, out / "starts")

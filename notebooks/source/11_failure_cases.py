@@ -30,7 +30,7 @@ from dispose.baselines.integer_programme import integer_programme
 # %% tags=["page"]
 from dispose.zoo.checkpoints import load_associator
 from dispose_synthetic.crowded import crowded_room
-from dispose_viz.inspector.live import inspect
+from dispose_viz.inspector.interactive import Inspector
 from dispose_viz.inspector.page import page_of
 from dispose_viz.inspector.ranking import draw_ranking, ranking_of, ranking_table
 from dispose_viz.style import new_figure, save_figure
@@ -92,7 +92,7 @@ save_figure(figure, out / "ranking")
 # shows: a tuple of one colour is one person. Marks and notes are written next to this notebook.
 
 # %% tags=["page"]
-inspect(run, out, rank_by=rank_by)
+Inspector(run, out, rank_by=rank_by)
 
 # %% [markdown]
 # ## 4. The worst frames

@@ -8,7 +8,7 @@ from dispose.association.polytope import feasible_marginals
 from dispose.diffusion.samplers import Step
 from dispose_viz.hypergraph.trajectory import (
     Trajectory,
-    draw_entropy,
+    draw_entropies,
     draw_feasibility,
     draw_mass,
     draw_members,
@@ -65,8 +65,8 @@ def test_the_heat_map_puts_the_winners_on_top_in_their_colours() -> None:
 def test_axes_say_what_they_show() -> None:
     figure = draw_trajectory(new_figure(9.0, 5.0), two_of_four())
     assert all(a.get_xlabel() or a.get_ylabel() for a in figure.axes)
-    for draw in (draw_feasibility, draw_entropy):
-        axes = draw(new_figure(4.0, 3.0).add_subplot(), two_of_four())
+    for draw in (draw_feasibility, draw_entropies):
+        axes = draw(new_figure(4.0, 3.0).add_subplot(), [two_of_four()])
         assert len(axes.lines) == 1 and len(np.asarray(axes.lines[0].get_xdata())) == 6 and axes.get_ylabel()
 
 

@@ -16,7 +16,7 @@ def some() -> Judged:
 
 
 def test_every_stage_is_a_bar_with_its_number() -> None:
-    axes = candidates.draw_stages(new_figure(6, 3).add_subplot(), Stages(4477, 462, 400, 201), theme=DARK)
+    axes = candidates.draw_stages(new_figure(6, 3, theme=DARK).add_subplot(), Stages(4477, 462, 400, 201))
     assert [text.get_text() for text in axes.texts] == ["4,477", "462", "400", "201"]
 
 

@@ -13,9 +13,22 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from dispose.errors import InputError
-from dispose_viz.hypergraph.film import blended, dots, draw_match, film_frames, sightings_of, write_film
+from dispose_viz.hypergraph.film import (
+    DetectionColumns,
+    blend_states,
+    columns_of,
+    draw_match,
+    film_frames,
+    write_film,
+)
 from dispose_viz.hypergraph.trajectory import Trajectory
 from dispose_viz.style import DARK, LIGHT, new_figure, person_color
+
+
+def dots(cameras: list[str], counts: list[int]) -> DetectionColumns:
+    """Detections without a body."""
+    return DetectionColumns(tuple(cameras), tuple(counts), tuple((np.zeros((0, 2, 2)),) * count for count in counts))
+
 
 MEMBERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 OWNERS = [-1, 3, 1, -1]
@@ -35,7 +48,7 @@ def links(axes: Axes) -> LineCollection:
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_a_link_is_as_wide_and_strong_as_its_mass_and_has_its_persons_colour(theme) -> None:
     mass = np.array([0.1, 0.9, 0.4, 0.0])
-    axes = draw_match(new_figure(4.0, 3.0).add_subplot(), PLACES, mass, MEMBERS, OWNERS, theme=theme)
+    axes = draw_match(new_figure(4.0, 3.0, theme=theme).add_subplot(), PLACES, mass, MEMBERS, OWNERS)
     drawn = links(axes)
     widths, colors = np.asarray(drawn.get_linewidth()), np.asarray(drawn.get_colors())
     assert len(widths) == 3 and (np.diff(widths) > 0).all() and (np.diff(colors[1:, 3]) > 0).all()
@@ -59,7 +72,7 @@ def test_a_detection_takes_the_colour_of_its_person() -> None:
 
 
 def test_thumbnails_are_the_skeletons_in_their_boxes(toy) -> None:
-    places = sightings_of(toy.frame.detections, toy.frame.cameras.names)
+    places = columns_of(toy.frame.detections, toy.frame.cameras.names)
     assert places.counts == tuple(toy.frame.detections.counts.tolist())
     bones = np.concatenate([b for view in places.bones for b in view])
     assert np.abs(bones[..., 1]).max() == pytest.approx(1.0) and np.abs(bones[..., 0]).max() <= 1.0 + 1e-9
@@ -68,7 +81,7 @@ def test_thumbnails_are_the_skeletons_in_their_boxes(toy) -> None:
 
 
 def test_every_picture_between_two_states_keeps_their_sums() -> None:
-    states = blended(two_of_four(), 4)
+    states = blend_states(two_of_four(), 4)
     assert len(states) == 9
     assert [t for t, _ in states] == pytest.approx(np.linspace(1, 0, 9).tolist())
     for _, mass in states:

@@ -34,7 +34,7 @@ def test_a_dense_tensor_has_its_dustbins_last() -> None:
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_sums_beside_a_matrix_are_crossed_where_they_are_wrong(theme) -> None:
     matrix, ones = np.array([[0.75, 0.25], [0.5, 0.75]]), np.ones(2)
-    axes = draw_matrix(new_figure(3.0, 3.0).add_subplot(), matrix, row_targets=ones, column_targets=ones, theme=theme)
+    axes = draw_matrix(new_figure(3.0, 3.0, theme=theme).add_subplot(), matrix, row_targets=ones, column_targets=ones)
     words = [t.get_text() for t in axes.texts]
     assert words == ["0.75", "0.25", "0.5", "0.75", "1", "1.25 ✗", "1.25 ✗", "1"]
     wrong = {to_hex(t.get_color()).upper() for t in axes.texts if "✗" in t.get_text()}

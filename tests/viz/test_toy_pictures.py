@@ -8,6 +8,7 @@ from matplotlib.colors import to_hex
 from dispose.association.complete import every_tuple
 from dispose.diffusion.samplers import Step
 from dispose.errors import InputError
+from dispose_viz.hypergraph.trajectory import trajectories_of
 from dispose_viz.polytope import toy
 from dispose_viz.style import DARK, LIGHT, lay_out, new_figure
 from dispose_workbench.toy.network import toy_problem, true_mass
@@ -28,7 +29,7 @@ def straight(scene, *ends: np.ndarray):
     middle = np.full(len(problem.members), len(scene.person_mm) / len(problem.members))
     states = [np.concatenate([(1 - s) * middle + s * end for end in ends]) for s in (0.0, 0.5, 1.0)]
     steps = [Step(1 - s / 2, torch.from_numpy(states[s]), torch.from_numpy(states[s + 1])) for s in (0, 1)]
-    return problem, toy.toy_paths(steps, problem)
+    return problem, trajectories_of(steps, problem.members, problem.graph.marginals)
 
 
 def texts(axes) -> set[str]:
@@ -37,7 +38,7 @@ def texts(axes) -> set[str]:
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_every_sighting_carries_its_name_and_axes_have_units(theme) -> None:
-    axes = toy.draw_sightings(new_figure(4, 4).add_subplot(), a_scene(views=3), ToyConfig(views=3), theme=theme)
+    axes = toy.draw_sightings(new_figure(4, 4, theme=theme).add_subplot(), a_scene(views=3), ToyConfig(views=3))
     assert {f"{view}{slot}" for view in "ABC" for slot in (1, 2, 3, 4)} <= texts(axes)
     assert axes.get_xlabel() == "x (m)" and axes.get_ylabel() == "y (m)"
     (left, right), (low, _) = axes.get_xlim(), axes.get_ylim()
@@ -59,13 +60,13 @@ def test_links_join_what_has_mass_and_wrong_ones_are_dashed() -> None:
 
 def test_tables_say_every_mass_and_frame_the_truth() -> None:
     scene = a_scene(views=3, people=3)
-    grid = [new_figure(2, 2).add_subplot() for _ in range(toy.tables_of(scene))]
-    mass = np.arange(27) / 100
-    toy.draw_tensor(grid, scene, mass)
-    assert [text.get_text() for axes in grid for text in axes.texts] == [f".{m:02d}" for m in range(27)]
+    mass, box = np.arange(1, 28) / 100, (0.1, 0.1, 0.9, 0.9)
+    grid = toy.draw_tensor(new_figure(6, 6), scene, mass, box).axes
+    written = [float(text.get_text()) for axes in grid for text in axes.texts]
+    assert written == pytest.approx(mass.tolist()) and len(grid) == 3
     assert sum(len(axes.patches) for axes in grid) == 3
     with pytest.raises(InputError, match="4 views"):
-        toy.tables_of(a_scene(views=4))
+        toy.draw_tensor(new_figure(6, 6), a_scene(views=4), np.ones(256), box)
 
 
 def test_paths_are_split_by_start_and_end_at_the_last_clean_answer() -> None:
@@ -78,13 +79,18 @@ def test_paths_are_split_by_start_and_end_at_the_last_clean_answer() -> None:
         assert path.residual.max() < 1e-12
 
 
-def test_a_path_is_called_by_its_corner_and_the_rival_is_the_wrong_one_most_end_at() -> None:
+def test_a_path_is_called_by_its_corner_and_the_competitor_is_the_wrong_one_most_end_at() -> None:
     scene = a_scene()
     truth, swap, other = corner([0, 1, 2, 3]), corner([1, 0, 2, 3]), corner([3, 2, 1, 0])
     problem, paths = straight(scene, other, swap, truth, swap)
-    np.testing.assert_array_equal(toy.rival_of(paths, truth), swap)
-    cut = toy.cut_between(problem, truth, swap, "rival")
-    assert [getattr(toy.corner_of(path, cut), "name", None) for path in paths] == [None, "rival", "truth", "rival"]
+    np.testing.assert_array_equal(toy.competitor_of(paths, truth), swap)
+    cut = toy.cut_between(problem, truth, swap, "competitor")
+    assert [getattr(toy.corner_of(path, cut), "name", None) for path in paths] == [
+        None,
+        "competitor",
+        "truth",
+        "competitor",
+    ]
     assert toy.path_to_truth(paths, cut) is paths[2]
     axes = toy.draw_starts(new_figure(4, 4).add_subplot(), cut, paths)
     assert axes.get_title().startswith("1 of 4 ")
@@ -98,13 +104,13 @@ def test_a_state_stays_in_its_place_from_picture_to_picture(views: int, panels: 
     people = every_tuple(4, views).numpy()
     swap = np.array([0.0 + truth[(people == [*row[:-1], (row[-1] + 1) % 4]).all(1)][0] for row in people])
     problem, (path,) = straight(scene, truth)
-    cut = toy.cut_between(problem, truth, swap, "rival")
+    cut = toy.cut_between(problem, truth, swap, "competitor")
     figures = [toy.draw_state(new_figure(15, 5), scene, config, path, cut, step) for step in range(3)]
     for figure in figures:
         lay_out(figure).draw_without_rendering()  # equal axes take their place when they are drawn
         inside, frame = figure.axes[-1], figure.axes[-1].get_window_extent()
         boxes = {text.get_text(): text.get_window_extent() for text in inside.texts if text.get_text()}
-        assert {"truth", "rival", "middle"} <= set(boxes)
+        assert {"truth", "competitor", "middle"} <= set(boxes)
         for name, box in boxes.items():
             assert frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1, name
     places = [[(*a.get_position().bounds, *a.get_xlim(), *a.get_ylim()) for a in figure.axes] for figure in figures]

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnchoredOffsetbox, TextArea
 
 from dispose_viz.hypergraph.candidate_graph import Hyperedges, draw_incidence, draw_paths
-from dispose_viz.hypergraph.film import draw_match, sightings_of
+from dispose_viz.hypergraph.film import draw_match, columns_of
 from dispose_viz.hypergraph.trajectory import draw_members
 from dispose_viz.image.canvas import draw_canvas
 from dispose_viz.image.epipolar import draw_epipolar_views
@@ -92,7 +92,7 @@ def test_other_pictures_of_cameras_take_these_names_too(toy) -> None:
     match = new_figure(9, 5)
     match.set_layout_engine("none")
     axes = match.add_axes((0, 0, 1, 1))
-    draw_match(axes, sightings_of(frame.detections, NAMES), np.ones(3), prediction.association.members.numpy(), [0] * 3)
+    draw_match(axes, columns_of(frame.detections, NAMES), np.ones(3), prediction.association.members.numpy(), [0] * 3)
     spans = width_of_words(list(drawn(match).axes[0].texts[:4]))
     assert all(a[1] < b[0] for a, b in pairwise(spans)), "names of columns overlap"
 

@@ -16,11 +16,12 @@ from dispose.scene.prediction import Association
 from dispose.scene.results import FrameResult, Hypotheses, Results
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
-from dispose_viz.inspector.contest import contenders_of, contests_of, verdict_of
+from dispose_viz.inspector.camera_views import columns_for
+from dispose_viz.inspector.competitors import competitors_of, people_to_inspect
+from dispose_viz.inspector.identities import match_identities
 from dispose_viz.inspector.page import page_of, write_pages
-from dispose_viz.inspector.panels import short_names
 from dispose_viz.inspector.ranking import draw_ranking, ranking_of, ranking_table
-from dispose_viz.inspector.views import columns_for
+from dispose_viz.inspector.tuple_table import rows_of, short_names
 from dispose_viz.style import DARK, new_figure, person_color
 
 
@@ -81,37 +82,40 @@ def test_somebody_nobody_found_is_missed_and_the_first_to_look_at(case: FrameRes
         root=toy.prediction.root[:2],
     )  # fmt: skip
     case = replace(case, prediction=two, hypotheses=None)
-    verdict = verdict_of(case)
-    assert [person.name for person in verdict.missed] == ["T12"]
-    assert verdict.lost.sum() == 3, "person 2 is seen by three cameras"
-    assert contests_of(case, verdict)[0] == ("T12 (missed)", (2, ABSENT, 2, 2))
-    assert verdict.true_person(12).color not in (0, 1), "a colour of its own"
+    match = match_identities(case)
+    assert match.missed == (12,)
+    assert match.lost.sum() == 3, "person 2 is seen by three cameras"
+    assert people_to_inspect(case, match)[0] == ("T12 (missed)", (2, ABSENT, 2, 2))
+    assert match.true_color(12) not in (0, 1), "a colour of its own"
     assert "T12 (missed)" in drawn(page_of(results_of(case), 0))
 
 
 def test_the_worst_person_comes_first_and_the_right_tuple_stands_beside_the_chosen_one(case: FrameResult) -> None:
-    verdict = verdict_of(case)
-    contests = contests_of(case, verdict)
-    assert [name for name, _ in contests] == ["P0 (1 wrong)", "P1 (1 wrong)", "P2"]
-    contenders = contenders_of(case, verdict, contests[0][1], "ours")
-    said = {one.members: one.said_by for one in contenders}
+    match = match_identities(case)
+    people = people_to_inspect(case, match)
+    assert [name for name, _ in people] == ["P0 (1 wrong)", "P1 (1 wrong)", "P2"]
+    competitors = competitors_of(case, match, people[0][1], "ours")
+    said = {one.members: one.sources for one in competitors}
     assert said[(1, 0, 0, 0)] == ("ours",)
     assert said[(0, 0, 0, 0)] == ("truth T10", "integer programme")
-    chosen, right = (next(one for one in contenders if one.members == m) for m in ((1, 0, 0, 0), (0, 0, 0, 0)))
-    assert (chosen.person, chosen.after, right.after) == (0, 1.0, 0.0) and right.right and not chosen.right
+    chosen, right = (next(one for one in competitors if one.members == m) for m in ((1, 0, 0, 0), (0, 0, 0, 0)))
+    assert (chosen.person, chosen.after, right.after) == (0, 1.0, 0.0) and right.is_true and not chosen.is_true
     assert chosen.error_px > 5 * right.error_px, "the exchanged detection does not fit the others"
 
 
 def test_boxes_have_the_colour_of_whom_a_detection_truly_shows(case: FrameResult) -> None:
-    from dispose_viz.inspector.panels import box_color
+    def colors(result: FrameResult) -> dict[tuple[int, int], str]:
+        assert result.frame is not None
+        match = match_identities(result)
+        competitors = competitors_of(result, match, (1, 0, 0, 0), "ours")
+        rows = rows_of(competitors, match, result.frame)
+        drawn = [(one.members, row.boxes) for one, row in zip(competitors, rows, strict=True)]
+        pairs = [pair for members, boxes in drawn for pair in zip(enumerate(members), boxes, strict=True)]
+        return {place: box.color for place, box in pairs if box is not None}
 
-    verdict = verdict_of(case)
-    contenders = contenders_of(case, verdict, contests_of(case, verdict)[0][1], "ours")
-    assert box_color(contenders, verdict, 0, 1) == person_color(1) != box_color(contenders, verdict, 0, 0)
-    unknown = replace(case, labels=None)
-    verdict = verdict_of(unknown)
-    contenders = contenders_of(unknown, verdict, (1, 0, 0, 0), "ours")
-    assert box_color(contenders, verdict, 0, 1) == person_color(0), "without a truth: of who was given it"
+    known = colors(case)
+    assert known[0, 1] == person_color(1) != known[0, 0]
+    assert colors(replace(case, labels=None))[0, 1] == person_color(0), "without a truth: of who was given it"
 
 
 @pytest.mark.parametrize("missing", ["labels", "hypotheses", "reference", "frame", "everything"])
@@ -138,8 +142,8 @@ def test_one_view_no_people_and_joints_that_are_no_numbers(case: FrameResult, to
 
 def test_members_that_speak_of_other_detections_are_not_drawn_as_if_they_were_these(case: FrameResult) -> None:
     other = replace(case.prediction.association, members=case.prediction.association.members + 40)
-    verdict = verdict_of(replace(case, prediction=replace(case.prediction, association=other)))
-    assert (verdict.owner == ABSENT).all() and sorted(verdict.truth_of.tolist()) == [10, 11, 12], "told by their places"
+    match = match_identities(replace(case, prediction=replace(case.prediction, association=other)))
+    assert (match.owner == ABSENT).all() and sorted(match.truth_of.tolist()) == [10, 11, 12], "told by their places"
 
 
 def test_pages_are_written_worst_first_and_a_ranking_says_why(case: FrameResult, toy, tmp_path) -> None:
@@ -190,12 +194,12 @@ def test_people_made_of_no_detection_have_no_contest(case: FrameResult) -> None:
     found = case.prediction.association
     nobody = Association(torch.full_like(found.members, ABSENT), found.confidence)
     other = replace(case, prediction=replace(case.prediction, association=nobody), hypotheses=None, reference=None)
-    assert contests_of(other, verdict_of(other)) == ()
+    assert people_to_inspect(other, match_identities(other)) == ()
     assert "do not say which detections" in drawn(page_of(results_of(other), 0))
     members = found.members.clone()
     members[2] = ABSENT
     one = replace(case, prediction=replace(case.prediction, association=Association(members, found.confidence)))
-    assert "P2" not in [name for name, _ in contests_of(one, verdict_of(one))]
+    assert "P2" not in [name for name, _ in people_to_inspect(one, match_identities(one))]
 
 
 def test_pages_of_two_rankings_do_not_mix(case: FrameResult, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from dispose.scene.prediction import Association, Prediction
 from dispose.scene.results import FrameResult, Hypotheses, Results
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
-from dispose_viz.inspector.live import Inspector, inspect
+from dispose_viz.inspector.interactive import Inspector
 from dispose_viz.inspector.marks import open_marks
 from dispose_viz.style import DARK
 
@@ -50,9 +50,9 @@ def numbers(inspector: Inspector) -> list[int]:
     return [inspector.results.cases[place].prediction.number for _, place in inspector.frames.options]
 
 
-def png(picture: ipywidgets.Image) -> bytes:
-    """What a picture shows (a widget gives its bytes as a view of them)."""
-    return bytes(picture.value)
+def png(image: ipywidgets.Image) -> bytes:
+    """What an image shows (a widget gives its bytes as a view of them)."""
+    return bytes(image.value)
 
 
 def figure_of(inspector: Inspector) -> Any:
@@ -68,17 +68,17 @@ def choose(inspector: Inspector, number: int) -> None:
 
 
 def test_the_worst_frame_is_open_and_a_click_opens_another_in_every_panel(results: Results, tmp_path: Path) -> None:
-    shown = inspect(results, tmp_path)
+    shown = Inspector(results, tmp_path)
     assert numbers(shown)[0] == 7 and "frame 7" in shown.headline.value
-    assert png(shown.view.picture).startswith(PNG)
+    assert png(shown.view.views).startswith(PNG)
     assert shown.view.person.options[0][0] == "P0 (1 wrong)"
-    before = (png(shown.view.picture), shown.view.table.value, shown.view.race.children)
+    before = (png(shown.view.views), shown.view.table.value, shown.view.curves.children)
     choose(shown, 9)
-    after = (png(shown.view.picture), shown.view.table.value, shown.view.race.children)
+    after = (png(shown.view.views), shown.view.table.value, shown.view.curves.children)
     assert all(a != b for a, b in zip(before, after, strict=True))
     assert "frame 9" in shown.headline.value and shown.view.person.options[0][0] == "P0"
     choose(shown, 7)
-    assert png(shown.view.picture) == before[0], "kept from before"
+    assert png(shown.view.views) == before[0], "kept from before"
 
 
 def test_the_scene_changes_with_the_frame_and_the_readers_viewpoint_stays(results: Results, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_the_scene_changes_with_the_frame_and_the_readers_viewpoint_stays(result
     results = replace(
         results, cases=(*results.cases[:2], replace(results.cases[2], prediction=replace(moved, poses=poses)))
     )
-    shown = inspect(results, tmp_path)
+    shown = Inspector(results, tmp_path)
     before, after = figure_of(shown), (choose(shown, 9), figure_of(shown))[1]
     bodies = [[t["x"] for t in figure["data"] if t.get("name", "").startswith("body of")] for figure in (before, after)]
     assert [len(people) for people in bodies] == [3, 3] and bodies[0] != bodies[1]
@@ -95,13 +95,13 @@ def test_the_scene_changes_with_the_frame_and_the_readers_viewpoint_stays(result
     assert before["layout"]["uirevision"] == after["layout"]["uirevision"] == "kept"
 
 
-def test_another_person_of_the_frame_has_other_contenders(results: Results, tmp_path: Path) -> None:
-    shown = inspect(results, tmp_path)
+def test_another_person_of_the_frame_has_other_competitors(results: Results, tmp_path: Path) -> None:
+    shown = Inspector(results, tmp_path)
     before = shown.view.table.value
     shown.view.person.value = shown.view.person.options[-1][1]
     assert shown.view.table.value != before
-    slider = shown.view.race.children[0].children[0].children[1]
-    image = shown.view.race.children[0].children[1]
+    slider = shown.view.curves.children[0].children[0].children[1]
+    image = shown.view.curves.children[0].children[1]
     decided = png(image)
     assert slider.value == 2 and decided.startswith(PNG)
     slider.value = 0
@@ -109,7 +109,7 @@ def test_another_person_of_the_frame_has_other_contenders(results: Results, tmp_
 
 
 def test_the_list_follows_what_it_is_ranked_by(results: Results, tmp_path: Path) -> None:
-    shown = inspect(results, tmp_path, rank_by="disagreement")
+    shown = Inspector(results, tmp_path, rank_by="disagreement")
     assert shown.measure.key == "disagreement" and numbers(shown) == [7, 4, 9]
     choose(shown, 9)
     shown.rank.value = next(m for title, m in shown.rank.options if title == "joint error")
@@ -119,7 +119,7 @@ def test_the_list_follows_what_it_is_ranked_by(results: Results, tmp_path: Path)
 
 def test_measures_that_cannot_be_known_are_left_out_and_it_says_so(results: Results, tmp_path: Path) -> None:
     unlabelled = replace(results, cases=tuple(replace(case, labels=None) for case in results.cases))
-    shown = inspect(unlabelled, tmp_path, rank_by="wrong_pairs")
+    shown = Inspector(unlabelled, tmp_path, rank_by="wrong_pairs")
     titles = [title for title, _ in shown.rank.options]
     assert "wrong pairs" not in titles and "posterior entropy" in titles
     assert "cannot be ranked by wrong pairs" in shown.hints.value
@@ -131,23 +131,23 @@ def test_measures_that_cannot_be_known_are_left_out_and_it_says_so(results: Resu
 )
 def test_it_opens_whatever_is_missing(results: Results, tmp_path: Path, missing: tuple[str, ...]) -> None:
     cases = tuple(replace(case, **dict.fromkeys(missing)) for case in results.cases)
-    shown = inspect(replace(results, cases=cases), tmp_path, theme=DARK)
+    shown = Inspector(replace(results, cases=cases), tmp_path, theme=DARK)
     choose(shown, 9)
-    assert png(shown.view.picture).startswith(PNG)
+    assert png(shown.view.views).startswith(PNG)
     if "hypotheses" in missing:
-        assert "no diffusion" in shown.view.race.children[0].value
+        assert "no diffusion" in shown.view.curves.children[0].value
     if "frame" in missing:
         assert "no tuples" in shown.view.table.value and shown.view.person.disabled
 
 
 def test_results_without_frames_say_so(results: Results, tmp_path: Path) -> None:
-    shown = inspect(replace(results, cases=()), tmp_path)
+    shown = Inspector(replace(results, cases=()), tmp_path)
     assert "no frame" in shown.headline.value and shown.mark.disabled
     assert "image/png" not in shown._repr_mimebundle_()
 
 
 def test_a_marked_frame_is_exported_and_found_again(results: Results, tmp_path: Path) -> None:
-    shown = inspect(results, tmp_path / "marks")
+    shown = Inspector(results, tmp_path / "marks")
     choose(shown, 9)
     shown.note.value = 'left hand, "twice"\nlook again; = 1'
     shown.mark.click()
@@ -158,7 +158,7 @@ def test_a_marked_frame_is_exported_and_found_again(results: Results, tmp_path: 
     with (tmp_path / "marks" / written[0]).open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["frame"] == "9" and rows[0]["note"] == shown.note.value and rows[0]["why"]
-    again = inspect(results, tmp_path / "marks")
+    again = Inspector(results, tmp_path / "marks")
     choose(again, 9)
     assert again.note.value == shown.note.value and (again.frames.label or "").startswith("⚑ 9")
     choose(again, 7)
@@ -169,7 +169,7 @@ def test_a_marked_frame_is_exported_and_found_again(results: Results, tmp_path: 
 
 
 def test_marks_that_somebody_else_wrote_meanwhile_stay(results: Results, tmp_path: Path) -> None:
-    one, other = inspect(results, tmp_path), inspect(results, tmp_path)
+    one, other = Inspector(results, tmp_path), Inspector(results, tmp_path)
     one.note.value = "mine"
     one.mark.click()
     one.export.click()
@@ -187,7 +187,7 @@ def test_broken_marks_and_those_of_other_results_are_refused_and_left_as_they_ar
     path = tmp_path / "marks-somewhere-ours.json"
     path.write_text('{"schema": "dispose.marks/1", "results": "somewh')
     with pytest.raises(InputError, match=r"marks-somewhere-ours\.json: breaks off"):
-        inspect(results, tmp_path)
+        Inspector(results, tmp_path)
     path.write_text('{"schema": "dispose.marks/1", "results": "elsewhere", "method": "ours", "marks": []}')
     with pytest.raises(InputError, match="of elsewhere by ours"):
         open_marks(tmp_path, results)
@@ -196,7 +196,7 @@ def test_broken_marks_and_those_of_other_results_are_refused_and_left_as_they_ar
 
 def test_a_folder_that_cannot_be_written_is_said_in_the_page(results: Results, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    shown = inspect(results, tmp_path / "file" / "marks")
+    shown = Inspector(results, tmp_path / "file" / "marks")
     shown.mark.click()
     shown.export.click()
     assert "cannot be written" in shown.status.value
@@ -211,7 +211,7 @@ def test_names_from_files_are_text_and_never_html(results: Results, tmp_path: Pa
         return replace(case, frame=Frame(case.frame.number, cameras, case.frame.detections))
 
     cases = tuple(renamed(case) for case in results.cases)
-    shown = inspect(replace(results, name=evil, method=evil, cases=cases, notes=(evil,)), tmp_path)
+    shown = Inspector(replace(results, name=evil, method=evil, cases=cases, notes=(evil,)), tmp_path)
     shown.mark.click()
     shown.export.click()
     for part in (shown.headline, shown.hints, shown.status, shown.view.table):
@@ -221,7 +221,7 @@ def test_names_from_files_are_text_and_never_html(results: Results, tmp_path: Pa
 
 
 def test_a_notebook_without_a_kernel_keeps_the_page_of_the_worst_frame(results: Results, tmp_path: Path) -> None:
-    bundle = inspect(results, tmp_path)._repr_mimebundle_()
+    bundle = Inspector(results, tmp_path)._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert bundle["image/png"].startswith("iVBOR"), "base64, as a notebook's file holds it"
     assert bundle["text/plain"].startswith("frame 7:")
@@ -231,7 +231,7 @@ def test_people_with_the_same_or_no_number_are_all_listed(results: Results, tmp_
     first = results.cases[0]
     poses = replace(first.prediction.poses, id=torch.tensor([-1, 5, 5]))
     odd = Prediction(4, first.prediction.association, poses, first.prediction.root)
-    shown = inspect(replace(results, cases=(replace(first, prediction=odd),)), tmp_path)
+    shown = Inspector(replace(results, cases=(replace(first, prediction=odd),)), tmp_path)
     assert len(shown.view.person.options) >= 3 and shown.png.startswith(PNG)
 
 
@@ -245,8 +245,8 @@ def test_a_frame_without_people_says_that_nobody_was_predicted(results: Results,
                 id=poses.id[:0]),
         first.prediction.root[:0],
     )  # fmt: skip
-    shown = inspect(replace(results, cases=(replace(first, prediction=nobody, labels=None),)), tmp_path)
+    shown = Inspector(replace(results, cases=(replace(first, prediction=nobody, labels=None),)), tmp_path)
     assert shown.view.person.disabled
-    for said in (shown.view.table.value, shown.view.race.children[0].value):
+    for said in (shown.view.table.value, shown.view.curves.children[0].value):
         assert "nobody was predicted" in said and "truth" not in said
     assert shown.png.startswith(PNG)

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
-from matplotlib.patheffects import withStroke
 
 from dispose.skeletons.skeleton import Skeleton
-from dispose_viz.style import LIGHT, PALETTE, Theme, blend, dress
+from dispose_viz.image.canvas import draw_skeleton
+from dispose_viz.style import PALETTE, blend, dress, theme_of, write
 from dispose_viz.words import plain, shorter
 
 PANEL = 1.0
@@ -30,7 +31,6 @@ def draw_view_hypergraph(
     cameras: Sequence[str],
     *,
     joints: Sequence[str],
-    theme: Theme = LIGHT,
 ) -> Axes:
     """One person in all views: a box is the edge of all joints of one view, a line that of one joint in all views.
 
@@ -41,16 +41,20 @@ def draw_view_hypergraph(
         visible: which of them are looked at; the others belong to no edge.
         cameras: names of the views.
         joints: those whose edges are drawn; every joint has one.
-        theme: colours.
     """
-    place = np.stack([_fitted(xy, seen, view) for view, (xy, seen) in enumerate(zip(xy_image, visible, strict=True))])
+    theme = theme_of(axes)
+    place = np.stack(
+        [_panel_place(xy, seen, view) for view, (xy, seen) in enumerate(zip(xy_image, visible, strict=True))]
+    )
     for view, name in enumerate(cameras):
         look = {"facecolor": blend(theme.paper, theme.muted, 0.18), "edgecolor": theme.muted, "linewidth": 1.5}
         box = FancyBboxPatch((view * 1.25, -0.08), PANEL, 1.26, boxstyle="round,pad=0.03,rounding_size=0.08", **look)
         axes.add_patch(box)
         short = plain(shorter(name, LONGEST_NAME))
         axes.text(view * 1.25 + PANEL / 2, 1.28, short, ha="center", fontsize=13, color=theme.ink)
-        _bones(axes, skeleton, place[view], visible[view], theme)
+        draw_skeleton(
+            axes, torch.from_numpy(place[view]), torch.from_numpy(visible[view]), skeleton, theme.ink, width=2.0
+        )
     for number, joint in enumerate(joints):
         row = skeleton.index(joint)
         seen = visible[:, row]
@@ -58,19 +62,15 @@ def draw_view_hypergraph(
         axes.plot(*place[seen, row].T, "-", color=color, linewidth=3.5, alpha=0.85, zorder=4)
         axes.plot(*place[seen, row].T, "o", color=color, markersize=11, markeredgecolor=theme.paper, zorder=5)
         if seen.any():
-            _label(axes, place[seen, row][-1], _words(joint), color, theme)
+            write(axes, _words(joint), tuple(place[seen, row][-1].tolist()), (10, 2), color, bold=True)
     axes.set(xlim=(-0.1, 1.25 * len(cameras) + 0.25), ylim=(-0.2, 1.45), aspect="equal", xticks=[], yticks=[])
     axes.set_title("box: all joints of one view · line: one joint in all views (every joint has one)")
-    return _bare(axes, theme)
+    axes.spines[:].set_visible(False)
+    return dress(axes)
 
 
 def draw_part_hypergraph(
-    axes: Axes,
-    skeleton: Skeleton,
-    xyz_world: Float[np.ndarray, "joints 3"],
-    parts: Sequence[tuple[str, ...]],
-    *,
-    theme: Theme = LIGHT,
+    axes: Axes, skeleton: Skeleton, xyz_world: Float[np.ndarray, "joints 3"], parts: Sequence[tuple[str, ...]]
 ) -> Axes:
     """One person from the front, in metres: the wide outline is the edge of all joints, a colour that of one part.
 
@@ -79,8 +79,8 @@ def draw_part_hypergraph(
         skeleton: whose joints these are.
         xyz_world: the joints, mm; one that is no number is left out of its edges.
         parts: joint names of every part.
-        theme: colours.
     """
+    theme = theme_of(axes)
     place = from_the_front(xyz_world, skeleton)
     known = np.asarray(np.isfinite(place).all(-1))
     body = blend(theme.paper, theme.muted, 0.3)
@@ -93,11 +93,11 @@ def draw_part_hypergraph(
                   solid_joinstyle="round", zorder=2)  # fmt: skip
         if len(rows) == 1:
             axes.plot(*place[rows].T, "o", markersize=PART_WIDTH, color=color, alpha=0.55, zorder=2)
-    _bones(axes, skeleton, place, known, theme)
+    draw_skeleton(axes, torch.from_numpy(place), torch.from_numpy(known), skeleton, theme.ink, width=2.0)
     axes.set(aspect="equal", xlabel="across (m)", ylabel="up (m)")
     axes.set_title(f"1 edge for the body, {len(parts)} for its parts")
     axes.margins(0.3, 0.15)
-    return dress(axes, theme=theme)
+    return dress(axes)
 
 
 def from_the_front(xyz_world: Float[np.ndarray, "joints 3"], skeleton: Skeleton) -> Float[np.ndarray, "joints 2"]:
@@ -113,7 +113,7 @@ def from_the_front(xyz_world: Float[np.ndarray, "joints 3"], skeleton: Skeleton)
     return np.stack([(xyz[:, :2] - middle) @ across, xyz[:, 2]], -1) / 1000
 
 
-def _fitted(
+def _panel_place(
     xy: Float[np.ndarray, "joints 2"], seen: Bool[np.ndarray, " joints"], view: int
 ) -> Float[np.ndarray, "joints 2"]:
     """A view's person in its panel, y upwards."""
@@ -125,33 +125,7 @@ def _fitted(
     return (xy - middle) * scale * np.array([1, -1]) + np.array([view * 1.25 + PANEL / 2, 0.55])
 
 
-def _bones(
-    axes: Axes,
-    skeleton: Skeleton,
-    place: Float[np.ndarray, "joints 2"],
-    seen: Bool[np.ndarray, " joints"],
-    theme: Theme,
-) -> None:
-    for a, b in skeleton.bone_indices:
-        if seen[a] and seen[b]:
-            axes.plot(*place[[a, b]].T, color=theme.ink, linewidth=1.6, zorder=3)
-    axes.plot(*place[seen].T, "o", color=theme.ink, markersize=4.5, zorder=3)
-
-
 def _words(joint: str) -> str:
     """``l_wrist`` as people say it."""
     side = {"l_": "left ", "r_": "right "}.get(joint[:2], "")
     return (side + joint.removeprefix("l_").removeprefix("r_")).replace("_", " ")
-
-
-def _label(axes: Axes, place: Float[np.ndarray, " 2"], text: str, color: str, theme: Theme) -> None:
-    axes.annotate(text, (float(place[0]), float(place[1])), (10, 2), textcoords="offset points", fontsize=12,
-                  color=color, fontweight="bold", zorder=6,
-                  path_effects=[withStroke(linewidth=3, foreground=theme.paper)])  # fmt: skip
-
-
-def _bare(axes: Axes, theme: Theme) -> Axes:
-    dress(axes, theme=theme)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    return axes

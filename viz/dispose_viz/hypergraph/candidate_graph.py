@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from dispose.scene.detections import Detections
 from dispose.scene.results import Hypotheses
 from dispose.tensors import ABSENT
-from dispose_viz.style import LIGHT, Theme, blend, dress, person_color
+from dispose_viz.hypergraph.trajectory import color_rows
+from dispose_viz.style import LIGHT, Theme, blend, dress, person_color, theme_of
 from dispose_viz.words import LETTER, marked_up, plain, shorter, width_of
 
 EASE_POINTS = 13
@@ -106,7 +107,6 @@ def draw_paths(
         cameras: names of the views.
         owners: the person that every tuple became, `ABSENT` = nobody.
         count: how many tuples are drawn (`heaviest`).
-        theme: colours.
     """
     shown = heaviest(edges, owners, count)
     owned = [owners[row] for row in shown]
@@ -151,12 +151,7 @@ def hover_text(edges: Hyperedges, row: int, owner: int, detections: Detections, 
 
 
 def _add_path(
-    figure: go.Figure,
-    edge: Hyperedges,
-    owner: int,
-    level: Float[np.ndarray, "views slots"],
-    text: str,
-    theme: Theme,
+    figure: go.Figure, edge: Hyperedges, owner: int, level: Float[np.ndarray, "views slots"], text: str, theme: Theme
 ) -> None:
     members = edge.members[0]
     views = np.flatnonzero(members != ABSENT)
@@ -236,13 +231,13 @@ def draw_incidence(
     *,
     owners: Sequence[int],
     count: int = 24,
-    theme: Theme = LIGHT,
 ) -> Figure:
     """Tuples as rows and detections as columns: a filled cell says that this detection belongs to that tuple.
 
     Bars to the right are cue and mass of every tuple; below, how much mass of every detection the rows above hold: all
     tuples together hold exactly 1 of each.
     """
+    theme = theme_of(figure)
     shown = heaviest(edges, owners, count)
     rows, owned = edges.take(shown), [owners[row] for row in shown]
     view, slot = np.nonzero(detections.valid.numpy())
@@ -251,15 +246,16 @@ def draw_incidence(
     if len(rows):
         cells.imshow(_cells(rows, owned, view, slot, theme), aspect="auto", interpolation="nearest")
     cells.set_ylabel(f"{len(rows)} of {len(edges)} tuples: people and the heaviest others")
-    _name_rows(cells, owned, theme)
-    _name_columns(cells, view, cameras, theme)
+    _name_rows(cells, owned)
+    name_views(cells, view, cameras)
+    cells.tick_params(axis="x", labelbottom=False)
     for column, (name, values) in enumerate((("cue", rows.cue), ("mass", rows.mass)), start=1):
         axes = figure.add_subplot(grid[0, column], sharey=cells)
         colors = [person_color(p) if p != ABSENT else theme.muted for p in owned]
         axes.barh(range(len(rows)), values, height=0.7, color=colors)
         axes.set(xlim=(0, 1.05), xlabel=f"{name} (0 to 1)")
         axes.tick_params(which="both", labelleft=False, left=False)
-        dress(axes, theme=theme)
+        dress(axes)
     total = figure.add_subplot(grid[1, 0], sharex=cells)
     inside = (rows.members[:, view] == slot) * rows.mass[:, None]
     total.bar(range(len(view)), inside.sum(0), color=theme.muted)
@@ -271,7 +267,7 @@ def draw_incidence(
     else:
         total.tick_params(labelbottom=False, bottom=False)
         total.set_xlabel("detection, in the order of its view's file")
-    dress(total, theme=theme)
+    dress(total)
     return figure
 
 
@@ -293,7 +289,8 @@ def _cells(
     return picture
 
 
-def _name_rows(axes: Axes, owned: Sequence[int], theme: Theme) -> None:
+def _name_rows(axes: Axes, owned: Sequence[int]) -> None:
+    theme = theme_of(axes)
     if len(owned) > LABELLED_ROWS:
         axes.set_yticks([])
         return
@@ -301,21 +298,21 @@ def _name_rows(axes: Axes, owned: Sequence[int], theme: Theme) -> None:
     axes.set_yticks(range(len(owned)), ["" if p == ABSENT else f"P{p}" for p in owned])
     axes.grid(axis="y", which="minor", color=theme.grid, linewidth=0.6)
     axes.tick_params(which="minor", length=0)
-    dress(axes, theme=theme)
-    for label, person in zip(axes.get_yticklabels(), owned, strict=True):
-        if person != ABSENT:
-            label.set(color=person_color(person), fontweight="bold")
+    color_rows(dress(axes), owned)
 
 
-def _name_columns(axes: Axes, view: Int[np.ndarray, " detections"], cameras: Sequence[str], theme: Theme) -> None:
+def name_views(axes: Axes, view: Int[np.ndarray, " detections"], cameras: Sequence[str]) -> list[int]:
+    """Cameras above the columns of their detections, with a line behind the last of each; these last columns."""
+    theme = theme_of(axes)
+    lasts = []
     for number, name in enumerate(cameras):
         columns = np.flatnonzero(view == number)
         if not len(columns):
             continue
-        axes.axvline(columns[-1] + 0.5, color=theme.ink, linewidth=1.2)
+        axes.axvline(columns[-1] + 0.5, color=theme.ink, linewidth=1)
         room = width_of(axes) / len(view) * len(columns) / (LETTER * 12)
-        short = plain(shorter(name, max(int(room), 3)))
-        axes.annotate(short, (columns.mean(), 1.0), (0, 5), xycoords=("data", "axes fraction"), ha="center",
-                      textcoords="offset points", fontsize=12, color=theme.ink)  # fmt: skip
-    axes.tick_params(axis="x", labelbottom=False)
-    dress(axes, theme=theme)
+        axes.annotate(plain(shorter(name, max(int(room), 3))), (columns.mean(), 1.0), (0, 5), ha="center",
+                      xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=12,
+                      color=theme.ink)  # fmt: skip
+        lasts.append(int(columns[-1]))
+    return lasts

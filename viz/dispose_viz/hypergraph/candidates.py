@@ -12,35 +12,31 @@ from torch import Tensor
 from dispose.scene.detections import Detections
 from dispose.tensors import ABSENT
 from dispose_benchmarks.studies.candidates import Judged, Stages
-from dispose_viz.style import LIGHT, MAP, PALETTE, Theme, blend, dress, person_color
-from dispose_viz.words import LETTER, plain, shorter, width_of
+from dispose_viz.hypergraph.candidate_graph import name_views
+from dispose_viz.style import MAP, PALETTE, add_colorbar, add_legend, blend, dress, dress_chart, person_color, theme_of
 
 RIGHT, WRONG = PALETTE[0], PALETTE[1]
 LEAST_MISFIT = 0.3
 """Pairs that fit better than their noise share one colour."""
 
 
-def draw_stages(axes: Axes, stages: Stages, *, theme: Theme = LIGHT) -> Axes:
+def draw_stages(axes: Axes, stages: Stages) -> Axes:
     """How many tuples are left after every stage, on a logarithmic axis."""
-    rows = (
-        ("possible", stages.possible),
-        ("every pair fits", stages.paired),
-        ("the whole fits", stages.fitting),
-        ("best of each detection", stages.kept),
-    )
-    counts = [count for _, count in rows]
+    theme = theme_of(axes)
+    names = ("possible", "every pair fits", "the whole fits", "best of each detection")
+    counts = (stages.possible, stages.paired, stages.fitting, stages.kept)
     least = 10 if min(counts) > 10 else 0.8
     # Zero has no place on a logarithmic axis: its bar has no length, its number stands at the axis.
     shades = [blend(RIGHT, theme.paper, share) for share in (0.6, 0.4, 0.2, 0.0)]
-    axes.barh(range(len(rows)), np.maximum(counts, 1e-3), color=shades)
+    axes.barh(range(len(names)), np.maximum(counts, 1e-3), color=shades)
     for row, count in enumerate(counts):
         axes.annotate(f"{count:,}", (max(count, least), row), (6, 0), textcoords="offset points", va="center",
                       fontsize=13, color=theme.ink)  # fmt: skip
-    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    axes.set_yticks(range(len(names)), names)
     axes.set(xscale="log", xlabel="tuples of two or more detections", xlim=(least, 4 * max(*counts, 10)),
              title="From all tuples to candidates")  # fmt: skip
     axes.invert_yaxis()
-    return dress(axes, theme=theme)
+    return dress(axes)
 
 
 def draw_pair_table(
@@ -51,7 +47,6 @@ def draw_pair_table(
     cameras: Sequence[str],
     *,
     limit: float,
-    theme: Theme = LIGHT,
 ) -> Axes:
     """Misfit of every two detections; grey pairs are above the limit, a dot is a pair that is truly one person.
 
@@ -62,8 +57,8 @@ def draw_pair_table(
         detections: the same detections in their slots, for their numbers.
         cameras: names of the views.
         limit: above which two detections cannot be one person.
-        theme: colours.
     """
+    theme = theme_of(axes)
     values = np.where(np.isfinite(misfit.numpy()), misfit.numpy(), np.nan)
     shown = np.ma.masked_where(~(values <= limit), values)
     apart = np.where(values > limit, 1.0, np.nan)
@@ -77,24 +72,10 @@ def draw_pair_table(
     names = [f"#{n}" for n in detections.index.numpy()[view, slot].tolist()]
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.set_yticks(range(len(names)), names)
-    _name_views(axes, view, cameras, theme)
-    bar = axes.figure.colorbar(drawn, ax=axes, label="misfit: χ² per joint (grey: above the limit)")
-    bar.ax.tick_params(colors=theme.ink, labelsize=11)
-    bar.ax.yaxis.label.set_color(theme.ink)
-    return dress(axes, theme=theme)
-
-
-def _name_views(axes: Axes, view: Int[np.ndarray, " detections"], cameras: Sequence[str], theme: Theme) -> None:
-    for number, name in enumerate(cameras):
-        places = np.flatnonzero(view == number)
-        if not len(places):
-            continue
-        for line in (axes.axhline, axes.axvline):
-            line(places[-1] + 0.5, color=theme.ink, linewidth=1)
-        room = width_of(axes) / max(len(view), 1) * len(places) / (LETTER * 12)
-        short = plain(shorter(name, max(int(room), 3)))
-        axes.annotate(short, (places.mean(), 1), (0, 4), xycoords=("data", "axes fraction"), ha="center",
-                      textcoords="offset points", fontsize=12, color=theme.ink)  # fmt: skip
+    for last in name_views(axes, view, cameras):
+        axes.axhline(last + 0.5, color=theme.ink, linewidth=1)
+    add_colorbar(axes, drawn, "misfit: χ² per joint (grey: above the limit)")
+    return dress(axes)
 
 
 def draw_right_and_wrong(
@@ -104,9 +85,9 @@ def draw_right_and_wrong(
     *,
     words: str,
     bins: Float[np.ndarray, " edges"],
-    theme: Theme = LIGHT,
 ) -> Axes:
     """How often right and wrong tuples have a score; tuples without the score are left out."""
+    theme = theme_of(axes)
     known = np.isfinite(score)
     clipped = score.clip(bins[0], bins[-1])
     axes.hist(clipped[known & ~right], bins=bins.tolist(), color=WRONG, alpha=0.55, hatch="//", edgecolor=theme.paper,
@@ -116,42 +97,30 @@ def draw_right_and_wrong(
     axes.set(xlabel=words, ylabel="tuples")
     if known.any():
         axes.set_yscale("log")
-    axes.legend(fontsize=12, labelcolor=theme.ink, facecolor=theme.paper, edgecolor=theme.grid)
-    axes.grid(axis="y", color=theme.grid, linewidth=0.6)
-    axes.set_axisbelow(True)
-    return dress(axes, theme=theme)
+    return dress_chart(add_legend(axes))
 
 
 def draw_cut(
-    figure: Figure,
-    judged: Judged,
-    score: Float[np.ndarray, " tuples"],
-    least: float,
-    *,
-    words: str,
-    theme: Theme = LIGHT,
+    figure: Figure, judged: Judged, score: Float[np.ndarray, " tuples"], least: float, *, words: str
 ) -> Figure:
     """What a least score keeps and loses: the scores with the cut, candidates left, people whose tuple is lost."""
+    theme = theme_of(figure)
     grid = figure.add_gridspec(1, 2, width_ratios=(2.2, 1))
     axes = figure.add_subplot(grid[0])
-    draw_right_and_wrong(axes, score, judged.pure, words=words, bins=np.linspace(0, 1, 41), theme=theme)
+    draw_right_and_wrong(axes, score, judged.pure, words=words, bins=np.linspace(0, 1, 41))
     axes.axvline(least, color=theme.alarm, linewidth=3)
     axes.axvspan(0, least, color=theme.alarm, alpha=0.12)
     axes.set(title=f"cut at {least:g}", xlim=(0, 1))
     kept = np.nan_to_num(score, nan=-1.0) >= least
-    lost = int((judged.whole & ~kept).sum())
     beside = figure.add_subplot(grid[1])
-    beside.bar([0], [100 * float(kept.sum()) / max(len(kept), 1)], color=theme.muted)
-    beside.bar([1], [100 * lost / max(int(judged.whole.sum()), 1)], color=theme.alarm)
-    for place, (height, text) in enumerate(
-        (
-            (100 * float(kept.sum()) / max(len(kept), 1), f"{int(kept.sum()):,}\nof {len(kept):,}"),
-            (100 * lost / max(int(judged.whole.sum()), 1), f"{lost}\nof {int(judged.whole.sum())}"),
-        )
-    ):
-        beside.annotate(text, (place, height), (0, 6), textcoords="offset points", ha="center", fontsize=13,
-                        color=theme.ink)  # fmt: skip
+    bars = ((int(kept.sum()), len(kept), theme.muted),
+            (int((judged.whole & ~kept).sum()), int(judged.whole.sum()), theme.alarm))  # fmt: skip
+    for place, (count, total, color) in enumerate(bars):
+        height = 100 * count / max(total, 1)
+        beside.bar([place], [height], color=color)
+        beside.annotate(f"{count:,}\nof {total:,}", (place, height), (0, 6), textcoords="offset points", ha="center",
+                        fontsize=13, color=theme.ink)  # fmt: skip
     beside.set_xticks([0, 1], ["candidates\nkept", "people whose\nwhole tuple is lost"])
     beside.set(ylim=(0, 125), ylabel="%", xlim=(-0.7, 1.7))
-    dress(beside, theme=theme)
+    dress(beside)
     return figure

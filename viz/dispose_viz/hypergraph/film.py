@@ -26,10 +26,10 @@ from dispose.scene.detections import Detections
 from dispose.tensors import ABSENT
 from dispose_viz.hypergraph.trajectory import Trajectory
 from dispose_viz.movie import write_gif, write_mp4
-from dispose_viz.style import LIGHT, Theme, blend, label_of, person_color
+from dispose_viz.style import Theme, blend, label_of, person_color, theme_of
 from dispose_viz.words import LETTER, POINTS, plain, shorter
 
-Picture = UInt8[np.ndarray, "height width 3"]
+RgbImage = UInt8[np.ndarray, "height width 3"]
 
 THUMBNAIL = np.array([0.1, 0.36])
 """Half the size of a detection's thumbnail, in units of the distance between columns and between rows."""
@@ -45,7 +45,7 @@ INVISIBLE = 2e-3
 
 
 @dataclass(frozen=True, eq=False)
-class Sightings:
+class DetectionColumns:
     """What stands in the columns of the film: one per view, its detections below one another.
 
     Attributes:
@@ -59,28 +59,20 @@ class Sightings:
     bones: tuple[tuple[Float[np.ndarray, "bones 2 2"], ...], ...]
 
 
-def sightings_of(detections: Detections, cameras: Sequence[str]) -> Sightings:
+def columns_of(detections: Detections, cameras: Sequence[str]) -> DetectionColumns:
     """Thumbnails of all detections of a frame: their skeletons, each scaled to its own box."""
     bones = []
     for view, count in enumerate(detections.counts.tolist()):
         bones.append(tuple(_thumbnail(detections, view, slot) for slot in range(count)))
-    return Sightings(tuple(cameras), tuple(detections.counts.tolist()), tuple(bones))
-
-
-def dots(cameras: Sequence[str], counts: Sequence[int]) -> Sightings:
-    """Sightings without a body, as in the teaching toy."""
-    empty = np.zeros((0, 2, 2))
-    return Sightings(tuple(cameras), tuple(counts), tuple((empty,) * count for count in counts))
+    return DetectionColumns(tuple(cameras), tuple(detections.counts.tolist()), tuple(bones))
 
 
 def draw_match(
     axes: Axes,
-    sightings: Sightings,
+    columns: DetectionColumns,
     mass: Float[np.ndarray, " tuples"],
     members: Int[np.ndarray, "tuples views"],
     owners: Sequence[int],
-    *,
-    theme: Theme = LIGHT,
 ) -> Axes:
     """One state: every tuple is a line through its detections, as wide and as opaque as its mass.
 
@@ -90,34 +82,34 @@ def draw_match(
     Args:
         owners: the person id that each tuple became, `ABSENT` = nobody (`association.owners_of_tuples`).
     """
-    _check(sightings, members, owners)
-    tallest = max([*sightings.counts, 1])
-    for view, name in enumerate(sightings.cameras):
-        words = plain(shorter(name, max(4, int(_spacing(axes, sightings)[0] / (LETTER * 13)) - 1)))
+    theme = theme_of(axes)
+    _check(columns, members, owners)
+    tallest = max([*columns.counts, 1])
+    for view, name in enumerate(columns.cameras):
+        words = plain(shorter(name, max(4, int(_spacing(axes, columns)[0] / (LETTER * 13)) - 1)))
         axes.text(view, -0.78, words, ha="center", va="center", fontsize=13, color=theme.ink)
-    _draw_links(axes, sightings, mass, members, owners, theme)
-    _draw_sightings(axes, sightings, _tints(sightings, mass, members, owners, theme), theme)
-    axes.set(xlim=(-0.45, len(sightings.cameras) - 0.55), ylim=(tallest - 0.4, -1.05))
+    _draw_links(axes, columns, mass, members, owners)
+    _draw_discs(axes, columns, _tints(columns, mass, members, owners, theme))
+    axes.set(xlim=(-0.45, len(columns.cameras) - 0.55), ylim=(tallest - 0.4, -1.05))
     axes.set_axis_off()
     return axes
 
 
 def film_frames(
     figure: Figure,
-    sightings: Sightings,
+    columns: DetectionColumns,
     trajectory: Trajectory,
     owners: Sequence[int],
     *,
     between: int = 6,
     rest: int = 8,
-    theme: Theme = LIGHT,
-) -> Iterator[Picture]:
-    """The pictures of the film, drawn one after the other on the same figure.
+) -> Iterator[RgbImage]:
+    """The images of the film, drawn one after the other on the same figure.
 
     Args:
         figure: an empty figure of the film's size.
-        between: pictures from one step of the sampler to the next.
-        rest: how often the first and the last picture are repeated.
+        between: images from one step of the sampler to the next.
+        rest: how often the first and the last image are repeated.
 
     Raises:
         InputError: the trajectory has no step, or a number of pictures is not positive.
@@ -127,21 +119,19 @@ def film_frames(
     if between < 1 or rest < 1:
         raise InputError(f"a film needs at least one picture a step, got {between} between steps and {rest} at rest.")
     canvas = FigureCanvasAgg(figure)
-    figure.set_layout_engine("none")  # laying out anew for every picture takes longer than drawing it
-    states = blended(trajectory, between)
+    figure.set_layout_engine("none")  # laying out anew for every image takes longer than drawing it
+    states = blend_states(trajectory, between)
     for number, (time, mass) in enumerate(states):
         figure.clear()
-        axes = draw_match(
-            figure.add_axes((0.02, 0.09, 0.96, 0.9)), sightings, mass, trajectory.members, owners, theme=theme
-        )
-        _draw_clock(axes, time, theme)
+        axes = draw_match(figure.add_axes((0.02, 0.09, 0.96, 0.9)), columns, mass, trajectory.members, owners)
+        _draw_clock(axes, time)
         canvas.draw()
-        picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
-        yield from [picture] * (rest if number in (0, len(states) - 1) else 1)
+        image = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+        yield from [image] * (rest if number in (0, len(states) - 1) else 1)
 
 
-def blended(trajectory: Trajectory, between: int) -> list[tuple[float, Float[np.ndarray, " tuples"]]]:
-    """Diffusion time and mass of every picture: the sampler's states and `between - 1` means of neighbours."""
+def blend_states(trajectory: Trajectory, between: int) -> list[tuple[float, Float[np.ndarray, " tuples"]]]:
+    """Diffusion time and mass of every image: the sampler's states and `between - 1` means of neighbours."""
     states = [(float(trajectory.time[0]), trajectory.mass[0])]
     for step in range(len(trajectory.time) - 1):
         for share in np.arange(1, between + 1) / between:
@@ -151,8 +141,8 @@ def blended(trajectory: Trajectory, between: int) -> list[tuple[float, Float[np.
     return states
 
 
-def write_film(path: Path, pictures: Iterable[Picture], rate_hz: float = 15.0) -> Path:
-    """Write pictures as a film, by the ending of the name: ``.gif``, ``.mp4`` or ``.html`` (a slider, no network).
+def write_film(path: Path, images: Iterable[RgbImage], rate_hz: float = 15.0) -> Path:
+    """Write images as a film, by the ending of the name: ``.gif``, ``.mp4`` or ``.html`` (a slider, no network).
 
     The file is whole or not there; what was there before stays when something fails. Returns the path.
 
@@ -165,19 +155,19 @@ def write_film(path: Path, pictures: Iterable[Picture], rate_hz: float = 15.0) -
         raise InputError(f"{path}: a film ends in {', '.join(writers)}, not in '{path.suffix}'.")
     if not path.parent.is_dir():
         raise InputError(f"{path}: there is no folder {path.parent} to write the film into.")
-    return writers[path.suffix.lower()](path, pictures, rate_hz)
+    return writers[path.suffix.lower()](path, images, rate_hz)
 
 
-def write_page(path: Path, pictures: Iterable[Picture], rate_hz: float) -> Path:
-    """Write pictures as one HTML page with a slider and a play button; it needs no network. Returns the path."""
+def write_page(path: Path, images: Iterable[RgbImage], rate_hz: float) -> Path:
+    """Write images as one HTML page with a slider and a play button; it needs no network. Returns the path."""
     kept: list[str] = []
     order: list[int] = []
-    last: Picture | None = None
-    for picture in pictures:
-        if last is None or picture is not last:
-            kept.append(base64.b64encode(_png(picture)).decode())
+    last: RgbImage | None = None
+    for image in images:
+        if image is not last:
+            kept.append(base64.b64encode(_png(image)).decode())
         order.append(len(kept) - 1)
-        last = picture
+        last = image
     if not order:
         raise InputError(f"{path}: a film needs at least one picture.")
     if not rate_hz > 0:
@@ -191,8 +181,8 @@ PAGE = """<!doctype html><meta charset="utf-8"><title>From noise to the match</t
 <body style="font-family:sans-serif;margin:1em;text-align:center"><img id="film" style="max-width:100%%" alt="">
 <p><button id="play" aria-label="play or pause">▶</button>
 <input id="step" type="range" min="0" max="%d" value="0" style="width:70%%" aria-label="step"></p><script>
-const pictures = %s, order = %s, film = document.getElementById("film"), step = document.getElementById("step");
-const show = () => { film.src = "data:image/png;base64," + pictures[order[step.value]]; };
+const images = %s, order = %s, film = document.getElementById("film"), step = document.getElementById("step");
+const show = () => { film.src = "data:image/png;base64," + images[order[step.value]]; };
 let clock = null;
 const stop = () => { clearInterval(clock); clock = null; };
 step.oninput = () => { stop(); show(); };
@@ -206,31 +196,25 @@ show();
 """
 
 
-def _check(sightings: Sightings, members: np.ndarray, owners: Sequence[int]) -> None:
-    if members.shape[1] != len(sightings.cameras):
-        raise InputError(
-            f"tuples of {members.shape[1]} views cannot be drawn between {len(sightings.cameras)} columns."
-        )
+def _check(columns: DetectionColumns, members: np.ndarray, owners: Sequence[int]) -> None:
+    if members.shape[1] != len(columns.cameras):
+        raise InputError(f"tuples of {members.shape[1]} views cannot be drawn between {len(columns.cameras)} columns.")
     if len(owners) != len(members):
         raise InputError(f"{len(members)} tuples and {len(owners)} owners: every tuple needs one, or ABSENT.")
-    for view, count in enumerate(sightings.counts):
+    for view, count in enumerate(columns.counts):
         if len(members) and int(members[:, view].max()) >= count:
             worst = int(members[:, view].max())
-            raise InputError(f"view {sightings.cameras[view]} has {count} detections, a tuple names number {worst}.")
+            raise InputError(f"view {columns.cameras[view]} has {count} detections, a tuple names number {worst}.")
 
 
 def _draw_links(
-    axes: Axes,
-    sightings: Sightings,
-    mass: np.ndarray,
-    members: np.ndarray,
-    owners: Sequence[int],
-    theme: Theme,
+    axes: Axes, columns: DetectionColumns, mass: np.ndarray, members: np.ndarray, owners: Sequence[int]
 ) -> None:
     """All tuples, the lightest first, as one collection; a person's number stands beside its first detection."""
+    theme = theme_of(axes)
     segments, colors, widths = [], [], []
-    column = _spacing(axes, sightings)[0]
-    gap = np.array([min(max(GAP, (_disc(axes, sightings) + 3) / column), 0.35), 0.0])
+    column = _spacing(axes, columns)[0]
+    gap = np.array([min(max(GAP, (_disc(axes, columns) + 3) / column), 0.35), 0.0])
     for row in np.argsort(mass, kind="stable").tolist():
         seen = [(view, int(slot)) for view, slot in enumerate(members[row]) if slot != ABSENT]
         if mass[row] <= INVISIBLE or len(seen) < 2:
@@ -238,7 +222,7 @@ def _draw_links(
         owner, strength = owners[row], min(float(mass[row]), 1.0)
         color = theme.muted if owner == ABSENT else person_color(owner)
         opacity = 0.08 + (0.5 if owner == ABSENT else 0.92) * strength
-        ends = [_place(sightings, view, slot) for view, slot in seen]
+        ends = [_place(columns, view, slot) for view, slot in seen]
         links = [(a + gap, b - gap) for a, b in pairwise(ends)]
         segments += links
         colors += [to_rgba(color, opacity)] * len(links)
@@ -255,41 +239,33 @@ def _draw_links(
     axes.add_collection(LineCollection(segments, colors=colors, linewidths=widths, capstyle="round", zorder=1))
 
 
-def _draw_sightings(axes: Axes, sightings: Sightings, tints: Sequence[Sequence[str]], theme: Theme) -> None:
+def _draw_discs(axes: Axes, columns: DetectionColumns, tints: Sequence[Sequence[str]]) -> None:
     """All detections: a disc with the body, or with the number where there is no body."""
+    theme = theme_of(axes)
     bones, bone_colors, places, colors = [], [], [], []
-    for view, count in enumerate(sightings.counts):
+    for view, count in enumerate(columns.counts):
         for slot in range(count):
-            place, color = _place(sightings, view, slot), tints[view][slot]
-            body = sightings.bones[view][slot] * THUMBNAIL + place
+            place, color = _place(columns, view, slot), tints[view][slot]
+            body = columns.bones[view][slot] * THUMBNAIL + place
             bones += list(body)
             bone_colors += [color] * len(body)
             places.append(place)
             colors.append(color)
             if not len(body):
-                axes.text(
-                    float(place[0]),
-                    float(place[1]),
-                    str(slot),
-                    ha="center",
-                    va="center",
-                    color=color,
-                    fontsize=13,
-                    zorder=4,
-                )
+                axes.text(place[0], place[1], str(slot), ha="center", va="center", color=color, fontsize=13, zorder=4)
     if places:
         pale = [blend(color, theme.paper, 0.85) for color in colors]
-        area = (2 * _disc(axes, sightings)) ** 2
+        area = (2 * _disc(axes, columns)) ** 2
         axes.scatter(*np.stack(places).T, s=area, c=pale, edgecolors=colors, linewidths=1.4, zorder=2)
     axes.add_collection(LineCollection(bones, colors=bone_colors, linewidths=2.2, capstyle="round", zorder=3))
 
 
 def _tints(
-    sightings: Sightings, mass: np.ndarray, members: np.ndarray, owners: Sequence[int], theme: Theme
+    columns: DetectionColumns, mass: np.ndarray, members: np.ndarray, owners: Sequence[int], theme: Theme
 ) -> list[list[str]]:
     """For every detection a grey that turns into the colour of the person whose tuple has most mass there."""
-    tints = [[theme.muted] * count for count in sightings.counts]
-    best = np.zeros((len(sightings.counts), max([*sightings.counts, 1])))
+    tints = [[theme.muted] * count for count in columns.counts]
+    best = np.zeros((len(columns.counts), max([*columns.counts, 1])))
     for row in (r for r, owner in enumerate(owners) if owner != ABSENT):
         for view, slot in enumerate(members[row].tolist()):
             if slot != ABSENT and mass[row] > best[view, slot]:
@@ -298,21 +274,21 @@ def _tints(
     return tints
 
 
-def _place(sightings: Sightings, view: int, slot: int) -> np.ndarray:
+def _place(columns: DetectionColumns, view: int, slot: int) -> np.ndarray:
     """Where a detection stands: columns of fewer detections are spread over the same height."""
-    tallest, count = max([*sightings.counts, 1]), sightings.counts[view]
+    tallest, count = max([*columns.counts, 1]), columns.counts[view]
     return np.array([view, (slot + 0.5) * tallest / count - 0.5])
 
 
-def _spacing(axes: Axes, sightings: Sightings) -> tuple[float, float]:
+def _spacing(axes: Axes, columns: DetectionColumns) -> tuple[float, float]:
     """Points from column to column and from row to row."""
     wide, tall = (side / axes.figure.dpi * POINTS for side in (axes.bbox.width, axes.bbox.height))
-    return wide / max(len(sightings.cameras), 1), tall / (max([*sightings.counts, 1]) + 0.65)
+    return wide / max(len(columns.cameras), 1), tall / (max([*columns.counts, 1]) + 0.65)
 
 
-def _disc(axes: Axes, sightings: Sightings) -> float:
+def _disc(axes: Axes, columns: DetectionColumns) -> float:
     """Radius of a detection's disc, points: as large as its neighbours leave room for."""
-    column, row = _spacing(axes, sightings)
+    column, row = _spacing(axes, columns)
     return min(DISC, 0.3 * column, 0.47 * row)
 
 
@@ -329,8 +305,9 @@ def _thumbnail(detections: Detections, view: int, slot: int) -> Float[np.ndarray
     return np.stack([unit[[a, b]] for a, b in pairs])
 
 
-def _draw_clock(axes: Axes, time: float, theme: Theme) -> None:
+def _draw_clock(axes: Axes, time: float) -> None:
     """A bar that empties from noise to match, with words."""
+    theme = theme_of(axes)
     words = "noise" if time > 0.995 else "match" if time < 0.005 else f"time {time:.2f}"
     left, right = 0.3, 0.7
     axes.plot([left, right], [-0.02] * 2, transform=axes.transAxes, color=theme.grid, linewidth=5, clip_on=False)
@@ -339,8 +316,8 @@ def _draw_clock(axes: Axes, time: float, theme: Theme) -> None:
     axes.text(right + 0.02, -0.02, words, transform=axes.transAxes, va="center", fontsize=13, color=theme.ink)
 
 
-def _png(picture: Picture) -> bytes:
+def _png(image: RgbImage) -> bytes:
     """A PNG of at most 128 colours: a quarter of the size, and nobody sees it."""
     buffer = BytesIO()
-    Image.fromarray(picture).quantize(128, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
+    Image.fromarray(image).quantize(128, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()

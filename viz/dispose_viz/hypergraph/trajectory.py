@@ -1,6 +1,6 @@
 """The reverse diffusion made visible: how mass moves between candidate tuples until it is clear who is who."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,11 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from dispose.association.polytope import Marginals, is_fallback, marginal_residual
+from dispose.association.polytope import Marginals, marginal_residual
 from dispose.diffusion.samplers import Step
+from dispose.errors import ShapeError
 from dispose.tensors import ABSENT
-from dispose_viz.style import LIGHT, MAP, Theme, color_of, dress, label_of, person_color
+from dispose_viz.style import MAP, add_colorbar, color_of, dress, dress_chart, label_of, person_color, theme_of
 from dispose_viz.words import name_columns
 
 DOTTED_STEPS = 40
@@ -47,19 +48,38 @@ class Trajectory:
         return -(share * np.log2(share.clip(min=1e-300))).sum(-1)
 
 
-def trajectory_of(steps: Sequence[Step], members: Int[Tensor, "tuples views"], marginals: Marginals) -> Trajectory:
+def trajectories_of(
+    steps: Sequence[Step], members: Int[Tensor, "tuples views"], marginals: Marginals
+) -> tuple[Trajectory, ...]:
     """Arrays of one sample's recorded steps, the last clean prediction as the state at time 0.
 
-    The fallback tuple, absent everywhere, is left out: it holds what nobody claims.
+    There is one trajectory per random start (`dispose.models.dispose.sampling.trajectory` packs them in a row). The
+    fallback tuple, absent everywhere, is left out: it holds what nobody claims.
+
+    Raises:
+        ShapeError: the states are not a whole number of copies of the sample's tuples.
     """
-    states = [*(step.mass for step in steps), steps[-1].clean]
-    people = ~is_fallback(marginals)
-    return Trajectory(
-        np.array([*(step.time for step in steps), 0.0]),
-        torch.stack(states)[:, people].double().numpy(),
-        members[people].numpy(),
-        np.array([float(marginal_residual(state, marginals).max()) for state in states]),
+    states = torch.stack([*(step.mass for step in steps), steps[-1].clean]).double()
+    tuples = len(members)
+    if states.shape[1] % tuples:
+        raise ShapeError(f"states of {states.shape[1]} masses are no whole number of starts of {tuples} tuples")
+    claimed = (members != ABSENT).any(1)
+    time = np.array([*(step.time for step in steps), 0.0])
+    return tuple(
+        Trajectory(
+            time,
+            mass[:, claimed].numpy(),
+            members[claimed].numpy(),
+            np.array([float(marginal_residual(state, marginals).max()) for state in mass]),
+        )
+        for mass in states.split(tuples, dim=1)
     )
+
+
+def trajectory_of(steps: Sequence[Step], members: Int[Tensor, "tuples views"], marginals: Marginals) -> Trajectory:
+    """The only trajectory of a sample with one start."""
+    (only,) = trajectories_of(steps, members, marginals)
+    return only
 
 
 def owners_of_tuples(
@@ -76,14 +96,24 @@ def tuple_name(members: Sequence[int]) -> str:
     return ("" if all(len(w) == 1 for w in words) else ",").join(words)
 
 
-def draw_mass(
-    axes: Axes,
-    trajectory: Trajectory,
-    *,
-    owners: Sequence[int] | None = None,
-    rows: int = 18,
-    theme: Theme = LIGHT,
-) -> Axes:
+def name_tuples(axes: Axes, members: Int[np.ndarray, "rows views"], owners: Sequence[int]) -> Axes:
+    """Tuples beside the rows of a table, with the person that each became."""
+    words = [tuple_name(row) for row in members.tolist()]
+    names = [word if owner == ABSENT else f"P{owner} = {word}" for word, owner in zip(words, owners, strict=True)]
+    axes.set_yticks(range(len(names)), names, family="monospace")
+    axes.set_ylabel("tuple: its detection in every view")
+    return axes
+
+
+def color_rows(axes: Axes, owners: Sequence[int]) -> Axes:
+    """The names of rows that became people, strong and in the people's colours."""
+    for label, owner in zip(axes.get_yticklabels(), owners, strict=True):
+        if owner != ABSENT:
+            label.set(color=person_color(owner), fontweight="bold")
+    return axes
+
+
+def draw_mass(axes: Axes, trajectory: Trajectory, *, owners: Sequence[int] | None = None, rows: int = 18) -> Axes:
     """Mass of the heaviest tuples (rows) over the steps (columns), as a heat map with a logarithmic colour.
 
     Args:
@@ -94,44 +124,44 @@ def draw_mass(
     order = np.lexsort((-trajectory.mass.max(0), -last))[:rows]
     image = trajectory.mass[:, order].T.clip(min=FAINTEST_MASS)
     if not len(order):
-        # A picture of no rows has no height: one row of nothing, with words, instead.
+        # An image of no rows has no height: one row of nothing, with words, instead.
         image = np.full((1, len(trajectory.time)), FAINTEST_MASS)
         axes.text(0.5, 0.5, "there is no tuple", transform=axes.transAxes, ha="center", va="center", fontsize=13,
                   color="#FFFFFF")  # fmt: skip
     drawn = axes.imshow(image, aspect="auto", cmap=MAP, norm=LogNorm(FAINTEST_MASS, 1.0), interpolation="nearest")
     owned = [ABSENT if owners is None else owners[t] for t in order]
-    words = [tuple_name(trajectory.members[t].tolist()) for t in order]
-    names = [word if p == ABSENT else f"P{p} = {word}" for word, p in zip(words, owned, strict=True)]
-    axes.set_yticks(range(len(order)), names, family="monospace")
-    step_axis(axes, trajectory.time)
-    axes.set(ylabel="tuple: its detection in every view", title=f"Mass of {len(order)} of {len(last)} tuples")
-    bar = axes.figure.colorbar(drawn, ax=axes, label="mass")
-    bar.ax.tick_params(colors=theme.ink)
-    bar.ax.yaxis.label.set_color(theme.ink)
-    dress(axes, theme=theme)
-    for label, person in zip(axes.get_yticklabels(), owned, strict=True):
-        if person != ABSENT:
-            label.set(color=person_color(person), fontweight="bold")
+    name_tuples(axes, trajectory.members[order], owned)
+    step_axis(axes, trajectory.time).set_title(f"Mass of {len(order)} of {len(last)} tuples")
+    add_colorbar(axes, drawn, "mass")
+    return color_rows(dress(axes), owned)
+
+
+def draw_feasibility(axes: Axes, paths: Sequence[Trajectory], *, colors: Sequence[str] | None = None) -> Axes:
+    """The largest violation of a marginal at every step, one line per trajectory, on a logarithmic axis."""
+    axes.set(yscale="log", ylabel="largest violation", title="Feasibility residual")
+    return draw_curves(axes, paths, lambda path: path.residual.clip(min=1e-17), colors=colors)
+
+
+def draw_entropies(axes: Axes, paths: Sequence[Trajectory], *, colors: Sequence[str] | None = None) -> Axes:
+    """How undecided the association is at every step, one line per trajectory."""
+    axes.set(ylabel="entropy (bits)", title="Indecision")
+    draw_curves(axes, paths, lambda path: path.entropy, colors=colors).set_ylim(bottom=0)
     return axes
 
 
-def draw_feasibility(axes: Axes, trajectory: Trajectory, *, theme: Theme = LIGHT) -> Axes:
-    """The largest violation of a marginal at every step, on a logarithmic axis."""
-    steps = range(len(trajectory.time))
-    axes.semilogy(steps, trajectory.residual.clip(min=1e-17), line_of(trajectory.time), color=theme.ink, linewidth=1.8)
-    step_axis(axes, trajectory.time)
-    axes.set(ylabel="largest violation", title="Feasibility residual")
-    axes.grid(color=theme.grid, linewidth=0.6)
-    return dress(axes, theme=theme)
-
-
-def draw_entropy(axes: Axes, trajectory: Trajectory, *, theme: Theme = LIGHT) -> Axes:
-    """How undecided the association is at every step."""
-    axes.plot(range(len(trajectory.time)), trajectory.entropy, line_of(trajectory.time), color=theme.ink, linewidth=1.8)
-    step_axis(axes, trajectory.time)
-    axes.set(ylabel="entropy (bits)", title="Indecision", ylim=(0, 1.1 * max(float(trajectory.entropy.max()), 1e-9)))
-    axes.grid(color=theme.grid, linewidth=0.6)
-    return dress(axes, theme=theme)
+def draw_curves(
+    axes: Axes,
+    paths: Sequence[Trajectory],
+    value: Callable[[Trajectory], Float[np.ndarray, " steps"]],
+    *,
+    colors: Sequence[str] | None = None,
+) -> Axes:
+    """One number of every step over diffusion time, one line per trajectory, in ink where no colours are given."""
+    theme = theme_of(axes)
+    for path, color in zip(paths, colors or [theme.ink] * len(paths), strict=True):
+        stroke = "o-" if len(path.time) <= DOTTED_STEPS else "-"
+        axes.plot(range(len(path.time)), value(path), stroke, color=color, linewidth=1.6, markersize=4)
+    return dress_chart(step_axis(axes, paths[0].time))
 
 
 def draw_members(
@@ -140,10 +170,9 @@ def draw_members(
     confidence: Float[np.ndarray, " persons"],
     ids: Sequence[int],
     cameras: Sequence[str],
-    *,
-    theme: Theme = LIGHT,
 ) -> Axes:
     """Which detection of which view forms each person, by id: a coloured box with the detection's number."""
+    theme = theme_of(axes)
     order = np.argsort(ids, kind="stable")
     members, confidence, ids = members[order], confidence[order], [ids[i] for i in order]
     for row, (slots, person) in enumerate(zip(members.tolist(), ids, strict=True)):
@@ -160,23 +189,16 @@ def draw_members(
     name_columns(axes, range(views), cameras)
     axes.set_yticks(range(rows), [f"{label_of(i)}  ({c:.0%} sure)" for i, c in zip(ids, confidence, strict=True)])
     axes.set(xlabel="view", ylabel="person")
-    return dress(axes, theme=theme)
+    return dress(axes)
 
 
-def draw_trajectory(
-    figure: Figure, trajectory: Trajectory, *, owners: Sequence[int] | None = None, theme: Theme = LIGHT
-) -> Figure:
+def draw_trajectory(figure: Figure, trajectory: Trajectory, *, owners: Sequence[int] | None = None) -> Figure:
     """Mass on the left, feasibility and indecision on the right."""
     grid = figure.add_gridspec(2, 2, width_ratios=(2.2, 1))
-    draw_mass(figure.add_subplot(grid[:, 0]), trajectory, owners=owners, theme=theme)
-    draw_entropy(figure.add_subplot(grid[0, 1]), trajectory, theme=theme)
-    draw_feasibility(figure.add_subplot(grid[1, 1]), trajectory, theme=theme)
+    draw_mass(figure.add_subplot(grid[:, 0]), trajectory, owners=owners)
+    draw_entropies(figure.add_subplot(grid[0, 1]), [trajectory])
+    draw_feasibility(figure.add_subplot(grid[1, 1]), [trajectory])
     return figure
-
-
-def line_of(time: Float[np.ndarray, " steps"]) -> str:
-    """A line with a dot at every step, or without where dots would touch."""
-    return "o-" if len(time) <= DOTTED_STEPS else "-"
 
 
 def step_axis(axes: Axes, time: Float[np.ndarray, " steps"]) -> Axes:

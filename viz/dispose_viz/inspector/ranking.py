@@ -1,4 +1,4 @@
-"""All frames of a run by what went wrong: in order, as a table, and as one picture."""
+"""All frames of a run by what went wrong: in order, as a table, and as an image of all measures."""
 
 import math
 import textwrap
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from dispose.errors import InputError
-from dispose.scene.results import FrameResult, Results
-from dispose_viz.style import LIGHT, MAP, Theme, dress
+from dispose.scene.results import Results
+from dispose_viz.style import MAP, add_colorbar, dress, theme_of
 from dispose_workbench.failures.facts import FrameFacts
 from dispose_workbench.failures.measures import MEASURES, Failure, Measure, known_measures, rank
 from dispose_workbench.failures.reasons import explain
@@ -48,13 +48,18 @@ class Ranking:
         keys = MISTAKES if failure.wrong_pairs is not None or failure.missed is not None else DOUBTS
         listed = [self.measure] if self.measure.key not in (MEASURES[0].key, *keys) else []
         listed += [measure for measure in self.known if measure.key in keys and measure.value(failure)]
-        words = [f"{measure.title} {_mistakes_text(measure, failure)}" for measure in listed]
+        words = [f"{measure.title} {value_text(measure, failure)}" for measure in listed]
+        unknown = f" ({len(failure.unannotated)} of them not annotated)" if failure.unannotated else ""
+        words = [word + unknown * (measure.key == "extra") for word, measure in zip(words, listed, strict=True)]
         return "  ·  ".join(words) or "nothing wrong"
 
     @property
     def means(self) -> tuple[tuple[str, float], ...]:
         """The mean of every known measure over the frames that have it, by the measure's key."""
-        return tuple((measure.key, _mean(measure, self.failures)) for measure in self.known)
+        values = _values(self.known, self.failures)
+        known = [row[np.isfinite(row)] for row in values]
+        means = [float(row.mean()) if len(row) else math.nan for row in known]
+        return tuple((measure.key, mean) for measure, mean in zip(self.known, means, strict=True))
 
 
 def ranking_of(results: Results, rank_by: str = MEASURES[0].key) -> Ranking:
@@ -63,8 +68,8 @@ def ranking_of(results: Results, rank_by: str = MEASURES[0].key) -> Ranking:
     Raises:
         InputError: there is no measure of that name, or these results do not know it; the sentence lists what there is.
     """
-    looked = [measure_and_explain(result) for result in results.cases]
-    failures, reasons = tuple(failure for failure, _ in looked), tuple(why for _, why in looked)
+    facts = [FrameFacts(result) for result in results.cases]  # what both ask of a frame is worked out once
+    failures, reasons = tuple(one.failure for one in facts), tuple(explain(one) for one in facts)
     known = known_measures(failures) or MEASURES[:1]
     chosen = [measure for measure in known if measure.key == rank_by]
     if not chosen:
@@ -74,12 +79,6 @@ def ranking_of(results: Results, rank_by: str = MEASURES[0].key) -> Ranking:
     return Ranking(chosen[0], known, failures, reasons, rank(failures, chosen[0]))
 
 
-def measure_and_explain(result: FrameResult) -> tuple[Failure, str]:
-    """What went wrong in a frame and why; what both ask of the frame is worked out once."""
-    facts = FrameFacts(result)
-    return facts.failure, explain(facts)
-
-
 def value_text(measure: Measure, failure: Failure) -> str:
     """A measure's value with its unit, a dash where it is not known."""
     value = measure.value(failure)
@@ -87,14 +86,6 @@ def value_text(measure: Measure, failure: Failure) -> str:
         return "–"
     number = f"{value:.0f}" if float(value).is_integer() else f"{value:.1f}"
     return f"{number} {measure.unit}".strip()
-
-
-def _mistakes_text(measure: Measure, failure: Failure) -> str:
-    """A value as text; of extra people also how many of them the truth may just not know."""
-    text = value_text(measure, failure)
-    if measure.key != "extra" or not failure.unannotated:
-        return text
-    return f"{text} ({len(failure.unannotated)} of them not annotated)"
 
 
 def ranking_table(ranking: Ranking, rows: int) -> str:
@@ -107,19 +98,22 @@ def ranking_table(ranking: Ranking, rows: int) -> str:
     return "\n".join(lines)
 
 
-def draw_ranking(axes: Axes, ranking: Ranking, *, marked: int = 3, theme: Theme = LIGHT) -> Axes:
+def draw_ranking(axes: Axes, ranking: Ranking, *, marked: int = 3) -> Axes:
     """Every measure (rows) of every frame (columns), each row from its least to its greatest value.
 
     Args:
         axes: where to draw.
         ranking: of at least one frame.
         marked: so many of the worst frames get an arrow.
-        theme: its colours.
     """
+    theme = theme_of(axes)
     numbers = [failure.number for failure in ranking.failures]
-    image = np.array([_scaled(measure, ranking.failures) for measure in ranking.known])
-    drawn = axes.imshow(image, aspect="auto", cmap=f"{MAP}_r", vmin=0, vmax=1, interpolation="nearest")
-    peaks = [_greatest(measure, ranking.failures) for measure in ranking.known]
+    values = _values(ranking.known, ranking.failures)
+    greatest = np.nan_to_num(values).max(1, keepdims=True)
+    shares = values / np.where(greatest > 0, greatest, 1.0)
+    drawn = axes.imshow(shares, aspect="auto", cmap=f"{MAP}_r", vmin=0, vmax=1, interpolation="nearest")
+    worst = [ranking.failures[int(row.argmax())] for row in np.nan_to_num(values)]
+    peaks = [value_text(measure, failure) for measure, failure in zip(ranking.known, worst, strict=True)]
     names = [f"{measure.title} (at most {peak})" for measure, peak in zip(ranking.known, peaks, strict=True)]
     axes.set_yticks(range(len(names)), names)
     ticks = np.unique(np.linspace(0, len(numbers) - 1, min(len(numbers), 13)).astype(int))
@@ -129,32 +123,10 @@ def draw_ranking(axes: Axes, ranking: Ranking, *, marked: int = 3, theme: Theme 
                       color=theme.alarm, fontsize=12, fontweight="bold",
                       arrowprops={"arrowstyle": "-|>", "color": theme.alarm})  # fmt: skip
     axes.set(xlabel="frame (number)")
-    dress(axes, theme=theme)
-    figure = axes.figure
-    assert isinstance(figure, Figure)
-    bar = figure.colorbar(drawn, ax=axes, label="share of the row's worst", pad=0.01)
-    bar.ax.tick_params(colors=theme.ink, labelsize=11)
-    bar.ax.yaxis.label.set(color=theme.ink, fontsize=12)
-    return axes
+    add_colorbar(axes, drawn, "share of the row's worst")
+    return dress(axes)
 
 
-def _values(measure: Measure, failures: Sequence[Failure]) -> np.ndarray:
-    values = [measure.value(failure) for failure in failures]
-    return np.array([np.nan if value is None else float(value) for value in values])
-
-
-def _scaled(measure: Measure, failures: Sequence[Failure]) -> np.ndarray:
-    """Values as shares of the greatest; NaN (nothing drawn) where one is not known."""
-    values = _values(measure, failures)
-    top = np.nanmax(values) if np.isfinite(values).any() else 0.0
-    return values / top if top > 0 else values * 0.0
-
-
-def _greatest(measure: Measure, failures: Sequence[Failure]) -> str:
-    worst = max(failures, key=lambda failure: measure.value(failure) or 0.0)
-    return value_text(measure, worst)
-
-
-def _mean(measure: Measure, failures: Sequence[Failure]) -> float:
-    values = _values(measure, failures)
-    return float(values[np.isfinite(values)].mean()) if np.isfinite(values).any() else math.nan
+def _values(measures: Sequence[Measure], failures: Sequence[Failure]) -> Float[np.ndarray, "measures frames"]:
+    """Every measure of every frame, NaN where one is not known."""
+    return np.array([[measure.value(failure) for failure in failures] for measure in measures], dtype=float)

@@ -14,10 +14,11 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from matplotlib.patches import Polygon
-from matplotlib.patheffects import withStroke
 from scipy.spatial import ConvexHull
 
-from dispose.association.birkhoff import (
+from dispose_viz.hypergraph.trajectory import DOTTED_STEPS
+from dispose_viz.polytope.geometry import Flat, section
+from dispose_viz.polytope.permutations import (
     EVEN,
     ODD,
     even_and_odd_planes,
@@ -27,9 +28,7 @@ from dispose.association.birkhoff import (
     reach,
     symmetric_space,
 )
-from dispose.association.section import Flat, solid_section
-from dispose_viz.hypergraph.trajectory import DOTTED_STEPS
-from dispose_viz.style import LIGHT, PALETTE, Theme, blend, dress
+from dispose_viz.style import LIGHT, PALETTE, Theme, blend, dress, theme_of, write
 from dispose_viz.words import marked_up, plain
 
 Canvas = TypeVar("Canvas", bound=FigureBase)
@@ -44,12 +43,7 @@ def permutation_label(permutation: tuple[int, ...]) -> str:
 
 
 def draw_birkhoff(
-    figure: Canvas,
-    paths: Sequence[Matrices] = (),
-    *,
-    labels: Sequence[str] = (),
-    step: int | None = None,
-    theme: Theme = LIGHT,
+    figure: Canvas, paths: Sequence[Matrices] = (), *, labels: Sequence[str] = (), step: int | None = None
 ) -> Canvas:
     """Both triangles with all their corners named, and trajectories of doubly stochastic matrices in them.
 
@@ -70,22 +64,21 @@ def draw_birkhoff(
     drawn = [path if step is None else path[: step + 1] for path in paths]
     flats = even_and_odd_planes()
     both = figure.subplots(1, 2)
+    theme = theme_of(both[0])
     corners = [_triangle(flat, group) for flat, group in zip(flats, (EVEN, ODD), strict=True)]
     for axes, flat, group, mine, other_flat, other in zip(
         both, flats, (EVEN, ODD), corners, flats[::-1], corners[::-1], strict=True
     ):
-        _draw_triangle(axes, mine, group, theme)
+        _draw_triangle(axes, mine, group)
         if len(drawn) == 1:
-            _draw_room(axes, mine, 1 - float(reach(other_flat.place(drawn[0][-1].ravel()), other)), theme)
+            _draw_room(axes, mine, 1 - float(reach(other_flat.place(drawn[0][-1].ravel()), other)))
         for number, path in enumerate(drawn):
             name = plain(labels[number]) if number < len(labels) else ""
-            _draw_feet(axes, flat, path, PALETTE[number % len(PALETTE)], name, theme)
+            _draw_feet(axes, flat, path, PALETTE[number % len(PALETTE)], name)
     both[0].set_title("even permutations: nobody, or all three change")
     both[1].set_title("odd permutations: two change places")
     if any(labels):
-        legend = both[1].legend(loc="upper right", frameon=False, fontsize=11)
-        for text in legend.get_texts():
-            text.set_color(theme.ink)
+        both[1].legend(loc="upper right", frameon=False, fontsize=11, labelcolor=theme.ink)
     return figure
 
 
@@ -109,7 +102,7 @@ def draw_symmetric_section(
     matrices X are drawn at ``(X + X')/2``, which never leaves the solid; the hover says how far X is from there.
     """
     flat = symmetric_space()
-    corners = solid_section(flat)
+    corners = section(flat)
     _add_solid(figure, corners, theme)
     names = [_symmetric_name(flat.point(corner).reshape(3, 3)) for corner in corners]
     sides = ["top center" if corner[2] > corners[:, 2].min() + 0.01 else "bottom center" for corner in corners]
@@ -142,7 +135,8 @@ def _triangle(flat: Flat, group: Sequence[tuple[int, ...]]) -> np.ndarray:
     return flat.place(np.stack([permutation_matrix(p).ravel() for p in group]))
 
 
-def _draw_triangle(axes: Axes, corners: np.ndarray, group: Sequence[tuple[int, ...]], theme: Theme) -> None:
+def _draw_triangle(axes: Axes, corners: np.ndarray, group: Sequence[tuple[int, ...]]) -> None:
+    theme = theme_of(axes)
     fill = blend(theme.ink, theme.paper, 0.92)
     axes.add_patch(Polygon(corners, facecolor=fill, edgecolor=theme.ink, linewidth=1.6))
     axes.plot(*corners.T, "o", color=theme.ink, markersize=8)
@@ -153,23 +147,24 @@ def _draw_triangle(axes: Axes, corners: np.ndarray, group: Sequence[tuple[int, .
         axes.annotate(permutation_label(permutation), tuple(corner), offset, textcoords="offset points", fontsize=13,
                       color=theme.ink, ha=side, va="bottom" if side == "center" else "center")  # fmt: skip
     axes.set(xlim=(-2.1, 2.1), ylim=(-1.2, 2.0), aspect="equal", xlabel="distance from the centre (1 = one match)")
-    dress(axes, theme=theme)
+    dress(axes)
 
 
-def _draw_room(axes: Axes, corners: np.ndarray, share: float, theme: Theme) -> None:
+def _draw_room(axes: Axes, corners: np.ndarray, share: float) -> None:
     """What the other triangle has left of this one."""
+    theme = theme_of(axes)
     axes.add_patch(Polygon(share * corners, facecolor="none", edgecolor=theme.muted, linestyle=(0, (4, 4))))
     axes.text(0, -1.02, f"dashed: the {share:.0%} that the other triangle leaves", ha="center", va="center",
               fontsize=11, color=theme.muted)  # fmt: skip
 
 
-def _draw_feet(axes: Axes, flat: Flat, path: Matrices, color: str, label: str, theme: Theme) -> None:
+def _draw_feet(axes: Axes, flat: Flat, path: Matrices, color: str, label: str) -> None:
+    theme = theme_of(axes)
     places = flat.place(path.reshape(-1, 9))
     dot = 5 if len(path) <= DOTTED_STEPS else 0
     axes.plot(*places.T, "o-", color=color, linewidth=1.8, markersize=dot, label=label or None)
     axes.plot(*places[-1], "o", color=color, markersize=12, markeredgecolor=theme.paper, zorder=5)
-    axes.annotate("start", tuple(places[0]), (0, 7), textcoords="offset points", color=color, ha="center", fontsize=11,
-                  path_effects=[withStroke(linewidth=3, foreground=theme.paper)])  # fmt: skip
+    write(axes, "start", tuple(places[0]), (0, 7), color, align="center")
 
 
 def _symmetric_name(matrix: Float[np.ndarray, "3 3"]) -> str:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
-from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 
-from dispose.association.section import Flat, flat_through, section
-from dispose_viz.style import LIGHT, Theme, blend, dress
+from dispose_kernels.sinkhorn import Marginals
+from dispose_viz.polytope.geometry import Flat, flat_through, section, shadow
+from dispose_viz.style import blend, dress, halo, theme_of
 
 INTEGRAL = 1e-6
 """Masses this near to 0 or 1 make a corner an assignment."""
@@ -40,37 +40,57 @@ class Landmark:
     color: str
 
 
-def draw_section(
-    axes: Axes,
-    flat: Flat,
-    *,
-    shadow: Float[np.ndarray, "corners 2"] | None = None,
-    theme: Theme = LIGHT,
-) -> Axes:
+@dataclass(frozen=True, eq=False)
+class PlaneCut:
+    """The plane through the middle of a polytope and two of its corners.
+
+    Attributes:
+        flat: the plane.
+        outline: shadow of the whole polytope on it.
+        landmarks: the two corners and the middle.
+    """
+
+    flat: Flat
+    outline: Float[np.ndarray, "corners 2"]
+    landmarks: tuple[Landmark, ...]
+
+
+def cut_through(
+    middle: Landmark, one: Landmark, other: Landmark, marginals: Marginals, shown: Int[np.ndarray, " tuples"]
+) -> PlaneCut:
+    """The plane through three landmarks; `shown` are the polytope's tuples that these speak of."""
+    flat = plane_of_answers(middle.mass, one.mass, other.mass)
+    return PlaneCut(flat, shadow(flat, marginals, shown), (one, other, middle))
+
+
+def draw_section(axes: Axes, flat: Flat, *, outline: Float[np.ndarray, "corners 2"] | None = None) -> Axes:
     """The polytope cut by a plane: the filled polygon is exactly its points in that plane.
 
     Full corners are assignments (all masses 0 or 1), hollow ones have fractions.
 
     Args:
-        flat: the plane (`dispose.association.section.flat_through` three feasible points).
-        shadow: outline of the whole polytope's projection onto the plane (`dispose.association.section.shadow`):
-            points off the plane are drawn at their feet, which lie in there.
+        flat: the plane (`dispose_viz.polytope.geometry.flat_through` three feasible points).
+        outline: of the whole polytope's shadow on the plane (`dispose_viz.polytope.geometry.shadow`): points off the
+            plane are drawn at their feet, which lie in there.
     """
+    theme = theme_of(axes)
     corners = section(flat)
-    if shadow is not None:
-        around = np.concatenate([shadow, shadow[:1]])
+    if outline is not None:
+        around = np.concatenate([outline, outline[:1]])
         axes.plot(*around.T, "--", color=theme.muted, linewidth=1.2, label="shadow of the whole polytope")
     fill = blend(theme.ink, theme.paper, 0.9)
     axes.add_patch(Polygon(corners, facecolor=fill, edgecolor=theme.ink, linewidth=1.6))
-    whole = is_assignment(flat.point(corners))
-    axes.plot(*corners[whole].T, "o", color=theme.ink, markersize=8, zorder=3)
-    axes.plot(*corners[~whole].T, "o", markerfacecolor=theme.paper, markeredgecolor=theme.ink, markersize=7, zorder=3)
+    integral = is_assignment(flat.point(corners))
+    axes.plot(*corners[integral].T, "o", color=theme.ink, markersize=8, zorder=3)
+    axes.plot(
+        *corners[~integral].T, "o", markerfacecolor=theme.paper, markeredgecolor=theme.ink, markersize=7, zorder=3
+    )
     axes.set(xlabel="mass (1 = one detection)", ylabel="mass (1 = one detection)", aspect="equal")
-    seen = corners if shadow is None else np.concatenate([corners, shadow])
+    seen = corners if outline is None else np.concatenate([corners, outline])
     low, high = seen.min(0), seen.max(0)
     wide, tall = (0.26, 0.13) * np.full(2, (high - low).max())
     axes.set(xlim=(low[0] - wide, high[0] + wide), ylim=(low[1] - tall, high[1] + tall))
-    return dress(axes, theme=theme)
+    return dress(axes)
 
 
 def is_assignment(mass: Float[np.ndarray, "points tuples"]) -> np.ndarray:
@@ -89,11 +109,12 @@ def plane_of_answers(
     return Flat(start, spanned.axes)
 
 
-def draw_landmarks(axes: Axes, flat: Flat, landmarks: Sequence[Landmark], *, theme: Theme = LIGHT) -> Axes:
+def draw_landmarks(axes: Axes, flat: Flat, landmarks: Sequence[Landmark]) -> Axes:
     """Named points as large dots, hollow where masses are not 0 or 1; names stand on the side away from the others.
 
     The frame is widened until every name lies inside it.
     """
+    theme = theme_of(axes)
     places = [flat.place(mark.mass) for mark in landmarks]
     names = []
     for mark, place in zip(landmarks, places, strict=True):
@@ -107,26 +128,19 @@ def draw_landmarks(axes: Axes, flat: Flat, landmarks: Sequence[Landmark], *, the
         words = axes.annotate(
             name, tuple(place), tuple(16 * outward), textcoords="offset points", fontsize=12, color=theme.ink,
             ha=_side(outward[0], "right", "left"), va=_side(outward[1], "top", "bottom"),
-            path_effects=[withStroke(linewidth=3, foreground=theme.paper)], zorder=6,
+            path_effects=halo(theme), zorder=6,
         )  # fmt: skip
         names.append(words)
     _widen(axes, np.array(places).reshape(-1, 2), names)
     return axes
 
 
-def draw_path(
-    axes: Axes,
-    flat: Flat,
-    mass: Float[np.ndarray, "steps tuples"],
-    *,
-    color: str,
-    label: str = "",
-    theme: Theme = LIGHT,
-) -> Axes:
+def draw_path(axes: Axes, flat: Flat, mass: Float[np.ndarray, "steps tuples"], *, color: str, label: str = "") -> Axes:
     """A trajectory at the feet of its states; the farther a state is from the plane, the paler its dot.
 
     A `label` makes it a line of the legend (`draw_key`).
     """
+    theme = theme_of(axes)
     places, away = flat.place(mass), flat.distance(mass)
     shades = [blend(color, theme.paper, PALEST * min(a / FAR, 1.0)) for a in away.tolist()]
     axes.plot(*places.T, "-", color=blend(color, theme.paper, 0.35), linewidth=1.6, zorder=3.5)
@@ -140,15 +154,15 @@ def draw_path(
     return axes
 
 
-def draw_key(axes: Axes, *, theme: Theme = LIGHT) -> Axes:
+def draw_key(axes: Axes) -> Axes:
     """What full and hollow dots mean, and the labelled paths, below the axes of a figure with constrained layout."""
+    theme = theme_of(axes)
     axes.plot([], [], "o", color=theme.ink, markersize=8, label="corner: an assignment")
     axes.plot([], [], "o", markerfacecolor=theme.paper, markeredgecolor=theme.ink, markersize=7,
               label="corner: with fractions")  # fmt: skip
     handles, labels = axes.get_legend_handles_labels()
-    legend = axes.figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=11)
-    for text in legend.get_texts():
-        text.set_color(theme.ink)
+    axes.figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=11,
+                       labelcolor=theme.ink)  # fmt: skip
     return axes
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from dispose.errors import ShapeError
 from dispose.tensors import ABSENT
-from dispose_viz.style import LIGHT, MAP, PALETTE, Theme, dress
+from dispose_viz.style import LIGHT, MAP, PALETTE, Theme, dress, theme_of
 from dispose_viz.words import LETTER, POINTS, TICK_SIZE, marked_up, plain, unmarked, width_of
 
 VIEW_NAMES = ("A", "B", "C")
@@ -58,7 +58,6 @@ def draw_matrix(
     column_targets: Float[np.ndarray, " columns"] | None = None,
     names: Sequence[str] = VIEW_NAMES,
     dustbins: bool = False,
-    theme: Theme = LIGHT,
 ) -> Axes:
     """Mass of every pair, its sums beside rows and columns, those that miss their target in the alarm colour with a ✗.
 
@@ -68,16 +67,16 @@ def draw_matrix(
         names: of both views.
         dustbins: the last row and column are dustbins.
     """
-    _draw_cells(axes, matrix, theme)
+    draw_cells(axes, matrix)
     _tick_names(axes, matrix.shape, names, dustbins)
     rows, columns = matrix.shape
     if row_targets is not None:
         for row, (total, target) in enumerate(zip(matrix.sum(1).tolist(), row_targets.tolist(), strict=True)):
-            _write_sum(axes, (columns - 0.4, row), matrix.shape, total, target, "left", theme)
+            _write_sum(axes, (columns - 0.4, row), matrix.shape, total, target, "left")
     if column_targets is not None:
         for column, (total, target) in enumerate(zip(matrix.sum(0).tolist(), column_targets.tolist(), strict=True)):
-            _write_sum(axes, (column, rows - 0.25), matrix.shape, total, target, "center", theme)
-    return dress(axes, theme=theme)
+            _write_sum(axes, (column, rows - 0.25), matrix.shape, total, target, "center")
+    return dress(axes)
 
 
 def draw_slices(
@@ -87,7 +86,6 @@ def draw_slices(
     *,
     names: Sequence[str] = VIEW_NAMES,
     dustbins: bool = True,
-    theme: Theme = LIGHT,
 ) -> Figure:
     """A three-view tensor as one panel per choice in the third view, and the slice sums of all views beside.
 
@@ -100,6 +98,7 @@ def draw_slices(
         names: of the three views.
         dustbins: the last place of every view is its dustbin.
     """
+    theme = theme_of(figure)
     if tensor.ndim != 3 or len(targets) != 3:
         raise ShapeError(f"slices are drawn of three views, got {tensor.ndim} and targets of {len(targets)}")
     panels = tensor.shape[2]
@@ -108,17 +107,17 @@ def draw_slices(
     grid = figure.add_gridspec(-(-panels // across), across + 1, width_ratios=[1.0] * across + [0.75])
     for panel in range(panels):
         axes = figure.add_subplot(grid[panel // across, panel % across])
-        _draw_cells(axes, tensor[:, :, panel], theme)
+        draw_cells(axes, tensor[:, :, panel])
         _tick_names(axes, tensor.shape[:2], names, dustbins)
         if panel % across:
             axes.set_ylabel("")
         place = _place_name(panel, panels, dustbins)
         total, target = float(tensor[:, :, panel].sum()), float(targets[2][panel])
-        dress(axes, theme=theme)
+        dress(axes)
         good = abs(total - target) <= MET
         axes.set_title(f"{plain(names[2])} = {place}\nsum {_sum_words(total, target)}", fontsize=12,
                        color=theme.ink if good else theme.alarm)  # fmt: skip
-    _sum_table(figure.add_subplot(grid[:, across]), tensor, targets, names, dustbins, theme)
+    _sum_table(figure.add_subplot(grid[:, across]), tensor, targets, names, dustbins)
     return figure
 
 
@@ -157,7 +156,9 @@ def draw_cube(
                                 margin={"l": 0, "r": 0, "t": 10, "b": 0})  # fmt: skip
 
 
-def _draw_cells(axes: Axes, matrix: np.ndarray, theme: Theme) -> None:
+def draw_cells(axes: Axes, matrix: Float[np.ndarray, "rows columns"]) -> Axes:
+    """A table of masses in [0, 1]: colours, and numbers as large as the cells allow."""
+    theme = theme_of(axes)
     axes.imshow(matrix, cmap=MAP, vmin=0, vmax=1)
     shade = colormaps[MAP]
     size = min(NUMBER_SIZE, 0.8 * _cell(axes, matrix.shape) / (LETTER * NUMBER_LETTERS))
@@ -170,6 +171,7 @@ def _draw_cells(axes: Axes, matrix: np.ndarray, theme: Theme) -> None:
     axes.set_yticks(np.arange(matrix.shape[0] + 1) - 0.5, minor=True)
     axes.grid(which="minor", color=theme.paper, linewidth=2)
     axes.tick_params(which="both", length=0)
+    return axes
 
 
 def _cell(axes: Axes, shape: Sequence[int]) -> float:
@@ -198,14 +200,9 @@ def _place_name(place: int, count: int, dustbins: bool) -> str:
 
 
 def _write_sum(
-    axes: Axes,
-    place: tuple[float, float],
-    shape: Sequence[int],
-    total: float,
-    target: float,
-    side: str,
-    theme: Theme,
+    axes: Axes, place: tuple[float, float], shape: Sequence[int], total: float, target: float, side: str
 ) -> None:
+    theme = theme_of(axes)
     (x, y), good = place, abs(total - target) <= MET
     upright = side == "center" and _cell(axes, shape) < LETTER * NUMBER_SIZE * SUM_LETTERS
     size = max(LEAST_SIZE, min(NUMBER_SIZE, 0.8 * _cell(axes, shape)))
@@ -219,14 +216,10 @@ def _sum_words(total: float, target: float) -> str:
 
 
 def _sum_table(
-    axes: Axes,
-    tensor: np.ndarray,
-    targets: Sequence[np.ndarray],
-    names: Sequence[str],
-    dustbins: bool,
-    theme: Theme,
+    axes: Axes, tensor: np.ndarray, targets: Sequence[np.ndarray], names: Sequence[str], dustbins: bool
 ) -> None:
     """The slice sums of all three views, one line each."""
+    theme = theme_of(axes)
     axes.axis("off")
     lines: list[tuple[str, bool]] = []
     for view, name in enumerate(names):

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from dispose_kernels.sinkhorn import Marginals, carried_mass, marginal_residual, newton_projection, sweep_steps
-from dispose_viz.style import LIGHT, Theme, dress
+from dispose_viz.style import Theme, add_colorbar, add_legend, dress, dress_chart, theme_of
 from dispose_viz.words import name_rows
 
 LOWEST = 1e-12
@@ -22,7 +22,7 @@ LIMIT_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Sweeping:
+class SweepErrors:
     """What sweeps over the views do to one sample, after every view's step; row 0 is before the first.
 
     Attributes:
@@ -31,7 +31,6 @@ class Sweeping:
         residual: the largest of these, whatever its sign.
         error: largest difference of a mass from the converged projection's.
         view_of_bin: the view of every bin.
-        limit: what the converged solver returned, and how exactly.
     """
 
     views: int
@@ -39,42 +38,34 @@ class Sweeping:
     residual: Float[np.ndarray, " states"]
     error: Float[np.ndarray, " states"]
     view_of_bin: tuple[int, ...]
-    limit: float
-
-    @property
-    def sweeps(self) -> Float[np.ndarray, " states"]:
-        """How many sweeps every state has behind it."""
-        return np.arange(len(self.residual)) / self.views
 
     def after(self, sweeps: int) -> float:
         """The residual that so many whole sweeps leave."""
         return float(self.residual[sweeps * self.views])
 
 
-def sweeping(logits: Float[Tensor, " tuples"], marginals: Marginals, sweeps: int) -> Sweeping:
+def sweep_errors(logits: Float[Tensor, " tuples"], marginals: Marginals, sweeps: int) -> SweepErrors:
     """Take sweeps over one sample's views and measure every state against the converged projection."""
     converged = newton_projection(logits.double(), marginals, tolerance=LIMIT_TOLERANCE)
     states = list(sweep_steps(logits.double(), marginals, sweeps))
     view_of_bin = torch.zeros(len(marginals.target), dtype=torch.long)
     for view, bins in enumerate(marginals.bins.unbind(1)):
         view_of_bin[bins] = view
-    return Sweeping(
+    return SweepErrors(
         views=marginals.bins.shape[1],
         violation=torch.stack([carried_mass(state, marginals) - marginals.target for state in states]).numpy(),
         residual=np.array([float(marginal_residual(state, marginals).max()) for state in states]),
         error=np.array([float((state - converged.mass).abs().max()) for state in states]),
         view_of_bin=tuple(view_of_bin.tolist()),
-        limit=float(converged.residual.max()),
     )
 
 
-def draw_violations(
-    axes: Axes, run: Sweeping, cameras: Sequence[str], *, sweeps: int = 4, theme: Theme = LIGHT
-) -> Axes:
+def draw_violations(axes: Axes, run: SweepErrors, cameras: Sequence[str], *, sweeps: int = 4) -> Axes:
     """Every bin (row, grouped by view) over the first steps: blue carries too little, red too much, white is right.
 
     The view whose turn it was is framed: it is white, and the others have moved.
     """
+    theme = theme_of(axes)
     shown = min(sweeps * run.views, len(run.residual) - 1)
     order = sorted(range(len(run.view_of_bin)), key=lambda b: run.view_of_bin[b])
     image = run.violation[1 : shown + 1][:, order].T
@@ -92,40 +83,30 @@ def draw_violations(
     turns = np.arange(0, shown, run.views)
     axes.set_xticks(turns + (run.views - 1) / 2, [f"sweep {k + 1}" for k in range(len(turns))])
     axes.set(ylabel="detections and dustbin of a view", title="What every detection carries too much or too little")
-    bar = axes.figure.colorbar(drawn, ax=axes, label="carried − wanted (mass)")
-    bar.ax.tick_params(colors=theme.ink)
-    bar.ax.yaxis.label.set_color(theme.ink)
-    return dress(axes, theme=theme)
+    add_colorbar(axes, drawn, "carried − wanted (mass)")
+    return dress(axes)
 
 
-def draw_convergence(
-    axes: Axes, runs: Sequence[Sweeping], labels: Sequence[str], *, colors: Sequence[str], theme: Theme = LIGHT
-) -> Axes:
+def draw_convergence(axes: Axes, runs: Sequence[SweepErrors], labels: Sequence[str], *, colors: Sequence[str]) -> Axes:
     """Largest violation after every whole sweep, one line per problem; the legend says what two sweeps leave."""
-    for run, label, color in zip(runs, labels, colors, strict=True):
-        whole = run.residual[run.views :: run.views]
-        words = f"{label}: {run.after(2):.2%} after two"
-        axes.semilogy(range(1, len(whole) + 1), whole.clip(LOWEST), "o-", color=color, label=words, markersize=4)
-    return _over_sweeps(axes, "largest violation (1 = one detection)", "Feasibility residual", theme)
+    words = [f"{label}: {run.after(2):.2%} after two" for run, label in zip(runs, labels, strict=True)]
+    axes.set(ylabel="largest violation (1 = one detection)", title="Feasibility residual")
+    return _over_sweeps(axes, [run.residual[run.views :: run.views] for run in runs], words, colors)
 
 
-def draw_errors(
-    axes: Axes, runs: Sequence[Sweeping], labels: Sequence[str], *, colors: Sequence[str], theme: Theme = LIGHT
-) -> Axes:
+def draw_errors(axes: Axes, runs: Sequence[SweepErrors], labels: Sequence[str], *, colors: Sequence[str]) -> Axes:
     """How far the mass is from the converged projection's after every whole sweep, one line per problem."""
-    for run, label, color in zip(runs, labels, colors, strict=True):
-        whole = run.error[run.views :: run.views]
-        axes.semilogy(range(1, len(whole) + 1), whole.clip(LOWEST), "o-", color=color, label=label, markersize=4)
-    return _over_sweeps(axes, "largest error of a mass", "Error against the converged solver", theme)
+    axes.set(ylabel="largest error of a mass", title="Error against the converged solver")
+    return _over_sweeps(axes, [run.error[run.views :: run.views] for run in runs], labels, colors)
 
 
-def _over_sweeps(axes: Axes, ylabel: str, title: str, theme: Theme) -> Axes:
+def _over_sweeps(axes: Axes, lines: Sequence[np.ndarray], labels: Sequence[str], colors: Sequence[str]) -> Axes:
+    theme = theme_of(axes)
+    for line, label, color in zip(lines, labels, colors, strict=True):
+        axes.semilogy(range(1, len(line) + 1), line.clip(LOWEST), "o-", color=color, label=label, markersize=4)
     axes.axvline(2, color=theme.muted, linewidth=1.2, linestyle=(0, (4, 4)))
-    axes.set(xlabel="sweeps over all views", ylabel=ylabel, title=title)
-    axes.grid(color=theme.grid, linewidth=0.6)
-    for text in axes.legend(frameon=False, fontsize=11).get_texts():
-        text.set_color(theme.ink)
-    return dress(axes, theme=theme)
+    axes.set_xlabel("sweeps over all views")
+    return dress_chart(add_legend(axes))
 
 
 def _frame(step: int, first: int, last: int, theme: Theme) -> Rectangle:

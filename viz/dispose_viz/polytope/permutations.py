@@ -3,12 +3,10 @@
 Its corners are the permutation matrices, and that of three people can be drawn without loss.
 """
 
-import itertools
-
 import numpy as np
 from jaxtyping import Float
 
-from dispose.association.section import Flat, flat_through
+from dispose_viz.polytope.geometry import Flat, flat_through
 
 EVEN = ((0, 1, 2), (1, 2, 0), (2, 0, 1))
 """The permutations of three that take an even number of exchanges: staying, and the two rotations."""
@@ -19,11 +17,6 @@ ODD = ((1, 0, 2), (2, 1, 0), (0, 2, 1))
 def permutation_matrix(permutation: tuple[int, ...]) -> Float[np.ndarray, "people people"]:
     """Row i has its one in column ``permutation[i]``."""
     return np.eye(len(permutation))[list(permutation)]
-
-
-def all_permutations(people: int) -> list[tuple[int, ...]]:
-    """All permutations in the order of the alphabet, the identity first."""
-    return list(itertools.permutations(range(people)))
 
 
 def permutation_name(permutation: tuple[int, ...]) -> str:

@@ -11,7 +11,7 @@ import ipywidgets
 
 from dispose.errors import DisposeError
 from dispose.scene.results import Results
-from dispose_viz.inspector.case_view import CaseView
+from dispose_viz.inspector.frame_view import FrameView
 from dispose_viz.inspector.html import headline_html, note_html
 from dispose_viz.inspector.marks import Mark, open_marks, write_marks
 from dispose_viz.inspector.page import page_of
@@ -25,24 +25,8 @@ LONGEST = 60
 """Letters of a reason in the list."""
 
 
-def inspect(results: Results, out: Path, *, rank_by: str = MEASURES[0].key, theme: Theme = LIGHT) -> "Inspector":
-    """Look at a finished run frame by frame, worst first.
-
-    Args:
-        results: ours or other people's (`dispose_workbench.results.open.read_results`).
-        out: the folder that marks are exported to, and found in again.
-        rank_by: the key of one of `dispose_workbench.failures.measures.MEASURES`; where these results do not know it,
-            the usual one is taken, and that is said.
-        theme: the colours of the pictures.
-
-    Raises:
-        InputError: marks in `out` that cannot be read; they are left as they are.
-    """
-    return Inspector(results, out, rank_by, theme)
-
-
 class Inspector:
-    """A list of frames and the frame that is chosen; `widget` is all of it.
+    """A finished run frame by frame, worst first: a list of frames and the frame that is chosen; `widget` is all of it.
 
     Attributes:
         ranking: the frames in their order, with what went wrong and why.
@@ -55,14 +39,27 @@ class Inspector:
         status: what has just happened.
     """
 
-    def __init__(self, results: Results, out: Path, rank_by: str, theme: Theme) -> None:
+    def __init__(self, results: Results, out: Path, *, rank_by: str = MEASURES[0].key, theme: Theme = LIGHT) -> None:
+        """Look at some results.
+
+        Args:
+            results: ours or other people's (`dispose_workbench.results.open.read_results`).
+            out: the folder that marks are exported to, and found in again.
+            rank_by: the key of one of `dispose_workbench.failures.measures.MEASURES`; where these results do not know
+                it, the usual one is taken, and that is said.
+            theme: the colours.
+
+        Raises:
+            InputError: marks in `out` that cannot be read; they are left as they are.
+        """
         self.results, self.theme = results, theme
         self.ranking = ranking_of(results)
         self.file = open_marks(out, results)
         self.marks = {mark.frame: mark for mark in self.file.marks}
         known = self.ranking.known
         self._build(known, next((measure for measure in known if measure.key == rank_by), known[0]))
-        self.say(*self._missing(known, rank_by), *results.notes)
+        hints = [*self._missing(known, rank_by), *results.notes]
+        self.hints.value = note_html(hints, theme=theme) if hints else ""
         self._rank(None)
 
     def _build(self, known: tuple[Measure, ...], first: Measure) -> None:
@@ -79,7 +76,7 @@ class Inspector:
             (self.export, "export"), (self.status, "status"), (self.headline, "headline"), (self.hints, "hints"),
         ):  # fmt: skip
             part.add_class(f"dispose-{name}")
-        self.view = CaseView(self.results, theme=self.theme)
+        self.view = FrameView(self.results, theme=self.theme)
         buttons = ipywidgets.HBox([self.mark, self.export])
         left = ipywidgets.VBox(
             [ipywidgets.Label("frames, worst first, by"), self.rank, self.frames, self.note, buttons, self.status,
@@ -98,14 +95,10 @@ class Inspector:
         """What these results cannot be ranked by."""
         titles = [measure.title for measure in MEASURES if measure not in known]
         said = [f"Not known of these results: {', '.join(titles)}."] if titles else []
-        asked = next((measure.title for measure in MEASURES if measure.key == rank_by), rank_by)
+        wanted = next((measure.title for measure in MEASURES if measure.key == rank_by), rank_by)
         if rank_by not in [measure.key for measure in known]:
-            said.insert(0, f"They cannot be ranked by {asked}.")
+            said.insert(0, f"They cannot be ranked by {wanted}.")
         return said
-
-    def say(self, *sentences: str) -> None:
-        """Tell the reader what is missing or to be known of these results."""
-        self.hints.value = note_html(sentences, theme=self.theme) if sentences else ""
 
     def _rank(self, _: object) -> None:
         """List the frames anew, the worst one first and open."""

@@ -1,8 +1,8 @@
-"""Plane cuts of a polytope of assignment tensors, and its shadow on the plane: what a picture can show exactly.
+"""Plane cuts of a polytope of assignment tensors, and its shadow on the plane: what a drawing can show exactly.
 
 A polytope here is ``{x >= 0 : B x = b}``, B and b from its marginals. Affine combinations of feasible points keep all
 marginals (``B x = b`` is linear and the weights add up to one), so on a flat through feasible points only ``x >= 0``
-can be violated: the cut is an intersection of half-planes, one per tuple.
+can be violated: the cut is an intersection of half-spaces, one per tuple.
 """
 
 from collections.abc import Callable
@@ -58,59 +58,31 @@ def flat_through(points: Float[np.ndarray, "points tuples"]) -> Flat:
     """
     if len(points) < 2:
         raise ShapeError(f"a flat needs at least two points, got {len(points)}")
-    axes: list[np.ndarray] = []
-    for point in points[1:]:
-        rest = point - points[0]
-        length = float(np.linalg.norm(rest))
-        for _ in range(2):  # twice is enough for orthogonality to rounding
-            for axis in axes:
-                rest = rest - (rest @ axis) * axis
-        if np.linalg.norm(rest) <= TINY * max(length, 1.0):
-            raise ShapeError(
-                f"{len(points)} points lie on a flat of {len(axes)} dimensions, expected {len(points) - 1}"
-            )
-        axes.append(rest / np.linalg.norm(rest))
-    return Flat(points.mean(0), np.stack(axes))
+    directions = points[1:] - points[0]
+    rank = int(np.linalg.matrix_rank(directions, tol=TINY))
+    if rank < len(directions):
+        raise ShapeError(f"{len(points)} points lie on a flat of {rank} dimensions, expected {len(directions)}")
+    axes, along = np.linalg.qr(directions.T)
+    return Flat(points.mean(0), (axes * np.sign(np.diag(along))).T)
 
 
-def section(flat: Flat) -> Float[np.ndarray, "corners 2"]:
-    """Corners of the polytope's cut by a plane through feasible points, counter-clockwise.
+def section(flat: Flat) -> Float[np.ndarray, "corners dims"]:
+    """Corners of the polytope's cut by a plane or a space through feasible points, a plane's counter-clockwise.
 
-    A large square is clipped by the half-plane ``x_e >= 0`` of every tuple.
+    The half-spaces ``x_e >= 0`` of all tuples are intersected, seen from the middle of the largest ball inside.
 
     Raises:
-        ShapeError: the flat is no plane, or the cut is not bounded, which no polytope's is.
+        ShapeError: the cut is empty or not bounded, which no polytope's is.
     """
-    if len(flat.axes) != 2:
-        raise ShapeError(f"a section is cut by a plane, this flat has {len(flat.axes)} dimensions")
-    far = 1e3 * (1.0 + float(np.abs(flat.origin).sum()))
-    corners = far * np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
-    for height, slope in zip(flat.origin, flat.axes.T, strict=True):
-        if np.abs(slope).max() > TINY:
-            corners = _clip(corners, height + corners @ slope)
-    if not len(corners) or float(np.abs(corners).max()) > 0.5 * far:
-        raise ShapeError("the cut is empty or unbounded: are the points that span the plane feasible?")
-    return _distinct(corners)
-
-
-def solid_section(flat: Flat) -> Float[np.ndarray, "corners 3"]:
-    """Corners of the polytope's cut by a space through feasible points, in no order (their hull is the cut).
-
-    Raises:
-        ShapeError: the flat is no space, or its origin lies on the cut's boundary.
-    """
-    if len(flat.axes) != 3:
-        raise ShapeError(f"a solid section is cut by a space, this flat has {len(flat.axes)} dimensions")
-    used = np.abs(flat.axes).max(0) > TINY
-    if not used.any() or float(flat.origin[used].min()) <= TINY:
-        raise ShapeError("the mean of the points that span the space must lie inside the cut")
-    halves = np.concatenate([-flat.axes.T, -flat.origin[:, None]], 1)[used]
-    corners = HalfspaceIntersection(halves, np.zeros(3)).intersections
-    kept: list[np.ndarray] = []
-    for corner in corners:
-        if all(np.linalg.norm(corner - other) > 1e-7 for other in kept):
-            kept.append(corner)
-    return np.stack(kept)
+    used = np.linalg.norm(flat.axes, axis=0) > TINY
+    slopes, heights = flat.axes.T[used], flat.origin[used]
+    radius = np.linalg.norm(slopes, axis=1)[:, None]
+    free = [(None, None)] * len(flat.axes)
+    ball = linprog([0.0] * len(free) + [-1.0], np.hstack([-slopes, radius]), heights, bounds=[*free, (0, None)])
+    if ball.x is None or ball.x[-1] <= TINY:
+        raise ShapeError("the cut is empty or unbounded: are the points that span the flat feasible?")
+    corners = HalfspaceIntersection(np.column_stack([-slopes, -heights]), ball.x[:-1]).intersections
+    return _hull(np.unique(corners.round(9), axis=0))
 
 
 def shadow(flat: Flat, marginals: Marginals, shown: Int[np.ndarray, " tuples"]) -> Float[np.ndarray, "corners 2"]:
@@ -177,28 +149,7 @@ def distance_to_assignment(
     return np.array([float(np.linalg.norm(state - nearest_assignment(state, members))) for state in mass])
 
 
-def _clip(corners: np.ndarray, height: np.ndarray) -> np.ndarray:
-    """The part of a convex polygon where an affine function, given at its corners, is not negative."""
-    kept = []
-    for a, b, ha, hb in zip(corners, np.roll(corners, -1, 0), height, np.roll(height, -1), strict=True):
-        if ha >= 0:
-            kept.append(a)
-        if (ha > 0 > hb) or (ha < 0 < hb):
-            kept.append(a + (b - a) * (ha / (ha - hb)))
-    return np.stack(kept) if kept else np.zeros((0, 2))
-
-
-def _distinct(corners: np.ndarray) -> np.ndarray:
-    """A polygon without repeated corners and without corners inside an edge."""
-    apart = np.linalg.norm(corners - np.roll(corners, 1, 0), axis=1) > 1e-8
-    corners = corners[apart]
-    before, after = corners - np.roll(corners, 1, 0), np.roll(corners, -1, 0) - corners
-    turn = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
-    scale = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
-    return corners[np.abs(turn) > 1e-8 * scale]
-
-
-def _hull(points: np.ndarray) -> np.ndarray:
+def _hull(points: Float[np.ndarray, "points dims"]) -> Float[np.ndarray, "corners dims"]:
     return points[ConvexHull(points).vertices]
 
 

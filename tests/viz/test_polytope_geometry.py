@@ -8,19 +8,18 @@ import torch
 from scipy.optimize import linear_sum_assignment, linprog
 from scipy.spatial import ConvexHull
 
-from dispose.association import birkhoff as b
 from dispose.association.complete import every_tuple, everybody_once
 from dispose.association.polytope import Marginals, feasible_marginals, marginal_residual, newton_projection
-from dispose.association.section import (
+from dispose.errors import ConvergenceError, ShapeError
+from dispose_viz.polytope import permutations as b
+from dispose_viz.polytope.geometry import (
     Flat,
     distance_to_assignment,
     flat_through,
     nearest_assignment,
     section,
     shadow,
-    solid_section,
 )
-from dispose.errors import ConvergenceError, ShapeError
 
 
 def feasible(people: int, views: int, count: int, seed: int) -> tuple[np.ndarray, torch.Tensor, Marginals]:
@@ -64,7 +63,7 @@ def test_a_section_is_what_a_linear_programme_finds(seed) -> None:
 def test_a_solid_section_holds_its_points_and_is_every_plane_cut_of_it() -> None:
     points, _, _ = feasible(4, 2, 4, seed=1)
     flat = flat_through(points)
-    corners = solid_section(flat)
+    corners = section(flat)
     hull = ConvexHull(corners)
     assert flat.point(corners).min() > -1e-9
     assert (hull.equations[:, :3] @ flat.place(points).T + hull.equations[:, 3:] < 1e-9).all()
@@ -77,7 +76,7 @@ def test_the_shadow_is_the_hull_of_the_corners_of_birkhoffs_polytope() -> None:
     flat = flat_through(points)
     everybody = np.arange(16)
     found = shadow(flat, marginals, everybody)
-    feet = flat.place(np.stack([b.permutation_matrix(p).ravel() for p in b.all_permutations(4)]))
+    feet = flat.place(np.stack([b.permutation_matrix(p).ravel() for p in itertools.permutations(range(4))]))
     hull = ConvexHull(feet)
     assert ConvexHull(found).volume == pytest.approx(hull.volume, abs=1e-6)
     assert inside(feet, found).all() and inside(section(flat), found).all()
@@ -148,7 +147,7 @@ def test_a_tuple_of_nobody_is_taken_where_it_has_most_of_the_mass() -> None:
 
 
 def test_permutations_have_names_that_tell_them_apart() -> None:
-    names = [b.permutation_name(p) for p in b.all_permutations(4)]
+    names = [b.permutation_name(p) for p in itertools.permutations(range(4))]
     assert len(set(names)) == 24 and names[0] == "identity" and "(1 2)(3 4)" in names
     assert b.permutation_word((1, 0, 2)) == "213"
     assert {b.permutation_name(p) for p in b.EVEN} == {"identity", "(1 2 3)", "(1 3 2)"}
@@ -179,7 +178,7 @@ def test_what_one_triangle_takes_is_lost_to_the_other() -> None:
 
 def test_the_symmetric_section_is_a_bipyramid_and_its_own_shadow() -> None:
     flat = b.symmetric_space()
-    corners = flat.point(solid_section(flat)).reshape(-1, 3, 3)
+    corners = flat.point(section(flat)).reshape(-1, 3, 3)
     wanted = [b.permutation_matrix(p) for p in ((0, 1, 2), *b.ODD)]
     wanted.append((b.permutation_matrix((1, 2, 0)) + b.permutation_matrix((2, 0, 1))) / 2)
     assert len(corners) == 5
