@@ -23,7 +23,6 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from dispose.association.complete import every_tuple, everybody_once
@@ -34,6 +33,7 @@ from dispose_viz.export import named
 from dispose_viz.polytope import birkhoff, sections, slices
 from dispose_viz.polytope.geometry import Flat, distance_to_assignment, flat_through
 from dispose_viz.polytope.permutations import permutation_matrix
+from dispose_viz.scene.plotly_scene import new_scene
 from dispose_viz.style import PALETTE, new_figure, save_figure
 from dispose_viz.widgets import scrubber, still_images_of
 from dispose_workbench.validation import require_at_least
@@ -55,7 +55,7 @@ out, ones = Path(out), np.ones(3)
 require_at_least("steps", steps, 2)
 match = permutation_matrix((1, 0, 2))
 figure = new_figure(4.8, 4.5)
-slices.draw_matrix(figure.add_subplot(), match, row_targets=ones, column_targets=ones)
+slices.draw_matrix(figure.add_subplot(), match, ones, ones)
 save_figure(figure, out / "permutation")
 
 # %% [markdown]
@@ -84,8 +84,8 @@ path = torch.stack(mixed).view(-1, 3, 3).numpy()
 def picture(step):
     figure = new_figure(15.0, 4.8)
     left, right = figure.subfigures(1, 2, width_ratios=(1, 2.6))
-    slices.draw_matrix(left.add_subplot(), path[step], row_targets=ones, column_targets=ones)
-    birkhoff.draw_birkhoff(right, [path], step=step)
+    slices.draw_matrix(left.add_subplot(), path[step], ones, ones)
+    birkhoff.draw_birkhoff(right, path, step=step)
     return figure
 
 
@@ -99,7 +99,7 @@ save_figure(picture(len(path) // 3), out / "birkhoff")
 # half of each rotation, because neither rotation alone is symmetric. The path is drawn at its nearest points in there.
 
 # %%
-solid = birkhoff.draw_symmetric_section(go.Figure(), [path], labels=["the way to (1 2)"])
+solid = birkhoff.draw_symmetric_section(new_scene(), path, "the way to (1 2)")
 named(solid, "symmetric_section")
 
 # %% [markdown] tags=["exercise"]
@@ -132,7 +132,7 @@ print("sums over lines along C:   ", cube.sum(2).ravel())
 # The same as a cube to turn: every voxel is a person, its colour the detection in view A.
 
 # %%
-named(slices.draw_cube(go.Figure(), cube), "cube")
+named(slices.draw_cube(new_scene(), cube), "cube")
 
 # %% [markdown]
 # ## 5. What is new with three views: corners that are no match
@@ -203,7 +203,7 @@ scrubber(still_images_of(map(panels, tensors)), [f"{s:.0%} of the way" for s in 
 
 # %%
 save_figure(panels(tensors[len(tensors) // 3]), out / "dustbins")
-named(slices.draw_cube(go.Figure(), tensors[-1], dustbins=True), "cube_with_dustbins")
+named(slices.draw_cube(new_scene(), tensors[-1], dustbins=True), "cube_with_dustbins")
 
 # %% [markdown]
 # A real frame with five views of five detections has 6⁵ = 7776 entries; most are impossible, because the rays do not

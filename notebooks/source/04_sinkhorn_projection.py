@@ -62,7 +62,7 @@ out = Path(out)
 ones, problem = np.ones(3), everybody_once(3, 2)
 table = torch.tensor([[3.0, 1.0, 0.5], [2.0, 2.5, 0.3], [0.4, 0.3, 0.2]], dtype=torch.float64)
 figure = new_figure(5.2, 4.8)
-slices.draw_matrix(figure.add_subplot(), table.numpy(), row_targets=ones, column_targets=ones)
+slices.draw_matrix(figure.add_subplot(), table.numpy(), ones, ones)
 save_figure(figure, out / "table")
 
 # %% [markdown]
@@ -77,7 +77,7 @@ def picture(matrix):
     figure = new_figure(5.2, 4.8)
     figure.set_layout_engine("none")  # the table stays in its place, however long its sums are
     axes = figure.add_axes((0.16, 0.1, 0.66, 0.8))
-    slices.draw_matrix(axes, matrix, row_targets=ones, column_targets=ones)
+    slices.draw_matrix(axes, matrix, ones, ones)
     return figure
 
 

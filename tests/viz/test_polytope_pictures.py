@@ -4,7 +4,6 @@ from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -26,6 +25,7 @@ from dispose_viz.hypergraph.trajectory import (
 from dispose_viz.polytope import birkhoff, sections, starts, sweeps
 from dispose_viz.polytope.geometry import Flat, nearest_assignment, shadow
 from dispose_viz.polytope.permutations import EVEN, ODD, permutation_matrix
+from dispose_viz.scene.plotly_scene import new_scene
 from dispose_viz.style import DARK, LIGHT, PALETTE, lay_out, new_figure
 
 MEMBERS = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1], [0, -1], [1, -1], [-1, 0], [-1, 1], [-1, -1]])
@@ -77,7 +77,7 @@ def test_all_six_permutations_are_named_once(theme) -> None:
 
 def test_a_path_lies_in_both_triangles_and_ends_near_its_permutation() -> None:
     path = doubly_stochastic(5)
-    figure = birkhoff.draw_birkhoff(new_figure(10.0, 4.0), [path])
+    figure = birkhoff.draw_birkhoff(new_figure(10.0, 4.0), path)
     for axes in figure.axes:
         line = next(line for line in axes.lines if len(np.asarray(line.get_xdata())) == 5)
         assert inside(np.asarray(line.get_xydata()), polygon(axes))
@@ -89,7 +89,7 @@ def test_a_path_lies_in_both_triangles_and_ends_near_its_permutation() -> None:
 
 
 def test_a_step_cuts_the_path() -> None:
-    figure = birkhoff.draw_birkhoff(new_figure(10.0, 4.0), [doubly_stochastic(5)], step=1)
+    figure = birkhoff.draw_birkhoff(new_figure(10.0, 4.0), doubly_stochastic(5), step=1)
     assert len(np.asarray(figure.axes[0].lines[2].get_xdata())) == 2
 
 
@@ -97,18 +97,19 @@ def test_matrices_that_are_not_doubly_stochastic_are_refused() -> None:
     path = doubly_stochastic(3)
     path[1, 2] += 0.1
     with pytest.raises(ValueError, match=r"step 1: row 3 sums to 1\.3"):
-        birkhoff.draw_birkhoff(new_figure(5.0, 4.0), [path])
+        birkhoff.draw_birkhoff(new_figure(5.0, 4.0), path)
     with pytest.raises(ValueError, match="step 0"):
         birkhoff.check_doubly_stochastic(np.array([[[2.0, -1, 0], [-1, 2, 0], [0, 0, 1]]]))
 
 
 def test_the_symmetric_solid_names_its_five_corners_and_says_how_far_a_path_is_off() -> None:
-    rotation = permutation_matrix((1, 2, 0))[None]
-    figure = birkhoff.draw_symmetric_section(go.Figure(), [doubly_stochastic(4), rotation], labels=["a", "b"])
+    figure = birkhoff.draw_symmetric_section(new_scene(), doubly_stochastic(4), "a")
     traces = {t.name: t for t in cast(Any, figure).data}
     assert len(traces["corners"].text) == 5 and "half (1 2 3), half (1 3 2)" in traces["corners"].text
     assert sum(birkhoff.permutation_name(p) in " ".join(traces["corners"].text) for p in ODD) == 3
     assert any(name.startswith("a (up to") for name in traces)
+    rotation = permutation_matrix((1, 2, 0))[None]
+    traces = {t.name for t in cast(Any, birkhoff.draw_symmetric_section(new_scene(), rotation, "b")).data}
     assert "b (up to 1.2 off the section)" in traces
 
 
@@ -285,10 +286,10 @@ def test_feet_in_the_triangles_are_the_shares_of_the_permutations_they_are_mixed
     random = np.random.default_rng(3)
     share = random.dirichlet(np.full(6, 0.4))
     matrix = sum(s * permutation_matrix(p) for s, p in zip(share, (*EVEN, *ODD), strict=True))
-    figure = birkhoff.draw_birkhoff(new_figure(9, 4), [np.asarray(matrix)[None]])
+    figure = birkhoff.draw_birkhoff(new_figure(9, 4), np.asarray(matrix)[None])
     for axes, mine in zip(figure.axes, (share[:3], share[3:]), strict=True):
         corners = polygon(axes)
         assert np.abs(mine @ corners - np.asarray(axes.lines[-1].get_xydata())[0]).max() < 1e-9
     step = np.asarray(matrix)[None] + np.array([[3e-4, 0, 0], [0, 0, 0], [0, 0, 0]])
     with pytest.raises(ValueError, match=r"sums to 1\.0003, not 1"):
-        birkhoff.draw_birkhoff(new_figure(9, 4), [step])
+        birkhoff.draw_birkhoff(new_figure(9, 4), step)

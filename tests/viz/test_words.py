@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnchoredOffsetbox, TextArea
 
 from dispose_viz.hypergraph.candidate_graph import Hyperedges, draw_incidence, draw_paths
-from dispose_viz.hypergraph.film import draw_match, columns_of
+from dispose_viz.hypergraph.film import columns_of, draw_match
 from dispose_viz.hypergraph.trajectory import draw_members
 from dispose_viz.image.canvas import draw_canvas
 from dispose_viz.image.epipolar import draw_epipolar_views

@@ -28,8 +28,9 @@ from dispose_viz.polytope.permutations import (
     reach,
     symmetric_space,
 )
-from dispose_viz.style import LIGHT, PALETTE, Theme, blend, dress, theme_of, write
-from dispose_viz.words import marked_up, plain
+from dispose_viz.scene.plotly_scene import scene_theme
+from dispose_viz.style import PALETTE, Theme, blend, dress, theme_of, write
+from dispose_viz.words import marked_up
 
 Canvas = TypeVar("Canvas", bound=FigureBase)
 Matrices = Float[np.ndarray, "steps 3 3"]
@@ -37,48 +38,37 @@ ROUND = 1e-4
 """Sums of rows or columns may miss one by this much."""
 
 
-def permutation_label(permutation: tuple[int, ...]) -> str:
-    """Cycles and, below, whom 1, 2, 3 … get: ``(1 2)`` over ``213``."""
-    return f"{permutation_name(permutation)}\n{permutation_word(permutation)}"
-
-
-def draw_birkhoff(
-    figure: Canvas, paths: Sequence[Matrices] = (), *, labels: Sequence[str] = (), step: int | None = None
-) -> Canvas:
-    """Both triangles with all their corners named, and trajectories of doubly stochastic matrices in them.
+def draw_birkhoff(figure: Canvas, path: Matrices | None = None, *, step: int | None = None) -> Canvas:
+    """Both triangles with all their corners named, and a trajectory of doubly stochastic matrices in them.
 
     A matrix is one dot in each triangle. What one triangle takes is lost to the other: the dashed triangle is the room
-    that the last drawn state of a single path leaves.
+    that the last drawn state leaves.
 
     Args:
         figure: a figure, or a part of one.
-        paths: trajectories; none draws the empty polytope.
-        labels: what each is called.
-        step: draw the paths up to this step only (for films and sliders).
+        path: the trajectory; None draws the empty polytope.
+        step: draw the path up to this step only (for films and sliders).
 
     Raises:
         ValueError: a matrix is not doubly stochastic.
     """
-    for path in paths:
-        check_doubly_stochastic(path)
-    drawn = [path if step is None else path[: step + 1] for path in paths]
-    flats = even_and_odd_planes()
-    both = figure.subplots(1, 2)
-    theme = theme_of(both[0])
-    corners = [_triangle(flat, group) for flat, group in zip(flats, (EVEN, ODD), strict=True)]
-    for axes, flat, group, mine, other_flat, other in zip(
-        both, flats, (EVEN, ODD), corners, flats[::-1], corners[::-1], strict=True
-    ):
+    both, flats = figure.subplots(1, 2), even_and_odd_planes()
+    corners = [
+        flat.place(np.stack([permutation_matrix(p).ravel() for p in group]))
+        for flat, group in zip(flats, (EVEN, ODD), strict=True)
+    ]
+    for axes, mine, group in zip(both, corners, (EVEN, ODD), strict=True):
         _draw_triangle(axes, mine, group)
-        if len(drawn) == 1:
-            _draw_room(axes, mine, 1 - float(reach(other_flat.place(drawn[0][-1].ravel()), other)))
-        for number, path in enumerate(drawn):
-            name = plain(labels[number]) if number < len(labels) else ""
-            _draw_feet(axes, flat, path, PALETTE[number % len(PALETTE)], name)
     both[0].set_title("even permutations: nobody, or all three change")
     both[1].set_title("odd permutations: two change places")
-    if any(labels):
-        both[1].legend(loc="upper right", frameon=False, fontsize=11, labelcolor=theme.ink)
+    if path is None:
+        return figure
+    check_doubly_stochastic(path)
+    drawn = path if step is None else path[: step + 1]
+    taken = [float(reach(flat.place(drawn[-1].ravel()), mine)) for flat, mine in zip(flats, corners, strict=True)]
+    for axes, flat, mine, other in zip(both, flats, corners, taken[::-1], strict=True):
+        _draw_room(axes, mine, 1 - other)
+        _draw_feet(axes, flat, drawn, PALETTE[0])
     return figure
 
 
@@ -93,15 +83,19 @@ def check_doubly_stochastic(path: Matrices) -> None:
         raise ValueError(f"step {step}: {line} {number + 1} sums to {total:.6g}, not 1; smallest mass {path.min():.2g}")
 
 
-def draw_symmetric_section(
-    figure: go.Figure, paths: Sequence[Matrices] = (), *, labels: Sequence[str] = (), theme: Theme = LIGHT
-) -> go.Figure:
+def draw_symmetric_section(figure: go.Figure, path: Matrices, label: str) -> go.Figure:
     """The symmetric matrices of the polytope as a solid to turn: a double pyramid with all its corners named.
 
     Four corners are permutations (the identity and the exchanges), the fifth is the mean of both rotations. Other
     matrices X are drawn at ``(X + X')/2``, which never leaves the solid; the hover says how far X is from there.
+
+    Args:
+        figure: an empty scene (`dispose_viz.scene.plotly_scene.new_scene`).
+        path: a trajectory of doubly stochastic matrices.
+        label: what it is called.
     """
-    flat = symmetric_space()
+    check_doubly_stochastic(path)
+    flat, theme = symmetric_space(), scene_theme(figure)
     corners = section(flat)
     _add_solid(figure, corners, theme)
     names = [_symmetric_name(flat.point(corner).reshape(3, 3)) for corner in corners]
@@ -114,25 +108,16 @@ def draw_symmetric_section(
     figure.add_trace(go.Scatter3d(x=centre[:1], y=centre[1:2], z=centre[2:], mode="markers", hovertext="all thirds",
                                   marker={"size": 5, "color": theme.muted, "symbol": "diamond"}, hoverinfo="text",
                                   name="centre: all thirds"))  # fmt: skip
-    for number, path in enumerate(paths):
-        check_doubly_stochastic(path)
-        name = marked_up(labels[number]) if number < len(labels) else f"path {number + 1}"
-        figure.add_trace(_solid_path(flat, path.reshape(-1, 9), name, PALETTE[number % len(PALETTE)]))
-    axis = {"visible": False, "showbackground": False}
-    eye = {"eye": {"x": 0.5, "y": -1.7, "z": 0.45}}
-    return figure.update_layout(
-        scene={"xaxis": axis, "yaxis": axis, "zaxis": axis, "aspectmode": "data", "camera": eye},
-        paper_bgcolor=theme.paper,
-        font={"color": theme.ink, "size": 13},
-        legend={"x": 0.01, "y": 0.99, "bgcolor": "rgba(0,0,0,0)"},
-        margin={"l": 0, "r": 0, "t": 10, "b": 0},
-        height=520,
-        uirevision="kept",
-    )
-
-
-def _triangle(flat: Flat, group: Sequence[tuple[int, ...]]) -> np.ndarray:
-    return flat.place(np.stack([permutation_matrix(p).ravel() for p in group]))
+    states, name = path.reshape(-1, 9), marked_up(label)
+    (x, y, z), away = flat.place(states).T, flat.distance(states)
+    words = [f"{name}, step {step}: {distance:.2g} off the section" for step, distance in enumerate(away.tolist())]
+    figure.add_trace(go.Scatter3d(x=x, y=y, z=z, mode="lines+markers", hovertext=words, hoverinfo="text",
+                                  name=f"{name} (up to {away.max():.2g} off the section)",
+                                  line={"color": PALETTE[0], "width": 6},
+                                  marker={"size": 4, "color": PALETTE[0]}))  # fmt: skip
+    hidden = {"visible": False}
+    camera = {"eye": {"x": 0.5, "y": -1.7, "z": 0.45}, "center": {"z": 0}}
+    return figure.update_layout(scene={"xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "camera": camera}, height=520)
 
 
 def _draw_triangle(axes: Axes, corners: np.ndarray, group: Sequence[tuple[int, ...]]) -> None:
@@ -144,8 +129,9 @@ def _draw_triangle(axes: Axes, corners: np.ndarray, group: Sequence[tuple[int, .
     for corner, permutation in zip(corners, group, strict=True):
         side = "center" if abs(corner[0]) < 0.5 else "left" if corner[0] > 0 else "right"
         offset = {"center": (0, 10), "left": (10, 0), "right": (-10, 0)}[side]
-        axes.annotate(permutation_label(permutation), tuple(corner), offset, textcoords="offset points", fontsize=13,
-                      color=theme.ink, ha=side, va="bottom" if side == "center" else "center")  # fmt: skip
+        name = f"{permutation_name(permutation)}\n{permutation_word(permutation)}"
+        axes.annotate(name, tuple(corner), offset, textcoords="offset points", fontsize=13, color=theme.ink, ha=side,
+                      va="bottom" if side == "center" else "center")  # fmt: skip
     axes.set(xlim=(-2.1, 2.1), ylim=(-1.2, 2.0), aspect="equal", xlabel="distance from the centre (1 = one match)")
     dress(axes)
 
@@ -158,11 +144,11 @@ def _draw_room(axes: Axes, corners: np.ndarray, share: float) -> None:
               fontsize=11, color=theme.muted)  # fmt: skip
 
 
-def _draw_feet(axes: Axes, flat: Flat, path: Matrices, color: str, label: str) -> None:
+def _draw_feet(axes: Axes, flat: Flat, path: Matrices, color: str) -> None:
     theme = theme_of(axes)
     places = flat.place(path.reshape(-1, 9))
     dot = 5 if len(path) <= DOTTED_STEPS else 0
-    axes.plot(*places.T, "o-", color=color, linewidth=1.8, markersize=dot, label=label or None)
+    axes.plot(*places.T, "o-", color=color, linewidth=1.8, markersize=dot)
     axes.plot(*places[-1], "o", color=color, markersize=12, markeredgecolor=theme.paper, zorder=5)
     write(axes, "start", tuple(places[0]), (0, 7), color, align="center")
 
@@ -186,12 +172,3 @@ def _add_solid(figure: go.Figure, corners: np.ndarray, theme: Theme) -> None:
     gaps = np.concatenate([np.concatenate([line, np.full((1, 3), np.nan)]) for line in lines])
     figure.add_trace(go.Scatter3d(x=gaps[:, 0], y=gaps[:, 1], z=gaps[:, 2], mode="lines", hoverinfo="skip",
                                   line={"color": theme.ink, "width": 3}, showlegend=False, name="edges"))  # fmt: skip
-
-
-def _solid_path(flat: Flat, path: Float[np.ndarray, "steps 9"], name: str, color: str) -> go.Scatter3d:
-    places, away = flat.place(path), flat.distance(path)
-    words = [f"{name}, step {s}: {a:.2g} off the section" for s, a in enumerate(away.tolist())]
-    x, y, z = places.T
-    return go.Scatter3d(x=x, y=y, z=z, mode="lines+markers", name=f"{name} (up to {away.max():.2g} off the section)",
-                        line={"color": color, "width": 6}, marker={"size": 4, "color": color},
-                        hovertext=words, hoverinfo="text")  # fmt: skip

@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 
 from dispose.errors import ShapeError
 from dispose.tensors import ABSENT
-from dispose_viz.style import LIGHT, MAP, PALETTE, Theme, dress, theme_of
-from dispose_viz.words import LETTER, POINTS, TICK_SIZE, marked_up, plain, unmarked, width_of
+from dispose_viz.scene.plotly_scene import scene_theme
+from dispose_viz.style import MAP, PALETTE, Theme, dress, theme_of
+from dispose_viz.words import LETTER, POINTS, TICK_SIZE, width_of
 
 VIEW_NAMES = ("A", "B", "C")
 FAINTEST = 0.01
@@ -53,29 +54,21 @@ def dense_tensor(
 def draw_matrix(
     axes: Axes,
     matrix: Float[np.ndarray, "rows columns"],
-    *,
-    row_targets: Float[np.ndarray, " rows"] | None = None,
-    column_targets: Float[np.ndarray, " columns"] | None = None,
-    names: Sequence[str] = VIEW_NAMES,
-    dustbins: bool = False,
+    row_targets: Float[np.ndarray, " rows"],
+    column_targets: Float[np.ndarray, " columns"],
 ) -> Axes:
     """Mass of every pair, its sums beside rows and columns, those that miss their target in the alarm colour with a ✗.
 
     Args:
         matrix: mass; rows are the first view's detections, columns the second's.
-        row_targets, column_targets: what the sums must be; None writes no sums on that side.
-        names: of both views.
-        dustbins: the last row and column are dustbins.
+        row_targets, column_targets: what the sums must be.
     """
-    draw_cells(axes, matrix)
-    _tick_names(axes, matrix.shape, names, dustbins)
+    _name_ticks(draw_cells(axes, matrix), matrix.shape, dustbins=False)
     rows, columns = matrix.shape
-    if row_targets is not None:
-        for row, (total, target) in enumerate(zip(matrix.sum(1).tolist(), row_targets.tolist(), strict=True)):
-            _write_sum(axes, (columns - 0.4, row), matrix.shape, total, target, "left")
-    if column_targets is not None:
-        for column, (total, target) in enumerate(zip(matrix.sum(0).tolist(), column_targets.tolist(), strict=True)):
-            _write_sum(axes, (column, rows - 0.25), matrix.shape, total, target, "center")
+    for row, (total, target) in enumerate(zip(matrix.sum(1).tolist(), row_targets.tolist(), strict=True)):
+        _write_sum(axes, (columns - 0.4, row), matrix.shape, total, target, "left")
+    for column, (total, target) in enumerate(zip(matrix.sum(0).tolist(), column_targets.tolist(), strict=True)):
+        _write_sum(axes, (column, rows - 0.25), matrix.shape, total, target, "center")
     return dress(axes)
 
 
@@ -84,7 +77,6 @@ def draw_slices(
     tensor: Float[np.ndarray, "a b c"],
     targets: Sequence[Float[np.ndarray, " bins"]],
     *,
-    names: Sequence[str] = VIEW_NAMES,
     dustbins: bool = True,
 ) -> Figure:
     """A three-view tensor as one panel per choice in the third view, and the slice sums of all views beside.
@@ -95,65 +87,66 @@ def draw_slices(
     Args:
         tensor: mass of every combination.
         targets: for every view what its slices must sum to.
-        names: of the three views.
         dustbins: the last place of every view is its dustbin.
     """
-    theme = theme_of(figure)
     if tensor.ndim != 3 or len(targets) != 3:
         raise ShapeError(f"slices are drawn of three views, got {tensor.ndim} and targets of {len(targets)}")
+    lines = _sum_lines(tensor, targets, dustbins, theme_of(figure))
     panels = tensor.shape[2]
     wide = float(figure.bbox.width) / figure.dpi * POINTS
     across = min(panels, max(1, int(0.8 * wide / PANEL_WIDTH)))
     grid = figure.add_gridspec(-(-panels // across), across + 1, width_ratios=[1.0] * across + [0.75])
-    for panel in range(panels):
+    for panel, (name, words, color) in enumerate(lines[2]):
         axes = figure.add_subplot(grid[panel // across, panel % across])
-        draw_cells(axes, tensor[:, :, panel])
-        _tick_names(axes, tensor.shape[:2], names, dustbins)
+        _name_ticks(draw_cells(axes, tensor[:, :, panel]), tensor.shape[:2], dustbins)
         if panel % across:
             axes.set_ylabel("")
-        place = _place_name(panel, panels, dustbins)
-        total, target = float(tensor[:, :, panel].sum()), float(targets[2][panel])
-        dress(axes)
-        good = abs(total - target) <= MET
-        axes.set_title(f"{plain(names[2])} = {place}\nsum {_sum_words(total, target)}", fontsize=12,
-                       color=theme.ink if good else theme.alarm)  # fmt: skip
-    _sum_table(figure.add_subplot(grid[:, across]), tensor, targets, names, dustbins)
+        dress(axes).set_title(f"{name}\nsum {words}", fontsize=12, color=color)
+    table = figure.add_subplot(grid[:, across])
+    table.axis("off")
+    table.set_title("slice sums", fontsize=12, color=theme_of(figure).ink)
+    rows = len(lines) + sum(map(len, lines))
+    size = min(NUMBER_SIZE, float(table.bbox.height) / figure.dpi * POINTS / rows / 1.2)
+    place = 0
+    for view in lines:
+        for name, words, color in view:
+            table.text(0.05, 0.97 - place / rows, f"{name:<7} {words}", transform=table.transAxes, fontsize=size,
+                       family="monospace", va="top", color=color)  # fmt: skip
+            place += 1
+        place += 1
     return figure
 
 
-def draw_cube(
-    figure: go.Figure,
-    tensor: Float[np.ndarray, "a b c"],
-    *,
-    names: Sequence[str] = VIEW_NAMES,
-    dustbins: bool = False,
-    theme: Theme = LIGHT,
-) -> go.Figure:
+def draw_cube(figure: go.Figure, tensor: Float[np.ndarray, "a b c"], *, dustbins: bool = False) -> go.Figure:
     """A three-view tensor as voxels to turn: the more mass, the more opaque; the hover says how much.
 
     Every voxel has the colour of its place in the first view, which is written on that axis.
+
+    Args:
+        figure: an empty scene (`dispose_viz.scene.plotly_scene.new_scene`).
+        tensor: mass of every combination.
+        dustbins: the last place of every view is its dustbin.
     """
     if tensor.ndim != 3:
         raise ShapeError(f"a cube is drawn of three views, got {tensor.ndim}")
+    theme = scene_theme(figure)
     for place in zip(*np.nonzero(tensor >= FAINTEST), strict=True):
         mass = float(tensor[place])
-        words = [_place_name(int(p), n, dustbins) for p, n in zip(place, tensor.shape, strict=True)]
-        spoken = ", ".join(f"{marked_up(name)} = {word}" for name, word in zip(names, words, strict=True))
+        names = zip(VIEW_NAMES, place, tensor.shape, strict=True)
+        words = ", ".join(f"{name} = {_place_name(int(p), n, dustbins)}" for name, p, n in names)
         nobody = dustbins and int(place[0]) == tensor.shape[0] - 1
         color = theme.muted if nobody else PALETTE[int(place[0]) % len(PALETTE)]
-        figure.add_trace(_voxel(np.array(place, dtype=float), min(mass, 1.0), color, f"{spoken}: mass {mass:.3f}"))
-    axes = {}
-    for axis, name, count in zip("xyz", names, tensor.shape, strict=True):
-        ticks = [_place_name(k, count, dustbins) for k in range(count)]
-        axes[f"{axis}axis"] = {
-            "title": f"view {unmarked(name)}", "tickvals": list(range(count)), "ticktext": ticks,
-            "range": [-0.6, count - 0.4], "color": theme.ink, "gridcolor": theme.grid, "zeroline": False,
-            "backgroundcolor": theme.paper, "tickfont": {"size": 13},
-        }  # fmt: skip
-    eye = {"eye": {"x": 1.5, "y": -1.6, "z": 0.9}}
-    return figure.update_layout(scene={**axes, "aspectmode": "data", "camera": eye}, paper_bgcolor=theme.paper,
-                                font={"color": theme.ink, "size": 13}, height=520, uirevision="kept",
-                                margin={"l": 0, "r": 0, "t": 10, "b": 0})  # fmt: skip
+        figure.add_trace(_voxel(np.array(place, dtype=float), min(mass, 1.0), color, f"{words}: mass {mass:.3f}"))
+    axes = {
+        f"{axis}axis": {
+            "title": f"view {name}", "tickvals": list(range(count)), "range": [-0.6, count - 0.4],
+            "ticktext": [_place_name(k, count, dustbins) for k in range(count)], "showgrid": True,
+            "gridcolor": theme.grid, "tickfont": {"size": 13},
+        }
+        for axis, name, count in zip("xyz", VIEW_NAMES, tensor.shape, strict=True)
+    }  # fmt: skip
+    camera = {"eye": {"x": 1.5, "y": -1.6, "z": 0.9}, "center": {"z": 0}}
+    return figure.update_layout(scene={**axes, "camera": camera}, height=520)
 
 
 def draw_cells(axes: Axes, matrix: Float[np.ndarray, "rows columns"]) -> Axes:
@@ -165,7 +158,7 @@ def draw_cells(axes: Axes, matrix: Float[np.ndarray, "rows columns"]) -> Axes:
     for (row, column), mass in np.ndenumerate(matrix):
         if mass >= FAINTEST and size >= LEAST_SIZE:
             dark = sum(shade(min(float(mass), 1.0))[:3]) < 1.5
-            axes.text(column, row, _mass_word(float(mass)), ha="center", va="center",
+            axes.text(column, row, f"{mass:.2f}".rstrip("0").rstrip("."), ha="center", va="center",
                       fontsize=size, color="#FFFFFF" if dark else "#1A1A1A")  # fmt: skip
     axes.set_xticks(np.arange(matrix.shape[1] + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(matrix.shape[0] + 1) - 0.5, minor=True)
@@ -179,18 +172,13 @@ def _cell(axes: Axes, shape: Sequence[int]) -> float:
     return min(width_of(axes) / shape[1], float(axes.bbox.height) / axes.figure.dpi * POINTS / shape[0])
 
 
-def _mass_word(mass: float) -> str:
-    """Two decimals, as few as are needed: 1, 0.5, 0.33."""
-    return f"{mass:.2f}".rstrip("0").rstrip(".")
-
-
-def _tick_names(axes: Axes, shape: Sequence[int], names: Sequence[str], dustbins: bool) -> None:
+def _name_ticks(axes: Axes, shape: Sequence[int], dustbins: bool) -> None:
     cell = _cell(axes, shape)
     sides = ((shape[0], axes.set_yticks, 2), (shape[1], axes.set_xticks, 2 + len(str(shape[1]))))
     for count, set_ticks, letters in sides:
         shown = range(0, count, max(1, int(np.ceil(LETTER * TICK_SIZE * letters / cell))))
         set_ticks(shown, [_place_name(k, count, dustbins) for k in shown])
-    axes.set(xlabel=f"view {plain(names[1])}", ylabel=f"view {plain(names[0])}")
+    axes.set(xlabel=f"view {VIEW_NAMES[1]}", ylabel=f"view {VIEW_NAMES[0]}")
     axes.xaxis.set_label_position("top")
     axes.xaxis.tick_top()
 
@@ -211,29 +199,20 @@ def _write_sum(
               color=theme.ink if good else theme.alarm, clip_on=False)  # fmt: skip
 
 
-def _sum_words(total: float, target: float) -> str:
-    return f"{target:.3g} ✓" if abs(total - target) <= MET else f"{total:.2f}, not {target:.3g} ✗"
-
-
-def _sum_table(
-    axes: Axes, tensor: np.ndarray, targets: Sequence[np.ndarray], names: Sequence[str], dustbins: bool
-) -> None:
-    """The slice sums of all three views, one line each."""
-    theme = theme_of(axes)
-    axes.axis("off")
-    lines: list[tuple[str, bool]] = []
-    for view, name in enumerate(names):
-        sums = tensor.sum(tuple(axis for axis in range(3) if axis != view))
-        for place, (total, target) in enumerate(zip(sums.tolist(), targets[view].tolist(), strict=True)):
-            word = _place_name(place, tensor.shape[view], dustbins)
-            lines.append((f"{plain(name)} = {word:<3} {_sum_words(total, target)}", abs(total - target) <= MET))
-        lines.append(("", True))
-    axes.set_title("slice sums", fontsize=12, color=theme.ink)
-    tall = float(axes.bbox.height) / axes.figure.dpi * POINTS
-    size = min(NUMBER_SIZE, tall / len(lines) / 1.2)
-    for number, (line, good) in enumerate(lines[:-1]):
-        axes.text(0.05, 0.97 - number / len(lines), line, transform=axes.transAxes, fontsize=size, family="monospace",
-                  va="top", color=theme.ink if good else theme.alarm)  # fmt: skip
+def _sum_lines(
+    tensor: np.ndarray, targets: Sequence[np.ndarray], dustbins: bool, theme: Theme
+) -> list[list[tuple[str, str, str]]]:
+    """For every slice of every view its name, its sum in words, and their colour."""
+    lines = []
+    for view, name in enumerate(VIEW_NAMES):
+        sums = tensor.sum(tuple(axis for axis in range(3) if axis != view)).tolist()
+        names = [f"{name} = {_place_name(place, len(sums), dustbins)}" for place in range(len(sums))]
+        right = [abs(total - target) <= MET for total, target in zip(sums, targets[view], strict=True)]
+        words = [f"{target:.3g} ✓" if good else f"{total:.2f}, not {target:.3g} ✗"
+                 for total, target, good in zip(sums, targets[view], right, strict=True)]  # fmt: skip
+        colors = [theme.ink if good else theme.alarm for good in right]
+        lines.append(list(zip(names, words, colors, strict=True)))
+    return lines
 
 
 def _voxel(middle: np.ndarray, opacity: float, color: str, words: str) -> go.Mesh3d:

@@ -73,7 +73,7 @@ def new_scene(*, theme: Theme = LIGHT, height: int = 620) -> go.Figure:
 
 def draw_cameras(figure: go.Figure, cameras: Cameras, *, reach_mm: float = 600.0) -> go.Figure:
     """All cameras as one trace of frusta, and one of names."""
-    theme = _theme_of(figure)
+    theme = scene_theme(figure)
     figure.add_trace(_lines(frustum_lines(cameras, reach_mm), "cameras", theme.muted, 3))
     names = [unmarked(shorter(name, LONGEST_TICK)) for name in cameras.names]
     return figure.add_trace(go.Scatter3d(
@@ -84,7 +84,7 @@ def draw_cameras(figure: go.Figure, cameras: Cameras, *, reach_mm: float = 600.0
 
 def draw_floor(figure: go.Figure, low_mm: Float[np.ndarray, " 2"], high_mm: Float[np.ndarray, " 2"]) -> go.Figure:
     """A grid of one-metre squares at z = 0 that covers the corners given."""
-    return figure.add_trace(_lines(floor_lines(low_mm, high_mm), "floor, 1 m squares", _theme_of(figure).grid, 2))
+    return figure.add_trace(_lines(floor_lines(low_mm, high_mm), "floor, 1 m squares", scene_theme(figure).grid, 2))
 
 
 def draw_timeline(
@@ -99,7 +99,7 @@ def draw_timeline(
     Every id that ever appears has one trace in every frame, empty where the person is away, because plotly
     pairs the traces of two frames by their position.
     """
-    theme, ids = _theme_of(figure), sorted({int(i) for poses in people for i in poses.id})
+    theme, ids = scene_theme(figure), sorted({int(i) for poses in people for i in poses.id})
     first = len(figure.data)  # type: ignore[arg-type]
     frames = []
     for step, (number, poses) in enumerate(zip(numbers, people, strict=True)):
@@ -127,7 +127,7 @@ def draw_stage(figure: go.Figure, stage: Stage) -> go.Figure:
     People are capsules in their colour, paler and thinner where a joint is less sure; the pointer on a joint says its
     name and confidence. What the stage does not hold is left out.
     """
-    theme = _theme_of(figure)
+    theme = scene_theme(figure)
     draw_floor(figure, *floor_of(stage))
     if stage.cameras is not None and len(stage.cameras):
         reach = reach_of(stage)
@@ -271,7 +271,7 @@ def _fading(color: str, theme: Theme) -> list[list[float | str]]:
     return [[0.0, blend(color, theme.paper, PALE)], [1.0, color]]
 
 
-def _theme_of(figure: go.Figure) -> Theme:
+def scene_theme(figure: go.Figure) -> Theme:
     """The theme that a scene was made in, as its paper tells."""
     return DARK if figure.layout.paper_bgcolor == DARK.paper else LIGHT
 
