@@ -22,13 +22,13 @@ from dispose.scene.prediction import Association, Prediction
 from dispose.tensors import ABSENT
 from dispose_synthetic.randomness import Noise
 from dispose_synthetic.renderer.bodies import Builds
-from dispose_synthetic.renderer.captures import PICTURE_RIGS, Cast, RenderConfig, RenderedFrame, build_studio, film
+from dispose_synthetic.renderer.captures import IMAGE_RIGS, Cast, RenderConfig, RenderedFrame, build_studio, film
 from dispose_synthetic.renderer.clothes import sample_outfits
 from dispose_synthetic.sequences import SequenceConfig, sample_sequence
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 PICTURES = RenderConfig(
-    size=(320, 240), views=(4, 4), persons=(3, 3), rigs=PICTURE_RIGS[:2], furniture=0.0, noise=(0.005, 0.008)
+    size=(320, 240), views=(4, 4), persons=(3, 3), rigs=IMAGE_RIGS[:2], furniture=0.0, noise=(0.005, 0.008)
 )
 MOTION = SequenceConfig(rate_hz=25.0, room_mm=1500.0, walkers=1.0, seconds_per_crossing=3.0)
 EVERY = 5
@@ -81,7 +81,7 @@ def truth_of(capture: RenderedFrame, number: int) -> Prediction:
 def write_pictures(folder: Path, captures: list[RenderedFrame]) -> None:
     """``CAMERA/CAMERA_NNNN.jpg``."""
     for number, capture in enumerate(captures):
-        for name, picture in zip(capture.cameras.names, capture.pictures.numpy(), strict=True):
+        for name, picture in zip(capture.cameras.names, capture.images.numpy(), strict=True):
             (folder / name).mkdir(parents=True, exist_ok=True)
             with replacing_path(folder / name / f"{name}_{number:04d}.jpg") as path:
                 encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]

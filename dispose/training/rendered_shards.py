@@ -34,7 +34,7 @@ def render_shard(config: RenderConfig, seed: int, frames: int, chunk: int, path:
     tensors: dict[str, Tensor] = {
         "views_of": torch.tensor([len(c.cameras) for c in captures]),
         "persons_of": torch.tensor([len(c.poses.id) for c in captures]),
-        "pictures": torch.cat([c.pictures for c in captures]),
+        "pictures": torch.cat([c.images for c in captures]),
         "xyz": torch.cat([c.poses.xyz_world for c in captures]),
         "visible": torch.cat([c.visible.flatten(0, 1) for c in captures]),
         "inside": torch.cat([c.inside.flatten(0, 1) for c in captures]),

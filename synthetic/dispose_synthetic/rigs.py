@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from dispose.geometry.rigid import cross_matrix, look_at
 from dispose.scene.cameras import Cameras
 from dispose.tensors import TensorStruct
 from dispose_synthetic.randomness import Noise, between
@@ -21,8 +22,8 @@ class RigArchetype:
 
     Attributes:
         views: numbers of cameras this kind has.
-        sizes: picture sizes in pixels, width and height.
-        focal: focal length in widths of the picture (portrait: in its widths too).
+        sizes: image sizes in pixels, width and height.
+        focal: focal length in widths of the image (portrait: in its widths too).
         radius: horizontal distance of the cameras from the middle of the room, mm.
         height: of the cameras above the floor, mm.
         target_height: height of the point they look at, mm.
@@ -100,7 +101,7 @@ class CalibrationError:
 
     rotation_rad: float = 0.004
     translation_mm: float = 12.0
-    principal_point: float = 0.003  # in picture widths
+    principal_point: float = 0.003  # in image widths
     focal: float = 0.004  # relative
     scale: tuple[float, float] = (0.0, 3.0)
     forgotten_distortion: float = 0.15  # share of distorted rigs whose calibration says that they are not
@@ -110,44 +111,25 @@ PERFECT_CALIBRATION = CalibrationError(0.0, 0.0, 0.0, 0.0, (0.0, 0.0), 0.0)
 
 
 @dataclass(frozen=True, eq=False)
-class RigBatch(TensorStruct):
-    """Many rigs with the same number of views, batched over frames; fields as in `Cameras`, and the room."""
+class FilmedRooms(TensorStruct):
+    """True rigs with the same number of views, one per frame, and the rooms they film.
 
-    size: Float[Tensor, "frames views 2"]
-    matrix: Float[Tensor, "frames views 3 3"]
-    distortion: Float[Tensor, "frames views 8"]
-    rotation: Float[Tensor, "frames views 3 3"]
-    translation: Float[Tensor, "frames views 3"]
+    Attributes:
+        cameras: the rigs.
+        room: radius of the floor where people are, mm.
+        furniture: how likely there is furniture that hides people.
+        crowding: share of the people round the table in the middle.
+    """
+
+    cameras: Cameras
     room: Float[Tensor, " frames"]
     furniture: Float[Tensor, " frames"]
     crowding: Float[Tensor, " frames"]
-    archetype: Int[Tensor, " frames"]
-
-    @property
-    def centres(self) -> Float[Tensor, "frames views 3"]:
-        """Camera centres in the world, mm."""
-        return -(self.rotation.mT @ self.translation[..., None])[..., 0]
-
-    def cameras(self, frame: int) -> Cameras:
-        """One rig as the record that everything else uses."""
-        names = tuple(f"cam{v + 1:02d}" for v in range(self.size.shape[1]))
-        parts = (self.size, self.matrix, self.distortion, self.rotation, self.translation)
-        return Cameras(names, *(part[frame] for part in parts))
 
 
 def _gather(pairs: Sequence[Range], row: Tensor) -> Tensor:
     """Bounds of every archetype, gathered by the archetype of every frame."""
     return torch.tensor(pairs, dtype=torch.float64)[row]
-
-
-def _look_at(centre: Tensor, target: Tensor, roll: Tensor) -> Tensor:
-    """Rotation camera_from_world of upright cameras at `centre` that look at `target`, rolled a little."""
-    forward = torch.nn.functional.normalize(target - centre, dim=-1)
-    up = torch.tensor([0.0, 0.0, 1.0], dtype=centre.dtype).expand_as(forward)
-    right = torch.nn.functional.normalize(torch.linalg.cross(forward, up, dim=-1), dim=-1)
-    down = torch.linalg.cross(forward, right, dim=-1)
-    cos, sin = roll.cos()[..., None], roll.sin()[..., None]
-    return torch.stack([cos * right + sin * down, cos * down - sin * right, forward], dim=-2)
 
 
 def _placement(source: Noise, views: int, row: Tensor, kinds: Sequence[RigArchetype]) -> tuple[Tensor, Tensor]:
@@ -179,7 +161,7 @@ def _placement(source: Noise, views: int, row: Tensor, kinds: Sequence[RigArchet
 
 
 def _intrinsics(source: Noise, views: int, row: Tensor, kinds: Sequence[RigArchetype]) -> tuple[Tensor, Tensor, Tensor]:
-    """Picture size, camera matrix and distortion; most rigs use one kind of camera throughout."""
+    """Image size, camera matrix and distortion; most rigs use one kind of camera throughout."""
     frames, most = row.shape[0], max(len(kind.sizes) for kind in kinds)
     sizes = torch.tensor([[kind.sizes[i % len(kind.sizes)] for i in range(most)] for kind in kinds])
     count = torch.tensor([len(kind.sizes) for kind in kinds])[row]
@@ -207,67 +189,50 @@ def _intrinsics(source: Noise, views: int, row: Tensor, kinds: Sequence[RigArche
     return size, matrix, distortion
 
 
-def sample_rig_batch(source: Noise, frames: int, views: int, kinds: Sequence[RigArchetype] = ARCHETYPES) -> RigBatch:
+def sample_rooms(source: Noise, frames: int, views: int, kinds: Sequence[RigArchetype] = ARCHETYPES) -> FilmedRooms:
     """True rigs with a given number of cameras, of the archetypes that can have that many (else of all)."""
     fitting = [kind for kind in kinds if kind.views[0] <= views <= kind.views[1]] or list(kinds)
     row = (source.uniform((frames,)) * len(fitting)).long()
     size, matrix, distortion = _intrinsics(source, views, row, fitting)
     centre, target = _placement(source, views, row, fitting)
-    rotation = _look_at(centre, target, 0.02 * source.normal((frames, views)).double())
-    translation = -(rotation @ centre[..., None])[..., 0]
-    room = _gather([kind.room for kind in fitting], row)
-    crowding = _gather([kind.crowding for kind in fitting], row)
-    furniture = torch.tensor([kind.furniture for kind in fitting])[row]
-    order = torch.tensor([list(kinds).index(kind) for kind in fitting])
-    return RigBatch(
-        size, matrix, distortion, rotation, translation,
-        between(source, (frames,), room[:, 0], room[:, 1]).float(), furniture,
-        between(source, (frames,), crowding[:, 0], crowding[:, 1]).float(), order[row],
-    )  # fmt: skip
+    right, down, forward = look_at(centre, target, centre.new_tensor([0.0, 0.0, 1.0]))[0].unbind(-2)
+    roll = 0.02 * source.normal((frames, views)).double()
+    cos, sin = roll.cos()[..., None], roll.sin()[..., None]
+    rotation = torch.stack([cos * right + sin * down, cos * down - sin * right, forward], dim=-2)
+    names = tuple(f"cam{view + 1:02d}" for view in range(views))
+    cameras = Cameras(names, size, matrix, distortion, rotation, -(rotation @ centre[..., None])[..., 0])
+    room, crowding = _gather([kind.room for kind in fitting], row), _gather([kind.crowding for kind in fitting], row)
+    return FilmedRooms(
+        cameras,
+        between(source, (frames,), room[:, 0], room[:, 1]).float(),
+        torch.tensor([kind.furniture for kind in fitting])[row],
+        between(source, (frames,), crowding[:, 0], crowding[:, 1]).float(),
+    )
 
 
-def _small_rotation(vector: Tensor) -> Tensor:
-    """Rotation matrices of small rotation vectors (radians)."""
-    x, y, z = vector.unbind(-1)
-    zero = torch.zeros_like(x)
-    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).reshape(*x.shape, 3, 3)
-    return torch.linalg.matrix_exp(skew)
-
-
-def miscalibrated(source: Noise, rigs: RigBatch, error: CalibrationError) -> RigBatch:
-    """What a user's calibration file says about a true rig."""
-    frames, views = rigs.size.shape[:2]
+def miscalibrate(source: Noise, cameras: Cameras, error: CalibrationError) -> Cameras:
+    """What users' calibration files say about true rigs."""
+    frames, views = cameras.size.shape[:2]
     low, high = error.scale
     scale = (low + (high - low) * source.uniform((frames, 1)) ** 2).double()[..., None]
-    turn = _small_rotation(error.rotation_rad * scale * source.normal((frames, views, 3)))
-    matrix = rigs.matrix.clone()
-    shift = error.principal_point * scale * source.normal((frames, views, 2)) * rigs.size[..., :1]
-    matrix[..., :2, 2] += shift
+    turn = torch.linalg.matrix_exp(cross_matrix(error.rotation_rad * scale * source.normal((frames, views, 3))))
+    matrix = cameras.matrix.clone()
+    matrix[..., :2, 2] += error.principal_point * scale * source.normal((frames, views, 2)) * cameras.size[..., :1]
     zoom = 1 + error.focal * scale * source.normal((frames, views, 1))
     matrix[..., 0, 0] *= zoom[..., 0]
     matrix[..., 1, 1] *= zoom[..., 0]
-    centre = rigs.centres + error.translation_mm * scale * source.normal((frames, views, 3))
-    rotation = turn @ rigs.rotation
+    centre = cameras.centres + error.translation_mm * scale * source.normal((frames, views, 3))
+    rotation = turn @ cameras.rotation
     keep = (source.uniform((frames,)) >= error.forgotten_distortion).double()[:, None, None]
-    return RigBatch(
-        rigs.size, matrix, rigs.distortion * keep, rotation, -(rotation @ centre[..., None])[..., 0],
-        rigs.room, rigs.furniture, rigs.crowding, rigs.archetype,
-    )  # fmt: skip
-
-
-def same_rig(cameras: Cameras, frames: int) -> RigBatch:
-    """One rig, repeated for every frame of a sequence."""
-    size, matrix, distortion, rotation, translation = (
-        part.double().expand(frames, *part.shape)
-        for part in (cameras.size, cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
+    translation = -(rotation @ centre[..., None])[..., 0]
+    return replace(
+        cameras, matrix=matrix, distortion=cameras.distortion * keep, rotation=rotation, translation=translation
     )
-    zero, kind = torch.zeros(frames), torch.zeros(frames, dtype=torch.long)
-    return RigBatch(size, matrix, distortion, rotation, translation, zero, zero, zero, kind)
 
 
 def sample_rigs(
     generator: torch.Generator, count: int, views: int, kinds: Sequence[RigArchetype] = ARCHETYPES
 ) -> list[Cameras]:
     """True cameras of `count` rigs with `views` cameras each."""
-    rigs = sample_rig_batch(Noise(generator), count, views, kinds)
-    return [rigs.cameras(frame) for frame in range(count)]
+    rigs = sample_rooms(Noise(generator), count, views, kinds).cameras
+    return [rigs[number] for number in range(count)]

@@ -22,9 +22,8 @@ from dispose_synthetic.rigs import (
     ARCHETYPES,
     CalibrationError,
     RigArchetype,
-    RigBatch,
-    miscalibrated,
-    sample_rig_batch,
+    miscalibrate,
+    sample_rooms,
 )
 from dispose_synthetic.visibility import look
 
@@ -66,7 +65,7 @@ class _Room:
 
     xyz_world: Float[Tensor, "frames persons joints 3"]
     present: Bool[Tensor, "frames persons"]
-    told: RigBatch
+    told: Cameras
 
 
 def sample_scenes(generator: torch.Generator, count: int, config: SceneConfig) -> list[tuple[Frame, Labels]]:
@@ -92,16 +91,16 @@ def _sample_chunk(source: Noise, config: SceneConfig) -> list[tuple[Frame, Label
     # Many small groups, few large ones.
     counts = low + ((high - low + 1) * source.uniform((frames,)) ** 1.3).long().clamp(max=high - low)
     present = present_mask(counts, int(counts.max()))
-    rigs = sample_rig_batch(source, frames, views, config.rigs)
-    furniture = sample_furniture(source, rigs.room, rigs.furniture)
-    floor, facing = sample_floor(source, present, rigs.room, rigs.crowding, furniture, rigs.centres)
+    filmed = sample_rooms(source, frames, views, config.rigs)
+    rigs, furniture = filmed.cameras, sample_furniture(source, filmed.room, filmed.furniture)
+    floor, facing = sample_floor(source, present, filmed.room, filmed.crowding, furniture, rigs.centres)
     people = sample_people(source, frames, present.shape[1], config.people)
     xyz = place_people(people.xyz_body, floor, facing)
     sight = look(xyz, present, rigs, furniture)
     ghosts = sample_ghosts(source, frames, views, config.ghosts, config.people)
     model = sample_detectors(source, frames, config.detectors, config.detector_weights)
     found = detect(source, sight, rigs, ghosts, model)
-    told = miscalibrated(source, rigs, config.calibration)
+    told = miscalibrate(source, rigs, config.calibration)
     room = _Room(xyz.double(), present, told)
     if config.moved_world:
         room = _move_world(source, room)
@@ -132,7 +131,7 @@ def _move_world(source: Noise, room: _Room) -> _Room:
 def to_frame(
     xyz_world: Float[Tensor, "frames persons joints 3"],
     present: Bool[Tensor, "frames persons"],
-    told: RigBatch,
+    told: Cameras,
     found: Detected,
     frame: int,
 ) -> tuple[Frame, Labels]:
@@ -144,9 +143,8 @@ def to_frame(
     index = torch.where(valid, torch.arange(slots), -1)
     xy = found.xy_image[frame, :, :slots].double()
     detections = Detections(COCO_17, xy, confidence, visible, score, valid, index)
-    cameras: Cameras = told.cameras(frame)
     here = present[frame].nonzero()[:, 0]
     poses = xyz_world[frame, here].double()
     known = torch.ones(poses.shape[:2], dtype=torch.bool)
     labels = Labels.of_detections(found.identity[frame, :, :slots], Poses(COCO_17, poses, known.double(), known, here))
-    return Frame(frame, cameras, detections), labels
+    return Frame(frame, told[frame], detections), labels

@@ -1,7 +1,7 @@
 """Synthetic sequences: the same people walking, crossing each other and gesturing before fixed cameras."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,14 +12,13 @@ from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.formats.detections.openpose import write_openpose
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame, Labels
+from dispose.tensors import stack
 from dispose_synthetic.detectors.detector import detect
-from dispose_synthetic.detectors.parameters import BOTTOM_UP, DetectorModel, DetectorRanges, sample_detectors
+from dispose_synthetic.detectors.parameters import BOTTOM_UP, DetectorRanges, sample_detectors
 from dispose_synthetic.people.kinematics import Angles, Bodies
-from dispose_synthetic.people.people import PeopleConfig, place_people, pose_people, sample_angles, sample_bodies
-from dispose_synthetic.people.postures import gait
+from dispose_synthetic.people.people import PeopleConfig, gait, place_people, pose_people, sample_angles, sample_bodies
 from dispose_synthetic.placement import PUSHES, from_cameras, no_furniture, push_apart
 from dispose_synthetic.randomness import Noise, between
-from dispose_synthetic.rigs import RigBatch, same_rig
 from dispose_synthetic.scenes import sample_ghosts, to_frame
 from dispose_synthetic.visibility import look
 
@@ -137,23 +136,12 @@ def _moving_people(source: Noise, bodies: Bodies, floor: Tensor, seconds: Tensor
     return place_people(people.xyz_body, floor, _facing(source, floor, velocity))
 
 
-def _over_time(bodies: Bodies, frames: int) -> Bodies:
-    return Bodies(*(value.expand(frames, -1) for value in bodies.__dict__.values()))
-
-
-def _one_detector(source: Noise, frames: int, kind: DetectorRanges) -> DetectorModel:
-    drawn = sample_detectors(source, 1, (kind,), (1.0,))
-    return DetectorModel(**{name: value.expand(frames) for name, value in drawn.__dict__.items()})
-
-
 def sample_sequence(
     generator: torch.Generator,
     frames: int,
     persons: int,
     cameras: Cameras,
     config: SequenceConfig = SequenceConfig(),
-    *,
-    told: Cameras | None = None,
 ) -> list[tuple[Frame, Labels]]:
     """The same people in `frames` consecutive frames; `Labels.poses.id` is stable over time.
 
@@ -163,27 +151,25 @@ def sample_sequence(
         generator: source of everything random.
         frames: number of frames.
         persons: number of people.
-        cameras: the true cameras.
+        cameras: the rig.
         config: motion and detector.
-        told: the calibration that the frames carry, where it differs from the true cameras.
     """
     steady = Noise(generator)
     seconds = torch.arange(frames) / config.rate_hz
     if not frames:
         return []
-    rigs = same_rig(cameras, frames)
+    # What does not change over time is drawn once.
+    still = torch.zeros(frames, dtype=torch.long)
+    rigs = stack([cameras.to(torch.float64)])[still]
     floor = _paths(steady, seconds, persons, config, rigs.centres)
-    bodies = _over_time(sample_bodies(steady, 1, persons), frames)
+    bodies = sample_bodies(steady, 1, persons)[still]
     xyz = _moving_people(steady, bodies, floor, seconds, config)
     present = torch.ones(frames, persons, dtype=torch.bool)
     sight = look(xyz, present, rigs, no_furniture(frames))
-    ghosts = sample_ghosts(steady, 1, len(cameras), config.ghosts, STANDING).expand(frames, -1, -1, -1, -1)
-    model = _one_detector(steady, frames, config.detector)
+    ghosts = sample_ghosts(steady, 1, len(cameras), config.ghosts, STANDING)[still]
+    model = sample_detectors(steady, 1, (config.detector,), (1.0,))[still]
     found = detect(Noise(generator, config.correlation), sight, rigs, ghosts, model)
-    known: RigBatch = rigs if told is None else same_rig(told, frames)
-    names = (told or cameras).names
-    out = [to_frame(xyz.double(), present, known, found, frame) for frame in range(frames)]
-    return [(replace(frame, cameras=replace(frame.cameras, names=names)), labels) for frame, labels in out]
+    return [to_frame(xyz.double(), present, rigs, found, frame) for frame in range(frames)]
 
 
 def write_capture(folder: Path, frames: list[Frame]) -> None:

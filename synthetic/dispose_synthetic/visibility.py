@@ -1,4 +1,4 @@
-"""What a camera can see of people: picture borders, other bodies, the own body, furniture, the back of a head."""
+"""What a camera can see of people: image borders, other bodies, the own body, furniture, the back of a head."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dispose.geometry.pinhole import project_points
+from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import TensorStruct
 from dispose_synthetic.placement import Furniture
-from dispose_synthetic.rigs import RigBatch
 
 _INDEX = {name: i for i, name in enumerate(COCO_17.joints)}
 HEAD_JOINTS = (0, 1, 2, 3, 4)
@@ -46,14 +46,14 @@ class Sight(TensorStruct):
     Attributes:
         xy_image: exact image points, pixels.
         depth: along the optical axis, mm.
-        inside: in front of the camera and inside the picture.
+        inside: in front of the camera and inside the image.
         turned_away: points of the face on the far side of the head.
         by_self: hidden by the person's own body.
         by_other: hidden by somebody else.
         by_thing: hidden by furniture.
         occluder: who hides the joint (slot of the person; itself where nobody does).
         scale: pixels per mm at the person's depth.
-        width: of the picture, pixels.
+        width: of the image, pixels.
     """
 
     xy_image: Float[Tensor, "frames views persons joints 2"]
@@ -66,23 +66,6 @@ class Sight(TensorStruct):
     occluder: Int[Tensor, "frames views persons joints"]
     scale: Float[Tensor, "frames views persons"]
     width: Float[Tensor, "frames views"]
-
-
-def project(
-    xyz_world: Float[Tensor, "frames persons joints 3"], rigs: RigBatch
-) -> tuple[Float[Tensor, "frames views persons joints 2"], Float[Tensor, "frames views persons joints"], Tensor]:
-    """Image points, depths, and whether the point is in front of the camera and inside the picture."""
-    world = xyz_world.double()[:, None]
-    rotation, translation = rigs.rotation[:, :, None], rigs.translation[:, :, None, None]
-    xyz = world @ rotation.mT + translation
-    xy = project_points(xyz, rigs.matrix[:, :, None, None], rigs.distortion[:, :, None, None])
-    depth = xyz[..., 2]
-    size = rigs.size[:, :, None, None]
-    # Far outside the picture the lens model folds back into it: such points are outside whatever it says.
-    radius = (xyz[..., :2] / depth.clamp(min=1.0)[..., None]).norm(dim=-1)
-    corner = (rigs.size / rigs.matrix.diagonal(dim1=-2, dim2=-1)[..., :2]).norm(dim=-1)[:, :, None, None] / 2
-    inside = ((xy >= -0.5) & (xy <= size - 0.5)).all(-1) & (depth > 150.0) & (radius < 1.35 * corner)
-    return xy, depth, inside
 
 
 def _turned_away(xyz_world: Tensor, centres: Tensor) -> Tensor:
@@ -113,7 +96,7 @@ def _capsules(points: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _hidden_by_bodies(xy: Tensor, depth: Tensor, focal: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """By the own body, by somebody else, and by whom; compares every joint with every capsule in the picture."""
+    """By the own body, by somebody else, and by whom; compares every joint with every capsule in the image."""
     persons = xy.shape[2]
     points = torch.cat([xy, depth[..., None]], dim=-1).float()
     # Written out by coordinate and in place: this is where a chunk of frames spends its time.
@@ -154,16 +137,21 @@ def _hidden_by_things(xyz_world: Tensor, centres: Tensor, furniture: Furniture) 
 def look(
     xyz_world: Float[Tensor, "frames persons joints 3"],
     present: Bool[Tensor, "frames persons"],
-    rigs: RigBatch,
+    rigs: Cameras,
     furniture: Furniture,
 ) -> Sight:
     """What every camera of the true rigs sees of everybody."""
-    xy, depth, inside = project(xyz_world, rigs)
-    focal = rigs.matrix[..., 0, 0].float()
-    by_self, by_other, occluder = _hidden_by_bodies(xy, depth, focal, present)
-    middle = depth.mean(-1).clamp(min=200.0)
+    # Written out: `Cameras.to_camera` rounds otherwise, and a seed's captures would be others.
+    xyz = xyz_world.double()[:, None] @ rigs.rotation[:, :, None].mT + rigs.translation[:, :, None, None]
+    xy = project_points(xyz, rigs.matrix[:, :, None, None], rigs.distortion[:, :, None, None])
+    depth, focal = xyz[..., 2], rigs.matrix[..., 0, 0]
+    # Far outside the image the lens model folds back into it: such points are outside whatever it says.
+    radius = (xyz[..., :2] / depth.clamp(min=1.0)[..., None]).norm(dim=-1)
+    corner = (rigs.size / rigs.matrix.diagonal(dim1=-2, dim2=-1)[..., :2]).norm(dim=-1)[:, :, None, None] / 2
+    inside = rigs.inside(xy) & (depth > 150.0) & (radius < 1.35 * corner) & present[:, None, :, None]
+    by_self, by_other, occluder = _hidden_by_bodies(xy, depth, focal.float(), present)
+    scale = (focal[..., None] / depth.mean(-1).clamp(min=200.0)).float()
     return Sight(
-        xy, depth, inside & present[:, None, :, None], _turned_away(xyz_world.double(), rigs.centres),
-        by_self, by_other, _hidden_by_things(xyz_world, rigs.centres, furniture), occluder,
-        (rigs.matrix[..., 0, 0][..., None] / middle).float(), rigs.size[..., 0].float(),
+        xy, depth, inside, _turned_away(xyz_world.double(), rigs.centres), by_self, by_other,
+        _hidden_by_things(xyz_world, rigs.centres, furniture), occluder, scale, rigs.size[..., 0].float(),
     )  # fmt: skip

@@ -76,7 +76,7 @@ def test_frames_of_a_source_are_scored_in_both_ways(weights: Path, tmp_path: Pat
     config = RenderConfig(size=MODEL.input_size, views=(3, 3), persons=(1, 1), frames_per_rig=1, empty=0.0)
     capture = next(iter(sample_captures(torch.Generator().manual_seed(1), 1, config)))
     source = Pictures(tmp_path, capture.cameras, capture.poses)
-    for view, picture in enumerate(capture.pictures.numpy()):
+    for view, picture in enumerate(capture.images.numpy()):
         (tmp_path / str(view)).mkdir()
         for number in range(3):
             path = tmp_path / str(view) / f"{number}.png"

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose_synthetic.detectors.detector import Detected, detect
@@ -12,7 +13,7 @@ from dispose_synthetic.detectors.parameters import DETECTORS, PERFECT, DetectorR
 from dispose_synthetic.people.people import PeopleConfig, place_people, sample_people
 from dispose_synthetic.placement import Furniture, no_furniture
 from dispose_synthetic.randomness import Noise
-from dispose_synthetic.rigs import STUDIO, RigBatch, sample_rig_batch
+from dispose_synthetic.rigs import STUDIO, sample_rooms
 from dispose_synthetic.scenes import sample_ghosts
 from dispose_synthetic.visibility import Sight, look
 
@@ -24,10 +25,10 @@ def _source(seed: int) -> Noise:
     return Noise(torch.Generator().manual_seed(seed))
 
 
-def _studio(persons: int, *, apart_mm: float = 700.0) -> tuple[Sight, RigBatch, torch.Tensor]:
+def _studio(persons: int, *, apart_mm: float = 700.0) -> tuple[Sight, Cameras, torch.Tensor]:
     """People in a row, filmed by four cameras that see them whole."""
     source = _source(0)
-    rigs = sample_rig_batch(source, FRAMES, 4, (STUDIO,))
+    rigs = sample_rooms(source, FRAMES, 4, (STUDIO,)).cameras
     row = (torch.arange(persons) - (persons - 1) / 2) * apart_mm
     floor = torch.stack([row, torch.zeros(persons)], dim=-1).expand(FRAMES, persons, 2)
     body = sample_people(source, FRAMES, persons, STANDING).xyz_body
@@ -36,9 +37,9 @@ def _studio(persons: int, *, apart_mm: float = 700.0) -> tuple[Sight, RigBatch, 
     return sight, rigs, xyz
 
 
-def _found(kind: DetectorRanges, sight: Sight, rigs: RigBatch, seed: int = 1) -> Detected:
+def _found(kind: DetectorRanges, sight: Sight, rigs: Cameras, seed: int = 1) -> Detected:
     source = _source(seed)
-    ghosts = sample_ghosts(source, FRAMES, rigs.size.shape[1], 3, STANDING)
+    ghosts = sample_ghosts(source, FRAMES, len(rigs), 3, STANDING)
     return detect(source, sight, rigs, ghosts, sample_detectors(source, FRAMES, (kind,), (1.0,)))
 
 
@@ -125,7 +126,7 @@ def test_the_back_person_is_hidden_by_the_front_one_and_a_wall_hides_all() -> No
 
 def test_a_face_seen_from_behind_is_turned_away() -> None:
     source = _source(3)
-    rigs = sample_rig_batch(source, FRAMES, 4, (STUDIO,))
+    rigs = sample_rooms(source, FRAMES, 4, (STUDIO,)).cameras
     body = sample_people(source, FRAMES, 1, STANDING).xyz_body
     to_first = rigs.centres[:, :1, :2].float()
     for turn, expected in ((0.0, False), (torch.pi, True)):

@@ -8,9 +8,9 @@ from dispose_synthetic.rigs import (
     ARCHETYPES,
     PERFECT_CALIBRATION,
     CalibrationError,
-    miscalibrated,
-    sample_rig_batch,
+    miscalibrate,
     sample_rigs,
+    sample_rooms,
 )
 
 
@@ -46,25 +46,25 @@ def test_lenses_can_be_undone_all_over_the_picture(kind) -> None:
 
 def test_two_to_ten_cameras_of_many_kinds() -> None:
     for views in range(2, 11):
-        rigs = sample_rig_batch(_source(views), 30, views)
-        assert rigs.size.shape == (30, views, 2)
-        assert len(rigs.archetype.unique()) > 1
+        rigs = sample_rooms(_source(views), 30, views)
+        assert rigs.cameras.size.shape == (30, views, 2)
+        assert len(rigs.cameras.size[:, 0].unique(dim=0)) > 1
 
 
 def test_perfect_calibration_is_the_truth() -> None:
-    rigs = sample_rig_batch(_source(3), 10, 4)
-    told = miscalibrated(_source(4), rigs, PERFECT_CALIBRATION)
+    rigs = sample_rooms(_source(3), 10, 4).cameras
+    told = miscalibrate(_source(4), rigs, PERFECT_CALIBRATION)
     for name in ("matrix", "distortion", "rotation", "translation"):
         torch.testing.assert_close(getattr(told, name), getattr(rigs, name))
 
 
 def test_calibration_errors_are_pixels_as_those_of_real_rigs() -> None:
-    rigs = sample_rig_batch(_source(5), 200, 4)
-    told = miscalibrated(_source(6), rigs, CalibrationError(forgotten_distortion=0.0))
+    rigs = sample_rooms(_source(5), 200, 4).cameras
+    told = miscalibrate(_source(6), rigs, CalibrationError(forgotten_distortion=0.0))
     middle = torch.tensor([[0.0, 0.0, 1000.0]], dtype=torch.float64)
     shift = []
     for frame in range(200):
-        true, seen = rigs.cameras(frame), told.cameras(frame)
+        true, seen = rigs[frame], told[frame]
         difference = (true.project(middle)[0] - seen.project(middle)[0]).norm(dim=-1)
         shift.append((difference * 1000 / true.size[:, :1]).flatten())
     pixels = torch.cat(shift)

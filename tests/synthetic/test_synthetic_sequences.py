@@ -62,12 +62,6 @@ def test_detections_of_neighbouring_frames_are_alike() -> None:
     assert agreement(0.95) < 0.6 * agreement(0.0)
 
 
-def test_told_cameras_are_those_that_the_frames_carry() -> None:
-    told = replace(CAMERAS, names=("a", "b", "c", "d"))
-    drawn = sample_sequence(torch.Generator().manual_seed(0), 2, 1, CAMERAS, told=told)
-    assert drawn[0][0].cameras.names == ("a", "b", "c", "d")
-
-
 def test_an_empty_sequence_is_empty() -> None:
     assert _sequence(0, 2, SequenceConfig()) == []
     assert len(_sequence(1, 1, SequenceConfig())) == 1

@@ -52,7 +52,7 @@ class DetectorModel(TensorStruct):
     """What a 2-D detector does to the truth, one value per frame; probabilities unless said otherwise.
 
     Attributes:
-        noise_px: standard deviation of a keypoint in pixels of a 640-pixel-wide picture.
+        noise_px: standard deviation of a keypoint in pixels of a 640-pixel-wide image.
         noise_mm: the part of it that grows with the apparent size, mm at the person.
         outliers: share of keypoints with four times that noise.
         bias_mm: the detector's idea of a joint differs from the skeleton's, alike in all views, mm.
@@ -65,13 +65,13 @@ class DetectorModel(TensorStruct):
         quality: spread of the log-odds of being reported between people and views.
         chain: a wrist is lost with its elbow, an ankle with its knee.
         limb_loss: a whole head, arm or pair of legs is lost at once.
-        smallest_px: the apparent height at which half of the people are lost, in pixels of a 640-wide picture.
+        smallest_px: the apparent height at which half of the people are lost, in pixels of a 640-wide image.
         miss: somebody is lost in a view for no visible reason.
         hard: share of the people who are lost in most views.
         fewest_joints: detections with fewer joints are not reported.
         fragment: a person is torn in two detections.
         duplicate: a person is reported twice.
-        limb_theft: of two people close in the picture one takes a limb of the other.
+        limb_theft: of two people close in the image one takes a limb of the other.
         snap: a joint hidden by somebody else is put on that person's.
         swap_all: left and right of the whole body are exchanged.
         swap_limb: left and right of the arms, or of the legs, are exchanged.

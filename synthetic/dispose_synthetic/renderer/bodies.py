@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from dispose.skeletons.catalog import COCO_17
-from dispose.tensors import TensorStruct
-from dispose_synthetic.renderer.solids import Solids, ellipsoids, frame_along, join, round_cones
+from dispose.tensors import TensorStruct, cat
+from dispose_synthetic.renderer.solids import Solids, ellipsoids, frame_along, round_cones
 
 PARTS = (
     "pelvis", "belly", "chest", "yoke", "neck", "head", "nose", "l_ear", "r_ear", "bun",
@@ -163,11 +163,11 @@ def _seats(xyz: Tensor) -> list[Solids]:
 
 
 def bodies(xyz_world: Float[Tensor, "persons 17 3"], builds: Builds) -> Solids:
-    """The solids of people, part by part: `PARTS`-major, so that solid ``part * persons + person`` is his."""
+    """The solids of people, part by part: `PARTS`-major, so that solid ``part * persons + person`` is theirs."""
     xyz = xyz_world.float()
     chest, pelvis = trunk_axes(xyz)
     trunk, head = _trunk(xyz, builds, chest, pelvis), _head(xyz, builds, chest)
-    return join([*trunk, *head, *_arms(xyz, builds, chest), *_legs(xyz, builds, pelvis), *_seats(xyz)])
+    return cat([*trunk, *head, *_arms(xyz, builds, chest), *_legs(xyz, builds, pelvis), *_seats(xyz)], "solids")
 
 
 def part_of(solid: Int[Tensor, "*hits"], persons: int) -> tuple[Int[Tensor, "*hits"], Int[Tensor, "*hits"]]:

@@ -1,7 +1,7 @@
-"""Synthetic pictures: dressed people in furnished rooms as every camera of a rig sees them.
+"""Synthetic images: dressed people in furnished rooms as every camera of a rig sees them.
 
-for capture in sample_captures(torch.Generator().manual_seed(0), 100, RenderConfig()):
-frame, labels = as_training(capture, number)
+for number, capture in enumerate(sample_captures(torch.Generator().manual_seed(0), 100)):
+frame, labels = as_input(capture, number), as_labels(capture)
 """
 
 from collections.abc import Iterator
@@ -32,24 +32,23 @@ from dispose_synthetic.placement import (
     sample_furniture,
 )
 from dispose_synthetic.randomness import Noise, between
-from dispose_synthetic.renderer.backdrop import Backdrop, draw_room
+from dispose_synthetic.renderer.backdrop import Backdrop, draw_room, floor_shadow
 from dispose_synthetic.renderer.bodies import PARTS, Builds, bodies, part_of
 from dispose_synthetic.renderer.clothes import Outfits, paint, sample_outfits
 from dispose_synthetic.renderer.lenses import Lenses, lenses_of
 from dispose_synthetic.renderer.rooms import Room, sample_clutter, sample_room
 from dispose_synthetic.renderer.sensors import Sensors, expose, sample_sensors
-from dispose_synthetic.renderer.shadows import floor_shadow
 from dispose_synthetic.renderer.solids import Strikes, strike
-from dispose_synthetic.rigs import CEILING, CORNERS, HALF_CIRCLE, RING, RigArchetype, sample_rig_batch
+from dispose_synthetic.rigs import CEILING, CORNERS, HALF_CIRCLE, RING, RigArchetype, sample_rooms
 
 HIDDEN_CONFIDENCE = 0.35
-"""Label confidence of a joint inside the picture that something hides: its place is exact, but a detector that
+"""Label confidence of a joint inside the image that something hides: its place is exact, but a detector that
 makes pseudo-labels would only have guessed it."""
 OWN_ALLOWANCE_MM = 190.0
 """A joint lies inside its own limb: that limb's surface may be nearer to the camera by this much."""
 OTHER_ALLOWANCE_MM = 25.0
 """The same for everything else."""
-PICTURE_RIGS = (
+IMAGE_RIGS = (
     replace(RING, views=(3, 7), focal=(0.7, 1.0), radius=(2300, 3700), room=(600, 1500), distortion=0.6),
     replace(CORNERS, views=(3, 7), focal=(0.65, 0.95), radius=(2300, 3700), room=(600, 1500), distortion=0.6),
     replace(HALF_CIRCLE, views=(3, 7), focal=(0.7, 1.0), radius=(2300, 3700), room=(600, 1400), distortion=0.6),
@@ -60,10 +59,10 @@ PICTURE_RIGS = (
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """What pictures are drawn from.
+    """What images are drawn from.
 
     Attributes:
-        size: width and height of every picture, pixels.
+        size: width and height of every image, pixels.
         views: fewest and most cameras.
         persons: fewest and most people in the room.
         empty: share of the frames without anybody.
@@ -81,7 +80,7 @@ class RenderConfig:
     persons: tuple[int, int] = (1, 5)
     empty: float = 0.02
     frames_per_rig: int = 8
-    rigs: tuple[RigArchetype, ...] = PICTURE_RIGS
+    rigs: tuple[RigArchetype, ...] = IMAGE_RIGS
     people: PeopleConfig = PeopleConfig()
     spacing_mm: float = 480.0
     furniture: float = 0.35
@@ -110,18 +109,18 @@ class RenderConfig:
 
 @dataclass(frozen=True, eq=False)
 class RenderedFrame(TensorStruct):
-    """The pictures of one instant and the truth about them.
+    """The images of one instant and the truth about them.
 
     Attributes:
-        cameras: of the pictures as they are drawn.
-        pictures: RGB.
+        cameras: of the images as they are drawn.
+        images: RGB.
         poses: true skeletons (`PANOPTIC_15`), everybody in the room.
-        inside: joints in front of the camera and inside its picture.
+        inside: joints in front of the camera and inside its image.
         visible: those of them that nothing hides.
     """
 
     cameras: Cameras
-    pictures: UInt8[Tensor, "views height width 3"]
+    images: UInt8[Tensor, "views height width 3"]
     poses: Poses
     inside: Bool[Tensor, "views persons joints"]
     visible: Bool[Tensor, "views persons joints"]
@@ -151,14 +150,14 @@ class Cast(TensorStruct):
 
 
 def scaled_cameras(cameras: Cameras, size: tuple[int, int]) -> Cameras:
-    """Cameras whose pictures have another size: the old picture at the largest scale that fits, in the middle.
+    """Cameras whose images have another size: the old image at the largest scale that fits, in the middle.
 
-    Where the shapes differ the new picture shows more to two sides than the old one, never less.
+    Where the shapes differ the new image shows more to two sides than the old one, never less.
     """
     target = torch.tensor(size, dtype=torch.float64).expand(len(cameras), 2)
     scale = (target / cameras.size).amin(-1)
     matrix = cameras.matrix * scale[:, None, None]
-    # Pixel centres are at integers, so the middle of a picture is at (size - 1) / 2.
+    # Pixel centres are at integers, so the middle of an image is at (size - 1) / 2.
     matrix[:, :2, 2] = (target - 1) / 2 + scale[:, None] * (cameras.matrix[:, :2, 2] - (cameras.size - 1) / 2)
     matrix[:, 2, 2] = 1.0
     return replace(cameras, size=target.clone(), matrix=matrix)
@@ -168,16 +167,16 @@ def build_studio(source: Noise, config: RenderConfig) -> Studio:
     """A random rig in a random room."""
     low, high = config.views
     views = low + int((high - low + 1) * source.uniform(()))
-    rigs = sample_rig_batch(source, 1, views, config.rigs)
-    cameras = scaled_cameras(rigs.cameras(0), config.size)
+    filmed = sample_rooms(source, 1, views, config.rigs)
+    cameras = scaled_cameras(filmed.cameras[0], config.size)
     lenses = lenses_of(cameras, config.size)
-    furniture = _lifted(sample_furniture(source, rigs.room, torch.tensor([config.furniture])))
+    furniture = _lifted(sample_furniture(source, filmed.room, torch.tensor([config.furniture])))
     here = furniture.present[0]
     low, high = furniture.low[0, here], furniture.high[0, here]
-    clutter = sample_clutter(source, low, high, float(rigs.room), cameras.centres)
+    clutter = sample_clutter(source, low, high, float(filmed.room), cameras.centres)
     room = sample_room(source, cameras.centres, clutter)
     sensors = sample_sensors(source, views, config.noise, config.blur)
-    return Studio(cameras, lenses, draw_room(room, lenses), room, sensors, furniture, rigs.room, rigs.crowding)
+    return Studio(cameras, lenses, draw_room(room, lenses), room, sensors, furniture, filmed.room, filmed.crowding)
 
 
 def _lifted(furniture: Furniture) -> Furniture:
@@ -194,12 +193,10 @@ def sample_casts(source: Noise, studio: Studio, frames: int, config: RenderConfi
     counts = torch.where(source.uniform((frames,)) < config.empty, 0, counts)
     most = max(int(counts.max()), 1)
     present = present_mask(counts, most)
-    furniture = Furniture(*(part.expand(frames, *part.shape[1:]) for part in vars(studio.furniture).values()))
+    furniture = studio.furniture[torch.zeros(frames, dtype=torch.long)]
     centres = studio.cameras.centres.expand(frames, -1, -1)
-    floor, facing = sample_floor(
-        source, present, studio.floor_mm.expand(frames), studio.crowding.expand(frames),
-        furniture, centres,
-    )  # fmt: skip
+    room, crowding = studio.floor_mm.expand(frames), studio.crowding.expand(frames)
+    floor, facing = sample_floor(source, present, room, crowding, furniture, centres)
     # `push_apart` keeps its own distance: it works on a floor drawn to another scale.
     scale = config.spacing_mm / CLOSEST_MM
     for _ in range(PUSHES):
@@ -254,11 +251,11 @@ def _belongs() -> Bool[Tensor, "joints parts"]:
 def look_at(
     studio: Studio, strikes: Strikes, xyz_world: Float[Tensor, "persons 15 3"]
 ) -> tuple[Bool[Tensor, "views persons joints"], Bool[Tensor, "views persons joints"]]:
-    """Which joints lie inside the pictures, and which of these the z-buffer shows."""
+    """Which joints lie inside the images, and which of these the z-buffer shows."""
     cameras, size = studio.cameras, studio.lenses.size
     persons = xyz_world.shape[0]
     xy, front = cameras.project(xyz_world.double())
-    # The lens model may fold points from far outside back into the picture: only rays within its border count.
+    # The lens model may fold points from far outside back into the image: only rays within its border count.
     local = cameras.to_camera(xyz_world.double())
     radius = (local[..., :2] / local[..., 2:].clamp(min=1.0)).norm(dim=-1)
     inside = cameras.inside(xy) & front & (radius < 1.05 * studio.lenses.border[:, None, None])
@@ -278,13 +275,13 @@ def film(source: Noise, studio: Studio, cast: Cast) -> RenderedFrame:
     """One frame of a rig."""
     colour, strikes = draw_people(studio, cast)
     width, height = studio.lenses.size
-    pictures = expose(source, colour.reshape(-1, height, width, 3), studio.sensors)
+    images = expose(source, colour.reshape(-1, height, width, 3), studio.sensors)
     persons = len(cast.xyz_world)
     known = torch.ones(persons, len(COCO_17), dtype=torch.bool)
     coco = Poses(COCO_17, cast.xyz_world.double(), known.double(), known, torch.arange(persons))
     poses = convert_poses(coco, PANOPTIC_15)
     inside, visible = look_at(studio, strikes, poses.xyz_world)
-    return RenderedFrame(studio.cameras, pictures, poses, inside, visible)
+    return RenderedFrame(studio.cameras, images, poses, inside, visible)
 
 
 def sample_captures(
@@ -308,9 +305,9 @@ def sample_captures(
 
 
 def as_input(capture: RenderedFrame, number: int = 0) -> Frame:
-    """What a model may see of a capture: normalised pictures and cameras."""
+    """What a model may see of a capture: normalised images and cameras."""
     mean, deviation = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_DEVIATION)
-    pixels = ((capture.pictures.float() / 255 - mean) / deviation).permute(0, 3, 1, 2).contiguous()
+    pixels = ((capture.images.float() / 255 - mean) / deviation).permute(0, 3, 1, 2).contiguous()
     views = len(capture.cameras)
     identity = torch.eye(2, 3, dtype=torch.float64).repeat(views, 1, 1)
     return Frame.of_images(number, capture.cameras, Images(pixels, identity, torch.ones(views, dtype=torch.bool)))

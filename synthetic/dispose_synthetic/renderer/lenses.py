@@ -21,7 +21,7 @@ class Lenses(TensorStruct):
     """The rays of all pixels of all views, packed view by view, row by row.
 
     Attributes:
-        cameras: whose pixels they are; all pictures have one size.
+        cameras: whose pixels they are; all images have one size.
         size: width and height, pixels.
         centre: where the rays start, mm.
         direction: unit world directions.
@@ -43,7 +43,7 @@ class Lenses(TensorStruct):
 
 
 def pixel_grid(size: tuple[int, int]) -> Float[Tensor, "pixels 2"]:
-    """Pixel centres of a picture, row by row."""
+    """Pixel centres of an image, row by row."""
     y, x = torch.meshgrid(torch.arange(size[1]), torch.arange(size[0]), indexing="ij")
     return torch.stack([x, y], dim=-1).reshape(-1, 2).float()
 
@@ -83,13 +83,13 @@ def lenses_of(cameras: Cameras, size: tuple[int, int]) -> Lenses:
 def outlines(
     lenses: Lenses, ends: Float[Tensor, "ends solids 3"], reach: Float[Tensor, "ends solids"]
 ) -> tuple[Int[Tensor, "views solids 2"], Int[Tensor, "views solids 2"]]:
-    """Boxes of pixels (first, last) that hold the pictures of spheres round both ends; empty: last before first."""
+    """Boxes of pixels (first, last) that hold the images of spheres round both ends; empty: last before first."""
     cameras = lenses.cameras
     xyz = cameras.to_camera(ends.double())
     radius = reach.double()
     depth = xyz[..., 2]
     behind = (depth < -radius).all(1)
-    # A sphere that touches the lens may be anywhere in the picture.
+    # A sphere that touches the lens may be anywhere in the image.
     touches = (xyz.norm(dim=-1) < 2.0 * radius).any(1)
     xy = xyz[..., :2] / depth.clamp(min=1.0)[..., None]
     # Beyond the border the lens model may fold back: such points are drawn towards it, which keeps them outside.

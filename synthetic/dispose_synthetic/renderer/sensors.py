@@ -43,13 +43,13 @@ def sample_sensors(source: Noise, views: int, noise: tuple[float, float], blur: 
 def expose(
     source: Noise, light: Float[Tensor, "views height width 3"], sensors: Sensors
 ) -> UInt8[Tensor, "views height width 3"]:
-    """Pictures as the cameras of a rig deliver them."""
+    """Images as the cameras of a rig deliver them."""
     out = torch.empty(light.shape, dtype=torch.uint8)
     for view, (soft, curve, noise) in enumerate(zip(sensors.blur, sensors.curve, sensors.noise, strict=True)):
-        picture = light[view]
+        image = light[view]
         if soft > _SHARP:
-            picture = torch.from_numpy(cv2.GaussianBlur(picture.numpy(), (0, 0), float(soft)))
-        tone = (picture * sensors.gain[view]).clamp_(0.0, 1.0)
+            image = torch.from_numpy(cv2.GaussianBlur(image.numpy(), (0, 0), float(soft)))
+        tone = (image * sensors.gain[view]).clamp_(0.0, 1.0)
         tone += curve * tone * (1 - tone)
         tone += noise * source.normal(tone.shape)
         out[view] = tone.mul_(255).add_(0.5).clamp_(0, 255)

@@ -5,8 +5,7 @@ sphere becomes an ellipsoid and a capsule a flat trunk. Rays start at camera cen
 directions.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -50,11 +49,6 @@ class Solids(TensorStruct):
         """Middle of the second sphere in the world, mm."""
         along = torch.linalg.inv(self.local_from_world)[..., 2]
         return self.base + along * self.length[:, None]
-
-
-def join(parts: Sequence[Solids]) -> Solids:
-    """Several groups of solids as one."""
-    return Solids(*(torch.cat([vars(part)[field.name] for part in parts]) for field in fields(Solids)))
 
 
 def frame_along(axis: Float[Tensor, "*solids 3"], forward: Float[Tensor, "*solids 3"]) -> Float[Tensor, "*solids 3 3"]:
@@ -131,7 +125,7 @@ class _Views(TensorStruct):
 
 
 def _view_all(solids: Solids, lenses: Lenses) -> _Views:
-    """The items whose outline touches a picture."""
+    """The items whose outline touches an image."""
     ends = torch.stack([solids.base, solids.top])
     low, high = outlines(lenses, ends, solids.reach.T)
     show = (low <= high).all(-1)

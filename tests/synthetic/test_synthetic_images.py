@@ -12,6 +12,7 @@ from dispose.formats.images.files import IMAGENET_DEVIATION, IMAGENET_MEAN
 from dispose.geometry.pinhole import project_points
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
+from dispose.tensors import cat
 from dispose_synthetic.randomness import Noise
 from dispose_synthetic.renderer.backdrop import Backdrop
 from dispose_synthetic.renderer.bodies import Builds, bodies
@@ -31,7 +32,7 @@ from dispose_synthetic.renderer.captures import (
 )
 from dispose_synthetic.renderer.clothes import Outfits
 from dispose_synthetic.renderer.lenses import lenses_of
-from dispose_synthetic.renderer.solids import Solids, ellipsoids, join, round_cones, strike
+from dispose_synthetic.renderer.solids import Solids, ellipsoids, round_cones, strike
 
 SMALL = RenderConfig(size=(128, 96), views=(3, 4), persons=(2, 3), empty=0.0, frames_per_rig=2)
 
@@ -77,23 +78,23 @@ def _empty(studio: Studio) -> Studio:
 def test_a_seed_gives_the_same_captures_and_a_longer_draw_begins_with_the_shorter() -> None:
     short, long = _captures(3, 2), _captures(3, 3)
     for a, b in zip(short, long, strict=False):
-        assert torch.equal(a.pictures, b.pictures)
+        assert torch.equal(a.images, b.images)
         assert torch.equal(a.visible, b.visible)
         assert torch.equal(a.poses.xyz_world, b.poses.xyz_world)
     assert len(long) == 3
-    other = _captures(4, 1)[0].pictures
-    assert other.shape != long[0].pictures.shape or not torch.equal(other, long[0].pictures)
+    other = _captures(4, 1)[0].images
+    assert other.shape != long[0].images.shape or not torch.equal(other, long[0].images)
 
 
 def test_captures_are_what_the_configuration_asks_for() -> None:
     for capture in _captures(5, 6):
         views, persons = len(capture.cameras), capture.poses.xyz_world.shape[0]
         assert 3 <= views <= 4 and 2 <= persons <= 3
-        assert capture.pictures.shape == (views, 96, 128, 3)
+        assert capture.images.shape == (views, 96, 128, 3)
         assert (capture.cameras.size == torch.tensor([128.0, 96.0])).all()
         assert capture.poses.skeleton == PANOPTIC_15
         assert not (capture.visible & ~capture.inside).any()
-        spread = capture.pictures.float().flatten(1).std(1)
+        spread = capture.images.float().flatten(1).std(1)
         assert (spread > 5).all()  # nothing black, nothing white
 
 
@@ -161,7 +162,9 @@ def _random_solids(seed: int) -> Solids:
     cones = round_cones(start, end, radii, source.normal((12, 3)))
     flat = round_cones(start + 200, end + 200, radii, source.normal((12, 3)), flat=0.6)
     axes = torch.linalg.qr(source.normal((5, 3, 3)))[0]
-    return join([cones, flat, ellipsoids(source.normal((5, 3)) * 600, axes, source.uniform((5, 3)) * 200 + 30)])
+    return cat(
+        [cones, flat, ellipsoids(source.normal((5, 3)) * 600, axes, source.uniform((5, 3)) * 200 + 30)], "solids"
+    )
 
 
 def _implicit(solids: Solids, solid: Tensor, points: Tensor) -> Tensor:
@@ -276,7 +279,7 @@ def test_a_wall_before_people_hides_them_and_they_do_not_shine_through() -> None
     studio = replace(studio, backdrop=near, sensors=replace(studio.sensors, noise=0 * studio.sensors.noise))
     capture = film(_source(0), studio, cast)
     assert capture.inside.any() and not capture.visible.any()
-    assert (capture.pictures.flatten(0, 2) == capture.pictures[0, 0, 0]).all()
+    assert (capture.images.flatten(0, 2) == capture.images[0, 0, 0]).all()
 
 
 def test_front_and_back_look_different_and_only_the_front_shows_the_nose() -> None:
@@ -288,7 +291,7 @@ def test_front_and_back_look_different_and_only_the_front_shows_the_nose() -> No
         turned = replace(alone, xyz_world=alone.xyz_world * torch.tensor([sign, sign, 1.0]))
         capture = film(_source(0), studio, turned)
         noses.append(bool(capture.visible[0, 0, PANOPTIC_15.index("nose")]))
-        pictures.append(capture.pictures[0].float())
+        pictures.append(capture.images[0].float())
     assert sorted(noses) == [False, True]
     # Mirrored left to right the outlines are about alike: it is the face and the clothes that differ.
     assert ((pictures[0] - pictures[1].flip(1)).abs().amax(-1) > 40).sum() > 20
@@ -300,7 +303,7 @@ def test_pictures_and_labels_of_training_say_the_same_as_the_capture() -> None:
     assert frame.number == 12
     mean, deviation = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_DEVIATION)
     back = frame.require_images().pixels.permute(0, 2, 3, 1) * deviation + mean
-    torch.testing.assert_close(back * 255, capture.pictures.float(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(back * 255, capture.images.float(), atol=1e-3, rtol=0)
     assert frame.require_images().present.all()
     xy = project_points(
         capture.cameras.to_camera(capture.poses.xyz_world),
