@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dispose.association.candidates import released_candidates
 from dispose.association.graph import CandidateGraph
 from dispose.association.roots import group_roots, map_pixel_of
 from dispose.geometry.image_affine import apply, letterbox, map_from_input
@@ -23,6 +22,7 @@ from dispose.models.dispose.model import DisPose, DisPoseConfig
 from dispose.models.dispose.sampling import SamplerConfig
 from dispose.nn.features import Features
 from dispose.nn.heatmaps import render_gaussians
+from dispose.released.candidates import released_candidates
 from dispose.released.model import (
     ReleasedConfig,
     ReleasedDisPose,

@@ -58,7 +58,7 @@ class Choice:
     gain: float
 
 
-# Bones in the order of `NECK_TREE`; lengths as spec §4.5 gives them for Panoptic.
+# Bones in the order of `NECK_TREE`; lengths are means over Panoptic.
 PANOPTIC_SHAPE = BodyShape(
     PANOPTIC_15,
     (507.0, 225.0, 165.0, 280.0, 239.0, 165.0, 280.0, 239.0, 105.0, 395.0, 390.0, 105.0, 395.0, 390.0),

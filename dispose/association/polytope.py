@@ -1,4 +1,4 @@
-"""The polystochastic polytopes of Stage I: the released one, of capacity ten, and ours, which is never empty.
+"""The polystochastic polytope of Stage I, which is never empty; the released one is in `dispose.released.polytope`.
 
 A sample's tuples are its candidates, one row of slots (or `ABSENT`) each, followed by one **fallback** tuple that is
 absent in every view and takes the mass nobody claims. Every view has one bin per detection and a dustbin.
@@ -20,7 +20,6 @@ from dispose_kernels.sinkhorn import (
 )
 
 __all__ = [
-    "RELEASED_ALPHA",
     "Marginals",
     "Projection",
     "check",
@@ -30,36 +29,8 @@ __all__ = [
     "marginal_residual",
     "newton_projection",
     "pack",
-    "released_logits",
-    "released_marginals",
     "sweep_projection",
 ]
-
-RELEASED_ALPHA = 0.6607
-"""The constant the released checkpoints add to a tuple's logit per dustbin."""
-
-
-def released_marginals(
-    members: Int[Tensor, "tuples views"],
-    valid: Bool[Tensor, "views slots"],
-    *,
-    capacity: int = 10,
-    epsilon: float = 1e-3,
-) -> Marginals:
-    """One sample's constraints as released: a detection carries ``1/capacity``, a dustbin the rest.
-
-    The dustbin of a view with n detections carries ``(capacity - n + epsilon) / capacity``, so that every view's
-    total is ``1 + epsilon/capacity``. With detections in fewer than two views every tuple but the fallback has mass 0.
-    Where more people and lone detections are there than `capacity`, the right answer is outside (spec W1).
-    """
-    counts = valid.sum(1)
-    if int(counts.max() if len(counts) else 0) > capacity:
-        raise ShapeError(f"{int(counts.max())} detections in one view, the released polytope holds {capacity}")
-    lonely = int((counts > 0).sum()) < 2
-    real = 0.0 if lonely else 1.0 / capacity
-    rest = (capacity - counts.double() + epsilon) / capacity
-    dustbin = torch.ones_like(rest) if lonely else rest
-    return _marginals(members, valid, real, dustbin)
 
 
 def feasible_marginals(members: Int[Tensor, "tuples views"], valid: Bool[Tensor, "views slots"]) -> Marginals:
@@ -69,15 +40,7 @@ def feasible_marginals(members: Int[Tensor, "tuples views"], valid: Bool[Tensor,
     feasible, so the polytope has an interior whatever is detected, as long as the singletons are among the tuples.
     """
     counts = valid.sum(1)
-    return _marginals(members, valid, 1.0, counts.sum() + 1.0 - counts.double())
-
-
-def released_logits(
-    logits: Float[Tensor, " tuples"], members: Int[Tensor, "tuples views"], alpha: float = RELEASED_ALPHA
-) -> Float[Tensor, " all_tuples"]:
-    """Logits of a sample's tuples and its fallback: ``alpha`` per dustbin is added, the fallback has only that."""
-    dustbins = (members == ABSENT).sum(1)
-    return torch.cat([logits + alpha * dustbins, logits.new_full((1,), alpha * members.shape[1])])
+    return marginals_of(members, valid, 1.0, counts.sum() + 1.0 - counts.double())
 
 
 def fallback_logits(logits: Float[Tensor, " tuples"]) -> Float[Tensor, " all_tuples"]:
@@ -105,7 +68,7 @@ def is_fallback(marginals: Marginals) -> Bool[Tensor, " tuples"]:
     return last
 
 
-def _marginals(
+def marginals_of(
     members: Int[Tensor, "tuples views"],
     valid: Bool[Tensor, "views slots"],
     real: float,

@@ -30,7 +30,8 @@ from dispose.evaluation.image_measures import (
 )
 from dispose.evaluation.image_scenes import Answers, ImageScene
 from dispose.evaluation.scenes import Row
-from dispose.scene.convert import campus_poses, shelf_poses, shelf_poses_released
+from dispose.released.heads import shelf_poses_released
+from dispose.scene.convert import campus_poses, shelf_poses
 
 Open = Callable[[Path, Split, Sequence[str]], Source]
 

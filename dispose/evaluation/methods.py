@@ -15,7 +15,7 @@ from dispose.baselines.random_grouping import random_grouping
 from dispose.baselines.svt import svt
 from dispose.errors import InputError
 from dispose.evaluation.scenes import Method, Scene
-from dispose.scene.convert import with_joints
+from dispose.scene.convert import keep_joints
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association
 from dispose.tensors import ABSENT
@@ -46,7 +46,7 @@ class Classic:
 
         def associate(frame: Frame) -> Association:
             if joints:
-                frame = replace(frame, detections=with_joints(frame.detections, joints))
+                frame = replace(frame, detections=keep_joints(frame.detections, joints))
             return self.associate(frame, gate_mm=gate_mm)
 
         return Method(f"{self.name}, {gate_mm:g} mm", associate, gate_mm=gate_mm)

@@ -38,17 +38,6 @@ def umeyama(
     return Similarity(scale, rotation, shift)
 
 
-def align_rigid(
-    source: Float[Tensor, "*batch points 3"],
-    target: Float[Tensor, "*batch points 3"],
-    weights: Float[Tensor, "*batch points"] | None = None,
-) -> Similarity:
-    """As `umeyama` with the scale fixed at 1 (Kabsch)."""
-    rotation, _, source_mean, target_mean, spread = _procrustes(source, target, weights)
-    shift = target_mean - (rotation @ source_mean[..., None])[..., 0]
-    return Similarity(torch.ones_like(spread), rotation, shift)
-
-
 def _procrustes(
     source: Float[Tensor, "*batch points 3"],
     target: Float[Tensor, "*batch points 3"],

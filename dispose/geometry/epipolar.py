@@ -1,39 +1,8 @@
-"""Two-view geometry: fundamental matrices, epipolar distances in pixels, distances between rays in mm."""
+"""Two-view geometry: distances between rays in mm."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from dispose.geometry.rigid import cross_matrix
-
-
-def fundamental_matrix(
-    matrix: Float[Tensor, "views 3 3"],
-    rotation: Float[Tensor, "views 3 3"],
-    translation: Float[Tensor, "views 3"],
-) -> Float[Tensor, "views views 3 3"]:
-    """``F[a, b]`` with ``x_bᵀ F[a, b] x_a = 0`` for undistorted pixels of one point in views a and b.
-
-    ``F[a, a]`` is zero. Inputs are `Cameras.matrix`, `.rotation`, `.translation`.
-    """
-    relative = rotation[None] @ rotation.mT[:, None]
-    shift = translation[None] - (relative @ translation[:, None, :, None])[..., 0]
-    inverse = torch.linalg.inv(matrix)
-    return inverse.mT[None] @ cross_matrix(shift) @ relative @ inverse[:, None]
-
-
-def epipolar_distance(
-    xy_a: Float[Tensor, "*batch 2"], xy_b: Float[Tensor, "*batch 2"], fundamental: Float[Tensor, "*#batch 3 3"]
-) -> Float[Tensor, "*batch"]:
-    """Mean of the two distances between a point and the other point's epipolar line, in (undistorted) pixels."""
-    a = torch.cat([xy_a, torch.ones_like(xy_a[..., :1])], dim=-1)[..., None]
-    b = torch.cat([xy_b, torch.ones_like(xy_b[..., :1])], dim=-1)[..., None]
-    line_b, line_a = (fundamental @ a)[..., 0], (fundamental.mT @ b)[..., 0]
-    algebraic = (b[..., 0] * line_b).sum(-1).abs()
-    tiny = torch.finfo(xy_a.dtype).tiny
-    in_b = algebraic / line_b[..., :2].norm(dim=-1).clamp(min=tiny)
-    in_a = algebraic / line_a[..., :2].norm(dim=-1).clamp(min=tiny)
-    return (in_a + in_b) / 2
 
 
 def ray_distance(

@@ -1,4 +1,4 @@
-"""Average precision and recall of whole 3-D skeletons, pooled over frames (spec §6.2)."""
+"""Average precision and recall of whole 3-D skeletons, pooled over frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

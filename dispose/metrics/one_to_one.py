@@ -1,6 +1,6 @@
 """Matching of predicted to true people one to one: nobody is found twice, nobody is lost to a neighbour's double.
 
-The measures of `dispose.metrics.detection` compare every prediction with its nearest true person only (spec §6.2);
+The measures of `dispose.metrics.detection` compare every prediction with its nearest true person only;
 where two people stand close, both predictions may be nearest to one of them. Here a prediction takes the nearest
 person that no better-scored one has.
 """

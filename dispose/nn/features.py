@@ -13,7 +13,7 @@ class Features(TensorStruct):
     """Heat maps and feature maps of the views of a batch, ``maps = samples * views``, sample by sample.
 
     The feature maps are the raw outputs of the transposed convolutions, before normalisation and ReLU: that is where
-    the released network taps them (spec §3).
+    the released network taps them.
 
     Attributes:
         heatmaps: one map per joint at stride 4.

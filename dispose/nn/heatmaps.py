@@ -35,7 +35,7 @@ class Peaks(TensorStruct):
 def integer_peaks(heatmaps: Float[Tensor, "maps joints height width"], count: int, threshold: float) -> Peaks:
     """Pixels that equal the maximum of the 5 x 5 pixels around them and exceed `threshold`; at most `count`.
 
-    As released (spec §1.2): the place is the pixel's, equal neighbours are peaks both.
+    As released: the place is the pixel's, equal neighbours are peaks both.
     """
     if count < 1:
         raise InputError(f"{count} peaks per map: at least one must be asked for")
@@ -105,30 +105,6 @@ def inside_map(xy_map: Float[Tensor, "*items 2"], size: tuple[int, int]) -> Bool
     """Whether points fall on a pixel of a map of some width and height."""
     limit = torch.tensor(size, dtype=xy_map.dtype, device=xy_map.device)
     return ((xy_map >= -0.5) & (xy_map <= limit - 0.5)).all(-1)
-
-
-def read_maps(
-    heatmaps: Float[Tensor, "maps joints height width"],
-    xy_map: Float[Tensor, "items joints 2"],
-    map_of: Int[Tensor, " items"],
-) -> Float[Tensor, "items joints"]:
-    """Every joint's map at that joint's point: bilinear, 0 beyond the outer pixels, differentiable in both."""
-    height, width = heatmaps.shape[-2:]
-    joint = torch.arange(heatmaps.shape[1], device=heatmaps.device)
-    # Far outside all is 0 and integers overflow; there, and where a point is not a number, nothing is read.
-    limit = torch.tensor([width, height], dtype=xy_map.dtype, device=xy_map.device)
-    near = ((xy_map > -1) & (xy_map < limit)).all(-1)
-    xy = torch.where(near[..., None], xy_map, 0.0)
-    corner = xy.detach().floor()
-    right, low = (xy - corner).unbind(-1)
-    total = torch.zeros_like(right, dtype=heatmaps.dtype)
-    for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        weight = (right if dx else 1 - right) * (low if dy else 1 - low)
-        column, row = corner[..., 0].long() + dx, corner[..., 1].long() + dy
-        held = near & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        value = heatmaps[map_of[:, None], joint, row.clamp(0, height - 1), column.clamp(0, width - 1)]
-        total = total + torch.where(held, weight * value, 0.0)
-    return total
 
 
 def _repeats(peaks: Peaks) -> Bool[Tensor, "maps joints peaks"]:

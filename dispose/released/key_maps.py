@@ -26,12 +26,12 @@ def clip_released(xy: Points, size: Sizes) -> Points:
 
 
 def fraction_released(xy: Points, size: tuple[int, int]) -> Points:
-    """Pixel indices over the size: half a pixel up and left of where the pixel is (spec §8.1, B13)."""
+    """Pixel indices over the size: half a pixel up and left of where the pixel is."""
     return xy / torch.tensor(size, dtype=xy.dtype, device=xy.device)
 
 
 def legacy_rows(roster: PackedPersons, first: int, second: int, instances: int) -> Int[Tensor, "persons edges"]:
-    """The released mix-up (spec §8.1, B2): attributes lie family by family over the batch, edges sample by sample.
+    """The released mix-up: attributes lie family by family over the batch, edges sample by sample.
 
     Edge number k of the batch reads attribute number k. With one sample that is the right one; with more, a person's
     attributes depend on his sample's place in the batch and on how many there are.

@@ -1,9 +1,9 @@
-"""The measures of the released evaluation to the letter (spec §6.2), for comparison with published tables only.
+"""The measures of the released evaluation to the letter, for comparison with published tables only.
 
-What is odd about them: a score that is NaN is no reason to leave a prediction out (B7) and then sorts as it comes;
+What is odd about them: a score that is NaN is no reason to leave a prediction out and then sorts as it comes;
 recall and precision are divided by counts that are 1e-5 too large; a prediction is compared with its nearest true
 person alone, claimed or not; PCP takes the best of all predictions for every actor, several times the same if need be,
-and the tilt of the head from who the true actor is (B8).
+and the tilt of the head from who the true actor is.
 """
 
 from dataclasses import replace

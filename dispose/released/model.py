@@ -1,6 +1,6 @@
 """The released model, with every choice of its authors that ours makes differently.
 
-What differs (spec §1, §8): integer peaks, ten at most; map pixel = input pixel / 4 without the half pixel
+What differs: integer peaks, ten at most; map pixel = input pixel / 4 without the half pixel
 (`map_from_input`); candidates within 64 px; a polytope of capacity ten met by two or four sweeps; the state is the
 mass, not the latent; greedy decoding; triangulation by Plücker rows in millimetres and single precision; confidence
 from the heat map at aligned corners. The choices of Stage II stand in `dispose.released.key_maps`, the networks in
@@ -14,10 +14,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from dispose.association.candidates import ReleasedCandidates, RootPoints, released_candidates
 from dispose.association.cues import incidences
 from dispose.association.decode import greedy
-from dispose.association.polytope import RELEASED_ALPHA, released_logits, released_marginals, sweep_projection
+from dispose.association.polytope import sweep_projection
 from dispose.diffusion.samplers import Process, final, log_of_mass, projected_ddim
 from dispose.diffusion.schedules import released_times
 from dispose.geometry import image_affine
@@ -27,8 +26,10 @@ from dispose.models.dispose.sampling import alpha_bar
 from dispose.nn.features import Features
 from dispose.nn.heatmaps import integer_peaks
 from dispose.nn.projective_attention import ProjectiveAttention
+from dispose.released.candidates import ReleasedCandidates, RootPoints, released_candidates
 from dispose.released.denoiser import ReleasedDenoiser, ReleasedDenoiserConfig, RootGraph
 from dispose.released.key_maps import LEGACY_RULES, released_decoder_config
+from dispose.released.polytope import RELEASED_ALPHA, released_logits, released_marginals
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame, ImageBatch
 from dispose.scene.poses import Poses
@@ -79,7 +80,7 @@ RELEASED = (
     ReleasedConfig("campus", (800, 640), 0.2, (3000.0, 4500.0, 1000.0), (12000.0, 12000.0, 2000.0)),
     ReleasedConfig("mm_or", (768, 576), 0.15, (-500.0, 0.0, 1000.0), (5000.0, 6000.0, 2000.0)),
 )
-"""The released models (spec §4.2)."""
+"""The released models."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +139,7 @@ class ReleasedDisPose(nn.Module):
 
     @torch.no_grad()
     def predict(self, frames: Sequence[Frame]) -> list[Prediction]:
-        """Everybody in several frames as one batch of Stage II, which as released mixes the samples up (defect B2).
+        """Everybody in several frames as one batch of Stage II, which as released mixes the samples up (`key_maps.legacy_rows`).
 
         Raises:
             ShapeError: the pictures have not one size, or one that is no multiple of 32.
@@ -265,7 +266,7 @@ def read_roots(
     """What the feature maps of a frame hold at its peaks, view by view."""
     view = seen.points.valid.nonzero()[:, 0]
     height, width = features.heatmaps.shape[-2:]
-    # Pixel over size, without the half pixel: half a pixel up and left on every level (B13).
+    # Pixel over size, without the half pixel: half a pixel up and left on every level.
     reference = (seen.xy_map[seen.points.valid] / torch.tensor([width, height], dtype=torch.float64)).float()
     device = features.fine.device
     return attention(features.pyramid, view.to(device), reference.to(device))

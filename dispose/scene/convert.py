@@ -2,18 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame
 from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15, SHELF_14
 from dispose.skeletons.conversions import conversion_between, convert_joints
-from dispose.skeletons.shelf_heads import HeadEnds, campus_head, shelf_head, shelf_head_released
+from dispose.skeletons.shelf_heads import HeadEnds, campus_head, shelf_head
 from dispose.skeletons.skeleton import Skeleton
 
 
@@ -26,7 +22,7 @@ def convert_detections(detections: Detections, target: Skeleton) -> Detections:
     return replace(detections, skeleton=target, xy_image=xy, confidence=confidence, visible=visible)
 
 
-def with_joints(detections: Detections, joints: Sequence[str]) -> Detections:
+def keep_joints(detections: Detections, joints: Sequence[str]) -> Detections:
     """The same detections with all other joints marked as not seen."""
     rows = detections.skeleton.indices(tuple(joints))
     kept = torch.zeros_like(detections.visible)
@@ -48,12 +44,7 @@ def convert_poses(poses: Poses, target: Skeleton) -> Poses:
     return replace(poses, skeleton=target, xyz_world=xyz, confidence=confidence, valid=valid)
 
 
-def convert_frame(frame: Frame, target: Skeleton) -> Frame:
-    """A frame whose detections have the joints of another skeleton."""
-    return replace(frame, detections=convert_detections(frame.detections, target))
-
-
-def with_head(poses: Poses, ends: HeadEnds) -> Poses:
+def set_head_ends(poses: Poses, ends: HeadEnds) -> Poses:
     """Shelf skeletons whose chin and crown are replaced."""
     rows = SHELF_14.indices(("bottom_head", "top_head"))
     xyz, valid, confidence = poses.xyz_world.clone(), poses.valid.clone(), poses.confidence.clone()
@@ -71,22 +62,17 @@ def shelf_poses(poses: Poses) -> Poses:
     ends = shelf_head(
         xyz[:, shoulders], valid[:, shoulders], xyz[:, ears], valid[:, ears], xyz[:, nose], valid[:, nose]
     )
-    return with_head(convert_poses(coco, SHELF_14), ends)
-
-
-def shelf_poses_released(poses: Poses, actor: Int[Tensor, " persons"]) -> Poses:
-    """Poses as Shelf annotates them by the released head rule, told the true actor (`shelf_head_released`)."""
-    return _with_head_of(poses, partial(shelf_head_released, actor=actor))
+    return set_head_ends(convert_poses(coco, SHELF_14), ends)
 
 
 def campus_poses(poses: Poses) -> Poses:
     """Poses as Campus annotates them, heads by the released rule, which is the same for every actor."""
-    return _with_head_of(poses, campus_head)
+    return replace_head(poses, campus_head)
 
 
-def _with_head_of(poses: Poses, head: Callable[..., HeadEnds]) -> Poses:
+def replace_head(poses: Poses, head: Callable[..., HeadEnds]) -> Poses:
     """Shelf skeletons with a head made from neck and nose."""
     source = convert_poses(poses, PANOPTIC_15)
     rows = PANOPTIC_15.indices(("neck", "nose"))
     neck, nose = torch.unbind(source.xyz_world[:, rows], 1)
-    return with_head(convert_poses(source, SHELF_14), head(neck, nose, source.valid[:, rows].all(1)))
+    return set_head_ends(convert_poses(source, SHELF_14), head(neck, nose, source.valid[:, rows].all(1)))

@@ -59,7 +59,7 @@ ALTERNATIVES = (
     Rule("head_top", (mean_of("top_head"),)),
     Rule("upper_neck", (mean_of("bottom_head"),)),
 )
-"""What stands for a joint that a source skeleton does not have (spec §4.5 and the MVOR protocol)."""
+"""What stands for a joint that a source skeleton does not have (as the MVOR protocol has it)."""
 
 
 def conversion_between(source: Skeleton, target: Skeleton) -> Conversion:

@@ -24,7 +24,7 @@ class RestPose:
             raise ValueError(f"{self.skeleton.name} has {len(self.skeleton)} joints, the rest pose {len(self.xyz)}")
 
 
-# The pose that the authors ship: a mean over people who face all ways, hence thin like a pole (spec §2.1).
+# The pose that the authors ship: a mean over people who face all ways, hence thin like a pole.
 PANOPTIC_15_REST = RestPose(
     PANOPTIC_15,
     (

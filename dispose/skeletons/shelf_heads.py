@@ -1,10 +1,10 @@
 """Heads of the Shelf and Campus ground truth (chin and crown) from the face joints of a detector.
 
-World +Z up, mm. Both functions return the pair (bottom_head, top_head) and which of the two is known.
+World +Z up, mm. All functions return the pair (bottom_head, top_head) and which of the two is known.
 """
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 CAMPUS_CROWN = 0.8 * 265.54 / 239.10
@@ -14,9 +14,6 @@ HeadEnds = tuple[Float[Tensor, "persons 2 3"], Bool[Tensor, " persons"]]
 
 NOSE_TO_TOP = (0.75, 0.75, 1.5)
 """Crown from mid-shoulders along the nose, per world axis."""
-
-RELEASED_TILT = (10.0, 1.5, 0.375, 0.0)
-"""Upward pull of the head direction for the true actors 0-3 in the released code."""
 
 
 def mean_of_valid(
@@ -53,30 +50,10 @@ def shelf_head(
     return torch.where(known[:, None, None], ends, 0.0), known
 
 
-def shelf_head_released(
-    neck: Float[Tensor, "persons 3"],
-    nose: Float[Tensor, "persons 3"],
-    valid: Bool[Tensor, " persons"],
-    actor: Int[Tensor, " persons"],
-) -> HeadEnds:
-    """Chin and crown as the released DisPOSE does it: the tilt depends on which **true** actor it is.
-
-    Looks at ground truth (spec §4.5, quirk B8), so figures made with it do not compare with other methods'.
-    """
-    bottom = neck + 0.3 * (nose - neck)
-    pull = neck.new_tensor(RELEASED_TILT)[actor.clamp(0, len(RELEASED_TILT) - 1)]
-    direction = torch.nn.functional.normalize(nose - bottom, dim=-1)
-    up = torch.zeros_like(direction)
-    up[:, 2] = pull
-    top = bottom + 192.0 * torch.nn.functional.normalize(direction + up, dim=-1)
-    ends = torch.stack([bottom, top], 1)
-    return torch.where(valid[:, None, None], ends, 0.0), valid
-
-
 def campus_head(
     neck: Float[Tensor, "persons 3"], nose: Float[Tensor, "persons 3"], valid: Bool[Tensor, " persons"]
 ) -> HeadEnds:
-    """Chin and crown of Campus: straight up from the chin, the same way for every actor (spec §4.5)."""
+    """Chin and crown of Campus: straight up from the chin, the same way for every actor."""
     bottom = neck + 0.3 * (nose - neck)
     top = bottom.clone()
     top[:, 2] += CAMPUS_CROWN * (nose - neck).norm(dim=-1)

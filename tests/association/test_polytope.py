@@ -14,11 +14,10 @@ from dispose.association.polytope import (
     is_fallback,
     newton_projection,
     pack,
-    released_logits,
-    released_marginals,
     sweep_projection,
 )
 from dispose.errors import ConvergenceError, ShapeError
+from dispose.released.polytope import released_logits, released_marginals
 from dispose.tensors import ABSENT
 
 FIXTURE = Path(__file__).parents[2].parent / "shared" / "data" / "released_weights" / "fixture.npz"

@@ -30,8 +30,9 @@ from dispose.evaluation.image_scenes import (
 )
 from dispose.evaluation.scenes import Figure
 from dispose.geometry.rigid import look_at
+from dispose.released.heads import shelf_poses_released
 from dispose.scene.cameras import Cameras
-from dispose.scene.convert import campus_poses, shelf_poses, shelf_poses_released
+from dispose.scene.convert import campus_poses, shelf_poses
 from dispose.scene.frame import Frame
 from dispose.scene.images import Images
 from dispose.scene.peaks import JointPeaks, root_detections

@@ -1,39 +1,9 @@
-"""Epipolar geometry against OpenCV and against brute force."""
+"""Distances between rays against brute force."""
 
-import cv2
 import torch
 from torch.testing import assert_close
 
-from dispose.geometry.epipolar import epipolar_distance, fundamental_matrix, ray_distance
-from dispose.geometry.pinhole import project_points
-from dispose.geometry.rigid import look_at
-
-UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
-
-
-def rig(views: int = 4) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    angle = torch.arange(views, dtype=torch.float64) * 1.3
-    centre = torch.stack([4000 * angle.cos(), 4000 * angle.sin(), 2000 + 100 * angle], -1)
-    rotation, translation = look_at(centre, torch.tensor([[0.0, 0.0, 900.0]], dtype=torch.float64).expand(views, 3), UP)
-    matrix = torch.tensor([[1100.0, 0, 960], [0, 1080, 540], [0, 0, 1]], dtype=torch.float64).repeat(views, 1, 1)
-    return matrix, rotation, translation
-
-
-def test_a_point_lies_on_its_epipolar_lines() -> None:
-    matrix, rotation, translation = rig()
-    xyz = torch.randn(60, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 500
-    camera = xyz @ rotation.mT + translation[:, None]
-    xy = project_points(camera, matrix[:, None], torch.zeros(4, 1, 8, dtype=torch.float64))
-    fundamental = fundamental_matrix(matrix, rotation, translation)
-    distance = epipolar_distance(xy[:, None].expand(4, 4, 60, 2), xy[None].expand(4, 4, 60, 2), fundamental[:, :, None])
-    assert distance.max() < 1e-8
-    shifted = xy[1] + torch.tensor([3.0, -4.0], dtype=torch.float64)
-    lines = cv2.computeCorrespondEpilines(xy[0].numpy(), 1, fundamental[0, 1].numpy())[:, 0]
-    in_b = (torch.from_numpy(lines) * torch.cat([shifted, torch.ones(60, 1, dtype=torch.float64)], -1)).sum(-1).abs()
-    lines = cv2.computeCorrespondEpilines(shifted.numpy(), 2, fundamental[0, 1].numpy())[:, 0]
-    in_a = (torch.from_numpy(lines) * torch.cat([xy[0], torch.ones(60, 1, dtype=torch.float64)], -1)).sum(-1).abs()
-    # OpenCV returns its lines in single precision.
-    assert_close(epipolar_distance(xy[0], shifted, fundamental[0, 1]), (in_a + in_b) / 2, atol=1e-3, rtol=1e-3)
+from dispose.geometry.epipolar import ray_distance
 
 
 def random_rays(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -91,7 +91,7 @@ def test_a_score_that_is_not_a_number():
     with pytest.raises(InputError, match="predicted person 1 is nan"):
         pair_errors(people(0, 10), scores(0.9, NAN), people(0))
     matches = released_matches(people(400, 0), scores(NAN, 0.9), people(0))
-    assert len(matches.score) == 2, "it is kept, as released (B7)"
+    assert len(matches.score) == 2, "it is kept, as released"
     # Nothing is greater than NaN: it stays first and is a false positive before the hit.
     assert released_order(matches) == [0, 1]
     assert released_average_precision(matches, threshold_mm=50.0) == pytest.approx(0.5, abs=3e-5)

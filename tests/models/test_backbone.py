@@ -82,7 +82,7 @@ def test_released_network_has_the_released_names_and_size():
     assert shapes["final_layer.bias"] == (15,)
     assert not {"deconv_layers.0.bias", "backbone.0.bias"} & shapes.keys()
     weights = sum(value.numel() for value in backbone.parameters())
-    assert round(weights / 1e6, 1) == 34.0  # spec §3
+    assert round(weights / 1e6, 1) == 34.0
 
 
 @pytest.mark.parametrize("change", ["missing", "unknown", "shape"])

@@ -2,11 +2,10 @@
 
 import pytest
 import torch
-from torch import Tensor
 from torch.testing import assert_close
 
 from dispose.errors import InputError
-from dispose.nn.heatmaps import inside_map, integer_peaks, read_maps, render_gaussians, subpixel_peaks
+from dispose.nn.heatmaps import inside_map, integer_peaks, render_gaussians, subpixel_peaks
 
 SIZE = (30, 22)
 
@@ -106,33 +105,6 @@ def test_rendering_nothing_is_empty_maps():
     none, map_of = torch.zeros(0, 2, dtype=torch.bool), torch.zeros(0, dtype=torch.long)
     assert float(render_gaussians(nobody, none, map_of, 3, size=SIZE, sigma=2.0).abs().sum()) == 0
     assert render_gaussians(nobody, none, map_of, 0, size=SIZE, sigma=2.0).shape == (0, 2, SIZE[1], SIZE[0])
-
-
-def linear_maps(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Maps whose values are linear in x and y, with their coefficients."""
-    coefficients = torch.randn(2, 4, 3, dtype=torch.float64, generator=generator)
-    x, y = torch.arange(SIZE[0]).double(), torch.arange(SIZE[1]).double()
-    a, b, c = (coefficients[..., k, None, None] for k in range(3))
-    return a + b * x + c * y[:, None], coefficients
-
-
-def test_reading_is_exact_for_linear_maps_and_zero_outside(generator: torch.Generator):
-    maps, coefficients = linear_maps(generator)
-    xy = (torch.tensor(SIZE) - 1) * torch.rand(6, 4, 2, dtype=torch.float64, generator=generator)
-    map_of = torch.tensor([0, 1, 1, 0, 1, 0])
-    a, b, c = coefficients[map_of].unbind(-1)
-    assert_close(read_maps(maps, xy, map_of), a + b * xy[..., 0] + c * xy[..., 1])
-    for outside in ([-1.0, 3.0], [30.0, 3.0], [3.0, -1e30], [3.0, torch.inf], [torch.nan, 3.0]):
-        assert float(read_maps(maps, torch.tensor(outside).double().expand(6, 4, 2), map_of).abs().max()) == 0
-    half = torch.tensor([-0.5, 4.0]).double().expand(6, 4, 2)
-    assert_close(read_maps(maps, half, map_of), 0.5 * maps[map_of][:, :, 4, 0])
-
-
-def test_gradients_of_readings(generator: torch.Generator):
-    maps = torch.randn(2, 3, 6, 5, dtype=torch.float64, generator=generator, requires_grad=True)
-    xy = 7 * torch.rand(4, 3, 2, dtype=torch.float64, generator=generator) - 1
-    map_of = torch.tensor([0, 1, 1, 0])
-    assert torch.autograd.gradcheck(lambda m, p: read_maps(m, p, map_of), (maps, xy.requires_grad_()))
 
 
 def test_a_point_is_inside_a_map_where_it_falls_on_a_pixel():

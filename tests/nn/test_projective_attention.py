@@ -30,7 +30,7 @@ def queries() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def spelled_out(made: ProjectiveAttention, levels: list[Tensor], map_of: Tensor, reference: Tensor, query: Tensor):
-    """The definition of spec §2.3: everything is projected first, everywhere."""
+    """The definition: everything is projected first, everywhere."""
     if made.feature_proj is not None:
         levels = [made.feature_proj(level) for level in levels]
     grid = (2 * reference - 1).clamp(-1 - 2 * REACH, 1 + 2 * REACH)

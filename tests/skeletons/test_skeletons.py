@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from dispose.errors import InputError
-from dispose.scene.convert import convert_detections, convert_poses, shelf_poses, shelf_poses_released
+from dispose.released.heads import shelf_poses_released
+from dispose.scene.convert import convert_detections, convert_poses, shelf_poses
 from dispose.scene.detections import Detections
 from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import (

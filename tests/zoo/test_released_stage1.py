@@ -1,11 +1,11 @@
-"""Stage I of an imported checkpoint computes what the released code computes (spec §1), array by array."""
+"""Stage I of an imported checkpoint computes what the released code computes, array by array."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from dispose.association.candidates import RootPoints, released_candidates
 from dispose.diffusion.schedules import cosine_alpha_bar
+from dispose.released.candidates import RootPoints, released_candidates
 from dispose.released.denoiser import RootGraph
 from dispose.released.model import (
     Found,

@@ -1,4 +1,4 @@
-"""Stage II of an imported checkpoint computes what the released code computes (spec §2), array by array.
+"""Stage II of an imported checkpoint computes what the released code computes, array by array.
 
 Every layer is compared with the released poses of the layer before as its input, since a run of all four from the
 roots cannot be repeated other than bit by bit. Deviations as fractions of the scale of the poses, after each layer:

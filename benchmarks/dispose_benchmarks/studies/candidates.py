@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dispose.association import cues
-from dispose.association.candidates import RootPoints, released_cue, reprojection_error
 from dispose.association.evidence import pair_misfit
 from dispose.models.dispose.associator import Associator, FrameEvidence
+from dispose.released.candidates import RootPoints, released_cue, reprojection_error
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Prediction
 from dispose.scene.truth import identities

@@ -25,7 +25,7 @@ from dispose.datasets.tables.reading import (
     read_poses,
 )
 from dispose.scene.cameras import Cameras
-from dispose.scene.convert import convert_detections, with_joints
+from dispose.scene.convert import convert_detections, keep_joints
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.poses import Poses
@@ -95,7 +95,7 @@ class Mvor:
             found = detections_of(self.detections.at(number), COCO_17, views=len(self.cameras))
             boxes = self.boxes.rows(self.boxes.frame == number)
             poses = annotated_people(poses_of(self.truth.at(number), MVOR_10), boxes)
-            frame = Frame(number, self.cameras, with_joints(found, self.joints))
+            frame = Frame(number, self.cameras, keep_joints(found, self.joints))
             yield frame, Labels.of_detections(label_detections(found, boxes), poses)
 
 
@@ -174,7 +174,7 @@ def label_detections(detections: Detections, boxes: Boxes) -> Int[Tensor, "views
     identity = torch.full((views, slots), ABSENT, dtype=torch.long)
     if slots == 0:
         return identity
-    same = with_joints(convert_detections(detections, MVOR_10), SCORED_JOINTS)
+    same = keep_joints(convert_detections(detections, MVOR_10), SCORED_JOINTS)
     for view in range(views):
         here = boxes.rows((boxes.view == view) & (boxes.identity != ABSENT))
         cost = box_cost(same, view, here)

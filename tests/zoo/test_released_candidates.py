@@ -1,4 +1,4 @@
-"""Candidates: the released pruning equals the released fixture and a full enumeration; ours refuses bad operands."""
+"""The released pruning of candidates equals the released fixture and a full enumeration."""
 
 import itertools
 from pathlib import Path
@@ -7,20 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from dispose.association.candidates import (
-    Evidence,
+from dispose.released.candidates import (
     RootPoints,
-    join_candidates,
     midpoint,
-    pair_cost,
     released_candidates,
     released_cue,
     reprojection_error,
 )
-from dispose.errors import ShapeError
 from dispose.scene.cameras import Cameras
 from dispose.tensors import ABSENT
-from dispose_benchmarks.kernels.instances import random_evidence
 
 FIXTURE = Path(__file__).parents[2].parent / "shared" / "data" / "released_weights" / "fixture.npz"
 
@@ -117,14 +112,3 @@ def test_exact_roots_have_no_error_and_a_full_cue():
     assert float(error.max()) < 1e-3
     cue = released_cue(error, (members != ABSENT).sum(1), 4)
     torch.testing.assert_close(cue, torch.tensor([1.0, 1.0, 0.3], dtype=torch.float64), rtol=0, atol=1e-4)
-
-
-def test_our_candidates_refuse_operands_that_do_not_fit():
-    evidence = random_evidence(torch.Generator().manual_seed(0), views=3, people=2, false_people=1, joints=4)
-    allowed = pair_cost(evidence) < 30.0
-    with pytest.raises(ShapeError, match="the budget per detection is 0"):
-        join_candidates(evidence, allowed, cap=16.0, limit=10.0, budget=0)
-    other = Evidence(evidence.precision[:2], evidence.information[:2], evidence.constant[:2], evidence.valid[:2])
-    with pytest.raises(ShapeError, match=r"\(2, 3\) views and slots in the evidence"):
-        join_candidates(other, allowed, cap=16.0, limit=10.0)
-    assert len(join_candidates(evidence, allowed, cap=16.0, limit=10.0).cost) >= int(evidence.valid.sum())

@@ -1,7 +1,6 @@
-"""Which combinations of detections could be one person: the candidate tuples of Stage I.
+"""The released choice of candidate tuples: pairs of root points are filtered, then what is left is scored.
 
-Ours are joined level by level from fused Gaussian evidence (`join_candidates`); the released way, for comparison,
-filters pairs of root points and then scores what is left (`released_candidates`).
+Ours are joined level by level from fused Gaussian evidence (`dispose_kernels.candidates`).
 """
 
 from dataclasses import dataclass
@@ -10,24 +9,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dispose.errors import ShapeError
 from dispose.geometry.pinhole import undistort
 from dispose.scene.cameras import Cameras
 from dispose.tensors import ABSENT, TensorStruct
-from dispose_kernels.candidates import Candidates, Evidence, join, pair_cost
-
-__all__ = [
-    "Candidates",
-    "Evidence",
-    "ReleasedCandidates",
-    "RootPoints",
-    "join_candidates",
-    "midpoint",
-    "pair_cost",
-    "released_candidates",
-    "released_cue",
-    "reprojection_error",
-]
+from dispose_kernels.candidates import Evidence, join
 
 RELEASED_THRESHOLD_PX = 64.0
 RELEASED_SHARPNESS = 0.01
@@ -57,27 +42,6 @@ class ReleasedCandidates(TensorStruct):
     members: Int[Tensor, "tuples views"]
     error: Float[Tensor, " tuples"]
     cue: Float[Tensor, " tuples"]
-
-
-def join_candidates(
-    evidence: Evidence,
-    allowed: Bool[Tensor, "views slots views slots"],
-    *,
-    cap: float,
-    limit: float,
-    budget: int | None = None,
-) -> Candidates:
-    """All tuples of pairwise allowed detections with capped misfit at most ``limit (members - 1)``, and singletons.
-
-    Exactly the set a full enumeration finds, or with a budget the best so many of every detection
-    (`dispose_kernels.candidates.join`). Raises `ShapeError` where the table of pairs does not fit the detections.
-    """
-    size = tuple(evidence.valid.shape)
-    if tuple(allowed.shape) != size + size:
-        raise ShapeError(f"{size} views and slots in the evidence, {tuple(allowed.shape)} in the allowed pairs")
-    if budget is not None and budget < 1:
-        raise ShapeError(f"the budget per detection is {budget}; it must be at least 1")
-    return join(evidence, allowed, cap=cap, limit=limit, budget=budget)
 
 
 def released_candidates(
