@@ -139,7 +139,7 @@ class ReleasedDisPose(nn.Module):
 
     @torch.no_grad()
     def predict(self, frames: Sequence[Frame]) -> list[Prediction]:
-        """Everybody in several frames as one batch of Stage II, which as released mixes the samples up (`key_maps.legacy_rows`).
+        """Everybody in several frames as one batch of Stage II, which mixes the samples up (`key_maps.legacy_rows`).
 
         Raises:
             ShapeError: the pictures have not one size, or one that is no multiple of 32.
