@@ -37,8 +37,8 @@ from dispose_viz.export import named
 
 # %%
 from dispose_viz.image import calibration, epipolar, overlays, pinhole, residuals
-from dispose_viz.scene import plotly_scene, rays, rig
-from dispose_viz.scene.stage import stage_of
+from dispose_viz.scene import plotly_scene, rig
+from dispose_viz.scene.stage import ray_through, stage_of
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
 from dispose_workbench.validation import require_one_of
@@ -131,7 +131,7 @@ save_figure(figure, Path(out) / "lens")
 # %%
 row = people.poses.skeleton.index("r_wrist")
 pixel = filmed.detections.xy_image[0, 0, row]
-ray = rays.ray_through(opened.cameras, 0, pixel, 5000.0, int(people.poses.id[0]))
+ray = ray_through(opened.cameras, 0, pixel, int(people.poses.id[0]), reach_mm=5000.0)
 stage = replace(stage_of(filmed, people, images=pictures), rays=(ray,))
 named(plotly_scene.draw_stage(plotly_scene.new_scene(), stage), "ray")
 

@@ -34,7 +34,7 @@ from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, read_frame
 
 # %%
-from dispose_viz.scene import rays, rig
+from dispose_viz.scene import rig, triangulation
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
 from dispose_workbench.validation import require_at_least, require_one_of
@@ -87,11 +87,11 @@ def draw_joint(choice: int):
     place = joints.index(names[choice])
     xy, sure = evidence.xy_image[person, :, place], evidence.confidence[person, :, place]
     centre, shown = true_mm[person, place], torch.where(sure[:, None] > 0, xy, torch.nan)
-    marks = [rays.NamedPoint(method.name, method.solve(cameras, xy, sure)) for method in study.METHODS]
+    marks = [triangulation.NamedPoint(method.name, method.solve(cameras, xy, sure)) for method in study.METHODS]
     figure = new_figure(12.6, 8.0)
     for column, plane in enumerate(((0, 1), (0, 2)), start=1):
-        axes = rays.draw_close_up(figure.add_subplot(1, 2, column), cameras, shown, centre, plane=plane)
-        rays.draw_marks(axes, marks, centre, plane=plane)
+        axes = triangulation.draw_close_up(figure.add_subplot(1, 2, column), cameras, shown, centre, plane=plane)
+        triangulation.draw_marks(axes, marks, centre, plane=plane)
     return figure
 
 
@@ -114,7 +114,7 @@ picker(draw_joint, names, description="joint")
 xy, sure = evidence.xy_image.transpose(1, 2), evidence.confidence.transpose(1, 2)
 errors = study.errors_by_method(cameras, xy, sure, true_mm).flatten(1)
 figure = new_figure(9.0, 5.0)
-rays.draw_shares(figure.add_subplot(), [m.name for m in study.METHODS], errors)
+triangulation.draw_shares(figure.add_subplot(), [m.name for m in study.METHODS], errors)
 save_figure(figure, out / "methods")
 
 # %% [markdown]
@@ -139,7 +139,7 @@ generator = torch.Generator().manual_seed(0)
 shifts = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 60.0, 80.0, 120.0)
 figure = new_figure(9.0, 5.0)
 wrong = study.error_by_wrong_view(shifts, 5, noise_px, draws, generator)
-rays.draw_study(figure.add_subplot(), wrong, "one view of five is off by (px)")
+triangulation.draw_study(figure.add_subplot(), wrong, "one view of five is off by (px)")
 save_figure(figure, out / "wrong_view")
 
 # %% [markdown]
@@ -160,7 +160,7 @@ studies = (
     (study.error_by_noise((1.0, 2.0, 4.0, 6.0), 4, draws, generator), "noise of four views (px)"),
 )
 for column, (result, words) in enumerate(studies, start=1):
-    rays.draw_study(figure.add_subplot(1, 3, column), result, words)
+    triangulation.draw_study(figure.add_subplot(1, 3, column), result, words)
 save_figure(figure, out / "depends_on")
 
 # %% [markdown] tags=["exercise"]
@@ -189,7 +189,7 @@ rigs = (("two at 30°", study.two_cameras(30.0)), ("two at 90°", study.two_came
 figure = new_figure(15.0, 5.4)
 for column, (words, some) in enumerate(rigs, start=1):
     axes, shape = figure.add_subplot(1, 3, column), study.covariance_at(some, origin, noise_px)
-    rays.draw_cloud(axes, study.spread_of(some, origin, noise_px, draws, generator), shape, origin)
+    triangulation.draw_cloud(axes, study.spread_of(some, origin, noise_px, draws, generator), shape, origin)
     axes.set_title(f"{words}: {axes.get_title()}")
 save_figure(figure, out / "clouds")
 
@@ -203,7 +203,7 @@ places = torch.tensor(grid, dtype=torch.float64)
 figure = new_figure(13.0, 7.4)
 for column, some in enumerate((cameras.select(views=[0, len(cameras) - 1]), cameras), start=1):
     axes = rig.draw_rig_from_above(figure.add_subplot(1, 2, column), some)
-    rays.draw_ellipses_from_above(axes, places, study.covariance_at(some, places, noise_px))
+    triangulation.draw_ellipses_from_above(axes, places, study.covariance_at(some, places, noise_px))
 save_figure(figure, out / "rig")
 
 # %% [markdown] tags=["exercise"]

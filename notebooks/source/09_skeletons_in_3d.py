@@ -34,7 +34,7 @@ from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 # %%
 from dispose_viz.export import named
 from dispose_viz.movie import write_mp4
-from dispose_viz.scene.open3d_scene import StillImage, image_or_figure, render, why_not
+from dispose_viz.scene.open3d_scene import image_or_figure, png_of, render, why_not
 from dispose_viz.scene.plotly_scene import draw_stage, look_from, new_scene
 from dispose_viz.scene.stage import Stage, joint_rays, root_rays, stage_of, stages_over_time
 from dispose_viz.scene.viewpoint import nearer, overview, turn_viewpoint
@@ -163,7 +163,7 @@ if why_not() is None:
 
 # %%
 labels = [f"frame {p.number}" for p in predictions]
-scrubber([StillImage(f, "").png for f in film], labels, description="frame") if film else print(why_not())
+scrubber([png_of(f) for f in film], labels, description="frame") if film else print(why_not())
 
 # %% [markdown]
 # ## Try next

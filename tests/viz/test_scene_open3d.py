@@ -18,7 +18,7 @@ from PIL import Image
 
 from dispose.errors import InputError, MissingBackendError
 from dispose_viz.scene import open3d_scene
-from dispose_viz.scene.open3d_scene import StillImage, image_or_figure, render, save_image, why_not
+from dispose_viz.scene.open3d_scene import image_or_figure, png_of, render, why_not
 from dispose_viz.scene.plotly_scene import draw_stage, look_from, new_scene
 from dispose_viz.scene.solids import image_sheet
 from dispose_viz.scene.stage import Stage, reach_of, root_rays, stage_of
@@ -222,11 +222,12 @@ def test_plotly_draws_where_open3d_cannot_and_says_so(toy, tmp_path) -> None:
     assert figure.layout.meta["name"] == "people" and not list(tmp_path.iterdir())
 
 
-def test_a_saved_picture_is_what_the_notebook_shows(tmp_path) -> None:
-    picture = StillImage(np.random.default_rng(0).integers(0, 255, (6, 8, 3)).astype(np.uint8), "Drawn by hand.")
-    save_image(picture, tmp_path / "out" / "hand")
-    assert (tmp_path / "out" / "hand.png").read_bytes() == picture._repr_png_()
-    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "out" / "hand.png")), picture.pixels)
+def test_what_the_notebook_shows_is_what_the_file_holds(toy, monkeypatch, tmp_path) -> None:
+    drawn = np.random.default_rng(0).integers(0, 255, (6, 8, 3)).astype(np.uint8)
+    monkeypatch.setattr(open3d_scene, "render", lambda *_, **__: drawn)
+    shown = image_or_figure(Stage(toy.prediction.poses), tmp_path / "out" / "people", reason=lambda: None)
+    np.testing.assert_array_equal(np.array(shown), drawn)
+    np.testing.assert_array_equal(np.array(Image.open(tmp_path / "out" / "people.png")), drawn)
 
 
 def test_a_window_needs_a_display(toy, monkeypatch) -> None:
@@ -242,4 +243,4 @@ if __name__ == "__main__":
     import conftest
 
     same_toy = conftest.toy.__wrapped__()  # pyright: ignore[reportAttributeAccessIssue]
-    save_image(StillImage(picture_to_store(same_toy), "stored"), STORED.with_suffix(""))
+    STORED.write_bytes(png_of(picture_to_store(same_toy)))

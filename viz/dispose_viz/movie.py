@@ -1,4 +1,4 @@
-"""Pictures as a film: MP4 that every browser plays, and GIF for where films are not taken."""
+"""Images as a film: MP4 that every browser plays, and GIF for where films are not taken."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,22 +14,22 @@ from dispose.formats.files import replacing_path
 # OpenCV's wheels bring no encoder for H.264; VP9 they do, and browsers play it, which they do not do with `mp4v`.
 CODEC = "vp09"
 GIF_COLOURS = 192
-PALETTE_PICTURES = 5
-"""So many pictures of a film say which colours its GIF has."""
+PALETTE_IMAGES = 5
+"""So many images of a film say which colours its GIF has."""
 
 
 def write_mp4(path: Path, frames: Iterable[UInt8[np.ndarray, "height width 3"]], rate_hz: float) -> Path:
-    """Write RGB pictures of one size as an MP4 (VP9), whole or not at all; returns the path.
+    """Write RGB images of one size as an MP4 (VP9), whole or not at all; returns the path.
 
     An odd width or height gets one more column or row of the border's pixels: the codec wants even numbers.
 
     Raises:
-        InputError: there is no picture, one has another size than the first, or the rate is not positive.
+        InputError: there is no image, one has another size than the first, or the rate is not positive.
         OutputError: the file cannot be written, or this OpenCV cannot encode VP9.
     """
     _check_rate(path, rate_hz)
-    pictures = _same_size(path, frames)
-    first = next(pictures)
+    images = _same_size(path, frames)
+    first = next(images)
     height, width = (n + n % 2 for n in first.shape[:2])
     with replacing_path(path) as temporary:
         code = cv2.VideoWriter.fourcc(*CODEC)
@@ -38,25 +38,25 @@ def write_mp4(path: Path, frames: Iterable[UInt8[np.ndarray, "height width 3"]],
             raise OutputError(f"{path}: this OpenCV cannot encode VP9 films; write a GIF instead.")
         try:
             writer.write(_even(first))
-            for picture in pictures:
-                writer.write(_even(picture))
+            for image in images:
+                writer.write(_even(image))
         finally:
             writer.release()
     return path
 
 
 def write_gif(path: Path, frames: Iterable[UInt8[np.ndarray, "height width 3"]], rate_hz: float) -> Path:
-    """Write RGB pictures of one size as an endless GIF, whole or not at all; returns the path.
+    """Write RGB images of one size as an endless GIF, whole or not at all; returns the path.
 
-    All pictures share one set of colours, taken from a few of them from first to last, so what does not move does not
+    All images share one set of colours, taken from a few of them from first to last, so what does not move does not
     flicker, and people who are coloured only in the end are.
 
     Raises:
-        InputError: there is no picture, one has another size than the first, or the rate is not positive.
+        InputError: there is no image, one has another size than the first, or the rate is not positive.
         OutputError: the file cannot be written.
     """
     _check_rate(path, rate_hz)
-    images = [Image.fromarray(picture) for picture in _same_size(path, frames)]
+    images = [Image.fromarray(image) for image in _same_size(path, frames)]
     palette = _palette(images)
     paletted = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     with replacing_path(path) as temporary:
@@ -67,8 +67,8 @@ def write_gif(path: Path, frames: Iterable[UInt8[np.ndarray, "height width 3"]],
 
 
 def _palette(images: Sequence[Image.Image]) -> Image.Image:
-    """The colours of a few pictures, the first and the last among them."""
-    chosen = sorted({round(place) for place in np.linspace(0, len(images) - 1, PALETTE_PICTURES)})
+    """The colours of a few images, the first and the last among them."""
+    chosen = sorted({round(place) for place in np.linspace(0, len(images) - 1, PALETTE_IMAGES)})
     width, height = images[0].size
     together = Image.new("RGB", (width, height * len(chosen)))
     for row, place in enumerate(chosen):
@@ -79,24 +79,24 @@ def _palette(images: Sequence[Image.Image]) -> Image.Image:
 def _same_size(
     path: Path, frames: Iterable[UInt8[np.ndarray, "height width 3"]]
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
-    """The pictures one by one, as long as they have the size of the first."""
+    """The images one by one, as long as they have the size of the first."""
     shape = None
-    for number, picture in enumerate(frames):
-        shape = picture.shape if shape is None else shape
-        if picture.shape != shape:
+    for number, image in enumerate(frames):
+        shape = image.shape if shape is None else shape
+        if image.shape != shape:
             raise InputError(
-                f"{path}: picture {number} of the film has {picture.shape[1]}x{picture.shape[0]} pixels, "
+                f"{path}: picture {number} of the film has {image.shape[1]}x{image.shape[0]} pixels, "
                 f"the first {shape[1]}x{shape[0]}."
             )
-        yield picture
+        yield image
     if shape is None:
         raise InputError(f"{path}: a film needs at least one picture.")
 
 
-def _even(picture: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height2 width2 3"]:
-    """The picture as OpenCV wants it: BGR, even width and height."""
-    down, right = (n % 2 for n in picture.shape[:2])
-    grown = np.pad(picture, ((0, down), (0, right), (0, 0)), mode="edge")
+def _even(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height2 width2 3"]:
+    """The image as OpenCV wants it: BGR, even width and height."""
+    down, right = (n % 2 for n in image.shape[:2])
+    grown = np.pad(image, ((0, down), (0, right), (0, 0)), mode="edge")
     return cv2.cvtColor(grown, cv2.COLOR_RGB2BGR)
 
 

@@ -141,11 +141,17 @@ def add_colorbar(
 
 
 def write(
-    axes: Axes, text: str, place: tuple[float, ...], offset: tuple[float, float], color: str | None = None, *,
-    align: Literal["left", "center", "right"] = "left", base: Literal["baseline", "bottom", "center"] = "baseline",
+    axes: Axes,
+    text: str,
+    place: tuple[float, ...],
+    offset: tuple[float, float],
+    color: str | None = None,
+    *,
+    align: Literal["left", "center", "right"] = "left",
+    base: Literal["baseline", "bottom", "center"] = "baseline",
     bold: bool = False,
-) -> Axes:  # fmt: skip
-    """Outlined words beside a place of the axes, `offset` points away from it; in ink if no colour is given."""
+) -> Axes:
+    """Words with a halo beside a place of the axes, `offset` points away from it; in ink if no colour is given."""
     theme = theme_of(axes)
     axes.annotate(text, place[:2], offset, textcoords="offset points", color=color or theme.ink, fontsize=12, ha=align,
                   va=base, fontweight="bold" if bold else "normal", path_effects=halo(theme), zorder=6)  # fmt: skip

@@ -56,19 +56,19 @@ def still_images_of(figures: Iterable[Figure]) -> tuple[bytes, ...]:
     return tuple(_png(figure) for figure in figures)
 
 
-def scrubber(pictures: Sequence[bytes], labels: Sequence[str], *, description: str = "step") -> Shown:
+def scrubber(images: Sequence[bytes], labels: Sequence[str], *, description: str = "step") -> Shown:
     """A slider, with a play button, over pictures that are ready: a step only hands over one of them.
 
     Args:
-        pictures: PNG, one per step (`still_images_of`).
-        labels: the words under each picture, with units.
+        images: PNG, one per step (`still_images_of`).
+        labels: the words under each image, with units.
         description: what the slider moves.
     """
-    if not pictures:
+    if not images:
         raise InputError("a scrubber needs at least one picture, got none")
-    if len(labels) != len(pictures):
-        raise InputError(f"a scrubber needs one label per picture: {len(labels)} labels, {len(pictures)} pictures")
-    last = len(pictures) - 1
+    if len(labels) != len(images):
+        raise InputError(f"a scrubber needs one label per picture: {len(labels)} labels, {len(images)} pictures")
+    last = len(images) - 1
     slider = ipywidgets.IntSlider(
         0, 0, max(last, 1), description=description, continuous_update=True, style=_UNCUT, disabled=last == 0
     )
@@ -77,7 +77,7 @@ def scrubber(pictures: Sequence[bytes], labels: Sequence[str], *, description: s
         value=0, min=0, max=max(last, 1), interval=PLAY_INTERVAL_MS, show_repeat=False, disabled=last == 0
     )
     ipywidgets.jslink((play, "value"), (slider, "value"))
-    states = list(zip(pictures, labels, strict=True))
+    states = list(zip(images, labels, strict=True))
     return _shown(slider, [play, slider], lambda step: states[int(step)])
 
 
@@ -93,8 +93,7 @@ def picker(draw: Callable[[int], Figure], names: Sequence[str], *, description: 
         raise InputError(f"there is no {description} to pick")
     options = [(name, place) for place, name in enumerate(names)]
     control = ipywidgets.Dropdown(options=options, value=0, description=description, style=_UNCUT)
-    drawn = cache(lambda place: _png(draw(place)))
-    return _shown(control, [control], lambda place: (drawn(place), f"{description}: {names[place]}"))
+    return _drawn_when_reached(control, draw, lambda place: f"{description}: {names[place]}")
 
 
 def threshold(
@@ -118,8 +117,15 @@ def threshold(
         options=options, value=value, description=description, continuous_update=True, style=_UNCUT
     )
     control.layout.width = "min(32em, 100%)"
-    drawn = cache(lambda number: _png(draw(number)))
-    return _shown(control, [control], lambda number: (drawn(number), f"{description}: {number:g}"))
+    return _drawn_when_reached(control, draw, lambda number: f"{description}: {number:g}")
+
+
+def _drawn_when_reached(
+    control: ipywidgets.ValueWidget, draw: Callable[[Any], Figure], name: Callable[[Any], str]
+) -> Shown:
+    """Every figure is drawn when the control first comes to it, and kept."""
+    drawn = cache(lambda value: _png(draw(value)))
+    return _shown(control, [control], lambda value: (drawn(value), name(value)))
 
 
 def _shown(

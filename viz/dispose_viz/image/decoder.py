@@ -83,46 +83,35 @@ def _window(cameras: Cameras, layers: Sequence[Poses], view: int, person: int) -
     return np.stack([np.clip(low - margin, -0.5, size - 0.5), np.clip(high + margin, -0.5, size - 0.5)])
 
 
-def draw_samples(
-    axes: Axes, sampling: SamplingLocations, step: LayerUpdate, *, person: int, view: int, joint: int
-) -> Axes:
-    """The samples that a layer takes about one joint in one image, and where it then moves the joint.
-
-    A sample's area is its weight; its shape and colour are the resolution that it reads.
-    """
-    samples = sampling.samples[person, view, joint].detach().numpy()
-    weight = sampling.weight[person, view, joint].detach().numpy()
-    for level, (_, marker, color) in enumerate(LEVELS):
-        rows = sampling.level.numpy() == level
-        axes.scatter(*samples[rows].T, s=3000 * weight[rows], marker=marker, color=color, alpha=0.8, linewidths=0.6,
-                     edgecolors="#1A1A1A", zorder=4)  # fmt: skip
-    start = sampling.xy_image[person, view, joint].detach().numpy()
-    end = step.xy_image[person, view, joint].detach().numpy()
-    axes.annotate("", tuple(end), tuple(start), zorder=6, arrowprops={
-        "arrowstyle": "-|>", "color": "#FFFFFF", "linewidth": 2.5, "mutation_scale": 16, "shrinkA": 0, "shrinkB": 0,
-    })  # fmt: skip
-    axes.plot(*start, "x", color="#FFFFFF", markersize=9, markeredgewidth=2.5, zorder=5)
-    return axes
-
-
 def draw_sampling(
     figure: Figure, sampling: SamplingLocations, step: LayerUpdate, *, person: int, joint: int
 ) -> Figure:  # fmt: skip
-    """`draw_samples` in every view of `overlays.draw_images`, half of the image about the joint.
+    """The samples that a layer takes about one joint in every image, and where it then moves the joint.
 
-    Titles say how much of the weight lies beside the image, where there is nothing to read.
+    The views are those of `overlays.draw_images`, of which half is shown about the joint. A sample's area is its
+    weight; its shape and colour are the resolution that it reads. Titles say how much of the weight lies beside the
+    image, where there is nothing to read.
     """
     for view, axes in enumerate(list(figure.axes)):
         if not bool(sampling.visible[person, view, joint]):
             axes.set_title(f"{axes.get_title()}: not looked at")
             continue
         left, right, bottom, top = *axes.get_xlim(), *axes.get_ylim()
-        draw_samples(axes, sampling, step, person=person, view=view, joint=joint)
+        place, end = (xy[person, view, joint].detach().numpy() for xy in (sampling.xy_image, step.xy_image))
+        samples = sampling.samples[person, view, joint].detach().numpy()
+        weight = sampling.weight[person, view, joint].detach().numpy()
+        for level, (_, marker, color) in enumerate(LEVELS):
+            rows = sampling.level.numpy() == level
+            axes.scatter(*samples[rows].T, s=3000 * weight[rows], marker=marker, color=color, alpha=0.8, linewidths=0.6,
+                         edgecolors="#1A1A1A", zorder=4)  # fmt: skip
+        axes.annotate("", tuple(end), tuple(place), zorder=6, arrowprops={
+            "arrowstyle": "-|>", "color": "#FFFFFF", "linewidth": 2.5, "mutation_scale": 16, "shrinkA": 0, "shrinkB": 0,
+        })  # fmt: skip
+        axes.plot(*place, "x", color="#FFFFFF", markersize=9, markeredgewidth=2.5, zorder=5)
         axes.set(xlim=(left, right), ylim=(bottom, top))
-        show_part(axes, sampling.xy_image[person, view, joint].detach().numpy(), 0.5)
-        x, y = sampling.samples[person, view, joint].detach().unbind(-1)
-        outside = (x < left) | (x > right) | (y < top) | (y > bottom)
-        share = float(sampling.weight[person, view, joint][outside].sum())
+        show_part(axes, place, 0.5)
+        x, y = samples.T
+        share = float(weight[(x < left) | (x > right) | (y < top) | (y > bottom)].sum())
         axes.set_title(f"{axes.get_title()}: {share:.0%} beside the picture")
     handles = [Line2D([], [], marker=marker, color=color, linestyle="", markersize=10, label=f"{name} map",
                       markeredgecolor="#1A1A1A") for name, marker, color in LEVELS]  # fmt: skip

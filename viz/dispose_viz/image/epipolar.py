@@ -5,15 +5,13 @@ curve in pixels as they are in the image.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import TextArea, VPacker
 from torch import Tensor
@@ -43,52 +41,14 @@ REFINEMENTS = 60
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-@dataclass(frozen=True, eq=False)
-class Nearest:
-    """The points of a curve that are nearest to given points.
+Sight = Callable[[Float[Tensor, "*points"]], tuple[Float[Tensor, "*points 2"], Bool[Tensor, "*points"]]]
+"""From shares of a ray to its image points, and which of them exist: in front of the camera, and not folded back.
 
-    Attributes:
-        xy_image: on the curve, pixels; NaN where the curve is not seen at all.
-        distance_px: from the given points; infinite where the curve is not seen at all.
-    """
-
-    xy_image: Float[Tensor, "points 2"]
-    distance_px: Float[Tensor, " points"]
+A share of 0 is the camera whose ray it is, 1/2 is 5 m away from it, and 1 is infinitely far.
+"""
 
 
-@dataclass(frozen=True, eq=False)
-class ViewRay:
-    """The ray through a pixel of one view, in the coordinates of the camera that looks at it.
-
-    Attributes:
-        origin: the centre of the pixel's camera, mm.
-        direction: of the ray, a unit vector.
-        matrix: intrinsics of the camera that looks.
-        distortion: its lens.
-        widest: tangent of the angle off the axis beyond which its lens model folds the image back.
-    """
-
-    origin: Float[Tensor, " 3"]
-    direction: Float[Tensor, " 3"]
-    matrix: Float[Tensor, "3 3"]
-    distortion: Float[Tensor, " 8"]
-    widest: float
-
-    def points(self, share: Float[Tensor, "*points"]) -> tuple[Float[Tensor, "*points 2"], Bool[Tensor, "*points"]]:
-        """Image points of the ray, and which of them exist: in front of the camera, and not folded back.
-
-        A share of 0 is the pixel's camera, 1/2 is 5 m away from it, and 1 is infinitely far.
-        """
-        share = share[..., None]
-        # Homogeneous: the same line of sight at any scale, so that infinity is a point like any other.
-        xyz = (1 - share) * self.origin + share * REACH_MM * self.direction
-        front = xyz[..., 2] > 1e-9 * REACH_MM
-        ahead = torch.where(front[..., None], xyz, xyz.new_tensor([0.0, 0.0, 1.0]))
-        narrow = ahead[..., :2].norm(dim=-1) < self.widest * ahead[..., 2]
-        return project_points(ahead, self.matrix, self.distortion), front & narrow
-
-
-def sight_of(cameras: Cameras, source: int, xy_image: Float[Tensor, " 2"], target: int) -> ViewRay:
+def sight_of(cameras: Cameras, source: int, xy_image: Float[Tensor, " 2"], target: int) -> Sight:
     """The ray through a pixel of view `source` as view `target` looks at it.
 
     Raises `InputError` where source and target are the same view, or the pixel is not a number.
@@ -98,9 +58,20 @@ def sight_of(cameras: Cameras, source: int, xy_image: Float[Tensor, " 2"], targe
     if not bool(torch.isfinite(xy_image).all()):
         raise InputError(f"camera {cameras.names[source]}: {xy_image.tolist()} is no pixel, it has no ray.")
     rotation, distortion = cameras.rotation[target], cameras.distortion[target]
-    direction = cameras.select(views=[source]).directions(xy_image[None].double())[0]
+    direction = rotation @ cameras.select(views=[source]).directions(xy_image[None].double())[0]
     origin = rotation @ cameras.centres[source] + cameras.translation[target]
-    return ViewRay(origin, rotation @ direction, cameras.matrix[target], distortion, lens_reach(distortion))
+    widest = lens_reach(distortion)
+
+    def sight(share: Float[Tensor, "*points"]) -> tuple[Float[Tensor, "*points 2"], Bool[Tensor, "*points"]]:
+        share = share[..., None]
+        # Homogeneous: the same line of sight at any scale, so that infinity is a point like any other.
+        xyz = (1 - share) * origin + share * REACH_MM * direction
+        front = xyz[..., 2] > 1e-9 * REACH_MM
+        ahead = torch.where(front[..., None], xyz, xyz.new_tensor([0.0, 0.0, 1.0]))
+        narrow = ahead[..., :2].norm(dim=-1) < widest * ahead[..., 2]
+        return project_points(ahead, cameras.matrix[target], distortion), front & narrow
+
+    return sight
 
 
 def lens_reach(distortion: Float[Tensor, " 8"]) -> float:
@@ -121,7 +92,7 @@ def epipolar_curve(
 
     Raises `InputError` where source and target are the same view, or the pixel is not a number.
     """
-    xy, there = sight_of(cameras, source, xy_image, target).points(torch.linspace(0, 1, SAMPLES, dtype=torch.float64))
+    xy, there = sight_of(cameras, source, xy_image, target)(torch.linspace(0, 1, SAMPLES, dtype=torch.float64))
     inside = cameras.select(views=[target]).inside(xy[None])[0]
     # One sample beyond each edge stays, or the curve would end just before the edge of the image.
     near = inside.clone()
@@ -132,12 +103,15 @@ def epipolar_curve(
 
 def nearest_on_curve(
     cameras: Cameras, source: int, xy_image: Float[Tensor, " 2"], target: int, points: Float[Tensor, "points 2"]
-) -> Nearest:
-    """Where the ray through a pixel comes nearest to points of another view (golden-section search on the ray)."""
+) -> Float[Tensor, "points 2"]:
+    """Where the ray through a pixel comes nearest to points of another view; NaN where it is not seen at all.
+
+    (Golden-section search on the ray.)
+    """
     sight, points = sight_of(cameras, source, xy_image, target), points.double()
 
     def squared(share: Float[Tensor, "*points"], points: Float[Tensor, "*points 2"]) -> Float[Tensor, "*points"]:
-        xy, there = sight.points(share)
+        xy, there = sight(share)
         return torch.where(there, (points - xy).square().sum(-1), torch.inf)
 
     share = torch.linspace(0, 1, SAMPLES, dtype=torch.float64).expand(len(points), SAMPLES)
@@ -149,31 +123,27 @@ def nearest_on_curve(
         first = squared(left, points) < squared(right, points)
         low, high = torch.where(first, low, left), torch.where(first, right, high)
     fine = (low + high) / 2
-    best = torch.where(squared(fine, points) < coarse.values, fine, start)
-    xy, there = sight.points(best)
-    distance = torch.where(there, (points - xy).norm(dim=-1), torch.inf)
-    return Nearest(torch.where(there[:, None], xy, torch.nan), distance)
+    xy, there = sight(torch.where(squared(fine, points) < coarse.values, fine, start))
+    return torch.where(there[:, None], xy, torch.nan)
 
 
-def epipolar_distances(
+def nearest_on_curves(
     frame: Frame, view: int, slot: int, joints: Sequence[str], target: int
-) -> Float[Tensor, "slots joints"]:
-    """Pixels between every detection of a view and the curves of a chosen detection's joints.
+) -> Float[Tensor, "slots joints 2"]:
+    """For the joints of every detection of a view, the nearest points of the curves of a chosen detection's joints.
 
     NaN where either does not have the joint.
 
     Raises:
         InputError: there is no such view, detection or joint.
     """
-    rows = _joint_rows(frame, view, slot, joints)
-    detections = frame.detections
-    found = torch.full((detections.valid.shape[1], len(rows)), torch.nan, dtype=torch.float64)
+    rows, detections = _joint_rows(frame, view, slot, joints), frame.detections
+    found = torch.full((detections.valid.shape[1], len(rows), 2), torch.nan, dtype=torch.float64)
     for column, row in enumerate(rows):
         has = detections.valid[target] & _shown(detections)[target, :, row]
         if bool(_shown(detections)[view, slot, row]) and bool(has.any()):
-            start = detections.xy_image[view, slot, row]
-            others = detections.xy_image[target, has, row].double()
-            found[has, column] = nearest_on_curve(frame.cameras, view, start, target, others).distance_px
+            start, others = detections.xy_image[view, slot, row], detections.xy_image[target, has, row]
+            found[has, column] = nearest_on_curve(frame.cameras, view, start, target, others)
     return found
 
 
@@ -195,13 +165,18 @@ def draw_epipolar(
         curve = epipolar_curve(frame.cameras, view, detections.xy_image[view, slot, row], target)
         for color, width in ((theme.paper, 4.4), (theme.ink, 2.0)):
             axes.plot(*curve.T.numpy(), color=color, linewidth=width, zorder=3, scalex=False, scaley=False)
-    distance = epipolar_distances(frame, view, slot, joints, target).nanmean(dim=1)
+    near, own = nearest_on_curves(frame, view, slot, joints, target), detections.xy_image[target][:, rows].double()
+    distance = (near - own).norm(dim=-1).nanmean(dim=1)
     words: list[tuple[str, str]] = []
     for other in distance.argsort().tolist():
         if math.isfinite(distance[other]):
             color = color_of(owners[other], theme)
             words.append((f"{_name_of(detections, target, other, owners)} {float(distance[other]):.0f} px", color))
-            _draw_connectors(axes, frame, (view, slot), seen, (target, other), color)
+            for foot, joint in zip(near[other].numpy(), own[other].numpy(), strict=True):
+                if np.isfinite(foot).all():
+                    axes.plot(*joint, "o", color=color, markersize=7, zorder=4, scalex=False, scaley=False)
+                    axes.plot(*np.stack([joint, foot]).T, color=color, linewidth=2.0, linestyle=(0, (1, 1)), zorder=4,
+                              scalex=False, scaley=False)  # fmt: skip
     if len(words) > LISTED:
         words = [*words[:LISTED], (f"{len(words) - LISTED} farther", theme.ink)]
     words = words or [("nobody to compare", theme.ink)]
@@ -241,22 +216,6 @@ def draw_epipolar_views(
 def _name_of(detections: Detections, view: int, slot: int, owners: Sequence[int]) -> str:
     """Who a detection is, or its number in its file where nobody owns it."""
     return label_of(owners[slot]) if owners[slot] != ABSENT else f"#{int(detections.index[view, slot])}"
-
-
-def _draw_connectors(
-    axes: Axes, frame: Frame, source: tuple[int, int], rows: Sequence[int], place: tuple[int, int], color: str
-) -> None:
-    """Dotted lines from a detection's joints to the curves of the source's joints."""
-    (view, slot), (target, other) = source, place
-    detections, ends = frame.detections, []
-    for row in rows:
-        if bool(_shown(detections)[target, other, row]):
-            joint = detections.xy_image[target, other, row].double()
-            start = detections.xy_image[view, slot, row]
-            foot = nearest_on_curve(frame.cameras, view, start, target, joint[None])
-            ends.append(torch.stack([joint, foot.xy_image[0]]).numpy())
-            axes.plot(*joint.tolist(), "o", color=color, markersize=7, zorder=4, scalex=False, scaley=False)
-    axes.add_collection(LineCollection(ends, colors=color, linewidths=2.0, linestyles=(0, (1, 1)), zorder=4))
 
 
 def _shown(detections: Detections) -> Bool[Tensor, "views slots joints"]:

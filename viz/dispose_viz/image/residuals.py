@@ -258,7 +258,4 @@ def _lines_of(words: Sequence[tuple[str, str]], width: float) -> list[list[Artis
 
 def _median(values: Float[np.ndarray, "*rows count"]) -> Float[np.ndarray, "*rows"]:
     """The median of what is known along the last axis, NaN where nothing is (numpy would warn)."""
-    known = np.isfinite(values).any(-1)
-    found = np.full(values.shape[:-1], np.nan)
-    found[known] = np.nanmedian(values[known], axis=-1)
-    return found
+    return np.ma.median(np.ma.masked_invalid(values), axis=-1).filled(np.nan)

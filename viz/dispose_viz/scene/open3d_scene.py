@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -98,29 +97,6 @@ def render(
     return _signed(image, stage, viewpoint, theme)
 
 
-@dataclass(frozen=True, eq=False)
-class StillImage:
-    """An image that shows itself in a notebook.
-
-    Attributes:
-        pixels: RGB.
-        note: one sentence on who drew it, and why nobody better.
-    """
-
-    pixels: UInt8[np.ndarray, "height width 3"]
-    note: str
-
-    @property
-    def png(self) -> bytes:
-        """The image as a PNG file."""
-        buffer = io.BytesIO()
-        Image.fromarray(self.pixels).save(buffer, format="PNG", optimize=True)
-        return buffer.getvalue()
-
-    def _repr_png_(self) -> bytes:
-        return self.png
-
-
 def image_or_figure(
     stage: Stage,
     path: Path,
@@ -128,25 +104,28 @@ def image_or_figure(
     viewpoint: Viewpoint | None = None,
     theme: Theme = LIGHT,
     reason: Callable[[], str | None] = why_not,
-) -> StillImage | go.Figure:
+) -> Image.Image | go.Figure:
     """For a notebook: Open3D's image, also written as ``PATH.png``, or else plotly's scene with the reason above it.
 
     Plotly's scene is named after the file, so a headless run exports it under the same name.
     """
     sentence = reason()
     if sentence is None:
-        return save_image(StillImage(render(stage, viewpoint=viewpoint, theme=theme), "Drawn by Open3D."), path)
+        image = render(stage, viewpoint=viewpoint, theme=theme)
+        with replacing_path(path.with_name(f"{path.name}.png")) as temporary:
+            temporary.write_bytes(png_of(image))
+        return Image.fromarray(image)
     figure = draw_stage(new_scene(theme=theme), stage)
     look_from(figure, stage, overview(stage) if viewpoint is None else viewpoint)
     figure.update_layout(title={"text": f"Drawn by plotly. {sentence}", "font": {"size": 13}}, margin={"t": 40})
     return named(figure, path.name)
 
 
-def save_image(image: StillImage, path: Path) -> StillImage:
-    """Write an image as ``PATH.png``, whole or not at all; returns it."""
-    with replacing_path(path.with_name(f"{path.name}.png")) as temporary:
-        temporary.write_bytes(image.png)
-    return image
+def png_of(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
+    """An RGB image as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def show(stage: Stage, *, theme: Theme = LIGHT) -> None:

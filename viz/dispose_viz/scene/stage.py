@@ -1,7 +1,7 @@
 """One instant in 3-D as a record that every 3-D renderer draws: plotly in the notebook, Open3D for pictures."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -135,11 +135,6 @@ def path_of(stage: Stage, person: int) -> Float[np.ndarray, "steps 3"]:
     return np.stack([root_of_person(poses, person) for poses in (*stage.trails, stage.people)])
 
 
-def no_rays(frame: Frame, prediction: Prediction) -> tuple[Ray, ...]:
-    """No lines of sight."""
-    return ()
-
-
 def root_rays(frame: Frame, prediction: Prediction) -> tuple[Ray, ...]:
     """From every camera through the root (mean of `skeleton.root_of`) of every detection that a person was made of.
 
@@ -166,7 +161,7 @@ def stage_of(
     truth: Poses | None = None,
     trails: Sequence[Poses] = (),
     images: Sequence[UInt8[np.ndarray, "_ _ 3"] | None] = (),
-    rays: Callable[[Frame, Prediction], tuple[Ray, ...]] = no_rays,
+    rays: Callable[[Frame, Prediction], tuple[Ray, ...]] | None = None,
 ) -> Stage:
     """The stage of one predicted frame.
 
@@ -176,7 +171,7 @@ def stage_of(
         truth: people to compare with, as ghosts; an answer of another method serves as well.
         trails: poses of earlier frames, oldest first.
         images: what every camera saw, None for a camera without one.
-        rays: which lines of sight to draw: `no_rays`, `root_rays` or `joint_rays(NAME)`.
+        rays: which lines of sight to draw: none, `root_rays` or `joint_rays(NAME)`.
 
     Raises:
         ShapeError: the number of images or of members' views is not that of the cameras.
@@ -188,7 +183,7 @@ def stage_of(
         tuple(images),
         truth,
         tuple(trails),
-        () if frame is None else rays(frame, prediction),
+        () if frame is None or rays is None else rays(frame, prediction),
     )
 
 
@@ -214,18 +209,19 @@ def _rays(frame: Frame, prediction: Prediction, joints: tuple[str, ...]) -> tupl
         slot = int(members[row, view])
         both = seen.visible[view, slot, in_view] & known[row]
         if bool(both.any()):
-            pixel = seen.xy_image[view, slot, in_view][both].mean(0)
-            place = poses.xyz_world[row, on_person][both].mean(0)
-            rays.append(_ray(frame.cameras, view, pixel, place, int(poses.id[row])))
+            ray = ray_through(frame.cameras, view, seen.xy_image[view, slot, in_view][both].mean(0), int(poses.id[row]))
+            direction, place = ray.end - ray.start, poses.xyz_world[row, on_person][both].mean(0).double().numpy()
+            rays.append(replace(ray, end=ray.start + max((place - ray.start) @ direction, 0.0) * direction))
     return tuple(rays)
 
 
-def _ray(cameras: Cameras, view: int, pixel: Float[Tensor, " 2"], place: Float[Tensor, " 3"], person: int) -> Ray:
-    """The ray through a pixel as far as it comes closest to a place."""
+def ray_through(
+    cameras: Cameras, view: int, xy_image: Float[Tensor, " 2"], person: int, *, reach_mm: float = 1.0
+) -> Ray:
+    """The line of sight through a pixel, as far as told, in the colour of a person."""
     camera = cameras.select(views=[view])
-    start, direction = camera.centres[0], camera.directions(pixel.double()[None, None])[0, 0]
-    reach = float((place.double() - start) @ direction)
-    return Ray(start.double().numpy(), (start + max(reach, 0.0) * direction).double().numpy(), person)
+    start, direction = camera.centres[0], camera.directions(xy_image.double()[None])[0]
+    return Ray(start.double().numpy(), (start + reach_mm * direction).double().numpy(), person)
 
 
 def _check_members(frame: Frame, prediction: Prediction) -> None:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from dispose.scene.cameras import Cameras
 from dispose_benchmarks.studies.triangulation import Study
-from dispose_viz.scene.stage import Ray
 from dispose_viz.style import PALETTE, add_legend, dress, dress_chart, halo, theme_of, write
 from dispose_viz.words import tick_name
 
@@ -22,13 +21,6 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 AXES = "xyz"
 CHI_95 = 5.991
 """95 % of a two-dimensional Gaussian lie within this squared radius (chi-square, two degrees of freedom)."""
-
-
-def ray_through(cameras: Cameras, view: int, xy_image: Float[Tensor, " 2"], reach_mm: float, person: int) -> Ray:
-    """The line of sight through a pixel, as far as told, for a 3-D scene; in the colour of a person."""
-    camera = cameras.select(views=[view])
-    start, direction = camera.centres[0], camera.directions(xy_image.double()[None])[0]
-    return Ray(start.numpy(), (start + reach_mm * direction).numpy(), person)
 
 
 @dataclass(frozen=True, eq=False)

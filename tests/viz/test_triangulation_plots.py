@@ -19,7 +19,8 @@ from dispose_benchmarks.studies.triangulation import (
     spread_of,
 )
 from dispose_viz.image.pinhole import draw_lens, draw_section, through_lens
-from dispose_viz.scene.rays import (
+from dispose_viz.scene.stage import ray_through
+from dispose_viz.scene.triangulation import (
     CHI_95,
     NamedPoint,
     draw_close_up,
@@ -28,7 +29,6 @@ from dispose_viz.scene.rays import (
     draw_marks,
     draw_shares,
     draw_study,
-    ray_through,
 )
 from dispose_viz.style import DARK, PALETTE, new_figure
 
@@ -61,7 +61,7 @@ def test_marks_stand_where_the_points_are_and_say_how_far(toy) -> None:
 
 def test_the_ray_of_a_pixel_starts_at_its_camera_and_passes_the_point(toy) -> None:
     cameras, point = toy.frame.cameras, toy.prediction.poses.xyz_world[0, 0]
-    ray = ray_through(cameras, 2, cameras.project(point)[0][2], 9000.0, 0)
+    ray = ray_through(cameras, 2, cameras.project(point)[0][2], 0, reach_mm=9000.0)
     along = (ray.end - ray.start) / 9000.0
     offset = point.numpy() - ray.start
     np.testing.assert_allclose(ray.start, cameras.centres[2].numpy())
