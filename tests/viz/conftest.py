@@ -1,16 +1,17 @@
 """A small scene with known people, cameras and who is who, for the pictures to draw."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame
+from dispose.scene.frame import Frame, Labels
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
+from dispose.scene.results import FrameResult, Hypotheses, Results
 from dispose.skeletons.catalog import COCO_17
 
 STANDING = {
@@ -88,3 +89,19 @@ def toy() -> Toy:
     frame = Frame(7, cameras, Detections.from_lists(COCO_17, lists))
     later = tuple(prediction_of(7 + t, people_at(0.05 * t, ids), members) for t in range(5))
     return Toy(frame, prediction_of(7, poses, members), later)
+
+
+def hypotheses() -> Hypotheses:
+    members = torch.tensor([[0, 0, 0, 0], [1, 1, 1, 1], [2, -1, 2, 2], [0, 1, -1, -1], [-1, -1, -1, -1]])
+    mass = torch.tensor([[0.5, 0.5, 0.5, 0.4, 3.0], [0.8, 0.7, 0.6, 0.2, 3.0], [1.0, 1.0, 1.0, 0.0, 3.0]])
+    return Hypotheses(members, torch.ones(5), torch.ones(5), mass[0], torch.tensor([1.0, 0.5, 0.0]), mass)
+
+
+@pytest.fixture
+def results(toy: Toy) -> Results:
+    """Three frames: as the toy has it, with nobody, and without cameras."""
+    labels = Labels.of_detections(toy.frame.detections.index, toy.prediction.poses)
+    full = FrameResult(toy.prediction, toy.frame, hypotheses(), labels=labels)
+    none = replace(toy.prediction.select(persons=[]), number=8)
+    blind = FrameResult(replace(toy.prediction, number=9))
+    return Results("toy", "ours", COCO_17, (full, FrameResult(none, replace(toy.frame, number=8)), blind), ("a note",))

@@ -5,15 +5,7 @@ import sys
 
 import pytest
 
-from dispose.scene.results import FrameResult, Results
-from dispose.skeletons.catalog import COCO_17
-
 rr = pytest.importorskip("rerun", reason="the optional package rerun is not installed")
-
-
-@pytest.fixture
-def results(toy) -> Results:
-    return Results("toy", "ours", COCO_17, (FrameResult(toy.prediction, toy.frame),))
 
 
 def test_a_recording_is_written_and_read_back(results, tmp_path) -> None:
@@ -26,7 +18,8 @@ def test_a_recording_is_written_and_read_back(results, tmp_path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["toy.rrd"]
     assert subprocess.run([sys.executable, "-m", "rerun", "rrd", "verify", str(path)]).returncode == 0
     paths = {str(chunk.entity_path) for chunk in RrdReader(str(path)).stream()}
-    for wanted in ("/world/people", "/world/cameras/cam01", "/world/cameras/cam04/detections", "/world/names"):
+    space = ("/world/people", "/world/cameras/cam01", "/world/cameras/cam04/detections", "/world/names", "/world/truth")
+    for wanted in (*space, *(f"/diffusion/{name}" for name in ("mass/P0", "entropy", "bars", "tuples")), "/notes"):
         assert wanted in paths
 
 

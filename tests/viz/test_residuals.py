@@ -17,7 +17,6 @@ from dispose_viz.image.residuals import (
     LEAST_TOP_PX,
     draw_matrix,
     medians_px,
-    of_person,
     over_frames,
     residuals_of,
     suspects,
@@ -109,14 +108,7 @@ def test_nan_joints_nobody_and_one_view_are_drawn_without_complaint(toy) -> None
     axes = draw_canvas(new_figure(4, 3).add_subplot(), toy.frame.cameras.size[0], "a")
     draw_residuals(axes, toy.frame, replace(toy.prediction, poses=broken), 0)
     assert len([c for c in axes.collections if isinstance(c, Quiver)]) == 2
-    members = torch.zeros(0, 4, dtype=torch.long)
-    nobody = Prediction(
-        7,
-        Association(members, torch.zeros(0).double()),
-        replace(poses, xyz_world=poses.xyz_world[:0], confidence=poses.confidence[:0], valid=poses.valid[:0],
-                id=poses.id[:0]),
-        torch.zeros(0, 3).double(),
-    )  # fmt: skip
+    nobody = toy.prediction.select(persons=[])
     draw_matrix(new_figure(6, 3).add_subplot(), residuals_of(toy.frame, nobody), toy.frame.cameras.names)
     axes = draw_residuals(axes, toy.frame, nobody, 1)
     association = toy.prediction.association
@@ -142,7 +134,6 @@ def test_several_frames_are_one_table_with_a_row_per_person(toy) -> None:
     pooled = torch.cat([first.length_px[2, 0], second.length_px[0, 0]])
     assert medians_px(both)[2, 0] == pytest.approx(np.median(pooled.numpy()))
     assert medians_px(both)[3, 0] == medians_px(second)[1, 0]
-    assert of_person(both, 7).person == (7,) and of_person(both, 5).person == ()
     with pytest.raises(ShapeError, match="2 frames with 2 kinds"):
         over_frames([first, residuals_of(toy.frame.select(views=[0]), _one_view(toy.prediction))])
     with pytest.raises(ShapeError, match="0 frames"):

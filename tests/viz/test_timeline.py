@@ -1,44 +1,14 @@
 """What a viewer with timelines is told: everything once, at its moment, and nobody stays who has left."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-import torch
 
-from dispose.scene.frame import Labels
-from dispose.scene.prediction import Association
-from dispose.scene.results import FrameResult, Hypotheses, Results
+from dispose.scene.results import Results
 from dispose.skeletons.catalog import COCO_17
 from dispose_viz.scene.timeline import CurveStyle, Eye, Signs, StreamEntry, Strokes, entries_of, slug
 from dispose_viz.style import person_color
 
 STEPS = 3
-
-
-def hypotheses() -> Hypotheses:
-    members = torch.tensor([[0, 0, 0, 0], [1, 1, 1, 1], [2, -1, 2, 2], [0, 1, -1, -1], [-1, -1, -1, -1]])
-    mass = torch.tensor([[0.5, 0.5, 0.5, 0.4, 3.0], [0.8, 0.7, 0.6, 0.2, 3.0], [1.0, 1.0, 1.0, 0.0, 3.0]])
-    return Hypotheses(members, torch.ones(5), torch.ones(5), mass[0], torch.tensor([1.0, 0.5, 0.0]), mass)
-
-
-@pytest.fixture
-def results(toy) -> Results:
-    """Three frames: as the toy has it, with nobody, and without cameras."""
-    full = FrameResult(
-        toy.prediction,
-        toy.frame,
-        hypotheses(),
-        labels=Labels.of_detections(toy.frame.detections.index, toy.prediction.poses),
-    )
-    nobody = torch.zeros(0, dtype=torch.long)
-    poses = toy.prediction.poses
-    empty = replace(poses, xyz_world=poses.xyz_world[nobody], confidence=poses.confidence[nobody],
-                    valid=poses.valid[nobody], id=nobody)  # fmt: skip
-    none = replace(toy.prediction, number=8, association=Association(torch.zeros(0, 4).long(), torch.zeros(0).double()),
-                   poses=empty, root=toy.prediction.root[nobody])  # fmt: skip
-    blind = FrameResult(replace(toy.prediction, number=9))
-    return Results("toy", "ours", COCO_17, (full, FrameResult(none, replace(toy.frame, number=8)), blind), ("a note",))
 
 
 def told(results: Results, **options) -> list[StreamEntry]:

@@ -95,12 +95,6 @@ def residuals_of(frame: Frame, prediction: Prediction) -> Residuals:
     return Residuals(shared, tuple(poses.id.tolist()), found, shift)
 
 
-def of_person(residuals: Residuals, person: int) -> Residuals:
-    """The rows of one person; none where the person is not there."""
-    rows = [row for row, other in enumerate(residuals.person) if other == person]
-    return Residuals(residuals.joints, (person,) * len(rows), residuals.xy_image[rows], residuals.shift_px[rows])
-
-
 def over_frames(every: Sequence[Residuals]) -> Residuals:
     """Several frames as one: a row per id that ever appears, with the joints of all frames side by side.
 

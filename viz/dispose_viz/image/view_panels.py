@@ -25,7 +25,8 @@ from dispose_viz.image.canvas import (
     zoom_to_points,
 )
 from dispose_viz.image.person_labels import Name, draw_names, name_of
-from dispose_viz.image.residuals import Residuals, draw_arrows, draw_means, draw_scale, of_person, residuals_of
+from dispose_viz.image.residuals import Residuals, draw_arrows, draw_means, draw_scale, residuals_of
+from dispose_viz.scene.stage import rows_of
 from dispose_viz.style import blend, color_of, label_of, panels, theme_of
 
 GREYS = (0.15, 0.6, 0.35, 0.72, 0.5)
@@ -139,10 +140,11 @@ def draw_person_views(figure: Figure, frame: Frame, prediction: Prediction, pers
     Raises:
         InputError: the prediction has no such person.
     """
-    rows = (prediction.poses.id == person).nonzero()[:, 0].tolist()
+    rows = rows_of(prediction.poses, person)
     if not rows:
         raise InputError(f"frame {frame.number}: there is no person {person}, only {prediction.poses.id.tolist()}.")
-    only, residuals = _rows_of(prediction, rows), of_person(residuals_of(frame, prediction), person)
+    only = prediction.select(persons=rows)
+    residuals = residuals_of(frame, only)
     detections = frame.detections
     for view, axes in enumerate(panels(figure, len(frame.cameras), columns_for(frame.cameras))):
         slot, name = int(only.association.members[0, view]), frame.cameras.names[view]
@@ -159,20 +161,3 @@ def draw_person_views(figure: Figure, frame: Frame, prediction: Prediction, pers
         draw_reprojection(axes, frame, only, view)
         _draw_errors(axes, residuals, mine, view)
     return figure
-
-
-def _rows_of(prediction: Prediction, rows: list[int]) -> Prediction:
-    """Some of the persons of a prediction."""
-    poses, association = prediction.poses, prediction.association
-    return replace(
-        prediction,
-        association=replace(association, members=association.members[rows], confidence=association.confidence[rows]),
-        poses=replace(
-            poses,
-            xyz_world=poses.xyz_world[rows],
-            confidence=poses.confidence[rows],
-            valid=poses.valid[rows],
-            id=poses.id[rows],
-        ),
-        root=prediction.root[rows],
-    )
