@@ -10,7 +10,7 @@ from matplotlib.quiver import Quiver
 
 from dispose.errors import InputError, ShapeError
 from dispose.scene.perturb import rotate_camera
-from dispose.scene.prediction import Association, Prediction
+from dispose.scene.prediction import Prediction
 from dispose.skeletons.catalog import SHELF_14
 from dispose_viz.image.canvas import draw_canvas
 from dispose_viz.image.residuals import (
@@ -119,15 +119,8 @@ def test_nan_joints_nobody_and_one_view_are_drawn_without_complaint(toy) -> None
 
 def test_several_frames_are_one_table_with_a_row_per_person(toy) -> None:
     first = residuals_of(toy.frame, toy.prediction)
-    poses, association = toy.prediction.poses, toy.prediction.association
-    rows = [2, 0]
-    some = Prediction(
-        8,
-        Association(association.members[rows], association.confidence[rows]),
-        replace(poses, xyz_world=poses.xyz_world[rows], confidence=poses.confidence[rows], valid=poses.valid[rows],
-                id=torch.tensor([2, 7])),
-        toy.prediction.root[rows],
-    )  # fmt: skip
+    two = toy.prediction.select(persons=[2, 0])
+    some = replace(two, number=8, poses=replace(two.poses, id=torch.tensor([2, 7])))
     second = residuals_of(toy.frame, some)
     both = over_frames([first, second])
     assert both.person == (0, 1, 2, 7) and both.length_px.shape == (4, 4, 34)
