@@ -57,7 +57,7 @@ def methods(associator: Associator) -> list[Method]:
         "greedy on mass (released rounding)": partial(associator.forward, worth=mass_worth, rounding=greedy),
         "no diffusion: geometric cost alone": partial(cue_alone, associator, gain=160.0),
     }
-    return [Method(name, associate, associator.reconstruct) for name, associate in choices.items()]
+    return [Method(name, associate, associator.reconstruct_frame) for name, associate in choices.items()]
 
 
 def main() -> int:

@@ -96,7 +96,7 @@ def _keypoints(xy: Float[Tensor, "joints 2"]) -> Float[Tensor, "joints 3"]:
 def whole_frames(associator: Associator, frames: Sequence[Frame]) -> None:
     """What `dispose predict` does for a batch of frames."""
     for frame in frames:
-        associator.reconstruct(frame, associator(frame))
+        associator.reconstruct_frame(frame, associator(frame))
 
 
 def plain_seconds(associator: Associator, frame: Frame) -> float:

@@ -1,5 +1,6 @@
 """From groups of detections to skeletons: every joint seen in two or more views, triangulated robustly."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -103,7 +104,12 @@ def roots_of(
     return torch.where(valid[:, rows].all(1, keepdim=True), xyz_world[:, rows].mean(1), torch.nan)
 
 
-def reconstruct(frame: Frame, association: Association) -> Prediction:
+def reconstruct(frames: Sequence[Frame], associations: Sequence[Association]) -> list[Prediction]:
+    """The skeletons of the associations of a batch of frames (`reconstruct_frame`)."""
+    return [reconstruct_frame(frame, association) for frame, association in zip(frames, associations, strict=True)]
+
+
+def reconstruct_frame(frame: Frame, association: Association) -> Prediction:
     """The skeletons of an association: joints on which at least two views agree, others not valid.
 
     Two rays that pass each other by are two different things, not one joint. Person by person in the order of

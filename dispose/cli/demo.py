@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from dispose.association.reconstruct import reconstruct
+from dispose.association.reconstruct import reconstruct_frame
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
@@ -116,12 +116,12 @@ def write_demo(capture: Capture, associator: Associator, folder: Path) -> None:
     """Everything the demo shows, into an existing folder."""
     truth = read_predictions(capture.source / "truth" / "predictions.jsonl").frames
     print(f"people in 3-D, by ours and by the classic associators on the same detections\n\n{HEADER}", flush=True)
-    ours, row = measure("ours (diffusion)", capture, truth, associator.weigh, associator.reconstruct)
+    ours, row = measure("ours (diffusion)", capture, truth, associator.weigh, associator.reconstruct_frame)
     rows = [row]
     print(row, flush=True)
     write_capture_prediction(folder, SAMPLE, ours, SAMPLE_RATE_HZ)
     for name, associate in CLASSICS:
-        result, row = measure(name, capture, truth, unweighed(associate), reconstruct)
+        result, row = measure(name, capture, truth, unweighed(associate), reconstruct_frame)
         rows.append(row)
         print(row, flush=True)
         if associate is integer_programme:

@@ -78,7 +78,7 @@ class EvaluateCommand:
         if len(self.views) == 1:
             raise InputError(f"--views is {self.views[0]}; at least two cameras are needed.")
         associator = load_associator(self.weights) if "ours" in self.associators else None
-        ours = None if associator is None else Method("ours", associator, associator.reconstruct)
+        ours = None if associator is None else Method("ours", associator, associator.reconstruct_frame)
         rows, sweep = [], []
         for protocol in protocols_of(self.protocol):
             scenes = gather(protocol.read(self.data), self.views or None)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
-from dispose.association.reconstruct import reconstruct
+from dispose.association.reconstruct import reconstruct_frame
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
@@ -52,7 +52,7 @@ def learned(weights: Path | None) -> tuple[Weigh, Reconstruct]:
     from dispose.zoo.checkpoints import load_associator
 
     associator = load_associator(weights)
-    return associator.weigh, associator.reconstruct
+    return associator.weigh, associator.reconstruct_frame
 
 
 CLASSIC: dict[AssociatorName, Associate] = {
@@ -156,7 +156,7 @@ class PredictCommand:
         folder = require_folder(self.out or Path("out") / name)
         rate = self.rate_of(capture.source, capture.notes)
         method, reference = self.associator, SECOND_OPINION if self.wants_rival() else None
-        weigh, rebuild = (unweighed(CLASSIC[method]), reconstruct) if method in CLASSIC else learned(self.weights)
+        weigh, rebuild = (unweighed(CLASSIC[method]), reconstruct_frame) if method in CLASSIC else learned(self.weights)
         result = predict_capture(capture, weigh, rebuild, reference=reference)
         report(result, ADVICE_ON_DETECTIONS)
         written = write_capture_prediction(folder, name, result, rate)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from dispose.association.reconstruct import reconstruct
+from dispose.association.reconstruct import reconstruct_frame
 from dispose.errors import InputError
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.prediction import Association, Prediction
@@ -49,7 +49,7 @@ class Method:
 
     name: str
     associate: Associate
-    reconstruct: Reconstruct = reconstruct
+    reconstruct: Reconstruct = reconstruct_frame
     gate_mm: float | None = None
 
 

@@ -107,7 +107,7 @@ save_figure(view_panels.draw_views(new_figure(15.0, 6.4), seen), out / "detectio
 
 # %%
 associator = load_associator(Path(weights))
-found = list(predict_frames(opened, associator, associator.reconstruct))
+found = list(predict_frames(opened, associator, associator.reconstruct_frame))
 frames, predictions = [f for f, _, _ in found], [p for _, p, _ in found]
 here = predictions[opened.numbers.index(frame)]
 people = here.poses.id.tolist()

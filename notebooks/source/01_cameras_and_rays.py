@@ -24,7 +24,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from dispose.association.reconstruct import reconstruct
+from dispose.association.reconstruct import reconstruct_frame
 from dispose.datasets.samples import sample_folder
 from dispose.evaluation.against_truth import identities
 from dispose.evaluation.methods import association_of_identities
@@ -183,7 +183,7 @@ picker(draw_lines, labels, description="follow")
 # %%
 together = association_of_identities(identities(seen, truth))
 wrong = replace(seen, cameras=rotate_camera(cameras, knocked, degrees, axis=0))
-tables = [residuals.residuals_of(given, reconstruct(given, together)) for given in (seen, wrong)]
+tables = [residuals.residuals_of(given, reconstruct_frame(given, together)) for given in (seen, wrong)]
 figure = new_figure(15.0, 3.8)
 for place, table in enumerate(tables, start=1):
     residuals.draw_matrix(figure.add_subplot(1, 2, place), table, cameras.names, top_px=30.0)
@@ -212,7 +212,7 @@ print("median error per camera (px):", figures)
 mystery = replace(seen, cameras=rotate_camera(cameras, (knocked + 2) % len(cameras), 3.0, axis=2))
 
 # %% tags=["solution"]
-table = residuals.residuals_of(mystery, reconstruct(mystery, together))
+table = residuals.residuals_of(mystery, reconstruct_frame(mystery, together))
 print("median error per camera (px):", residuals.view_medians_px(table).round(1))
 guess = int(residuals.view_medians_px(table).argmax())
 assert guess == (knocked + 2) % len(cameras) or len(cameras) == 2  # of two, both fit equally badly

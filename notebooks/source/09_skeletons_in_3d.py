@@ -66,7 +66,7 @@ require_one_of("joint", joint, opened.skeleton.joints, capture)
 require_at_least("before", before, 0)
 opened = select_frames(opened, frame - before, frame + 1)
 associator = load_associator(Path(weights))
-found = list(predict_frames(opened, associator, associator.reconstruct))
+found = list(predict_frames(opened, associator, associator.reconstruct_frame))
 frames, predictions = [f for f, _, _ in found], [p for _, p, _ in found]
 here, earlier = predictions[-1], [p.poses for p in predictions[:-1]]
 answers = capture / "truth" / "predictions.jsonl"

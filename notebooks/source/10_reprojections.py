@@ -61,7 +61,7 @@ require_one_of("frame", frame, opened.numbers, capture)
 require_at_least("frames", frames, 1)
 last = max(opened.numbers[min(frames, len(opened.numbers)) - 1], frame)
 associator = load_associator(Path(weights))
-answers = predict_frames(select_frames(opened, None, last + 1), associator, associator.reconstruct)
+answers = predict_frames(select_frames(opened, None, last + 1), associator, associator.reconstruct_frame)
 found = {f.number: (f, p) for f, p, _ in answers}
 seen, here = found[frame]
 cameras, people = seen.cameras, here.poses.id.tolist()

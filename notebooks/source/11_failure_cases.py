@@ -62,7 +62,7 @@ beside = {name: Path(p) for name, p in (("capture", capture), ("calibration", ca
 if results == NOWHERE:
     ours = load_associator()
     scenes = crowded_room(torch.Generator().manual_seed(1), 12)
-    made = run_labelled("crowded room", "ours", scenes, ours.weigh, ours.reconstruct, reference=integer_programme)
+    made = run_labelled("crowded room", "ours", scenes, ours.weigh, ours.reconstruct_frame, reference=integer_programme)
     results = write_run(out / "run", made)
 run = read_results(results, **{name: p for name, p in beside.items() if p != NOWHERE})
 

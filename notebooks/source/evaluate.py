@@ -123,7 +123,7 @@ save_figure(figure, out / "worst")
 
 # %%
 ours = methods["ours"]
-stage = stage_of(frame, ours.reconstruct(frame, ours(frame)), truth=labels.poses)
+stage = stage_of(frame, ours.reconstruct_frame(frame, ours(frame)), truth=labels.poses)
 named(plotly_scene.draw_stage(plotly_scene.new_scene(), stage), "worst_in_3d")
 
 # %% [markdown]

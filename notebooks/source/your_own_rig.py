@@ -169,7 +169,7 @@ picker(mistake, list(mistakes), description="mistake")
 
 # %%
 associator = load_associator()
-steps = predict_cases(opened, associator.weigh, associator.reconstruct, reference=integer_programme)
+steps = predict_cases(opened, associator.weigh, associator.reconstruct_frame, reference=integer_programme)
 result = captured(opened, list(steps))
 for person, frames in result.people():
     print(f"P{person}: {frames} of {len(opened.numbers)} frames")

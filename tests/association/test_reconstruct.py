@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dispose.association.reconstruct import reconstruct
+from dispose.association.reconstruct import reconstruct_frame
 from dispose.errors import ShapeError
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
@@ -57,7 +57,7 @@ def everybody(views: int = 4) -> Association:
 
 def test_exact_rays_meet_where_the_joint_is(generator: torch.Generator) -> None:
     frame, xyz = observed(generator)
-    prediction = reconstruct(frame, everybody())
+    prediction = reconstruct_frame(frame, everybody())
     sound = [j for j in range(17) if j not in (SEEN_ONCE, UNSEEN, TORN)]
     torch.testing.assert_close(prediction.poses.xyz_world[0, sound], xyz[sound], rtol=0, atol=1e-5)
     hips = COCO_17.indices(("l_hip", "r_hip"))
@@ -66,27 +66,30 @@ def test_exact_rays_meet_where_the_joint_is(generator: torch.Generator) -> None:
 
 
 def test_joints_without_two_agreeing_views_are_not_valid(generator: torch.Generator) -> None:
-    poses = reconstruct(observed(generator)[0], everybody()).poses
+    poses = reconstruct_frame(observed(generator)[0], everybody()).poses
     assert (~poses.valid[0]).nonzero()[:, 0].tolist() == sorted((SEEN_ONCE, UNSEEN, TORN))
     assert (poses.xyz_world[~poses.valid] == 0).all() and (poses.confidence[~poses.valid] == 0).all()
 
 
 def test_confidence_falls_with_noise_and_with_views(generator: torch.Generator) -> None:
     state = generator.get_state()
-    clean = reconstruct(observed(generator)[0], everybody()).poses.confidence.sum()
+    clean = reconstruct_frame(observed(generator)[0], everybody()).poses.confidence.sum()
     generator.set_state(state)
     frame, _ = observed(generator, noise_px=8.0)
-    noisy = reconstruct(frame, everybody()).poses
+    noisy = reconstruct_frame(frame, everybody()).poses
     assert noisy.confidence.sum() < clean
     assert ((noisy.confidence >= 0) & (noisy.confidence <= 1)).all()
     generator.set_state(state)
     two = Association(torch.tensor([[0, 0, -1, -1]]), torch.ones(1, dtype=torch.float64))
-    assert reconstruct(observed(generator)[0], two).poses.confidence.sum() < clean
+    assert reconstruct_frame(observed(generator)[0], two).poses.confidence.sum() < clean
 
 
 def test_order_of_cameras_does_not_matter(generator: torch.Generator) -> None:
     frame, _ = observed(generator, noise_px=5.0)
-    forth, back = reconstruct(frame, everybody()), reconstruct(frame.select(views=[2, 0, 3, 1]), everybody())
+    forth, back = (
+        reconstruct_frame(frame, everybody()),
+        reconstruct_frame(frame.select(views=[2, 0, 3, 1]), everybody()),
+    )
     assert torch.equal(forth.poses.valid, back.poses.valid)
     torch.testing.assert_close(forth.poses.xyz_world, back.poses.xyz_world, rtol=0, atol=1e-6)
     torch.testing.assert_close(forth.poses.confidence, back.poses.confidence)
@@ -95,10 +98,10 @@ def test_order_of_cameras_does_not_matter(generator: torch.Generator) -> None:
 def test_no_groups_no_detections_and_a_wrong_number_of_views(generator: torch.Generator) -> None:
     frame, _ = observed(generator)
     nobody = Association(torch.zeros(0, 4, dtype=torch.long), torch.zeros(0, dtype=torch.float64))
-    assert reconstruct(frame, nobody).poses.xyz_world.shape == (0, 17, 3)
+    assert reconstruct_frame(frame, nobody).poses.xyz_world.shape == (0, 17, 3)
     empty = replace(frame, detections=Detections.from_lists(COCO_17, [[], [], [], []]))
-    assert len(reconstruct(empty, nobody).root) == 0
+    assert len(reconstruct_frame(empty, nobody).root) == 0
     with pytest.raises(ShapeError, match="frame 7: 4 views, 3"):
-        reconstruct(frame, everybody(3))
+        reconstruct_frame(frame, everybody(3))
     legless = replace(frame.detections, visible=frame.detections.visible & (torch.arange(17) < 11))
-    assert reconstruct(replace(frame, detections=legless), everybody()).root.isnan().all()
+    assert reconstruct_frame(replace(frame, detections=legless), everybody()).root.isnan().all()

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 import torch
 
-from dispose.association.reconstruct import reconstruct
+from dispose.association.reconstruct import reconstruct_frame
 from dispose.baselines.integer_programme import integer_programme
 from dispose.cli.inspect import InspectCommand
 from dispose.cli.main import main
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two frames."""
     scenes = crowded_room(torch.Generator().manual_seed(0), 2, persons=4)
     weigh = unweighed(integer_programme)
-    results = run_labelled("room", "integer programme", scenes, weigh, reconstruct, reference=integer_programme)
+    results = run_labelled("room", "integer programme", scenes, weigh, reconstruct_frame, reference=integer_programme)
     return write_run(tmp_path_factory.mktemp("run"), results)
 
 

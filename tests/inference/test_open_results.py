@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from dispose.association.reconstruct import reconstruct
+from dispose.association.reconstruct import reconstruct_frame
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.integer_programme import integer_programme
 from dispose.cli.main import main
@@ -38,7 +38,10 @@ def run(capture_folder, tmp_path: Path) -> Path:
     """A finished run of a classic associator with the integer programme as its reference."""
     folder = tmp_path / "run"
     result = predict_capture(
-        read_capture(capture_folder.path), unweighed(greedy_agglomerative), reconstruct, reference=integer_programme
+        read_capture(capture_folder.path),
+        unweighed(greedy_agglomerative),
+        reconstruct_frame,
+        reference=integer_programme,
     )
     write_capture_prediction(folder, "walk", result, 30.0)
     write_capture_evidence(folder, "walk", "greedy agglomerative", result)
@@ -98,7 +101,7 @@ def test_a_run_without_evidence_opens_with_its_capture(run: Path, capture_folder
 
 
 def test_predict_of_a_killed_run_never_leaves_old_evidence(run: Path, capture_folder) -> None:
-    result = predict_capture(read_capture(capture_folder.path), unweighed(integer_programme), reconstruct)
+    result = predict_capture(read_capture(capture_folder.path), unweighed(integer_programme), reconstruct_frame)
     write_capture_prediction(run, "walk", result, 30.0)
     assert not (run / EVIDENCE).exists()
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from dispose.association.reconstruct import reconstruct
+from dispose.association.reconstruct import reconstruct_frame
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.cli.main import main
 from dispose.formats.predictions import read_predictions
@@ -157,7 +157,7 @@ def test_a_run_that_dies_leaves_the_old_file(capture_folder, tmp_path: Path) -> 
 
     with pytest.raises(KeyboardInterrupt):
         capture = read_capture(capture_folder.path)
-        write_capture_prediction(tmp_path, "walk", predict_capture(capture, unweighed(dying), reconstruct), 30.0)
+        write_capture_prediction(tmp_path, "walk", predict_capture(capture, unweighed(dying), reconstruct_frame), 30.0)
     assert (tmp_path / "predictions.jsonl").read_bytes() == before
 
 

@@ -7,7 +7,7 @@ import torch
 
 from dispose.association.completion import CompletionConfig
 from dispose.association.graph import collate
-from dispose.association.reconstruct import reconstruct
+from dispose.association.reconstruct import reconstruct_frame
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.placement import PlacementConfig
 from dispose.models.dispose.sampling import SamplerConfig
@@ -130,7 +130,7 @@ def test_an_empty_frame_is_legal(associator, frames):
     empty = Detections.from_lists(frame.detections.skeleton, [[] for _ in frame.cameras.names])
     association = associator(Frame(0, frame.cameras, empty))
     assert association.members.shape == (0, len(frame.cameras))
-    assert len(associator.reconstruct(Frame(0, frame.cameras, empty), association).poses.id) == 0
+    assert len(associator.reconstruct_frame(Frame(0, frame.cameras, empty), association).poses.id) == 0
 
 
 def test_a_detection_without_joints_is_legal(associator, frames):
@@ -148,8 +148,8 @@ def test_filled_joints_lie_on_their_ray_and_are_marked(associator, scenes):
     for frame, labels in scenes:
         association = truth(labels)
         anywhere = CompletionConfig(anchors=4, sigma_mm=1e4, spread_mm=1e6)
-        plain = reconstruct(frame, association)
-        full = associator.reconstruct(frame, association, completion=anywhere)
+        plain = reconstruct_frame(frame, association)
+        full = associator.reconstruct_frame(frame, association, completion=anywhere)
         new = full.poses.valid & ~plain.poses.valid
         torch.testing.assert_close(full.poses.xyz_world[plain.poses.valid], plain.poses.xyz_world[plain.poses.valid])
         assert (full.poses.confidence[new] <= 0.25).all()

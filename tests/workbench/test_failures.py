@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dispose.association.reconstruct import reconstruct
+from dispose.association.reconstruct import reconstruct_frame
 from dispose.geometry.rigid import look_at
 from dispose.metrics.association import count_pairs
 from dispose.scene.cameras import Cameras
@@ -80,7 +80,7 @@ def result_of(poses: Poses, association: Association, *, unlabelled: tuple[int, 
         valid=poses.valid[known],
         id=poses.id[known],
     )
-    return FrameResult(reconstruct(frame, association), frame, labels=Labels.of_detections(identity, labelled))
+    return FrameResult(reconstruct_frame(frame, association), frame, labels=Labels.of_detections(identity, labelled))
 
 
 def said(result: FrameResult) -> str:
@@ -294,7 +294,7 @@ def test_somebody_seen_twice_in_one_view_has_no_whole_tuple() -> None:
     identity[:, 0], identity[3, 1] = 1, 1
     right = groups((0, 0, 0, 0))
     weighed = Hypotheses(right.members, torch.ones(1), torch.ones(1), torch.ones(1), torch.zeros(1), torch.ones(1, 1))
-    result = FrameResult(reconstruct(frame, right), frame, weighed, labels=Labels.of_detections(identity, people))
+    result = FrameResult(reconstruct_frame(frame, right), frame, weighed, labels=Labels.of_detections(identity, people))
     sentence = said(result)
     assert "West's detection #1, person 1's, was put to nobody: west has two detections of the same body" in sentence
     assert "not among the candidates" not in sentence
@@ -343,7 +343,7 @@ def test_one_view_and_an_empty_frame_are_legal() -> None:
     cameras = rig().select(views=[0])
     frame = frame_of(truth((0, 0)), cameras)
     labels = Labels.of_detections(torch.tensor([[1]]), truth((0, 0)))
-    single = FrameResult(reconstruct(frame, groups(views=1)), frame, labels=labels)
+    single = FrameResult(reconstruct_frame(frame, groups(views=1)), frame, labels=labels)
     failure = failure_of(single)
     assert failure.wrong_pairs == () and failure.missed == (1,)
     assert "one view places nobody" in said(single)

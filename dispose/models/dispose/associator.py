@@ -1,6 +1,6 @@
 """Stage I for detections with keypoints: who is who, by projected diffusion on the polystochastic polytope."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -13,7 +13,7 @@ from dispose.association.decode import Rounding, group_confidence, set_packing
 from dispose.association.evidence import EvidenceConfig, Placement, fuse_ready, joint_beliefs, pair_misfit
 from dispose.association.graph import CandidateGraph
 from dispose.association.polytope import feasible_marginals
-from dispose.association.reconstruct import reconstruct
+from dispose.association.reconstruct import reconstruct_frame
 from dispose.association.viewpoint import Viewpoints, viewpoints
 from dispose.diffusion.samplers import Step
 from dispose.models.dispose.denoiser import Denoiser, DenoiserConfig
@@ -193,12 +193,39 @@ class Associator(nn.Module):
         confidence = group_confidence(mass.marginal, problem.members, chosen)
         return AssociationResult(Association(problem.members[chosen], confidence), hypotheses_of(problem, steps))
 
-    @torch.no_grad()
+    def associate(
+        self,
+        frames: Sequence[Frame],
+        *,
+        sampler: SamplerConfig | None = None,
+        worth: Callable[[Tensor, Tensor], Tensor] = better_together,
+        rounding: Rounding = set_packing,
+        generator: torch.Generator | None = None,
+    ) -> list[AssociationResult]:
+        """Who is who in every frame, with the candidate tuples and the way of their mass."""
+        return [
+            self.weigh(frame, sampler=sampler, worth=worth, rounding=rounding, generator=generator) for frame in frames
+        ]
+
     def reconstruct(
+        self,
+        frames: Sequence[Frame],
+        associations: Sequence[Association],
+        *,
+        completion: CompletionConfig = FILL_WHERE_SURE,
+    ) -> list[Prediction]:
+        """Skeletons of the groups: triangulated, and joints that one view sees placed by the rest of the body."""
+        return [
+            self.reconstruct_frame(frame, association, completion=completion)
+            for frame, association in zip(frames, associations, strict=True)
+        ]
+
+    @torch.no_grad()
+    def reconstruct_frame(
         self, frame: Frame, association: Association, *, completion: CompletionConfig = FILL_WHERE_SURE
     ) -> Prediction:
         """Skeletons of the groups: triangulated, and joints that one view sees placed by the rest of the body."""
-        prediction = reconstruct(frame, association)
+        prediction = reconstruct_frame(frame, association)
         coco = Frame(frame.number, frame.cameras, convert_detections(frame.detections, COCO_17))
         seen = viewpoints(coco)
         if not len(seen) or not len(association):

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from dispose.association.reconstruct import reconstruct
+from dispose.association.reconstruct import reconstruct_frame
 from dispose.errors import InputError
 from dispose.scene.frame import Labels
 from dispose.scene.prediction import Association
@@ -129,10 +129,10 @@ def test_a_page_is_drawn_of_whatever_there_is_and_says_what_is_missing(case: Fra
 
 def test_one_view_no_people_and_joints_that_are_no_numbers(case: FrameResult, toy) -> None:
     nobody = Association(torch.zeros(0, 4, dtype=torch.long), torch.zeros(0).double())
-    empty = reconstruct(toy.frame, nobody)
+    empty = reconstruct_frame(toy.frame, nobody)
     assert "P0" not in drawn(page_of(results_of(replace(case, prediction=empty)), 0)).replace("P0 =", "")
     alone = toy.frame.select(views=[2])
-    single = reconstruct(alone, Association(torch.arange(3)[:, None], torch.ones(3).double()))
+    single = reconstruct_frame(alone, Association(torch.arange(3)[:, None], torch.ones(3).double()))
     drawn(page_of(results_of(FrameResult(single, alone)), 0))
     broken = replace(case.prediction.poses, xyz_world=case.prediction.poses.xyz_world.clone())
     broken.xyz_world[0] = torch.nan

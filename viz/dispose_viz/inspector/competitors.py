@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dispose.association.reconstruct import reconstruct
+from dispose.association.reconstruct import reconstruct_frame
 from dispose.scene.prediction import Association
 from dispose.scene.results import FrameResult
 from dispose.tensors import ABSENT
@@ -115,7 +115,7 @@ def competitors_of(
     tuples = list(sources)[:most]
     if not tuples:
         return ()
-    single = reconstruct(result.frame, Association(torch.tensor(tuples), torch.ones(len(tuples)).double()))
+    single = reconstruct_frame(result.frame, Association(torch.tensor(tuples), torch.ones(len(tuples)).double()))
     distances = FrameFacts(FrameResult(single, result.frame)).reprojection_px
     assert distances is not None, "there are detections, and tuples of as many views"
     errors = distances.flatten(1).nanmean(1).tolist()
