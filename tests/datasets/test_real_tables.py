@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from dispose.datasets.pose2sim import read_pose2sim
 from dispose.datasets.tables.mvor import SCORED_JOINTS, UPPER_BODY, read_mvor
 from dispose.datasets.tables.panoptic import Simulation, read_panoptic_mini
 from dispose.datasets.tables.reading import read_cameras, read_columns, read_detections, without_repeats
@@ -110,14 +109,6 @@ def test_panoptic_simulation(shared_data: Path) -> None:
     assert len(read_panoptic_mini(folder, views=("00_00", "00_30")).cameras) == 2
     with pytest.raises(InputError, match="00_99"):
         read_panoptic_mini(folder, views=("00_99",))
-
-
-def test_pose2sim(shared_data: Path) -> None:
-    scenes = list(read_pose2sim(shared_data / "pose2sim", "multi"))
-    assert len(scenes) == 100
-    for frame, labels in scenes:
-        assert_one_to_one(frame, labels)
-    assert sum(int((labels.identity != ABSENT).sum()) for _, labels in scenes) > 700
 
 
 def test_broken_tables_are_named(tmp_path: Path) -> None:

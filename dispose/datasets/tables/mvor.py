@@ -4,27 +4,27 @@ Detections are labelled by the annotated boxes, see `label_detections`.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from dispose.datasets.tables.reading import (
+    LabelledFrames,
     Table,
     all_rows,
     detections_of,
+    match_finite,
     poses_of,
     read_cameras,
     read_columns,
     read_detections,
     read_poses,
 )
-from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_detections, keep_joints
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame, Labels
@@ -49,7 +49,7 @@ MIN_VIEWS = 2
 
 @dataclass(frozen=True, eq=False)
 class Boxes(TensorStruct):
-    """Annotated people of one picture or of all.
+    """Annotated people of one image or of all.
 
     Attributes:
         frame: frame number.
@@ -67,37 +67,6 @@ class Boxes(TensorStruct):
     box: Float[Tensor, "boxes 4"]
     keypoints: Float[Tensor, "boxes joints 3"]
 
-    def rows(self, which: Tensor) -> "Boxes":
-        """Some of the boxes."""
-        return Boxes(*(t[which] for t in (self.frame, self.view, self.person, self.identity, self.box, self.keypoints)))
-
-
-@dataclass(frozen=True, eq=False)
-class Mvor:
-    """The converted tables of MVOR with one detector; iterates ``(Frame, Labels)``.
-
-    Labels hold the people annotated in at least `MIN_VIEWS` views, 10 upper-body joints, and for every
-    detection the identity of its box. Their 3-D ground truth is good to 40-45 mm.
-    """
-
-    cameras: Cameras
-    numbers: tuple[int, ...]
-    detections: Table
-    boxes: Boxes
-    truth: Table
-    joints: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __iter__(self) -> Iterator[tuple[Frame, Labels]]:
-        for number in self.numbers:
-            found = detections_of(self.detections.at(number), COCO_17, views=len(self.cameras))
-            boxes = self.boxes.rows(self.boxes.frame == number)
-            poses = annotated_people(poses_of(self.truth.at(number), MVOR_10), boxes)
-            frame = Frame(number, self.cameras, keep_joints(found, self.joints))
-            yield frame, Labels.of_detections(label_detections(found, boxes), poses)
-
 
 def scored_joints(poses: Poses) -> Poses:
     """Poses of `MVOR_10` with the joints that are scored; the others marked as not known."""
@@ -114,8 +83,11 @@ def read_mvor(
     days: Sequence[int] = (1, 2),
     joints: Sequence[str] = COCO_17.joints,
     clean: Callable[[Table], Table] = all_rows,
-) -> Mvor:
+) -> LabelledFrames:
     """Read the folder ``mvor`` of the converted tables.
+
+    Labels hold the people annotated in at least `MIN_VIEWS` views, 10 upper-body joints, and for every
+    detection the identity of its box. Their 3-D ground truth is good to 40-45 mm.
 
     Args:
         folder: where ``cameras.json`` and the tables lie.
@@ -126,21 +98,23 @@ def read_mvor(
             repeats of others.
     """
     (day,) = read_columns(folder / "frames.npz", ("day",))
-    names = ("frame", "view", "person_id", "person_id_v2", "bbox", "kpts")
-    frame, view, person, identity, box, keypoints = read_columns(folder / "gt2d.npz", names)
-    numbers = tuple(np.flatnonzero(np.isin(day, list(days))).tolist())
+    integers = read_columns(folder / "gt2d.npz", ("frame", "view", "person_id", "person_id_v2"))
+    reals = read_columns(folder / "gt2d.npz", ("bbox", "kpts"))
     boxes = Boxes(
-        *(torch.from_numpy(column.astype(np.int64)) for column in (frame, view, person, identity)),
-        *(torch.from_numpy(column.astype(np.float64)) for column in (box, keypoints)),
+        *(torch.from_numpy(column.astype(np.int64)) for column in integers),
+        *(torch.from_numpy(column.astype(np.float64)) for column in reals),
     )
-    return Mvor(
-        read_cameras(folder / "cameras.json"),
-        numbers,
-        clean(read_detections(folder / f"detections_{detector}.npz")),
-        boxes,
-        read_poses(folder / "gt3d.npz"),
-        tuple(joints),
-    )
+    cameras, truth = read_cameras(folder / "cameras.json"), read_poses(folder / "gt3d.npz")
+    table = clean(read_detections(folder / f"detections_{detector}.npz"))
+
+    def frame_of(number: int) -> tuple[Frame, Labels]:
+        found = detections_of(table.at(number), COCO_17, views=len(cameras))
+        here = boxes[boxes.frame == number]
+        poses = annotated_people(poses_of(truth.at(number), MVOR_10), here)
+        frame = Frame(number, cameras, keep_joints(found, joints))
+        return frame, Labels.of_detections(label_detections(found, here), poses)
+
+    return LabelledFrames(cameras, tuple(np.flatnonzero(np.isin(day, list(days))).tolist()), frame_of)
 
 
 def annotated_people(truth: Poses, boxes: Boxes) -> Poses:
@@ -155,13 +129,7 @@ def annotated_people(truth: Poses, boxes: Boxes) -> Poses:
         if len(mine) >= MIN_VIEWS and number not in identity:
             keep.append(row)
             identity.append(number)
-    return replace(
-        truth,
-        xyz_world=truth.xyz_world[keep],
-        confidence=truth.confidence[keep],
-        valid=truth.valid[keep],
-        id=torch.tensor(identity, dtype=torch.long),
-    )
+    return replace(truth.select(persons=keep), id=torch.tensor(identity, dtype=torch.long))
 
 
 TIE = 1e-6
@@ -176,13 +144,10 @@ def label_detections(detections: Detections, boxes: Boxes) -> Int[Tensor, "views
         return identity
     same = keep_joints(convert_detections(detections, MVOR_10), SCORED_JOINTS)
     for view in range(views):
-        here = boxes.rows((boxes.view == view) & (boxes.identity != ABSENT))
-        cost = box_cost(same, view, here)
+        here = boxes[(boxes.view == view) & (boxes.identity != ABSENT)]
         # The OpenPose files hold many detections twice; of exact repeats the first is the labelled one.
-        finite = torch.where(torch.isfinite(cost), cost + TIE * torch.arange(slots)[:, None], 1e6)
-        for slot, row in zip(*linear_sum_assignment(finite.numpy()), strict=True):
-            if torch.isfinite(cost[slot, row]):
-                identity[view, slot] = here.identity[row]
+        for slot, row in match_finite(box_cost(same, view, here) + TIE * torch.arange(slots)[:, None]):
+            identity[view, slot] = here.identity[row]
     return identity
 
 

@@ -1,14 +1,12 @@
 """CMU Panoptic (joo2015panoptic), the small table: true skeletons, detections simulated from them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
-from dispose.datasets.tables.reading import Table, poses_of, read_cameras, read_poses
+from dispose.datasets.tables.reading import LabelledFrames, poses_of, read_cameras, read_poses
 from dispose.errors import InputError
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_poses
@@ -43,41 +41,27 @@ class Simulation:
     seed: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class PanopticMini:
-    """Twenty frames of three people; iterates ``(Frame, Labels)``, detections and labels in `skeleton`."""
-
-    cameras: Cameras
-    numbers: tuple[int, ...]
-    truth: Table
-    skeleton: Skeleton
-    simulation: Simulation
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __iter__(self) -> Iterator[tuple[Frame, Labels]]:
-        for number in self.numbers:
-            poses = poses_of(self.truth.at(number), PANOPTIC_19, valid_above=VISIBLE_SCORE)
-            yield simulate_frame(number, self.cameras, convert_poses(poses, self.skeleton), self.simulation)
-
-
 def read_panoptic_mini(
     folder: Path,
     *,
     views: Sequence[str] = STANDARD_VIEWS,
     skeleton: Skeleton = COCO_17,
     simulation: Simulation | None = None,
-) -> PanopticMini:
+) -> LabelledFrames:
     """Read the folder ``panoptic_mini`` of the converted tables, with the cameras named."""
     cameras = read_cameras(folder / "cameras.json")
     unknown = [view for view in views if view not in cameras.names]
     if unknown:
         raise InputError(f"{folder / 'cameras.json'}: no camera {unknown[0]!r}")
-    truth = read_poses(folder / "gt3d.npz")
-    numbers = tuple(sorted({int(number) for number in truth.frame}))
     chosen = cameras.select(views=[cameras.names.index(view) for view in views])
-    return PanopticMini(chosen, numbers, truth, skeleton, simulation or Simulation())
+    table = read_poses(folder / "gt3d.npz")
+    told = simulation or Simulation()
+
+    def frame_of(number: int) -> tuple[Frame, Labels]:
+        truth = convert_poses(poses_of(table.at(number), PANOPTIC_19, valid_above=VISIBLE_SCORE), skeleton)
+        return simulate_frame(number, chosen, truth, told)
+
+    return LabelledFrames(chosen, tuple(sorted(set(table.frame.tolist()))), frame_of)
 
 
 def simulate_frame(number: int, cameras: Cameras, truth: Poses, simulation: Simulation) -> tuple[Frame, Labels]:
@@ -88,19 +72,14 @@ def simulate_frame(number: int, cameras: Cameras, truth: Poses, simulation: Simu
     drop = torch.rand(xy.shape[:-1], generator=generator) < simulation.missing
     seen = truth.valid & front & cameras.inside(xy) & ~drop
     xys = torch.cat([xy + noise, seen[..., None].to(torch.float64)], -1)
-    keypoints, identity = [], []
+    keypoints, people = [], []
     for view in range(len(cameras)):
         order = torch.randperm(len(truth.id), generator=generator)
         order = order[seen[view, order].sum(-1) >= MIN_JOINTS]
         keypoints.append([xys[view, person] for person in order.tolist()])
-        identity.append(truth.id[order])
+        people.append(truth.id[order])
     detections = Detections.from_lists(truth.skeleton, keypoints)
-    return Frame(number, cameras, detections), Labels.of_detections(padded(identity, detections), truth)
-
-
-def padded(identity: Sequence[Int[Tensor, " _"]], detections: Detections) -> Int[Tensor, "views slots"]:
-    """Identities per view as one table."""
-    table = torch.full(detections.valid.shape, ABSENT, dtype=torch.long)
-    for view, row in enumerate(identity):
-        table[view, : len(row)] = row
-    return table
+    identity = torch.full(detections.valid.shape, ABSENT, dtype=torch.long)
+    for view, ids in enumerate(people):
+        identity[view, : len(ids)] = ids
+    return Frame(number, cameras, detections), Labels.of_detections(identity, truth)

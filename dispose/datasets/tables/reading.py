@@ -1,19 +1,21 @@
 """Reading of converted tables: one `cameras.json` and flat `.npz` tables, a row per person."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from dispose.errors import InputError
+from dispose.formats.arrays import open_arrays
+from dispose.formats.calibration.ours import read_calibration_json
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
+from dispose.scene.frame import Frame, Labels
 from dispose.scene.poses import Poses
 from dispose.skeletons.skeleton import Skeleton
 
@@ -39,8 +41,32 @@ class Table:
 
     def at(self, frame: int) -> "Table":
         """The rows of one frame, in file order."""
-        rows = self.frame == frame
-        return Table(self.frame[rows], self.key[rows], self.keypoints[rows], self.score[rows])
+        return self.rows(self.frame == frame)
+
+    def rows(self, which: Shaped[np.ndarray, " rows"]) -> "Table":
+        """Some of the rows."""
+        return Table(self.frame[which], self.key[which], self.keypoints[which], self.score[which])
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledFrames:
+    """The frames of converted tables; iterates ``(Frame, Labels)`` in the order of the numbers.
+
+    Attributes:
+        cameras: of every frame.
+        numbers: the frames there are.
+        frame: makes the frame of a number, and its labels.
+    """
+
+    cameras: Cameras
+    numbers: tuple[int, ...]
+    frame: Callable[[int], tuple[Frame, Labels]]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[tuple[Frame, Labels]]:
+        return map(self.frame, self.numbers)
 
 
 def require(path: Path) -> Path:
@@ -52,18 +78,14 @@ def require(path: Path) -> Path:
 
 def read_columns(path: Path, names: Sequence[str]) -> list[Shaped[np.ndarray, "..."]]:
     """Columns of an `.npz` table by name, each as long as the first."""
-    try:
-        with np.load(require(path), allow_pickle=False) as archive:
-            missing = [name for name in names if name not in archive.files]
-            if missing:
-                raise InputError(f"{path}: no column {missing[0]!r}")
-            columns = [archive[name] for name in names]
-    except (ValueError, OSError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path}: not a readable table ({error})") from error
-    for name, column in zip(names, columns, strict=True):
-        if len(column) != len(columns[0]):
-            raise InputError(f"{path}: {len(column)} rows in column {name!r}, {len(columns[0])} in {names[0]!r}")
-    return columns
+    found = open_arrays(require(path)).columns
+    for name in names:
+        if name not in found:
+            raise InputError(f"{path}: no column {name!r}")
+        if len(found[name]) != len(found[names[0]]):
+            rows = f"{len(found[name])} rows in column {name!r}, {len(found[names[0]])} in {names[0]!r}"
+            raise InputError(f"{path}: {rows}")
+    return [found[name] for name in names]
 
 
 def read_detections(path: Path) -> Table:
@@ -85,7 +107,7 @@ def without_repeats(table: Table) -> Table:
         entry = (int(table.frame[row]), int(table.key[row]), keypoints.tobytes())
         keep[row] = entry not in seen
         seen.add(entry)
-    return Table(table.frame[keep], table.key[keep], table.keypoints[keep], table.score[keep])
+    return table.rows(keep)
 
 
 def read_poses(path: Path) -> Table:
@@ -95,19 +117,8 @@ def read_poses(path: Path) -> Table:
 
 
 def read_cameras(path: Path) -> Cameras:
-    """The cameras of a `cameras.json` (``views[]`` with ``name width height K R t dist``)."""
-    try:
-        views = json.loads(require(path).read_text())["views"]
-        return Cameras(
-            tuple(view["name"] for view in views),
-            torch.tensor([[view["width"], view["height"]] for view in views], dtype=torch.float64),
-            torch.tensor([view["K"] for view in views], dtype=torch.float64),
-            torch.tensor([view["dist"] for view in views], dtype=torch.float64),
-            torch.tensor([view["R"] for view in views], dtype=torch.float64),
-            torch.tensor([np.ravel(view["t"]).tolist() for view in views], dtype=torch.float64),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not a table of cameras ({error!r})") from error
+    """The cameras of a `cameras.json`, which has our own schema."""
+    return read_calibration_json(require(path))
 
 
 def detections_of(table: Table, skeleton: Skeleton, *, views: int) -> Detections:
@@ -125,3 +136,10 @@ def poses_of(table: Table, skeleton: Skeleton, *, valid_above: float = 0.5) -> P
     valid = (keypoints[..., 3] > valid_above) & torch.isfinite(keypoints).all(-1)
     xyz = torch.where(valid[..., None], keypoints[..., :3], 0.0)
     return Poses(skeleton, xyz, valid.to(torch.float64), valid, torch.from_numpy(table.key.astype(np.int64)))
+
+
+def match_finite(cost: Float[Tensor, "slots people"]) -> list[tuple[int, int]]:
+    """Pairs of a slot and a person, one to one and of least cost in sum; none whose cost is infinite."""
+    finite = torch.where(torch.isfinite(cost), cost, 1e6)
+    pairs = zip(*linear_sum_assignment(finite.numpy()), strict=True)
+    return [(int(slot), int(person)) for slot, person in pairs if torch.isfinite(cost[slot, person])]

@@ -3,16 +3,23 @@
 Detections are labelled by the projected ground truth, see `label_detections`.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from dispose.datasets.tables.reading import Table, detections_of, poses_of, read_cameras, read_detections, read_poses
+from dispose.datasets.tables.reading import (
+    LabelledFrames,
+    Table,
+    detections_of,
+    match_finite,
+    poses_of,
+    read_cameras,
+    read_detections,
+    read_poses,
+)
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_detections
 from dispose.scene.detections import Detections
@@ -39,35 +46,21 @@ STORED_JOINTS = Skeleton(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Shelf:
-    """The converted tables of Shelf; iterates ``(Frame, Labels)`` in order of the frame numbers.
+def read_shelf(folder: Path, *, skeleton: Skeleton = COCO_17) -> LabelledFrames:
+    """Read the folder ``shelf`` of the converted tables, with the detections in a skeleton of choice.
 
-    Labels hold the annotated actors 0-3 with Shelf's 14 joints; frames have `skeleton`.
+    Labels hold the annotated actors 0-3 with Shelf's 14 joints.
     """
+    cameras, truth = read_cameras(folder / "cameras.json"), read_poses(folder / "gt3d.npz")
+    table = read_detections(folder / "detections.npz")
 
-    cameras: Cameras
-    numbers: tuple[int, ...]
-    detections: Table
-    truth: Table
-    skeleton: Skeleton
+    def frame_of(number: int) -> tuple[Frame, Labels]:
+        found = detections_of(table.at(number), BODY_25, views=len(cameras))
+        poses = poses_of(truth.at(number), SHELF_14)
+        frame = Frame(number, cameras, convert_detections(found, skeleton))
+        return frame, Labels.of_detections(label_detections(cameras, found, poses), poses)
 
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __iter__(self) -> Iterator[tuple[Frame, Labels]]:
-        for number in self.numbers:
-            found = detections_of(self.detections.at(number), BODY_25, views=len(self.cameras))
-            poses = poses_of(self.truth.at(number), SHELF_14)
-            frame = Frame(number, self.cameras, convert_detections(found, self.skeleton))
-            yield frame, Labels.of_detections(label_detections(frame.cameras, found, poses), poses)
-
-
-def read_shelf(folder: Path, *, skeleton: Skeleton = COCO_17) -> Shelf:
-    """Read the folder ``shelf`` of the converted tables, with the detections in a skeleton of choice."""
-    detections = read_detections(folder / "detections.npz")
-    numbers = tuple(sorted({int(number) for number in detections.frame}))
-    return Shelf(read_cameras(folder / "cameras.json"), numbers, detections, read_poses(folder / "gt3d.npz"), skeleton)
+    return LabelledFrames(cameras, tuple(sorted(set(table.frame.tolist()))), frame_of)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +90,8 @@ def label_detections(cameras: Cameras, detections: Detections, truth: Poses) -> 
         return identity
     cost = label_cost(cameras, detections, truth)
     for view in range(len(cameras)):
-        finite = torch.where(torch.isfinite(cost[view]), cost[view], 1e6)
-        slots, persons = linear_sum_assignment(finite.numpy())
-        for slot, person in zip(slots, persons, strict=True):
-            if torch.isfinite(cost[view, slot, person]):
-                identity[view, slot] = truth.id[person]
+        for slot, person in match_finite(cost[view]):
+            identity[view, slot] = truth.id[person]
     return identity
 
 
