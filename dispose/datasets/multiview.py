@@ -1,16 +1,16 @@
-"""Frames of any data set in its original layout: pictures and cameras for a model, truth apart from them.
+"""Frames of any data set in its original layout: images and cameras for a model, truth apart from them.
 
-Nothing is read before it is asked for. A picture that is not there leaves its view out; anything else that is wrong
-is an `InputError`, which a training run survives by way of `Tolerant` and `good_frames`.
+Nothing is read before it is asked for. An image that is not there leaves its view out; anything else that is wrong
+is an `InputError`, which a run survives by way of `good_samples`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -32,11 +32,6 @@ class RawFrame:
     number: int
     cameras: Cameras
     pictures: tuple[UInt8[np.ndarray, "_ _ 3"] | None, ...]
-
-    @property
-    def present(self) -> Bool[Tensor, " views"]:
-        """Which views have a picture."""
-        return torch.tensor([picture is not None for picture in self.pictures])
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +57,6 @@ class MultiViewDataset(Dataset[Sample]):
     def raw(self, index: int) -> RawFrame:
         """The pictures of a frame as they were taken, for those who choose the affine themselves."""
         return read_raw(self.source, self.source.keys[index])
-
-
-def of_source(source: Source) -> MultiViewDataset:
-    """The frames of a source at the input size that its data set is usually taken at."""
-    return MultiViewDataset(source, source.traits.input_size)
 
 
 def read_raw(source: Source, key: FrameKey) -> RawFrame:
@@ -111,76 +101,48 @@ def check_size(picture: UInt8[np.ndarray, "height width 3"], cameras: Cameras, v
 
 
 def letterbox_frame(raw: RawFrame, input_size: tuple[int, int]) -> Frame:
-    """The whole of every picture at the largest scale that fits."""
-    return as_frame(raw, letterbox(raw.cameras.size, input_size), input_size)
+    """The whole of every image at the largest scale that fits."""
+    images = warp_views(raw.pictures, letterbox(raw.cameras.size, input_size), input_size)
+    return Frame.of_images(raw.number, raw.cameras, images)
 
 
-def as_frame(raw: RawFrame, input_from_image: Float[Tensor, "views 2 3"], input_size: tuple[int, int]) -> Frame:
-    """The pictures moved by an affine each, as a model sees them."""
-    warped = warp_views(raw, input_from_image, input_size)
-    return Frame.of_images(raw.number, raw.cameras, as_images(warped, input_from_image, raw.present))
+def unchanged(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
+    """The image as it is."""
+    return image
 
 
 def warp_views(
-    raw: RawFrame, input_from_image: Float[Tensor, "views 2 3"], input_size: tuple[int, int]
-) -> UInt8[np.ndarray, "views height width 3"]:
-    """The pictures moved by an affine each; zeros for views that have none."""
-    width, height = input_size
-    warped = np.zeros((len(raw.pictures), height, width, 3), np.uint8)
-    for view, picture in enumerate(raw.pictures):
-        if picture is not None:
-            warped[view] = warp_image(picture, input_from_image[view], input_size)
-    return warped
-
-
-def as_images(
-    warped: UInt8[np.ndarray, "views height width 3"],
+    originals: Sequence[UInt8[np.ndarray, "_ _ 3"] | None],
     input_from_image: Float[Tensor, "views 2 3"],
-    present: Bool[Tensor, " views"],
+    input_size: tuple[int, int],
+    *,
+    vary: Callable[[np.ndarray], np.ndarray] = unchanged,
 ) -> Images:
-    """RGB bytes at the input's size as a network takes them; 0, not black, where a view has no picture."""
-    views, height, width = warped.shape[:3]
-    pixels = torch.zeros(views, 3, height, width)
-    for view in present.nonzero()[:, 0].tolist():
-        pixels[view] = normalize_pixels(warped[view])
-    return Images(pixels, input_from_image, present)
+    """Images moved by an affine each, as a network takes them; 0, not black, where a view has none.
 
-
-@dataclass(frozen=True)
-class BadFrame:
-    """A frame that could not be read, and why."""
-
-    sequence: str
-    number: int
-    reason: str
-
-
-@dataclass(frozen=True, eq=False)
-class Tolerant(Dataset[Sample | BadFrame]):
-    """A data set whose unreadable frames are values, not exceptions; `good_frames` takes them out and counts."""
-
-    dataset: MultiViewDataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> Sample | BadFrame:
-        key = self.dataset.source.keys[index]
-        try:
-            return self.dataset[index]
-        except InputError as error:
-            return BadFrame(key.sequence, key.number, str(error))
+    Args:
+        originals: RGB, uint8, one per view; None where there is none.
+        input_from_image: the affines.
+        input_size: width and height of the network's input.
+        vary: what is done with every image at that size before it is normalized.
+    """
+    width, height = input_size
+    pixels = torch.zeros(len(originals), 3, height, width)
+    for view, image in enumerate(originals):
+        if image is not None:
+            pixels[view] = normalize_pixels(vary(warp_image(image, input_from_image[view], input_size)))
+    return Images(pixels, input_from_image, torch.tensor([image is not None for image in originals], dtype=torch.bool))
 
 
 @dataclass
 class FrameLog:
-    """What was met on the way: filled by `good_frames`, read at the end of a run.
+    """What was met on the way: filled by `good_samples`, read at the end of a run.
 
     Attributes:
         frames: number of frames that were good.
         skipped: number of times that a frame was left out.
         bad: the frames left out, each once, and why.
-        absent: for every camera the number of good frames in which its picture was missing.
+        absent: for every camera the number of good frames in which its image was missing.
     """
 
     frames: int = 0
@@ -188,16 +150,16 @@ class FrameLog:
     bad: dict[FrameKey, str] = field(default_factory=dict)
     absent: Counter[str] = field(default_factory=Counter)
 
-    def add(self, item: Sample | BadFrame) -> None:
-        """Count a frame."""
-        if isinstance(item, BadFrame):
-            self.skipped += 1
-            self.bad[FrameKey(item.sequence, item.number)] = item.reason
-            return
+    def add(self, frame: Frame) -> None:
+        """Count a frame that is good."""
         self.frames += 1
-        frame = item[0]
         for view in (~frame.require_images().present).nonzero()[:, 0].tolist():
             self.absent[frame.cameras.names[view]] += 1
+
+    def skip(self, key: FrameKey, reason: str) -> None:
+        """Count a frame that is left out."""
+        self.skipped += 1
+        self.bad[key] = reason
 
     def summary(self) -> str:
         """What happened, in sentences."""
@@ -210,50 +172,13 @@ class FrameLog:
         return "\n".join(lines)
 
 
-def good_frames(items: Iterable[Sample | BadFrame], log: FrameLog) -> Iterator[Sample]:
-    """The frames that could be read; every one and every other is counted in `log`."""
-    for item in items:
-        log.add(item)
-        if not isinstance(item, BadFrame):
-            yield item
-
-
-@dataclass(frozen=True)
-class MissingImages:
-    """Pictures that a source names and that are not there.
-
-    Attributes:
-        frames: number of frames looked at.
-        views: number of cameras.
-        missing: sequence, camera and frame number of each.
-    """
-
-    frames: int
-    views: int
-    missing: tuple[tuple[str, str, int], ...]
-
-    def summary(self) -> str:
-        """How many, and which, camera by camera."""
-        if not self.missing:
-            return f"All {self.frames * self.views} pictures of {self.frames} frames are there."
-        lines = [f"{len(self.missing)} of {self.frames * self.views} pictures of {self.frames} frames are missing:"]
-        for sequence, camera in dict.fromkeys(entry[:2] for entry in self.missing):
-            numbers = [n for s, c, n in self.missing if (s, c) == (sequence, camera)]
-            shown = ", ".join(str(n) for n in numbers[:8]) + (", …" if len(numbers) > 8 else "")
-            lines.append(f"{sequence}, camera {camera}: {len(numbers)} ({shown})")
-        return "\n".join(lines)
-
-
-def missing_images(source: Source) -> MissingImages:
-    """Look for every picture without opening it."""
-    missing = []
-    views = 0
-    for key in source.keys:
-        names = source.cameras(key.sequence).names
-        views = len(names)
-        missing.extend((key.sequence, name, key.number) for v, name in enumerate(names) if not _there(source, key, v))
-    return MissingImages(len(source.keys), views, tuple(missing))
-
-
-def _there(source: Source, key: FrameKey, view: int) -> bool:
-    return source.image(key, view).is_file()
+def good_samples(dataset: MultiViewDataset, log: FrameLog) -> Iterator[Sample]:
+    """The frames that can be read, in order; every one and every other is counted in `log`."""
+    for index, key in enumerate(dataset.source.keys):
+        try:
+            sample = dataset[index]
+        except InputError as error:
+            log.skip(key, str(error))
+            continue
+        log.add(sample[0])
+        yield sample

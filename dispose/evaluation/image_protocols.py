@@ -14,7 +14,7 @@ from dispose.datasets.layouts.mm_or import MM_OR, MM_OR_TEST, MM_OR_VALIDATION, 
 from dispose.datasets.layouts.panoptic import PANOPTIC, PANOPTIC_TEST, PANOPTIC_VALIDATION, open_panoptic
 from dispose.datasets.layouts.shelf import SHELF, SHELF_TEST, SHELF_VALIDATION, open_shelf
 from dispose.datasets.layouts.source import Source, Split, Traits
-from dispose.datasets.multiview import FrameLog, MultiViewDataset, Tolerant, good_frames
+from dispose.datasets.multiview import FrameLog, MultiViewDataset, good_samples
 from dispose.errors import InputError
 from dispose.evaluation.image_measures import (
     ImageMeasure,
@@ -73,8 +73,7 @@ class ImageProtocol:
 def source_scenes(source: Source, log: FrameLog, *, input_size: tuple[int, int] | None = None) -> Iterator[ImageScene]:
     """The frames that somebody annotated, read one by one; those that cannot be read are counted in `log`."""
     dataset = MultiViewDataset(source, input_size or source.traits.input_size)
-    tolerant = Tolerant(dataset)
-    for frame, truth in good_frames((tolerant[index] for index in range(len(tolerant))), log):
+    for frame, truth in good_samples(dataset, log):
         if truth.annotated:
             yield ImageScene(frame, truth.poses)
 

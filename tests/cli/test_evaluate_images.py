@@ -1,7 +1,6 @@
 """`dispose evaluate` on pictures: figures, files and refusals."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -11,7 +10,7 @@ import torch
 
 from dispose.cli.evaluate import EvaluateCommand
 from dispose.cli.evaluate_images import method_of
-from dispose.datasets.layouts.source import FrameKey, Traits, Truth
+from dispose.datasets.layouts.source import FrameKey, Source, Traits
 from dispose.datasets.multiview import FrameLog
 from dispose.errors import InputError
 from dispose.evaluation.image_protocols import MM_OR_CLEAN, MM_OR_RELEASED, source_scenes
@@ -45,37 +44,24 @@ def test_toy_images_writes_two_files(weights: Path, tmp_path: Path, capsys: pyte
     assert "Stage II lowers MPJPE" in capsys.readouterr().out
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """Three frames of synthetic pictures as files: the second is not annotated, the third cannot be read."""
-
-    folder: Path
-    rig: Cameras
-    poses: Poses
-
-    @property
-    def traits(self) -> Traits:
-        size = (MODEL.input_size[0], MODEL.input_size[1])
-        return Traits("toy", PANOPTIC_15, self.rig.names, size, size, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), 0.2)
-
-    @property
-    def keys(self) -> tuple[FrameKey, ...]:
-        return tuple(FrameKey("toy", number) for number in range(3))
-
-    def cameras(self, sequence: str) -> Cameras:
-        return self.rig
-
-    def picture(self, key: FrameKey, view: int) -> Path:
-        return self.folder / str(view) / f"{key.number}.png"
-
-    def truth(self, key: FrameKey) -> Truth:
-        return Truth(key.sequence, key.number, key.number != 1, self.poses)
+def made_source(folder: Path, rig: Cameras, poses: Poses) -> Source:
+    """Three frames of synthetic images as files: the second is not annotated."""
+    size = (MODEL.input_size[0], MODEL.input_size[1])
+    traits = Traits("toy", PANOPTIC_15, rig.names, size, size, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), 0.2)
+    keys = tuple(FrameKey("toy", number) for number in range(3))
+    return Source(
+        traits,
+        keys,
+        {"toy": rig},
+        lambda key, camera: folder / str(rig.names.index(camera)) / f"{key.number}.png",
+        lambda key: None if key.number == 1 else poses,
+    )
 
 
 def test_frames_of_a_source_are_scored_in_both_ways(weights: Path, tmp_path: Path):
     config = RenderConfig(size=MODEL.input_size, views=(3, 3), persons=(1, 1), frames_per_rig=1, empty=0.0)
     capture = next(iter(sample_captures(torch.Generator().manual_seed(1), 1, config)))
-    source = Pictures(tmp_path, capture.cameras, capture.poses)
+    source = made_source(tmp_path, capture.cameras, capture.poses)
     for view, picture in enumerate(capture.images.numpy()):
         (tmp_path / str(view)).mkdir()
         for number in range(3):

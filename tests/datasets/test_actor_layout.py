@@ -28,7 +28,7 @@ from dispose.datasets.layouts.shelf import (
     open_shelf,
 )
 from dispose.datasets.layouts.source import Block, FrameKey, Source, Split
-from dispose.datasets.multiview import of_source
+from dispose.datasets.multiview import MultiViewDataset
 from dispose.datasets.tables.reading import poses_of, read_cameras, read_poses
 from dispose.errors import InputError
 from dispose.formats.actors_mat import read_actors
@@ -126,7 +126,9 @@ def test_made_recording(kind: Kind, tmp_path: Path) -> None:
         assert poses.id.tolist() == ([0] if key.number % 2 == 0 else [0, 1]) and bool(poses.valid.all())
         expected = torch.from_numpy(1000 * metres[poses.id.numpy(), key.number])
         torch.testing.assert_close(poses.xyz_world, expected, atol=1e-6, rtol=0)
-    frame, truth = of_source(opened(kind, tmp_path, Split("some", (Block(kind.name),), pictured)))[1]
+    frame, truth = (lambda s: MultiViewDataset(s, s.traits.input_size))(
+        opened(kind, tmp_path, Split("some", (Block(kind.name),), pictured))
+    )[1]
     assert frame.number == truth.number == 3 and bool(frame.require_images().present.all())
     width, height = source.traits.input_size
     assert frame.require_images().pixels.shape == (kind.cameras, 3, height, width)

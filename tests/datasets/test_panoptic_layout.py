@@ -27,7 +27,7 @@ from dispose.datasets.layouts.panoptic import (
     pictured,
 )
 from dispose.datasets.layouts.source import Block, Source, Split
-from dispose.datasets.multiview import missing_images, of_source
+from dispose.datasets.multiview import MultiViewDataset
 from dispose.errors import InputError
 from dispose.formats.body3d import read_bodies, world_from_panoptic
 from dispose.skeletons.catalog import PANOPTIC_15, PANOPTIC_19
@@ -149,11 +149,11 @@ def test_real_pictures_with_their_cameras(shared_data: Path, tmp_path: Path) -> 
         (folder / "hdImgs" / view).symlink_to(raw / view)
     source = open_panoptic(tmp_path, Split("all", (Block("tent"),), pictured))
     assert [key.number for key in source.keys] == [4500, 9348]
-    frame, truth = of_source(source)[0]
+    frame, truth = MultiViewDataset(source, source.traits.input_size)[0]
     assert frame.require_images().pixels.shape == (5, 3, 512, 960) and bool(frame.require_images().present.all())
     assert not truth.annotated and len(truth.poses.id) == 0
     # The originals have no black columns: what is at their left edge is the picture.
-    raw = of_source(source).raw(0)
+    raw = MultiViewDataset(source, source.traits.input_size).raw(0)
     assert all(picture is not None and picture[:, 0].mean() > 40 for picture in raw.pictures)
     # 1920 x 1080 into 960 x 512: the picture fills the height, and a strip at either side stays black.
     assert bool((frame.require_images().pixels[:, :, 256, 0] < frame.require_images().pixels[:, :, 256, 480]).any())
@@ -186,7 +186,7 @@ def test_a_frame_without_people_is_annotated(tmp_path: Path) -> None:
     folder = write_sequence(tmp_path, "walk", range(4))
     (folder / "hdPose3d_stage1_coco19" / "body3DScene_00000000.json").write_text('{"bodies": []}')
     source = open_panoptic(tmp_path, ALL, views=VIEWS)
-    frame, truth = of_source(source)[0]
+    frame, truth = MultiViewDataset(source, source.traits.input_size)[0]
     assert truth.annotated and len(truth.poses.id) == 0 and bool(frame.require_images().present.all())
 
 
@@ -198,9 +198,8 @@ def test_training_frames_are_those_with_pictures(tmp_path: Path) -> None:
     (folder / "hdImgs" / "00_03" / "00_03_00000100.jpg").unlink()
     source = open_panoptic(tmp_path, Split("train", (Block("walk"),), pictured), views=VIEWS)
     assert [key.number for key in source.keys] == [100, 101]
-    frame, truth = of_source(source)[0]
+    frame, truth = MultiViewDataset(source, source.traits.input_size)[0]
     assert frame.require_images().present.tolist() == [False, True] and not truth.annotated
-    assert missing_images(source).missing == (("walk", "00_03", 100),)
     with pytest.raises(InputError, match="hdPose3d_stage1_coco19"):
         open_panoptic(tmp_path, ALL, views=VIEWS)
 

@@ -1,6 +1,6 @@
-"""Colour operations on RGB pictures, one function each; strengths are those of the released recipe.
+"""Colour operations on RGB images, one function each; strengths are those of the released recipe.
 
-Each takes a picture and a generator and returns a new picture. Those that map every value on its own are one table of
+Each takes an image and a generator and returns a new image. Those that map every value on its own are one table of
 256 entries per channel.
 """
 
@@ -24,60 +24,60 @@ HOLE_PX = 16
 HOLE_COLOUR = (124, 116, 104)
 
 
-def colour(picture: UInt8[np.ndarray, "height width 3"], generator: torch.Generator) -> np.ndarray:
-    """Saturation up or down: a mixture of the picture and its grey version."""
+def colour(image: UInt8[np.ndarray, "height width 3"], generator: torch.Generator) -> np.ndarray:
+    """Saturation up or down: a mixture of the image and its grey version."""
     factor = 1 + _signed(COLOUR_STRENGTH, generator)
     matrix = factor * np.eye(3) + (1 - factor) * np.ones((3, 1)) * GREY
-    return cv2.transform(picture, matrix)
+    return cv2.transform(image, matrix)
 
 
-def contrast(picture: UInt8[np.ndarray, "height width 3"], generator: torch.Generator) -> np.ndarray:
-    """Contrast up or down: a mixture of the picture and its mean grey."""
+def contrast(image: UInt8[np.ndarray, "height width 3"], generator: torch.Generator) -> np.ndarray:
+    """Contrast up or down: a mixture of the image and its mean grey."""
     factor = 1 + _signed(CONTRAST_STRENGTH, generator)
-    mean = float(np.array(cv2.mean(picture)[:3]) @ GREY)
-    return cv2.LUT(picture, _table(mean + factor * (VALUES - mean)))
+    mean = float(np.array(cv2.mean(image)[:3]) @ GREY)
+    return cv2.LUT(image, _table(mean + factor * (VALUES - mean)))
 
 
-def brightness(picture: UInt8[np.ndarray, "height width 3"], generator: torch.Generator) -> np.ndarray:
-    """Brighter or darker: a mixture of the picture and black."""
-    return cv2.LUT(picture, _table((1 + _signed(BRIGHTNESS_STRENGTH, generator)) * VALUES))
+def brightness(image: UInt8[np.ndarray, "height width 3"], generator: torch.Generator) -> np.ndarray:
+    """Brighter or darker: a mixture of the image and black."""
+    return cv2.LUT(image, _table((1 + _signed(BRIGHTNESS_STRENGTH, generator)) * VALUES))
 
 
-def sharpness(picture: UInt8[np.ndarray, "height width 3"], generator: torch.Generator) -> np.ndarray:
-    """Sharper or softer: a mixture of the picture and its 3x3 mean with the middle weighted fivefold."""
+def sharpness(image: UInt8[np.ndarray, "height width 3"], generator: torch.Generator) -> np.ndarray:
+    """Sharper or softer: a mixture of the image and its 3x3 mean with the middle weighted fivefold."""
     factor = 1 + _signed(SHARPNESS_STRENGTH, generator)
     kernel = np.ones((3, 3))
     kernel[1, 1] = 5
     kernel *= (1 - factor) / kernel.sum()
     kernel[1, 1] += factor
-    return cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+    return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE)
 
 
-def posterize(picture: UInt8[np.ndarray, "height width 3"], generator: torch.Generator) -> np.ndarray:
+def posterize(image: UInt8[np.ndarray, "height width 3"], generator: torch.Generator) -> np.ndarray:
     """Fewer shades: the lowest bits are cleared."""
-    return picture & np.uint8(256 - 2 ** (8 - KEPT_BITS))
+    return image & np.uint8(256 - 2 ** (8 - KEPT_BITS))
 
 
-def auto_contrast(picture: UInt8[np.ndarray, "height width 3"], generator: torch.Generator) -> np.ndarray:
+def auto_contrast(image: UInt8[np.ndarray, "height width 3"], generator: torch.Generator) -> np.ndarray:
     """Every channel stretched to the full range; a channel of one value stays."""
-    low, high = np.array([cv2.minMaxLoc(channel)[:2] for channel in cv2.split(picture)]).T
+    low, high = np.array([cv2.minMaxLoc(channel)[:2] for channel in cv2.split(image)]).T
     spread = high > low
     gain = np.where(spread, 255 / np.where(spread, high - low, 1), 1)
     offset = np.where(spread, low, 0)
-    return cv2.LUT(picture, _table((VALUES[:, None] - offset) * gain))
+    return cv2.LUT(image, _table((VALUES[:, None] - offset) * gain))
 
 
-def equalize(picture: UInt8[np.ndarray, "height width 3"], generator: torch.Generator) -> np.ndarray:
+def equalize(image: UInt8[np.ndarray, "height width 3"], generator: torch.Generator) -> np.ndarray:
     """Every channel by its cumulative histogram."""
-    return cv2.merge([cv2.equalizeHist(channel) for channel in cv2.split(picture)])
+    return cv2.merge([cv2.equalizeHist(channel) for channel in cv2.split(image)])
 
 
-def cutout(picture: UInt8[np.ndarray, "height width 3"], generator: torch.Generator) -> np.ndarray:
+def cutout(image: UInt8[np.ndarray, "height width 3"], generator: torch.Generator) -> np.ndarray:
     """A square of the mean colour around a random pixel."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     x, y = (torch.rand(2, generator=generator) * torch.tensor([width, height])).int().tolist()
     left, top = max(x - HOLE_PX // 2, 0), max(y - HOLE_PX // 2, 0)
-    result = picture.copy()
+    result = image.copy()
     result[top : y + HOLE_PX // 2, left : x + HOLE_PX // 2] = HOLE_COLOUR
     return result
 

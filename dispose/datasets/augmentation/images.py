@@ -1,12 +1,13 @@
-"""Pictures and detections varied for training: turned, scaled, recoloured, and views taken away.
+"""Images and detections varied for training: turned, scaled, recoloured, and views taken away.
 
-The rates are those of the released recipe (`wang2026dispose`). Labels stay in pixels of the original picture: a copy of
+The rates are those of the released recipe (`wang2026dispose`). Labels stay in pixels of the original image: a copy of
 a frame differs by its pixels and by its affine only, so that all copies share their labels.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,8 +15,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from dispose.datasets.augmentation.colour import COLOUR_OPERATIONS, ColourOperation
-from dispose.datasets.multiview import as_images
-from dispose.formats.images.files import warp_image
+from dispose.datasets.multiview import warp_views
 from dispose.geometry.image_affine import apply, rotation_about
 from dispose.scene.images import Images
 from dispose.tensors import ABSENT
@@ -30,7 +30,7 @@ class AugmentationConfig:
         turn_rate: how often a view is turned.
         largest_turn_degrees: the turn is uniform up to this, either way.
         scale_rate: how often a view is scaled.
-        scale_range: of u; half of the time the picture shrinks by ``1 + u``, else it grows by ``1 / (1 - u / 2)``.
+        scale_range: of u; half of the time the image shrinks by ``1 + u``, else it grows by ``1 / (1 - u / 2)``.
         redraws: how often a view is drawn again because nobody is left in it.
         colour_draws: colour operations drawn per view, with replacement.
         colour_rate: how often a drawn one is applied.
@@ -51,7 +51,7 @@ class AugmentationConfig:
 
 
 def augment(
-    pictures: Sequence[np.ndarray | None],
+    originals: Sequence[np.ndarray | None],
     base: Float[Tensor, "views 2 3"],
     input_size: tuple[int, int],
     joints: tuple[Float[Tensor, "views persons joints 2"], Bool[Tensor, "views persons joints"]],
@@ -61,24 +61,16 @@ def augment(
     """The frame as it is, then its varied copies; every view of every copy is drawn on its own.
 
     Args:
-        pictures: RGB, uint8, one per view; None where there is none.
-        base: the affine from each original picture to the input (`image_affine.letterbox`).
+        originals: RGB, uint8, one per view; None where there is none.
+        base: the affine from each original image to the input (`image_affine.letterbox`).
         input_size: width and height of the network's input.
         joints: where people's joints are in original pixels, and which are visible; they only keep people in sight.
         config: how much.
         generator: of all that is drawn.
     """
     affines = [base, *(draw_affines(base, input_size, joints, config, generator) for _ in range(config.copies))]
-    present = torch.tensor([picture is not None for picture in pictures], dtype=torch.bool)
-    width, height = input_size
-    versions = []
-    for affine in affines:
-        warped = np.zeros((len(pictures), height, width, 3), np.uint8)
-        for view, picture in enumerate(pictures):
-            if picture is not None:
-                warped[view] = recolour(warp_image(picture, affine[view], input_size), config, generator)
-        versions.append(as_images(warped, affine, present))
-    return tuple(versions)
+    vary = partial(recolour, config=config, generator=generator)
+    return tuple(warp_views(originals, affine, input_size, vary=vary) for affine in affines)
 
 
 def draw_affines(
@@ -131,7 +123,7 @@ def _turned_and_scaled(
 
 
 def recolour(
-    picture: UInt8[np.ndarray, "height width 3"],
+    image: UInt8[np.ndarray, "height width 3"],
     config: AugmentationConfig,
     generator: torch.Generator,
     *,
@@ -142,8 +134,8 @@ def recolour(
     applied = (torch.rand(config.colour_draws, generator=generator) < config.colour_rate).tolist()
     for chosen, use in zip(which, applied, strict=True):
         if use:
-            picture = operations[chosen](picture, generator)
-    return picture
+            image = operations[chosen](image, generator)
+    return image
 
 
 def drop_views(
@@ -174,7 +166,7 @@ def jitter_roots(
     """Root peaks moved at random by up to half of ``share * map_width`` pixels, either way in x and y.
 
     The released code adds ``U[0, 1) * map_width / 30``: on Panoptic 0 to 8 pixels of the heat map, always to the right
-    and down, in training only. All rays of a person then pass beside him on the same side, the triangulated root sinks
+    and down, in training only. All rays of a person then pass beside them on the same side, the triangulated root sinks
     by some 90 mm, and the geometric cue says 0.3 where test data says 0.85. This jitter has the same width and the mean
     zero, so that a network trained with it meets the same statistics at test time.
     """
