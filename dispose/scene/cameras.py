@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 
 import torch
 from jaxtyping import Bool, Float
@@ -47,7 +48,7 @@ class Cameras(TensorStruct):
     def to_camera(self, xyz_world: Float[Tensor, "*batch_points 3"]) -> Float[Tensor, "*batch_views_points 3"]:
         """World points in every camera's coordinates, mm: ``*batch *points 3`` to ``*batch views *points 3``."""
         batch, points = self._split(xyz_world, 0)
-        flat = xyz_world.reshape(*batch, 1, -1, 3)
+        flat = xyz_world.reshape(*batch, 1, prod(points), 3)
         out = flat @ self.rotation.mT + self.translation[..., None, :]
         return out.reshape(*batch, len(self), *points, 3)
 

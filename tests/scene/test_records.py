@@ -82,6 +82,14 @@ def test_stacked_rigs_see_what_each_rig_sees(generator: torch.Generator):
         assert torch.equal(front[row, :views], ahead) and not front[row, views:].any()
 
 
+def test_no_rig_and_no_point_are_projected_to_nothing(generator: torch.Generator):
+    ((frame, _),) = sample_scenes(generator, 1, SceneConfig(views=(3, 3)))
+    rig = frame.cameras
+    none = stack([rig, rig])[:0]
+    assert none.project(torch.zeros(0, 15, 3, dtype=torch.float64))[0].shape == (0, 3, 15, 2)
+    assert rig.project(torch.zeros(0, 15, 3, dtype=torch.float64))[0].shape == (3, 0, 15, 2)
+
+
 def test_a_frame_of_images_alone_detects_nobody(generator: torch.Generator):
     frame, _ = sample_scenes(generator, 1, SceneConfig())[0]
     with pytest.raises(ShapeError, match=f"frame {frame.number} has no images"):
