@@ -79,14 +79,11 @@ def introduction(listing: Listing) -> str:
         unchecked = sum(item.sha256 is None for item in listing.items)
         check = f"; no checksum is published for {unchecked} of them" if unchecked else ""
         lines.append(f"  files     {len(listing.items)}, {listing.extent}{check}")
-        lines += [f"            {item.url}{_size(item)}" for item in listing.items[:8]]
+        sizes = ["" if item.size is None else f"  ({item.size} bytes)" for item in listing.items[:8]]
+        lines += [f"            {item.url}{size}" for item, size in zip(listing.items, sizes, strict=False)]
         if len(listing.items) > 8:
             lines.append(f"            and {len(listing.items) - 8} more of the same kind")
     return "\n".join(lines)
-
-
-def _size(item: Item) -> str:
-    return f"  ({item.size} bytes)" if item.size is not None else ""
 
 
 def instructions(listing: Listing, folder: Path) -> str:

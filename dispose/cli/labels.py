@@ -13,30 +13,9 @@ from dispose.options import require_file
 from dispose.released.pseudo_labels import read_released_labels
 from dispose.scene.label_rules import FEWEST_JOINTS
 
-
-@dataclass(frozen=True)
-class Naming:
-    """How the pickles call things and our adapters do.
-
-    Attributes:
-        camera: our name of a camera from its number in the pickle; where None, the names are the same.
-        sequence: our name of the only recording; where None, the names are the same.
-    """
-
-    camera: str | None = None
-    sequence: str | None = None
-
-    def view(self, name: str) -> str:
-        """Our name of a camera."""
-        return self.camera.format(int(name)) if self.camera and name.isdigit() else name
-
-
-NAMES = {
-    "panoptic": Naming(),
-    "shelf": Naming("Camera{}", "Shelf"),
-    "campus": Naming("Camera{}", "Campus"),
-    "mm_or": Naming("camera{:02d}"),
-}
+# How our adapters call the cameras that the pickles number, and the only recording of a data set that has one.
+CAMERAS = {"shelf": "Camera{}", "campus": "Camera{}", "mm_or": "camera{:02d}"}
+SEQUENCES = {"shelf": "Shelf", "campus": "Campus"}
 
 InputArgument = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
 
@@ -65,11 +44,15 @@ class ConvertLabels:
         for name, _ in self.rename:
             if name not in released.views:
                 raise InputError(f"{self.file}: no camera {name!r} (there is {', '.join(released.views) or 'none'}).")
-        names, naming = dict(self.rename), NAMES[self.dataset]
-        views = [names.get(view) or naming.view(view) for view in released.views]
+        names = dict(self.rename)
+        if self.dataset in CAMERAS:
+            ours = CAMERAS[self.dataset]
+            names = {view: ours.format(int(view)) for view in released.views if view.isdigit()} | names
+        views = [names.get(view, view) for view in released.views]
         if len(set(views)) != len(views):
             raise InputError(f"--rename gives two cameras the same name: {', '.join(views)}.")
-        frames = (replace(frame, sequence=naming.sequence or frame.sequence) for frame in released.frames)
+        sequence = SEQUENCES.get(self.dataset)
+        frames = (replace(frame, sequence=sequence or frame.sequence) for frame in released.frames)
         for oddity in released.oddities:
             print(f"note: {oddity}.")
         write_pseudo_labels(out, released.skeleton, views, frames, source=self.file.name)

@@ -1,6 +1,7 @@
 """`dispose notebook`: run the project's notebooks without a browser, once or in sweeps, or list them."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -89,7 +90,10 @@ class SweepNotebook:
         path = notebook_path(self.name)
         folder = require_folder(self.out or Path("runs") / f"sweep_{path.stem}")
         runs = plan(path, self.parameter)
-        launch = on_cluster(self.cluster, self.hours) if self.cluster else side_by_side(self.jobs)
+        if self.cluster is None:
+            launch = partial(side_by_side, jobs=self.jobs)
+        else:
+            launch = partial(on_cluster, cluster=self.cluster, hours=self.hours)
         outcomes: list[SweepOutcome] = []
         with lock_folder(folder.resolve()):
             claim_sweep(folder, path)

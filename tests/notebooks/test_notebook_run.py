@@ -1,6 +1,5 @@
 """Laws of headless runs: nothing starts on wrong parameters, results are whole, pages need no network."""
 
-import io
 import re
 import subprocess
 import time
@@ -15,7 +14,7 @@ from dispose.errors import InputError
 from dispose_workbench.notebooks import run
 from dispose_workbench.notebooks.page import PLOTLY_MIME, page_of, title_of
 from dispose_workbench.notebooks.parameters import Parameter, parameters_of, read_values
-from dispose_workbench.notebooks.progress import LineStream
+from dispose_workbench.notebooks.progress import progress
 from dispose_workbench.notebooks.run import (
     NotebookError,
     free_folder,
@@ -241,12 +240,18 @@ def test_the_command_line_says_one_sentence(capsys, tmp_path) -> None:
     assert all(name in listed for name in run.notebook_names()) and "-p frame " in listed
 
 
-def test_lines_say_every_section_once_and_then_wait() -> None:
-    stream = io.StringIO()
-    lines = LineStream(stream)
-    for text in ("\ra: One | 1 of 9", "\ra: One | 2 of 9   ", "\r", "\ra: Two | 3 of 9", "\n"):
-        lines.write(text)
-    assert stream.getvalue() == "a: One | 1 of 9\na: Two | 3 of 9\n"
+def test_lines_say_every_section_once_and_then_wait(capsys, monkeypatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("dispose_workbench.notebooks.progress.time.monotonic", lambda: now)
+    code, one, two = nbformat.v4.new_code_cell("1"), *map(nbformat.v4.new_markdown_cell, ("# One", "## Two"))
+    with progress("a", 9) as show:
+        for seconds, cell in ((0.0, one), (1.0, code), (2.0, two), (3.0, code), (12.5, code), (13.0, code)):
+            now = seconds
+            show(cell)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "a: One | 0 of 9 cells, 0 s", "a: Two | 2 of 9 cells, 2 s", "a: Two | 4 of 9 cells, 12 s",
+    ]  # fmt: skip
 
 
 def test_progress_names_the_sections_and_bars_of_cells_stay_out_of_the_page(tmp_path, capfd) -> None:

@@ -14,7 +14,6 @@ from dispose.cli.main import main
 from dispose.errors import InputError
 from dispose_workbench.notebooks import run
 from dispose_workbench.notebooks.sweep import (
-    Launch,
     SweepOutcome,
     SweepRun,
     claim_sweep,
@@ -104,7 +103,7 @@ def test_runs_side_by_side_with_a_failure_and_again(book: Path, tmp_path, capsys
 
     def launch(notebook: Path, place: Path, runs: Sequence[SweepRun]) -> Iterator[SweepRun]:
         ran.extend(run.name for run in runs)
-        yield from side_by_side(1)(notebook, place, ())
+        yield from side_by_side(notebook, place, (), jobs=1)
 
     list(sweep(book, plan(book, [("rate", "0.5"), ("seed", "1,13,2")]), folder, launch))
     assert ran == ["rate=0.5_seed=13", "rate=0.5_seed=2"], "what failed and what is new, not what is finished"
@@ -131,12 +130,9 @@ def test_the_table_keeps_what_an_earlier_part_of_the_sweep_has_finished(book: Pa
 def test_a_sweep_that_is_stopped_says_how_far_it_is(book: Path, tmp_path, capsys, monkeypatch) -> None:
     folder = tmp_path / "sweep"
 
-    def stopped(jobs: int) -> Launch:
-        def launch(notebook: Path, place: Path, runs: Sequence[SweepRun]) -> Iterator[SweepRun]:
-            yield from side_by_side(1)(notebook, place, runs[:1])
-            raise KeyboardInterrupt
-
-        return launch
+    def stopped(notebook: Path, place: Path, runs: Sequence[SweepRun], *, jobs: int) -> Iterator[SweepRun]:
+        yield from side_by_side(notebook, place, runs[:1], jobs=jobs)
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(notebook, "side_by_side", stopped)
     assert main(["notebook", "sweep", "tiny", "-p", "seed", "1,2", "--out", str(folder)]) == 130

@@ -28,10 +28,7 @@ INTERRUPTED = "interrupted"
 NOTEBOOKS = Path(dispose.__file__).resolve().parents[1] / "notebooks"
 
 Finish = Callable[[Path, Path], None]
-
-
-def nothing_more(notebook: Path, folder: Path) -> None:
-    """The end of a run that makes nothing else of its notebook."""
+"""What else is made of an executed notebook, whose path and folder it is given."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ def notebook_names() -> list[str]:
     return sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 
 
-def run_notebook(path: Path, given: Sequence[tuple[str, str]], folder: Path, *, finish: Finish = nothing_more) -> Done:
+def run_notebook(path: Path, given: Sequence[tuple[str, str]], folder: Path, *, finish: Finish | None = None) -> Done:
     """Execute a notebook in a folder of its own, with what it writes there, and as an HTML page.
 
     The kernel works inside a temporary folder that becomes `folder` when all is done. Of a run that fails or is
@@ -77,7 +74,7 @@ def run_notebook(path: Path, given: Sequence[tuple[str, str]], folder: Path, *, 
         path: the notebook.
         given: values for its parameters cell, as text.
         folder: of the run; must not exist.
-        finish: what else is made of the executed notebook, whose path and folder it is given.
+        finish: what else is made of the executed notebook.
 
     Raises:
         InputError: a wrong parameter, or `folder` exists or is being written (nothing has run then).
@@ -103,7 +100,8 @@ def run_notebook(path: Path, given: Sequence[tuple[str, str]], folder: Path, *, 
             executed = execute(path, values, work)
             with replacing(work / f"{path.stem}.html") as file:
                 file.write(page_of(executed))
-            finish(work / path.name, work)
+            if finish is not None:
+                finish(work / path.name, work)
             write_record(work, record(DONE, ""))
             os.replace(work, folder)
         except BaseException as error:

@@ -75,7 +75,7 @@ class SweepOutcome:
 
 
 Launch = Callable[[Path, Path, Sequence[SweepRun]], Iterator[SweepRun]]
-"""Runs of a notebook in a sweep's folder, started and handed back in the order in which they end, however they end."""
+"""Starts runs of a notebook in a sweep's folder; hands them back in the order in which they end, however they end."""
 
 
 def plan(notebook: Path, choices: Sequence[tuple[str, str]]) -> tuple[SweepRun, ...]:
@@ -188,50 +188,43 @@ def run_command(notebook: Path, folder: Path, run: SweepRun) -> list[str]:
     return [*run_one, *values, "--out", str(folder / run.name)]
 
 
-def side_by_side(jobs: int) -> Launch:
+def side_by_side(notebook: Path, folder: Path, runs: Sequence[SweepRun], *, jobs: int) -> Iterator[SweepRun]:
     """Runs as processes on this machine, `jobs` at a time; what they print goes into ``NAME.log``."""
-
-    def launch(notebook: Path, folder: Path, runs: Sequence[SweepRun]) -> Iterator[SweepRun]:
-        # A kernel's torch takes all cores otherwise, and the runs wait for each other.
-        threads = str(max(1, (os.cpu_count() or 1) // jobs))
-        environment = {"OMP_NUM_THREADS": threads, **os.environ}
-        waiting, running = list(runs), dict[subprocess.Popen[bytes], SweepRun]()
-        try:
-            while waiting or running:
-                while waiting and len(running) < jobs:
-                    run = waiting.pop(0)
-                    command = run_command(notebook, folder, run)
-                    with (folder / f"{run.name}.log").open("wb") as log:
-                        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
-                    running[process] = run
-                for process in [process for process in running if process.poll() is not None]:
-                    yield running.pop(process)
-                time.sleep(0.1)
-        finally:
-            # Also on the way out: what runs keeps what it has as failed, what waits never starts.
-            for process in running:
-                process.terminate()
-            for process in running:
-                process.wait()
-
-    return launch
+    # A kernel's torch takes all cores otherwise, and the runs wait for each other.
+    environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)), **os.environ}
+    waiting, running = list(runs), dict[subprocess.Popen[bytes], SweepRun]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                run = waiting.pop(0)
+                command = run_command(notebook, folder, run)
+                with (folder / f"{run.name}.log").open("wb") as log:
+                    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+                running[process] = run
+            for process in [process for process in running if process.poll() is not None]:
+                yield running.pop(process)
+            time.sleep(0.1)
+    finally:
+        # Also on the way out: what runs keeps what it has as failed, what waits never starts.
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
 
 
-def on_cluster(cluster: str, hours: float) -> Launch:
+def on_cluster(
+    notebook: Path, folder: Path, runs: Sequence[SweepRun], *, cluster: str, hours: float
+) -> Iterator[SweepRun]:
     """Runs as jobs of a cluster (``slurm``), or as submitit starts them here (``local``); one core each."""
+    import submitit
+    from submitit.helpers import CommandFunction, as_completed
 
-    def launch(notebook: Path, folder: Path, runs: Sequence[SweepRun]) -> Iterator[SweepRun]:
-        import submitit
-        from submitit.helpers import CommandFunction, as_completed
-
-        executor = submitit.AutoExecutor(folder=folder / CLUSTER, cluster=cluster)
-        executor.update_parameters(name=f"dispose_{notebook.stem}", timeout_min=math.ceil(60 * hours), cpus_per_task=1)
-        with executor.batch():
-            jobs = {executor.submit(CommandFunction(run_command(notebook, folder, run))): run for run in runs}
-        for job in as_completed(list(jobs)):
-            yield jobs[job]
-
-    return launch
+    executor = submitit.AutoExecutor(folder=folder / CLUSTER, cluster=cluster)
+    executor.update_parameters(name=f"dispose_{notebook.stem}", timeout_min=math.ceil(60 * hours), cpus_per_task=1)
+    with executor.batch():
+        jobs = {executor.submit(CommandFunction(run_command(notebook, folder, run))): run for run in runs}
+    for job in as_completed(list(jobs)):
+        yield jobs[job]
 
 
 def sweep(notebook: Path, runs: Sequence[SweepRun], folder: Path, launch: Launch) -> Iterator[SweepOutcome]:

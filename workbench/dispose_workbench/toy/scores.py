@@ -100,7 +100,7 @@ def telling_scene(scenes: Sequence[ToyScene], worth: Worth) -> ToyScene:
     telling = [scene for scene, good in zip(scenes, found.tolist(), strict=True) if good]
     if not telling:
         raise InputError(f"none of {len(scenes)} scenes is decoded rightly by the method and wrongly by distance")
-    return max(telling, key=_apart)
+    return max(telling, key=lambda scene: float(torch.pdist(scene.xy_mm.flatten(0, 1)).min()))
 
 
 def undecided_scene(scenes: Sequence[ToyScene], worth: Worth) -> ToyScene:
@@ -113,7 +113,3 @@ def _shares_right(worth: Worth, scenes: Sequence[ToyScene]) -> Float[Tensor, " s
     """Of every scene the share of its people whose sightings are put together rightly."""
     chosen = [best_assignment(one, scene) for one, scene in zip(worth(scenes), scenes, strict=True)]
     return torch.stack([true_mass(scene)[rows].double().mean() for scene, rows in zip(scenes, chosen, strict=True)])
-
-
-def _apart(scene: ToyScene) -> float:
-    return float(torch.pdist(scene.xy_mm.flatten(0, 1)).min())

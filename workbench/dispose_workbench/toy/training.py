@@ -1,20 +1,33 @@
-"""Training of the teaching toy: the real model's training step on scenes drawn as they are needed, in seconds."""
+"""Training of the teaching toy: the real model's training step on scenes drawn as they are needed, in seconds.
 
+A training can leave a folder, as the long trainings do: recipe, log, figures.
+"""
+
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
 from dispose.association.graph import collate
 from dispose.errors import InputError
+from dispose.formats.files import replacing
 from dispose.models.dispose.denoiser import Denoiser
 from dispose.training.denoising import denoise_known
-from dispose_workbench.toy.network import toy_problem, true_mass
+from dispose.training.processes import claim
+from dispose.zoo.records import to_json
+from dispose_workbench.toy.network import TOY_DENOISER, toy_problem, true_mass
 from dispose_workbench.toy.scenes import ToyConfig, draw_toy_scenes
+from dispose_workbench.toy.scores import by_diffusion, score_toy
 
 LATENT_SCALE = 4.0
 """As `dispose.models.dispose.sampling.SamplerConfig` has it, with which the trained network is sampled."""
+
+
+UNSEEN = 40
+"""Scenes that the trained network is scored on."""
 
 
 @dataclass(frozen=True)
@@ -77,3 +90,25 @@ def train_toy(network: Denoiser, training: ToyTraining, generator: torch.Generat
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         yield ToyStep(step + 1, float(loss.detach()))
+
+
+def write_toy_run(folder: Path, training: ToyTraining, *, seed: int = 0) -> Path:
+    """Train from scratch and write ``recipe.json``, ``metrics.jsonl`` (a line per step), ``metrics.json``.
+
+    The log grows while the training runs, the figures come last. Returns the folder.
+
+    Raises:
+        InputError: the folder holds a run of another recipe.
+    """
+    claim(folder, to_json(training))
+    torch.manual_seed(seed)
+    network, generator = Denoiser(TOY_DENOISER), torch.Generator().manual_seed(seed)
+    unseen = draw_toy_scenes(training.scenes, UNSEEN, generator)
+    with (folder / "metrics.jsonl").open("w", encoding="utf-8") as log:
+        for step in train_toy(network, training, generator):
+            log.write(json.dumps({"step": step.number, "toy/loss": step.loss}) + "\n")
+            log.flush()
+    score = score_toy(by_diffusion(network.eval()), unseen)
+    with replacing(folder / "metrics.json") as file:
+        json.dump({"people_right_%": 100 * score.people, "scenes_right_%": 100 * score.scenes}, file)
+    return folder
