@@ -23,20 +23,13 @@ def require_one_of(name: str, value: int | str, there: Sequence[int] | Sequence[
     """
     if value in there:
         return
-    asked = repr(value) if isinstance(value, str) else value
-    raise InputError(f"{source}: there is no {name} {asked}; there {_listed(there)}.")
+    words, numbers = [one for one in there if isinstance(one, str)], [one for one in there if isinstance(one, int)]
+    known = ", ".join(words[:NAMED]) + (", …" if len(words) > NAMED else "") if words else spans(numbers)
+    verb = "is" if len(there) <= 1 else "are"
+    raise InputError(f"{source}: there is no {name} {value!r}; there {verb} {known or 'none'}.")
 
 
 def require_at_least(name: str, value: float | int, least: float | int) -> None:
     """Nothing, if a number is not below the least that makes sense; otherwise `InputError`."""
     if not value >= least:
         raise InputError(f"{name} must be at least {least:g}, got {value:g}.")
-
-
-def _listed(there: Sequence[int] | Sequence[str]) -> str:
-    numbers = [value for value in there if isinstance(value, int)]
-    words = [value for value in there if isinstance(value, str)]
-    if not there:
-        return "is none"
-    said = spans(numbers) if numbers else ", ".join(words[:NAMED]) + (", …" if len(words) > NAMED else "")
-    return f"{'is' if len(there) == 1 else 'are'} {said}"

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dispose.errors import InputError
-from dispose.formats.files import parse_json, read_text, replacing, visible
+from dispose.formats.entry import Entry
+from dispose.formats.files import replacing, visible
 
 SCHEMA = "dispose.run/1"
 RECORD = "run.json"
@@ -80,18 +81,8 @@ class RunFolder:
 
 def write_record(folder: Path, record: RunRecord) -> None:
     """Write ``run.json``; a folder without it is no whole run."""
-    content = {
-        "schema": SCHEMA,
-        "notebook": record.notebook,
-        "status": record.status,
-        "message": record.message,
-        "parameters": dict(record.parameters),
-        "given": list(record.given),
-        "seconds": round(record.seconds, 2),
-        "started": record.started,
-        "commit": record.commit,
-        "versions": dict(record.versions),
-    }
+    named = {"parameters": dict(record.parameters), "versions": dict(record.versions)}
+    content = {"schema": SCHEMA, **vars(record), **named, "seconds": round(record.seconds, 2)}
     with replacing(folder / RECORD) as file:
         json.dump(content, file, indent=1, ensure_ascii=False, allow_nan=False)
         file.write("\n")
@@ -99,41 +90,34 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 def read_record(path: Path) -> RunRecord:
     """A ``run.json``. Raises `InputError` for what is none."""
-    content = parse_json(read_text(path), str(path))
-    if not isinstance(content, Mapping) or content.get("schema") != SCHEMA:
+    record = Entry.of_json(path)
+    if not record.has("schema") or record.at("schema").value != SCHEMA:
         raise InputError(f"{path}: is no record of a run ({SCHEMA}).")
-    try:
-        return RunRecord(
-            str(content["notebook"]),
-            str(content["status"]),
-            str(content["message"]),
-            tuple(content["parameters"].items()),
-            tuple(content["given"]),
-            float(content["seconds"]),
-            str(content["started"]),
-            str(content["commit"]),
-            tuple(content["versions"].items()),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: the record of a run is not whole ({error}).") from error
+    texts = {name: record.at(name).text() for name in ("notebook", "status", "message", "started", "commit")}
+    return RunRecord(
+        **texts,
+        parameters=tuple((name, value.value) for name, value in record.at("parameters").entries()),  # type: ignore[misc]
+        given=tuple(name.text() for name in record.at("given").items()),
+        seconds=record.at("seconds").number(),
+        versions=tuple((name, version.text()) for name, version in record.at("versions").entries()),
+    )
 
 
 def read_metrics(path: Path) -> tuple[tuple[str, float], ...]:
     """Finite numbers of a ``metrics.json`` by name, those of a list by their place from 1 on; no text, no nulls."""
-    content = parse_json(read_text(path), str(path))
+    content = Entry.of_json(path).value
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: figures are expected as an object of names and numbers.")
-    return tuple(_numbers(content, ""))
+    return tuple(_numbers(content))
 
 
-def _numbers(content: Mapping[str, object], prefix: str) -> Iterable[tuple[str, float]]:
-    for name, value in content.items():
-        if isinstance(value, list):
-            value = {str(place): one for place, one in enumerate(value, 1)}
-        if isinstance(value, Mapping):
-            yield from _numbers(value, f"{prefix}{name} · ")
-        elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+def _numbers(content: object, prefix: str = "") -> Iterable[tuple[str, float]]:
+    if isinstance(content, list):
+        content = {str(place): value for place, value in enumerate(content, 1)}
+    for name, value in content.items() if isinstance(content, Mapping) else ():
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             yield f"{prefix}{name}", float(value)
+        yield from _numbers(value, f"{prefix}{name} · ")
 
 
 def read_run_folder(folder: Path) -> RunFolder:
@@ -164,22 +148,19 @@ def read_run_folder(folder: Path) -> RunFolder:
     if not metrics and not logs:
         what = "the training has not logged anything yet" if training else f"it has no figures ({METRICS}) and no log"
         raise InputError(f"{folder}: {what}.")
-    parameters = record.parameters if record else _recipe(folder / RECIPE) if training else ()
+    if record is not None:
+        parameters = record.parameters
+    else:
+        parameters = tuple(_plain(Entry.of_json(folder / RECIPE).value)) if training else ()
     return RunFolder(folder.resolve().name, folder, parameters, metrics, logs)
 
 
-def _recipe(path: Path) -> Parameters:
-    """Plain values of a recipe."""
-    content = parse_json(read_text(path), str(path))
-    return tuple(_plain(content, "")) if isinstance(content, Mapping) else ()
-
-
-def _plain(content: Mapping[str, object], prefix: str) -> Iterable[tuple[str, Value]]:
-    for name, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _plain(value, f"{prefix}{name}.")
-        elif isinstance(value, int | float | str):
+def _plain(content: object, prefix: str = "") -> Iterable[tuple[str, Value]]:
+    """Plain values of a recipe, names of nested ones joined by dots."""
+    for name, value in content.items() if isinstance(content, Mapping) else ():
+        if isinstance(value, int | float | str):
             yield f"{prefix}{name}", value
+        yield from _plain(value, f"{prefix}{name}.")
 
 
 def logs_of(folder: Path) -> Iterable[tuple[str, Path]]:
