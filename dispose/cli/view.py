@@ -75,14 +75,9 @@ class ViewCommand:
 
     def command(self, calibration: Path | None) -> list[str]:
         """The viewer's process; the library itself never imports what draws."""
-        options = (
-            ("--save", self.save),
-            ("--capture", self.capture),
-            ("--calibration", calibration),
-            ("--truth", self.truth),
-            ("--pictures", self.pictures),
-        )
-        words = [word for name, value in options if value is not None for word in (name, str(value))]
+        options = {"save": self.save, "capture": self.capture, "calibration": calibration, "truth": self.truth}
+        options["pictures"] = self.pictures
+        words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
         return [sys.executable, "-m", VIEWER, str(self.results), *words]
 
 

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dispose_workbench.notebooks.page import PLOTLY_MIME
+
 NO_BROWSER = 3
 """Exit status of ``python -m dispose_viz.export`` where there is no browser to draw with."""
 
@@ -16,6 +18,8 @@ def export_figures(notebook: Path, folder: Path) -> None:
 
     The run is as good without these images: its page draws the same figures.
     """
+    if PLOTLY_MIME not in notebook.read_text(encoding="utf-8"):
+        return  # the process takes seconds to find that out
     command = [sys.executable, "-m", "dispose_viz.export", str(notebook), str(folder)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
