@@ -84,7 +84,7 @@ def test_places_are_drawn_enlarged_and_unseen_ones_crossed() -> None:
     places = torch.tensor([[0.0, 0, 1000], [1000.0, 0, 1000], [0.0, 500, 1000]], dtype=torch.float64)
     covariance = covariance_at(ring_of(4), places, 1.0)
     covariance[2] = torch.nan
-    axes = draw_ellipses_from_above(new_figure(5, 5).add_subplot(), places, covariance, magnify=10.0)
+    axes = draw_ellipses_from_above(new_figure(5, 5).add_subplot(), places, covariance)
     ellipses = [patch for patch in axes.patches if isinstance(patch, Ellipse)]
     assert [patch.get_center() for patch in ellipses] == [(0.0, 0.0), (1.0, 0.0)]
     reach = 2 * 10 / 1000 * float((CHI_95 * torch.linalg.eigvalsh(covariance[0, :2, :2])[-1]).sqrt())

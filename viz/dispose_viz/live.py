@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 
 from dispose.errors import DisposeError
 
+EVERY_S = 4.0
 
-def follow(command: Sequence[str], log: Path, draw: Callable[[], Figure], *, every_s: float = 4.0) -> float:
+
+def follow(command: Sequence[str], log: Path, draw: Callable[[], Figure]) -> float:
     """Run a command to its end and show a picture of how far it is, drawn anew every few seconds; returns seconds.
 
     What the command prints goes into `log`. Interrupting the cell ends the command.
@@ -24,7 +26,7 @@ def follow(command: Sequence[str], log: Path, draw: Callable[[], Figure], *, eve
     with log.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT) as process:
         try:
             while process.poll() is None:
-                time.sleep(min(every_s, 0.2 + (time.perf_counter() - started) / 10))
+                time.sleep(min(EVERY_S, 0.2 + (time.perf_counter() - started) / 10))
                 if shown is not None:
                     shown.update(draw())
         finally:

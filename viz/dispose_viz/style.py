@@ -96,9 +96,9 @@ def panels(figure: Figure, count: int, columns: int) -> list[Axes]:
     return [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
 
 
-def dress(axes: Axes, *, theme: Theme | None = None) -> Axes:
-    """Paint background, frame, ticks and labels in the theme's colours, those of the figure if not given."""
-    theme = theme or theme_of(axes)
+def dress(axes: Axes) -> Axes:
+    """Paint background, frame, ticks and labels in the theme's colours."""
+    theme = theme_of(axes)
     axes.set_facecolor(theme.paper)
     axes.tick_params(colors=theme.ink, labelsize=11)
     for spine in axes.spines.values():
@@ -128,12 +128,10 @@ def halo(theme: Theme) -> list[withStroke]:
     return [withStroke(linewidth=3, foreground=theme.paper)]
 
 
-def add_colorbar(
-    axes: Axes | Sequence[Axes], drawn: ScalarMappable, label: str, *, theme: Theme | None = None, shrink: float = 1.0
-) -> Colorbar:
+def add_colorbar(axes: Axes | Sequence[Axes], drawn: ScalarMappable, label: str, *, shrink: float = 1.0) -> Colorbar:
     """What the colours of an image mean, beside its axes, or beside those of several."""
     first = axes if isinstance(axes, Axes) else axes[0]
-    theme = theme or theme_of(first)
+    theme = theme_of(first)
     bar = first.figure.colorbar(drawn, ax=axes, label=label, shrink=shrink)
     bar.ax.tick_params(colors=theme.ink, labelsize=11)
     bar.ax.yaxis.label.set_color(theme.ink)

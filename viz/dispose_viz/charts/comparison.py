@@ -12,6 +12,8 @@ from dispose_viz.style import dress_chart, panels
 from dispose_workbench.results.run_folders import RunFolder, Value
 
 MARKERS = "osD^vPX*"
+MOST = 8
+"""Columns of either kind that a table has room for."""
 
 
 def figures_of(runs: Sequence[RunFolder]) -> tuple[str, ...]:
@@ -26,8 +28,8 @@ def differing(runs: Sequence[RunFolder]) -> tuple[str, ...]:
     return tuple(name for name in names if any(value != values[name][0] for value in values[name]))
 
 
-def remarks(runs: Sequence[RunFolder], *, most: int = 8) -> tuple[str, ...]:
-    """What a table of these runs cannot show, a sentence each: figures that only some have, columns beyond `most`."""
+def remarks(runs: Sequence[RunFolder]) -> tuple[str, ...]:
+    """What a table of these runs cannot show, a sentence each: figures that only some have, columns beyond `MOST`."""
     sentences = []
     figures, settings = figures_of(runs), differing(runs)
     everywhere = [name for name in figures if all(name in dict(run.metrics) for run in runs)]
@@ -35,16 +37,16 @@ def remarks(runs: Sequence[RunFolder], *, most: int = 8) -> tuple[str, ...]:
         sentences.append("The runs have no key figure in common: only their logs can be compared.")
     elif len(everywhere) < len(figures):
         sentences.append(f"{len(figures) - len(everywhere)} of {len(figures)} key figures are not in every run.")
-    if len(figures) > most:
-        sentences.append(f"{len(figures) - most} more key figures are in metrics.json.")
-    if len(settings) > most:
-        sentences.append(f"{len(settings) - most} more settings differ: {', '.join(settings[most:])}.")
+    if len(figures) > MOST:
+        sentences.append(f"{len(figures) - MOST} more key figures are in metrics.json.")
+    if len(settings) > MOST:
+        sentences.append(f"{len(settings) - MOST} more settings differ: {', '.join(settings[MOST:])}.")
     return tuple(sentences)
 
 
-def table(runs: Sequence[RunFolder], *, most: int = 8) -> str:
-    """HTML of one row per run: parameters that differ, then key figures, up to `most` each; a dash for what is not."""
-    names, figures = differing(runs)[:most], figures_of(runs)[:most]
+def table(runs: Sequence[RunFolder]) -> str:
+    """HTML of one row per run: parameters that differ, then key figures, up to `MOST` each; a dash for what is not."""
+    names, figures = differing(runs)[:MOST], figures_of(runs)[:MOST]
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ("run", *names, *figures))
     rows = []
     for run in runs:

@@ -46,12 +46,12 @@ def draw_line(axes: Axes, cameras: Cameras, view: int, ends: Float[Tensor, "2 3"
     return axes
 
 
-def draw_floor(axes: Axes, cameras: Cameras, view: int, *, half_mm: float, step_mm: float, color: str = FLOOR) -> Axes:
+def draw_floor(axes: Axes, cameras: Cameras, view: int, *, half_mm: float, step_mm: float) -> Axes:
     """A square grid on the floor (z = 0) about the origin, and the world's axes one step long: x, y, z in turn."""
     for at in np.arange(-half_mm, half_mm + step_mm / 2, step_mm).tolist():
         for ends in (((at, -half_mm, 0), (at, half_mm, 0)), ((-half_mm, at, 0), (half_mm, at, 0))):
             line = torch.tensor(ends, dtype=torch.float64)
-            draw_line(axes, cameras, view, line, color, width=0.8)
+            draw_line(axes, cameras, view, line, FLOOR, width=0.8)
     for axis in range(3):
         tip = torch.zeros(3, dtype=torch.float64)
         tip[axis] = step_mm
@@ -63,12 +63,12 @@ def draw_floor(axes: Axes, cameras: Cameras, view: int, *, half_mm: float, step_
     return axes
 
 
-def draw_cameras(axes: Axes, cameras: Cameras, view: int, others: Cameras, *, color: str = OTHERS) -> Axes:
+def draw_cameras(axes: Axes, cameras: Cameras, view: int, others: Cameras) -> Axes:
     """The places of other cameras as one view sees them, each with its name."""
     xy, there = seen_points(cameras, view, others.centres)
     for number, name in enumerate(others.names):
         if bool(there[number]) and name != cameras.names[view]:
             place = tuple(xy[number].tolist())
-            axes.plot(*place, "o", markersize=11, markerfacecolor="none", markeredgecolor=color)
-            axes.annotate(tick_name(name), place, (7, 5), textcoords="offset points", color=color, fontsize=8)
+            axes.plot(*place, "o", markersize=11, markerfacecolor="none", markeredgecolor=OTHERS)
+            axes.annotate(tick_name(name), place, (7, 5), textcoords="offset points", color=OTHERS, fontsize=8)
     return axes

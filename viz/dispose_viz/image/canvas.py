@@ -22,6 +22,9 @@ from dispose_viz.words import title_of
 DETECTION_WIDTH = 2.4
 REPROJECTION_WIDTH = 1.2
 
+BOX_WIDTH = 0.28
+"""Of a box in a corner, as a share of the image's width."""
+
 LEAST_PART = 0.1
 """The smallest share of an image that is zoomed to."""
 
@@ -104,16 +107,14 @@ def show_part(axes: Axes, middle: Float[np.ndarray, " 2"], share: float) -> Axes
     return axes
 
 
-def add_box(
-    axes: Axes, content: OffsetBox, detections: Detections, view: int, *, width: float = 0.28, height: float = 0.1
-) -> Axes:
-    """A framed box of about this size (shares of the image) in the corner where it hides fewest joints of a view."""
+def add_box(axes: Axes, content: OffsetBox, detections: Detections, view: int, *, height: float = 0.1) -> Axes:
+    """A framed box of about this height (a share of the image's) in the corner where it hides fewest joints."""
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     xy, theme = _found(detections, view).numpy(), theme_of(axes)
     across, down = (xy[:, 0] - left) / (right - left), (xy[:, 1] - top) / (bottom - top)
     corners = {"upper right": (1, 0), "lower right": (1, 1), "upper left": (0, 0), "lower left": (0, 1)}
     hidden = {
-        name: ((np.abs(across - x) < width) & (np.abs(down - y) < height + 0.05)).sum()
+        name: ((np.abs(across - x) < BOX_WIDTH) & (np.abs(down - y) < height + 0.05)).sum()
         for name, (x, y) in corners.items()
     }
     box = AnchoredOffsetbox(min(corners, key=lambda name: hidden[name]), child=content, pad=0.3, borderpad=0.2)

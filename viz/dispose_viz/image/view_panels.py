@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -98,36 +96,19 @@ def draw_labels(figure: Figure, frame: Frame, labels: Labels) -> Figure:
     return figure
 
 
-def draw_views(
-    figure: Figure,
-    frame: Frame,
-    *,
-    prediction: Prediction | None = None,
-    images: Sequence[Float[np.ndarray, "height width 3"]] | None = None,
-) -> Figure:
+def draw_views(figure: Figure, frame: Frame, *, prediction: Prediction | None = None) -> Figure:
     """Every view of a frame in a grid, as `draw_view` has it."""
     for view, axes in enumerate(panels(figure, len(frame.cameras), columns_for(frame.cameras))):
-        draw_view(axes, frame, view, prediction=prediction, image=None if images is None else images[view])
+        draw_view(axes, frame, view, prediction=prediction)
     return figure
 
 
-def draw_view(
-    axes: Axes,
-    frame: Frame,
-    view: int,
-    *,
-    prediction: Prediction | None = None,
-    image: Float[np.ndarray, "height width 3"] | None = None,
-) -> Axes:
-    """One view of a frame: detections, and with a prediction their owners and reprojections.
-
-    Without a real image only the part of it is shown where people were found.
-    """
+def draw_view(axes: Axes, frame: Frame, view: int, *, prediction: Prediction | None = None) -> Axes:
+    """The part of a view where people were found: detections, and with a prediction their owners and reprojections."""
     slots = frame.detections.valid.shape[1]
-    draw_canvas(axes, frame.cameras.size[view], frame.cameras.names[view], image=image)
+    draw_canvas(axes, frame.cameras.size[view], frame.cameras.names[view])
     owners = [ABSENT] * slots if prediction is None else owners_of(prediction, view, slots)
-    if image is None:
-        zoom_to_people(axes, frame.detections, view)
+    zoom_to_people(axes, frame.detections, view)
     draw_detections(axes, frame.detections, view, owners)
     return axes if prediction is None else draw_reprojection(axes, frame, prediction, view)
 

@@ -128,7 +128,7 @@ def png_of(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
     return buffer.getvalue()
 
 
-def show(stage: Stage, *, theme: Theme = LIGHT) -> None:
+def show(stage: Stage) -> None:
     """Open the stage in Open3D's own window on a desktop; returns when it is closed.
 
     Raises:
@@ -141,10 +141,10 @@ def show(stage: Stage, *, theme: Theme = LIGHT) -> None:
     things = [
         {"name": f"{number}", "geometry": geometry, "material": material}
         for number, (geometry, material) in enumerate(
-            (*things_of(o3d, stage, eye, theme), *ghosts_of(o3d, stage, eye, theme))
+            (*things_of(o3d, stage, eye, LIGHT), *ghosts_of(o3d, stage, eye, LIGHT))
         )
     ]
-    background = (*to_rgb(theme.paper), 1.0)
+    background = (*to_rgb(LIGHT.paper), 1.0)
     o3d.visualization.draw(
         things, bg_color=background, show_skybox=False, eye=eye.eye, lookat=eye.target, up=-eye.axes[2],
         field_of_view=FIELD_DEG,

@@ -19,6 +19,10 @@ from dispose_viz.words import tick_name
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 AXES = "xyz"
+HALF_MM, REACH_MM = 60.0, 100.0
+"""From the middle to the edges of a close-up and of a cloud."""
+
+MAGNIFY = 10.0
 CHI_95 = 5.991
 """95 % of a two-dimensional Gaussian lie within this squared radius (chi-square, two degrees of freedom)."""
 
@@ -37,7 +41,6 @@ def draw_close_up(
     xy_image: Float[Tensor, "views 2"],
     centre: Float[Tensor, " 3"],
     *,
-    half_mm: float = 60.0,
     plane: tuple[int, int] = (0, 1),
 ) -> Axes:
     """The rays through one pixel per view around a place in space, seen along the third axis; in mm from there.
@@ -53,27 +56,23 @@ def draw_close_up(
         along = directions[view, list(plane)].numpy()
         foot = start - along * (start @ along) / max(along @ along, 1e-12)
         length = max(float(np.linalg.norm(along)), 1e-9)
-        far = 4 * half_mm * along / length
+        far = 4 * HALF_MM * along / length
         axes.plot(*np.stack([foot - far, foot + far]).T, color=theme.ink, linewidth=1.8, zorder=2)
         # Where it enters the square, on the way from its camera.
-        inside = np.stack([foot - s * along / length for s in np.linspace(0, 2 * half_mm, 200)])
-        shown = inside[np.abs(inside).max(1) < 0.85 * half_mm]
+        inside = np.stack([foot - s * along / length for s in np.linspace(0, 2 * HALF_MM, 200)])
+        shown = inside[np.abs(inside).max(1) < 0.85 * HALF_MM]
         if len(shown):
             axes.annotate(tick_name(name), tuple(shown[-1]), color=theme.ink, fontsize=12, ha="center", va="center",
                           path_effects=halo(theme), zorder=3)  # fmt: skip
     first, second = (AXES[axis] for axis in plane)
     hidden = AXES[({0, 1, 2} - set(plane)).pop()]
-    axes.set(xlim=(-half_mm, half_mm), ylim=(-half_mm, half_mm), aspect="equal", title=f"seen along {hidden}")
+    axes.set(xlim=(-HALF_MM, HALF_MM), ylim=(-HALF_MM, HALF_MM), aspect="equal", title=f"seen along {hidden}")
     axes.set(xlabel=f"{first} from the true joint (mm)", ylabel=f"{second} from the true joint (mm)")
     return dress(axes)
 
 
 def draw_marks(
-    axes: Axes,
-    marks: Sequence[NamedPoint],
-    centre: Float[Tensor, " 3"],
-    *,
-    plane: tuple[int, int] = (0, 1),
+    axes: Axes, marks: Sequence[NamedPoint], centre: Float[Tensor, " 3"], *, plane: tuple[int, int] = (0, 1)
 ) -> Axes:
     """Points in a close-up, each with its own colour and marker; the legend says how far each is from the centre."""
     theme = theme_of(axes)
@@ -96,7 +95,6 @@ def draw_cloud(
     centre: Float[Tensor, " 3"],
     *,
     plane: tuple[int, int] = (0, 1),
-    reach_mm: float = 100.0,
 ) -> Axes:
     """Repeated triangulations as dots, and the ellipse that should hold 95 % of them; mm from the centre."""
     rows = list(plane)
@@ -106,19 +104,15 @@ def draw_cloud(
     axes.add_patch(_ellipse(shape, (0.0, 0.0), 1.0, theme_of(axes).alarm))
     inside = (torch.einsum("ni,ij,nj->n", offsets, torch.linalg.inv(shape), offsets) < CHI_95).double().mean()
     first, second = (AXES[axis] for axis in plane)
-    axes.set(xlim=(-reach_mm, reach_mm), ylim=(-reach_mm, reach_mm), aspect="equal")
+    axes.set(xlim=(-REACH_MM, REACH_MM), ylim=(-REACH_MM, REACH_MM), aspect="equal")
     axes.set(xlabel=f"{first} (mm)", ylabel=f"{second} (mm)", title=f"the ellipse holds {100 * float(inside):.1f} %")
     return dress_chart(axes)
 
 
 def draw_ellipses_from_above(
-    axes: Axes,
-    places: Float[Tensor, "points 3"],
-    covariance: Float[Tensor, "points 3 3"],
-    *,
-    magnify: float = 10.0,
+    axes: Axes, places: Float[Tensor, "points 3"], covariance: Float[Tensor, "points 3 3"]
 ) -> Axes:
-    """The 95 % ellipses of places, `magnify` times as large as they are, in an image of the rig from above (metres).
+    """The 95 % ellipses of places, `MAGNIFY` times as large as they are, in an image of the rig from above (metres).
 
     Places that fewer than two views see (NaN) get a cross. The largest and the smallest ellipse say how far they reach.
     """
@@ -127,7 +121,7 @@ def draw_ellipses_from_above(
     for place, shape, fine in zip(places, covariance, known.tolist(), strict=True):
         middle = (float(place[0]) / 1000, float(place[1]) / 1000)
         if fine:
-            axes.add_patch(_ellipse(shape[:2, :2], middle, magnify / 1000, theme.alarm))
+            axes.add_patch(_ellipse(shape[:2, :2], middle, MAGNIFY / 1000, theme.alarm))
         else:
             axes.plot(*middle, "x", color=theme.muted, markersize=10, markeredgewidth=2)
     told = {int(sizes.argmax()), int(torch.where(known, sizes, torch.inf).argmin())} if bool(known.any()) else set()
@@ -136,7 +130,7 @@ def draw_ellipses_from_above(
         write(axes, f"±{float(sizes[chosen]):.0f} mm", middle, (0, 20), align="center", base="center")
     # Now and not when it is drawn: the figure's layout asks for the limits first.
     axes.autoscale_view()
-    axes.set_title(f"95 % ellipses, {magnify:g} times enlarged")
+    axes.set_title(f"95 % ellipses, {MAGNIFY:g} times enlarged")
     return dress(axes)
 
 
