@@ -4,7 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,17 +56,23 @@ def read_logs(runs: Sequence[RunFolder]) -> tuple[tuple[Log, ...], tuple[str, ..
     """The logs of all runs that have some, and a sentence for every log that cannot be read."""
     logs, sentences = [], []
     for run in runs:
-        curves: list[Curve] = []
-        for stage, path in run.logs:
-            try:
-                found = read_curves(path)
-            except InputError as error:
-                sentences.append(str(error))
-                continue
-            curves += [Curve(f"{stage}: {curve.name}", curve.step, curve.value) for curve in found]
-        if curves:
-            logs.append(Log(run.name, tuple(curves)))
+        stages, unread = _read_stages(run.logs)
+        sentences += unread
+        if stages:
+            found = [replace(c, name=f"{stage.run}: {c.name}") for stage in stages for c in stage.curves]
+            logs.append(Log(run.name, tuple(found)))
     return tuple(logs), tuple(sentences)
+
+
+def _read_stages(paths: Iterable[tuple[str, Path]]) -> tuple[list[Log], list[str]]:
+    """One log per stage of a run, and a sentence for every one that cannot be read."""
+    logs, sentences = [], []
+    for stage, path in paths:
+        try:
+            logs.append(Log(stage, read_curves(path)))
+        except InputError as error:
+            sentences.append(str(error))
+    return logs, sentences
 
 
 def shared_first(names: Sequence[str]) -> tuple[str, ...]:
@@ -104,13 +110,9 @@ def draw_logs(figure: Figure, logs: Sequence[Log], *, most: int = 6, smooth: int
 def read_training(folder: Path) -> tuple[Log, ...]:
     """What every stage of a training has logged so far, losses alone where it has some; nothing before it starts."""
     logs = []
-    for stage, path in logs_of(folder):
-        try:
-            curves = read_curves(path)
-        except InputError:  # a stage that has made a file and no step
-            continue
-        losses = tuple(curve for curve in curves if curve.name.endswith("loss"))
-        logs.append(Log(stage, losses or curves))
+    for log in _read_stages(logs_of(folder))[0]:  # a stage may have made a file and no step
+        losses = tuple(curve for curve in log.curves if curve.name.endswith("loss"))
+        logs.append(Log(log.run, losses or log.curves))
     return tuple(logs)
 
 

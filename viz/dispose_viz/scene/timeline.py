@@ -20,7 +20,6 @@ from dispose_viz.hypergraph.candidate_graph import Hyperedges, heaviest, hypered
 from dispose_viz.hypergraph.trajectory import owners_of_tuples, tuple_name
 from dispose_viz.image.canvas import project_people
 from dispose_viz.image.view_panels import owners_of
-from dispose_viz.scene.capture_images import Images
 from dispose_viz.scene.stage import known_joints
 from dispose_viz.style import DARK, label_of, person_color
 
@@ -32,6 +31,9 @@ COMPETITOR = "strongest competitor"
 # Strokes are opaque there: a wide ghost would hide the person.
 PERSON_RADIUS, GHOST_RADIUS = 0.025, 0.01
 DETECTION_RADIUS, REPROJECTION_RADIUS = 2.0, 1.0
+
+Images = Sequence[UInt8[np.ndarray, "_ _ 3"] | None]
+"""What the cameras of the results saw in one frame; None for a camera without an image."""
 
 
 @dataclass(frozen=True, eq=False)

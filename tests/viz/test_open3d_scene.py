@@ -1,6 +1,6 @@
 """Open3D's pictures: drawn without a screen, compared by structure, and of the same scene as plotly's.
 
-The stored picture is remade by ``python tests/viz/test_scene_open3d.py`` (look at it before it is committed).
+The stored picture is remade by ``python tests/viz/test_open3d_scene.py`` (look at it before it is committed).
 """
 
 import sys
