@@ -36,7 +36,7 @@ from dispose.inference.predict import predict_frames
 
 # %%
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
-from dispose_viz.export import named
+from dispose_viz.export import name_figure
 from dispose_viz.hypergraph import trajectory
 from dispose_viz.image import view_panels
 from dispose_viz.scene import plotly_scene, rig
@@ -180,7 +180,7 @@ plotly_scene.draw_floor(scene, *plotly_scene.bounds(cameras))
 plotly_scene.draw_cameras(scene, cameras)
 ghosts = None if truth is None else [t.poses for t in truth if t.number in opened.numbers]
 plotly_scene.draw_timeline(scene, opened.numbers, [p.poses for p in predictions], truth=ghosts)
-named(scene, "people")
+name_figure(scene, "people")
 
 # %%
 figure = new_figure(6.5, 6.5)

@@ -33,7 +33,7 @@ from dispose.inference.capture import read_capture, read_frame
 from dispose.inference.image_capture import read_image_capture, read_image_frame
 from dispose.scene.perturb import rotate_camera
 from dispose.scene.projected import projected_frame
-from dispose_viz.export import named
+from dispose_viz.export import name_figure
 
 # %%
 from dispose_viz.image import calibration, epipolar, overlays, pinhole, residuals
@@ -133,7 +133,7 @@ row = people.poses.skeleton.index("r_wrist")
 pixel = filmed.detections.xy_image[0, 0, row]
 ray = ray_through(opened.cameras, 0, pixel, int(people.poses.id[0]), reach_mm=5000.0)
 stage = replace(stage_of(filmed, people, images=pictures), rays=(ray,))
-named(plotly_scene.draw_stage(plotly_scene.new_scene(), stage), "ray")
+name_figure(plotly_scene.draw_stage(plotly_scene.new_scene(), stage), "ray")
 
 # %% [markdown]
 # The other cameras see that ray as a line, the *epipolar line* of the pixel. Whatever camera 1 saw at the ring, the

@@ -27,7 +27,7 @@ import torch
 
 from dispose.association.complete import every_tuple, everybody_once
 from dispose.association.polytope import feasible_marginals, marginal_residual, newton_projection
-from dispose_viz.export import named
+from dispose_viz.export import name_figure
 
 # %%
 from dispose_viz.polytope import birkhoff, sections, slices
@@ -100,7 +100,7 @@ save_figure(picture(len(path) // 3), out / "birkhoff")
 
 # %%
 solid = birkhoff.draw_symmetric_section(new_scene(), path, "the way to (1 2)")
-named(solid, "symmetric_section")
+name_figure(solid, "symmetric_section")
 
 # %% [markdown] tags=["exercise"]
 # **Exercise 1.** The matrix with a third everywhere is the mean of the three even permutations. Of which others is it
@@ -132,7 +132,7 @@ print("sums over lines along C:   ", cube.sum(2).ravel())
 # The same as a cube to turn: every voxel is a person, its colour the detection in view A.
 
 # %%
-named(slices.draw_cube(new_scene(), cube), "cube")
+name_figure(slices.draw_cube(new_scene(), cube), "cube")
 
 # %% [markdown]
 # ## 5. What is new with three views: corners that are no match
@@ -203,7 +203,7 @@ scrubber(still_images_of(map(panels, tensors)), [f"{s:.0%} of the way" for s in 
 
 # %%
 save_figure(panels(tensors[len(tensors) // 3]), out / "dustbins")
-named(slices.draw_cube(new_scene(), tensors[-1], dustbins=True), "cube_with_dustbins")
+name_figure(slices.draw_cube(new_scene(), tensors[-1], dustbins=True), "cube_with_dustbins")
 
 # %% [markdown]
 # A real frame with five views of five detections has 6⁵ = 7776 entries; most are impossible, because the rays do not

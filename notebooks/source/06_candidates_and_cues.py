@@ -32,7 +32,7 @@ from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, read_frame
 from dispose.zoo.checkpoints import load_associator
 from dispose_benchmarks.studies.candidates import judge, pair_table, separation, stages
-from dispose_viz.export import named
+from dispose_viz.export import name_figure
 
 # %%
 from dispose_viz.hypergraph import candidate_graph, candidates
@@ -153,7 +153,7 @@ edges = candidate_graph.hyperedges_of(weighed.hypotheses)
 chosen = weighed.association.members.numpy()
 owners = owners_of_tuples(edges.members, chosen, range(len(chosen)))
 paths = candidate_graph.draw_paths(go.Figure(), edges, seen.detections, names, owners=owners)
-named(paths, "hypergraph")
+name_figure(paths, "hypergraph")
 
 # %% [markdown]
 # The same edges as a matrix: a row is a tuple, a column a detection. Every detection has mass 1 to give away.

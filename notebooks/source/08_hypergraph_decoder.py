@@ -29,7 +29,7 @@ from dispose.formats.predictions import read_predictions
 from dispose.inference.image_capture import read_image_capture, read_image_frame
 from dispose.models.dispose.decoder import Body
 from dispose.zoo.checkpoints import load_image_model, shipped_image_weights
-from dispose_viz.export import named
+from dispose_viz.export import name_figure
 
 # %%
 from dispose_viz.hypergraph import body
@@ -96,7 +96,7 @@ plotly_scene.draw_floor(scene, *plotly_scene.bounds(cameras))
 plotly_scene.draw_cameras(scene, cameras)
 plotly_scene.draw_timeline(scene, range(len(layers)), layers, truth=[truth.poses] * len(layers))
 scene.layout.sliders[0].currentvalue.prefix = "after layer "
-named(scene, "layers_3d")
+name_figure(scene, "layers_3d")
 
 # %% [markdown]
 # ## 3. What each layer is worth

@@ -32,12 +32,12 @@ from dispose.inference.predict import predict_frames
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 
 # %%
-from dispose_viz.export import named
+from dispose_viz.export import name_figure
 from dispose_viz.movie import write_mp4
 from dispose_viz.scene.open3d_scene import image_or_figure, png_of, render, why_not
 from dispose_viz.scene.plotly_scene import draw_stage, look_from, new_scene
 from dispose_viz.scene.stage import Stage, joint_rays, root_rays, stage_of, stages_over_time
-from dispose_viz.scene.viewpoint import nearer, overview, turn_viewpoint
+from dispose_viz.scene.viewpoint import approach, overview, turn_viewpoint
 from dispose_viz.style import DARK
 from dispose_viz.widgets import scrubber
 from dispose_workbench.validation import require_at_least, require_one_of
@@ -85,7 +85,7 @@ print(why_not() or "Open3D can draw here.")
 # %%
 stage = stage_of(frames[-1], here, truth=ghosts, trails=earlier, rays=root_rays)
 scene = draw_stage(new_scene(), stage)
-named(look_from(scene, stage, overview(stage)), "scene")
+name_figure(look_from(scene, stage, overview(stage)), "scene")
 
 # %% [markdown]
 # ## 3. The same scene as a picture
@@ -141,7 +141,7 @@ pictures = read_image_frame(filmed, 6, (320, 240)).raw.pictures
 actors = read_predictions(studio / "truth" / "predictions.jsonl").frames[:7]
 with_pictures = Stage(actors[-1].poses, filmed.cameras, tuple(pictures), trails=tuple(a.poses for a in actors[:-1]))
 scene = draw_stage(new_scene(), with_pictures)
-named(look_from(scene, with_pictures, overview(with_pictures)), "pictures_in_frusta")
+name_figure(look_from(scene, with_pictures, overview(with_pictures)), "pictures_in_frusta")
 
 # %%
 image_or_figure(with_pictures, out / "pictures_open3d", theme=DARK)
@@ -154,7 +154,7 @@ image_or_figure(with_pictures, out / "pictures_open3d", theme=DARK)
 
 # %%
 stages, film = stages_over_time(frames, predictions, trail=before), []
-eye = nearer(overview(Stage(here.poses, trails=tuple(earlier)), azimuth_deg=-50.0 - turn / 2), -0.3)
+eye = approach(overview(Stage(here.poses, trails=tuple(earlier)), azimuth_deg=-50.0 - turn / 2), -0.3)
 if why_not() is None:
     for step, moment in enumerate(stages):
         place = turn_viewpoint(eye, turn * step / max(1, len(stages) - 1))

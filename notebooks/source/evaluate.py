@@ -35,7 +35,7 @@ from dispose.evaluation.protocols import protocols_of
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
 from dispose_viz.charts.scores import Score, draw_scores
-from dispose_viz.export import named
+from dispose_viz.export import name_figure
 from dispose_viz.image import view_panels
 from dispose_viz.scene import plotly_scene
 from dispose_viz.scene.stage import stage_of
@@ -124,7 +124,7 @@ save_figure(figure, out / "worst")
 # %%
 ours = methods["ours"]
 stage = stage_of(frame, ours.reconstruct_frame(frame, ours(frame)), truth=labels.poses)
-named(plotly_scene.draw_stage(plotly_scene.new_scene(), stage), "worst_in_3d")
+name_figure(plotly_scene.draw_stage(plotly_scene.new_scene(), stage), "worst_in_3d")
 
 # %% [markdown]
 # ## Try next

@@ -28,7 +28,7 @@ from dispose.inference.diagnosis import diagnose, inverted
 from dispose.inference.predict import captured, predict_cases, write_capture_evidence, write_capture_prediction
 from dispose.scene import perturb
 from dispose.zoo.checkpoints import load_associator
-from dispose_viz.export import named
+from dispose_viz.export import name_figure
 
 # %%
 from dispose_viz.image import view_panels
@@ -190,7 +190,7 @@ save_figure(figure, out / "walks")
 case = result.cases[len(result.cases) // 2]
 earlier = [c.prediction.poses for c in result.cases[: len(result.cases) // 2]]
 scene = plotly_scene.draw_stage(plotly_scene.new_scene(), stage_of(case.frame, case.prediction, trails=earlier))
-named(scene, "people_3d")
+name_figure(scene, "people_3d")
 
 # %%
 figure = view_panels.draw_views(new_figure(15.0, 6.4), case.frame, prediction=case.prediction)

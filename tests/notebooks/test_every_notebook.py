@@ -86,7 +86,7 @@ def check_scenes(path: Path, figures: list[Any]) -> None:
     source = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
     names = [figure.get("layout", {}).get("meta", {}).get("name") for figure in figures]
     assert set(re.findall(r'named\([^"]*"([\w-]+)"\)', source)) <= set(names)
-    assert None not in names, "a plotly figure without a name: dispose_viz.export.named"
+    assert None not in names, "a plotly figure without a name: dispose_viz.export.name_figure"
     assert all(figure["data"] for figure in figures)
 
 

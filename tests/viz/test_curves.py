@@ -102,7 +102,7 @@ def test_the_table_shows_what_differs_and_says_what_is_missing(tmp_path) -> None
     for name, values in (("a<b>", [3.0, 2.0]), ("b", [3.5, 1.0])):
         write_training(tmp_path / name, values)
     runs, _ = read_run_folders([tmp_path])
-    assert comparison.differing(runs) == ("rate",)
+    assert comparison.find_differences(runs) == ("rate",)
     table = comparison.table(runs)
     assert "a&lt;b&gt;" in table and "same" not in table and table.count("–") == 2
     assert comparison.remarks(runs) == ("2 of 3 key figures are not in every run.",)

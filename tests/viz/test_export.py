@@ -15,7 +15,7 @@ import pytest
 
 from dispose.errors import InputError
 from dispose_viz import export
-from dispose_viz.export import MIME, Plotted, named, plotted, still
+from dispose_viz.export import MIME, NotebookFigure, drop_controls, figures_of, name_figure
 from dispose_workbench.notebooks.figures import NO_BROWSER, export_figures
 
 
@@ -34,20 +34,20 @@ def line() -> go.Figure:
 
 
 def test_figures_are_found_under_different_names(tmp_path: Path) -> None:
-    book = notebook(tmp_path / "a.ipynb", named(line(), "people"), line(), named(line(), "people"), line())
-    assert [one.name for one in plotted(book)] == ["people", "figure_1", "people_1", "figure_2"]
+    book = notebook(tmp_path / "a.ipynb", name_figure(line(), "people"), line(), name_figure(line(), "people"), line())
+    assert [one.name for one in figures_of(book)] == ["people", "figure_1", "people_1", "figure_2"]
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a b", "..", "a.png"])
 def test_a_name_that_is_none_of_a_file_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="cannot name a file"):
-        named(line(), name)
+        name_figure(line(), name)
 
 
 def test_a_still_picture_has_no_buttons() -> None:
     figure = line().update_layout(updatemenus=[{}], sliders=[{}], width=320)
-    assert still(figure.to_plotly_json())["layout"]["width"] == 320
-    assert not {"updatemenus", "sliders", "frames"} & set(still(figure.to_plotly_json())["layout"])
+    assert drop_controls(figure.to_plotly_json())["layout"]["width"] == 320
+    assert not {"updatemenus", "sliders", "frames"} & set(drop_controls(figure.to_plotly_json())["layout"])
 
 
 def test_both_kinds_are_written_and_nothing_is_overwritten(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_both_kinds_are_written_and_nothing_is_overwritten(tmp_path: Path) -> No
         pytest.skip("no browser on this machine: apt-get install chromium")
     (tmp_path / "b.svg").write_text("mine")
     figure = line().update_layout(width=300, height=200).to_plotly_json()
-    written = asyncio.run(export.export([Plotted("a", figure), Plotted("b", figure)], tmp_path))
+    written = asyncio.run(export.export([NotebookFigure("a", figure), NotebookFigure("b", figure)], tmp_path))
     assert [path.name for path in written] == ["a.png", "a.svg", "b.png"]
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG") and (tmp_path / "b.svg").read_text() == "mine"
     assert ElementTree.parse(tmp_path / "a.svg").getroot().get("width") == "300"

@@ -22,7 +22,7 @@ from dispose_viz.scene.open3d_scene import image_or_figure, png_of, render, why_
 from dispose_viz.scene.plotly_scene import draw_stage, look_from, new_scene
 from dispose_viz.scene.solids import image_sheet
 from dispose_viz.scene.stage import Stage, reach_of, root_rays, stage_of
-from dispose_viz.scene.viewpoint import Viewpoint, nearer, overview
+from dispose_viz.scene.viewpoint import Viewpoint, approach, overview
 from dispose_viz.style import DARK, LIGHT, person_color
 
 STORED = Path(__file__).parent / "stored" / "stage.png"
@@ -56,7 +56,7 @@ def picture_to_store(toy) -> np.ndarray:
 
 
 def viewpoint_to_store(stage: Stage) -> Viewpoint:
-    return nearer(overview(stage), 0.15)
+    return approach(overview(stage), 0.15)
 
 
 def mask_of(picture: np.ndarray, person: int) -> np.ndarray:

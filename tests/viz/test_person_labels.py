@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from dispose_viz.image.person_labels import Name, apart, covers, draw_names, points_of
+from dispose_viz.image.person_labels import Name, covers, draw_names, points_of, separate
 
 ROOM = np.array([300.0, 200.0])
 
@@ -15,7 +15,7 @@ ROOM = np.array([300.0, 200.0])
 def test_no_name_covers_another_and_all_stay_inside(rows: list[tuple[int, int, int]]) -> None:
     table = np.array(rows, float)
     at, sizes = table[:, :2], np.stack([table[:, 2], np.full(len(rows), 14.0)], -1)
-    places = apart(at, sizes, ROOM)
+    places = separate(at, sizes, ROOM)
     assert (places - sizes * [0.5, 1] >= -1e-9).all() and (places + sizes * [0.5, 0] <= ROOM + 1e-9).all()
     for one in range(len(rows)):
         for other in range(one):
@@ -24,12 +24,12 @@ def test_no_name_covers_another_and_all_stay_inside(rows: list[tuple[int, int, i
 
 def test_names_with_room_stay_where_they_belong() -> None:
     at, sizes = np.array([[50.0, 60.0], [150.0, 60.0], [250.0, 61.0]]), np.full((3, 2), [40.0, 14.0])
-    assert np.array_equal(apart(at, sizes, ROOM), at)
+    assert np.array_equal(separate(at, sizes, ROOM), at)
 
 
 def test_the_higher_one_stays_and_the_other_gives_way_a_little() -> None:
     at, sizes = np.array([[100.0, 80.0], [104.0, 78.0]]), np.full((2, 2), [24.0, 14.0])
-    places = apart(at, sizes, ROOM)
+    places = separate(at, sizes, ROOM)
     assert np.array_equal(places[1], at[1]) and 0 < np.linalg.norm(places[0] - at[0]) < 30
 
 

@@ -20,7 +20,7 @@ from dispose_viz.scene.stage import (
     stage_of,
     stages_over_time,
 )
-from dispose_viz.scene.viewpoint import nearer, overview, turn_viewpoint, views_in_sight
+from dispose_viz.scene.viewpoint import approach, overview, turn_viewpoint, views_in_sight
 
 
 def empty_of(poses: Poses) -> Poses:
@@ -112,7 +112,7 @@ def test_a_camera_that_the_reader_stands_beside_is_left_out(toy) -> None:
     stage = stage_of(toy.frame, toy.prediction)
     beside = toy.frame.cameras.centres[2].numpy() + np.array([100.0, 0.0, 200.0])
     assert views_in_sight(stage, replace(overview(stage), eye=beside)) == [0, 1, 3]
-    assert views_in_sight(stage, nearer(overview(stage), -5.0)) == [0, 1, 2, 3]
+    assert views_in_sight(stage, approach(overview(stage), -5.0)) == [0, 1, 2, 3]
     assert views_in_sight(Stage(toy.prediction.poses), overview(stage)) == []
 
 
@@ -121,6 +121,6 @@ def test_turning_keeps_height_and_distance_and_comes_round(toy) -> None:
     quarter = turn_viewpoint(start, 90)
     assert abs(quarter.eye[2] - start.eye[2]) < 1e-9
     np.testing.assert_allclose(turn_viewpoint(turn_viewpoint(quarter, 200), 70).eye, start.eye, atol=1e-6)
-    assert np.linalg.norm(nearer(start, 0.5).eye - start.target) * 2 == pytest.approx(
+    assert np.linalg.norm(approach(start, 0.5).eye - start.target) * 2 == pytest.approx(
         np.linalg.norm(start.eye - start.target)
     )

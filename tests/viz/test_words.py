@@ -23,7 +23,7 @@ from dispose_viz.image.view_panels import draw_person_views, draw_residuals, dra
 from dispose_viz.scene.plotly_scene import draw_cameras, new_scene
 from dispose_viz.scene.rig import draw_rig_from_above, draw_walks
 from dispose_viz.style import LIGHT, lay_out, new_figure
-from dispose_viz.words import marked_up, plain, shorter
+from dispose_viz.words import escape_markup, plain, shorten
 
 NAMES = (
     "the balcony of the upper floor, north-east corner of the large hall, third lens from the left",
@@ -47,15 +47,15 @@ def width_of_words(words: list) -> list[tuple[float, float]]:
 
 
 def test_what_is_too_long_loses_its_middle_and_keeps_its_ends() -> None:
-    assert shorter("camera", 6) == "camera"
+    assert shorten("camera", 6) == "camera"
     for letters in range(4, 20):
-        short = shorter(NAMES[0], letters)
+        short = shorten(NAMES[0], letters)
         assert len(short) <= letters and short[0] == "t" and short[-1] == "t" and "…" in short
 
 
 def test_formulas_and_markup_stay_text() -> None:
     assert plain("$x$") == r"\$x\$"
-    assert marked_up("<b>$ & </b>") == "&lt;b&gt;&#36; &amp; &lt;/b&gt;"
+    assert escape_markup("<b>$ & </b>") == "&lt;b&gt;&#36; &amp; &lt;/b&gt;"
 
 
 @pytest.mark.filterwarnings("error")

@@ -24,7 +24,7 @@ NO_BROWSER = 3
 
 
 @dataclass(frozen=True)
-class Plotted:
+class NotebookFigure:
     """A plotly figure of an executed notebook.
 
     Attributes:
@@ -36,7 +36,7 @@ class Plotted:
     figure: Any
 
 
-def named(figure: go.Figure, name: str) -> go.Figure:
+def name_figure(figure: go.Figure, name: str) -> go.Figure:
     """Say under which file name a headless run exports a plotly figure; returns the figure.
 
     Raises:
@@ -47,27 +47,27 @@ def named(figure: go.Figure, name: str) -> go.Figure:
     return figure.update_layout(meta={"name": name})
 
 
-def plotted(notebook: Path) -> tuple[Plotted, ...]:
+def figures_of(notebook: Path) -> tuple[NotebookFigure, ...]:
     """The plotly figures among a notebook's outputs; those without a name are numbered: figure_1, figure_2, …"""
     book = json.loads(notebook.read_text(encoding="utf-8"))
     outputs = [output for cell in book["cells"] for output in cell.get("outputs", [])]
-    found: list[Plotted] = []
+    found: list[NotebookFigure] = []
     for figure in [output["data"][MIME] for output in outputs if MIME in output.get("data", {})]:
         meta = figure.get("layout", {}).get("meta")
         name = meta.get("name", "figure") if isinstance(meta, dict) else "figure"
         taken = {other.name for other in found}
         free = (f"{name}_{number}" for number in range(1, len(taken) + 3) if f"{name}_{number}" not in taken)
-        found.append(Plotted(next(free) if name == "figure" or name in taken else name, figure))
+        found.append(NotebookFigure(next(free) if name == "figure" or name in taken else name, figure))
     return tuple(found)
 
 
-def still(figure: Any) -> Any:
+def drop_controls(figure: Any) -> Any:
     """The figure without what only moves in a page: buttons, sliders and the frames they lead to."""
     layout = {key: value for key, value in figure.get("layout", {}).items() if key not in ("updatemenus", "sliders")}
     return {"data": figure.get("data", []), "layout": layout}
 
 
-async def export(figures: Sequence[Plotted], folder: Path) -> tuple[Path, ...]:
+async def export(figures: Sequence[NotebookFigure], folder: Path) -> tuple[Path, ...]:
     """Write figures into a folder as ``NAME.png`` and ``NAME.svg``, in one browser; files that are there stay.
 
     Raises:
@@ -84,7 +84,9 @@ async def export(figures: Sequence[Plotted], folder: Path) -> tuple[Path, ...]:
         # No mathematics: its script would come from the net.
         async with kaleido.Kaleido(n=1, mathjax=False) as browser:
             for one, path in missing:
-                drawn = await browser.calc_fig(still(one.figure), opts=options(one.figure, path.suffix.strip(".")))
+                drawn = await browser.calc_fig(
+                    drop_controls(one.figure), opts=options(one.figure, path.suffix.strip("."))
+                )
                 with replacing_path(path) as temporary:
                     temporary.write_bytes(drawn)
     except (ChromeNotFoundError, BrowserFailedError, BrowserClosedError) as error:
@@ -103,7 +105,7 @@ def main(arguments: Sequence[str]) -> int:
     """Export all figures of one notebook; the exit status."""
     notebook, folder = map(Path, arguments)
     try:
-        for path in asyncio.run(export(plotted(notebook), folder)):
+        for path in asyncio.run(export(figures_of(notebook), folder)):
             print(path)
     except MissingBackendError as error:
         print(error, file=sys.stderr)

@@ -116,7 +116,7 @@ def dress_chart(axes: Axes) -> Axes:
     return dress(axes)
 
 
-def add_legend(axes: Axes, *, location: str = "best") -> Axes:
+def add_legend(axes: Axes, *, location: Literal["best", "lower right"] = "best") -> Axes:
     """A framed legend in the theme's colours."""
     theme = theme_of(axes)
     axes.legend(loc=location, fontsize=12, labelcolor=theme.ink, facecolor=theme.paper, edgecolor=theme.grid)
@@ -151,8 +151,9 @@ def write(
 ) -> Axes:
     """Words with a halo beside a place of the axes, `offset` points away from it; in ink if no colour is given."""
     theme = theme_of(axes)
-    axes.annotate(text, place[:2], offset, textcoords="offset points", color=color or theme.ink, fontsize=12, ha=align,
-                  va=base, fontweight="bold" if bold else "normal", path_effects=halo(theme), zorder=6)  # fmt: skip
+    axes.annotate(text, (place[0], place[1]), offset, textcoords="offset points", color=color or theme.ink,
+                  fontsize=12, fontweight="bold" if bold else "normal", ha=align, va=base, path_effects=halo(theme),
+                  zorder=6)  # fmt: skip
     return axes
 
 

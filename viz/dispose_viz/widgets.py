@@ -78,7 +78,7 @@ def scrubber(images: Sequence[bytes], labels: Sequence[str], *, description: str
     )
     ipywidgets.jslink((play, "value"), (slider, "value"))
     states = list(zip(images, labels, strict=True))
-    return _shown(slider, [play, slider], lambda step: states[int(step)])
+    return _lay_out(slider, [play, slider], lambda step: states[int(step)])
 
 
 def picker(draw: Callable[[int], Figure], names: Sequence[str], *, description: str) -> Shown:
@@ -125,10 +125,10 @@ def _drawn_when_reached(
 ) -> Shown:
     """Every figure is drawn when the control first comes to it, and kept."""
     drawn = cache(lambda value: _png(draw(value)))
-    return _shown(control, [control], lambda value: (drawn(value), name(value)))
+    return _lay_out(control, [control], lambda value: (drawn(value), name(value)))
 
 
-def _shown(
+def _lay_out(
     control: ipywidgets.ValueWidget, row: Sequence[ipywidgets.Widget], present: Callable[[Any], tuple[bytes, str]]
 ) -> Shown:  # fmt: skip
     """Lay out the row of controls over picture and caption, and let these follow the control."""

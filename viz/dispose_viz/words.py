@@ -25,17 +25,17 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def marked_up(text: str) -> str:
+def escape_markup(text: str) -> str:
     """A text that plotly and a page write as it is, with its ``<``, ``&`` and dollar signs."""
     return html.escape(text, quote=False).replace("$", "&#36;")
 
 
-def unmarked(text: str) -> str:
+def break_tags(text: str) -> str:
     """A text in plotly's 3-D scenes, which know tags but no ``&lt;``: a space without width takes a tag apart."""
     return text.replace("<", "<\u200b")
 
 
-def shorter(text: str, letters: int) -> str:
+def shorten(text: str, letters: int) -> str:
     """A text of at most so many letters: what is too much goes from its middle, names differ at their ends."""
     if len(text) <= letters:
         return text
@@ -45,7 +45,7 @@ def shorter(text: str, letters: int) -> str:
 
 def tick_name(text: str) -> str:
     """A name that is short enough to stand at an axis or at a mark, dollar signs included."""
-    return plain(shorter(text, LONGEST_TICK))
+    return plain(shorten(text, LONGEST_TICK))
 
 
 def width_of(axes: Axes) -> float:
@@ -66,7 +66,7 @@ def title_of(axes: Axes, text: str) -> str:
     letters = len(text) if length <= room else max(8, int(len(text) * room / length))
     lines = textwrap.wrap(text, letters) if len(text) > letters else [text]
     if len(lines) > 2:
-        text = shorter(text, 2 * letters)
+        text = shorten(text, 2 * letters)
         lines = [text[:letters], text[letters:]]
     return plain("\n".join(lines))
 

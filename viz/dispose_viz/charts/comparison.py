@@ -21,7 +21,7 @@ def figures_of(runs: Sequence[RunFolder]) -> tuple[str, ...]:
     return shared_first([name for run in runs for name, _ in run.metrics])
 
 
-def differing(runs: Sequence[RunFolder]) -> tuple[str, ...]:
+def find_differences(runs: Sequence[RunFolder]) -> tuple[str, ...]:
     """Names of the parameters that are not the same in all runs that have them."""
     names = dict.fromkeys(name for run in runs for name, _ in run.parameters)
     values = {name: [dict(run.parameters)[name] for run in runs if name in dict(run.parameters)] for name in names}
@@ -31,7 +31,7 @@ def differing(runs: Sequence[RunFolder]) -> tuple[str, ...]:
 def remarks(runs: Sequence[RunFolder]) -> tuple[str, ...]:
     """What a table of these runs cannot show, a sentence each: figures that only some have, columns beyond `MOST`."""
     sentences = []
-    figures, settings = figures_of(runs), differing(runs)
+    figures, settings = figures_of(runs), find_differences(runs)
     everywhere = [name for name in figures if all(name in dict(run.metrics) for run in runs)]
     if len(runs) > 1 and not everywhere:
         sentences.append("The runs have no key figure in common: only their logs can be compared.")
@@ -46,7 +46,7 @@ def remarks(runs: Sequence[RunFolder]) -> tuple[str, ...]:
 
 def table(runs: Sequence[RunFolder]) -> str:
     """HTML of one row per run: parameters that differ, then key figures, up to `MOST` each; a dash for what is not."""
-    names, figures = differing(runs)[:MOST], figures_of(runs)[:MOST]
+    names, figures = find_differences(runs)[:MOST], figures_of(runs)[:MOST]
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ("run", *names, *figures))
     rows = []
     for run in runs:

@@ -11,7 +11,7 @@ from matplotlib.patches import FancyBboxPatch
 from dispose.skeletons.skeleton import Skeleton
 from dispose_viz.image.canvas import draw_skeleton
 from dispose_viz.style import PALETTE, blend, dress, theme_of, write
-from dispose_viz.words import plain, shorter
+from dispose_viz.words import plain, shorten
 
 PANEL = 1.0
 """Width of one view's panel; people are scaled to fit."""
@@ -50,7 +50,7 @@ def draw_view_hypergraph(
         look = {"facecolor": blend(theme.paper, theme.muted, 0.18), "edgecolor": theme.muted, "linewidth": 1.5}
         box = FancyBboxPatch((view * 1.25, -0.08), PANEL, 1.26, boxstyle="round,pad=0.03,rounding_size=0.08", **look)
         axes.add_patch(box)
-        short = plain(shorter(name, LONGEST_NAME))
+        short = plain(shorten(name, LONGEST_NAME))
         axes.text(view * 1.25 + PANEL / 2, 1.28, short, ha="center", fontsize=13, color=theme.ink)
         draw_skeleton(
             axes, torch.from_numpy(place[view]), torch.from_numpy(visible[view]), skeleton, theme.ink, width=2.0

@@ -20,7 +20,7 @@ from dispose.scene.results import Hypotheses
 from dispose.tensors import ABSENT
 from dispose_viz.hypergraph.trajectory import color_rows
 from dispose_viz.style import LIGHT, Theme, blend, dress, person_color, theme_of
-from dispose_viz.words import LETTER, marked_up, plain, shorter, width_of
+from dispose_viz.words import LETTER, escape_markup, plain, shorten, width_of
 
 EASE_POINTS = 13
 """Points of a path between two columns: enough to look smooth, and each is a place to hover."""
@@ -143,7 +143,7 @@ def hover_text(edges: Hyperedges, row: int, owner: int, detections: Detections, 
     who = "nobody" if owner == ABSENT else f"P{owner}"
     slots = edges.members[row].tolist()
     members = [
-        f"{marked_up(name)} {'not seen' if slot == ABSENT else f'#{int(detections.index[view, slot])}'}"
+        f"{escape_markup(name)} {'not seen' if slot == ABSENT else f'#{int(detections.index[view, slot])}'}"
         for view, (name, slot) in enumerate(zip(cameras, slots, strict=True))
     ]
     numbers = f"mass {edges.mass[row]:.3f} · cue {edges.cue[row]:.2f} · cost (χ²) {edges.cost[row]:.0f}"
@@ -197,7 +197,7 @@ def _add_dots(
     number = detections.index.numpy()[view, slot]
     score = detections.score.numpy()[view, slot]
     places = zip(view.tolist(), number, score, strict=True)
-    hover = [f"<b>{marked_up(cameras[v])} #{n}</b><br>score {s:.2f}" for v, n, s in places]
+    hover = [f"<b>{escape_markup(cameras[v])} #{n}</b><br>score {s:.2f}" for v, n, s in places]
     figure.add_trace(go.Scatter(
         x=view, y=level[view, slot], mode="markers+text", text=[f"#{n}" for n in number], showlegend=False,
         hoverinfo="text", hovertext=hover, textfont={"color": theme.ink, "size": 15},
@@ -205,7 +205,7 @@ def _add_dots(
 
 
 def _dress_paths(figure: go.Figure, cameras: Sequence[str], note: str, lowest: float, theme: Theme) -> None:
-    names = [marked_up(shorter(name, LONGEST_NAME)) for name in cameras]
+    names = [escape_markup(shorten(name, LONGEST_NAME)) for name in cameras]
     # Slanted to the right: plotly leaves out a name that would begin left of the picture.
     slant = -30 if max(map(len, cameras), default=0) * len(cameras) > LEVEL_LETTERS else 0
     bare = {"showgrid": False, "zeroline": False, "color": theme.ink}
@@ -311,7 +311,7 @@ def name_views(axes: Axes, view: Int[np.ndarray, " detections"], cameras: Sequen
             continue
         axes.axvline(columns[-1] + 0.5, color=theme.ink, linewidth=1)
         room = width_of(axes) / len(view) * len(columns) / (LETTER * 12)
-        axes.annotate(plain(shorter(name, max(int(room), 3))), (columns.mean(), 1.0), (0, 5), ha="center",
+        axes.annotate(plain(shorten(name, max(int(room), 3))), (columns.mean(), 1.0), (0, 5), ha="center",
                       xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=12,
                       color=theme.ink)  # fmt: skip
         lasts.append(int(columns[-1]))

@@ -27,7 +27,7 @@ from dispose.tensors import ABSENT
 from dispose_viz.hypergraph.trajectory import Trajectory
 from dispose_viz.movie import write_gif, write_mp4
 from dispose_viz.style import Theme, blend, label_of, person_color, theme_of
-from dispose_viz.words import LETTER, POINTS, plain, shorter
+from dispose_viz.words import LETTER, POINTS, plain, shorten
 
 RgbImage = UInt8[np.ndarray, "height width 3"]
 
@@ -86,7 +86,7 @@ def draw_match(
     _check(columns, members, owners)
     tallest = max([*columns.counts, 1])
     for view, name in enumerate(columns.cameras):
-        words = plain(shorter(name, max(4, int(_spacing(axes, columns)[0] / (LETTER * 13)) - 1)))
+        words = plain(shorten(name, max(4, int(_spacing(axes, columns)[0] / (LETTER * 13)) - 1)))
         axes.text(view, -0.78, words, ha="center", va="center", fontsize=13, color=theme.ink)
     _draw_links(axes, columns, mass, members, owners)
     _draw_discs(axes, columns, _tints(columns, mass, members, owners, theme))

@@ -73,7 +73,7 @@ def draw_names(axes: Axes, names: Sequence[Name]) -> Axes:
     at = heads - [0, RAISED]
     edge = at[:, 1] < 1.2 * sizes[:, 1]
     at[edge] = heads[edge] + np.stack([sizes[edge, 0] / 2 + RAISED, sizes[edge, 1]], -1)
-    offsets = (apart(at, sizes, room) - heads) * [1, -1]
+    offsets = (separate(at, sizes, room) - heads) * [1, -1]
     for name, offset in zip(shown, offsets, strict=True):
         axes.annotate(name.text, (name.x, name.y), tuple(offset), textcoords="offset points", color=name.color,
                       fontsize=size, fontweight="bold", ha="center", va="bottom", zorder=6, clip_on=True,
@@ -91,7 +91,7 @@ def points_of(axes: Axes) -> tuple[float, float]:
     return float(place.width * across), float(place.height * down)
 
 
-def apart(
+def separate(
     at: Float[np.ndarray, "names 2"], sizes: Float[np.ndarray, "names 2"], room: Float[np.ndarray, " 2"]
 ) -> Float[np.ndarray, "names 2"]:
     """Where boxes that stand on points (middle of their lower edge) go so that none covers another, inside a room.

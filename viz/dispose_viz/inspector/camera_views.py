@@ -19,7 +19,7 @@ from dispose_viz.image.person_labels import Name, draw_names, name_of
 from dispose_viz.image.view_panels import draw_reprojection
 from dispose_viz.inspector.identities import IdentityMatch
 from dispose_viz.style import blend, color_of, label_of, theme_of
-from dispose_viz.words import shorter
+from dispose_viz.words import shorten
 
 NO_VIEWS = "no views: these results come without cameras or without detections"
 BESIDE, BELOW = 0.6, 0.55
@@ -72,7 +72,7 @@ def draw_camera_views(
             axes.set_xlabel("")
         if box.nrows > LARGE_ROWS:
             axes.set(xticks=[], yticks=[], xlabel="", ylabel="")
-            axes.set_title(shorter(name, 16), fontsize=9, pad=2, parse_math=False)
+            axes.set_title(shorten(name, 16), fontsize=9, pad=2, parse_math=False)
     return figure
 
 
@@ -95,7 +95,7 @@ def draw_camera_view(axes: Axes, frame: Frame, prediction: Prediction, match: Id
             name, color = f"{name} ≠ T{match.identity[view, slot]}", theme.alarm
         names += name_of(name, xy, visible, color)
     draw_names(axes, names)
-    axes.set_title(shorter(frame.cameras.names[view], 28), fontsize=12, pad=4, parse_math=False)
+    axes.set_title(shorten(frame.cameras.names[view], 28), fontsize=12, pad=4, parse_math=False)
     axes.tick_params(labelsize=11)
     return axes
 

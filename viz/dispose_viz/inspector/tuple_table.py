@@ -18,7 +18,7 @@ from dispose.tensors import ABSENT
 from dispose_viz.inspector.competitors import REFERENCE, Competitor
 from dispose_viz.inspector.identities import IdentityMatch
 from dispose_viz.style import LIGHT, Theme, color_of, theme_of
-from dispose_viz.words import shorter
+from dispose_viz.words import shorten
 
 FIGURES = (("error (px)", ".1f"), ("cost", ".0f"), ("cue", ".2f"), ("mass before", ".2f"), ("mass after", ".2f"))
 """Columns besides the views, and how their numbers are written."""
@@ -104,7 +104,7 @@ def draw_table(axes: Axes, rows: Sequence[TupleRow], cameras: Sequence[str]) -> 
     write = partial(axes.text, ha="center", va="center", fontsize=11, color=theme.ink, parse_math=False)
     write(left, HEADING, common, ha="right")
     for view, name in enumerate(names):
-        write(left + view + 0.5, HEADING, shorter(name, 10), rotation=90 if narrow else 0,
+        write(left + view + 0.5, HEADING, shorten(name, 10), rotation=90 if narrow else 0,
               fontsize=SMALL if narrow else 11)  # fmt: skip
     for x, (head, _) in zip(columns, FIGURES, strict=True):
         write(x, HEADING, head.replace(" ", "\n"))

@@ -30,7 +30,7 @@ from dispose_viz.polytope.permutations import (
 )
 from dispose_viz.scene.plotly_scene import scene_theme
 from dispose_viz.style import PALETTE, Theme, blend, dress, theme_of, write
-from dispose_viz.words import marked_up
+from dispose_viz.words import escape_markup
 
 Canvas = TypeVar("Canvas", bound=FigureBase)
 Matrices = Float[np.ndarray, "steps 3 3"]
@@ -108,7 +108,7 @@ def draw_symmetric_section(figure: go.Figure, path: Matrices, label: str) -> go.
     figure.add_trace(go.Scatter3d(x=centre[:1], y=centre[1:2], z=centre[2:], mode="markers", hovertext="all thirds",
                                   marker={"size": 5, "color": theme.muted, "symbol": "diamond"}, hoverinfo="text",
                                   name="centre: all thirds"))  # fmt: skip
-    states, name = path.reshape(-1, 9), marked_up(label)
+    states, name = path.reshape(-1, 9), escape_markup(label)
     (x, y, z), away = flat.place(states).T, flat.distance(states)
     words = [f"{name}, step {step}: {distance:.2g} off the section" for step, distance in enumerate(away.tolist())]
     figure.add_trace(go.Scatter3d(x=x, y=y, z=z, mode="lines+markers", hovertext=words, hoverinfo="text",

@@ -97,12 +97,12 @@ def _textured(
     geometry = _mesh(o3d, sheet, np.stack([place[:, 0], 1.0 - place[:, 1]], -1))
     material = _material(o3d, "defaultUnlit")
     geometry.vertex_colors = o3d.utility.Vector3dVector(np.ones((len(sheet.xyz), 3)))
-    levels = np.round(255 * encoded(np.arange(256) / 255)).astype(np.uint8)
+    levels = np.round(255 * encode_srgb(np.arange(256) / 255)).astype(np.uint8)
     material.albedo_img = o3d.geometry.Image(np.ascontiguousarray(levels[image]))
     return geometry, material
 
 
-def encoded(value: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+def encode_srgb(value: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """What Open3D must be given to show a value: it takes backgrounds and textures, not other colours, from sRGB."""
     return np.where(value <= 0.0031308, 12.92 * value, 1.055 * value ** (1 / 2.4) - 0.055)
 

@@ -25,13 +25,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dispose.errors import InputError, MissingBackendError
 from dispose.formats.files import replacing_path
-from dispose_viz.export import named
-from dispose_viz.scene.open3d_geometry import OVERSAMPLING, encoded, ghosts_of, things_of
+from dispose_viz.export import name_figure
+from dispose_viz.scene.open3d_geometry import OVERSAMPLING, encode_srgb, ghosts_of, things_of
 from dispose_viz.scene.plotly_scene import draw_stage, look_from, new_scene
 from dispose_viz.scene.stage import Stage, name_signs, reach_of
 from dispose_viz.scene.viewpoint import FIELD_DEG, Viewpoint, overview, views_in_sight
 from dispose_viz.style import LIGHT, Theme, color_of, label_of
-from dispose_viz.words import LONGEST_TICK, shorter
+from dispose_viz.words import LONGEST_TICK, shorten
 
 PROBE = """
 import os
@@ -92,9 +92,9 @@ def render(
     _require_open3d()
     viewpoint = overview(stage, aspect=width / height) if viewpoint is None else viewpoint
     with _quiet():
-        large = _drawn(stage, width * OVERSAMPLING, height * OVERSAMPLING, viewpoint, theme)
+        large = _render_large(stage, width * OVERSAMPLING, height * OVERSAMPLING, viewpoint, theme)
     image = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
-    return _signed(image, stage, viewpoint, theme)
+    return _write_names(image, stage, viewpoint, theme)
 
 
 def image_or_figure(
@@ -118,7 +118,7 @@ def image_or_figure(
     figure = draw_stage(new_scene(theme=theme), stage)
     look_from(figure, stage, overview(stage) if viewpoint is None else viewpoint)
     figure.update_layout(title={"text": f"Drawn by plotly. {sentence}", "font": {"size": 13}}, margin={"t": 40})
-    return named(figure, path.name)
+    return name_figure(figure, path.name)
 
 
 def png_of(image: UInt8[np.ndarray, "height width 3"]) -> bytes:
@@ -201,13 +201,13 @@ def _renderer(width: int, height: int) -> Any:
     return _kept[0][1]
 
 
-def _drawn(
+def _render_large(
     stage: Stage, width: int, height: int, viewpoint: Viewpoint, theme: Theme
 ) -> UInt8[np.ndarray, "height width 3"]:
     renderer, o3d = _renderer(width, height), _open3d()
     scene = renderer.scene
     try:
-        scene.set_background([*encoded(np.array(to_rgb(theme.paper))), 1.0])
+        scene.set_background([*encode_srgb(np.array(to_rgb(theme.paper))), 1.0])
         _add(scene, "thing", things_of(o3d, stage, viewpoint, theme))
         # After the things: the nearest and farthest depth are taken from them.
         look = (viewpoint.target, viewpoint.eye, -viewpoint.axes[2])
@@ -228,7 +228,7 @@ def _add(scene: Any, name: str, things: Iterable[tuple[Any, Any]]) -> None:
             scene.add_geometry(f"{name} {number}", geometry, material)
 
 
-def _signed(
+def _write_names(
     image: UInt8[np.ndarray, "height width 3"], stage: Stage, viewpoint: Viewpoint, theme: Theme
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The image with the names of people and cameras, and a line that says what is what."""
@@ -241,7 +241,7 @@ def _signed(
     if stage.cameras is not None and views:
         seen, up = stage.cameras.select(views=views), np.array([0.0, 0.0, 0.35 * reach_of(stage)])
         centres = seen.centres.double().numpy()
-        names = [shorter(name, LONGEST_TICK) for name in seen.names]
+        names = [shorten(name, LONGEST_TICK) for name in seen.names]
         signs += [(name, centre + up, theme.ink, False) for name, centre in zip(names, centres, strict=True)]
     for text, place, color, bold in signs:
         (xy,), (front,) = viewpoint.project(place[None], width, height)
@@ -253,12 +253,12 @@ def _signed(
             y = float(np.clip(xy[1], 0.7 * size, height - 0.7 * size))
             draw.text((x, y), text, fill=color, font=_font(size, bold), anchor="mm", **halo)
     small = _font(round(0.85 * size), False)
-    for line, text in enumerate(reversed(_filled(_caption(stage), small, width - 2 * size))):
+    for line, text in enumerate(reversed(_fill_lines(_caption(stage), small, width - 2 * size))):
         draw.text((size, height - size - 1.2 * line * size), text, fill=theme.ink, font=small, anchor="ls", **halo)
     return np.array(drawn)
 
 
-def _filled(parts: Sequence[str], font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+def _fill_lines(parts: Sequence[str], font: ImageFont.FreeTypeFont, width: int) -> list[str]:
     """Parts put together into lines of at most this many pixels."""
     lines: list[str] = []
     for part in parts:

@@ -39,7 +39,7 @@ from dispose_viz.scene.stage import (
 )
 from dispose_viz.scene.viewpoint import Viewpoint
 from dispose_viz.style import DARK, LIGHT, Theme, blend, color_of, label_of
-from dispose_viz.words import LONGEST_TICK, marked_up, shorter, unmarked
+from dispose_viz.words import LONGEST_TICK, break_tags, escape_markup, shorten
 
 FRAME_MS = 80
 SHEET_COLUMNS = 64
@@ -75,7 +75,7 @@ def draw_cameras(figure: go.Figure, cameras: Cameras, *, reach_mm: float = 600.0
     """All cameras as one trace of frusta, and one of names."""
     theme = scene_theme(figure)
     figure.add_trace(_lines(frustum_lines(cameras, reach_mm), "cameras", theme.muted, 3))
-    names = [unmarked(shorter(name, LONGEST_TICK)) for name in cameras.names]
+    names = [break_tags(shorten(name, LONGEST_TICK)) for name in cameras.names]
     return figure.add_trace(go.Scatter3d(
         **_points(cameras.centres.numpy()), mode="markers+text", text=names, showlegend=False, name="camera names",
         textposition="top center", textfont={"color": theme.ink, "size": 13}, marker={"color": theme.ink, "size": 4},
@@ -222,7 +222,7 @@ def _sheet(cameras: Cameras, view: int, image: UInt8[np.ndarray, "_ _ 3"], reach
     solid, _ = image_sheet(cameras, view, reach_mm, SHEET_COLUMNS, rows)
     numbers = np.repeat(np.asarray(mosaic).ravel(), 2).astype(np.uint8)
     return _mesh(solid).update(
-        name=f"picture of {marked_up(cameras.names[view])}", lighting=FLAT, intensitymode="cell", intensity=numbers,
+        name=f"picture of {escape_markup(cameras.names[view])}", lighting=FLAT, intensitymode="cell", intensity=numbers,
         colorscale=scale, cmin=-0.5, cmax=len(stops) - 0.5, showscale=False,
     )  # fmt: skip
 

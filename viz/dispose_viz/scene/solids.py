@@ -56,28 +56,28 @@ def skeleton_solid(poses: Poses, row: int, *, radius_mm: float = RADIUS_MM) -> S
     bones = [(a, b) for a, b in poses.skeleton.bone_indices if known[a] and known[b]]
     alone = set(np.flatnonzero(known).tolist()) - {joint for bone in bones for joint in bone}
     parts = [_capsule(xyz[[a, b]], radius[[a, b]], sure[[a, b]]) for a, b in [*bones, *((a, a) for a in sorted(alone))]]
-    return joined(parts)
+    return join(parts)
 
 
 def people_solid(poses: Poses, rows: Iterable[int], *, radius_mm: float = RADIUS_MM) -> Solid:
     """Several people as one surface."""
-    return joined([skeleton_solid(poses, int(row), radius_mm=radius_mm) for row in rows])
+    return join([skeleton_solid(poses, int(row), radius_mm=radius_mm) for row in rows])
 
 
 def path_solid(path: Float[np.ndarray, "steps 3"]) -> Solid:
     """A way (mm, oldest first) as a tube that gets stronger towards the present; a gap where a place is not known."""
     strength, radius = np.linspace(0.0, 1.0, len(path)), np.full(2, TRAIL_RADIUS_MM)
     pairs = [np.array([i, i + 1]) for i in range(len(path) - 1)]
-    return joined([_capsule(path[p], radius, strength[p]) for p in pairs if np.isfinite(path[p]).all()])
+    return join([_capsule(path[p], radius, strength[p]) for p in pairs if np.isfinite(path[p]).all()])
 
 
 def balls(places: Float[np.ndarray, "points 3"], radius_mm: float) -> Solid:
     """A ball around every place (mm)."""
     radius, strength = np.full(2, radius_mm), np.ones(2)
-    return joined([_capsule(np.stack([place, place]), radius, strength) for place in places])
+    return join([_capsule(np.stack([place, place]), radius, strength) for place in places])
 
 
-def joined(solids: Sequence[Solid]) -> Solid:
+def join(solids: Sequence[Solid]) -> Solid:
     """Several surfaces as one."""
     if not solids:
         return EMPTY

@@ -246,7 +246,7 @@ def signs_of(
     depth: Float[np.ndarray, "persons joints"],
 ) -> Signs:
     """Words at everybody's highest known joint, where `depth`, counted from above, is least."""
-    rows = np.flatnonzero(known.any(1))
+    rows = np.flatnonzero(known.any(1)).tolist()
     places = joints[rows, np.where(known, depth, np.inf)[rows].argmin(1)]
     return Signs(places, tuple(colors[row] for row in rows), tuple(words[row] for row in rows))
 

@@ -91,7 +91,7 @@ def turn_viewpoint(viewpoint: Viewpoint, degrees: float) -> Viewpoint:
     return replace(viewpoint, eye=viewpoint.target + np.array([c * x - s * y, s * x + c * y, z]))
 
 
-def nearer(viewpoint: Viewpoint, share: float) -> Viewpoint:
+def approach(viewpoint: Viewpoint, share: float) -> Viewpoint:
     """The viewpoint after the eye went a share of the way to the target (negative: away from it)."""
     return replace(viewpoint, eye=viewpoint.eye + share * (viewpoint.target - viewpoint.eye))
 
