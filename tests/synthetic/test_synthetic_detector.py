@@ -156,7 +156,9 @@ def test_scores_fall_with_the_error_and_are_one_without_scores() -> None:
 @pytest.mark.parametrize("kind", DETECTORS, ids=lambda kind: kind.name)
 def test_parameters_are_drawn_inside_their_ranges(kind) -> None:
     model = sample_detectors(_source(5), 200, (kind,), (1.0,))
-    for name, values in model.__dict__.items():
-        low, high = getattr(kind, name)
+    names = [name for name in vars(model) if name != "name"]
+    assert len(names) == 27
+    for name in names:
+        (low, high), values = vars(kind)[name], vars(model)[name]
         assert low <= high
         assert (values >= low - 1e-6).all() and (values <= high + 1e-6).all()

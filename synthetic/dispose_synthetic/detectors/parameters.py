@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Generic, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -10,48 +11,16 @@ from torch import Tensor
 from dispose.tensors import TensorStruct
 from dispose_synthetic.randomness import Noise, between, choose
 
+Value = TypeVar("Value")
 Range = tuple[int | float, int | float]
 
 
 @dataclass(frozen=True)
-class DetectorRanges:
-    """One kind of detector: the (low, high) of every parameter of `DetectorModel`, and its name."""
-
-    name: str
-    noise_px: Range
-    noise_mm: Range
-    outliers: Range
-    bias_mm: Range
-    view_bias_mm: Range
-    seen: Range
-    seen_self: Range
-    seen_other: Range
-    seen_thing: Range
-    seen_away: Range
-    quality: Range
-    chain: Range
-    limb_loss: Range
-    smallest_px: Range
-    miss: Range
-    hard: Range
-    fewest_joints: Range
-    fragment: Range
-    duplicate: Range
-    limb_theft: Range
-    snap: Range
-    swap_all: Range
-    swap_limb: Range
-    false_rate: Range
-    score_level: Range
-    score_spread: Range
-    binary: Range
-
-
-@dataclass(frozen=True, eq=False)
-class DetectorModel(TensorStruct):
-    """What a 2-D detector does to the truth, one value per frame; probabilities unless said otherwise.
+class DetectorParameters(TensorStruct, Generic[Value]):
+    """What a 2-D detector does to the truth; probabilities unless said otherwise.
 
     Attributes:
+        name: of the kind of detector.
         noise_px: standard deviation of a keypoint in pixels of a 640-pixel-wide image.
         noise_mm: the part of it that grows with the apparent size, mm at the person.
         outliers: share of keypoints with four times that noise.
@@ -81,34 +50,40 @@ class DetectorModel(TensorStruct):
         binary: 1 = every reported joint has score 1.
     """
 
-    noise_px: Float[Tensor, " frames"]
-    noise_mm: Float[Tensor, " frames"]
-    outliers: Float[Tensor, " frames"]
-    bias_mm: Float[Tensor, " frames"]
-    view_bias_mm: Float[Tensor, " frames"]
-    seen: Float[Tensor, " frames"]
-    seen_self: Float[Tensor, " frames"]
-    seen_other: Float[Tensor, " frames"]
-    seen_thing: Float[Tensor, " frames"]
-    seen_away: Float[Tensor, " frames"]
-    quality: Float[Tensor, " frames"]
-    chain: Float[Tensor, " frames"]
-    limb_loss: Float[Tensor, " frames"]
-    smallest_px: Float[Tensor, " frames"]
-    miss: Float[Tensor, " frames"]
-    hard: Float[Tensor, " frames"]
-    fewest_joints: Float[Tensor, " frames"]
-    fragment: Float[Tensor, " frames"]
-    duplicate: Float[Tensor, " frames"]
-    limb_theft: Float[Tensor, " frames"]
-    snap: Float[Tensor, " frames"]
-    swap_all: Float[Tensor, " frames"]
-    swap_limb: Float[Tensor, " frames"]
-    false_rate: Float[Tensor, " frames"]
-    score_level: Float[Tensor, " frames"]
-    score_spread: Float[Tensor, " frames"]
-    binary: Float[Tensor, " frames"]
+    name: str
+    noise_px: Value
+    noise_mm: Value
+    outliers: Value
+    bias_mm: Value
+    view_bias_mm: Value
+    seen: Value
+    seen_self: Value
+    seen_other: Value
+    seen_thing: Value
+    seen_away: Value
+    quality: Value
+    chain: Value
+    limb_loss: Value
+    smallest_px: Value
+    miss: Value
+    hard: Value
+    fewest_joints: Value
+    fragment: Value
+    duplicate: Value
+    limb_theft: Value
+    snap: Value
+    swap_all: Value
+    swap_limb: Value
+    false_rate: Value
+    score_level: Value
+    score_spread: Value
+    binary: Value
 
+
+DetectorRanges = DetectorParameters[Range]
+"""One kind of detector: (low, high) of every parameter."""
+DetectorModel = DetectorParameters[Float[Tensor, " frames"]]
+"""Detectors drawn for frames: one value per frame."""
 
 PERFECT = DetectorRanges(
     "perfect", noise_px=(0, 0), noise_mm=(0, 0), outliers=(0, 0), bias_mm=(0, 0), view_bias_mm=(0, 0), seen=(1, 1),
@@ -196,9 +171,7 @@ def sample_detectors(
     """One detector per frame: a kind, then every parameter inside its range."""
     kind = choose(source, (frames,), torch.tensor(list(weights)[: len(kinds)]))
     values = {}
-    for field in fields(DetectorModel):
-        low, high = torch.tensor([ranges.__dict__[field.name] for ranges in kinds], dtype=torch.float32)[kind].unbind(
-            -1
-        )
-        values[field.name] = between(source, (frames,), low, high)
-    return DetectorModel(**values)
+    for name in (field.name for field in fields(DetectorParameters) if field.name != "name"):
+        low, high = torch.tensor([vars(ranges)[name] for ranges in kinds], dtype=torch.float32)[kind].unbind(-1)
+        values[name] = between(source, (frames,), low, high)
+    return DetectorModel("drawn", **values)
