@@ -95,8 +95,8 @@ def _keypoints(xy: Float[Tensor, "joints 2"]) -> Float[Tensor, "joints 3"]:
 
 def whole_frames(associator: Associator, frames: Sequence[Frame]) -> None:
     """What `dispose predict` does for a batch of frames."""
-    for frame in frames:
-        associator.reconstruct_frame(frame, associator(frame))
+    found = associator.associate(frames)
+    associator.reconstruct(frames, [result.association for result in found])
 
 
 def plain_seconds(associator: Associator, frame: Frame) -> float:

@@ -19,10 +19,11 @@ REST = "other"
 
 @dataclass(frozen=True)
 class Part:
-    """One share of a computation's time."""
+    """One share of a computation's time: elapsed, and of the processor, which others on the machine do not lengthen."""
 
     name: str
     milliseconds: float
+    processor_ms: float = 0.0
 
 
 class Clock:
@@ -33,9 +34,9 @@ class Clock:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._spent: dict[str, float] = {}
+        self._spent: dict[str, tuple[float, float]] = {}
         self._open: list[str] = []
-        self._since = 0.0
+        self._since = 0.0, 0.0
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
@@ -60,14 +61,16 @@ class Clock:
         module.register_forward_pre_hook(lambda *_: self._enter(name))
         module.register_forward_hook(lambda *_: self._leave())
 
+    def once(self, work: Callable[[], object]) -> tuple[Part, ...]:
+        """The parts of one run."""
+        self._spent.clear()
+        with self.part(REST):
+            work()
+        return tuple(Part(name, round(1e3 * a, 2), round(1e3 * b, 2)) for name, (a, b) in self._spent.items())
+
     def median(self, work: Callable[[], object], repeats: int) -> tuple[Part, ...]:
         """The parts of the run of median length, after one run that does not count."""
-        runs = []
-        for _ in range(repeats + 1):
-            self._spent.clear()
-            with self.part(REST):
-                work()
-            runs.append(tuple(Part(name, round(1e3 * spent, 2)) for name, spent in self._spent.items()))
+        runs = [self.once(work) for _ in range(repeats + 1)]
         middle = statistics.median_low(sum(part.milliseconds for part in run) for run in runs[1:])
         return next(run for run in runs[1:] if sum(part.milliseconds for part in run) == middle)
 
@@ -82,7 +85,8 @@ class Clock:
     def _charge(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        now = time.perf_counter()
+        now = time.perf_counter(), time.process_time()
         if self._open:
-            self._spent[self._open[-1]] = self._spent.get(self._open[-1], 0.0) + now - self._since
+            elapsed, busy = self._spent.get(self._open[-1], (0.0, 0.0))
+            self._spent[self._open[-1]] = elapsed + now[0] - self._since[0], busy + now[1] - self._since[1]
         self._since = now

@@ -9,15 +9,16 @@ from dispose_benchmarks.association import AssociationBench
 from dispose_benchmarks.kernels.command import KernelsBench
 from dispose_benchmarks.pose_command import PoseBench
 from dispose_benchmarks.rendering import RenderingBench
+from dispose_benchmarks.run import RunBench
 
 
 @dataclass(frozen=True)
 class BenchCommand:
-    """Time and memory: of association, as views and people grow; of the image models, at the published sizes; of the
-    fast operators beside their definitions; of drawing synthetic images.
+    """Time and memory of the whole way from files to files; of association, as views and people grow; of the image
+    models, at the published sizes; of the fast operators beside their definitions; of drawing synthetic images.
 
-    Association and image models run in a process of their own for each size, so that its peak memory is its own. Times
-    are of this machine in this minute.
+    Whole ways, association and image models run in a process of their own for each capture or size, so that its peak
+    memory is its own. Times are of this machine in this minute.
     """
 
     command: tyro.conf.OmitSubcommandPrefixes[
@@ -25,6 +26,7 @@ class BenchCommand:
         | Annotated[PoseBench, tyro.conf.subcommand("pose")]
         | Annotated[KernelsBench, tyro.conf.subcommand("kernels")]
         | Annotated[RenderingBench, tyro.conf.subcommand("rendering")]
+        | Annotated[RunBench, tyro.conf.subcommand("run")]
     ]
 
     def run(self) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import dispose.cli.main as cli
+from dispose.datasets.samples import sample_folder
 from dispose.errors import DisposeError
 from dispose_benchmarks.report import apart, write_figures
 
@@ -57,3 +58,18 @@ def test_drawn_images_are_counted(tmp_path: Path):
     assert cli.main(["bench", "rendering", "--frames", "1", "--out", str(out)]) == 0
     content = json.loads(out.read_text())
     assert 3 <= content["images"] <= 7 and content["images_per_second"] > 0
+
+
+def test_every_part_of_the_whole_way_is_timed(tmp_path: Path):
+    out = tmp_path / "bench.json"
+    few = ("--frames", "3", "--batch", "2", "--evidence", "--out", str(out))
+    assert cli.main(["bench", "run", str(sample_folder("crossing")), *few]) == 0
+    (row,) = json.loads(out.read_text())["rows"]
+    assert (row["capture"], row["views"], row["frames"], row["evidence"]) == ("crossing", 5, 3, True)
+    assert {"read", "associate", "reconstruct", "link", "write"} <= set(row["parts"]) == set(row["processor_parts"])
+    assert row["people"] > 3 and 1e3 / row["frames_per_second"] == pytest.approx(sum(row["parts"].values()), rel=0.05)
+
+
+def test_a_bench_without_tables_says_what_it_looked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["bench", "run", "--data", str(tmp_path), "--out", str(tmp_path / "bench.json")]) == 2
+    assert "there is no folder shelf in it" in capsys.readouterr().err
