@@ -28,7 +28,7 @@ def load_plain_pickle(path: Path) -> object:
     """The value in a pickle of dictionaries, lists, tuples, numbers, texts, None and NumPy arrays of numbers or texts.
 
     Raises:
-        InputError: the file is no pickle, breaks off, or names anything else; nothing of it was executed.
+        InputError: the file is no pickle of Python 3, breaks off, or names anything else; nothing of it was executed.
     """
     try:
         with open(path, "rb") as file:
@@ -117,27 +117,12 @@ class _Scalar(_StandIn):
         return _numbers(raw, kind, (1,), "C")[0].item()
 
 
-class _Encoded(_StandIn):
-    """How old protocols write bytes: a text and the name of an encoding."""
-
-    __slots__ = ()
-
-    def __new__(cls, text: object = "", encoding: object = "latin1") -> object:
-        if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-            raise _RefusedError(f"holds a text in the encoding {short(encoding)}")
-        return text.encode("latin1")
-
-
 _NAMES: dict[tuple[str, str], type] = {
     ("numpy", "dtype"): _DataType,
     ("numpy", "ndarray"): _Array,
     ("numpy.core.multiarray", "_reconstruct"): _Array,
     ("numpy.core.multiarray", "scalar"): _Scalar,
     ("numpy.core.numeric", "_frombuffer"): _FromBuffer,
-    ("_codecs", "encode"): _Encoded,
-    # Bytes of length 0, in Python 3's and Python 2's words.
-    ("builtins", "bytes"): _Encoded,
-    ("__builtin__", "bytes"): _Encoded,
 }
 
 

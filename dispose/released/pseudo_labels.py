@@ -52,14 +52,11 @@ def read_released_labels(path: Path) -> ReleasedLabels:
     A joint that is zero or no number is missing. People without a match (number -1) are all kept. Where two people of
     one camera have the same number, the one with the higher mean confidence has it and the other is unmatched.
     """
+    oddities: Counter[str] = Counter()
     entries = list(_frames(str(path), load_plain_pickle(path)))
     found = {camera for place, _, _, entry in entries for camera in _views(place, entry)}
     cameras = sorted(found, key=lambda name: (int(name), "") if name.isdigit() else (0, name))
-    oddities: Counter[str] = Counter()
-    frames = tuple(
-        LabelledFrame(sequence, number, _labels(place, entry, cameras, oddities))
-        for place, sequence, number, entry in entries
-    )
+    frames = tuple(LabelledFrame(s, n, _labels(place, entry, cameras, oddities)) for place, s, n, entry in entries)
     return ReleasedLabels(SKELETON, tuple(cameras), frames, tuple(f"{n} {what}" for what, n in (+oddities).items()))
 
 
@@ -67,12 +64,10 @@ def _frames(source: str, value: object) -> Iterator[tuple[str, str, int, Mapping
     """Place, sequence, number and content of every frame, in order."""
     for sequence, frames in sorted(_mapping(source, value).items(), key=lambda item: str(item[0])):
         place = f"{source}: sequence {str(sequence)!r}"
-        numbered = {}
-        for number, entry in _mapping(place, frames).items():
+        for number in _mapping(place, frames):
             if isinstance(number, bool) or not str(number).lstrip("-").isdigit():
                 raise InputError(f"{place}: a frame number is {number!r}.")
-            numbered[int(str(number))] = entry
-        for number, entry in sorted(numbered.items()):
+        for number, entry in sorted({int(str(n)): entry for n, entry in _mapping(place, frames).items()}.items()):
             at = f"{place}, frame {number}"
             yield at, str(sequence), number, _mapping(at, entry)
 
