@@ -9,7 +9,7 @@ them. `panoptic_truth_NUMBER.png`: the true people of another sequence in its ow
 import argparse
 from pathlib import Path
 
-from dispose.datasets.layouts.panoptic import CMU0, annotated, open_panoptic
+from dispose.datasets.layouts.panoptic import CMU0, annotated_frames, open_panoptic
 from dispose.datasets.layouts.source import Block, Split
 from dispose.formats.calibration.panoptic import read_calibration_panoptic
 from dispose.formats.images.files import read_image
@@ -40,7 +40,7 @@ def draw_images(folder: Path, number: int, out: Path) -> None:
 
 def draw_truth(root: Path, out: Path) -> None:
     """The true people of the first frame in its own cameras; joints out of sight are left out."""
-    source = open_panoptic(root, Split("all", (Block(SEQUENCE),), annotated))
+    source = open_panoptic(root, Split("all", (Block(SEQUENCE),), annotated_frames))
     key = source.keys[0]
     cameras, poses = source.cameras(SEQUENCE), source.truth(key).poses
     xy, front = cameras.project(poses.xyz_world)

@@ -27,11 +27,11 @@ Sample = tuple[Frame, Truth]
 
 @dataclass(frozen=True, eq=False)
 class RawFrame:
-    """The pictures of one instant as they were taken, RGB; None where a view has none."""
+    """The images of one instant as they were taken, RGB; None where a view has none."""
 
     number: int
     cameras: Cameras
-    pictures: tuple[UInt8[np.ndarray, "_ _ 3"] | None, ...]
+    images: tuple[UInt8[np.ndarray, "_ _ 3"] | None, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,27 +55,27 @@ class MultiViewDataset(Dataset[Sample]):
         return letterbox_frame(raw, self.input_size), self.source.truth(key)
 
     def raw(self, index: int) -> RawFrame:
-        """The pictures of a frame as they were taken, for those who choose the affine themselves."""
+        """The images of a frame as they were taken, for those who choose the affine themselves."""
         return read_raw(self.source, self.source.keys[index])
 
 
 def read_raw(source: Source, key: FrameKey) -> RawFrame:
-    """Read all pictures of an instant.
+    """Read all images of an instant.
 
     Raises:
-        InputError: a picture is unreadable or of another size than its calibration; a camera has no folder; no view
-            has a picture. The message names file, camera and frame.
+        InputError: an image is unreadable or of another size than its calibration; a camera has no folder; no view
+            has an image. The message names file, camera and frame.
     """
     cameras = source.cameras(key.sequence)
-    pictures = tuple(read_view(source, key, cameras, view) for view in range(len(cameras)))
-    if all(picture is None for picture in pictures):
+    images = tuple(read_view(source, key, cameras, view) for view in range(len(cameras)))
+    if all(image is None for image in images):
         where = f"{source.image(key, 0)}: frame {key.number} of {key.sequence}"
         raise InputError(f"{where}: none of the {len(cameras)} cameras has a picture.")
-    return RawFrame(key.number, cameras, pictures)
+    return RawFrame(key.number, cameras, images)
 
 
 def read_view(source: Source, key: FrameKey, cameras: Cameras, view: int) -> UInt8[np.ndarray, "_ _ 3"] | None:
-    """One picture, or None where the file is not there."""
+    """One image, or None where the file is not there."""
     path = source.image(key, view)
     where = f"camera {cameras.names[view]}, frame {key.number} of {key.sequence}"
     if not path.exists():
@@ -83,16 +83,16 @@ def read_view(source: Source, key: FrameKey, cameras: Cameras, view: int) -> UIn
             raise InputError(f"{path.parent}: {where}: there is no such folder of pictures.")
         return None
     try:
-        picture = read_image(path)
+        image = read_image(path)
     except InputError as error:
         raise InputError(f"{str(error).rstrip('.')} ({where}).") from error
-    check_size(picture, cameras, view, f"{path}: {where}")
-    return picture
+    check_size(image, cameras, view, f"{path}: {where}")
+    return image
 
 
-def check_size(picture: UInt8[np.ndarray, "height width 3"], cameras: Cameras, view: int, where: str) -> None:
-    """Raise `InputError` where a picture has not the size that its camera was calibrated for."""
-    height, width = picture.shape[:2]
+def check_size(image: UInt8[np.ndarray, "height width 3"], cameras: Cameras, view: int, where: str) -> None:
+    """Raise `InputError` where an image has not the size that its camera was calibrated for."""
+    height, width = image.shape[:2]
     told = cameras.size[view].tolist()
     if (width, height) != tuple(told):
         raise InputError(
@@ -102,11 +102,11 @@ def check_size(picture: UInt8[np.ndarray, "height width 3"], cameras: Cameras, v
 
 def letterbox_frame(raw: RawFrame, input_size: tuple[int, int]) -> Frame:
     """The whole of every image at the largest scale that fits."""
-    images = warp_views(raw.pictures, letterbox(raw.cameras.size, input_size), input_size)
+    images = warp_views(raw.images, letterbox(raw.cameras.size, input_size), input_size)
     return Frame.of_images(raw.number, raw.cameras, images)
 
 
-def unchanged(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
+def keep_image(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
     """The image as it is."""
     return image
 
@@ -116,7 +116,7 @@ def warp_views(
     input_from_image: Float[Tensor, "views 2 3"],
     input_size: tuple[int, int],
     *,
-    vary: Callable[[np.ndarray], np.ndarray] = unchanged,
+    vary: Callable[[np.ndarray], np.ndarray] = keep_image,
 ) -> Images:
     """Images moved by an affine each, as a network takes them; 0, not black, where a view has none.
 

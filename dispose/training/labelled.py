@@ -48,7 +48,7 @@ class LabelledImages:
         labels = self._labels.at(key.sequence, key.number)
         size = self._dataset.input_size
         versions = augment(
-            raw.pictures,
+            raw.images,
             letterbox(raw.cameras.size, size),
             size,
             (labels.xy_image, labels.visible),

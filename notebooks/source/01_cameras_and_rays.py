@@ -64,7 +64,7 @@ out: Path = Path(".")  # where pictures go
 # %%
 studio = sample_folder("studio")
 opened = read_image_capture(studio)
-pictures = read_image_frame(opened, 6, (320, 240)).raw.pictures
+pictures = read_image_frame(opened, 6, (320, 240)).raw.images
 people = read_predictions(studio / "truth" / "predictions.jsonl").frames[6]
 filmed = projected_frame(6, opened.cameras, people.poses)
 figure = new_figure(6.0, 6.0)

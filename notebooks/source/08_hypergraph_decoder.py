@@ -55,7 +55,7 @@ require_one_of("view", view, range(len(opened.cameras)), capture)
 model = load_image_model(shipped_image_weights())
 require_one_of("joint", joint, model.skeleton.joints, "the model")
 reading = read_image_frame(opened, frame, model.config.input_size)
-cameras, pictures, seen = opened.cameras, reading.raw.pictures, reading.frame
+cameras, pictures, seen = opened.cameras, reading.raw.images, reading.frame
 truth = next(t for t in read_predictions(capture / "truth" / "predictions.jsonl").frames if t.number == frame)
 
 # %% [markdown]

@@ -137,7 +137,7 @@ image_or_figure(sight, out / "rays", viewpoint=close, theme=DARK)
 # %%
 studio = sample_folder("studio")
 filmed = read_image_capture(studio)
-pictures = read_image_frame(filmed, 6, (320, 240)).raw.pictures
+pictures = read_image_frame(filmed, 6, (320, 240)).raw.images
 actors = read_predictions(studio / "truth" / "predictions.jsonl").frames[:7]
 with_pictures = Stage(actors[-1].poses, filmed.cameras, tuple(pictures), trails=tuple(a.poses for a in actors[:-1]))
 scene = draw_stage(new_scene(), with_pictures)

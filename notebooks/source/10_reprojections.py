@@ -144,7 +144,7 @@ rows = 1 + (len(studio.cameras) - 1) // 2
 
 
 def draw_joint(joint: int):
-    figure = overlays.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.pictures, columns=2)
+    figure = overlays.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.images, columns=2)
     for view, axes in enumerate(figure.axes):
         if images.present[view]:
             overlays.draw_heat(axes, heatmaps[view, joint], images.input_from_image[view], STRIDE)
@@ -160,7 +160,7 @@ picker(draw_joint, model.skeleton.joints, description="joint")
 # And the people whole.
 
 # %%
-figure = overlays.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.pictures, columns=2)
+figure = overlays.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.images, columns=2)
 for view, axes in enumerate(figure.axes):
     overlays.draw_people(axes, studio.cameras, filmed.poses, view)
 save_figure(figure, out / "people")

@@ -52,7 +52,7 @@ opened = read_image_capture(capture)
 require_one_of("frame", frame, opened.numbers, capture)
 model = load_image_model(Path(weights))
 reading = read_image_frame(opened, frame, model.config.input_size)
-cameras, pictures, seen = opened.cameras, reading.raw.pictures, reading.frame
+cameras, pictures, seen = opened.cameras, reading.raw.images, reading.frame
 size = (15.0, 3.3 * (1 + (len(cameras) - 1) // 4))
 print(f"{len(opened.numbers)} frames, {len(cameras)} cameras")
 save_figure(overlays.draw_images(new_figure(*size), cameras, pictures), out / "pictures")

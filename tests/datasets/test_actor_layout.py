@@ -10,7 +10,7 @@ import pytest
 import scipy.io
 import torch
 
-from dispose.datasets.layouts.actors import every_annotated, pictured
+from dispose.datasets.layouts.actors import frames_of_annotation, imaged_frames
 from dispose.datasets.layouts.campus import (
     CAMPUS,
     CAMPUS_TEST,
@@ -117,7 +117,7 @@ def assert_projects_like_opencv(folder: Path, kind: Kind, source: Source) -> int
 @KINDS
 def test_made_recording(kind: Kind, tmp_path: Path) -> None:
     metres = write_recording(tmp_path, kind, 8, range(2, 5))
-    source = opened(kind, tmp_path, Split("all", (Block(kind.name),), every_annotated))
+    source = opened(kind, tmp_path, Split("all", (Block(kind.name),), frames_of_annotation))
     assert [key.number for key in source.keys] == [*range(8)]
     assert source.rigs[kind.name].size.tolist() == [list(kind.size)] * kind.cameras
     assert assert_projects_like_opencv(tmp_path, kind, source) == (8 + 4) * 14 * kind.cameras
@@ -127,7 +127,7 @@ def test_made_recording(kind: Kind, tmp_path: Path) -> None:
         expected = torch.from_numpy(1000 * metres[poses.id.numpy(), key.number])
         torch.testing.assert_close(poses.xyz_world, expected, atol=1e-6, rtol=0)
     frame, truth = (lambda s: MultiViewDataset(s, s.traits.input_size))(
-        opened(kind, tmp_path, Split("some", (Block(kind.name),), pictured))
+        opened(kind, tmp_path, Split("some", (Block(kind.name),), imaged_frames))
     )[1]
     assert frame.number == truth.number == 3 and bool(frame.require_images().present.all())
     width, height = source.traits.input_size
@@ -139,7 +139,7 @@ def test_made_recording(kind: Kind, tmp_path: Path) -> None:
 @KINDS
 def test_real_recording(kind: Kind, shared_data: Path) -> None:
     folder = shared_data / "raw" / f"{kind.name.lower()}3"
-    source = opened(kind, folder, Split("all", (Block(kind.name),), every_annotated))
+    source = opened(kind, folder, Split("all", (Block(kind.name),), frames_of_annotation))
     assert len(source.keys) == 3 and len(source.cameras(kind.name)) == kind.cameras
     people = sum(len(source.truth(key).poses.id) for key in source.keys)
     assert people == (6 if kind.name == "Shelf" else 3)
@@ -154,7 +154,7 @@ def test_real_recording(kind: Kind, shared_data: Path) -> None:
 
 
 def test_real_campus_agrees_with_the_converted_table(shared_data: Path) -> None:
-    source = open_campus(shared_data / "raw" / "campus3", Split("all", (Block("Campus"),), every_annotated))
+    source = open_campus(shared_data / "raw" / "campus3", Split("all", (Block("Campus"),), frames_of_annotation))
     cameras, table = (
         read_cameras(shared_data / "campus3" / "cameras.json"),
         read_poses(shared_data / "campus3/gt3d.npz"),
@@ -167,7 +167,7 @@ def test_real_campus_agrees_with_the_converted_table(shared_data: Path) -> None:
 
 
 def test_real_shelf_calibration_is_that_of_the_table(shared_data: Path) -> None:
-    source = open_shelf(shared_data / "raw" / "shelf3", Split("all", (Block("Shelf"),), every_annotated))
+    source = open_shelf(shared_data / "raw" / "shelf3", Split("all", (Block("Shelf"),), frames_of_annotation))
     cameras = read_cameras(shared_data / "shelf" / "cameras.json")
     torch.testing.assert_close(source.rigs["Shelf"].centres, cameras.centres, atol=1e-2, rtol=0)
     torch.testing.assert_close(source.rigs["Shelf"].rotation, cameras.rotation, atol=1e-6, rtol=0)
@@ -176,7 +176,7 @@ def test_real_shelf_calibration_is_that_of_the_table(shared_data: Path) -> None:
 def test_training_needs_no_annotation(tmp_path: Path) -> None:
     write_recording(tmp_path, CAMPUS_KIND, 4, range(3))
     (tmp_path / "actorsGT.mat").unlink()
-    source = open_campus(tmp_path, Split("train", (Block("Campus"),), pictured))
+    source = open_campus(tmp_path, Split("train", (Block("Campus"),), imaged_frames))
     assert len(source.keys) == 3 and not source.truth(source.keys[0]).annotated
     with pytest.raises(InputError, match=r"actorsGT\.mat"):
         open_campus(tmp_path)
@@ -184,7 +184,7 @@ def test_training_needs_no_annotation(tmp_path: Path) -> None:
 
 def test_frames_beyond_the_annotations_have_none(tmp_path: Path) -> None:
     write_recording(tmp_path, CAMPUS_KIND, 4, range(1))
-    source = open_campus(tmp_path, Split("all", (Block("Campus"),), every_annotated))
+    source = open_campus(tmp_path, Split("all", (Block("Campus"),), frames_of_annotation))
     assert not source.truth(FrameKey("Campus", 99)).annotated
 
 

@@ -13,9 +13,9 @@ from dispose.datasets.layouts.mm_or import (
     MM_OR_TEST,
     MM_OR_TRAIN,
     MM_OR_VALIDATION,
-    annotated,
+    annotated_frames,
+    imaged_frames,
     open_mm_or,
-    pictured,
     read_people,
 )
 from dispose.datasets.layouts.source import Block, Split
@@ -25,7 +25,7 @@ from dispose.formats.calibration.mm_or import read_calibration_mm_or
 
 SIZE = (128, 96)
 VIEWS = ("camera01", "camera02")
-ALL = Split("all", (Block("take"),), annotated)
+ALL = Split("all", (Block("take"),), annotated_frames)
 LENS = (0.1, -0.05, 0.0003, -0.0002, 0.01, 0.12, -0.04, 0.02)
 
 
@@ -145,7 +145,7 @@ def test_cameras_come_back_to_a_millionth(tmp_path: Path) -> None:
 def test_a_missing_picture_costs_its_view_only(tmp_path: Path) -> None:
     write_take(tmp_path)
     (tmp_path / "take" / "colorimage" / "camera02_colorimage-000011.jpg").unlink()
-    source = open_mm_or(tmp_path, Split("train", (Block("take"),), pictured), views=VIEWS)
+    source = open_mm_or(tmp_path, Split("train", (Block("take"),), imaged_frames), views=VIEWS)
     frame, truth = MultiViewDataset(source, source.traits.input_size)[1]
     assert frame.number == 11 and frame.require_images().present.tolist() == [True, False] and truth.annotated
     assert frame.require_images().pixels.shape == (2, 3, 576, 768)
@@ -154,7 +154,7 @@ def test_a_missing_picture_costs_its_view_only(tmp_path: Path) -> None:
 def test_training_needs_no_annotation(tmp_path: Path) -> None:
     write_take(tmp_path)
     (tmp_path / "take" / "poses").rename(tmp_path / "elsewhere")
-    source = open_mm_or(tmp_path, Split("train", (Block("take"),), pictured), views=VIEWS)
+    source = open_mm_or(tmp_path, Split("train", (Block("take"),), imaged_frames), views=VIEWS)
     assert len(source.keys) == 4 and not source.truth(source.keys[0]).annotated
     with pytest.raises(InputError, match="poses"):
         open_mm_or(tmp_path, ALL, views=VIEWS)

@@ -22,9 +22,9 @@ from dispose.datasets.layouts.panoptic import (
     PANOPTIC_TEST,
     PANOPTIC_TRAIN,
     PANOPTIC_VALIDATION,
-    annotated,
+    annotated_frames,
+    imaged_frames,
     open_panoptic,
-    pictured,
 )
 from dispose.datasets.layouts.source import Block, Source, Split
 from dispose.datasets.multiview import MultiViewDataset
@@ -32,7 +32,7 @@ from dispose.errors import InputError
 from dispose.formats.body3d import read_bodies, world_from_panoptic
 from dispose.skeletons.catalog import PANOPTIC_15, PANOPTIC_19
 
-ALL = Split("all", (Block("walk"),), annotated)
+ALL = Split("all", (Block("walk"),), annotated_frames)
 SIZE = (96, 54)
 VIEWS = ("00_03", "00_06")
 
@@ -110,7 +110,7 @@ def test_made_sequence_projects_like_opencv(tmp_path: Path) -> None:
 
 def test_real_sequence_projects_like_opencv(shared_data: Path) -> None:
     root = shared_data / "raw" / "panoptic"
-    split = Split("all", (Block("160906_band1"),), annotated)
+    split = Split("all", (Block("160906_band1"),), annotated_frames)
     source = open_panoptic(root, split)
     assert [key.number for key in source.keys] == [*range(168, 188)]
     assert source.cameras("160906_band1").size.tolist() == [list(PANOPTIC.image_size)] * 5
@@ -126,7 +126,7 @@ def test_real_sequence_projects_like_opencv(shared_data: Path) -> None:
 def test_real_sequence_agrees_with_the_converted_table(shared_data: Path) -> None:
     from dispose.datasets.tables.panoptic import Simulation, read_panoptic_mini
 
-    split = Split("all", (Block("160906_band1"),), annotated)
+    split = Split("all", (Block("160906_band1"),), annotated_frames)
     source = open_panoptic(shared_data / "raw" / "panoptic", split)
     table = read_panoptic_mini(shared_data / "panoptic_mini", skeleton=PANOPTIC_15, simulation=Simulation(0.0, 0.0))
     for key, (frame, labels) in zip(source.keys, table, strict=True):
@@ -147,14 +147,14 @@ def test_real_pictures_with_their_cameras(shared_data: Path, tmp_path: Path) -> 
     (folder / "calibration_tent.json").symlink_to(raw / "camera_parameters.json")
     for view in CMU0:
         (folder / "hdImgs" / view).symlink_to(raw / view)
-    source = open_panoptic(tmp_path, Split("all", (Block("tent"),), pictured))
+    source = open_panoptic(tmp_path, Split("all", (Block("tent"),), imaged_frames))
     assert [key.number for key in source.keys] == [4500, 9348]
     frame, truth = MultiViewDataset(source, source.traits.input_size)[0]
     assert frame.require_images().pixels.shape == (5, 3, 512, 960) and bool(frame.require_images().present.all())
     assert not truth.annotated and len(truth.poses.id) == 0
     # The originals have no black columns: what is at their left edge is the picture.
     raw = MultiViewDataset(source, source.traits.input_size).raw(0)
-    assert all(picture is not None and picture[:, 0].mean() > 40 for picture in raw.pictures)
+    assert all(picture is not None and picture[:, 0].mean() > 40 for picture in raw.images)
     # 1920 x 1080 into 960 x 512: the picture fills the height, and a strip at either side stays black.
     assert bool((frame.require_images().pixels[:, :, 256, 0] < frame.require_images().pixels[:, :, 256, 480]).any())
     scale = frame.require_images().input_from_image[0, 0, 0]
@@ -196,7 +196,7 @@ def test_training_frames_are_those_with_pictures(tmp_path: Path) -> None:
         path.unlink()
     (folder / "hdPose3d_stage1_coco19").rmdir()
     (folder / "hdImgs" / "00_03" / "00_03_00000100.jpg").unlink()
-    source = open_panoptic(tmp_path, Split("train", (Block("walk"),), pictured), views=VIEWS)
+    source = open_panoptic(tmp_path, Split("train", (Block("walk"),), imaged_frames), views=VIEWS)
     assert [key.number for key in source.keys] == [100, 101]
     frame, truth = MultiViewDataset(source, source.traits.input_size)[0]
     assert frame.require_images().present.tolist() == [False, True] and not truth.annotated
@@ -206,7 +206,7 @@ def test_training_frames_are_those_with_pictures(tmp_path: Path) -> None:
 
 def test_every_twelfth_annotation_file(tmp_path: Path) -> None:
     write_sequence(tmp_path, "walk", range(150, 180))
-    source = open_panoptic(tmp_path, Split("test", (Block("walk", every=12),), annotated), views=VIEWS)
+    source = open_panoptic(tmp_path, Split("test", (Block("walk", every=12),), annotated_frames), views=VIEWS)
     assert [key.number for key in source.keys] == [150, 162, 174]
 
 

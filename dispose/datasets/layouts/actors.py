@@ -20,12 +20,12 @@ CAMERA = re.compile(r"Camera(\d+)")
 IMAGE_FILE = re.compile(r".*?(\d+)\.\w+")
 
 
-def every_annotated(folder: Path, views: Sequence[str]) -> list[int]:
+def frames_of_annotation(folder: Path, views: Sequence[str]) -> list[int]:
     """Numbers of all frames that the annotation file speaks of, those without people included."""
     return list(range(read_actors(folder / ACTORS).annotated.shape[1]))
 
 
-def pictured(folder: Path, views: Sequence[str]) -> list[int]:
+def imaged_frames(folder: Path, views: Sequence[str]) -> list[int]:
     """Numbers of the frames of which at least one of the cameras has an image."""
     return sorted({number for view in views for number in files_by_number(folder / view, IMAGE_FILE)})
 
@@ -44,7 +44,7 @@ def open_actor_capture(
         views: names of the cameras wanted.
     """
     require_folder(folder)
-    rig = calibrated(folder / calibration, traits, views)
+    rig = read_rig(folder / calibration, traits, views)
     actors = read_actors(folder / ACTORS) if (folder / ACTORS).exists() else None
     keys = tuple(key for name in split.sequences for key in split.keys(name, folder, views))
     rigs = dict.fromkeys(split.sequences, rig)
@@ -64,7 +64,7 @@ def people_of(actors: Actors | None, key: FrameKey) -> Poses | None:
     return poses if len(poses.id) else None
 
 
-def calibrated(path: Path, traits: Traits, views: Sequence[str]) -> Cameras:
+def read_rig(path: Path, traits: Traits, views: Sequence[str]) -> Cameras:
     """The cameras named; the file stores no size of images, so it is the data set's."""
     cameras = read_calibration_voxelpose(path)
     for view in views:

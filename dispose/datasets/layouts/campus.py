@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from dispose.datasets.layouts.actors import every_annotated, open_actor_capture, pictured
+from dispose.datasets.layouts.actors import frames_of_annotation, imaged_frames, open_actor_capture
 from dispose.datasets.layouts.source import Block, Source, Split, Traits
 from dispose.skeletons.catalog import SHELF_14
 
@@ -22,19 +22,21 @@ CAMPUS = Traits(
 )
 
 CAMPUS_TRAIN = Split(
-    "train", (Block("Campus", 0, 349), Block("Campus", 471, 649), Block("Campus", 751, 1649)), pictured
+    "train", (Block("Campus", 0, 349), Block("Campus", 471, 649), Block("Campus", 751, 1649)), imaged_frames
 )
 """The literature's training frames without those held back for validation and the 50 before them."""
 
 CAMPUS_TRAIN_LITERATURE = Split(
-    "train, literature", (Block("Campus", 0, 349), Block("Campus", 471, 649), Block("Campus", 751, 1999)), pictured
+    "train, literature",
+    (Block("Campus", 0, 349), Block("Campus", 471, 649), Block("Campus", 751, 1999)),
+    imaged_frames,
 )
 """All frames but the test's: includes our validation frames, so choose no model by those after training on these."""
 
-CAMPUS_VALIDATION = Split("validation", (Block("Campus", 1700, 1999),), pictured)
+CAMPUS_VALIDATION = Split("validation", (Block("Campus", 1700, 1999),), imaged_frames)
 """For choosing between models: the last 300 frames, 950 away from the test."""
 
-CAMPUS_TEST = Split("test", (Block("Campus", 350, 470), Block("Campus", 650, 750)), every_annotated)
+CAMPUS_TEST = Split("test", (Block("Campus", 350, 470), Block("Campus", 650, 750)), frames_of_annotation)
 """The literature's test frames."""
 
 

@@ -42,12 +42,12 @@ KNOWN_SCORE = 0.1
 POSE_FILE = re.compile(r"(?:.*_)?(\d+)\.json")
 
 
-def annotated(folder: Path, views: Sequence[str]) -> list[int]:
+def annotated_frames(folder: Path, views: Sequence[str]) -> list[int]:
     """Numbers of the frames with an annotation file: those after the last underscore of its name."""
     return sorted(files_by_number(folder / "poses", POSE_FILE))
 
 
-def pictured(folder: Path, views: Sequence[str]) -> list[int]:
+def imaged_frames(folder: Path, views: Sequence[str]) -> list[int]:
     """Numbers of the frames of which at least one of the cameras has an image."""
     names = re.compile(rf"(?:{'|'.join(map(re.escape, views))})_colorimage-(\d+)\.jpg")
     return sorted(files_by_number(folder / "colorimage", names))
@@ -58,14 +58,14 @@ TRAIN_TAKES = (
     "015-018_PKA", "019-022_PKA", "023-032_PKA", "033_PKA", "035_PKA", "037_TKA",
 )  # fmt: skip
 
-MM_OR_TRAIN = Split("train", tuple(Block(take) for take in TRAIN_TAKES), pictured)
+MM_OR_TRAIN = Split("train", tuple(Block(take) for take in TRAIN_TAKES), imaged_frames)
 """The takes of the literature; frames are those with images, annotations are not looked at."""
 
-MM_OR_VALIDATION = Split("validation", (Block("038_TKA"),), annotated)
+MM_OR_VALIDATION = Split("validation", (Block("038_TKA"),), annotated_frames)
 """For choosing between models: the take that the released configuration neither trains nor tests on."""
 
 MM_OR_TEST = Split(
-    "test", (Block("004_PKA", most=300), Block("011_TKA", most=300), Block("036_PKA", most=150)), annotated
+    "test", (Block("004_PKA", most=300), Block("011_TKA", most=300), Block("036_PKA", most=150)), annotated_frames
 )
 """The literature's 750 frames: the first annotation files of three takes."""
 

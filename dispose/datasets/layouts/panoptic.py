@@ -53,12 +53,12 @@ POSE_FILE = re.compile(r"body3DScene_(\d+)\.json")
 IMAGE_FILE = re.compile(r"00_\d\d_(\d+)\.jpg")
 
 
-def annotated(folder: Path, views: Sequence[str]) -> list[int]:
+def annotated_frames(folder: Path, views: Sequence[str]) -> list[int]:
     """Numbers of the frames with an annotation file."""
     return sorted(files_by_number(folder / POSES, POSE_FILE))
 
 
-def pictured(folder: Path, views: Sequence[str]) -> list[int]:
+def imaged_frames(folder: Path, views: Sequence[str]) -> list[int]:
     """Numbers of the frames of which at least one of the cameras has an image."""
     return sorted({number for view in views for number in files_by_number(folder / "hdImgs" / view, IMAGE_FILE)})
 
@@ -70,13 +70,15 @@ TRAIN_SEQUENCES = (
 VALIDATION_SEQUENCES = ("160906_band3",)
 TEST_SEQUENCES = ("160906_pizza1", "160422_haggling1", "160906_ian5", "160906_band4")
 
-PANOPTIC_TRAIN = Split("train", tuple(Block(name) for name in TRAIN_SEQUENCES), pictured)
+PANOPTIC_TRAIN = Split("train", tuple(Block(name) for name in TRAIN_SEQUENCES), imaged_frames)
 """The nine sequences of the literature; frames are those with images, annotations are not looked at."""
 
-PANOPTIC_VALIDATION = Split("validation", tuple(Block(name, every=12) for name in VALIDATION_SEQUENCES), annotated)
+PANOPTIC_VALIDATION = Split(
+    "validation", tuple(Block(name, every=12) for name in VALIDATION_SEQUENCES), annotated_frames
+)
 """For choosing between models: the literature downloads this sequence and uses it for nothing."""
 
-PANOPTIC_TEST = Split("test", tuple(Block(name, every=12) for name in TEST_SEQUENCES), annotated)
+PANOPTIC_TEST = Split("test", tuple(Block(name, every=12) for name in TEST_SEQUENCES), annotated_frames)
 """The four sequences of the literature, every twelfth annotation file."""
 
 

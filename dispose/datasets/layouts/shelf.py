@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from dispose.datasets.layouts.actors import every_annotated, open_actor_capture, pictured
+from dispose.datasets.layouts.actors import frames_of_annotation, imaged_frames, open_actor_capture
 from dispose.datasets.layouts.source import Block, Source, Split, Traits
 from dispose.skeletons.catalog import SHELF_14
 
@@ -21,16 +21,16 @@ SHELF = Traits(
     score_threshold=0.2,
 )
 
-SHELF_TRAIN = Split("train", (Block("Shelf", 0, 299), Block("Shelf", 601, 2849)), pictured)
+SHELF_TRAIN = Split("train", (Block("Shelf", 0, 299), Block("Shelf", 601, 2849)), imaged_frames)
 """The literature's training frames without those held back for validation and the 50 before them."""
 
-SHELF_TRAIN_LITERATURE = Split("train, literature", (Block("Shelf", 0, 299), Block("Shelf", 601, 3199)), pictured)
+SHELF_TRAIN_LITERATURE = Split("train, literature", (Block("Shelf", 0, 299), Block("Shelf", 601, 3199)), imaged_frames)
 """All frames but the test's: includes our validation frames, so choose no model by those after training on these."""
 
-SHELF_VALIDATION = Split("validation", (Block("Shelf", 2900, 3199),), pictured)
+SHELF_VALIDATION = Split("validation", (Block("Shelf", 2900, 3199),), imaged_frames)
 """For choosing between models: the last 300 frames, 2300 away from the test."""
 
-SHELF_TEST = Split("test", (Block("Shelf", 300, 600),), every_annotated)
+SHELF_TEST = Split("test", (Block("Shelf", 300, 600),), frames_of_annotation)
 """The literature's test frames."""
 
 

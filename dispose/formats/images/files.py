@@ -1,4 +1,4 @@
-"""Picture files: read whole or refused, and brought to the size of a network.
+"""Image files: read whole or refused, and brought to the size of a network.
 
 Pixel centres are at integers everywhere; OpenCV's warps mean the same.
 """
@@ -20,7 +20,7 @@ IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 """Mean and deviation of RGB in [0, 1], what every backbone with ImageNet's weights expects."""
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-"""Endings of picture files, lower case."""
+"""Endings of image files, lower case."""
 
 # OpenCV decodes what is there of a torn file and leaves the rest grey or black; the marks of a whole file are these.
 TAIL = 4096
@@ -31,7 +31,7 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     """RGB as the sensor stored it: a turn in the file's EXIF data is ignored, since calibrations know nothing of it.
 
     Raises:
-        InputError: the file cannot be read, is no picture, or breaks off.
+        InputError: the file cannot be read, is no image, or breaks off.
     """
     try:
         data = path.read_bytes()
@@ -53,31 +53,31 @@ def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
 
 
 def warp_image(
-    picture: UInt8[np.ndarray, "height width 3"], to_from_picture: Float[Tensor, "2 3"], size: tuple[int, int]
+    image: UInt8[np.ndarray, "height width 3"], to_from_image: Float[Tensor, "2 3"], size: tuple[int, int]
 ) -> UInt8[np.ndarray, "to_height to_width 3"]:
-    """A picture moved by an affine into another of some width and height; black where nothing falls.
+    """An image moved by an affine into another of some width and height; black where nothing falls.
 
-    A picture that shrinks is first averaged over areas to about its final size (a plain warp would read one pixel in
+    An image that shrinks is first averaged over areas to about its final size (a plain warp would read one pixel in
     several and alias); the rest of the affine, rotation included, is a bilinear warp.
     """
-    height, width = picture.shape[:2]
-    affine = to_from_picture.to(torch.float64)
+    height, width = image.shape[:2]
+    affine = to_from_image.to(torch.float64)
     scale = math.sqrt(abs(float(torch.linalg.det(affine[:, :2]))))
     if scale < 1:
         small = max(1, round(width * scale)), max(1, round(height * scale))
-        picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        image = cv2.resize(image, small, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
         across, down = width / small[0], height / small[1]
         from_small = torch.tensor([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2]], dtype=torch.float64)
         affine = compose(affine, from_small)
-    warped = cv2.warpAffine(picture, affine.numpy(), size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    warped = cv2.warpAffine(image, affine.numpy(), size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return warped.astype(np.uint8, copy=False)
 
 
-def normalize_pixels(picture: UInt8[np.ndarray, "height width 3"]) -> Float[Tensor, "3 height width"]:
+def normalize_pixels(image: UInt8[np.ndarray, "height width 3"]) -> Float[Tensor, "3 height width"]:
     """RGB bytes as a network takes them: float32, less ImageNet's mean, over its deviation."""
-    planes = torch.empty(3, *picture.shape[:2])
+    planes = torch.empty(3, *image.shape[:2])
     # OpenCV's split is ten times as fast as a strided conversion.
-    for plane, channel in zip(planes, cv2.split(picture), strict=True):
+    for plane, channel in zip(planes, cv2.split(image), strict=True):
         plane.copy_(torch.from_numpy(channel))
     mean, deviation = torch.tensor(IMAGENET_MEAN)[:, None, None], torch.tensor(IMAGENET_DEVIATION)[:, None, None]
     return planes.sub_(255 * mean).mul_(1 / (255 * deviation))
