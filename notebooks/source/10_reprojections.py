@@ -31,7 +31,7 @@ from dispose.inference.predict import predict_frames
 # %%
 from dispose.models.dispose.backbone import STRIDE
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator, load_image_model, shipped_image_weights
-from dispose_viz.image import overlays, residuals
+from dispose_viz.image import overlays, residuals, view_panels
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
 from dispose_workbench.validation import require_at_least, require_one_of
