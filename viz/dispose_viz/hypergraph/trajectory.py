@@ -43,9 +43,15 @@ class Trajectory:
 
     @property
     def entropy(self) -> Float[np.ndarray, " steps"]:
-        """How undecided every step is: the entropy (bits) of the mass shared out to one."""
-        share = self.mass / self.mass.sum(-1, keepdims=True).clip(min=1e-300)
-        return -(share * np.log2(share.clip(min=1e-300))).sum(-1)
+        """How undecided every step is."""
+        return entropy_bits(self.mass)
+
+
+def entropy_bits(mass: Float[np.ndarray, "steps tuples"]) -> Float[np.ndarray, " steps"]:
+    """The entropy of the masses of tuples shared out to one."""
+    mass = mass.clip(min=0)
+    share = mass / mass.sum(-1, keepdims=True).clip(min=1e-300)
+    return -(share * np.log2(share.clip(min=1e-300))).sum(-1)
 
 
 def trajectories_of(

@@ -17,7 +17,7 @@ from dispose.scene.results import FrameResult, Hypotheses, Results
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 from dispose_viz.hypergraph.candidate_graph import Hyperedges, heaviest, hyperedges_of
-from dispose_viz.hypergraph.trajectory import owners_of_tuples, tuple_name
+from dispose_viz.hypergraph.trajectory import entropy_bits, owners_of_tuples, tuple_name
 from dispose_viz.image.canvas import project_people
 from dispose_viz.image.view_panels import owners_of
 from dispose_viz.scene.stage import known_joints
@@ -163,7 +163,7 @@ def decisions(case: FrameResult, hypotheses: Hypotheses, first: int) -> Iterator
         when = {"step": first + number, "frame": case.prediction.number if last else None}
         for person, mass in masses(edge, owners):
             yield StreamEntry(f"diffusion/mass/{slug(person)}", mass, step=first + number)
-        yield StreamEntry("diffusion/entropy", entropy_bits(edge), step=first + number)
+        yield StreamEntry("diffusion/entropy", float(entropy_bits(edge.mass[None])[0]), step=first + number)
         yield StreamEntry("diffusion/bars", edge.mass[shown], **when)
         title = f"frame {case.prediction.number}, diffusion time {float(hypotheses.time[number]):.2f}"
         yield StreamEntry("diffusion/tuples", f"## {title}\n{table(edge, owners, shown.tolist())}", **when)
@@ -175,12 +175,6 @@ def masses(edges: Hyperedges, owners: Sequence[int]) -> list[tuple[str, float]]:
     several = (edges.members != ABSENT).sum(1) > 1
     rivals = edges.mass[several & (np.asarray(owners, dtype=int) == ABSENT)]
     return [*found, (COMPETITOR, float(rivals.max(initial=0.0)))]
-
-
-def entropy_bits(edges: Hyperedges) -> float:
-    """How undecided the masses are: the entropy of their shares, bits."""
-    share = edges.mass.clip(min=0) / max(float(edges.mass.clip(min=0).sum()), 1e-300)
-    return float(-(share * np.log2(share.clip(min=1e-300))).sum())
 
 
 def table(edges: Hyperedges, owners: Sequence[int], shown: Sequence[int]) -> str:
