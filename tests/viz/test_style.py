@@ -3,10 +3,22 @@
 import itertools
 
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 
 from dispose.errors import OutputError
-from dispose_viz.style import DARK, LIGHT, PALETTE, blend, new_figure, person_color, save_figure
+from dispose_viz.style import (
+    DARK,
+    LIGHT,
+    PALETTE,
+    blend,
+    dress_chart,
+    new_figure,
+    panels,
+    person_color,
+    save_figure,
+    theme_of,
+    write,
+)
 
 
 def contrast(a: str, b: str) -> float:
@@ -32,6 +44,17 @@ def test_an_id_has_one_colour_and_neighbours_differ() -> None:
 def test_everything_can_be_read_on_its_paper(theme) -> None:
     assert contrast(theme.ink, theme.paper) > 10
     assert all(contrast(c, theme.paper) > 2 for c in (*PALETTE, theme.muted, theme.alarm))
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_what_is_drawn_takes_the_theme_that_its_figure_was_made_in(theme) -> None:
+    figure = new_figure(4.0, 3.0, theme=theme)
+    first, *_, last = panels(figure, 5, 3)
+    assert theme_of(figure) is theme_of(last) is theme and len(figure.axes) == 5
+    places = [axes.get_subplotspec() for axes in (first, last)]
+    assert [(p.rowspan.start, p.colspan.start) for p in places if p is not None] == [(0, 0), (1, 1)]
+    write(dress_chart(first), "a word", (0.5, 0.5), (3, 3))
+    assert first.texts[0].get_color() == theme.ink and to_hex(first.get_facecolor()).upper() == theme.paper
 
 
 def test_palette_colours_are_far_apart_for_colour_blind_readers() -> None:
