@@ -35,6 +35,7 @@ from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 
 # %%
 from dispose_viz.hypergraph import film, trajectory
+from dispose_viz.movie import write_film
 from dispose_viz.polytope import starts
 from dispose_viz.polytope.geometry import distance_to_assignment
 from dispose_viz.style import new_figure, save_figure
@@ -109,7 +110,7 @@ save_figure(state(middle.mass[len(middle.mass) // 2]), out / "half_way")
 
 # %%
 pictures = film.film_frames(new_figure(9.6, 5.4), places, middle, owners)
-print("written:", film.write_film(out / movie, pictures).name)
+print("written:", write_film(out / movie, pictures).name)
 
 # %% [markdown]
 # ## 3. Several random starts

@@ -19,9 +19,9 @@ from dispose_viz.hypergraph.film import (
     columns_of,
     draw_match,
     film_frames,
-    write_film,
 )
 from dispose_viz.hypergraph.trajectory import Trajectory
+from dispose_viz.movie import write_film
 from dispose_viz.style import DARK, LIGHT, new_figure, person_color
 
 

@@ -1,6 +1,6 @@
 """The candidate graph as a hypergraph: detections are its nodes, a tuple is an edge that joins one of every view.
 
-Two pictures of the same thing: paths through columns of detections, for a few tuples and with a hover that says what
+Two drawings of the same thing: paths through columns of detections, for a few tuples and with a hover that says what
 speaks for each; and the incidence matrix, a row per tuple and a column per detection, for many.
 """
 
@@ -114,7 +114,7 @@ def draw_paths(
     # The lightest first: what matters lies on top.
     for place, (row, owner) in reversed(list(enumerate(zip(shown.tolist(), owned, strict=True)))):
         text = hover_text(edges, row, owner, detections, cameras)
-        # Beside the person's line, not below it: a tuple that leaves one of his detections out is on the same level.
+        # Beside the person's line, not below it: a tuple that leaves one of their detections out is on the same level.
         lane = 0.0 if owner != ABSENT else LANES[place % len(LANES)]
         _add_path(figure, edges.take(np.array([row])), owner, level + lane, text, theme)
     _add_dots(figure, detections, level, cameras, theme)
@@ -206,7 +206,7 @@ def _add_dots(
 
 def _dress_paths(figure: go.Figure, cameras: Sequence[str], note: str, lowest: float, theme: Theme) -> None:
     names = [escape_markup(shorten(name, LONGEST_NAME)) for name in cameras]
-    # Slanted to the right: plotly leaves out a name that would begin left of the picture.
+    # Slanted to the right: plotly leaves out a name that would begin left of the figure.
     slant = -30 if max(map(len, cameras), default=0) * len(cameras) > LEVEL_LETTERS else 0
     bare = {"showgrid": False, "zeroline": False, "color": theme.ink}
     figure.update_layout(
@@ -278,15 +278,15 @@ def _cells(
     slot: Int[np.ndarray, " detections"],
     theme: Theme,
 ) -> Float[np.ndarray, "tuples detections 3"]:
-    """The matrix as a picture: a person's colour, grey for nobody's tuple, paper where there is no incidence."""
+    """The matrix as an image: a person's colour, grey for nobody's tuple, paper where there is no incidence."""
     # Every second view a shade darker: columns of one view belong together.
     bare = [to_rgb(theme.paper if v % 2 else blend(theme.paper, theme.muted, 0.12)) for v in view.tolist()]
-    picture = np.tile(np.array(bare).reshape(1, -1, 3), (len(rows), 1, 1))
+    image = np.tile(np.array(bare).reshape(1, -1, 3), (len(rows), 1, 1))
     nobody = blend(theme.ink, theme.paper, 0.45)
     member = rows.members[:, view] == slot
     for row, owner in enumerate(owned):
-        picture[row, member[row]] = to_rgb(nobody if owner == ABSENT else person_color(owner))
-    return picture
+        image[row, member[row]] = to_rgb(nobody if owner == ABSENT else person_color(owner))
+    return image
 
 
 def _name_rows(axes: Axes, owned: Sequence[int]) -> None:

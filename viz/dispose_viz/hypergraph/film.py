@@ -3,33 +3,25 @@
 Between two steps of the sampler the mass is blended. That is no trick: a mean of feasible states is feasible.
 """
 
-import base64
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from PIL import Image
 
 from dispose.errors import InputError
-from dispose.formats.files import replacing
 from dispose.scene.detections import Detections
 from dispose.tensors import ABSENT
 from dispose_viz.hypergraph.trajectory import Trajectory
-from dispose_viz.movie import write_gif, write_mp4
+from dispose_viz.movie import RgbImage
 from dispose_viz.style import Theme, blend, label_of, person_color, theme_of
 from dispose_viz.words import LETTER, POINTS, plain, shorten
-
-RgbImage = UInt8[np.ndarray, "height width 3"]
 
 THUMBNAIL = np.array([0.1, 0.36])
 """Half the size of a detection's thumbnail, in units of the distance between columns and between rows."""
@@ -139,61 +131,6 @@ def blend_states(trajectory: Trajectory, between: int) -> list[tuple[float, Floa
             time = (1 - share) * trajectory.time[step] + share * trajectory.time[step + 1]
             states.append((float(time), (1 - share) * here + share * after))
     return states
-
-
-def write_film(path: Path, images: Iterable[RgbImage], rate_hz: float = 15.0) -> Path:
-    """Write images as a film, by the ending of the name: ``.gif``, ``.mp4`` or ``.html`` (a slider, no network).
-
-    The file is whole or not there; what was there before stays when something fails. Returns the path.
-
-    Raises:
-        InputError: another ending, no folder to write into, no picture, or pictures of different sizes.
-        OutputError: the file cannot be written.
-    """
-    writers = {".gif": write_gif, ".mp4": write_mp4, ".html": write_page}
-    if path.suffix.lower() not in writers:
-        raise InputError(f"{path}: a film ends in {', '.join(writers)}, not in '{path.suffix}'.")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent} to write the film into.")
-    return writers[path.suffix.lower()](path, images, rate_hz)
-
-
-def write_page(path: Path, images: Iterable[RgbImage], rate_hz: float) -> Path:
-    """Write images as one HTML page with a slider and a play button; it needs no network. Returns the path."""
-    kept: list[str] = []
-    order: list[int] = []
-    last: RgbImage | None = None
-    for image in images:
-        if image is not last:
-            kept.append(base64.b64encode(_png(image)).decode())
-        order.append(len(kept) - 1)
-        last = image
-    if not order:
-        raise InputError(f"{path}: a film needs at least one picture.")
-    if not rate_hz > 0:
-        raise InputError(f"{path}: a film needs a positive number of pictures per second, got {rate_hz}.")
-    with replacing(path) as file:
-        file.write(PAGE % (len(order) - 1, json.dumps(kept), json.dumps(order), round(1000 / rate_hz)))
-    return path
-
-
-PAGE = """<!doctype html><meta charset="utf-8"><title>From noise to the match</title>
-<body style="font-family:sans-serif;margin:1em;text-align:center"><img id="film" style="max-width:100%%" alt="">
-<p><button id="play" aria-label="play or pause">▶</button>
-<input id="step" type="range" min="0" max="%d" value="0" style="width:70%%" aria-label="step"></p><script>
-const images = %s, order = %s, film = document.getElementById("film"), step = document.getElementById("step");
-const show = () => { film.src = "data:image/png;base64," + images[order[step.value]]; };
-let clock = null;
-const stop = () => { clearInterval(clock); clock = null; };
-step.oninput = () => { stop(); show(); };
-document.getElementById("play").onclick = () => {
-  if (clock) { stop(); return; }
-  if (+step.value === +step.max) step.value = 0;
-  clock = setInterval(() => { if (+step.value === +step.max) stop(); else { step.value++; show(); } }, %d);
-};
-show();
-</script></body>
-"""
 
 
 def _check(columns: DetectionColumns, members: np.ndarray, owners: Sequence[int]) -> None:
@@ -314,10 +251,3 @@ def _draw_clock(axes: Axes, time: float) -> None:
     axes.plot([left, right - (right - left) * time], [-0.02] * 2, transform=axes.transAxes, color=theme.ink,
               linewidth=5, clip_on=False)  # fmt: skip
     axes.text(right + 0.02, -0.02, words, transform=axes.transAxes, va="center", fontsize=13, color=theme.ink)
-
-
-def _png(image: RgbImage) -> bytes:
-    """A PNG of at most 128 colours: a quarter of the size, and nobody sees it."""
-    buffer = BytesIO()
-    Image.fromarray(image).quantize(128, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""``python -m dispose_viz.inspector RESULTS FOLDER``: the worst frames of a finished run as one picture each.
+"""``python -m dispose_viz.inspector RESULTS FOLDER``: the worst frames of a finished run as one page each.
 
 `dispose inspect --pages` calls it: the library itself draws nothing.
 """

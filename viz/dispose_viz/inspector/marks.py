@@ -1,10 +1,11 @@
 """Frames that a person has marked while looking at results, with a note each: kept as JSON and as CSV."""
 
 import csv
+import itertools
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from dispose.errors import InputError
@@ -67,28 +68,21 @@ def write_marks(file: MarkFile, results: Results, marks: Sequence[Mark]) -> Mark
 
     What somebody else wrote there in the meantime is kept: the marks then go to the next free name.
     """
-    path, text = file.path, _text(results, marks)
-    now = read_text(path) if path.exists() else None
-    if now != file.text:
+    rows = [asdict(mark) for mark in marks]
+    content = {"schema": SCHEMA, "results": results.name, "method": results.method, "marks": rows}
+    path, text = file.path, json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    if (read_text(path) if path.exists() else None) != file.text:
         path = _free(path)
     with replacing(path) as out:
         out.write(text)
     with replacing(path.with_suffix(".csv")) as out:
-        table = csv.writer(out)
-        table.writerow(("frame", "note", "why"))
-        table.writerows((mark.frame, mark.note, mark.why) for mark in marks)
+        table = csv.DictWriter(out, [field.name for field in fields(Mark)])
+        table.writeheader()
+        table.writerows(rows)
     return MarkFile(path, tuple(marks), text)
-
-
-def _text(results: Results, marks: Sequence[Mark]) -> str:
-    rows = [{"frame": mark.frame, "note": mark.note, "why": mark.why} for mark in marks]
-    content = {"schema": SCHEMA, "results": results.name, "method": results.method, "marks": rows}
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def _free(path: Path) -> Path:
     """The name with the first number behind it that is free."""
-    number = 2
-    while (free := path.with_name(f"{path.stem}-{number}{path.suffix}")).exists():
-        number += 1
-    return free
+    names = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
+    return next(name for name in names if not name.exists())

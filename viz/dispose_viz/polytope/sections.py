@@ -154,6 +154,20 @@ def draw_path(axes: Axes, flat: Flat, mass: Float[np.ndarray, "steps tuples"], *
     return axes
 
 
+def draw_plane_cut(
+    axes: Axes,
+    cut: PlaneCut,
+    paths: Sequence[Float[np.ndarray, "steps tuples"]],
+    colors: Sequence[str],
+    labels: Sequence[str] | None = None,
+) -> Axes:
+    """The section of a plane with the shadow round it, paths in it, and its landmarks on top."""
+    draw_section(axes, cut.flat, outline=cut.outline)
+    for path, color, label in zip(paths, colors, labels or [""] * len(paths), strict=True):
+        draw_path(axes, cut.flat, path, color=color, label=label)
+    return draw_landmarks(axes, cut.flat, cut.landmarks)
+
+
 def draw_key(axes: Axes) -> Axes:
     """What full and hollow dots mean, and the labelled paths, below the axes of a figure with constrained layout."""
     theme = theme_of(axes)

@@ -12,7 +12,7 @@ from dispose.errors import ShapeError
 from dispose.tensors import ABSENT
 from dispose_viz.hypergraph.trajectory import Trajectory, draw_curves, name_tuples, tuple_name
 from dispose_viz.polytope.geometry import distance_to_assignment, nearest_assignment
-from dispose_viz.polytope.sections import Landmark, cut_through, draw_key, draw_landmarks, draw_path, draw_section
+from dispose_viz.polytope.sections import Landmark, PlaneCut, cut_through, draw_key, draw_plane_cut
 from dispose_viz.style import PALETTE, dress, theme_of
 
 
@@ -81,19 +81,21 @@ def draw_starts_in_plane(axes: Axes, starts: Sequence[Trajectory], middle: Traje
     one, other = Landmark(words[0], first, PALETTE[0]), Landmark(words[1], second, PALETTE[1])
     people = np.nonzero(~is_fallback(marginals).numpy())[0]
     cut = cut_through(Landmark("the middle", middle.mass[0], theme.muted), one, other, marginals, people)
-    draw_section(axes, cut.flat, outline=cut.outline)
     colors = answer_colors(answers)
-    groups: list[tuple[str, str, list[Trajectory]]] = []
+    order, shades, labels = [], [], []
     for color in dict.fromkeys(colors[:-1]):
         same = [start for start, own in zip(starts, colors, strict=False) if own == color]
-        groups.append((f"{len(same)} random start{'s' if len(same) > 1 else ''}", color, same))
-    for name, color, same in [*groups, ("from the middle", theme.ink, [middle])]:
-        away = max(float(cut.flat.distance(start.mass).max()) for start in same)
-        labels = [f"{name}: up to {away:.2g} off the plane"] + [""] * (len(same) - 1)
-        for start, label in zip(same, labels, strict=True):
-            draw_path(axes, cut.flat, start.mass, color=color, label=label)
-    draw_landmarks(axes, cut.flat, cut.landmarks)
+        name = f"{len(same)} random start{'s' if len(same) > 1 else ''}"
+        order += [start.mass for start in same]
+        shades += [color] * len(same)
+        labels += [f"{name}: {_reach(cut, same)}"] + [""] * (len(same) - 1)
+    labels.append(f"from the middle: {_reach(cut, [middle])}")
+    draw_plane_cut(axes, cut, [*order, middle.mass], [*shades, theme.ink], labels)
     return draw_key(axes)
+
+
+def _reach(cut: PlaneCut, paths: Sequence[Trajectory]) -> str:
+    return f"up to {max(float(cut.flat.distance(path.mass).max()) for path in paths):.2g} off the plane"
 
 
 def difference_words(

@@ -15,7 +15,7 @@ from dispose.models.dispose.sampling import Problem
 from dispose_viz.charts.curves import running_mean
 from dispose_viz.hypergraph.trajectory import Trajectory
 from dispose_viz.polytope.geometry import nearest_assignment
-from dispose_viz.polytope.sections import Landmark, PlaneCut, cut_through, draw_landmarks, draw_path, draw_section
+from dispose_viz.polytope.sections import Landmark, PlaneCut, cut_through, draw_plane_cut
 from dispose_viz.polytope.slices import draw_cells
 from dispose_viz.polytope.starts import ranked_answers, runner_up
 from dispose_viz.style import LIGHT, PALETTE, add_legend, blend, dress, person_color, theme_of, write
@@ -120,7 +120,7 @@ def draw_losses(axes: Axes, losses: Sequence[float], steps: int, chance: float) 
     axes.plot(number, running_mean(np.array(losses), 15), color=PALETTE[0], linewidth=2.2, label="mean of 15")
     axes.axhline(chance, color=theme.alarm, linestyle="--", linewidth=1.4, label="guessing evenly")
     axes.set(xlim=(0, steps), ylim=(0, 1.15 * chance), xlabel="step", ylabel="divergence (nats per detection)")
-    return dress(add_legend(axes, location="upper right"))
+    return dress(add_legend(axes))
 
 
 def draw_table(
@@ -170,9 +170,7 @@ def draw_tensor(
 def draw_cut(axes: Axes, cut: PlaneCut, path: Float[np.ndarray, "steps tuples"]) -> Axes:
     """A path up to its last given state, which is the large dot, in the plane of the cut."""
     theme = theme_of(axes)
-    draw_section(axes, cut.flat, outline=cut.outline)
-    draw_path(axes, cut.flat, path, color=PALETTE[0])
-    draw_landmarks(axes, cut.flat, cut.landmarks)
+    draw_plane_cut(axes, cut, [path], [PALETTE[0]])
     place = cut.flat.place(path[-1])
     axes.plot(*place, "o", color=PALETTE[0], markersize=14, markeredgecolor=theme.paper, markeredgewidth=2, zorder=7)
     return axes
@@ -197,14 +195,12 @@ def draw_state(
 def draw_starts(axes: Axes, cut: PlaneCut, paths: Sequence[Trajectory]) -> Axes:
     """Paths from several random starts, coloured by the corner where they end: truth, competitor, or another (X)."""
     theme = theme_of(axes)
-    draw_section(axes, cut.flat, outline=cut.outline)
     ends = [corner_of(path, cut) for path in paths]
-    for path, end in zip(paths, ends, strict=True):
-        color = theme.alarm if end is None else end.color
-        draw_path(axes, cut.flat, path.mass, color=color)
-        if end is None:
-            axes.plot(*cut.flat.place(path.mass[-1]), "X", color=color, markersize=12, zorder=7)
-    draw_landmarks(axes, cut.flat, cut.landmarks)
+    draw_plane_cut(
+        axes, cut, [path.mass for path in paths], [theme.alarm if end is None else end.color for end in ends]
+    )
+    for path in (path for path, end in zip(paths, ends, strict=True) if end is None):
+        axes.plot(*cut.flat.place(path.mass[-1]), "X", color=theme.alarm, markersize=12, zorder=7)
     count = sum(end is cut.landmarks[0] for end in ends)
     axes.set_title(
         f"{count} of {len(paths)} random starts end at the truth (X: elsewhere)", fontsize=12, color=theme.ink
