@@ -7,7 +7,6 @@ unknown, in one view). Nothing in the file is a Python object, so reading one ex
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -141,23 +140,19 @@ def write_pseudo_labels(
     """
     if path.suffix != ".npz":
         raise InputError(f"{path}: pseudo-labels are written as .npz.")
-    ordered: list[LabelledFrame] = []
-    for frame in frames:
-        place = f"{path}: sequence {frame.sequence!r}, frame {frame.number}"
-        if frame.labels.poses.skeleton != skeleton:
-            raise InputError(f"{place}: skeleton {frame.labels.poses.skeleton.name}, not {skeleton.name}.")
-        if frame.labels.xy_image.shape[0] != len(views):
-            raise InputError(f"{place}: {frame.labels.xy_image.shape[0]} views, the file has {len(views)}.")
-        ordered.append(frame)
-    names = sorted({frame.sequence for frame in ordered})
-    ordered.sort(key=lambda frame: (frame.sequence, frame.number))
+    ordered = sorted(frames, key=lambda frame: (frame.sequence, frame.number))
     keys = [(frame.sequence, frame.number) for frame in ordered]
-    for key, following in pairwise(keys):
-        if key == following:
-            raise InputError(f"{path}: sequence {key[0]!r} has frame {key[1]} twice.")
-    tables = stack_tables(
-        len(skeleton), [names.index(name) for name, _ in keys], [n for _, n in keys], [f.labels for f in ordered]
-    )
+    for row, frame in enumerate(ordered):
+        place, labels = f"{path}: sequence {frame.sequence!r}, frame {frame.number}", frame.labels
+        if labels.poses.skeleton != skeleton:
+            raise InputError(f"{place}: skeleton {labels.poses.skeleton.name}, not {skeleton.name}.")
+        if len(labels.xy_image) != len(views):
+            raise InputError(f"{place}: {len(labels.xy_image)} views, the file has {len(views)}.")
+        if keys[row] in keys[max(row - 1, 0) : row]:
+            raise InputError(f"{place} occurs twice.")
+    names = sorted({sequence for sequence, _ in keys})
+    rows = [names.index(sequence) for sequence, _ in keys]
+    tables = stack_tables(len(skeleton), rows, [n for _, n in keys], [frame.labels for frame in ordered])
     checked_tables(Arrays(path, vars(tables)), sequences=len(names), views=len(views), joints=len(skeleton))
     header = {
         "schema": SCHEMA,
@@ -183,10 +178,19 @@ def read_pseudo_labels(path: Path, *, skeleton: Skeleton = PANOPTIC_15) -> Pseud
     arrays = open_arrays(path)
     if "header" not in arrays.columns:
         raise InputError(f"{path}: is no .npz of pseudo-labels (it has no header).")
-    header = _header(path, arrays.columns["header"])
-    _require_skeleton(path, header, skeleton)
-    views = _names(header.at("views"))
-    sequences = _names(header.at("sequences"))
+    place = f"{path}: header"
+    header = Entry(place, parse_json(arrays.columns["header"].tobytes().decode(errors="replace"), place))
+    schema, units = header.at("schema").text(), header.at("units")
+    if schema != SCHEMA:
+        raise InputError(f"{path}: schema is {schema!r}, this version reads {SCHEMA!r}.")
+    if (units.at("image").text(), units.at("world").text()) != ("px", "mm"):
+        raise InputError(f"{units.place}: px and mm are expected.")
+    name = header.at("skeleton").text()
+    joints, views, sequences = (_names(header.at(key)) for key in ("joints", "views", "sequences"))
+    if name != skeleton.name:
+        raise InputError(f"{path}: the labels are of the skeleton {name!r}, wanted is {skeleton.name!r}.")
+    if joints != skeleton.joints:
+        raise InputError(f"{path}: the joints of {name!r} have another order than ours ({_listed(joints)}).")
     tables = checked_tables(arrays, sequences=len(sequences), views=len(views), joints=len(skeleton))
     rows = {
         (sequences[s], n): row
@@ -195,30 +199,6 @@ def read_pseudo_labels(path: Path, *, skeleton: Skeleton = PANOPTIC_15) -> Pseud
     if len(rows) != len(tables.frame_number):
         raise InputError(f"{path}: a frame of a sequence occurs twice in the table of frames.")
     return PseudoLabelStore(path, skeleton, views, sequences, tables, np.arange(len(views)), rows)
-
-
-def _header(path: Path, array: np.ndarray) -> Entry:
-    try:
-        text = array.tobytes().decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: the header is no UTF-8 text.") from error
-    header = Entry(f"{path}: header", parse_json(text, f"{path}: header"))
-    schema = header.at("schema").text()
-    if schema != SCHEMA:
-        raise InputError(f"{path}: schema is {schema!r}, this version reads {SCHEMA!r}.")
-    units = header.at("units")
-    if (units.at("image").text(), units.at("world").text()) != ("px", "mm"):
-        raise InputError(f"{units.place}: px and mm are expected.")
-    return header
-
-
-def _require_skeleton(path: Path, header: Entry, skeleton: Skeleton) -> None:
-    name = header.at("skeleton").text()
-    joints = _names(header.at("joints"))
-    if name != skeleton.name:
-        raise InputError(f"{path}: the labels are of the skeleton {name!r}, wanted is {skeleton.name!r}.")
-    if joints != skeleton.joints:
-        raise InputError(f"{path}: the joints of {name!r} have another order than ours ({_listed(joints)}).")
 
 
 def _names(entry: Entry) -> tuple[str, ...]:

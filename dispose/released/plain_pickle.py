@@ -89,23 +89,15 @@ class _Array(_StandIn):
 
     __slots__ = ("array",)
 
-    def __init__(self, *_: object) -> None:
-        self.array = np.zeros(0)
+    def __init__(self, raw: object = b"", kind: object = None, shape: object = (0,), order: object = "C") -> None:
+        # Protocol 5 says everything at once; older ones make an empty array and set its state.
+        self.array = _numbers(raw, kind, shape, order) if isinstance(kind, _DataType) else np.zeros(0)
 
     def __setstate__(self, state: object) -> None:
         if not isinstance(state, tuple) or len(state) != 5:
             raise _RefusedError("holds an array of an unknown form")
         _, shape, kind, fortran, raw = state
         self.array = _numbers(raw, kind, shape, "F" if fortran else "C")
-
-
-class _FromBuffer(_Array):
-    """How protocol 5 writes arrays."""
-
-    __slots__ = ()
-
-    def __init__(self, raw: object, kind: object, shape: object, order: object, *_: object) -> None:
-        self.array = _numbers(raw, kind, shape, order)
 
 
 class _Scalar(_StandIn):
@@ -122,7 +114,7 @@ _NAMES: dict[tuple[str, str], type] = {
     ("numpy", "ndarray"): _Array,
     ("numpy.core.multiarray", "_reconstruct"): _Array,
     ("numpy.core.multiarray", "scalar"): _Scalar,
-    ("numpy.core.numeric", "_frombuffer"): _FromBuffer,
+    ("numpy.core.numeric", "_frombuffer"): _Array,
 }
 
 

@@ -129,10 +129,13 @@ def _labels(place: str, entry: Mapping[object, object], cameras: list[str], oddi
     xys = torch.zeros(len(cameras), len(numbers), len(SKELETON), 3, dtype=torch.float64)
     strangers: list[list[Tensor]] = []
     for view, people in enumerate(seen):
-        matched = _matched(people)
-        alone = [row for row in range(len(people.numbers)) if row not in matched]
-        for row in matched:
-            xys[view, row_of[people.numbers[row]]] = people.joints[row]
+        # Of those who share a number the surest has it, and of equally sure ones the first.
+        sure = people.joints[..., 2].mean(-1).tolist()
+        order = sorted(range(len(sure)), key=lambda row, sure=sure: (sure[row], -row))
+        matched = {people.numbers[row]: row for row in order if people.numbers[row] != UNMATCHED}
+        alone = [row for row in range(len(sure)) if row not in matched.values()]
+        for number, row in matched.items():
+            xys[view, row_of[number]] = people.joints[row]
         strangers.append([people.joints[row] for row in alone])
         repeats = sum(people.numbers[row] != UNMATCHED for row in alone)
         oddities["people share their number with another in the same camera and count as unmatched"] += repeats
@@ -142,13 +145,3 @@ def _labels(place: str, entry: Mapping[object, object], cameras: list[str], oddi
     poses = Poses(SKELETON, xyz[..., :3], xyz[..., 3], known, ids)
     xy, confidence = xys[..., :2], xys[..., 2]
     return Labels.of_images(poses, xy, confidence, confidence > 0, Detections.from_lists(SKELETON, strangers))
-
-
-def _matched(people: _People) -> list[int]:
-    """Rows of one camera that are somebody; of those who share a number, the surest has it."""
-    best: dict[int, int] = {}
-    confidence = people.joints[..., 2].mean(-1)
-    for row, number in enumerate(people.numbers):
-        if number != UNMATCHED and (number not in best or confidence[row] > confidence[best[number]]):
-            best[number] = row
-    return sorted(best.values())

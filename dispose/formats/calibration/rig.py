@@ -85,14 +85,8 @@ def as_cameras(source: str, views: list[CameraParameters]) -> Cameras:
 def check_view(source: str, view: CameraParameters) -> None:
     """Raise `InputError` where one camera cannot be right."""
     where = f"{source}: camera {view.name}"
-    for name, tensor in (
-        ("size", view.size),
-        ("intrinsic matrix", view.matrix),
-        ("distortion", view.distortion),
-        ("rotation", view.rotation),
-        ("translation", view.translation),
-    ):
-        if not bool(torch.isfinite(tensor).all()):
+    for name, tensor in vars(view).items():
+        if isinstance(tensor, Tensor) and not bool(torch.isfinite(tensor).all()):
             raise InputError(f"{where}: {name} has an entry that is not finite ({tensor.flatten().tolist()}).")
     if bool((view.size < 1).any()):
         raise InputError(f"{where}: the picture is {view.size[0]:g} x {view.size[1]:g} pixels.")
