@@ -3,7 +3,6 @@
 Detections are labelled by the projected ground truth, see `label_detections`.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor
 
 from dispose.datasets.tables.reading import (
     LabelledFrames,
-    Table,
     detections_of,
     match_finite,
     poses_of,
@@ -34,17 +32,6 @@ LABEL_GATE = 0.25
 
 LABEL_MIN_JOINTS = 4
 
-STORED_JOINTS = Skeleton(
-    name="shelf_stored_19",
-    joints=(
-        "mid_hip", "neck", "r_hip", "l_hip", "nose", "r_shoulder", "l_shoulder", "r_knee", "l_knee", "r_ear",
-        "l_ear", "r_elbow", "l_elbow", "r_ankle", "l_ankle", "r_wrist", "l_wrist", "l_big_toe", "r_big_toe",
-    ),
-    bones=(("mid_hip", "neck"), ("neck", "nose")),
-    root="mid_hip",
-    root_of=("mid_hip",),
-)  # fmt: skip
-
 
 def read_shelf(folder: Path, *, skeleton: Skeleton = COCO_17) -> LabelledFrames:
     """Read the folder ``shelf`` of the converted tables, with the detections in a skeleton of choice.
@@ -61,22 +48,6 @@ def read_shelf(folder: Path, *, skeleton: Skeleton = COCO_17) -> LabelledFrames:
         return frame, Labels.of_detections(label_detections(cameras, found, poses), poses)
 
     return LabelledFrames(cameras, tuple(sorted(set(table.frame.tolist()))), frame_of)
-
-
-@dataclass(frozen=True, eq=False)
-class StoredPoses:
-    """A published method's 3-D output on these frames."""
-
-    table: Table
-
-    def at(self, number: int) -> Poses:
-        """The people of one frame."""
-        return poses_of(self.table.at(number), STORED_JOINTS)
-
-
-def read_stored(folder: Path) -> StoredPoses:
-    """Read the stored result that comes with the converted tables."""
-    return StoredPoses(read_poses(folder / "result_4dassociation.npz"))
 
 
 def label_detections(cameras: Cameras, detections: Detections, truth: Poses) -> Int[Tensor, "views slots"]:
