@@ -104,21 +104,22 @@ class Entry:
 
     def numbers(self, *lengths: int) -> Float[Tensor, " count"]:
         """A list, or nested lists, of finite numbers, flattened; the count is one of `lengths`."""
-        for value in _flat(self.value):
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise InputError(f"{self.place}: numbers are expected, not {short(value)}.")
+        # Rows of different lengths stay lists, which are no numbers.
+        flat = np.array(self.value, dtype=object).reshape(-1)
+        wrong = [value for value in flat if isinstance(value, bool) or not isinstance(value, int | float)]
         try:
-            array = np.asarray(self.value, dtype=np.float64).reshape(-1)
-        except (ValueError, OverflowError) as error:
-            # Rows of different lengths, or a whole number beyond every float.
-            raise InputError(f"{self.place}: numbers are expected, not {short(self.value)}.") from error
+            array = np.zeros(0) if wrong else flat.astype(np.float64)
+        except OverflowError:
+            wrong = [self.value]
+        if wrong:
+            raise InputError(f"{self.place}: numbers are expected, not {short(wrong[0])}.")
         if lengths and len(array) not in lengths:
             wanted = " or ".join(str(length) for length in lengths)
             raise InputError(f"{self.place}: {wanted} numbers are expected, there are {len(array)}.")
         if not np.isfinite(array).all():
             wrong = int(np.argmin(np.isfinite(array)))
             raise InputError(f"{self.place}: number {wrong + 1} is {array[wrong]}.")
-        return torch.from_numpy(array.copy())
+        return torch.from_numpy(array)
 
     def numbers_or_none(self, key: str, *lengths: int) -> Float[Tensor, " count"]:
         """The numbers of a named entry (see `numbers`); none where there is no such entry."""
@@ -127,15 +128,6 @@ class Entry:
     def matrix(self) -> Float[Tensor, "3 3"]:
         """A 3x3 matrix of finite numbers."""
         return self.numbers(9).reshape(3, 3)
-
-
-def _flat(value: object) -> Iterator[object]:
-    """The values of nested lists, one after the other."""
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _flat(item)
-    else:
-        yield value
 
 
 def short(value: object) -> str:
