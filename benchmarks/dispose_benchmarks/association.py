@@ -226,9 +226,9 @@ def table(cells: Sequence[Cell]) -> str:
     lines = ["views people  tuples     frame    memory  combinations  plain / ours"]
     for cell in cells:
         ratio = cell.plain_seconds / cell.seconds
-        told = f"{ratio:.1f} x" if math.isfinite(ratio) else "not run"
+        factor = f"{ratio:.1f} x" if math.isfinite(ratio) else "not run"
         lines.append(
             f"{cell.views:>5} {cell.persons:>6} {cell.tuples:>7} {cell.seconds * 1000:>6.0f} ms "
-            f"{cell.memory_mib:>5.0f} MiB {cell.combinations:>13.2g} {told:>13}"
+            f"{cell.memory_mib:>5.0f} MiB {cell.combinations:>13.2g} {factor:>13}"
         )
     return "\n".join(lines)

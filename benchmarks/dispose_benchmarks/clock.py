@@ -47,7 +47,7 @@ class Clock:
         finally:
             self._leave()
 
-    def timed(self, name: str, work: Callable[Arguments, Found]) -> Callable[Arguments, Found]:
+    def wrap(self, name: str, work: Callable[Arguments, Found]) -> Callable[Arguments, Found]:
         """A function whose every call counts for this part."""
 
         def call(*arguments: Arguments.args, **options: Arguments.kwargs) -> Found:

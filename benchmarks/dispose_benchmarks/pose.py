@@ -133,7 +133,7 @@ def run_ours(model: DisPose, frame: Frame, roots: Float[Tensor, "persons 3"], cl
         (problem,) = model.associator.problems(detected, features, batch)
 
     def projection(graph: CandidateGraph) -> Callable[[Tensor], Tensor]:
-        return clock.timed("projection", SamplerConfig().projection(graph))
+        return clock.wrap("projection", SamplerConfig().projection(graph))
 
     sampler = SamplerConfig(projection=projection)
     association = model.associator.associate(problem, len(frame.cameras), sampler=sampler)

@@ -184,5 +184,5 @@ def published_lines() -> list[str]:
             f"{figures['memory_gib']:g} GiB ({row.note})"
         )
     shares = read_published(FOLDER / "efficiency_split.json")
-    told = ", ".join(f"{row.note} {figure.value}%" for row in shares.rows for figure in row.figures)
-    return [*lines, f"published, {shares.title}: {told}", f"Published: {table.source}. {table.note}"]
+    split_words = ", ".join(f"{row.note} {figure.value}%" for row in shares.rows for figure in row.figures)
+    return [*lines, f"published, {shares.title}: {split_words}", f"Published: {table.source}. {table.note}"]

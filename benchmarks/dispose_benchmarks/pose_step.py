@@ -56,7 +56,7 @@ def measure_step(
     for number, (cameras, poses) in enumerate(scenes):
         labels = exact_labels(cameras, poses)
         for copy in range(settings.copies + 1):
-            frame = varied(noise_frame(cameras, config.input_size, seed + number), config.input_size, copy)
+            frame = vary(noise_frame(cameras, config.input_size, seed + number), config.input_size, copy)
             frames.append(frame)
             examples.append(ImageExample(frame, labels, seed + 97 * number + copy, number, copy))
     people = [poses for _, poses in scenes for _ in range(settings.copies + 1)]
@@ -71,8 +71,8 @@ def measure_step(
         return list(found)
 
     # What an instance has of its own comes before its class's.
-    model.detect = clock.timed("candidates", model.detect)
-    model.associator.problems = clock.timed("candidates", problems)
+    model.detect = clock.wrap("candidates", model.detect)
+    model.associator.problems = clock.wrap("candidates", problems)
     task = PoseTask(model, _Nothing(), settings, seed).to(device)
     optimizer = task.configure_optimizers()["optimizer"]
     weights = [p for p in task.parameters() if p.requires_grad]
@@ -94,7 +94,7 @@ def measure_step(
     return PoseCell("ours", "training step", views, persons, batch, images, tuples, parts, after, before, note)
 
 
-def varied(frame: Frame, input_size: tuple[int, int], copy: int) -> Frame:
+def vary(frame: Frame, input_size: tuple[int, int], copy: int) -> Frame:
     """The frame as its augmented copy is seen: turned, a little more for every copy."""
     images = frame.require_images()
     turn = torch.full((len(frame.cameras),), TURN * copy, dtype=torch.float64)
@@ -106,5 +106,5 @@ def exact_labels(cameras: Cameras, poses: Poses) -> Labels:
     """Labels without an error: every joint in every view that holds it."""
     xy, front = cameras.project(poses.xyz_world)
     visible = cameras.inside(xy) & front
-    nobody = Detections.from_lists(PANOPTIC_15, [[]] * len(cameras))
-    return Labels.of_images(poses, torch.where(visible[..., None], xy, 0.0), visible.double(), visible, nobody)
+    unmatched = Detections.from_lists(PANOPTIC_15, [[]] * len(cameras))
+    return Labels.of_images(poses, torch.where(visible[..., None], xy, 0.0), visible.double(), visible, unmatched)

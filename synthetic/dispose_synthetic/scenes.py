@@ -61,11 +61,11 @@ class SceneConfig:
 
 @dataclass(frozen=True, eq=False)
 class _Room:
-    """People and cameras of a chunk in the world that a model is told about."""
+    """People and cameras of a chunk in the world that the calibration speaks of."""
 
     xyz_world: Float[Tensor, "frames persons joints 3"]
     present: Bool[Tensor, "frames persons"]
-    told: Cameras
+    calibration: Cameras
 
 
 def sample_scenes(generator: torch.Generator, count: int, config: SceneConfig) -> list[tuple[Frame, Labels]]:
@@ -100,11 +100,11 @@ def _sample_chunk(source: Noise, config: SceneConfig) -> list[tuple[Frame, Label
     ghosts = sample_ghosts(source, frames, views, config.ghosts, config.people)
     model = sample_detectors(source, frames, config.detectors, config.detector_weights)
     found = detect(source, sight, rigs, ghosts, model)
-    told = miscalibrate(source, rigs, config.calibration)
-    room = _Room(xyz.double(), present, told)
+    calibration = miscalibrate(source, rigs, config.calibration)
+    room = _Room(xyz.double(), present, calibration)
     if config.moved_world:
         room = _move_world(source, room)
-    return [to_frame(room.xyz_world, room.present, room.told, found, frame) for frame in range(frames)]
+    return [to_frame(room.xyz_world, room.present, room.calibration, found, frame) for frame in range(frames)]
 
 
 def sample_ghosts(
@@ -123,15 +123,15 @@ def _move_world(source: Noise, room: _Room) -> _Room:
     shift = torch.cat([2000.0 * source.normal((frames, 2)), 500.0 * source.normal((frames, 1))], dim=-1).double()
     shift = shift * (source.uniform((frames, 1)) < 0.5)
     xyz = room.xyz_world @ turn.mT[:, None] + shift[:, None, None]
-    rotation = room.told.rotation @ turn.mT[:, None]
-    translation = room.told.translation - (rotation @ shift[:, None, :, None])[..., 0]
-    return _Room(xyz, room.present, replace(room.told, rotation=rotation, translation=translation))
+    rotation = room.calibration.rotation @ turn.mT[:, None]
+    translation = room.calibration.translation - (rotation @ shift[:, None, :, None])[..., 0]
+    return _Room(xyz, room.present, replace(room.calibration, rotation=rotation, translation=translation))
 
 
 def to_frame(
     xyz_world: Float[Tensor, "frames persons joints 3"],
     present: Bool[Tensor, "frames persons"],
-    told: Cameras,
+    cameras: Cameras,
     found: Detected,
     frame: int,
 ) -> tuple[Frame, Labels]:
@@ -147,4 +147,4 @@ def to_frame(
     poses = xyz_world[frame, here].double()
     known = torch.ones(poses.shape[:2], dtype=torch.bool)
     labels = Labels.of_detections(found.identity[frame, :, :slots], Poses(COCO_17, poses, known.double(), known, here))
-    return Frame(frame, told[frame], detections), labels
+    return Frame(frame, cameras[frame], detections), labels

@@ -132,7 +132,7 @@ def _moving_people(source: Noise, bodies: Bodies, floor: Tensor, seconds: Tensor
     legs = angles.legs + gait(phase, stride) * stride.clamp(max=1.0)[..., None, None]
     arms = angles.arms.clone()
     arms[..., 0] += torch.stack([-phase.sin(), phase.sin()], dim=-1) * 0.3 * stride[..., None]
-    people = pose_people(bodies, Angles(angles.trunk, arms, legs).limited())
+    people = pose_people(bodies, Angles(angles.trunk, arms, legs).limit())
     return place_people(people.xyz_body, floor, _facing(source, floor, velocity))
 
 

@@ -28,7 +28,7 @@ from dispose_synthetic.renderer.captures import (
     film,
     sample_captures,
     sample_casts,
-    scaled_cameras,
+    scale_cameras,
 )
 from dispose_synthetic.renderer.clothes import Outfits
 from dispose_synthetic.renderer.lenses import lenses_of
@@ -316,9 +316,9 @@ def test_pictures_and_labels_of_training_say_the_same_as_the_capture() -> None:
     assert labels.unmatched.valid.shape == (len(capture.cameras), 0)
 
 
-def test_scaled_cameras_see_the_old_picture_in_the_middle_of_the_new_one() -> None:
+def test_scale_cameras_see_the_old_picture_in_the_middle_of_the_new_one() -> None:
     cameras = _camera(size=(96, 80))
-    scaled = scaled_cameras(cameras, (192, 200))
+    scaled = scale_cameras(cameras, (192, 200))
     corners = torch.tensor([[-0.5, -0.5], [95.5, 79.5]], dtype=torch.float64)
     points = cameras.centres[:, None] + 1000 * cameras.directions(corners[None])
     xy, _ = scaled.project(points[0])

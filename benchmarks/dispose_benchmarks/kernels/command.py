@@ -9,7 +9,7 @@ import tyro
 
 from dispose.options import Count, require_file
 from dispose_benchmarks.kernels.suites import candidates_suite, deformable_suite, segment_suite, sinkhorn_suite
-from dispose_benchmarks.kernels.timing import row_of
+from dispose_benchmarks.kernels.timing import line_of, row_of
 from dispose_benchmarks.report import write_figures
 
 SCHEMA = "dispose.kernel-bench/1"
@@ -45,7 +45,7 @@ class KernelsBench:
         finally:
             torch.set_num_threads(before)
         for result in results:
-            print(result)
+            print(line_of(result))
         about = {"torch": str(torch.__version__), "threads": self.threads}
         write_figures(self.out, SCHEMA, {**about, "results": [row_of(result) for result in results]})
         return 0

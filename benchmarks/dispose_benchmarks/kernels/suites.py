@@ -104,7 +104,7 @@ def deformable_suite(captures: int) -> Results:
     native, reference = deformable_backend("native"), deformable_backend("reference")
     results: Results = []
     for queries, heads, chans, sizes in ((180, 4, 64, laptop), (100, 8, 256, published)):
-        levels, map_of, location, weight = _attended(queries, heads, chans, sizes)
+        levels, map_of, location, weight = _attention_operands(queries, heads, chans, sizes)
         case = f"{queries} queries, {heads} heads, 3 levels x 8 points, {chans} channels of {sizes[0][0]}x{sizes[0][1]}"
 
         def forward(backend: DeformableBackend, operands=(levels, map_of, location, weight)) -> Tensor:
@@ -116,13 +116,13 @@ def deformable_suite(captures: int) -> Results:
             found = torch.autograd.grad(out.square().sum(), operands[2])[0]
             return found / found.abs().max()
 
-        for work, told in ((forward, "forward"), (gradient, "forward and backward")):
+        for work, words in ((forward, "forward"), (gradient, "forward and backward")):
             pair = partial(work, native), partial(work, reference)
-            results.append(compare("deformable_gather", f"{case}, {told}", *pair))
+            results.append(compare("deformable_gather", f"{case}, {words}", *pair))
     return results
 
 
-def _attended(
+def _attention_operands(
     queries: int, heads: int, chans: int, sizes: tuple[tuple[int, int], ...]
 ) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
     """Maps of four views, and points around one place per query."""

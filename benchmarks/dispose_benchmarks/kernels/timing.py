@@ -22,12 +22,6 @@ class Comparison:
     ratio: float
     difference: float
 
-    def __str__(self) -> str:
-        return (
-            f"{self.operator} ({self.case}): {self.fast_ms:.2f} ms, reference {self.reference_ms:.2f} ms, "
-            f"{self.ratio:g} times, difference {self.difference:.1e}"
-        )
-
 
 @dataclass(frozen=True)
 class Feasibility:
@@ -40,12 +34,6 @@ class Feasibility:
     slowest_iterations: int
     seconds: float
 
-    def __str__(self) -> str:
-        return (
-            f"{self.captures} captures, {self.false_people_per_view} false people per view: largest marginal "
-            f"residual {self.worst_residual:.2e} in {self.seconds:.1f} s ({self.tuples} tuples)"
-        )
-
 
 @dataclass(frozen=True)
 class Scale:
@@ -56,12 +44,6 @@ class Scale:
     milliseconds: float
     tuples: int
     peak_mib: int
-
-    def __str__(self) -> str:
-        return (
-            f"{self.operator} ({self.case}): {self.milliseconds:.1f} ms, {self.tuples} tuples, "
-            f"{self.peak_mib} MiB at most"
-        )
 
 
 Result = Comparison | Feasibility | Scale
@@ -75,6 +57,14 @@ def peak_mib() -> int:
 def row_of(result: Result) -> dict[str, object]:
     """A figure as the result file has it."""
     return {"kind": type(result).__name__.lower(), **asdict(result)}
+
+
+def line_of(result: Result) -> str:
+    """A figure for a terminal."""
+    known = row_of(result)
+    texts = [str(value) for value in known.values() if isinstance(value, str)]
+    numbers = [f"{name.replace('_', ' ')} {value:.5g}" for name, value in known.items() if not isinstance(value, str)]
+    return f"{': '.join(texts)}: {', '.join(numbers)}"
 
 
 def time_calls(function: Callable[[], object]) -> Measurement:

@@ -161,8 +161,8 @@ def _nearest(sight: Sight) -> tuple[Tensor, Tensor]:
     middle = sight.xy_image[..., 5:13, :].mean(-2)
     gap = (middle[:, :, :, None] - middle[:, :, None]).norm(dim=-1).float()
     persons = gap.shape[-1]
-    alone = torch.eye(persons, dtype=torch.bool) | ~inside[:, :, None] | ~inside[..., None]
-    gap = gap.masked_fill(alone, math.inf) / sight.scale[..., None]
+    excluded = torch.eye(persons, dtype=torch.bool) | ~inside[:, :, None] | ~inside[..., None]
+    gap = gap.masked_fill(excluded, math.inf) / sight.scale[..., None]
     distance, who = gap.min(-1)
     return who, distance
 
@@ -315,8 +315,8 @@ def _pack(
     """Put all pieces in one list per view, in random order, without the pieces that are too small."""
     fewest = model.fewest_joints.round()[:, None, None]
     valid = [(part.visible.sum(-1) >= fewest) & part.visible.any(-1) for part in parts]
-    nobody = [torch.full_like(v, ABSENT, dtype=torch.long) for v in valid[1:]]
-    identity = torch.cat([_identities(parts[0], valid[0]), *nobody], dim=2)
+    no_one = [torch.full_like(v, ABSENT, dtype=torch.long) for v in valid[1:]]
+    identity = torch.cat([_identities(parts[0], valid[0]), *no_one], dim=2)
     everything, filled = cat(parts, "slots"), torch.cat(valid, dim=2)
     confidence = torch.cat([scores_of(source, part, sight, model) for part in parts], dim=2)
     order = (torch.rand(filled.shape, generator=source.generator) + 2.0 * ~filled).argsort(-1)

@@ -52,8 +52,8 @@ class Angles(TensorStruct):
     arms: Float[Tensor, "*people 2 5"]
     legs: Float[Tensor, "*people 2 4"]
 
-    def limited(self) -> "Angles":
-        """The same angles, clamped to what joints allow."""
+    def limit(self) -> "Angles":
+        """The same angles clamped to what joints allow."""
         return Angles(_clamp(self.trunk, TRUNK_LIMITS), _clamp(self.arms, ARM_LIMITS), _clamp(self.legs, LEG_LIMITS))
 
 

@@ -167,7 +167,7 @@ def sample_angles(source: Noise, frames: int, persons: int, config: PeopleConfig
     hanging = (torch.stack([arm, other], dim=-1) == 0) & (leg == WALK)[..., None]
     arms[..., 0] += torch.where(hanging, swing, 0.0)
     noise = torch.deg2rad(torch.tensor(config.angle_noise_deg))
-    return Angles(*(part + noise * source.normal(part.shape) for part in (trunk, arms, legs))).limited()
+    return Angles(*(part + noise * source.normal(part.shape) for part in (trunk, arms, legs))).limit()
 
 
 def stand_on_floor(bodies: Bodies, xyz: Float[Tensor, "*people 17 3"]) -> Float[Tensor, "*people 17 3"]:

@@ -149,7 +149,7 @@ class Cast(TensorStruct):
     outfits: Outfits
 
 
-def scaled_cameras(cameras: Cameras, size: tuple[int, int]) -> Cameras:
+def scale_cameras(cameras: Cameras, size: tuple[int, int]) -> Cameras:
     """Cameras whose images have another size: the old image at the largest scale that fits, in the middle.
 
     Where the shapes differ the new image shows more to two sides than the old one, never less.
@@ -168,9 +168,9 @@ def build_studio(source: Noise, config: RenderConfig) -> Studio:
     low, high = config.views
     views = low + int((high - low + 1) * source.uniform(()))
     filmed = sample_rooms(source, 1, views, config.rigs)
-    cameras = scaled_cameras(filmed.cameras[0], config.size)
+    cameras = scale_cameras(filmed.cameras[0], config.size)
     lenses = lenses_of(cameras, config.size)
-    furniture = _lifted(sample_furniture(source, filmed.room, torch.tensor([config.furniture])))
+    furniture = _lift(sample_furniture(source, filmed.room, torch.tensor([config.furniture])))
     here = furniture.present[0]
     low, high = furniture.low[0, here], furniture.high[0, here]
     clutter = sample_clutter(source, low, high, float(filmed.room), cameras.centres)
@@ -179,7 +179,7 @@ def build_studio(source: Noise, config: RenderConfig) -> Studio:
     return Studio(cameras, lenses, draw_room(room, lenses), room, sensors, furniture, filmed.room, filmed.crowding)
 
 
-def _lifted(furniture: Furniture) -> Furniture:
+def _lift(furniture: Furniture) -> Furniture:
     """What hangs is lifted above people's heads: nobody stands in it."""
     lift = torch.zeros_like(furniture.low)
     lift[:, -1, 2] = 650.0
@@ -318,7 +318,7 @@ def as_labels(capture: RenderedFrame) -> Labels:
     xy, _ = capture.cameras.project(capture.poses.xyz_world)
     hidden = (capture.inside & ~capture.visible).double()
     confidence = capture.visible.double() + HIDDEN_CONFIDENCE * hidden
-    nobody = Detections.from_lists(PANOPTIC_15, [[] for _ in range(len(capture.cameras))])
+    unmatched = Detections.from_lists(PANOPTIC_15, [[]] * len(capture.cameras))
     return Labels.of_images(
-        capture.poses, torch.where(capture.inside[..., None], xy, 0.0), confidence, capture.inside, nobody
+        capture.poses, torch.where(capture.inside[..., None], xy, 0.0), confidence, capture.inside, unmatched
     )
