@@ -1,11 +1,13 @@
 """`dispose predict`: a capture folder in, consistent 3-D people out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
+import cv2
 import torch
 import tyro
 
@@ -15,30 +17,41 @@ from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
 from dispose.baselines.svt import svt
 from dispose.errors import InputError
-from dispose.inference.capture import DETECTION_FOLDERS, Capture, read_capture, select_frames
-from dispose.inference.image_capture import (
+from dispose.formats.detections.people import DetectionView
+from dispose.formats.evidence import digest_of
+from dispose.formats.images.series import ImageSeries
+from dispose.inference.capture import (
+    DETECTION_FOLDERS,
     IMAGE_FOLDERS,
-    ImageCapture,
+    Capture,
     check_sizes,
+    image_source_of,
+    read_capture,
     read_image_capture,
-    select_image_frames,
+    select_frames,
+    source_of,
 )
-from dispose.inference.predict import (
-    Associate,
-    CapturePrediction,
-    Reconstruct,
-    Weigh,
-    predict_capture,
-    unweighed,
-    video_rate_hz,
-    write_capture_evidence,
-    write_capture_prediction,
-)
-from dispose.inference.predict_pictures import predict_picture_capture
-from dispose.options import CaptureArgument, PathOption, PositiveOption, TextOption, require_folder
+from dispose.inference.readings import Source, spans
+from dispose.inference.results_folder import RunFiles, results_folder
+from dispose.inference.run import ended_early, run
+from dispose.models.dispose.model import DisPose, FrameByFrame, Stages
+from dispose.models.dispose.sampling import SamplerConfig
+from dispose.options import CaptureArgument, CountOption, PathOption, PositiveOption, TextOption, require_folder
+from dispose.scene.frame import Frame
+from dispose.scene.prediction import Association
+from dispose.scene.results import Associate, Reconstruct, associate_each, reconstruct_each
 from dispose.skeletons.catalog import by_name
+from dispose.zoo.checkpoints import (
+    PicturesModel,
+    load_associator,
+    load_image_model,
+    shipped_associator_weights,
+    shipped_image_weights,
+)
 
 FALLBACK_RATE_HZ = 30.0
+BATCH, IMAGE_BATCH = 16, 4
+"""Frames that are worked on together: enough for the overhead of one not to count, few enough for any memory."""
 ADVICE_ON_DETECTIONS = "`dispose check` says whether units, axes and extrinsics of the calibration fit"
 ADVICE_ON_IMAGES = (
     "the package's weights have seen synthetic people only, of a quarter to three quarters of a picture's height"
@@ -46,34 +59,39 @@ ADVICE_ON_IMAGES = (
 
 AssociatorName = Literal["learned", "hungarian", "greedy", "svt", "ilp"]
 
-
-def learned(weights: Path | None) -> tuple[Weigh, Reconstruct]:
-    """Our associator, with the weights that come with the package or with others; it also places joints seen once."""
-    from dispose.zoo.checkpoints import load_associator
-
-    associator = load_associator(weights)
-    return associator.weigh, associator.reconstruct_frame
-
-
-CLASSIC: dict[AssociatorName, Associate] = {
-    "hungarian": incremental_hungarian,
-    "greedy": greedy_agglomerative,
-    "svt": svt,
-    "ilp": integer_programme,
+CLASSIC: dict[AssociatorName, tuple[str, Callable[[Frame], Association]]] = {
+    "hungarian": ("incremental Hungarian", incremental_hungarian),
+    "greedy": ("greedy agglomerative", greedy_agglomerative),
+    "svt": ("SVT multi-way matching", svt),
+    "ilp": ("integer programme", integer_programme),
 }
-
+"""How tables and pages call them, and what they are."""
 
 SECOND_OPINION = partial(integer_programme, budget=100)
 """A quarter of the usual budget: a fifth of the time where ten cameras see many people, and the same groups."""
 
-METHODS: dict[AssociatorName, str] = {
-    "learned": "ours",
-    "hungarian": "incremental Hungarian",
-    "greedy": "greedy agglomerative",
-    "svt": "SVT multi-way matching",
-    "ilp": "integer programme",
-}
-"""How tables and pages call them."""
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Somebody who answers, and the frames they answer about.
+
+    Attributes:
+        source: the frames.
+        associate: who is who.
+        reconstruct: where every joint is.
+        reference: a second opinion to keep beside the answer.
+        batch: frames worked on together.
+        files: what is written.
+        advice: for those who find nobody.
+    """
+
+    source: Source
+    associate: Associate
+    reconstruct: Reconstruct
+    reference: Callable[[Frame], Association] | None
+    batch: int
+    files: RunFiles
+    advice: str
 
 
 @dataclass(frozen=True)
@@ -105,12 +123,16 @@ class PredictCommand:
     """Frame numbers A:B, from A up to and without B; either may be left out (default: all)."""
     associator: AssociatorName = "learned"
     """Who decides which detections are one person: ours (learned) or a classic one."""
+    steps: CountOption = None
+    """Steps of the reverse diffusion (default: as the weights were chosen for)."""
     weights: PathOption = None
     """Weights as `dispose train` or `dispose zoo import` writes them (default: those of the package)."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where pictures are looked at."""
     evidence: bool = True
     """Also write evidence.npz (detections, candidates, the integer programme's answer) for `dispose inspect`."""
+    batch: CountOption = None
+    """Frames worked on together (default: 16, of pictures 4)."""
     rate_hz: PositiveOption = None
     """Frames per second, for the times in TRC files (default: of videos/*, else 30)."""
     mm_per_unit: PositiveOption = None
@@ -118,9 +140,22 @@ class PredictCommand:
 
     def run(self) -> int:
         """Read, predict, write, and say what was found and what was lost."""
-        if self.weights is not None and self.associator in CLASSIC:
-            raise InputError(f"--weights are given, but the associator {self.associator} has none.")
-        return self.of_pictures() if self.takes_pictures() else self.of_detections()
+        for option, there in (("--weights", self.weights), ("--steps", self.steps)):
+            if there is not None and self.associator in CLASSIC:
+                what = "are given, but" if option == "--weights" else "is given, but"
+                raise InputError(f"{option} {what} the associator {self.associator} has none.")
+        take = self.of_pictures if self.takes_pictures() else self.of_detections
+        folder, job = take()
+        with results_folder(folder, job.files) as sink:
+            progress = run(
+                job.source, job.associate, job.reconstruct, sink, reference=job.reference, batch=job.batch
+            )
+        for sentence in (*progress.summary.sentences(), *ended_early(job.source, progress)):
+            print(sentence)
+        report_people(sink.people, job.advice)
+        for path in sink.written:
+            print(f"wrote {path}")
+        return 0
 
     def takes_pictures(self) -> bool:
         """Whether people are to be found in pictures; without detections they are, and that is said."""
@@ -146,45 +181,73 @@ class PredictCommand:
             if there:
                 raise InputError(f"{option} speaks of detections, but {why}.")
 
-    def of_detections(self) -> int:
+    def of_detections(self) -> tuple[Path, Job]:
         """People from the 2-D skeletons that a detector found."""
         # Frames are thousands of small operations: more threads only wait for each other.
         torch.set_num_threads(1)
         capture = open_capture(self.capture, self.skeleton, self.calibration, self.detections, self.mm_per_unit)
         capture = select_frames(capture, *parse_frames(self.frames))
-        name = capture.source.resolve().name
-        folder = require_folder(self.out or Path("out") / name)
-        rate = self.rate_of(capture.source, capture.notes)
-        method, reference = self.associator, SECOND_OPINION if self.wants_rival() else None
-        weigh, rebuild = (unweighed(CLASSIC[method]), reconstruct_frame) if method in CLASSIC else learned(self.weights)
-        result = predict_capture(capture, weigh, rebuild, reference=reference)
-        report(result, ADVICE_ON_DETECTIONS)
-        written = write_capture_prediction(folder, name, result, rate)
-        if self.evidence:
-            written += write_capture_evidence(folder, name, METHODS[method], result)
-        return tell_written(written)
+        folder, rate = self.folder_of(capture.source), self.rate_of(capture.source, capture.notes)
+        if self.associator in CLASSIC:
+            method, classic = CLASSIC[self.associator]
+            associate, rebuild, weights = associate_each(classic), reconstruct_each(reconstruct_frame), None
+        else:
+            associator, weights = load_associator(self.weights), self.weights or shipped_associator_weights()
+            method, rebuild = "ours", associator.reconstruct
+            associate = partial(associator.associate, sampler=self.sampler())
+        second = SECOND_OPINION if self.evidence and self.associator != "ilp" else None
+        batch = self.batch or BATCH
+        inputs = self.inputs(capture, weights, batch)
+        files = RunFiles(capture.source.resolve().name, method, rate, evidence=self.evidence, inputs=inputs)
+        return folder, Job(source_of(capture), associate, rebuild, second, batch, files, ADVICE_ON_DETECTIONS)
 
-    def wants_rival(self) -> bool:
-        """Whether the integer programme is asked for a second opinion."""
-        return self.evidence and self.associator != "ilp"
-
-    def of_pictures(self) -> int:
+    def of_pictures(self) -> tuple[Path, Job]:
         """People from what the cameras saw."""
-        from dispose.zoo.checkpoints import load_image_model
-
         capture = open_image_capture(self.capture, self.calibration, self.pictures, self.mm_per_unit)
-        capture = select_image_frames(capture, *parse_frames(self.frames))
+        capture = select_frames(capture, *parse_frames(self.frames))
         source = self.capture or capture.source
-        name = source.resolve().name
-        folder = require_folder(self.out or Path("out") / name)
+        folder = self.folder_of(source)
         if self.device == "cuda" and not torch.cuda.is_available():
             raise InputError("--device is cuda, and there is no CUDA device; leave it out or say cpu.")
         model = load_image_model(self.weights).to(self.device)
         check_sizes(capture)
-        rate = self.rate_of(source, capture.notes)
-        result = predict_picture_capture(capture, model, model.config.input_size, skeleton=model.skeleton)
-        report(result, ADVICE_ON_IMAGES)
-        return tell_written(write_capture_prediction(folder, name, result, rate))
+        rate, batch = self.rate_of(source, capture.notes), self.batch or IMAGE_BATCH
+        inputs = self.inputs(capture, self.weights or shipped_image_weights(), batch)
+        files = RunFiles(source.resolve().name, "DisPOSE", rate, evidence=self.evidence, inputs=inputs)
+        stages = stages_of(model, self.sampler())
+        if isinstance(stages, FrameByFrame):
+            # It does not say which peaks it looked at: there are no detections to keep.
+            files = replace(files, method="DisPOSE as released", evidence=False)
+        frames = image_source_of(capture, model.config.input_size)
+        return folder, Job(frames, stages.associate, stages.reconstruct, None, batch, files, ADVICE_ON_IMAGES)
+
+    def sampler(self) -> SamplerConfig | None:
+        """The sampler asked for; None for the usual one."""
+        return None if self.steps is None else SamplerConfig(steps=self.steps)
+
+    def inputs(self, capture: Capture, weights: Path | None, batch: int) -> tuple[tuple[str, str], ...]:
+        """What a killed run must have been given to be gone on with."""
+        cameras = capture.cameras
+        tensors = (cameras.size, cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
+        rig = hashlib.sha256(b"".join(value.numpy().tobytes() for value in tensors)).hexdigest()
+        numbers = capture.numbers
+        return (
+            ("capture", str(capture.source.resolve())),
+            ("frames", f"{spans(numbers)} ({len(numbers)})"),
+            ("cameras", f"{', '.join(cameras.names)} (calibration {rig[:12]})"),
+            ("skeleton", capture.skeleton.name),
+            ("associator", self.associator),
+            ("weights", "none" if weights is None else f"{weights.name} ({digest_of(weights)[:12]})"),
+            ("steps", "the usual" if self.steps is None else str(self.steps)),
+            ("device", self.device),
+            ("evidence", "kept" if self.evidence else "not kept"),
+            ("batch", str(batch)),
+            ("rate", f"{self.rate_hz or 'of the videos'}"),
+        )
+
+    def folder_of(self, source: Path) -> Path:
+        """Where the results go."""
+        return require_folder(self.out or Path("out") / source.resolve().name)
 
     def rate_of(self, source: Path, notes: Sequence[str]) -> float:
         """Say what was noticed on opening; frames per second as asked for, or the videos', or the usual."""
@@ -196,11 +259,24 @@ class PredictCommand:
         return rate or FALLBACK_RATE_HZ
 
 
-def tell_written(paths: Sequence[Path]) -> int:
-    """Say which files there are now; the exit status."""
-    for path in paths:
-        print(f"wrote {path}")
-    return 0
+def stages_of(model: PicturesModel, sampler: SamplerConfig | None = None) -> Stages | FrameByFrame:
+    """A network for images as the two steps of a run; a released one has its own sampler."""
+    if isinstance(model, DisPose):
+        return Stages(model, sampler)
+    if sampler is not None:
+        raise InputError("--steps is given, but released weights have steps of their own.")
+    return FrameByFrame(model, model.skeleton)
+
+
+def video_rate_hz(folder: Path) -> float | None:
+    """Frames per second of the capture's first readable video; None where there is none."""
+    for path in sorted((folder / "videos").glob("*")):
+        video = cv2.VideoCapture(str(path))
+        rate = float(video.get(cv2.CAP_PROP_FPS)) if video.isOpened() else 0.0
+        video.release()
+        if rate > 0:
+            return rate
+    return None
 
 
 def only_pictures(folder: Path) -> bool:
@@ -212,7 +288,7 @@ def only_pictures(folder: Path) -> bool:
 
 def open_image_capture(
     folder: Path | None, calibration: Path | None, pictures: Path | None, mm_per_unit: float | None
-) -> ImageCapture:
+) -> Capture[ImageSeries]:
     """The capture of pictures that a command line describes."""
     if folder is None:
         if calibration is None or pictures is None:
@@ -227,7 +303,7 @@ def open_capture(
     calibration: Path | None,
     detections: Path | None,
     mm_per_unit: float | None,
-) -> Capture:
+) -> Capture[DetectionView]:
     """The capture that a command line describes."""
     if folder is None:
         if calibration is None or detections is None:
@@ -252,11 +328,8 @@ def parse_frames(text: str | None) -> tuple[int | None, int | None]:
     return int(start) if start else None, int(stop) if stop else None
 
 
-def report(result: CapturePrediction, advice: str) -> None:
-    """Who was found, and what was lost, in words; `advice` for those who find nobody."""
-    for sentence in result.summary.sentences():
-        print(sentence)
-    people = result.people()
+def report_people(people: Sequence[tuple[int, int]], advice: str) -> None:
+    """Who was found, in words; `advice` for those who find nobody."""
     if not people:
         print(f"nobody was found; {advice}.")
         return

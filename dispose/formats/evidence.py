@@ -7,6 +7,7 @@ keypoints and joints float32, masses and cues float16, cameras float64.
 """
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import torch
 from dispose.errors import InputError, ShapeError
 from dispose.formats import evidence_tables as tables
 from dispose.formats.arrays import INTEGERS, Arrays, read_arrays
-from dispose.formats.files import replacing_path
+from dispose.formats.growing import Columns, write_npz
 from dispose.formats.predictions import SavedPredictions, by_slot, read_predictions
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame, Labels
@@ -25,16 +26,6 @@ from dispose.scene.results import FrameResult, Hypotheses, Results
 
 SCHEMA = "dispose.evidence/1"
 PREDICTIONS, EVIDENCE = "predictions.jsonl", "evidence.npz"
-
-
-@dataclass(frozen=True, eq=False)
-class FrameEvidence:
-    """What a run knew of one frame (`dispose.scene.results.FrameResult` without its conclusion)."""
-
-    frame: Frame
-    hypotheses: Hypotheses | None
-    rival: Association | None
-    labels: Labels | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +38,10 @@ class SavedEvidence:
         method: who answered.
         digest: SHA-256 of the `predictions.jsonl` it belongs to.
         cameras: the rig of all frames.
-        frames: in the order of the predictions.
+        frames: in the order of the predictions; the following are row by row the same frames.
+        hypotheses: what was weighed, None where nothing was.
+        references: who is who by the integer programme, None where it was not asked.
+        labels: the truth, None where it is not known.
     """
 
     path: Path
@@ -55,7 +49,10 @@ class SavedEvidence:
     method: str
     digest: str
     cameras: Cameras
-    frames: tuple[FrameEvidence, ...]
+    frames: list[Frame]
+    hypotheses: list[Hypotheses | None]
+    references: list[Association | None]
+    labels: list[Labels | None]
 
 
 def write_evidence(path: Path, results: Results) -> None:
@@ -65,35 +62,60 @@ def write_evidence(path: Path, results: Results) -> None:
         ShapeError: a frame without cameras and detections, or frames of different rigs, skeletons or diffusion times.
         InputError: there is no `predictions.jsonl` in the folder.
     """
-    digest = digest_of(path.parent / PREDICTIONS)
-    frames = [frame_of(case) for case in results.cases]
-    if not frames:
+    if not results.cases:
         raise ShapeError(f"{path}: a run without frames has no evidence to keep")
+    head = evidence_head(path.parent / PREDICTIONS, results.name, results.method)
+    write_npz(path, [*head, *evidence_common(path, results.cases), *evidence_rows(results.cases, 0)])
+
+
+def evidence_head(predictions: Path, name: str, method: str) -> Columns:
+    """What run a file is of. `InputError` where its predictions cannot be read."""
+    texts = (("schema", SCHEMA), ("name", name), ("method", method), ("predictions", digest_of(predictions)))
+    return [(key, np.array(text)) for key, text in texts]
+
+
+def evidence_common(path: Path, cases: Sequence[FrameResult], known: Mapping[str, np.ndarray] | None = None) -> Columns:
+    """What all frames of a run have in common: cameras, skeletons and diffusion times.
+
+    Args:
+        path: of the file, for complaints.
+        cases: some frames of the run.
+        known: what earlier frames have in common.
+
+    Raises `ShapeError` where the frames differ, from each other or from the earlier ones.
+    """
+    frames = [frame_of(case) for case in cases]
     rig, skeleton = frames[0].cameras, frames[0].detections.skeleton
     for frame in frames:
         if not same_rig(frame.cameras, rig) or frame.detections.skeleton != skeleton:
             raise ShapeError(f"{path}: frame {frame.number} has another rig or skeleton than frame {frames[0].number}")
-    detections = [frame.detections for frame in frames]
+    columns: Columns = [("skeleton", np.array(skeleton.name)), ("joints", np.array(skeleton.joints))]
+    columns += tables.camera_columns(rig)
+    columns += tables.time_column([case.hypotheses for case in cases])
+    columns += tables.truth_columns([case.labels for case in cases])
+    return [(name, _agreed(path, name, array, (known or {}).get(name))) for name, array in columns]
+
+
+def _agreed(path: Path, name: str, array: np.ndarray, before: np.ndarray | None) -> np.ndarray:
+    """What a run has in common; frames without hypotheses or labels do not say which times or joints these have."""
+    if before is None or before.size == 0 or str(before) == "":
+        return array
+    if array.size and str(array) and not np.array_equal(before, array):
+        raise ShapeError(f"{path}: {name.replace('_', ' ')} of some frames are others than those before them")
+    return before
+
+
+def evidence_rows(cases: Sequence[FrameResult], first: int) -> Columns:
+    """The tables of some frames, of which the first is the run's `first`-th."""
+    detections, views = [frame_of(case).detections for case in cases], len(frame_of(cases[0]).cameras)
     columns = [
-        ("frame", np.array([frame.number for frame in frames], dtype=np.int64)),
-        ("skeleton", np.array(skeleton.name)),
-        ("joints", np.array(skeleton.joints)),
-        *tables.camera_columns(rig),
+        ("frame", np.array([case.prediction.number for case in cases], dtype=np.int64)),
         *tables.detection_columns(detections),
-        *tables.hypothesis_columns([case.hypotheses for case in results.cases], len(rig)),
-        *tables.rival_columns([case.reference for case in results.cases], len(rig)),
-        *tables.label_columns([case.labels for case in results.cases], detections),
+        *tables.hypothesis_columns([case.hypotheses for case in cases], views),
+        *tables.rival_columns([case.reference for case in cases], views),
+        *tables.label_columns([case.labels for case in cases], detections),
     ]
-    with replacing_path(path) as temporary:
-        np.savez_compressed(
-            temporary,
-            allow_pickle=False,
-            schema=np.array(SCHEMA),
-            name=np.array(results.name),
-            method=np.array(results.method),
-            predictions=np.array(digest),
-            **dict(columns),
-        )
+    return [(name, rows + np.int32(first) if name.endswith("_frame") else rows) for name, rows in columns]
 
 
 def read_evidence(path: Path) -> SavedEvidence:
@@ -104,15 +126,18 @@ def read_evidence(path: Path) -> SavedEvidence:
     skeleton = tables.skeleton_in(arrays, "skeleton", "joints")
     extent = tables.Extent(len(numbers), slots_of(arrays, len(numbers)), len(cameras))
     detections = tables.detections_of(arrays, skeleton, extent)
-    hypotheses = tables.hypotheses_of(arrays, extent)
-    rivals = tables.rivals_of(arrays, extent)
-    labels = tables.labels_of(arrays, detections, extent)
-    frames = tuple(
-        FrameEvidence(Frame(int(numbers[f]), cameras, detections[f]), hypotheses[f], rivals[f], labels[f])
-        for f in range(extent.frames)
+    name, method, digest = (arrays.text(key) for key in ("name", "method", "predictions"))
+    return SavedEvidence(
+        path,
+        name,
+        method,
+        digest,
+        cameras,
+        [Frame(number, cameras, found) for number, found in zip(numbers.tolist(), detections, strict=True)],
+        tables.hypotheses_of(arrays, extent),
+        tables.rivals_of(arrays, extent),
+        tables.labels_of(arrays, detections, extent),
     )
-    texts = (arrays.text(name) for name in ("name", "method", "predictions"))
-    return SavedEvidence(path, *texts, cameras=cameras, frames=frames)
 
 
 def read_run(folder: Path) -> Results:
@@ -126,28 +151,24 @@ def read_run(folder: Path) -> Results:
             f"{evidence.path}: belongs to other predictions than {folder / PREDICTIONS}; run `dispose predict` again, "
             f"or name {PREDICTIONS} itself to look at it without evidence."
         )
-    return joined(saved, evidence)
+    return join(saved, evidence)
 
 
-def joined(saved: SavedPredictions, evidence: SavedEvidence) -> Results:
+def join(saved: SavedPredictions, evidence: SavedEvidence) -> Results:
     """Conclusions and evidence as one record. `InputError` where frames, cameras or members do not fit."""
     if saved.cameras != evidence.cameras.names:
         raise InputError(
             f"{evidence.path}: has the cameras {', '.join(evidence.cameras.names)}, "
             f"the predictions {', '.join(saved.cameras)}."
         )
-    mine, theirs = ([f.number for f in saved.frames], [f.frame.number for f in evidence.frames])
+    mine, theirs = ([f.number for f in saved.frames], [f.number for f in evidence.frames])
     if mine != theirs:
         raise InputError(f"{evidence.path}: holds {len(theirs)} frames, which are not the predictions' {len(mine)}.")
+    source = str(evidence.path.parent)
+    rows = zip(saved.frames, evidence.frames, evidence.hypotheses, evidence.references, evidence.labels, strict=True)
     cases = tuple(
-        FrameResult(
-            by_slot(prediction, known.frame.detections, source=str(evidence.path.parent), cameras=saved.cameras),
-            known.frame,
-            known.hypotheses,
-            known.rival,
-            known.labels,
-        )
-        for prediction, known in zip(saved.frames, evidence.frames, strict=True)
+        FrameResult(by_slot(prediction, frame.detections, source=source, cameras=saved.cameras), frame, *known)
+        for prediction, frame, *known in rows
     )
     return Results(evidence.name, evidence.method, saved.skeleton, cases, notes_of(cases))
 

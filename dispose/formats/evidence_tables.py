@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dispose.errors import InputError, ShapeError
 from dispose.formats.arrays import FLAGS, INTEGERS, NUMBERS, Arrays
+from dispose.formats.growing import Columns
 from dispose.formats.predictions import skeleton_of
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
@@ -23,8 +24,6 @@ from dispose.scene.prediction import Association
 from dispose.scene.results import Hypotheses
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
-
-Columns = list[tuple[str, Shaped[np.ndarray, "..."]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,22 +117,28 @@ def detections_of(arrays: Arrays, skeleton: Skeleton, extent: Extent) -> list[De
     return found
 
 
-def hypothesis_columns(hypotheses: Sequence[Hypotheses | None], views: int) -> Columns:
-    """The candidate tuples. Raises `ShapeError` where the frames were sampled at different times."""
+def time_column(hypotheses: Sequence[Hypotheses | None]) -> Columns:
+    """The diffusion times of all tuples. Raises `ShapeError` where the frames were sampled at different ones."""
     known = [h for h in hypotheses if h is not None]
     times = known[0].time if known else torch.zeros(0, dtype=torch.float64)
     if any(len(h.time) != len(times) or not torch.equal(h.time, times) for h in known):
         raise ShapeError("the frames' hypotheses have different diffusion times; one file holds one list of times")
+    return [("tuple_time", times.double().numpy())]
+
+
+def hypothesis_columns(hypotheses: Sequence[Hypotheses | None], views: int) -> Columns:
+    """The candidate tuples."""
+    known = [h for h in hypotheses if h is not None]
+    steps = len(known[0].time) if known else 0
     return [
         ("weighed", np.array([h is not None for h in hypotheses], dtype=bool)),
         ("dropped", np.array([0 if h is None else h.dropped for h in hypotheses], dtype=np.int32)),
-        ("tuple_time", times.double().numpy()),
         ("tuple_frame", frame_column([0 if h is None else len(h.members) for h in hypotheses])),
         ("tuple_members", stacked([h.members.numpy() for h in known], np.int16, (views,))),
         ("tuple_cost", stacked([h.cost.numpy() for h in known], np.float32)),
         ("tuple_cue", stacked([h.cue.numpy() for h in known], np.float16)),
         ("tuple_marginal", stacked([h.marginal.numpy() for h in known], np.float16)),
-        ("tuple_mass", stacked([h.mass.T.numpy() for h in known], np.float16, (len(times),))),
+        ("tuple_mass", stacked([h.mass.T.numpy() for h in known], np.float16, (steps,))),
     ]
 
 
@@ -185,12 +190,22 @@ def rivals_of(arrays: Arrays, extent: Extent) -> list[Association | None]:
     ]
 
 
-def label_columns(labels: Sequence[Labels | None], detections: Sequence[Detections]) -> Columns:
-    """The truth: an identity per detection (`ABSENT` = nobody) and a row per true person."""
+def truth_columns(labels: Sequence[Labels | None]) -> Columns:
+    """The joints of the truth. Raises `ShapeError` where the frames' labels have different ones."""
     known = [one for one in labels if one is not None]
     skeleton = known[0].poses.skeleton if known else None
     if any(one.poses.skeleton != skeleton for one in known):
         raise ShapeError("the frames' labels have different skeletons; one file holds one")
+    return [
+        ("truth_skeleton", np.array("" if skeleton is None else skeleton.name)),
+        ("truth_joints", np.array(() if skeleton is None else skeleton.joints)),
+    ]
+
+
+def label_columns(labels: Sequence[Labels | None], detections: Sequence[Detections]) -> Columns:
+    """The truth: an identity per detection (`ABSENT` = nobody) and a row per true person."""
+    known = [one for one in labels if one is not None]
+    joints = len(known[0].poses.skeleton) if known else 0
     identity = [
         np.full(int(d.valid.sum()), ABSENT) if one is None else one.identity[d.valid].numpy()
         for one, d in zip(labels, detections, strict=True)
@@ -198,12 +213,10 @@ def label_columns(labels: Sequence[Labels | None], detections: Sequence[Detectio
     poses = [torch.where(one.poses.valid[..., None], one.poses.xyz_world.double(), torch.nan).numpy() for one in known]
     return [
         ("labelled", np.array([one is not None for one in labels], dtype=bool)),
-        ("truth_skeleton", np.array("" if skeleton is None else skeleton.name)),
-        ("truth_joints", np.array(() if skeleton is None else skeleton.joints)),
         ("detection_identity", stacked(identity, np.int32)),
         ("truth_frame", frame_column([0 if one is None else len(one.poses.id) for one in labels])),
         ("truth_id", stacked([one.poses.id.numpy() for one in known], np.int32)),
-        ("truth_xyz", stacked(poses, np.float32, (0 if skeleton is None else len(skeleton), 3))),
+        ("truth_xyz", stacked(poses, np.float32, (joints, 3))),
     ]
 
 

@@ -31,13 +31,13 @@ def replacing_path(path: Path) -> Iterator[Path]:
 
     Raises `OutputError` where the file cannot be written (a full disk, a folder of that name, no permission).
     """
-    with _writing(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
-        with _writing(path):
+        with writing(path):
             yield temporary
             # mkstemp's file is private; what users write is as readable as any file of theirs.
             mask = os.umask(0)
@@ -49,7 +49,7 @@ def replacing_path(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
     """Failures of the file system said with the name of the file that was to be written."""
     try:
         yield

@@ -10,14 +10,18 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 
 from dispose.errors import InputError
 from dispose.formats.entry import Entry, short
-from dispose.formats.files import parse_json_line, read_text, replacing, replacing_path
+from dispose.formats.files import parse_json_line, read_text, replacing
+from dispose.formats.growing import Columns, write_npz
+from dispose.scene.clip import Clip
 from dispose.scene.detections import Detections
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
@@ -241,33 +245,96 @@ def nullable(entry: Entry, count: int) -> torch.Tensor:
     return torch.from_numpy(array.copy())
 
 
-def write_predictions_npz(path: Path, saved: SavedPredictions) -> None:
-    """Write a flat table, a row per person and frame.
+@dataclass(frozen=True, eq=False)
+class PersonTable:
+    """The rows of `prediction_rows` over all frames; arrays in files are read as far as somebody looks.
 
-    Arrays: ``frame, id, score (rows,)``, ``root (rows, 3)``, ``joints (rows, joints, 4)`` = x y z confidence in mm
-    (NaN NaN NaN 0 where unknown), ``members (rows, views)`` (-1 = not seen), ``joint_names``, ``cameras``.
+    Attributes:
+        skeleton: what the joint axis means.
+        numbers: of all frames, also of those without people.
+        frame: the number of every row's frame.
+        id: of every row's person.
+        joints: of every row.
     """
-    frames = saved.frames
-    joints = [torch.where(f.poses.valid[..., None], f.poses.xyz_world, torch.nan) for f in frames]
-    scores = [torch.where(f.poses.valid, f.poses.confidence, 0.0) for f in frames]
-    views, width = len(saved.cameras), len(saved.skeleton)
-    stacked = {
-        "frame": _joined([torch.full((len(f.association),), f.number) for f in frames], (0,)).astype(np.int64),
-        "id": _joined([f.poses.id for f in frames], (0,)).astype(np.int64),
-        "score": _joined([f.association.confidence for f in frames], (0,)),
-        "root": _joined([f.root for f in frames], (0, 3)),
-        "joints": np.concatenate([_joined(joints, (0, width, 3)), _joined(scores, (0, width))[..., None]], -1),
-        "members": _joined([f.association.members for f in frames], (0, views)).astype(np.int64),
-    }
-    with replacing_path(path) as temporary:
-        np.savez_compressed(
-            temporary,
-            skeleton=saved.skeleton.name,
-            joint_names=np.array(saved.skeleton.joints),
-            cameras=np.array(saved.cameras),
-            units="mm",
-            **stacked,
+
+    skeleton: Skeleton
+    numbers: Int[np.ndarray, " frames"]
+    frame: Int[np.ndarray, " rows"]
+    id: Int[np.ndarray, " rows"]
+    joints: Float[np.ndarray, "rows joints 4"]
+
+    @staticmethod
+    def of(saved: SavedPredictions) -> "PersonTable":
+        """The table of predictions in memory."""
+        rows = dict(prediction_rows(saved.frames, len(saved.cameras), len(saved.skeleton)))
+        numbers = np.array([frame.number for frame in saved.frames], dtype=np.int64)
+        return PersonTable(saved.skeleton, numbers, rows["frame"], rows["id"], rows["joints"])
+
+    @cached_property
+    def _rows(self) -> dict[int, tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]]:
+        """Every person's rows and the places of their frames, the latter rising."""
+        order = np.argsort(self.numbers, kind="stable")
+        place = order[np.searchsorted(self.numbers, self.frame, sorter=order)]
+        rows = np.lexsort((place, self.id))
+        people, first = np.unique(self.id[rows], return_index=True)
+        parts = np.split(rows, first[1:]) if len(first) else []
+        return {int(person): (part, place[part]) for person, part in zip(people, parts, strict=True)}
+
+    @property
+    def people(self) -> tuple[tuple[int, int], ...]:
+        """Every person's number and the number of frames they were found in, most frequent first."""
+        count = [(person, len(rows)) for person, (rows, _) in self._rows.items()]
+        return tuple(sorted(count, key=lambda item: (-item[1], item[0])))
+
+    def clip(self, person: int, start: int, stop: int) -> Clip:
+        """One person in the frames from one place to another."""
+        rows, place = self._rows[person]
+        first, last = np.searchsorted(place, (start, stop))
+        numbers = torch.from_numpy(self.numbers[start:stop].copy())
+        table = torch.full((len(numbers), 1, len(self.skeleton), 4), torch.nan, dtype=torch.float64)
+        table[place[first:last] - start, 0] = torch.from_numpy(self.joints[rows[first:last]])
+        valid = torch.isfinite(table[..., :3]).all(-1)
+        xyz, confidence = torch.where(valid[..., None], table[..., :3], 0.0), torch.where(valid, table[..., 3], 0.0)
+        return Clip(self.skeleton, numbers, torch.tensor([person]), xyz, confidence, valid)
+
+
+def write_predictions_npz(path: Path, saved: SavedPredictions) -> None:
+    """Write a flat table, a row per person and frame (`prediction_rows`)."""
+    rows = prediction_rows(saved.frames, len(saved.cameras), len(saved.skeleton))
+    write_npz(path, [*prediction_names(saved.skeleton, saved.cameras), *rows])
+
+
+def prediction_names(skeleton: Skeleton, cameras: Sequence[str]) -> Columns:
+    """What the columns of the table mean."""
+    return [
+        ("skeleton", np.array(skeleton.name)),
+        ("joint_names", np.array(skeleton.joints)),
+        ("cameras", np.array(cameras)),
+        ("units", np.array("mm")),
+    ]
+
+
+def prediction_rows(frames: Sequence[Prediction], views: int, joints: int) -> Columns:
+    """A row per person and frame.
+
+    Columns: ``frame, id, score (rows,)``, ``root (rows, 3)``, ``joints (rows, joints, 4)`` = x y z confidence in mm
+    (NaN NaN NaN 0 where unknown), ``members (rows, views)`` (-1 = not seen).
+    """
+    places = [
+        torch.cat([torch.where(valid, xyz, torch.nan), torch.where(valid, confidence[..., None], 0.0)], -1)
+        for xyz, confidence, valid in (
+            (f.poses.xyz_world, f.poses.confidence, f.poses.valid[..., None]) for f in frames
         )
+    ]
+    numbers = [torch.full((len(f.association),), f.number) for f in frames]
+    return [
+        ("frame", _joined(numbers, (0,)).astype(np.int64)),
+        ("id", _joined([f.poses.id for f in frames], (0,)).astype(np.int64)),
+        ("score", _joined([f.association.confidence for f in frames], (0,))),
+        ("root", _joined([f.root for f in frames], (0, 3))),
+        ("joints", _joined(places, (0, joints, 4))),
+        ("members", _joined([f.association.members for f in frames], (0, views)).astype(np.int64)),
+    ]
 
 
 def _joined(parts: list[torch.Tensor], empty: tuple[int, ...]) -> np.ndarray:

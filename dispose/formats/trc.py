@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from dispose.association.reconstruct import roots_of
 from dispose.errors import InputError
 from dispose.formats.files import read_text, replacing, visible
-from dispose.formats.predictions import SavedPredictions
+from dispose.formats.predictions import PersonTable, SavedPredictions
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
 from dispose.skeletons.catalog import CATALOG
@@ -30,6 +31,9 @@ LATER_VERSION = re.compile(r"_(filt|lstm)", re.IGNORECASE)
 """What Pose2Sim puts behind the name of a person's file when it has filtered or augmented it."""
 
 LARGEST_ID = 10**9
+
+FRAMES_AT_ONCE = 2048
+"""So many frames of a person are in memory while they are written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,21 +59,30 @@ class Markers:
 
 def write_trc(path: Path, markers: Markers) -> None:
     """Write one person: metres, Y up, empty fields for missing markers."""
-    frames, joints = markers.xyz_world.shape[:2]
-    rate = f"{markers.rate_hz:g}"
-    start = int(markers.numbers[0]) if frames else 0
     with replacing(path) as file:
-        file.write(f"PathFileType\t4\t(X/Y/Z)\t{path.name}\n")
-        file.write(
-            "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames\n"
-        )
-        file.write(f"{rate}\t{rate}\t{frames}\t{joints}\tm\t{rate}\t{start}\t{frames}\n")
-        file.write("Frame#\tTime\t" + "\t\t\t".join(markers.names) + "\t\t\n")
-        file.write("\t\t" + "\t".join(f"X{j}\tY{j}\tZ{j}" for j in range(1, joints + 1)) + "\n")
-        table = (markers.xyz_world[..., TRC_AXES] / 1000).reshape(frames, -1).tolist()
-        for number, row in zip(markers.numbers.tolist(), table, strict=True):
-            fields = "\t".join(f"{value:.6f}" if math.isfinite(value) else "" for value in row)
-            file.write(f"{number}\t{number / markers.rate_hz:.6f}\t{fields}\n")
+        _write_head(file, path, markers.names, markers.numbers.tolist(), markers.rate_hz)
+        _write_rows(file, markers.numbers.tolist(), markers.xyz_world, markers.rate_hz)
+
+
+def _write_head(file: TextIO, path: Path, names: Sequence[str], numbers: Sequence[int], rate_hz: float) -> None:
+    rate, frames, joints = f"{rate_hz:g}", len(numbers), len(names)
+    start = numbers[0] if frames else 0
+    file.write(f"PathFileType\t4\t(X/Y/Z)\t{path.name}\n")
+    file.write("\t".join(("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate",
+                          "OrigDataStartFrame", "OrigNumFrames")) + "\n")  # fmt: skip
+    file.write(f"{rate}\t{rate}\t{frames}\t{joints}\tm\t{rate}\t{start}\t{frames}\n")
+    file.write("Frame#\tTime\t" + "\t\t\t".join(names) + "\t\t\n")
+    file.write("\t\t" + "\t".join(f"X{j}\tY{j}\tZ{j}" for j in range(1, joints + 1)) + "\n")
+
+
+def _write_rows(
+    file: TextIO, numbers: Sequence[int], xyz_world: Float[Tensor, "frames joints 3"], rate_hz: float
+) -> None:
+    table = (xyz_world[..., TRC_AXES] / 1000).flatten(1)
+    seen, nothing = torch.isfinite(table).any(1).tolist(), "\t" * max(table.shape[1] - 1, 0)
+    for number, there, row in zip(numbers, seen, table, strict=True):
+        fields = "\t".join(f"{x:.6f}" if math.isfinite(x) else "" for x in row.tolist()) if there else nothing
+        file.write(f"{number}\t{number / rate_hz:.6f}\t{fields}\n")
 
 
 def read_trc(path: Path) -> Markers:
@@ -289,24 +302,15 @@ def people_at(number: int, people: Sequence[tuple[int, Float[Tensor, "joints 3"]
     return Prediction(number, Association(nowhere, sure), poses, roots_of(skeleton, xyz, valid))
 
 
-def tracks(saved: SavedPredictions, rate_hz: float) -> tuple[tuple[int, Markers], ...]:
-    """Every person's markers over all frames of a prediction file, by ascending id; NaN where not predicted."""
-    ids = sorted({int(i) for frame in saved.frames for i in frame.poses.id})
-    numbers = torch.tensor([frame.number for frame in saved.frames], dtype=torch.long)
-    found = []
-    for person in ids:
-        xyz = torch.full((len(saved.frames), len(saved.skeleton), 3), torch.nan, dtype=torch.float64)
-        for f, frame in enumerate(saved.frames):
-            for row in (frame.poses.id == person).nonzero()[:1, 0].tolist():
-                xyz[f] = torch.where(frame.poses.valid[row][:, None], frame.poses.xyz_world[row], torch.nan)
-        found.append((person, Markers(saved.skeleton.joints, numbers, xyz, rate_hz)))
-    return tuple(found)
-
-
-def write_trcs(folder: Path, stem: str, saved: SavedPredictions, rate_hz: float) -> tuple[Path, ...]:
-    """Write ``<stem>_P<id>.trc`` for every person; the paths written."""
+def write_trcs(folder: Path, stem: str, table: PersonTable, rate_hz: float) -> tuple[Path, ...]:
+    """Write ``<stem>_P<id>.trc`` for every person, blank where they were not found; the paths written."""
     paths = []
-    for person, markers in tracks(saved, rate_hz):
+    numbers = table.numbers.tolist()
+    for person in sorted(person for person, _ in table.people):
         paths.append(folder / f"{stem}_P{person}.trc")
-        write_trc(paths[-1], markers)
+        with replacing(paths[-1]) as file:
+            _write_head(file, paths[-1], table.skeleton.joints, numbers, rate_hz)
+            for start in range(0, len(numbers), FRAMES_AT_ONCE):
+                clip = table.clip(person, start, start + FRAMES_AT_ONCE)
+                _write_rows(file, clip.numbers.tolist(), clip.xyz_or_nan[:, 0], rate_hz)
     return tuple(paths)

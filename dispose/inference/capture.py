@@ -1,29 +1,39 @@
-"""A capture: calibrated cameras and 2-D detections on disk, read frame by frame, with an account of what was lost."""
+"""A capture: calibrated cameras with 2-D detections or images on disk, read frame by frame.
+
+``calib*/…`` beside ``pose/<camera>_json/*.json``, ``images/<camera>/*.jpg`` or ``videos/<camera>.mp4``. Frames are
+matched by their number. A file that is missing or damaged leaves its view out of that frame and is counted.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from dispose.datasets.multiview import RawFrame, check_size, letterbox_frame
 from dispose.errors import InputError
 from dispose.formats.calibration.read import read_calibration
 from dispose.formats.detections.coco_results import open_coco_results
 from dispose.formats.detections.openpose import open_openpose
 from dispose.formats.detections.people import NO_PEOPLE, DamagedFrameError, DetectionView, ViewPeople
 from dispose.formats.files import visible
+from dispose.formats.images.series import ImageSeries, open_image_series
 from dispose.inference.names import NameMatch, choose_skeleton, match_names
+from dispose.inference.readings import Loss, Reading, Source, gaps_of, spans
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
-from dispose.skeletons.catalog import CATALOG
+from dispose.skeletons.catalog import CATALOG, COCO_17, PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton
 
-# Pose2Sim writes synchronised detections beside the raw ones; where there are any, they are the ones to use.
+# Pose2Sim writes synchronised detections and videos beside the raw ones; where there are any, they are the ones to use.
 DETECTION_FOLDERS = ("pose-sync", "pose", "detections")
+IMAGE_FOLDERS = ("images", "videos-sync", "videos")
 CALIBRATION_PATTERNS = (
     "calib*/*.toml",
     "calib*/*.json",
@@ -33,114 +43,31 @@ CALIBRATION_PATTERNS = (
     "cameras.json",
 )
 PEOPLE_TO_TELL_SKELETONS = 40
+LOOKED_AT = 5
+"""Images of a camera that `check_sizes` opens at most."""
+
+View = TypeVar("View", DetectionView, ImageSeries)
 
 
 @dataclass(frozen=True, eq=False)
-class Capture:
+class Capture(Generic[View]):
     """What a capture folder holds, with nothing of its frames read yet.
 
     Attributes:
         source: the folder, for complaints.
-        cameras: the cameras that have both a calibration and detections.
-        views: the detections of every camera, in the order of `cameras`.
-        skeleton: what the detector's joints are.
+        cameras: the cameras that have both a calibration and recordings.
+        views: the detections, or the images, of every camera.
+        skeleton: of the detector's people, or of those to be found in the images.
         numbers: frame numbers that at least one camera has, ascending.
         notes: sentences about what was matched, left out or worked out.
     """
 
     source: Path
     cameras: Cameras
-    views: tuple[DetectionView, ...]
+    views: tuple[View, ...]
     skeleton: Skeleton
     numbers: tuple[int, ...]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Loss:
-    """One frame of one camera that could not be used."""
-
-    camera: str
-    number: int
-    reason: str
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """A frame as read, and what was not as it should be.
-
-    Attributes:
-        frame: the frame; a camera whose file is missing or damaged sees nobody.
-        missing: cameras without a file for this frame.
-        damaged: cameras whose file cannot be read.
-        empty_people: people in the files without a single keypoint.
-        overshoot: scores slightly above 1, taken as 1.
-    """
-
-    frame: Frame
-    missing: tuple[Loss, ...]
-    damaged: tuple[Loss, ...]
-    empty_people: int
-    overshoot: int
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What was read of a capture, and what was lost."""
-
-    frames: int = 0
-    detections: int = 0
-    missing: tuple[Loss, ...] = ()
-    damaged: tuple[Loss, ...] = ()
-    empty_people: int = 0
-    overshoot: int = 0
-
-    def plus(self, reading: Reading) -> "Summary":
-        """The account with one more frame."""
-        return Summary(
-            self.frames + 1,
-            self.detections + int(reading.frame.detections.valid.sum()),
-            self.missing + reading.missing,
-            self.damaged + reading.damaged,
-            self.empty_people + reading.empty_people,
-            self.overshoot + reading.overshoot,
-        )
-
-    def sentences(self) -> tuple[str, ...]:
-        """The account in words, one sentence per kind of loss."""
-        found = [f"{self.frames} frames read, {self.detections} detections."]
-        for camera, count in Counter(loss.camera for loss in self.missing).items():
-            numbers = [loss.number for loss in self.missing if loss.camera == camera]
-            found.append(f"camera {camera} has no file for {count} frames ({spans(numbers)}).")
-        found += [f"lost: {loss.reason}" for loss in self.damaged[:10]]
-        if len(self.damaged) > 10:
-            found.append(f"lost: {len(self.damaged) - 10} further frames of single cameras.")
-        if self.empty_people:
-            found.append(f"left out: people without a single keypoint, {self.empty_people} in the files.")
-        if self.overshoot:
-            found.append(f"{self.overshoot} joint scores lie slightly above 1 (OpenPose's overshoot) and count as 1.")
-        return tuple(found)
-
-
-def spans(numbers: Sequence[int]) -> str:
-    """Ascending numbers as ranges: ``0-3, 7, 9-12``; long lists are cut."""
-    parts: list[tuple[int, int]] = []
-    for number in numbers:
-        if parts and number == parts[-1][1] + 1:
-            parts[-1] = (parts[-1][0], number)
-        else:
-            parts.append((number, number))
-    words = [str(a) if a == b else f"{a}-{b}" for a, b in parts]
-    return ", ".join(words[:6]) + (", …" if len(words) > 6 else "")
-
-
-def gaps_of(numbers: Sequence[int]) -> tuple[int, ...]:
-    """Numbers left out of an ascending sequence that otherwise goes on in even steps."""
-    steps = Counter(b - a for a, b in pairwise(numbers))
-    if not steps:
-        return ()
-    step = steps.most_common(1)[0][0]
-    return tuple(n for a, b in pairwise(numbers) if (b - a) % step == 0 for n in range(a + step, b, step))
 
 
 def read_capture(
@@ -150,8 +77,8 @@ def read_capture(
     calibration: Path | None = None,
     detections: Path | None = None,
     mm_per_unit: float | None = None,
-) -> Capture:
-    """Open a capture folder (Pose2Sim's layout) or its parts by their own paths.
+) -> Capture[DetectionView]:
+    """Open the detections of a capture folder (Pose2Sim's layout), or its parts by their own paths.
 
     Args:
         folder: holds ``calib*/`` with one calibration and ``pose/<camera>_json/``.
@@ -165,33 +92,36 @@ def read_capture(
     """
     rig_file = calibration or find_calibration(folder)
     cameras = read_calibration(rig_file, mm_per_unit=mm_per_unit)
-    place = detections or find_detections(folder)
-    views = open_detections(place)
-    match = match_names(cameras.names, tuple(view.camera for view in views))
-    notes = [*_match_notes(match, cameras, views)]
+    place = detections or find_recordings(folder, DETECTION_FOLDERS, "detections")
+    found = _matched(place, cameras, open_detections(place), "detections", COCO_17)
+    notes = list(found.notes)
     if calibration is None and folder not in rig_file.parents:
         notes.insert(0, f"calibration of the session: {rig_file}.")
-    if len(match.pairs) < 2:
-        raise InputError(
-            f"{place}: {len(match.pairs)} of its cameras ({', '.join(v.camera for v in views)}) belong to the "
-            f"calibrated ones ({', '.join(cameras.names)}); at least two are needed."
-        )
-    rows, kept = _with_common_frames(place, [(i, views[j]) for i, j in match.pairs])
-    notes += [
-        f"camera {views[j].camera} is left out: its frames ({spans(views[j].numbers) or 'none'}) "
-        "occur in no other camera."
-        for i, j in match.pairs
-        if i not in rows
-    ]
-    choice = choose_skeleton(str(place), _some_people(kept)) if skeleton is None else None
-    if choice is not None and choice.note:
-        notes.append(choice.note)
-    numbers = tuple(sorted({number for view in kept for number in view.numbers}))
-    if gaps := gaps_of(numbers):
-        notes.append(f"frames {spans(gaps)} are in no camera, and will not be in the results.")
-    chosen = choice.skeleton if choice is not None else skeleton
-    assert chosen is not None
-    return Capture(folder, cameras.select(views=rows), kept, chosen, numbers, tuple(notes))
+    if skeleton is None:
+        choice = choose_skeleton(str(place), _some_people(found.views))
+        skeleton = choice.skeleton
+        notes += [choice.note] if choice.note else []
+    return replace(found, source=folder, skeleton=skeleton, notes=(*notes, *_gap_notes(found.numbers)))
+
+
+def read_image_capture(
+    folder: Path, *, calibration: Path | None = None, pictures: Path | None = None, mm_per_unit: float | None = None
+) -> Capture[ImageSeries]:
+    """Open the images of a capture folder, or its parts by their own paths.
+
+    Args:
+        folder: holds ``calib*/`` with one calibration, and ``images/<camera>/`` or ``videos/<camera>.*``.
+        calibration: a calibration elsewhere or in another format.
+        pictures: a folder that holds one sub-folder of images, or one video, per camera.
+        mm_per_unit: scale of a COLMAP calibration.
+
+    Raises `InputError` where less than two cameras have both a calibration and images, or where no frame number
+    occurs in two cameras.
+    """
+    cameras = read_calibration(calibration or find_calibration(folder), mm_per_unit=mm_per_unit)
+    place = pictures or find_recordings(folder, IMAGE_FOLDERS, "pictures")
+    found = _matched(place, cameras, open_image_series(place), "pictures", PANOPTIC_15)
+    return replace(found, notes=(*found.notes, *_gap_notes(found.numbers)))
 
 
 def find_calibration(folder: Path) -> Path:
@@ -210,12 +140,12 @@ def find_calibration(folder: Path) -> Path:
     raise InputError(f"{folder}: no calibration in it (looked for {', '.join(CALIBRATION_PATTERNS)}).")
 
 
-def find_detections(folder: Path) -> Path:
-    """The detections of a capture folder."""
-    for name in DETECTION_FOLDERS:
+def find_recordings(folder: Path, names: Sequence[str], what: str) -> Path:
+    """The first of some folders that is there; `InputError` where none is."""
+    for name in names:
         if (folder / name).is_dir():
             return folder / name
-    raise InputError(f"{folder}: no detections in it (looked for {', '.join(DETECTION_FOLDERS)}).")
+    raise InputError(f"{folder}: no {what} in it (looked for {', '.join(names)}).")
 
 
 def open_detections(path: Path) -> tuple[DetectionView, ...]:
@@ -227,15 +157,40 @@ def open_detections(path: Path) -> tuple[DetectionView, ...]:
     return open_coco_results(path)
 
 
-def _match_notes(match: NameMatch, cameras: Cameras, views: Sequence[DetectionView]) -> list[str]:
-    other = [(cameras.names[i], views[j].camera) for i, j in match.pairs if cameras.names[i] != views[j].camera]
+def _matched(place: Path, cameras: Cameras, views: Sequence[View], what: str, skeleton: Skeleton) -> Capture[View]:
+    """The cameras that have recordings and share a frame number with another; `InputError` for fewer than two."""
+    match = match_names(cameras.names, tuple(view.camera for view in views))
+    if len(match.pairs) < 2:
+        raise InputError(
+            f"{place}: {len(match.pairs)} of its cameras ({', '.join(v.camera for v in views)}) belong to the "
+            f"calibrated ones ({', '.join(cameras.names)}); at least two are needed."
+        )
+    count = Counter(number for _, j in match.pairs for number in views[j].numbers)
+    kept = [(i, j) for i, j in match.pairs if any(count[number] > 1 for number in views[j].numbers)]
+    if not kept:
+        ranges = ", ".join(f"{views[j].camera}: {spans(views[j].numbers) or 'none'}" for _, j in match.pairs)
+        raise InputError(f"{place}: no frame number occurs in two cameras ({ranges}).")
+    notes = _match_notes(match, cameras.names, [view.camera for view in views], what)
+    notes += [
+        f"camera {views[j].camera} is left out: its frames ({spans(views[j].numbers) or 'none'}) "
+        "occur in no other camera."
+        for i, j in match.pairs
+        if (i, j) not in kept
+    ]
+    numbers = tuple(sorted({number for _, j in kept for number in views[j].numbers}))
+    recorded = tuple(views[j] for _, j in kept)
+    return Capture(place, cameras.select(views=[i for i, _ in kept]), recorded, skeleton, numbers, tuple(notes))
+
+
+def _match_notes(match: NameMatch, calibrated: Sequence[str], recorded: Sequence[str], what: str) -> list[str]:
+    other = [(calibrated[i], recorded[j]) for i, j in match.pairs if calibrated[i] != recorded[j]]
     notes = []
     if other:
         notes.append(f"cameras matched by name: {', '.join(f'{a} is {b}' for a, b in other)}.")
     if match.only_calibrated:
-        notes.append(f"calibrated cameras without detections, left out: {_few(match.only_calibrated)}.")
+        notes.append(f"calibrated cameras without {what}, left out: {_few(match.only_calibrated)}.")
     if match.only_detected:
-        notes.append(f"detections of cameras without calibration, left out: {_few(match.only_detected)}.")
+        notes.append(f"{what} of cameras without calibration, left out: {_few(match.only_detected)}.")
     return notes
 
 
@@ -243,16 +198,9 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
-def _with_common_frames(
-    place: Path, matched: list[tuple[int, DetectionView]]
-) -> tuple[list[int], tuple[DetectionView, ...]]:
-    """The cameras that share a frame number with another camera; `InputError` where none do."""
-    count = Counter(number for _, view in matched for number in view.numbers)
-    kept = [(i, view) for i, view in matched if any(count[number] > 1 for number in view.numbers)]
-    if not kept:
-        ranges = ", ".join(f"{view.camera}: {spans(view.numbers) or 'none'}" for _, view in matched)
-        raise InputError(f"{place}: no frame number occurs in two cameras ({ranges}).")
-    return [i for i, _ in kept], tuple(view for _, view in kept)
+def _gap_notes(numbers: Sequence[int]) -> list[str]:
+    gaps = gaps_of(numbers)
+    return [f"frames {spans(gaps)} are in no camera, and will not be in the results."] if gaps else []
 
 
 def _some_people(views: Sequence[DetectionView]) -> list[Float[Tensor, "joints 3"]]:
@@ -282,25 +230,36 @@ def _some_people(views: Sequence[DetectionView]) -> list[Float[Tensor, "joints 3
     return people
 
 
-def read_frame(capture: Capture, number: int) -> Reading:
+def source_of(capture: Capture[DetectionView]) -> Source:
+    """The frames of a capture's detections."""
+    return Source(capture.numbers, partial(read_frame, capture))
+
+
+def image_source_of(capture: Capture[ImageSeries], input_size: tuple[int, int]) -> Source:
+    """The frames of a capture's images at the size of a network."""
+    return Source(capture.numbers, partial(read_image_frame, capture, input_size=input_size))
+
+
+def read_frame(capture: Capture[DetectionView], number: int) -> Reading:
     """One frame of a capture; `InputError` for values that cannot be right, never for a missing or damaged file."""
     people: list[ViewPeople] = []
     missing, damaged = [], []
     for name, view in zip(capture.cameras.names, capture.views, strict=True):
-        if number not in view.numbers:
+        found = NO_PEOPLE
+        if number not in view.files:
             missing.append(Loss(name, number, "no file"))
-            people.append(NO_PEOPLE)
-            continue
-        try:
-            people.append(view.read(number, capture.skeleton))
-        except DamagedFrameError as error:
-            damaged.append(Loss(name, number, str(error)))
-            people.append(NO_PEOPLE)
+        else:
+            try:
+                found = view.read(number, capture.skeleton)
+            except DamagedFrameError as error:
+                damaged.append(Loss(name, number, str(error)))
+        people.append(found)
     detections = Detections.from_lists(
         capture.skeleton, [p.keypoints for p in people], index=[list(p.index) for p in people]
     )
     return Reading(
         Frame(number, capture.cameras, detections),
+        None,
         tuple(missing),
         tuple(damaged),
         sum(p.empty for p in people),
@@ -308,7 +267,59 @@ def read_frame(capture: Capture, number: int) -> Reading:
     )
 
 
-def select_frames(capture: Capture, start: int | None, stop: int | None) -> Capture:
+def read_raw(capture: Capture[ImageSeries], number: int) -> tuple[RawFrame, tuple[Loss, ...], tuple[Loss, ...]]:
+    """The images of one frame as they were taken, what is missing, and what is damaged.
+
+    An image of another size than its camera's calibration counts as damaged.
+    """
+    pictures: list[UInt8[np.ndarray, "_ _ 3"] | None] = []
+    missing, damaged = [], []
+    for view, (name, series) in enumerate(zip(capture.cameras.names, capture.views, strict=True)):
+        image = None
+        if number not in series.numbers:
+            missing.append(Loss(name, number, "no picture"))
+        else:
+            try:
+                read = series.read(number)
+                check_size(read, capture.cameras, view, series.where(number))
+                image = read
+            except InputError as error:
+                damaged.append(Loss(name, number, str(error)))
+        pictures.append(image)
+    return RawFrame(number, capture.cameras, tuple(pictures)), tuple(missing), tuple(damaged)
+
+
+def read_image_frame(capture: Capture[ImageSeries], number: int, input_size: tuple[int, int]) -> Reading:
+    """One frame of a capture at the size of a network: the whole of every image at the largest scale that fits."""
+    raw, missing, damaged = read_raw(capture, number)
+    return Reading(letterbox_frame(raw, input_size), None, missing, damaged)
+
+
+def check_sizes(capture: Capture[ImageSeries]) -> None:
+    """Look at the first images of every camera before a long run.
+
+    Raises `InputError`, with file, camera, frame and both sizes, where those of a camera that can be decoded all have
+    another size than its calibration: then the calibration is of other images.
+    """
+    for view, series in enumerate(capture.views):
+        wrong: list[InputError] = []
+        for number in series.numbers[:LOOKED_AT]:
+            try:
+                image = series.read(number)
+            except DamagedFrameError:
+                continue
+            try:
+                check_size(image, capture.cameras, view, series.where(number))
+            except InputError as error:
+                wrong.append(error)
+                continue
+            break
+        else:
+            if wrong:
+                raise wrong[0]
+
+
+def select_frames(capture: Capture[View], start: int | None, stop: int | None) -> Capture[View]:
     """The capture's frames with ``start <= number < stop``; `InputError` where none is left."""
     kept = tuple(n for n in capture.numbers if (start is None or n >= start) and (stop is None or n < stop))
     if not kept:

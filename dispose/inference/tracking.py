@@ -3,15 +3,14 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Prediction
-from dispose.tensors import ABSENT, TensorStruct
+from dispose.tensors import ABSENT, TensorStruct, cat
 
 UNRELATED = 1e6
 
@@ -25,7 +24,7 @@ class TrackingConfig:
         gate_growth_mm: what every further frame without the person adds to the gate.
         gate_limit_mm: the gate grows no further than this.
         patience_frames: a person unseen for longer gets a new number when they return.
-        image_share: weight of the continuity in the pictures, as a share of the gate.
+        image_share: weight of the continuity in the images, as a share of the gate.
     """
 
     gate_mm: float = 500.0
@@ -36,11 +35,11 @@ class TrackingConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Track(TensorStruct):
-    """A person as last seen.
+class Tracks(TensorStruct):
+    """People as last seen.
 
     Attributes:
-        id: the person's number.
+        id: the persons' numbers.
         number: the frame they were last seen in.
         xyz_world: last pose, mm.
         valid: which of its joints are known.
@@ -49,20 +48,20 @@ class Track(TensorStruct):
         visible: which of these there are.
     """
 
-    id: int
-    number: int
-    xyz_world: Float[Tensor, "joints 3"]
-    valid: Bool[Tensor, " joints"]
-    velocity: Float[Tensor, " 3"]
-    xy_image: Float[Tensor, "views joints 2"]
-    visible: Bool[Tensor, "views joints"]
+    id: Int[Tensor, " tracks"]
+    number: Int[Tensor, " tracks"]
+    xyz_world: Float[Tensor, "tracks joints 3"]
+    valid: Bool[Tensor, "tracks joints"]
+    velocity: Float[Tensor, "tracks 3"]
+    xy_image: Float[Tensor, "tracks views keypoints 2"]
+    visible: Bool[Tensor, "tracks views keypoints"]
 
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """Everybody who may come back, and the next free number."""
+    """Everybody who may come back (None before the first frame), and the next free number."""
 
-    tracks: tuple[Track, ...] = ()
+    tracks: Tracks | None = None
     next_id: int = 1
 
 
@@ -72,32 +71,27 @@ def link(
     """The prediction with `poses.id` continued from the memory, and the memory afterwards.
 
     The assignment of people to tracks minimises the total of 3-D distance to the position expected at constant
-    velocity, less a bonus where the people's keypoints moved little in the pictures; pairs beyond the gate are
+    velocity, less a bonus where the people's keypoints moved little in the images; pairs beyond the gate are
     refused and become new people.
     """
     config = config or TrackingConfig()
-    xy, visible = _pictures(prediction, frame)
-    cost = np.full((len(prediction.association), len(memory.tracks)), UNRELATED)
-    for column, track in enumerate(memory.tracks):
-        for row in range(cost.shape[0]):
-            cost[row, column] = _cost(track, prediction, row, xy[row], visible[row], config)
-    rows, columns = linear_sum_assignment(cost)
-    taken = {int(r): int(c) for r, c in zip(rows, columns, strict=True) if cost[r, c] < UNRELATED}
-    next_id, ids, fresh = memory.next_id, [], []
-    for row in range(cost.shape[0]):
-        old = memory.tracks[taken[row]] if row in taken else None
-        number = next_id if old is None else old.id
-        next_id += old is None
-        ids.append(number)
-        fresh.append(_updated(old, number, prediction, row, xy[row], visible[row]))
-    forgotten = set(taken.values())
-    waiting = [
-        track
-        for column, track in enumerate(memory.tracks)
-        if column not in forgotten and prediction.number - track.number <= config.patience_frames
-    ]
-    poses = replace(prediction.poses, id=torch.tensor(ids, dtype=torch.long))
-    return Memory((*fresh, *waiting), next_id), replace(prediction, poses=poses)
+    now = _as_tracks(prediction, frame)
+    old = memory.tracks if memory.tracks is not None else now[:0]
+    cost = _costs(old, now, config)
+    before = torch.full((len(now.id),), ABSENT)
+    for row, column in zip(*linear_sum_assignment(cost.numpy()), strict=True):
+        if cost[row, column] < UNRELATED:
+            before[row] = column
+    new = before == ABSENT
+    ids = torch.where(new, memory.next_id + new.cumsum(0) - 1, old.id[before] if len(old.id) else ABSENT)
+    fresh = replace(now, id=ids)
+    if len(old.id):
+        fresh = _updated(old[before], fresh, ~new)
+    waiting = prediction.number - old.number <= config.patience_frames
+    waiting[before[~new]] = False
+    tracks = cat([fresh, old[waiting]], "tracks")
+    poses = replace(prediction.poses, id=ids)
+    return Memory(tracks, memory.next_id + int(new.sum())), replace(prediction, poses=poses)
 
 
 def link_all(
@@ -110,82 +104,74 @@ def link_all(
         yield linked
 
 
-def _pictures(
-    prediction: Prediction, frame: Frame
-) -> tuple[Float[Tensor, "persons views joints 2"], Bool[Tensor, "persons views joints"]]:
-    """Every person's keypoints in every view."""
-    members, found = prediction.association.members, frame.detections
+def _as_tracks(prediction: Prediction, frame: Frame) -> Tracks:
+    """The people of one frame with their keypoints in every view, all of them new and at rest."""
+    members, found, poses = prediction.association.members, frame.detections, prediction.poses
     views = torch.arange(members.shape[1]).expand_as(members)
     if found.valid.shape[1] == 0:
-        shape = (*members.shape, len(found.skeleton))
-        return torch.zeros(*shape, 2, dtype=torch.float64), torch.zeros(shape, dtype=torch.bool)
-    slot = members.clamp(min=0)
-    return found.xy_image[views, slot].double(), found.visible[views, slot] & (members != ABSENT)[..., None]
-
-
-def _cost(
-    track: Track,
-    prediction: Prediction,
-    row: int,
-    xy: Float[Tensor, "views joints 2"],
-    visible: Bool[Tensor, "views joints"],
-    config: TrackingConfig,
-) -> float:
-    """Distance in units of the gate, less the bonus for continuity in the pictures; `UNRELATED` beyond the gate."""
-    elapsed = max(prediction.number - track.number, 1)
-    gate = min(config.gate_mm + config.gate_growth_mm * (elapsed - 1), config.gate_limit_mm)
-    # People rarely keep their direction through a long gap: the velocity counts for a few frames only.
-    expected = track.xyz_world + track.velocity * min(elapsed, 5)
-    both = track.valid & prediction.poses.valid[row]
-    xyz = prediction.poses.xyz_world[row].double()
-    near = _image_continuity(track, xy, visible)
-    if bool(both.any()):
-        # The median: a few joints thrown far by a bad triangulation do not make another person.
-        distance = float((xyz[both] - expected[both]).norm(dim=-1).median())
-    elif bool(track.valid.any()) and bool(prediction.poses.valid[row].any()):
-        distance = float((xyz[prediction.poses.valid[row]].mean(0) - expected[track.valid].mean(0)).norm())
+        xy = torch.zeros(*members.shape, len(found.skeleton), 2, dtype=torch.float64)
+        visible = torch.zeros(xy.shape[:-1], dtype=torch.bool)
     else:
-        # Without any 3-D joint only the pictures can tell.
-        return UNRELATED if near < 0.5 else gate / config.gate_mm
-    if distance > gate:
-        return UNRELATED
-    return distance / gate - config.image_share * near
+        slot = members.clamp(min=0)
+        xy = found.xy_image[views, slot].double()
+        visible = found.visible[views, slot] & (members != ABSENT)[..., None]
+    xyz = poses.xyz_world.double()
+    number = torch.full((len(members),), prediction.number)
+    return Tracks(poses.id, number, xyz, poses.valid, xyz.new_zeros(len(members), 3), xy, visible)
 
 
-def _image_continuity(
-    track: Track, xy: Float[Tensor, "views joints 2"], visible: Bool[Tensor, "views joints"]
-) -> float:
+def _costs(old: Tracks, now: Tracks, config: TrackingConfig) -> Float[Tensor, "persons tracks"]:
+    """Distance in units of the gate, less the bonus for continuity in the images; `UNRELATED` beyond the gate."""
+    if not len(old.id) or not len(now.id):
+        return torch.zeros(len(now.id), len(old.id), dtype=torch.float64)
+    elapsed = (now.number[0] - old.number).clamp(min=1).double()
+    gate = (config.gate_mm + config.gate_growth_mm * (elapsed - 1)).clamp(max=config.gate_limit_mm)
+    # People rarely keep their direction through a long gap: the velocity counts for a few frames only.
+    expected = old.xyz_world + (old.velocity * elapsed.clamp(max=5)[:, None])[:, None]
+    both = now.valid[:, None] & old.valid
+    gap = (now.xyz_world[:, None] - expected).norm(dim=-1)
+    # The median: a few joints thrown far by a bad triangulation do not make another person.
+    distance = torch.where(both, gap, torch.nan).nanmedian(-1).values
+    middles = (_middle(now.xyz_world, now.valid)[:, None] - _middle(expected, old.valid)).norm(dim=-1)
+    distance = torch.where(both.any(-1), distance, middles)
+    near = _continuity(old, now)
+    # Without any 3-D joint only the images can tell.
+    blind = torch.where(near < 0.5, UNRELATED, gate / config.gate_mm)
+    cost = torch.where(distance > gate, UNRELATED, distance / gate - config.image_share * near)
+    return torch.where(distance.isnan(), blind, cost)
+
+
+def _middle(xyz: Float[Tensor, "people joints 3"], valid: Bool[Tensor, "people joints"]) -> Float[Tensor, "people 3"]:
+    """The mean of the known joints; NaN where there is none."""
+    return torch.where(valid[..., None], xyz, torch.nan).nanmean(1)
+
+
+def _continuity(old: Tracks, now: Tracks) -> Float[Tensor, "persons tracks"]:
     """Share of the common views in which the keypoints moved by less than a fifth of the person's size."""
-    both = track.visible & visible
-    views = both.any(-1)
-    if not bool(views.any()):
-        return 0.0
-    shown = track.visible[..., None]
-    low = torch.where(shown, track.xy_image, torch.inf).amin(1)
-    high = torch.where(shown, track.xy_image, -torch.inf).amax(1)
-    size = torch.where(track.visible.any(-1), (high - low).norm(dim=-1), 1.0)
-    moved = torch.where(both, (xy - track.xy_image).norm(dim=-1), torch.nan).nanmedian(-1).values
-    return float((moved[views] < 0.2 * size[views]).double().mean())
+    both = now.visible[:, None] & old.visible
+    shown = old.visible[..., None]
+    low = torch.where(shown, old.xy_image, torch.inf).amin(2)
+    high = torch.where(shown, old.xy_image, -torch.inf).amax(2)
+    size = torch.where(old.visible.any(-1), (high - low).norm(dim=-1), 1.0)
+    gap = (now.xy_image[:, None] - old.xy_image).norm(dim=-1)
+    moved = torch.where(both, gap, torch.nan).nanmedian(-1).values
+    return (moved < 0.2 * size).double().sum(-1) / both.any(-1).sum(-1).clamp(min=1)
 
 
-def _updated(
-    old: Track | None,
-    number: int,
-    prediction: Prediction,
-    row: int,
-    xy: Float[Tensor, "views joints 2"],
-    visible: Bool[Tensor, "views joints"],
-) -> Track:
-    """The person as seen now; joints not seen now move along with the body."""
-    xyz, valid = prediction.poses.xyz_world[row].double(), prediction.poses.valid[row]
-    if old is None:
-        return Track(number, prediction.number, xyz, valid, torch.zeros(3, dtype=torch.float64), xy, visible)
-    both = valid & old.valid
-    elapsed = max(prediction.number - old.number, 1)
-    velocity = old.velocity
-    shift = torch.zeros(3, dtype=torch.float64)
-    if bool(both.any()):
-        shift = (xyz[both] - old.xyz_world[both]).median(0).values
-        velocity = 0.5 * old.velocity + 0.5 * shift / elapsed
-    kept = torch.where(valid[:, None], xyz, old.xyz_world + shift)
-    return Track(number, prediction.number, kept, valid | old.valid, velocity, xy, visible)
+def _updated(old: Tracks, now: Tracks, known: Bool[Tensor, " tracks"]) -> Tracks:
+    """People as seen now, row by row the same; joints not seen now move along with the body. Others stay as they are.
+
+    Rows of `old` mean nothing where a person is not `known`.
+    """
+    both = now.valid & old.valid & known[:, None]
+    elapsed = (now.number - old.number).clamp(min=1).double()
+    gap = torch.where(both[..., None], now.xyz_world - old.xyz_world, torch.nan)
+    shift = gap.nanmedian(1).values.nan_to_num()
+    velocity = torch.where(both.any(-1)[:, None], 0.5 * old.velocity + 0.5 * shift / elapsed[:, None], old.velocity)
+    kept = torch.where(now.valid[..., None], now.xyz_world, old.xyz_world + shift[:, None])
+    return replace(
+        now,
+        xyz_world=torch.where(known[:, None, None], kept, now.xyz_world),
+        valid=torch.where(known[:, None], now.valid | old.valid, now.valid),
+        velocity=torch.where(known[:, None], velocity, now.velocity),
+    )

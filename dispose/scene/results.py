@@ -1,5 +1,6 @@
-"""What is known of a capture once somebody has answered: for looking at answers, never for making them."""
+"""What is known of a capture once somebody has answered, and what somebody is who answers."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Float, Int
@@ -43,10 +44,29 @@ class AssociationResult(TensorStruct):
     Attributes:
         association: who is who.
         hypotheses: what was weighed; None where nothing was, as in classic associators or frames that hardly see.
+        frame: with the detections that the members count, where the associator found them itself, in images.
     """
 
     association: Association
     hypotheses: Hypotheses | None = None
+    frame: Frame | None = None
+
+
+Associate = Callable[[Sequence[Frame]], Sequence[AssociationResult]]
+"""Who is who in each of some frames; a frame's answer does not depend on the others."""
+
+Reconstruct = Callable[[Sequence[Frame], Sequence[Association]], Sequence[Prediction]]
+"""Where every joint is, in the frames that were associated last, in the same order."""
+
+
+def associate_each(one: Callable[[Frame], Association]) -> Associate:
+    """An associator of single frames, which says nothing of what it weighed, as one of several."""
+    return lambda frames: [AssociationResult(one(frame)) for frame in frames]
+
+
+def reconstruct_each(one: Callable[[Frame, Association], Prediction]) -> Reconstruct:
+    """A reconstruction of single frames as one of several."""
+    return lambda frames, associations: [one(*pair) for pair in zip(frames, associations, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from dispose.errors import ShapeError
 from dispose.scene.frame import Frame, Labels
-from dispose.scene.prediction import Prediction
+from dispose.scene.prediction import Association, Prediction
 from dispose.tensors import ABSENT
 
 
@@ -33,3 +33,16 @@ def labels_of(frame: Frame | None, truth: Prediction) -> Labels:
     if truth.association.members.shape[1] == 0:
         return Labels.of_detections(torch.full(frame.detections.valid.shape, ABSENT, dtype=torch.long), truth.poses)
     return Labels.of_detections(identities(frame, truth), truth.poses)
+
+
+def association_of_identities(identity: Int[Tensor, "views slots"]) -> Association:
+    """One group for everybody seen in at least two views."""
+    rows = []
+    for person in torch.unique(identity[identity != ABSENT]):
+        view, slot = (identity == person).nonzero(as_tuple=True)
+        if len(view) >= 2:
+            members = torch.full((identity.shape[0],), ABSENT, dtype=torch.long)
+            members[view] = slot
+            rows.append(members)
+    empty = torch.zeros(0, identity.shape[0], dtype=torch.long)
+    return Association(torch.stack(rows) if rows else empty, torch.ones(len(rows), dtype=torch.float64))

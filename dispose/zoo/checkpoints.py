@@ -127,10 +127,7 @@ def load_weights(path: Path, kind: type[Network]) -> Network:
 
 def load_associator(path: Path | None = None) -> Associator:
     """The associator shipped with the project, or the one stored in a file."""
-    if path is not None:
-        return load_weights(path, Associator)
-    shipped = files("dispose.zoo") / "weights" / SHIPPED_ASSOCIATOR
-    return load_weights(Path(str(shipped)), Associator)
+    return load_weights(path or shipped_associator_weights(), Associator)
 
 
 def load_image_model(path: Path | None = None) -> PicturesModel:
@@ -155,6 +152,11 @@ def load_image_model(path: Path | None = None) -> PicturesModel:
     raise InputError(
         f"{path}: holds weights of {name}; pictures need those of {DisPose.__name__} or {ReleasedDisPose.__name__}."
     )
+
+
+def shipped_associator_weights() -> Path:
+    """Where the shipped associator lies."""
+    return Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_ASSOCIATOR
 
 
 def shipped_image_weights() -> Path:

@@ -13,13 +13,15 @@ from torch.testing import assert_close
 from dispose.errors import InputError
 from dispose.formats.files import replacing
 from dispose.formats.predictions import (
+    PersonTable,
     SavedPredictions,
     by_source,
     read_predictions,
     write_predictions,
     write_predictions_npz,
 )
-from dispose.formats.trc import Markers, read_trc, tracks, write_trc, write_trcs
+from dispose.formats.trc import Markers, read_trc, write_trc, write_trcs
+from dispose.scene.clip import Clip
 from dispose.scene.detections import Detections
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
@@ -108,13 +110,14 @@ def test_npz_holds_the_same(tmp_path: Path) -> None:
 
 
 def test_trc_there_and_back(tmp_path: Path) -> None:
-    paths = write_trcs(tmp_path, "walk", saved(), 60.0)
+    paths = write_trcs(tmp_path, "walk", PersonTable.of(saved()), 60.0)
+    clip = Clip.of(COCO_17, saved().frames)
     assert [p.name for p in paths] == ["walk_P1.trc", "walk_P2.trc", "walk_P5.trc"]
-    for path, (_, markers) in zip(paths, tracks(saved(), 60.0), strict=True):
+    for column, path in enumerate(paths):
         found = read_trc(path)
-        assert (found.names, found.rate_hz) == (markers.names, 60.0)
-        assert torch.equal(found.numbers, markers.numbers)
-        assert_close(found.xyz_world, markers.xyz_world, atol=1e-3, rtol=0, equal_nan=True)
+        assert (found.names, found.rate_hz) == (COCO_17.joints, 60.0)
+        assert torch.equal(found.numbers, clip.numbers)
+        assert_close(found.xyz_world, clip.xyz_or_nan[:, column], atol=1e-3, rtol=0, equal_nan=True)
     header = paths[0].read_text().splitlines()
     assert header[2].split("\t") == ["60", "60", "3", "17", "m", "60", "3", "3"]
     assert len({line.count("\t") for line in header[5:]}) == 1

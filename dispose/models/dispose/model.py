@@ -1,7 +1,7 @@
 """DisPOSE on pictures: heat maps, who is who (Stage I), where every joint is (Stage II)."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -22,6 +22,7 @@ from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame, ImageBatch
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
+from dispose.scene.results import AssociationResult
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
@@ -53,16 +54,16 @@ class Proposals:
     """What Stage I hands to Stage II.
 
     Attributes:
-        features: heat maps and feature maps of the pictures.
-        batch: the frame as a batch of one.
-        association: which root peaks are one person.
-        roots: where the persons' roots are, mm.
+        features: heat maps and feature maps of the images.
+        batch: the images of all frames.
+        results: which root peaks of every frame are one person; `frame` has these peaks as detections.
+        roots: where every frame's persons' roots are, mm.
     """
 
     features: Features
     batch: ImageBatch
-    association: Association
-    roots: Float[Tensor, "persons 3"]
+    results: list[AssociationResult]
+    roots: list[Float[Tensor, "_ 3"]]
 
 
 class DisPose(nn.Module):
@@ -118,11 +119,12 @@ class DisPose(nn.Module):
         *,
         sampler: SamplerConfig | None = None,
         generator: torch.Generator | None = None,
-    ) -> list[Association]:
-        """Who is who among the root peaks of every sample."""
+    ) -> list[AssociationResult]:
+        """Who is who among the root peaks of every sample, and what was weighed."""
         problems = self.associator.problems(frames, features, batch)
-        decide = partial(self.associator.associate, sampler=sampler, generator=generator)
-        return [decide(problem, len(frame.cameras)) for problem, frame in zip(problems, frames, strict=True)]
+        decide = partial(self.associator.weigh, sampler=sampler, generator=generator)
+        found = [decide(problem, len(frame.cameras)) for problem, frame in zip(problems, frames, strict=True)]
+        return [replace(one, frame=frame) for one, frame in zip(found, frames, strict=True)]
 
     @torch.no_grad()
     def forward(
@@ -137,37 +139,51 @@ class DisPose(nn.Module):
         Raises:
             ShapeError: the pictures have another size than the weights were trained on.
         """
-        found = self.propose(frame, sampler=sampler, generator=generator)
-        refined = self.refine(found.features, found.batch, [found.roots])
-        return prediction_of(frame.number, self.skeleton, found.association, found.roots, refined)
+        found = self.propose([frame], sampler=sampler, generator=generator)
+        return self.place(found)[0]
 
     @torch.no_grad()
     def propose(
         self,
-        frame: Frame,
+        frames: Sequence[Frame],
         *,
         sampler: SamplerConfig | None = None,
         generator: torch.Generator | None = None,
     ) -> Proposals:
-        """Stage I of one frame: who is who among the root peaks, and where their roots are.
+        """Stage I of some frames, one at least: who is who among the root peaks, and where their roots are.
 
         Raises:
-            ShapeError: the pictures have another size than the weights were trained on.
+            ShapeError: the images have another size than the weights were trained on.
         """
-        batch = ImageBatch.of([frame]).to(self.associator.look.weight.device)
+        batch = ImageBatch.of(frames).to(self.associator.look.weight.device)
         size = batch.images.input_size
         if size != tuple(self.config.input_size):
             raise ShapeError(
-                f"frame {frame.number}: images of {size[0]} x {size[1]} pixels, "
+                f"frame {frames[0].number}: images of {size[0]} x {size[1]} pixels, "
                 f"these weights take {self.config.input_size[0]} x {self.config.input_size[1]}"
             )
         features = self.see(batch)
-        detected = self.detect(features, batch, [frame])
-        association = self.associate(detected, features, batch, sampler=sampler, generator=generator)[0]
-        roots = group_roots(
-            detected[0], association.members, map_pixel_of(frame.require_images().input_from_image, STRIDE)
+        detected = self.detect(features, batch, frames)
+        results = self.associate(detected, features, batch, sampler=sampler, generator=generator)
+        spacing = [map_pixel_of(frame.require_images().input_from_image, STRIDE) for frame in frames]
+        roots = [
+            group_roots(peaks, one.association.members, map_pixel)
+            for peaks, one, map_pixel in zip(detected, results, spacing, strict=True)
+        ]
+        return Proposals(features, batch, results, roots)
+
+    @torch.no_grad()
+    def place(self, found: Proposals) -> list[Prediction]:
+        """Stage II of some frames: everybody's joints."""
+        refined = self.refine(found.features, found.batch, found.roots)
+        xyz = refined.xyz_world[-1].detach().double().cpu()
+        person = refined.person_confidence.detach().double().cpu()
+        joint = refined.joint_confidence.detach().double().cpu()
+        people = [len(roots) for roots in found.roots]
+        parts = zip(
+            found.results, found.roots, xyz.split(people), joint.split(people), person.split(people), strict=True
         )
-        return Proposals(features, batch, association, roots)
+        return [prediction_of(self.skeleton, *part) for part in parts]
 
     def refine(self, features: Features, batch: ImageBatch, roots: Sequence[Float[Tensor, "_ 3"]]) -> Refined:
         """Stage II from the roots of every sample's people."""
@@ -206,17 +222,76 @@ def root_detections(
 
 
 def prediction_of(
-    number: int, skeleton: Skeleton, association: Association, roots: Float[Tensor, "persons 3"], refined: Refined
+    skeleton: Skeleton,
+    found: AssociationResult,
+    roots: Float[Tensor, "persons 3"],
+    xyz_world: Float[Tensor, "persons joints 3"],
+    joint: Float[Tensor, "persons joints"],
+    person: Float[Tensor, " persons"],
 ) -> Prediction:
-    """Last layer's skeletons; how sure one is of a person is the mean of who he is and where he is (geometric)."""
-    xyz = refined.xyz_world[-1].detach().double().cpu()
-    person = refined.person_confidence.detach().double().cpu()
-    sure = (association.confidence * person).clamp(0, 1).sqrt()
-    poses = Poses(
-        skeleton,
-        xyz,
-        refined.joint_confidence.detach().double().cpu(),
-        torch.isfinite(xyz).all(-1),
-        torch.arange(len(association)),
-    )
-    return Prediction(number, Association(association.members, sure), poses, roots)
+    """The skeletons of one frame; how sure one is of a person is the mean of who they are and where (geometric)."""
+    assert found.frame is not None
+    sure = (found.association.confidence * person).clamp(0, 1).sqrt()
+    poses = Poses(skeleton, xyz_world, joint, torch.isfinite(xyz_world).all(-1), torch.arange(len(sure)))
+    return Prediction(found.frame.number, Association(found.association.members, sure), poses, roots)
+
+
+class Stages:
+    """A `DisPose` as the two steps of a run: what the first saw is kept for the second.
+
+    Frames with fewer than two images are not looked at: one alone places nobody.
+    """
+
+    def __init__(self, model: DisPose, sampler: SamplerConfig | None = None) -> None:
+        self.model, self.sampler = model, sampler
+        self.seen: Proposals | None = None
+
+    def associate(self, frames: Sequence[Frame]) -> list[AssociationResult]:
+        """Who is who among the root peaks of every frame, and what was weighed."""
+        asked = [frame for frame in frames if worth_a_look(frame)]
+        self.seen = self.model.propose(asked, sampler=self.sampler) if asked else None
+        found = iter(self.seen.results if self.seen is not None else ())
+        return [
+            next(found) if worth_a_look(frame) else nobody_among_peaks(self.model.skeleton, frame) for frame in frames
+        ]
+
+    def reconstruct(self, frames: Sequence[Frame], associations: Sequence[Association]) -> list[Prediction]:
+        """Where every joint is, in the frames that were associated last."""
+        found = iter(self.model.place(self.seen) if self.seen is not None else ())
+        return [next(found) if worth_a_look(frame) else nobody(self.model.skeleton, frame) for frame in frames]
+
+
+class FrameByFrame:
+    """A model that answers about one frame's images in one go, as the two steps of a run."""
+
+    def __init__(self, see: Callable[[Frame], Prediction], skeleton: Skeleton) -> None:
+        self.see, self.skeleton = see, skeleton
+        self.answers: list[Prediction] = []
+
+    def associate(self, frames: Sequence[Frame]) -> list[AssociationResult]:
+        """Who is who; nothing is said of what was weighed."""
+        self.answers = [self.see(one) if worth_a_look(one) else nobody(self.skeleton, one) for one in frames]
+        return [AssociationResult(answer.association) for answer in self.answers]
+
+    def reconstruct(self, frames: Sequence[Frame], associations: Sequence[Association]) -> list[Prediction]:
+        """Where every joint is, in the frames that were associated last."""
+        return self.answers
+
+
+def worth_a_look(frame: Frame) -> bool:
+    """Whether there are two images at least."""
+    return int(frame.require_images().present.sum()) > 1
+
+
+def nobody_among_peaks(skeleton: Skeleton, frame: Frame) -> AssociationResult:
+    """No peak, and nobody."""
+    empty = Detections.from_lists(skeleton, [[]] * len(frame.cameras))
+    return AssociationResult(nobody(skeleton, frame).association, None, Frame(frame.number, frame.cameras, empty))
+
+
+def nobody(skeleton: Skeleton, frame: Frame) -> Prediction:
+    """A frame without people."""
+    none = torch.zeros(0, len(skeleton), 3, dtype=torch.float64)
+    poses = Poses(skeleton, none, none[..., 0], none[..., 0] > 0, torch.zeros(0, dtype=torch.long))
+    members = torch.zeros(0, len(frame.cameras), dtype=torch.long)
+    return Prediction(frame.number, Association(members, none[:, 0, 0]), poses, none[:, 0])

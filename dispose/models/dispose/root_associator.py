@@ -28,11 +28,19 @@ from dispose.association.roots import (
 from dispose.geometry.image_affine import apply, fraction, sampling_grid
 from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.denoiser import Denoiser, DenoiserConfig
-from dispose.models.dispose.sampling import Problem, SamplerConfig, better_together, posterior
+from dispose.models.dispose.sampling import (
+    Problem,
+    SamplerConfig,
+    better_together,
+    hypotheses_of,
+    posterior_of,
+    trajectory,
+)
 from dispose.nn.features import Features
 from dispose.nn.projective_attention import ProjectiveAttention
 from dispose.scene.frame import Frame, ImageBatch
 from dispose.scene.prediction import Association
+from dispose.scene.results import AssociationResult
 from dispose.tensors import ABSENT, TensorStruct
 
 
@@ -222,10 +230,27 @@ class ImageAssociator(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Association:
         """Disjoint groups of the peaks of a problem; none where there is no problem."""
+        found = self.weigh(problem, views, sampler=sampler, worth=worth, rounding=rounding, generator=generator)
+        return found.association
+
+    @torch.no_grad()
+    def weigh(
+        self,
+        problem: Problem | None,
+        views: int,
+        *,
+        sampler: SamplerConfig | None = None,
+        worth: Callable[[Tensor, Tensor], Tensor] = better_together,
+        rounding: Rounding = set_packing,
+        generator: torch.Generator | None = None,
+    ) -> AssociationResult:
+        """As `associate`, with the candidate tuples and the way of their mass."""
         if problem is None:
             nobody = torch.zeros(0, views, dtype=torch.long)
-            return Association(nobody, torch.zeros(0, dtype=torch.float64))
-        mass = posterior(self.denoiser, problem, sampler, generator)
+            return AssociationResult(Association(nobody, torch.zeros(0, dtype=torch.float64)))
+        steps = list(trajectory(self.denoiser, problem, sampler, generator))
+        mass = posterior_of(problem, steps)
         members = problem.members.cpu()
         chosen = rounding(worth(mass.mean.cpu(), members), members)
-        return Association(members[chosen], group_confidence(mass.marginal.cpu(), members, chosen))
+        association = Association(members[chosen], group_confidence(mass.marginal.cpu(), members, chosen))
+        return AssociationResult(association, hypotheses_of(problem, steps).to("cpu"))

@@ -1,0 +1,174 @@
+"""Frames as they are read, one after the other, and the account of what was lost on the way."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from dispose.scene.frame import Frame, Labels
+
+SHOWN = 6
+"""So many ranges of numbers, or kinds of trouble, are told one by one."""
+REASONS = 10
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One frame of one camera that could not be used."""
+
+    camera: str
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A frame as read, and what was not as it should be.
+
+    Attributes:
+        frame: what a method may see; a camera whose file is missing or damaged sees nobody, or has no image.
+        labels: the truth, where the source knows it; for scores and for looking at, no method sees it.
+        missing: cameras without a file for this frame.
+        damaged: cameras whose file cannot be read, or whose image has another size than the calibration.
+        empty_people: people in the files without a single keypoint.
+        overshoot: scores slightly above 1, taken as 1.
+    """
+
+    frame: Frame
+    labels: Labels | None = None
+    missing: tuple[Loss, ...] = ()
+    damaged: tuple[Loss, ...] = ()
+    empty_people: int = 0
+    overshoot: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Frames in order, of which nothing is read yet.
+
+    Attributes:
+        numbers: of the frames.
+        read: the frame of a number; None where the source has ended, earlier than it said.
+    """
+
+    numbers: Sequence[int]
+    read: Callable[[int], Reading | None]
+
+    @staticmethod
+    def of(frames: Iterable[Frame | tuple[Frame, Labels]]) -> "Source":
+        """Frames in memory, some of them with labels."""
+        pairs = [(one, None) if isinstance(one, Frame) else one for one in frames]
+        known = {frame.number: Reading(frame, labels) for frame, labels in pairs}
+        return Source(tuple(known), known.get)
+
+
+@dataclass(frozen=True)
+class Spans:
+    """How many numbers there were, and the first ranges of them."""
+
+    count: int = 0
+    ranges: tuple[tuple[int, int], ...] = ()
+
+    def plus(self, number: int) -> "Spans":
+        """One more number, above those before it."""
+        ranges = self.ranges
+        if len(ranges) <= SHOWN:
+            follows = bool(ranges) and number == ranges[-1][1] + 1
+            ranges = (*ranges[:-1], (ranges[-1][0], number)) if follows else (*ranges, (number, number))
+        return Spans(self.count + 1, ranges)
+
+    def __str__(self) -> str:
+        words = [str(a) if a == b else f"{a}-{b}" for a, b in self.ranges]
+        return ", ".join(words[:SHOWN]) + (", …" if len(words) > SHOWN else "")
+
+
+def spans(numbers: Sequence[int]) -> str:
+    """Ascending numbers as ranges: ``0-3, 7, 9-12``; long lists are cut."""
+    found = Spans()
+    for number in numbers:
+        found = found.plus(number)
+    return str(found)
+
+
+def gaps_of(numbers: Sequence[int]) -> tuple[int, ...]:
+    """Numbers left out of an ascending sequence that otherwise goes on in even steps."""
+    steps = Counter(b - a for a, b in pairwise(numbers))
+    if not steps:
+        return ()
+    step = steps.most_common(1)[0][0]
+    return tuple(n for a, b in pairwise(numbers) if (b - a) % step == 0 for n in range(a + step, b, step))
+
+
+@dataclass(frozen=True)
+class Missing:
+    """The frames for which a camera has no file."""
+
+    camera: str
+    frames: Spans
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was read, and what was lost: counts and ranges, which stay short however long a run is.
+
+    Attributes:
+        frames: how many were read.
+        found: how many detections, or images, there were in them.
+        images: whether they are images.
+        missing: cameras without a file for some frames.
+        damaged: how many frames of single cameras could not be used.
+        reasons: why the first of them could not.
+        alone: frames with fewer than two images.
+        empty_people: people in the files without a single keypoint.
+        overshoot: scores slightly above 1, taken as 1.
+    """
+
+    frames: int = 0
+    found: int = 0
+    images: bool = False
+    missing: tuple[Missing, ...] = ()
+    damaged: int = 0
+    reasons: tuple[str, ...] = ()
+    alone: Spans = Spans()
+    empty_people: int = 0
+    overshoot: int = 0
+
+    def plus(self, reading: Reading) -> "Summary":
+        """The account with one more frame."""
+        images = reading.frame.images
+        found = int((reading.frame.detections.valid if images is None else images.present).sum())
+        missing = {one.camera: one.frames for one in self.missing}
+        for loss in reading.missing:
+            missing[loss.camera] = missing.get(loss.camera, Spans()).plus(loss.number)
+        return replace(
+            self,
+            frames=self.frames + 1,
+            found=self.found + found,
+            images=images is not None,
+            missing=tuple(Missing(*item) for item in missing.items()),
+            damaged=self.damaged + len(reading.damaged),
+            reasons=(*self.reasons, *(loss.reason for loss in reading.damaged))[:REASONS],
+            alone=self.alone if images is None or found > 1 else self.alone.plus(reading.frame.number),
+            empty_people=self.empty_people + reading.empty_people,
+            overshoot=self.overshoot + reading.overshoot,
+        )
+
+    def sentences(self) -> tuple[str, ...]:
+        """The account in words, one sentence per kind of loss."""
+        what, file, more = (
+            ("pictures", "picture", "pictures") if self.images else ("detections", "file", "frames of single cameras")
+        )
+        found = [f"{self.frames} frames read, {self.found} {what}."]
+        for one in self.missing:
+            found.append(f"camera {one.camera} has no {file} for {one.frames.count} frames ({one.frames}).")
+        found += [f"lost: {reason}" for reason in self.reasons]
+        if self.damaged > REASONS:
+            found.append(f"lost: {self.damaged - REASONS} further {more}.")
+        if self.alone.count:
+            found.append(f"{self.alone.count} frames have fewer than two pictures, nobody is placed in them: "
+                         f"{self.alone}.")  # fmt: skip
+        if self.empty_people:
+            found.append(f"left out: people without a single keypoint, {self.empty_people} in the files.")
+        if self.overshoot:
+            found.append(f"{self.overshoot} joint scores lie slightly above 1 (OpenPose's overshoot) and count as 1.")
+        return tuple(found)
