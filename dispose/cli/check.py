@@ -7,9 +7,10 @@ import torch
 from tqdm import tqdm
 
 from dispose.cli.predict import open_capture
-from dispose.inference.capture import Capture, Summary, read_frame
+from dispose.inference.capture import Capture, read_frame
 from dispose.inference.check_files import table, write_check
 from dispose.inference.diagnosis import diagnose
+from dispose.inference.readings import Summary
 from dispose.options import CaptureArgument, PathOption, PositiveOption, TextOption, require_folder
 from dispose.scene.detections import Detections
 

@@ -1,50 +1,48 @@
-"""`dispose demo`: the whole path on the sample capture that lies in the repository."""
+"""`dispose demo`: the whole path on the sample captures that lie in the repository."""
 
 import json
 import os
 import shutil
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from dispose.association.reconstruct import reconstruct_frame
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
 from dispose.baselines.svt import svt
-from dispose.cli import demo_pictures
+from dispose.cli.predict import stages_of
 from dispose.datasets.samples import sample_folder
 from dispose.errors import InputError
-from dispose.evaluation.against_truth import Figures, score_frames
+from dispose.evaluation.against_truth import Figures, PeopleFigures, score_frames, score_people
+from dispose.formats.detections.people import DetectionView
 from dispose.formats.files import replacing
+from dispose.formats.images.series import ImageSeries
 from dispose.formats.predictions import read_predictions
-from dispose.inference.capture import Capture, read_capture
-from dispose.inference.predict import (
-    Associate,
-    CapturePrediction,
-    Reconstruct,
-    Weigh,
-    captured,
-    predict_cases,
-    unweighed,
-    write_capture_evidence,
-    write_capture_prediction,
-)
+from dispose.inference.capture import Capture, image_source_of, read_capture, read_image_capture, source_of
+from dispose.inference.results_folder import RunFiles, write_results
+from dispose.inference.run import Kept, run
 from dispose.models.dispose.associator import Associator
-from dispose.scene.prediction import Prediction
-from dispose.zoo.checkpoints import load_associator, shipped_image_weights
+from dispose.scene.frame import Frame
+from dispose.scene.prediction import Association, Prediction
+from dispose.scene.results import Associate, FrameResult, Reconstruct, associate_each, reconstruct_each
+from dispose.zoo.checkpoints import PicturesModel, load_associator, load_image_model, shipped_image_weights
 from dispose_workbench.notebooks.run import NotebookError, folder_beside, notebook_path, replace_folder, run_notebook
 
-SAMPLE = "crossing"
-SAMPLE_RATE_HZ = 12.5
-NOTEBOOK = "00_start_here"
+SAMPLE, IMAGE_SAMPLE = "crossing", "studio"
+SAMPLE_RATE_HZ, IMAGE_RATE_HZ = 12.5, 5.0
+NOTEBOOK, IMAGE_NOTEBOOK = "00_start_here", "from_pictures"
 FIGURES = "figures.json"
-PAGES = "start_here"
+PAGES, IMAGE_PAGES = "start_here", "look"
+FROM_IMAGES = "from_pictures"
 HEADER = f"{'associator':<24}{'pair F1 %':>10}{'groups %':>10}{'found %':>9}{'error mm':>10}{'ms/frame':>10}"
 
 
@@ -70,7 +68,7 @@ class DemoRow:
         )
 
 
-CLASSICS: tuple[tuple[str, Associate], ...] = (
+CLASSICS: tuple[tuple[str, Callable[[Frame], Association]], ...] = (
     ("incremental Hungarian", incremental_hungarian),
     ("greedy agglomerative", greedy_agglomerative),
     ("multi-way matching (SVT)", svt),
@@ -99,33 +97,34 @@ class DemoCommand:
         capture = read_capture(sample_folder(SAMPLE))
         print(f"capture: {len(capture.numbers)} frames, {len(capture.cameras)} cameras, {capture.skeleton.name}")
         weights = shipped_image_weights()
-        with single_threaded(), whole_folder(out) as work, demo_pictures.beside(work, weights) as from_pictures:
+        with single_threaded(), whole_folder(out) as work, beside(work, weights) as from_images:
             write_demo(capture, load_associator(), work)
-            print(f"\nfrom pictures: {from_pictures()}")
+            print(f"\nfrom pictures: {from_images()}")
         print(f"\nAll of it took {time.perf_counter() - started:.0f} s. Look at")
         print(f"  {out / PAGES / f'{NOTEBOOK}.html'}    every step, with a scene to turn")
         print(f"  {out / 'predictions.jsonl'}    who is where, frame by frame (also .npz and trc/)")
         print(f"  {out / PAGES}    the pictures")
-        if (out / demo_pictures.FOLDER).is_dir():
-            page = out / demo_pictures.FOLDER / demo_pictures.PAGES / f"{demo_pictures.NOTEBOOK}.html"
+        if (out / FROM_IMAGES).is_dir():
+            page = out / FROM_IMAGES / IMAGE_PAGES / f"{IMAGE_NOTEBOOK}.html"
             print(f"  {page}    people found in pictures")
         return 0
 
 
-def write_demo(capture: Capture, associator: Associator, folder: Path) -> None:
+def write_demo(capture: Capture[DetectionView], associator: Associator, folder: Path) -> None:
     """Everything the demo shows, into an existing folder."""
     truth = read_predictions(capture.source / "truth" / "predictions.jsonl").frames
     print(f"people in 3-D, by ours and by the classic associators on the same detections\n\n{HEADER}", flush=True)
-    ours, row = measure("ours (diffusion)", capture, truth, associator.weigh, associator.reconstruct_frame)
+    ours, row = measure("ours (diffusion)", capture, truth, associator.associate, associator.reconstruct)
     rows = [row]
     print(row, flush=True)
-    write_capture_prediction(folder, SAMPLE, ours, SAMPLE_RATE_HZ)
     for name, associate in CLASSICS:
-        result, row = measure(name, capture, truth, unweighed(associate), reconstruct_frame)
+        found, row = measure(name, capture, truth, associate_each(associate), reconstruct_each(reconstruct_frame))
         rows.append(row)
         print(row, flush=True)
         if associate is integer_programme:
-            write_capture_evidence(folder, SAMPLE, "ours", beside(ours, result))
+            pairs = zip(ours, found, strict=True)
+            ours = [replace(one, reference=other.prediction.association) for one, other in pairs]
+    write_results(folder, ours, RunFiles(SAMPLE, "ours", SAMPLE_RATE_HZ))
     with replacing(folder / FIGURES) as file:
         json.dump([asdict(row) for row in rows], file, indent=1)
     print(f"\npictures and page: the notebook {NOTEBOOK} runs", flush=True)
@@ -133,22 +132,74 @@ def write_demo(capture: Capture, associator: Associator, folder: Path) -> None:
 
 
 def measure(
-    name: str, capture: Capture, truth: Sequence[Prediction], weigh: Weigh, rebuild: Reconstruct
-) -> tuple[CapturePrediction, DemoRow]:
-    """Run one associator over the capture and score it; a progress bar where that takes longer than two seconds."""
-    started = time.perf_counter()
-    steps = predict_cases(capture, weigh, rebuild)
-    found = list(tqdm(steps, total=len(capture.numbers), unit="frame", desc=name, delay=2.0, leave=False))
-    ms = 1000 * (time.perf_counter() - started) / len(found)
-    frames = [case.frame for case, _ in found if case.frame is not None]
-    figures = score_frames(frames, [case.prediction for case, _ in found], truth)
-    return captured(capture, found), DemoRow(name, figures, ms)
+    name: str,
+    capture: Capture[DetectionView],
+    truth: Sequence[Prediction],
+    associate: Associate,
+    reconstruct: Reconstruct,
+) -> tuple[list[FrameResult], DemoRow]:
+    """Run one associator over the capture and score it."""
+    started, sink = time.perf_counter(), Kept()
+    run(source_of(capture), associate, reconstruct, sink, title=name)
+    ms = 1000 * (time.perf_counter() - started) / len(sink.results)
+    frames = [result.frame for result in sink.results if result.frame is not None]
+    figures = score_frames(frames, [result.prediction for result in sink.results], truth)
+    return sink.results, DemoRow(name, figures, ms)
 
 
-def beside(result: CapturePrediction, reference: CapturePrediction) -> CapturePrediction:
-    """A result that knows what another associator said about the same frames."""
-    pairs = zip(result.cases, reference.cases, strict=True)
-    return replace(result, cases=tuple(replace(one, reference=other.prediction.association) for one, other in pairs))
+def write_image_demo(folder: Path, weights: Path) -> str:
+    """Find people in the other sample's images, write them beside, say how right they are."""
+    capture = read_image_capture(sample_folder(IMAGE_SAMPLE))
+    found, figures, ms = measure_images(load_image_model(weights), capture)
+    write_results(folder / FROM_IMAGES, found, RunFiles(IMAGE_SAMPLE, "DisPOSE", IMAGE_RATE_HZ))
+    with replacing(folder / FROM_IMAGES / FIGURES) as file:
+        json.dump({"figures": asdict(figures), "ms_per_frame": ms}, file, indent=1)
+    return (
+        f"{len(found)} frames, {len(capture.cameras)} cameras, no detections; weights {weights.name}\n"
+        f"{figures.found:.1f} % of the people found, {figures.nobody:.1f} % of the answers nobody; mean error of their "
+        f"joints {figures.mpjpe_mm:.1f} mm; {ms:.0f} ms per frame beside the notebook"
+    )
+
+
+def measure_images(
+    model: PicturesModel, capture: Capture[ImageSeries]
+) -> tuple[list[FrameResult], PeopleFigures, float]:
+    """People in all frames of a capture of images, how right they are, and milliseconds per frame with reading.
+
+    Raises:
+        InputError: nothing is known about one of the capture's frames.
+    """
+    truth = capture.source.parent / "truth" / "predictions.jsonl"
+    if not truth.is_file():
+        raise InputError(f"{capture.source.parent}: no truth to compare with.")
+    started, sink, stages = time.perf_counter(), Kept(), stages_of(model)
+    run(image_source_of(capture, model.config.input_size), stages.associate, stages.reconstruct, sink, batch=4)
+    ms = 1000 * (time.perf_counter() - started) / max(len(sink.results), 1)
+    return sink.results, score_people([one.prediction for one in sink.results], read_predictions(truth).frames), ms
+
+
+@contextmanager
+def beside(folder: Path, weights: Path) -> Iterator[Callable[[], str]]:
+    """The part from images, made by a process of its own while the block runs; the function waits for what it says.
+
+    Without weights it says so and nothing is made: the first part is whole without it.
+    """
+    if not weights.is_file():
+        yield lambda: f"left out, because the weights {weights.name} are not in this copy ({weights.parent})."
+        return
+    given = (("weights", str(weights)), ("capture", str(sample_folder(IMAGE_SAMPLE))))
+    (folder / FROM_IMAGES).mkdir()
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_silent) as process:
+        page = process.submit(run_notebook, notebook_path(IMAGE_NOTEBOOK), given, folder / FROM_IMAGES / IMAGE_PAGES)
+        people = process.submit(write_image_demo, folder, weights)
+        yield people.result
+        page.result()
+
+
+def _silent() -> None:
+    """Its progress bars would run through the table of the first part; a second thread would wait for that part's."""
+    torch.set_num_threads(1)
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 @contextmanager

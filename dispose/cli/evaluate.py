@@ -19,9 +19,9 @@ from dispose.evaluation.protocols import Protocol, protocols_of
 from dispose.evaluation.reports import Report, text_table, write_report
 from dispose.evaluation.run import best_method, evaluate
 from dispose.evaluation.scenes import Method, Scene, gather
-from dispose.inference.predict import unweighed
 from dispose.models.dispose.associator import Associator
 from dispose.options import Count, PathOption, require_file, require_folder
+from dispose.scene.results import AssociationResult
 from dispose.zoo import load_associator
 from dispose.zoo.checkpoints import shipped_image_weights
 
@@ -117,7 +117,11 @@ class EvaluateCommand:
                 protocol, scenes, self.methods("integer_programme", protocol, scenes, None), watch=bar
             )
         for name, method in chosen:
-            weigh = associator.weigh if name == "ours" and associator is not None else unweighed(method.associate)
+            weigh = (
+                associator.weigh
+                if name == "ours" and associator is not None
+                else lambda frame, of=method: AssociationResult(of.associate(frame))
+            )
             second = None if name == "integer_programme" else reference.associate
             save_results(SaveJob(folder / protocol.name / name, protocol, method, weigh, second), scenes, bar)
             print(f"wrote {folder / protocol.name / name}")

@@ -1,19 +1,20 @@
 """What a method said about every frame of a data set, as folders that `dispose inspect` opens."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dispose.association.hypotheses import prune_hypotheses
-from dispose.evaluation.methods import association_of_identities
 from dispose.evaluation.protocols import Protocol
 from dispose.evaluation.run import Watch
 from dispose.evaluation.scenes import Method, Scene
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS, write_evidence
 from dispose.formats.predictions import by_source, write_predictions
-from dispose.inference.predict import Associate, Weigh
 from dispose.inference.tracking import Memory, link
-from dispose.scene.results import FrameResult, Results
+from dispose.scene.frame import Frame
+from dispose.scene.prediction import Association
+from dispose.scene.results import AssociationResult, FrameResult, Results
+from dispose.scene.truth import association_of_identities
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +32,8 @@ class SaveJob:
     folder: Path
     protocol: Protocol
     method: Method
-    weigh: Weigh
-    reference: Associate | None
+    weigh: Callable[[Frame], AssociationResult]
+    reference: Callable[[Frame], Association] | None
 
 
 def save_results(job: SaveJob, scenes: Sequence[Scene], watch: Watch) -> None:

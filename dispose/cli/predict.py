@@ -147,9 +147,7 @@ class PredictCommand:
         take = self.of_pictures if self.takes_pictures() else self.of_detections
         folder, job = take()
         with results_folder(folder, job.files) as sink:
-            progress = run(
-                job.source, job.associate, job.reconstruct, sink, reference=job.reference, batch=job.batch
-            )
+            progress = run(job.source, job.associate, job.reconstruct, sink, reference=job.reference, batch=job.batch)
         for sentence in (*progress.summary.sentences(), *ended_early(job.source, progress)):
             print(sentence)
         report_people(sink.people, job.advice)

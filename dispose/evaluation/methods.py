@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.incremental_hungarian import incremental_hungarian
@@ -18,7 +16,7 @@ from dispose.evaluation.scenes import Method, Scene
 from dispose.scene.convert import keep_joints
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association
-from dispose.tensors import ABSENT
+from dispose.scene.truth import association_of_identities
 
 RANDOM_SEED = 20260611
 
@@ -85,16 +83,3 @@ def oracle_method(scenes: Sequence[Scene]) -> Method:
         return association_of_identities(known[frame.number].identity)
 
     return Method("oracle association", associate)
-
-
-def association_of_identities(identity: Int[Tensor, "views slots"]) -> Association:
-    """One group for everybody seen in at least two views."""
-    rows = []
-    for person in torch.unique(identity[identity != ABSENT]):
-        view, slot = (identity == person).nonzero(as_tuple=True)
-        if len(view) >= 2:
-            members = torch.full((identity.shape[0],), ABSENT, dtype=torch.long)
-            members[view] = slot
-            rows.append(members)
-    empty = torch.zeros(0, identity.shape[0], dtype=torch.long)
-    return Association(torch.stack(rows) if rows else empty, torch.ones(len(rows), dtype=torch.float64))

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.formats.files import replacing
-from dispose.inference.capture import Summary
 from dispose.inference.consistency import Consistency
 from dispose.inference.diagnosis import Diagnosis
+from dispose.inference.readings import Summary
 from dispose.scene.cameras import Cameras
 
 SCHEMA = "dispose.check/1"

@@ -133,7 +133,7 @@ class ResultsFolder:
         self._growing.commit(json.dumps(about), arrays)
 
     def finish(self, progress: Progress) -> None:
-        """Make the files of what lies in ``.partial/``, which goes; so do files of an earlier run that do not belong."""
+        """Make the files of what lies in ``.partial/``; files of an earlier run that do not belong go too."""
         if not progress.summary.frames:
             return
         growing, folder, files = self._growing, self.folder, self.files

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tqdm import tqdm
 
@@ -31,6 +31,7 @@ class Progress:
     memory: Memory = field(default_factory=Memory)
 
 
+@runtime_checkable
 class Sink(Protocol):
     """Where results go, block by block."""
 

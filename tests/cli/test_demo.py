@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dispose.baselines.integer_programme import integer_programme
-from dispose.cli import demo, demo_pictures
+from dispose.cli import demo
 from dispose.cli.demo import DemoCommand, whole_folder
 from dispose.errors import InputError
 from dispose.formats.evidence import read_run
@@ -71,8 +71,8 @@ def test_the_demo_ends_with_pictures(small, tmp_path, capsys, monkeypatch) -> No
     save_weights(tmp_path / "some.safetensors", network)
     monkeypatch.setattr(demo, "shipped_image_weights", lambda: tmp_path / "some.safetensors")
     # In this process and without the notebook, which has a test of its own.
-    here = lambda folder, weights: nullcontext(lambda: demo_pictures.write_image_demo(folder, weights))  # noqa: E731
-    monkeypatch.setattr(demo_pictures, "beside", here)
+    here = lambda folder, weights: nullcontext(lambda: demo.write_image_demo(folder, weights))  # noqa: E731
+    monkeypatch.setattr(demo, "beside", here)
     assert DemoCommand(tmp_path / "demo").run() == 0
     folder = tmp_path / "demo" / "from_pictures"
     written = json.loads((folder / "figures.json").read_text())

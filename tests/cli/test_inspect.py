@@ -13,19 +13,19 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
+from dispose.inference.predict import unweighed
+from dispose_workbench.results.labelled_run import run_labelled, write_run
 
 from dispose.association.reconstruct import reconstruct_frame
 from dispose.baselines.integer_programme import integer_programme
 from dispose.cli.inspect import InspectCommand
 from dispose.cli.main import main
 from dispose.formats.evidence import read_run
-from dispose.inference.predict import unweighed
 from dispose_synthetic.crowded import crowded_room
 from dispose_workbench.failures.measures import MEASURES
 from dispose_workbench.notebooks import inspector_page, run
 from dispose_workbench.notebooks.inspector_page import NOTEBOOK, free_port, page_notebook, serve
 from dispose_workbench.notebooks.run import parameters_of
-from dispose_workbench.results.labelled_run import run_labelled, write_run
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,9 @@ from torch.testing import assert_close
 
 from dispose.errors import InputError
 from dispose.formats.calibration.ours import write_calibration_json
-from dispose.inference.capture import Summary, gaps_of, read_capture, read_frame, select_frames, spans
+from dispose.inference.capture import read_capture, read_frame, select_frames
 from dispose.inference.names import choose_skeleton, match_names
+from dispose.inference.readings import Summary, gaps_of, spans
 from dispose.skeletons.catalog import BODY_25, BODY_25B, COCO_17, HALPE_26
 from dispose.skeletons.skeleton import Skeleton
 
@@ -82,7 +83,7 @@ def test_a_missing_and_a_damaged_frame_cost_one_view_each(capture_folder) -> Non
     damaged = capture_folder.frame_file("cam04", 1)
     damaged.write_text(damaged.read_text()[:200])
     summary = account(capture_folder.path)
-    assert summary.detections == 48 - 4
+    assert summary.found == 48 - 4
     first, second, third = summary.sentences()
     assert first == "6 frames read, 44 detections."
     assert second == "camera cam_02 has no file for 1 frames (3)."

@@ -8,16 +8,22 @@ import pytest
 
 from dispose.errors import InputError
 from dispose.formats.calibration.ours import write_calibration_json
-from dispose.inference.image_capture import (
-    ImageSummary,
+from dispose.inference.capture import (
     check_sizes,
-    image_readings,
+    image_source_of,
     read_image_capture,
     read_image_frame,
-    select_image_frames,
+    select_frames,
 )
+from dispose.inference.readings import Reading, Summary
 
 INPUT = (96, 64)
+
+
+def readings(folder: Path) -> list[Reading]:
+    source = image_source_of(read_image_capture(folder), INPUT)
+    found = [source.read(number) for number in source.numbers]
+    return [reading for reading in found if reading is not None]
 
 
 @pytest.fixture
@@ -38,8 +44,8 @@ def folder(walk, tmp_path: Path) -> Path:
 def test_frames_are_what_lies_there(folder: Path, walk) -> None:
     capture = read_image_capture(folder)
     assert capture.numbers == (0, 1, 2, 3, 4) and capture.cameras.names == walk.rig().names and not capture.notes
-    account = ImageSummary()
-    for reading in image_readings(capture, INPUT):
+    account = Summary()
+    for reading in readings(folder):
         account = account.plus(reading)
         frame = reading.frame
         assert frame.require_images().pixels.shape == (4, 3, 64, 96) and bool(frame.require_images().present.all())
@@ -56,10 +62,10 @@ def test_missing_and_damaged_pictures_leave_their_view_out(folder: Path) -> None
     reading = read_image_frame(capture, 3, INPUT)
     assert reading.frame.require_images().present.tolist() == [True, False, True, False]
     assert bool((reading.frame.require_images().pixels[[1, 3]] == 0).all())
-    account = ImageSummary()
-    for one in image_readings(capture, INPUT):
+    account = Summary()
+    for one in readings(folder):
         account = account.plus(one)
-    assert (account.frames, account.pictures) == (5, 18)
+    assert (account.frames, account.found) == (5, 18)
     text = "\n".join(account.sentences())
     assert "camera cam_02 has no picture for 1 frames (3)" in text and "frame_0003.png: camera cam_04, frame 3" in text
 
@@ -84,10 +90,12 @@ def test_a_picture_of_another_size_leaves_its_view_out_and_all_of_them_are_refus
 def test_frames_with_fewer_than_two_pictures_are_told(folder: Path) -> None:
     for camera in ("cam_01", "cam_02", "cam_03"):
         (folder / "images" / camera / "frame_0002.png").unlink()
-    account = ImageSummary()
-    for one in image_readings(read_image_capture(folder), INPUT):
+    account = Summary()
+    for one in readings(folder):
         account = account.plus(one)
-    assert account.alone == (2,) and "fewer than two pictures, nobody is placed in them: 2." in account.sentences()[-1]
+    assert (
+        account.alone.count == 1 and "fewer than two pictures, nobody is placed in them: 2." in account.sentences()[-1]
+    )
 
 
 def test_names_are_matched_and_what_has_no_partner_is_told(folder: Path) -> None:
@@ -114,11 +122,9 @@ def test_numbers_that_do_not_meet_are_refused(folder: Path) -> None:
 
 def test_ranges_of_frames(folder: Path) -> None:
     capture = read_image_capture(folder)
-    assert select_image_frames(capture, 1, 3).numbers == (1, 2) and select_image_frames(capture, 4, None).numbers == (
-        4,
-    )
+    assert select_frames(capture, 1, 3).numbers == (1, 2) and select_frames(capture, 4, None).numbers == (4,)
     with pytest.raises(InputError, match="no frame in 9:"):
-        select_image_frames(capture, 9, None)
+        select_frames(capture, 9, None)
 
 
 def test_no_pictures_and_no_calibration_are_told(folder: Path) -> None:

@@ -17,14 +17,12 @@ from dispose.errors import InputError
 from dispose.formats.body3d import read_bodies
 from dispose.formats.detections.openpose import write_openpose
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS
-from dispose.inference.capture import read_capture
-from dispose.inference.predict import (
-    predict_capture,
-    unweighed,
-    write_capture_evidence,
-    write_capture_prediction,
-)
+from dispose.inference.capture import read_capture, source_of
+from dispose.inference.results_folder import RunFiles, results_folder, write_results
+from dispose.inference.run import results_of
+from dispose.inference.run import run as run_frames
 from dispose.scene.detections import Detections
+from dispose.scene.results import associate_each, reconstruct_each
 from dispose.skeletons.catalog import BODY_25, COCO_17, PANOPTIC_19
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
@@ -36,16 +34,10 @@ from dispose_workbench.results.open import read_results
 @pytest.fixture
 def run(capture_folder, tmp_path: Path) -> Path:
     """A finished run of a classic associator with the integer programme as its reference."""
-    folder = tmp_path / "run"
-    result = predict_capture(
-        read_capture(capture_folder.path),
-        unweighed(greedy_agglomerative),
-        reconstruct_frame,
-        reference=integer_programme,
-    )
-    write_capture_prediction(folder, "walk", result, 30.0)
-    write_capture_evidence(folder, "walk", "greedy agglomerative", result)
-    return folder
+    source, rebuild = source_of(read_capture(capture_folder.path)), reconstruct_each(reconstruct_frame)
+    with results_folder(tmp_path / "run", RunFiles("walk", "greedy agglomerative")) as sink:
+        run_frames(source, associate_each(greedy_agglomerative), rebuild, sink, reference=integer_programme)
+    return tmp_path / "run"
 
 
 def test_a_run_opens_as_it_was(run: Path, walk) -> None:
@@ -100,10 +92,11 @@ def test_a_run_without_evidence_opens_with_its_capture(run: Path, capture_folder
     assert "detections are not known" in " ".join(cameras.notes)
 
 
-def test_predict_of_a_killed_run_never_leaves_old_evidence(run: Path, capture_folder) -> None:
-    result = predict_capture(read_capture(capture_folder.path), unweighed(integer_programme), reconstruct_frame)
-    write_capture_prediction(run, "walk", result, 30.0)
-    assert not (run / EVIDENCE).exists()
+def test_results_without_evidence_never_keep_the_old_one(run: Path, capture_folder) -> None:
+    source, rebuild = source_of(read_capture(capture_folder.path)), reconstruct_each(reconstruct_frame)
+    found = results_of(source, associate_each(integer_programme), rebuild)
+    write_results(run, found, RunFiles("walk", "integer programme", evidence=False))
+    assert not (run / EVIDENCE).exists() and (run / PREDICTIONS).exists()
 
 
 def without_evidence(run: Path, folder) -> str:

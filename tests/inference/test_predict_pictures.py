@@ -15,10 +15,10 @@ from dispose.cli.main import main
 from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.formats.detections.openpose import write_openpose
 from dispose.formats.predictions import read_predictions
-from dispose.inference.image_capture import read_image_capture
-from dispose.inference.predict_pictures import predict_picture_capture, predict_picture_frames
+from dispose.inference.capture import image_source_of, read_image_capture
+from dispose.inference.run import results_of
 from dispose.models.dispose.backbone import BackboneConfig
-from dispose.models.dispose.model import DisPose
+from dispose.models.dispose.model import DisPose, FrameByFrame
 from dispose.recipes.images import TOY_SMOKE
 from dispose.released.model import ReleasedConfig, ReleasedDisPose
 from dispose.scene.cameras import Cameras
@@ -87,14 +87,14 @@ def test_people_keep_their_number_however_the_model_lists_them(walk, folder: Pat
         sure = torch.ones(2, dtype=torch.float64)
         return Prediction(frame.number, Association(members, sure), poses, poses.xyz_world[:, 2])
 
-    capture = read_image_capture(folder)
-    for frame, prediction, summary in predict_picture_frames(capture, see, INPUT):
-        assert frame.require_images().pixels.shape == (4, 3, 96, 128) and summary.frames == frame.number + 1
-        assert prediction.poses.id.tolist() == ([2, 1] if frame.number % 2 else [1, 2])
+    source = image_source_of(read_image_capture(folder), INPUT)
+    model = FrameByFrame(see, PANOPTIC_15)
+    for result in results_of(source, model.associate, model.reconstruct, batch=2):
+        prediction = result.prediction
+        assert result.frame is not None and result.frame.images is None, "no images are kept"
+        assert prediction.poses.id.tolist() == ([2, 1] if prediction.number % 2 else [1, 2])
         first = prediction.poses.xyz_world[prediction.poses.id.tolist().index(1)]
-        assert_close(first[PANOPTIC_15.index("nose")], walk.people_at(frame.number)[0, COCO_17.index("nose")])
-    result = predict_picture_capture(capture, see, INPUT)
-    assert result.people() == ((1, FRAMES), (2, FRAMES)) and result.saved.skeleton == PANOPTIC_15
+        assert_close(first[PANOPTIC_15.index("nose")], walk.people_at(prediction.number)[0, COCO_17.index("nose")])
 
 
 def test_the_command_writes_what_it_finds(folder: Path, weights: Path, tmp_path: Path, capsys) -> None:
@@ -166,7 +166,7 @@ def test_a_camera_without_pictures_is_left_out_and_one_camera_is_too_few(
         path.unlink()
     assert run(folder, tmp_path / "out", "--weights", str(weights)) == 0
     said = capsys.readouterr().out
-    assert "without pictures, left out: cam_02" in said and "without pictures, left out: cam_03" in said
+    assert "calibrated cameras without pictures, left out: cam_02, cam_03." in said
     assert read_predictions(tmp_path / "out" / "predictions.jsonl").cameras == ("cam_01", "cam_04")
     shutil.rmtree(folder / "images" / "cam_04")
     assert run(folder, tmp_path / "out", "--weights", str(weights)) == 2

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from dispose.inference.image_capture import read_image_capture, read_image_frame, select_image_frames
+from dispose.inference.predict_pictures import predict_picture_capture
 
 from dispose.datasets.samples import sample_folder
 from dispose.evaluation.against_truth import score_people
 from dispose.formats.predictions import read_predictions
-from dispose.inference.image_capture import read_image_capture, read_image_frame, select_image_frames
-from dispose.inference.predict_pictures import predict_picture_capture
 from dispose.scene.images import Images
 from dispose.zoo.checkpoints import load_image_model
 

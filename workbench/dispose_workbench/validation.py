@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dispose.errors import InputError
-from dispose.inference.capture import spans
+from dispose.inference.readings import spans
 
 NAMED = 40
 """So many words are listed at most."""

@@ -17,7 +17,8 @@ from dispose.formats.evidence import EVIDENCE, PREDICTIONS, read_run
 from dispose.formats.files import visible
 from dispose.formats.predictions import SavedPredictions, by_slot, read_predictions
 from dispose.formats.trc import read_trc_people, without_later_versions
-from dispose.inference.capture import Reading, read_capture, read_frame, spans
+from dispose.inference.capture import read_capture, read_frame
+from dispose.inference.readings import Reading, spans
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
 from dispose.scene.frame import Frame
