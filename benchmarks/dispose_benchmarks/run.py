@@ -2,7 +2,7 @@
 
 import resource
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +13,10 @@ import tyro
 from dispose.datasets.tables.mvor import read_mvor
 from dispose.datasets.tables.shelf import read_shelf
 from dispose.errors import InputError
-from dispose.inference.capture import Capture, Summary, read_capture, read_frame
-from dispose.inference.predict import captured, write_capture_evidence, write_capture_prediction
-from dispose.inference.tracking import Memory, link
+from dispose.formats.detections.people import DetectionView
+from dispose.inference.capture import Capture, read_capture, source_of
+from dispose.inference.results_folder import RunFiles, results_folder
+from dispose.inference.run import Progress, Sink, run
 from dispose.models.dispose.associator import Associator
 from dispose.options import Count, CountOption, require_file
 from dispose.scene.results import FrameResult
@@ -135,26 +136,28 @@ def measure(folder: Path, options: RunBench) -> WholePath:
     )  # fmt: skip
 
 
-def whole_path(capture: Capture, associator: Associator, clock: Clock, options: RunBench, place: Path) -> int:
-    """What `dispose predict` does with a capture; the number of groups."""
-    memory, summary, steps = Memory(), Summary(), []
-    for first in range(0, len(capture.numbers), options.batch):
-        with clock.part("read"):
-            readings = [read_frame(capture, number) for number in capture.numbers[first : first + options.batch]]
-        frames = [reading.frame for reading in readings]
-        with clock.part("associate"):
-            found = associator.associate(frames)
-        with clock.part("reconstruct"):
-            built = associator.reconstruct(frames, [result.association for result in found])
-        for reading, result, prediction in zip(readings, found, built, strict=True):
-            with clock.part("link"):
-                memory, linked = link(memory, prediction, reading.frame)
-            summary = summary.plus(reading)
-            hypotheses = result.hypotheses if options.evidence else None
-            steps.append((FrameResult(linked, reading.frame, hypotheses), summary))
-    with clock.part("write"):
-        result = captured(capture, steps)
-        write_capture_prediction(place, capture.source.name, result, RATE_HZ)
-        if options.evidence:
-            write_capture_evidence(place, capture.source.name, "ours", result)
-    return sum(len(step.prediction.poses.id) for step, _ in steps)
+class TimedSink:
+    """A sink whose time counts as writing, and who counts the groups."""
+
+    def __init__(self, sink: Sink, clock: Clock) -> None:
+        self.resume = sink.resume
+        self.finish = clock.timed("write", sink.finish)
+        self.groups = 0
+        self._add = clock.timed("write", sink.add)
+
+    def add(self, results: Sequence[FrameResult], progress: Progress) -> None:
+        """Write a block."""
+        self.groups += sum(len(result.prediction.association) for result in results)
+        self._add(results, progress)
+
+
+def whole_path(
+    capture: Capture[DetectionView], associator: Associator, clock: Clock, options: RunBench, place: Path
+) -> int:
+    """What `dispose predict` does with a capture; the number of groups. What no part claims is linking and waiting."""
+    with results_folder(place, RunFiles(capture.source.name, "ours", RATE_HZ, evidence=options.evidence)) as folder:
+        sink = TimedSink(folder, clock)
+        associate = clock.timed("associate", associator.associate)
+        rebuild = clock.timed("reconstruct", associator.reconstruct)
+        run(source_of(capture), associate, rebuild, sink, batch=options.batch)
+    return sink.groups

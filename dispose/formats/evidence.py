@@ -165,10 +165,15 @@ def join(saved: SavedPredictions, evidence: SavedEvidence) -> Results:
     if mine != theirs:
         raise InputError(f"{evidence.path}: holds {len(theirs)} frames, which are not the predictions' {len(mine)}.")
     source = str(evidence.path.parent)
-    rows = zip(saved.frames, evidence.frames, evidence.hypotheses, evidence.references, evidence.labels, strict=True)
     cases = tuple(
-        FrameResult(by_slot(prediction, frame.detections, source=source, cameras=saved.cameras), frame, *known)
-        for prediction, frame, *known in rows
+        FrameResult(
+            by_slot(prediction, frame.detections, source=source, cameras=saved.cameras),
+            frame,
+            evidence.hypotheses[place],
+            evidence.references[place],
+            evidence.labels[place],
+        )
+        for place, (prediction, frame) in enumerate(zip(saved.frames, evidence.frames, strict=True))
     )
     return Results(evidence.name, evidence.method, saved.skeleton, cases, notes_of(cases))
 

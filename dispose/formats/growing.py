@@ -81,7 +81,8 @@ class GrowingFolder:
         """What was appended counts from now on, whatever happens; `about` and `arrays` replace the last ones."""
         state = json.dumps({"about": about, "bytes": self._bytes, "kinds": self._kinds})
         with replacing_path(self.folder / STATE) as temporary:
-            np.savez(temporary, schema=np.array(SCHEMA), state=np.array(state), **dict(arrays))
+            head = {"schema": np.array(SCHEMA), "state": np.array(state)}
+            np.savez(temporary, allow_pickle=False, **head, **dict(arrays))
         self.about, self.arrays, self._committed = about, dict(arrays), dict(self._bytes)
 
     def roll_back(self) -> None:

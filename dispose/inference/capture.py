@@ -272,7 +272,7 @@ def read_raw(capture: Capture[ImageSeries], number: int) -> tuple[RawFrame, tupl
 
     An image of another size than its camera's calibration counts as damaged.
     """
-    pictures: list[UInt8[np.ndarray, "_ _ 3"] | None] = []
+    images: list[UInt8[np.ndarray, "_ _ 3"] | None] = []
     missing, damaged = [], []
     for view, (name, series) in enumerate(zip(capture.cameras.names, capture.views, strict=True)):
         image = None
@@ -285,8 +285,8 @@ def read_raw(capture: Capture[ImageSeries], number: int) -> tuple[RawFrame, tupl
                 image = read
             except InputError as error:
                 damaged.append(Loss(name, number, str(error)))
-        pictures.append(image)
-    return RawFrame(number, capture.cameras, tuple(pictures)), tuple(missing), tuple(damaged)
+        images.append(image)
+    return RawFrame(number, capture.cameras, tuple(images)), tuple(missing), tuple(damaged)
 
 
 def read_image_frame(capture: Capture[ImageSeries], number: int, input_size: tuple[int, int]) -> Reading:

@@ -171,9 +171,7 @@ def _answer(
     return results
 
 
-def _worth_keeping(
-    found: AssociationResult, second: Association | None, reading: Reading
-) -> Hypotheses | None:
+def _worth_keeping(found: AssociationResult, second: Association | None, reading: Reading) -> Hypotheses | None:
     """The hypotheses that somebody may ask about: also those chosen by the second opinion, and the right ones."""
     if found.hypotheses is None:
         return None

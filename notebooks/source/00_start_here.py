@@ -29,10 +29,10 @@ from pathlib import Path
 from dispose.datasets.samples import sample_folder
 from dispose.evaluation.against_truth import score_frames
 from dispose.formats.predictions import read_predictions
-from dispose.inference.capture import read_capture, read_frame
+from dispose.inference.capture import read_capture, read_frame, source_of
 from dispose.inference.check_files import table
 from dispose.inference.diagnosis import diagnose
-from dispose.inference.predict import predict_frames
+from dispose.inference.run import results_of
 
 # %%
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
@@ -107,8 +107,8 @@ save_figure(view_panels.draw_views(new_figure(15.0, 6.4), seen), out / "detectio
 
 # %%
 associator = load_associator(Path(weights))
-found = list(predict_frames(opened, associator, associator.reconstruct_frame))
-frames, predictions = [f for f, _, _ in found], [p for _, p, _ in found]
+found = results_of(source_of(opened), associator.associate, associator.reconstruct)
+frames, predictions = [one.frame for one in found], [one.prediction for one in found]
 here = predictions[opened.numbers.index(frame)]
 people = here.poses.id.tolist()
 print(f"frame {frame}: {len(people)} people, ids {people}")

@@ -26,13 +26,11 @@ from pathlib import Path
 
 from dispose.association.reconstruct import reconstruct_frame
 from dispose.datasets.samples import sample_folder
-from dispose.evaluation.against_truth import identities
-from dispose.evaluation.methods import association_of_identities
 from dispose.formats.predictions import read_predictions
-from dispose.inference.capture import read_capture, read_frame
-from dispose.inference.image_capture import read_image_capture, read_image_frame
+from dispose.inference.capture import read_capture, read_frame, read_image_capture, read_raw
 from dispose.scene.perturb import rotate_camera
 from dispose.scene.projected import projected_frame
+from dispose.scene.truth import association_of_identities, identities
 from dispose_viz.export import name_figure
 
 # %%
@@ -64,7 +62,7 @@ out: Path = Path(".")  # where pictures go
 # %%
 studio = sample_folder("studio")
 opened = read_image_capture(studio)
-pictures = read_image_frame(opened, 6, (320, 240)).raw.images
+pictures = read_raw(opened, 6)[0].images
 people = read_predictions(studio / "truth" / "predictions.jsonl").frames[6]
 filmed = projected_frame(6, opened.cameras, people.poses)
 figure = new_figure(6.0, 6.0)

@@ -27,10 +27,9 @@ import torch
 
 from dispose.association.reconstruct import gather_keypoints
 from dispose.datasets.samples import sample_folder
-from dispose.evaluation.against_truth import identities
-from dispose.evaluation.methods import association_of_identities
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, read_frame
+from dispose.scene.truth import association_of_identities, identities
 from dispose_benchmarks.studies import triangulation as study
 
 # %%

@@ -26,7 +26,7 @@ import torch
 
 from dispose.datasets.samples import sample_folder
 from dispose.formats.predictions import read_predictions
-from dispose.inference.image_capture import read_image_capture, read_image_frame
+from dispose.inference.capture import read_image_capture, read_image_frame, read_raw
 from dispose.models.dispose.decoder import Body
 from dispose.zoo.checkpoints import load_image_model, shipped_image_weights
 from dispose_viz.export import name_figure
@@ -54,8 +54,8 @@ require_one_of("frame", frame, opened.numbers, capture)
 require_one_of("view", view, range(len(opened.cameras)), capture)
 model = load_image_model(shipped_image_weights())
 require_one_of("joint", joint, model.skeleton.joints, "the model")
-reading = read_image_frame(opened, frame, model.config.input_size)
-cameras, pictures, seen = opened.cameras, reading.raw.images, reading.frame
+seen = read_image_frame(opened, frame, model.config.input_size).frame
+cameras, pictures = opened.cameras, read_raw(opened, frame)[0].images
 truth = next(t for t in read_predictions(capture / "truth" / "predictions.jsonl").frames if t.number == frame)
 
 # %% [markdown]
@@ -65,9 +65,10 @@ truth = next(t for t in read_predictions(capture / "truth" / "predictions.jsonl"
 # one point in space per person, the root. More is not known.
 
 # %%
-found = model.propose(seen)
-require_one_of("person", person, range(len(found.roots)), f"frame {frame}")
-for number, (sure, place) in enumerate(zip(found.association.confidence, found.roots, strict=True)):
+found = model.propose([seen])
+roots, confidence = found.roots[0], found.results[0].association.confidence
+require_one_of("person", person, range(len(roots)), f"frame {frame}")
+for number, (sure, place) in enumerate(zip(confidence, roots, strict=True)):
     x, y, z = (f"{value / 1000:.2f}" for value in place.tolist())
     print(f"P{number}: confidence {sure:.2f}, hips at x {x}, y {y}, z {z} m")
 
@@ -79,8 +80,8 @@ for number, (sure, place) in enumerate(zip(found.association.confidence, found.r
 
 # %%
 with torch.no_grad():
-    moments = list(model.watch(found.features, found.batch, [found.roots]))
-    refined = model.refine(found.features, found.batch, [found.roots])
+    moments = list(model.watch(found.features, found.batch, [roots]))
+    refined = model.refine(found.features, found.batch, [roots])
 layers = decoder.poses_by_layer(model.skeleton, moments)
 figure = new_figure(16.0, 4.6)
 decoder.draw_refinement(figure, cameras, pictures[view], view, layers, person)
@@ -200,10 +201,10 @@ print(f"{view_edges} and {part_edges}")
 # **2.** Stage I is sometimes wrong. Put all roots 200 mm too far along x. How much of that does Stage II repair?
 
 # %% tags=["exercise"]
-wrong = found.roots + torch.tensor([0.0, 0.0, 0.0])  # mm; change me
+wrong = roots + torch.tensor([0.0, 0.0, 0.0])  # mm; change me
 
 # %% tags=["solution"]
-wrong = found.roots + torch.tensor([200.0, 0.0, 0.0])
+wrong = roots + torch.tensor([200.0, 0.0, 0.0])
 with torch.no_grad():
     moved = list(model.watch(found.features, found.batch, [wrong]))
 repaired = decoder.errors_by_layer(decoder.poses_by_layer(model.skeleton, moved), truth.poses).mean((1, 2))

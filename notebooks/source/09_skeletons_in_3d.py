@@ -26,9 +26,8 @@ from pathlib import Path
 from dispose.datasets.samples import sample_folder
 from dispose.evaluation.against_truth import score_people
 from dispose.formats.predictions import read_predictions
-from dispose.inference.capture import read_capture, select_frames
-from dispose.inference.image_capture import read_image_capture, read_image_frame
-from dispose.inference.predict import predict_frames
+from dispose.inference.capture import read_capture, read_image_capture, read_raw, select_frames, source_of
+from dispose.inference.run import results_of
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 
 # %%
@@ -66,8 +65,8 @@ require_one_of("joint", joint, opened.skeleton.joints, capture)
 require_at_least("before", before, 0)
 opened = select_frames(opened, frame - before, frame + 1)
 associator = load_associator(Path(weights))
-found = list(predict_frames(opened, associator, associator.reconstruct_frame))
-frames, predictions = [f for f, _, _ in found], [p for _, p, _ in found]
+found = results_of(source_of(opened), associator.associate, associator.reconstruct)
+frames, predictions = [one.frame for one in found], [one.prediction for one in found]
 here, earlier = predictions[-1], [p.poses for p in predictions[:-1]]
 answers = capture / "truth" / "predictions.jsonl"
 truth = [t for t in read_predictions(answers).frames if t.number == here.number] if answers.exists() else []
@@ -137,7 +136,7 @@ image_or_figure(sight, out / "rays", viewpoint=close, theme=DARK)
 # %%
 studio = sample_folder("studio")
 filmed = read_image_capture(studio)
-pictures = read_image_frame(filmed, 6, (320, 240)).raw.images
+pictures = read_raw(filmed, 6)[0].images
 actors = read_predictions(studio / "truth" / "predictions.jsonl").frames[:7]
 with_pictures = Stage(actors[-1].poses, filmed.cameras, tuple(pictures), trails=tuple(a.poses for a in actors[:-1]))
 scene = draw_stage(new_scene(), with_pictures)

@@ -24,9 +24,15 @@ from importlib.resources import files
 from pathlib import Path
 
 from dispose.datasets.samples import sample_folder
-from dispose.inference.capture import read_capture, select_frames
-from dispose.inference.image_capture import read_image_capture, read_image_frame
-from dispose.inference.predict import predict_frames
+from dispose.inference.capture import (
+    read_capture,
+    read_image_capture,
+    read_image_frame,
+    read_raw,
+    select_frames,
+    source_of,
+)
+from dispose.inference.run import results_of
 
 # %%
 from dispose.models.dispose.backbone import STRIDE
@@ -61,8 +67,9 @@ require_one_of("frame", frame, opened.numbers, capture)
 require_at_least("frames", frames, 1)
 last = max(opened.numbers[min(frames, len(opened.numbers)) - 1], frame)
 associator = load_associator(Path(weights))
-answers = predict_frames(select_frames(opened, None, last + 1), associator, associator.reconstruct_frame)
-found = {f.number: (f, p) for f, p, _ in answers}
+source = source_of(select_frames(opened, None, last + 1))
+answers = results_of(source, associator.associate, associator.reconstruct)
+found = {one.prediction.number: (one.frame, one.prediction) for one in answers}
 seen, here = found[frame]
 cameras, people = seen.cameras, here.poses.id.tolist()
 size = (15.0, 3.7 * (1 + (len(cameras) - 1) // 3))
@@ -137,14 +144,14 @@ print(f"does not fit: {', '.join(wrong)}" if wrong else "no camera stands out")
 # %%
 studio, model = read_image_capture(Path(pictures)), load_image_model(shipped_image_weights())
 require_one_of("frame", picture_frame, studio.numbers, pictures)
-reading = read_image_frame(studio, picture_frame, model.config.input_size)
+reading, raw = read_image_frame(studio, picture_frame, model.config.input_size), read_raw(studio, picture_frame)[0]
 images, heatmaps = reading.frame.images, model.backbone(reading.frame.require_images().pixels).heatmaps
 filmed = model(reading.frame)
 rows = 1 + (len(studio.cameras) - 1) // 2
 
 
 def draw_joint(joint: int):
-    figure = overlays.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.images, columns=2)
+    figure = overlays.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, raw.images, columns=2)
     for view, axes in enumerate(figure.axes):
         if images.present[view]:
             overlays.draw_heat(axes, heatmaps[view, joint], images.input_from_image[view], STRIDE)
@@ -160,7 +167,7 @@ picker(draw_joint, model.skeleton.joints, description="joint")
 # And the people whole.
 
 # %%
-figure = overlays.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, reading.raw.images, columns=2)
+figure = overlays.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, raw.images, columns=2)
 for view, axes in enumerate(figure.axes):
     overlays.draw_people(axes, studio.cameras, filmed.poses, view)
 save_figure(figure, out / "people")

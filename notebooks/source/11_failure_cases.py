@@ -28,13 +28,15 @@ import torch
 from dispose.baselines.integer_programme import integer_programme
 
 # %% tags=["page"]
+from dispose.inference.readings import Source
+from dispose.inference.results_folder import RunFiles, results_folder
+from dispose.inference.run import run as run_frames
 from dispose.zoo.checkpoints import load_associator
 from dispose_synthetic.crowded import crowded_room
 from dispose_viz.inspector.interactive import Inspector
 from dispose_viz.inspector.page import page_of
 from dispose_viz.inspector.ranking import draw_ranking, ranking_of, ranking_table
 from dispose_viz.style import new_figure, save_figure
-from dispose_workbench.results.labelled_run import run_labelled, write_run
 from dispose_workbench.results.open import read_results
 from dispose_workbench.validation import require_at_least
 
@@ -61,9 +63,10 @@ require_at_least("worst", worst, 1)
 beside = {name: Path(p) for name, p in (("capture", capture), ("calibration", calibration), ("truth", truth))}
 if results == NOWHERE:
     ours = load_associator()
-    scenes = crowded_room(torch.Generator().manual_seed(1), 12)
-    made = run_labelled("crowded room", "ours", scenes, ours.weigh, ours.reconstruct_frame, reference=integer_programme)
-    results = write_run(out / "run", made)
+    scenes = Source.of(crowded_room(torch.Generator().manual_seed(1), 12))
+    results = out / "run"
+    with results_folder(results, RunFiles("crowded room", "ours", tables=False)) as sink:
+        run_frames(scenes, ours.associate, ours.reconstruct, sink, reference=integer_programme)
 run = read_results(results, **{name: p for name, p in beside.items() if p != NOWHERE})
 
 # %%

@@ -25,7 +25,7 @@ from pathlib import Path
 from dispose.datasets.samples import sample_folder
 from dispose.evaluation.against_truth import score_people
 from dispose.formats.predictions import read_predictions
-from dispose.inference.image_capture import read_image_capture, read_image_frame
+from dispose.inference.capture import read_image_capture, read_image_frame, read_raw
 
 # %%
 from dispose.models.dispose.backbone import STRIDE
@@ -51,8 +51,8 @@ capture, out = Path(capture), Path(out)
 opened = read_image_capture(capture)
 require_one_of("frame", frame, opened.numbers, capture)
 model = load_image_model(Path(weights))
-reading = read_image_frame(opened, frame, model.config.input_size)
-cameras, pictures, seen = opened.cameras, reading.raw.images, reading.frame
+seen = read_image_frame(opened, frame, model.config.input_size).frame
+cameras, pictures = opened.cameras, read_raw(opened, frame)[0].images
 size = (15.0, 3.3 * (1 + (len(cameras) - 1) // 4))
 print(f"{len(opened.numbers)} frames, {len(cameras)} cameras")
 save_figure(overlays.draw_images(new_figure(*size), cameras, pictures), out / "pictures")

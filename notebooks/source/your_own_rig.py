@@ -23,9 +23,10 @@ from pathlib import Path
 
 from dispose.baselines.integer_programme import integer_programme
 from dispose.datasets.samples import sample_folder
-from dispose.inference.capture import read_capture, read_frame, select_frames
+from dispose.inference.capture import read_capture, read_frame, select_frames, source_of
 from dispose.inference.diagnosis import diagnose, inverted
-from dispose.inference.predict import captured, predict_cases, write_capture_evidence, write_capture_prediction
+from dispose.inference.results_folder import RunFiles, results_folder
+from dispose.inference.run import run
 from dispose.scene import perturb
 from dispose.zoo.checkpoints import load_associator
 from dispose_viz.export import name_figure
@@ -169,9 +170,10 @@ picker(mistake, list(mistakes), description="mistake")
 
 # %%
 associator = load_associator()
-steps = predict_cases(opened, associator.weigh, associator.reconstruct_frame, reference=integer_programme)
-result = captured(opened, list(steps))
-for person, frames in result.people():
+results = out / "results"
+with results_folder(results, RunFiles(capture.name, "ours", rate_hz)) as sink:
+    run(source_of(opened), associator.associate, associator.reconstruct, sink, reference=integer_programme)
+for person, frames in sink.people:
     print(f"P{person}: {frames} of {len(opened.numbers)} frames")
 
 # %% [markdown]
@@ -182,13 +184,14 @@ for person, frames in result.people():
 # %%
 figure = new_figure(6.5, 6.5)
 axes = rig.draw_rig_from_above(figure.add_subplot(), cameras)
-rig.draw_walks(axes, [case.prediction for case in result.cases])
+again = read_results(results)
+rig.draw_walks(axes, [case.prediction for case in again.cases])
 axes.set_title("Where everybody walked")
 save_figure(figure, out / "walks")
 
 # %%
-case = result.cases[len(result.cases) // 2]
-earlier = [c.prediction.poses for c in result.cases[: len(result.cases) // 2]]
+case = again.cases[len(again.cases) // 2]
+earlier = [c.prediction.poses for c in again.cases[: len(again.cases) // 2]]
 scene = plotly_scene.draw_stage(plotly_scene.new_scene(), stage_of(case.frame, case.prediction, trails=earlier))
 name_figure(scene, "people_3d")
 
@@ -203,18 +206,13 @@ save_figure(figure, out / "views")
 # `evidence.npz` what was weighed: with it the run opens later without the model. Which frames to look at first?
 
 # %%
-results = out / "results"
-results.mkdir(exist_ok=True)
-written = write_capture_prediction(results, capture.name, result, rate_hz)
-written += write_capture_evidence(results, capture.name, "ours", result)
-print("\n".join(str(path.relative_to(out)) for path in written))
+print("\n".join(str(path.relative_to(out)) for path in sink.written))
 
 # %%
-again = read_results(results)
 failures = failures_of(again.cases)
 for place in rank(failures)[:3]:
     print(f"frame {failures[place].number}: trouble {trouble(failures[place]):.2f}")
-summary = {"frames": len(again.cases), "people": len(result.people()), "share": diagnosis.consistency.share}
+summary = {"frames": len(again.cases), "people": len(sink.people), "share": diagnosis.consistency.share}
 (out / "metrics.json").write_text(json.dumps(summary))
 print(f"look at them: dispose inspect {results}")
 

@@ -13,14 +13,16 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
-from dispose.inference.predict import unweighed
-from dispose_workbench.results.labelled_run import run_labelled, write_run
 
 from dispose.association.reconstruct import reconstruct_frame
 from dispose.baselines.integer_programme import integer_programme
 from dispose.cli.inspect import InspectCommand
 from dispose.cli.main import main
 from dispose.formats.evidence import read_run
+from dispose.inference.readings import Source
+from dispose.inference.results_folder import RunFiles, results_folder
+from dispose.inference.run import run as run_frames
+from dispose.scene.results import associate_each, reconstruct_each
 from dispose_synthetic.crowded import crowded_room
 from dispose_workbench.failures.measures import MEASURES
 from dispose_workbench.notebooks import inspector_page, run
@@ -32,9 +34,11 @@ from dispose_workbench.notebooks.run import parameters_of
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of two frames."""
     scenes = crowded_room(torch.Generator().manual_seed(0), 2, persons=4)
-    weigh = unweighed(integer_programme)
-    results = run_labelled("room", "integer programme", scenes, weigh, reconstruct_frame, reference=integer_programme)
-    return write_run(tmp_path_factory.mktemp("run"), results)
+    place, associate = tmp_path_factory.mktemp("run"), associate_each(integer_programme)
+    with results_folder(place, RunFiles("room", "integer programme", tables=False)) as sink:
+        rebuild = reconstruct_each(reconstruct_frame)
+        run_frames(Source.of(scenes), associate, rebuild, sink, reference=integer_programme)
+    return place
 
 
 def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -15,7 +15,7 @@ from matplotlib.colors import to_rgb
 
 from dispose.errors import DisposeError, InputError
 from dispose.formats.files import replacing_path
-from dispose.inference.image_capture import read_image_capture
+from dispose.inference.capture import read_image_capture
 from dispose.scene.cameras import Cameras
 from dispose.scene.results import Results
 from dispose_viz.scene.timeline import (
