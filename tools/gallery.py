@@ -60,8 +60,8 @@ def text() -> str:
     for start in range(0, len(GALLERY), 2):
         lines.append("<tr>")
         for shown in GALLERY[start : start + 2]:
-            picture = f'<img src="docs/gallery/{shown.name}" width="420" alt="{shown.caption}">'
-            lines.append(f'<td valign="top">{picture}<br>{shown.caption} <code>{shown.notebook}</code></td>')
+            image = f'<img src="docs/gallery/{shown.name}" width="420" alt="{shown.caption}">'
+            lines.append(f'<td valign="top">{image}<br>{shown.caption} <code>{shown.notebook}</code></td>')
         lines.append("</tr>")
     return "\n".join([*lines, "</table>", ""])
 
@@ -81,10 +81,10 @@ def take(shown: Shown, run: Path) -> None:
     if not source.is_file():
         raise SystemExit(f"{shown.notebook} wrote no {shown.file}")
     temporary = target.with_name(f".{target.name}")
-    picture = cv2.imread(str(source)) if source.suffix == ".png" else None
-    if picture is not None and picture.shape[1] > WIDTH:
-        height = round(picture.shape[0] * WIDTH / picture.shape[1])
-        small = cv2.resize(picture, (WIDTH, height), interpolation=cv2.INTER_AREA)
+    image = cv2.imread(str(source)) if source.suffix == ".png" else None
+    if image is not None and image.shape[1] > WIDTH:
+        height = round(image.shape[0] * WIDTH / image.shape[1])
+        small = cv2.resize(image, (WIDTH, height), interpolation=cv2.INTER_AREA)
         temporary.write_bytes(cv2.imencode(".png", small, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())
     else:
         shutil.copyfile(source, temporary)

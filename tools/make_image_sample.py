@@ -38,7 +38,7 @@ ROOM_SEED, MOTION_SEED, FRAMES, PERSONS, QUALITY = 11, 5, 12, 3, 90
 README = """# studio
 
 Three synthetic people walk about a synthetic room; {views} cameras take {frames} pictures of {width} x {height} pixels
-each, {rate:g} a second. Made by `tools/make_picture_sample.py`; nobody and nothing in it is real.
+each, {rate:g} a second. Made by `tools/make_image_sample.py`; nobody and nothing in it is real.
 
 | file | what |
 |---|---|
@@ -78,13 +78,13 @@ def truth_of(capture: RenderedFrame, number: int) -> Prediction:
     return Prediction(number, Association(members, torch.ones(len(poses.id), dtype=torch.float64)), poses, root)
 
 
-def write_pictures(folder: Path, captures: list[RenderedFrame]) -> None:
+def write_images(folder: Path, captures: list[RenderedFrame]) -> None:
     """``CAMERA/CAMERA_NNNN.jpg``."""
     for number, capture in enumerate(captures):
-        for name, picture in zip(capture.cameras.names, capture.images.numpy(), strict=True):
+        for name, image in zip(capture.cameras.names, capture.images.numpy(), strict=True):
             (folder / name).mkdir(parents=True, exist_ok=True)
             with replacing_path(folder / name / f"{name}_{number:04d}.jpg") as path:
-                encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+                encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
                 path.write_bytes(encoded.tobytes())
 
 
@@ -99,7 +99,7 @@ def main() -> None:
     work = out.with_name(f".{out.name}.new")
     shutil.rmtree(work, ignore_errors=True)
     write_calibration_toml(work / "calibration" / "Calib.toml", cameras)
-    write_pictures(work / "images", captures)
+    write_images(work / "images", captures)
     truth = [truth_of(capture, number) for number, capture in enumerate(captures)]
     write_predictions(work / "truth" / "predictions.jsonl", truth[0].poses.skeleton, cameras.names, truth)
     width, height = PICTURES.size
