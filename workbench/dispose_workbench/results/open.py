@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.body3d import FILES as BODY3D
@@ -241,14 +239,10 @@ def cameras_of(found: SavedPeople, cameras: Cameras, source: str) -> Cameras:
     return cameras.select(views=[cameras.names.index(name) for name in names])
 
 
-def with_members(prediction: Prediction, members: Int[Tensor, "persons views"]) -> Prediction:
-    """The people made of other detections."""
-    return replace(prediction, association=replace(prediction.association, members=members))
-
-
 def without_members(prediction: Prediction, views: int) -> Prediction:
     """The people alone, as of programs that name no detections."""
-    return with_members(prediction, torch.full((len(prediction.association), views), ABSENT, dtype=torch.long))
+    members = torch.full((len(prediction.association), views), ABSENT, dtype=torch.long)
+    return replace(prediction, association=replace(prediction.association, members=members))
 
 
 def with_truth(results: Results, path: Path) -> Results:
@@ -284,8 +278,9 @@ def with_truth(results: Results, path: Path) -> Results:
 
 def in_order(truth: Prediction, found: SavedPeople, cameras: Cameras) -> Prediction:
     """The truth with its members in the order of the results' cameras, absent where it has not that camera."""
-    names = cameras_of(found, cameras, "this run").names if found.saved.cameras else ()
-    ordered = without_members(truth, len(cameras)).association.members
-    for column, name in enumerate(names):
-        ordered[:, cameras.names.index(name)] = truth.association.members[:, column]
-    return with_members(truth, ordered) if names else truth
+    names = found.saved.cameras
+    if not names:
+        return truth
+    cameras_of(found, cameras, "this run")
+    rows = [names.index(name) if name in names else len(names) for name in cameras.names]
+    return truth.pad(views=len(names) + 1).select(views=rows)
