@@ -88,11 +88,11 @@ def parse(command: Command, arguments: Sequence[str]) -> Runnable:
     kind = vars(module)[f"{command.name.capitalize()}Command"]
     if {"-h", "--help"} & set(arguments):
         # tyro would join the lines of a docstring and wrap none of them.
-        print(f"{wrapped(inspect.getdoc(kind) or command.summary)}\n\nExample:\n\n    $ {command.example}\n")
+        print(f"{wrap(inspect.getdoc(kind) or command.summary)}\n\nExample:\n\n    $ {command.example}\n")
     return tyro.cli(kind, prog=f"dispose {command.name}", description="", args=list(arguments))
 
 
-def wrapped(text: str) -> str:
+def wrap(text: str) -> str:
     """Paragraphs filled to the width of the terminal; indented lines stay as they are."""
     width = min(shutil.get_terminal_size().columns, HELP_WIDTH)
     paragraphs = text.strip("\n").split("\n\n")
@@ -130,7 +130,7 @@ def call(command: Command, arguments: Sequence[str]) -> int:
     from dispose_kernels.errors import MissingBackendError
 
     try:
-        with ending_in_order():
+        with unwind_on_sigterm():
             return parse(command, arguments).run()
     except (DisposeError, MissingBackendError) as error:
         return complain(str(error))
@@ -164,7 +164,7 @@ class Terminated(BaseException):
 
 
 @contextmanager
-def ending_in_order() -> Iterator[None]:
+def unwind_on_sigterm() -> Iterator[None]:
     """SIGTERM unwinds the stack, so that temporary files go and processes we started end, instead of dying at once."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -39,7 +39,7 @@ from dispose_viz.widgets import scrubber, still_images_of
 from dispose_workbench.toy import scores as judge
 from dispose_workbench.toy.network import TOY_DENOISER, toy_problem, true_mass
 from dispose_workbench.toy.scenes import ToyConfig, draw_toy_scenes
-from dispose_workbench.toy.training import ToyTraining, guessing, train_toy
+from dispose_workbench.toy.training import ToyTraining, chance_divergence, train_toy
 from dispose_workbench.validation import require_at_least, require_one_of
 
 # %% tags=["parameters"]
@@ -87,7 +87,7 @@ for step in train_toy(network, training, generator):
     losses.append(step.loss)
     if step.number % 25 == 0 or step.number == steps:
         curve = new_figure(8, 3.6)
-        toy.draw_losses(curve.add_subplot(), losses, steps, guessing(config))
+        toy.draw_losses(curve.add_subplot(), losses, steps, chance_divergence(config))
         live.update(curve)
 seconds = time.perf_counter() - started
 save_figure(curve, out / "training")

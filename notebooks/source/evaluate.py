@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+# %%
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
@@ -40,10 +41,9 @@ from dispose_viz.image import view_panels
 from dispose_viz.scene import plotly_scene
 from dispose_viz.scene.stage import stage_of
 from dispose_viz.style import new_figure, save_figure
-
-# %%
 from dispose_workbench.validation import require_at_least
 
+# %%
 SHIPPED = Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_ASSOCIATOR
 
 # %% tags=["parameters"]

@@ -17,7 +17,7 @@ from dispose_workbench.notebooks.sweep import (
     SweepOutcome,
     SweepRun,
     claim_sweep,
-    finished,
+    is_done,
     outcome_of,
     plan,
     side_by_side,
@@ -153,7 +153,7 @@ def test_a_folder_of_something_else_is_refused(book: Path, tmp_path) -> None:
     (run,) = plan(book, [("seed", "1")])
     (tmp_path / "sweep" / run.name).mkdir()
     with pytest.raises(InputError, match="something else"):
-        finished(tmp_path / "sweep", run)
+        is_done(tmp_path / "sweep", run)
 
 
 def test_a_run_without_a_trace_is_said(book: Path, tmp_path) -> None:

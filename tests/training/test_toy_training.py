@@ -20,7 +20,7 @@ from dispose_workbench.toy.scores import (
     score_toy,
     telling_scene,
 )
-from dispose_workbench.toy.training import ToyTraining, guessing, train_toy
+from dispose_workbench.toy.training import ToyTraining, chance_divergence, train_toy
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -46,7 +46,7 @@ def unseen() -> list[ToyScene]:
 
 def test_an_untrained_network_guesses_and_training_is_far_better(trained) -> None:
     _, losses = trained
-    assert losses[0] == pytest.approx(guessing(ToyConfig()), abs=0.05)
+    assert losses[0] == pytest.approx(chance_divergence(ToyConfig()), abs=0.05)
     assert sum(losses[-20:]) / 20 < 0.25 * losses[0]
 
 
@@ -99,7 +99,7 @@ def test_the_same_generator_gives_the_same_training_and_one_may_stop_early() -> 
 def test_three_views_by_one_number() -> None:
     config = ToyConfig(views=3, people=3)
     steps = list(train_toy(fresh_network(), ToyTraining(config, steps=2, batch=2), generator()))
-    assert steps[0].loss == pytest.approx(guessing(config), abs=0.1)
+    assert steps[0].loss == pytest.approx(chance_divergence(config), abs=0.1)
     scenes = draw_toy_scenes(replace(config, along_mm=20.0, across_mm=20.0), 10, generator())
     assert score_toy(by_distance, scenes).people == 1.0
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dispose.errors import InputError
@@ -23,7 +23,6 @@ from dispose_workbench.results.run_folders import (
     METRICS,
     RECORD,
     Parameters,
-    RunRecord,
     Value,
     read_metrics,
     read_record,
@@ -45,7 +44,7 @@ class SweepRun:
     Attributes:
         name: of its folder, made of the values.
         given: the values as text, for the command line of the run.
-        swept: the same in their types.
+        swept: the same in their types, in the notebook's order.
         parameters: all parameters of the run.
     """
 
@@ -96,7 +95,9 @@ def plan(notebook: Path, choices: Sequence[tuple[str, str]]) -> tuple[SweepRun, 
         name = "_".join(f"{key}={_safe(value, kinds[key])}" for key, value in values) or "defaults"
         if name in runs:
             raise InputError(f"the sweep has {name} twice; every value is given once")
-        runs[name] = SweepRun(name, given, values, all_values(declared, values))
+        parameters = all_values(declared, values)
+        swept = tuple(pair for pair in parameters if pair[0] in dict(values))
+        runs[name] = SweepRun(name, given, swept, parameters)
     return tuple(runs.values())
 
 
@@ -131,7 +132,7 @@ def claim_sweep(folder: Path, notebook: Path) -> None:
         json.dump(content, file)
 
 
-def finished(folder: Path, run: SweepRun) -> bool:
+def is_done(folder: Path, run: SweepRun) -> bool:
     """Whether this run lies in the sweep's folder already.
 
     Raises:
@@ -151,34 +152,34 @@ def finished(folder: Path, run: SweepRun) -> bool:
 
 def outcome_of(folder: Path, run: SweepRun, since: float) -> SweepOutcome:
     """What a run that has ended left in the sweep's folder; a failure counts if it is not older than `since`."""
-    place = folder / run.name
-    if (place / RECORD).is_file():
-        return _outcome_in(place, read_record(place / RECORD), run.swept)
-    failures = [path for path in folder.glob(f"{run.name}-failed*/{RECORD}") if path.stat().st_mtime >= since]
-    for path in sorted(failures, key=lambda path: path.stat().st_mtime, reverse=True):
-        record = read_record(path)
-        if record.status == FAILED:
-            return SweepOutcome(run.name, run.swept, (), record.seconds, record.message or "it failed")
+    if (folder / run.name / RECORD).is_file():
+        return _outcome_in(folder / run.name)
+    places = [place for place in folder.glob(f"{run.name}-failed*") if (place / RECORD).is_file()]
+    failures = [_outcome_in(place) for place in sorted(places, key=_ended) if _ended(place) >= since]
+    failures = [failure for failure in failures if failure.message]
+    if failures:
+        return replace(failures[-1], name=run.name)
     log = folder / f"{run.name}.log"
     where = folder / CLUSTER if (folder / CLUSTER).is_dir() and not log.exists() else log
     return SweepOutcome(run.name, run.swept, message=f"it ended without a trace; see {where}")
 
 
-def _outcome_in(place: Path, record: RunRecord, swept: Parameters) -> SweepOutcome:
-    metrics = read_metrics(place / METRICS) if (place / METRICS).is_file() else ()
-    return SweepOutcome(place.name, swept, metrics, record.seconds)
-
-
 def earlier_outcomes(folder: Path, runs: Sequence[SweepRun]) -> tuple[SweepOutcome, ...]:
     """Finished runs of an earlier part of the sweep that this part, with other values, does not plan; oldest first."""
     planned = {run.name for run in runs}
-    paths = [path for path in folder.glob(f"*/{RECORD}") if path.parent.name not in planned]
-    records = sorted(((read_record(path), path.parent) for path in paths), key=lambda pair: pair[0].started)
-    return tuple(
-        _outcome_in(place, record, tuple(pair for pair in record.parameters if pair[0] in record.given))
-        for record, place in records
-        if record.status == DONE
-    )
+    places = [path.parent for path in folder.glob(f"*/{RECORD}") if path.parent.name not in planned]
+    return tuple(one for one in map(_outcome_in, sorted(places, key=_ended)) if not one.message)
+
+
+def _ended(place: Path) -> float:
+    return (place / RECORD).stat().st_mtime
+
+
+def _outcome_in(place: Path) -> SweepOutcome:
+    record = read_record(place / RECORD)
+    metrics = read_metrics(place / METRICS) if record.status == DONE and (place / METRICS).is_file() else ()
+    swept = tuple(pair for pair in record.parameters if pair[0] in record.given)
+    return SweepOutcome(place.name, swept, metrics, record.seconds, record.message)
 
 
 def run_command(notebook: Path, folder: Path, run: SweepRun) -> list[str]:
@@ -231,10 +232,10 @@ def sweep(notebook: Path, runs: Sequence[SweepRun], folder: Path, launch: Launch
     """Run what is not finished yet; every outcome as it comes, those that were there first.
 
     Raises:
-        InputError: the folder holds something else (see `finished`; nothing has run then).
+        InputError: the folder holds something else (see `is_done`; nothing has run then).
     """
     folder = folder.resolve()
-    missing = [run for run in runs if not finished(folder, run)]
+    missing = [run for run in runs if not is_done(folder, run)]
     since = time.time() - 1.0
     there = (outcome_of(folder, run, 0.0) for run in runs if run not in missing)
     ended = launch(notebook, folder, missing) if missing else iter(())

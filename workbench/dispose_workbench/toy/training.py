@@ -61,7 +61,7 @@ class ToyStep:
     loss: float
 
 
-def guessing(scenes: ToyConfig) -> float:
+def chance_divergence(scenes: ToyConfig) -> float:
     """The divergence per detection (nats) of who shares everybody out evenly, ``(1 - 1 / views) log people``."""
     return (1 - 1 / scenes.views) * math.log(scenes.people)
 
