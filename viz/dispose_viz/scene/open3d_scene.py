@@ -67,12 +67,7 @@ def why_not() -> str | None:
 
 
 def render(
-    stage: Stage,
-    *,
-    width: int = 960,
-    height: int = 720,
-    viewpoint: Viewpoint | None = None,
-    theme: Theme = LIGHT,
+    stage: Stage, *, width: int = 960, height: int = 720, viewpoint: Viewpoint | None = None, theme: Theme = LIGHT
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The stage as an RGB image, drawn off screen.
 

@@ -88,11 +88,7 @@ def draw_floor(figure: go.Figure, low_mm: Float[np.ndarray, " 2"], high_mm: Floa
 
 
 def draw_timeline(
-    figure: go.Figure,
-    numbers: Sequence[int],
-    people: Sequence[Poses],
-    *,
-    truth: Sequence[Poses] | None = None,
+    figure: go.Figure, numbers: Sequence[int], people: Sequence[Poses], *, truth: Sequence[Poses] | None = None
 ) -> go.Figure:
     """People over time: the first frame is drawn, a slider and a play button move through the rest.
 
