@@ -52,9 +52,7 @@ def draw_view_hypergraph(
         axes.add_patch(box)
         short = plain(shorten(name, LONGEST_NAME))
         axes.text(view * 1.25 + PANEL / 2, 1.28, short, ha="center", fontsize=13, color=theme.ink)
-        draw_skeleton(
-            axes, torch.from_numpy(place[view]), torch.from_numpy(visible[view]), skeleton, theme.ink, width=2.0
-        )
+        _draw_nodes(axes, skeleton, place[view], visible[view])
     for number, joint in enumerate(joints):
         row = skeleton.index(joint)
         seen = visible[:, row]
@@ -93,7 +91,7 @@ def draw_part_hypergraph(
                   solid_joinstyle="round", zorder=2)  # fmt: skip
         if len(rows) == 1:
             axes.plot(*place[rows].T, "o", markersize=PART_WIDTH, color=color, alpha=0.55, zorder=2)
-    draw_skeleton(axes, torch.from_numpy(place), torch.from_numpy(known), skeleton, theme.ink, width=2.0)
+    _draw_nodes(axes, skeleton, place, known)
     axes.set(aspect="equal", xlabel="across (m)", ylabel="up (m)")
     axes.set_title(f"1 edge for the body, {len(parts)} for its parts")
     axes.margins(0.3, 0.15)
@@ -129,3 +127,12 @@ def _words(joint: str) -> str:
     """``l_wrist`` as people say it."""
     side = {"l_": "left ", "r_": "right "}.get(joint[:2], "")
     return (side + joint.removeprefix("l_").removeprefix("r_")).replace("_", " ")
+
+
+def _draw_nodes(
+    axes: Axes, skeleton: Skeleton, place: Float[np.ndarray, "joints 2"], seen: Bool[np.ndarray, " joints"]
+) -> None:
+    """The joints, which are the nodes, and the bones between them."""
+    ink = theme_of(axes).ink
+    draw_skeleton(axes, torch.from_numpy(place), torch.from_numpy(seen), skeleton, ink, width=1.6)
+    axes.plot(*place[seen].T, "o", color=ink, markersize=4.5, zorder=3)
