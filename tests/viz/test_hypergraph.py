@@ -13,7 +13,7 @@ from dispose_viz.hypergraph.candidate_graph import (
     Hyperedges,
     draw_incidence,
     draw_paths,
-    eased,
+    ease,
     heaviest,
     hover_text,
     hyperedges_of,
@@ -95,7 +95,7 @@ def test_paths_join_the_members_in_the_colour_of_the_person(toy, edges, theme) -
 
 
 def test_a_path_passes_through_its_ends_level() -> None:
-    x, y = eased((1.0, 0.0), (3.0, 4.0))
+    x, y = ease((1.0, 0.0), (3.0, 4.0))
     assert (x[0], y[0], x[-1], y[-1]) == (1.0, 0.0, 3.0, 4.0)
     slope = np.diff(y) / np.diff(x)
     assert slope[0] < 0.3 * slope.max() and slope[-1] < 0.3 * slope.max() and (slope > 0).all()

@@ -169,7 +169,7 @@ def _add_path(
         figure.add_trace(go.Scatter(x=[places[0][0]], y=[level_here], mode="markers", marker=marker, **look))
         return
     for number, (start, end) in enumerate(itertools.pairwise(places)):
-        x, y = eased(start, end)
+        x, y = ease(start, end)
         dash = "solid" if end[0] == start[0] + 1 else "dot"
         look["showlegend"] = owner != ABSENT and number == 0
         figure.add_trace(
@@ -177,7 +177,7 @@ def _add_path(
         )
 
 
-def eased(
+def ease(
     start: tuple[float, float], end: tuple[float, float]
 ) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, " points"]]:
     """A path that leaves and reaches its ends level, so that it can be followed through a dot."""

@@ -120,9 +120,11 @@ def draw_landmarks(axes: Axes, flat: Flat, landmarks: Sequence[Landmark]) -> Axe
     for mark, place in zip(landmarks, places, strict=True):
         outward = place - np.mean(places, 0)
         outward = outward / max(float(np.linalg.norm(outward)), 1e-9)
-        whole = bool(is_assignment(mark.mass[None])[0])
-        axes.plot(*place, "o", markersize=13, markerfacecolor=mark.color if whole else theme.paper, zorder=5,
-                  markeredgecolor=theme.paper if whole else mark.color, markeredgewidth=1 if whole else 3)  # fmt: skip
+        face, edge, width = mark.color, theme.paper, 1
+        if not is_assignment(mark.mass[None])[0]:
+            face, edge, width = theme.paper, mark.color, 3
+        axes.plot(*place, "o", markersize=13, markerfacecolor=face, markeredgecolor=edge, markeredgewidth=width,
+                  zorder=5)  # fmt: skip
         away = float(flat.distance(mark.mass))
         name = mark.name if away < 1e-6 else f"{mark.name}\n({away:.2g} off the plane)"
         words = axes.annotate(
