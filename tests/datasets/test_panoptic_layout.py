@@ -1,6 +1,7 @@
 """CMU Panoptic in its original layout: the real files where they are at hand, and files that the tests write."""
 
 import json
+import pickle
 from pathlib import Path
 
 import cv2
@@ -202,6 +203,14 @@ def test_training_frames_are_those_with_pictures(tmp_path: Path) -> None:
     assert frame.require_images().present.tolist() == [False, True] and not truth.annotated
     with pytest.raises(InputError, match="hdPose3d_stage1_coco19"):
         open_panoptic(tmp_path, ALL, views=VIEWS)
+
+
+def test_a_source_goes_to_the_workers_of_a_loader(tmp_path: Path) -> None:
+    write_sequence(tmp_path, "walk", range(2))
+    source = open_panoptic(tmp_path, ALL, views=VIEWS)
+    there = pickle.loads(pickle.dumps(source))
+    assert there.keys == source.keys and there.image(there.keys[1], 1) == source.image(source.keys[1], 1)
+    assert torch.equal(there.truth(there.keys[0]).poses.xyz_world, source.truth(source.keys[0]).poses.xyz_world)
 
 
 def test_every_twelfth_annotation_file(tmp_path: Path) -> None:

@@ -133,6 +133,8 @@ class Truth(TensorStruct):
 class Source:
     """A data set in its original layout: where everything lies, in our units and axes. Nothing is read ahead.
 
+    Workers of a loader receive copies, so the functions are those of a module, with `functools.partial` around them.
+
     Attributes:
         traits: what is fixed for this data set.
         keys: the frames, in order.
