@@ -7,15 +7,13 @@ or behind the other joints it lies; the other joints, triangulated, say where th
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dispose.association.evidence import Placement
-from dispose.association.reconstruct import gather_keypoints, roots_of
+from dispose.association.reconstruct import GroupKeypoints
 from dispose.association.viewpoint import Viewpoints
-from dispose.scene.frame import Frame
 from dispose.scene.poses import Poses
-from dispose.scene.prediction import Prediction
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 
@@ -47,76 +45,64 @@ FILL_WHERE_SURE = CompletionConfig()
 
 
 def fill_seen_once(
-    frame: Frame,
-    prediction: Prediction,
+    groups: GroupKeypoints,
+    poses: Poses,
     skeleton: Skeleton,
     seen: Viewpoints,
     placement: Placement,
     config: CompletionConfig,
-) -> Prediction:
-    """The prediction with the joints that exactly one member sees, where that is sound.
+) -> Poses:
+    """The skeletons of groups with the joints that exactly one member sees, where that is sound.
 
     Filled joints keep their keypoint exactly and take their depth from the body; their confidence is the keypoint's
     score times at most `FILLED_CONFIDENCE`. All other joints stay as they are.
 
     Args:
-        frame: the frame the prediction is of.
-        prediction: triangulated skeletons; joints that one view sees are not valid.
-        skeleton: the joints of `seen` and `placement`; joints of the frame's skeleton without a namesake stay unknown.
-        seen: the frame's detections in that skeleton (`dispose.association.viewpoint`).
+        groups: the groups the skeletons are of.
+        poses: triangulated skeletons; joints that one view sees are not valid.
+        skeleton: the joints of `seen` and `placement`; joints of the poses without a namesake stay unknown.
+        seen: the detections in that skeleton (`dispose.association.viewpoint`).
         placement: the depth network's answer for them.
         config: when it is sound.
     """
-    poses = prediction.poses
-    xyz, confidence, valid = poses.xyz_world.clone(), poses.confidence.clone(), poses.valid.clone()
     filled = [joint for joint in skeleton.joints if joint in poses.skeleton.joints and joint not in config.left_out]
     shared = [(poses.skeleton.index(joint), skeleton.index(joint)) for joint in filled]
-    mine, theirs = (torch.tensor(column, dtype=torch.long) for column in zip(*shared, strict=True))
-    evidence = gather_keypoints(frame, prediction.association)
-    once = (evidence.seen.sum(1) == 1) & ~poses.valid
-    number = (frame.detections.valid.flatten().cumsum(0) - 1).view(frame.detections.valid.shape)
-    for person, view in _who_and_where(once[:, mine], prediction.association.members):
-        detection = int(number[view, prediction.association.members[person, view]])
-        wanted = once[person, mine] & evidence.seen[person, view, mine]
-        anchors = poses.valid[person, mine] & seen.visible[detection, theirs]
-        depth, sound = _depths(poses.xyz_world[person, mine], anchors, detection, seen, placement, theirs, config)
-        rows = wanted & sound
-        ray = seen.xy[detection, theirs] * seen.size[detection]
-        local = torch.cat([ray, torch.ones_like(ray[:, :1])], dim=1) * depth[:, None]
-        xyz[person, mine[rows]] = (local @ seen.axes[detection] + seen.centre[detection])[rows]
-        sigma = placement.offset_sigma[detection, theirs].double()
-        trust = FILLED_CONFIDENCE * torch.exp(-sigma / (2 * config.sigma_mm))
-        confidence[person, mine[rows]] = (trust * evidence.confidence[person, view, mine])[rows]
-        valid[person, mine[rows]] = True
-    whole = Poses(poses.skeleton, xyz, confidence, valid, poses.id)
-    return replace(prediction, poses=whole, root=roots_of(poses.skeleton, xyz, valid))
-
-
-def _who_and_where(
-    once: Bool[Tensor, "persons joints"], members: Int[Tensor, "persons views"]
-) -> list[tuple[int, int]]:
-    """Persons with a joint to fill, and every view they are seen in."""
-    pairs = (once.any(1)[:, None] & (members != ABSENT)).nonzero()
-    return [(int(person), int(view)) for person, view in pairs]
+    mine, theirs = torch.tensor(shared, dtype=torch.long, device=poses.valid.device).view(-1, 2).unbind(1)
+    once = (groups.seen.sum(1) == 1) & ~poses.valid
+    # Persons with a joint to fill, and every view they are seen in.
+    person, view = (once[:, mine].any(1)[:, None] & (groups.member != ABSENT)).nonzero(as_tuple=True)
+    detection = groups.member[person, view]
+    anchors = poses.valid[person][:, mine] & seen.visible[detection][:, theirs]
+    xyz_seen = poses.xyz_world[person][:, mine]
+    depth, sound = _depths(xyz_seen, anchors, seen[detection], placement[detection].select(joints=theirs), config)
+    wanted = once[person][:, mine] & groups.seen[person, view][:, mine] & sound
+    row, joint = wanted.nonzero(as_tuple=True)
+    who, which, where, what = person[row], mine[joint], detection[row], theirs[joint]
+    ray = seen.xy[where, what] * seen.size[where, None]
+    local = torch.cat([ray, torch.ones_like(ray[:, :1])], dim=1) * depth[row, joint, None]
+    xyz, confidence, valid = poses.xyz_world.clone(), poses.confidence.clone(), poses.valid.clone()
+    xyz[who, which] = (local[:, None] @ seen.axes[where])[:, 0] + seen.centre[where]
+    sigma = placement.offset_sigma[where, what].double()
+    trust = FILLED_CONFIDENCE * torch.exp(-sigma / (2 * config.sigma_mm))
+    confidence[who, which] = trust * groups.confidence[who, view[row], which]
+    valid[who, which] = True
+    return replace(poses, xyz_world=xyz, confidence=confidence, valid=valid)
 
 
 def _depths(
-    xyz_world: Float[Tensor, "joints 3"],
-    anchors: Bool[Tensor, " joints"],
-    detection: int,
+    xyz_world: Float[Tensor, "detections joints 3"],
+    anchors: Bool[Tensor, "detections joints"],
     seen: Viewpoints,
     placement: Placement,
-    theirs: Int[Tensor, " joints"],
     config: CompletionConfig,
-) -> tuple[Float[Tensor, " joints"], Bool[Tensor, " joints"]]:
-    """Depth of every joint along the viewpoint's axis, the body moved to where its anchors are."""
-    expected = placement.log_depth[detection].double().exp() + placement.offset[detection, theirs, 2].double()
-    if int(anchors.sum()) < config.anchors:
-        return expected, torch.zeros_like(anchors)
-    actual = (xyz_world - seen.centre[detection]) @ seen.axes[detection, 2]
-    shift = (actual - expected)[anchors]
-    middle = shift.median()
-    agree = float((shift - middle).abs().median()) <= config.spread_mm
-    sure = placement.offset_sigma[detection, theirs].double() <= config.sigma_mm
+) -> tuple[Float[Tensor, "detections joints"], Bool[Tensor, "detections joints"]]:
+    """Depth of every joint along the viewpoint's axis, the body moved to its anchors, and whether that is sound."""
+    expected = placement.log_depth.double().exp()[:, None] + placement.offset[..., 2].double()
+    actual = ((xyz_world - seen.centre[:, None]) * seen.axes[:, None, 2]).sum(-1)
+    shift = torch.where(anchors, actual - expected, torch.nan)
+    middle = shift.nanmedian(dim=1, keepdim=True).values
+    agree = (shift - middle).abs().nanmedian(dim=1, keepdim=True).values <= config.spread_mm
+    enough = anchors.sum(1, keepdim=True) >= config.anchors
+    sure = placement.offset_sigma.double() <= config.sigma_mm
     depth = expected + middle
-    return depth, sure & (depth > 100.0) & agree
+    return depth, sure & (depth > 100.0) & agree & enough

@@ -4,6 +4,7 @@ Everything here is a ratio (misfit to its noise, bone length to human length, me
 network trained on one set of rigs reads any other.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ from dispose.association.viewpoint import Viewpoints
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT, TensorStruct
-from dispose_kernels.candidates import Evidence
+from dispose_kernels.candidates import Evidence, beliefs
 
 MISFIT_CAP = 25.0
 """Chi-square above which one joint counts no further: swapped limbs must not veto a body that fits."""
@@ -58,24 +59,27 @@ class Fused(TensorStruct):
 
 
 def fuse(
-    evidence: Evidence, members: Int[Tensor, "tuples views"], visible: Bool[Tensor, "views slots joints"]
+    evidence: Evidence,
+    members: Int[Tensor, "tuples views"],
+    visible: Bool[Tensor, "*frames views slots joints"],
+    frame: Int[Tensor, " tuples"] | None = None,
 ) -> Fused:
     """Multiply the members' distributions, tuple by tuple (every tuple has at least one member)."""
-    tuples, joints = members.shape[0], evidence.precision.shape[2]
-    dtype = evidence.precision.dtype
-    precision = torch.zeros(tuples, joints, 3, 3, dtype=dtype)
-    information = torch.zeros(tuples, joints, 3, dtype=dtype)
-    constant, seen = torch.zeros(tuples, joints, dtype=dtype), torch.zeros(tuples, joints, dtype=dtype)
-    for view in range(members.shape[1]):
-        rows = (members[:, view] != ABSENT).nonzero()[:, 0]
-        slot = members[rows, view]
-        precision[rows] += evidence.precision[view, slot]
-        information[rows] += evidence.information[view, slot]
-        constant[rows] += evidence.constant[view, slot]
-        seen[rows] += visible[view, slot].to(dtype)
-    xyz = (inverse_3x3(precision) @ information[..., None])[..., 0]
-    misfit = (constant - (information * xyz).sum(-1)).clamp(0.0, MISFIT_CAP)
-    return Fused(xyz, misfit, seen, (members != ABSENT).sum(1).to(dtype))
+    frame = torch.zeros_like(members[:, 0]) if frame is None else frame
+    shape = (math.prod(visible.shape[:-3]), *visible.shape[-3:])
+    table, visible = beliefs(evidence).view(*shape, 10), visible.view(shape).to(evidence.constant.dtype)
+    belief = table.new_zeros(len(members), shape[3], 10)
+    seen = table.new_zeros(len(members), shape[3])
+    for view, column in enumerate(members.unbind(1)):
+        rows = (column != ABSENT).nonzero()[:, 0]
+        place = frame[rows], view, column[rows]
+        belief.index_add_(0, rows, table[place])
+        seen.index_add_(0, rows, visible[place])
+    a, b, c, d, e, f, *_ = belief.unbind(-1)
+    precision = torch.stack([a, b, d, b, c, e, d, e, f], dim=-1).unflatten(-1, (3, 3))
+    xyz = (inverse_3x3(precision) * belief[..., None, 6:9]).sum(-1)
+    left = belief[..., 9] - (belief[..., 6:9] * xyz).sum(-1)
+    return Fused(xyz, left.clamp(0.0, MISFIT_CAP), seen, (members != ABSENT).sum(1).to(seen.dtype))
 
 
 def degrees_of_freedom(fused: Fused) -> Float[Tensor, " tuples"]:
@@ -91,8 +95,8 @@ def noise_normalised_cue(fused: Fused) -> Float[Tensor, " tuples"]:
 
 def bone_ratios(fused: Fused, skeleton: Skeleton) -> tuple[Float[Tensor, "tuples bones"], Bool[Tensor, "tuples bones"]]:
     """Logarithm of bone length over human length, and whether both ends are seen twice."""
-    pairs = torch.tensor([skeleton.indices(bone) for bone in HUMAN_BONES_MM])
-    human = torch.tensor(list(HUMAN_BONES_MM.values()), dtype=fused.xyz.dtype)
+    pairs = torch.tensor([skeleton.indices(bone) for bone in HUMAN_BONES_MM], device=fused.xyz.device)
+    human = fused.xyz.new_tensor(list(HUMAN_BONES_MM.values()))
     length = (fused.xyz[:, pairs[:, 0]] - fused.xyz[:, pairs[:, 1]]).norm(dim=-1)
     known = (fused.seen[:, pairs] >= 2).all(-1)
     return torch.where(known, (length.clamp(min=1.0) / human).log().clamp(-1.5, 1.5), 0.0), known
@@ -124,27 +128,48 @@ class IncidenceTable(TensorStruct):
 
 
 def incidences(members: Int[Tensor, "tuples views"], valid: Bool[Tensor, "views slots"]) -> IncidenceTable:
-    """All (detection, tuple) memberships; detections are numbered view by view."""
-    number = (valid.flatten().cumsum(0) - 1).view(valid.shape)
+    """All (detection, tuple) memberships of one frame; detections are numbered view by view."""
+    number = (valid.flatten().cumsum(0) - 1).view(1, *valid.shape)
+    return packed_incidences(members, torch.zeros_like(members[:, 0]), number)
+
+
+def packed_incidences(
+    members: Int[Tensor, "tuples views"], frame: Int[Tensor, " tuples"], number: Int[Tensor, "frames views slots"]
+) -> IncidenceTable:
+    """All (detection, tuple) memberships of several frames, given the number of every detection."""
     tuple_of, view = (members != ABSENT).nonzero(as_tuple=True)
     slot = members[tuple_of, view]
-    return IncidenceTable(tuple_of, view, slot, number[view, slot])
+    return IncidenceTable(tuple_of, view, slot, number[frame[tuple_of], view, slot])
 
 
 def incidence_features(
-    evidence: Evidence, fused: Fused, table: IncidenceTable, seen: Viewpoints, placement: Placement, origin: Tensor
+    evidence: Evidence,
+    fused: Fused,
+    table: IncidenceTable,
+    seen: Viewpoints,
+    placement: Placement,
+    origin: Float[Tensor, "detections 3"],
 ) -> Float[Tensor, "incidences incidence_features"]:
-    """How well every member fits the body its tuple makes; see `INCIDENCE_FEATURES`."""
-    xyz = fused.xyz[table.tuple_of]
-    precision = evidence.precision[table.view, table.slot]
-    information = evidence.information[table.view, table.slot]
-    own = ((precision @ xyz[..., None])[..., 0] * xyz).sum(-1) - 2 * (information * xyz).sum(-1)
-    own = (own + evidence.constant[table.view, table.slot]).clamp(0.0, MISFIT_CAP)
+    """How well every member fits the body its tuple makes; see `INCIDENCE_FEATURES`.
+
+    Args:
+        evidence: of all frames.
+        fused: bodies of the tuples.
+        table: memberships.
+        seen: the detections from their viewpoints.
+        placement: where their bodies stand.
+        origin: of the evidence of every detection's frame.
+    """
+    xyz, valid = fused.xyz[table.tuple_of], evidence.valid
+    precision, information = evidence.precision[valid][table.detection], evidence.information[valid][table.detection]
+    own = (((precision * xyz[..., None, :]).sum(-1) - 2 * information) * xyz).sum(-1)
+    own = (own + evidence.constant[valid][table.detection]).clamp(0.0, MISFIT_CAP)
     visible = seen.visible[table.detection].to(own.dtype)
     count = visible.sum(1)
     alone = fused.size[table.tuple_of] == 1
     others = ((fused.seen[table.tuple_of] >= 2) * visible).sum(1) / count.clamp(min=1)
-    depth = ((xyz + origin - seen.centre[table.detection][:, None]) * seen.axes[table.detection][:, None, 2]).sum(-1)
+    away = (origin - seen.centre)[table.detection]
+    depth = ((xyz + away[:, None]) * seen.axes[table.detection][:, None, 2]).sum(-1)
     reference = (depth * visible).sum(1) / count.clamp(min=1)
     expected = placement.log_depth.double()[table.detection]
     surprise = (reference.clamp(min=100.0).log() - expected) / placement.log_depth_sigma.double()[table.detection]
@@ -169,10 +194,11 @@ def tuple_features(
     seen: Viewpoints,
     cameras: Cameras,
     skeleton: Skeleton,
-    origin: Float[Tensor, " 3"],
+    origin: Float[Tensor, "tuples 3"],
 ) -> Float[Tensor, "tuples tuple_features"]:
-    """What a judge of one tuple would look at; see `TUPLE_FEATURES`."""
-    views = members.shape[1]
+    """What a judge of one tuple would look at; see `TUPLE_FEATURES`. Cameras and origin are those of every tuple."""
+    there = torch.ones_like(members) if cameras.present is None else cameras.present
+    views = there.sum(1)
     shared = (fused.seen >= 2).double()
     several = shared.sum(1).clamp(min=1)
     ratio, known = bone_ratios(fused, skeleton)
@@ -220,14 +246,14 @@ def tuple_features(
 
 
 def _visible_in_absent_views(
-    fused: Fused, members: Int[Tensor, "tuples views"], cameras: Cameras, origin: Float[Tensor, " 3"]
+    fused: Fused, members: Int[Tensor, "tuples views"], cameras: Cameras, origin: Float[Tensor, "tuples 3"]
 ) -> Float[Tensor, "tuples views"]:
-    """Share of the body's seen joints that fall into the picture of every view the tuple leaves out."""
-    xy, front = cameras.project(fused.xyz + origin)
+    """Share of the body's seen joints that fall into the image of every view the tuple leaves out."""
+    xy, front = cameras.project(fused.xyz + origin[:, None])
     inside = (cameras.inside(xy) & front).double()
     weight = (fused.seen >= 1).double()
-    share = (inside * weight).sum(-1) / weight.sum(-1).clamp(min=1)
-    return torch.where(members == ABSENT, share.T, 0.0)
+    share = (inside * weight[:, None]).sum(-1) / weight.sum(-1).clamp(min=1)[:, None]
+    return torch.where(members == ABSENT, share, 0.0)
 
 
 def _gather_mean(

@@ -9,11 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_matrix
 from torch import Tensor
 
-from dispose.errors import ConvergenceError
+from dispose.association.set_packing import pack_sets
 from dispose.tensors import ABSENT
 
 Rounding = Callable[[Float[Tensor, " tuples"], Int[Tensor, "tuples views"]], Bool[Tensor, " tuples"]]
@@ -22,7 +20,9 @@ Rounding = Callable[[Float[Tensor, " tuples"], Int[Tensor, "tuples views"]], Boo
 def bin_numbers(members: Int[Tensor, "tuples views"]) -> Int[Tensor, "tuples views"]:
     """One number per (view, slot), `ABSENT` stays."""
     slots = int(members.max()) + 1 if members.numel() else 1
-    return torch.where(members == ABSENT, ABSENT, members + slots * torch.arange(members.shape[1]))
+    return torch.where(
+        members == ABSENT, ABSENT, members + slots * torch.arange(members.shape[1], device=members.device)
+    )
 
 
 def pair_posterior(
@@ -34,13 +34,17 @@ def pair_posterior(
     """
     number = bin_numbers(members)
     count = int(number.max()) + 1 if members.numel() else 0
-    together = torch.zeros(count * count, dtype=torch.float64)
-    views = members.shape[1]
-    for a in range(views):
-        for b in range(views):
-            both = (number[:, a] != ABSENT) & (number[:, b] != ABSENT)
-            together.index_add_(0, number[both, a] * count + number[both, b], mass[both].double())
-    return together.view(count, count)
+    both, key = _pairs(number, count)
+    weight = mass.double()[:, None, None].expand(both.shape)[both]
+    return weight.new_zeros(count * count).index_add(0, key[both], weight).view(count, count)
+
+
+def _pairs(
+    number: Int[Tensor, "tuples views"], count: int
+) -> tuple[Bool[Tensor, "tuples views views"], Int[Tensor, "tuples views views"]]:
+    """Where two views are both there, and the pair's place in the flattened table of detections."""
+    there = number != ABSENT
+    return there[:, :, None] & there[:, None], number[:, :, None] * count + number[:, None]
 
 
 def mass_worth(
@@ -60,13 +64,9 @@ def pair_worth(
     mass split between a person's complete tuple and its parts counts for both.
     """
     together = pair_posterior(mass, members)
-    number = bin_numbers(members)
-    worth = torch.zeros(members.shape[0], dtype=torch.float64)
-    for a in range(members.shape[1]):
-        for b in range(a):
-            both = (number[:, a] != ABSENT) & (number[:, b] != ABSENT)
-            worth[both] += together[number[both, a], number[both, b]] - threshold
-    return torch.where((members != ABSENT).sum(1) >= 2, worth, -1.0)
+    both, key = _pairs(bin_numbers(members), len(together))
+    gain = torch.where(both, together.flatten()[key.clamp(min=0)] - threshold, 0.0).tril(-1)
+    return torch.where((members != ABSENT).sum(1) >= 2, gain.sum((1, 2)), -1.0)
 
 
 def greedy(worth: Float[Tensor, " tuples"], members: Int[Tensor, "tuples views"]) -> Bool[Tensor, " tuples"]:
@@ -85,37 +85,22 @@ def greedy(worth: Float[Tensor, " tuples"], members: Int[Tensor, "tuples views"]
 
 
 def set_packing(worth: Float[Tensor, " tuples"], members: Int[Tensor, "tuples views"]) -> Bool[Tensor, " tuples"]:
-    """The disjoint tuples of largest total worth, exactly: max w'y, every detection in at most one, y binary."""
+    """The disjoint tuples of largest total worth, exactly (`pack_sets`)."""
     rows = (worth > 0).nonzero()[:, 0]
-    chosen = torch.zeros(len(worth), dtype=torch.bool)
-    if not len(rows):
-        return chosen
-    number = bin_numbers(members)[rows].numpy()
-    column, view = np.nonzero(number != ABSENT)
-    row = number[column, view]
-    cover = coo_matrix((np.ones(len(row)), (row, column)), shape=(int(row.max()) + 1, len(rows))).tocsr()
-    result = milp(
-        -worth[rows].double().numpy(),
-        constraints=LinearConstraint(cover, ub=1.0),  # pyright: ignore[reportArgumentType]
-        integrality=np.ones(len(rows)),
-        bounds=Bounds(0, 1),
-    )
-    if result.x is None:
-        raise ConvergenceError(f"set packing over {len(rows)} tuples: {result.message}")
-    chosen[rows[torch.from_numpy(result.x > 0.5)]] = True
+    number = bin_numbers(members)[rows].cpu().numpy()
+    member = (number[:, :, None] == np.arange(number.max(initial=-1) + 1)).any(1)
+    taken = pack_sets(worth[rows].double().cpu().numpy(), member)
+    chosen = torch.zeros_like(worth, dtype=torch.bool)
+    chosen[rows[torch.from_numpy(taken).to(rows.device)]] = True
     return chosen
 
 
 def group_confidence(
     mass: Float[Tensor, " tuples"], members: Int[Tensor, "tuples views"], chosen: Bool[Tensor, " tuples"]
 ) -> Float[Tensor, " groups"]:
-    """Mean over a group's pairs of the probability that they are one person."""
+    """Mean over a group's pairs of the probability that they are one person; 0 for a group of one."""
     together = pair_posterior(mass, members)
-    number = bin_numbers(members)[chosen]
-    confidence = []
-    for row in number:
-        mine = row[row != ABSENT]
-        block = together[mine][:, mine]
-        off = ~torch.eye(len(mine), dtype=torch.bool)
-        confidence.append(block[off].mean() if len(mine) > 1 else block.new_zeros(()))
-    return torch.stack(confidence).clamp(0, 1) if confidence else torch.zeros(0, dtype=torch.float64)
+    both, key = _pairs(bin_numbers(members)[chosen], len(together))
+    pairs = both.tril(-1)
+    total = torch.where(pairs, together.flatten()[key.clamp(min=0)], 0.0).sum((1, 2))
+    return (total / pairs.sum((1, 2)).clamp(min=1)).clamp(0, 1)

@@ -7,6 +7,7 @@ size tells. An unseen joint is known from the pose of the rest. In information f
 defined where two detections share few joints or none.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,10 @@ from torch import Tensor
 
 from dispose.association.viewpoint import Viewpoints
 from dispose.tensors import TensorStruct
-from dispose_kernels.candidates import Evidence
+from dispose_kernels.candidates import Evidence, beliefs, misfit
+
+PAIRS_AT_ONCE = 1 << 14
+"""Pairs of detections whose misfit is computed at once (tens of MiB)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +84,7 @@ def joint_beliefs(
     deep = along + torch.where(seen.visible, pose, config.unseen_inflation * pose)
     direction = local / local.norm(dim=-1, keepdim=True) @ seen.axes
     outer = direction[..., :, None] * direction[..., None, :]
-    eye = torch.eye(3, dtype=outer.dtype)
+    eye = torch.eye(3, dtype=outer.dtype, device=outer.device)
     covariance = across[..., None, None] * (eye - outer) + deep[..., None, None] * outer
     return mean, covariance
 
@@ -98,36 +102,35 @@ def inverse_3x3(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 
 def fuse_ready(
     mean: Float[Tensor, "detections joints 3"],
     covariance: Float[Tensor, "detections joints 3 3"],
-    valid: Bool[Tensor, "views slots"],
-    origin: Float[Tensor, " 3"],
+    valid: Bool[Tensor, "*frames views slots"],
+    origin: Float[Tensor, "#detections 3"],
 ) -> Evidence:
-    """Beliefs of packed detections in information form, padded to views and slots, about an origin near the scene.
+    """Beliefs of packed detections in information form, padded to views and slots, about origins near the scene.
 
     Joints of detections that say nothing (an empty slot) have zero precision.
     """
     precision = inverse_3x3(covariance)
-    information = (precision @ (mean - origin)[..., None])[..., 0]
-    constant = (information * (mean - origin)).sum(-1)
-    joints = mean.shape[1]
-    padded = [torch.zeros(*valid.shape, joints, *tail, dtype=mean.dtype) for tail in ((3, 3), (3,), ())]
-    for buffer, values in zip(padded, (precision, information, constant), strict=True):
-        buffer[valid] = values
-    return Evidence(precision=padded[0], information=padded[1], constant=padded[2], valid=valid)
+    away = mean - origin[:, None]
+    information = (precision * away[..., None, :]).sum(-1)
+    padded = [
+        values.new_zeros(*valid.shape, *values.shape[1:]).index_put((valid,), values)
+        for values in (precision, information, (information * away).sum(-1))
+    ]
+    return Evidence(*padded, valid)
 
 
-def pair_misfit(evidence: Evidence, *, cap: float) -> Float[Tensor, "views slots views slots"]:
+def pair_misfit(evidence: Evidence, *, cap: float) -> Float[Tensor, "*frames views slots views slots"]:
     """Mean over joints of the capped chi-square of every two detections; infinite within a view and on empty slots."""
-    views, slots = evidence.valid.shape
-    out = torch.full((views, slots, views, slots), torch.inf, dtype=evidence.constant.dtype)
-    for a in range(views):
-        here = evidence.valid[a].nonzero()[:, 0]
-        for b in range(a + 1, views):
-            there = evidence.valid[b].nonzero()[:, 0]
-            precision = evidence.precision[a, here][:, None] + evidence.precision[b, there]
-            information = evidence.information[a, here][:, None] + evidence.information[b, there]
-            constant = evidence.constant[a, here][:, None] + evidence.constant[b, there]
-            xyz = (inverse_3x3(precision) @ information[..., None])[..., 0]
-            mean = (constant - (information * xyz).sum(-1)).clamp(0.0, cap).mean(-1)
-            out[a, here[:, None], b, there] = mean
-            out[b, there[:, None], a, here] = mean.T
-    return out
+    *frames, views, slots = evidence.valid.shape
+    valid = evidence.valid.view(math.prod(frames), views, slots)
+    table, place = beliefs(evidence).view(*valid.shape, *evidence.constant.shape[-1:], 10), valid.nonzero()
+    packed = table[place.unbind(1)]
+    frame, view, slot = place.unbind(1)
+    one, other = ((frame[:, None] == frame) & (view[:, None] < view)).nonzero(as_tuple=True)
+    parts = zip(one.split(PAIRS_AT_ONCE), other.split(PAIRS_AT_ONCE), strict=True)
+    mean = [misfit(packed[a] + packed[b]).clamp(max=cap).mean(-1) for a, b in parts]
+    out = packed.new_full((len(table), views, slots, views, slots), torch.inf)
+    if mean:
+        out[frame[one], view[one], slot[one], view[other], slot[other]] = torch.cat(mean)
+    out = torch.minimum(out, out.permute(0, 3, 4, 1, 2))
+    return out.view(*frames, views, slots, views, slots)

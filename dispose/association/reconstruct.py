@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from dispose.association.packing import PackedDetections, pack_detections
 from dispose.errors import ShapeError
 from dispose.geometry.triangulation import RobustPoints, triangulate_robust
+from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame
 from dispose.scene.poses import Poses
 from dispose.scene.prediction import Association, Prediction
@@ -23,34 +26,62 @@ MIN_THRESHOLD_PX = 4.0
 
 @dataclass(frozen=True, eq=False)
 class GroupKeypoints(TensorStruct):
-    """The keypoints of every group, view by view; confidence 0 where a joint is not seen."""
+    """The keypoints of the groups of some frames, frame by frame and view by view.
 
-    xy_image: Float[Tensor, "persons views joints 2"]
-    confidence: Float[Tensor, "persons views joints"]
+    Attributes:
+        packed: the detections of the frames.
+        frame: frame of every group.
+        member: its detection in every view, `ABSENT` where there is none.
+    """
+
+    packed: PackedDetections
+    frame: Int[Tensor, " persons"]
+    member: Int[Tensor, "persons views"]
 
     @property
+    def cameras(self) -> Cameras:
+        """The rig of every group."""
+        return self.packed.cameras[self.frame]
+
+    @cached_property
     def seen(self) -> Bool[Tensor, "persons views joints"]:
         """Which keypoints there are."""
-        return self.confidence > 0
+        return self._of(self.packed.visible) & (self._of(self.packed.confidence) > 0)
+
+    @cached_property
+    def xy_image(self) -> Float[Tensor, "persons views joints 2"]:
+        """Pixels; 0 where a joint is not seen."""
+        return torch.where(self.seen[..., None], self._of(self.packed.xy_image), 0.0).double()
+
+    @cached_property
+    def confidence(self) -> Float[Tensor, "persons views joints"]:
+        """Scores; 0 where a joint is not seen."""
+        return torch.where(self.seen, self._of(self.packed.confidence), 0.0).double()
+
+    def _of(self, values: Shaped[Tensor, "detections *chans"]) -> Shaped[Tensor, "persons views *chans"]:
+        # The row behind the last stands for nobody, whose index is -1.
+        return torch.cat([values, values.new_zeros(1, *values.shape[1:])])[self.member]
 
 
-def gather_keypoints(frame: Frame, association: Association) -> GroupKeypoints:
+def gather_groups(frames: Sequence[Frame], associations: Sequence[Association]) -> GroupKeypoints:
     """The keypoints of the members of every group. Raises `ShapeError` where the views differ in number."""
-    members, detections = association.members, frame.detections
-    views = len(frame.cameras)
-    if members.shape[1] != views:
-        raise ShapeError(f"frame {frame.number}: {views} views, {members.shape[1]} in the association")
-    rows = torch.arange(views, device=members.device).expand_as(members)
-    there = members != ABSENT
-    if detections.valid.shape[1] == 0:
-        joints = len(detections.skeleton)
-        empty = detections.xy_image.new_zeros(len(association), views, joints, 2, dtype=torch.float64)
-        return GroupKeypoints(empty, empty[..., 0])
-    slot = members.clamp(min=0)
-    seen = detections.visible[rows, slot] & there[..., None]
-    confidence = torch.where(seen, detections.confidence[rows, slot], 0.0).to(torch.float64)
-    xy = torch.where(seen[..., None], detections.xy_image[rows, slot], 0.0).to(torch.float64)
-    return GroupKeypoints(xy, confidence)
+    for frame, association in zip(frames, associations, strict=True):
+        if association.members.shape[1] != len(frame.cameras):
+            raise ShapeError(
+                f"frame {frame.number}: {len(frame.cameras)} views, {association.members.shape[1]} in the association"
+            )
+    packed = pack_detections(frames)
+    views, slots = packed.number.shape[1:]
+    members = torch.cat(
+        [a.members if a.members.shape[1] == views else a.pad(views=views).members for a in associations]
+    )
+    counts = torch.tensor([len(association) for association in associations], device=members.device)
+    frame = torch.arange(len(frames), device=members.device).repeat_interleave(counts)
+    if slots == 0:
+        return GroupKeypoints(packed, frame, torch.full_like(members, ABSENT))
+    view = torch.arange(views, device=members.device)
+    number = packed.number[frame[:, None], view, members.clamp(min=0)]
+    return GroupKeypoints(packed, frame, torch.where(members == ABSENT, ABSENT, number))
 
 
 def apparent_size(evidence: GroupKeypoints) -> Float[Tensor, "persons views"]:
@@ -66,16 +97,16 @@ def inlier_bound(evidence: GroupKeypoints) -> Float[Tensor, "persons views"]:
     return (THRESHOLD_PER_SIZE * apparent_size(evidence)).clamp(min=MIN_THRESHOLD_PX)
 
 
-def triangulate_keypoints(frame: Frame, evidence: GroupKeypoints) -> RobustPoints:
+def triangulate_keypoints(evidence: GroupKeypoints) -> RobustPoints:
     """Every joint of every group from the views that see it."""
-    cameras = frame.cameras
+    cameras = evidence.cameras
     return triangulate_robust(
         evidence.xy_image.transpose(1, 2),
         evidence.confidence.transpose(1, 2),
-        cameras.matrix,
-        cameras.distortion,
-        cameras.rotation,
-        cameras.translation,
+        cameras.matrix[:, None],
+        cameras.distortion[:, None],
+        cameras.rotation[:, None],
+        cameras.translation[:, None],
         threshold_px=inlier_bound(evidence)[:, None],
     )
 
@@ -104,22 +135,36 @@ def roots_of(
     return torch.where(valid[:, rows].all(1, keepdim=True), xyz_world[:, rows].mean(1), torch.nan)
 
 
-def reconstruct(frames: Sequence[Frame], associations: Sequence[Association]) -> list[Prediction]:
-    """The skeletons of the associations of a batch of frames (`reconstruct_frame`)."""
-    return [reconstruct_frame(frame, association) for frame, association in zip(frames, associations, strict=True)]
+def triangulate_groups(evidence: GroupKeypoints) -> Poses:
+    """Skeletons of groups: joints on which at least two views agree, others not valid.
 
-
-def reconstruct_frame(frame: Frame, association: Association) -> Prediction:
-    """The skeletons of an association: joints on which at least two views agree, others not valid.
-
-    Two rays that pass each other by are two different things, not one joint. Person by person in the order of
-    the association; `poses.id` is that order.
+    Two rays that pass each other by are two different things, not one joint.
     """
-    evidence = gather_keypoints(frame, association)
-    points = triangulate_keypoints(frame, evidence)
+    points = triangulate_keypoints(evidence)
     valid = torch.isfinite(points.xyz_world).all(-1) & (points.inlier.sum(-1) >= 2)
     xyz = torch.where(valid[..., None], points.xyz_world, 0.0)
     confidence = torch.where(valid, joint_confidence(evidence, points, inlier_bound(evidence)), 0.0)
-    skeleton = frame.detections.skeleton
-    poses = Poses(skeleton, xyz, confidence, valid, torch.arange(len(association)))
-    return Prediction(frame.number, association, poses, roots_of(skeleton, xyz, valid))
+    return Poses(evidence.packed.skeleton, xyz, confidence, valid, torch.zeros_like(evidence.frame))
+
+
+def predictions_of(frames: Sequence[Frame], associations: Sequence[Association], poses: Poses) -> list[Prediction]:
+    """The predictions of frames from the skeletons of all their groups; `poses.id` counts a frame's groups."""
+    root = roots_of(poses.skeleton, poses.xyz_world, poses.valid)
+    found, first = [], 0
+    for frame, association in zip(frames, associations, strict=True):
+        rows = slice(first, first + len(association))
+        number = torch.arange(len(association), device=root.device)
+        mine = Poses(poses.skeleton, poses.xyz_world[rows], poses.confidence[rows], poses.valid[rows], number)
+        found.append(Prediction(frame.number, association, mine, root[rows]))
+        first = rows.stop
+    return found
+
+
+def reconstruct(frames: Sequence[Frame], associations: Sequence[Association]) -> list[Prediction]:
+    """The skeletons of the associations of a batch of frames, person by person in their order."""
+    return predictions_of(frames, associations, triangulate_groups(gather_groups(frames, associations)))
+
+
+def reconstruct_frame(frame: Frame, association: Association) -> Prediction:
+    """`reconstruct` of one frame."""
+    return reconstruct([frame], [association])[0]

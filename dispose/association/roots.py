@@ -140,7 +140,7 @@ def usual_depth(frame: Frame) -> Float[Tensor, " views"]:
     """Distance of every camera from the point nearest to all optical axes, mm: where people are expected."""
     cameras = frame.cameras
     axes = cameras.rotation[:, 2]
-    focus = triangulate_midpoint(cameras.centres, axes, torch.ones(len(cameras), dtype=axes.dtype))
+    focus = triangulate_midpoint(cameras.centres, axes, axes.new_ones(len(cameras)))
     distance = (cameras.centres - focus).norm(dim=-1)
     return torch.where(torch.isfinite(distance), distance, 4000.0).clamp(1500.0, 15_000.0)
 
@@ -152,13 +152,13 @@ def _join(frame: Frame, directions: Tensor, angle: Tensor, usual: Tensor, config
     ray = directions[valid]
     mean = frame.cameras.centres[view] + usual[view, None] * ray
     outer = ray[:, :, None] * ray[:, None]
-    eye = torch.eye(3, dtype=ray.dtype)
+    eye = torch.eye(3, dtype=ray.dtype, device=ray.device)
     across = (angle * usual)[view, None, None] ** 2
     # Along the ray nothing is known but that people stand in the room.
     along = (2.0 * usual)[view, None, None] ** 2
     covariance = across * (eye - outer) + along * outer
-    origin = mean.mean(0) if len(mean) else torch.zeros(3, dtype=torch.float64)
-    evidence = fuse_ready(mean[:, None], covariance[:, None], valid, origin)
+    origin = mean.mean(0) if len(mean) else mean.new_zeros(3)
+    evidence = fuse_ready(mean[:, None], covariance[:, None], valid, origin[None])
     allowed = pair_chi_square(frame, directions, angle) <= config.pair_limit
     return join(
         evidence,
@@ -190,7 +190,7 @@ def pair_chi_square(
     gap = between + depth_other[..., None] * other - depth_one[..., None] * one
     variance = (depth_one * angle[:, None, None, None]).square() + (depth_other * angle[None, None, :, None]).square()
     chi = gap.square().sum(-1) / variance.clamp(min=1e-6)
-    same = torch.eye(views, dtype=torch.bool)[:, None, :, None].expand(views, slots, views, slots)
+    same = torch.eye(views, dtype=torch.bool, device=chi.device)[:, None, :, None].expand(views, slots, views, slots)
     valid = frame.detections.valid
     usable = (depth_one > 0) & (depth_other > 0) & ~same & valid[:, :, None, None] & valid[None, None]
     return torch.where(usable, chi, torch.inf)
@@ -201,7 +201,7 @@ def _points(
 ) -> Float[Tensor, "tuples 3"]:
     """Where the members' rays meet; a lone ray's point lies at the usual depth."""
     centres = frame.cameras.centres
-    view = torch.arange(len(centres))
+    view = torch.arange(len(centres), device=centres.device)
     ray = directions[view, members.clamp(min=0)]
     there = (members != ABSENT).double()
     xyz = triangulate_midpoint(centres, ray, there)

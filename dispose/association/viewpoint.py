@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.scene.frame import Frame
+from dispose.association.packing import PackedDetections
+from dispose.geometry.pinhole import normalize_points
 from dispose.tensors import TensorStruct
 
 SMALLEST_SIZE = 4e-3
@@ -20,7 +21,7 @@ SMALLEST_SIZE = 4e-3
 
 @dataclass(frozen=True, eq=False)
 class Viewpoints(TensorStruct):
-    """Every valid detection of a frame, packed view by view.
+    """Every detection of some frames, packed frame by frame and view by view.
 
     Attributes:
         centre: the camera centre, mm.
@@ -46,21 +47,20 @@ class Viewpoints(TensorStruct):
         return self.size.shape[0]
 
 
-def viewpoints(frame: Frame) -> Viewpoints:
-    """The viewpoint of every valid detection, in the order view, slot.
+def viewpoints(packed: PackedDetections) -> Viewpoints:
+    """The viewpoint of every detection.
 
     A detection without a visible joint looks along its camera's axis with the smallest size.
     """
-    cameras, found = frame.cameras, frame.detections
-    valid = found.valid
-    view_of = torch.arange(len(cameras))[:, None].expand(valid.shape)[valid]
-    direction = cameras.directions(found.xy_image)[valid]
-    visible = found.visible[valid]
+    cameras, place, visible = packed.cameras, (packed.frame, packed.view), packed.visible
+    rotation, matrix = cameras.rotation[place], cameras.matrix[place]
+    flat = normalize_points(packed.xy_image, matrix[:, None], cameras.distortion[place][:, None])
+    direction = torch.cat([flat, torch.ones_like(flat[..., :1])], dim=-1) @ rotation
+    direction = direction / direction.norm(dim=-1, keepdim=True)
     seen = visible[..., None].to(direction.dtype)
-    forward = cameras.rotation[view_of, 2]
     mean = (direction * seen).sum(1)
-    mean = torch.where(visible.any(1)[:, None], mean, forward)
-    axes = _upright_axes(mean / mean.norm(dim=-1, keepdim=True), cameras.rotation[view_of])
+    mean = torch.where(visible.any(1)[:, None], mean, rotation[:, 2])
+    axes = _upright_axes(mean / mean.norm(dim=-1, keepdim=True), rotation)
     local = direction @ axes.mT
     xy = torch.where(visible[..., None], local[..., :2] / local[..., 2:].clamp(min=0.1), 0.0)
     count = visible.sum(1).clamp(min=1)[:, None].to(xy.dtype)
@@ -68,14 +68,14 @@ def viewpoints(frame: Frame) -> Viewpoints:
     spread = (((xy - middle[:, None]) * seen) ** 2).sum((1, 2)) / count[:, 0]
     size = spread.sqrt().clamp(min=SMALLEST_SIZE)
     return Viewpoints(
-        centre=cameras.centres[view_of],
+        centre=cameras.centres[place],
         axes=axes,
         xy=xy / size[:, None, None],
         size=size,
-        pixel=(1 / cameras.matrix[:, 0, 0])[view_of],
+        pixel=1 / matrix[:, 0, 0],
         visible=visible,
-        confidence=found.confidence[valid],
-        score=found.score[valid],
+        confidence=packed.confidence,
+        score=packed.score,
     )
 
 

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array
+from jaxtyping import Bool, Float
 
 from dispose.association.pairwise import PairDistances, association_of_groups, pair_distances
-from dispose.errors import ConvergenceError
+from dispose.association.set_packing import pack_sets
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association
 
@@ -34,7 +32,7 @@ def integer_programme(frame: Frame, *, gate_mm: float = 150.0, budget: int = BUD
     distances = pair_distances(frame)
     number = np.arange(len(distances))
     tuples = candidate_tuples(distances, gate_mm=gate_mm, budget=budget)
-    for row in pack(tuples):
+    for row in np.flatnonzero(pack_sets(tuples.gain, tuples.member)):
         members = np.flatnonzero(tuples.member[row])
         number[members] = members[0]
     return association_of_groups(distances, number, gate_mm=gate_mm)
@@ -78,20 +76,3 @@ def best(
     keep[order] = (member[order] & (rank <= budget)).any(1)
     keep |= member.sum(1) == 1
     return member[keep], gain[keep]
-
-
-def pack(tuples: Tuples) -> Int[np.ndarray, " chosen"]:
-    """Disjoint tuples of greatest total gain. Raises `ConvergenceError` where the solver gives up."""
-    if len(tuples.gain) == 0:
-        return np.zeros(0, dtype=np.int64)
-    used = tuples.member.any(0)
-    incidence = csr_array(tuples.member[:, used].T.astype(np.float64))
-    result = milp(
-        -tuples.gain,
-        constraints=LinearConstraint(incidence, ub=1.0),
-        integrality=np.ones(len(tuples.gain)),
-        bounds=Bounds(0, 1),
-    )
-    if result.x is None:
-        raise ConvergenceError(f"set packing over {len(tuples.gain)} tuples: {result.message}")
-    return np.flatnonzero(result.x > 0.5)

@@ -115,9 +115,7 @@ def project_points(
 ) -> Float[Tensor, "*batch 2"]:
     """Camera points (mm) to image points (pixels). Points with z <= 0 give a finite, meaningless result."""
     depth = xyz_camera[..., 2:].clamp(min=MIN_DEPTH_MM)
-    xy = distort(xyz_camera[..., :2] / depth, distortion)
-    homogeneous = torch.cat([xy, torch.ones_like(xy[..., :1])], dim=-1)
-    return (matrix @ homogeneous[..., None])[..., :2, 0]
+    return _affine(matrix, distort(xyz_camera[..., :2] / depth, distortion))
 
 
 def normalize_points(
@@ -126,6 +124,10 @@ def normalize_points(
     distortion: Float[Tensor, "*#batch 8"],
 ) -> Float[Tensor, "*batch 2"]:
     """Image points (pixels) to undistorted normalised camera coordinates ``x/z, y/z``."""
-    homogeneous = torch.cat([xy_image, torch.ones_like(xy_image[..., :1])], dim=-1)
-    xy = (torch.linalg.inv(matrix) @ homogeneous[..., None])[..., :2, 0]
-    return undistort(xy, distortion)
+    return undistort(_affine(torch.linalg.inv(matrix), xy_image), distortion)
+
+
+def _affine(matrix: Float[Tensor, "*#batch 3 3"], xy: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
+    """``matrix (x, y, 1)`` without its last row, which is (0, 0, 1), and without many small matrix products."""
+    x, y = xy[..., :1], xy[..., 1:]
+    return matrix[..., :2, 0] * x + matrix[..., :2, 1] * y + matrix[..., :2, 2]

@@ -80,10 +80,18 @@ def triangulate_midpoint(
     centre = (share[..., None] * origins).sum(-2)
     eye = torch.eye(3, dtype=directions.dtype, device=directions.device)
     across = share[..., None, None] * (eye - directions[..., :, None] * directions[..., None, :])
-    target = (across @ (origins - centre[..., None, :])[..., None]).sum(-3)[..., 0]
+    offset = origins - centre[..., None, :]
+    along = (directions * offset).sum(-1, keepdim=True)
+    target = (share[..., None] * (offset - along * directions)).sum(-2)
     ridge = 4 * torch.finfo(directions.dtype).eps
     normal = torch.where(enough[..., None], across.sum(-3), eye) + ridge * eye
     return torch.where(enough, centre + solve_symmetric(normal, target), torch.nan)
+
+
+def rotate(rotation: Float[Tensor, "*#batch 3 3"], vector: Float[Tensor, "*#batch 3"]) -> Float[Tensor, "*batch 3"]:
+    """``rotation vector`` by broadcasting: many small matrix products are far slower."""
+    x, y, z = vector[..., :1], vector[..., 1:2], vector[..., 2:]
+    return rotation[..., 0] * x + rotation[..., 1] * y + rotation[..., 2] * z
 
 
 def solve_symmetric(
@@ -130,7 +138,7 @@ def reprojection_error(
     translation: Float[Tensor, "*#batch views 3"],
 ) -> Float[Tensor, "*batch views"]:
     """Distance between projected and observed points in pixels without distortion; infinite behind the camera."""
-    xyz_camera = (rotation @ xyz_world[..., None, :, None])[..., 0] + translation
+    xyz_camera = rotate(rotation, xyz_world[..., None, :]) + translation
     front = xyz_camera[..., 2] > 0
     ahead = torch.where(front[..., None], xyz_camera, 1.0)
     error = (ahead[..., :2] / ahead[..., 2:] - xy_normalized).norm(dim=-1) * focal_px
@@ -140,10 +148,10 @@ def reprojection_error(
 def triangulate_robust(
     xy_image: Float[Tensor, "*batch views 2"],
     weights: Float[Tensor, "*batch views"],
-    matrix: Float[Tensor, "views 3 3"],
-    distortion: Float[Tensor, "views 8"],
-    rotation: Float[Tensor, "views 3 3"],
-    translation: Float[Tensor, "views 3"],
+    matrix: Float[Tensor, "*#batch views 3 3"],
+    distortion: Float[Tensor, "*#batch views 8"],
+    rotation: Float[Tensor, "*#batch views 3 3"],
+    translation: Float[Tensor, "*#batch views 3"],
     *,
     threshold_px: Float[Tensor, "*#batch views"] | float = 20.0,
     steps: int = 6,
@@ -164,7 +172,7 @@ def triangulate_robust(
     xy = normalize_points(torch.where(weights[..., None] > 0, xy_image, 0.0), matrix, distortion)
     xy = torch.where(weights[..., None] > 0, xy, 0.0)
     weights = weights.expand(xy.shape[:-1])
-    focal = (matrix[:, 0, 0] + matrix[:, 1, 1]) / 2
+    focal = (matrix[..., 0, 0] + matrix[..., 1, 1]) / 2
     threshold = torch.as_tensor(threshold_px, dtype=xy.dtype, device=xy.device).expand(xy.shape[:-1])
     xyz = _best_pair(xy, weights, focal, rotation, translation, threshold)
     for _ in range(steps):
@@ -177,16 +185,16 @@ def triangulate_robust(
 def _best_pair(
     xy: Float[Tensor, "*batch views 2"],
     weights: Float[Tensor, "*batch views"],
-    focal: Float[Tensor, " views"],
-    rotation: Float[Tensor, "views 3 3"],
-    translation: Float[Tensor, "views 3"],
+    focal: Float[Tensor, "*#batch views"],
+    rotation: Float[Tensor, "*#batch views 3 3"],
+    translation: Float[Tensor, "*#batch views 3"],
     threshold: Float[Tensor, "*batch views"],
 ) -> Float[Tensor, "*batch 3"]:
     """The midpoint of the pair of views with the least truncated cost; NaN where no pair is seen."""
     views = xy.shape[-2]
     origins = -(rotation.mT @ translation[..., None])[..., 0]
     ray = torch.cat([xy, torch.ones_like(xy[..., :1])], dim=-1)
-    ray = (rotation.mT @ ray[..., None])[..., 0]
+    ray = rotate(rotation.mT, ray)
     ray = ray / ray.norm(dim=-1, keepdim=True)
     best = torch.full_like(xy[..., 0, 0], torch.inf)
     xyz = torch.full_like(ray[..., 0, :], torch.nan)
@@ -194,15 +202,16 @@ def _best_pair(
     # One view against all later ones at a time: memory grows with views², not views³.
     for view in range(views - 1):
         others = slice(view + 1, views)
-        pair_origin = torch.stack([origins[view].expand_as(origins[others]), origins[others]], dim=-2)
+        pair_origin = torch.stack(
+            torch.broadcast_tensors(origins[..., view : view + 1, :], origins[..., others, :]), -2
+        )
         pair_ray = torch.stack([ray[..., view : view + 1, :].expand_as(ray[..., others, :]), ray[..., others, :]], -2)
         both = torch.stack([seen[..., view : view + 1].expand_as(seen[..., others]), seen[..., others]], dim=-1)
         proposal = triangulate_midpoint(pair_origin, pair_ray, both)
         usable = torch.isfinite(proposal[..., 0])
         point = torch.where(usable[..., None], proposal, 0.0)
-        error = reprojection_error(
-            point, xy[..., None, :, :].expand(*point.shape[:-1], views, 2), focal, rotation, translation
-        )
+        rig = focal[..., None, :], rotation[..., None, :, :, :], translation[..., None, :, :]
+        error = reprojection_error(point, xy[..., None, :, :].expand(*point.shape[:-1], views, 2), *rig)
         # The untruncated tail, much reduced, breaks ties between proposals that nobody supports.
         cost = torch.minimum(error, threshold[..., None, :]) ** 2
         cost = cost + 1e-6 * torch.minimum(error, 1e3 * threshold[..., None, :]) ** 2
@@ -219,23 +228,24 @@ def _irls_step(
     xyz: Float[Tensor, "*batch 3"],
     xy: Float[Tensor, "*batch views 2"],
     weights: Float[Tensor, "*batch views"],
-    focal: Float[Tensor, " views"],
-    rotation: Float[Tensor, "views 3 3"],
-    translation: Float[Tensor, "views 3"],
+    focal: Float[Tensor, "*#batch views"],
+    rotation: Float[Tensor, "*#batch views 3 3"],
+    translation: Float[Tensor, "*#batch views 3"],
     threshold: Float[Tensor, "*batch views"],
 ) -> Float[Tensor, "*batch 3"]:
     """One Gauss-Newton step on ``Σ w f(e)`` with Geman-McClure's f; a step that does not descend is not taken."""
     known = torch.isfinite(xyz[..., :1])
     point = torch.where(known, xyz, 0.0)
-    xyz_camera = (rotation @ point[..., None, :, None])[..., 0] + translation
+    xyz_camera = rotate(rotation, point[..., None, :]) + translation
     ahead = xyz_camera[..., 2:] > MIN_DEPTH_MM
     inverse = 1 / torch.where(ahead, xyz_camera[..., 2:], 1.0)
     projected = torch.where(ahead, xyz_camera[..., :2] * inverse, 0.0)
-    residual = (projected - xy) * focal[:, None]
+    residual = (projected - xy) * focal[..., None]
     squared = residual.square().sum(-1)
     strength = torch.where(ahead[..., 0], weights / (1 + squared / threshold**2) ** 2, 0.0)
     # d(x/z) = (row_xy - (x/z) row_z) / z
-    jacobian = (rotation[:, :2, :] - projected[..., None] * rotation[:, 2:, :]) * (inverse * focal[:, None])[..., None]
+    jacobian = rotation[..., :2, :] - projected[..., None] * rotation[..., 2:, :]
+    jacobian = jacobian * (inverse * focal[..., None])[..., None]
     weighted = jacobian * strength[..., None, None]
     normal = torch.einsum("...vki,...vkj->...ij", weighted, jacobian)
     gradient = torch.einsum("...vki,...vk->...i", weighted, residual)
@@ -256,9 +266,9 @@ def _cost(
     xyz: Float[Tensor, "*batch 3"],
     xy: Float[Tensor, "*batch views 2"],
     weights: Float[Tensor, "*batch views"],
-    focal: Float[Tensor, " views"],
-    rotation: Float[Tensor, "views 3 3"],
-    translation: Float[Tensor, "views 3"],
+    focal: Float[Tensor, "*#batch views"],
+    rotation: Float[Tensor, "*#batch views 3 3"],
+    translation: Float[Tensor, "*#batch views 3"],
     threshold: Float[Tensor, "*batch views"],
 ) -> Float[Tensor, "*batch"]:
     """Geman-McClure cost; a view behind which the point lies counts as fully lost."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from dispose.association.packing import pack_detections
 from dispose.association.targets import true_tuples
 from dispose.association.viewpoint import viewpoints
 from dispose.models.dispose.associator import Associator
@@ -43,7 +44,7 @@ def without_face(frame: Frame) -> Frame:
 
 def placement_examples(frame: Frame, labels: Labels) -> PlacementExamples:
     """The frame's labelled detections with at least one visible joint, and their true joints."""
-    seen = viewpoints(frame)
+    seen = viewpoints(pack_detections([frame]))
     identity = labels.identity[frame.detections.valid]
     person = (identity[:, None] == labels.poses.id[None]).float()
     rows = ((identity != ABSENT) & person.any(1) & seen.visible.any(1)).nonzero()[:, 0]

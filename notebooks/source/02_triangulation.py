@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 
-from dispose.association.reconstruct import gather_keypoints
+from dispose.association.reconstruct import gather_groups
 from dispose.datasets.samples import sample_folder
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, read_frame
@@ -64,7 +64,8 @@ truth = known[frame]
 who, joints = identities(seen, truth), opened.skeleton.joints
 twice = [row for row, number in enumerate(truth.poses.id) if int((who == number).any(1).sum()) >= 2]
 require_one_of("person", person, range(len(twice)), f"frame {frame}, people whom two cameras see")
-evidence, true_mm = gather_keypoints(seen, association_of_identities(who)), truth.poses.xyz_world[twice].double()
+evidence = gather_groups([seen], [association_of_identities(who)])
+true_mm = truth.poses.xyz_world[twice].double()
 
 # %%
 for joint in ("nose", "l_shoulder", "r_hip", "r_ankle"):

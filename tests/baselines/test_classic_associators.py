@@ -11,7 +11,7 @@ import torch
 from dispose.association.pairwise import pair_distances
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.incremental_hungarian import incremental_hungarian
-from dispose.baselines.integer_programme import Tuples, candidate_tuples, integer_programme, pack
+from dispose.baselines.integer_programme import candidate_tuples, integer_programme
 from dispose.baselines.random_grouping import random_grouping
 from dispose.baselines.svt import capped_rows, svt
 from dispose.datasets.tables.panoptic import Simulation, simulate_frame
@@ -155,12 +155,6 @@ def test_tuples_are_bounded_by_their_budget() -> None:
     assert len(few.gain) <= 10 * len(distances)
     assert len(few.gain) < len(candidate_tuples(distances, gate_mm=150.0, budget=100).gain)
     assert count_pairs(integer_programme(frame, gate_mm=150.0, budget=10), labels.identity).f1 == 1.0
-
-
-def test_packing_prefers_the_greater_total() -> None:
-    member = np.array([[1, 1, 0, 0], [0, 0, 1, 1], [0, 1, 1, 0]], dtype=bool)
-    assert pack(Tuples(member, np.array([1.0, 1.0, 1.5]))).tolist() == [0, 1]
-    assert pack(Tuples(member, np.array([1.0, 1.0, 2.5]))).tolist() == [2]
 
 
 def test_capped_rows_is_the_nearest_point_of_the_simplex(generator: torch.Generator) -> None:

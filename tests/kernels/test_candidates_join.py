@@ -44,6 +44,33 @@ def test_the_join_equals_brute_force(rig, cap, strict):
             )
 
 
+def test_frames_joined_together_are_as_one_by_one():
+    """Rigs of different sizes padded to the largest; with and without a budget."""
+    scenes = [scene(seed, *rig) for seed, rig in enumerate([(4, 3, 1, 5), (2, 2, 0, 5), (3, 4, 1, 5), (4, 2, 2, 5)])]
+    views, slots = (max(each.valid.shape[axis] for each in scenes) for axis in (0, 1))
+
+    def padded(values: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+        out = values.new_zeros(*shape, *values.shape[len(shape) :])
+        out[tuple(slice(length) for length in values.shape[: len(shape)])] = values
+        return out
+
+    fields = zip(*(vars(each).values() for each in scenes), strict=True)
+    together = Evidence(*(torch.stack([padded(value, (views, slots)) for value in column]) for column in fields))
+    allowed = [pair_cost(each) < 30.0 for each in scenes]
+    wide = torch.stack([padded(each, (views, slots, views, slots)) for each in allowed])
+    for budget in (None, 3):
+        found = join(together, wide, cap=16.0, limit=10.0, budget=budget)
+        assert (found.frame.diff() >= 0).all()
+        for frame, (each, pairs) in enumerate(zip(scenes, allowed, strict=True)):
+            alone, mine = join(each, pairs, cap=16.0, limit=10.0, budget=budget), found.frame == frame
+            count = alone.members.shape[1]
+            assert torch.equal(found.members[mine][:, :count], alone.members)
+            assert (found.members[mine][:, count:] == ABSENT).all()
+            torch.testing.assert_close(found.cost[mine], alone.cost, rtol=0, atol=1e-9)
+            if budget is None:
+                assert sorted(rows(alone)) == sorted(rows(enumerate_product(each, pairs, cap=16.0, limit=10.0)))
+
+
 def test_a_generous_budget_changes_nothing_and_a_small_one_keeps_the_best():
     evidence = scene(1, 4, 3, 1, 5)
     allowed = pair_cost(evidence) < torch.inf

@@ -90,6 +90,57 @@ def test_a_sample_does_not_depend_on_what_is_packed_with_it(associator, frames):
         first = rows.stop
 
 
+def without_people(frame, views):
+    found = frame.detections
+    valid = found.valid.clone()
+    valid[views] = False
+    return Frame(frame.number, frame.cameras, replace(found, valid=valid))
+
+
+@pytest.fixture(scope="module")
+def mixed(frames):
+    """Frames of other rigs, with fewer views, and two that see nobody or hardly anybody."""
+    other = sample_scenes(torch.Generator().manual_seed(8), 2, replace(SceneConfig(), views=(3, 6), persons=(1, 4)))
+    nobody = Detections.from_lists(frames[0].detections.skeleton, [[] for _ in frames[0].cameras.names])
+    few = [frames[1].select(views=[3, 1]), Frame(7, frames[0].cameras, nobody), without_people(frames[2], [0, 1, 2])]
+    return [*frames[:3], *few, *(frame for frame, _ in other), frames[3]]
+
+
+def test_an_answer_does_not_depend_on_its_batch(associator, mixed):
+    together = associator.associate(mixed)
+    built = associator.reconstruct(mixed, [found.association for found in together])
+    assert [p.number for p in built] == [frame.number for frame in mixed]
+    for frame, found, prediction in zip(mixed, together, built, strict=True):
+        alone = associator.associate([frame])[0]
+        assert torch.equal(found.association.members, alone.association.members)
+        torch.testing.assert_close(found.association.confidence, alone.association.confidence, rtol=0, atol=1e-6)
+        assert (found.hypotheses is None) == (alone.hypotheses is None)
+        if alone.hypotheses is not None:
+            assert torch.equal(found.hypotheses.members, alone.hypotheses.members)
+            torch.testing.assert_close(found.hypotheses.mass, alone.hypotheses.mass, rtol=0, atol=1e-6)
+        single = associator.reconstruct_frame(frame, alone.association)
+        assert torch.equal(prediction.poses.valid, single.poses.valid)
+        torch.testing.assert_close(prediction.poses.xyz_world, single.poses.xyz_world, rtol=0, atol=1e-6)
+        torch.testing.assert_close(prediction.root, single.root, rtol=0, atol=1e-6, equal_nan=True)
+    assert sum(len(found.association) for found in together) > 5
+
+
+def test_a_large_batch_is_computed_in_parts(associator, frames, monkeypatch):
+    whole = associator.associate(frames)
+    monkeypatch.setattr("dispose.models.dispose.associator.DETECTIONS_AT_ONCE", 20)
+    for one, other in zip(whole, associator.associate(frames), strict=True):
+        assert torch.equal(one.association.members, other.association.members)
+
+
+def test_random_starts_of_a_batch_are_those_of_its_frames_one_by_one(associator, frames):
+    sampler = SamplerConfig(steps=2, hypotheses=3)
+    together = associator.associate(frames[:3], sampler=sampler, generator=torch.Generator().manual_seed(4))
+    generator = torch.Generator().manual_seed(4)
+    for frame, found in zip(frames, together, strict=False):
+        alone = associator.associate([frame], sampler=sampler, generator=generator)[0]
+        torch.testing.assert_close(found.hypotheses.mass, alone.hypotheses.mass, rtol=0, atol=1e-6)
+
+
 def test_every_state_of_the_trajectory_is_feasible(associator, frames):
     problem = associator.problem(frames[0])
     for step in associator.trajectory(problem, SamplerConfig(steps=4)):
@@ -112,13 +163,6 @@ def test_hypotheses_average_to_a_feasible_posterior_and_repeat_with_their_seed(a
     carried.index_add_(0, problem.graph.marginals.bins[:, 0], posterior(1).double())
     first_view = problem.graph.marginals.bins[:, 0].unique()
     torch.testing.assert_close(carried[first_view], problem.graph.marginals.target[first_view], rtol=0, atol=1e-6)
-
-
-def without_people(frame, views):
-    found = frame.detections
-    valid = found.valid.clone()
-    valid[views] = False
-    return Frame(frame.number, frame.cameras, replace(found, valid=valid))
 
 
 def test_one_view_with_people_gives_no_groups(associator, frames):
@@ -149,7 +193,7 @@ def test_filled_joints_lie_on_their_ray_and_are_marked(associator, scenes):
         association = truth(labels)
         anywhere = CompletionConfig(anchors=4, sigma_mm=1e4, spread_mm=1e6)
         plain = reconstruct_frame(frame, association)
-        full = associator.reconstruct_frame(frame, association, completion=anywhere)
+        full = associator.reconstruct([frame], [association], completion=anywhere)[0]
         new = full.poses.valid & ~plain.poses.valid
         torch.testing.assert_close(full.poses.xyz_world[plain.poses.valid], plain.poses.xyz_world[plain.poses.valid])
         assert (full.poses.confidence[new] <= 0.25).all()
@@ -185,7 +229,7 @@ def test_an_exact_repeat_of_a_detection_changes_nothing(associator, frames):
 
 def test_what_was_weighed_comes_with_the_same_answer(associator, frames):
     frame = frames[0]
-    answer, weighed = associator(frame), associator.weigh(frame)
+    answer, weighed = associator(frame), associator.associate([frame])[0]
     assert torch.equal(answer.members, weighed.association.members)
     torch.testing.assert_close(answer.confidence, weighed.association.confidence, rtol=0, atol=0)
     problem, hypotheses = associator.problem(frame), weighed.hypotheses
@@ -194,4 +238,4 @@ def test_what_was_weighed_comes_with_the_same_answer(associator, frames):
     torch.testing.assert_close(hypotheses.marginal, posterior.marginal[:-1], rtol=0, atol=0)
     torch.testing.assert_close(hypotheses.mass[-1], posterior.sampled[:-1], rtol=0, atol=0)
     assert hypotheses.time[0] == 1 and hypotheses.time[-1] == 0 and len(hypotheses.time) == len(hypotheses.mass)
-    assert associator.weigh(without_people(frame, [1, 2, 3])).hypotheses is None
+    assert associator.associate([without_people(frame, [1, 2, 3])])[0].hypotheses is None

@@ -4,16 +4,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from dispose.association import cues
 from dispose.association.completion import FILL_WHERE_SURE, CompletionConfig, fill_seen_once
-from dispose.association.decode import Rounding, group_confidence, set_packing
+from dispose.association.decode import Rounding, set_packing
 from dispose.association.evidence import EvidenceConfig, Placement, fuse_ready, joint_beliefs, pair_misfit
 from dispose.association.graph import CandidateGraph
-from dispose.association.polytope import feasible_marginals
-from dispose.association.reconstruct import reconstruct_frame
+from dispose.association.packing import PackedDetections, camera_order, pack_detections
+from dispose.association.polytope import feasible_marginals, with_fallbacks
+from dispose.association.reconstruct import gather_groups, predictions_of, triangulate_groups
 from dispose.association.viewpoint import Viewpoints, viewpoints
 from dispose.diffusion.samplers import Step
 from dispose.models.dispose.denoiser import Denoiser, DenoiserConfig
@@ -23,7 +24,8 @@ from dispose.models.dispose.sampling import (
     Problem,
     SamplerConfig,
     better_together,
-    hypotheses_of,
+    decide,
+    nobody,
     posterior_of,
     trajectory,
 )
@@ -33,7 +35,10 @@ from dispose.scene.prediction import Association, Prediction
 from dispose.scene.results import AssociationResult
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
-from dispose_kernels.candidates import Evidence, join
+from dispose_kernels.candidates import Candidates, Evidence, join
+
+DETECTIONS_AT_ONCE = 512
+"""Detections of the frames computed together: more would save nothing and hold more memory."""
 
 
 @dataclass(frozen=True)
@@ -81,30 +86,43 @@ class AssociatorConfig:
 
 @dataclass(frozen=True, eq=False)
 class FrameEvidence:
-    """A frame and what its detections say, the views sorted by where the cameras stand.
+    """One frame and what its detections say, for looking at.
 
     Attributes:
         order: for every sorted view its place in the frame.
         frame: the frame with sorted views and the association skeleton.
-        seen: its detections from their viewpoints.
-        placement: where their bodies stand.
-        evidence: their joints as normal distributions about `origin`.
-        origin: a point amid the people, mm.
+        evidence: its joints as normal distributions.
     """
 
     order: tuple[int, ...]
     frame: Frame
+    evidence: Evidence
+
+
+@dataclass(frozen=True, eq=False)
+class BatchEvidence:
+    """What the detections of some frames say, the views sorted by where the cameras stand.
+
+    Attributes:
+        packed: the detections with the association skeleton.
+        seen: the detections from their viewpoints.
+        placement: where their bodies stand.
+        evidence: their joints as normal distributions about their frame's `origin`.
+        origin: a point amid the people of every frame, mm.
+    """
+
+    packed: PackedDetections
     seen: Viewpoints
     placement: Placement
     evidence: Evidence
-    origin: Float[Tensor, " 3"]
+    origin: Float[Tensor, "frames 3"]
 
 
 class Associator(nn.Module):
-    """Detections of one frame in, disjoint groups of detections out.
+    """Detections in, disjoint groups of detections out, a batch of frames at a time.
 
-    Any number of views and detections. The result does not depend on the order of the cameras: they are sorted by
-    where they stand before anything is computed.
+    Any number of views and detections. The result of a frame depends neither on the other frames of its batch nor on
+    the order of its cameras: they are sorted by where they stand before anything is computed.
     """
 
     def __init__(self, config: AssociatorConfig) -> None:
@@ -114,27 +132,34 @@ class Associator(nn.Module):
         self.denoiser = Denoiser(config.denoiser())
 
     @torch.no_grad()
-    def described(self, frame: Frame) -> FrameEvidence | None:
-        """What every detection says about its joints, or None where fewer than two views see anybody."""
-        order = camera_order(frame)
-        found = convert_detections(frame.detections.select(views=order).distinct(), COCO_17)
-        if int((found.counts > 0).sum()) < 2:
-            return None
-        ordered = Frame(frame.number, frame.cameras.select(views=order), found)
-        seen = viewpoints(ordered)
+    def describe(self, frames: Sequence[Frame]) -> BatchEvidence:
+        """What every detection says about its joints; in every frame somebody is detected."""
+        packed = pack_detections(frames, camera_order).distinct().convert(COCO_17)
+        seen = viewpoints(packed)
         placement = self.placement(seen)
         mean, covariance = joint_beliefs(seen, placement, self.config.evidence)
-        origin = mean.mean((0, 1))
-        evidence = fuse_ready(mean, covariance, found.valid, origin)
-        return FrameEvidence(tuple(order), ordered, seen, placement, evidence, origin)
+        total = mean.new_zeros(len(frames), 3).index_add(0, packed.frame, mean.mean(1))
+        origin = total / torch.bincount(packed.frame, minlength=len(frames))[:, None]
+        evidence = fuse_ready(mean, covariance, packed.valid, origin[packed.frame])
+        return BatchEvidence(packed, seen, placement, evidence, origin)
+
+    def described(self, frame: Frame) -> FrameEvidence | None:
+        """What the detections of one frame say, or None where fewer than two views see anybody."""
+        if not sees_enough(frame):
+            return None
+        described, order = self.describe([frame]), camera_order(frame.cameras)
+        found = convert_detections(frame.detections.select(views=order).distinct(), COCO_17)
+        evidence = Evidence(*(value[0] for value in vars(described.evidence).values()))
+        return FrameEvidence(tuple(order), Frame(frame.number, frame.cameras.select(views=order), found), evidence)
+
+    def problem(self, frame: Frame) -> Problem | None:
+        """Candidates and their evidence of one frame, or None where fewer than two views see anybody."""
+        return self.problems([frame]) if sees_enough(frame) else None
 
     @torch.no_grad()
-    def problem(self, frame: Frame) -> Problem | None:
-        """Candidates and their evidence, or None where fewer than two views see anybody."""
-        described = self.described(frame)
-        if described is None:
-            return None
-        limits = self.config.candidates
+    def problems(self, frames: Sequence[Frame]) -> Problem:
+        """Candidates and their evidence of frames with detections in two views or more (`sees_enough`)."""
+        described, limits = self.describe(frames), self.config.candidates
         allowed = pair_misfit(described.evidence, cap=cues.MISFIT_CAP) <= limits.pair_limit
         kept = join(
             described.evidence,
@@ -144,10 +169,12 @@ class Associator(nn.Module):
             budget=limits.budget,
             gain=limits.gain,
         )
-        graph = candidate_graph(described, kept.members)
-        members = torch.full_like(graph.members, ABSENT)
-        members[:, list(described.order)] = graph.members
-        return Problem(graph, members, torch.cat([kept.cost, kept.cost.new_zeros(1)]))
+        graph = candidate_graph(described, kept)
+        order = described.packed.order[graph.sample]
+        # Columns that pad a frame go behind its own; what they hold is ABSENT.
+        place = torch.where(order == ABSENT, torch.arange(order.shape[1], device=order.device), order)
+        members = torch.full_like(graph.members, ABSENT).scatter_(1, place, graph.members)
+        return Problem(graph, members, with_fallbacks(kept.cost, kept.cost.new_zeros(len(frames)), kept.frame))
 
     def trajectory(
         self, problem: Problem, sampler: SamplerConfig | None = None, generator: torch.Generator | None = None
@@ -170,28 +197,9 @@ class Associator(nn.Module):
         rounding: Rounding = set_packing,
         generator: torch.Generator | None = None,
     ) -> Association:
-        """Who is who in one frame; the confidence of a group is the probability of its pairs before sampling."""
-        return self.weigh(frame, sampler=sampler, worth=worth, rounding=rounding, generator=generator).association
-
-    def weigh(
-        self,
-        frame: Frame,
-        *,
-        sampler: SamplerConfig | None = None,
-        worth: Callable[[Tensor, Tensor], Tensor] = better_together,
-        rounding: Rounding = set_packing,
-        generator: torch.Generator | None = None,
-    ) -> AssociationResult:
-        """As `forward`, with the candidate tuples and the way of their mass; one run of the sampler serves both."""
-        problem = self.problem(frame)
-        if problem is None:
-            nobody = torch.zeros(0, len(frame.cameras), dtype=torch.long)
-            return AssociationResult(Association(nobody, torch.zeros(0, dtype=torch.float64)))
-        steps = list(self.trajectory(problem, sampler, generator))
-        mass = posterior_of(problem, steps)
-        chosen = rounding(worth(mass.mean, problem.members), problem.members)
-        confidence = group_confidence(mass.marginal, problem.members, chosen)
-        return AssociationResult(Association(problem.members[chosen], confidence), hypotheses_of(problem, steps))
+        """Who is who in one frame (`associate`)."""
+        found = self.associate([frame], sampler=sampler, worth=worth, rounding=rounding, generator=generator)
+        return found[0].association
 
     def associate(
         self,
@@ -202,11 +210,26 @@ class Associator(nn.Module):
         rounding: Rounding = set_packing,
         generator: torch.Generator | None = None,
     ) -> list[AssociationResult]:
-        """Who is who in every frame, with the candidate tuples and the way of their mass."""
-        return [
-            self.weigh(frame, sampler=sampler, worth=worth, rounding=rounding, generator=generator) for frame in frames
-        ]
+        """Who is who in every frame, with the candidate tuples and the way of their mass.
 
+        A frame in which fewer than two views see anybody has no groups and no candidates.
+        """
+        device = self.denoiser.head[0].weight.device
+        results = [AssociationResult(nobody(len(frame.cameras), device)) for frame in frames]
+        for part in batches_of(frames):
+            problem = self.problems([frames[row] for row in part])
+            steps = list(self.trajectory(problem, sampler, generator))
+            views = [len(frames[row].cameras) for row in part]
+            found = decide(problem, steps, views, worth=worth, rounding=rounding)
+            for row, result in zip(part, found, strict=True):
+                results[row] = result
+        return results
+
+    def weigh(self, frame: Frame) -> AssociationResult:
+        """`associate` of one frame."""
+        return self.associate([frame])[0]
+
+    @torch.no_grad()
     def reconstruct(
         self,
         frames: Sequence[Frame],
@@ -215,57 +238,69 @@ class Associator(nn.Module):
         completion: CompletionConfig = FILL_WHERE_SURE,
     ) -> list[Prediction]:
         """Skeletons of the groups: triangulated, and joints that one view sees placed by the rest of the body."""
-        return [
-            self.reconstruct_frame(frame, association, completion=completion)
-            for frame, association in zip(frames, associations, strict=True)
-        ]
+        groups = gather_groups(frames, associations)
+        poses = triangulate_groups(groups)
+        if len(groups.frame):
+            seen = viewpoints(groups.packed.convert(COCO_17))
+            poses = fill_seen_once(groups, poses, COCO_17, seen, self.placement(seen), completion)
+        return predictions_of(frames, associations, poses)
 
-    @torch.no_grad()
-    def reconstruct_frame(
-        self, frame: Frame, association: Association, *, completion: CompletionConfig = FILL_WHERE_SURE
-    ) -> Prediction:
-        """Skeletons of the groups: triangulated, and joints that one view sees placed by the rest of the body."""
-        prediction = reconstruct_frame(frame, association)
-        coco = Frame(frame.number, frame.cameras, convert_detections(frame.detections, COCO_17))
-        seen = viewpoints(coco)
-        if not len(seen) or not len(association):
-            return prediction
-        return fill_seen_once(frame, prediction, COCO_17, seen, self.placement(seen), completion)
+    def reconstruct_frame(self, frame: Frame, association: Association) -> Prediction:
+        """`reconstruct` of one frame."""
+        return self.reconstruct([frame], [association])[0]
 
 
-def candidate_graph(described: FrameEvidence, members: Int[Tensor, "tuples views"]) -> CandidateGraph:
-    """Features and polytope of the candidate tuples of one frame; the all-absent tuple is appended."""
-    frame, evidence, origin = described.frame, described.evidence, described.origin
-    seen, placement, valid = described.seen, described.placement, described.frame.detections.valid
-    fused = cues.fuse(evidence, members, frame.detections.visible)
-    table = cues.incidences(members, valid)
-    of_incidences = cues.incidence_features(evidence, fused, table, seen, placement, origin)
+def sees_enough(frame: Frame) -> bool:
+    """Whether two views see somebody, so that there is something to associate."""
+    return int(frame.detections.valid.any(1).sum()) >= 2
+
+
+def batches_of(frames: Sequence[Frame]) -> Iterator[list[int]]:
+    """Positions of the frames that see enough, in runs of at most `DETECTIONS_AT_ONCE` (or one frame)."""
+    run: list[int] = []
+    held = 0
+    for row, frame in enumerate(frames):
+        if not sees_enough(frame):
+            continue
+        count = int(frame.detections.valid.sum())
+        if run and held + count > DETECTIONS_AT_ONCE:
+            yield run
+            run, held = [], 0
+        run, held = [*run, row], held + count
+    if run:
+        yield run
+
+
+def candidate_graph(described: BatchEvidence, kept: Candidates) -> CandidateGraph:
+    """Features and polytope of the candidate tuples; every frame's all-absent tuple is appended."""
+    packed, evidence, seen, placement = described.packed, described.evidence, described.seen, described.placement
+    members, frame = kept.members, kept.frame
+    padded = packed.visible[packed.number.clamp(min=0)] & packed.valid[..., None]
+    fused = cues.fuse(evidence, members, padded, frame)
+    table = cues.packed_incidences(members, frame, packed.number)
+    of_incidences = cues.incidence_features(evidence, fused, table, seen, placement, described.origin[packed.frame])
     of_tuples = cues.tuple_features(
-        fused, table, of_incidences, members, seen, frame.cameras, frame.detections.skeleton, origin
+        fused, table, of_incidences, members, seen, packed.cameras[frame], packed.skeleton, described.origin[frame]
     )
-    absent = torch.full_like(members[:1], ABSENT)
+    frames = len(packed.order)
     cue = cues.noise_normalised_cue(fused).float()
     return CandidateGraph(
-        members=torch.cat([members, absent]),
-        detections=detection_features(frame, seen, placement),
-        tuples=torch.cat([of_tuples, torch.zeros_like(of_tuples[:1])]),
+        members=with_fallbacks(members, members.new_full((frames, members.shape[1]), ABSENT), frame),
+        detections=detection_features(packed, seen, placement),
+        tuples=with_fallbacks(of_tuples, of_tuples.new_zeros(frames, of_tuples.shape[1]), frame),
         incidences=of_incidences,
-        cue=torch.cat([cue, cue.new_zeros(1)]),
-        tuple_of=table.tuple_of,
+        cue=with_fallbacks(cue, cue.new_zeros(frames), frame),
+        # Every frame before a tuple's own has appended one.
+        tuple_of=table.tuple_of + frame[table.tuple_of],
         detection_of=table.detection,
-        sample=torch.zeros(len(members) + 1, dtype=torch.long),
-        marginals=feasible_marginals(members, valid),
+        sample=with_fallbacks(frame, torch.arange(frames, device=frame.device), frame),
+        marginals=feasible_marginals(members, packed.valid, frame),
     )
 
 
-def detection_features(frame: Frame, seen: Viewpoints, placement: Placement) -> Float[Tensor, "detections features"]:
+def detection_features(
+    packed: PackedDetections, seen: Viewpoints, placement: Placement
+) -> Float[Tensor, "detections features"]:
     """The pose from its viewpoint, how sure its depth is, and how many others its view holds."""
-    counts = frame.detections.counts
-    crowd = counts[:, None].expand(frame.detections.valid.shape)[frame.detections.valid].float().log1p()
+    crowd = packed.valid.sum(2)[packed.frame, packed.view].float().log1p()
     return torch.cat([placement_features(seen), placement.log_depth_sigma.log()[:, None], crowd[:, None]], dim=1)
-
-
-def camera_order(frame: Frame) -> list[int]:
-    """Views sorted by where their cameras stand (then by where they look), whatever order they came in."""
-    keys = torch.cat([frame.cameras.centres, frame.cameras.rotation[:, 2]], dim=1).tolist()
-    return sorted(range(len(keys)), key=keys.__getitem__)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dispose.association.decode import Rounding, group_confidence, set_packing
+from dispose.association.decode import Rounding, set_packing
 from dispose.association.graph import CandidateGraph
 from dispose.association.polytope import feasible_marginals
 from dispose.association.roots import (
@@ -28,14 +28,7 @@ from dispose.association.roots import (
 from dispose.geometry.image_affine import apply, fraction, sampling_grid
 from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.denoiser import Denoiser, DenoiserConfig
-from dispose.models.dispose.sampling import (
-    Problem,
-    SamplerConfig,
-    better_together,
-    hypotheses_of,
-    posterior_of,
-    trajectory,
-)
+from dispose.models.dispose.sampling import Problem, SamplerConfig, better_together, decide, nobody, trajectory
 from dispose.nn.features import Features
 from dispose.nn.projective_attention import ProjectiveAttention
 from dispose.scene.frame import Frame, ImageBatch
@@ -246,11 +239,7 @@ class ImageAssociator(nn.Module):
     ) -> AssociationResult:
         """As `associate`, with the candidate tuples and the way of their mass."""
         if problem is None:
-            nobody = torch.zeros(0, views, dtype=torch.long)
-            return AssociationResult(Association(nobody, torch.zeros(0, dtype=torch.float64)))
+            return AssociationResult(nobody(views, torch.device("cpu")))
         steps = list(trajectory(self.denoiser, problem, sampler, generator))
-        mass = posterior_of(problem, steps)
-        members = problem.members.cpu()
-        chosen = rounding(worth(mass.mean.cpu(), members), members)
-        association = Association(members[chosen], group_confidence(mass.marginal.cpu(), members, chosen))
-        return AssociationResult(association, hypotheses_of(problem, steps).to("cpu"))
+        # The peaks that the groups speak of are on the CPU, wherever the maps are.
+        return decide(problem, steps, [views], worth=worth, rounding=rounding)[0].to("cpu")

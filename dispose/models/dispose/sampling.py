@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dispose.association.decode import pair_worth
+from dispose.association.decode import Rounding, group_confidence, pair_worth, set_packing
 from dispose.association.graph import CandidateGraph, collate
 from dispose.diffusion.samplers import Process, Step, keep_latent, log_of_mass, projected_ddim
 from dispose.diffusion.schedules import cosine_alpha_bar
 from dispose.models.dispose.denoiser import Denoiser
-from dispose.scene.results import Hypotheses
+from dispose.scene.prediction import Association
+from dispose.scene.results import AssociationResult, Hypotheses
 from dispose_kernels.sinkhorn import newton_projection, sweep_projection
 
 TOLERANCE = 1e-7
@@ -45,11 +46,11 @@ class SamplerConfig:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A frame's association problem: the graph, and the tuples in the frame's own order of views.
+    """The association problem of a frame or several: the graph, and the tuples in the frames' own order of views.
 
     Attributes:
-        graph: one sample, its views sorted by where the cameras stand.
-        members: the graph's tuples with the frame's views as columns.
+        graph: a sample per frame, its views sorted by where the cameras stand.
+        members: the graph's tuples with the frame's views as columns, and `ABSENT` in those that the frame lacks.
         cost: geometric cost of every tuple (`dispose_kernels.candidates`).
     """
 
@@ -99,7 +100,10 @@ def trajectory(
     graph = collate([problem.graph] * copies) if copies > 1 else problem.graph
     start = torch.zeros(len(graph.cue), dtype=torch.float64, device=graph.cue.device)
     if sampler.hypotheses:
-        start = torch.randn(start.shape, generator=generator, dtype=torch.float64).to(start.device)
+        # Sample after sample, so that a batch draws what its samples would draw one by one.
+        counts = torch.bincount(problem.graph.sample, minlength=problem.graph.samples).tolist()
+        noise = [torch.randn(copies, count, generator=generator, dtype=torch.float64) for count in counts]
+        start = torch.cat(noise, 1).flatten().to(start.device)
     times = [1 - k / sampler.steps for k in range(sampler.steps)]
     process = Process(
         denoise=clean_mass(denoiser, graph, sampler.projection(graph)),
@@ -125,36 +129,52 @@ def clean_mass(
     return denoise
 
 
-def posterior(
-    denoiser: Denoiser,
-    problem: Problem,
-    sampler: SamplerConfig | None = None,
-    generator: torch.Generator | None = None,
-) -> Posterior:
-    """Posterior mass of every tuple, averaged over the hypotheses."""
-    return posterior_of(problem, list(trajectory(denoiser, problem, sampler, generator)))
-
-
 def posterior_of(problem: Problem, steps: Sequence[Step]) -> Posterior:
     """The posterior from the recorded steps of the reverse process."""
     first, last = (over_starts(problem, step.clean) for step in (steps[0], steps[-1]))
     return Posterior(marginal=first, sampled=last)
 
 
-def hypotheses_of(problem: Problem, steps: Sequence[Step]) -> Hypotheses:
-    """Every candidate tuple and its mass at every recorded step, with the last clean state at time 0.
+def decide(
+    problem: Problem,
+    steps: Sequence[Step],
+    views: Sequence[int],
+    *,
+    worth: Callable[[Tensor, Tensor], Tensor] = better_together,
+    rounding: Rounding = set_packing,
+) -> list[AssociationResult]:
+    """Groups of every sample, with all its tuples and their mass at every recorded step.
 
-    The fallback tuple, absent everywhere, is left out. Several random starts are averaged.
+    The last clean state stands at time 0; the fallback tuple, absent everywhere, is left out; several random starts
+    are averaged. The confidence of a group is the probability of its pairs before sampling.
+
+    Args:
+        problem: of one sample or several.
+        steps: the recorded steps of the reverse process.
+        views: number of views of every sample.
+        worth: what tuples are worth, given their mass.
+        rounding: which disjoint tuples are taken, given their worth.
     """
-    states = [*(step.mass for step in steps), steps[-1].clean]
-    return Hypotheses(
-        members=problem.members[:-1],
-        cost=problem.cost[:-1],
-        cue=problem.graph.cue[:-1],
-        marginal=over_starts(problem, steps[0].clean)[:-1],
-        time=torch.tensor([*(step.time for step in steps), 0.0], dtype=torch.float64),
-        mass=torch.stack([over_starts(problem, state)[:-1] for state in states]),
-    )
+    posterior = posterior_of(problem, steps)
+    states = torch.stack([over_starts(problem, state) for state in (*(s.mass for s in steps), steps[-1].clean)])
+    time = torch.tensor([*(step.time for step in steps), 0.0], dtype=torch.float64, device=states.device)
+    counts = torch.bincount(problem.graph.sample, minlength=problem.graph.samples).tolist()
+    results, first = [], 0
+    for width, count in zip(views, counts, strict=True):
+        rows = slice(first, first + count - 1)
+        members, marginal = problem.members[rows, :width], posterior.marginal[rows]
+        chosen = rounding(worth(posterior.mean[rows], members), members)
+        association = Association(members[chosen], group_confidence(marginal, members, chosen))
+        cost, cue = problem.cost[rows], problem.graph.cue[rows]
+        results.append(AssociationResult(association, Hypotheses(members, cost, cue, marginal, time, states[:, rows])))
+        first += count
+    return results
+
+
+def nobody(views: int, device: torch.device) -> Association:
+    """No groups."""
+    members = torch.zeros(0, views, dtype=torch.long, device=device)
+    return Association(members, torch.zeros(0, dtype=torch.float64, device=device))
 
 
 def over_starts(problem: Problem, mass: Float[Tensor, " copies_of_tuples"]) -> Float[Tensor, " tuples"]:

@@ -15,6 +15,7 @@ class Evidence:
 
     Beliefs fuse by adding precision, information and constant. A joint that was not seen has all three 0.
     Places should be centred near the scene: the misfit is a difference of numbers that grow with their square.
+    One frame has no leading axis; several have one, padded to the most views and slots by slots that are not valid.
 
     Attributes:
         precision: P, symmetric positive semi-definite.
@@ -23,20 +24,22 @@ class Evidence:
         valid: which slots hold a detection.
     """
 
-    precision: Float[Tensor, "views slots joints 3 3"]
-    information: Float[Tensor, "views slots joints 3"]
-    constant: Float[Tensor, "views slots joints"]
-    valid: Bool[Tensor, "views slots"]
+    precision: Float[Tensor, "*frames views slots joints 3 3"]
+    information: Float[Tensor, "*frames views slots joints 3"]
+    constant: Float[Tensor, "*frames views slots joints"]
+    valid: Bool[Tensor, "*frames views slots"]
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Candidate tuples in lexicographic order of their members, each with at least one.
+    """Candidate tuples frame by frame in lexicographic order of their members, each with at least one.
 
     Attributes:
         members: the slot taken in every view, or `ABSENT`.
         cost: sum over joints of the capped misfit of the fused evidence; 0 for singletons.
+        frame: frame of every tuple.
     """
 
     members: Int[Tensor, "tuples views"]
     cost: Float[Tensor, " tuples"]
+    frame: Int[Tensor, " tuples"]

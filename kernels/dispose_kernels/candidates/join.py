@@ -1,5 +1,6 @@
 """Candidate tuples by level-wise join: one view at a time, partial tuples that cannot be completed pruned."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,18 +18,19 @@ CHUNK = 1 << 18
 class _Partials:
     """Tuples decided in some views. `open`: the slots of every view that all members are allowed with."""
 
+    frame: Int[Tensor, " tuples"]
     members: Int[Tensor, "tuples views"]
     cost: Float[Tensor, " tuples"]
     belief: Float[Tensor, "tuples joints 10"]
     open: Bool[Tensor, "tuples views slots"]
 
     def __getitem__(self, rows: Tensor) -> "_Partials":
-        return _Partials(self.members[rows], self.cost[rows], self.belief[rows], self.open[rows])
+        return _Partials(*(values[rows] for values in vars(self).values()))
 
 
 def join(
     evidence: Evidence,
-    allowed: Bool[Tensor, "views slots views slots"],
+    allowed: Bool[Tensor, "*frames views slots views slots"],
     *,
     cap: float,
     limit: float,
@@ -46,61 +48,67 @@ def join(
     tuple with a stranger); a tuple stays if one of its members names it. So at most B tuples per detection (and the
     singletons) stay, and a tuple that is among the best of any member cannot be crowded out by another's. Views are
     taken fewest detections first, then by their evidence, so that the camera order does not matter; equal values are
-    resolved by order of the slots.
+    resolved by order of the slots. Frames are joined together and do not see each other.
     """
     gain = limit if gain is None else gain
-    order = _view_order(evidence)
-    table = beliefs(evidence)[order]
-    pairs = allowed[order][:, :, order] & evidence.valid[order][:, :, None, None] & evidence.valid[order]
-    partials = _start(table, evidence.valid[order])
-    views = len(order)
-    for view in range(views):
-        partials = _extend(partials, view, table[view], pairs[view], cap, limit)
-        partials = _budgeted(_completable(partials, view, limit), gain, budget)
+    *frames, views, slots, joints = evidence.constant.shape
+    valid = evidence.valid.view(math.prod(frames), views, slots)
+    table, pairs = beliefs(evidence).view(*valid.shape, joints, 10), allowed.reshape(*valid.shape, views, slots)
+    order = _view_order(table[..., 9], valid)
+    frame = torch.arange(len(valid), device=valid.device)
+    partials = _start(table, valid[frame[:, None], order])
+    for column in range(views):
+        view = order[:, column]
+        fits = pairs[frame, view] & valid[:, None]
+        fits = fits[frame[:, None], :, order].permute(0, 2, 1, 3)
+        partials = _extend(partials, column, table[frame, view], fits, cap, limit)
+        partials = _budgeted(_completable(partials, column, limit), gain, budget)
     count = (partials.members != ABSENT).sum(1)
     kept = (count > 0) & (partials.cost <= limit * (count - 1).clamp(min=0))
     partials = _budgeted(partials[torch.nonzero(kept)[:, 0]], gain, budget)
-    members = torch.empty_like(partials.members)
-    members[:, order] = partials.members
-    rows = _lexicographic(members)
-    return Candidates(members[rows], partials.cost[rows])
+    members = torch.empty_like(partials.members).scatter_(1, order[partials.frame], partials.members)
+    rows = _lexicographic(torch.cat([partials.frame[:, None], members], 1))
+    return Candidates(members[rows], partials.cost[rows], partials.frame[rows])
 
 
-def _view_order(evidence: Evidence) -> Tensor:
+def _view_order(constant: Tensor, valid: Tensor) -> Int[Tensor, "frames views"]:
     """Fewest detections first; equally many by the sum of their constants: a property of the views, not their order."""
-    weight = torch.where(evidence.valid[..., None], evidence.constant, 0.0).sum((1, 2))
-    order = torch.argsort(weight, stable=True)
-    return order[torch.argsort(evidence.valid.sum(1)[order], stable=True)]
+    weight = constant.sum((2, 3))
+    order = torch.argsort(weight, dim=1, stable=True)
+    return order.gather(1, torch.argsort(valid.sum(2).gather(1, order), dim=1, stable=True))
 
 
 def _start(table: Tensor, valid: Tensor) -> _Partials:
-    """The tuple without members, from which all others grow."""
-    views, _, joints, _ = table.shape
-    members = torch.full((1, views), ABSENT, dtype=torch.long, device=table.device)
-    return _Partials(members, table.new_zeros(1), table.new_zeros(1, joints, 10), valid[None].clone())
+    """Every frame's tuple without members, from which all others grow."""
+    frames, views, _ = valid.shape
+    members = torch.full((frames, views), ABSENT, dtype=torch.long, device=table.device)
+    belief = table.new_zeros(frames, table.shape[3], 10)
+    return _Partials(torch.arange(frames, device=table.device), members, table.new_zeros(frames), belief, valid)
 
 
 def _extend(partials: _Partials, view: int, detections: Tensor, pairs: Tensor, cap: float, limit: float) -> _Partials:
     """Every partial as it is (absent in this view) and with every open slot of this view."""
     rows, slots = torch.nonzero(partials.open[:, view], as_tuple=True)
+    frame = partials.frame[rows]
     most = _most_members(partials, view - 1)[rows]
     cost = partials.cost.new_zeros(len(rows))
-    size = max(1, CHUNK // max(1, detections.shape[1]))
+    size = max(1, CHUNK // max(1, detections.shape[2]))
     for first in range(0, len(rows), size):
         part = slice(first, first + size)
-        fused = partials.belief[rows[part]] + detections[slots[part]]
+        fused = partials.belief[rows[part]] + detections[frame[part], slots[part]]
         cost[part] = misfit(fused).clamp(max=cap).sum(-1)
     alone = (partials.members != ABSENT).sum(1)[rows] == 0
     cost = torch.where(alone, 0.0, cost)
     kept = torch.nonzero(cost <= _bound(limit, most))[:, 0]
-    rows, slots = rows[kept], slots[kept]
+    rows, slots, frame = rows[kept], slots[kept], frame[kept]
     members = partials.members[rows]
     members[:, view] = slots
     return _Partials(
+        torch.cat([partials.frame, frame]),
         torch.cat([partials.members, members]),
         torch.cat([partials.cost, cost[kept]]),
-        torch.cat([partials.belief, partials.belief[rows] + detections[slots]]),
-        torch.cat([partials.open, partials.open[rows] & pairs[slots]]),
+        torch.cat([partials.belief, partials.belief[rows] + detections[frame, slots]]),
+        torch.cat([partials.open, partials.open[rows] & pairs[frame, slots]]),
     )
 
 
@@ -124,15 +132,16 @@ def _budgeted(partials: _Partials, gain: float, budget: int | None) -> _Partials
         return partials
     count = (partials.members != ABSENT).sum(1)
     best_first = torch.argsort(gain * (count - 1) - partials.cost, descending=True, stable=True)
-    ordered = partials.members[best_first]
     named = count[best_first] <= 1
-    slots = partials.open.shape[2]
-    for column in ordered.unbind(1):
-        taken = torch.nonzero(column != ABSENT)[:, 0]
-        if len(taken):
-            chosen = torch.nn.functional.one_hot(column[taken], slots).to(torch.int32)
-            rank = chosen.cumsum(0, dtype=torch.int32)[torch.arange(len(taken), device=taken.device), column[taken]]
-            named[taken[rank <= budget]] = True
+    # Memberships one detection after the other, each one's tuples best first: their rank is their place in its run.
+    ordered = partials.members[best_first]
+    row, view = torch.nonzero(ordered != ABSENT, as_tuple=True)
+    _, views, slots = partials.open.shape
+    detection = (partials.frame[best_first[row]] * views + view) * slots + ordered[row, view]
+    runs = torch.argsort(detection, stable=True)
+    count = torch.bincount(detection)
+    rank = torch.arange(len(runs), device=runs.device) - (count.cumsum(0) - count)[detection[runs]]
+    named[row[runs[rank < budget]]] = True
     return partials[best_first[named].sort().values]
 
 

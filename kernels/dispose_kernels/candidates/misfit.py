@@ -10,7 +10,7 @@ RANK_TOLERANCE = 1e-10
 """A pivot below this share of the trace counts as an unseen direction (what that drops is below it, times c)."""
 
 
-def beliefs(evidence: Evidence) -> Float[Tensor, "views slots joints 10"]:
+def beliefs(evidence: Evidence) -> Float[Tensor, "*frames views slots joints 10"]:
     """Six entries of P, three of b and c side by side: fusing detections is adding these rows.
 
     An invalid slot is all 0.

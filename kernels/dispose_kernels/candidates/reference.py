@@ -32,7 +32,7 @@ def enumerate_product(
             members.append(row)
             costs.append(cost)
     table = torch.tensor(members, dtype=torch.long).reshape(-1, views)
-    return Candidates(table, torch.tensor(costs, dtype=torch.float64))
+    return Candidates(table, torch.tensor(costs, dtype=torch.float64), torch.zeros_like(table[:, 0]))
 
 
 def _cost(evidence: Evidence, chosen: list[tuple[int, int]], cap: float) -> float:
