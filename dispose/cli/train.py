@@ -4,15 +4,24 @@ import os
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
 import tyro
+from tyro.constructors import PrimitiveConstructorSpec
 
-from dispose.errors import InputError
 from dispose.formats.locking import lock_folder
 from dispose.options import CountOption, PathOption, require_folder
+from dispose.recipes.orders import TrainingOrder
+from dispose.systems import recipe_names, train
 
-Recipe = Literal["synthetic", "smoke", "toy_images", "toy_smoke", "panoptic", "shelf", "campus", "mm_or"]
+RecipeName = Annotated[
+    str,
+    PrimitiveConstructorSpec[str](
+        1, "{" + ",".join(recipe_names()) + "}", lambda words: words[0], lambda value: value in recipe_names(),
+        lambda value: [value], choices=recipe_names(),
+    ),
+]  # fmt: skip
+SomeNames = Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="")]
 
 
 @dataclass(frozen=True)
@@ -20,9 +29,9 @@ class TrainCommand:
     """Train a model; goes on where it was stopped.
 
     `synthetic` trains the associator of keypoint detections on synthetic captures, `toy_images` the model for
-    pictures (heat maps, association, skeletons) on drawn ones; `smoke` and `toy_smoke` are miniatures that run through
-    in a minute. `panoptic`, `shelf`, `campus` and `mm_or` train the model for pictures at its full size on a data set,
-    from pseudo-labels alone.
+    images (heat maps, association, skeletons) on drawn ones; `smoke` and `toy_smoke` are miniatures that run through
+    in a minute. `panoptic`, `shelf`, `campus` and `mm_or` train the model for images at its full size on a data set,
+    from pseudo-labels alone; the weights that are best on its validation frames are kept.
 
     In several processes, and watched:
 
@@ -30,14 +39,14 @@ class TrainCommand:
         $ tensorboard --logdir runs/toy_images
     """
 
-    recipe: tyro.conf.Positional[Recipe]
+    recipe: tyro.conf.Positional[RecipeName]
     """Which run (`synthetic`: 45 minutes on two cores, `toy_images`: an hour; data sets want a GPU)."""
 
     out: PathOption = None
     """Folder of the run: examples, checkpoints, logs and, when it is done, the weights (default: runs/RECIPE)."""
 
     workers: CountOption = None
-    """Processes that make synthetic examples (default: as many as there are cores)."""
+    """Processes that make synthetic examples and read ahead (default: as many as there are cores; at most 4 read)."""
 
     data: PathOption = None
     """Folder of the data set in its original layout (data/cards says where to obtain it)."""
@@ -45,11 +54,25 @@ class TrainCommand:
     labels: PathOption = None
     """Pseudo-labels of it (`dispose labels convert` makes them from the released pickles)."""
 
+    trunk: PathOption = None
+    """ImageNet weights of a torchvision ResNet-50 to start the backbone from (a .pth file)."""
+
     backbone: PathOption = None
-    """Weights of a backbone to start from."""
+    """Weights of a backbone, or of a whole model, to start the backbone from."""
 
     start: PathOption = None
-    """Weights of a whole model whose association and decoder are started from."""
+    """Weights of a whole model, ours or an imported released one, whose association and decoder are started from.
+
+    shelf, campus and mm_or start from a finished run of panoptic beside theirs unless weights are named."""
+
+    cameras: SomeNames = ()
+    """Cameras to learn from, by name, or an arrangement of Panoptic's: CMU0 (the default), CMU0_3 … CMU4."""
+
+    interval: CountOption = None
+    """Learn from every so many-th labelled frame (default: from all)."""
+
+    set: SomeNames = ()
+    """Values of the recipe, such as `training.pose.optimisation.steps=5000` (`recipe.json` of a run shows them all)."""
 
     def run(self) -> int:
         """Train and say where the weights are."""
@@ -61,47 +84,20 @@ class TrainCommand:
         folder = require_folder(self.out or Path("runs") / self.recipe)
         # The processes that torchrun starts share the folder; the first of them keeps others out.
         first = os.environ.get("RANK", "0") == "0"
+        order = TrainingOrder(
+            recipe=self.recipe,
+            folder=folder,
+            workers=self.workers,
+            data=self.data,
+            labels=self.labels,
+            trunk=self.trunk,
+            backbone=self.backbone,
+            start=self.start,
+            cameras=self.cameras,
+            interval=self.interval,
+            settings=self.set,
+        )
         with lock_folder(folder.resolve()) if first else nullcontext():
-            weights = self._weights(folder)
+            weights = train(order)
         print(f"weights: {weights}")
         return 0
-
-    def _weights(self, folder: Path) -> Path:
-        if self.recipe in ("synthetic", "smoke"):
-            return self._detections(folder)
-        if self.recipe in ("toy_images", "toy_smoke"):
-            return self._pictures(folder)
-        return self._dataset(folder)
-
-    def _detections(self, folder: Path) -> Path:
-        from dispose.recipes.synthetic import SMOKE, SYNTHETIC
-        from dispose.training.synthetic import train_synthetic
-
-        recipe = {"synthetic": SYNTHETIC, "smoke": SMOKE}[self.recipe]
-        return train_synthetic(recipe, folder, workers=self.workers)
-
-    def _pictures(self, folder: Path) -> Path:
-        from dispose.recipes.images import TOY_IMAGES, TOY_SMOKE
-        from dispose.training.image_run import train_rendered
-
-        recipe = {"toy_images": TOY_IMAGES, "toy_smoke": TOY_SMOKE}[self.recipe]
-        return train_rendered(recipe, folder, workers=self.workers)
-
-    def _dataset(self, folder: Path) -> Path:
-        from dispose.recipes.datasets import DATASETS
-        from dispose.training.image_run import train_dataset
-
-        if self.data is None or self.labels is None:
-            raise InputError(
-                f"training on {self.recipe} needs --data FOLDER (data/cards/{self.recipe}.md says where it comes from) "
-                "and --labels FILE (pseudo-labels, see dispose labels --help)"
-            )
-        chosen = DATASETS[self.recipe]
-        return train_dataset(
-            chosen.images,
-            folder,
-            chosen.training(self.data),
-            self.labels,
-            backbone_from=self.backbone,
-            pose_from=self.start,
-        )

@@ -1,6 +1,8 @@
 """The terms of the training objectives by name, and what they weigh."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -43,10 +45,6 @@ class Terms(TensorStruct):
     divergence: Float[Tensor, ""] | None = None
     confidence: Float[Tensor, ""] | None = None
 
-    def named(self) -> list[tuple[str, Float[Tensor, ""]]]:
-        """Names and values, cut from the graph, of the terms that were computed: for logs."""
-        return [(name, value.detach()) for name, value in vars(self).items() if value is not None]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
@@ -64,9 +62,6 @@ class Weights:
     confidence: float = 0.0
 
 
-RELEASED_BACKBONE = Weights(heatmap=1.0)
-"""The released recipe of the backbone."""
-
 RELEASED_POSE = Weights(
     reprojection=1.0, reprojection_heatmap=100.0, anchor=0.1, consistency=1.0, residual=1e-4, mass=0.5, latent=0.25
 )
@@ -76,22 +71,31 @@ RELEASED_SIGMA = 2.0
 """Heat-map pixels: the Gaussians of the reprojection heat-map loss (the backbone's targets have 3)."""
 
 
-def total(terms: Terms, weights: Weights) -> Float[Tensor, ""]:
-    """Sum of weight times term.
+class Term(NamedTuple):
+    """One loss of a step: what curves call it, its value, and what it counts (0: it is only watched)."""
+
+    name: str
+    value: Float[Tensor, ""]
+    weight: float = 1.0
+
+
+def weigh(terms: Terms, weights: Weights) -> tuple[Term, ...]:
+    """The terms that were computed, each with its weight.
 
     Raises:
         InputError: a term that counts was not computed, or none counts.
     """
-    counted = [(name, weight) for name, weight in vars(weights).items() if weight != 0]
-    if not counted:
+    if not any(vars(weights).values()):
         raise InputError("no loss weighs anything")
-    result = torch.zeros(())
-    for name, weight in counted:
-        value = vars(terms)[name]
-        if value is None:
+    for name, weight in vars(weights).items():
+        if weight and vars(terms)[name] is None:
             raise InputError(f"the loss {name!r} weighs {weight:g} but was not computed")
-        result = weight * value + result.to(value.device)
-    return result
+    return tuple(Term(name, value, vars(weights)[name]) for name, value in vars(terms).items() if value is not None)
+
+
+def total(terms: Sequence[Term]) -> Float[Tensor, ""]:
+    """Sum of weight times term."""
+    return torch.stack([(term.weight * term.value).double() for term in terms if term.weight]).sum()
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,37 +1,77 @@
-"""Training on the four data sets with the published optimisation (spec §3, §6.1), on pseudo-labels alone.
+"""Training on the four data sets with the published optimisation, on pseudo-labels alone.
 
-The networks are ours at the published sizes; batches are over all processes (the published runs used two GPUs).
+The networks are ours at the published sizes; batches are over all processes (the published runs used two GPUs). The
+published runs selected weights on test frames; here it is frames that are neither trained nor tested on.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dispose.datasets.layouts.campus import CAMPUS, CAMPUS_TRAIN, open_campus
-from dispose.datasets.layouts.mm_or import MM_OR, MM_OR_TRAIN, open_mm_or
-from dispose.datasets.layouts.panoptic import PANOPTIC, PANOPTIC_TRAIN, open_panoptic
-from dispose.datasets.layouts.shelf import SHELF, SHELF_TRAIN, open_shelf
-from dispose.datasets.layouts.source import Source, Traits
+from dispose.datasets.layouts import panoptic
+from dispose.datasets.layouts.campus import CAMPUS, CAMPUS_TRAIN, CAMPUS_VALIDATION, open_campus
+from dispose.datasets.layouts.mm_or import MM_OR, MM_OR_TRAIN, MM_OR_VALIDATION, open_mm_or
+from dispose.datasets.layouts.panoptic import PANOPTIC, PANOPTIC_TRAIN, PANOPTIC_VALIDATION, open_panoptic
+from dispose.datasets.layouts.shelf import SHELF, SHELF_TRAIN, SHELF_VALIDATION, open_shelf
+from dispose.datasets.layouts.source import Source, Split, Traits
+from dispose.errors import InputError
 from dispose.models.dispose.backbone import BackboneConfig
 from dispose.models.dispose.decoder_layer import DecoderConfig
 from dispose.models.dispose.model import DisPoseConfig
 from dispose.models.dispose.root_associator import ImageAssociatorConfig
-from dispose.training.image_config import BackboneTraining, ImageRecipe, Optimisation, PoseTraining
+from dispose.recipes.orders import TrainingOrder
+from dispose.training.config import (
+    BackboneTraining,
+    DatasetRecipe,
+    LabelRules,
+    ModelRecipe,
+    Optimisation,
+    PoseTraining,
+)
+from dispose.training.runs import MODEL, Beginning, train_dataset
+from dispose.zoo.records import override
 
 
 @dataclass(frozen=True)
-class DatasetRecipe:
-    """A recipe and the training frames it is for.
+class Dataset:
+    """A recipe and where its frames are.
 
     Attributes:
-        images: the recipe.
-        training: opens the training split of a data set's folder.
-        warm: data set whose weights Stage I and II usually start from; None = from nothing.
+        recipe: what is trained and how.
+        open: looks through a folder for the frames of a split, as the cameras named see them.
+        training: the frames that are learned from.
+        validation: those by which weights are selected.
+        arrangements: names of sets of cameras.
     """
 
-    images: ImageRecipe
-    training: Callable[[Path], Source]
-    warm: str | None
+    recipe: DatasetRecipe
+    open: Callable[[Path, Split, Sequence[str]], Source]
+    training: Split
+    validation: Split
+    arrangements: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def cameras(self, names: Sequence[str], recipe: DatasetRecipe) -> tuple[str, ...]:
+        """The cameras of an arrangement, or those named; without names the recipe's."""
+        for known, cameras in self.arrangements:
+            if list(names) == [known]:
+                return cameras
+        return tuple(names) or recipe.cameras
+
+
+ARRANGEMENTS = (
+    ("CMU0", panoptic.CMU0),
+    ("CMU0_3", panoptic.CMU0_3),
+    ("CMU0_4", panoptic.CMU0_4),
+    ("CMU0_6", panoptic.CMU0_6),
+    ("CMU0_7", panoptic.CMU0_7),
+    ("CMU1", panoptic.CMU1),
+    ("CMU2", panoptic.CMU2),
+    ("CMU3", panoptic.CMU3),
+    ("CMU4", panoptic.CMU4),
+)
+"""Arrangements of Panoptic's cameras in the literature: `CMU0` is trained with, the others are for unseen rigs."""
+
+PUBLISHED = Optimisation(steps=25_000, batch=4, rate=3e-4, select_every=1000)
 
 
 def full_size(traits: Traits) -> DisPoseConfig:
@@ -45,36 +85,95 @@ def full_size(traits: Traits) -> DisPoseConfig:
     )
 
 
-def published(name: str, traits: Traits, *, batch: int, steps: int, warmup: int) -> ImageRecipe:
+def published(
+    name: str, traits: Traits, plan: Optimisation, rules: LabelRules = LabelRules(), warm: str | None = "panoptic"
+) -> DatasetRecipe:
     """The published optimisation on one data set."""
-    return ImageRecipe(
-        name=name,
-        model=full_size(traits),
-        backbone=BackboneTraining(optimisation=Optimisation(steps=20_000, batch=16, rate=1e-4)),
-        pose=PoseTraining(optimisation=Optimisation(steps=steps, batch=batch, rate=3e-4, warmup=warmup)),
-    )
+    backbone = BackboneTraining(optimisation=Optimisation(steps=20_000, batch=16, rate=1e-4))
+    recipe = ModelRecipe(name, model=full_size(traits), backbone=backbone, pose=PoseTraining(optimisation=plan))
+    return DatasetRecipe(recipe, traits.views, rules=rules, warm=warm)
 
 
 DATASETS = {
-    "panoptic": DatasetRecipe(
-        published("panoptic", PANOPTIC, batch=4, steps=25_000, warmup=1000),
-        lambda folder: open_panoptic(folder, PANOPTIC_TRAIN),
-        None,
+    "panoptic": Dataset(
+        published("panoptic", PANOPTIC, PUBLISHED, warm=None),
+        lambda folder, split, views: open_panoptic(folder, split, views=views),
+        PANOPTIC_TRAIN,
+        PANOPTIC_VALIDATION,
+        ARRANGEMENTS,
     ),
-    "shelf": DatasetRecipe(
-        published("shelf", SHELF, batch=4, steps=15_000, warmup=500),
-        lambda folder: open_shelf(folder, SHELF_TRAIN),
-        "panoptic",
+    "shelf": Dataset(
+        published("shelf", SHELF, replace(PUBLISHED, steps=15_000, warmup=500), LabelRules(view_confidence=True)),
+        lambda folder, split, views: open_shelf(folder, split, views=views),
+        SHELF_TRAIN,
+        SHELF_VALIDATION,
     ),
-    "campus": DatasetRecipe(
-        published("campus", CAMPUS, batch=8, steps=15_000, warmup=500),
-        lambda folder: open_campus(folder, CAMPUS_TRAIN),
-        "panoptic",
+    "campus": Dataset(
+        published(
+            "campus", CAMPUS, replace(PUBLISHED, steps=15_000, batch=8, warmup=500), LabelRules(view_confidence=True)
+        ),
+        lambda folder, split, views: open_campus(folder, split, views=views),
+        CAMPUS_TRAIN,
+        CAMPUS_VALIDATION,
     ),
-    "mm_or": DatasetRecipe(
-        published("mm_or", MM_OR, batch=4, steps=25_000, warmup=500),
-        lambda folder: open_mm_or(folder, MM_OR_TRAIN),
-        "panoptic",
+    # The published run keeps no unmatched people (slots=0), so that they are background to the heat maps.
+    "mm_or": Dataset(
+        published("mm_or", MM_OR, replace(PUBLISHED, warmup=500), LabelRules(highest_ankle_mm=250.0)),
+        lambda folder, split, views: open_mm_or(folder, split, views=views),
+        MM_OR_TRAIN,
+        MM_OR_VALIDATION,
     ),
 }
 """By the name on the command line."""
+
+
+def train(order: TrainingOrder) -> Path:
+    """Train on a data set; the path of the weights.
+
+    Raises:
+        InputError: data or labels are not named, or not those of the data set.
+    """
+    if order.data is None or order.labels is None:
+        raise InputError(
+            f"training on {order.recipe} needs --data FOLDER (data/cards/{order.recipe}.md says where it comes from) "
+            "and --labels FILE (pseudo-labels, see dispose labels --help)"
+        )
+    dataset = DATASETS[order.recipe]
+    recipe = override(dataset.recipe, order.settings)
+    recipe = replace(
+        recipe, cameras=dataset.cameras(order.cameras, recipe), interval=order.interval or recipe.interval
+    )
+    return train_dataset(
+        recipe,
+        order.folder,
+        dataset.open(order.data, dataset.training, recipe.cameras),
+        order.labels,
+        validation=_validation(dataset, order.data, recipe),
+        beginning=beginning_of(order, recipe),
+        workers=order.workers,
+    )
+
+
+def beginning_of(order: TrainingOrder, recipe: DatasetRecipe) -> Beginning:
+    """The weights that are named; where none are, those of a finished run of `warm` beside this one."""
+    named = Beginning(order.trunk, order.backbone, order.start)
+    if recipe.warm is None or named != Beginning():
+        return named
+    weights = order.folder.parent / recipe.warm / MODEL
+    if weights.exists():
+        print(f"{order.recipe} begins with the weights in {weights}.")
+        return Beginning(backbone=weights, stages=weights)
+    print(
+        f"{order.recipe} usually begins with the weights of {recipe.warm}, and there is no {weights}: it begins from "
+        "nothing; --start and --backbone name other weights."
+    )
+    return named
+
+
+def _validation(dataset: Dataset, folder: Path, recipe: DatasetRecipe) -> Source | None:
+    """The frames by which weights are selected; None, and a sentence that says so, where they are not there."""
+    try:
+        return dataset.open(folder, dataset.validation, recipe.cameras)
+    except InputError as error:
+        print(f"The last weights are kept, not the best, because of the validation frames: {error}")
+        return None

@@ -1,20 +1,24 @@
-"""DisPOSE on pictures: the recipe of the shipped weights, a miniature of it, and the published recipes."""
+"""The model for images on synthetic ones: the recipe of the shipped weights, and a miniature of it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from dispose.models.dispose.backbone import LAPTOP, BackboneConfig
 from dispose.models.dispose.decoder_layer import DecoderConfig
 from dispose.models.dispose.model import DisPoseConfig
 from dispose.models.dispose.root_associator import ImageAssociatorConfig
-from dispose.training.image_config import (
+from dispose.recipes.orders import TrainingOrder
+from dispose.training.config import (
     OURS,
     BackboneTraining,
-    ImageRecipe,
+    ModelRecipe,
     Optimisation,
     PoseTraining,
     RenderedRecipe,
     ShardConfig,
 )
+from dispose.training.runs import train_rendered
+from dispose.zoo.records import override
 from dispose_synthetic.renderer.captures import RenderConfig
 
 LAPTOP_MODEL = DisPoseConfig(
@@ -26,7 +30,7 @@ LAPTOP_MODEL = DisPoseConfig(
 """Small enough to train on two CPU cores."""
 
 TOY_IMAGES = RenderedRecipe(
-    images=ImageRecipe(
+    training=ModelRecipe(
         name="toy_images",
         model=LAPTOP_MODEL,
         backbone=BackboneTraining(
@@ -55,13 +59,13 @@ TOY_IMAGES = RenderedRecipe(
             sigma_map_px=1.5,
         ),
     ),
-    bank=ShardConfig(),
+    shards=ShardConfig(),
 )
-"""From nothing to the shipped weights, on synthetic pictures alone: at most an hour on two CPU cores."""
+"""From nothing to the shipped weights, on synthetic images alone: at most an hour on two CPU cores."""
 
 TOY_SMOKE = RenderedRecipe(
-    images=replace(
-        TOY_IMAGES.images,
+    training=replace(
+        TOY_IMAGES.training,
         name="toy_smoke",
         model=DisPoseConfig(
             input_size=(128, 96),
@@ -70,12 +74,20 @@ TOY_SMOKE = RenderedRecipe(
             decoder=DecoderConfig(chans=16, feature_chans=16, layers=2, confidence=8, dropout=0.0),
         ),
         backbone=replace(
-            TOY_IMAGES.images.backbone, optimisation=Optimisation(steps=12, batch=2, rate=1e-3, checkpoint_every=4)
+            TOY_IMAGES.training.backbone, optimisation=Optimisation(steps=12, batch=2, rate=1e-3, checkpoint_every=4)
         ),
         pose=replace(
-            TOY_IMAGES.images.pose, optimisation=Optimisation(steps=12, batch=2, rate=1e-3, checkpoint_every=4)
+            TOY_IMAGES.training.pose, optimisation=Optimisation(steps=12, batch=2, rate=1e-3, checkpoint_every=4)
         ),
     ),
-    bank=ShardConfig(RenderConfig(size=(128, 96), views=(3, 4), persons=(1, 3)), chunks=1, frames_per_chunk=8),
+    shards=ShardConfig(RenderConfig(size=(128, 96), views=(3, 4), persons=(1, 3)), chunks=1, frames_per_chunk=8),
 )
 """The same run in about a minute: to see that training works on a machine, not to use the weights."""
+
+RECIPES = {recipe.training.name: recipe for recipe in (TOY_IMAGES, TOY_SMOKE)}
+
+
+def train(order: TrainingOrder) -> Path:
+    """Train by one of these recipes; the path of the weights."""
+    order.refuse_data()
+    return train_rendered(override(RECIPES[order.recipe], order.settings), order.folder, workers=order.workers)

@@ -1,71 +1,191 @@
-"""What a training run of the associator is made of."""
+"""What a training run is made of: one record of optimisation, what every network learns from, and whole recipes."""
 
+import math
 from dataclasses import dataclass, field
 
+from dispose.errors import InputError
+from dispose.losses.objective import RELEASED_SIGMA, Weights
 from dispose.models.dispose.associator import AssociatorConfig
+from dispose.models.dispose.model import DisPoseConfig
+from dispose_synthetic.renderer.captures import RenderConfig
 from dispose_synthetic.scenes import SceneConfig
+
+OURS = Weights(
+    reprojection=1.0, reprojection_heatmap=100.0, anchor=0.1, consistency=1.0, divergence=1.0, confidence=1.0
+)
+"""The released weights of Stage II, the divergence instead of the two squared errors of Stage I, and confidences."""
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """AdamW (Adam where nothing decays), linear warm-up, cosine to a last rate.
+
+    Attributes:
+        steps: optimiser steps.
+        batch: examples per step, over all processes: detections, graphs or frames.
+        rate: peak learning rate.
+        last_rate: learning rate at the end.
+        warmup: steps of the warm-up.
+        clip: largest gradient norm.
+        weight_decay: decoupled from the gradient.
+        average: decay of the exponential moving average of the weights, which is what is kept; 0 = the last weights.
+        checkpoint_every: optimiser steps between checkpoints.
+        select_every: optimiser steps between looks at the validation split, whose best weights are kept; one more look
+            is taken at the end. 0 = the last weights are kept.
+    """
+
+    steps: int
+    batch: int
+    rate: float
+    last_rate: float = 1e-6
+    warmup: int = 1000
+    clip: float = 1.1
+    weight_decay: float = 0.0
+    average: float = 0.0
+    checkpoint_every: int = 250
+    select_every: int = 0
+
+    def __post_init__(self) -> None:
+        if self.average and self.select_every:
+            raise InputError("weights are either averaged or selected on the validation split, not both")
+
+    def rate_at(self, step: int) -> float:
+        """Linear warm-up, then cosine from the peak to the last rate."""
+        if step < self.warmup:
+            return self.rate * (step + 1) / self.warmup
+        share = min((step - self.warmup) / max(self.steps - self.warmup, 1), 1.0)
+        return self.last_rate + (self.rate - self.last_rate) * 0.5 * (1 + math.cos(math.pi * share))
 
 
 @dataclass(frozen=True)
 class PlacementTraining:
-    """The depth network's optimisation.
-
-    Attributes:
-        chunks: chunks of frames whose detections it sees.
-        steps: optimiser steps.
-        batch: detections per step.
-        rate: peak learning rate (one cycle: linear warm-up, cosine to zero).
-    """
+    """The depth network, from the detections of `chunks` shards of synthetic scenes."""
 
     chunks: int = 48
-    steps: int = 4000
-    batch: int = 1024
-    rate: float = 2e-3
+    optimisation: Optimisation = Optimisation(
+        steps=4000, batch=1024, rate=2e-3, last_rate=0.0, warmup=200, clip=1.0, weight_decay=1e-4
+    )
 
 
 @dataclass(frozen=True)
 class DenoiserTraining:
-    """The denoiser's optimisation.
+    """The denoiser of detections with keypoints.
 
     Attributes:
-        chunks: chunks of frames whose graphs it sees.
-        steps: optimiser steps.
-        batch: graphs per step, over all processes.
-        rate: peak learning rate (one cycle: linear warm-up, cosine to zero).
-        warmup: steps of the warm-up.
-        clip: largest gradient norm.
-        weight_decay: AdamW's.
+        chunks: shards of scenes whose graphs it sees.
+        optimisation: steps and rates.
         pure_noise: share of the graphs shown at time 1, where the sampler starts.
         latent_scale: see `dispose.models.dispose.sampling.SamplerConfig`.
         most_tuples: graphs larger than this are left out (they would set the memory of a step).
     """
 
     chunks: int = 80
-    steps: int = 5000
-    batch: int = 16
-    rate: float = 1.5e-3
-    warmup: int = 200
-    clip: float = 1.0
-    weight_decay: float = 1e-2
+    optimisation: Optimisation = Optimisation(
+        steps=5000, batch=16, rate=1.5e-3, last_rate=0.0, warmup=200, clip=1.0, weight_decay=1e-2
+    )
     pure_noise: float = 0.25
     latent_scale: float = 4.0
     most_tuples: int = 800
 
 
 @dataclass(frozen=True)
-class SyntheticRecipe:
-    """A complete run: scenes drawn from `scenes`, the depth network, then the denoiser.
+class BackboneTraining:
+    """Heat maps from labelled joints.
+
+    Attributes:
+        optimisation: steps and rates.
+        sigma_map_px: width of the target Gaussians.
+        background: weight of too much heat against too little (the released loss is asymmetric).
+        peak: how much more a pixel at a target's peak counts than one of the background (besides `background`).
+        supervise_unmatched: people of whom only one view knows count too.
+        copies: differently augmented copies of every frame to learn from; 0 = the frame as it is.
+        bfloat16: compute the network in bfloat16 (weights, losses and statistics stay in float32).
+        complete_labels: labels name everybody, so a map without a label is truly empty (synthetic images).
+    """
+
+    optimisation: Optimisation = Optimisation(steps=20_000, batch=16, rate=1e-4)
+    sigma_map_px: float = 3.0
+    background: float = 0.1
+    peak: float = 0.0
+    supervise_unmatched: bool = True
+    copies: int = 1
+    bfloat16: bool = False
+    complete_labels: bool = False
+
+
+@dataclass(frozen=True)
+class PoseTraining:
+    """Stage I and Stage II on a frozen backbone.
+
+    Attributes:
+        optimisation: steps and rates.
+        copies: differently augmented copies of every frame beside the plain one.
+        bfloat16: compute the frozen backbone in bfloat16.
+        root_noise_mm: standard deviation, per axis, of the noise on the roots of teacher forcing.
+        match_map_px: a peak is a labelled person's root when it lies this near, heat-map pixels.
+        view_dropout: how often a labelled person who is seen in more than two views is lost in one of them.
+        jitter_map_px: width of the uniform, centred jitter of the root peaks, heat-map pixels.
+        pure_noise: share of the graphs shown to the denoiser at time 1, where the sampler starts.
+        latent_scale: see `dispose.models.dispose.sampling.SamplerConfig`.
+        objective: what the losses weigh.
+        sigma_map_px: of the Gaussians of reprojected joints.
+        from_stage1: share of the samples whose roots come from Stage I's own mass through the differentiable
+            triangulation, so that Stage II's losses train the association too (0 as released).
+    """
+
+    optimisation: Optimisation = Optimisation(steps=25_000, batch=4, rate=3e-4)
+    copies: int = 2
+    bfloat16: bool = False
+    root_noise_mm: float = 64.0
+    match_map_px: float = 8.0
+    view_dropout: float = 0.2
+    jitter_map_px: float = 8.0
+    pure_noise: float = 0.25
+    latent_scale: float = 4.0
+    objective: Weights = OURS
+    sigma_map_px: float = RELEASED_SIGMA
+    from_stage1: float = 0.0
+
+
+@dataclass(frozen=True)
+class ShardConfig:
+    """Synthetic images drawn for a run: from what, into how many shards, of how many captures each."""
+
+    images: RenderConfig = field(default_factory=RenderConfig)
+    chunks: int = 60
+    frames_per_chunk: int = 64
+
+
+@dataclass(frozen=True)
+class LabelRules:
+    """What training makes of the pseudo-labels of a data set (`dispose.scene.label_rules`).
+
+    Attributes:
+        fewest_joints: people with fewer 3-D joints are known in 2-D only.
+        highest_ankle_mm: people with an ankle above this height are known in 2-D only: they lie. None = nobody does.
+        view_confidence: the confidence of a 3-D joint is the mean of the views that see it.
+        slots: most people in a view; the unmatched ones fill what the others leave, the surest first.
+    """
+
+    fewest_joints: int = 12
+    highest_ankle_mm: float | None = None
+    view_confidence: bool = False
+    slots: int = 10
+
+
+@dataclass(frozen=True)
+class AssociatorRecipe:
+    """The associator of keypoint detections, on synthetic scenes: the depth network, then the denoiser.
 
     Attributes:
         name: of the run and of the weights.
         seed: of everything random.
         scenes: what the synthetic captures look like.
-        frames_per_chunk: frames in a chunk of examples.
+        frames_per_chunk: frames in a shard of examples.
         validation_frames: held-out synthetic frames that are associated after training.
         model: sizes of the networks.
-        placement: the depth network's optimisation.
-        denoiser: the denoiser's optimisation.
-        checkpoint_every: optimiser steps between checkpoints.
+        placement: training of the depth network.
+        denoiser: training of the denoiser.
     """
 
     name: str = "synthetic"
@@ -76,4 +196,49 @@ class SyntheticRecipe:
     model: AssociatorConfig = field(default_factory=AssociatorConfig)
     placement: PlacementTraining = field(default_factory=PlacementTraining)
     denoiser: DenoiserTraining = field(default_factory=DenoiserTraining)
-    checkpoint_every: int = 250
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """The model for images: its backbone, then both stages.
+
+    Attributes:
+        name: of the run and of the weights.
+        seed: of everything random.
+        model: sizes of the networks.
+        backbone: training of the heat maps.
+        pose: training of Stage I and II.
+    """
+
+    name: str
+    seed: int = 925
+    model: DisPoseConfig = field(default_factory=DisPoseConfig)
+    backbone: BackboneTraining = field(default_factory=BackboneTraining)
+    pose: PoseTraining = field(default_factory=PoseTraining)
+
+
+@dataclass(frozen=True)
+class RenderedRecipe:
+    """A model for images on synthetic ones: what they are, and how they are learned from."""
+
+    training: ModelRecipe
+    shards: ShardConfig = field(default_factory=ShardConfig)
+
+
+@dataclass(frozen=True)
+class DatasetRecipe:
+    """A model for images on a data set in its original layout, from pseudo-labels alone.
+
+    Attributes:
+        training: networks and optimisation.
+        cameras: names of the cameras that are learned from.
+        interval: of the labelled frames every so many-th is learned from.
+        rules: what is made of the labels.
+        warm: the recipe whose weights training usually goes on from; None = it begins from nothing.
+    """
+
+    training: ModelRecipe
+    cameras: tuple[str, ...]
+    interval: int = 1
+    rules: LabelRules = LabelRules()
+    warm: str | None = None

@@ -1,16 +1,21 @@
 """What runs share that may be stopped, resumed, and spread over processes: folders, ranks, files built side by side."""
 
+import datetime
 import os
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from torch import distributed
 from tqdm import tqdm
 
 from dispose.errors import InputError
+from dispose.formats.files import replacing
+
+PATIENCE = datetime.timedelta(days=1)
+"""How long processes wait for the one that draws or scores."""
 
 
 def claim(folder: Path, text: str) -> None:
@@ -24,9 +29,8 @@ def claim(folder: Path, text: str) -> None:
     if path.exists() and path.read_text() != text:
         raise InputError(f"{folder}: holds a run of another recipe ({path.name} differs); choose another folder")
     if is_first() and not path.exists():
-        temporary = path.with_suffix(".part")
-        temporary.write_text(text)
-        os.replace(temporary, path)
+        with replacing(path) as file:
+            file.write(text)
 
 
 def is_first() -> bool:
@@ -34,10 +38,22 @@ def is_first() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def wait_for(paths: Sequence[Path]) -> None:
-    """Processes other than the first wait until its files are there (they are renamed into place when complete)."""
-    while not all(path.exists() for path in paths):
-        time.sleep(0.2)
+def meet() -> None:
+    """Processes that ``torchrun`` started wait here for each other; alone there is nobody to wait for."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return
+    if not distributed.is_initialized():
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        distributed.init_process_group(backend, timeout=PATIENCE)
+    # A sum on the CPU, for which gloo needs no device.
+    distributed.all_reduce(torch.zeros(1))
+
+
+def write_once(path: Path, write: Callable[[Path], None]) -> None:
+    """The first process writes a file that is not there yet; the others go on when it is."""
+    if is_first() and not path.exists():
+        write(path)
+    meet()
 
 
 def build_files(
@@ -47,17 +63,20 @@ def build_files(
     *,
     workers: int | None = None,
 ) -> None:
-    """Build the numbered files that are not there yet, in worker processes of one thread each, with a progress bar."""
+    """Build the numbered files that are not there yet, in worker processes of one thread each, with a progress bar.
+
+    Of several processes the first one's workers build, and all go on together.
+    """
     missing = [(number, path) for number, path in files if not path.exists()]
-    if not missing:
-        return
-    workers = min(workers or os.cpu_count() or 1, len(missing))
-    bar = tqdm(total=len(files), initial=len(files) - len(missing), desc=title, unit="chunk")
-    with bar, ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        futures = [pool.submit(build, number, path) for number, path in missing]
-        for future in as_completed(futures):
-            future.result()
-            bar.update()
+    if missing and is_first():
+        workers = min(workers or os.cpu_count() or 1, len(missing))
+        bar = tqdm(total=len(files), initial=len(files) - len(missing), desc=title, unit="chunk")
+        with bar, ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+            futures = [pool.submit(build, number, path) for number, path in missing]
+            for future in as_completed(futures):
+                future.result()
+                bar.update()
+    meet()
 
 
 def _one_thread() -> None:

@@ -1,153 +1,106 @@
-"""Training examples kept on disk, chunk by chunk, so that a run that was stopped goes on where it was.
+"""Records of tensors kept on disk, shard by shard: made once, learned from often, read one at a time.
 
-A chunk is a function of the recipe and its number alone. It is written under a temporary name and renamed, so a
-chunk that exists is complete.
+A shard is a function of the recipe and its number alone. It appears complete or not at all, so that a run that was
+stopped goes on where it was.
 """
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
-from jaxtyping import Bool, Float
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dispose.association.cues import incidences
-from dispose.association.graph import CandidateGraph
-from dispose.association.polytope import feasible_marginals
-from dispose.association.viewpoint import Viewpoints
-from dispose.tensors import ABSENT, TensorStruct
+from dispose.formats.files import replacing_path
+from dispose.tensors import TensorStruct
+
+Record = TypeVar("Record", bound=TensorStruct)
 
 
-@dataclass(frozen=True, eq=False)
-class GraphExample(TensorStruct):
-    """A candidate graph of one frame and the clean assignment on its tuples."""
+def save_shard(path: Path, records: Sequence[TensorStruct]) -> None:
+    """Write records of one kind: their tensors one after the other, and the shape that every record's had."""
+    rows = [_tensors(record) for record in records]
+    columns = list(zip(*rows, strict=True))
+    tensors = {column[0][0]: torch.cat([value.flatten() for _, value in column]) for column in columns}
+    for column in columns:
+        tensors[f"{column[0][0]} shape"] = torch.tensor([value.shape for _, value in column]).long()
+    with replacing_path(path) as temporary:
+        save_file(tensors, temporary, metadata={"records": str(len(records))})
 
-    graph: CandidateGraph
-    truth: Float[Tensor, " tuples"]
 
+class Shards(Generic[Record]):
+    """The records of some shards by number.
 
-@dataclass(frozen=True, eq=False)
-class PlacementExamples(TensorStruct):
-    """Detections and where their bodies truly are, in their viewpoints' axes.
+    Shapes lie in memory, values are read when they are asked for. No files are kept open, because loaders hand a source
+    to other processes.
 
-    Attributes:
-        seen: the detections.
-        xyz: true joints in the viewpoint's axes, mm, from the camera centre.
-        known: which true joints are known.
+    Args:
+        paths: the files.
+        like: a record of this kind, whose plain values all of them have.
     """
 
-    seen: Viewpoints
-    xyz: Float[Tensor, "detections joints 3"]
-    known: Bool[Tensor, "detections joints"]
+    def __init__(self, paths: Sequence[Path], like: Record) -> None:
+        self._paths, self._like, self._names = list(paths), like, [name for name, _ in _tensors(like)]
+        self._shapes: list[dict[str, Tensor]] = []
+        self._place: list[tuple[int, int]] = []
+        for shard, path in enumerate(paths):
+            with safe_open(path, "pt") as file:
+                count = int(file.metadata()["records"])
+                self._shapes.append({n: file.get_tensor(f"{n} shape") for n in self._names} if count else {})
+            self._place += [(shard, row) for row in range(count)]
+        self._first = [{name: _starts(shape) for name, shape in shapes.items()} for shapes in self._shapes]
 
-    def rows(self, index: Tensor) -> "PlacementExamples":
-        """Some of the detections."""
-        seen = Viewpoints(**{name: value[index] for name, value in vars(self.seen).items()})
-        return PlacementExamples(seen, self.xyz[index], self.known[index])
+    def __len__(self) -> int:
+        return len(self._place)
 
-    def mirrored(self, which: Bool[Tensor, " detections"], mirror: Sequence[int]) -> "PlacementExamples":
-        """The same with some of the people seen in a mirror: left and right swap, x changes its sign.
+    def shape(self, row: int, name: str) -> tuple[int, ...]:
+        """The shape of a record's tensor, nested names joined by a point; nothing is read."""
+        shard, place = self._place[row]
+        return tuple(self._shapes[shard][name][place].tolist())
 
-        Args:
-            which: the people to mirror.
-            mirror: for every joint its mirror partner (`Skeleton.mirror`).
-        """
-        flip = torch.ones(len(which), 1, 1)
-        flip[which] = -1.0
-        sign = torch.cat([flip, torch.ones_like(flip)], dim=2)
+    def __getitem__(self, row: int) -> Record:
+        shard, place = self._place[row]
+        with safe_open(self._paths[shard], "pt") as file:
+            return self._record(shard, place, lambda name, part: file.get_slice(name)[part])
 
-        def swapped(values: Tensor) -> Tensor:
-            rows = which.reshape(-1, *(1,) * (values.ndim - 1))
-            return torch.where(rows, values[:, list(mirror)], values)
+    def read_all(self) -> list[Record]:
+        """Every record; each file is read once."""
+        files = [load_file(path) for path in self._paths]
+        return [self._record(shard, place, lambda n, part, s=shard: files[s][n][part]) for shard, place in self._place]
 
-        seen = replace(
-            self.seen,
-            xy=swapped(self.seen.xy) * sign,
-            visible=swapped(self.seen.visible),
-            confidence=swapped(self.seen.confidence),
-        )
-        return PlacementExamples(seen, swapped(self.xyz) * torch.cat([sign, sign[..., 1:]], dim=2), swapped(self.known))
-
-
-def save_placements(path: Path, examples: PlacementExamples) -> None:
-    """Write one chunk of detections."""
-    tensors = {f"seen.{name}": value.contiguous() for name, value in vars(examples.seen).items()}
-    _save(path, {**tensors, "xyz": examples.xyz.contiguous(), "known": examples.known.contiguous()})
+    def _record(self, shard: int, place: int, read: Callable[[str, slice], Tensor]) -> Record:
+        values = []
+        for name in self._names:
+            first, last = self._first[shard][name][place : place + 2]
+            values.append(read(name, slice(first, last)).reshape(self._shapes[shard][name][place].tolist()))
+        return _filled(self._like, iter(values))
 
 
-def load_placements(paths: Sequence[Path]) -> PlacementExamples:
-    """All detections of some chunks."""
-    chunks = [load_file(path) for path in paths]
-    joined = {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
-    seen = Viewpoints(**{name[5:]: value for name, value in joined.items() if name.startswith("seen.")})
-    return PlacementExamples(seen, joined["xyz"], joined["known"])
+def _tensors(record: TensorStruct, above: str = "") -> list[tuple[str, Tensor]]:
+    """Names and tensors of a record and those inside it; what is None is left out."""
+    found = []
+    for name, value in vars(record).items():
+        if isinstance(value, TensorStruct):
+            found += _tensors(value, f"{above}{name}.")
+        elif isinstance(value, Tensor):
+            found.append((above + name, value))
+    return found
 
 
-def save_graphs(path: Path, examples: Sequence[GraphExample]) -> None:
-    """Write one chunk of graphs; what follows from the members is left out."""
-    views = max((example.graph.members.shape[1] for example in examples), default=1)
-    graphs = [example.graph for example in examples]
-    pads = [torch.nn.functional.pad(g.members, (0, views - g.members.shape[1]), value=ABSENT) for g in graphs]
-    tensors = {
-        "views": torch.tensor([g.members.shape[1] for g in graphs]),
-        "tuples_of": torch.tensor([len(g.cue) for g in graphs]),
-        "detections_of": torch.tensor([len(g.detections) for g in graphs]),
-        "incidences_of": torch.tensor([len(g.tuple_of) for g in graphs]),
-        "members": torch.cat(pads).to(torch.int16) if pads else torch.zeros(0, 1, dtype=torch.int16),
-    }
-    for name in ("tuples", "detections", "incidences", "cue"):
-        tensors[name] = torch.cat([vars(g)[name] for g in graphs]) if graphs else torch.zeros(0)
-    tensors["truth"] = torch.cat([example.truth for example in examples]) if graphs else torch.zeros(0)
-    _save(path, tensors)
+def _filled(like: Record, values: Iterator[Tensor]) -> Record:
+    """The record with other tensors, in the order of `_tensors`."""
+    changed = {}
+    for name, value in vars(like).items():
+        if isinstance(value, TensorStruct):
+            changed[name] = _filled(value, values)
+        elif isinstance(value, Tensor):
+            changed[name] = next(values)
+    return replace(like, **changed)  # type: ignore[type-var]
 
 
-def load_graphs(path: Path) -> list[GraphExample]:
-    """The graphs of one chunk."""
-    stored = load_file(path)
-    if not len(stored["views"]):
-        return []
-    tuples, detections, rows = (stored[f"{n}_of"].tolist() for n in ("tuples", "detections", "incidences"))
-    parts = zip(
-        stored["views"].tolist(),
-        stored["members"].long().split(tuples),
-        stored["tuples"].split(tuples),
-        stored["cue"].split(tuples),
-        stored["truth"].split(tuples),
-        stored["detections"].split(detections),
-        stored["incidences"].split(rows),
-        strict=True,
-    )
-    return [_example(*part) for part in parts]
-
-
-def _example(
-    views: int, padded: Tensor, tuples: Tensor, cue: Tensor, truth: Tensor, detections: Tensor, incidence: Tensor
-) -> GraphExample:
-    """Rebuild what follows from the members: memberships and the polytope (every detection has a singleton)."""
-    members = padded[:, :views].contiguous()
-    valid = torch.zeros(views, int(members.max()) + 1, dtype=torch.bool)
-    row, view = (members != ABSENT).nonzero(as_tuple=True)
-    valid[view, members[row, view]] = True
-    table = incidences(members, valid)
-    graph = CandidateGraph(
-        members=members,
-        detections=detections,
-        tuples=tuples,
-        incidences=incidence,
-        cue=cue,
-        tuple_of=table.tuple_of,
-        detection_of=table.detection,
-        sample=torch.zeros(len(members), dtype=torch.long),
-        marginals=feasible_marginals(members[:-1], valid),
-    )
-    return GraphExample(graph, truth)
-
-
-def _save(path: Path, tensors: dict[str, Tensor]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    save_file(tensors, temporary)
-    os.replace(temporary, path)
+def _starts(shape: Tensor) -> list[int]:
+    return [0, *accumulate(shape.prod(1).tolist())]

@@ -1,4 +1,4 @@
-"""Where labels meet both stages: which peak is whom, and the roots that Stage II is taught with."""
+"""Where labels meet both stages: which peak is whom, and the roots of Stage II's teacher forcing."""
 
 from collections.abc import Sequence
 
@@ -98,7 +98,7 @@ def perturb_roots(
 
 
 NEAR_MM = 250.0
-"""A decoy is at least this far from every labelled root."""
+"""A negative proposal is at least this far from every labelled root."""
 
 
 def negative_proposals(

@@ -1,7 +1,8 @@
 """Frozen configuration records as JSON and back, by their type annotations alone."""
 
 import json
-from dataclasses import asdict, fields, is_dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, fields, is_dataclass, replace
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -29,6 +30,34 @@ def from_json(text: str, kind: type[Record], source: str) -> Record:
     except json.JSONDecodeError as error:
         raise InputError(f"{source}: its configuration is not JSON ({error})") from None
     return _build(stored, kind, source)
+
+
+def override(record: Record, settings: Sequence[str]) -> Record:
+    """A frozen record with some of its values replaced, each said as ``path.to.field=value`` (the value in JSON).
+
+    Raises:
+        InputError: there is no such field, or it takes no such value.
+    """
+    for setting in settings:
+        path, sign, text = setting.partition("=")
+        if not sign:
+            raise InputError(f"--set {setting}: a setting is written path.to.field=value")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        record = _replaced(record, path.split("."), value, f"--set {setting}")
+    return record
+
+
+def _replaced(record: Any, path: list[str], value: object, source: str) -> Any:
+    names = [field.name for field in fields(record)] if is_dataclass(record) else []
+    if path[0] not in names:
+        raise InputError(f"{source}: {type(record).__name__} has no {path[0]!r} (there is {', '.join(names) or 'none'})")
+    inner = vars(record)[path[0]]
+    if path[1:]:
+        return replace(record, **{path[0]: _replaced(inner, path[1:], value, source)})
+    return replace(record, **{path[0]: _build(value, get_type_hints(type(record))[path[0]], source)})
 
 
 def _build(stored: Any, kind: Any, source: str) -> Any:

@@ -1,0 +1,121 @@
+"""The systems of this project: one table, from which commands take their names.
+
+A further system is one row: its network and the record that builds it (stored by `dispose.zoo.checkpoints`), the tasks
+that train it, its recipes and its protocols. Nothing of a system is imported before it is asked for.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dispose.recipes.orders import TrainingOrder
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a system is made of: the class of its network, the record that builds it, what is trained, in this order."""
+
+    network: type
+    config: type
+    tasks: tuple[type, ...]
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """Some recipes, and what imports the function that trains by one of them and returns the path of the weights."""
+
+    names: tuple[str, ...]
+    train: "Callable[[], Callable[[TrainingOrder], Path]]"
+
+
+@dataclass(frozen=True)
+class System:
+    """A row of the table.
+
+    Attributes:
+        name: of the system.
+        parts: imports what it is made of.
+        recipes: what trains it.
+        protocols: names of what scores it.
+    """
+
+    name: str
+    parts: Callable[[], Parts]
+    recipes: tuple[Recipes, ...]
+    protocols: tuple[str, ...]
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Of all systems, in the order of the table."""
+    return tuple(name for system in SYSTEMS for recipes in system.recipes for name in recipes.names)
+
+
+def protocol_names() -> tuple[str, ...]:
+    """Of all systems, in the order of the table."""
+    return tuple(name for system in SYSTEMS for name in system.protocols)
+
+
+def system_of(name: str) -> System:
+    """The system that a recipe or a protocol is of, or the one of that name."""
+    for system in SYSTEMS:
+        if name in (system.name, *system.protocols, *(one for recipes in system.recipes for one in recipes.names)):
+            return system
+    raise KeyError(name)
+
+
+def train(order: "TrainingOrder") -> Path:
+    """Train by a recipe; the path of the weights."""
+    group = next(recipes for recipes in system_of(order.recipe).recipes if order.recipe in recipes.names)
+    return group.train()(order)
+
+
+def _associator() -> Parts:
+    from dispose.models.dispose.associator import Associator, AssociatorConfig
+    from dispose.training.associator import DenoiserTask, PlacementTask
+
+    return Parts(Associator, AssociatorConfig, (PlacementTask, DenoiserTask))
+
+
+def _dispose() -> Parts:
+    from dispose.models.dispose.model import DisPose, DisPoseConfig
+    from dispose.training.heatmaps import BackboneTask
+    from dispose.training.pose import PoseTask
+
+    return Parts(DisPose, DisPoseConfig, (BackboneTask, PoseTask))
+
+
+def _synthetic() -> "Callable[[TrainingOrder], Path]":
+    from dispose.recipes import synthetic
+
+    return synthetic.train
+
+
+def _images() -> "Callable[[TrainingOrder], Path]":
+    from dispose.recipes import images
+
+    return images.train
+
+
+def _datasets() -> "Callable[[TrainingOrder], Path]":
+    from dispose.recipes import datasets
+
+    return datasets.train
+
+
+SYSTEMS = (
+    System(
+        "associator",
+        _associator,
+        (Recipes(("synthetic", "smoke"), _synthetic),),
+        ("shelf", "mvor", "mvor_rtpose", "mvor_openpose", "mvor_openpose_distinct", "mvor_openpose_ms", "panoptic_mini"),
+    ),
+    System(
+        "dispose",
+        _dispose,
+        (Recipes(("toy_images", "toy_smoke"), _images), Recipes(("panoptic", "shelf", "campus", "mm_or"), _datasets)),
+        ("toy_images", "panoptic_images", "shelf_images", "campus_images", "mm_or_images"),
+    ),
+)
+"""`associator`: who is who among 2-D people. `dispose`: people in images."""

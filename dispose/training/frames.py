@@ -1,0 +1,229 @@
+"""Labelled frames as the image model learns from them: synthetic ones, and those of data sets with pseudo-labels."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from dispose.datasets.augmentation.images import AugmentationConfig, augment
+from dispose.datasets.multiview import MultiViewDataset
+from dispose.errors import InputError
+from dispose.formats.pseudo_labels import PseudoLabelStore
+from dispose.geometry.image_affine import letterbox
+from dispose.scene.cameras import Cameras
+from dispose.scene.frame import Frame, Labels
+from dispose.scene.label_rules import (
+    strongest_unmatched,
+    with_view_confidence,
+    with_whole_skeletons,
+    without_raised_ankles,
+)
+from dispose.scene.poses import Poses
+from dispose.skeletons.catalog import PANOPTIC_15
+from dispose.training.config import LabelRules
+from dispose.training.shards import Shards, save_shard
+from dispose_synthetic.renderer.captures import RenderConfig, RenderedFrame, as_input, as_labels, sample_captures
+
+HELD_OUT_CHUNK = 1_000_000
+"""Chunk numbers from here on are never trained on."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageExample:
+    """One frame as it is learned from: what the model sees, and the labels that only training sees.
+
+    Attributes:
+        frame: the images.
+        labels: whom and what they show.
+        seed: of everything random that a step does with the example.
+        of_frame: which frame of the step it is; augmented copies of one frame share the number.
+        copy: 0 = the frame as it is.
+    """
+
+    frame: Frame
+    labels: Labels
+    seed: int
+    of_frame: int
+    copy: int
+
+
+@dataclass(frozen=True, eq=False)
+class ExampleBatch:
+    """The examples of a step, and why frames are missing."""
+
+    examples: tuple[ImageExample, ...]
+    skipped: tuple[str, ...]
+
+
+class LabelledFrames(Protocol):
+    """Labelled frames by number."""
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        ...
+
+    def views(self, row: int) -> int:
+        """Number of cameras of a frame: frames with equally many are learned from together."""
+        ...
+
+    def copies(self, row: int, count: int, generator: torch.Generator) -> Sequence[tuple[Frame, Labels]]:
+        """The frame as it is and `count` augmented copies of it. Raises `InputError` for a frame that is unusable."""
+        ...
+
+
+class FrameSource:
+    """Labelled frames as a task's examples; a frame that cannot be read is left out, and why is said."""
+
+    def __init__(self, frames: LabelledFrames, copies: int) -> None:
+        self.frames, self.copies = frames, copies
+
+    @property
+    def groups(self) -> Sequence[int]:
+        """Numbers of cameras."""
+        return [self.frames.views(row) for row in range(len(self.frames))]
+
+    def batch(self, rows: Sequence[int], seeds: Sequence[int]) -> ExampleBatch:
+        """Some frames, each as it is and as augmented copies."""
+        examples: list[ImageExample] = []
+        skipped: list[str] = []
+        for place, (row, seed) in enumerate(zip(rows, seeds, strict=True)):
+            try:
+                versions = self.frames.copies(row, self.copies, torch.Generator().manual_seed(seed))
+            except InputError as error:
+                skipped.append(str(error))
+                continue
+            examples += [
+                ImageExample(frame, labels, seed + 97 * k, place, k) for k, (frame, labels) in enumerate(versions)
+            ]
+        return ExampleBatch(tuple(examples), tuple(skipped))
+
+
+@dataclass
+class Skipped:
+    """Frames that could not be used, and the first reasons."""
+
+    count: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def add(self, reasons: Sequence[str]) -> None:
+        """Count; the first ones are said at once."""
+        self.count += len(reasons)
+        for reason in reasons[: 5 - len(self.reasons)]:
+            self.reasons.append(reason)
+            print(f"dispose: skipped a frame: {reason}", file=sys.stderr)
+
+    def summary(self) -> str:
+        """One line for the end of a run."""
+        return f"{self.count} frames skipped" + (f", the first because {self.reasons[0]}" if self.reasons else "")
+
+
+class PseudoLabelled:
+    """The frames of a data set that have pseudo-labels; true poses are never read.
+
+    Raises:
+        InputError: no frame of the data set has labels.
+    """
+
+    def __init__(
+        self,
+        dataset: MultiViewDataset,
+        labels: PseudoLabelStore,
+        rules: LabelRules,
+        *,
+        interval: int = 1,
+        augmentation: AugmentationConfig = AugmentationConfig(),
+    ) -> None:
+        self._dataset, self._rules, self._augmentation = dataset, rules, augmentation
+        known = set(labels.keys)
+        keys = dataset.source.keys
+        rows = [row for row, key in enumerate(keys) if (key.sequence, key.number) in known]
+        if not rows:
+            first = f", such as frame {keys[0].number} of {keys[0].sequence}" if keys else ""
+            raise InputError(f"{labels.path}: has labels for none of the {len(keys)} training frames{first}.")
+        self._rows = rows[::interval]
+        self._labels = labels.select(dataset.source.cameras(keys[rows[0]].sequence).names)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def views(self, row: int) -> int:
+        """Number of cameras, present or not."""
+        return len(self._dataset.source.cameras(self._dataset.source.keys[self._rows[row]].sequence))
+
+    def labels(self, row: int) -> Labels:
+        """What is learned of a frame: its labels by the data set's rules."""
+        key = self._dataset.source.keys[self._rows[row]]
+        return apply_rules(self._labels.at(key.sequence, key.number), self._rules)
+
+    def copies(self, row: int, count: int, generator: torch.Generator) -> list[tuple[Frame, Labels]]:
+        """The frame as it is, then varied copies; labels are in original pixels and shared by all.
+
+        Raises:
+            InputError: an image cannot be read, or none is there.
+        """
+        raw, labels, size = self._dataset.raw(self._rows[row]), self.labels(row), self._dataset.input_size
+        versions = augment(
+            raw.pictures,
+            letterbox(raw.cameras.size, size),
+            size,
+            (labels.xy_image, labels.visible),
+            replace(self._augmentation, copies=count),
+            generator,
+        )
+        return [(Frame.of_images(raw.number, raw.cameras, images), labels) for images in versions]
+
+
+def apply_rules(labels: Labels, rules: LabelRules) -> Labels:
+    """The labels as a data set's recipe learns from them."""
+    labels = with_whole_skeletons(labels, rules.fewest_joints)
+    if rules.highest_ankle_mm is not None:
+        labels = without_raised_ankles(labels, rules.highest_ankle_mm)
+    if rules.view_confidence:
+        labels = with_view_confidence(labels)
+    return strongest_unmatched(labels, rules.slots)
+
+
+class RenderedFrames:
+    """The captures of some shards; images are read when they are asked for.
+
+    Augmented copies are not made: the images come from rigs, rooms and people that are all drawn at random.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.captures = Shards(paths, no_capture())
+
+    def __len__(self) -> int:
+        return len(self.captures)
+
+    def views(self, row: int) -> int:
+        """Number of cameras of a capture."""
+        return self.captures.shape(row, "images")[0]
+
+    def copies(self, row: int, count: int, generator: torch.Generator) -> list[tuple[Frame, Labels]]:
+        """The capture once (`count` is not used, see the class)."""
+        capture = self.captures[row]
+        return [(as_input(capture, row), as_labels(capture))]
+
+
+def captures_of_chunk(config: RenderConfig, seed: int, chunk: int, frames: int) -> list[RenderedFrame]:
+    """The captures of a chunk: a function of the seed and the chunk's number."""
+    generator = torch.Generator().manual_seed(seed * 10_000_019 + chunk)
+    return list(sample_captures(generator, frames, config))
+
+
+def render_shard(config: RenderConfig, seed: int, frames: int, chunk: int, path: Path) -> None:
+    """Draw and write the captures of one chunk."""
+    save_shard(path, captures_of_chunk(config, seed, chunk, frames))
+
+
+def no_capture() -> RenderedFrame:
+    """By no camera, of nobody."""
+    joints, double = len(PANOPTIC_15), torch.float64
+    cameras = Cameras((), *(torch.zeros(0, *shape, dtype=double) for shape in ((2,), (3, 3), (8,), (3, 3), (3,))))
+    flags = torch.zeros(0, 0, joints, dtype=torch.bool)
+    nobody = torch.zeros(0, joints, dtype=double)
+    poses = Poses(PANOPTIC_15, torch.zeros(0, joints, 3, dtype=double), nobody, flags[0:0, 0], torch.zeros(0).long())
+    return RenderedFrame(cameras, torch.zeros(0, 1, 1, 3, dtype=torch.uint8), poses, flags, flags)

@@ -1,0 +1,239 @@
+"""Runs from nothing to weights: stage by stage, and on from where they were stopped.
+
+Every stage leaves a file that exists only when it is complete, so that a run stopped anywhere ends as an unbroken one
+would have.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from dispose.datasets.layouts.source import Source as Layout
+from dispose.datasets.multiview import MultiViewDataset
+from dispose.errors import InputError
+from dispose.formats.pseudo_labels import read_pseudo_labels
+from dispose.metrics.association import PairCounts, count_pairs
+from dispose.models.dispose.associator import Associator
+from dispose.models.dispose.backbone import Backbone
+from dispose.models.dispose.model import DisPose
+from dispose.models.dispose.placement import PlacementNet
+from dispose.training.associator import DenoiserTask, PlacementTask
+from dispose.training.config import (
+    AssociatorRecipe,
+    DatasetRecipe,
+    ModelRecipe,
+    Optimisation,
+    RenderedRecipe,
+)
+from dispose.training.examples import (
+    VALIDATION_CHUNK,
+    GraphSource,
+    PlacementSource,
+    build_graph_chunk,
+    build_placement_chunk,
+    scenes_of_chunk,
+)
+from dispose.training.fit import StepTimes, fit
+from dispose.training.frames import FrameSource, LabelledFrames, PseudoLabelled, RenderedFrames, render_shard
+from dispose.training.heatmaps import BackboneTask
+from dispose.training.pose import PoseTask
+from dispose.training.processes import build_files, claim, write_once
+from dispose.training.selection import ValidationFrames
+from dispose.training.task import Source, Task
+from dispose.zoo.checkpoints import load_weights, save_weights
+from dispose.zoo.importing import load_trunk, sha256
+from dispose.zoo.records import to_json
+from dispose.zoo.warm_start import start_backbone, start_stages
+
+ASSOCIATOR = "associator.safetensors"
+BACKBONE = "backbone.safetensors"
+MODEL = "dispose.safetensors"
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What training goes on from.
+
+    Attributes:
+        trunk: ImageNet weights of a torchvision ResNet.
+        backbone: weights of a backbone, or of a whole model.
+        stages: weights of a whole model, ours or an imported released one, for Stage I and II.
+    """
+
+    trunk: Path | None = None
+    backbone: Path | None = None
+    stages: Path | None = None
+
+
+def train_associator(recipe: AssociatorRecipe, folder: Path, *, workers: int | None = None) -> Path:
+    """The depth network, then the denoiser, on synthetic scenes; the path of the weights.
+
+    Raises:
+        InputError: the folder holds a run of another recipe.
+    """
+    claim(folder, to_json(recipe))
+    placement, weights = folder / "placement.safetensors", folder / ASSOCIATOR
+    if not placement.exists():
+        torch.manual_seed(recipe.seed)
+        task = PlacementTask(PlacementNet(recipe.model.placement))
+        build = functools.partial(build_placement_chunk, recipe)
+        paths = _shards(folder, "detections", recipe.placement.chunks, build, workers)
+        _train(folder, task, lambda: PlacementSource(paths), recipe.placement.optimisation, recipe.seed, workers)
+        write_once(placement, lambda path: save_weights(path, task.network, recipe=to_json(recipe)))
+    if not weights.exists():
+        build = functools.partial(build_graph_chunk, recipe, placement=placement)
+        paths = _shards(folder, "graphs", recipe.denoiser.chunks, build, workers)
+        torch.manual_seed(recipe.seed)
+        associator = Associator(recipe.model)
+        associator.placement.load_state_dict(load_weights(placement, PlacementNet).state_dict())
+        denoiser = DenoiserTask(associator.denoiser, recipe.denoiser)
+        _train(folder, denoiser, lambda: GraphSource(paths), recipe.denoiser.optimisation, recipe.seed, workers)
+        write_once(weights, lambda path: _save_validated(path, associator.eval(), recipe))
+    return weights
+
+
+def train_rendered(recipe: RenderedRecipe, folder: Path, *, workers: int | None = None) -> Path:
+    """The model for images on synthetic ones; the path of the weights.
+
+    Raises:
+        InputError: the folder holds a run of another recipe.
+    """
+    claim(folder, to_json(recipe))
+    shards = recipe.shards
+    build = functools.partial(render_shard, shards.images, recipe.training.seed, shards.frames_per_chunk)
+
+    def frames() -> RenderedFrames:
+        return RenderedFrames(_shards(folder, "images", shards.chunks, build, workers))
+
+    return _train_model(recipe.training, folder, frames, Beginning(), workers)
+
+
+def train_dataset(
+    recipe: DatasetRecipe,
+    folder: Path,
+    training: Layout,
+    labels: Path,
+    *,
+    validation: Layout | None = None,
+    beginning: Beginning = Beginning(),
+    workers: int | None = None,
+) -> Path:
+    """The model for images on a data set in its original layout with a file of pseudo-labels; the path of the weights.
+
+    Args:
+        recipe: what is trained and how.
+        folder: of the run.
+        training: the training frames.
+        labels: pseudo-labels of them.
+        validation: frames by which the weights are selected; without them the last weights are kept.
+        beginning: what training goes on from.
+        workers: processes that read ahead.
+
+    Raises:
+        InputError: the folder holds a run of another recipe; the labels are of another skeleton or of other frames.
+    """
+    given = {name: None if path is None else sha256(path) for name, path in vars(beginning).items()}
+    claim(folder, to_json(recipe) + "".join(f" {name} {value}" for name, value in given.items() if value))
+    store = read_pseudo_labels(labels, skeleton=DisPose.skeleton)
+    size = recipe.training.model.input_size
+    dataset = MultiViewDataset(training, size)
+    frames = PseudoLabelled(dataset, store, recipe.rules, interval=recipe.interval)
+    score = None
+    if validation is not None and recipe.training.pose.optimisation.select_every:
+        score = ValidationFrames(MultiViewDataset(validation, size), store, recipe.rules).score
+    return _train_model(recipe.training, folder, lambda: frames, beginning, workers, score)
+
+
+def _train_model(
+    recipe: ModelRecipe,
+    folder: Path,
+    frames: Callable[[], LabelledFrames],
+    beginning: Beginning,
+    workers: int | None,
+    score: Callable[[DisPose], float] | None = None,
+) -> Path:
+    """The heat maps, then both stages on them; with 0 steps in the recipe the backbone is taken as it begins."""
+    backbone, weights = folder / BACKBONE, folder / MODEL
+    if not backbone.exists():
+        torch.manual_seed(recipe.seed)
+        model = DisPose(recipe.model)
+        if beginning.trunk is not None:
+            load_trunk(model.backbone, beginning.trunk)
+        if beginning.backbone is not None:
+            start_backbone(model.backbone, beginning.backbone)
+        plan = recipe.backbone.optimisation
+        if plan.steps:
+            heatmaps = BackboneTask(model, recipe.backbone)
+            _train(folder, heatmaps, lambda: FrameSource(frames(), recipe.backbone.copies), plan, recipe.seed, workers)
+            _report(heatmaps)
+        write_once(backbone, lambda path: save_weights(path, model.backbone, recipe=to_json(recipe)))
+    if not weights.exists():
+        torch.manual_seed(recipe.seed)
+        model = DisPose(recipe.model)
+        if beginning.stages is not None:
+            print(start_stages(model, beginning.stages))
+        model.backbone.load_state_dict(load_weights(backbone, Backbone).state_dict())
+        task = PoseTask(model, recipe.pose)
+        judge = None if score is None else functools.partial(score, model)
+        source = functools.partial(FrameSource, copies=recipe.pose.copies)
+        _train(folder, task, lambda: source(frames()), recipe.pose.optimisation, recipe.seed, workers, judge)
+        _report(task)
+        write_once(weights, lambda path: save_weights(path, model, recipe=to_json(recipe)))
+    return weights
+
+
+def _train(
+    folder: Path,
+    task: Task,
+    source: Callable[[], Source],
+    plan: Optimisation,
+    seed: int,
+    workers: int | None,
+    score: Callable[[], float] | None = None,
+) -> StepTimes:
+    """One stage in its subfolder."""
+    return fit(task, source(), folder / task.name, plan, seed=seed, workers=workers, score=score)
+
+
+def _shards(
+    folder: Path, title: str, chunks: int, build: Callable[[int, Path], None], workers: int | None
+) -> list[Path]:
+    """The shards of a run; what is not there yet is built."""
+    files = [(chunk, folder / "shards" / f"{title}_{chunk:05d}.safetensors") for chunk in range(chunks)]
+    build_files(build, files, title, workers=workers)
+    return [path for _, path in files]
+
+
+def _report(task: BackboneTask | PoseTask) -> None:
+    if task.skipped.count:
+        print(task.skipped.summary())
+
+
+def _save_validated(path: Path, associator: Associator, recipe: AssociatorRecipe) -> None:
+    """Save the weights with their figures on synthetic frames that no training saw."""
+    counts = PairCounts()
+    scenes = scenes_of_chunk(recipe, VALIDATION_CHUNK, recipe.validation_frames)
+    with torch.no_grad():
+        for frame, labels in tqdm(scenes, desc="validation", unit="frame"):
+            counts += count_pairs(associator(frame), labels.identity)
+    figures = f"pair F1 {100 * counts.f1:.2f} %, exact groups {100 * counts.exact_rate:.2f} %."
+    note = f"On {recipe.validation_frames} held-out synthetic frames: {figures}"
+    save_weights(path, associator, recipe=to_json(recipe), note=note)
+    print(note)
+
+
+def time_training(recipe: RenderedRecipe, folder: Path, *, steps: int, workers: int | None = None) -> StepTimes:
+    """How long steps of both stages take and how much of this they wait for the loader, for benches.
+
+    A few shards are drawn, then the backbone and both stages take so many steps each; the times are of the latter.
+    """
+    training = recipe.training
+    build = functools.partial(render_shard, recipe.shards.images, training.seed, recipe.shards.frames_per_chunk)
+    frames = RenderedFrames(_shards(folder, "images", recipe.shards.chunks, build, workers))
+    plan = replace(training.pose.optimisation, steps=steps)
+    task = PoseTask(DisPose(training.model), training.pose)
+    return _train(folder, task, lambda: FrameSource(frames, training.pose.copies), plan, training.seed, workers)
