@@ -109,7 +109,15 @@ SYSTEMS = (
         "associator",
         _associator,
         (Recipes(("synthetic", "smoke"), _synthetic),),
-        ("shelf", "mvor", "mvor_rtpose", "mvor_openpose", "mvor_openpose_distinct", "mvor_openpose_ms", "panoptic_mini"),
+        (
+            "shelf",
+            "mvor",
+            "mvor_rtpose",
+            "mvor_openpose",
+            "mvor_openpose_distinct",
+            "mvor_openpose_ms",
+            "panoptic_mini",
+        ),
     ),
     System(
         "dispose",

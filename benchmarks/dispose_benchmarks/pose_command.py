@@ -17,7 +17,7 @@ from dispose.options import Count, require_file
 from dispose.recipes.datasets import DATASETS
 from dispose.recipes.images import TOY_IMAGES, TOY_SMOKE
 from dispose.released.model import RELEASED, ReleasedConfig
-from dispose.training.image_config import ImageRecipe
+from dispose.training.config import ModelRecipe
 from dispose_benchmarks.pose import PoseCell, measure_inference
 from dispose_benchmarks.report import apart, require_numbers, write_figures
 
@@ -129,12 +129,12 @@ def step(options: PoseBench, batch: int, persons: int, device: str) -> PoseCell:
     )
 
 
-def recipe_of(sizes: Sizes) -> ImageRecipe:
+def recipe_of(sizes: Sizes) -> ModelRecipe:
     """The recipe whose networks and training step are measured."""
     return {
-        "panoptic": DATASETS["panoptic"].images,
-        "toy_images": TOY_IMAGES.images,
-        "toy_smoke": TOY_SMOKE.images,
+        "panoptic": DATASETS["panoptic"].recipe.training,
+        "toy_images": TOY_IMAGES.training,
+        "toy_smoke": TOY_SMOKE.training,
     }[sizes]
 
 

@@ -16,27 +16,15 @@ from dispose.scene.frame import Frame, ImageBatch, Labels
 from dispose.scene.images import Images
 from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import PANOPTIC_15
-from dispose.training.image_config import PoseTraining
-from dispose.training.image_source import ImageExample
-from dispose.training.image_tasks import PoseTask
+from dispose.training.config import PoseTraining
+from dispose.training.fit import optimizer_of
+from dispose.training.frames import ExampleBatch, ImageExample
+from dispose.training.pose import PoseTask
 from dispose_benchmarks.clock import Clock
 from dispose_benchmarks.pose import PoseCell, bench_scene, heatmaps_of, memory_mib, noise_frame, watch
 
 TURN = 0.2
 """Radians between one copy of a frame and the next."""
-
-
-class _Nothing:
-    """A source that is never asked: the examples are made beforehand, so that reading files is not timed."""
-
-    def __len__(self) -> int:
-        return 0
-
-    def views(self, row: int) -> int:
-        raise IndexError(row)
-
-    def copies(self, row: int, count: int, generator: torch.Generator) -> list[tuple[Frame, Labels]]:
-        raise IndexError(row)
 
 
 def measure_step(
@@ -73,12 +61,12 @@ def measure_step(
     # What an instance has of its own comes before its class's.
     model.detect = clock.wrap("candidates", model.detect)
     model.associator.problems = clock.wrap("candidates", problems)
-    task = PoseTask(model, _Nothing(), settings, seed).to(device)
-    optimizer = task.configure_optimizers()["optimizer"]
+    task, batch_of_step = PoseTask(model, settings).to(device), ExampleBatch(tuple(examples), ())
+    optimizer = optimizer_of(task, settings.optimisation)
     weights = [p for p in task.parameters() if p.requires_grad]
 
     def step() -> None:
-        loss = task.anchored(total(task.terms(examples), settings.objective).float())
+        loss = total(task(batch_of_step)).float()
         with clock.part("backward"):
             optimizer.zero_grad()
             loss.backward()

@@ -17,9 +17,17 @@ from dispose.scene.cameras import Cameras
 from dispose.tensors import TensorStruct
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Terms(TensorStruct):
-    """Values of the losses of one step; None where a loss was not computed.
+class Term(NamedTuple):
+    """One loss of a step: what curves call it, its value, and what it counts (0: it is only watched)."""
+
+    name: str
+    value: Float[Tensor, ""]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What every loss counts; 0 leaves it out.
 
     Attributes:
         heatmap: asymmetric error of the backbone's heat maps.
@@ -33,22 +41,6 @@ class Terms(TensorStruct):
         divergence: ours for both, `projected_divergence`.
         confidence: of the confidences of joints and people.
     """
-
-    heatmap: Float[Tensor, ""] | None = None
-    reprojection: Float[Tensor, ""] | None = None
-    reprojection_heatmap: Float[Tensor, ""] | None = None
-    anchor: Float[Tensor, ""] | None = None
-    consistency: Float[Tensor, ""] | None = None
-    residual: Float[Tensor, ""] | None = None
-    mass: Float[Tensor, ""] | None = None
-    latent: Float[Tensor, ""] | None = None
-    divergence: Float[Tensor, ""] | None = None
-    confidence: Float[Tensor, ""] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Weights:
-    """What every term of `Terms` counts; 0 leaves it out."""
 
     heatmap: float = 0.0
     reprojection: float = 0.0
@@ -71,26 +63,19 @@ RELEASED_SIGMA = 2.0
 """Heat-map pixels: the Gaussians of the reprojection heat-map loss (the backbone's targets have 3)."""
 
 
-class Term(NamedTuple):
-    """One loss of a step: what curves call it, its value, and what it counts (0: it is only watched)."""
-
-    name: str
-    value: Float[Tensor, ""]
-    weight: float = 1.0
-
-
-def weigh(terms: Terms, weights: Weights) -> tuple[Term, ...]:
-    """The terms that were computed, each with its weight.
+def weigh(terms: Sequence[Term], weights: Weights) -> tuple[Term, ...]:
+    """The terms with their weights.
 
     Raises:
         InputError: a term that counts was not computed, or none counts.
     """
     if not any(vars(weights).values()):
         raise InputError("no loss weighs anything")
+    computed = {term.name for term in terms}
     for name, weight in vars(weights).items():
-        if weight and vars(terms)[name] is None:
+        if weight and name not in computed:
             raise InputError(f"the loss {name!r} weighs {weight:g} but was not computed")
-    return tuple(Term(name, value, vars(weights)[name]) for name, value in vars(terms).items() if value is not None)
+    return tuple(Term(term.name, term.value, vars(weights)[term.name]) for term in terms)
 
 
 def total(terms: Sequence[Term]) -> Float[Tensor, ""]:
@@ -126,7 +111,7 @@ def pose_terms(
     views: SampleViews,
     *,
     sigma: float = RELEASED_SIGMA,
-) -> Terms:
+) -> tuple[Term, ...]:
     """The losses of the decoder's skeletons.
 
     Args:
@@ -147,14 +132,14 @@ def pose_terms(
     confidence = targets.confidence.to(xy_image.dtype)
     xy_map = map_from_input(apply(affine, xy_image), views.stride)
     aim_map = map_from_input(apply(affine, aim), views.stride)
-    return Terms(
-        reprojection=reprojection_l1(xy_image, valid, aim, confidence),
-        reprojection_heatmap=reprojection_heatmap_loss(
-            xy_map, valid, aim_map, confidence, size=views.map_size, sigma=sigma
-        ),
-        anchor=anchor_l1(xyz_world, targets.xyz_world.to(xyz_world.dtype), targets.xyz_confidence.to(xyz_world.dtype)),
-        consistency=consistency_l1(xyz_world, targets.identity, views.frame[targets.sample]),
-        residual=triangulation_residual(residual, triangulated),
+    known, sure = targets.xyz_world.to(xyz_world.dtype), targets.xyz_confidence.to(xyz_world.dtype)
+    drawn = reprojection_heatmap_loss(xy_map, valid, aim_map, confidence, size=views.map_size, sigma=sigma)
+    return (
+        Term("reprojection", reprojection_l1(xy_image, valid, aim, confidence)),
+        Term("reprojection_heatmap", drawn),
+        Term("anchor", anchor_l1(xyz_world, known, sure)),
+        Term("consistency", consistency_l1(xyz_world, targets.identity, views.frame[targets.sample])),
+        Term("residual", triangulation_residual(residual, triangulated)),
     )
 
 

@@ -21,14 +21,16 @@ from dispose.models.dispose.model import DisPoseConfig
 from dispose.models.dispose.root_associator import ImageAssociatorConfig
 from dispose.recipes.orders import TrainingOrder
 from dispose.training.config import (
+    MODEL,
+    NOTHING,
     BackboneTraining,
+    Beginning,
     DatasetRecipe,
     LabelRules,
     ModelRecipe,
     Optimisation,
     PoseTraining,
 )
-from dispose.training.runs import MODEL, Beginning, train_dataset
 from dispose.zoo.records import override
 
 
@@ -86,7 +88,7 @@ def full_size(traits: Traits) -> DisPoseConfig:
 
 
 def published(
-    name: str, traits: Traits, plan: Optimisation, rules: LabelRules = LabelRules(), warm: str | None = "panoptic"
+    name: str, traits: Traits, plan: Optimisation, rules: LabelRules, warm: str | None = "panoptic"
 ) -> DatasetRecipe:
     """The published optimisation on one data set."""
     backbone = BackboneTraining(optimisation=Optimisation(steps=20_000, batch=16, rate=1e-4))
@@ -96,7 +98,7 @@ def published(
 
 DATASETS = {
     "panoptic": Dataset(
-        published("panoptic", PANOPTIC, PUBLISHED, warm=None),
+        published("panoptic", PANOPTIC, PUBLISHED, LabelRules(), warm=None),
         lambda folder, split, views: open_panoptic(folder, split, views=views),
         PANOPTIC_TRAIN,
         PANOPTIC_VALIDATION,
@@ -133,6 +135,9 @@ def train(order: TrainingOrder) -> Path:
     Raises:
         InputError: data or labels are not named, or not those of the data set.
     """
+    # Imported here: only training needs Lightning.
+    from dispose.training.runs import train_dataset
+
     if order.data is None or order.labels is None:
         raise InputError(
             f"training on {order.recipe} needs --data FOLDER (data/cards/{order.recipe}.md says where it comes from) "
@@ -140,9 +145,7 @@ def train(order: TrainingOrder) -> Path:
         )
     dataset = DATASETS[order.recipe]
     recipe = override(dataset.recipe, order.settings)
-    recipe = replace(
-        recipe, cameras=dataset.cameras(order.cameras, recipe), interval=order.interval or recipe.interval
-    )
+    recipe = replace(recipe, cameras=dataset.cameras(order.cameras, recipe), interval=order.interval or recipe.interval)
     return train_dataset(
         recipe,
         order.folder,
@@ -157,7 +160,7 @@ def train(order: TrainingOrder) -> Path:
 def beginning_of(order: TrainingOrder, recipe: DatasetRecipe) -> Beginning:
     """The weights that are named; where none are, those of a finished run of `warm` beside this one."""
     named = Beginning(order.trunk, order.backbone, order.start)
-    if recipe.warm is None or named != Beginning():
+    if recipe.warm is None or named != NOTHING:
         return named
     weights = order.folder.parent / recipe.warm / MODEL
     if weights.exists():

@@ -17,7 +17,6 @@ from dispose.training.config import (
     RenderedRecipe,
     ShardConfig,
 )
-from dispose.training.runs import train_rendered
 from dispose.zoo.records import override
 from dispose_synthetic.renderer.captures import RenderConfig
 
@@ -89,5 +88,8 @@ RECIPES = {recipe.training.name: recipe for recipe in (TOY_IMAGES, TOY_SMOKE)}
 
 def train(order: TrainingOrder) -> Path:
     """Train by one of these recipes; the path of the weights."""
+    # Imported here: only training needs Lightning.
+    from dispose.training.runs import train_rendered
+
     order.refuse_data()
     return train_rendered(override(RECIPES[order.recipe], order.settings), order.folder, workers=order.workers)

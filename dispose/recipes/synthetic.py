@@ -7,7 +7,6 @@ from dispose.models.dispose.associator import AssociatorConfig
 from dispose.models.dispose.placement import PlacementConfig
 from dispose.recipes.orders import TrainingOrder
 from dispose.training.config import AssociatorRecipe, DenoiserTraining, PlacementTraining
-from dispose.training.runs import train_associator
 from dispose.zoo.records import override
 
 SYNTHETIC = AssociatorRecipe()
@@ -31,5 +30,8 @@ RECIPES = {recipe.name: recipe for recipe in (SYNTHETIC, SMOKE)}
 
 def train(order: TrainingOrder) -> Path:
     """Train by one of these recipes; the path of the weights."""
+    # Imported here: only training needs Lightning.
+    from dispose.training.runs import train_associator
+
     order.refuse_data()
     return train_associator(override(RECIPES[order.recipe], order.settings), order.folder, workers=order.workers)

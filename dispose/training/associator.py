@@ -1,5 +1,7 @@
 """Tasks of the associator of keypoint detections: the depth network, then the denoiser."""
 
+from dataclasses import replace
+
 from dispose.losses.objective import Term
 from dispose.losses.placement import placement_loss
 from dispose.models.dispose.denoiser import Denoiser
@@ -39,7 +41,7 @@ class DenoiserTask(Task):
         settings, device = self.settings, next(self.network.parameters()).device
         denoised = denoise_known(
             self.network,
-            batch.graph.to(device),
+            replace(batch.graph.to(device), marginals=batch.graph.marginals.to(device)),
             batch.truth.to(device),
             batch.seeds,
             latent_scale=settings.latent_scale,

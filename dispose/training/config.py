@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from dispose.errors import InputError
 from dispose.losses.objective import RELEASED_SIGMA, Weights
@@ -9,6 +10,11 @@ from dispose.models.dispose.associator import AssociatorConfig
 from dispose.models.dispose.model import DisPoseConfig
 from dispose_synthetic.renderer.captures import RenderConfig
 from dispose_synthetic.scenes import SceneConfig
+
+ASSOCIATOR = "associator.safetensors"
+BACKBONE = "backbone.safetensors"
+MODEL = "dispose.safetensors"
+"""What runs leave in their folder."""
 
 OURS = Weights(
     reprojection=1.0, reprojection_heatmap=100.0, anchor=0.1, consistency=1.0, divergence=1.0, confidence=1.0
@@ -242,3 +248,21 @@ class DatasetRecipe:
     interval: int = 1
     rules: LabelRules = LabelRules()
     warm: str | None = None
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What training goes on from.
+
+    Attributes:
+        trunk: ImageNet weights of a torchvision ResNet.
+        backbone: weights of a backbone, or of a whole model.
+        stages: weights of a whole model, ours or an imported released one, for Stage I and II.
+    """
+
+    trunk: Path | None = None
+    backbone: Path | None = None
+    stages: Path | None = None
+
+
+NOTHING = Beginning()

@@ -83,9 +83,7 @@ class Loop(lightning.LightningModule):
     def train_dataloader(self) -> TimedLoader:
         """The steps that are left, read ahead by workers."""
         trainer = self.trainer
-        steps = Steps(
-            self.source, self.plan.batch, seed=self.seed, rank=trainer.global_rank, world=trainer.world_size
-        )
+        steps = Steps(self.source, self.plan.batch, seed=self.seed, rank=trainer.global_rank, world=trainer.world_size)
         self.loader = TimedLoader(
             DataLoader(
                 steps,
@@ -120,12 +118,16 @@ class Loop(lightning.LightningModule):
         return loss + 0.0 * torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum()
 
     def configure_optimizers(self):
-        """AdamW over what is trained."""
-        plan = self.plan
-        learned = [p for p in self.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(learned, lr=plan.rate, weight_decay=plan.weight_decay)
+        """AdamW, the rate as planned."""
+        plan, optimizer = self.plan, optimizer_of(self.task, self.plan)
         cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: plan.rate_at(step) / plan.rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+
+def optimizer_of(task: Task, plan: Optimisation) -> torch.optim.Optimizer:
+    """AdamW (Adam where nothing decays) over what is trained."""
+    learned = [p for p in task.parameters() if p.requires_grad]
+    return torch.optim.AdamW(learned, lr=plan.rate, weight_decay=plan.weight_decay)
 
 
 class KeepBest(lightning.Callback):
@@ -245,7 +247,7 @@ def _quieten() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _as_it_is(batch: Step) -> Step:
+def _as_it_is(batch: Any) -> Any:
     return batch
 
 

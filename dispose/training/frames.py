@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -134,9 +134,8 @@ class PseudoLabelled:
         rules: LabelRules,
         *,
         interval: int = 1,
-        augmentation: AugmentationConfig = AugmentationConfig(),
     ) -> None:
-        self._dataset, self._rules, self._augmentation = dataset, rules, augmentation
+        self._dataset, self._rules = dataset, rules
         known = set(labels.keys)
         keys = dataset.source.keys
         rows = [row for row, key in enumerate(keys) if (key.sequence, key.number) in known]
@@ -170,7 +169,7 @@ class PseudoLabelled:
             letterbox(raw.cameras.size, size),
             size,
             (labels.xy_image, labels.visible),
-            replace(self._augmentation, copies=count),
+            AugmentationConfig(copies=count),
             generator,
         )
         return [(Frame.of_images(raw.number, raw.cameras, images), labels) for images in versions]

@@ -14,7 +14,7 @@ from dispose.datasets.augmentation.images import drop_views, jitter_roots
 from dispose.losses.assignment import released_assignment_loss
 from dispose.losses.confidence import censored_likelihood, error_likelihood
 from dispose.losses.curation import PoseTargets, curate, pack_labels
-from dispose.losses.objective import SampleViews, Term, Terms, pose_terms, weigh
+from dispose.losses.objective import SampleViews, Term, pose_terms, weigh
 from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.decoder import Refined
 from dispose.models.dispose.model import DisPose
@@ -35,6 +35,8 @@ from dispose.training.teacher_forcing import (
     supported_membership,
 )
 from dispose_kernels.sinkhorn import newton_projection
+
+STAGE1 = ("divergence", "mass", "latent")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,13 +79,13 @@ class PoseTask(Task):
         """Whether the objective holds the released errors of Stage I."""
         return self.settings.objective.mass > 0 or self.settings.objective.latent > 0
 
-    def no_terms(self) -> Terms:
+    def no_terms(self) -> tuple[Term, ...]:
         """What a step without frames has to say: 0, under the same names as any other."""
-        names = ["reprojection", "reprojection_heatmap", "anchor", "consistency", "residual", "divergence", "confidence"]
-        names += ["mass", "latent"] if self.released else []
-        return Terms(**{name: next(self.parameters()).new_zeros(()) for name in names})
+        skipped = ("heatmap",) if self.released else ("heatmap", "mass", "latent")
+        nothing = next(self.parameters()).new_zeros(())
+        return tuple(Term(name, nothing) for name in vars(self.settings.objective) if name not in skipped)
 
-    def terms(self, examples: Sequence[ImageExample]) -> Terms:
+    def terms(self, examples: Sequence[ImageExample]) -> tuple[Term, ...]:
         """All losses of some examples with equally many views; every frame counts alike."""
         model = self.model.eval()
         model.associator.train()
@@ -128,9 +130,9 @@ class PoseTask(Task):
                 views,
                 sigma=self.settings.sigma_map_px,
             )
-            parts.append(replace(terms, confidence=confidence_loss(refined, targets, mine, of_frame & ~forced.real)))
-        stage2 = mean_terms(parts)
-        return replace(stage2, divergence=stage1.divergence, mass=stage1.mass, latent=stage1.latent)
+            sure = confidence_loss(refined, targets, mine, of_frame & ~forced.real)
+            parts.append((*terms, Term("confidence", sure)))
+        return (*mean_terms(parts), *stage1)
 
     def _seen(self, frame: Frame, example: ImageExample) -> tuple[Frame, Tensor]:
         """The peaks as training shows them, some moved and some lost, and who each is; false ones stay."""
@@ -153,7 +155,7 @@ class PoseTask(Task):
         examples: Sequence[ImageExample],
         problems: Sequence[Problem | None],
         identity: Sequence[Tensor],
-    ) -> tuple[Terms, list[Tensor]]:
+    ) -> tuple[tuple[Term, ...], list[Tensor]]:
         """Stage I's losses, and for every sample which detections make up whose root.
 
         The divergence is the mean over all samples, those without anything to associate count as 0; mass and latent
@@ -164,7 +166,7 @@ class PoseTask(Task):
         ]
         known = [k for k, problem in enumerate(problems) if problem is not None]
         if not known:
-            return self.no_terms(), member
+            return tuple(term for term in self.no_terms() if term.name in STAGE1), member
         device = self.model.associator.look.weight.device
         chosen = [problem for problem in problems if problem is not None]
         truth = [clean_assignment(problem, identity[k]) for k, problem in zip(known, chosen, strict=True)]
@@ -177,7 +179,7 @@ class PoseTask(Task):
             latent_scale=self.settings.latent_scale,
             pure_noise=self.settings.pure_noise,
         )
-        terms = Terms(divergence=denoised.divergence.sum() / len(examples))
+        terms = (Term("divergence", denoised.divergence.sum() / len(examples)),)
         drawn = uniform(torch.tensor([examples[k].seed for k in known])) < self.settings.from_stage1
         coupled = {k for k, chosen in zip(known, drawn.tolist(), strict=True) if chosen}
         if not coupled and not self.released:
@@ -187,10 +189,9 @@ class PoseTask(Task):
         mass = newton_projection(denoised.logits.double(), graph.marginals, tolerance=TOLERANCE).mass
         if self.released:
             loss = partial(released_assignment_loss, mass, denoised.logits, torch.cat(truth).to(mass))
-            terms = replace(
-                terms,
-                mass=loss(mass_weight=1.0, latent_weight=0.0),
-                latent=loss(mass_weight=0.0, latent_weight=1.0),
+            terms += (
+                Term("mass", loss(mass_weight=1.0, latent_weight=0.0)),
+                Term("latent", loss(mass_weight=0.0, latent_weight=1.0)),
             )
         parts = mass.cpu().split([len(problem.cost) for problem in chosen])
         for k, problem, part in zip(known, chosen, parts, strict=True):
@@ -252,7 +253,6 @@ def confidence_loss(
     return joints + persons
 
 
-def mean_terms(parts: Sequence[Terms]) -> Terms:
+def mean_terms(parts: Sequence[Sequence[Term]]) -> tuple[Term, ...]:
     """Every term's mean over the frames of a step."""
-    names = [name for name, value in vars(parts[0]).items() if value is not None]
-    return Terms(**{name: torch.stack([vars(part)[name] for part in parts]).mean() for name in names})
+    return tuple(Term(same[0].name, torch.stack([term.value for term in same]).mean()) for same in zip(*parts))

@@ -6,7 +6,7 @@ would have.
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from dispose.datasets.layouts.source import Source as Layout
 from dispose.datasets.multiview import MultiViewDataset
-from dispose.errors import InputError
 from dispose.formats.pseudo_labels import read_pseudo_labels
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.models.dispose.associator import Associator
@@ -23,7 +22,12 @@ from dispose.models.dispose.model import DisPose
 from dispose.models.dispose.placement import PlacementNet
 from dispose.training.associator import DenoiserTask, PlacementTask
 from dispose.training.config import (
+    ASSOCIATOR,
+    BACKBONE,
+    MODEL,
+    NOTHING,
     AssociatorRecipe,
+    Beginning,
     DatasetRecipe,
     ModelRecipe,
     Optimisation,
@@ -48,25 +52,6 @@ from dispose.zoo.checkpoints import load_weights, save_weights
 from dispose.zoo.importing import load_trunk, sha256
 from dispose.zoo.records import to_json
 from dispose.zoo.warm_start import start_backbone, start_stages
-
-ASSOCIATOR = "associator.safetensors"
-BACKBONE = "backbone.safetensors"
-MODEL = "dispose.safetensors"
-
-
-@dataclass(frozen=True)
-class Beginning:
-    """What training goes on from.
-
-    Attributes:
-        trunk: ImageNet weights of a torchvision ResNet.
-        backbone: weights of a backbone, or of a whole model.
-        stages: weights of a whole model, ours or an imported released one, for Stage I and II.
-    """
-
-    trunk: Path | None = None
-    backbone: Path | None = None
-    stages: Path | None = None
 
 
 def train_associator(recipe: AssociatorRecipe, folder: Path, *, workers: int | None = None) -> Path:
@@ -109,7 +94,7 @@ def train_rendered(recipe: RenderedRecipe, folder: Path, *, workers: int | None 
     def frames() -> RenderedFrames:
         return RenderedFrames(_shards(folder, "images", shards.chunks, build, workers))
 
-    return _train_model(recipe.training, folder, frames, Beginning(), workers)
+    return _train_model(recipe.training, folder, frames, NOTHING, workers)
 
 
 def train_dataset(
@@ -119,7 +104,7 @@ def train_dataset(
     labels: Path,
     *,
     validation: Layout | None = None,
-    beginning: Beginning = Beginning(),
+    beginning: Beginning = NOTHING,
     workers: int | None = None,
 ) -> Path:
     """The model for images on a data set in its original layout with a file of pseudo-labels; the path of the weights.

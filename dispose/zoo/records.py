@@ -53,11 +53,14 @@ def override(record: Record, settings: Sequence[str]) -> Record:
 def _replaced(record: Any, path: list[str], value: object, source: str) -> Any:
     names = [field.name for field in fields(record)] if is_dataclass(record) else []
     if path[0] not in names:
-        raise InputError(f"{source}: {type(record).__name__} has no {path[0]!r} (there is {', '.join(names) or 'none'})")
-    inner = vars(record)[path[0]]
+        raise InputError(
+            f"{source}: {type(record).__name__} has no {path[0]!r} (there is {', '.join(names) or 'none'})"
+        )
     if path[1:]:
-        return replace(record, **{path[0]: _replaced(inner, path[1:], value, source)})
-    return replace(record, **{path[0]: _build(value, get_type_hints(type(record))[path[0]], source)})
+        new = _replaced(vars(record)[path[0]], path[1:], value, source)
+    else:
+        new = _build(value, get_type_hints(type(record))[path[0]], source)
+    return replace(record, **{path[0]: new})  # pyright: ignore[reportArgumentType]
 
 
 def _build(stored: Any, kind: Any, source: str) -> Any:

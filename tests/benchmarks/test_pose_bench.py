@@ -71,7 +71,7 @@ def test_heat_maps_show_the_roots_of_the_people():
 
 
 def test_inference_of_our_model_is_split_into_its_parts():
-    cell = measure_inference(TOY_SMOKE.images.model, 3, 2, device=CPU, repeats=1, seed=0)
+    cell = measure_inference(TOY_SMOKE.training.model, 3, 2, device=CPU, repeats=1, seed=0)
     assert {part.name for part in cell.parts} == FRAME_PARTS and cell.tuples > 2
     assert cell.milliseconds == pytest.approx(sum(part.milliseconds for part in cell.parts), abs=0.1)
     assert (cell.model, cell.images, cell.memory_mib >= cell.before_mib) == ("ours", 3, True)
@@ -87,8 +87,8 @@ def test_inference_of_the_released_model_is_split_into_its_parts():
 
 def test_a_training_step_is_split_into_its_parts():
     pytest.importorskip("lightning", reason="training needs Lightning")
-    settings = replace(TOY_SMOKE.images.pose, copies=1)
-    cell = measure_step(TOY_SMOKE.images.model, settings, 2, 2, device=CPU, repeats=1, seed=0)
+    settings = replace(TOY_SMOKE.training.pose, copies=1)
+    cell = measure_step(TOY_SMOKE.training.model, settings, 2, 2, device=CPU, repeats=1, seed=0)
     assert {part.name for part in cell.parts} == STEP_PARTS
     assert (cell.frames, cell.images) == (2, 8)
 

@@ -23,7 +23,7 @@ from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.zoo.checkpoints import save_weights
 from dispose_synthetic.renderer.captures import RenderConfig, sample_captures
 
-MODEL = TOY_SMOKE.images.model
+MODEL = TOY_SMOKE.training.model
 
 
 @pytest.fixture(scope="module")

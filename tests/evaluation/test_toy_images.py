@@ -35,7 +35,7 @@ from dispose.recipes.images import TOY_SMOKE
 from dispose.scene.frame import ImageBatch
 from dispose_synthetic.renderer.captures import RenderConfig, sample_captures
 
-MODEL = replace(TOY_SMOKE.images.model, input_size=(128, 96))
+MODEL = replace(TOY_SMOKE.training.model, input_size=(128, 96))
 
 
 class Drawn(DisPose):

@@ -59,7 +59,7 @@ def folder(cameras: Cameras, tmp_path: Path) -> Path:
 def some_network(threshold: float) -> DisPose:
     """An untrained network that takes much, or nothing, for people."""
     torch.manual_seed(0)
-    network = DisPose(replace(TOY_SMOKE.images.model, peaks=3, peak_threshold=threshold))
+    network = DisPose(replace(TOY_SMOKE.training.model, peaks=3, peak_threshold=threshold))
     torch.nn.init.constant_(network.backbone.get_parameter("final_layer.bias"), 0.5)
     return network
 

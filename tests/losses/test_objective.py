@@ -1,6 +1,6 @@
 """The objective: its sum, its names, and that people without a root count nowhere."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from dispose.errors import InputError
 from dispose.losses.curation import PoseTargets
-from dispose.losses.objective import RELEASED_POSE, SampleViews, Terms, Weights, pose_terms, reproject, total
+from dispose.losses.objective import RELEASED_POSE, SampleViews, Term, Weights, pose_terms, reproject, total, weigh
 from dispose.losses.pose import reprojection_l1
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import stack_rigs
@@ -18,28 +18,28 @@ SKELETON_TERMS = ["reprojection", "reprojection_heatmap", "anchor", "consistency
 
 
 def test_total_is_the_weighted_sum_of_what_was_computed():
-    terms = Terms(**{name: torch.tensor(float(k + 1)) for k, name in enumerate(SKELETON_TERMS)})
+    terms = [Term(name, torch.tensor(float(k + 1))) for k, name in enumerate(SKELETON_TERMS)]
     released = replace(RELEASED_POSE, mass=0.0, latent=0.0)
-    assert_close(total(terms, released), torch.tensor(1.0 + 100 * 2 + 0.1 * 3 + 4 + 1e-4 * 5))
-    assert [name for name, _ in terms.named()] == SKELETON_TERMS
-    for name in SKELETON_TERMS:
-        assert_close(total(terms, Weights(**{name: 2.0})), 2.0 * vars(terms)[name])
+    weighed = weigh(terms, released)
+    assert_close(total(weighed), torch.tensor(1.0 + 100 * 2 + 0.1 * 3 + 4 + 1e-4 * 5).double())
+    assert [term.name for term in weighed] == SKELETON_TERMS
+    for term in terms:
+        assert_close(total(weigh(terms, Weights(**{term.name: 2.0}))), 2.0 * term.value.double())
 
 
 def test_released_weights_are_those_of_the_specification():
     known = {"reprojection": 1.0, "reprojection_heatmap": 100.0, "anchor": 0.1, "consistency": 1.0, "residual": 1e-4}
     wanted = {**known, "mass": 0.5, "latent": 0.25, "heatmap": 0.0, "divergence": 0.0, "confidence": 0.0}
     assert vars(RELEASED_POSE) == wanted
-    assert [field.name for field in fields(Terms)] == [field.name for field in fields(Weights)]
 
 
 def test_a_term_that_counts_must_be_there_and_one_that_does_not_may_be_anything():
     with pytest.raises(InputError, match=r"'anchor' weighs 0\.1"):
-        total(Terms(reprojection=torch.ones(())), Weights(reprojection=1.0, anchor=0.1))
+        weigh([Term("reprojection", torch.ones(()))], Weights(reprojection=1.0, anchor=0.1))
     with pytest.raises(InputError, match="no loss"):
-        total(Terms(reprojection=torch.ones(())), Weights())
-    odd = Terms(reprojection=torch.ones(()), anchor=torch.tensor(torch.nan))
-    assert float(total(odd, Weights(reprojection=1.0))) == 1
+        weigh([Term("reprojection", torch.ones(()))], Weights())
+    odd = [Term("reprojection", torch.ones(())), Term("anchor", torch.tensor(torch.nan))]
+    assert float(total(weigh(odd, Weights(reprojection=1.0)))) == 1
 
 
 def ring(views: int, samples: int) -> Cameras:
@@ -77,13 +77,13 @@ def test_every_term_is_zero_for_the_truth_and_grows_away_from_it(generator: torc
     done = torch.ones(2, 7, 6, dtype=torch.bool)
     xyz = targets.xyz_world.float().repeat(2, 1, 1, 1)
     truth = pose_terms(xyz, torch.zeros(2, 7, 6), done, targets, everyone, views)
-    assert all(float(value) < 1e-3 for _, value in truth.named())
-    assert [name for name, _ in truth.named()] == SKELETON_TERMS
+    assert all(float(term.value) < 1e-3 for term in truth)
+    assert [term.name for term in truth] == SKELETON_TERMS
     last = [0.0] * 5
     for scale in (10.0, 40.0, 160.0):
         moved = xyz + scale * torch.randn(xyz.shape, generator=generator)
         found = pose_terms(moved, scale * torch.ones(2, 7, 6), done, targets, everyone, views)
-        values = [float(value) for _, value in found.named()]
+        values = [float(term.value) for term in found]
         assert all(new > old for new, old in zip(values, last, strict=True))
         last = values
 
@@ -101,9 +101,9 @@ def test_people_without_a_root_count_neither_in_sums_nor_in_divisors(generator: 
     wanted = pose_terms(xyz[:, rooted], residual[:, rooted], done[:, rooted], alone, everyone, views)
     lost = torch.where(rooted[:, None, None], xyz, torch.nan)
     unharmed = pose_terms(lost, residual, done, targets, rooted, views)
-    for (_, a), (_, b), (_, c) in zip(found.named(), wanted.named(), unharmed.named(), strict=True):
-        assert_close(a, b)
-        assert_close(a, c)
+    for a, b, c in zip(found, wanted, unharmed, strict=True):
+        assert_close(a.value, b.value)
+        assert_close(a.value, c.value)
 
 
 def test_gradients_of_all_terms_are_right(generator: torch.Generator):
@@ -115,7 +115,7 @@ def test_gradients_of_all_terms_are_right(generator: torch.Generator):
     residual = torch.rand(1, 3, 6, dtype=torch.float64, generator=generator)
 
     def objective(joints: torch.Tensor) -> torch.Tensor:
-        return total(pose_terms(joints, residual, done, targets, rooted, views), weights).double()
+        return total(weigh(pose_terms(joints, residual, done, targets, rooted, views), weights))
 
     assert torch.autograd.gradcheck(objective, xyz.requires_grad_(), eps=1e-4, atol=1e-5)
 
@@ -125,7 +125,7 @@ def test_no_people_no_loss_but_a_gradient(generator: torch.Generator):
     xyz = targets.xyz_world[None].clone().requires_grad_()
     nobody, done = torch.zeros(7, dtype=torch.bool), torch.ones(1, 7, 6, dtype=torch.bool)
     found = pose_terms(xyz, xyz[..., 0], done, targets, nobody, views)
-    value = total(found, replace(RELEASED_POSE, mass=0.0, latent=0.0))
+    value = total(weigh(found, replace(RELEASED_POSE, mass=0.0, latent=0.0)))
     assert float(value.detach()) == 0
     assert float(torch.autograd.grad(value, xyz)[0].abs().max()) == 0
 

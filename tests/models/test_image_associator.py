@@ -29,7 +29,7 @@ def detected(capture, number: int) -> Frame:
 @pytest.fixture(scope="module")
 def model() -> DisPose:
     torch.manual_seed(0)
-    return DisPose(TOY_SMOKE.images.model).eval().requires_grad_(False)
+    return DisPose(TOY_SMOKE.training.model).eval().requires_grad_(False)
 
 
 def reordered(frame: Frame, order: list[int]) -> Frame:

@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 
 from dispose.errors import InputError
 from dispose.recipes.synthetic import SMOKE
+from dispose.training.config import ASSOCIATOR
 from dispose.training.examples import VALIDATION_CHUNK, scenes_of_chunk
-from dispose.training.synthetic import WEIGHTS, train_synthetic
+from dispose.training.runs import train_associator
 from dispose.zoo import load_associator
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -48,11 +49,11 @@ def unbroken(tmp_path_factory):
 
 @pytest.mark.slow
 def test_killed_three_times_and_resumed_is_the_same(unbroken, tmp_path):
-    for sign in ("bank/detections_00000.safetensors", "placement/last.ckpt", "denoiser/last.ckpt"):
+    for sign in ("shards/detections_00000.safetensors", "placement/last.ckpt", "denoiser/last.ckpt"):
         killed_when(tmp_path, tmp_path / sign)
-        assert not (tmp_path / WEIGHTS).exists()
+        assert not (tmp_path / ASSOCIATOR).exists()
     subprocess.run(command(tmp_path), env=ENVIRONMENT, check=True, capture_output=True)
-    whole, resumed = load_file(unbroken / WEIGHTS), load_file(tmp_path / WEIGHTS)
+    whole, resumed = load_file(unbroken / ASSOCIATOR), load_file(tmp_path / ASSOCIATOR)
     for name, value in whole.items():
         torch.testing.assert_close(resumed[name], value, rtol=0, atol=0)
 
@@ -64,7 +65,7 @@ def test_two_gloo_processes_equal_one(unbroken, tmp_path):
         command(tmp_path, *torchrun), env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    one, two = load_associator(unbroken / WEIGHTS), load_associator(tmp_path / WEIGHTS)
+    one, two = load_associator(unbroken / ASSOCIATOR), load_associator(tmp_path / ASSOCIATOR)
     for frame, _ in scenes_of_chunk(SMOKE, VALIDATION_CHUNK, 6):
         problem = one.problem(frame)
         if problem is not None:
@@ -75,7 +76,7 @@ def test_two_gloo_processes_equal_one(unbroken, tmp_path):
 
 def test_a_folder_of_another_recipe_is_refused(unbroken):
     with pytest.raises(InputError, match="run of another recipe"):
-        train_synthetic(replace(SMOKE, seed=1), unbroken)
+        train_associator(replace(SMOKE, seed=1), unbroken)
 
 
 def test_logs_are_there_to_be_drawn(unbroken):

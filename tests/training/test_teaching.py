@@ -7,27 +7,26 @@ import pytest
 import torch
 
 from dispose.errors import InputError
-from dispose.losses.objective import RELEASED_POSE, Weights, total
+from dispose.losses.objective import RELEASED_POSE, Weights, total, weigh
 from dispose.models.dispose.model import DisPose, DisPoseConfig, root_detections
 from dispose.nn.features import Features
 from dispose.recipes.images import TOY_SMOKE
 from dispose.scene.frame import Frame, ImageBatch, Labels
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.tensors import ABSENT
+from dispose.training.config import Optimisation
 from dispose.training.fit import fit
-from dispose.training.image_config import Optimisation
-from dispose.training.image_source import Skipped, ViewSchedule, gather
-from dispose.training.image_tasks import PoseTask
-from dispose.training.rendered_shards import RenderedShards, captures_of_chunk, render_shard
+from dispose.training.frames import FrameSource, RenderedFrames, captures_of_chunk, render_shard
+from dispose.training.pose import PoseTask
 from dispose.training.teacher_forcing import forced_roots, match_roots, membership, negative_proposals
 from dispose_synthetic.renderer.captures import RenderConfig
 
 
 @pytest.fixture(scope="module")
-def bank(tmp_path_factory) -> RenderedShards:
-    path = tmp_path_factory.mktemp("bank") / "pictures.safetensors"
+def bank(tmp_path_factory) -> RenderedFrames:
+    path = tmp_path_factory.mktemp("bank") / "images.safetensors"
     render_shard(RenderConfig(size=(128, 96), views=(4, 4), persons=(2, 3), empty=0.0), 5, 3, 0, path)
-    return RenderedShards([path])
+    return RenderedFrames([path])
 
 
 def exact_peaks(frame: Frame, labels: Labels) -> Frame:
@@ -41,7 +40,7 @@ def exact_peaks(frame: Frame, labels: Labels) -> Frame:
 class TruePeaks(DisPose):
     """A model whose root peaks stand where the labels say: an untrained backbone has none."""
 
-    def __init__(self, config: DisPoseConfig, bank: RenderedShards) -> None:
+    def __init__(self, config: DisPoseConfig, bank: RenderedFrames) -> None:
         super().__init__(config)
         self.known = [bank.copies(row, 0, torch.Generator())[0] for row in range(len(bank))]
 
@@ -49,45 +48,51 @@ class TruePeaks(DisPose):
         return [exact_peaks(frame, self.known[frame.number][1]) for frame in frames]
 
 
-def pose_task(bank: RenderedShards, **changes) -> PoseTask:
+def pose_task(bank: RenderedFrames, **changes) -> PoseTask:
     torch.manual_seed(0)
-    settings = replace(TOY_SMOKE.images.pose, view_dropout=0.0, **changes)
-    return PoseTask(TruePeaks(TOY_SMOKE.images.model, bank), bank, settings, 3)
+    settings = replace(TOY_SMOKE.training.pose, view_dropout=0.0, **changes)
+    return PoseTask(TruePeaks(TOY_SMOKE.training.model, bank), settings)
 
 
-def stage1_gradient(task: PoseTask) -> float:
+def two_frames(bank: RenderedFrames):
+    """The examples of a step that sees frames 0 and 1."""
+    return FrameSource(bank, 0).batch([0, 1], [3, 4]).examples
+
+
+def stage1_gradient(task: PoseTask, bank: RenderedFrames) -> float:
     """Size of the denoiser's gradient from the losses of Stage II alone."""
-    terms = task.terms(task.examples([0, 0, 1]))
-    total(terms, Weights(reprojection=1.0, anchor=0.1)).backward()
-    return sum(float(p.grad.abs().sum()) for p in task.associator.denoiser.parameters() if p.grad is not None)
+    total(weigh(task.terms(two_frames(bank)), Weights(reprojection=1.0, anchor=0.1))).backward()
+    return sum(float(p.grad.abs().sum()) for p in task.model.associator.denoiser.parameters() if p.grad is not None)
 
 
 def test_a_loss_of_stage_2_reaches_stage_1(bank):
-    assert stage1_gradient(pose_task(bank, from_stage1=1.0)) > 0
+    assert stage1_gradient(pose_task(bank, from_stage1=1.0), bank) > 0
 
 
 def test_as_released_it_does_not(bank):
-    assert stage1_gradient(pose_task(bank, from_stage1=0.0)) == 0
+    assert stage1_gradient(pose_task(bank, from_stage1=0.0), bank) == 0
 
 
 def test_the_released_objective_can_be_trained_with(bank):
     task = pose_task(bank, objective=RELEASED_POSE)
-    terms = task.terms(task.examples([0, 0, 1]))
-    assert all(value is not None and float(value.detach()) > 0 for value in (terms.mass, terms.latent))
-    total(replace(terms, divergence=None), RELEASED_POSE).backward()
+    terms = task(FrameSource(bank, 0).batch([0, 1], [3, 4]))
+    released = {term.name: float(term.value.detach()) for term in terms}
+    assert released["mass"] > 0 and released["latent"] > 0
+    total([term for term in terms if term.name != "divergence"]).backward()
     assert all(p.grad is None or bool(torch.isfinite(p.grad).all()) for p in task.parameters())
     # The logarithm of a mass that is nearly 0 is steep: the loss must not drown in it.
-    assert any(float(p.grad.abs().sum()) > 0 for p in task.associator.denoiser.parameters() if p.grad is not None)
+    assert any(float(p.grad.abs().sum()) > 0 for p in task.model.associator.denoiser.parameters() if p.grad is not None)
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")
 def test_an_average_of_the_weights_is_what_is_kept(bank, tmp_path):
     plain, averaged = (pose_task(bank, optimisation=Optimisation(steps=3, batch=1, rate=1e-2, warmup=1)) for _ in "ab")
     for task, folder, decay in ((plain, "plain", 0.0), (averaged, "averaged", 0.9)):
-        fit(task, tmp_path / folder, steps=3, checkpoint_every=2, clip=1.0, average=decay)
-    start = pose_task(bank).decoder.state_dict()
+        plan = replace(task.settings.optimisation, checkpoint_every=2, clip=1.0, average=decay)
+        fit(task, FrameSource(bank, 0), tmp_path / folder, plan, seed=3, workers=0)
+    start = pose_task(bank).model.decoder.state_dict()
     moved = [
-        sum(float((value - start[name]).abs().sum()) for name, value in task.decoder.state_dict().items())
+        sum(float((value - start[name]).abs().sum()) for name, value in task.model.decoder.state_dict().items())
         for task in (plain, averaged)
     ]
     assert 0 < moved[1] < moved[0]
@@ -111,7 +116,7 @@ def test_peaks_far_from_every_label_are_nobody(bank):
     assert bool((identity == ABSENT).all())
 
 
-def test_decoys_stand_apart_from_everybody(bank):
+def test_negative_proposals_stand_apart_from_everybody(bank):
     frame, labels = bank.copies(1, 0, torch.Generator())[0]
     detected = exact_peaks(frame, labels)
     identity = match_roots(detected, labels, torch.full((4,), 4.0).double())
@@ -125,7 +130,7 @@ def test_decoys_stand_apart_from_everybody(bank):
 class Broken:
     """A source whose second frame cannot be read."""
 
-    def __init__(self, bank: RenderedShards) -> None:
+    def __init__(self, bank: RenderedFrames) -> None:
         self.bank = bank
 
     def __len__(self) -> int:
@@ -136,43 +141,34 @@ class Broken:
 
     def copies(self, row, count, generator):
         if row == 1:
-            raise InputError("camera0, frame 1: the picture is unreadable.")
+            raise InputError("camera0, frame 1: the image is unreadable.")
         return self.bank.copies(row, count, generator)
 
 
 def test_a_bad_frame_is_skipped_and_counted(bank, capsys):
-    skipped = Skipped()
-    examples = gather(Broken(bank), [0, 0, 1, 2], copies=0, seed=1, skipped=skipped)
-    assert len(examples) == 2 and skipped.count == 1
-    assert "unreadable" in skipped.summary() and "unreadable" in capsys.readouterr().err
-
-
-def test_a_step_of_bad_frames_alone_still_steps(bank, monkeypatch):
+    batch = FrameSource(Broken(bank), 0).batch([0, 1, 2], [5, 6, 7])
+    assert len(batch.examples) == 2 and len(batch.skipped) == 1
     task = pose_task(bank)
-    task.source = Broken(bank)
-    monkeypatch.setattr(task, "_record", lambda *a, **k: None)
-    loss = task.training_step([0, 1, 1], 0)
-    loss.backward()
-    assert float(loss.detach()) == 0.0
+    task(batch)
+    assert task.skipped.count == 1
+    assert "unreadable" in task.skipped.summary() and "unreadable" in capsys.readouterr().err
 
 
-def test_a_step_has_frames_with_equally_many_views_and_is_shared_out():
-    views = [3, 4, 5, 4, 3, 4]
-    one = list(ViewSchedule(views, 4, seed=1, start=0, stop=20))
-    halves = [list(ViewSchedule(views, 4, seed=1, start=0, stop=20, rank=r, world=2)) for r in range(2)]
-    for step, (whole, first, second) in enumerate(zip(one, *halves, strict=True)):
-        assert whole[0] == first[0] == second[0] == step
-        assert len({views[row] for row in whole[1:]}) == 1
-        assert sorted(first[1:] + second[1:]) == sorted(whole[1:])
-    assert list(ViewSchedule(views, 4, seed=1, start=7, stop=20)) == one[7:]
+def test_a_step_of_bad_frames_alone_still_steps(bank):
+    good, bad = (pose_task(bank)(FrameSource(Broken(bank), 0).batch(rows, [5, 6])) for rows in ([0, 2], [1, 1]))
+    # Processes log together: a step without frames has the same terms as any other.
+    assert [term.name for term in sorted(good)] == [term.name for term in sorted(bad)]
+    assert float(total(bad)) == 0.0
 
 
 def test_the_bank_gives_back_what_was_drawn(tmp_path):
     config = RenderConfig(size=(64, 48), views=(3, 5), persons=(0, 3), frames_per_rig=1)
     render_shard(config, 2, 4, 0, tmp_path / "a.safetensors")
-    bank = RenderedShards([tmp_path / "a.safetensors"])
+    bank = RenderedFrames([tmp_path / "a.safetensors"])
+    assert len(bank) == 4
     for row, drawn in enumerate(captures_of_chunk(config, 2, 0, 4)):
-        kept = bank.capture(row)
+        kept = bank.captures[row]
+        assert bank.views(row) == len(drawn.cameras)
         for name in ("pictures", "inside", "visible"):
             assert bool((vars(kept)[name] == vars(drawn)[name]).all())
         torch.testing.assert_close(kept.poses.xyz_world, drawn.poses.xyz_world)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from dispose.models.dispose.model import DisPose
-from dispose.training.image_run import BACKBONE, WEIGHTS
+from dispose.training.config import BACKBONE, MODEL
 from dispose.zoo.checkpoints import load_weights
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -50,18 +50,18 @@ def unbroken(tmp_path_factory):
 
 
 def test_the_weights_are_a_model(unbroken):
-    model = load_weights(unbroken / WEIGHTS, DisPose)
+    model = load_weights(unbroken / MODEL, DisPose)
     assert all(bool(torch.isfinite(p).all()) for p in model.parameters())
 
 
 @pytest.mark.slow
 def test_killed_and_resumed_is_the_same(unbroken, tmp_path):
-    shutil.copytree(unbroken / "bank", tmp_path / "bank")
+    shutil.copytree(unbroken / "shards", tmp_path / "shards")
     for sign in ("backbone/last.ckpt", "pose/last.ckpt"):
         killed_when(tmp_path, tmp_path / sign)
-        assert not (tmp_path / WEIGHTS).exists()
+        assert not (tmp_path / MODEL).exists()
     subprocess.run(command(tmp_path), env=ENVIRONMENT, check=True, capture_output=True)
-    whole, resumed = load_file(unbroken / WEIGHTS), load_file(tmp_path / WEIGHTS)
+    whole, resumed = load_file(unbroken / MODEL), load_file(tmp_path / MODEL)
     for name, value in whole.items():
         torch.testing.assert_close(resumed[name], value, rtol=0, atol=0)
 
@@ -69,7 +69,7 @@ def test_killed_and_resumed_is_the_same(unbroken, tmp_path):
 @pytest.mark.slow
 def test_two_gloo_processes_have_the_loss_of_one(unbroken, tmp_path):
     """On the same heat maps: batch statistics of a backbone are each process's own on CPU."""
-    shutil.copytree(unbroken / "bank", tmp_path / "bank")
+    shutil.copytree(unbroken / "shards", tmp_path / "shards")
     shutil.copy(unbroken / BACKBONE, tmp_path / BACKBONE)
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     done = subprocess.run(
