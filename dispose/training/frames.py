@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -58,6 +58,7 @@ class ExampleBatch:
     skipped: tuple[str, ...]
 
 
+@runtime_checkable
 class LabelledFrames(Protocol):
     """Labelled frames by number."""
 
@@ -224,5 +225,5 @@ def no_capture() -> RenderedFrame:
     cameras = Cameras((), *(torch.zeros(0, *shape, dtype=double) for shape in ((2,), (3, 3), (8,), (3, 3), (3,))))
     flags = torch.zeros(0, 0, joints, dtype=torch.bool)
     nobody = torch.zeros(0, joints, dtype=double)
-    poses = Poses(PANOPTIC_15, torch.zeros(0, joints, 3, dtype=double), nobody, flags[0:0, 0], torch.zeros(0).long())
+    poses = Poses(PANOPTIC_15, torch.zeros(0, joints, 3, dtype=double), nobody, nobody > 0, torch.zeros(0).long())
     return RenderedFrame(cameras, torch.zeros(0, 1, 1, 3, dtype=torch.uint8), poses, flags, flags)

@@ -5,7 +5,7 @@ a function of seed, step and example alone: a resumed run, several processes and
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -29,6 +29,7 @@ class Task(nn.Module):
         raise NotImplementedError
 
 
+@runtime_checkable
 class Source(Protocol):
     """Examples by number, as one task learns from them."""
 
