@@ -166,7 +166,7 @@ class PseudoLabelled:
         """
         raw, labels, size = self._dataset.raw(self._rows[row]), self.labels(row), self._dataset.input_size
         versions = augment(
-            raw.pictures,
+            raw.images,
             letterbox(raw.cameras.size, size),
             size,
             (labels.xy_image, labels.visible),

@@ -57,8 +57,8 @@ def test_shards_without_a_record_and_several_shards_are_read(tmp_path, scenes):
         save_shard(tmp_path / f"{name}.safetensors", records)
     again = Shards([tmp_path / f"{name}.safetensors" for name in "abc"], no_placements())
     assert len(again) == 3 and again.shape(2, "seen.xy") == tuple(made[2].seen.xy.shape)
-    for one, other, third in zip(made, again, again.read_all(), strict=True):
-        torch.testing.assert_close(one.seen.axes, other.seen.axes, rtol=0, atol=0)
+    for row, (one, third) in enumerate(zip(made, again.read_all(), strict=True)):
+        torch.testing.assert_close(one.seen.axes, again[row].seen.axes, rtol=0, atol=0)
         torch.testing.assert_close(one.known, third.known, rtol=0, atol=0)
 
 

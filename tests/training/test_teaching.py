@@ -169,7 +169,7 @@ def test_the_bank_gives_back_what_was_drawn(tmp_path):
     for row, drawn in enumerate(captures_of_chunk(config, 2, 0, 4)):
         kept = bank.captures[row]
         assert bank.views(row) == len(drawn.cameras)
-        for name in ("pictures", "inside", "visible"):
+        for name in ("images", "inside", "visible"):
             assert bool((vars(kept)[name] == vars(drawn)[name]).all())
         torch.testing.assert_close(kept.poses.xyz_world, drawn.poses.xyz_world)
         torch.testing.assert_close(kept.cameras.matrix, drawn.cameras.matrix)
