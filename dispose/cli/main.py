@@ -42,7 +42,7 @@ COMMANDS = (
     Command("predict", "a capture folder in, consistent 3-D people out", "dispose predict my_capture --out out/mine"),
     Command("train", "train the associator on synthetic captures", "dispose train synthetic --out runs/mine"),
     Command("evaluate", "score us and the classic associators on a data set", "dispose evaluate shelf"),
-    Command("bench", "how time and memory grow with views and people", "dispose bench association"),
+    Command("bench", "time and memory: of a whole run, of association, of models and operators", "dispose bench run"),
     Command("download", "fetch a data set, or say exactly how to obtain it", "dispose download shelf"),
     Command("labels", "pseudo-labels: the released ones into our format", "dispose labels convert x.pkl --out x.npz"),
     Command("zoo", "weights: import the released ones, list what is there", "dispose zoo import x.pt --dataset shelf"),
