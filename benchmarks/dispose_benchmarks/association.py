@@ -57,6 +57,7 @@ class Cell:
         detections: detections over all views of the first frame.
         tuples: candidate tuples of the first frame.
         seconds: a whole frame of a batch, median of the repeats.
+        processor_seconds: of the processor, which other processes on the machine do not lengthen.
         memory_mib: peak memory of a process that did only this, with the interpreter, torch and the weights.
         combinations: tuples that plain enumeration would look at.
         plain_seconds: plain enumeration and dense attention; NaN where it was not run.
@@ -68,6 +69,7 @@ class Cell:
     detections: int
     tuples: int
     seconds: float
+    processor_seconds: float
     memory_mib: float
     combinations: float
     plain_seconds: float
@@ -164,6 +166,7 @@ def measure(views: int, persons: int, *, batch: int, repeats: int, seed: int) ->
         detections=int(frames[0].detections.valid.sum()),
         tuples=0 if problem is None else len(problem.cost),
         seconds=sum(part.milliseconds for part in parts) / 1000 / batch,
+        processor_seconds=sum(part.processor_ms for part in parts) / 1000 / batch,
         memory_mib=peak,
         combinations=combinations(frames[0]),
         plain_seconds=plain_seconds(associator, frames[0]),
@@ -223,12 +226,12 @@ class AssociationBench:
 
 def table(cells: Sequence[Cell]) -> str:
     """Cells as lines of text."""
-    lines = ["views people  tuples     frame    memory  combinations  plain / ours"]
+    lines = ["views people  tuples     frame  processor    memory  combinations  plain / ours"]
     for cell in cells:
         ratio = cell.plain_seconds / cell.seconds
         factor = f"{ratio:.1f} x" if math.isfinite(ratio) else "not run"
         lines.append(
-            f"{cell.views:>5} {cell.persons:>6} {cell.tuples:>7} {cell.seconds * 1000:>6.0f} ms "
+            f"{cell.views:>5} {cell.persons:>6} {cell.tuples:>7} {cell.seconds * 1000:>6.0f} ms {cell.processor_seconds * 1000:>7.0f} ms "
             f"{cell.memory_mib:>5.0f} MiB {cell.combinations:>13.2g} {factor:>13}"
         )
     return "\n".join(lines)

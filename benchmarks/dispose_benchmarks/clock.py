@@ -19,7 +19,7 @@ REST = "other"
 
 @dataclass(frozen=True)
 class Part:
-    """One share of a computation's time: elapsed, and of the processor, which others on the machine do not lengthen."""
+    """One share of a computation's time: elapsed, and of the thread on a processor, whatever else the machine does."""
 
     name: str
     milliseconds: float
@@ -61,12 +61,16 @@ class Clock:
         module.register_forward_pre_hook(lambda *_: self._enter(name))
         module.register_forward_hook(lambda *_: self._leave())
 
+    def parts(self) -> tuple[Part, ...]:
+        """What was counted so far."""
+        return tuple(Part(name, round(1e3 * a, 2), round(1e3 * b, 2)) for name, (a, b) in self._spent.items())
+
     def once(self, work: Callable[[], object]) -> tuple[Part, ...]:
         """The parts of one run."""
         self._spent.clear()
         with self.part(REST):
             work()
-        return tuple(Part(name, round(1e3 * a, 2), round(1e3 * b, 2)) for name, (a, b) in self._spent.items())
+        return self.parts()
 
     def median(self, work: Callable[[], object], repeats: int) -> tuple[Part, ...]:
         """The parts of the run of median length, after one run that does not count."""
@@ -85,7 +89,7 @@ class Clock:
     def _charge(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
-        now = time.perf_counter(), time.process_time()
+        now = time.perf_counter(), time.thread_time()
         if self._open:
             elapsed, busy = self._spent.get(self._open[-1], (0.0, 0.0))
             self._spent[self._open[-1]] = elapsed + now[0] - self._since[0], busy + now[1] - self._since[1]
