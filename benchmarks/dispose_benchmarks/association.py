@@ -231,7 +231,8 @@ def table(cells: Sequence[Cell]) -> str:
         ratio = cell.plain_seconds / cell.seconds
         factor = f"{ratio:.1f} x" if math.isfinite(ratio) else "not run"
         lines.append(
-            f"{cell.views:>5} {cell.persons:>6} {cell.tuples:>7} {cell.seconds * 1000:>6.0f} ms {cell.processor_seconds * 1000:>7.0f} ms "
-            f"{cell.memory_mib:>5.0f} MiB {cell.combinations:>13.2g} {factor:>13}"
+            f"{cell.views:>5} {cell.persons:>6} {cell.tuples:>7} {cell.seconds * 1000:>6.0f} ms "
+            f"{cell.processor_seconds * 1000:>7.0f} ms {cell.memory_mib:>5.0f} MiB {cell.combinations:>13.2g} "
+            f"{factor:>13}"
         )
     return "\n".join(lines)
