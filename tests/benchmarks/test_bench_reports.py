@@ -66,8 +66,11 @@ def test_every_part_of_the_whole_way_is_timed(tmp_path: Path):
     assert cli.main(["bench", "run", str(sample_folder("crossing")), *few]) == 0
     (row,) = json.loads(out.read_text())["rows"]
     assert (row["capture"], row["views"], row["frames"], row["evidence"]) == ("crossing", 5, 3, True)
-    assert {"read", "associate", "reconstruct", "link", "write"} <= set(row["parts"]) == set(row["processor_parts"])
-    assert row["people"] > 3 and 1e3 / row["frames_per_second"] == pytest.approx(sum(row["parts"].values()), rel=0.05)
+    parts = {"read", "associate", "reconstruct", "second opinion", "link", "write", "other"}
+    assert set(row["parts"]) == set(row["processor_parts"]) == parts
+    # Reading is done ahead, by another thread.
+    elapsed = sum(row["parts"].values()) - row["parts"]["read"]
+    assert row["people"] > 3 and 1e3 / row["frames_per_second"] == pytest.approx(elapsed, rel=0.05)
 
 
 def test_a_bench_without_tables_says_what_it_looked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
