@@ -121,7 +121,7 @@ def test_the_page_is_the_notebooks_inspector_with_these_parameters(tmp_path: Pat
     assert not kept.exists()
     sources = [cell.source for cell in book.cells]
     assert all(cell.cell_type == "code" for cell in book.cells)
-    assert sources[-1].startswith("inspect(") and sum("inspect(run" in source for source in sources) == 1
+    assert sources[-1].startswith("Inspector(") and sum("Inspector(run" in source for source in sources) == 1
     assert not any("page_of(" in source for source in sources)
     given = next(place for place, cell in enumerate(book.cells) if "injected-parameters" in cell.metadata.tags)
     assert f'results = "{tmp_path}"' in sources[given] and 'rank_by = "missed"' in sources[given]
