@@ -24,7 +24,7 @@ from torch import nn
 import dispose
 from dispose.errors import DisposeError
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, SHIPPED_IMAGE_WEIGHTS, load_associator, load_image_model
-from dispose_kernels.errors import MissingBackendError
+from dispose_kernels.errors import BackendError
 from dispose_kernels.segment import segment_backend
 
 ROOT = Path(dispose.__file__).resolve().parents[1]
@@ -177,7 +177,7 @@ def look_at_backends() -> Iterator[DoctorFinding]:
     text = "segment kernels: native torch by default, torch_scatter by name"
     try:
         segment_backend("torch_scatter")
-    except MissingBackendError:
+    except BackendError:
         text = "segment kernels: native torch (torch-scatter is not installed, and nothing needs it)"
     yield fine("backend: scatter", text)
     try:

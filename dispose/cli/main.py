@@ -127,12 +127,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def call(command: Command, arguments: Sequence[str]) -> int:
     """Parse and run one command; errors raised on purpose become one sentence."""
-    from dispose_kernels.errors import MissingBackendError
+    from dispose_kernels.errors import BackendError
 
     try:
         with unwind_on_sigterm():
             return parse(command, arguments).run()
-    except (DisposeError, MissingBackendError) as error:
+    except (DisposeError, BackendError) as error:
         return complain(str(error))
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]

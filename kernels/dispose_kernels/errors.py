@@ -5,7 +5,7 @@ class KernelError(Exception):
     """Base of every error an operator raises on purpose."""
 
 
-class MissingBackendError(KernelError):
+class BackendError(KernelError):
     """A backend asked for by name is unknown or not installed; the message says what there is."""
 
 
@@ -13,5 +13,5 @@ class OperandError(KernelError):
     """The operands of an operator disagree; the message shows the sizes or values."""
 
 
-class ConvergenceError(KernelError):
+class SolverError(KernelError):
     """An iterative operator stopped before its tolerance; the message shows what was left."""

@@ -16,7 +16,7 @@ import pytest
 from dispose.cli import main as cli
 from dispose.errors import InputError
 from dispose.formats.files import replacing
-from dispose_kernels.errors import MissingBackendError
+from dispose_kernels.errors import BackendError
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def test_unknown_command_lists_the_known_ones(capsys: pytest.CaptureFixture[str]
     "error",
     [
         InputError("pose/cam01_json: frame 7 is no JSON"),
-        MissingBackendError("torch-scatter is not installed"),
+        BackendError("torch-scatter is not installed"),
         FileNotFoundError(2, "No such file or directory", "my_capture"),
         ModuleNotFoundError("No module named 'papermill'", name="papermill"),
     ],

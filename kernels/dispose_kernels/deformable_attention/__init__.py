@@ -11,16 +11,16 @@ The functions here are the default backend, plain torch. Another one is asked fo
 
 from dispose_kernels.deformable_attention import native, reference, triton_backend
 from dispose_kernels.deformable_attention.operators import DeformableBackend
-from dispose_kernels.errors import MissingBackendError
+from dispose_kernels.errors import BackendError
 
 _READERS = {"native": native.read_level, "reference": reference.read_level, "triton": triton_backend.read_level}
 _BACKENDS = {name: DeformableBackend(name, read) for name, read in _READERS.items()}
 
 
 def deformable_backend(name: str) -> DeformableBackend:
-    """The backend ``native``, ``reference`` or ``triton``; `MissingBackendError` if it cannot run here."""
+    """The backend ``native``, ``reference`` or ``triton``; `BackendError` if it cannot run here."""
     if name not in _BACKENDS:
-        raise MissingBackendError(f"there is no deformable backend {name!r}; there are {', '.join(sorted(_BACKENDS))}")
+        raise BackendError(f"there is no deformable backend {name!r}; there are {', '.join(sorted(_BACKENDS))}")
     if name == "triton":
         triton_backend.library()
     return _BACKENDS[name]

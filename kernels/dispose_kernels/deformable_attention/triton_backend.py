@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 
 from dispose_kernels.deformable_attention.native import table
-from dispose_kernels.errors import MissingBackendError
+from dispose_kernels.errors import BackendError
 
 
 def library() -> ModuleType:
-    """The device programs, or `MissingBackendError`."""
+    """The device programs, or `BackendError`."""
     try:
         from triton import knobs  # type: ignore[import-not-found]
     except ImportError as error:
-        raise MissingBackendError(
+        raise BackendError(
             "deformable backend 'triton' was asked for, but the package triton is not installed; "
             "install it (Linux, with the version that belongs to the installed torch) or use 'native'"
         ) from error
     if not torch.cuda.is_available() and not knobs.runtime.interpret:
-        raise MissingBackendError(
+        raise BackendError(
             "deformable backend 'triton' was asked for, but there is no CUDA device; use 'native', "
             "or set TRITON_INTERPRET=1 to have the programs interpreted, slowly, on the CPU"
         )

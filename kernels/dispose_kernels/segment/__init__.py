@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dispose_kernels.errors import MissingBackendError
+from dispose_kernels.errors import BackendError
 from dispose_kernels.segment import native, reference, scatter
 from dispose_kernels.segment.native import (
     segment_logsumexp,
@@ -35,10 +35,10 @@ class SegmentBackend:
 
 
 def segment_backend(name: str) -> SegmentBackend:
-    """The backend ``native``, ``reference`` or ``torch_scatter``; `MissingBackendError` if it cannot run here."""
+    """The backend ``native``, ``reference`` or ``torch_scatter``; `BackendError` if it cannot run here."""
     modules = {"native": native, "reference": reference, "torch_scatter": scatter}
     if name not in modules:
-        raise MissingBackendError(f"there is no segment backend {name!r}; there are {', '.join(sorted(modules))}")
+        raise BackendError(f"there is no segment backend {name!r}; there are {', '.join(sorted(modules))}")
     if name == "torch_scatter":
         scatter.library()
     module = modules[name]

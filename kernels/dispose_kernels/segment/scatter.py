@@ -4,16 +4,16 @@ from types import ModuleType
 
 import torch
 
-from dispose_kernels.errors import MissingBackendError
+from dispose_kernels.errors import BackendError
 from dispose_kernels.segment.reference import Index, Items, Segments
 
 
 def library() -> ModuleType:
-    """The module `torch_scatter`, or `MissingBackendError`."""
+    """The module `torch_scatter`, or `BackendError`."""
     try:
         import torch_scatter  # type: ignore[import-not-found]
     except ImportError as error:
-        raise MissingBackendError(
+        raise BackendError(
             "segment backend 'torch_scatter' was asked for, but the package torch-scatter is not installed; "
             "install it (it compiles against the installed torch) or use 'native'"
         ) from error

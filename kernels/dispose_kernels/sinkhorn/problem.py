@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dispose_kernels.errors import ConvergenceError, OperandError
+from dispose_kernels.errors import OperandError, SolverError
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +71,11 @@ def marginal_residual(mass: Float[Tensor, " tuples"], marginals: Marginals) -> F
 
 
 def check(projection: Projection, tolerance: float) -> Projection:
-    """The projection itself if every sample's residual is within the tolerance, else `ConvergenceError`."""
+    """The projection itself if every sample's residual is within the tolerance, else `SolverError`."""
     bad = torch.nonzero(~(projection.residual <= tolerance))[:, 0]
     if len(bad):
         sample = int(bad[0])
-        raise ConvergenceError(
+        raise SolverError(
             f"projection left a marginal residual of {float(projection.residual[sample]):.3g} in sample {sample} "
             f"({len(bad)} of {len(projection.residual)} samples above {tolerance:g}) "
             f"after {projection.iterations} iterations"
