@@ -39,6 +39,8 @@ def apart(
         if not ours.poll(seconds):
             raise DisposeError(f"{name} took longer than {seconds:.0f} s")
         found, error = ours.recv()
+        # Whoever is killed while tidying up leaves locks behind.
+        process.join(10)
     except EOFError:
         process.join()
         raise DisposeError(f"{name} failed: exit status {process.exitcode}") from None

@@ -10,12 +10,14 @@ from dispose_benchmarks.kernels.command import KernelsBench
 from dispose_benchmarks.pose_command import PoseBench
 from dispose_benchmarks.rendering import RenderingBench
 from dispose_benchmarks.run import RunBench
+from dispose_benchmarks.training import TrainingBench
 
 
 @dataclass(frozen=True)
 class BenchCommand:
     """Time and memory of the whole way from files to files; of association, as views and people grow; of the image
-    models, at the published sizes; of the fast operators beside their definitions; of drawing synthetic images.
+    models, at the published sizes; of the fast operators beside their definitions; of drawing synthetic images; of a
+    training step, and how long it waits for its loader.
 
     Whole ways, association and image models run in a process of their own for each capture or size, so that its peak
     memory is its own. Times are of this machine in this minute.
@@ -27,6 +29,7 @@ class BenchCommand:
         | Annotated[KernelsBench, tyro.conf.subcommand("kernels")]
         | Annotated[RenderingBench, tyro.conf.subcommand("rendering")]
         | Annotated[RunBench, tyro.conf.subcommand("run")]
+        | Annotated[TrainingBench, tyro.conf.subcommand("training")]
     ]
 
     def run(self) -> int:

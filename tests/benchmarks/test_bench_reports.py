@@ -76,3 +76,13 @@ def test_every_part_of_the_whole_way_is_timed(tmp_path: Path):
 def test_a_bench_without_tables_says_what_it_looked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert cli.main(["bench", "run", "--data", str(tmp_path), "--out", str(tmp_path / "bench.json")]) == 2
     assert "there is no folder shelf in it" in capsys.readouterr().err
+
+
+def test_training_says_what_it_waits_for_its_loader(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("lightning", reason="training needs Lightning")
+    out = tmp_path / "bench.json"
+    few = ("--recipe", "toy_smoke", "--steps", "3", "--shards", "1", "--workers", "1")
+    assert cli.main(["bench", "training", *few, "--out", str(out)]) == 0
+    (row,) = json.loads(out.read_text())["rows"]
+    assert row["steps"] == 3 and row["milliseconds"] > 0 and 0 <= row["waiting"] < 1
+    assert "waiting for the loader" in capsys.readouterr().out
