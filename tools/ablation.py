@@ -13,17 +13,16 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from dispose.association.decode import greedy, mass_worth, pair_worth, set_packing
 from dispose.evaluation.protocols import protocols_of
 from dispose.evaluation.reports import Report, write_report
-from dispose.evaluation.run import evaluate
-from dispose.evaluation.scenes import Method, gather
+from dispose.evaluation.score import Method, evaluate, gather
 from dispose.models.dispose.associator import Associator
 from dispose.models.dispose.sampling import RELEASED_SAMPLER, SamplerConfig
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association
+from dispose.scene.results import associate_each
 from dispose.tensors import ABSENT
 from dispose.zoo import load_associator
 
@@ -57,7 +56,7 @@ def methods(associator: Associator) -> list[Method]:
         "greedy on mass (released rounding)": partial(associator.forward, worth=mass_worth, rounding=greedy),
         "no diffusion: geometric cost alone": partial(cue_alone, associator, gain=160.0),
     }
-    return [Method(name, associate, associator.reconstruct_frame) for name, associate in choices.items()]
+    return [Method(name, associate_each(one), associator.reconstruct) for name, one in choices.items()]
 
 
 def main() -> int:
@@ -71,9 +70,8 @@ def main() -> int:
     associator = load_associator()
     for name in PROTOCOLS:
         for protocol in protocols_of(name):
-            scenes = gather(protocol.read(arguments.data), None)[:: arguments.every]
-            for method in methods(associator):
-                rows.append(evaluate(protocol, scenes, method, watch=lambda s, title: tqdm(s, desc=title, leave=False)))
+            source = gather(list(protocol.read(arguments.data))[:: arguments.every])
+            rows += [evaluate(protocol, source, method) for method in methods(associator)]
     command = shlex.join(("python", "tools/ablation.py", "--every", str(arguments.every)))
     report = Report("ablation", None, tuple(rows), (), command, time.perf_counter() - start)
     write_report(ROOT / "data" / "results" / "ablation.json", report)

@@ -3,34 +3,41 @@
 import shlex
 import sys
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from tqdm import tqdm
 
-from dispose.cli.evaluate_images import ImageJob, score_images
-from dispose.cli.evaluate_save import SaveJob, save_results
+from dispose.cli.predict import stages_of
 from dispose.errors import InputError
+from dispose.evaluation.figures import Row
 from dispose.evaluation.methods import classic, oracle_method, random_method
-from dispose.evaluation.protocols import Protocol, protocols_of
+from dispose.evaluation.protocols import ImageFrames, Protocol, protocols_of
+from dispose.evaluation.published import FOLDER, read_published, side_by_side
 from dispose.evaluation.reports import Report, text_table, write_report
-from dispose.evaluation.run import best_method, evaluate
-from dispose.evaluation.scenes import Method, Scene, gather
-from dispose.models.dispose.associator import Associator
+from dispose.evaluation.score import Answers, Method, answers, best_method, drawn, gather, score
+from dispose.evaluation.toy_images import evaluate_toy_images, reduction
+from dispose.inference.readings import Source
+from dispose.inference.results_folder import RunFiles, write_results
+from dispose.models.dispose.model import DisPose
 from dispose.options import Count, PathOption, require_file, require_folder
-from dispose.scene.results import AssociationResult
-from dispose.zoo import load_associator
-from dispose.zoo.checkpoints import shipped_image_weights
+from dispose.released.model import ReleasedDisPose
+from dispose.zoo.checkpoints import (
+    load_associator,
+    load_image_model,
+    load_weights,
+    read_metadata,
+    shipped_image_weights,
+)
 
 Name = Literal["ours", "integer_programme", "svt", "greedy", "hungarian", "random", "oracle"]
 ProtocolName = Literal[
     "shelf", "mvor", "mvor_rtpose", "mvor_openpose", "mvor_openpose_distinct", "mvor_openpose_ms", "panoptic_mini",
     "toy_images", "panoptic_images", "shelf_images", "campus_images", "mm_or_images",
 ]  # fmt: skip
-IMAGES = ("toy_images", "panoptic_images", "shelf_images", "campus_images", "mm_or_images")
+TOY = "toy_images"
+IMAGES = (TOY, "panoptic_images", "shelf_images", "campus_images", "mm_or_images")
 
 
 @dataclass(frozen=True)
@@ -67,90 +74,133 @@ class EvaluateCommand:
 
     def run(self) -> int:
         """Score, print, write."""
-        start = time.perf_counter()
         path = require_file(
             self.out or Path("data/results") / f"{'_'.join(map(str, (self.protocol, *self.tail())))}.json"
         )
-        if self.protocol in IMAGES:
-            return score_images(self.image_job(path))
+        if self.protocol not in IMAGES:
+            return self.score_associators(path)
+        if self.save is not None:
+            raise InputError(f"--save keeps what associators say, which {self.protocol} does not score.")
+        if self.views or self.gates_mm:
+            raise InputError(f"--views and --gates-mm are for associators, not for {self.protocol}.")
+        return self.score_toy(path) if self.protocol == TOY else self.score_images(path)
+
+    def score_associators(self, path: Path) -> int:
+        """Associators on tables of detections."""
+        start = time.perf_counter()
         if self.save is not None:
             require_folder(self.save)
         if len(self.views) == 1:
             raise InputError(f"--views is {self.views[0]}; at least two cameras are needed.")
         associator = load_associator(self.weights) if "ours" in self.associators else None
-        ours = None if associator is None else Method("ours", associator, associator.reconstruct_frame)
+        ours = None if associator is None else Method("ours", associator.associate, associator.reconstruct)
         rows, sweep = [], []
         for protocol in protocols_of(self.protocol):
-            scenes = gather(protocol.read(self.data), self.views or None)
-            if not scenes:
+            source = gather(protocol.read(self.data), self.views or None)
+            first = source.read(source.numbers[0]) if source.numbers else None
+            if first is None:
                 raise InputError(f"{self.data}: no frames for {protocol.name}")
-            print(f"{protocol.title}: {len(scenes)} frames, {len(scenes[0].frame.cameras)} views")
-            chosen: list[tuple[Name, Method]] = []
-            for name in self.associators:
-                method, tried = best_method(protocol, scenes, self.methods(name, protocol, scenes, ours), watch=bar)
-                chosen.append((name, method))
-                rows.append(evaluate(protocol, scenes, method, watch=bar))
-                sweep += tried
-            if self.save is not None:
-                self.save_all(self.save, protocol, scenes, chosen, associator)
+            print(f"{protocol.title}: {len(source.numbers)} frames, {len(first.frame.cameras)} views")
+            found, tried = self.answer(protocol, source, ours)
+            rows += [score(protocol, one) for one in found]
+            sweep += tried
         print(text_table(tuple(rows)))
-        words = ("dispose", *sys.argv[1:])
-        report = Report(
-            self.protocol, self.views or None, tuple(rows), tuple(sweep), shlex.join(words), time.perf_counter() - start
-        )
+        report = Report(self.protocol, self.views or None, tuple(rows), tuple(sweep), *self.made(start))
         write_report(path, report)
         print(f"wrote {path}")
         return 0
 
-    def save_all(
-        self,
-        folder: Path,
-        protocol: Protocol,
-        scenes: tuple[Scene, ...],
-        chosen: list[tuple[Name, Method]],
-        associator: Associator | None,
-    ) -> None:
-        """One results folder per method; the integer programme at its best gate is everybody's reference."""
-        reference = next((method for name, method in chosen if name == "integer_programme"), None)
-        if reference is None:
-            reference, _ = best_method(
-                protocol, scenes, self.methods("integer_programme", protocol, scenes, None), watch=bar
-            )
-        for name, method in chosen:
-            weigh = (
-                associator.weigh
-                if name == "ours" and associator is not None
-                else lambda frame, of=method: AssociationResult(of.associate(frame))
-            )
-            second = None if name == "integer_programme" else reference.associate
-            save_results(SaveJob(folder / protocol.name / name, protocol, method, weigh, second), scenes, bar)
-            print(f"wrote {folder / protocol.name / name}")
+    def answer(self, protocol: Protocol, source: Source, ours: Method | None) -> tuple[list[Answers], list[Row]]:
+        """What every method says, in the order asked for, and the gates that were tried.
 
-    def image_job(self, path: Path) -> ImageJob:
-        """The same request for an image model. `InputError` for options that only associators have."""
+        To be saved, the integer programme at its best gate is everybody's reference, and answers first.
+        """
+        names, reference, sweep = self.associators, None, list[Row]()
+        found: dict[Name, Answers] = {}
         if self.save is not None:
-            raise InputError(f"--save keeps what associators say, which {self.protocol} does not score.")
-        if self.views or self.gates_mm:
-            raise InputError(f"--views and --gates-mm are for associators, not for {self.protocol}.")
-        weights = self.weights or shipped_image_weights()
-        return ImageJob(self.protocol, weights, self.data, self.frames, path, shlex.join(("dispose", *sys.argv[1:])))
+            names = ("integer_programme", *(name for name in names if name != "integer_programme"))
+        for name in names:
+            method, tried = best_method(protocol, source, self.methods(name, protocol, source, ours))
+            title = f"{protocol.name}: {method.name}"
+            found[name] = answers(source, method, title=title, reference=reference)
+            sweep += tried if name in self.associators else ()
+            if self.save is not None and name == "integer_programme":
+                known = {one.prediction.number: one.prediction.association for one in found[name].results}
+                reference = lambda frame, known=known: known[frame.number]  # noqa: E731
+            if self.save is not None and name in self.associators:
+                save_answers(self.save / protocol.name / name, protocol, found[name])
+        return [found[name] for name in self.associators], sweep
+
+    def score_toy(self, path: Path) -> int:
+        """The model beside classic methods on its own heat maps."""
+        start = time.perf_counter()
+        model = load_weights(self.weights or shipped_image_weights(), DisPose)
+        tables = evaluate_toy_images(model, frames=self.frames, gate_frames=max(self.frames // 8, 2))
+        print(text_table(tables.rows))
+        print(text_table(tables.by_views))
+        less = reduction(tables.rows)
+        print(f"Stage II lowers MPJPE by {less:.1f} % against the classic bodies on the same heat maps.")
+        report = Report(self.protocol, None, tables.rows, tables.tried, *self.made(start))
+        write_report(path, report)
+        by_views = path.with_name(f"{path.stem}_by_views.json")
+        write_report(by_views, replace(report, rows=tables.by_views, sweep=()))
+        print(f"wrote {path} and {by_views}")
+        return 0
+
+    def score_images(self, path: Path) -> int:
+        """One model on the test frames of a data set, counted in both ways, beside what was published."""
+        start = time.perf_counter()
+        protocols = protocols_of(self.protocol)
+        method = image_method(self.weights or shipped_image_weights())
+        frames = protocols[0].read(self.data)
+        assert isinstance(frames, ImageFrames)
+        found = answers(drawn(iter(frames), len(frames)), method, batch=4)
+        print(frames.log.summary())
+        if not found.results:
+            raise InputError(f"{self.data}: none of the {len(frames)} frames of {protocols[0].title} can be scored.")
+        rows = tuple(score(protocol, found) for protocol in protocols)
+        for row in rows:
+            print(text_table((row,)))
+        name = protocols[0].published
+        if (FOLDER / f"{name}.json").exists():
+            print(side_by_side(rows, read_published(FOLDER / f"{name}.json")))
+        write_report(path, Report(self.protocol, None, rows, (), *self.made(start), published=(name,)))
+        print(f"wrote {path}")
+        return 0
+
+    def made(self, start: float) -> tuple[str, float]:
+        """The command as it was typed, and the seconds since the start."""
+        return shlex.join(("dispose", *sys.argv[1:])), time.perf_counter() - start
 
     def tail(self) -> tuple[str | int, ...]:
         """What the views add to the name of the file."""
         return ("views", *self.views) if self.views else ()
 
-    def methods(self, name: Name, protocol: Protocol, scenes: tuple[Scene, ...], ours: Method | None) -> list[Method]:
+    def methods(self, name: Name, protocol: Protocol, source: Source, ours: Method | None) -> list[Method]:
         """One method, or one per gate."""
         if name == "ours":
             return [ours] if ours else []
         if name == "random":
             return [random_method()]
         if name == "oracle":
-            return [oracle_method(scenes)]
+            return [oracle_method(source)]
         one = classic(name)
         return [one.at(gate, protocol.joints) for gate in self.gates_mm or protocol.gates_mm or (one.gate_mm,)]
 
 
-def bar(scenes: Iterable[Scene], title: str) -> Iterable[Scene]:
-    """Progress over frames where it takes longer than two seconds."""
-    return tqdm(scenes, desc=title, unit="frame", delay=2.0, mininterval=0.5, leave=False)
+def save_answers(folder: Path, protocol: Protocol, found: Answers) -> None:
+    """What a method said about every frame, with the labels, as a folder that `dispose inspect` opens."""
+    results = [
+        replace(one, labels=replace(one.labels, poses=protocol.truth_of(one.labels.poses)))
+        for one in found.results
+        if one.labels is not None
+    ]
+    write_results(folder, results, RunFiles(protocol.name, found.method, tables=False))
+    print(f"wrote {folder}")
+
+
+def image_method(weights: Path) -> Method:
+    """The model of a weights file, ours or an imported released one, as a method."""
+    name = "DisPOSE as released" if read_metadata(weights)[0] == ReleasedDisPose.__name__ else "DisPOSE"
+    stages = stages_of(load_image_model(weights))
+    return Method(f"{name}, {weights.stem}", stages.associate, stages.reconstruct)

@@ -1,15 +1,14 @@
 """Predictions of a sequence against its truth, as a few figures that fit on a line."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from tqdm import tqdm
 
 from dispose.errors import InputError
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.metrics.detection import NearestTruths, first_hits, found_mpjpe, nearest_truths, pool, recall
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.prediction import Association, Prediction
+from dispose.scene.frame import Frame
+from dispose.scene.prediction import Prediction
+from dispose.scene.results import FrameResult
 from dispose.scene.truth import identities
 
 FOUND_MM = 150.0
@@ -96,10 +95,9 @@ def _nearest(predictions: Sequence[Prediction], truth: Sequence[Prediction]) -> 
     )
 
 
-def count_scenes(scenes: Sequence[tuple[Frame, Labels]], associate: Callable[[Frame], Association]) -> list[PairCounts]:
-    """Pair counts of an associator in labelled frames, a row per frame; a progress bar over two seconds."""
-    bar = tqdm(scenes, unit="frame", delay=2.0, mininterval=1.0, leave=False)
-    return [count_pairs(associate(frame), labels.identity) for frame, labels in bar]
+def count_results(results: Sequence[FrameResult]) -> list[PairCounts]:
+    """Pair counts of a run over labelled frames, one per frame."""
+    return [count_pairs(one.prediction.association, one.labels.identity) for one in results if one.labels is not None]
 
 
 def total(counts: Sequence[PairCounts]) -> PairCounts:

@@ -12,10 +12,12 @@ from dispose.baselines.integer_programme import integer_programme
 from dispose.baselines.random_grouping import random_grouping
 from dispose.baselines.svt import svt
 from dispose.errors import InputError
-from dispose.evaluation.scenes import Method, Scene
+from dispose.evaluation.score import Method
+from dispose.inference.readings import Source
 from dispose.scene.convert import keep_joints
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association
+from dispose.scene.results import associate_each
 from dispose.scene.truth import association_of_identities
 
 RANDOM_SEED = 20260611
@@ -47,7 +49,7 @@ class Classic:
                 frame = replace(frame, detections=keep_joints(frame.detections, joints))
             return self.associate(frame, gate_mm=gate_mm)
 
-        return Method(f"{self.name}, {gate_mm:g} mm", associate, gate_mm=gate_mm)
+        return Method(f"{self.name}, {gate_mm:g} mm", associate_each(associate), gate_mm=gate_mm)
 
 
 CLASSIC = (
@@ -72,14 +74,16 @@ def random_method(seed: int = RANDOM_SEED) -> Method:
     def associate(frame: Frame) -> Association:
         return random_grouping(frame, torch.Generator().manual_seed(seed + frame.number))
 
-    return Method("random grouping", associate)
+    return Method("random grouping", associate_each(associate))
 
 
-def oracle_method(scenes: Sequence[Scene]) -> Method:
+def oracle_method(source: Source) -> Method:
     """Groups by the labels: what perfect association would score. The only method that sees them."""
-    known = {scene.frame.number: scene.labels for scene in scenes}
 
     def associate(frame: Frame) -> Association:
-        return association_of_identities(known[frame.number].identity)
+        reading = source.read(frame.number)
+        if reading is None or reading.labels is None:
+            raise InputError(f"frame {frame.number} has no labels to group by")
+        return association_of_identities(reading.labels.identity)
 
-    return Method("oracle association", associate)
+    return Method("oracle association", associate_each(associate))

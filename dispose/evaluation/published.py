@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dispose.errors import InputError
-from dispose.evaluation.scenes import Figure, Row
+from dispose.evaluation.figures import Figure, Row
 from dispose.formats.entry import Entry
 
 SCHEMA = "dispose.published/1"

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from dispose.evaluation.scenes import Row
+from dispose.evaluation.figures import Row
 from dispose.formats import provenance
 from dispose.formats.files import replacing
 from dispose.formats.provenance import commit

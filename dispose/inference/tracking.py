@@ -76,7 +76,10 @@ def link(
     """
     config = config or TrackingConfig()
     now = _as_tracks(prediction, frame)
-    old = memory.tracks if memory.tracks is not None else now[:0]
+    old = memory.tracks
+    # Nobody is followed from one rig into another.
+    if old is None or old.visible.shape[1:] != now.visible.shape[1:]:
+        old = now[:0]
     cost = _costs(old, now, config)
     before = torch.full((len(now.id),), ABSENT)
     for row, column in zip(*linear_sum_assignment(cost.numpy()), strict=True):

@@ -31,8 +31,12 @@ import torch
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
-from dispose.evaluation.against_truth import count_scenes, f1_by_group, total
+from dispose.evaluation.against_truth import count_results, f1_by_group, total
 from dispose.evaluation.protocols import protocols_of
+from dispose.evaluation.score import without_joints
+from dispose.inference.readings import Reading, Source
+from dispose.inference.run import results_of
+from dispose.scene.results import associate_each, reconstruct_each
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
 from dispose_viz.charts.scores import Score, draw_scores
@@ -79,12 +83,14 @@ print(f"{len(scenes)} frames, {min(views)} to {max(views)} cameras, {min(people)
 
 # %%
 methods = {
-    "ours": load_associator(weights),
-    "integer programme": integer_programme,
-    "greedy agglomerative": greedy_agglomerative,
-    "incremental Hungarian": incremental_hungarian,
+    "ours": load_associator(weights).associate,
+    "integer programme": associate_each(integer_programme),
+    "greedy agglomerative": associate_each(greedy_agglomerative),
+    "incremental Hungarian": associate_each(incremental_hungarian),
 }
-counts = {name: count_scenes(scenes, method) for name, method in methods.items()}
+source = Source(range(len(scenes)), lambda place: Reading(*scenes[place]))
+groups = reconstruct_each(without_joints)
+counts = {name: count_results(results_of(source, method, groups)) for name, method in methods.items()}
 figures = {name: {"pair_f1": total(rows).f1, "exact": total(rows).exact_rate} for name, rows in counts.items()}
 (out / "metrics.json").write_text(json.dumps(figures, indent=1))
 for name, rows in counts.items():
@@ -122,7 +128,7 @@ save_figure(figure, out / "worst")
 # What ours makes of it, in colour, and the truth in grey. Turn it with the mouse.
 
 # %%
-ours = methods["ours"]
+ours = load_associator(weights)
 stage = stage_of(frame, ours.reconstruct_frame(frame, ours(frame)), truth=labels.poses)
 name_figure(plotly_scene.draw_stage(plotly_scene.new_scene(), stage), "worst_in_3d")
 

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from dispose.cli.evaluate import EvaluateCommand
-from dispose.cli.evaluate_images import method_of
+from dispose.cli.evaluate import EvaluateCommand, image_method
 from dispose.datasets.layouts.source import FrameKey, Source, Traits
-from dispose.datasets.multiview import FrameLog
 from dispose.errors import InputError
-from dispose.evaluation.image_protocols import MM_OR_CLEAN, MM_OR_RELEASED, source_scenes
-from dispose.evaluation.image_scenes import answer_all
+from dispose.evaluation.protocols import MM_OR_IMAGES, ImageFrames
+from dispose.evaluation.score import answers, drawn, score
 from dispose.models.dispose.model import DisPose
 from dispose.recipes.images import TOY_SMOKE
 from dispose.scene.cameras import Cameras
@@ -68,11 +66,11 @@ def test_frames_of_a_source_are_scored_in_both_ways(weights: Path, tmp_path: Pat
             path = tmp_path / str(view) / f"{number}.png"
             cv2.imwrite(str(path), np.ascontiguousarray(picture[..., ::-1]))
     (tmp_path / "0" / "2.png").write_bytes(b"no picture")
-    log = FrameLog()
-    answers = answer_all(source_scenes(source, log), [method_of(weights)])[0]
-    assert len(answers.outcomes) == 1 and answers.method == "DisPOSE, smoke"
-    assert log.skipped == 1 and "2.png" in log.summary()
-    released, clean = MM_OR_RELEASED.score(answers), MM_OR_CLEAN.score(answers)
+    frames = ImageFrames(source)
+    found = answers(drawn(iter(frames), len(frames)), image_method(weights))
+    assert len(found.results) == 1 and found.method == "DisPOSE, smoke"
+    assert frames.log.skipped == 1 and "2.png" in frames.log.summary()
+    released, clean = (score(protocol, found) for protocol in MM_OR_IMAGES)
     assert (released.detections, clean.detections) == ("mm_or, released", "mm_or, clean")
     assert {f.name for f in released.figures} <= {f.name for f in clean.figures}
 

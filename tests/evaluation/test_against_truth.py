@@ -7,12 +7,14 @@ import torch
 
 from dispose.datasets.samples import sample_folder
 from dispose.errors import InputError, ShapeError
-from dispose.evaluation.against_truth import count_scenes, f1_by_group, identities, score_frames, score_people, total
+from dispose.evaluation.against_truth import count_results, f1_by_group, score_frames, score_people, total
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, read_frame
 from dispose.metrics.association import PairCounts
 from dispose.scene.frame import Labels
 from dispose.scene.prediction import Association
+from dispose.scene.results import FrameResult
+from dispose.scene.truth import identities
 from dispose.tensors import ABSENT
 
 NUMBERS = (0, 20, 40)
@@ -83,9 +85,8 @@ def test_missing_truth_and_other_cameras_are_said(sample) -> None:
 
 def test_counts_add_up_over_frames_and_groups(sample) -> None:
     frames, truth = sample
-    scenes = [(f, Labels.of_detections(identities(f, t), t.poses)) for f, t in zip(frames, truth, strict=True)]
-    answers = {f.number: t.association for f, t in zip(frames, truth, strict=True)}
-    counts = count_scenes(scenes, lambda frame: answers[frame.number])
+    labels = [Labels.of_detections(identities(f, t), t.poses) for f, t in zip(frames, truth, strict=True)]
+    counts = count_results([FrameResult(t, f, labels=known) for f, t, known in zip(frames, truth, labels, strict=True)])
     assert total(counts).f1 == 1.0 and total([]) == PairCounts()
     best, none = f1_by_group(counts, [2, 2, 3], [3, 9])
     assert best == 100.0 and none != none

@@ -9,11 +9,12 @@ import torch
 
 from dispose.cli.evaluate import EvaluateCommand
 from dispose.errors import InputError
+from dispose.evaluation.figures import Figure, Row
 from dispose.evaluation.methods import CLASSIC, classic, oracle_method, random_method
 from dispose.evaluation.protocols import MVOR_RTPOSE, PANOPTIC_MINI, SHELF_DEV, Protocol, protocols_of
 from dispose.evaluation.reports import Report, plain_value, write_report
-from dispose.evaluation.run import best_method, evaluate, evaluate_association
-from dispose.evaluation.scenes import Figure, Row, Scene, gather
+from dispose.evaluation.score import best_method, evaluate, evaluate_association, gather
+from dispose.inference.readings import Source
 
 # Pair F1 of the reference table that comes with the data, at the gates of `CLASSIC`.
 SHELF_F1 = {"integer_programme": 98.3, "svt": 98.6, "greedy": 96.3, "hungarian": 94.6}
@@ -22,7 +23,7 @@ PANOPTIC_F1 = {"integer_programme": 99.0}
 
 
 @functools.cache
-def scenes_of(protocol: Protocol, folder: Path) -> tuple[Scene, ...]:
+def scenes_of(protocol: Protocol, folder: Path) -> Source:
     return gather(protocol.read(folder))
 
 
@@ -64,7 +65,7 @@ def test_the_oracle_is_perfect_and_random_grouping_fails(shared_data: Path, prot
 
 
 def test_random_grouping_halves_pcp(shared_data: Path) -> None:
-    scenes = scenes_of(SHELF_DEV, shared_data)[::4]
+    scenes = gather(list(SHELF_DEV.read(shared_data))[::4])
     assert evaluate(SHELF_DEV, scenes, random_method()).value("pcp") < 75
 
 
@@ -81,8 +82,10 @@ def test_skeletons_of_exact_detections_are_exact(shared_data: Path) -> None:
 def test_views_can_be_chosen_and_exchanged(shared_data: Path) -> None:
     whole = list(PANOPTIC_MINI.read(shared_data))
     some = gather(whole, (4, 0, 2))
-    assert some[0].frame.cameras.names == ("00_23", "00_03", "00_12")
-    assert torch.equal(some[0].labels.identity, whole[0][1].identity[[4, 0, 2]])
+    first = some.read(some.numbers[0])
+    assert first is not None and first.labels is not None
+    assert first.frame.cameras.names == ("00_23", "00_03", "00_12")
+    assert torch.equal(first.labels.identity, whole[0][1].identity[[4, 0, 2]])
     one = classic("integer_programme").at(150.0)
     forth = evaluate(PANOPTIC_MINI, gather(whole, (0, 2, 4)), one)
     back = evaluate(PANOPTIC_MINI, some, one)

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from dispose.baselines.heatmap_peaks import MAP_GATES
-from dispose.evaluation.image_scenes import answer_all
-from dispose.evaluation.map_evidence import MapReader, in_pixels
+from dispose.evaluation.score import answers
 from dispose.evaluation.toy_images import (
     BASELINE,
     CLASSICS,
@@ -21,9 +20,11 @@ from dispose.evaluation.toy_images import (
     by_views,
     evaluate_toy_images,
     held_out_config,
+    in_pixels,
+    look,
     reduction,
-    row_of,
     toy_methods,
+    toy_row,
     toy_scenes,
 )
 from dispose.geometry.image_affine import map_from_input
@@ -44,21 +45,17 @@ class Drawn(DisPose):
     def __init__(self, truths: Sequence[Tensor]) -> None:
         super().__init__(MODEL)
         self.truths = list(truths)
-        self.calls = -1
 
     def see(self, batch: ImageBatch) -> Features:
         seen = super().see(batch)
-        self.calls += 1
-        xyz = self.truths[self.calls]
+        views = batch.images.present.shape[1]
         maps, _, height, width = seen.heatmaps.shape
-        persons = len(xyz)
-        sample = torch.zeros(persons, dtype=torch.long)
-        xy, front = batch.cameras[sample].project(xyz)
-        xy = map_from_input(xy, STRIDE).transpose(0, 1).flatten(0, 1).float()
-        visible = front.transpose(0, 1).flatten(0, 1)
-        drawn = render_gaussians(
-            xy, visible, torch.arange(maps).repeat_interleave(persons), maps, size=(width, height), sigma=1.0
-        )
+        persons = [len(xyz) for xyz in self.truths]
+        sample = torch.cat([torch.full((count,), number) for number, count in enumerate(persons)])
+        xy, front = batch.cameras[sample].project(torch.cat(self.truths))
+        xy = map_from_input(xy, STRIDE).flatten(0, 1).float()
+        visible, map_of = front.flatten(0, 1), (sample[:, None] * views + torch.arange(views)).flatten()
+        drawn = render_gaussians(xy, visible, map_of, maps, size=(width, height), sigma=1.0)
         return replace(seen, heatmaps=drawn)
 
 
@@ -80,9 +77,9 @@ def test_every_method_has_a_line(tables: ToyTables):
 def test_the_captures_are_of_the_asked_kind_and_repeatable():
     first, again = (list(toy_scenes(3, held_out_config((64, 48)), 5)) for _ in range(2))
     for one, other in zip(first, again, strict=True):
-        assert torch.equal(one.frame.require_images().pixels, other.frame.require_images().pixels)
-        assert 3 <= len(one.frame.cameras) <= 7 and len(one.truth.id) <= 5
-    assert not torch.equal(first[1].frame.cameras.centres, first[2].frame.cameras.centres), "a rig for two frames"
+        assert torch.equal(one[0].require_images().pixels, other[0].require_images().pixels)
+        assert 3 <= len(one[0].cameras) <= 7 and len(one[1].poses.id) <= 5
+    assert not torch.equal(first[1][0].cameras.centres, first[2][0].cameras.centres), "a rig for two frames"
 
 
 def test_right_heat_maps_give_right_people():
@@ -90,19 +87,18 @@ def test_right_heat_maps_give_right_people():
     captures = list(sample_captures(torch.Generator().manual_seed(11), 3, config))
     torch.manual_seed(0)
     model = Drawn([capture.poses.xyz_world for capture in captures]).eval()
-    read = MapReader(model)
-    methods = toy_methods(read, CLASSICS[:1], MAP_GATES)[2:3]
-    answers = answer_all(toy_scenes(3, config, 11), methods)[0]
-    row = row_of(answers)
+    looked = look(model, toy_scenes(3, config, 11), 3)
+    method = toy_methods(looked, CLASSICS[:1], MAP_GATES)[1]
+    found = answers(looked.source, method)
+    row = toy_row(found)
     assert row.value("recall_500") == 100 and row.value("pair_f1") > 80
     assert row.value("mpjpe_mm") < 60, "a heat-map pixel is about 80 mm here"
-    assert [r.value("views") for r in by_views(answers and (answers,))] == [4.0]
+    assert [r.value("views") for r in by_views((found,))] == [4.0]
     assert reduction([row, replace(row, method=OURS)]) == 0
 
 
 def test_peaks_are_in_original_pixels_and_in_views_with_pictures():
-    scene = next(iter(toy_scenes(1, held_out_config((64, 48)), 3)))
-    frame = scene.frame
+    frame, _ = next(iter(toy_scenes(1, held_out_config((64, 48)), 3)))
     views = len(frame.cameras)
     maps = torch.zeros(views, 15, 12, 16)
     maps[:, :, 5, 9] = 1.0

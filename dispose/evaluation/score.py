@@ -1,0 +1,131 @@
+"""Methods on the frames of a protocol: a run says who is where, the protocol's measures compare with the labels."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from dispose.association.reconstruct import reconstruct_frame
+from dispose.errors import InputError
+from dispose.evaluation.figures import Row, figures_of
+from dispose.evaluation.measures import association_figures
+from dispose.evaluation.protocols import Protocol
+from dispose.inference.readings import Reading, Source
+from dispose.inference.run import Kept, run
+from dispose.scene.frame import Frame, Labels
+from dispose.scene.poses import Poses
+from dispose.scene.prediction import Association, Prediction
+from dispose.scene.results import Associate, AssociationResult, FrameResult, Reconstruct, reconstruct_each
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """Something that says who is who and where; neither ever sees labels.
+
+    Attributes:
+        name: how tables call it.
+        associate: who is who.
+        reconstruct: where every joint is.
+        gate_mm: the distance it was set to, None where it has none.
+    """
+
+    name: str
+    associate: Associate
+    reconstruct: Reconstruct = reconstruct_each(reconstruct_frame)
+    gate_mm: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a method said about all frames, and the mean time of a frame's association."""
+
+    method: str
+    results: tuple[FrameResult, ...]
+    seconds: float
+    gate_mm: float | None = None
+
+
+def gather(items: Iterable[tuple[Frame, Labels]], views: Sequence[int] | None = None) -> Source:
+    """The frames of a data set in memory, as some of the cameras see them, in the order given.
+
+    Raises `InputError` for a view that is not there.
+    """
+    pairs = []
+    for frame, labels in items:
+        if views is not None:
+            count = len(frame.cameras)
+            bad = [v for v in views if not 0 <= v < count]
+            if bad or len(set(views)) != len(views):
+                raise InputError(f"views {list(views)}: each of 0 to {count - 1} at most once")
+            frame, labels = frame.select(views=views), replace(labels, identity=labels.identity[list(views)])
+        pairs.append((frame, labels))
+    return Source.of(pairs)
+
+
+def drawn(pairs: Iterator[tuple[Frame, Labels]], count: int) -> Source:
+    """At most so many frames that come one after the other and can be had once."""
+
+    def read(_: int) -> Reading | None:
+        pair = next(pairs, None)
+        return None if pair is None else Reading(*pair)
+
+    return Source(range(count), read)
+
+
+def answers(
+    source: Source,
+    method: Method,
+    *,
+    title: str = "",
+    batch: int = 16,
+    reference: Callable[[Frame], Association] | None = None,
+) -> Answers:
+    """What a method says about every frame."""
+    sink, busy = Kept(), [0.0]
+
+    def associate(frames: Sequence[Frame]) -> Sequence[AssociationResult]:
+        start = time.perf_counter()
+        found = method.associate(frames)
+        busy[0] += time.perf_counter() - start
+        return found
+
+    run(source, associate, method.reconstruct, sink, reference=reference, batch=batch, title=title or method.name)
+    return Answers(method.name, tuple(sink.results), busy[0] / max(len(sink.results), 1), method.gate_mm)
+
+
+def score(protocol: Protocol, found: Answers) -> Row:
+    """One line of a table: what a protocol measures."""
+    return row_of(found, protocol.detections, figures_of(found.results, protocol.measures))
+
+
+def row_of(found: Answers, detections: str, figures) -> Row:
+    """One line of a table."""
+    return Row(found.method, detections, len(found.results), found.gate_mm, figures, found.seconds)
+
+
+def evaluate(protocol: Protocol, source: Source, method: Method) -> Row:
+    """Score one method."""
+    return score(protocol, answers(source, method, title=f"{protocol.name}: {method.name}"))
+
+
+def evaluate_association(protocol: Protocol, source: Source, method: Method) -> Row:
+    """As `evaluate` with the figures of association alone, which need no skeletons; for sweeps."""
+    groups = replace(method, reconstruct=reconstruct_each(without_joints))
+    found = answers(source, groups, title=f"{protocol.name}: {method.name}")
+    return row_of(found, protocol.detections, association_figures(found.results))
+
+
+def without_joints(frame: Frame, association: Association) -> Prediction:
+    """Who is who, and nothing about where."""
+    skeleton = frame.detections.skeleton
+    xyz = association.confidence.new_zeros(len(association), len(skeleton), 3)
+    poses = Poses(skeleton, xyz, xyz[..., 0], xyz[..., 0] > 0, association.members.new_zeros(len(association)))
+    return Prediction(frame.number, association, poses, xyz[:, 0] * float("nan"))
+
+
+def best_method(protocol: Protocol, source: Source, methods: Sequence[Method]) -> tuple[Method, tuple[Row, ...]]:
+    """The method with the greatest pair F1 (the first of equals) and the rows of all; one alone is not tried."""
+    if len(methods) == 1:
+        return methods[0], ()
+    rows = tuple(evaluate_association(protocol, source, method) for method in methods)
+    scores = [row.value("pair_f1") for row in rows]
+    return methods[scores.index(max(scores))], rows
