@@ -55,7 +55,7 @@ def ray_distances(frame: Frame) -> torch.Tensor:
 
 
 def _expected(frame: Frame, labels: Labels) -> np.ndarray:
-    """Which people could be found in which view: annotated there, or with enough joints inside the picture."""
+    """Which people could be found in which view: annotated there, or with enough joints inside the image."""
     poses, views = labels.poses, len(frame.cameras)
     if len(poses.id) and not poses.valid.any():
         return (poses.confidence[:, :views] > 0).T.numpy()

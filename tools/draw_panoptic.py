@@ -1,7 +1,7 @@
 """Draw CMU Panoptic's calibrations and truth where they can be looked at.
 
-`panoptic_pictures_NUMBER.png`: real pictures with the floor, the origin and the other cameras as the calibration places
-them. `panoptic_truth_NUMBER.png`: the true people of another sequence in its own cameras, on blank pictures.
+`panoptic_pictures_NUMBER.png`: real images with the floor, the origin and the other cameras as the calibration places
+them. `panoptic_truth_NUMBER.png`: the true people of another sequence in its own cameras, on blank images.
 
     python tools/draw_panoptic.py ../shared/data/raw/panoptic --out out/panoptic
 """
@@ -23,7 +23,7 @@ NUMBERS = (4500, 9348)
 
 
 def draw_images(folder: Path, number: int, out: Path) -> None:
-    """Every real picture of an instant with what its calibration says must be seen there."""
+    """Every real image of an instant with what its calibration says must be seen there."""
     calibration = folder / "camera_parameters.json"
     cameras, everywhere = read_calibration_panoptic(calibration, CMU0), read_calibration_panoptic(calibration)
     figure = new_figure(24, 20)

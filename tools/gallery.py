@@ -49,7 +49,7 @@ GALLERY = (
     Shown("11_failure_cases", "worst-1.png", "Why a frame failed: who was mixed up, what competed."),
     Shown("06_candidates_and_cues", "incidence.png", "Detections and candidate tuples: the hypergraph as incidence."),
     Shown("01_cameras_and_rays", "matrix.png", "Which camera is wrong? The one whose column stands out."),
-    Shown("10_reprojections", "view.png", "Back in the picture: what does not fit, in pixels."),
+    Shown("10_reprojections", "view.png", "Back in the image: what does not fit, in pixels."),
     Shown("08_hypergraph_decoder", "gaze_last.png", "Where the decoder looks before it moves a joint."),
 )
 

@@ -37,7 +37,7 @@ ROOM_SEED, MOTION_SEED, FRAMES, PERSONS, QUALITY = 11, 5, 12, 3, 90
 
 README = """# studio
 
-Three synthetic people walk about a synthetic room; {views} cameras take {frames} pictures of {width} x {height} pixels
+Three synthetic people walk about a synthetic room; {views} cameras take {frames} images of {width} x {height} pixels
 each, {rate:g} a second. Made by `tools/make_image_sample.py`; nobody and nothing in it is real.
 
 | file | what |
@@ -46,8 +46,8 @@ each, {rate:g} a second. Made by `tools/make_image_sample.py`; nobody and nothin
 | `images/CAMERA/CAMERA_NNNN.jpg` | what they see |
 | `truth/predictions.jsonl` | where everybody is, in the form of a prediction (`panoptic_15`, mm); no model reads it |
 
-Cameras, rooms and people are drawn as those that the shipped weights for pictures were trained on, with seeds of their
-own: good figures here say that everything works together, and little about real pictures.
+Cameras, rooms and people are drawn as those that the shipped weights for images were trained on, with seeds of their
+own: good figures here say that everything works together, and little about real images.
 """
 
 

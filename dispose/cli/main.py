@@ -40,7 +40,7 @@ COMMANDS = (
     Command("demo", "the whole path on a small synthetic capture, with pictures", "dispose demo --out out/demo"),
     Command("check", "look at a capture before any model does: units, axes, extrinsics", "dispose check my_capture"),
     Command("predict", "a capture folder in, consistent 3-D people out", "dispose predict my_capture --out out/mine"),
-    Command("train", "train the associator on synthetic captures", "dispose train synthetic --out runs/mine"),
+    Command("train", "train by a recipe: for detections, or for images", "dispose train synthetic --out runs/mine"),
     Command("evaluate", "score us and the classic associators on a data set", "dispose evaluate shelf"),
     Command("bench", "time and memory: of a whole run, of association, of models and operators", "dispose bench run"),
     Command("download", "fetch a data set, or say exactly how to obtain it", "dispose download shelf"),

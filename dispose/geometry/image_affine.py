@@ -1,4 +1,4 @@
-"""Original picture, network input, heat map and sampling grid: the only place that converts between them.
+"""Original image, network input, heat map and sampling grid: how ours converts between them.
 
 Pixel centres are at integers everywhere; a map at stride s has its pixel k at ``s k + (s - 1) / 2`` of the input.
 An affine is the 2x3 matrix of ``xy_to = A[:, :2] @ xy_from + A[:, 2]``.
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def letterbox(size: Float[Tensor, "*batch 2"], input_size: tuple[int, int]) -> Float[Tensor, "*batch 2 3"]:
-    """Input from image: the whole picture at the largest scale that fits, centred. Sizes are width, height."""
+    """Input from image: the whole image at the largest scale that fits, centred. Sizes are width, height."""
     target = torch.tensor(input_size, dtype=size.dtype, device=size.device)
     scale = (target / size).amin(-1)
     linear = scale[..., None, None] * torch.eye(2, dtype=size.dtype, device=size.device)

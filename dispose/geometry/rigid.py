@@ -79,7 +79,7 @@ def invert(
 def look_at(
     centre: Float[Tensor, "*batch 3"], target: Float[Tensor, "*batch 3"], up: Float[Tensor, "*#batch 3"]
 ) -> tuple[Float[Tensor, "*batch 3 3"], Float[Tensor, "*batch 3"]]:
-    """``camera_from_world`` of a camera at `centre` that looks at `target` with `up` upwards in its picture.
+    """``camera_from_world`` of a camera at `centre` that looks at `target` with `up` upwards in its image.
 
     Where the view direction is parallel to `up`, the world's +Y axis takes its place.
     """

@@ -1,4 +1,4 @@
-"""What the backbone makes of pictures."""
+"""What the backbone makes of images."""
 
 from dataclasses import dataclass
 

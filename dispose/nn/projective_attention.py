@@ -1,6 +1,6 @@
-"""Deformable attention around the places where points of space appear in the pictures.
+"""Deformable attention around the places where points of space appear in the images.
 
-Every query knows its picture and a reference point there. It looks at the feature pyramid at that point, decides from
+Every query knows its image and a reference point there. It looks at the feature pyramid at that point, decides from
 what it sees (and from its own state, if it has one) where else to look, and returns the weighted samples.
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dispose_kernels.deformable_attention import deformable_attention, deformable_gather
 
 REACH = 0.05
-"""How far outside the picture, in fractions of it, a reference may lie; farther ones are brought to that margin."""
+"""How far outside the image, in fractions of it, a reference may lie; farther ones are brought to that margin."""
 
 Maps = Float[Tensor, "maps inward _ _"]
 
@@ -62,10 +62,10 @@ class ProjectiveAttention(nn.Module):
         """Features of every query.
 
         Args:
-            levels: feature maps of all pictures, one tensor per resolution.
-            map_of: the picture that a query reads.
-            reference: fractions of the picture's width and height (`dispose.geometry.image_affine.fraction`).
-            query: the state that helps to decide where to look; without one the picture alone decides.
+            levels: feature maps of all images, one tensor per resolution.
+            map_of: the image that a query reads.
+            reference: fractions of the image's width and height (`dispose.geometry.image_affine.fraction`).
+            query: the state that helps to decide where to look; without one the image alone decides.
         """
         location, weight = self.gaze(levels, map_of, reference, query)
         sampled, coverage = deformable_gather(levels, map_of, location, weight)
@@ -78,7 +78,7 @@ class ProjectiveAttention(nn.Module):
         reference: Float[Tensor, "queries 2"],
         query: Float[Tensor, "queries chans"] | None = None,
     ) -> tuple[Float[Tensor, "queries heads levels points 2"], Float[Tensor, "queries heads levels points"]]:
-        """Where every query samples the maps (fractions of the picture), and how much each sample counts."""
+        """Where every query samples the maps (fractions of the image), and how much each sample counts."""
         seen = self.at_reference(levels, map_of, reference)
         state = seen if query is None else seen + query[:, None]
         split = (len(map_of), len(levels), self.heads, self.points)

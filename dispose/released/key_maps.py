@@ -34,7 +34,7 @@ def legacy_rows(roster: PackedPersons, first: int, second: int, instances: int) 
     """The released mix-up: attributes lie family by family over the batch, edges sample by sample.
 
     Edge number k of the batch reads attribute number k. With one sample that is the right one; with more, a person's
-    attributes depend on his sample's place in the batch and on how many there are.
+    attributes depend on their sample's place in the batch and on how many there are.
     """
     slots = torch.arange(SLOTS, device=roster.sample.device)
     slot = roster.slot % SLOTS

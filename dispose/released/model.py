@@ -3,8 +3,8 @@
 What differs: integer peaks, ten at most; map pixel = input pixel / 4 without the half pixel
 (`map_from_input`); candidates within 64 px; a polytope of capacity ten met by two or four sweeps; the state is the
 mass, not the latent; greedy decoding; triangulation by Plücker rows in millimetres and single precision; confidence
-from the heat map at aligned corners. The choices of Stage II stand in `dispose.released.key_maps`, the networks in
-`dispose.models`: no other module knows a released quirk.
+from the heat map at aligned corners. The choices of Stage II stand in `dispose.released.key_maps`, its network in
+`dispose.models`.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ class ReleasedConfig:
 
     Attributes:
         dataset: what it was trained on.
-        input_size: width and height of the pictures it was trained on; others work too, less well.
+        input_size: width and height of the images it was trained on; others work too, less well.
         score_threshold: height above which a root peak counts.
         room_centre: middle of the workspace, mm.
         room_size: its sides, mm.
@@ -103,7 +103,7 @@ class Found(TensorStruct):
     Attributes:
         candidates: the tuples and their cues.
         mass: sampled mass of every tuple.
-        members: the slot of every person in every view, `ABSENT` where he is not seen; the best tuple first.
+        members: the slot of every person in every view, `ABSENT` where they are not seen; the best tuple first.
         xyz_world: the person's root, mm.
         confidence: ``sqrt(mass * cue * heat)``; 0 where the release has NaN because the mean heat is negative.
     """
@@ -116,7 +116,7 @@ class Found(TensorStruct):
 
 
 class ReleasedDisPose(nn.Module):
-    """Pictures of one instant in, skeletons of all people out, as the released checkpoints do it.
+    """Images of one instant in, skeletons of all people out, as the released checkpoints do it.
 
     At most ten root peaks per view (the highest) and ten people per frame, the best first. The release gives no
     confidence per joint: every joint has its person's, and joints that fewer than two views see keep their place from
@@ -142,7 +142,7 @@ class ReleasedDisPose(nn.Module):
         """Everybody in several frames as one batch of Stage II, which mixes the samples up (`key_maps.legacy_rows`).
 
         Raises:
-            ShapeError: the pictures have not one size, or one that is no multiple of 32.
+            ShapeError: the images have not one size, or one that is no multiple of 32.
         """
         batch = ImageBatch.of(frames).to(self.decoder.joint_embedding.weight.device)
         views = batch.images.present.shape[1]
@@ -160,7 +160,7 @@ class ReleasedDisPose(nn.Module):
         return [prediction_of(frame, one, xyz) for frame, one, xyz in zip(frames, found, poses, strict=True)]
 
     def associate(self, features: Features, cameras: Cameras, input_from_image: Float[Tensor, "views 2 3"]) -> Found:
-        """Stage I on the feature maps of one frame's pictures."""
+        """Stage I on the feature maps of one frame's images."""
         root = self.skeleton.index(self.skeleton.root_of[0])
         heatmaps = features.heatmaps[:, root].cpu()
         seen = find_peaks(heatmaps, cameras, input_from_image, self.config.score_threshold)
@@ -382,7 +382,7 @@ def heat_of(
     cameras: Cameras,
     input_from_image: Float[Tensor, "views 2 3"],
 ) -> Float[Tensor, " persons"]:
-    """Mean over all views of the root's heat map where the points are seen; 0 outside a picture, aligned corners."""
+    """Mean over all views of the root's heat map where the points are seen; 0 outside an image, aligned corners."""
     xy, front = cameras.project(xyz_world)
     inside = ((xy >= 0) & (xy < cameras.size[:, None])).all(-1) & front
     xy_map = map_from_input(image_affine.apply(input_from_image.double()[:, None], xy))

@@ -1,4 +1,4 @@
-"""Where heat maps peak, in pixels of the original pictures: evidence for single joints, of nobody in particular."""
+"""Where heat maps peak, in pixels of the original images: evidence for single joints, of nobody in particular."""
 
 from dataclasses import dataclass
 

@@ -12,7 +12,7 @@ from dispose.tensors import ABSENT
 def projected_frame(number: int, cameras: Cameras, poses: Poses) -> Frame:
     """The people as every camera sees them; slots are rows of `poses`.
 
-    A joint is seen where it is known, in front of the camera and inside its picture; a person of whom a view sees no
+    A joint is seen where it is known, in front of the camera and inside its image; a person of whom a view sees no
     joint is no detection there.
     """
     xy, front = cameras.project(torch.where(poses.valid[..., None], poses.xyz_world, 0.0).double())

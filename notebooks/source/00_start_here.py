@@ -153,7 +153,7 @@ trajectory.draw_members(figure.add_subplot(), chosen, sure, people, cameras.name
 save_figure(figure, out / "who_is_who")
 
 # %% [markdown]
-# ## 8. Back into the pictures
+# ## 8. Back into the images
 #
 # The strong lines are detections in the colour of their person, the light ones the 3-D people seen by that camera:
 # also where the detector missed someone. Arrows are errors, several times as long as

@@ -12,10 +12,10 @@
 # # Cameras and rays
 #
 # You will see: what a camera does to a point in space, what its lens adds, how a pixel becomes a ray and a ray becomes
-# a curve in every other picture; and how, with nothing but that, a camera that was knocked by 2 degrees gives itself
+# a curve in every other image; and how, with nothing but that, a camera that was knocked by 2 degrees gives itself
 # away.
 #
-# Two small synthetic captures: `studio` has pictures, `crossing` has detections with a detector's usual mistakes. The
+# Two small synthetic captures: `studio` has images, `crossing` has detections with a detector's usual mistakes. The
 # truth of both is known.
 
 # %%
@@ -135,8 +135,8 @@ name_figure(plotly_scene.draw_stage(plotly_scene.new_scene(), stage), "ray")
 
 # %% [markdown]
 # The other cameras see that ray as a line, the *epipolar line* of the pixel. Whatever camera 1 saw at the ring, the
-# others see it on the line: to find a match one searches a line, not a picture. Here the projected truth lies on it
-# exactly. In cam03 it begins in the middle of the picture: there stands camera 1. (The lens bends the line, here by
+# others see it on the line: to find a match one searches a line, not an image. Here the projected truth lies on it
+# exactly. In cam03 it begins in the middle of the image: there stands camera 1. (The lens bends the line, here by
 # less than a pixel.)
 
 # %%
@@ -174,7 +174,7 @@ picker(draw_lines, labels, description="follow")
 # %% [markdown]
 # ## 6. Which camera is wrong?
 #
-# Somebody knocks a camera after the calibration. Nothing in its own picture tells. But people are put together from all
+# Somebody knocks a camera after the calibration. Nothing in its own image tells. But people are put together from all
 # views and projected back: then the knocked camera disagrees with everybody. Left: the rig as it is. Right: one camera
 # tilted. A row is a person, a column a camera.
 
@@ -188,7 +188,7 @@ for place, table in enumerate(tables, start=1):
 save_figure(figure, Path(out) / "matrix")
 
 # %% [markdown]
-# The same knock in the pictures: lines of the knocked camera's pixels miss their matches everywhere else. That one
+# The same knock in the images: lines of the knocked camera's pixels miss their matches everywhere else. That one
 # glance is why a line is drawn before anything is computed.
 
 # %%
@@ -222,6 +222,6 @@ print(f"{cameras.names[guess]}: its column is the worst")
 # - `degrees = 0.3` in section 6: from which angle on does the matrix tell? How far is that in pixels?
 # - `knocked` and `view` the same: which lines of section 5 go wrong, those of that camera, those in it, or both?
 # - `axis=1` pans the camera instead: the matrix still tells, the lines hardly do. Along which direction do they run?
-# - All lines of one camera's pixels meet in one point of another picture, even outside it. What stands there?
+# - All lines of one camera's pixels meet in one point of another image, even outside it. What stands there?
 # - `dispose check MY_FOLDER`: the same question for a rig of your own, before any person is put together.
 # - `02_triangulation`: from two rays to a point.

@@ -226,4 +226,4 @@ assert spread[ranked[-1]] >= spread[ranked[0]]
 # - `noise_px = 10`: does the ellipse still hold 95 % of the dots? At which angle does it stop to?
 # - `person = 0`: which of their joints is worst, and how many cameras see it?
 # - In section 3 the detector is half as sure of the wrong view. What if it does not notice at all?
-# - `10_reprojections`: what is left of these errors in the pictures.
+# - `10_reprojections`: what is left of these errors in the images.

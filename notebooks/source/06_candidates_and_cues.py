@@ -106,7 +106,7 @@ save_figure(figure, out / "misfit")
 # ## 4. The released cue and ours
 #
 # The released cue looks at one point per person, the middle of the hips, in pixels: it depends on the size of the
-# pictures, is blind where the hips are hidden, and its sharpness falls with the number of cameras. So it is generous to
+# images, is blind where the hips are hidden, and its sharpness falls with the number of cameras. So it is generous to
 # wrong tuples of many members. Ours asks all joints, and counts in units of their noise.
 
 # %%

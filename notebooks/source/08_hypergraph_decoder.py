@@ -12,10 +12,10 @@
 # # The hypergraph decoder: from a root to a skeleton
 #
 # You will see how Stage II finds every joint of a person of whom only the hips are known: it puts a rest pose there,
-# looks at all pictures where the joints would be, moves every joint, and does so four times. You will see where it
+# looks at all images where the joints would be, moves every joint, and does so four times. You will see where it
 # looks, whom its joints talk to (two hypergraphs), which views it trusts, and how sure it is at the end.
 #
-# The pictures are synthetic, so the error is known.
+# The images are synthetic, so the error is known.
 
 # %%
 # %matplotlib inline
@@ -76,7 +76,7 @@ for number, (sure, place) in enumerate(zip(confidence, roots, strict=True)):
 # ## 2. Four layers, one person, one camera
 #
 # The rest pose is a pole: the mean over people who face all ways. Every layer takes the pose of the one before, looks
-# at all pictures where it has the joints, and moves them.
+# at all images where it has the joints, and moves them.
 
 # %%
 with torch.no_grad():
@@ -118,9 +118,9 @@ print("mean joint error, mm:", ", ".join(f"{value:.0f}" for value in means))
 # %% [markdown]
 # ## 4. Where a layer looks
 #
-# For one joint in every picture: the cross is where the joint stands before the layer, the marks are the places that
+# For one joint in every image: the cross is where the joint stands before the layer, the marks are the places that
 # the layer reads (large = counts much), on maps of three resolutions, and the arrow is where it moves the joint. A head
-# that has nothing to ask looks beside the picture, where there is nothing: the title says how much of the weight does.
+# that has nothing to ask looks beside the image, where there is nothing: the title says how much of the weight does.
 # Choose the layer.
 
 # %%
@@ -141,7 +141,7 @@ picker(looks, [f"{joint}, layer {number + 1}" for number in range(len(gazes))], 
 # %% [markdown]
 # ## 5. Two hypergraphs: whom a joint talks to
 #
-# What was read is shared before anything moves. In the view hypergraph every joint of every picture is a node; a box is
+# What was read is shared before anything moves. In the view hypergraph every joint of every image is a node; a box is
 # one edge (all joints of a person in one view: a body seen from here), a line is another (one joint in all views: the
 # same wrist must be meant).
 
@@ -226,4 +226,4 @@ print(f"P{who}, {model.skeleton.joints[which]}: {errors[-1][who, which]:.0f} mm,
 # - Another `joint` (`nose`, `r_ankle`), `view` or `frame`: when does the first layer look in the wrong place?
 # - Cover a camera: `seen.require_images().present[0] = False` before section 1, and look at section 6 again.
 # - `09_skeletons_in_3d` and `10_reprojections`: looking at finished skeletons.
-# - `dispose predict MY_FOLDER --from-pictures`: both stages on pictures of your own.
+# - `dispose predict MY_FOLDER --from-pictures`: both stages on images of your own.

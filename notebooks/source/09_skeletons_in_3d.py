@@ -130,8 +130,8 @@ image_or_figure(sight, out / "rays", viewpoint=close, theme=DARK)
 # %% [markdown]
 # ## 6. What the cameras saw
 #
-# Where a capture has pictures (`studio` has; its people here are the truth), each hangs in front of its camera: a
-# person in the scene and the same person in a picture lie on one line through the camera.
+# Where a capture has images (`studio` has; its people here are the truth), each hangs in front of its camera: a
+# person in the scene and the same person in an image lie on one line through the camera.
 
 # %%
 studio = sample_folder("studio")

@@ -11,8 +11,8 @@
 # %% [markdown]
 # # Reprojections, view by view
 #
-# You will see: the 3-D people drawn back into every picture, the pixels by which they miss what was detected there, and
-# a table that says at a glance which camera or which person does not fit. At the end, the same on pictures, over what
+# You will see: the 3-D people drawn back into every image, the pixels by which they miss what was detected there, and
+# a table that says at a glance which camera or which person does not fit. At the end, the same on images, over what
 # the network saw in them.
 #
 # Nothing here needs the truth, so it works for every capture of your own: set `capture`.
@@ -49,7 +49,7 @@ capture: Path = sample_folder("crossing")  # a capture folder with calibration a
 frame: int = 25  # the frame that is looked at
 frames: int = 30  # how many frames, from the capture's first on, are put together for the table of section 4
 weights: Path = SHIPPED  # a file that a training wrote
-pictures: Path = sample_folder("studio")  # a capture folder with calibration and pictures, for section 5
+pictures: Path = sample_folder("studio")  # a capture folder with calibration and images, for section 5
 picture_frame: int = 6  # the frame of it that is looked at
 out: Path = Path(".")  # where pictures go
 
@@ -134,10 +134,10 @@ print(f"{len(found)} frames:", ", ".join(f"{name} {value:.1f} px" for name, valu
 print(f"does not fit: {', '.join(wrong)}" if wrong else "no camera stands out")
 
 # %% [markdown]
-# ## 5. On pictures
+# ## 5. On images
 #
-# A network that looks at pictures has no skeletons in 2-D, it has heat maps. Yellow is where it sees the joint, rings
-# are where the joint of the 3-D person projects to. The network saw every picture by itself; the person fits all of
+# A network that looks at images has no skeletons in 2-D, it has heat maps. Yellow is where it sees the joint, rings
+# are where the joint of the 3-D person projects to. The network saw every image by itself; the person fits all of
 # them. A ring beside the heat is an error of one of the two; heat without a ring is somebody whom the other cameras do
 # not confirm. Choose a joint.
 

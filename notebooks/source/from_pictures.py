@@ -9,12 +9,12 @@
 # ---
 
 # %% [markdown]
-# # From pictures to 3-D people
+# # From images to 3-D people
 #
 # You will see, at one instant of one small capture: what four cameras saw, where a network thinks that people's hips
-# are, who is who, and the people in 3-D, drawn back into the pictures.
+# are, who is who, and the people in 3-D, drawn back into the images.
 #
-# The pictures are synthetic, so the truth is known. The weights are the project's own and have seen synthetic pictures
+# The images are synthetic, so the truth is known. The weights are the project's own and have seen synthetic images
 # only; with imported ones (`dispose zoo import`) real captures work the same way: set `capture` and `weights`.
 
 # %%
@@ -43,7 +43,7 @@ out: Path = Path(".")  # where pictures go
 # %% [markdown]
 # ## 1. Pictures
 #
-# A folder with one calibration and, per camera, pictures or a video. A camera that has no picture of this frame is left
+# A folder with one calibration and, per camera, images or a video. A camera that has no image of this frame is left
 # out of it, nothing else happens.
 
 # %%
@@ -60,7 +60,7 @@ save_figure(overlays.draw_images(new_figure(*size), cameras, pictures), out / "p
 # %% [markdown]
 # ## 2. Heat maps
 #
-# The network looks at every picture by itself and says for each of 15 joints where it is. Here the middle of the hips:
+# The network looks at every image by itself and says for each of 15 joints where it is. Here the middle of the hips:
 # its peaks are the detections that Stage I puts together across views, by the same diffusion as in `00_start_here`.
 
 # %%
@@ -106,5 +106,5 @@ if truth is not None:
 # ## Try next
 #
 # - `dispose predict MY_FOLDER --from-pictures`: all frames, with numbers that stay with people, into files.
-# - Delete the picture of one camera in a copy of the capture: does Stage I still find everybody?
+# - Delete the image of one camera in a copy of the capture: does Stage I still find everybody?
 # - `joint = model.skeleton.index("l_wrist")` in section 2: which joints does the network find hard?

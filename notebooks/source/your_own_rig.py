@@ -12,7 +12,7 @@
 # # Your own rig: from a folder to 3-D people
 #
 # You will see what a capture folder must look like, whether its calibration is right, what the usual mistakes look like
-# when it is not, and the people of your capture in 3-D, in your pictures' pixels and as files for other programs.
+# when it is not, and the people of your capture in 3-D, in your images' pixels and as files for other programs.
 #
 # Run it as it is: the folder is the sample `crossing`. Then set `capture` to a folder of your own.
 
@@ -156,7 +156,7 @@ picker(mistake, list(mistakes), description="mistake")
 # | one bright row and column | moved, out of sync, or another's calibration | calibrate again, or leave it out |
 # | two bright rows and columns | two cameras are exchanged | rename the folders of detections |
 # | all bright, "read otherwise they do" | extrinsics the wrong way round, other axes | do what the sentence says |
-# | all bright, "no usual mistake" | another session's calibration, scaled pictures | compare the pictures' sizes |
+# | all bright, "no usual mistake" | another session's calibration, scaled images | compare the images' sizes |
 # | errors grow with people's speed | cameras are not synchronised | shift one camera's numbers |
 # | good errors, people 1.7 mm tall | metres and millimetres | multiply the translations |
 # | good errors, people lie down | the world's axes | turn the world so that +z is up |
@@ -221,5 +221,5 @@ print(f"look at them: dispose inspect {results}")
 #
 # - `dispose notebook run your_own_rig -p capture MY_FOLDER -p start 0 -p stop 200`: this page for your capture.
 # - `dispose inspect results` to click through the frames, `dispose view results` to play them.
-# - No detector at hand? `dispose predict MY_FOLDER --from-pictures` finds people in pictures or videos.
+# - No detector at hand? `dispose predict MY_FOLDER --from-pictures` finds people in images or videos.
 # - `01_cameras_and_rays`: what a calibration means; `10_reprojections`: errors joint by joint.

@@ -1,4 +1,4 @@
-"""Augmented pictures and labels agree, nobody is lost by accident, and nothing leans to one side."""
+"""Augmented images and labels agree, nobody is lost by accident, and nothing leans to one side."""
 
 import math
 from dataclasses import replace
@@ -19,7 +19,7 @@ CONFIG = aug.AugmentationConfig()
 
 
 def spotted(size: tuple[int, int], xy: torch.Tensor, spread: float) -> np.ndarray:
-    """A black picture with a soft white spot at a place."""
+    """A black image with a soft white spot at a place."""
     across, down = (np.exp(-((np.arange(n) - float(c)) ** 2) / (2 * spread**2)) for n, c in zip(size, xy, strict=True))
     spot = np.rint(250 * down[:, None] * across).astype(np.uint8)
     return np.repeat(spot[..., None], 3, -1)
@@ -108,7 +108,7 @@ def test_somebody_stays_in_sight(generator: torch.Generator):
 
 
 def picture(generator: torch.Generator) -> np.ndarray:
-    """A random picture of moderate contrast, smooth but for some noise."""
+    """A random image of moderate contrast, smooth but for some noise."""
     coarse = torch.rand(1, 3, 6, 8, generator=generator) * 140 + 50
     fine = torch.nn.functional.interpolate(coarse, (192, 256), mode="bicubic")
     fine = (fine + 12 * torch.randn(fine.shape, generator=generator)).clamp(1, 254)

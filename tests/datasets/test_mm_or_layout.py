@@ -124,7 +124,7 @@ def test_truth_projects_like_opencv(tmp_path: Path) -> None:
         for view, (R, t, K) in enumerate(cameras):
             local = joints[:, :3] @ R.T + t
             theirs, _ = cv2.projectPoints(local, np.zeros(3), np.zeros(3), K, np.array(LENS))
-            # Far outside the picture both clamp the lens in ways of their own.
+            # Far outside the image both clamp the lens in ways of their own.
             near = poses.valid[0].numpy() & (local[:, 2] > 200) & (np.abs(local[:, :2] / local[:, 2:]) < 1).all(1)
             np.testing.assert_allclose(xy[view, 0].numpy()[near], theirs[near, 0], atol=1e-6, rtol=0)
             assert (front[view, 0].numpy() == (local[:, 2] > 0))[poses.valid[0].numpy()].all()

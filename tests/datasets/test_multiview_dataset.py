@@ -1,4 +1,4 @@
-"""Laws of every data set read from pictures, shown on one that the test makes: lazy, tolerant, and honest about it."""
+"""Laws of every data set read from images, shown on one that the test makes: lazy, tolerant, and honest about it."""
 
 from dataclasses import replace
 from functools import partial
@@ -69,7 +69,7 @@ def test_frames_are_what_lies_there(made: Source) -> None:
             [0.485, 0.456, 0.406]
         )
         torch.testing.assert_close(255 * middle, torch.full((3,), 30.0 + view), atol=1e-3, rtol=0)
-    # The corners of the picture lie on the affine's corners, and the black margins are above and below.
+    # The corners of the image lie on the affine's corners, and the black margins are above and below.
     corners = frame.require_images().input_from_image[0] @ torch.tensor([[-0.5, 63.5], [-0.5, 47.5], [1, 1]]).double()
     torch.testing.assert_close(corners, torch.tensor([[-0.5, 31.5], [3.5, 27.5]]).double())
     assert (frame.require_images().pixels[0, :, 3] < frame.require_images().pixels[0, :, 4]).all()
@@ -97,7 +97,7 @@ def test_a_wrong_size_is_named_with_both_sizes(made: Source) -> None:
     cv2.imwrite(str(made.image(made.keys[0], 1)), np.zeros((24, 32), np.uint8))
     with pytest.raises(InputError, match=r"b/1\.png: camera b, frame 1 of walk.*32 x 24.*64 x 48"):
         of_source(made)[0]
-    # A picture turned on its side has as many pixels; it is as wrong.
+    # An image turned on its side has as many pixels; it is as wrong.
     cv2.imwrite(str(made.image(made.keys[0], 1)), np.zeros((64, 48), np.uint8))
     with pytest.raises(InputError, match="48 x 64"):
         of_source(made)[0]

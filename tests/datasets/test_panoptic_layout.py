@@ -39,7 +39,7 @@ VIEWS = ("00_03", "00_06")
 
 
 def write_sequence(root: Path, name: str, frames: range) -> Path:
-    """A small sequence: two cameras, two people of whom one walks off, pictures of two frames."""
+    """A small sequence: two cameras, two people of whom one walks off, images of two frames."""
     folder = root / name
     rng = np.random.default_rng(5)
     cameras = []
@@ -141,7 +141,7 @@ def test_real_sequence_agrees_with_the_converted_table(shared_data: Path) -> Non
 
 
 def test_real_pictures_with_their_cameras(shared_data: Path, tmp_path: Path) -> None:
-    # The pictures belong to a sequence without truth: laid out as the tool box does, they are read as any other.
+    # The images belong to a sequence without truth: laid out as the tool box does, they are read as any other.
     raw = shared_data / "raw" / "panoptic" / "images"
     folder = tmp_path / "tent"
     (folder / "hdImgs").mkdir(parents=True)
@@ -153,10 +153,10 @@ def test_real_pictures_with_their_cameras(shared_data: Path, tmp_path: Path) -> 
     frame, truth = MultiViewDataset(source, source.traits.input_size)[0]
     assert frame.require_images().pixels.shape == (5, 3, 512, 960) and bool(frame.require_images().present.all())
     assert not truth.annotated and len(truth.poses.id) == 0
-    # The originals have no black columns: what is at their left edge is the picture.
+    # The originals have no black columns: what is at their left edge is the image.
     raw = MultiViewDataset(source, source.traits.input_size).raw(0)
     assert all(picture is not None and picture[:, 0].mean() > 40 for picture in raw.images)
-    # 1920 x 1080 into 960 x 512: the picture fills the height, and a strip at either side stays black.
+    # 1920 x 1080 into 960 x 512: the image fills the height, and a strip at either side stays black.
     assert bool((frame.require_images().pixels[:, :, 256, 0] < frame.require_images().pixels[:, :, 256, 480]).any())
     scale = frame.require_images().input_from_image[0, 0, 0]
     torch.testing.assert_close(scale, torch.tensor(512 / 1080).double())

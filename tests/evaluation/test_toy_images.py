@@ -1,4 +1,4 @@
-"""The table on synthetic pictures: every line is there, and heat maps that are right give classic methods people."""
+"""The table on synthetic images: every line is there, and heat maps that are right give classic methods people."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -108,6 +108,6 @@ def test_peaks_are_in_original_pixels_and_in_views_with_pictures():
     images = replace(frame.require_images(), input_from_image=half, present=present)
     found = in_pixels(subpixel_peaks(maps, 2, 0.5), replace(frame, images=images), DisPose.skeleton)
     assert found.valid[1:, :, 0].all() and not found.valid[0].any() and not found.valid[:, :, 1].any()
-    # Pixel 9 of the map is 37.5 of the input (stride 4), which is 69 of the picture.
+    # Pixel 9 of the map is 37.5 of the input (stride 4), which is 69 of the image.
     assert torch.allclose(found.xy_image[1, 0, 0], torch.tensor([69.0, 41.0], dtype=torch.float64), atol=0.5)
     assert torch.allclose(found.spacing_px, torch.tensor(8.0, dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""Folders of pictures and videos: numbered, read in any order, refused by name where they cannot be."""
+"""Folders of images and videos: numbered, read in any order, refused by name where they cannot be."""
 
 from pathlib import Path
 

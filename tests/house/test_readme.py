@@ -57,10 +57,12 @@ def test_the_gallery_is_the_one_that_is_made():
 
 def test_the_map_shows_every_package_and_no_other():
     tree = (ROOT / "docs" / "architecture.md").read_text().split("```text")[1].split("```")[0]
-    library = tree.split("kernels/")[0].split("dispose/\n")[1]
-    shown = set(re.findall(r"(?<![\w/])([a-z_]+)/(?=\s)", library)) - {"synthetic"}
+    (library,) = re.findall(r"^dispose/.*\n((?:  .*\n)+)", tree, re.MULTILINE)
+    shown = set(re.findall(r"^  ([a-z_]+)/| ([a-z_]+)/(?= )", library, re.MULTILINE))
     packages = {path.parent.name for path in (ROOT / "dispose").glob("*/__init__.py")}
-    assert shown == packages
+    assert {one or other for one, other in shown} == packages
+    beside = {f"{path.parts[-3]}/{path.parts[-2]}" for path in ROOT.glob("*/dispose_*/__init__.py")}
+    assert set(re.findall(r"^([a-z]+/dispose_[a-z]+)/", tree, re.MULTILINE)) == beside
 
 
 def test_every_source_named_in_code_is_in_the_references():

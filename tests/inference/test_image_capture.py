@@ -1,4 +1,4 @@
-"""Captures of pictures: matched by name and number, tolerant of what is missing, strict about sizes."""
+"""Captures of images: matched by name and number, tolerant of what is missing, strict about sizes."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def readings(folder: Path) -> list[Reading]:
 
 @pytest.fixture
 def folder(walk, tmp_path: Path) -> Path:
-    """Four cameras, five frames of flat pictures; the grey value is 20 x frame + view."""
+    """Four cameras, five frames of flat images; the grey value is 20 x frame + view."""
     rig = walk.rig()
     (tmp_path / "calib").mkdir()
     write_calibration_json(tmp_path / "calib" / "cameras.json", rig)

@@ -19,7 +19,7 @@ FOCAL, DEPTH = 500.0, 2000.0
 
 
 def facing_cameras(*sizes: tuple[float, float]) -> Cameras:
-    """Cameras that see the plane z = 0 at one pixel per 4 mm, the world's origin in their picture's middle."""
+    """Cameras that see the plane z = 0 at one pixel per 4 mm, the world's origin in their image's middle."""
     count = len(sizes)
     size = torch.tensor(sizes, dtype=torch.float64)
     matrix = torch.eye(3, dtype=torch.float64).repeat(count, 1, 1)
@@ -71,7 +71,7 @@ def test_every_case_of_the_rule(case: str):
 
 
 def test_the_picture_ends_where_the_camera_says():
-    # The released code took every picture for 1920 x 1080: a joint outside Campus' counted as seen (defect B5).
+    # The released code took every image for 1920 x 1080: a joint outside Campus' counted as seen.
     hidden = one_joint([0.0, 0.0], 0.0, [800.0, 0.0, 0.0], 0.6)
     sizes = [CAMPUS, (1920.0, 1080.0)]
     found = [float(curate(hidden, stack_rigs([facing_cameras(size)])).confidence) for size in sizes]
@@ -145,7 +145,7 @@ def test_maps_show_labels_where_the_augmented_picture_does():
     assert supervised.tolist() == [[True], [True]]
     for number, column in ((0, 10), (1, 12)):
         assert maps[number, 0].argmax() == 5 * 30 + column
-        assert_close(maps[number, 0].max(), torch.tensor(1.0).double())  # not the confidence (spec B14)
+        assert_close(maps[number, 0].max(), torch.tensor(1.0).double())  # not the confidence, as released
     assert_close(maps[0, 0, :, :-2], maps[1, 0, :, 2:])
 
 

@@ -83,7 +83,7 @@ def test_windows_equal_whole_maps_in_value_and_gradient(
 
 
 def test_every_row_of_every_data_sets_maps_counts():
-    # The released code took Panoptic's 240 x 128 maps for all: rows below the 128th never counted (defect B4).
+    # The released code took Panoptic's 240 x 128 maps for all: rows below the 128th never counted.
     valid, sure = torch.ones(1, 1, 1, 1, dtype=torch.bool), torch.ones(1, 1, 1)
     for size in [(200, 152), (200, 160), (192, 144)]:
         low, middle = (torch.tensor(p).view(1, 1, 1, 2) for p in ([size[0] - 6.0, size[1] - 6.0], [100.0, 70.0]))

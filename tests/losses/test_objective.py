@@ -95,7 +95,7 @@ def test_people_without_a_root_count_neither_in_sums_nor_in_divisors(generator: 
     residual = torch.rand(2, 7, 6, dtype=torch.float64, generator=generator)
     done = torch.rand(2, 7, 6, generator=generator) > 0.3
     found = pose_terms(xyz, residual, done, targets, rooted, views)
-    # The same batch in which those people never were (defect B11 let them thin out every mean).
+    # The same batch in which those people never were; in the released code they thin out every mean.
     alone = targets[rooted]
     everyone = torch.ones(5, dtype=torch.bool)
     wanted = pose_terms(xyz[:, rooted], residual[:, rooted], done[:, rooted], alone, everyone, views)

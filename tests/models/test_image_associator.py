@@ -1,4 +1,4 @@
-"""Stage I for pictures: the graph it makes, and what it does not depend on."""
+"""Stage I for images: the graph it makes, and what it does not depend on."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What the shipped weights for pictures promise on the sample of pictures: the people, near where they are."""
+"""What the shipped weights for images promise on the sample of images: the people, near where they are."""
 
 from dataclasses import replace
 

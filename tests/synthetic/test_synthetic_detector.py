@@ -63,7 +63,7 @@ def test_false_people_come_as_often_as_asked_and_are_nobody() -> None:
     found = _found(replace(PERFECT, false_rate=(0.6, 0.6)), sight, rigs)
     false = found.valid & (found.identity == ABSENT)
     per_view = float(false.sum()) / (FRAMES * 4)
-    # Some lie outside the picture or keep no joint.
+    # Some lie outside the image or keep no joint.
     assert 0.35 < per_view < 0.65
     assert (false.any(-1).float().mean() > 0.2) and (false.sum(-1) <= 3).all()
 

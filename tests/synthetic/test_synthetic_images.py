@@ -1,4 +1,4 @@
-"""Laws of synthetic pictures: what is drawn is where the cameras say, and labels say what can be seen."""
+"""Laws of synthetic images: what is drawn is where the cameras say, and labels say what can be seen."""
 
 from dataclasses import replace
 
@@ -198,7 +198,7 @@ def test_strikes_lie_on_the_surface_that_a_ray_meets_first() -> None:
 
 
 def test_outlines_leave_no_pixel_out() -> None:
-    """A solid tried in its box alone gives what it gives when the whole picture is tried."""
+    """A solid tried in its box alone gives what it gives when the whole image is tried."""
     cameras = _camera((-0.25, 0.12, 0.001, -0.002, 0.0, 0.0, 0.0, 0.0), views=2)
     lenses = lenses_of(cameras, (96, 80))
     solids = _random_solids(1)
@@ -251,7 +251,7 @@ def _two_in_line() -> tuple[Studio, Cast]:
     xyz = two.xyz_world.clone()
     xyz[:, :, :2] -= xyz[:, 11:13, :2].mean(1, keepdim=True)
     xyz[1, :, 0] += 900.0
-    # The one behind is seen at the same angles: he is larger about the camera's height.
+    # The one behind is seen at the same angles: they are larger about the camera's height.
     xyz[1, :, 1:] = (xyz[1, :, 1:] - torch.tensor([0.0, 1000.0])) * 1.25 + torch.tensor([0.0, 1000.0])
     return studio, replace(two, xyz_world=xyz)
 

@@ -24,7 +24,7 @@ def test_cameras_are_proper_upright_and_see_the_middle_of_the_room(kind) -> None
         eye = torch.eye(3, dtype=torch.float64).expand(len(cameras), 3, 3)
         torch.testing.assert_close(cameras.rotation @ cameras.rotation.mT, eye, atol=1e-9, rtol=0)
         assert (torch.linalg.det(cameras.rotation) > 0).all()
-        assert (cameras.rotation[:, 1, 2] < 0).all()  # the picture's y axis points down
+        assert (cameras.rotation[:, 1, 2] < 0).all()  # the image's y axis points down
         height = cameras.centres[:, 2]
         assert (height >= kind.height[0] - 1).all() and (height <= kind.height[1] + 1).all()
         xy, front = cameras.project(torch.tensor([[0.0, 0.0, 1000.0]], dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""Runs on pictures: killed and resumed is unbroken, bit by bit; two processes learn what one does."""
+"""Runs on images: killed and resumed is unbroken, bit by bit; two processes learn what one does."""
 
 import csv
 import os

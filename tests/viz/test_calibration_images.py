@@ -1,4 +1,4 @@
-"""Whether a calibration fits its pictures can be seen: on made rigs exactly, on real pictures within pixels."""
+"""Whether a calibration fits its images can be seen: on made rigs exactly, on real images within pixels."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def test_points_behind_outside_and_folded_are_not_seen(toy) -> None:
     middle = torch.tensor([[0.0, 0.0, 900.0]], dtype=torch.float64)
     _, seen = seen_points(cameras, 0, torch.cat([behind, middle]))
     assert seen.tolist() == [False, True]
-    # A barrel lens far beyond its reach brings points from the side back into the picture.
+    # A barrel lens far beyond its reach brings points from the side back into the image.
     lens = cameras.distortion.clone()
     lens[:, 0] = -0.5
     bent = type(cameras)(cameras.names, cameras.size, cameras.matrix, lens, cameras.rotation, cameras.translation)

@@ -18,7 +18,7 @@ from dispose_viz.style import DARK, LIGHT, lay_out, new_figure, person_color
 
 
 def looking(views: int) -> tuple[SamplingLocations, LayerUpdate]:
-    """One person, one joint; half of the first view's weight lies beside the picture, the last is not looked at."""
+    """One person, one joint; half of the first view's weight lies beside the image, the last is not looked at."""
     middle = torch.tensor([600.0, 300.0]).expand(1, views, 1, 2).clone()
     samples = middle[..., None, :] + torch.tensor([[0.0, 0], [20.0, 0], [0, 30.0], [10.0, 10]])
     samples[0, 0, 0, 1] = torch.tensor([-500.0, 300.0])

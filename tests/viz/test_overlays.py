@@ -1,4 +1,4 @@
-"""Pictures with people and heat over them: everything where it is, in pixels of the original picture."""
+"""Images with people and heat over them: everything where it is, in pixels of the original image."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from dispose_viz.style import new_figure
 
 @pytest.fixture
 def figure(toy):
-    """The toy's views, the last without a picture."""
+    """The toy's views, the last without an image."""
     cameras = toy.frame.cameras
     pictures = [np.zeros((720, 1280, 3), np.uint8) for _ in cameras.names]
     return draw_images(new_figure(8.0, 4.0), cameras, [*pictures[:-1], None])

@@ -1,4 +1,4 @@
-"""Names above people: near their heads, readable, inside the picture."""
+"""Names above people: near their heads, readable, inside the image."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The released model as a whole on frames of pictures: nobody, more than ten, missing views, batches."""
+"""The released model as a whole on frames of images: nobody, more than ten, missing views, batches."""
 
 from dataclasses import replace
 

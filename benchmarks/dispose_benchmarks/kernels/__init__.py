@@ -1,1 +1,1 @@
-"""Timings of the fast operators beside their definitions, in one run: ``python -m dispose_benchmarks.kernels``."""
+"""Timings of the fast operators beside their definitions, in one run: ``dispose bench kernels``."""

@@ -1,4 +1,4 @@
-"""Stage II: where every joint of every proposed person is, from the pictures and the cameras."""
+"""Stage II: where every joint of every proposed person is, from the images and the cameras."""
 
 import math
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ class Refined(TensorStruct):
         residual: how badly the rays of a joint meet (mm for ours); 0 where not triangulated.
         triangulated: joints that a layer saw in two views or more; the others stay where they were.
         joint_confidence: P(the joint's error is below 50 mm) after the last layer.
-        person_confidence: P(the person exists and his mean error is below 100 mm).
+        person_confidence: P(the person exists and their mean error is below 100 mm).
         errors: the distributions behind the confidences; None for a decoder without that head.
     """
 
@@ -100,7 +100,7 @@ class LayerState(NamedTuple):
     after: Float[Tensor, "persons joints chans"]
 
     def gaze(self) -> SamplingLocations:
-        """Where the layer read the pictures."""
+        """Where the layer read the images."""
         return self.layer.gaze(self.before, self.xyz_world, self.scene)
 
 
@@ -201,13 +201,13 @@ class Decoder(nn.Module):
         """Poses of packed people.
 
         Args:
-            features: heat maps and feature maps of ``samples * views`` pictures.
+            features: heat maps and feature maps of ``samples * views`` images.
             rigs: the cameras; geometry is computed in their dtype.
             input_from_image: affine from original pixels to the network input.
             input_size: width and height of the network input.
             roots: proposed root joints, mm.
             sample: whose people they are; people of one sample in the order of their slots.
-            pictured: views that have a picture; all, unless said otherwise.
+            pictured: views that have an image; all, unless said otherwise.
         """
         moments = list(self.watch(features, rigs, input_from_image, input_size, roots, sample, pictured=pictured))
         return self.result(moments[0].xyz_world, [m.step for m in moments], moments[-1].after)

@@ -18,11 +18,11 @@ Sizes = Float[Tensor, "persons views 1 2"]
 
 @dataclass(frozen=True)
 class PixelRules:
-    """Where a picture begins and ends, and which fraction of it a pixel is.
+    """Where an image begins and ends, and which fraction of it a pixel is.
 
     Attributes:
-        inside: whether image points lie inside pictures of these sizes.
-        clip: image points brought to the picture, so that what lies far outside stays finite.
+        inside: whether image points lie inside images of these sizes.
+        clip: image points brought to the image, so that what lies far outside stays finite.
         reference: fractions of the network input for points of it (`dispose.geometry.image_affine.fraction`).
     """
 
@@ -32,12 +32,12 @@ class PixelRules:
 
 
 def inside_image(xy: Points, size: Sizes) -> Bool[Tensor, "persons views joints"]:
-    """Pixel centres at integers: the picture ends half a pixel beyond the outermost ones."""
+    """Pixel centres at integers: the image ends half a pixel beyond the outermost ones."""
     return ((xy >= -0.5) & (xy <= size - 0.5)).all(-1)
 
 
 def clip_to_image(xy: Points, size: Sizes) -> Points:
-    """The nearest point of the picture."""
+    """The nearest point of the image."""
     return xy.clamp(torch.full_like(size, -0.5), size - 0.5)
 
 
@@ -90,7 +90,7 @@ class PersonInputs(TensorStruct):
     def project(
         self, xyz_world: Float[Tensor, "persons joints 3"]
     ) -> tuple[Points, Bool[Tensor, "persons views joints"]]:
-        """Joints in the network input of every view, and whether they lie in a picture that is there."""
+        """Joints in the network input of every view, and whether they lie in an image that is there."""
         xy, front = self.cameras.project(xyz_world)
         size = self.cameras.size[:, :, None].to(xy.dtype)
         visible = front & self.rules.inside(xy, size) & self.usable[..., None]
@@ -98,7 +98,7 @@ class PersonInputs(TensorStruct):
         return apply(self.input_from_image[:, :, None], clipped), visible
 
     def to_image(self, xy_input: Points) -> Points:
-        """Points of the network input in pixels of the original pictures."""
+        """Points of the network input in pixels of the original images."""
         return apply(self.image_from_input[:, :, None], xy_input)
 
     def to_joints(self, xyz_world: Float[Tensor, "persons joints 3"]) -> Float[Tensor, "persons views joints 3"]:

@@ -53,7 +53,7 @@ class HeatmapEvidence(nn.Module):
         map_of: Int[Tensor, "persons views"],
         reference: Float[Tensor, "persons views joints 2"],
     ) -> Float[Tensor, "persons views joints windows points"]:
-        """Heights in every joint's windows around a fraction of the picture, bilinear, 0 outside the map."""
+        """Heights in every joint's windows around a fraction of the image, bilinear, 0 outside the map."""
         joints, height, width = heatmaps.shape[1:]
         size = reference.new_tensor([width, height])
         # Single precision is a hundred-thousandth of a pixel here, and half the work.

@@ -1,4 +1,4 @@
-"""DisPOSE on pictures: heat maps, who is who (Stage I), where every joint is (Stage II)."""
+"""DisPOSE on images: heat maps, who is who (Stage I), where every joint is (Stage II)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,7 +33,7 @@ class DisPoseConfig:
     """Everything the weights depend on.
 
     Attributes:
-        input_size: width and height of the pictures the weights were trained on.
+        input_size: width and height of the images the weights were trained on.
         peaks: most root peaks looked at in one view.
         peak_threshold: least height of a root peak.
         backbone: sizes of the heat-map network.
@@ -67,7 +67,7 @@ class Proposals:
 
 
 class DisPose(nn.Module):
-    """Pictures of one instant in, skeletons of all people out; any number of cameras and people."""
+    """Images of one instant in, skeletons of all people out; any number of cameras and people."""
 
     skeleton: Skeleton = PANOPTIC_15
 
@@ -79,7 +79,7 @@ class DisPose(nn.Module):
         self.decoder = Decoder(config.decoder)
 
     def see(self, batch: ImageBatch) -> Features:
-        """Heat maps and features of all samples and views; those without a picture are 0 and cost nothing."""
+        """Heat maps and features of all samples and views; those without an image are 0 and cost nothing."""
         present = batch.images.present.flatten()
         pixels = batch.images.pixels.flatten(0, 1)[present]
         # Convolutions over the innermost axis are faster on every device we know.
@@ -137,7 +137,7 @@ class DisPose(nn.Module):
         """Everybody in one frame, which may lie on another device. `association` speaks of the root peaks of `detect`.
 
         Raises:
-            ShapeError: the pictures have another size than the weights were trained on.
+            ShapeError: the images have another size than the weights were trained on.
         """
         found = self.propose([frame], sampler=sampler, generator=generator)
         return self.place(found)[0]
