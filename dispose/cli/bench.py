@@ -10,6 +10,7 @@ from dispose_benchmarks.kernels.command import KernelsBench
 from dispose_benchmarks.pose_command import PoseBench
 from dispose_benchmarks.rendering import RenderingBench
 from dispose_benchmarks.run import RunBench
+from dispose_benchmarks.steps import StepsBench
 from dispose_benchmarks.training import TrainingBench
 
 
@@ -29,6 +30,7 @@ class BenchCommand:
         | Annotated[KernelsBench, tyro.conf.subcommand("kernels")]
         | Annotated[RenderingBench, tyro.conf.subcommand("rendering")]
         | Annotated[RunBench, tyro.conf.subcommand("run")]
+        | Annotated[StepsBench, tyro.conf.subcommand("steps")]
         | Annotated[TrainingBench, tyro.conf.subcommand("training")]
     ]
 

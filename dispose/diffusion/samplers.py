@@ -1,7 +1,7 @@
 """Reverse processes: generator functions that yield every state they pass.
 
-They know neither cameras nor people: the caller passes what denoises, what projects and how a clean mass is
-written as a latent. Running to the end is ``final(sampler)``; the list of states is what the pictures draw.
+They know neither cameras nor people: the caller passes what denoises, what projects and how an answer becomes a
+latent. Running to the end is ``final(sampler)``; the list of states is what the plots draw.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,8 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Latent = Float[Tensor, " tuples"]
-Mass = Float[Tensor, " tuples"]
+from dispose.diffusion.parameterisations import Parameterisation
+from dispose.diffusion.steps import ReverseStep, ddim_step
+
+Latent = Float[Tensor, "*shape"]
+Mass = Float[Tensor, "*shape"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +25,7 @@ class Step:
     Attributes:
         time: diffusion time in [0, 1] at which the denoiser was asked.
         mass: the feasible state the denoiser saw.
-        clean: the feasible mass it predicted, its mean over clean assignments given `mass`.
+        clean: the feasible state it predicted, its mean over clean states given `mass`.
     """
 
     time: float
@@ -31,12 +34,12 @@ class Step:
 
 
 def keep_latent(latent: Latent, mass: Mass) -> Latent:
-    """Ours: the reverse step starts from the latent whose projection the denoiser saw."""
+    """The reverse step starts from the latent whose projection the denoiser saw."""
     return latent
 
 
 def log_of_mass(latent: Latent, mass: Mass) -> Latent:
-    """As released: the reverse step starts from the clamped logarithm of the projection."""
+    """The reverse step starts from the clamped logarithm of the projection."""
     return mass.clamp(min=1e-12).log().clamp(-30, 30)
 
 
@@ -45,59 +48,49 @@ class Process:
     """What a reverse process is made of.
 
     Attributes:
-        denoise: ``(mass, time) -> clean mass``, feasible.
-        project: latent to feasible mass.
-        latent_of: a clean mass as a clean latent.
+        denoise: ``(feasible state, time) -> answer``.
+        project: latent to feasible state; the identity where everything is feasible.
+        parameterisation: what the answer is (`dispose.diffusion.parameterisations`).
         alpha_bar: signal fraction at a time.
         observe: ``(latent, its projection) -> latent`` the reverse step starts from.
     """
 
-    denoise: Callable[[Mass, float], Mass]
+    denoise: Callable[[Mass, float], Tensor]
     project: Callable[[Latent], Mass]
-    latent_of: Callable[[Mass], Latent]
+    parameterisation: Parameterisation
     alpha_bar: Callable[[float], float]
     observe: Callable[[Latent, Mass], Latent] = keep_latent
 
 
-def projected_ddim(
+def reverse_process(
     process: Process,
     start: Latent,
     times: Sequence[float],
     *,
-    stochasticity: float = 0.0,
+    step: ReverseStep = ddim_step,
     generator: torch.Generator | None = None,
 ) -> Iterator[Step]:
-    """Denoising diffusion (DDIM) whose every state is projected onto the polytope.
-
-    At each time the state ``x = project(u)`` is shown to the denoiser, whose clean mass gives the clean latent
-    ``u0 = latent_of(clean)`` and the noise ``(u - sqrt(a) u0) / sqrt(1 - a)``; both are recombined at the next time.
+    """A reverse process whose every state is projected before the denoiser sees it.
 
     Args:
         process: what denoises, projects and so on.
         start: the latent at the first time.
         times: decreasing times in [0, 1].
-        stochasticity: DDIM's eta; 0 = deterministic.
-        generator: randomness, needed where `stochasticity` > 0.
+        step: from one time to the next (`dispose.diffusion.steps`).
+        generator: randomness, needed where the step draws.
 
-    Source: Song et al. 2021 (DDIM); DisPOSE for the projection at every step.
+    Source: Ho et al. 2020 and Song et al. 2021; DisPOSE for the projection at every step.
     """
     latent = start
     for here, after in zip(times, [*times[1:], None], strict=True):
         mass = process.project(latent)
         latent = process.observe(latent, mass)
-        clean = process.denoise(mass, here)
-        yield Step(here, mass, clean)
+        now = process.alpha_bar(here)
+        estimate = process.parameterisation(latent, process.denoise(mass, here), now)
+        yield Step(here, mass, estimate.state)
         if after is None:
             return
-        now, then = process.alpha_bar(here), process.alpha_bar(after)
-        clean_latent = process.latent_of(clean)
-        noise = (latent - now**0.5 * clean_latent) / max(1 - now, 1e-8) ** 0.5
-        fresh = stochasticity * ((1 - then) / max(1 - now, 1e-8) * (1 - now / then)) ** 0.5 if then < 1 else 0.0
-        latent = then**0.5 * clean_latent + max(1 - then - fresh**2, 0.0) ** 0.5 * noise
-        if fresh > 0:
-            latent = latent + fresh * torch.randn(
-                latent.shape, generator=generator, dtype=latent.dtype, device=latent.device
-            )
+        latent = step(latent, estimate, now, process.alpha_bar(after), generator)
 
 
 def final(steps: Iterator[Step]) -> Step:

@@ -10,14 +10,24 @@ from torch import Tensor
 def cosine_alpha_bar(time: Float[Tensor, "*times"], *, offset: float = 0.008) -> Float[Tensor, "*times"]:
     """Cosine schedule ``cos²(((t + s) / (1 + s)) π/2) / cos²((s / (1 + s)) π/2)``, clipped to [1e-4, 1].
 
-    Source: Nichol & Dhariwal 2021, as used by the released DisPOSE (its step k is time k / 999).
+    Source: Nichol & Dhariwal 2021.
     """
     curve = torch.cos((time + offset) / (1 + offset) * math.pi / 2) ** 2
     start = math.cos(offset / (1 + offset) * math.pi / 2) ** 2
     return (curve / start).clamp(1e-4, 1.0)
 
 
-def released_times(steps: int = 10, train_steps: int = 1000) -> list[float]:
-    """The released sampler's times: ``steps + 1`` rounded, equally spaced steps of 999 … 0, over 999."""
+def linear_alpha_bar(
+    time: Float[Tensor, "*times"], *, first: float = 0.1, last: float = 20.0
+) -> Float[Tensor, "*times"]:
+    """The schedule whose rate of noise rises linearly: ``exp(-(first t + (last - first) t² / 2))``.
+
+    Source: Ho et al. 2020 (a thousand steps of 1e-4 to 0.02), in continuous time.
+    """
+    return torch.exp(-(first * time + (last - first) * time**2 / 2))
+
+
+def rounded_times(steps: int = 10, train_steps: int = 1000) -> list[float]:
+    """``steps + 1`` rounded, equally spaced steps of ``train_steps - 1 … 0``, over ``train_steps - 1``."""
     last = train_steps - 1
     return [round(last * (1 - k / steps)) / last for k in range(steps + 1)]

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from dispose.association.cues import incidences
 from dispose.association.decode import greedy
 from dispose.association.polytope import sweep_projection
-from dispose.diffusion.samplers import Process, final, log_of_mass, projected_ddim
-from dispose.diffusion.schedules import released_times
+from dispose.diffusion.parameterisations import predict_clean
+from dispose.diffusion.samplers import Process, final, log_of_mass, reverse_process
+from dispose.diffusion.schedules import rounded_times
 from dispose.geometry import image_affine
 from dispose.models.dispose.backbone import Backbone, BackboneConfig
 from dispose.models.dispose.decoder import Decoder, Refined
@@ -316,9 +317,9 @@ def sample_mass(
             logits = denoiser(graph, mass.float().to(graph.cue.device), step, level)
         return two(logits.cpu().double().clamp(-LOGIT_LIMIT, LOGIT_LIMIT))
 
-    process = Process(denoise, two, lambda mass: log_of_mass(mass, mass), alpha_bar, observe=log_of_mass)
+    process = Process(denoise, two, predict_clean(lambda mass: log_of_mass(mass, mass)), alpha_bar, observe=log_of_mass)
     start = torch.zeros(len(members), dtype=torch.float64)
-    last = final(projected_ddim(process, start, released_times())).mass
+    last = final(reverse_process(process, start, rounded_times())).mass
     return four(log_of_mass(last, last))
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.association.graph import CandidateGraph
-from dispose.diffusion.corruption import corrupt
+from dispose.diffusion.parameterisations import corrupt
 from dispose.diffusion.schedules import cosine_alpha_bar
 from dispose.losses.assignment import projected_divergence
 from dispose.models.dispose.denoiser import Denoiser

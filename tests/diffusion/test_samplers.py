@@ -1,24 +1,32 @@
 """Laws of the reverse process, with a denoiser that knows the answer."""
 
+from functools import partial
+
 import pytest
 import torch
 
-from dispose.diffusion.corruption import corrupt
-from dispose.diffusion.samplers import Process, final, projected_ddim
-from dispose.diffusion.schedules import cosine_alpha_bar, released_times
+from dispose.diffusion.parameterisations import Estimate, clean_of, corrupt, noise_of, predict_clean, predict_noise
+from dispose.diffusion.samplers import Process, final, reverse_process
+from dispose.diffusion.schedules import cosine_alpha_bar, linear_alpha_bar, rounded_times
+from dispose.diffusion.steps import ancestral_step, ddim_step, fresh_noise, normal_start, zero_start
 
 TRUTH = torch.tensor([1.0, 0.0, 0.0, 1.0], dtype=torch.float64)
 SCALE = 4.0
+STEPS = (ddim_step, partial(ddim_step, stochasticity=1.0), ancestral_step)
 
 
 def alpha_bar(time: float) -> float:
     return float(cosine_alpha_bar(torch.tensor(time, dtype=torch.float64)))
 
 
+def latent_of(mass):
+    return SCALE * (2 * mass - 1)
+
+
 def run(denoise, start, **options):
     times = [1 - k / 5 for k in range(5)]
-    process = Process(denoise, lambda u: u.softmax(0) * 2, lambda x: SCALE * (2 * x - 1), alpha_bar)
-    return projected_ddim(process, start, times, **options)
+    process = Process(denoise, lambda u: u.softmax(0) * 2, predict_clean(latent_of), alpha_bar)
+    return reverse_process(process, start, times, **options)
 
 
 def test_an_exact_denoiser_is_followed_along_the_forward_process():
@@ -30,12 +38,72 @@ def test_an_exact_denoiser_is_followed_along_the_forward_process():
         states.append((time, mass))
         return TRUTH
 
-    start = corrupt(SCALE * (2 * TRUTH - 1), noise, torch.full((4,), alpha_bar(1.0), dtype=torch.float64))
+    start = corrupt(latent_of(TRUTH), noise, torch.full((4,), alpha_bar(1.0), dtype=torch.float64))
     list(run(denoise, start))
     for time, mass in states:
         level = torch.full((4,), alpha_bar(time), dtype=torch.float64)
-        expected = corrupt(SCALE * (2 * TRUTH - 1), noise, level).softmax(0) * 2
+        expected = corrupt(latent_of(TRUTH), noise, level).softmax(0) * 2
         torch.testing.assert_close(mass, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("schedule", [cosine_alpha_bar, linear_alpha_bar])
+def test_an_exact_denoiser_recovers_the_data(step, schedule):
+    """Any tensor, nothing to project, by either answer: the last clean estimate is the data."""
+    generator = torch.Generator().manual_seed(2)
+    data = torch.randn(3, 5, generator=generator, dtype=torch.float64)
+    times = [1 - k / 20 for k in range(20)]
+
+    def level(time):
+        return float(schedule(torch.tensor(time, dtype=torch.float64)))
+
+    def noise(latent, time):
+        return noise_of(latent, data, level(time))
+
+    for denoise, answer in ((lambda u, t: data, predict_clean(lambda u: u)), (noise, predict_noise(lambda u: u))):
+        start = normal_start(data, generator)
+        last = final(
+            reverse_process(Process(denoise, lambda u: u, answer, level), start, times, step=step, generator=generator)
+        )
+        torch.testing.assert_close(last.clean, data, rtol=0, atol=1e-9)
+        assert (last.mass - data).abs().max() < 10 * (1 - level(times[-1])) ** 0.5
+
+
+def test_parameterisations_convert_into_each_other():
+    generator = torch.Generator().manual_seed(3)
+    clean, noise = torch.randn(2, 7, generator=generator, dtype=torch.float64)
+    for level in (1e-3, 0.4, 0.999):
+        latent = corrupt(clean, noise, torch.tensor(level, dtype=torch.float64))
+        torch.testing.assert_close(noise_of(latent, clean, level), noise)
+        torch.testing.assert_close(clean_of(latent, noise, level), clean)
+        one = predict_clean(lambda u: u)(latent, clean, level)
+        other = predict_noise(lambda u: u)(latent, noise, level)
+        torch.testing.assert_close(one.noise, other.noise)
+        torch.testing.assert_close(one.clean, other.clean)
+
+
+def test_ddim_with_full_noise_is_the_ancestral_step():
+    """The same draw gives the same latent, so mean and variance agree; without noise nothing is drawn."""
+    clean, noise = torch.randn(2, 9, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    for now, then in ((0.1, 0.3), (0.5, 0.9), (1e-4, 0.2)):
+        latent = corrupt(clean, noise, torch.tensor(now, dtype=torch.float64))
+        estimate = Estimate(clean, clean, noise)
+        one = ddim_step(latent, estimate, now, then, torch.Generator().manual_seed(5), stochasticity=1.0)
+        other = ancestral_step(latent, estimate, now, then, torch.Generator().manual_seed(5))
+        torch.testing.assert_close(one, other)
+        assert 0 < fresh_noise(now, then) ** 2 < 1 - then
+        torch.testing.assert_close(ddim_step(latent, estimate, now, then), ddim_step(latent, estimate, now, then))
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_keeps_the_forward_process(step):
+    """Latents of pure noise about the clean one, stepped with the true estimate, have the forward process' spread."""
+    generator = torch.Generator().manual_seed(6)
+    clean, noise = torch.full((40_000,), 2.0, dtype=torch.float64), torch.randn(40_000, generator=generator).double()
+    latent = corrupt(clean, noise, torch.tensor(0.2, dtype=torch.float64))
+    after = step(latent, Estimate(clean, clean, noise), 0.2, 0.7, generator)
+    assert float(after.mean()) == pytest.approx(2 * 0.7**0.5, abs=0.02)
+    assert float(after.var()) == pytest.approx(0.3, abs=0.02)
 
 
 def test_states_are_yielded_one_by_one_and_the_denoiser_is_asked_once_each():
@@ -47,21 +115,27 @@ def test_states_are_yielded_one_by_one_and_the_denoiser_is_asked_once_each():
 def test_a_stochastic_run_repeats_with_its_seed_and_differs_without():
     def last(seed):
         generator = torch.Generator().manual_seed(seed)
-        steps = run(lambda m, t: m / 2, torch.zeros(4, dtype=torch.float64), stochasticity=1.0, generator=generator)
-        return final(steps).mass
+        step = partial(ddim_step, stochasticity=1.0)
+        return final(run(lambda m, t: m / 2, zero_start(TRUTH), step=step, generator=generator)).mass
 
     torch.testing.assert_close(last(1), last(1), rtol=0, atol=0)
     assert not torch.allclose(last(1), last(2))
 
 
-def test_the_released_times_are_the_rounded_ones_of_the_paper():
-    steps = [round(999 * t) for t in released_times()]
+def test_schedules_fall_from_signal_to_noise():
+    time = torch.linspace(0, 1, 50, dtype=torch.float64)
+    for schedule in (cosine_alpha_bar, linear_alpha_bar):
+        level = schedule(time)
+        assert level[0] == 1 and level[-1] < 1e-3 and (level.diff() < 0).all()
+    betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
+    published = (1 - betas).cumprod(0)[[99, 499, 999]]
+    torch.testing.assert_close(linear_alpha_bar(torch.tensor([0.1, 0.5, 1.0]).double()), published, rtol=0.2, atol=1e-3)
+
+
+def test_rounded_times_have_the_published_steps_and_noise_levels():
+    steps = [round(999 * t) for t in rounded_times()]
     assert steps == [999, 899, 799, 699, 599, 500, 400, 300, 200, 100, 0]
-
-
-def test_the_schedule_has_the_published_noise_levels():
-    time = torch.tensor(released_times(), dtype=torch.float64)
-    noise = (1 - cosine_alpha_bar(time)).sqrt()
+    noise = (1 - cosine_alpha_bar(torch.tensor(rounded_times(), dtype=torch.float64))).sqrt()
     published = [1.0, 0.988, 0.952, 0.893, 0.812, 0.712, 0.594, 0.462, 0.319, 0.167, 0.0]
     torch.testing.assert_close(noise, torch.tensor(published, dtype=torch.float64), rtol=0, atol=1e-3)
 

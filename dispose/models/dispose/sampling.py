@@ -10,8 +10,10 @@ from torch import Tensor
 
 from dispose.association.decode import Rounding, group_confidence, pair_worth, set_packing
 from dispose.association.graph import CandidateGraph, collate
-from dispose.diffusion.samplers import Process, Step, keep_latent, log_of_mass, projected_ddim
+from dispose.diffusion.parameterisations import predict_clean
+from dispose.diffusion.samplers import Process, Step, keep_latent, log_of_mass, reverse_process
 from dispose.diffusion.schedules import cosine_alpha_bar
+from dispose.diffusion.steps import ddim_step, normal_start, zero_start
 from dispose.models.dispose.denoiser import Denoiser
 from dispose.scene.prediction import Association
 from dispose.scene.results import AssociationResult, Hypotheses
@@ -98,21 +100,22 @@ def trajectory(
     sampler = sampler or SamplerConfig()
     copies = max(sampler.hypotheses, 1)
     graph = collate([problem.graph] * copies) if copies > 1 else problem.graph
-    start = torch.zeros(len(graph.cue), dtype=torch.float64, device=graph.cue.device)
+    start = zero_start(graph.cue.double())
     if sampler.hypotheses:
         # Sample after sample, so that a batch draws what its samples would draw one by one.
         counts = torch.bincount(problem.graph.sample, minlength=problem.graph.samples).tolist()
-        noise = [torch.randn(copies, count, generator=generator, dtype=torch.float64) for count in counts]
-        start = torch.cat(noise, 1).flatten().to(start.device)
+        parts = start.view(copies, -1).split(counts, 1)
+        start = torch.cat([normal_start(part, generator) for part in parts], 1).flatten()
     times = [1 - k / sampler.steps for k in range(sampler.steps)]
     process = Process(
         denoise=clean_mass(denoiser, graph, sampler.projection(graph)),
         project=sampler.projection(graph),
-        latent_of=lambda mass: clean_latent(mass, sampler.latent_scale),
+        parameterisation=predict_clean(partial(clean_latent, scale=sampler.latent_scale)),
         alpha_bar=alpha_bar,
         observe=sampler.observe,
     )
-    return projected_ddim(process, start, times, stochasticity=sampler.stochasticity, generator=generator)
+    step = partial(ddim_step, stochasticity=sampler.stochasticity)
+    return reverse_process(process, start, times, step=step, generator=generator)
 
 
 def clean_mass(
