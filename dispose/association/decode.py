@@ -72,7 +72,7 @@ def pair_worth(
 def greedy(worth: Float[Tensor, " tuples"], members: Int[Tensor, "tuples views"]) -> Bool[Tensor, " tuples"]:
     """Take tuples of positive worth in falling order whose detections are all free (the released rounding)."""
     number = bin_numbers(members).tolist()
-    chosen = torch.zeros(len(worth), dtype=torch.bool)
+    chosen = torch.zeros_like(worth, dtype=torch.bool)
     used: set[int] = set()
     for row in torch.argsort(worth, descending=True, stable=True).tolist():
         if worth[row] <= 0:

@@ -124,11 +124,12 @@ def pair_misfit(evidence: Evidence, *, cap: float) -> Float[Tensor, "*frames vie
     *frames, views, slots = evidence.valid.shape
     valid = evidence.valid.view(math.prod(frames), views, slots)
     table, place = beliefs(evidence).view(*valid.shape, *evidence.constant.shape[-1:], 10), valid.nonzero()
-    packed = table[place.unbind(1)]
+    # Component by component, so that every operation runs over neighbours in memory.
+    packed = table[place.unbind(1)].movedim(-1, 0).contiguous()
     frame, view, slot = place.unbind(1)
     one, other = ((frame[:, None] == frame) & (view[:, None] < view)).nonzero(as_tuple=True)
     parts = zip(one.split(PAIRS_AT_ONCE), other.split(PAIRS_AT_ONCE), strict=True)
-    mean = [misfit(packed[a] + packed[b]).clamp(max=cap).mean(-1) for a, b in parts]
+    mean = [misfit((packed[:, a] + packed[:, b]).movedim(0, -1)).clamp(max=cap).mean(-1) for a, b in parts]
     out = packed.new_full((len(table), views, slots, views, slots), torch.inf)
     if mean:
         out[frame[one], view[one], slot[one], view[other], slot[other]] = torch.cat(mean)

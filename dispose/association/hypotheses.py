@@ -57,7 +57,7 @@ def best_of_every_detection(hypotheses: Hypotheses, count: int) -> Bool[Tensor, 
     members = hypotheses.members
     size = (members != ABSENT).sum(1)
     several = (size >= 2).nonzero()[:, 0]
-    kept = torch.zeros(len(members), dtype=torch.bool)
+    kept = torch.zeros_like(size, dtype=torch.bool)
     each = hypotheses.cost / (size - 1).clamp(min=1)
     for ranking in (each[several], -hypotheses.cue[several]):
         order = several[torch.argsort(ranking, stable=True)]

@@ -60,7 +60,7 @@ def impute_joints(
     rays = free_rays(prediction, cameras, peaks, gate)
     xyz, valid = poses.xyz_world.to(torch.float64).clone(), poses.valid.clone()
     confidence = poses.confidence.clone()
-    standing = torch.tensor(rest.xyz, dtype=torch.float64)
+    standing = xyz.new_tensor(rest.xyz)
     root = poses.skeleton.index(str(poses.skeleton.root))
     for person in valid[:, root].nonzero()[:, 0].tolist():
         shape = fit_rest_pose(standing - standing[root], xyz[person] - xyz[person, root], valid[person])

@@ -9,7 +9,7 @@ from torch import Tensor
 from dispose.geometry.triangulation import triangulate_midpoint
 from dispose.scene.cameras import Cameras
 from dispose.scene.peaks import JointPeaks
-from dispose.tensors import ABSENT, TensorStruct
+from dispose.tensors import ABSENT, TensorStruct, cat
 
 ROUNDS = 2
 """Times that members and place are found from each other."""
@@ -55,10 +55,6 @@ class JointCandidates(TensorStruct):
     def __len__(self) -> int:
         return self.members.shape[0]
 
-    def of(self, rows: Tensor) -> "JointCandidates":
-        """Some of them."""
-        return JointCandidates(self.joint[rows], self.xyz_world[rows], self.members[rows], self.support[rows])
-
 
 def peak_rays(cameras: Cameras, peaks: JointPeaks, gate: float) -> PeakRays:
     """The rays of all peaks; `gate` in heat-map pixels."""
@@ -82,16 +78,16 @@ def joint_candidates(
     and members are found from each other again. Places with the same members are one.
     """
     joint, members = _pairs(rays)
-    if not len(joint) or not len(near_world):
-        return _none(len(rays.cameras))
     found = _settled(rays, joint, members)
-    found = found.of(_reached(found, near_world, reach_mm))
+    found = found[_reached(found, near_world, reach_mm)]
+    if not len(found):
+        return found
     joint, members = found.joint, found.members
     for _ in range(ROUNDS):
         members = _members(rays, joint, _midpoints(rays, joint, members))
         joint, members = _distinct(joint, members)
     found = _settled(rays, joint, members)
-    return found.of(_reached(found, near_world, reach_mm))
+    return found[_reached(found, near_world, reach_mm)]
 
 
 def without_peaks(
@@ -100,34 +96,21 @@ def without_peaks(
     """The candidates that are left where some peaks are not to be had; those that lose a member are placed again."""
     if not len(candidates):
         return candidates
-    view = torch.arange(len(rays.cameras))
+    view = torch.arange(len(rays.cameras), device=rays.valid.device)
     members = candidates.members
     gone = (members != ABSENT) & taken[view, candidates.joint[:, None], members.clamp(min=0)]
     hit = gone.any(1)
     if not bool(hit.any()):
         return candidates
     joint, members = _distinct(candidates.joint[hit], torch.where(gone, ABSENT, members)[hit])
-    kept, left = candidates.of(~hit), _settled(rays, joint, members)
-    return JointCandidates(
-        torch.cat([kept.joint, left.joint]),
-        torch.cat([kept.xyz_world, left.xyz_world]),
-        torch.cat([kept.members, left.members]),
-        torch.cat([kept.support, left.support]),
-    )
-
-
-def _none(views: int) -> JointCandidates:
-    places = torch.zeros(0, 3, dtype=torch.float64)
-    return JointCandidates(
-        torch.zeros(0, dtype=torch.long), places, torch.zeros(0, views, dtype=torch.long), places[:, 0]
-    )
+    return cat([candidates[~hit], _settled(rays, joint, members)], "candidates")
 
 
 def _settled(rays: PeakRays, joint: Int[Tensor, " candidates"], members: Tensor) -> JointCandidates:
     """Members placed, where all of them agree with the place."""
     xyz = _midpoints(rays, joint, members)
     there = members != ABSENT
-    view = torch.arange(len(rays.cameras))
+    view = torch.arange(len(rays.cameras), device=rays.valid.device)
     xy, front = rays.cameras.project(xyz)
     own = rays.xy_image[view, joint[:, None], members.clamp(min=0)]
     gap = torch.linalg.vector_norm(xy.transpose(0, 1) - own, dim=-1)
@@ -136,22 +119,22 @@ def _settled(rays: PeakRays, joint: Int[Tensor, " candidates"], members: Tensor)
     support = torch.where(there, score * (1 - error.clamp(max=1).square()), 0.0).sum(1)
     # What some member no longer agrees with has another place, with fewer members, among the candidates.
     sound = (torch.where(there, error, 0.0) <= 1).all(1)
-    return JointCandidates(joint, xyz, members, support).of(sound)
+    return JointCandidates(joint, xyz, members, support)[sound]
 
 
 def _reached(
     found: JointCandidates, near_world: Float[Tensor, "persons 3"], reach_mm: Float[Tensor, " joints"]
 ) -> Bool[Tensor, " candidates"]:
     """Which places are within reach of somebody."""
-    return torch.cdist(found.xyz_world, near_world).amin(1) <= reach_mm[found.joint]
+    return (torch.cdist(found.xyz_world, near_world) <= reach_mm[found.joint][:, None]).any(1)
 
 
 def _pairs(rays: PeakRays) -> tuple[Int[Tensor, " candidates"], Int[Tensor, "candidates views"]]:
     """Every two peaks of one joint in different views."""
     view, joint, slot = rays.valid.nonzero(as_tuple=True)
     a, b = ((joint[:, None] == joint[None]) & (view[:, None] < view[None])).nonzero(as_tuple=True)
-    members = torch.full((len(a), len(rays.cameras)), ABSENT, dtype=torch.long)
-    rows = torch.arange(len(a))
+    members = a.new_full((len(a), len(rays.cameras)), ABSENT)
+    rows = torch.arange(len(a), device=a.device)
     members[rows, view[a]] = slot[a]
     members[rows, view[b]] = slot[b]
     return joint[a], members
@@ -161,7 +144,7 @@ def _midpoints(
     rays: PeakRays, joint: Int[Tensor, " candidates"], members: Int[Tensor, "candidates views"]
 ) -> Float[Tensor, "candidates 3"]:
     """The points nearest to the rays of the members."""
-    view, slot = torch.arange(len(rays.cameras)), members.clamp(min=0)
+    view, slot = torch.arange(len(rays.cameras), device=members.device), members.clamp(min=0)
     score = rays.score[view, joint[:, None], slot]
     weight = torch.where(members != ABSENT, score.clamp(min=1e-3), 0.0)
     return triangulate_midpoint(rays.cameras.centres, rays.direction[view, joint[:, None], slot], weight)

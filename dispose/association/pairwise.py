@@ -45,16 +45,16 @@ def pair_distances(frame: Frame) -> PairDistances:
     origin = cameras.centres[view]
     visible = detections.visible[view, slot]
     count = view.shape[0]
-    a, b = torch.triu_indices(count, count, offset=1)
+    a, b = torch.triu_indices(count, count, offset=1, device=view.device)
     apart = view[a] != view[b]
     a, b = a[apart], b[apart]
     both = visible[a] & visible[b]
     gaps = ray_distance(origin[a][:, None], direction[a], origin[b][:, None], direction[b])
     common = both.sum(-1)
     mean = torch.where(both, gaps, 0.0).sum(-1) / common.clamp(min=1)
-    mm = torch.full((count, count), torch.inf, dtype=torch.float64)
+    mm = gaps.new_full((count, count), torch.inf)
     mm[a, b] = mm[b, a] = torch.where(common > 0, mean, torch.inf)
-    shared = torch.zeros(count, count, dtype=torch.long)
+    shared = common.new_zeros(count, count)
     shared[a, b] = shared[b, a] = common
     return PairDistances(len(cameras), view, slot, mm, shared)
 
@@ -66,19 +66,12 @@ def association_of_groups(
 
     The confidence of a group is ``exp(-d / gate)`` with d the mean distance of its pairs that share joints.
     """
-    group = torch.as_tensor(group)
-    rows, confidence = [], []
-    for number in torch.unique(group).tolist():
-        inside = (group == number).nonzero()[:, 0]
-        if number == ABSENT or len(inside) < 2:
-            continue
-        members = torch.full((distances.views,), ABSENT, dtype=torch.long)
-        members[distances.view[inside]] = distances.slot[inside]
-        gaps = distances.mm[inside][:, inside]
-        known = torch.isfinite(gaps)
-        mean = gaps[known].mean() if known.any() else torch.tensor(torch.inf, dtype=torch.float64)
-        rows.append(members)
-        confidence.append(torch.exp(-mean / gate_mm))
-    if not rows:
-        return Association(torch.zeros(0, distances.views, dtype=torch.long), torch.zeros(0, dtype=torch.float64))
-    return Association(torch.stack(rows), torch.stack(confidence))
+    numbers, group = torch.unique(torch.as_tensor(group, device=distances.view.device), return_inverse=True)
+    members = group.new_full((len(numbers), distances.views), ABSENT)
+    members[group, distances.view] = distances.slot
+    known = torch.isfinite(distances.mm) & (group[:, None] == group)
+    gaps = torch.where(known, distances.mm, 0.0).sum(1)
+    total, pairs = gaps.new_zeros(2, len(numbers)).index_add(1, group, torch.stack([gaps, known.sum(1).double()]))
+    mean = torch.where(pairs > 0, total / pairs, torch.inf)
+    kept = ((members != ABSENT).sum(1) >= 2) & (numbers != ABSENT)
+    return Association(members[kept], torch.exp(-mean[kept] / gate_mm))

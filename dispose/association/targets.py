@@ -19,7 +19,7 @@ def true_tuples(
     """
     views = members.shape[1]
     there = members != ABSENT
-    who = torch.where(there, identity[torch.arange(views), members.clamp(min=0)], ABSENT)
+    who = torch.where(there, identity[torch.arange(views, device=members.device), members.clamp(min=0)], ABSENT)
     first = torch.where(there, who, torch.iinfo(torch.long).max).amin(1)
     same = (~there | ((who == first[:, None]) & (first[:, None] != ABSENT))).all(1)
     pure = (there.sum(1) == 1) | (same & there.any(1))
@@ -27,7 +27,7 @@ def true_tuples(
     order = rows[torch.argsort(cost[rows], stable=True)]
     order = order[torch.argsort(there[order].sum(1), descending=True, stable=True)]
     used = torch.zeros_like(identity, dtype=torch.bool)
-    mass = torch.zeros(members.shape[0])
+    mass = torch.zeros(members.shape[0], device=members.device)
     for row in order.tolist():
         at = there[row].nonzero()[:, 0]
         slots = members[row, at]

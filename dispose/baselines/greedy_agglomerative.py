@@ -15,11 +15,11 @@ def greedy_agglomerative(frame: Frame, *, gate_mm: float = 150.0) -> Association
     """
     distances = pair_distances(frame)
     count = len(distances)
-    mm = distances.mm.numpy()
+    mm = distances.mm.cpu().numpy()
     known = np.isfinite(mm)
     total, pairs = np.where(known, mm, 0.0), known.astype(np.float64)
     views = np.zeros((count, distances.views), dtype=bool)
-    views[np.arange(count), distances.view.numpy()] = True
+    views[np.arange(count), distances.view.cpu().numpy()] = True
     clash = (views.astype(np.int64) @ views.T.astype(np.int64)) > 0
     number = np.arange(count)
     while count:

@@ -195,7 +195,7 @@ class _Crowd:
         """The best body without the peaks that are taken."""
         root, reach = self.roots[person], self.reach
         near = torch.linalg.vector_norm(self.all.xyz_world - root, dim=-1) <= reach[self.all.joint]
-        found = without_peaks(self.rays, self.all.of(near), taken)
+        found = without_peaks(self.rays, self.all[near], taken)
         gain = found.support - self.gates.floor
         close = torch.linalg.vector_norm(found.xyz_world - root, dim=-1) <= reach[found.joint]
         kept = (close & (gain > 0)).nonzero()[:, 0]

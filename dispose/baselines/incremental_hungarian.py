@@ -19,7 +19,7 @@ def incremental_hungarian(frame: Frame, *, gate_mm: float = 100.0) -> Associatio
     Depends on the order of the views, as the method does.
     """
     distances = pair_distances(frame)
-    mm, view = distances.mm.numpy(), distances.view.numpy()
+    mm, view = distances.mm.cpu().numpy(), distances.view.cpu().numpy()
     groups: list[list[int]] = []
     for v in range(distances.views):
         new = np.flatnonzero(view == v)

@@ -44,7 +44,7 @@ def candidate_tuples(distances: PairDistances, *, gate_mm: float, budget: int) -
     A detection joins a partial tuple where its mean distance to the members that share joints with it is
     within the gate.
     """
-    mm, view = distances.mm.numpy(), distances.view.numpy()
+    mm, view = distances.mm.cpu().numpy(), distances.view.cpu().numpy()
     count = len(view)
     known = np.isfinite(mm)
     pair_gain = np.where(known, 1 - np.where(known, mm, 0.0) / gate_mm, 0.0)

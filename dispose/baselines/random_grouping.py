@@ -12,9 +12,9 @@ def random_grouping(frame: Frame, generator: torch.Generator) -> Association:
     valid = frame.detections.valid
     views = valid.shape[0]
     groups = int(valid.sum(-1).max()) if valid.numel() else 0
-    members = torch.full((groups, views), ABSENT, dtype=torch.long)
+    members = torch.full((groups, views), ABSENT, device=valid.device)
     for view in range(views):
         slots = valid[view].nonzero()[:, 0]
-        members[torch.randperm(groups, generator=generator)[: len(slots)], view] = slots
+        members[torch.randperm(groups, generator=generator)[: len(slots)].to(valid.device), view] = slots
     members = members[(members != ABSENT).sum(-1) >= 2]
-    return Association(members, torch.full((len(members),), 0.5, dtype=torch.float64))
+    return Association(members, torch.full((len(members),), 0.5, dtype=torch.float64, device=valid.device))

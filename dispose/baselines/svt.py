@@ -24,8 +24,8 @@ def svt(frame: Frame, *, gate_mm: float = 100.0) -> Association:
     distances = pair_distances(frame)
     if len(distances) == 0:
         return association_of_groups(distances, np.zeros(0, dtype=np.int64), gate_mm=gate_mm)
-    view = distances.view.numpy()
-    affinity = np.exp2(-((distances.mm.numpy() / gate_mm) ** 2))
+    view = distances.view.cpu().numpy()
+    affinity = np.exp2(-((distances.mm.cpu().numpy() / gate_mm) ** 2))
     matching = match_low_rank(affinity, view)
     return association_of_groups(distances, groups_of_matches(matching, view), gate_mm=gate_mm)
 
