@@ -8,8 +8,8 @@ from tqdm import tqdm
 
 from dispose.cli.predict import open_capture
 from dispose.inference.capture import Capture, read_frame
-from dispose.inference.check_files import table, write_check
-from dispose.inference.diagnosis import diagnose
+from dispose.inference.check.diagnosis import diagnose
+from dispose.inference.check.report import table, write_check
 from dispose.inference.readings import Summary
 from dispose.options import CaptureArgument, PathOption, PositiveOption, TextOption, require_folder
 from dispose.scene.detections import Detections

@@ -30,8 +30,8 @@ from dispose.datasets.samples import sample_folder
 from dispose.evaluation.against_truth import score_frames
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, read_frame, source_of
-from dispose.inference.check_files import table
-from dispose.inference.diagnosis import diagnose
+from dispose.inference.check.diagnosis import diagnose
+from dispose.inference.check.report import table
 from dispose.inference.run import results_of
 
 # %%

@@ -13,9 +13,9 @@ from dispose.cli.main import main
 from dispose.formats.calibration.ours import write_calibration_json
 from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.geometry.rigid import rodrigues
-from dispose.inference.check_files import draw_from_above
-from dispose.inference.consistency import rig_consistency
-from dispose.inference.diagnosis import Diagnosis, body_scale, diagnose, inverted, opengl_camera, up_direction
+from dispose.inference.check.consistency import rig_consistency
+from dispose.inference.check.diagnosis import Diagnosis, body_scale, diagnose, inverted, opengl_camera, up_direction
+from dispose.inference.check.report import draw_from_above
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
 from dispose_viz.scene.rig_svg import grid_step

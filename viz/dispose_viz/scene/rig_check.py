@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from dispose.inference.consistency import Consistency
-from dispose.inference.diagnosis import Diagnosis
+from dispose.inference.check.consistency import Consistency
+from dispose.inference.check.diagnosis import Diagnosis
 from dispose.scene.cameras import Cameras
 from dispose_viz.scene.rig import draw_rig_from_above
 from dispose_viz.scene.solids import METRE

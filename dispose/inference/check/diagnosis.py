@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dispose.inference.consistency import Consistency, rig_consistency
+from dispose.inference.check.consistency import Consistency, rig_consistency
 from dispose.scene.cameras import Cameras
 from dispose.scene.detections import Detections
 

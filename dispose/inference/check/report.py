@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.formats.files import replacing
-from dispose.inference.consistency import Consistency
-from dispose.inference.diagnosis import Diagnosis
+from dispose.inference.check.consistency import Consistency
+from dispose.inference.check.diagnosis import Diagnosis
 from dispose.inference.readings import Summary
 from dispose.scene.cameras import Cameras
 
