@@ -38,6 +38,8 @@ from dispose.inference.readings import Reading, Source
 from dispose.inference.run import results_of
 from dispose.scene.results import associate_each, reconstruct_each
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
+
+# %%
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
 from dispose_viz.charts.scores import Score, draw_scores
 from dispose_viz.export import name_figure
