@@ -1,6 +1,6 @@
 """The denoiser of the released checkpoints, parameter by parameter; ours is `dispose.models.dispose.denoiser`.
 
-The parameters have the names of the released files, so that a converted checkpoint loads without a table of names.
+What the released files call its parameters stands in `dispose.zoo.names`.
 """
 
 from dataclasses import dataclass
@@ -61,14 +61,14 @@ class ReleasedDenoiser(nn.Module):
         super().__init__()
         self.config = config
         chans = config.chans
-        self.t_mlp = TwoLayers(chans, chans, chans)
-        self.z_embedder = CueEmbedding(chans)
-        self.node_proj = nn.Linear(chans, chans)
-        self.edge_proj = nn.Linear(1, chans)
-        self.z_film = NormFilm(chans)
+        self.time = TwoLayers(chans, chans, chans)
+        self.cue = CueEmbedding(chans)
+        self.detection = nn.Linear(chans, chans)
+        self.mass = nn.Linear(1, chans)
+        self.modulate = NormFilm(chans)
         self.layers = nn.ModuleList(HypergraphLayer(chans, config.heads) for _ in range(config.layers))
-        self.final_norm_edges = nn.LayerNorm(chans)
-        self.edge_attention = TupleAttention(chans, config.heads)
+        self.last_norm = nn.LayerNorm(chans)
+        self.among_tuples = TupleAttention(chans, config.heads)
         self.head = TupleHead(chans)
 
     def forward(
@@ -86,29 +86,29 @@ class ReleasedDenoiser(nn.Module):
             step: 0 … 999.
             noise_level: ``sqrt(1 - alpha_bar)``: the static evidence fades with it.
         """
-        moment = self.t_mlp(sinusoidal(step, self.config.chans))
+        moment = self.time(sinusoidal(step, self.config.chans))
         of_tuple, of_detection = moment[graph.sample], moment[graph.sample_of_detection]
-        cue = self.z_embedder(graph.cue) * noise_level[graph.sample, None]
-        detections = self.node_proj(graph.detections) * noise_level[graph.sample_of_detection, None] + of_detection
-        weight = self.edge_proj(mass[:, None])
-        tuples = self.z_film(weight + of_tuple, cue)
+        cue = self.cue(graph.cue) * noise_level[graph.sample, None]
+        detections = self.detection(graph.detections) * noise_level[graph.sample_of_detection, None] + of_detection
+        weight = self.mass(mass[:, None])
+        tuples = self.modulate(weight + of_tuple, cue)
         for layer in self.layers:
             detections, tuples = layer(graph, detections, tuples + weight, of_detection, of_tuple + cue)
-        tuples = self.edge_attention(self.final_norm_edges(tuples), graph.sample, graph.samples)
+        tuples = self.among_tuples(self.last_norm(tuples), graph.sample, graph.samples)
         return self.head(graph, detections, tuples)
 
 
 class TwoLayers(nn.Module):
-    """``fc2 silu(fc1 x)``, under the released names."""
+    """``outward silu(inward x)``."""
 
     def __init__(self, inward: int, hidden: int, outward: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(inward, hidden)
-        self.fc2 = nn.Linear(hidden, outward)
+        self.inward = nn.Linear(inward, hidden)
+        self.outward = nn.Linear(hidden, outward)
 
     def forward(self, x: Float[Tensor, "items inward"]) -> Float[Tensor, "items outward"]:
         """Row by row."""
-        return self.fc2(nn.functional.silu(self.fc1(x)))
+        return self.outward(nn.functional.silu(self.inward(x)))
 
 
 class CueEmbedding(nn.Module):
@@ -145,18 +145,18 @@ class HypergraphLayer(nn.Module):
     def __init__(self, chans: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.W_q_edge = nn.Linear(chans, chans, bias=False)
-        self.W_k_node = nn.Linear(chans, chans, bias=False)
-        self.W_v_node = nn.Linear(chans, chans, bias=False)
-        self.W_o_edge = nn.Linear(2 * chans, chans)
-        self.W_q_node = nn.Linear(chans, chans, bias=False)
-        self.W_k_edge = nn.Linear(chans, chans, bias=False)
-        self.W_v_edge = nn.Linear(chans, chans, bias=False)
-        self.W_o_node = nn.Linear(2 * chans, chans)
-        self.ffn_node = TwoLayers(chans, 4 * chans, chans)
-        self.ffn_edge = TwoLayers(chans, 4 * chans, chans)
-        self.adaLN_node = nn.Sequential(nn.SiLU(), nn.Linear(chans, 8 * chans))
-        self.adaLN_edge = nn.Sequential(nn.SiLU(), nn.Linear(chans, 8 * chans))
+        self.tuple_query = nn.Linear(chans, chans, bias=False)
+        self.detection_key = nn.Linear(chans, chans, bias=False)
+        self.detection_value = nn.Linear(chans, chans, bias=False)
+        self.tuple_out = nn.Linear(2 * chans, chans)
+        self.detection_query = nn.Linear(chans, chans, bias=False)
+        self.tuple_key = nn.Linear(chans, chans, bias=False)
+        self.tuple_value = nn.Linear(chans, chans, bias=False)
+        self.detection_out = nn.Linear(2 * chans, chans)
+        self.detection_feed_forward = TwoLayers(chans, 4 * chans, chans)
+        self.tuple_feed_forward = TwoLayers(chans, 4 * chans, chans)
+        self.detection_modulation = nn.Sequential(nn.SiLU(), nn.Linear(chans, 8 * chans))
+        self.tuple_modulation = nn.Sequential(nn.SiLU(), nn.Linear(chans, 8 * chans))
 
     def forward(
         self,
@@ -167,25 +167,25 @@ class HypergraphLayer(nn.Module):
         of_tuple: Float[Tensor, "tuples chans"],
     ) -> tuple[Float[Tensor, "detections chans"], Float[Tensor, "tuples chans"]]:
         """New detections and tuples; `of_detection` and `of_tuple` are their conditions."""
-        here = self.adaLN_node(of_detection).chunk(8, -1)
-        there = self.adaLN_edge(of_tuple).chunk(8, -1)
+        here = self.detection_modulation(of_detection).chunk(8, -1)
+        there = self.tuple_modulation(of_tuple).chunk(8, -1)
         # The node's eight are: as source, as target, ...; the tuple's begin with its part as target.
         source = modulated(detections, here[0], here[1])
         target = modulated(tuples, there[0], there[1])
         gathered = gather(
-            self.W_q_edge(target), self.W_k_node(source), self.W_v_node(source),
+            self.tuple_query(target), self.detection_key(source), self.detection_value(source),
             graph.tuple_of, graph.detection_of, self.heads,
         )  # fmt: skip
-        tuples = tuples + there[4] * self.W_o_edge(gathered)
-        tuples = tuples + there[7] * self.ffn_edge(modulated(tuples, there[5], there[6]))
+        tuples = tuples + there[4] * self.tuple_out(gathered)
+        tuples = tuples + there[7] * self.tuple_feed_forward(modulated(tuples, there[5], there[6]))
         source = modulated(tuples, there[2], there[3])
         target = modulated(detections, here[2], here[3])
         gathered = gather(
-            self.W_q_node(target), self.W_k_edge(source), self.W_v_edge(source),
+            self.detection_query(target), self.tuple_key(source), self.tuple_value(source),
             graph.detection_of, graph.tuple_of, self.heads,
         )  # fmt: skip
-        detections = detections + here[4] * self.W_o_node(gathered)
-        detections = detections + here[7] * self.ffn_node(modulated(detections, here[5], here[6]))
+        detections = detections + here[4] * self.detection_out(gathered)
+        detections = detections + here[7] * self.detection_feed_forward(modulated(detections, here[5], here[6]))
         return detections, tuples
 
 
@@ -214,21 +214,21 @@ class TupleHead(nn.Module):
 
     def __init__(self, chans: int) -> None:
         super().__init__()
-        self.member_mlp = TwoLayers(chans, chans, chans)
-        self.set_mlp = TwoLayers(chans, chans, chans)
-        self.edge_to_film_trunk = nn.Sequential(nn.Linear(chans, 2 * chans), nn.SiLU())
-        self.edge_to_film_head = nn.Linear(2 * chans, 2 * chans)
-        self.classifier = nn.Linear(2 * chans, 1)
+        self.member = TwoLayers(chans, chans, chans)
+        self.members = TwoLayers(chans, chans, chans)
+        self.film_trunk = nn.Sequential(nn.Linear(chans, 2 * chans), nn.SiLU())
+        self.film = nn.Linear(2 * chans, 2 * chans)
+        self.last = nn.Linear(2 * chans, 1)
 
     def forward(
         self, graph: RootGraph, detections: Float[Tensor, "detections chans"], tuples: Float[Tensor, "tuples chans"]
     ) -> Float[Tensor, " tuples"]:
         """One logit per tuple."""
-        member = self.member_mlp(detections)[graph.detection_of]
+        member = self.member(detections)[graph.detection_of]
         pooled = segment_mean(member, graph.tuple_of, len(tuples))
-        scale, shift = self.edge_to_film_head(self.edge_to_film_trunk(tuples)).chunk(2, -1)
-        together = self.set_mlp(pooled * (1 + scale) + shift)
-        return self.classifier(torch.cat([together, tuples], -1))[:, 0]
+        scale, shift = self.film(self.film_trunk(tuples)).chunk(2, -1)
+        together = self.members(pooled * (1 + scale) + shift)
+        return self.last(torch.cat([together, tuples], -1))[:, 0]
 
 
 def modulated(

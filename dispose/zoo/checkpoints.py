@@ -17,6 +17,7 @@ from dispose.models.dispose.backbone import Backbone, BackboneConfig
 from dispose.models.dispose.model import DisPose, DisPoseConfig
 from dispose.models.dispose.placement import PlacementConfig, PlacementNet
 from dispose.released.model import ReleasedConfig, ReleasedDisPose
+from dispose.zoo.names import our_name
 from dispose.zoo.records import from_json, to_json
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -110,7 +111,7 @@ def load_weights(path: Path, kind: type[Network]) -> Network:
     if name != kind.__name__:
         raise InputError(f"{path}: holds weights of {name}, those of {kind.__name__} are needed")
     network = kind(from_json(config, kind_of(name, str(path)).config, str(path)))
-    stored = load_file(path)
+    stored = {our_name(name): value for name, value in load_file(path).items()}
     wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in stored.items()}
     if wanted != found:

@@ -17,6 +17,7 @@ from dispose.errors import InputError
 from dispose.models.dispose.backbone import Backbone, BackboneConfig, load_torchvision_trunk
 from dispose.released.model import RELEASED, ReleasedDisPose
 from dispose.zoo.checkpoints import load_weights, save_weights
+from dispose.zoo.names import released_name
 
 PARTS = (
     ("backbone.", "backbone."),
@@ -24,7 +25,7 @@ PARTS = (
     ("denoiser.", "root_regression_net.denoiser."),
     ("decoder.", "pose_regression_net.refine_module."),
 )
-"""Beginnings of our names, and of the released ones; what follows is the same."""
+"""Beginnings of our names, and of the released ones; what follows is said by `dispose.zoo.names`."""
 
 REPEATED = ("root_regression_net.diffusion.denoiser.", "root_regression_net.denoiser.")
 ALPHAS = ("root_regression_net.alpha", "root_regression_net.diffusion.alpha")
@@ -91,7 +92,7 @@ def import_released(path: Path, dataset: str) -> ReleasedDisPose:
         raise InputError(f"there are no released weights for {dataset!r}, only for {', '.join(configs)}")
     entries, alpha = _without_repetitions(read_entries(path))
     network = ReleasedDisPose(replace(configs[dataset], alpha=alpha))
-    _fill(network, entries, _released_name)
+    _fill(network, entries, released_entry)
     return network
 
 
@@ -111,7 +112,7 @@ def import_backbone(path: Path) -> Backbone:
     else:
         tensors = {_from_mmpose(name): value for name, value in tensors.items()}
     network = Backbone(_backbone_config(entries.renamed(tensors)))
-    _fill(network, entries.renamed(tensors), str)
+    _fill(network, entries.renamed(tensors), released_name)
     return network
 
 
@@ -167,11 +168,11 @@ def _without_repetitions(entries: Entries) -> tuple[Entries, float]:
     return entries.renamed(rest), values[0]
 
 
-def _released_name(name: str) -> str:
+def released_entry(name: str) -> str:
     """What the release calls an entry of `ReleasedDisPose`."""
     for ours, theirs in PARTS:
         if name.startswith(ours):
-            return theirs + name.removeprefix(ours)
+            return theirs + released_name(name.removeprefix(ours))
     raise ValueError(f"no part of the released model has the entry {name}")
 
 

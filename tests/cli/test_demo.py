@@ -67,7 +67,7 @@ def test_without_weights_for_pictures_the_demo_says_so_and_is_whole(small, tmp_p
 def test_the_demo_ends_with_pictures(small, tmp_path, capsys, monkeypatch) -> None:
     torch.manual_seed(0)
     network = DisPose(replace(TOY_SMOKE.training.model, peaks=3))
-    torch.nn.init.constant_(network.backbone.get_parameter("final_layer.bias"), 0.5)
+    torch.nn.init.constant_(network.backbone.get_parameter("heatmaps.bias"), 0.5)
     save_weights(tmp_path / "some.safetensors", network)
     monkeypatch.setattr(demo, "shipped_image_weights", lambda: tmp_path / "some.safetensors")
     # In this process and without the notebook, which has a test of its own.

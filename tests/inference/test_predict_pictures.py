@@ -60,7 +60,7 @@ def some_network(threshold: float) -> DisPose:
     """An untrained network that takes much, or nothing, for people."""
     torch.manual_seed(0)
     network = DisPose(replace(TOY_SMOKE.training.model, peaks=3, peak_threshold=threshold))
-    torch.nn.init.constant_(network.backbone.get_parameter("final_layer.bias"), 0.5)
+    torch.nn.init.constant_(network.backbone.get_parameter("heatmaps.bias"), 0.5)
     return network
 
 
@@ -243,7 +243,7 @@ def test_released_weights_run(folder: Path, tmp_path: Path, capsys) -> None:
     path = tmp_path / "released.safetensors"
     torch.manual_seed(0)
     network = ReleasedDisPose(config)
-    torch.nn.init.constant_(network.backbone.get_parameter("final_layer.bias"), 0.5)
+    torch.nn.init.constant_(network.backbone.get_parameter("heatmaps.bias"), 0.5)
     save_weights(path, network)
     assert isinstance(load_image_model(path), ReleasedDisPose)
     assert run(folder, tmp_path / "out", "--weights", str(path), "--frames", "0:1") == 0

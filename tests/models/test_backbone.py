@@ -7,6 +7,7 @@ from torch.testing import assert_close
 
 from dispose.errors import InputError, ShapeError
 from dispose.models.dispose.backbone import LAPTOP, Backbone, BackboneConfig, load_torchvision_trunk
+from dispose.zoo.names import released_name
 
 TINY = BackboneConfig(depth=18, width=8, deconv_chans=16, joints=5)
 
@@ -16,7 +17,7 @@ def tiny(generator: torch.Generator) -> Backbone:
     """A small backbone whose heat maps are not all but zero, with running statistics of its own."""
     torch.manual_seed(0)
     backbone = Backbone(TINY)
-    nn.init.normal_(backbone.final_layer.weight, std=0.3, generator=generator)
+    nn.init.normal_(backbone.heatmaps.weight, std=0.3, generator=generator)
     backbone(torch.randn(4, 3, 64, 96, generator=generator))
     return backbone.eval()
 
@@ -47,6 +48,11 @@ def torchvision_shapes(depth: int) -> dict[str, tuple[int, ...]]:
     return {**shapes, "fc.weight": (1000, inward), "fc.bias": (1000,)}
 
 
+def released(backbone: Backbone) -> dict[str, Tensor]:
+    """Its tensors under the names of the released files."""
+    return {released_name(name): value for name, value in backbone.state_dict().items()}
+
+
 def renamed(name: str) -> str:
     """torchvision's name as the released files have it."""
     for old, new in [("conv1.", "0."), ("bn1.", "1."), *((f"layer{k}.", f"{k + 3}.") for k in (1, 2, 3, 4))]:
@@ -60,7 +66,7 @@ def test_the_trunk_takes_exactly_the_tensors_of_torchvision(depth: int):
     backbone = Backbone(BackboneConfig(depth=depth))
     state = {name: torch.full(shape, 0.5) for name, shape in torchvision_shapes(depth).items()}
     load_torchvision_trunk(backbone, state)
-    own = backbone.state_dict()
+    own = released(backbone)
     for name, value in state.items():
         if not name.startswith("fc."):
             assert_close(own[renamed(name)], value)
@@ -71,7 +77,7 @@ def test_the_trunk_takes_exactly_the_tensors_of_torchvision(depth: int):
 
 def test_released_network_has_the_released_names_and_size():
     backbone = Backbone(BackboneConfig())
-    shapes = {name: tuple(value.shape) for name, value in backbone.state_dict().items()}
+    shapes = {name: tuple(value.shape) for name, value in released(backbone).items()}
     assert shapes["backbone.0.weight"] == (64, 3, 7, 7)
     assert shapes["backbone.4.0.conv1.weight"] == (64, 64, 1, 1)
     assert shapes["backbone.4.0.downsample.0.weight"] == (256, 64, 1, 1)
@@ -95,10 +101,10 @@ def test_foreign_trunk_weights_are_refused_by_name(change: str):
     else:
         state["layer3.1.conv2.weight"] = torch.zeros(2, 2, 3, 3)
     backbone = Backbone(BackboneConfig(depth=18))
-    before = backbone.backbone.state_dict()["0.weight"].clone()
+    before = backbone.trunk.state_dict()["0.weight"].clone()
     with pytest.raises(InputError, match=r"6\.1\.conv2\.weight|layer9"):
         load_torchvision_trunk(backbone, state)
-    assert_close(backbone.backbone.state_dict()["0.weight"], before)
+    assert_close(backbone.trunk.state_dict()["0.weight"], before)
 
 
 @pytest.mark.parametrize("config", [TINY, BackboneConfig(depth=50, width=8, deconv_chans=12, joints=3)])
@@ -116,10 +122,10 @@ def test_pyramid_is_raw_and_the_heat_maps_follow_from_it(tiny: Backbone, generat
     features = tiny(torch.randn(2, 3, 64, 64, generator=generator))
     assert all(bool((level < 0).any()) for level in features.pyramid)  # no ReLU, not even in place
     for raw, next_raw, k in ((features.coarse, features.middle, 0), (features.middle, features.fine, 3)):
-        normed = tiny.deconv_layers[k + 2](tiny.deconv_layers[k + 1](raw))
-        assert_close(tiny.deconv_layers[k + 3](normed), next_raw)
-    top = tiny.deconv_layers[8](tiny.deconv_layers[7](features.fine))
-    assert_close(tiny.final_layer(top), features.heatmaps)
+        normed = tiny.upsampling[k + 2](tiny.upsampling[k + 1](raw))
+        assert_close(tiny.upsampling[k + 3](normed), next_raw)
+    top = tiny.upsampling[8](tiny.upsampling[7](features.fine))
+    assert_close(tiny.heatmaps(top), features.heatmaps)
 
 
 def test_pictures_do_not_meet_in_evaluation_and_zero_pictures_are_legal(tiny: Backbone, generator: torch.Generator):

@@ -163,7 +163,7 @@ def test_gradients_reach_the_roots_through_the_places_looked_at_and_every_parame
     (goal + refined.xyz_world[0].sum() * 1e-3 + errors.joint_log_scale.sum() + errors.person_log_shape.sum()).backward()
     silent = [n for n, p in module.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     # A soft-max does not feel what is added to all of its logits.
-    assert [name for name in silent if not name.endswith("view_agg.attn_proj.bias")] == []
+    assert [name for name in silent if not name.endswith("view_weight.logit.bias")] == []
     for maps in (features.fine, features.heatmaps):
         assert maps.grad is not None and torch.isfinite(maps.grad).all() and maps.grad.abs().sum() > 0
 

@@ -72,7 +72,7 @@ def test_samples_lie_about_the_joints_and_their_weights_sum_to_one(watched) -> N
 def test_without_learned_offsets_the_samples_form_a_compass(watched) -> None:
     _, moments = watched
     moment = moments[0]
-    attention = moment.layer.cross_attn
+    attention = moment.layer.reader
     with torch.no_grad():
         attention.sampling_offsets.weight.zero_()
         attention.sampling_offsets.bias.fill_(1.0)

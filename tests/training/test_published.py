@@ -250,7 +250,7 @@ def test_imagenet_weights_go_into_the_trunk_of_a_run(drawn, tmp_path):
     trunk = Backbone(SMALL.model.backbone)
     names = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
     state = {}
-    for name, value in trunk.backbone.state_dict().items():
+    for name, value in trunk.trunk.state_dict().items():
         head, _, rest = name.partition(".")
         state[f"{names[head]}.{rest}"] = value
     torch.save(state, tmp_path / "resnet.pth")
@@ -260,8 +260,8 @@ def test_imagenet_weights_go_into_the_trunk_of_a_run(drawn, tmp_path):
     beginning = Beginning(trunk=tmp_path / "resnet.pth")
     train_dataset(recipe, tmp_path / "run", drawn.layout(0, 1), drawn.file, beginning=beginning, workers=0)
     found = load_weights(tmp_path / "run" / "backbone.safetensors", Backbone)
-    for name, value in trunk.backbone.state_dict().items():
-        torch.testing.assert_close(found.backbone.state_dict()[name], value, rtol=0, atol=0)
+    for name, value in trunk.trunk.state_dict().items():
+        torch.testing.assert_close(found.trunk.state_dict()[name], value, rtol=0, atol=0)
 
 
 def test_cameras_are_named_or_arranged():

@@ -15,7 +15,8 @@ from dispose.models.dispose.backbone import Backbone, BackboneConfig
 from dispose.nn.features import Features
 from dispose.released.model import RELEASED, ReleasedDisPose
 from dispose.scene.cameras import Cameras
-from dispose.zoo.importing import PARTS
+from dispose.zoo.importing import released_entry
+from dispose.zoo.names import released_name
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "data" / "released_weights"
 STAGES = (("stage1", "root_regression_net"), ("stage2", "pose_regression_net"))
@@ -46,8 +47,7 @@ def released_state() -> dict[str, Tensor]:
     network = ReleasedDisPose(RELEASED[0])
     state: dict[str, Tensor] = {}
     for name, value in network.state_dict().items():
-        ours, theirs = next(part for part in PARTS if name.startswith(part[0]))
-        state[theirs + name.removeprefix(ours)] = value
+        state[released_entry(name)] = value
     for name in [name for name in state if name.startswith("root_regression_net.denoiser.")]:
         state[name.replace(".denoiser.", ".diffusion.denoiser.", 1)] = state[name]
     alpha = torch.tensor([0.6607], dtype=torch.float64)
@@ -116,7 +116,7 @@ def reference() -> Reference:
         for name, shape in notes[f"{salt}_{part}"].items():
             state[f"{part}.{name}"] = by_rule(salt, name, tuple(shape))
     torch.manual_seed(1)
-    state |= {f"backbone.{name}": value for name, value in Backbone(BackboneConfig()).state_dict().items()}
+    state |= {f"backbone.{released_name(name)}": value for name, value in Backbone(BackboneConfig()).state_dict().items()}
     return Reference(np.load(FOLDER / "fixture.npz"), state, notes)
 
 

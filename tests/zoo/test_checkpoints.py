@@ -1,18 +1,22 @@
 """Weights come back as they were stored, and a damaged file says what is wrong with it."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from dispose.errors import InputError, OutputError
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.backbone import Backbone, BackboneConfig
+from dispose.models.dispose.model import DisPose
 from dispose.models.dispose.placement import PlacementConfig, PlacementNet
+from dispose.released.model import RELEASED, ReleasedDisPose
 from dispose.zoo import checkpoints
 from dispose.zoo.checkpoints import load_weights, read_metadata, save_weights
+from dispose.zoo.names import WORDS, our_name, released_name
 
 SMALL = AssociatorConfig(placement=PlacementConfig(chans=16, blocks=1), chans=16, layers=1)
 
@@ -152,3 +156,41 @@ def test_a_weight_beyond_half_precision_is_refused(tmp_path):
 def test_a_network_that_is_not_in_the_table_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"holds weights of Linear, which this version does not know"):
         save_weights(tmp_path / "linear.safetensors", torch.nn.Linear(2, 2))
+
+
+SHIPPED = Path(checkpoints.__file__).parent / "weights"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("associator", Associator), ("toy_images", DisPose)])
+def test_shipped_weights_load_through_the_names_to_the_same_parameters_bit_for_bit(name, kind):
+    path = SHIPPED / f"{name}.safetensors"
+    stored, network = load_file(path), load_weights(path, kind)
+    state = network.state_dict()
+    assert {our_name(key) for key in stored} == set(state) and len(stored) == len(state)
+    for key, value in stored.items():
+        assert digest(state[our_name(key)]) == digest(value.to(state[our_name(key)].dtype)), key
+
+
+def digest(value: torch.Tensor) -> str:
+    return hashlib.sha256(value.contiguous().numpy().tobytes()).hexdigest()
+
+
+def test_names_translate_both_ways_and_ours_are_left_alone():
+    ours = ReleasedDisPose(RELEASED[0]).state_dict()
+    assert all(our_name(released_name(name)) == name == our_name(name) for name in ours)
+    assert len(set(WORDS.values())) == len(WORDS) and not set(WORDS) & set(WORDS.values())
+    assert our_name("backbone.backbone.4.0.conv1.weight") == "backbone.trunk.4.0.conv1.weight"
+    assert our_name("backbone.4.0.conv1.weight") == "trunk.4.0.conv1.weight"
+
+
+def test_files_with_the_old_names_of_an_imported_model_open(tmp_path):
+    torch.manual_seed(2)
+    network = Backbone(BackboneConfig(depth=18, width=8, deconv_chans=8))
+    save_weights(tmp_path / "new.safetensors", network)
+    with safe_open(tmp_path / "new.safetensors", "pt") as file:
+        old = {released_name(key): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        save_file(old, tmp_path / "old.safetensors", metadata=file.metadata())
+    assert "deconv_layers.0.weight" in old and "backbone.0.weight" in old
+    again = load_weights(tmp_path / "old.safetensors", Backbone)
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)

@@ -22,6 +22,7 @@ from dispose.zoo.importing import (
     read_entries,
     save_imported,
 )
+from dispose.zoo.names import released_name
 
 SMALL = BackboneConfig(depth=18, width=8, deconv_chans=8, joints=15)
 
@@ -46,6 +47,11 @@ def stored(state: object, folder: Path) -> Path:
     path = folder / "weights.pt"
     torch.save(state, path)
     return path
+
+
+def released(network: Backbone) -> dict[str, torch.Tensor]:
+    """Its tensors under the names of the released files."""
+    return {released_name(name): value for name, value in network.state_dict().items()}
 
 
 def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
@@ -81,7 +87,7 @@ def test_a_bare_pickle_is_not_executed_either(tmp_path):
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
 def test_a_file_that_breaks_off_is_named(tmp_path, network, share):
-    path = stored(network.state_dict(), tmp_path)
+    path = stored(released(network), tmp_path)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(InputError, match=r"weights\.pt: is no"):
@@ -146,8 +152,8 @@ def checkpoint(released_state, tmp_path_factory: pytest.TempPathFactory):
 
 def test_a_released_checkpoint_comes_back_as_it_was(released_state, checkpoint, monkeypatch):
     network = checkpoint({}, monkeypatch)
-    assert torch.equal(network.denoiser.t_mlp.fc1.bias, released_state[DENOISER])
-    assert torch.equal(network.backbone.final_layer.bias, released_state["backbone.final_layer.bias"])
+    assert torch.equal(network.denoiser.time.inward.bias, released_state[DENOISER])
+    assert torch.equal(network.backbone.heatmaps.bias, released_state["backbone.final_layer.bias"])
     assert network.config.dataset == "panoptic"
     assert network.config.alpha == pytest.approx(0.6607)
     assert not network.training
@@ -206,7 +212,7 @@ def test_other_data_sets_have_no_released_weights(tmp_path):
 
 def test_a_backbone_is_no_released_checkpoint(tmp_path, network):
     with pytest.raises(InputError, match=r"weights\.pt: lacks root_regression_net\.alpha"):
-        import_released(stored(network.state_dict(), tmp_path), "panoptic")
+        import_released(stored(released(network), tmp_path), "panoptic")
 
 
 # -- backbones ------------------------------------------------------------------------------------------------------
@@ -236,20 +242,20 @@ def mmpose(state: dict[str, Tensor]) -> dict[str, Tensor]:
     ids=["release", "mmpose", "mmpose in state_dict", "model", "whole checkpoint"],
 )
 def test_a_backbone_is_read_in_every_naming(tmp_path, network, layout):
-    again = import_backbone(stored(layout(network.state_dict()), tmp_path))
+    again = import_backbone(stored(layout(released(network)), tmp_path))
     assert again.config == SMALL
     assert same(again, network)
 
 
 def test_a_backbone_of_bottlenecks_is_recognised(tmp_path):
     deep = Backbone(BackboneConfig(depth=50, width=4, deconv_chans=4, joints=3))
-    again = import_backbone(stored(deep.state_dict(), tmp_path))
+    again = import_backbone(stored(released(deep), tmp_path))
     assert again.config == deep.config
     assert same(again, deep)
 
 
 def test_a_backbone_that_lacks_or_has_more_is_refused(tmp_path, network):
-    state = network.state_dict()
+    state = released(network)
     with pytest.raises(InputError, match=r"holds no heat-map backbone: its tensor final_layer\.weight is absent"):
         import_backbone(stored({n: v for n, v in state.items() if n != "final_layer.weight"}, tmp_path))
     with pytest.raises(InputError, match=r"lacks the tensor backbone\.7\.1\.bn2\.weight of Backbone"):
@@ -261,21 +267,21 @@ def test_a_backbone_that_lacks_or_has_more_is_refused(tmp_path, network):
 def test_a_torchvision_trunk_goes_into_a_backbone(tmp_path, network):
     layers = {number: layer for layer, number in importing.MMPOSE_LAYERS.items()}
     state = {}
-    for name, value in network.backbone.state_dict().items():
+    for name, value in network.trunk.state_dict().items():
         number, _, rest = name.partition(".")
         state[f"{layers[number]}.{rest}"] = value
     state["fc.weight"] = torch.ones(3, 3)
     torch.manual_seed(4)
     other = Backbone(SMALL)
     load_trunk(other, stored(state, tmp_path))
-    assert same(other.backbone, network.backbone)
-    assert not same(other.deconv_layers, network.deconv_layers)
+    assert same(other.trunk, network.trunk)
+    assert not same(other.upsampling, network.upsampling)
     with pytest.raises(InputError, match=r"weights\.pt: the torchvision weights lacks? .*tensor"):
         load_trunk(other, stored({"conv1.weight": state["conv1.weight"]}, tmp_path))
 
 
 def test_an_imported_file_says_where_it_comes_from(tmp_path, network):
-    source = stored(network.state_dict(), tmp_path)
+    source = stored(released(network), tmp_path)
     save_imported(tmp_path / "out.safetensors", import_backbone(source), source)
     with safe_open(tmp_path / "out.safetensors", "pt") as file:
         recipe = file.metadata()["recipe"]

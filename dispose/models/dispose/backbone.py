@@ -1,8 +1,7 @@
 """The heat-map backbone: a residual trunk, three transposed convolutions, one map per joint at stride 4.
 
-The modules stand in the order of torchvision's ResNet, so that names and shapes of the weights are those of the
-released files (``backbone.0.weight``, ``backbone.4.0.conv1.weight``, ``deconv_layers.0.weight``, ``final_layer.bias``).
-torchvision itself is not needed.
+The trunk's modules stand in the order of torchvision's ResNet, so that its weights and the released ones fit
+(`dispose.zoo.names`). torchvision itself is not needed.
 """
 
 from collections.abc import Mapping
@@ -118,16 +117,16 @@ class Backbone(nn.Module):
             blocks = [block(chans, width, 1 if stage == 0 else 2)]
             chans = width * block.expansion
             layers.append(nn.Sequential(*blocks, *(block(chans, width, 1) for _ in range(count - 1))))
-        self.backbone = nn.Sequential(*layers)
+        self.trunk = nn.Sequential(*layers)
         raising: list[nn.Module] = []
         for inward in (chans, config.deconv_chans, config.deconv_chans):
             raising += [nn.ConvTranspose2d(inward, config.deconv_chans, 4, 2, 1, bias=False)]
             raising += [nn.BatchNorm2d(config.deconv_chans), nn.ReLU(inplace=True)]
-        self.deconv_layers = nn.Sequential(*raising)
-        self.final_layer = nn.Conv2d(config.deconv_chans, config.joints, 1)
+        self.upsampling = nn.Sequential(*raising)
+        self.heatmaps = nn.Conv2d(config.deconv_chans, config.joints, 1)
         # One per transposed convolution, from the trunk's stage of the same resolution.
         inward = [config.width * 2**stage * block.expansion for stage in (2, 1, 0)] if config.lateral else []
-        self.lateral_layers = nn.ModuleList(nn.Conv2d(c, config.deconv_chans, 1) for c in inward)
+        self.lateral = nn.ModuleList(nn.Conv2d(c, config.deconv_chans, 1) for c in inward)
         self._initialise()
         for parameter in self.parameters():
             if parameter.ndim == 4:
@@ -142,31 +141,31 @@ class Backbone(nn.Module):
         height, width = pixels.shape[-2:]
         if height % MULTIPLE or width % MULTIPLE:
             raise ShapeError(f"pictures of {width} x {height} pixels: both must be multiples of {MULTIPLE}")
-        stages = [self.backbone[:STEM](pixels)]
-        for number in range(STEM, len(self.backbone)):
-            stages.append(self.backbone[number](stages[-1]))
+        stages = [self.trunk[:STEM](pixels)]
+        for number in range(STEM, len(self.trunk)):
+            stages.append(self.trunk[number](stages[-1]))
         x, raw = stages[-1], []
         for k in range(3):
-            rising = self.deconv_layers[3 * k](x)
-            if len(self.lateral_layers):
-                rising = rising + self.lateral_layers[k](stages[3 - k])
+            rising = self.upsampling[3 * k](x)
+            if len(self.lateral):
+                rising = rising + self.lateral[k](stages[3 - k])
             raw.append(rising)
-            x = self.deconv_layers[3 * k + 2](self.deconv_layers[3 * k + 1](rising))
+            x = self.upsampling[3 * k + 2](self.upsampling[3 * k + 1](rising))
         with torch.autocast(pixels.device.type, enabled=False):
-            heatmaps = self.final_layer(x.to(self.final_layer.weight.dtype))
+            heatmaps = self.heatmaps(x.to(self.heatmaps.weight.dtype))
         coarse, middle, fine = raw
         return Features(heatmaps, fine, middle, coarse)
 
     def _initialise(self) -> None:
         """He's initialisation for the trunk; transposed and last convolution N(0, 1e-3) as released."""
-        for module in self.backbone.modules():
+        for module in self.trunk.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        for module in self.deconv_layers:
+        for module in self.upsampling:
             if isinstance(module, nn.ConvTranspose2d):
                 nn.init.normal_(module.weight, std=1e-3)
-        nn.init.normal_(self.final_layer.weight, std=1e-3)
-        nn.init.zeros_(self.final_layer.bias)  # pyright: ignore[reportArgumentType]
+        nn.init.normal_(self.heatmaps.weight, std=1e-3)
+        nn.init.zeros_(self.heatmaps.bias)  # pyright: ignore[reportArgumentType]
 
 
 def load_torchvision_trunk(backbone: Backbone, state: Mapping[str, Tensor]) -> None:
@@ -183,7 +182,7 @@ def load_torchvision_trunk(backbone: Backbone, state: Mapping[str, Tensor]) -> N
         head, _, rest = name.partition(".")
         if head != "fc":
             renamed.append((f"{position.get(head, head)}.{rest}", value))
-    own = backbone.backbone.state_dict()
+    own = backbone.trunk.state_dict()
     found = {name: value for name, value in renamed}
     # Files from before torchvision counted batches lack the counters, which only matter without momentum.
     wanted = {name for name in own if not name.endswith("num_batches_tracked")}
@@ -194,7 +193,7 @@ def load_torchvision_trunk(backbone: Backbone, state: Mapping[str, Tensor]) -> N
     for name, value in found.items():
         if value.shape != own[name].shape:
             raise InputError(f"trunk tensor {name}: {tuple(value.shape)} in the file, {tuple(own[name].shape)} here")
-    backbone.backbone.load_state_dict(found, strict=False)
+    backbone.trunk.load_state_dict(found, strict=False)
 
 
 def _shortcut(inward: int, outward: int, stride: int) -> nn.Sequential:

@@ -171,27 +171,27 @@ class DecoderLayer(nn.Module):
         chans, dropout = config.chans, config.dropout
         self.config, self.rules, self.normalize = config, rules, normalize
         inward = None if config.feature_chans == chans else config.feature_chans
-        self.cross_attn_norm = nn.LayerNorm(chans)
-        self.cross_attn = ProjectiveAttention(chans, heads=config.heads, points=config.points, inward=inward)
-        self.coordinates_linear = nn.Linear(3, chans)
-        self.joint_type_linear = nn.Linear(joints, chans)
+        self.reader_norm = nn.LayerNorm(chans)
+        self.reader = ProjectiveAttention(chans, heads=config.heads, points=config.points, inward=inward)
+        self.place = nn.Linear(3, chans)
+        self.joint_type = nn.Linear(joints, chans)
         self.ray_encoder = ray_encoder(chans)
         self.evidence = None
         if config.windows:
             self.evidence = HeatmapEvidence(chans, spacings=config.windows, size=config.window_size)
-        self.stage1_res_scale = nn.Parameter(torch.zeros(()))
-        self.stage1_hg = HypergraphConv(chans, chans, heads=config.hypergraph_heads, dropout=dropout)
-        self.stage1_norm = nn.LayerNorm(chans)
-        self.offset_net = OffsetNet(chans, dropout)
-        self.view_agg = ViewAggregation(chans)
-        self.stage2_res_scale = nn.Parameter(torch.zeros(()))
-        self.stage2_hg = HypergraphConv(chans, chans, heads=config.hypergraph_heads, dropout=dropout)
-        self.stage2_norm = nn.LayerNorm(chans)
-        self.feat_upd_norm = nn.LayerNorm(chans)
-        self.geo_feedback_mlp = GeometricFeedback(chans // 2)
-        self.feat_upd_linear = nn.Linear(chans + chans // 2, chans)
-        self.ffn_norm = nn.LayerNorm(chans)
-        self.ffn_mlp = FeedForward(chans, config.expansion * chans, dropout)
+        self.across_views_scale = nn.Parameter(torch.zeros(()))
+        self.across_views = HypergraphConv(chans, chans, heads=config.hypergraph_heads, dropout=dropout)
+        self.across_views_norm = nn.LayerNorm(chans)
+        self.offset = OffsetNet(chans, dropout)
+        self.view_weight = ViewAggregation(chans)
+        self.within_person_scale = nn.Parameter(torch.zeros(()))
+        self.within_person = HypergraphConv(chans, chans, heads=config.hypergraph_heads, dropout=dropout)
+        self.within_person_norm = nn.LayerNorm(chans)
+        self.refresh_norm = nn.LayerNorm(chans)
+        self.feedback = GeometricFeedback(chans // 2)
+        self.refresh = nn.Linear(chans + chans // 2, chans)
+        self.feed_forward_norm = nn.LayerNorm(chans)
+        self.feed_forward = FeedForward(chans, config.expansion * chans, dropout)
         self.dropout = nn.Dropout(dropout)
 
     def forward(
@@ -210,10 +210,10 @@ class DecoderLayer(nn.Module):
             x = x + self.evidence.feature(heights)
         x = x * visible[..., None]
         incident = view_joint_incidence(*self.rules.members(scene.roster, visible, visible))
-        mixed = self.stage1_hg(x.flatten(1, 2), scene.first_edges, incident, self.normalize)
-        mixed = self.dropout(self.stage1_norm(mixed)).view_as(x) * visible[..., None]
-        x = x + self.stage1_res_scale * mixed
-        state, offset, trust = self.offset_net(x)
+        mixed = self.across_views(x.flatten(1, 2), scene.first_edges, incident, self.normalize)
+        mixed = self.dropout(self.across_views_norm(mixed)).view_as(x) * visible[..., None]
+        x = x + self.across_views_scale * mixed
+        state, offset, trust = self.offset(x)
         offset = offset * (self.config.offset_limit * max(scene.views.input_size))
         if self.evidence is not None and heights is not None:
             step, credit = self.evidence.step(heights, state)
@@ -222,7 +222,7 @@ class DecoderLayer(nn.Module):
         weight = visible_softmax(trust, visible)
         found = self.move(xyz_world, xy_input + offset.to(xy_input.dtype), weight, visible, scene)
         x = x * trust.sigmoid()[..., None]
-        return self.update(target, self.view_agg(x, weight, visible), found, scene), found
+        return self.update(target, self.view_weight(x, weight, visible), found, scene), found
 
     def look(
         self,
@@ -235,13 +235,13 @@ class DecoderLayer(nn.Module):
         """What the pictures show at the joints, with what is known of joint and ray added."""
         x = target.new_zeros((*visible.shape, target.shape[-1]))
         person, view, joint = visible.nonzero(as_tuple=True)
-        query = self.cross_attn_norm(target + scene.query)[person, joint]
+        query = self.reader_norm(target + scene.query)[person, joint]
         map_of = scene.views.map_of[person, view]
-        seen = self.cross_attn(scene.features.pyramid, map_of, reference[visible], query)
+        seen = self.reader(scene.features.pyramid, map_of, reference[visible], query)
         x = x.to(seen.dtype).index_put((person, view, joint), seen)
-        position = self.coordinates_linear(self.normalized(xyz_world, scene).to(target.dtype))
+        position = self.place(self.normalized(xyz_world, scene).to(target.dtype))
         ray = self.ray_encoder(scene.views.to_joints(xyz_world).to(target.dtype))
-        return x + (position + self.joint_type_linear.weight.T + self.joint_type_linear.bias)[:, None] + ray
+        return x + (position + self.joint_type.weight.T + self.joint_type.bias)[:, None] + ray
 
     def gaze(
         self,
@@ -254,8 +254,8 @@ class DecoderLayer(nn.Module):
         xy_input, visible = views.project(xyz_world)
         reference = views.rules.reference(xy_input, views.input_size)
         person, view, joint = visible.nonzero(as_tuple=True)
-        query = self.cross_attn_norm(target + scene.query)[person, joint]
-        place, share = self.cross_attn.gaze(pyramid, views.map_of[person, view], reference[visible], query)
+        query = self.reader_norm(target + scene.query)[person, joint]
+        place, share = self.reader.gaze(pyramid, views.map_of[person, view], reference[visible], query)
         # A picture's width is one: moves of fractions are moves of that many pixels of the input.
         moved = (place - reference[visible][:, None, None, None]).flatten(1, 3) * place.new_tensor(views.input_size)
         samples = xy_input[..., None, :].repeat(1, 1, 1, moved.shape[1], 1)
@@ -303,15 +303,15 @@ class DecoderLayer(nn.Module):
         first, second = seen_in > 0, (seen_in > 0)[:, scene.part_members[:, 1]]
         first, second = self.rules.members(scene.roster, first, second)
         incident = person_part_incidence(scene.part_members, scene.second_edges.shape[1] - 1, first, second)
-        mixed = self.stage2_hg(x, scene.second_edges, incident, self.normalize)
-        x = x + self.stage2_res_scale * self.dropout(self.stage2_norm(mixed))
+        mixed = self.within_person(x, scene.second_edges, incident, self.normalize)
+        x = x + self.within_person_scale * self.dropout(self.within_person_norm(mixed))
         residual = torch.where(found.triangulated, found.residual / self.config.residual_unit, 1.0)
         position = self.normalized(found.xyz_world.detach(), scene)
         count = self.rules.count(seen_in, COUNT_CHANS)
-        feedback = self.geo_feedback_mlp(position.to(x.dtype), residual.to(x.dtype), count)
-        change = self.feat_upd_linear(torch.cat([self.feat_upd_norm(x), feedback], -1))
+        feedback = self.feedback(position.to(x.dtype), residual.to(x.dtype), count)
+        change = self.refresh(torch.cat([self.refresh_norm(x), feedback], -1))
         target = target + self.dropout(change)
-        return target + self.ffn_mlp(self.ffn_norm(target))
+        return target + self.feed_forward(self.feed_forward_norm(target))
 
 
 def embedding_rows(

@@ -67,13 +67,13 @@ class FeedForward(nn.Module):
 
     def __init__(self, chans: int, hidden: int, dropout: float) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(chans, hidden)
-        self.fc2 = nn.Linear(hidden, chans)
+        self.inward = nn.Linear(chans, hidden)
+        self.outward = nn.Linear(hidden, chans)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "*items chans"]) -> Float[Tensor, "*items chans"]:
         """Shape is kept."""
-        return self.dropout(self.fc2(self.dropout(nn.functional.gelu(self.fc1(x)))))
+        return self.dropout(self.outward(self.dropout(nn.functional.gelu(self.inward(x)))))
 
 
 class OffsetNet(nn.Module):
@@ -83,19 +83,19 @@ class OffsetNet(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(chans)
         self.trunk = nn.Sequential(FeedForward(chans, chans, dropout))
-        self.offset_head = nn.Linear(chans, 2)
-        self.weight_head = nn.Linear(chans, 1)
-        for head in (self.offset_head, self.weight_head):
+        self.step = nn.Linear(chans, 2)
+        self.trust = nn.Linear(chans, 1)
+        for head in (self.step, self.trust):
             nn.init.normal_(head.weight, std=1e-3)
             nn.init.zeros_(head.bias)
-        nn.init.constant_(self.weight_head.bias, 2.0)
+        nn.init.constant_(self.trust.bias, 2.0)
 
     def forward(
         self, x: Nodes
     ) -> tuple[Nodes, Float[Tensor, "persons views joints 2"], Float[Tensor, "persons views joints"]]:
         """State, offset in (-1, 1) and logit of trust."""
         state = x + self.trunk(self.norm(x))
-        return state, self.offset_head(state).tanh(), self.weight_head(state)[..., 0]
+        return state, self.step(state).tanh(), self.trust(state)[..., 0]
 
 
 class ViewAggregation(nn.Module):
@@ -103,7 +103,7 @@ class ViewAggregation(nn.Module):
 
     def __init__(self, chans: int) -> None:
         super().__init__()
-        self.attn_proj = nn.Linear(chans, 1)
+        self.logit = nn.Linear(chans, 1)
 
     def forward(
         self,
@@ -112,7 +112,7 @@ class ViewAggregation(nn.Module):
         visible: Bool[Tensor, "persons views joints"],
     ) -> Float[Tensor, "persons joints chans"]:
         """Soft-max over visible views of a linear logit and half the logarithm of the triangulation weight."""
-        logit = self.attn_proj(x)[..., 0] + 0.5 * weight.detach().clamp(min=1e-6).log()
+        logit = self.logit(x)[..., 0] + 0.5 * weight.detach().clamp(min=1e-6).log()
         return (visible_softmax(logit, visible)[..., None] * x).sum(1)
 
 
