@@ -116,7 +116,8 @@ def reference() -> Reference:
         for name, shape in notes[f"{salt}_{part}"].items():
             state[f"{part}.{name}"] = by_rule(salt, name, tuple(shape))
     torch.manual_seed(1)
-    state |= {f"backbone.{released_name(name)}": value for name, value in Backbone(BackboneConfig()).state_dict().items()}
+    backbone = Backbone(BackboneConfig()).state_dict()
+    state |= {f"backbone.{released_name(name)}": value for name, value in backbone.items()}
     return Reference(np.load(FOLDER / "fixture.npz"), state, notes)
 
 
