@@ -112,11 +112,11 @@ def fuse_ready(
     precision = inverse_3x3(covariance)
     away = mean - origin[:, None]
     information = (precision * away[..., None, :]).sum(-1)
-    padded = [
+    precision, information, constant = (
         values.new_zeros(*valid.shape, *values.shape[1:]).index_put((valid,), values)
         for values in (precision, information, (information * away).sum(-1))
-    ]
-    return Evidence(*padded, valid)
+    )
+    return Evidence(precision, information, constant, valid)
 
 
 def pair_misfit(evidence: Evidence, *, cap: float) -> Float[Tensor, "*frames views slots views slots"]:

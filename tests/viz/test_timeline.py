@@ -72,13 +72,14 @@ def test_the_diffusion_has_a_timeline_of_its_own_that_runs_through_all_frames(re
     entries = told(results)
     mass = at(entries, "diffusion/mass/P0")[1:]
     assert [(e.step, e.frame) for e in mass] == [(0, None), (1, None), (2, None)]
-    values = [e.thing for e in mass]
+    values = [e.thing for e in mass if isinstance(e.thing, float)]
     np.testing.assert_allclose(values, [0.5, 0.8, 1.0], rtol=1e-6)
     competitor = at(entries, f"diffusion/mass/{slug('strongest competitor')}")[1:]
-    np.testing.assert_allclose([e.thing for e in competitor], [0.4, 0.2, 0.0], rtol=1e-6)
+    values = [e.thing for e in competitor if isinstance(e.thing, float)]
+    np.testing.assert_allclose(values, [0.4, 0.2, 0.0], rtol=1e-6)
     bars = at(entries, "diffusion/bars")
     assert [e.frame for e in bars] == [None, None, 7]
-    assert all(np.shape(e.thing) == (4,) for e in bars)
+    assert all(isinstance(e.thing, np.ndarray) and e.thing.shape == (4,) for e in bars)
     # The next frames begin where the steps of the first one end.
     assert [e.step for e in at(entries, "world/people")] == [0, STEPS, STEPS + 1]
 
