@@ -34,7 +34,7 @@ from dispose.inference.capture import (
 from dispose.inference.readings import Source, spans
 from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.run import ended_early, run
-from dispose.models.dispose.model import DisPose, FrameByFrame, Stages
+from dispose.models.dispose.model import DisPose, FrameByFrame, TwoStages
 from dispose.models.dispose.sampling import SamplerConfig
 from dispose.options import CaptureArgument, CountOption, PathOption, PositiveOption, TextOption, require_folder
 from dispose.scene.frame import Frame
@@ -257,10 +257,10 @@ class PredictCommand:
         return rate or FALLBACK_RATE_HZ
 
 
-def stages_of(model: PicturesModel, sampler: SamplerConfig | None = None) -> Stages | FrameByFrame:
+def stages_of(model: PicturesModel, sampler: SamplerConfig | None = None) -> TwoStages | FrameByFrame:
     """A network for images as the two steps of a run; a released one has its own sampler."""
     if isinstance(model, DisPose):
-        return Stages(model, sampler)
+        return TwoStages(model, sampler)
     if sampler is not None:
         raise InputError("--steps is given, but released weights have steps of their own.")
     return FrameByFrame(model, model.skeleton)

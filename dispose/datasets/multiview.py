@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dispose.datasets.layouts.source import FrameKey, Source, Truth
+from dispose.datasets.layouts.source import FrameKey, Layout, Truth
 from dispose.errors import InputError
 from dispose.formats.images.files import normalize_pixels, read_image, warp_image
 from dispose.geometry.image_affine import letterbox
@@ -43,7 +43,7 @@ class MultiViewDataset(Dataset[Sample]):
         input_size: width and height of the network's input; usually ``source.traits.input_size``.
     """
 
-    source: Source
+    source: Layout
     input_size: tuple[int, int]
 
     def __len__(self) -> int:
@@ -59,7 +59,7 @@ class MultiViewDataset(Dataset[Sample]):
         return read_raw(self.source, self.source.keys[index])
 
 
-def read_raw(source: Source, key: FrameKey) -> RawFrame:
+def read_raw(source: Layout, key: FrameKey) -> RawFrame:
     """Read all images of an instant.
 
     Raises:
@@ -74,7 +74,7 @@ def read_raw(source: Source, key: FrameKey) -> RawFrame:
     return RawFrame(key.number, cameras, images)
 
 
-def read_view(source: Source, key: FrameKey, cameras: Cameras, view: int) -> UInt8[np.ndarray, "_ _ 3"] | None:
+def read_view(source: Layout, key: FrameKey, cameras: Cameras, view: int) -> UInt8[np.ndarray, "_ _ 3"] | None:
     """One image, or None where the file is not there."""
     path = source.image(key, view)
     where = f"camera {cameras.names[view]}, frame {key.number} of {key.sequence}"

@@ -16,7 +16,7 @@ from dispose.datasets.layouts.campus import CAMPUS, CAMPUS_TEST, CAMPUS_VALIDATI
 from dispose.datasets.layouts.mm_or import MM_OR, MM_OR_TEST, MM_OR_VALIDATION, open_mm_or
 from dispose.datasets.layouts.panoptic import PANOPTIC, PANOPTIC_TEST, PANOPTIC_VALIDATION, open_panoptic
 from dispose.datasets.layouts.shelf import SHELF, SHELF_TEST, SHELF_VALIDATION, open_shelf
-from dispose.datasets.layouts.source import Source, Split, Traits
+from dispose.datasets.layouts.source import Layout, Split, Traits
 from dispose.datasets.multiview import FrameLog, MultiViewDataset, good_samples
 from dispose.datasets.tables.mvor import UPPER_BODY, read_mvor, scored_joints
 from dispose.datasets.tables.panoptic import read_panoptic_mini
@@ -177,7 +177,7 @@ class ImageFrames:
         log: counts what was read, and the frames that cannot be.
     """
 
-    source: Source
+    source: Layout
     log: FrameLog = field(default_factory=FrameLog)
 
     def __len__(self) -> int:
@@ -193,7 +193,7 @@ class ImageFrames:
 def image_protocols(
     key: str,
     traits: Traits,
-    open_source: Callable[..., Source],
+    open_source: Callable[..., Layout],
     test: Split,
     validation: Split,
     released: tuple[Measure, ...],

@@ -21,7 +21,7 @@ from dispose.evaluation.score import Answers, Method, answers, drawn, row_of, wi
 from dispose.geometry.image_affine import apply, input_from_map, invert
 from dispose.inference.readings import Source
 from dispose.models.dispose.backbone import STRIDE
-from dispose.models.dispose.model import DisPose, Stages
+from dispose.models.dispose.model import DisPose, TwoStages
 from dispose.nn.heatmaps import Peaks, subpixel_peaks
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.peaks import JointPeaks, root_frame
@@ -96,7 +96,7 @@ def held_out_config(size: tuple[int, int]) -> RenderConfig:
 
 def look(model: DisPose, scenes: Iterable[tuple[Frame, Labels]], count: int) -> Looked:
     """Let a model look at images once, and keep its answers and the peaks of its heat maps."""
-    stages, peaks = Stages(model), dict[int, JointPeaks]()
+    stages, peaks = TwoStages(model), dict[int, JointPeaks]()
 
     def associate(frames: Sequence[Frame]) -> list[AssociationResult]:
         found = stages.associate(frames)
@@ -109,7 +109,7 @@ def look(model: DisPose, scenes: Iterable[tuple[Frame, Labels]], count: int) -> 
     return Looked(replace(said, results=results), peaks)
 
 
-def peaks_of(stages: Stages, frames: Sequence[Frame]) -> list[JointPeaks]:
+def peaks_of(stages: TwoStages, frames: Sequence[Frame]) -> list[JointPeaks]:
     """The peaks of all joints in the frames that were looked at last."""
     model, seen = stages.model, stages.seen
     assert seen is not None, "every synthetic capture has two images at least"

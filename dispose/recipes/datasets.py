@@ -13,7 +13,7 @@ from dispose.datasets.layouts.campus import CAMPUS, CAMPUS_TRAIN, CAMPUS_VALIDAT
 from dispose.datasets.layouts.mm_or import MM_OR, MM_OR_TRAIN, MM_OR_VALIDATION, open_mm_or
 from dispose.datasets.layouts.panoptic import PANOPTIC, PANOPTIC_TRAIN, PANOPTIC_VALIDATION, open_panoptic
 from dispose.datasets.layouts.shelf import SHELF, SHELF_TRAIN, SHELF_VALIDATION, open_shelf
-from dispose.datasets.layouts.source import Source, Split, Traits
+from dispose.datasets.layouts.source import Layout, Split, Traits
 from dispose.errors import InputError
 from dispose.models.dispose.backbone import BackboneConfig
 from dispose.models.dispose.decoder_layer import DecoderConfig
@@ -47,7 +47,7 @@ class Dataset:
     """
 
     recipe: DatasetRecipe
-    open: Callable[[Path, Split, Sequence[str]], Source]
+    open: Callable[[Path, Split, Sequence[str]], Layout]
     training: Split
     validation: Split
     arrangements: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -173,7 +173,7 @@ def beginning_of(order: TrainingOrder, recipe: DatasetRecipe) -> Beginning:
     return named
 
 
-def _validation(dataset: Dataset, folder: Path, recipe: DatasetRecipe) -> Source | None:
+def _validation(dataset: Dataset, folder: Path, recipe: DatasetRecipe) -> Layout | None:
     """The frames by which weights are selected; None, and a sentence that says so, where they are not there."""
     try:
         return dataset.open(folder, dataset.validation, recipe.cameras)

@@ -26,7 +26,7 @@ from dispose.formats.files import replacing_path
 from dispose.losses.objective import total
 from dispose.training.config import Optimisation
 from dispose.training.processes import is_first, meet
-from dispose.training.task import Source, Step, StepNumbers, Steps, Task
+from dispose.training.task import ExampleSource, StepNumbers, Task, TrainingStep, TrainingSteps
 
 MOST_WORKERS = 4
 """Processes that read ahead, where nobody asks for another number."""
@@ -49,10 +49,10 @@ class StepTimes:
 class TimedLoader:
     """A loader, and how long those who read it have waited for it since its first batch."""
 
-    def __init__(self, loader: DataLoader[Step]) -> None:
+    def __init__(self, loader: DataLoader[TrainingStep]) -> None:
         self.loader, self.steps, self.waiting, self.start = loader, 0, 0.0, time.perf_counter()
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[TrainingStep]:
         batches = iter(self.loader)
         while True:
             asked = time.perf_counter()
@@ -75,7 +75,7 @@ class TimedLoader:
 class Loop(lightning.LightningModule):
     """A task, its examples and its optimisation as Lightning drives them."""
 
-    def __init__(self, task: Task, source: Source, plan: Optimisation, *, seed: int, workers: int) -> None:
+    def __init__(self, task: Task, source: ExampleSource, plan: Optimisation, *, seed: int, workers: int) -> None:
         super().__init__()
         self.task, self.source, self.plan, self.seed, self.workers = task, source, plan, seed, workers
         self.loader: TimedLoader | None = None
@@ -83,7 +83,9 @@ class Loop(lightning.LightningModule):
     def train_dataloader(self) -> TimedLoader:
         """The steps that are left, read ahead by workers."""
         trainer = self.trainer
-        steps = Steps(self.source, self.plan.batch, seed=self.seed, rank=trainer.global_rank, world=trainer.world_size)
+        steps = TrainingSteps(
+            self.source, self.plan.batch, seed=self.seed, rank=trainer.global_rank, world=trainer.world_size
+        )
         self.loader = TimedLoader(
             DataLoader(
                 steps,
@@ -96,11 +98,11 @@ class Loop(lightning.LightningModule):
         )
         return self.loader
 
-    def transfer_batch_to_device(self, batch: Step, device: torch.device, dataloader_idx: int) -> Step:
+    def transfer_batch_to_device(self, batch: TrainingStep, device: torch.device, dataloader_idx: int) -> TrainingStep:
         """A task knows itself what of a batch belongs on the device."""
         return batch
 
-    def training_step(self, batch: Step, index: int) -> Float[Tensor, ""]:
+    def training_step(self, batch: TrainingStep, index: int) -> Float[Tensor, ""]:
         """The weighted sum of the task's terms."""
         # Dropout and whatever else draws from the global generator: the same on an unbroken and a resumed run.
         torch.manual_seed(self.seed * 104_729 + batch.number)
@@ -171,7 +173,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 def fit(
     task: Task,
-    source: Source,
+    source: ExampleSource,
     folder: Path,
     plan: Optimisation,
     *,

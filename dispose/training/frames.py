@@ -59,7 +59,7 @@ class ExampleBatch:
 
 
 @runtime_checkable
-class LabelledFrames(Protocol):
+class ImageExamples(Protocol):
     """Labelled frames by number."""
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ class LabelledFrames(Protocol):
 class FrameSource:
     """Labelled frames as a task's examples; a frame that cannot be read is left out, and why is said."""
 
-    def __init__(self, frames: LabelledFrames, copies: int) -> None:
+    def __init__(self, frames: ImageExamples, copies: int) -> None:
         self.frames, self.copies = frames, copies
 
     @property

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from dispose.datasets.layouts.source import Source as Layout
+from dispose.datasets.layouts.source import Layout as Layout
 from dispose.datasets.multiview import MultiViewDataset
 from dispose.formats.pseudo_labels import read_pseudo_labels
 from dispose.metrics.association import PairCounts, count_pairs
@@ -42,12 +42,12 @@ from dispose.training.examples import (
     scenes_of_chunk,
 )
 from dispose.training.fit import StepTimes, fit
-from dispose.training.frames import FrameSource, LabelledFrames, PseudoLabelled, RenderedFrames, render_shard
+from dispose.training.frames import FrameSource, ImageExamples, PseudoLabelled, RenderedFrames, render_shard
 from dispose.training.heatmaps import BackboneTask
 from dispose.training.pose import PoseTask
 from dispose.training.processes import build_files, claim, write_once
 from dispose.training.selection import ValidationFrames
-from dispose.training.task import Source, Task
+from dispose.training.task import ExampleSource, Task
 from dispose.zoo.checkpoints import load_weights, save_weights
 from dispose.zoo.importing import load_trunk, sha256
 from dispose.zoo.records import to_json
@@ -136,7 +136,7 @@ def train_dataset(
 def _train_model(
     recipe: ModelRecipe,
     folder: Path,
-    frames: Callable[[], LabelledFrames],
+    frames: Callable[[], ImageExamples],
     beginning: Beginning,
     workers: int | None,
     score: Callable[[DisPose], float] | None = None,
@@ -174,7 +174,7 @@ def _train_model(
 def _train(
     folder: Path,
     task: Task,
-    source: Callable[[], Source],
+    source: Callable[[], ExampleSource],
     plan: Optimisation,
     seed: int,
     workers: int | None,

@@ -1,9 +1,10 @@
 """The rungs of every training: a task (network and loss), a source of examples, and their order.
 
-Whatever is read, drawn or augmented for a step happens in `Steps`, which the loader's workers run. What a step sees is
+Whatever is read, drawn or augmented for a step happens in `TrainingSteps`, which the loader's workers run. What a step sees is
 a function of seed, step and example alone: a resumed run, several processes and any number of workers see the same.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -15,7 +16,7 @@ from torch.utils.data import Dataset
 from dispose.losses.objective import Term
 
 
-class Task(nn.Module):
+class Task(nn.Module, ABC):
     """What is trained: the parameters that learn, and ``task(batch)``, the loss of a batch as weighted named terms.
 
     Attributes:
@@ -24,13 +25,13 @@ class Task(nn.Module):
 
     name: str
 
+    @abstractmethod
     def forward(self, batch: Any) -> tuple[Term, ...]:
         """The terms of the loss; nothing for a batch that says nothing. May move the batch to the weights' device."""
-        raise NotImplementedError
 
 
 @runtime_checkable
-class Source(Protocol):
+class ExampleSource(Protocol):
     """Examples by number, as one task learns from them."""
 
     @property
@@ -43,29 +44,29 @@ class Source(Protocol):
         ...
 
 
-class Step(NamedTuple):
+class TrainingStep(NamedTuple):
     """What a training step is handed: its number and its batch."""
 
     number: int
     batch: Any
 
 
-class Steps(Dataset[Step]):
+class TrainingSteps(Dataset[TrainingStep]):
     """The batch of every optimiser step.
 
     A step begins with an example drawn from all; the others come from its group. Of several processes each takes its
     share of the same batch.
     """
 
-    def __init__(self, source: Source, batch: int, *, seed: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, source: ExampleSource, batch: int, *, seed: int, rank: int = 0, world: int = 1) -> None:
         self.source, self.batch, self.seed, self.rank, self.world = source, batch, seed, rank, world
         groups = torch.tensor(source.groups)
         self.group = groups.tolist()
         self.alike = {number: (groups == number).nonzero()[:, 0] for number in groups.unique().tolist()}
 
-    def __getitem__(self, step: int) -> Step:
+    def __getitem__(self, step: int) -> TrainingStep:
         rows = self.rows(step)
-        return Step(step, self.source.batch(rows, [self.seed * 7919 + step * 65_537 + row for row in rows]))
+        return TrainingStep(step, self.source.batch(rows, [self.seed * 7919 + step * 65_537 + row for row in rows]))
 
     def rows(self, step: int) -> list[int]:
         """The examples that this process sees in a step."""

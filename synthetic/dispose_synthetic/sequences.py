@@ -15,7 +15,7 @@ from dispose.scene.frame import Frame, Labels
 from dispose.tensors import stack
 from dispose_synthetic.detectors.detector import detect
 from dispose_synthetic.detectors.parameters import BOTTOM_UP, DetectorRanges, sample_detectors
-from dispose_synthetic.people.kinematics import Angles, Bodies
+from dispose_synthetic.people.kinematics import Angles, BoneLengths
 from dispose_synthetic.people.people import PeopleConfig, gait, place_people, pose_people, sample_angles, sample_bodies
 from dispose_synthetic.placement import PUSHES, from_cameras, no_furniture, push_apart
 from dispose_synthetic.randomness import Noise, between
@@ -114,7 +114,9 @@ def _facing(
     return _smooth(_smooth(unwrapped))
 
 
-def _moving_people(source: Noise, bodies: Bodies, floor: Tensor, seconds: Tensor, config: SequenceConfig) -> Tensor:
+def _moving_people(
+    source: Noise, bodies: BoneLengths, floor: Tensor, seconds: Tensor, config: SequenceConfig
+) -> Tensor:
     """Joints over time: gestures between key postures, legs that walk as fast as the feet must go."""
     frames, persons = floor.shape[:2]
     # One difference per frame; a single frame stands still.

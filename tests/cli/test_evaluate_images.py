@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dispose.cli.evaluate import EvaluateCommand, image_method
-from dispose.datasets.layouts.source import FrameKey, Source, Traits
+from dispose.datasets.layouts.source import FrameKey, Layout, Traits
 from dispose.errors import InputError
 from dispose.evaluation.protocols import MM_OR_IMAGES, ImageFrames
 from dispose.evaluation.score import answers, drawn, score
@@ -42,12 +42,12 @@ def test_toy_images_writes_two_files(weights: Path, tmp_path: Path, capsys: pyte
     assert "Stage II lowers MPJPE" in capsys.readouterr().out
 
 
-def made_source(folder: Path, rig: Cameras, poses: Poses) -> Source:
+def made_source(folder: Path, rig: Cameras, poses: Poses) -> Layout:
     """Three frames of synthetic images as files: the second is not annotated."""
     size = (MODEL.input_size[0], MODEL.input_size[1])
     traits = Traits("toy", PANOPTIC_15, rig.names, size, size, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), 0.2)
     keys = tuple(FrameKey("toy", number) for number in range(3))
-    return Source(
+    return Layout(
         traits,
         keys,
         {"toy": rig},

@@ -27,7 +27,7 @@ from dispose.datasets.layouts.shelf import (
     SHELF_VALIDATION,
     open_shelf,
 )
-from dispose.datasets.layouts.source import Block, FrameKey, Source, Split
+from dispose.datasets.layouts.source import Block, FrameKey, Layout, Split
 from dispose.datasets.multiview import MultiViewDataset
 from dispose.datasets.tables.reading import poses_of, read_cameras, read_poses
 from dispose.errors import InputError
@@ -52,7 +52,7 @@ CAMPUS_KIND = Kind("Campus", open_campus, "calibration_campus.json", "campus4-c{
 KINDS = pytest.mark.parametrize("kind", [SHELF_KIND, CAMPUS_KIND], ids=["shelf", "campus"])
 
 
-def opened(kind: Kind, folder: Path, split: Split) -> Source:
+def opened(kind: Kind, folder: Path, split: Split) -> Layout:
     return open_shelf(folder, split) if kind.name == "Shelf" else open_campus(folder, split)
 
 
@@ -89,7 +89,7 @@ def write_recording(folder: Path, kind: Kind, frames: int, pictures: range) -> n
     return metres
 
 
-def assert_projects_like_opencv(folder: Path, kind: Kind, source: Source) -> int:
+def assert_projects_like_opencv(folder: Path, kind: Kind, source: Layout) -> int:
     """Every annotated joint in every view against OpenCV on the file's own numbers; the number compared."""
     record = json.loads((folder / kind.calibration).read_text())
     cells = scipy.io.loadmat(folder / "actorsGT.mat")["actor3D"]

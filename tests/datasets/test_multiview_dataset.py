@@ -13,7 +13,7 @@ from dispose.datasets.layouts.campus import CAMPUS
 from dispose.datasets.layouts.mm_or import MM_OR
 from dispose.datasets.layouts.panoptic import PANOPTIC
 from dispose.datasets.layouts.shelf import SHELF
-from dispose.datasets.layouts.source import Block, FrameKey, Source, Split, Traits, no_poses
+from dispose.datasets.layouts.source import Block, FrameKey, Layout, Split, Traits, no_poses
 from dispose.datasets.multiview import FrameLog, MultiViewDataset, good_samples
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, letterbox
@@ -25,7 +25,7 @@ SIZE = (64, 48)
 TRAITS = Traits("made", PANOPTIC_15, ("a", "b", "c"), SIZE, (32, 32), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), 0.2)
 
 
-def of_source(source: Source) -> MultiViewDataset:
+def of_source(source: Layout) -> MultiViewDataset:
     return MultiViewDataset(source, source.traits.input_size)
 
 
@@ -46,17 +46,17 @@ def nobody(key: FrameKey) -> Poses:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Source:
+def made(tmp_path: Path) -> Layout:
     """Images written by the test; an image's grey value is 10 x number + view."""
     for view, name in enumerate("abc"):
         (tmp_path / name).mkdir()
         for number in range(1, 6):
             cv2.imwrite(str(tmp_path / name / f"{number}.png"), np.full(SIZE[::-1], 10 * number + view, np.uint8))
     keys = tuple(FrameKey("walk", number) for number in range(1, 6))
-    return Source(TRAITS, keys, {"walk": rig()}, partial(image_path, tmp_path), nobody)
+    return Layout(TRAITS, keys, {"walk": rig()}, partial(image_path, tmp_path), nobody)
 
 
-def test_frames_are_what_lies_there(made: Source) -> None:
+def test_frames_are_what_lies_there(made: Layout) -> None:
     dataset = of_source(made)
     assert len(dataset) == 5
     frame, truth = dataset[2]
@@ -75,7 +75,7 @@ def test_frames_are_what_lies_there(made: Source) -> None:
     assert (frame.require_images().pixels[0, :, 3] < frame.require_images().pixels[0, :, 4]).all()
 
 
-def test_nothing_is_read_before_it_is_asked_for(made: Source) -> None:
+def test_nothing_is_read_before_it_is_asked_for(made: Layout) -> None:
     dataset = of_source(made)
     made.image(made.keys[4], 0).write_text("broken")
     assert len(dataset) == 5 and dataset[0][0].number == 1
@@ -83,7 +83,7 @@ def test_nothing_is_read_before_it_is_asked_for(made: Source) -> None:
         dataset[4]
 
 
-def test_a_missing_picture_leaves_its_view_out(made: Source) -> None:
+def test_a_missing_picture_leaves_its_view_out(made: Layout) -> None:
     made.image(made.keys[1], 2).unlink()
     frame, _ = of_source(made)[1]
     assert frame.require_images().present.tolist() == [True, True, False]
@@ -93,7 +93,7 @@ def test_a_missing_picture_leaves_its_view_out(made: Source) -> None:
     assert not bool((black.require_images().pixels[2, :, 0] == 0).any())
 
 
-def test_a_wrong_size_is_named_with_both_sizes(made: Source) -> None:
+def test_a_wrong_size_is_named_with_both_sizes(made: Layout) -> None:
     cv2.imwrite(str(made.image(made.keys[0], 1)), np.zeros((24, 32), np.uint8))
     with pytest.raises(InputError, match=r"b/1\.png: camera b, frame 1 of walk.*32 x 24.*64 x 48"):
         of_source(made)[0]
@@ -103,7 +103,7 @@ def test_a_wrong_size_is_named_with_both_sizes(made: Source) -> None:
         of_source(made)[0]
 
 
-def test_no_picture_at_all_and_no_folder_are_errors(made: Source) -> None:
+def test_no_picture_at_all_and_no_folder_are_errors(made: Layout) -> None:
     for view in range(3):
         made.image(made.keys[3], view).unlink()
     with pytest.raises(InputError, match=r"frame 4 of walk: none of the 3 cameras"):
@@ -113,7 +113,7 @@ def test_no_picture_at_all_and_no_folder_are_errors(made: Source) -> None:
         of_source(elsewhere)[0]
 
 
-def test_a_run_outlives_bad_frames_and_counts_them(made: Source) -> None:
+def test_a_run_outlives_bad_frames_and_counts_them(made: Layout) -> None:
     made.image(made.keys[0], 0).write_bytes(b"\xff\xd8 torn")
     made.image(made.keys[2], 1).unlink()
     cv2.imwrite(str(made.image(made.keys[4], 2)), np.zeros((10, 10), np.uint8))
@@ -148,6 +148,6 @@ def test_black_bars_come_from_the_letter_box_and_from_nothing_else(traits: Trait
     assert first.tolist() == pytest.approx(bars, abs=0.05)
 
 
-def test_another_input_size_is_a_value(made: Source) -> None:
+def test_another_input_size_is_a_value(made: Layout) -> None:
     frame, _ = MultiViewDataset(made, (80, 24))[0]
     assert frame.require_images().pixels.shape == (3, 3, 24, 80)

@@ -27,7 +27,7 @@ from dispose.datasets.layouts.panoptic import (
     imaged_frames,
     open_panoptic,
 )
-from dispose.datasets.layouts.source import Block, Source, Split
+from dispose.datasets.layouts.source import Block, Layout, Split
 from dispose.datasets.multiview import MultiViewDataset
 from dispose.errors import InputError
 from dispose.formats.body3d import read_bodies, world_from_panoptic
@@ -81,7 +81,7 @@ def opencv_projection(calibration: Path, camera: str, joints: np.ndarray) -> np.
     return points[:, 0]
 
 
-def assert_projects_like_opencv(folder: Path, source: Source) -> int:
+def assert_projects_like_opencv(folder: Path, source: Layout) -> int:
     """Every known joint of every frame in every view, against the independent path; the number compared."""
     compared = 0
     for key in source.keys:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = [ROOT / "dispose", ROOT / "kernels", ROOT / "viz"]
+PACKAGES = [ROOT / name for name in ("benchmarks", "dispose", "kernels", "synthetic", "viz", "workbench")]
 MODULES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TEXT = {".py", ".md", ".toml", ".yml", ".txt", ".json", ".ipynb", ".cff"}
@@ -103,3 +103,20 @@ def test_git_holds_no_large_files():
 def test_no_trace_of_one_machine():
     texts = {path: path.read_text() for path in files_in_git() if path.suffix in TEXT}
     assert not [str(path) for path, text in texts.items() if re.search(r"/(work|root|home)/\w", text)]
+
+
+def class_names(folder: Path) -> list[str]:
+    """Names of all classes under a folder."""
+    trees = (ast.parse(path.read_text()) for path in folder.rglob("*.py"))
+    return [node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+
+
+def test_no_class_name_has_two_meanings():
+    names = [name for package in PACKAGES for name in class_names(package)]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
+def test_no_pair_of_files_differs_by_image_in_the_name_alone():
+    stems = {path.with_suffix("") for path in MODULES}
+    plain = {path: re.sub(r"_?images?_?", "", path.stem) for path in stems if "image" in path.stem}
+    assert not [str(path) for path, name in plain.items() if name and path.with_name(name) in stems]

@@ -10,7 +10,7 @@ from dispose.evaluation.against_truth import score_people
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import image_source_of, read_image_capture, read_image_frame, select_frames
 from dispose.inference.run import results_of
-from dispose.models.dispose.model import Stages
+from dispose.models.dispose.model import TwoStages
 from dispose.scene.images import Images
 from dispose.zoo.checkpoints import load_image_model
 
@@ -26,7 +26,7 @@ def capture():
 
 
 def test_people_are_found_and_keep_their_number(model, capture) -> None:
-    stages, source = Stages(model), image_source_of(select_frames(capture, 3, 9), model.config.input_size)
+    stages, source = TwoStages(model), image_source_of(select_frames(capture, 3, 9), model.config.input_size)
     found = [one.prediction for one in results_of(source, stages.associate, stages.reconstruct, batch=4)]
     truth = read_predictions(sample_folder("studio") / "truth" / "predictions.jsonl").frames
     figures = score_people(found, truth)

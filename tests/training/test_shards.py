@@ -17,7 +17,7 @@ from dispose.training.examples import (
     scenes_of_chunk,
 )
 from dispose.training.shards import Shards, save_shard
-from dispose.training.task import Steps, uniform
+from dispose.training.task import TrainingSteps, uniform
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ class Numbers:
 
 
 def test_a_step_depends_on_its_number_alone_and_has_one_group():
-    steps = Steps(Numbers(), 4, seed=7)
+    steps = TrainingSteps(Numbers(), 4, seed=7)
     assert steps[4] == steps[4] != steps[5]
     for number in range(20):
         step = steps[number]
@@ -121,7 +121,9 @@ def test_a_step_depends_on_its_number_alone_and_has_one_group():
 
 
 def test_two_processes_share_every_batch():
-    whole, *halves = (Steps(Numbers(), 4, seed=7, rank=rank, world=world) for rank, world in ((0, 1), (0, 2), (1, 2)))
+    whole, *halves = (
+        TrainingSteps(Numbers(), 4, seed=7, rank=rank, world=world) for rank, world in ((0, 1), (0, 2), (1, 2))
+    )
     for number in range(10):
         assert sorted(whole[number].batch) == sorted(halves[0][number].batch + halves[1][number].batch)
 

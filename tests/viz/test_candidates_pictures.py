@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dispose_benchmarks.studies.candidates import Judged, Stages
+from dispose_benchmarks.studies.candidates import CandidateStages, Judged
 from dispose_viz.hypergraph import candidates
 from dispose_viz.style import DARK, lay_out, new_figure, person_color
 
@@ -16,7 +16,7 @@ def some() -> Judged:
 
 
 def test_every_stage_is_a_bar_with_its_number() -> None:
-    axes = candidates.draw_stages(new_figure(6, 3, theme=DARK).add_subplot(), Stages(4477, 462, 400, 201))
+    axes = candidates.draw_stages(new_figure(6, 3, theme=DARK).add_subplot(), CandidateStages(4477, 462, 400, 201))
     assert [text.get_text() for text in axes.texts] == ["4,477", "462", "400", "201"]
 
 
@@ -61,7 +61,7 @@ def test_a_cut_says_what_is_kept_and_who_is_lost() -> None:
 @pytest.mark.filterwarnings("error")
 def test_a_frame_without_candidates_is_drawn_with_its_zeros() -> None:
     figure = new_figure(6, 3)
-    axes = candidates.draw_stages(figure.add_subplot(), Stages(4, 1, 0, 0))
+    axes = candidates.draw_stages(figure.add_subplot(), CandidateStages(4, 1, 0, 0))
     lay_out(figure).draw_without_rendering()
     assert [text.get_text() for text in axes.texts] == ["4", "1", "0", "0"] and axes.get_xlim()[0] < 1
     nothing = np.zeros(0)

@@ -24,7 +24,7 @@ EVERYTHING = 1e12
 
 
 @dataclass(frozen=True)
-class Stages:
+class CandidateStages:
     """How many tuples of two or more detections are left after every stage of one frame.
 
     Attributes:
@@ -61,7 +61,7 @@ class Judged:
     whole: Bool[np.ndarray, " tuples"]
 
 
-def stages(frame: Frame, associator: Associator) -> Stages | None:
+def stages(frame: Frame, associator: Associator) -> CandidateStages | None:
     """How the candidates of one frame come about; None where fewer than two views see anybody."""
     described = associator.described(frame)
     if described is None:
@@ -74,7 +74,7 @@ def stages(frame: Frame, associator: Associator) -> Stages | None:
     for limit, budget in ((EVERYTHING, None), (limits.member_limit, None), (limits.member_limit, limits.budget)):
         kept = join(evidence, allowed, cap=cues.MISFIT_CAP, limit=limit, budget=budget, gain=limits.gain)
         found.append(int(((kept.members != ABSENT).sum(1) > 1).sum()))
-    return Stages(possible, *found)
+    return CandidateStages(possible, *found)
 
 
 def pair_table(

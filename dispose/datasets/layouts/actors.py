@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from dispose.datasets.layouts.source import FrameKey, Source, Split, Traits, files_by_number, require_folder
+from dispose.datasets.layouts.source import FrameKey, Layout, Split, Traits, files_by_number, require_folder
 from dispose.errors import InputError
 from dispose.formats.actors_mat import Actors, read_actors
 from dispose.formats.calibration.voxelpose import read_calibration_voxelpose
@@ -32,7 +32,7 @@ def imaged_frames(folder: Path, views: Sequence[str]) -> list[int]:
 
 def open_actor_capture(
     folder: Path, split: Split, *, traits: Traits, calibration: str, file: str, views: Sequence[str]
-) -> Source:
+) -> Layout:
     """Look through a recording: calibration and annotations are read, frames are listed.
 
     Args:
@@ -48,7 +48,7 @@ def open_actor_capture(
     actors = read_actors(folder / ACTORS) if (folder / ACTORS).exists() else None
     keys = tuple(key for name in split.sequences for key in split.keys(name, folder, views))
     rigs = dict.fromkeys(split.sequences, rig)
-    return Source(traits, keys, rigs, partial(image_path, folder, file), partial(people_of, actors))
+    return Layout(traits, keys, rigs, partial(image_path, folder, file), partial(people_of, actors))
 
 
 def image_path(folder: Path, file: str, key: FrameKey, camera: str) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dispose.datasets.layouts.actors import frames_of_annotation, imaged_frames, open_actor_capture
-from dispose.datasets.layouts.source import Block, Source, Split, Traits
+from dispose.datasets.layouts.source import Block, Layout, Split, Traits
 from dispose.skeletons.catalog import SHELF_14
 
 CAMPUS = Traits(
@@ -40,7 +40,7 @@ CAMPUS_TEST = Split("test", (Block("Campus", 350, 470), Block("Campus", 650, 750
 """The literature's test frames."""
 
 
-def open_campus(folder: Path, split: Split = CAMPUS_TEST, *, views: Sequence[str] = CAMPUS.views) -> Source:
+def open_campus(folder: Path, split: Split = CAMPUS_TEST, *, views: Sequence[str] = CAMPUS.views) -> Layout:
     """Look through a part of Campus; frames count from 0."""
     return open_actor_capture(
         folder,

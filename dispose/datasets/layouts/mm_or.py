@@ -13,7 +13,7 @@ import torch
 from dispose.datasets.layouts.source import (
     Block,
     FrameKey,
-    Source,
+    Layout,
     Split,
     Traits,
     files_by_number,
@@ -70,7 +70,7 @@ MM_OR_TEST = Split(
 """The literature's 750 frames: the first annotation files of three takes."""
 
 
-def open_mm_or(folder: Path, split: Split = MM_OR_TEST, *, views: Sequence[str] = MM_OR.views) -> Source:
+def open_mm_or(folder: Path, split: Split = MM_OR_TEST, *, views: Sequence[str] = MM_OR.views) -> Layout:
     """Look through a part of MM-OR Pose: calibrations are read, frames are listed, nothing else.
 
     Truth has the joints of `PANOPTIC_15`. The released loader drops a frame of which any image is missing; here the
@@ -83,7 +83,7 @@ def open_mm_or(folder: Path, split: Split = MM_OR_TEST, *, views: Sequence[str] 
         for name, place in places.items()
     }
     keys = tuple(key for name, place in places.items() for key in split.keys(name, place, views))
-    return Source(MM_OR, keys, rigs, partial(image_path, folder), partial(people_of, files))
+    return Layout(MM_OR, keys, rigs, partial(image_path, folder), partial(people_of, files))
 
 
 def image_path(folder: Path, key: FrameKey, camera: str) -> Path:

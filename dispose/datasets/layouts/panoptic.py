@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from dispose.datasets.layouts.source import Block, FrameKey, Source, Split, Traits, files_by_number, sequence_folders
+from dispose.datasets.layouts.source import Block, FrameKey, Layout, Split, Traits, files_by_number, sequence_folders
 from dispose.errors import InputError
 from dispose.formats.body3d import read_bodies
 from dispose.formats.calibration.panoptic import read_calibration_panoptic
@@ -82,7 +82,7 @@ PANOPTIC_TEST = Split("test", tuple(Block(name, every=12) for name in TEST_SEQUE
 """The four sequences of the literature, every twelfth annotation file."""
 
 
-def open_panoptic(folder: Path, split: Split = PANOPTIC_TEST, *, views: Sequence[str] = CMU0) -> Source:
+def open_panoptic(folder: Path, split: Split = PANOPTIC_TEST, *, views: Sequence[str] = CMU0) -> Layout:
     """Look through a part of CMU Panoptic: calibrations are read, frames are listed, nothing else.
 
     Truth has the joints of `PANOPTIC_15`.
@@ -98,7 +98,7 @@ def open_panoptic(folder: Path, split: Split = PANOPTIC_TEST, *, views: Sequence
         for name, place in places.items()
     }
     keys = tuple(key for name, place in places.items() for key in split.keys(name, place, views))
-    return Source(PANOPTIC, keys, rigs, partial(image_path, folder), partial(read_people, folder))
+    return Layout(PANOPTIC, keys, rigs, partial(image_path, folder), partial(read_people, folder))
 
 
 def image_path(folder: Path, key: FrameKey, camera: str) -> Path:

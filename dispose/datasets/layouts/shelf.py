@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dispose.datasets.layouts.actors import frames_of_annotation, imaged_frames, open_actor_capture
-from dispose.datasets.layouts.source import Block, Source, Split, Traits
+from dispose.datasets.layouts.source import Block, Layout, Split, Traits
 from dispose.skeletons.catalog import SHELF_14
 
 SHELF = Traits(
@@ -34,7 +34,7 @@ SHELF_TEST = Split("test", (Block("Shelf", 300, 600),), frames_of_annotation)
 """The literature's test frames."""
 
 
-def open_shelf(folder: Path, split: Split = SHELF_TEST, *, views: Sequence[str] = SHELF.views) -> Source:
+def open_shelf(folder: Path, split: Split = SHELF_TEST, *, views: Sequence[str] = SHELF.views) -> Layout:
     """Look through a part of Shelf; frames count from 0."""
     return open_actor_capture(
         folder, split, traits=SHELF, calibration="calibration_shelf.json", file="img_{number:06d}.png", views=views

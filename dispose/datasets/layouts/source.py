@@ -1,6 +1,6 @@
 """A data set in its original layout: what is fixed for it, its splits, and where everything lies.
 
-`dispose.datasets.multiview` reads frames from any `Source`.
+`dispose.datasets.multiview` reads frames from any `Layout`.
 """
 
 import re
@@ -130,7 +130,7 @@ class Truth(TensorStruct):
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class Layout:
     """A data set in its original layout: where everything lies, in our units and axes. Nothing is read ahead.
 
     Workers of a loader receive copies, so the functions are those of a module, with `functools.partial` around them.

@@ -236,7 +236,7 @@ def prediction_of(
     return Prediction(found.frame.number, Association(found.association.members, sure), poses, roots)
 
 
-class Stages:
+class TwoStages:
     """A `DisPose` as the two steps of a run: what the first saw is kept for the second.
 
     Frames with fewer than two images are not looked at: one alone places nobody.

@@ -27,7 +27,7 @@ LEG_LIMITS = ((-25, 125), (-20, 50), (-35, 40), (0, 145))
 
 
 @dataclass(frozen=True, eq=False)
-class Bodies(TensorStruct):
+class BoneLengths(TensorStruct):
     """Bone lengths of people, mm (the same on both sides)."""
 
     stature: Float[Tensor, "*people"]
@@ -81,7 +81,7 @@ def _turn(rotation: Tensor, vector: Tensor) -> Tensor:
     return (rotation @ vector[..., None])[..., 0]
 
 
-def _head(bodies: Bodies, rotation: Tensor, base: Tensor) -> list[Tensor]:
+def _head(bodies: BoneLengths, rotation: Tensor, base: Tensor) -> list[Tensor]:
     """Nose, eyes and ears around the head's pivot: facial landmarks in shares of the head's size."""
     size, zero = bodies.head, torch.zeros_like(bodies.head)
     offsets = (
@@ -90,7 +90,9 @@ def _head(bodies: Bodies, rotation: Tensor, base: Tensor) -> list[Tensor]:
     return [base + _turn(rotation, _vector(x * size, y * size + zero, z * size)) for x, y, z in offsets]
 
 
-def _arm(bodies: Bodies, chest: Tensor, neck: Tensor, angles: Tensor, side: float) -> tuple[Tensor, Tensor, Tensor]:
+def _arm(
+    bodies: BoneLengths, chest: Tensor, neck: Tensor, angles: Tensor, side: float
+) -> tuple[Tensor, Tensor, Tensor]:
     flexion, abduction, twist, elbow, lift = angles.unbind(-1)
     half, zero = bodies.shoulder_width / 2, torch.zeros_like(bodies.stature)
     shoulder = neck + _turn(chest, _vector(zero, side * half * lift.cos(), half * lift.sin() - 0.12 * half))
@@ -101,7 +103,7 @@ def _arm(bodies: Bodies, chest: Tensor, neck: Tensor, angles: Tensor, side: floa
     return shoulder, at_elbow, at_elbow + _turn(fore, _vector(zero, zero, -bodies.forearm))
 
 
-def _leg(bodies: Bodies, pelvis: Tensor, angles: Tensor, side: float) -> tuple[Tensor, Tensor, Tensor]:
+def _leg(bodies: BoneLengths, pelvis: Tensor, angles: Tensor, side: float) -> tuple[Tensor, Tensor, Tensor]:
     flexion, abduction, twist, knee = angles.unbind(-1)
     zero = torch.zeros_like(bodies.stature)
     hip = _turn(pelvis, _vector(zero, side * bodies.hip_width / 2, zero))
@@ -112,7 +114,7 @@ def _leg(bodies: Bodies, pelvis: Tensor, angles: Tensor, side: float) -> tuple[T
     return hip, at_knee, at_knee + _turn(shank, _vector(zero, zero, -bodies.shank))
 
 
-def forward_kinematics(bodies: Bodies, angles: Angles) -> Float[Tensor, "*people 17 3"]:
+def forward_kinematics(bodies: BoneLengths, angles: Angles) -> Float[Tensor, "*people 17 3"]:
     """COCO-17 joints in body axes (mm), mid-hip at the origin."""
     pitch, roll, flexion, sideways, twist, nod, tilt, turn = angles.trunk.unbind(-1)
     zero = torch.zeros_like(bodies.stature)

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dispose.tensors import TensorStruct
-from dispose_synthetic.people.kinematics import Angles, Bodies, forward_kinematics, rotation_about
+from dispose_synthetic.people.kinematics import Angles, BoneLengths, forward_kinematics, rotation_about
 from dispose_synthetic.randomness import Noise, between, choose
 
 # Body segments as shares of the stature (Drillis and Contini, by way of Winter), moved from the outside
@@ -104,12 +104,12 @@ class People(TensorStruct):
         xyz_body: COCO-17 joints, mm, the floor at z = 0 and mid-hip above the origin.
     """
 
-    bodies: Bodies
+    bodies: BoneLengths
     angles: Angles
     xyz_body: Float[Tensor, "*people 17 3"]
 
 
-def sample_bodies(source: Noise, frames: int, persons: int) -> Bodies:
+def sample_bodies(source: Noise, frames: int, persons: int) -> BoneLengths:
     """Bone lengths of people of all sizes; segments of one person vary together."""
     shape = (frames, persons)
     mean, spread, share = torch.tensor(STATURES_MM).unbind(-1)
@@ -124,7 +124,7 @@ def sample_bodies(source: Noise, frames: int, persons: int) -> Bodies:
     # A child's head is large for its body.
     names = [name for name, _ in SHARES]
     lengths[names.index("head")] = 0.6 * lengths[names.index("head")] + 0.4 * 0.13 * 1690.0
-    return Bodies(stature, *lengths)
+    return BoneLengths(stature, *lengths)
 
 
 def gait(phase: Float[Tensor, "*people"], stride: Float[Tensor, "*people"]) -> Float[Tensor, "*people 2 4"]:
@@ -170,7 +170,7 @@ def sample_angles(source: Noise, frames: int, persons: int, config: PeopleConfig
     return Angles(*(part + noise * source.normal(part.shape) for part in (trunk, arms, legs))).limit()
 
 
-def stand_on_floor(bodies: Bodies, xyz: Float[Tensor, "*people 17 3"]) -> Float[Tensor, "*people 17 3"]:
+def stand_on_floor(bodies: BoneLengths, xyz: Float[Tensor, "*people 17 3"]) -> Float[Tensor, "*people 17 3"]:
     """Lift or lower people so that their lower foot stands on the floor and nothing lies below it."""
     feet = xyz[..., 15:17, 2].amin(-1) - bodies.ankle_height
     lowest = xyz[..., 2].amin(-1) - FLOOR_MARGIN_MM
@@ -178,7 +178,7 @@ def stand_on_floor(bodies: Bodies, xyz: Float[Tensor, "*people 17 3"]) -> Float[
     return xyz + torch.stack([torch.zeros_like(lift), torch.zeros_like(lift), lift], dim=-1)[..., None, :]
 
 
-def pose_people(bodies: Bodies, angles: Angles) -> People:
+def pose_people(bodies: BoneLengths, angles: Angles) -> People:
     """People in given postures, on the floor at the origin, facing +X."""
     return People(bodies, angles, stand_on_floor(bodies, forward_kinematics(bodies, angles)))
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dispose.scene.detections import Detections
 from dispose.tensors import ABSENT
-from dispose_benchmarks.studies.candidates import Judged, Stages
+from dispose_benchmarks.studies.candidates import CandidateStages, Judged
 from dispose_viz.hypergraph.candidate_graph import name_views
 from dispose_viz.style import MAP, PALETTE, add_colorbar, add_legend, blend, dress, dress_chart, person_color, theme_of
 
@@ -20,7 +20,7 @@ LEAST_MISFIT = 0.3
 """Pairs that fit better than their noise share one colour."""
 
 
-def draw_stages(axes: Axes, stages: Stages) -> Axes:
+def draw_stages(axes: Axes, stages: CandidateStages) -> Axes:
     """How many tuples are left after every stage, on a logarithmic axis."""
     theme = theme_of(axes)
     names = ("possible", "every pair fits", "the whole fits", "best of each detection")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dispose.datasets.layouts.shelf import SHELF
-from dispose.datasets.layouts.source import FrameKey, Source
+from dispose.datasets.layouts.source import FrameKey, Layout
 from dispose.datasets.multiview import MultiViewDataset
 from dispose.errors import InputError
 from dispose.formats.pseudo_labels import LabelledFrame, read_pseudo_labels, write_pseudo_labels
@@ -28,7 +28,7 @@ from dispose.training.config import NOTHING, Beginning, DatasetRecipe, LabelRule
 from dispose.training.fit import Loop, fit
 from dispose.training.frames import FrameSource, PseudoLabelled, captures_of_chunk
 from dispose.training.runs import train_dataset
-from dispose.training.task import Step, Task
+from dispose.training.task import Task, TrainingStep
 from dispose.zoo.checkpoints import load_weights, save_weights
 from dispose.zoo.records import override
 from dispose.zoo.warm_start import start_backbone, start_stages
@@ -69,10 +69,10 @@ class Drawn:
         confidence = torch.where(valid, 0.75, 0.0).double()
         return replace(labels, poses=replace(poses, xyz_world=xyz, valid=valid, confidence=confidence))
 
-    def layout(self, *numbers: int) -> Source:
+    def layout(self, *numbers: int) -> Layout:
         """Some of the frames; nobody measured anything."""
         keys = tuple(FrameKey("room", number) for number in numbers)
-        return Source(TRAITS, keys, {"room": self.cameras}, self.path, lambda key: None)
+        return Layout(TRAITS, keys, {"room": self.cameras}, self.path, lambda key: None)
 
     def path(self, key: FrameKey, camera: str) -> Path:
         return self.folder / f"{camera}_{key.number}.png"
@@ -161,7 +161,7 @@ def test_a_training_step_reads_no_file(drawn, tmp_path, monkeypatch, workers):
     sys.addaudithook(notice)
     step, count = Loop.training_step, [0]
 
-    def watched_step(self: Loop, batch: Step, index: int) -> torch.Tensor:
+    def watched_step(self: Loop, batch: TrainingStep, index: int) -> torch.Tensor:
         WATCHING[0], count[0] = True, count[0] + 1
         try:
             return step(self, batch, index)
