@@ -213,7 +213,7 @@ class _Crowd:
     def in_order(
         self, order: tuple[int, ...], taken: Bool[Tensor, "views joints peaks"], best: list[_Body]
     ) -> list[tuple[int, _Body]]:
-        """One after another from what is left; the first has his best."""
+        """One after another from what is left; the first has their best."""
         plan = []
         for person in order:
             body = best[person] if not plan else self.body(person, taken)

@@ -20,7 +20,7 @@ THRESHOLD = 0.3
 """Labels below this confidence are none (released)."""
 
 AGREEMENT_PX = 16.0
-"""A 2-D and a 3-D label agree within this distance in the original picture (released)."""
+"""A 2-D and a 3-D label agree within this distance in the original image (released)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class PoseTargets(TensorStruct):
 
     Attributes:
         sample: the sample of every person.
-        identity: the person's number in his frame, `ABSENT` if unknown; equal in augmented copies of the frame.
+        identity: the person's number in their frame, `ABSENT` if unknown; equal in augmented copies of the frame.
         xy_image: joints in original pixels; 0 where there is no label.
         confidence: of those, in [0, 1]; 0 where there is no label.
         xyz_world: joints in mm; 0 where there is no label.
@@ -85,8 +85,8 @@ def curate(
     """Believe 2-D labels where the 3-D label of the joint agrees, and the 3-D label where they differ.
 
     A 2-D label is kept if its joint has no 3-D label or the reprojection of that is near. Otherwise the reprojection
-    takes its place, with the confidence of the 3-D label, if it lies in the picture; if not, the label is dropped.
-    Joints that only the 3-D label knows are filled in alike. The picture is as large as its camera says.
+    takes its place, with the confidence of the 3-D label, if it lies in the image; if not, the label is dropped.
+    Joints that only the 3-D label knows are filled in alike. The image is as large as its camera says.
 
     Args:
         targets: labels as they come.
@@ -136,7 +136,7 @@ def heatmap_targets(
     Args:
         targets: curated labels.
         unmatched: per sample, 2-D people who belong to none of them.
-        input_from_image: of every picture, as augmented.
+        input_from_image: of every image, as augmented.
         size: width and height of the heat maps.
         stride: input pixels per heat-map pixel.
         sigma: of the Gaussians, in heat-map pixels.

@@ -31,14 +31,14 @@ def asymmetric_mse(
 ) -> Float[Tensor, ""]:
     """``mean(relu(t - p)² + excess · relu(p - t)²)`` over the supervised maps; 0 if there is none.
 
-    People whom the labels miss make true peaks look like errors, so a value too high counts little (spec §3).
+    People whom the labels miss make true peaks look like errors, so a value too high counts little.
 
     Args:
         heatmaps: the predictions.
         target: unit Gaussians at the labels.
         supervised: maps that count (`supervised_maps`): a joint that no label shows says nothing.
         excess: what too high a value counts, against 1 for too low.
-        weight: of every pixel, for parts of pictures that say less; all 1 without it.
+        weight: of every pixel, for parts of images that say less; all 1 without it.
     """
     error = target.to(heatmaps.dtype) - heatmaps
     square = error.square() * torch.where(error > 0, 1.0, excess)

@@ -89,7 +89,7 @@ class SampleViews(TensorStruct):
 
     Attributes:
         rigs: their cameras.
-        input_from_image: of every picture, as augmented.
+        input_from_image: of every image, as augmented.
         frame: the frame of which every sample is a copy.
         map_size: width and height of the heat maps.
         stride: input pixels per heat-map pixel.
@@ -146,9 +146,9 @@ def pose_terms(
 def reproject(
     xyz_world: Float[Tensor, "layers persons joints 3"], rigs: Cameras, sample: Int[Tensor, " persons"]
 ) -> tuple[Float[Tensor, "layers persons views joints 2"], Bool[Tensor, "layers persons views joints"]]:
-    """Every layer's joints in the original pictures, in the cameras' dtype, and which of these places count.
+    """Every layer's joints in the original images, in the cameras' dtype, and which of these places count.
 
-    A joint counts in front of the camera and at most a picture's size outside the picture: towards the camera's own
+    A joint counts in front of the camera and at most an image's size outside the image: towards the camera's own
     plane projections run to infinity, and one such joint would outweigh all others of a step.
     """
     layers, persons, joints, _ = xyz_world.shape

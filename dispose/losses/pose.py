@@ -1,7 +1,7 @@
 """Losses on the decoder's skeletons; people are packed, every loss is a sum over the decoder's layers.
 
 What has weight 0 or is not valid enters neither the sum nor its divisor, whatever value it has; a loss over nothing
-is 0. (Spec §2.4.)
+is 0.
 """
 
 import torch
@@ -17,7 +17,7 @@ def reprojection_l1(
     target: Float[Tensor, "persons views joints 2"],
     confidence: Float[Tensor, "persons views joints"],
 ) -> Float[Tensor, ""]:
-    """Mean absolute coordinate error in pixels of the original pictures, weighted by confidence.
+    """Mean absolute coordinate error in pixels of the original images, weighted by confidence.
 
     Args:
         xy_image: reprojected joints.
@@ -45,7 +45,7 @@ def consistency_l1(
     """Mean absolute difference in mm between the same person in several augmented copies of one frame.
 
     Args:
-        xyz_world: joints; augmentation moves pictures, not the world, so copies should agree.
+        xyz_world: joints; augmentation moves images, not the world, so copies should agree.
         identity: the person's number, `ABSENT` if unknown.
         frame: the frame of which the person's sample is a copy.
     """

@@ -44,7 +44,7 @@ SHIPPED_ASSOCIATOR = "associator.safetensors"
 SHIPPED_IMAGE_WEIGHTS = "toy_images.safetensors"
 
 PicturesModel = DisPose | ReleasedDisPose
-"""A network that takes pictures: frame in, people out, at its ``config.input_size``."""
+"""A network that takes images: frame in, people out, at its ``config.input_size``."""
 
 
 def save_weights(
@@ -132,10 +132,10 @@ def load_associator(path: Path | None = None) -> Associator:
 
 
 def load_image_model(path: Path | None = None) -> PicturesModel:
-    """The model for pictures shipped with the project, or the one stored in a file: ours or an imported released one.
+    """The model for images shipped with the project, or the one stored in a file: ours or an imported released one.
 
     Raises:
-        InputError: see `load_weights`; the file holds a network that takes no pictures; nothing is shipped.
+        InputError: see `load_weights`; the file holds a network that takes no images; nothing is shipped.
     """
     if path is None:
         path = shipped_image_weights()
@@ -161,7 +161,7 @@ def shipped_associator_weights() -> Path:
 
 
 def shipped_image_weights() -> Path:
-    """Where the shipped weights for pictures lie."""
+    """Where the shipped weights for images lie."""
     return Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_IMAGE_WEIGHTS
 
 

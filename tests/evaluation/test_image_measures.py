@@ -155,7 +155,7 @@ def test_a_group_with_a_false_peak_is_wrong():
 
 
 def test_heads_of_shelf_depend_on_the_actor_as_released_only():
-    """Released heads know the true actor: his own tilt makes a head right that another tilt makes wrong."""
+    """Released heads know the true actor: their own tilt makes a head right that another tilt makes wrong."""
     predicted = people(1, seed=2)
     for actor in (0, 3):
         told = torch.tensor([actor])

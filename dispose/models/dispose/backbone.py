@@ -46,7 +46,7 @@ class BackboneConfig:
 
 
 LAPTOP = BackboneConfig(depth=18, width=32, deconv_chans=64, lateral=True)
-"""3.2 million weights. One core learns from 24 pictures of 256 x 192 a second, or 43 under autocast to bfloat16."""
+"""3.2 million weights. One core learns from 24 images of 256 x 192 a second, or 43 under autocast to bfloat16."""
 
 
 class BasicBlock(nn.Module):
@@ -96,7 +96,7 @@ _STAGES = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
 
 
 class Backbone(nn.Module):
-    """Pictures to heat maps and the feature maps that Stage I and II read.
+    """Images to heat maps and the feature maps that Stage I and II read.
 
     Weights lie channels-last in memory, so everything computed does too: faster on GPUs and, half as fast again, on
     CPUs. Under autocast to bfloat16 the last convolution is still computed in the dtype of its weights, because peaks
@@ -133,10 +133,10 @@ class Backbone(nn.Module):
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, pixels: Float[Tensor, "maps 3 height width"]) -> Features:
-        """Heat maps and features of normalised pictures.
+        """Heat maps and features of normalised images.
 
         Raises:
-            ShapeError: the pictures' width or height is no multiple of 32.
+            ShapeError: the images' width or height is no multiple of 32.
         """
         height, width = pixels.shape[-2:]
         if height % MULTIPLE or width % MULTIPLE:

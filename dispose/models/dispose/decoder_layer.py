@@ -84,7 +84,7 @@ class DecoderRules:
     """Choices that are algorithms; the defaults are ours, `dispose.zoo` holds those of the released weights.
 
     Attributes:
-        pixels: where pictures end and how pixels become fractions.
+        pixels: where images end and how pixels become fractions.
         triangulate: from points in the views to points of space.
         rows: which embedding a hyperedge carries.
         members: which nodes belong to a hyperedge, from those that are visible.
@@ -146,7 +146,7 @@ class LayerUpdate(TensorStruct):
 
 @dataclass(frozen=True, eq=False)
 class SamplingLocations(TensorStruct):
-    """Where a layer reads the pictures before it moves anything.
+    """Where a layer reads the images before it moves anything.
 
     Attributes:
         xy_image: the joints as they stood, original pixels; meaningless where not visible.
@@ -164,7 +164,7 @@ class SamplingLocations(TensorStruct):
 
 
 class DecoderLayer(nn.Module):
-    """From poses to better poses (spec §2.2); `normalize` is what both hypergraph convolutions attend over."""
+    """From poses to better poses; `normalize` is what both hypergraph convolutions attend over."""
 
     def __init__(self, config: DecoderConfig, joints: int, rules: DecoderRules, normalize: Normalize) -> None:
         super().__init__()
@@ -232,7 +232,7 @@ class DecoderLayer(nn.Module):
         visible: Bool[Tensor, "persons views joints"],
         scene: LayerInputs,
     ) -> Float[Tensor, "persons views joints chans"]:
-        """What the pictures show at the joints, with what is known of joint and ray added."""
+        """What the images show at the joints, with what is known of joint and ray added."""
         x = target.new_zeros((*visible.shape, target.shape[-1]))
         person, view, joint = visible.nonzero(as_tuple=True)
         query = self.reader_norm(target + scene.query)[person, joint]
@@ -256,7 +256,7 @@ class DecoderLayer(nn.Module):
         person, view, joint = visible.nonzero(as_tuple=True)
         query = self.reader_norm(target + scene.query)[person, joint]
         place, share = self.reader.gaze(pyramid, views.map_of[person, view], reference[visible], query)
-        # A picture's width is one: moves of fractions are moves of that many pixels of the input.
+        # An image's width is one: moves of fractions are moves of that many pixels of the input.
         moved = (place - reference[visible][:, None, None, None]).flatten(1, 3) * place.new_tensor(views.input_size)
         samples = xy_input[..., None, :].repeat(1, 1, 1, moved.shape[1], 1)
         samples[visible] += moved.to(samples.dtype)

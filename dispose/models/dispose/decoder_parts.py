@@ -1,4 +1,4 @@
-"""Small parts of a decoder layer; parameters are named as in the released weights."""
+"""Small parts of a decoder layer."""
 
 import math
 from collections.abc import Callable
@@ -20,7 +20,7 @@ class PackedPersons(TensorStruct):
 
     Attributes:
         sample: the sample of every person.
-        slot: the person's place among the people of his sample, from 0.
+        slot: the person's place among the people of their sample, from 0.
         samples: how many samples there are.
     """
 
@@ -39,7 +39,7 @@ class PackedPersons(TensorStruct):
 EdgeRows = Callable[[PackedPersons, int, int, int], Int[Tensor, "persons edges"]]
 """Which embedding every hyperedge of every person carries: ``(roster, first, second, instances)``.
 
-A person has `first` hyperedges of his own and then `second` of the kinds 0, 1, …; rows count the `instances`
+A person has `first` hyperedges of their own and then `second` of the kinds 0, 1, …; rows count the `instances`
 instance embeddings first and the kinds after them.
 """
 
@@ -77,7 +77,7 @@ class FeedForward(nn.Module):
 
 
 class OffsetNet(nn.Module):
-    """Where in a picture the joint really is, as a step from the reference, and how far to trust the picture."""
+    """Where in an image the joint really is, as a step from the reference, and how far to trust the image."""
 
     def __init__(self, chans: int, dropout: float) -> None:
         super().__init__()
