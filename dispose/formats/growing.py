@@ -97,7 +97,8 @@ class GrowingFolder:
                 path.unlink()
 
     def remove(self) -> None:
-        """The folder goes."""
+        """The folder goes, its state first: what is left of a killed removal is no run to go on with."""
+        (self.folder / STATE).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
