@@ -41,7 +41,7 @@ class Row:
         pair_f1: of pairs of detections.
         exact: people whose detections are one group, complete and alone.
         lowest_f1: of the worst seed.
-        milliseconds: a frame, from detections to groups, on one thread in batches.
+        milliseconds: processor time of a frame, from detections to groups, on one thread in batches.
     """
 
     kind: str
@@ -76,9 +76,9 @@ def measure(
         counts = PairCounts()
         for first in range(0, len(drawn), batch):
             part = drawn[first : first + batch]
-            started = time.perf_counter()
+            started = time.process_time()
             found = associator.associate([frame for frame, _ in part], sampler=SamplerConfig(steps=steps))
-            seconds += time.perf_counter() - started
+            seconds += time.process_time() - started
             for result, (_, labels) in zip(found, part, strict=True):
                 counts += count_pairs(result.association, labels.identity)
         each.append(counts)

@@ -36,20 +36,8 @@ def prune_hypotheses(
     kept |= best_of_every_detection(hypotheses, cheapest)
     for groups in always:
         kept |= contained_in(hypotheses.members, groups)
-    return select_tuples(hypotheses, kept)
-
-
-def select_tuples(hypotheses: Hypotheses, kept: Bool[Tensor, " tuples"]) -> Hypotheses:
-    """Some of the tuples."""
-    return replace(
-        hypotheses,
-        members=hypotheses.members[kept],
-        cost=hypotheses.cost[kept],
-        cue=hypotheses.cue[kept],
-        marginal=hypotheses.marginal[kept],
-        mass=hypotheses.mass[:, kept],
-        dropped=hypotheses.dropped + int((~kept).sum()),
-    )
+    dropped = hypotheses.dropped + int((~kept).sum())
+    return replace(hypotheses.select(tuples=kept), dropped=dropped)
 
 
 def best_of_every_detection(hypotheses: Hypotheses, count: int) -> Bool[Tensor, " tuples"]:

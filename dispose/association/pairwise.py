@@ -66,12 +66,12 @@ def association_of_groups(
 
     The confidence of a group is ``exp(-d / gate)`` with d the mean distance of its pairs that share joints.
     """
-    numbers, group = torch.unique(torch.as_tensor(group, device=distances.view.device), return_inverse=True)
-    members = group.new_full((len(numbers), distances.views), ABSENT)
-    members[group, distances.view] = distances.slot
-    known = torch.isfinite(distances.mm) & (group[:, None] == group)
+    numbers, own = torch.unique(torch.as_tensor(group, device=distances.view.device), return_inverse=True)
+    members = own.new_full((len(numbers), distances.views), ABSENT)
+    members[own, distances.view] = distances.slot
+    known = torch.isfinite(distances.mm) & (own[:, None] == own)
     gaps = torch.where(known, distances.mm, 0.0).sum(1)
-    total, pairs = gaps.new_zeros(2, len(numbers)).index_add(1, group, torch.stack([gaps, known.sum(1).double()]))
+    total, pairs = gaps.new_zeros(2, len(numbers)).index_add(1, own, torch.stack([gaps, known.sum(1).double()]))
     mean = torch.where(pairs > 0, total / pairs, torch.inf)
     kept = ((members != ABSENT).sum(1) >= 2) & (numbers != ABSENT)
     return Association(members[kept], torch.exp(-mean[kept] / gate_mm))

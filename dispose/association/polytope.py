@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from dispose.errors import ConvergenceError, ShapeError
+from dispose.errors import ShapeError
 from dispose.tensors import ABSENT
 from dispose_kernels.sinkhorn import (
     Marginals,
@@ -24,7 +24,6 @@ from dispose_kernels.sinkhorn import (
 __all__ = [
     "Marginals",
     "Projection",
-    "check",
     "fallback_logits",
     "feasible_marginals",
     "is_fallback",
@@ -61,19 +60,6 @@ def with_fallbacks(
 def fallback_logits(logits: Float[Tensor, " tuples"]) -> Float[Tensor, " all_tuples"]:
     """Logits of a sample's tuples and, as its last, the fallback at 0."""
     return torch.cat([logits, logits.new_zeros(1)])
-
-
-def check(projection: Projection, tolerance: float) -> Projection:
-    """The projection itself if every sample's marginal residual is within the tolerance, else `ConvergenceError`."""
-    bad = torch.nonzero(~(projection.residual <= tolerance))[:, 0]
-    if len(bad):
-        sample = int(bad[0])
-        raise ConvergenceError(
-            f"projection left a marginal residual of {float(projection.residual[sample]):.3g} in sample {sample} "
-            f"({len(bad)} of {len(projection.residual)} samples above {tolerance:g}, "
-            f"{projection.iterations} iterations); is the polytope empty?"
-        )
-    return projection
 
 
 def is_fallback(marginals: Marginals) -> Bool[Tensor, " tuples"]:

@@ -33,6 +33,7 @@ from dispose.inference.capture import read_capture, read_frame, source_of
 from dispose.inference.check.diagnosis import diagnose
 from dispose.inference.check.report import table
 from dispose.inference.run import results_of
+from dispose.models.dispose.sampling import SamplerConfig
 
 # %%
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
@@ -134,7 +135,7 @@ print(f"{every} tuples could be formed, {len(problem.members) - 1} are candidate
 # After every step the mass is projected so that each detection is used exactly once: the residual says how exactly.
 
 # %%
-steps = list(associator.trajectory(problem))
+steps = list(associator.trajectory(problem, SamplerConfig(steps=6)))
 path = trajectory.trajectory_of(steps, problem.members, problem.graph.marginals)
 chosen = here.association.members.numpy()
 owners = trajectory.owners_of_tuples(path.members, chosen, people)

@@ -75,7 +75,7 @@ print(f"{len(seen.cameras)} views, detections {seen.detections.counts.tolist()},
 # that takes detection 0 of the first view, none of the second, …
 
 # %%
-steps = list(associator.trajectory(problem))
+steps = list(associator.trajectory(problem, SamplerConfig(steps=6)))
 middle = trajectory.trajectory_of(steps, problem.members, marginals)
 answer = associator(seen)
 people = list(range(len(answer)))

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from dispose.datasets.samples import sample_folder
 from dispose.inference.capture import read_capture, read_frame
+from dispose.models.dispose.sampling import SamplerConfig
 from dispose.zoo import load_associator
 from dispose_viz.charts.curves import draw_training, last_values, read_training
 from dispose_viz.hypergraph.trajectory import draw_trajectory, trajectory_of
@@ -78,7 +79,7 @@ save_figure(draw_training(new_figure(13.0, 4.2), stages), out / "curves")
 associator = load_associator(run / "associator.safetensors")
 seen = read_frame(opened, frame).frame
 problem = associator.problem(seen)
-steps = list(associator.trajectory(problem))
+steps = list(associator.trajectory(problem, SamplerConfig(steps=6)))
 trajectory = trajectory_of(steps, problem.members, problem.graph.marginals)
 save_figure(draw_trajectory(new_figure(14.0, 7.0), trajectory), out / "diffusion")
 

@@ -40,6 +40,9 @@ from dispose_kernels.candidates import Candidates, Evidence, join
 DETECTIONS_AT_ONCE = 512
 """Detections of the frames computed together: more would save nothing and hold more memory."""
 
+USUAL_SAMPLER = SamplerConfig(steps=2)
+"""More steps score no better on held-out frames, one step a little worse where views are few (docs/experiments.md)."""
+
 
 @dataclass(frozen=True)
 class CandidateConfig:
@@ -180,7 +183,7 @@ class Associator(nn.Module):
         self, problem: Problem, sampler: SamplerConfig | None = None, generator: torch.Generator | None = None
     ) -> Iterator[Step]:
         """The states of the reverse process (`dispose.models.dispose.sampling.trajectory`)."""
-        return trajectory(self.denoiser, problem, sampler, generator)
+        return trajectory(self.denoiser, problem, sampler or USUAL_SAMPLER, generator)
 
     def posterior(
         self, problem: Problem, sampler: SamplerConfig | None = None, generator: torch.Generator | None = None
@@ -214,8 +217,7 @@ class Associator(nn.Module):
 
         A frame in which fewer than two views see anybody has no groups and no candidates.
         """
-        device = self.denoiser.head[0].weight.device
-        results = [AssociationResult(nobody(len(frame.cameras), device)) for frame in frames]
+        results = [AssociationResult(nobody(len(f.cameras), f.detections.valid.device)) for f in frames]
         for part in batches_of(frames):
             problem = self.problems([frames[row] for row in part])
             steps = list(self.trajectory(problem, sampler, generator))
