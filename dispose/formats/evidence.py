@@ -190,7 +190,8 @@ def notes_of(cases: tuple[FrameResult, ...]) -> tuple[str, ...]:
 def digest_of(path: Path) -> str:
     """SHA-256 of a file's bytes, as hexadecimal text."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
 
