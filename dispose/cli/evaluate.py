@@ -115,7 +115,8 @@ class EvaluateCommand:
 
         To be saved, the integer programme at its best gate is everybody's reference, and answers first.
         """
-        names, reference, sweep = self.associators, None, list[Row]()
+        names: tuple[Name, ...] = self.associators
+        reference, sweep = None, list[Row]()
         found: dict[Name, Answers] = {}
         if self.save is not None:
             names = ("integer_programme", *(name for name in names if name != "integer_programme"))

@@ -189,6 +189,7 @@ def test_two_protocols_stand_side_by_side_for_every_data_set():
     for name, protocols in SUITES:
         if not name.endswith("_images"):
             continue
+        assert len(protocols) == 2
         released, clean = protocols
         assert released.name.endswith("released") and clean.name.endswith("clean")
         assert released.test is clean.test is released.selection, "released chooses by the test"
