@@ -32,7 +32,7 @@ LOST_JOINTS = 0.6
 
 
 @dataclass(frozen=True)
-class Row:
+class StepRow:
     """One number of steps on one kind of frames, over all seeds; shares in percent.
 
     Attributes:
@@ -69,7 +69,7 @@ def hide_joints(frame: Frame, generator: torch.Generator) -> Frame:
 
 def measure(
     associator: Associator, kind: str, steps: int, scenes: Sequence[Sequence[tuple[Frame, Labels]]], batch: int
-) -> Row:
+) -> StepRow:
     """One row."""
     each, seconds = [], 0.0
     for drawn in scenes:
@@ -85,7 +85,7 @@ def measure(
     total = sum(each, PairCounts())
     frames = sum(map(len, scenes))
     lowest = min(counts.f1 for counts in each)
-    return Row(kind, steps, 100 * total.f1, 100 * total.exact_rate, 100 * lowest, 1000 * seconds / frames)
+    return StepRow(kind, steps, 100 * total.f1, 100 * total.exact_rate, 100 * lowest, 1000 * seconds / frames)
 
 
 @dataclass(frozen=True)

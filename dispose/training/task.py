@@ -1,7 +1,8 @@
 """The rungs of every training: a task (network and loss), a source of examples, and their order.
 
-Whatever is read, drawn or augmented for a step happens in `TrainingSteps`, which the loader's workers run. What a step sees is
-a function of seed, step and example alone: a resumed run, several processes and any number of workers see the same.
+Whatever is read, drawn or augmented for a step happens in `TrainingSteps`, which the loader's workers run. What a step
+sees is a function of seed, step and example alone: a resumed run, several processes and any number of workers see the
+same.
 """
 
 from abc import ABC, abstractmethod

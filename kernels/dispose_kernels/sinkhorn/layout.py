@@ -9,7 +9,7 @@ from dispose_kernels.sinkhorn.problem import Marginals
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class BinLayout:
     """A chunk of a packed problem, bins padded to the widest sample.
 
     Attributes:
@@ -66,7 +66,7 @@ class Layout:
         per_bin[self.bin_rows] = table.reshape(-1)[self.place]
 
 
-def lay_out(marginals: Marginals, present: Tensor, first: int, last: int) -> Layout:
+def lay_out(marginals: Marginals, present: Tensor, first: int, last: int) -> BinLayout:
     """The samples ``first..last-1`` of a packed problem with those of their tuples that are present."""
     rows = torch.nonzero(present & (marginals.sample >= first) & (marginals.sample < last))[:, 0]
     bin_rows = torch.nonzero((marginals.sample_of_bin >= first) & (marginals.sample_of_bin < last))[:, 0]
@@ -80,7 +80,7 @@ def lay_out(marginals: Marginals, present: Tensor, first: int, last: int) -> Lay
     return _build(rows, bins, sample, position[bin_rows], bin_rows, marginals.target[bin_rows], last - first, width)
 
 
-def choose(layout: Layout, keep: Tensor) -> tuple[Layout, Tensor]:
+def choose(layout: BinLayout, keep: Tensor) -> tuple[BinLayout, Tensor]:
     """The chosen samples of a layout as their own layout, and which of its tuples are in it."""
     width = layout.target.shape[1]
     number = keep.cumsum(0) - 1
@@ -104,7 +104,7 @@ def _build(
     target: Tensor,
     samples: int,
     width: int,
-) -> Layout:
+) -> BinLayout:
     views = bins.shape[1]
     table = torch.zeros(samples * width, dtype=torch.float64, device=target.device)
     table[place] = target
@@ -120,4 +120,4 @@ def _build(
     high, low = torch.maximum(local[one], local[other]), torch.minimum(local[one], local[other])
     pairs = (sample[None] * width + high) * width + low
     columns = tuple(bins.T.contiguous().unbind(0))
-    return Layout(rows, bins, columns, sample, table.view(samples, width), gauge, place, bin_rows, pairs)
+    return BinLayout(rows, bins, columns, sample, table.view(samples, width), gauge, place, bin_rows, pairs)

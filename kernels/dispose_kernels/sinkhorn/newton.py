@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from dispose_kernels.errors import OperandError
-from dispose_kernels.sinkhorn.layout import Layout, choose, lay_out
+from dispose_kernels.sinkhorn.layout import BinLayout, choose, lay_out
 from dispose_kernels.sinkhorn.problem import Marginals, Projection, marginal_residual
 
 ROUND = 8
@@ -134,7 +134,7 @@ class _State:
     mass: Tensor
 
 
-def _round(layout: Layout, state: _State, tolerance: float, steps: int) -> tuple[_State, Tensor, int]:
+def _round(layout: BinLayout, state: _State, tolerance: float, steps: int) -> tuple[_State, Tensor, int]:
     """Some Newton steps, each followed by a sweep while far away; samples within the tolerance stay as they are."""
     taken = 0
     while True:
@@ -152,7 +152,7 @@ def _round(layout: Layout, state: _State, tolerance: float, steps: int) -> tuple
         taken += 1
 
 
-def _newton_step(layout: Layout, mass: Tensor, carried: Tensor, gap: Tensor, ridge: float) -> Tensor:
+def _newton_step(layout: BinLayout, mass: Tensor, carried: Tensor, gap: Tensor, ridge: float) -> Tensor:
     """Solve ``H step = gap`` in every sample, the ridge in units of H's diagonal (`carried`).
 
     H is blind to raising one view's duals and lowering another's; those directions get the weight
@@ -173,7 +173,7 @@ def _newton_step(layout: Layout, mass: Tensor, carried: Tensor, gap: Tensor, rid
     return torch.cholesky_solve(right[:, :, None], factor)[:, :, 0]
 
 
-def _line_search(layout: Layout, state: _State, direction: Tensor, gap: Tensor) -> _State:
+def _line_search(layout: BinLayout, state: _State, direction: Tensor, gap: Tensor) -> _State:
     """Halve the step of every sample until F falls enough (Armijo); a sample that cannot fall stays."""
     start = layout.total(state.mass)
     reward = (layout.target * direction).sum(1)
@@ -194,7 +194,7 @@ def _line_search(layout: Layout, state: _State, direction: Tensor, gap: Tensor) 
     return _State(torch.addcmul(state.duals, length[:, None], direction), log_mass, torch.exp(log_mass))
 
 
-def _sweep(layout: Layout, state: _State, moving: Tensor) -> _State:
+def _sweep(layout: BinLayout, state: _State, moving: Tensor) -> _State:
     """One Gauss-Seidel sweep over the views of the moving samples, on masses: cheap, and it tames an overshoot."""
     mass, factors = state.mass, torch.ones_like(layout.target).view(-1)
     target, movable = layout.target.view(-1), moving[:, None].expand_as(layout.target).reshape(-1)
@@ -207,7 +207,7 @@ def _sweep(layout: Layout, state: _State, moving: Tensor) -> _State:
     return _State(state.duals + steps, state.log_mass + layout.spread(steps), mass)
 
 
-def _log_sweep(layout: Layout, logits: Tensor, table: Tensor) -> _State:
+def _log_sweep(layout: BinLayout, logits: Tensor, table: Tensor) -> _State:
     """The state at given duals after one sweep on logarithms: good for masses that under- or overflow."""
     duals = table.reshape(-1).clone()
     log_mass = logits + layout.spread(table)
@@ -223,7 +223,7 @@ def _log_sweep(layout: Layout, logits: Tensor, table: Tensor) -> _State:
     return _State(duals.view_as(table), log_mass, torch.exp(log_mass))
 
 
-def _chunks(marginals: Marginals, present: Tensor) -> Iterator[Layout]:
+def _chunks(marginals: Marginals, present: Tensor) -> Iterator[BinLayout]:
     """The samples in groups whose Hessians fit the memory, without tuples that must have mass 0."""
     present = present & (marginals.target > 0)[marginals.bins].all(1)
     counts = torch.bincount(marginals.sample_of_bin, minlength=marginals.samples)
