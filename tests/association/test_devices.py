@@ -57,6 +57,7 @@ def test_the_associator_says_where_its_tensors_are(frames):
         found = associator.associate(frames, sampler=SamplerConfig(steps=2))
         associator.reconstruct(frames, [result.association for result in found], completion=anywhere)
         for result in found:
+            assert result.hypotheses is not None
             prune_hypotheses(result.hypotheses)
     assert watch.found == []
 
