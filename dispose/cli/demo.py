@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from dispose.association.reconstruct import reconstruct_frame
+from dispose.association.reconstruct import reconstruct
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
@@ -33,7 +33,7 @@ from dispose.inference.run import Kept, run
 from dispose.models.dispose.associator import Associator
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association, Prediction
-from dispose.scene.results import Associate, FrameResult, Reconstruct, associate_each, reconstruct_each
+from dispose.scene.results import Associate, FrameResult, Reconstruct, associate_each
 from dispose.zoo.checkpoints import PicturesModel, load_associator, load_image_model, shipped_image_weights
 from dispose_workbench.notebooks.run import NotebookError, folder_beside, notebook_path, replace_folder, run_notebook
 
@@ -118,7 +118,7 @@ def write_demo(capture: Capture[DetectionView], associator: Associator, folder: 
     rows = [row]
     print(row, flush=True)
     for name, associate in CLASSICS:
-        found, row = measure(name, capture, truth, associate_each(associate), reconstruct_each(reconstruct_frame))
+        found, row = measure(name, capture, truth, associate_each(associate), reconstruct)
         rows.append(row)
         print(row, flush=True)
         if associate is integer_programme:

@@ -11,7 +11,7 @@ import cv2
 import torch
 import tyro
 
-from dispose.association.reconstruct import reconstruct_frame
+from dispose.association.reconstruct import reconstruct
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
@@ -39,7 +39,7 @@ from dispose.models.dispose.sampling import SamplerConfig
 from dispose.options import CaptureArgument, CountOption, PathOption, PositiveOption, TextOption, require_folder
 from dispose.scene.frame import Frame
 from dispose.scene.prediction import Association
-from dispose.scene.results import Associate, Reconstruct, associate_each, reconstruct_each
+from dispose.scene.results import Associate, Reconstruct, associate_each
 from dispose.skeletons.catalog import by_name
 from dispose.zoo.checkpoints import (
     PicturesModel,
@@ -188,7 +188,7 @@ class PredictCommand:
         folder, rate = self.folder_of(capture.source), self.rate_of(capture.source, capture.notes)
         if self.associator in CLASSIC:
             method, classic = CLASSIC[self.associator]
-            associate, rebuild, weights = associate_each(classic), reconstruct_each(reconstruct_frame), None
+            associate, rebuild, weights = associate_each(classic), reconstruct, None
         else:
             associator, weights = load_associator(self.weights), self.weights or shipped_associator_weights()
             method, rebuild = "ours", associator.reconstruct

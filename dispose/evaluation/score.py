@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from dispose.association.reconstruct import reconstruct_frame
+from dispose.association.reconstruct import reconstruct
 from dispose.errors import InputError
 from dispose.evaluation.figures import Row, figures_of
 from dispose.evaluation.measures import association_figures
@@ -30,7 +30,7 @@ class Method:
 
     name: str
     associate: Associate
-    reconstruct: Reconstruct = reconstruct_each(reconstruct_frame)
+    reconstruct: Reconstruct = reconstruct
     gate_mm: float | None = None
 
 
