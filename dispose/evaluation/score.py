@@ -56,7 +56,7 @@ def gather(items: Iterable[tuple[Frame, Labels]], views: Sequence[int] | None = 
             bad = [v for v in views if not 0 <= v < count]
             if bad or len(set(views)) != len(views):
                 raise InputError(f"views {list(views)}: each of 0 to {count - 1} at most once")
-            frame, labels = frame.select(views=views), replace(labels, identity=labels.identity[list(views)])
+            frame, labels = frame.select(views=views), labels.select(views=views)
         pairs.append((frame, labels))
     return Source.of(pairs)
 

@@ -8,12 +8,14 @@ import torch
 from dispose.cli.main import main
 from dispose.models.dispose.backbone import Backbone, BackboneConfig
 from dispose.zoo.checkpoints import load_weights
+from dispose.zoo.names import released_name
 
 
 @pytest.fixture
 def checkpoint(tmp_path) -> Path:
     """A backbone as the release stores it."""
-    torch.save(Backbone(BackboneConfig(depth=18, width=8, deconv_chans=8)).state_dict(), tmp_path / "pose_resnet.pt")
+    ours = Backbone(BackboneConfig(depth=18, width=8, deconv_chans=8)).state_dict()
+    torch.save({released_name(name): value for name, value in ours.items()}, tmp_path / "pose_resnet.pt")
     return tmp_path / "pose_resnet.pt"
 
 
