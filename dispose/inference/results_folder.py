@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,14 @@ def _remove_others(folder: Path, stem: str, written: Sequence[Path]) -> None:
             old.unlink()
 
 
+def _remove_temporaries(folder: Path, stem: str) -> None:
+    """Remove what a run that was killed while it wrote its last files has left under temporary names."""
+    names = (f".{Path(PREDICTIONS).stem}.????????.*", f".{Path(EVIDENCE).stem}.????????.*")
+    left = [path for name in names for path in folder.glob(name)]
+    for path in (*left, *(folder / "trc").glob(f".{escape(stem)}_P*.????????.trc")):
+        path.unlink()
+
+
 @contextmanager
 def results_folder(folder: Path, files: RunFiles) -> Iterator[ResultsFolder]:
     """A folder for the results of one run; nobody else may write there meanwhile.
@@ -190,6 +199,7 @@ def results_folder(folder: Path, files: RunFiles) -> Iterator[ResultsFolder]:
     Raises `InputError` where another run is writing there.
     """
     with lock_folder(folder):
+        _remove_temporaries(folder, files.name)
         yield ResultsFolder(folder, files)
 
 

@@ -107,6 +107,17 @@ def kill_and_go_on(tmp_path: Path, kills: int, frames: int) -> None:
     assert content(broken) == content(whole) and not (broken / PARTIAL).exists()
 
 
+def test_what_a_killed_writer_left_goes_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "trc").mkdir()
+    left = [tmp_path / ".predictions.x2_7abcd.jsonl", tmp_path / ".evidence.abcdefgh.npz"]
+    left.append(tmp_path / "trc" / ".a[1]_P3.abcdefgh.trc")
+    kept = [tmp_path / ".predictions.mine.jsonl", tmp_path / "predictions.abcdefgh.jsonl", tmp_path / "trc" / ".b.trc"]
+    for path in (*left, *kept):
+        path.write_text("")
+    with results_folder(tmp_path, RunFiles("a[1]", "greedy")):
+        assert not any(path.exists() for path in left) and all(path.exists() for path in kept)
+
+
 def test_a_killed_run_goes_on(tmp_path: Path) -> None:
     kill_and_go_on(tmp_path, 3, 240)
 
