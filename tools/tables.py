@@ -33,6 +33,8 @@ class Column:
 
 # Columns that a table may have, in the order of the table; a table shows those that its rows have.
 COLUMNS = (
+    Column("kind", "held-out frames"),
+    Column("steps", "steps", 0),
     Column("method", "method"),
     Column("detections", "detections"),
     Column("gate_mm", "gate, mm", 0),
@@ -42,6 +44,7 @@ COLUMNS = (
     Column("pair_precision", "pair precision"),
     Column("pair_recall", "pair recall"),
     Column("pair_f1", "pair F1"),
+    Column("lowest_f1", "pair F1 of the worst seed"),
     Column("exact", "exact groups"),
     Column("views", "views", 0),
     Column("map", "mAP"),
@@ -109,7 +112,7 @@ def markdown(rows: list[dict[str, object]]) -> list[str]:
     shown = [column for column in COLUMNS if any(row.get(column.key) not in (None, "") for row in rows)]
     # A figure that is null everywhere still has its column.
     shown = [c for c in COLUMNS if c in shown or (c.key != "note" and any(c.key in row for row in rows))]
-    texts = ("method", "detections", "split", "note")
+    texts = ("kind", "method", "detections", "split", "note")
     lines = ["| " + " | ".join(column.title for column in shown) + " |"]
     lines += ["|" + "|".join("---" if column.key in texts else "--:" for column in shown) + "|"]
     for row in rows:
