@@ -21,8 +21,7 @@ from dispose.evaluation.score import Method, evaluate, gather
 from dispose.models.dispose.associator import Associator
 from dispose.models.dispose.sampling import RELEASED_SAMPLER, SamplerConfig
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Association
-from dispose.scene.results import associate_each
+from dispose.scene.results import Association, associate_each
 from dispose.tensors import ABSENT
 from dispose.zoo import load_associator
 

@@ -8,9 +8,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Detections, Frame, Labels, Poses
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 

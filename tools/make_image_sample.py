@@ -18,7 +18,7 @@ from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.formats.files import replacing_path
 from dispose.formats.predictions import write_predictions
 from dispose.scene.cameras import Cameras
-from dispose.scene.prediction import Association, Prediction
+from dispose.scene.results import Association, Prediction
 from dispose.tensors import ABSENT
 from dispose_synthetic.randomness import Noise
 from dispose_synthetic.renderer.bodies import Builds

@@ -15,7 +15,7 @@ import torch
 
 from dispose.formats.predictions import write_predictions
 from dispose.scene.frame import Frame, Labels
-from dispose.scene.prediction import Association, Prediction
+from dispose.scene.results import Association, Prediction
 from dispose.tensors import ABSENT
 from dispose_synthetic.rigs import RigArchetype, sample_rigs
 from dispose_synthetic.sequences import SequenceConfig, sample_sequence, write_capture

@@ -27,8 +27,7 @@ from dispose.association.cues import MISFIT_CAP, fuse
 from dispose.association.evidence import pair_misfit
 from dispose.models.dispose.associator import Associator
 from dispose.options import Count, require_file
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame
+from dispose.scene.frame import Detections, Frame
 from dispose.skeletons.catalog import COCO_17
 from dispose.zoo import load_associator
 from dispose_benchmarks.clock import Clock

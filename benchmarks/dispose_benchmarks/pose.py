@@ -20,8 +20,7 @@ from dispose.geometry.image_affine import apply, letterbox, map_from_input
 from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.model import DisPose, DisPoseConfig
 from dispose.models.dispose.sampling import SamplerConfig
-from dispose.nn.features import Features
-from dispose.nn.heatmaps import render_gaussians
+from dispose.nn.heatmaps import Features, render_gaussians
 from dispose.released.candidates import released_candidates
 from dispose.released.model import (
     ReleasedConfig,
@@ -33,9 +32,7 @@ from dispose.released.model import (
 )
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_poses
-from dispose.scene.frame import Frame, ImageBatch
-from dispose.scene.images import Images
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Frame, ImageBatch, Images, Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose_benchmarks.clock import Clock, Part
 from dispose_synthetic.scenes import SceneConfig, sample_scenes

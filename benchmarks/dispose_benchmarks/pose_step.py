@@ -9,12 +9,9 @@ from dispose.losses.objective import total
 from dispose.models.dispose.model import DisPose, DisPoseConfig
 from dispose.models.dispose.root_associator import ImageAssociator
 from dispose.models.dispose.sampling import Problem
-from dispose.nn.features import Features
+from dispose.nn.heatmaps import Features
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, ImageBatch, Labels
-from dispose.scene.images import Images
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Detections, Frame, ImageBatch, Images, Labels, Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.training.config import PoseTraining
 from dispose.training.fit import optimizer_of

@@ -13,7 +13,7 @@ from torch import Tensor
 from dispose.association.evidence import Placement
 from dispose.association.reconstruct import GroupKeypoints
 from dispose.association.viewpoint import Viewpoints
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 

@@ -13,9 +13,8 @@ from torch import Tensor
 
 from dispose.scene.cameras import Cameras
 from dispose.scene.peaks import JointPeaks
-from dispose.scene.prediction import Prediction
-from dispose.skeletons.catalog import PANOPTIC_15
-from dispose.skeletons.rest_poses import RestPose
+from dispose.scene.results import Prediction
+from dispose.skeletons.catalog import PANOPTIC_15, RestPose
 from dispose.tensors import TensorStruct
 
 # Facing +X, arms hanging; bones as long as those of `PANOPTIC_SHAPE`.

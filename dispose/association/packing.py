@@ -10,8 +10,7 @@ from torch import Tensor
 from dispose.errors import ShapeError
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame, stack_rigs
-from dispose.skeletons.conversions import conversion_between, convert_joints
-from dispose.skeletons.skeleton import Skeleton
+from dispose.skeletons.skeleton import Skeleton, conversion_between, convert_joints
 from dispose.tensors import ABSENT, TensorStruct
 
 

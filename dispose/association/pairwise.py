@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dispose.geometry.epipolar import ray_distance
+from dispose.geometry.triangulation import ray_distance
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Association
+from dispose.scene.results import Association
 from dispose.tensors import ABSENT, TensorStruct
 
 

@@ -12,9 +12,8 @@ from dispose.association.packing import PackedDetections, pack_detections
 from dispose.errors import ShapeError
 from dispose.geometry.triangulation import RobustPoints, triangulate_robust
 from dispose.scene.cameras import Cameras
-from dispose.scene.frame import Frame
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association, Prediction
+from dispose.scene.frame import Frame, Poses
+from dispose.scene.results import Association, Prediction
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT, TensorStruct
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from dispose.association.pairwise import association_of_groups, pair_distances
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Association
+from dispose.scene.results import Association
 
 
 def greedy_agglomerative(frame: Frame, *, gate_mm: float = 150.0) -> Association:

@@ -19,10 +19,9 @@ from dispose.association.joint_candidates import joint_candidates, peak_rays, wi
 from dispose.errors import ShapeError
 from dispose.geometry.triangulation import RobustPoints, triangulate_robust
 from dispose.scene.cameras import Cameras
-from dispose.scene.frame import Frame
+from dispose.scene.frame import Frame, Poses
 from dispose.scene.peaks import JointPeaks, root_frame
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association, Prediction
+from dispose.scene.results import Association, Prediction
 from dispose.tensors import ABSENT
 
 Associate = Callable[[Frame], Association]

@@ -6,7 +6,7 @@ from scipy.optimize import linear_sum_assignment
 
 from dispose.association.pairwise import association_of_groups, pair_distances
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Association
+from dispose.scene.results import Association
 
 UNRELATED_MM = 1e6
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from dispose.association.pairwise import PairDistances, association_of_groups, pair_distances
 from dispose.association.set_packing import pack_sets
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Association
+from dispose.scene.results import Association
 
 BUDGET = 400
 """Tuples that every detection keeps while they are built."""

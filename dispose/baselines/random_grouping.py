@@ -3,7 +3,7 @@
 import torch
 
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Association
+from dispose.scene.results import Association
 from dispose.tensors import ABSENT
 
 

@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 
 from dispose.association.pairwise import association_of_groups, pair_distances
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Association
+from dispose.scene.results import Association
 
 RANK_PENALTY = 50.0
 SPARSITY = 0.5

@@ -12,7 +12,7 @@ from dispose.inference.check.diagnosis import diagnose
 from dispose.inference.check.report import table, write_check
 from dispose.inference.readings import Summary
 from dispose.options import CaptureArgument, PathOption, PositiveOption, TextOption, require_folder
-from dispose.scene.detections import Detections
+from dispose.scene.frame import Detections
 
 PAIRS_TO_LOOK_AT = 1200
 FEWEST_FRAMES, MOST_FRAMES = 8, 60

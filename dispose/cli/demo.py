@@ -32,8 +32,7 @@ from dispose.inference.results_folder import RunFiles, write_results
 from dispose.inference.run import Kept, run
 from dispose.models.dispose.associator import Associator
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Association, Prediction
-from dispose.scene.results import Associate, FrameResult, Reconstruct, associate_each
+from dispose.scene.results import Associate, Association, FrameResult, Prediction, Reconstruct, associate_each
 from dispose.zoo.checkpoints import PicturesModel, load_associator, load_image_model, shipped_image_weights
 from dispose_workbench.notebooks.run import NotebookError, folder_beside, notebook_path, replace_folder, run_notebook
 

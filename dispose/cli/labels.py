@@ -11,7 +11,7 @@ from dispose.errors import InputError
 from dispose.formats.pseudo_labels import PseudoLabelStore, read_pseudo_labels, write_pseudo_labels
 from dispose.options import require_file
 from dispose.released.pseudo_labels import read_released_labels
-from dispose.scene.label_rules import FEWEST_JOINTS
+from dispose.scene.labels import FEWEST_JOINTS
 
 # How our adapters call the cameras that the pickles number, and the only recording of a data set that has one.
 CAMERAS = {"shelf": "Camera{}", "campus": "Camera{}", "mm_or": "camera{:02d}"}

@@ -38,8 +38,7 @@ from dispose.models.dispose.model import DisPose, FrameByFrame, TwoStages
 from dispose.models.dispose.sampling import SamplerConfig
 from dispose.options import CaptureArgument, CountOption, PathOption, PositiveOption, TextOption, require_folder
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Association
-from dispose.scene.results import Associate, Reconstruct, associate_each
+from dispose.scene.results import Associate, Association, Reconstruct, associate_each
 from dispose.skeletons.catalog import by_name
 from dispose.zoo.checkpoints import (
     PicturesModel,

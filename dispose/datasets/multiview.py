@@ -19,8 +19,7 @@ from dispose.errors import InputError
 from dispose.formats.images.files import normalize_pixels, read_image, warp_image
 from dispose.geometry.image_affine import letterbox
 from dispose.scene.cameras import Cameras
-from dispose.scene.frame import Frame
-from dispose.scene.images import Images
+from dispose.scene.frame import Frame, Images
 
 Sample = tuple[Frame, Truth]
 

@@ -7,9 +7,8 @@ from dispose.errors import InputError
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.metrics.detection import NearestTruths, first_hits, found_mpjpe, nearest_truths, pool, recall
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Prediction
-from dispose.scene.results import FrameResult
-from dispose.scene.truth import identities
+from dispose.scene.labels import identities
+from dispose.scene.results import FrameResult, Prediction
 
 FOUND_MM = 150.0
 """A person counts as found where the joints are nearer than this on average."""

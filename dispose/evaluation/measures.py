@@ -21,20 +21,22 @@ from dispose.metrics.detection import (
     AP_THRESHOLDS_MM,
     NearestTruths,
     average_precision,
+    average_precision_one_to_one,
+    best_pairs,
     first_hits,
     found_mpjpe,
     nearest_truths,
+    pair_errors,
     pool,
     recall,
+    recall_one_to_one,
 )
-from dispose.metrics.one_to_one import average_precision_one_to_one, best_pairs, pair_errors, recall_one_to_one
 from dispose.metrics.pcp import PARTS, PartResults, correct_parts, pcp, pcp_of_actor, pcp_of_part, pool_parts
 from dispose.metrics.pose import pa_mpjpe, pairwise_mpjpe, root_error
 from dispose.models.dispose.backbone import STRIDE
 from dispose.released.metrics import released_average_precision, released_matches, released_mpjpe, released_recall
 from dispose.scene.convert import campus_poses, convert_poses, shelf_poses
-from dispose.scene.frame import Labels
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Labels, Poses
 from dispose.scene.results import FrameResult
 from dispose.skeletons.catalog import SHELF_14
 from dispose.skeletons.skeleton import Skeleton

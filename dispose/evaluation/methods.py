@@ -16,9 +16,8 @@ from dispose.evaluation.score import Method
 from dispose.inference.readings import Source
 from dispose.scene.convert import keep_joints
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Association
-from dispose.scene.results import associate_each
-from dispose.scene.truth import association_of_identities
+from dispose.scene.labels import association_of_identities
+from dispose.scene.results import Association, associate_each
 
 RANDOM_SEED = 20260611
 

@@ -40,8 +40,7 @@ from dispose.evaluation.measures import (
 )
 from dispose.released.heads import shelf_poses_released
 from dispose.scene.convert import campus_poses, convert_poses, shelf_poses
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Frame, Labels, Poses
 from dispose.skeletons.catalog import COCO_17, MVOR_10
 
 

@@ -11,10 +11,16 @@ from dispose.evaluation.measures import association_figures
 from dispose.evaluation.protocols import Protocol
 from dispose.inference.readings import Reading, Source
 from dispose.inference.run import Kept, run
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association, Prediction
-from dispose.scene.results import Associate, AssociationResult, FrameResult, Reconstruct, reconstruct_each
+from dispose.scene.frame import Frame, Labels, Poses
+from dispose.scene.results import (
+    Associate,
+    Association,
+    AssociationResult,
+    FrameResult,
+    Prediction,
+    Reconstruct,
+    reconstruct_each,
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,9 +25,15 @@ from dispose.models.dispose.model import DisPose, TwoStages
 from dispose.nn.heatmaps import Peaks, subpixel_peaks
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.peaks import JointPeaks, root_frame
-from dispose.scene.prediction import Association, Prediction
-from dispose.scene.results import AssociationResult, FrameResult, associate_each, reconstruct_each
-from dispose.skeletons.rest_poses import rest_pose
+from dispose.scene.results import (
+    Association,
+    AssociationResult,
+    FrameResult,
+    Prediction,
+    associate_each,
+    reconstruct_each,
+)
+from dispose.skeletons.catalog import rest_pose
 from dispose.skeletons.skeleton import Skeleton
 from dispose_synthetic.renderer.captures import RenderConfig, as_input, sample_captures
 

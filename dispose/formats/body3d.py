@@ -16,8 +16,8 @@ from dispose.formats.calibration.panoptic import PANOPTIC_FROM_OURS
 from dispose.formats.entry import MOST_WHOLE, Entry
 from dispose.formats.files import visible
 from dispose.formats.predictions import SavedPredictions, nullable
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association, Prediction
+from dispose.scene.frame import Poses
+from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import PANOPTIC_15, PANOPTIC_19
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT

@@ -21,8 +21,7 @@ from dispose.formats.growing import Columns, write_npz
 from dispose.formats.predictions import SavedPredictions, by_slot, read_predictions
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame, Labels
-from dispose.scene.prediction import Association
-from dispose.scene.results import FrameResult, Hypotheses, Results
+from dispose.scene.results import Association, FrameResult, Hypotheses, Results
 
 SCHEMA = "dispose.evidence/1"
 PREDICTIONS, EVIDENCE = "predictions.jsonl", "evidence.npz"

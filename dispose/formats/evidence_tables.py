@@ -17,11 +17,8 @@ from dispose.formats.arrays import FLAGS, INTEGERS, NUMBERS, Arrays
 from dispose.formats.growing import Columns
 from dispose.formats.predictions import skeleton_of
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Labels
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association
-from dispose.scene.results import Hypotheses
+from dispose.scene.frame import Detections, Labels, Poses
+from dispose.scene.results import Association, Hypotheses
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 

@@ -21,10 +21,8 @@ from dispose.errors import InputError
 from dispose.formats.entry import Entry, short
 from dispose.formats.files import parse_json_line, read_text, replacing
 from dispose.formats.growing import Columns, write_npz
-from dispose.scene.clip import Clip
-from dispose.scene.detections import Detections
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association, Prediction
+from dispose.scene.frame import Detections, Poses
+from dispose.scene.results import Association, Clip, Prediction
 from dispose.skeletons.catalog import CATALOG
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT

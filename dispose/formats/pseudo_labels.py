@@ -18,9 +18,7 @@ from dispose.formats.arrays import Arrays, open_arrays
 from dispose.formats.entry import Entry
 from dispose.formats.files import parse_json, replacing_path
 from dispose.formats.pseudo_label_tables import Tables, checked_tables, stack_tables
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Labels
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Detections, Labels, Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT

@@ -17,8 +17,8 @@ from dispose.association.reconstruct import roots_of
 from dispose.errors import InputError
 from dispose.formats.files import read_text, replacing, visible
 from dispose.formats.predictions import PersonTable, SavedPredictions
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association, Prediction
+from dispose.scene.frame import Poses
+from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import CATALOG
 from dispose.skeletons.skeleton import Skeleton
 

@@ -1,6 +1,6 @@
-"""Points from several views: DLT, confidence-weighted (algebraic), midpoint, and robust over views.
+"""Points and rays of several views: DLT, confidence-weighted (algebraic), midpoint, robust; distances; covariances.
 
-All functions are batched over leading axes, differentiable, and ignore views whose weight is 0. A point
+All functions are batched over leading axes and differentiable. Triangulation ignores views whose weight is 0; a point
 with fewer than two views of positive weight has no position: NaN, never a guess.
 """
 
@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.geometry.pinhole import normalize_points
+from dispose.geometry.pinhole import normalize_points, project_points
 from dispose.tensors import TensorStruct
 
 MIN_DEPTH_MM = 1.0
@@ -275,3 +275,83 @@ def _cost(
     ratio2 = (reprojection_error(xyz, xy, focal, rotation, translation) / threshold) ** 2
     share = torch.where(torch.isfinite(ratio2), ratio2 / (1 + ratio2), 1.0)
     return (weights * share).sum(-1)
+
+
+def ray_distance(
+    origin_a: Float[Tensor, "*#batch 3"],
+    direction_a: Float[Tensor, "*#batch 3"],
+    origin_b: Float[Tensor, "*#batch 3"],
+    direction_b: Float[Tensor, "*#batch 3"],
+) -> Float[Tensor, "*batch"]:
+    """Shortest distance between two half-lines, mm; directions are unit vectors.
+
+    Rays start at the camera: lines that meet only behind one of the cameras are as far apart as the rays are.
+    All arguments broadcast against each other. Parallel rays are handled (any of their common perpendiculars).
+    """
+    offset = origin_b - origin_a
+    dot = (direction_a * direction_b).sum(-1)
+    along_a, along_b = (offset * direction_a).sum(-1), (offset * direction_b).sum(-1)
+    # |a × b|² instead of 1 − (a·b)²: the difference of near-equal numbers would lose half the digits.
+    cross = torch.linalg.cross(*torch.broadcast_tensors(direction_a, direction_b))
+    sine2 = (cross * cross).sum(-1)
+    # Below this angle the depths are rounding noise, and treating the rays as parallel is the smaller error.
+    skew = sine2 > torch.finfo(sine2.dtype).eps
+    safe = torch.where(skew, sine2, 1.0)
+    depth_b = torch.where(skew, (dot * along_a - along_b) / safe, 0.0)
+    # From the point on b, not from the formula for a: then the error of one depth does not become distance.
+    depth_a = along_a + depth_b * dot
+    depth_a, depth_b = _clamp_to_rays(depth_a, depth_b, along_a, along_b)
+    gap = offset + depth_b[..., None] * direction_b - depth_a[..., None] * direction_a
+    return torch.linalg.vector_norm(gap, dim=-1)
+
+
+def _clamp_to_rays(
+    depth_a: Float[Tensor, "*batch"],
+    depth_b: Float[Tensor, "*batch"],
+    along_a: Float[Tensor, "*#batch"],
+    along_b: Float[Tensor, "*#batch"],
+) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
+    """Depths on the half-lines: where one is negative, the better of the two edges ``depth = 0``."""
+    on_a, on_b = along_a.clamp(min=0), (-along_b).clamp(min=0)  # nearest to the other ray's origin
+    # Squared distances along both edges, without their common |offset|².
+    edge_a, edge_b = on_a * (on_a - 2 * along_a), on_b * (on_b + 2 * along_b)
+    outside, take_a = (depth_a < 0) | (depth_b < 0), edge_a <= edge_b
+    depth_a = torch.where(outside, torch.where(take_a, on_a, 0.0), depth_a)
+    return depth_a, torch.where(outside, torch.where(take_a, 0.0, on_b), depth_b)
+
+
+def projection_jacobian(
+    xyz_world: Float[Tensor, "*points 3"],
+    matrix: Float[Tensor, "views 3 3"],
+    distortion: Float[Tensor, "views 8"],
+    rotation: Float[Tensor, "views 3 3"],
+    translation: Float[Tensor, "views 3"],
+) -> Float[Tensor, "*points views 2 3"]:
+    """Derivative of every view's image point by the world point, pixels per mm, the lens included."""
+
+    def projected(xyz: Tensor) -> Tensor:
+        return project_points((rotation @ xyz) + translation, matrix, distortion)
+
+    flat = xyz_world.reshape(-1, 3)
+    each = [torch.autograd.functional.jacobian(projected, point) for point in flat]
+    stacked = torch.stack(each) if each else flat.new_zeros(0, len(matrix), 2, 3)  # type: ignore[arg-type]
+    return stacked.reshape(*xyz_world.shape[:-1], len(matrix), 2, 3)
+
+
+def point_covariance(
+    jacobian: Float[Tensor, "*points views 2 3"], sigma_px: Float[Tensor, "*#points views"]
+) -> Float[Tensor, "*points 3 3"]:
+    """Covariance (mm²) of the best unbiased estimate of points: ``(Σ JᵀJ / σ²)⁻¹``, the Cramér-Rao bound.
+
+    Args:
+        jacobian: from `projection_jacobian`.
+        sigma_px: standard deviation of every view's image point along x and y; infinite = not seen.
+
+    A point that fewer than two views see has no covariance: NaN.
+    """
+    weight = 1 / sigma_px.square()
+    information = torch.einsum("...vki,...vkj,...v->...ij", jacobian, jacobian, weight.expand(jacobian.shape[:-2]))
+    enough = ((weight > 0).sum(-1) >= 2)[..., None, None].expand(information.shape)
+    eye = torch.eye(3, dtype=jacobian.dtype, device=jacobian.device)
+    covariance = torch.linalg.inv(torch.where(enough, information, eye))
+    return torch.where(enough, covariance, torch.nan)

@@ -26,8 +26,7 @@ from dispose.formats.images.series import ImageSeries, open_image_series
 from dispose.inference.names import NameMatch, choose_skeleton, match_names
 from dispose.inference.readings import Loss, Reading, Source, gaps_of, spans
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame
+from dispose.scene.frame import Detections, Frame
 from dispose.skeletons.catalog import CATALOG, COCO_17, PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton
 

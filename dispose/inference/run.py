@@ -11,9 +11,8 @@ from dispose.association.hypotheses import prune_hypotheses
 from dispose.inference.readings import Reading, Source, Summary
 from dispose.inference.tracking import Memory, TrackingConfig, link
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Association
-from dispose.scene.results import Associate, AssociationResult, FrameResult, Hypotheses, Reconstruct
-from dispose.scene.truth import association_of_identities
+from dispose.scene.labels import association_of_identities
+from dispose.scene.results import Associate, Association, AssociationResult, FrameResult, Hypotheses, Reconstruct
 
 SECONDS_BEFORE_A_BAR = 2.0
 

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Prediction
+from dispose.scene.results import Prediction
 from dispose.tensors import ABSENT, TensorStruct, cat
 
 UNRELATED = 1e6

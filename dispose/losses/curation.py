@@ -4,15 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from dispose.errors import ShapeError
-from dispose.geometry.image_affine import apply, map_from_input
-from dispose.losses.heatmaps import supervised_maps
-from dispose.nn.heatmaps import inside_map, render_gaussians
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
 from dispose.scene.frame import Labels
 from dispose.tensors import TensorStruct, cat
 
@@ -42,19 +38,6 @@ class PoseTargets(TensorStruct):
     confidence: Float[Tensor, "persons views joints"]
     xyz_world: Float[Tensor, "persons joints 3"]
     xyz_confidence: Float[Tensor, "persons joints"]
-
-
-@dataclass(frozen=True, eq=False)
-class HeatmapTargets(TensorStruct):
-    """What the backbone learns from.
-
-    Attributes:
-        heatmaps: unit Gaussians at every labelled joint.
-        supervised: the maps that show one; the others say nothing.
-    """
-
-    heatmaps: Float[Tensor, "maps joints height width"]
-    supervised: Bool[Tensor, "maps joints"]
 
 
 def pack_labels(labels: Sequence[Labels], views: int) -> PoseTargets:
@@ -119,42 +102,3 @@ def curate(
         torch.where(certain[..., None], targets.xyz_world, 0.0),
         torch.where(certain, targets.xyz_confidence, 0.0),
     )
-
-
-def heatmap_targets(
-    targets: PoseTargets,
-    unmatched: Sequence[Detections],
-    input_from_image: Float[Tensor, "samples views 2 3"],
-    *,
-    size: tuple[int, int],
-    stride: float | int,
-    sigma: float,
-    threshold: float = THRESHOLD,
-) -> HeatmapTargets:
-    """Maps of all labelled people, those of unknown identity too.
-
-    Args:
-        targets: curated labels.
-        unmatched: per sample, 2-D people who belong to none of them.
-        input_from_image: of every image, as augmented.
-        size: width and height of the heat maps.
-        stride: input pixels per heat-map pixel.
-        sigma: of the Gaussians, in heat-map pixels.
-        threshold: less confident joints of unmatched people are not drawn.
-    """
-    samples, views = input_from_image.shape[:2]
-    xy, visible, map_of = [targets.xy_image.flatten(0, 1)], [targets.confidence.flatten(0, 1) > 0], []
-    view = torch.arange(views, device=targets.sample.device)
-    map_of.append((targets.sample[:, None] * views + view).flatten())
-    for number, people in enumerate(unmatched):
-        seen = people.visible & people.valid[..., None] & (people.confidence >= threshold)
-        xy.append(people.xy_image.flatten(0, 1))
-        visible.append(seen.flatten(0, 1))
-        slots = people.valid.shape[1]
-        map_of.append(number * views + view[: len(people.valid)].repeat_interleave(slots))
-    maps, drawn = torch.cat(map_of), torch.cat(visible)
-    affine = input_from_image.flatten(0, 1)[maps][:, None]
-    xy_map = map_from_input(apply(affine, torch.cat(xy).to(affine.dtype)), stride)
-    drawn = drawn & inside_map(xy_map, size)
-    rendered = render_gaussians(xy_map, drawn, maps, samples * views, size=size, sigma=sigma)
-    return HeatmapTargets(rendered, supervised_maps(drawn, maps, samples * views))

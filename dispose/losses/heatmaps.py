@@ -1,16 +1,33 @@
 """Losses on heat maps: of the backbone, and of reprojected joints seen as Gaussians."""
 
-import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from dispose.geometry.image_affine import apply, map_from_input
+from dispose.losses.curation import THRESHOLD, PoseTargets
+from dispose.nn.heatmaps import inside_map, render_gaussians
+from dispose.scene.frame import Detections
+from dispose.tensors import TensorStruct
+
 EXCESS = 0.1
 """What a value above the target counts, against 1 for one below it, in the released backbone's loss."""
 
-WINDOW_SIGMAS = 5.0
-"""Half the width of the windows: beyond them a target is below 4e-6 and its square does not count in float32."""
+
+@dataclass(frozen=True, eq=False)
+class HeatmapTargets(TensorStruct):
+    """What the backbone learns from.
+
+    Attributes:
+        heatmaps: unit Gaussians at every labelled joint.
+        supervised: the maps that show one; the others say nothing.
+    """
+
+    heatmaps: Float[Tensor, "maps joints height width"]
+    supervised: Bool[Tensor, "maps joints"]
 
 
 def supervised_maps(
@@ -19,6 +36,45 @@ def supervised_maps(
     """Which maps show at least one labelled person's joint."""
     counts = torch.zeros(maps, visible.shape[1], dtype=torch.long, device=visible.device)
     return counts.index_add(0, map_of, visible.long()) > 0
+
+
+def heatmap_targets(
+    targets: PoseTargets,
+    unmatched: Sequence[Detections],
+    input_from_image: Float[Tensor, "samples views 2 3"],
+    *,
+    size: tuple[int, int],
+    stride: float | int,
+    sigma: float,
+    threshold: float = THRESHOLD,
+) -> HeatmapTargets:
+    """Maps of all labelled people, those of unknown identity too.
+
+    Args:
+        targets: curated labels.
+        unmatched: per sample, 2-D people who belong to none of them.
+        input_from_image: of every image, as augmented.
+        size: width and height of the heat maps.
+        stride: input pixels per heat-map pixel.
+        sigma: of the Gaussians, in heat-map pixels.
+        threshold: less confident joints of unmatched people are not drawn.
+    """
+    samples, views = input_from_image.shape[:2]
+    xy, visible, map_of = [targets.xy_image.flatten(0, 1)], [targets.confidence.flatten(0, 1) > 0], []
+    view = torch.arange(views, device=targets.sample.device)
+    map_of.append((targets.sample[:, None] * views + view).flatten())
+    for number, people in enumerate(unmatched):
+        seen = people.visible & people.valid[..., None] & (people.confidence >= threshold)
+        xy.append(people.xy_image.flatten(0, 1))
+        visible.append(seen.flatten(0, 1))
+        slots = people.valid.shape[1]
+        map_of.append(number * views + view[: len(people.valid)].repeat_interleave(slots))
+    maps, drawn = torch.cat(map_of), torch.cat(visible)
+    affine = input_from_image.flatten(0, 1)[maps][:, None]
+    xy_map = map_from_input(apply(affine, torch.cat(xy).to(affine.dtype)), stride)
+    drawn = drawn & inside_map(xy_map, size)
+    rendered = render_gaussians(xy_map, drawn, maps, samples * views, size=size, sigma=sigma)
+    return HeatmapTargets(rendered, supervised_maps(drawn, maps, samples * views))
 
 
 def asymmetric_mse(
@@ -46,57 +102,6 @@ def asymmetric_mse(
     if weight is not None:
         counted = counted * weight
     return torch.where(counted > 0, counted * square, 0.0).sum() / _positive(counted.sum())
-
-
-def reprojection_heatmap_loss(
-    xy_map: Float[Tensor, "layers persons views joints 2"],
-    valid: Bool[Tensor, "layers persons views joints"],
-    target: Float[Tensor, "persons views joints 2"],
-    confidence: Float[Tensor, "persons views joints"],
-    *,
-    size: tuple[int, int],
-    sigma: float,
-) -> Float[Tensor, ""]:
-    """``Σ w relu(w G(target) - G(predicted))² / (H W Σ w)``, per layer, summed over layers.
-
-    ``G`` are unit Gaussians over the pixels of the map, one per person, joint and view, and ``w`` is the target's
-    confidence. Only where the target is higher is there an error, so it is found on a window around the target:
-    equal to the sum over the whole map up to the square of what the target is beyond `WINDOW_SIGMAS`.
-
-    Args:
-        xy_map: reprojected joints in heat-map pixels.
-        valid: those that have a place in the view (in front of its camera).
-        target: where they should be, in heat-map pixels.
-        confidence: of the targets, in [0, 1]; 0 where there is none.
-        size: width and height of the heat maps of this data set.
-        sigma: of the Gaussians, in heat-map pixels.
-    """
-    width, height = size
-    chosen = confidence > 0
-    aim, share = target[chosen], confidence[chosen]
-    reach = math.ceil(WINDOW_SIGMAS * sigma)
-    steps = torch.arange(-reach, reach + 1, device=target.device)
-    pixels = aim.detach().round()[..., None] + steps.to(aim.dtype)
-    limit = torch.tensor([width, height], dtype=aim.dtype, device=aim.device)[:, None]
-    # Pixels beyond the map are no error: the Gaussian of the target is 0 there.
-    held = (pixels >= 0) & (pixels < limit)
-    wanted = torch.where(held, _bell(pixels - aim[..., None], sigma), 0.0)
-    counted = chosen & valid
-    placed = torch.where(counted[..., None], xy_map, 0.0)[:, chosen]
-    found = _bell(pixels - placed[..., None], sigma)
-    error = share[:, None, None] * _outer(wanted) - _outer(found)
-    energy = error.relu().square().sum((-1, -2))
-    weight = torch.where(counted[:, chosen], share, 0.0)
-    return ((weight * energy).sum(-1) / _positive(weight.sum(-1)) / (width * height)).sum()
-
-
-def _bell(distance: Float[Tensor, "*items"], sigma: float) -> Float[Tensor, "*items"]:
-    return torch.exp(-0.5 * (distance / sigma).square())
-
-
-def _outer(sides: Float[Tensor, "*items 2 pixels"]) -> Float[Tensor, "*items pixels pixels"]:
-    """Two factors along x and y as a window of rows and columns."""
-    return sides[..., 1, :, None] * sides[..., 0, None, :]
 
 
 def _positive(total: Float[Tensor, "*sums"]) -> Float[Tensor, "*sums"]:

@@ -1,5 +1,6 @@
-"""The terms of the training objectives by name, and what they weigh."""
+"""The terms of the training objectives by name, what they weigh, and those of the decoder's skeletons."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,10 +12,8 @@ from torch import Tensor
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, map_from_input
 from dispose.losses.curation import PoseTargets
-from dispose.losses.heatmaps import reprojection_heatmap_loss
-from dispose.losses.pose import anchor_l1, consistency_l1, reprojection_l1, triangulation_residual
 from dispose.scene.cameras import Cameras
-from dispose.tensors import TensorStruct
+from dispose.tensors import ABSENT, TensorStruct
 
 
 class Term(NamedTuple):
@@ -58,6 +57,9 @@ RELEASED_POSE = Weights(
     reprojection=1.0, reprojection_heatmap=100.0, anchor=0.1, consistency=1.0, residual=1e-4, mass=0.5, latent=0.25
 )
 """The released recipe of Stage I and II. Its heat-map loss is left out: the backbone is frozen, it is constant."""
+
+WINDOW_SIGMAS = 5.0
+"""Half the width of the windows: beyond them a target is below 4e-6 and its square does not count in float32."""
 
 RELEASED_SIGMA = 2.0
 """Heat-map pixels: the Gaussians of the reprojection heat-map loss (the backbone's targets have 3)."""
@@ -160,3 +162,114 @@ def reproject(
     size = cameras.size[:, :, None]
     near = ((xy > -size) & (xy < 2 * size)).all(-1)
     return xy, front.view(persons, views, layers, joints).permute(2, 0, 1, 3) & near
+
+
+def reprojection_l1(
+    xy_image: Float[Tensor, "layers persons views joints 2"],
+    valid: Bool[Tensor, "layers persons views joints"],
+    target: Float[Tensor, "persons views joints 2"],
+    confidence: Float[Tensor, "persons views joints"],
+) -> Float[Tensor, ""]:
+    """Mean absolute coordinate error in pixels of the original images, weighted by confidence.
+
+    Args:
+        xy_image: reprojected joints.
+        valid: those in front of their camera.
+        target: curated labels.
+        confidence: of the labels; 0 where there is none.
+    """
+    return _weighted_l1(xy_image - target, torch.where(valid, confidence, 0.0))
+
+
+def anchor_l1(
+    xyz_world: Float[Tensor, "layers persons joints 3"],
+    target: Float[Tensor, "persons joints 3"],
+    confidence: Float[Tensor, "persons joints"],
+) -> Float[Tensor, ""]:
+    """Mean absolute coordinate error in mm to triangulated labels, weighted by their confidence."""
+    return _weighted_l1(xyz_world - target, confidence.expand(xyz_world.shape[:-1]))
+
+
+def consistency_l1(
+    xyz_world: Float[Tensor, "layers persons joints 3"],
+    identity: Int[Tensor, " persons"],
+    frame: Int[Tensor, " persons"],
+) -> Float[Tensor, ""]:
+    """Mean absolute difference in mm between the same person in several augmented copies of one frame.
+
+    Args:
+        xyz_world: joints; augmentation moves images, not the world, so copies should agree.
+        identity: the person's number, `ABSENT` if unknown.
+        frame: the frame of which the person's sample is a copy.
+    """
+    same = (identity[:, None] == identity) & (frame[:, None] == frame) & (identity != ABSENT)
+    one, other = same.triu(1).nonzero().unbind(-1)
+    difference = xyz_world[:, one] - xyz_world[:, other]
+    return _weighted_l1(difference, torch.ones_like(difference[..., 0]))
+
+
+def triangulation_residual(
+    residual: Float[Tensor, "layers persons joints"], triangulated: Bool[Tensor, "layers persons joints"]
+) -> Float[Tensor, ""]:
+    """Mean residual (the smallest singular value) of the joints that were triangulated."""
+    return _weighted_l1(residual[..., None], triangulated.to(residual.dtype))
+
+
+def _weighted_l1(
+    difference: Float[Tensor, "layers *items axes"], weight: Float[Tensor, "layers *items"]
+) -> Float[Tensor, ""]:
+    """``Σ w |d| / (axes Σ w)`` per layer, summed over layers."""
+    size = torch.where(weight[..., None] > 0, difference, 0.0).abs().mean(-1)
+    total = weight.flatten(1).sum(-1)
+    return ((weight * size).flatten(1).sum(-1) / torch.where(total > 0, total, 1.0)).sum()
+
+
+def reprojection_heatmap_loss(
+    xy_map: Float[Tensor, "layers persons views joints 2"],
+    valid: Bool[Tensor, "layers persons views joints"],
+    target: Float[Tensor, "persons views joints 2"],
+    confidence: Float[Tensor, "persons views joints"],
+    *,
+    size: tuple[int, int],
+    sigma: float,
+) -> Float[Tensor, ""]:
+    """``Σ w relu(w G(target) - G(predicted))² / (H W Σ w)``, per layer, summed over layers.
+
+    ``G`` are unit Gaussians over the pixels of the map, one per person, joint and view, and ``w`` is the target's
+    confidence. Only where the target is higher is there an error, so it is found on a window around the target:
+    equal to the sum over the whole map up to the square of what the target is beyond `WINDOW_SIGMAS`.
+
+    Args:
+        xy_map: reprojected joints in heat-map pixels.
+        valid: those that have a place in the view (in front of its camera).
+        target: where they should be, in heat-map pixels.
+        confidence: of the targets, in [0, 1]; 0 where there is none.
+        size: width and height of the heat maps of this data set.
+        sigma: of the Gaussians, in heat-map pixels.
+    """
+    width, height = size
+    chosen = confidence > 0
+    aim, share = target[chosen], confidence[chosen]
+    reach = math.ceil(WINDOW_SIGMAS * sigma)
+    steps = torch.arange(-reach, reach + 1, device=target.device)
+    pixels = aim.detach().round()[..., None] + steps.to(aim.dtype)
+    limit = torch.tensor([width, height], dtype=aim.dtype, device=aim.device)[:, None]
+    # Pixels beyond the map are no error: the Gaussian of the target is 0 there.
+    held = (pixels >= 0) & (pixels < limit)
+    wanted = torch.where(held, _bell(pixels - aim[..., None], sigma), 0.0)
+    counted = chosen & valid
+    placed = torch.where(counted[..., None], xy_map, 0.0)[:, chosen]
+    found = _bell(pixels - placed[..., None], sigma)
+    error = share[:, None, None] * _outer(wanted) - _outer(found)
+    energy = error.relu().square().sum((-1, -2))
+    weight = torch.where(counted[:, chosen], share, 0.0)
+    return ((weight * energy).sum(-1) / torch.where(weight.sum(-1) > 0, weight.sum(-1), 1.0) / (width * height)).sum()
+
+
+def _bell(distance: Float[Tensor, "*items"], sigma: float) -> Float[Tensor, "*items"]:
+    return torch.exp(-0.5 * (distance / sigma).square())
+
+
+def _outer(sides: Float[Tensor, "*items 2 pixels"]) -> Float[Tensor, "*items pixels pixels"]:
+    """Two factors along x and y as a window of rows and columns."""
+    return sides[..., 1, :, None] * sides[..., 0, None, :]

@@ -7,7 +7,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from dispose.errors import ShapeError
-from dispose.scene.prediction import Association
+from dispose.scene.results import Association
 from dispose.tensors import ABSENT
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dispose.errors import ShapeError
 from dispose.metrics.pose import pairwise_mpjpe
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose.skeletons.catalog import SHELF_14
 from dispose.tensors import TensorStruct
 

@@ -5,8 +5,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dispose.errors import ShapeError
-from dispose.geometry.alignment import umeyama
-from dispose.scene.poses import Poses
+from dispose.geometry.rigid import umeyama
+from dispose.scene.frame import Poses
 
 
 def mpjpe(

@@ -1,8 +1,10 @@
 """Small building blocks shared by the networks."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -43,3 +45,14 @@ class Modulation(nn.Module):
         """``x * (1 + scale) + shift``."""
         scale, shift = self.linear(condition).chunk(2, dim=-1)
         return x * (1 + scale) + shift
+
+
+def sinusoidal(time: Float[Tensor, " items"], chans: int, *, longest: float = 10_000.0) -> Float[Tensor, "items chans"]:
+    """Cosines, then sines, of a scalar at geometrically spaced frequencies.
+
+    A time in [0, 1] should be scaled by the caller (the released network embeds the integer step).
+    """
+    half = chans // 2
+    ladder = torch.arange(half, device=time.device, dtype=time.dtype) / max(half - 1, 1)
+    angle = time[:, None] * torch.exp(-math.log(longest) * ladder)
+    return torch.cat([angle.cos(), angle.sin()], dim=-1)

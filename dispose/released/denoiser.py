@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from dispose.nn.embeddings import sinusoidal
+from dispose.nn.blocks import sinusoidal
 from dispose.tensors import TensorStruct
 from dispose_kernels.segment import segment_max, segment_mean, segment_softmax, segment_sum
 

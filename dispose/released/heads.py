@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dispose.scene.convert import replace_head
-from dispose.scene.poses import Poses
-from dispose.skeletons.shelf_heads import HeadEnds
+from dispose.scene.convert import HeadEnds, replace_head
+from dispose.scene.frame import Poses
 
 RELEASED_TILT = (10.0, 1.5, 0.375, 0.0)
 """Upward pull of the head direction for the true actors 0-3 in the released code."""

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.metrics.detection import NearestTruths, nearest_truths
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 
 EPSILON = 1e-5
 

@@ -24,17 +24,15 @@ from dispose.geometry import image_affine
 from dispose.models.dispose.backbone import Backbone, BackboneConfig
 from dispose.models.dispose.decoder import Decoder, Refined
 from dispose.models.dispose.sampling import alpha_bar
-from dispose.nn.features import Features
-from dispose.nn.heatmaps import integer_peaks
+from dispose.nn.heatmaps import Features, integer_peaks
 from dispose.nn.projective_attention import ProjectiveAttention
 from dispose.released.candidates import ReleasedCandidates, RootPoints, released_candidates
 from dispose.released.denoiser import ReleasedDenoiser, ReleasedDenoiserConfig, RootGraph
 from dispose.released.key_maps import LEGACY_RULES, released_decoder_config
 from dispose.released.polytope import RELEASED_ALPHA, released_logits, released_marginals
 from dispose.scene.cameras import Cameras
-from dispose.scene.frame import Frame, ImageBatch
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association, Prediction
+from dispose.scene.frame import Frame, ImageBatch, Poses
+from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT, TensorStruct

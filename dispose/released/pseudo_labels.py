@@ -18,9 +18,7 @@ from torch.nn.functional import pad
 from dispose.errors import InputError
 from dispose.formats.pseudo_labels import LabelledFrame
 from dispose.released.plain_pickle import load_plain_pickle
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Labels
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Detections, Labels, Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT

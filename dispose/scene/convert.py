@@ -1,16 +1,24 @@
-"""The records of a scene in another skeleton."""
+"""The records of a scene in another skeleton, and the heads (chin and crown) that Shelf and Campus annotate."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
-from dispose.scene.detections import Detections
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Detections, Poses
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15, SHELF_14
-from dispose.skeletons.conversions import conversion_between, convert_joints
-from dispose.skeletons.shelf_heads import HeadEnds, campus_head, shelf_head
-from dispose.skeletons.skeleton import Skeleton
+from dispose.skeletons.skeleton import Skeleton, conversion_between, convert_joints
+
+CAMPUS_CROWN = 0.8 * 265.54 / 239.10
+"""Height of the crown over the chin on Campus, in distances from neck to nose."""
+
+NOSE_TO_TOP = (0.75, 0.75, 1.5)
+"""Crown from mid-shoulders along the nose on Shelf, per world axis."""
+
+HeadEnds = tuple[Float[Tensor, "persons 2 3"], Bool[Tensor, " persons"]]
+"""Chin and crown, mm in a world with +Z up, and which people have them."""
 
 
 def convert_detections(detections: Detections, target: Skeleton) -> Detections:
@@ -44,35 +52,58 @@ def convert_poses(poses: Poses, target: Skeleton) -> Poses:
     return replace(poses, skeleton=target, xyz_world=xyz, confidence=confidence, valid=valid)
 
 
-def set_head_ends(poses: Poses, ends: HeadEnds) -> Poses:
+def shelf_poses(poses: Poses) -> Poses:
+    """Poses as Shelf and Campus annotate them, heads the same way for every actor: 3 parts nose to 1 part ears, or one.
+
+    With ``s`` mid-shoulders, ``e`` mid-ears, ``n`` nose: ``bottom_e = (s + e) / 2``,
+    ``top_e = bottom_e + 2 (e - bottom_e)``, ``bottom_n = s + (n - s) / 2``, ``top_n = s + (n - s) * NOSE_TO_TOP``.
+    """
+    coco = convert_poses(poses, COCO_17)
+    s, shoulders = _middle(coco, ("l_shoulder", "r_shoulder"))
+    e, ears = _middle(coco, ("l_ear", "r_ear"))
+    n, nose = _middle(coco, ("nose",))
+    bottom = (s + e) / 2
+    from_ears = torch.stack([bottom, bottom + 2 * (e - bottom)], 1)
+    from_nose = torch.stack([s + 0.5 * (n - s), s + n.new_tensor(NOSE_TO_TOP) * (n - s)], 1)
+    ear, nosed = ears.any(1), nose.any(1)
+    share = torch.where(ear & nosed, 0.75, torch.where(nosed, 1.0, 0.0)).to(n.dtype)[:, None, None]
+    known = shoulders.all(1) & (ear | nosed)
+    ends = torch.where(known[:, None, None], share * from_nose + (1 - share) * from_ears, 0.0)
+    return _with_head(convert_poses(coco, SHELF_14), (ends, known))
+
+
+def _middle(poses: Poses, joints: tuple[str, ...]) -> tuple[Float[Tensor, "persons 3"], Bool[Tensor, "persons joints"]]:
+    """The mean of those joints of everybody that are known, and which are."""
+    rows = poses.skeleton.indices(joints)
+    valid = poses.valid[:, rows]
+    weights = valid.to(poses.xyz_world.dtype)[..., None]
+    return (poses.xyz_world[:, rows] * weights).sum(1) / weights.sum(1).clamp(min=1), valid
+
+
+def campus_poses(poses: Poses) -> Poses:
+    """Poses as Campus annotates them by the released rule, for every actor alike: the crown straight over the chin."""
+
+    def head(neck: Tensor, nose: Tensor, valid: Tensor) -> HeadEnds:
+        bottom = neck + 0.3 * (nose - neck)
+        top = bottom.clone()
+        top[:, 2] += CAMPUS_CROWN * (nose - neck).norm(dim=-1)
+        return torch.where(valid[:, None, None], torch.stack([bottom, top], 1), 0.0), valid
+
+    return replace_head(poses, head)
+
+
+def replace_head(poses: Poses, head: Callable[..., HeadEnds]) -> Poses:
+    """Shelf skeletons with a head made from neck and nose, and from whether both are known."""
+    source = convert_poses(poses, PANOPTIC_15)
+    rows = PANOPTIC_15.indices(("neck", "nose"))
+    neck, nose = torch.unbind(source.xyz_world[:, rows], 1)
+    return _with_head(convert_poses(source, SHELF_14), head(neck, nose, source.valid[:, rows].all(1)))
+
+
+def _with_head(poses: Poses, ends: HeadEnds) -> Poses:
     """Shelf skeletons whose chin and crown are replaced."""
     rows = SHELF_14.indices(("bottom_head", "top_head"))
     xyz, valid, confidence = poses.xyz_world.clone(), poses.valid.clone(), poses.confidence.clone()
     xyz[:, rows], valid[:, rows] = ends[0], ends[1][:, None]
     confidence[:, rows] = ends[1].to(confidence.dtype)[:, None]
     return replace(poses, xyz_world=xyz, valid=valid, confidence=confidence)
-
-
-def shelf_poses(poses: Poses) -> Poses:
-    """Poses as Shelf and Campus annotate them, heads made the same way for every actor (`shelf_head`)."""
-    coco = convert_poses(poses, COCO_17)
-    shoulders, ears = COCO_17.indices(("l_shoulder", "r_shoulder")), COCO_17.indices(("l_ear", "r_ear"))
-    nose = COCO_17.index("nose")
-    xyz, valid = coco.xyz_world, coco.valid
-    ends = shelf_head(
-        xyz[:, shoulders], valid[:, shoulders], xyz[:, ears], valid[:, ears], xyz[:, nose], valid[:, nose]
-    )
-    return set_head_ends(convert_poses(coco, SHELF_14), ends)
-
-
-def campus_poses(poses: Poses) -> Poses:
-    """Poses as Campus annotates them, heads by the released rule, which is the same for every actor."""
-    return replace_head(poses, campus_head)
-
-
-def replace_head(poses: Poses, head: Callable[..., HeadEnds]) -> Poses:
-    """Shelf skeletons with a head made from neck and nose."""
-    source = convert_poses(poses, PANOPTIC_15)
-    rows = PANOPTIC_15.indices(("neck", "nose"))
-    neck, nose = torch.unbind(source.xyz_world[:, rows], 1)
-    return set_head_ends(convert_poses(source, SHELF_14), head(neck, nose, source.valid[:, rows].all(1)))

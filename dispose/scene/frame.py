@@ -9,12 +9,126 @@ from torch import Tensor
 
 from dispose.errors import ShapeError
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.images import Images
-from dispose.scene.poses import Poses
 from dispose.skeletons.catalog import COCO_17
 from dispose.skeletons.skeleton import Skeleton
-from dispose.tensors import TensorStruct, stack
+from dispose.tensors import ABSENT, TensorStruct, stack
+
+
+@dataclass(frozen=True, eq=False)
+class Poses(TensorStruct):
+    """Skeletons in the world.
+
+    Attributes:
+        skeleton: what the joint axis means.
+        xyz_world: joints in mm; 0 where not valid.
+        confidence: joint confidence in [0, 1].
+        valid: which joints are known.
+        id: the person's number: an identity in labels, a track in predictions.
+    """
+
+    skeleton: Skeleton
+    xyz_world: Float[Tensor, "persons joints 3"]
+    confidence: Float[Tensor, "persons joints"]
+    valid: Bool[Tensor, "persons joints"]
+    id: Int[Tensor, " persons"]
+
+
+@dataclass(frozen=True, eq=False)
+class Detections(TensorStruct):
+    """Padded per-view lists of detected people with keypoints.
+
+    Attributes:
+        skeleton: what the joint axis means.
+        xy_image: keypoints in pixels; 0 where not visible.
+        confidence: keypoint scores in [0, 1]; 0 where not visible.
+        visible: which keypoints the detector reported.
+        score: person scores in [0, 1].
+        valid: which slots hold a detection.
+        index: position of the detection in its camera's source list, `ABSENT` in empty slots.
+    """
+
+    skeleton: Skeleton
+    xy_image: Float[Tensor, "views slots joints 2"]
+    confidence: Float[Tensor, "views slots joints"]
+    visible: Bool[Tensor, "views slots joints"]
+    score: Float[Tensor, "views slots"]
+    valid: Bool[Tensor, "views slots"]
+    index: Int[Tensor, "views slots"]
+
+    @property
+    def counts(self) -> Int[Tensor, " views"]:
+        """Number of detections in every view."""
+        return self.valid.sum(-1)
+
+    def select(self, views: Sequence[int]) -> "Detections":
+        """The detections of some views, in the order given."""
+        rows = list(views)
+        return Detections(
+            self.skeleton,
+            *(t[rows] for t in (self.xy_image, self.confidence, self.visible, self.score, self.valid, self.index)),
+        )
+
+    def distinct(self) -> "Detections":
+        """The same slots, of which a detection that repeats an earlier one of its view exactly is not valid.
+
+        Detector outputs in the wild hold the same skeleton twice; as two detections they would be two people.
+        """
+        same_place = (self.xy_image[:, :, None] == self.xy_image[:, None]).all(-1).all(-1)
+        same_joints = (self.visible[:, :, None] == self.visible[:, None]).all(-1)
+        repeat = same_place & same_joints & self.valid[:, :, None] & self.valid[:, None]
+        return replace(self, valid=self.valid & ~repeat.tril(-1).any(-1))
+
+    @staticmethod
+    def from_lists(
+        skeleton: Skeleton,
+        keypoints: Sequence[Sequence[Float[Tensor, "joints 3"]]],
+        scores: Sequence[Sequence[float]] | None = None,
+        index: Sequence[Sequence[int]] | None = None,
+    ) -> "Detections":
+        """Pad per-view lists of ``(joints, 3)`` arrays ``x, y, score`` (score 0 or NaN = not visible).
+
+        The person score defaults to the mean score of the visible keypoints.
+        """
+        views, joints = len(keypoints), len(skeleton)
+        slots = max((len(people) for people in keypoints), default=0)
+        xys = torch.zeros(views, slots, joints, 3, dtype=torch.float64)
+        valid = torch.zeros(views, slots, dtype=torch.bool)
+        source = torch.full((views, slots), ABSENT, dtype=torch.long)
+        for v, people in enumerate(keypoints):
+            for s, person in enumerate(people):
+                xys[v, s] = torch.as_tensor(person, dtype=torch.float64)
+                valid[v, s] = True
+                source[v, s] = s if index is None else index[v][s]
+        visible = torch.isfinite(xys).all(-1) & (xys[..., 2] > 0)
+        xys = torch.where(visible[..., None], xys, 0.0)
+        if scores is None:
+            score = xys[..., 2].sum(-1) / visible.sum(-1).clamp(min=1)
+        else:
+            score = torch.zeros(views, slots, dtype=torch.float64)
+            for v, values in enumerate(scores):
+                score[v, : len(values)] = torch.as_tensor(list(values), dtype=torch.float64)
+        return Detections(skeleton, xys[..., :2], xys[..., 2], visible, score, valid, source)
+
+
+@dataclass(frozen=True, eq=False)
+class Images(TensorStruct):
+    """All views of one instant (or of several samples), brought to one size.
+
+    Attributes:
+        pixels: RGB, normalised by ImageNet's mean and deviation; means nothing where a view has no image.
+        input_from_image: the affine from pixels of the original image to pixels of `pixels`
+            (`dispose.geometry.image_affine`).
+        present: which views have an image; the others say nothing.
+    """
+
+    pixels: Float[Tensor, "*batch views 3 height width"]
+    input_from_image: Float[Tensor, "*batch views 2 3"]
+    present: Bool[Tensor, "*batch views"]
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Width and height of the images."""
+        return self.pixels.shape[-1], self.pixels.shape[-2]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from dispose.errors import ShapeError
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame
+from dispose.scene.frame import Detections, Frame
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT, TensorStruct
 

@@ -1,17 +1,49 @@
-"""What is known of a capture once somebody has answered, and what somebody is who answers."""
+"""What is said of frames: groups, skeletons, what was weighed, and who says it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.prediction import Association, Prediction
+from dispose.scene.frame import Detections, Frame, Labels, Poses
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import TensorStruct
+
+
+@dataclass(frozen=True, eq=False)
+class Association(TensorStruct):
+    """Disjoint groups of detections that are one person.
+
+    Attributes:
+        members: the slot of every group in every view, `ABSENT` where it is not seen.
+        confidence: in [0, 1].
+    """
+
+    members: Int[Tensor, "persons views"]
+    confidence: Float[Tensor, " persons"]
+
+    def __len__(self) -> int:
+        return self.members.shape[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction(TensorStruct):
+    """Groups and their skeletons, row by row the same persons.
+
+    Attributes:
+        number: the frame's number.
+        association: who is who.
+        poses: where every joint is; `poses.id` is stable over time after tracking.
+        root: the skeleton's reference point of every person, mm (NaN where it is not known).
+    """
+
+    number: int
+    association: Association
+    poses: Poses
+    root: Float[Tensor, "persons 3"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,3 +149,47 @@ class Results:
     skeleton: Skeleton
     cases: tuple[FrameResult, ...]
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Clip(TensorStruct):
+    """The skeletons of some people in some frames, for what works over time.
+
+    Attributes:
+        skeleton: what the joint axis means.
+        numbers: the frames' numbers.
+        ids: the persons' numbers.
+        xyz_world: joints in mm; 0 where not valid.
+        confidence: of the joints, in [0, 1].
+        valid: which joints are known; none of a person who was not found in a frame.
+    """
+
+    skeleton: Skeleton
+    numbers: Int[Tensor, " frames"]
+    ids: Int[Tensor, " persons"]
+    xyz_world: Float[Tensor, "frames persons joints 3"]
+    confidence: Float[Tensor, "frames persons joints"]
+    valid: Bool[Tensor, "frames persons joints"]
+
+    @property
+    def xyz_or_nan(self) -> Float[Tensor, "frames persons joints 3"]:
+        """Joints in mm; NaN where not known."""
+        return torch.where(self.valid[..., None], self.xyz_world, torch.nan)
+
+    @staticmethod
+    def of(skeleton: Skeleton, predictions: Sequence[Prediction], ids: Sequence[int] | None = None) -> "Clip":
+        """Some people (by default everybody, by ascending number) in the frames of some predictions."""
+        if ids is None:
+            ids = sorted({person for one in predictions for person in one.poses.id.tolist()})
+        column = {person: place for place, person in enumerate(ids)}
+        shape = (len(predictions), len(ids), len(skeleton))
+        xyz = torch.zeros(*shape, 3, dtype=torch.float64)
+        confidence, valid = xyz[..., 0].clone(), torch.zeros(shape, dtype=torch.bool)
+        for frame, one in enumerate(predictions):
+            for row, person in enumerate(one.poses.id.tolist()):
+                if person in column:
+                    place = frame, column[person]
+                    xyz[place], confidence[place] = one.poses.xyz_world[row], one.poses.confidence[row]
+                    valid[place] = one.poses.valid[row]
+        numbers = torch.tensor([one.number for one in predictions], dtype=torch.long)
+        return Clip(skeleton, numbers, torch.tensor(ids, dtype=torch.long), xyz, confidence, valid)

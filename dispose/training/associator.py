@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+from dispose.losses.associator import placement_loss
 from dispose.losses.objective import Term
-from dispose.losses.placement import placement_loss
 from dispose.models.dispose.denoiser import Denoiser
 from dispose.models.dispose.placement import PlacementNet
 from dispose.training.config import DenoiserTraining

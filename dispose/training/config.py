@@ -164,7 +164,7 @@ class ShardConfig:
 
 @dataclass(frozen=True)
 class LabelRules:
-    """What training makes of the pseudo-labels of a data set (`dispose.scene.label_rules`).
+    """What training makes of the pseudo-labels of a data set (`dispose.scene.labels`).
 
     Attributes:
         fewest_joints: people with fewer 3-D joints are known in 2-D only.

@@ -10,7 +10,7 @@ from torch import Tensor
 from dispose.association.graph import CandidateGraph
 from dispose.diffusion.parameterisations import corrupt
 from dispose.diffusion.schedules import cosine_alpha_bar
-from dispose.losses.assignment import projected_divergence
+from dispose.losses.associator import projected_divergence
 from dispose.models.dispose.denoiser import Denoiser
 from dispose.models.dispose.sampling import clean_latent
 from dispose.tensors import TensorStruct

@@ -14,14 +14,8 @@ from dispose.errors import InputError
 from dispose.formats.pseudo_labels import PseudoLabelStore
 from dispose.geometry.image_affine import letterbox
 from dispose.scene.cameras import Cameras
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.label_rules import (
-    strongest_unmatched,
-    with_view_confidence,
-    with_whole_skeletons,
-    without_raised_ankles,
-)
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Frame, Labels, Poses
+from dispose.scene.labels import strongest_unmatched, with_view_confidence, with_whole_skeletons, without_raised_ankles
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.training.config import LabelRules
 from dispose.training.shards import Shards, save_shard

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dispose.losses.curation import curate, heatmap_targets, pack_labels
-from dispose.losses.heatmaps import asymmetric_mse
+from dispose.losses.curation import curate, pack_labels
+from dispose.losses.heatmaps import asymmetric_mse, heatmap_targets
 from dispose.losses.objective import Term
 from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.model import DisPose

@@ -11,7 +11,7 @@ from torch import Tensor
 from dispose.association.graph import collate
 from dispose.association.roots import map_pixel_of
 from dispose.datasets.augmentation.images import drop_views, jitter_roots
-from dispose.losses.assignment import released_assignment_loss
+from dispose.losses.associator import released_assignment_loss
 from dispose.losses.confidence import censored_likelihood, error_likelihood
 from dispose.losses.curation import PoseTargets, curate, pack_labels
 from dispose.losses.objective import SampleViews, Term, pose_terms, weigh

@@ -5,11 +5,10 @@ import torch
 from dispose.datasets.multiview import MultiViewDataset
 from dispose.errors import InputError
 from dispose.formats.pseudo_labels import PseudoLabelStore
-from dispose.metrics.detection import AP_THRESHOLDS_MM
-from dispose.metrics.one_to_one import average_precision_one_to_one, pair_errors
+from dispose.metrics.detection import AP_THRESHOLDS_MM, average_precision_one_to_one, pair_errors
 from dispose.models.dispose.model import DisPose
 from dispose.scene.convert import campus_poses, convert_poses
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose.skeletons.catalog import SHELF_14
 from dispose.training.config import LabelRules
 from dispose.training.frames import apply_rules

@@ -28,9 +28,8 @@ from dispose.association.reconstruct import reconstruct_frame
 from dispose.datasets.samples import sample_folder
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, read_frame, read_image_capture, read_raw
-from dispose.scene.perturb import rotate_camera
-from dispose.scene.projected import projected_frame
-from dispose.scene.truth import association_of_identities, identities
+from dispose.scene.labels import association_of_identities, identities
+from dispose.scene.teaching import projected_frame, rotate_camera
 from dispose_viz.export import name_figure
 
 # %%

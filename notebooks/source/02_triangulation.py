@@ -29,7 +29,7 @@ from dispose.association.reconstruct import gather_groups
 from dispose.datasets.samples import sample_folder
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, read_frame
-from dispose.scene.truth import association_of_identities, identities
+from dispose.scene.labels import association_of_identities, identities
 from dispose_benchmarks.studies import triangulation as study
 
 # %%

@@ -27,7 +27,7 @@ from dispose.inference.capture import read_capture, read_frame, select_frames, s
 from dispose.inference.check.diagnosis import diagnose, inverted
 from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.run import run
-from dispose.scene import perturb
+from dispose.scene import teaching
 from dispose.zoo.checkpoints import load_associator
 from dispose_viz.export import name_figure
 
@@ -98,7 +98,7 @@ save_figure(figure, out / "check")
 # column are bright, the other pairs are as before.
 
 # %%
-turned = perturb.rotate_camera(cameras, 1, 6.0)
+turned = teaching.rotate_camera(cameras, 1, 6.0)
 bumped = diagnose(some, turned)
 figure = rig_check.draw_check(new_figure(13.0, 6.4), turned, bumped, "one camera bumped")
 save_figure(figure, out / "bumped")
@@ -108,7 +108,7 @@ save_figure(figure, out / "bumped")
 # can.
 
 # %%
-small = perturb.read_as_millimetres(cameras)
+small = teaching.read_as_millimetres(cameras)
 tiny = diagnose(some, small)
 figure = rig_check.draw_check(new_figure(13.0, 6.4), small, tiny, "metres read as millimetres")
 save_figure(figure, out / "units")
@@ -128,8 +128,8 @@ save_figure(figure, out / "direction")
 
 # %%
 mistakes = {
-    "two cameras exchanged": perturb.exchange_cameras(cameras, 0, min(2, len(cameras) - 1)),
-    "y axis up": perturb.turn_y_up(cameras),
+    "two cameras exchanged": teaching.exchange_cameras(cameras, 0, min(2, len(cameras) - 1)),
+    "y axis up": teaching.turn_y_up(cameras),
 }
 checks = {name: diagnose(some, wrong) for name, wrong in mistakes.items()}
 for name, check in checks.items():

@@ -8,9 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Detections, Frame, Labels, Poses
 from dispose.skeletons.catalog import COCO_17
 from dispose_synthetic.detectors.detector import Detected, detect
 from dispose_synthetic.detectors.parameters import DETECTOR_WEIGHTS, DETECTORS, DetectorRanges, sample_detectors

@@ -8,9 +8,8 @@ import torch
 from dispose.association.reconstruct import reconstruct_frame
 from dispose.errors import ShapeError
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame
-from dispose.scene.prediction import Association
+from dispose.scene.frame import Detections, Frame
+from dispose.scene.results import Association
 from dispose.skeletons.catalog import COCO_17
 
 SEEN_ONCE, UNSEEN, TORN = COCO_17.index("l_ear"), COCO_17.index("r_ear"), COCO_17.index("r_wrist")

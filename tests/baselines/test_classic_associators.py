@@ -17,10 +17,8 @@ from dispose.baselines.svt import capped_rows, svt
 from dispose.datasets.tables.panoptic import Simulation, simulate_frame
 from dispose.metrics.association import count_pairs
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association
+from dispose.scene.frame import Detections, Frame, Labels, Poses
+from dispose.scene.results import Association
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 

@@ -14,9 +14,9 @@ from dispose.baselines.integer_programme import integer_programme
 from dispose.errors import ShapeError
 from dispose.geometry.rigid import look_at
 from dispose.scene.cameras import Cameras
+from dispose.scene.frame import Poses
 from dispose.scene.peaks import JointPeaks, root_detections
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association
+from dispose.scene.results import Association
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
 from dispose.tensors import ABSENT
 

@@ -10,7 +10,7 @@ import torch
 from dispose.datasets.samples import sample_folder
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, read_frame
-from dispose.scene.truth import identities
+from dispose.scene.labels import identities
 from dispose.zoo.checkpoints import load_associator
 from dispose_benchmarks.studies.candidates import judge, pair_table, purity, separation, stages
 

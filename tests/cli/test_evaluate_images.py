@@ -16,7 +16,7 @@ from dispose.evaluation.score import answers, drawn, score
 from dispose.models.dispose.model import DisPose
 from dispose.recipes.images import TOY_SMOKE
 from dispose.scene.cameras import Cameras
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.zoo.checkpoints import save_weights
 from dispose_synthetic.renderer.captures import RenderConfig, sample_captures

@@ -11,8 +11,8 @@ from dispose.cli import view
 from dispose.cli.view import ViewCommand
 from dispose.errors import InputError, MissingBackendError
 from dispose.formats.predictions import write_predictions
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association, Prediction
+from dispose.scene.frame import Poses
+from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import COCO_17
 
 

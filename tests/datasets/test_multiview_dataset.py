@@ -18,7 +18,7 @@ from dispose.datasets.multiview import FrameLog, MultiViewDataset, good_samples
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, letterbox
 from dispose.scene.cameras import Cameras
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 
 SIZE = (64, 48)

@@ -12,9 +12,8 @@ from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, read_frame
 from dispose.metrics.association import PairCounts
 from dispose.scene.frame import Labels
-from dispose.scene.prediction import Association
-from dispose.scene.results import FrameResult
-from dispose.scene.truth import identities
+from dispose.scene.labels import identities
+from dispose.scene.results import Association, FrameResult
 from dispose.tensors import ABSENT
 
 NUMBERS = (0, 20, 40)

@@ -27,13 +27,9 @@ from dispose.models.dispose.model import FrameByFrame
 from dispose.released.heads import shelf_poses_released
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import campus_poses, shelf_poses
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.images import Images
+from dispose.scene.frame import Detections, Frame, Images, Labels, Poses
 from dispose.scene.peaks import JointPeaks, root_frame
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association, Prediction
-from dispose.scene.results import FrameResult
+from dispose.scene.results import Association, FrameResult, Prediction
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.tensors import ABSENT
 

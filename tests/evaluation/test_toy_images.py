@@ -30,8 +30,7 @@ from dispose.evaluation.toy_images import (
 from dispose.geometry.image_affine import map_from_input
 from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.model import DisPose
-from dispose.nn.features import Features
-from dispose.nn.heatmaps import render_gaussians, subpixel_peaks
+from dispose.nn.heatmaps import Features, render_gaussians, subpixel_peaks
 from dispose.recipes.images import TOY_SMOKE
 from dispose.scene.frame import ImageBatch
 from dispose_synthetic.renderer.captures import RenderConfig, sample_captures

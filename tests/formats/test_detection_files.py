@@ -12,7 +12,7 @@ from dispose.formats.detections.coco_results import open_coco_results
 from dispose.formats.detections.openpose import open_openpose, open_view, write_openpose
 from dispose.formats.detections.people import DamagedFrameError
 from dispose.formats.files import frame_number
-from dispose.scene.detections import Detections
+from dispose.scene.frame import Detections
 from dispose.skeletons.catalog import COCO_17
 
 

@@ -13,11 +13,8 @@ from dispose.errors import InputError, ShapeError
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS, read_evidence, read_run, write_evidence
 from dispose.formats.predictions import by_slot, by_source, write_predictions
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association, Prediction
-from dispose.scene.results import FrameResult, Hypotheses, Results
+from dispose.scene.frame import Detections, Frame, Labels, Poses
+from dispose.scene.results import Association, FrameResult, Hypotheses, Prediction, Results
 from dispose.skeletons.catalog import COCO_17, SHELF_14
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT

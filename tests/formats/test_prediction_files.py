@@ -21,10 +21,8 @@ from dispose.formats.predictions import (
     write_predictions_npz,
 )
 from dispose.formats.trc import Markers, read_trc, write_trc, write_trcs
-from dispose.scene.clip import Clip
-from dispose.scene.detections import Detections
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association, Prediction
+from dispose.scene.frame import Detections, Poses
+from dispose.scene.results import Association, Clip, Prediction
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 

@@ -11,9 +11,7 @@ import torch
 
 from dispose.errors import InputError, OutputError
 from dispose.formats.pseudo_labels import LabelledFrame, PseudoLabelStore, read_pseudo_labels, write_pseudo_labels
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Labels
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Detections, Labels, Poses
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
 
 VIEWS = ("00_03", "00_06", "00_12")

@@ -18,7 +18,7 @@ from dispose.errors import InputError
 from dispose.formats.pseudo_labels import read_pseudo_labels
 from dispose.released.plain_pickle import load_plain_pickle
 from dispose.released.pseudo_labels import read_released_labels
-from dispose.scene import label_rules
+from dispose.scene import labels as label_rules
 from dispose.scene.frame import Labels
 from dispose.tensors import ABSENT
 

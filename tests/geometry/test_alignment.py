@@ -3,8 +3,7 @@
 import torch
 from torch.testing import assert_close
 
-from dispose.geometry.alignment import umeyama
-from dispose.geometry.rigid import rodrigues
+from dispose.geometry.rigid import rodrigues, umeyama
 
 
 def cloud(seed: int, *shape: int) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch.testing import assert_close
 
-from dispose.geometry.epipolar import ray_distance
+from dispose.geometry.triangulation import ray_distance
 
 
 def random_rays(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,7 +12,7 @@ from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.formats.detections.openpose import write_openpose
 from dispose.geometry.rigid import look_at
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
+from dispose.scene.frame import Detections
 from dispose.skeletons.catalog import COCO_17
 
 FRAMES = 6

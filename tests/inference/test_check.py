@@ -17,7 +17,7 @@ from dispose.inference.check.consistency import rig_consistency
 from dispose.inference.check.diagnosis import Diagnosis, body_scale, diagnose, inverted, opengl_camera, up_direction
 from dispose.inference.check.report import draw_from_above
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
+from dispose.scene.frame import Detections
 from dispose_viz.scene.rig_svg import grid_step
 
 

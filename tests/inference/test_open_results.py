@@ -21,7 +21,7 @@ from dispose.inference.capture import read_capture, source_of
 from dispose.inference.results_folder import RunFiles, results_folder, write_results
 from dispose.inference.run import results_of
 from dispose.inference.run import run as run_frames
-from dispose.scene.detections import Detections
+from dispose.scene.frame import Detections
 from dispose.scene.results import associate_each, reconstruct_each
 from dispose.skeletons.catalog import BODY_25, COCO_17, PANOPTIC_19
 from dispose.skeletons.skeleton import Skeleton

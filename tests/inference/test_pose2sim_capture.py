@@ -9,7 +9,7 @@ import torch
 from dispose.cli.main import main
 from dispose.formats.predictions import read_predictions
 from dispose.formats.trc import read_trc
-from dispose.scene.prediction import Prediction
+from dispose.scene.results import Prediction
 
 # Pose2Sim's names of joints that it triangulates from the same keypoints as we do, and ours.
 SAME_JOINTS = {

@@ -22,8 +22,7 @@ from dispose.inference.capture import read_capture, source_of
 from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.run import run as run_frames
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Association
-from dispose.scene.results import associate_each, reconstruct_each
+from dispose.scene.results import Association, associate_each, reconstruct_each
 
 
 def run(folder: Path, out: Path, *options: str) -> int:

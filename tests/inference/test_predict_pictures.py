@@ -23,9 +23,8 @@ from dispose.recipes.images import TOY_SMOKE
 from dispose.released.model import ReleasedConfig, ReleasedDisPose
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_poses
-from dispose.scene.frame import Frame
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association, Prediction
+from dispose.scene.frame import Frame, Poses
+from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
 from dispose.zoo import checkpoints, load_image_model, save_weights
 

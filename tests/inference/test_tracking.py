@@ -3,10 +3,8 @@
 import torch
 
 from dispose.inference.tracking import TrackingConfig, link_all
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association, Prediction
+from dispose.scene.frame import Detections, Frame, Poses
+from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 

@@ -3,7 +3,7 @@
 import torch
 
 from dispose.association.polytope import feasible_marginals
-from dispose.losses.assignment import projected_divergence, released_assignment_loss
+from dispose.losses.associator import projected_divergence, released_assignment_loss
 from dispose.tensors import ABSENT
 from dispose_kernels.sinkhorn import newton_projection
 

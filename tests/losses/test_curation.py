@@ -8,11 +8,10 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from dispose.errors import ShapeError
-from dispose.losses.curation import PoseTargets, curate, heatmap_targets, pack_labels
+from dispose.losses.curation import PoseTargets, curate, pack_labels
+from dispose.losses.heatmaps import heatmap_targets
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Labels, stack_rigs
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Detections, Labels, Poses, stack_rigs
 from dispose.skeletons.catalog import PANOPTIC_15
 
 FOCAL, DEPTH = 500.0, 2000.0

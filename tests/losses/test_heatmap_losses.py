@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from dispose.losses.heatmaps import asymmetric_mse, reprojection_heatmap_loss, supervised_maps
+from dispose.losses.heatmaps import asymmetric_mse, supervised_maps
+from dispose.losses.objective import reprojection_heatmap_loss
 
 SIZES = [(37, 23), (50, 40), (9, 64)]
 

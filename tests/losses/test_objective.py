@@ -8,8 +8,17 @@ from torch.testing import assert_close
 
 from dispose.errors import InputError
 from dispose.losses.curation import PoseTargets
-from dispose.losses.objective import RELEASED_POSE, SampleViews, Term, Weights, pose_terms, reproject, total, weigh
-from dispose.losses.pose import reprojection_l1
+from dispose.losses.objective import (
+    RELEASED_POSE,
+    SampleViews,
+    Term,
+    Weights,
+    pose_terms,
+    reproject,
+    reprojection_l1,
+    total,
+    weigh,
+)
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import stack_rigs
 from dispose.tensors import ABSENT

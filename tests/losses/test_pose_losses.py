@@ -3,7 +3,7 @@
 import torch
 from torch.testing import assert_close
 
-from dispose.losses.pose import anchor_l1, consistency_l1, reprojection_l1, triangulation_residual
+from dispose.losses.objective import anchor_l1, consistency_l1, reprojection_l1, triangulation_residual
 
 
 def test_reprojection_error_of_a_case_by_hand():

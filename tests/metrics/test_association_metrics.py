@@ -7,7 +7,7 @@ import torch
 
 from dispose.errors import ShapeError
 from dispose.metrics.association import PairCounts, count_pairs
-from dispose.scene.prediction import Association
+from dispose.scene.results import Association
 
 # Three views; person 7 is seen in all of them, person 8 in two, and view 0 holds somebody unlabelled.
 IDENTITY = torch.tensor([[7, 8, -1], [8, 7, -1], [7, -1, -1]])

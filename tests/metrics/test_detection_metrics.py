@@ -7,7 +7,7 @@ import torch
 
 from dispose.errors import InputError
 from dispose.metrics.detection import NearestTruths, average_precision, found_mpjpe, nearest_truths, pool, recall
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose.skeletons.catalog import COCO_17
 
 

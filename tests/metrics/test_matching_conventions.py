@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from dispose.errors import InputError
-from dispose.metrics.detection import average_precision, nearest_truths
-from dispose.metrics.one_to_one import (
+from dispose.metrics.detection import (
     PairErrors,
+    average_precision,
     average_precision_one_to_one,
     best_pairs,
     claimed,
+    nearest_truths,
     pair_errors,
     recall_one_to_one,
 )
@@ -23,7 +24,7 @@ from dispose.released.metrics import (
     released_order,
     released_recall,
 )
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.tensors import ABSENT
 

@@ -12,7 +12,7 @@ from dispose.datasets.tables.shelf import read_shelf
 from dispose.errors import ShapeError
 from dispose.metrics.pcp import PARTS, correct_parts, pcp, pcp_of_actor, pcp_of_part, pool_parts
 from dispose.scene.convert import shelf_poses
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose.skeletons.catalog import COCO_17, SHELF_14
 from dispose.skeletons.skeleton import Skeleton
 

@@ -7,7 +7,7 @@ import torch
 
 from dispose.errors import ShapeError
 from dispose.metrics.pose import mpjpe, pa_mpjpe, pairwise_mpjpe, root_error
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton
 

@@ -11,9 +11,8 @@ from dispose.association.reconstruct import reconstruct_frame
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.placement import PlacementConfig
 from dispose.models.dispose.sampling import SamplerConfig
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame
-from dispose.scene.prediction import Association
+from dispose.scene.frame import Detections, Frame
+from dispose.scene.results import Association
 from dispose.tensors import ABSENT
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
 

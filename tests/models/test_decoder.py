@@ -16,10 +16,10 @@ from dispose.models.dispose.decoder_geometry import (
     smallest_singular_vector,
 )
 from dispose.models.dispose.decoder_layer import DecoderConfig
-from dispose.nn.features import Features
+from dispose.nn.heatmaps import Features
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import stack_rigs
-from dispose.skeletons.rest_poses import PANOPTIC_15_REST
+from dispose.skeletons.catalog import PANOPTIC_15_REST
 
 INPUT = (128, 96)
 SMALL = DecoderConfig(chans=16, feature_chans=8, layers=2, heads=2, points=2, confidence=8, dropout=0.0)

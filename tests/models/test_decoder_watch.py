@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from dispose.geometry.image_affine import letterbox
 from dispose.models.dispose.decoder import Decoder, LayerState, Refined
 from dispose.models.dispose.decoder_layer import DecoderConfig
-from dispose.nn.features import Features
+from dispose.nn.heatmaps import Features
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import stack_rigs
 

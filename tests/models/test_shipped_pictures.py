@@ -11,7 +11,7 @@ from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import image_source_of, read_image_capture, read_image_frame, select_frames
 from dispose.inference.run import results_of
 from dispose.models.dispose.model import TwoStages
-from dispose.scene.images import Images
+from dispose.scene.frame import Images
 from dispose.zoo.checkpoints import load_image_model
 
 

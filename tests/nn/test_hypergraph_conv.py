@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from dispose.nn.hypergraph_conv import HypergraphConv, over_edges, over_nodes
+from dispose.nn.hypergraph import HypergraphConv, over_edges, over_nodes
 
 NORMALIZE = {"node": over_nodes, "edge": over_edges}
 

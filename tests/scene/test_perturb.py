@@ -8,7 +8,7 @@ import torch
 from dispose.errors import InputError
 from dispose.geometry.rigid import look_at
 from dispose.scene.cameras import Cameras
-from dispose.scene.perturb import exchange_cameras, read_as_millimetres, rotate_camera, turn_y_up
+from dispose.scene.teaching import exchange_cameras, read_as_millimetres, rotate_camera, turn_y_up
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from dispose.scene.poses import Poses
-from dispose.scene.projected import projected_frame
+from dispose.scene.frame import Poses
+from dispose.scene.teaching import projected_frame
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose_benchmarks.studies.triangulation import ring_of, robust

@@ -8,8 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dispose.errors import ShapeError
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, stack_rigs
+from dispose.scene.frame import Detections, Frame, stack_rigs
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT, TensorStruct, along, cat, stack
 from dispose_synthetic.scenes import SceneConfig, sample_scenes

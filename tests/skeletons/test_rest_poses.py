@@ -3,8 +3,7 @@
 import pytest
 
 from dispose.errors import InputError
-from dispose.skeletons.catalog import COCO_17
-from dispose.skeletons.rest_poses import REST_POSES, RestPose, rest_pose
+from dispose.skeletons.catalog import COCO_17, REST_POSES, RestPose, rest_pose
 
 
 @pytest.mark.parametrize("pose", REST_POSES, ids=lambda pose: pose.skeleton.name)

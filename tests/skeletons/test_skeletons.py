@@ -8,8 +8,7 @@ import torch
 from dispose.errors import InputError
 from dispose.released.heads import shelf_poses_released
 from dispose.scene.convert import convert_detections, convert_poses, shelf_poses
-from dispose.scene.detections import Detections
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Detections, Poses
 from dispose.skeletons.catalog import (
     BODY_25,
     CATALOG,
@@ -20,8 +19,7 @@ from dispose.skeletons.catalog import (
     SHELF_14,
     by_name,
 )
-from dispose.skeletons.conversions import conversion_between
-from dispose.skeletons.skeleton import Skeleton
+from dispose.skeletons.skeleton import Skeleton, conversion_between
 
 PAIRS = list(itertools.product(CATALOG, CATALOG))
 

@@ -7,11 +7,8 @@ import pytest
 import torch
 
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association, Prediction
-from dispose.scene.results import FrameResult, Hypotheses, Results
+from dispose.scene.frame import Detections, Frame, Labels, Poses
+from dispose.scene.results import Association, FrameResult, Hypotheses, Prediction, Results
 from dispose.skeletons.catalog import COCO_17
 
 STANDING = {

@@ -9,9 +9,8 @@ from matplotlib.colors import to_hex
 
 from dispose.models.dispose.decoder import Body
 from dispose.models.dispose.decoder_layer import LayerUpdate, SamplingLocations
-from dispose.scene.poses import Poses
-from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
-from dispose.skeletons.rest_poses import PANOPTIC_15_REST
+from dispose.scene.frame import Poses
+from dispose.skeletons.catalog import COCO_17, PANOPTIC_15, PANOPTIC_15_REST
 from dispose_viz.hypergraph import body
 from dispose_viz.image import decoder, overlays
 from dispose_viz.style import DARK, LIGHT, lay_out, new_figure, person_color

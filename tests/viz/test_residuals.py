@@ -9,8 +9,8 @@ from matplotlib.offsetbox import TextArea
 from matplotlib.quiver import Quiver
 
 from dispose.errors import InputError, ShapeError
-from dispose.scene.perturb import rotate_camera
-from dispose.scene.prediction import Prediction
+from dispose.scene.results import Prediction
+from dispose.scene.teaching import rotate_camera
 from dispose.skeletons.catalog import SHELF_14
 from dispose_viz.image.canvas import draw_canvas
 from dispose_viz.image.residuals import (

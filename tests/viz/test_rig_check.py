@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dispose.inference.check.diagnosis import diagnose
-from dispose.scene.perturb import rotate_camera
+from dispose.scene.teaching import rotate_camera
 from dispose_viz.scene import rig_check
 from dispose_viz.style import DARK, LIGHT, new_figure
 

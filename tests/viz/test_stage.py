@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dispose.errors import InputError, ShapeError
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose.tensors import ABSENT
 from dispose_viz.scene.stage import (
     Stage,

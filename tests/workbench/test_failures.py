@@ -9,11 +9,8 @@ from dispose.association.reconstruct import reconstruct_frame
 from dispose.geometry.rigid import look_at
 from dispose.metrics.association import count_pairs
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association
-from dispose.scene.results import FrameResult, Hypotheses
+from dispose.scene.frame import Detections, Frame, Labels, Poses
+from dispose.scene.results import Association, FrameResult, Hypotheses
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose_workbench.failures.facts import FrameFacts, failure_of

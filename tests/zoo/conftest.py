@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dispose.models.dispose.backbone import Backbone, BackboneConfig
-from dispose.nn.features import Features
+from dispose.nn.heatmaps import Features
 from dispose.released.model import RELEASED, ReleasedDisPose
 from dispose.scene.cameras import Cameras
 from dispose.zoo.importing import released_entry

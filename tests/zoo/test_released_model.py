@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dispose.models.dispose.backbone import BackboneConfig
-from dispose.nn.features import Features
+from dispose.nn.heatmaps import Features
 from dispose.released.denoiser import ReleasedDenoiser, ReleasedDenoiserConfig, RootGraph
 from dispose.released.model import (
     CAPACITY,
@@ -18,8 +18,7 @@ from dispose.released.model import (
     released_letterbox,
 )
 from dispose.scene.cameras import Cameras
-from dispose.scene.frame import Frame
-from dispose.scene.images import Images
+from dispose.scene.frame import Frame, Images
 from dispose.tensors import ABSENT
 
 INPUT = (256, 128)

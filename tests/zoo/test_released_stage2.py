@@ -24,7 +24,7 @@ from torch import Tensor
 from dispose.models.dispose.decoder import Decoder, Refined
 from dispose.models.dispose.decoder_geometry import plucker_rows, smallest_singular_vector
 from dispose.models.dispose.decoder_layer import DecoderRules
-from dispose.nn.features import Features
+from dispose.nn.heatmaps import Features
 from dispose.released.key_maps import LEGACY_RULES, RELEASED_RULES, released_decoder_config
 from dispose.scene.frame import stack_rigs
 

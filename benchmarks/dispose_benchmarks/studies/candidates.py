@@ -14,8 +14,8 @@ from dispose.association.evidence import pair_misfit
 from dispose.models.dispose.associator import Associator, FrameEvidence
 from dispose.released.candidates import RootPoints, released_cue, reprojection_error
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Prediction
-from dispose.scene.truth import identities
+from dispose.scene.labels import identities
+from dispose.scene.results import Prediction
 from dispose.tensors import ABSENT
 from dispose_kernels.candidates import join
 

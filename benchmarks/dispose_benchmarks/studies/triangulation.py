@@ -8,16 +8,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dispose.geometry.epipolar import ray_distance
 from dispose.geometry.pinhole import normalize_points
 from dispose.geometry.rigid import look_at
 from dispose.geometry.triangulation import (
+    point_covariance,
+    projection_jacobian,
+    ray_distance,
     triangulate_algebraic,
     triangulate_dlt,
     triangulate_midpoint,
     triangulate_robust,
 )
-from dispose.geometry.uncertainty import point_covariance, projection_jacobian
 from dispose.scene.cameras import Cameras
 
 DISTANCE_MM = 4000.0

@@ -17,7 +17,7 @@ from torch import Tensor
 from dispose.datasets.augmentation.colour import COLOUR_OPERATIONS, ColourOperation
 from dispose.datasets.multiview import warp_views
 from dispose.geometry.image_affine import apply, rotation_about
-from dispose.scene.images import Images
+from dispose.scene.frame import Images
 from dispose.tensors import ABSENT
 
 

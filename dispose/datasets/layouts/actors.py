@@ -13,7 +13,7 @@ from dispose.errors import InputError
 from dispose.formats.actors_mat import Actors, read_actors
 from dispose.formats.calibration.voxelpose import read_calibration_voxelpose
 from dispose.scene.cameras import Cameras
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 
 ACTORS = "actorsGT.mat"
 CAMERA = re.compile(r"Camera(\d+)")

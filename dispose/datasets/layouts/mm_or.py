@@ -22,7 +22,7 @@ from dispose.datasets.layouts.source import (
 )
 from dispose.formats.calibration.mm_or import read_calibration_mm_or
 from dispose.formats.entry import Entry
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 
 MM_OR = Traits(

@@ -14,7 +14,7 @@ from dispose.errors import InputError
 from dispose.formats.body3d import read_bodies
 from dispose.formats.calibration.panoptic import read_calibration_panoptic
 from dispose.scene.convert import convert_poses
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose.skeletons.catalog import PANOPTIC_15, PANOPTIC_19
 
 

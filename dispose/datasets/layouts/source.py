@@ -13,7 +13,7 @@ import torch
 from dispose.errors import InputError
 from dispose.formats.files import visible
 from dispose.scene.cameras import Cameras
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import TensorStruct
 

@@ -26,9 +26,7 @@ from dispose.datasets.tables.reading import (
     read_poses,
 )
 from dispose.scene.convert import convert_detections, keep_joints
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Detections, Frame, Labels, Poses
 from dispose.skeletons.catalog import COCO_17, MVOR_10
 from dispose.tensors import ABSENT, TensorStruct
 

@@ -10,9 +10,7 @@ from dispose.datasets.tables.reading import LabelledFrames, poses_of, read_camer
 from dispose.errors import InputError
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_poses
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Detections, Frame, Labels, Poses
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_19
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT

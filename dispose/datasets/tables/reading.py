@@ -14,9 +14,7 @@ from dispose.errors import InputError
 from dispose.formats.arrays import open_arrays
 from dispose.formats.calibration.ours import read_calibration_json
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Detections, Frame, Labels, Poses
 from dispose.skeletons.skeleton import Skeleton
 
 

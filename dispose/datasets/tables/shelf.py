@@ -20,9 +20,7 @@ from dispose.datasets.tables.reading import (
 )
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_detections
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Detections, Frame, Labels, Poses
 from dispose.skeletons.catalog import BODY_25, COCO_17, SHELF_14
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT

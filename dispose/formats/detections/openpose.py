@@ -9,7 +9,7 @@ from dispose.errors import InputError
 from dispose.formats.detections.people import DamagedFrameError, DetectionView
 from dispose.formats.entry import Entry
 from dispose.formats.files import numbered_files, replacing, visible
-from dispose.scene.detections import Detections
+from dispose.scene.frame import Detections
 
 FOLDER_SUFFIX = "_json"
 

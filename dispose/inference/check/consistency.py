@@ -14,11 +14,10 @@ from jaxtyping import Bool, Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from dispose.geometry.epipolar import ray_distance
 from dispose.geometry.pinhole import normalize_points
-from dispose.geometry.triangulation import reprojection_error, triangulate_midpoint, triangulate_robust
+from dispose.geometry.triangulation import ray_distance, reprojection_error, triangulate_midpoint, triangulate_robust
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
+from dispose.scene.frame import Detections
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dispose.inference.check.consistency import Consistency, rig_consistency
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
+from dispose.scene.frame import Detections
 
 # Bone lengths of an adult in mm, as far apart as detectors' joints lie; children are down to half of it.
 ADULT_MM = (

@@ -31,8 +31,7 @@ from dispose.models.dispose.sampling import (
 )
 from dispose.scene.convert import convert_detections
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Association, Prediction
-from dispose.scene.results import AssociationResult
+from dispose.scene.results import Association, AssociationResult, Prediction
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose_kernels.candidates import Candidates, Evidence, join

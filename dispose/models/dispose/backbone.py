@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dispose.errors import InputError, ShapeError
-from dispose.nn.features import Features
+from dispose.nn.heatmaps import Features
 
 STRIDE = 4
 """Input pixels per heat-map pixel, along each axis."""

@@ -21,10 +21,10 @@ from dispose.models.dispose.decoder_layer import (
     embedding_rows,
 )
 from dispose.models.dispose.decoder_parts import PackedPersons, part_members
-from dispose.nn.features import Features
-from dispose.nn.hypergraph_conv import over_edges, over_nodes
+from dispose.nn.heatmaps import Features
+from dispose.nn.hypergraph import over_edges, over_nodes
 from dispose.scene.cameras import Cameras
-from dispose.skeletons.rest_poses import PANOPTIC_15_REST, RestPose
+from dispose.skeletons.catalog import PANOPTIC_15_REST, RestPose
 from dispose.tensors import TensorStruct
 
 LOG_JOINT = math.log(JOINT_THRESHOLD_MM)

@@ -32,8 +32,8 @@ from dispose.models.dispose.decoder_parts import (
     visible_softmax,
 )
 from dispose.models.dispose.heatmap_evidence import HeatmapEvidence
-from dispose.nn.features import Features
-from dispose.nn.hypergraph_conv import HypergraphConv, Normalize
+from dispose.nn.heatmaps import Features
+from dispose.nn.hypergraph import HypergraphConv, Normalize
 from dispose.nn.projective_attention import ProjectiveAttention
 from dispose.tensors import TensorStruct
 

@@ -7,9 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dispose.association.graph import CandidateGraph
-from dispose.nn.blocks import Modulation, mlp
-from dispose.nn.embeddings import sinusoidal
-from dispose.nn.hypergraph_attention import IncidenceAttention, SetAttention
+from dispose.nn.blocks import Modulation, mlp, sinusoidal
+from dispose.nn.hypergraph import IncidenceAttention, SetAttention
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,10 @@ from dispose.models.dispose.backbone import STRIDE, Backbone, BackboneConfig
 from dispose.models.dispose.decoder import Decoder, DecoderConfig, LayerState, Refined
 from dispose.models.dispose.root_associator import ImageAssociator, ImageAssociatorConfig
 from dispose.models.dispose.sampling import SamplerConfig
-from dispose.nn.features import Features
-from dispose.nn.heatmaps import subpixel_peaks
+from dispose.nn.heatmaps import Features, subpixel_peaks
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, ImageBatch
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association, Prediction
-from dispose.scene.results import AssociationResult
+from dispose.scene.frame import Detections, Frame, ImageBatch, Poses
+from dispose.scene.results import Association, AssociationResult, Prediction
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT

@@ -29,11 +29,10 @@ from dispose.geometry.image_affine import apply, fraction, sampling_grid
 from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.denoiser import Denoiser, DenoiserConfig
 from dispose.models.dispose.sampling import Problem, SamplerConfig, better_together, decide, nobody, trajectory
-from dispose.nn.features import Features
+from dispose.nn.heatmaps import Features
 from dispose.nn.projective_attention import ProjectiveAttention
 from dispose.scene.frame import Frame, ImageBatch
-from dispose.scene.prediction import Association
-from dispose.scene.results import AssociationResult
+from dispose.scene.results import Association, AssociationResult
 from dispose.tensors import ABSENT, TensorStruct
 
 

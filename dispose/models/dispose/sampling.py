@@ -15,8 +15,7 @@ from dispose.diffusion.samplers import Process, Step, keep_latent, log_of_mass, 
 from dispose.diffusion.schedules import cosine_alpha_bar
 from dispose.diffusion.steps import ddim_step, normal_start, zero_start
 from dispose.models.dispose.denoiser import Denoiser
-from dispose.scene.prediction import Association
-from dispose.scene.results import AssociationResult, Hypotheses
+from dispose.scene.results import Association, AssociationResult, Hypotheses
 from dispose_kernels.sinkhorn import newton_projection, sweep_projection
 
 TOLERANCE = 1e-7

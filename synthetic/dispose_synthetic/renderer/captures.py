@@ -15,10 +15,7 @@ from dispose.errors import InputError
 from dispose.formats.images.files import IMAGENET_DEVIATION, IMAGENET_MEAN
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_poses
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.images import Images
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Detections, Frame, Images, Labels, Poses
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
 from dispose.tensors import TensorStruct
 from dispose_synthetic.people.people import PeopleConfig, place_people, present_mask, sample_people

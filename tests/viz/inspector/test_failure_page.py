@@ -12,8 +12,7 @@ from matplotlib.patches import Rectangle
 from dispose.association.reconstruct import reconstruct_frame
 from dispose.errors import InputError
 from dispose.scene.frame import Labels
-from dispose.scene.prediction import Association
-from dispose.scene.results import FrameResult, Hypotheses, Results
+from dispose.scene.results import Association, FrameResult, Hypotheses, Results
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose_viz.inspector.camera_views import columns_for

@@ -12,8 +12,7 @@ import torch
 
 from dispose.errors import InputError
 from dispose.scene.frame import Frame, Labels
-from dispose.scene.prediction import Association, Prediction
-from dispose.scene.results import FrameResult, Hypotheses, Results
+from dispose.scene.results import Association, FrameResult, Hypotheses, Prediction, Results
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose_viz.inspector.interactive import Inspector

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from dispose.scene.detections import Detections
+from dispose.scene.frame import Detections
 from dispose.scene.results import Hypotheses
 from dispose.tensors import ABSENT
 from dispose_viz.hypergraph.trajectory import color_rows

@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from dispose.scene.detections import Detections
+from dispose.scene.frame import Detections
 from dispose.tensors import ABSENT
 from dispose_benchmarks.studies.candidates import CandidateStages, Judged
 from dispose_viz.hypergraph.candidate_graph import name_views

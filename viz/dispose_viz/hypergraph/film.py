@@ -16,7 +16,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from dispose.errors import InputError
-from dispose.scene.detections import Detections
+from dispose.scene.frame import Detections
 from dispose.tensors import ABSENT
 from dispose_viz.hypergraph.trajectory import Trajectory
 from dispose_viz.movie import RgbImage

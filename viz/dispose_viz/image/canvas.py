@@ -12,8 +12,7 @@ from matplotlib.offsetbox import AnchoredOffsetbox, OffsetBox
 from torch import Tensor
 
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Detections, Poses
 from dispose.skeletons.skeleton import Skeleton
 from dispose_viz.scene.stage import known_joints
 from dispose_viz.style import dress, theme_of

@@ -13,7 +13,7 @@ from torch import Tensor
 from dispose.models.dispose.decoder import LayerState
 from dispose.models.dispose.decoder_layer import LayerUpdate, SamplingLocations
 from dispose.scene.cameras import Cameras
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose.skeletons.skeleton import Skeleton
 from dispose_viz.image.canvas import draw_canvas, draw_skeleton, show_part
 from dispose_viz.style import (

@@ -19,8 +19,7 @@ from torch import Tensor
 from dispose.errors import InputError
 from dispose.geometry.pinhole import distort, project_points
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame
+from dispose.scene.frame import Detections, Frame
 from dispose.tensors import ABSENT
 from dispose_viz.image.canvas import add_box, columns_for, draw_canvas, zoom_to_people
 from dispose_viz.image.view_panels import draw_detections

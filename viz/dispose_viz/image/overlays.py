@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dispose.geometry.image_affine import apply, input_from_map, invert
 from dispose.scene.cameras import Cameras
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose_viz.image.canvas import draw_canvas, draw_skeleton, project_people
 from dispose_viz.image.person_labels import Name, draw_names, name_of
 from dispose_viz.style import LIGHT, MAP, add_colorbar, color_of, dress, halo, label_of, panels, theme_of

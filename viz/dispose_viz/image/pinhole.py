@@ -10,7 +10,7 @@ from torch import Tensor
 from dispose.errors import InputError
 from dispose.geometry.pinhole import distort
 from dispose.scene.cameras import Cameras
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose_viz.image.canvas import draw_canvas
 from dispose_viz.style import color_of, dress, theme_of, write
 from dispose_viz.words import tick_name, title_of

@@ -15,9 +15,8 @@ from matplotlib.patches import FancyArrow, Rectangle
 from torch import Tensor
 
 from dispose.errors import ShapeError
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame
-from dispose.scene.prediction import Prediction
+from dispose.scene.frame import Detections, Frame
+from dispose.scene.results import Prediction
 from dispose.tensors import ABSENT, TensorStruct
 from dispose_viz.image.canvas import add_box
 from dispose_viz.style import MAP, add_colorbar, color_of, dress, halo, label_of, theme_of

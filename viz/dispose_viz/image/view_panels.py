@@ -8,9 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dispose.errors import InputError
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.prediction import Prediction
+from dispose.scene.frame import Detections, Frame, Labels
+from dispose.scene.results import Prediction
 from dispose.tensors import ABSENT
 from dispose_viz.image.canvas import (
     DETECTION_WIDTH,

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame
-from dispose.scene.prediction import Prediction
+from dispose.scene.results import Prediction
 from dispose.tensors import ABSENT
 from dispose_viz.image.canvas import draw_canvas, draw_skeleton, zoom_to_people
 from dispose_viz.image.person_labels import Name, draw_names, name_of

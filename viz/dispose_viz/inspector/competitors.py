@@ -7,8 +7,7 @@ import numpy as np
 import torch
 
 from dispose.association.reconstruct import reconstruct_frame
-from dispose.scene.prediction import Association
-from dispose.scene.results import FrameResult
+from dispose.scene.results import Association, FrameResult
 from dispose.tensors import ABSENT
 from dispose_viz.inspector.identities import IdentityMatch, Members, names_detections
 from dispose_workbench.failures.facts import FrameFacts

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Int
 from scipy.optimize import linear_sum_assignment
 
-from dispose.metrics.one_to_one import best_pairs
+from dispose.metrics.detection import best_pairs
 from dispose.scene.results import FrameResult
 from dispose.tensors import ABSENT
 from dispose_workbench.failures.facts import FrameFacts

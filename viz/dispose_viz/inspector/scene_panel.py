@@ -5,7 +5,7 @@ from jaxtyping import Float
 from mpl_toolkits.mplot3d.art3d import Line3DCollection
 from mpl_toolkits.mplot3d.axes3d import Axes3D
 
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose_viz.scene.solids import METRE
 from dispose_viz.scene.stage import Stage, known_joints
 from dispose_viz.style import blend, color_of, label_of, theme_of

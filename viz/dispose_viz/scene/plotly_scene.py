@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from dispose.scene.cameras import Cameras
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose_viz.scene.solids import (
     GHOST_RADIUS_MM,
     METRE,

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 
 from dispose.scene.cameras import Cameras
-from dispose.scene.prediction import Prediction
+from dispose.scene.results import Prediction
 from dispose_viz.scene.solids import METRE, image_corners
 from dispose_viz.scene.stage import rows_of
 from dispose_viz.style import color_of, dress, dress_chart, label_of, theme_of, write

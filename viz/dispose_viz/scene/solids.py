@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 
 from dispose.scene.cameras import Cameras
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Poses
 from dispose_viz.scene.stage import known_joints
 
 METRE = 1000.0

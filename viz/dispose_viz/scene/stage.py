@@ -10,9 +10,8 @@ from torch import Tensor
 
 from dispose.errors import ShapeError
 from dispose.scene.cameras import Cameras
-from dispose.scene.frame import Frame
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Prediction
+from dispose.scene.frame import Frame, Poses
+from dispose.scene.results import Prediction
 from dispose.tensors import ABSENT
 
 SIGN_MM = 180.0

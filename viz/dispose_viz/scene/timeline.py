@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from dispose.scene.cameras import Cameras
-from dispose.scene.frame import Frame
-from dispose.scene.poses import Poses
+from dispose.scene.frame import Frame, Poses
 from dispose.scene.results import FrameResult, Hypotheses, Results
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT

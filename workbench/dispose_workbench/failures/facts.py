@@ -10,13 +10,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dispose.association.pairwise import pair_distances
-from dispose.metrics.one_to_one import best_pairs
+from dispose.metrics.detection import best_pairs
 from dispose.metrics.pose import pairwise_mpjpe
 from dispose.scene.convert import convert_poses, shelf_poses
-from dispose.scene.frame import Frame, Labels
-from dispose.scene.poses import Poses
-from dispose.scene.prediction import Association
-from dispose.scene.results import FrameResult, Hypotheses
+from dispose.scene.frame import Frame, Labels, Poses
+from dispose.scene.results import Association, FrameResult, Hypotheses
 from dispose.skeletons.catalog import SHELF_14
 from dispose.tensors import ABSENT
 from dispose_workbench.failures.measures import (

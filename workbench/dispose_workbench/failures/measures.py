@@ -13,8 +13,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from dispose.association.decode import pair_posterior
-from dispose.scene.prediction import Association
-from dispose.scene.results import Hypotheses
+from dispose.scene.results import Association, Hypotheses
 from dispose.tensors import ABSENT
 
 

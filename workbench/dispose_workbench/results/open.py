@@ -18,13 +18,11 @@ from dispose.formats.trc import read_trc_people, without_later_versions
 from dispose.inference.capture import read_capture, read_frame
 from dispose.inference.readings import Reading, spans
 from dispose.scene.cameras import Cameras
-from dispose.scene.detections import Detections
-from dispose.scene.frame import Frame
-from dispose.scene.prediction import Prediction
-from dispose.scene.results import FrameResult, Results
-from dispose.scene.truth import labels_of
+from dispose.scene.frame import Detections, Frame
+from dispose.scene.labels import labels_of
+from dispose.scene.results import FrameResult, Prediction, Results
 from dispose.skeletons.catalog import CATALOG
-from dispose.skeletons.conversions import conversion_between
+from dispose.skeletons.skeleton import conversion_between
 from dispose.tensors import ABSENT
 
 POSE_FOLDERS = "hdPose3d*"

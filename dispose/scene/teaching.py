@@ -1,4 +1,4 @@
-"""Cameras and detections with one thing made wrong on purpose, to see what it does: for teaching and tests."""
+"""Detections that never err, and cameras with one thing made wrong on purpose: for teaching and tests."""
 
 import math
 from dataclasses import replace
@@ -8,6 +8,23 @@ import torch
 from dispose.errors import InputError
 from dispose.geometry.rigid import rodrigues
 from dispose.scene.cameras import Cameras
+from dispose.scene.frame import Detections, Frame, Poses
+from dispose.tensors import ABSENT
+
+
+def projected_frame(number: int, cameras: Cameras, poses: Poses) -> Frame:
+    """The people as every camera sees them; slots are rows of `poses`.
+
+    A joint is seen where it is known, in front of the camera and inside its image; a person of whom a view sees no
+    joint is no detection there.
+    """
+    xy, front = cameras.project(torch.where(poses.valid[..., None], poses.xyz_world, 0.0).double())
+    visible = front & poses.valid & cameras.inside(xy)
+    confidence = torch.where(visible, poses.confidence.double(), 0.0)
+    valid = visible.any(-1)
+    index = torch.where(valid, torch.arange(valid.shape[1]), ABSENT)
+    xy = torch.where(visible[..., None], xy, 0.0)
+    return Frame(number, cameras, Detections(poses.skeleton, xy, confidence, visible, valid.double(), valid, index))
 
 
 def rotate_camera(cameras: Cameras, view: int, degrees: float, *, axis: int = 1) -> Cameras:
