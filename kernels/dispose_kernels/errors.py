@@ -11,7 +11,3 @@ class BackendError(KernelError):
 
 class OperandError(KernelError):
     """The operands of an operator disagree; the message shows the sizes or values."""
-
-
-class SolverError(KernelError):
-    """An iterative operator stopped before its tolerance; the message shows what was left."""

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from dispose_kernels.deformable_attention import deformable_backend
-from dispose_kernels.deformable_attention.rows import dots, sum_rows, sum_rows_in_pieces, table_gradient
+from dispose_kernels.deformable_attention.native import dots, sum_rows, sum_rows_in_pieces, table_gradient
 from dispose_kernels.errors import BackendError, OperandError
 
 BACKENDS = ["native", "reference"]

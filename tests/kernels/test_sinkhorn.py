@@ -4,11 +4,10 @@ import pytest
 import torch
 
 from dispose_benchmarks.kernels.instances import ProblemInstance, random_capture
-from dispose_kernels.errors import OperandError, SolverError
+from dispose_kernels.errors import OperandError
 from dispose_kernels.sinkhorn import (
     Marginals,
     carried_mass,
-    check,
     marginal_residual,
     newton_projection,
     pack,
@@ -55,7 +54,6 @@ def test_every_marginal_is_met(count, false_people, confidence):
     assert float(projection.residual.max()) <= 1e-9
     assert float(marginal_residual(projection.mass, marginals).max()) <= 1e-6
     assert bool((projection.mass >= 0).all())
-    assert check(projection, 1e-6) is projection
 
 
 @pytest.mark.slow
@@ -245,8 +243,6 @@ def test_an_empty_polytope_ends_with_its_honest_residual():
     )
     projection = newton_projection(torch.zeros(2), marginals, max_iterations=40)
     assert 0.2 <= float(projection.residual) <= 0.6
-    with pytest.raises(SolverError, match="sample 0"):
-        check(projection, 1e-6)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dispose_kernels.candidates.evidence import ABSENT, Candidates, Evidence
-from dispose_kernels.candidates.misfit import beliefs, misfit
+from dispose_kernels.candidates.evidence import ABSENT, Candidates, Evidence, beliefs, misfit
 
 CHUNK = 1 << 18
 """Extensions times joints evaluated at once (20 MiB of beliefs)."""

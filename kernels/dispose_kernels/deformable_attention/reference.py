@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def read_level(level: Tensor, map_of: Tensor, location: Tensor, weight: Tensor, groups: int) -> tuple[Tensor, Tensor]:
-    """All channels for every head, of which a head keeps its group (`operators.ReadLevel`)."""
+    """All channels for every head, of which a head keeps its group (`ReadLevel`)."""
     sample, inside = bilinear(level, map_of, location)
     total = (weight[..., None] * sample).sum(2)
     head = torch.arange(weight.shape[1], device=total.device)

@@ -41,8 +41,8 @@ def newton_projection(
     theorem, whatever path the solver took. A sample stops at its own tolerance and is frozen then: its result does not
     depend on what else is in the batch. ``warm_start`` are the duals of an earlier projection onto the same marginals.
 
-    A problem without a solution (an empty polytope) ends at `max_iterations` with the residual it has: `check` raises
-    on it. Logits that are NaN or plus infinity raise `OperandError`; minus infinity means mass 0.
+    A problem without a solution (an empty polytope) ends at `max_iterations` with the residual it has. Logits that are
+    NaN or plus infinity raise `OperandError`; minus infinity means mass 0.
     """
     _refuse(logits, marginals)
     with torch.no_grad():

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dispose_kernels.errors import OperandError, SolverError
+from dispose_kernels.errors import OperandError
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,19 +68,6 @@ def marginal_residual(mass: Float[Tensor, " tuples"], marginals: Marginals) -> F
     error = (carried_mass(mass, marginals) - marginals.target).abs()
     worst = error.new_zeros(marginals.samples)
     return worst.scatter_reduce(0, marginals.sample_of_bin, error, "amax")
-
-
-def check(projection: Projection, tolerance: float) -> Projection:
-    """The projection itself if every sample's residual is within the tolerance, else `SolverError`."""
-    bad = torch.nonzero(~(projection.residual <= tolerance))[:, 0]
-    if len(bad):
-        sample = int(bad[0])
-        raise SolverError(
-            f"projection left a marginal residual of {float(projection.residual[sample]):.3g} in sample {sample} "
-            f"({len(bad)} of {len(projection.residual)} samples above {tolerance:g}) "
-            f"after {projection.iterations} iterations"
-        )
-    return projection
 
 
 def pack(problems: Sequence[Marginals]) -> Marginals:
