@@ -9,7 +9,6 @@ ratio means something.
 
 import importlib.util
 import math
-import resource
 import subprocess
 import sys
 import time
@@ -30,7 +29,7 @@ from dispose.options import Count, require_file
 from dispose.scene.frame import Detections, Frame
 from dispose.skeletons.catalog import COCO_17
 from dispose.zoo import load_associator
-from dispose_benchmarks.clock import Clock
+from dispose_benchmarks.clock import Clock, peak_mib
 from dispose_benchmarks.report import apart, require_numbers, write_figures
 from dispose_kernels.candidates import ABSENT, Evidence
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
@@ -47,19 +46,12 @@ MOST_ATTENTION = 6_000
 
 @dataclass(frozen=True)
 class Cell:
-    """One size of problem.
+    """One size of problem: cameras, people in the room, frames computed together; detections and tuples of the first.
 
-    Attributes:
-        views: cameras.
-        persons: people in the room.
-        batch: frames computed together.
-        detections: detections over all views of the first frame.
-        tuples: candidate tuples of the first frame.
-        seconds: a whole frame of a batch, median of the repeats.
-        processor_seconds: of the processor, which other processes on the machine do not lengthen.
-        memory_mib: peak memory of a process that did only this, with the interpreter, torch and the weights.
-        combinations: tuples that plain enumeration would look at.
-        plain_seconds: plain enumeration and dense attention; NaN where it was not run.
+    Seconds are those of a whole frame of a batch, median of the repeats, elapsed and of the processor, which other
+    processes do not lengthen. Memory is the peak of a process that did only this, with the interpreter, torch and the
+    weights. Plain enumeration would look at so many combinations; its time, with dense attention, is NaN where it was
+    not run.
     """
 
     views: int
@@ -156,7 +148,7 @@ def measure(views: int, persons: int, *, batch: int, repeats: int, seed: int) ->
     associator = load_associator()
     frames = [bench_frame(views, persons, torch.Generator().manual_seed(seed + k)) for k in range(batch)]
     parts = Clock(torch.device("cpu")).median(partial(whole_frames, associator, frames), repeats)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mib()
     problem = associator.problem(frames[0])
     return Cell(
         views=views,
@@ -199,15 +191,14 @@ class AssociationBench:
         require_numbers("persons", self.persons, 1)
         require_file(self.out)
         sizes = [(views, persons) for views in self.views for persons in self.persons]
-        cells = tuple(self.cell(views, persons) for views, persons in tqdm(sizes, unit="size"))
+        options = {"batch": self.batch, "repeats": self.repeats, "seed": self.seed}
+        cells = [
+            apart(f"bench of {views} views and {persons} people", None, measure, views, persons, **options)
+            for views, persons in tqdm(sizes, unit="size")
+        ]
         print(table(cells))
         write_figures(self.out, SCHEMA, {"rows": [asdict(cell) for cell in cells]})
         return self.draw()
-
-    def cell(self, views: int, persons: int) -> Cell:
-        """One cell, in a process of its own."""
-        name = f"bench of {views} views and {persons} people"
-        return apart(name, None, measure, views, persons, batch=self.batch, repeats=self.repeats, seed=self.seed)
 
     def draw(self) -> int:
         """The image is made by the viz package in a process of its own: `dispose` never draws."""

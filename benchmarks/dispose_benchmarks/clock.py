@@ -1,5 +1,6 @@
-"""Where the time of a computation goes, part by part."""
+"""Where the time of a computation goes, part by part, and the memory it takes."""
 
+import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,11 @@ class Part:
     name: str
     milliseconds: float
     processor_ms: float = 0.0
+
+
+def peak_mib() -> float:
+    """Largest resident memory of this process so far (Linux counts it in KiB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 class Clock:

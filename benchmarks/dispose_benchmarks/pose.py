@@ -1,11 +1,10 @@
-"""Time and memory of the image models on images of any size, with random weights.
+"""Time and memory of a frame and of a training step of the image models, on images of any size, with random weights.
 
 What the networks see is noise, so their heat maps would hold nobody: the backbone's maps are replaced by those of the
 people of a synthetic scene, and the decoder is given the true roots. Everything is computed, on a known number of
 people, and no weights are needed. Nothing here says how good a model is.
 """
 
-import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,10 +15,12 @@ from torch import Tensor, nn
 
 from dispose.association.graph import CandidateGraph
 from dispose.association.roots import group_roots, map_pixel_of
-from dispose.geometry.image_affine import apply, letterbox, map_from_input
+from dispose.geometry.image_affine import apply, letterbox, map_from_input, rotation_about
+from dispose.losses.objective import total
 from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.model import DisPose, DisPoseConfig
-from dispose.models.dispose.sampling import SamplerConfig
+from dispose.models.dispose.root_associator import ImageAssociator
+from dispose.models.dispose.sampling import Problem, SamplerConfig
 from dispose.nn.heatmaps import Features, render_gaussians
 from dispose.released.candidates import released_candidates
 from dispose.released.model import (
@@ -32,31 +33,28 @@ from dispose.released.model import (
 )
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_poses
-from dispose.scene.frame import Frame, ImageBatch, Images, Poses
+from dispose.scene.frame import Detections, Frame, ImageBatch, Images, Labels, Poses
 from dispose.skeletons.catalog import PANOPTIC_15
-from dispose_benchmarks.clock import Clock, Part
+from dispose.training.config import PoseTraining
+from dispose.training.frames import ExampleBatch, ImageExample
+from dispose.training.pose import PoseTask
+from dispose_benchmarks.clock import Clock, Part, peak_mib
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
 
 SIGMA_MAP_PX = 3.0
 """Width of the people in the replaced heat maps: what the backbone learns."""
+TURN = 0.2
+"""Radians between one copy of a frame of a training step and the next."""
 
 
 @dataclass(frozen=True)
 class PoseCell:
-    """One measurement.
+    """One measurement: of `ours` or the `released` model, and of the `inference` of one frame or a `training step`.
 
-    Attributes:
-        model: `ours` or `released`.
-        work: `inference` of one frame, or a `training step`.
-        views: cameras.
-        persons: people in the room.
-        frames: frames of a step, or 1.
-        images: images that went through the backbone.
-        tuples: candidate tuples of Stage I, over all images.
-        parts: where the time of the run of median length went.
-        memory_mib: largest memory: of the device's tensors on an accelerator; else of the whole process.
-        before_mib: the same before the work began: weights, and on a CPU the interpreter and the libraries.
-        note: what the figures do not say.
+    So many cameras and people in the room, frames of the step (or 1), images through the backbone, and candidate
+    tuples of Stage I over all images; the parts of the run of median length. Memory is the largest: of the device's
+    tensors on an accelerator, else of the whole process; before the work began it held the weights, and on a CPU the
+    interpreter and the libraries. The note is what the figures do not say.
     """
 
     model: str
@@ -96,13 +94,14 @@ def bench_scene(views: int, persons: int, seed: int) -> tuple[Cameras, Poses]:
     return frame.cameras, convert_poses(labels.poses, PANOPTIC_15)
 
 
-def noise_frame(cameras: Cameras, input_size: tuple[int, int], seed: int) -> Frame:
-    """Images of nothing, in the network's size."""
+def noise_frame(cameras: Cameras, input_size: tuple[int, int], seed: int, turn: float = 0.0) -> Frame:
+    """Images of nothing, in the network's size; an augmented copy is turned about its middle (radians)."""
     width, height = input_size
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.randn(len(cameras), 3, height, width, generator=generator)
-    present = torch.ones(len(cameras), dtype=torch.bool)
-    return Frame.of_images(0, cameras, Images(pixels, letterbox(cameras.size, input_size), present))
+    present, angle = torch.ones(len(cameras), dtype=torch.bool), torch.full((len(cameras),), turn, dtype=torch.float64)
+    affine = rotation_about(letterbox(cameras.size, input_size), input_size, angle, torch.ones_like(angle))
+    return Frame.of_images(0, cameras, Images(pixels, affine, present))
 
 
 def heatmaps_of(frames: Sequence[Frame], people: Sequence[Poses]) -> Float[Tensor, "maps joints height width"]:
@@ -184,8 +183,71 @@ def measure_inference(
     return PoseCell(name, "inference", views, persons, 1, views, tuples, parts, after, before, "")
 
 
+def measure_step(
+    config: DisPoseConfig,
+    settings: PoseTraining,
+    views: int,
+    persons: int,
+    *,
+    device: torch.device,
+    repeats: int,
+    seed: int,
+) -> PoseCell:
+    """One optimiser step in this process: forward, losses, backward, clipping, Adam; reading images is left out."""
+    # Imported here: only training needs Lightning.
+    from dispose.training.fit import optimizer_of
+
+    batch = settings.optimisation.batch
+    scenes = [bench_scene(views, persons, seed + k) for k in range(batch)]
+    frames, examples = [], []
+    for number, (cameras, poses) in enumerate(scenes):
+        labels = exact_labels(cameras, poses)
+        for copy in range(settings.copies + 1):
+            frames.append(noise_frame(cameras, config.input_size, seed + number, TURN * copy))
+            examples.append(ImageExample(frames[-1], labels, seed + 97 * number + copy, number, copy))
+    people = [poses for _, poses in scenes for _ in range(settings.copies + 1)]
+    clock = Clock(device)
+    torch.manual_seed(seed)
+    model = DisPose(config).to(device)
+    watch(clock, model.backbone, model.associator.denoiser, model.decoder, heatmaps_of(frames, people).to(device))
+    found: list[Problem | None] = []
+
+    def problems(frames: Sequence[Frame], features: Features, batch: ImageBatch) -> list[Problem | None]:
+        found[:] = ImageAssociator.problems(model.associator, frames, features, batch)
+        return list(found)
+
+    # What an instance has of its own comes before its class's.
+    model.detect = clock.wrap("candidates", model.detect)
+    model.associator.problems = clock.wrap("candidates", problems)
+    task, batch_of_step = PoseTask(model, settings).to(device), ExampleBatch(tuple(examples), ())
+    optimizer = optimizer_of(task, settings.optimisation)
+    weights = [p for p in task.parameters() if p.requires_grad]
+
+    def step() -> None:
+        loss = total(task(batch_of_step)).float()
+        with clock.part("backward"):
+            optimizer.zero_grad()
+            loss.backward()
+        with clock.part("optimiser"):
+            torch.nn.utils.clip_grad_norm_(weights, settings.optimisation.clip)
+            optimizer.step()
+
+    before = memory_mib(device)
+    parts = clock.median(step, repeats)
+    note = f"{settings.copies + 1} copies of every frame; the losses count as other, reading images is left out"
+    tuples = sum(len(problem.cost) for problem in found if problem is not None)
+    images, after = len(examples) * views, memory_mib(device)
+    return PoseCell("ours", "training step", views, persons, batch, images, tuples, parts, after, before, note)
+
+
+def exact_labels(cameras: Cameras, poses: Poses) -> Labels:
+    """Labels without an error: every joint in every view that holds it."""
+    xy, front = cameras.project(poses.xyz_world)
+    visible = cameras.inside(xy) & front
+    unmatched = Detections.from_lists(PANOPTIC_15, [[]] * len(cameras))
+    return Labels.of_images(poses, torch.where(visible[..., None], xy, 0.0), visible.double(), visible, unmatched)
+
+
 def memory_mib(device: torch.device) -> float:
     """Peak so far: of the accelerator's tensors, or of the process."""
-    if device.type == "cuda":
-        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    return round(torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else peak_mib(), 1)

@@ -18,7 +18,7 @@ from dispose.recipes.datasets import DATASETS
 from dispose.recipes.images import TOY_IMAGES, TOY_SMOKE
 from dispose.released.model import RELEASED, ReleasedConfig
 from dispose.training.config import ModelRecipe
-from dispose_benchmarks.pose import PoseCell, measure_inference
+from dispose_benchmarks.pose import PoseCell, measure_inference, measure_step
 from dispose_benchmarks.report import apart, require_numbers, write_figures
 
 SCHEMA = "dispose.bench-pose/1"
@@ -72,7 +72,10 @@ class PoseBench:
             raise InputError("--device is cuda, and there is no CUDA device; leave it out or say cpu.")
         device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
         sizes = [(model, views, persons) for model in self.models for views in self.views for persons in self.persons]
-        cells = [self.frame(*size, device) for size in tqdm(sizes, unit="size")]
+        cells = [
+            apart(f"inference of {views} views and {persons} people", None, infer, self, model, views, persons, device)
+            for model, views, persons in tqdm(sizes, unit="size")
+        ]
         if self.train_views:
             cells += [self.step(persons, device) for persons in self.persons]
         for cell in cells:
@@ -85,11 +88,6 @@ class PoseBench:
         rows = [row_of(cell) for cell in cells]
         write_figures(self.out, SCHEMA, {**about, "rows": rows, "published": ["efficiency"]})
         return 0
-
-    def frame(self, model: str, views: int, persons: int, device: str) -> PoseCell:
-        """Inference of one frame, in a process of its own."""
-        name = f"inference of {views} views and {persons} people"
-        return apart(name, None, infer, self, model, views, persons, device)
 
     def step(self, persons: int, device: str) -> PoseCell:
         """One training step, in a process of its own; of one frame where the batch is too much."""
@@ -115,9 +113,6 @@ def infer(options: PoseBench, model: str, views: int, persons: int, device: str)
 
 def step(options: PoseBench, batch: int, persons: int, device: str) -> PoseCell:
     """One training step, in this process."""
-    # Imported here: only training needs Lightning.
-    from dispose_benchmarks.pose_step import measure_step
-
     torch.set_num_threads(options.threads)
     if device == "cpu":
         most = int(options.most_gib * 2**30)

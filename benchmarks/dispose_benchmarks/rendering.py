@@ -1,7 +1,7 @@
 """`dispose bench rendering`: how fast synthetic images are drawn."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,19 +11,6 @@ from dispose_benchmarks.report import write_figures
 from dispose_synthetic.renderer.captures import RenderConfig, sample_captures
 
 SCHEMA = "dispose.bench-rendering/1"
-
-
-@dataclass(frozen=True)
-class Speed:
-    """What was drawn, and images per second of elapsed and of processor time, rigs and rooms included."""
-
-    images: int
-    persons: int
-    width: int
-    height: int
-    threads: int
-    images_per_second: float
-    images_per_processor_second: float
 
 
 @dataclass(frozen=True)
@@ -42,21 +29,24 @@ class RenderingBench:
     def run(self) -> int:
         """Measure, print, write."""
         require_file(self.out)
-        speed = measure(self.frames, self.persons, self.seed)
+        config = RenderConfig(persons=(self.persons, self.persons), empty=0.0)
+        (width, height), random = config.size, torch.Generator().manual_seed(self.seed)
+        start, used = time.perf_counter(), time.process_time()
+        images = sum(len(capture.cameras) for capture in sample_captures(random, self.frames, config))
+        elapsed, busy = time.perf_counter() - start, time.process_time() - used
+        figures = {
+            "images": images,
+            "persons": self.persons,
+            "width": width,
+            "height": height,
+            "threads": torch.get_num_threads(),
+            "images_per_second": round(images / elapsed, 1),
+            "images_per_processor_second": round(images / busy, 1),
+        }
         print(
-            f"{speed.images} images of {speed.width} x {speed.height} with {speed.persons} people: "
-            f"{speed.images_per_second:g} a second, {speed.images_per_processor_second:g} a second of one core"
+            f"{images} images of {width} x {height} with {self.persons} people: "
+            f"{figures['images_per_second']:g} a second, "
+            f"{figures['images_per_processor_second']:g} a second of one core"
         )
-        write_figures(self.out, SCHEMA, asdict(speed))
+        write_figures(self.out, SCHEMA, figures)
         return 0
-
-
-def measure(frames: int, persons: int, seed: int) -> Speed:
-    """Draw frames with a given number of people."""
-    config = RenderConfig(persons=(persons, persons), empty=0.0)
-    start, used = time.perf_counter(), time.process_time()
-    images = sum(len(c.cameras) for c in sample_captures(torch.Generator().manual_seed(seed), frames, config))
-    elapsed, busy = time.perf_counter() - start, time.process_time() - used
-    return Speed(
-        images, persons, *config.size, torch.get_num_threads(), round(images / elapsed, 1), round(images / busy, 1)
-    )

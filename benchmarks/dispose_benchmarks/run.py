@@ -1,6 +1,5 @@
 """`dispose bench run`: how many frames a second go the whole way from files to files, and where the time goes."""
 
-import resource
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +25,7 @@ from dispose.models.dispose.associator import Associator
 from dispose.options import Count, CountOption, require_file
 from dispose.skeletons.catalog import COCO_17
 from dispose.zoo import load_associator
-from dispose_benchmarks.clock import Clock, Part
+from dispose_benchmarks.clock import Clock, Part, peak_mib
 from dispose_benchmarks.report import apart, write_figures
 from dispose_synthetic.sequences import write_capture
 
@@ -36,19 +35,12 @@ RATE_HZ = 25.0
 
 @dataclass(frozen=True)
 class WholePath:
-    """One capture on the whole way.
+    """One capture on the whole way: its cameras and frames, how many of which were computed together.
 
-    Attributes:
-        capture: its name.
-        views: cameras.
-        frames: how many.
-        batch: frames computed together.
-        evidence: whether the evidence for `dispose inspect` is kept too.
-        people: groups found, over all frames; runs are comparable at equal groups.
-        frames_per_second: of elapsed time.
-        frames_per_processor_second: of the processor's time, which other processes on the machine do not lengthen.
-        parts: of a frame; reading is done ahead by another thread.
-        memory_mib: peak of a process that did only this.
+    `evidence` says whether that for `dispose inspect` is kept too; `people` counts the groups found, over all frames
+    (runs are comparable at equal groups). Frames a second are those of elapsed and of the processor's time, which
+    other processes on the machine do not lengthen. Parts are those of a frame; reading is done ahead by another
+    thread. Memory is the peak of a process that did only this.
     """
 
     capture: str
@@ -139,7 +131,7 @@ def measure(folder: Path, options: RunBench) -> WholePath:
         round(1e3 * count / sum(part.milliseconds for part in parts), 2),
         round(1e3 * count / sum(part.processor_ms for part in everything), 2),
         tuple(Part(p.name, round(p.milliseconds / count, 3), round(p.processor_ms / count, 3)) for p in everything),
-        round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        round(peak_mib(), 1),
     )  # fmt: skip
 
 

@@ -33,15 +33,10 @@ LOST_JOINTS = 0.6
 
 @dataclass(frozen=True)
 class StepRow:
-    """One number of steps on one kind of frames, over all seeds; shares in percent.
+    """One number of denoiser calls on one kind of frames, over all seeds; shares in percent.
 
-    Attributes:
-        kind: of the frames.
-        steps: denoiser calls.
-        pair_f1: of pairs of detections.
-        exact: people whose detections are one group, complete and alone.
-        lowest_f1: of the worst seed.
-        milliseconds: processor time of a frame, from detections to groups, on one thread in batches.
+    F1 of pairs of detections, over all and of the worst seed; people whose detections are one group, complete and
+    alone; and the processor time of a frame, from detections to groups, on one thread in batches.
     """
 
     kind: str

@@ -15,8 +15,7 @@ from dispose.recipes.images import TOY_SMOKE
 from dispose.released.model import RELEASED
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose_benchmarks.clock import REST, Clock
-from dispose_benchmarks.pose import bench_scene, heatmaps_of, measure_inference, noise_frame
-from dispose_benchmarks.pose_step import measure_step
+from dispose_benchmarks.pose import bench_scene, heatmaps_of, measure_inference, measure_step, noise_frame
 
 CPU = torch.device("cpu")
 STEP_PARTS = {REST, "backbone", "candidates", "denoiser", "decoder", "backward", "optimiser"}

@@ -8,18 +8,11 @@ import torch
 import tyro
 
 from dispose.options import Count, require_file
-from dispose_benchmarks.kernels.suites import candidates_suite, deformable_suite, segment_suite, sinkhorn_suite
-from dispose_benchmarks.kernels.timing import line_of, row_of
+from dispose_benchmarks.kernels.suites import SUITES, line_of, row_of
 from dispose_benchmarks.report import write_figures
 
 SCHEMA = "dispose.kernel-bench/1"
 Suite = Literal["segment", "sinkhorn", "candidates", "deformable"]
-SUITES = {
-    "segment": segment_suite,
-    "sinkhorn": sinkhorn_suite,
-    "candidates": candidates_suite,
-    "deformable": deformable_suite,
-}
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,90 @@
-"""What is measured of every operator."""
+"""What is measured of every operator, as records. Times are those of `torch.utils.benchmark`."""
 
 import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
+from torch.utils.benchmark import Timer
 from tqdm import tqdm
 
+from dispose_benchmarks.clock import peak_mib
 from dispose_benchmarks.kernels.instances import ProblemInstance, random_capture, random_evidence
-from dispose_benchmarks.kernels.timing import Feasibility, Result, Scale, compare, peak_mib, time_calls
 from dispose_kernels.candidates import Evidence, enumerate_product, join, pair_cost
 from dispose_kernels.deformable_attention import DeformableBackend, deformable_backend
-from dispose_kernels.segment import Reduction, SegmentBackend, segment_backend
+from dispose_kernels.segment import Reduction, segment_backend
 from dispose_kernels.sinkhorn import Marginals, newton_projection, pack, sweep_projection
 
+LEAST_SECONDS = 0.2
+"""An operator is called again and again for so long."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One operator against its definition, on the same operands in the same run; medians of many calls."""
+
+    operator: str
+    case: str
+    fast_ms: float
+    reference_ms: float
+    ratio: float
+    difference: float
+
+
+@dataclass(frozen=True)
+class Feasibility:
+    """How well the converged projection meets its marginals on random captures."""
+
+    captures: int
+    false_people_per_view: int
+    tuples: int
+    worst_residual: float
+    slowest_iterations: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What one operator takes where its definition is out of reach; memory is the peak of the process so far."""
+
+    operator: str
+    case: str
+    milliseconds: float
+    tuples: int
+    peak_mib: int
+
+
+Result = Comparison | Feasibility | Scale
 Results = list[Result]
+
+
+def row_of(result: Result) -> dict[str, object]:
+    """A figure as the result file has it."""
+    return {"kind": type(result).__name__.lower(), **asdict(result)}
+
+
+def line_of(result: Result) -> str:
+    """A figure for a terminal."""
+    known = row_of(result)
+    texts = [str(value) for value in known.values() if isinstance(value, str)]
+    numbers = [f"{name.replace('_', ' ')} {value:.5g}" for name, value in known.items() if not isinstance(value, str)]
+    return f"{': '.join(texts)}: {', '.join(numbers)}"
+
+
+def median_ms(function: Callable[[], object]) -> float:
+    """The median of many calls of a function, after some that do not count, on as many threads as torch may use."""
+    timer = Timer("function()", globals={"function": function}, num_threads=torch.get_num_threads())
+    return 1e3 * timer.blocked_autorange(min_run_time=LEAST_SECONDS).median
+
+
+def compare(operator: str, case: str, fast: Callable[[], Tensor], reference: Callable[[], Tensor]) -> Comparison:
+    """Times of both, their ratio (above 1: the fast one is faster) and the largest difference of their results."""
+    difference = float((fast() - reference()).abs().max())
+    fast_ms, reference_ms = median_ms(fast), median_ms(reference)
+    ratio = round(reference_ms / fast_ms, 2)
+    return Comparison(operator, case, round(fast_ms, 4), round(reference_ms, 4), ratio, difference)
 
 
 def segment_suite(captures: int) -> Results:
@@ -28,20 +98,12 @@ def segment_suite(captures: int) -> Results:
         out = reduction(leaf, index, 300)
         return torch.autograd.grad(torch.where(torch.isfinite(out), out, 0.0).square().sum(), leaf)[0]
 
-    native, reference = reductions(segment_backend("native")), reductions(segment_backend("reference"))
+    native, reference = vars(segment_backend("native")), vars(segment_backend("reference"))
     case = "2000x64 -> 300, forward and backward"
     return [
-        compare(f"segment_{name}", case, partial(gradient, fast), partial(gradient, plain))
-        for (name, fast), (_, plain) in zip(native, reference, strict=True)
+        compare(f"segment_{name}", case, partial(gradient, native[name]), partial(gradient, reference[name]))
+        for name in ("sum", "mean", "max", "softmax", "logsumexp")
     ]
-
-
-def reductions(backend: SegmentBackend) -> list[tuple[str, Reduction]]:
-    """The reductions of a backend by name."""
-    return [
-        ("sum", backend.sum), ("mean", backend.mean), ("max", backend.max), ("softmax", backend.softmax),
-        ("logsumexp", backend.logsumexp),
-    ]  # fmt: skip
 
 
 def sinkhorn_suite(captures: int) -> Results:
@@ -138,7 +200,7 @@ def _attention_operands(
 
 def _scale(evidence: Evidence, allowed: Tensor, case: str) -> Scale:
     run = partial(join, evidence, allowed, cap=16.0, limit=50.0, budget=16)
-    return Scale("join with a budget of 16", case, round(1e3 * time_calls(run).median, 2), len(run().cost), peak_mib())
+    return Scale("join with a budget of 16", case, round(median_ms(run), 2), len(run().cost), int(peak_mib()))
 
 
 def _evidence(views: int, people: int, false_people: int) -> Evidence:
@@ -165,3 +227,11 @@ def _captures(
 
 def _together(parts: list[ProblemInstance]) -> tuple[Tensor, Marginals]:
     return torch.cat([part.logits for part in parts]), pack([part.marginals for part in parts])
+
+
+SUITES = {
+    "segment": segment_suite,
+    "sinkhorn": sinkhorn_suite,
+    "candidates": candidates_suite,
+    "deformable": deformable_suite,
+}

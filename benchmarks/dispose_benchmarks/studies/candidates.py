@@ -27,11 +27,8 @@ EVERYTHING = 1e12
 class CandidateStages:
     """How many tuples of two or more detections are left after every stage of one frame.
 
-    Attributes:
-        possible: all that could be formed.
-        paired: those whose detections are allowed together two by two.
-        fitting: those that also fit as a whole.
-        kept: those within the budget of every detection: the candidates.
+    All that are possible; those whose detections are allowed together two by two; those that also fit as a whole; and
+    the candidates, which are those kept within the budget of every detection.
     """
 
     possible: int

@@ -21,39 +21,35 @@ from dispose.geometry.triangulation import (
 )
 from dispose.scene.cameras import Cameras
 
+Pixels = Float[Tensor, "*points views 2"]
+Weights = Float[Tensor, "*points views"]
+Points = Float[Tensor, "*points 3"]
+
 DISTANCE_MM = 4000.0
 FOCAL_PX = 1000.0
 THRESHOLD_PX = 15.0
 """What the robust triangulation takes for an outlier."""
 
 
-def midpoint(
-    cameras: Cameras, xy_image: Float[Tensor, "*points views 2"], weights: Float[Tensor, "*points views"]
-) -> Float[Tensor, "*points 3"]:
+def midpoint(cameras: Cameras, xy_image: Pixels, weights: Weights) -> Points:
     """The point nearest to the rays in space."""
     directions = cameras.directions(xy_image.movedim(-2, 0)).movedim(0, -2)
     return triangulate_midpoint(cameras.centres, directions, (weights > 0).to(weights.dtype))
 
 
-def dlt(
-    cameras: Cameras, xy_image: Float[Tensor, "*points views 2"], weights: Float[Tensor, "*points views"]
-) -> Float[Tensor, "*points 3"]:
+def dlt(cameras: Cameras, xy_image: Pixels, weights: Weights) -> Points:
     """The linear solution of the projection equations, all views alike."""
     xy = normalize_points(xy_image, cameras.matrix, cameras.distortion)
     return triangulate_dlt(xy, cameras.rotation, cameras.translation, weights > 0)
 
 
-def algebraic(
-    cameras: Cameras, xy_image: Float[Tensor, "*points views 2"], weights: Float[Tensor, "*points views"]
-) -> Float[Tensor, "*points 3"]:
+def algebraic(cameras: Cameras, xy_image: Pixels, weights: Weights) -> Points:
     """The linear solution, every view as strong as the detector is sure of it."""
     xy = normalize_points(xy_image, cameras.matrix, cameras.distortion)
     return triangulate_algebraic(xy, cameras.rotation, cameras.translation, weights)
 
 
-def robust(
-    cameras: Cameras, xy_image: Float[Tensor, "*points views 2"], weights: Float[Tensor, "*points views"]
-) -> Float[Tensor, "*points 3"]:
+def robust(cameras: Cameras, xy_image: Pixels, weights: Weights) -> Points:
     """The least truncated reprojection error: a view that contradicts the others is left out."""
     tensors = (cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
     return triangulate_robust(xy_image, weights, *tensors, threshold_px=THRESHOLD_PX).xyz_world
@@ -77,13 +73,8 @@ METHODS = (
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """Root mean square errors of several methods while one thing varies.
-
-    Attributes:
-        methods: their names.
-        at: values of what varies.
-        rms_mm: distance from the true point.
-        predicted_mm: what the covariance of the best estimate says; NaN where it does not apply.
+    """Root mean square errors of several methods (mm) at the values of what varies, and what the covariance of the best
+    estimate predicts (NaN where it does not apply).
     """
 
     methods: tuple[str, ...]
@@ -92,7 +83,7 @@ class Study:
     predicted_mm: Float[Tensor, " values"]
 
 
-def all_seen(xy_image: Float[Tensor, "*points views 2"]) -> Float[Tensor, "*points views"]:
+def all_seen(xy_image: Pixels) -> Weights:
     """Confidence 1 for every view of every point."""
     return torch.ones_like(xy_image[..., 0])
 
@@ -129,25 +120,12 @@ def error_by_wrong_view(
     shifts_px: Sequence[float], views: int, sigma_px: float, draws: int, generator: torch.Generator
 ) -> Study:
     """A ring of cameras of which the first points beside the truth, and is only half as sure of it."""
-    cameras, point = ring_of(views), torch.zeros(3, dtype=torch.float64)
-    columns = []
-    for shift in shifts_px:
-        xy = _noisy(cameras, point, sigma_px, draws, generator)
-        angle = 2 * math.pi * torch.rand(draws, generator=generator, dtype=torch.float64)
-        xy[:, 0] += shift * torch.stack([angle.cos(), angle.sin()], dim=-1)
-        weights = all_seen(xy)
-        weights[:, 0] = 0.5
-        columns.append([rms(method.solve(cameras, xy, weights), point) for method in METHODS])
-    table = torch.tensor(columns, dtype=torch.float64).T
-    unknown = torch.full((len(shifts_px),), torch.nan, dtype=torch.float64)
-    return Study(tuple(m.name for m in METHODS), torch.tensor(shifts_px, dtype=torch.float64), table, unknown)
+    count = len(shifts_px)
+    return _study(shifts_px, [ring_of(views)] * count, [sigma_px] * count, draws, generator, shifts_px)
 
 
 def errors_by_method(
-    cameras: Cameras,
-    xy_image: Float[Tensor, "*points views 2"],
-    weights: Float[Tensor, "*points views"],
-    truth: Float[Tensor, "*points 3"],
+    cameras: Cameras, xy_image: Pixels, weights: Weights, truth: Points
 ) -> Float[Tensor, "methods *points"]:
     """Distance of every method's points from the truth, mm, in the order of `METHODS`; NaN below two views."""
     return torch.stack([(method.solve(cameras, xy_image, weights) - truth).norm(dim=-1) for method in METHODS])
@@ -176,9 +154,7 @@ def spread_of(
     return robust(cameras, xy, all_seen(xy))
 
 
-def covariance_at(
-    cameras: Cameras, points: Float[Tensor, "*points 3"], sigma_px: float
-) -> Float[Tensor, "*points 3 3"]:
+def covariance_at(cameras: Cameras, points: Points, sigma_px: float) -> Float[Tensor, "*points 3 3"]:
     """Covariance (mm²) of points that all cameras see."""
     tensors = (cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
     sigma = torch.full((len(cameras),), sigma_px, dtype=points.dtype)
@@ -186,16 +162,28 @@ def covariance_at(
 
 
 def _study(
-    at: Sequence[float], rigs: Sequence[Cameras], sigmas_px: Sequence[float], draws: int, generator: torch.Generator
+    at: Sequence[float],
+    rigs: Sequence[Cameras],
+    sigmas_px: Sequence[float],
+    draws: int,
+    generator: torch.Generator,
+    shifts_px: Sequence[float] | None = None,
 ) -> Study:
+    """Errors at the origin. A first view that is shifted is half as sure, and nothing is predicted of it."""
     point, columns, predicted = torch.zeros(3, dtype=torch.float64), [], []
-    for cameras, sigma in zip(rigs, sigmas_px, strict=True):
+    for place, (cameras, sigma) in enumerate(zip(rigs, sigmas_px, strict=True)):
         xy = _noisy(cameras, point, sigma, draws, generator)
-        columns.append([rms(method.solve(cameras, xy, all_seen(xy)), point) for method in METHODS])
-        predicted.append(float(covariance_at(cameras, point, sigma).trace().sqrt()))
-    table = torch.tensor(columns, dtype=torch.float64).T
-    values = torch.tensor(list(at), dtype=torch.float64)
-    return Study(tuple(m.name for m in METHODS), values, table, torch.tensor(predicted, dtype=torch.float64))
+        weights = all_seen(xy)
+        if shifts_px is None:
+            predicted.append(float(covariance_at(cameras, point, sigma).trace().sqrt()))
+        else:
+            angle = 2 * math.pi * torch.rand(draws, generator=generator, dtype=torch.float64)
+            xy[:, 0] += shifts_px[place] * torch.stack([angle.cos(), angle.sin()], dim=-1)
+            weights[:, 0] = 0.5
+            predicted.append(math.nan)
+        columns.append([rms(method.solve(cameras, xy, weights), point) for method in METHODS])
+    values, spread = torch.tensor([list(at), predicted], dtype=torch.float64)
+    return Study(tuple(m.name for m in METHODS), values, torch.tensor(columns, dtype=torch.float64).T, spread)
 
 
 def _noisy(
