@@ -37,6 +37,15 @@ _COUNT = PrimitiveConstructorSpec[int](
     1, "COUNT", _count, lambda value: value is None or isinstance(value, int), lambda value: [str(value)]
 )
 
+
+def one_of(*names: str) -> PrimitiveConstructorSpec[str]:
+    """An option that takes one of some names."""
+    return PrimitiveConstructorSpec[str](
+        1, "{" + ",".join(names) + "}", lambda words: words[0], lambda value: value in names, lambda value: [value],
+        choices=names,
+    )  # fmt: skip
+
+
 # Optional ones say in their help what happens without them; "default: None" says nothing.
 CaptureArgument = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CAPTURE", help_behavior_hint="")]
 PathOption = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]

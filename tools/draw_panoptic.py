@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dispose.datasets.layouts.panoptic import CMU0, annotated_frames, open_panoptic
 from dispose.datasets.layouts.source import Block, Split
-from dispose.formats.calibration.panoptic import read_calibration_panoptic
+from dispose.formats.calibration.json_files import read_calibration_panoptic
 from dispose.formats.images.files import read_image
 from dispose_viz.image.calibration import draw_cameras, draw_floor
 from dispose_viz.image.canvas import draw_canvas, draw_skeleton

@@ -127,7 +127,7 @@ def step(options: PoseBench, batch: int, persons: int, device: str) -> PoseCell:
 def recipe_of(sizes: Sizes) -> ModelRecipe:
     """The recipe whose networks and training step are measured."""
     return {
-        "panoptic": DATASETS["panoptic"].recipe.training,
+        "panoptic": DATASETS["panoptic"].training,
         "toy_images": TOY_IMAGES.training,
         "toy_smoke": TOY_SMOKE.training,
     }[sizes]

@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from dispose.cli.predict import open_capture
+from dispose.cli.predict import CaptureOptions
 from dispose.inference.capture import Capture, read_frame
 from dispose.inference.check.diagnosis import diagnose
 from dispose.inference.check.report import table, write_check
 from dispose.inference.readings import Summary
-from dispose.options import CaptureArgument, PathOption, PositiveOption, TextOption, require_folder
+from dispose.options import PathOption, require_folder
 from dispose.scene.frame import Detections
 
 PAIRS_TO_LOOK_AT = 1200
@@ -19,7 +19,7 @@ FEWEST_FRAMES, MOST_FRAMES = 8, 60
 
 
 @dataclass(frozen=True)
-class CheckCommand:
+class CheckCommand(CaptureOptions):
     """Look at the cameras of a capture through its detections, before any model does.
 
     Prints the reprojection error of every camera and pair of cameras, warns where units (m, cm, mm), axes or the
@@ -27,24 +27,14 @@ class CheckCommand:
     Exit status 0: usable; 1: not usable as it stands; 2: cannot be read.
     """
 
-    capture: CaptureArgument = None
-    """The capture folder; not needed where --calibration and --detections are both given."""
     out: PathOption = None
     """Folder for check.json and cameras.svg (default: out/NAME of the capture)."""
-    skeleton: TextOption = None
-    """The detector's joints: coco_17, body_25, body_25b, halpe_26, … (default: told from the files)."""
-    calibration: PathOption = None
-    """A calibration elsewhere: TOML, JSON (own, Panoptic, Shelf/Campus), OpenCV YAML, COLMAP folder."""
-    detections: PathOption = None
-    """Detections elsewhere: folder of OpenPose folders, COCO result file, folder with one such file per camera."""
-    mm_per_unit: PositiveOption = None
-    """How many mm one unit of a COLMAP calibration is."""
 
     def run(self) -> int:
         """Read some frames, check, print, write."""
         # Frames are thousands of small operations: more threads only wait for each other.
         torch.set_num_threads(1)
-        capture = open_capture(self.capture, self.skeleton, self.calibration, self.detections, self.mm_per_unit)
+        capture = self.open_detections()
         name = capture.source.resolve().name
         folder = require_folder(self.out or Path("out") / name)
         for note in capture.notes:

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -14,27 +14,24 @@ from pathlib import Path
 
 import torch
 
-from dispose.association.reconstruct import reconstruct
-from dispose.baselines.greedy_agglomerative import greedy_agglomerative
-from dispose.baselines.incremental_hungarian import incremental_hungarian
-from dispose.baselines.integer_programme import integer_programme
-from dispose.baselines.svt import svt
 from dispose.cli.predict import stages_of
 from dispose.datasets.samples import sample_folder
 from dispose.errors import InputError
-from dispose.evaluation.against_truth import Figures, PeopleFigures, score_frames, score_people
+from dispose.evaluation.against_truth import Figures, score_frames, score_people
+from dispose.evaluation.classic import CLASSIC, classic
+from dispose.evaluation.score import Method
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.files import replacing
-from dispose.formats.images.series import ImageSeries
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import Capture, image_source_of, read_capture, read_image_capture, source_of
+from dispose.inference.readings import Source
 from dispose.inference.results_folder import RunFiles, write_results
 from dispose.inference.run import Kept, run
 from dispose.models.dispose.associator import Associator
-from dispose.scene.frame import Frame
-from dispose.scene.results import Associate, Association, FrameResult, Prediction, Reconstruct, associate_each
-from dispose.zoo.checkpoints import PicturesModel, load_associator, load_image_model, shipped_image_weights
-from dispose_workbench.notebooks.run import NotebookError, folder_beside, notebook_path, replace_folder, run_notebook
+from dispose.scene.results import FrameResult, associate_each
+from dispose.zoo.checkpoints import load_associator, load_image_model, shipped_image_weights
+from dispose_workbench.notebooks.execute import NotebookError
+from dispose_workbench.notebooks.run import folder_beside, notebook_path, replace_folder, run_notebook
 
 SAMPLE, IMAGE_SAMPLE = "crossing", "studio"
 SAMPLE_RATE_HZ, IMAGE_RATE_HZ = 12.5, 5.0
@@ -47,13 +44,7 @@ HEADER = f"{'associator':<24}{'pair F1 %':>10}{'groups %':>10}{'found %':>9}{'er
 
 @dataclass(frozen=True)
 class DemoRow:
-    """One associator on the sample.
-
-    Attributes:
-        name: as the table says it.
-        figures: how right it is.
-        ms_per_frame: association, reconstruction and reading, on this machine.
-    """
+    """How right one associator is on the sample, and its time with reading and reconstruction, on this machine."""
 
     name: str
     figures: Figures
@@ -65,14 +56,6 @@ class DemoRow:
             f"{self.name:<24}{f.pair_f1:>10.1f}{f.exact:>10.1f}{f.found:>9.1f}"
             f"{f.mpjpe_mm:>10.1f}{self.ms_per_frame:>10.0f}"
         )
-
-
-CLASSICS: tuple[tuple[str, Callable[[Frame], Association]], ...] = (
-    ("incremental Hungarian", incremental_hungarian),
-    ("greedy agglomerative", greedy_agglomerative),
-    ("multi-way matching (SVT)", svt),
-    ("integer programme", integer_programme),
-)
 
 
 @dataclass(frozen=True)
@@ -113,16 +96,18 @@ def write_demo(capture: Capture[DetectionView], associator: Associator, folder: 
     """Everything the demo shows, into an existing folder."""
     truth = read_predictions(capture.source / "truth" / "predictions.jsonl").frames
     print(f"people in 3-D, by ours and by the classic associators on the same detections\n\n{HEADER}", flush=True)
-    ours, row = measure("ours (diffusion)", capture, truth, associator.associate, associator.reconstruct)
-    rows = [row]
-    print(row, flush=True)
-    for name, associate in CLASSICS:
-        found, row = measure(name, capture, truth, associate_each(associate), reconstruct)
-        rows.append(row)
-        print(row, flush=True)
-        if associate is integer_programme:
-            pairs = zip(ours, found, strict=True)
-            ours = [replace(one, reference=other.prediction.association) for one, other in pairs]
+    methods = [Method("ours (diffusion)", associator.associate, associator.reconstruct)]
+    methods += [Method(one.name, associate_each(one.associate)) for one in reversed(CLASSIC)]
+    rows, found = [], dict[str, list[FrameResult]]()
+    for method in methods:
+        results, ms = timed(source_of(capture), method)
+        frames = [result.frame for result in results if result.frame is not None]
+        figures = score_frames(frames, [result.prediction for result in results], truth)
+        rows.append(DemoRow(method.name, figures, ms))
+        found[method.name] = results
+        print(rows[-1], flush=True)
+    pairs = zip(found[methods[0].name], found[classic("ilp").name], strict=True)
+    ours = [replace(one, reference=other.prediction.association) for one, other in pairs]
     write_results(folder, ours, RunFiles(SAMPLE, "ours", SAMPLE_RATE_HZ))
     with replacing(folder / FIGURES) as file:
         json.dump([asdict(row) for row in rows], file, indent=1)
@@ -130,26 +115,21 @@ def write_demo(capture: Capture[DetectionView], associator: Associator, folder: 
     run_notebook(notebook_path(NOTEBOOK), (("capture", str(capture.source)),), folder / PAGES)
 
 
-def measure(
-    name: str,
-    capture: Capture[DetectionView],
-    truth: Sequence[Prediction],
-    associate: Associate,
-    reconstruct: Reconstruct,
-) -> tuple[list[FrameResult], DemoRow]:
-    """Run one associator over the capture and score it."""
+def timed(source: Source, method: Method, batch: int = 16) -> tuple[list[FrameResult], float]:
+    """What somebody says about all frames, and the milliseconds per frame with reading."""
     started, sink = time.perf_counter(), Kept()
-    run(source_of(capture), associate, reconstruct, sink, title=name)
-    ms = 1000 * (time.perf_counter() - started) / len(sink.results)
-    frames = [result.frame for result in sink.results if result.frame is not None]
-    figures = score_frames(frames, [result.prediction for result in sink.results], truth)
-    return sink.results, DemoRow(name, figures, ms)
+    run(source, method.associate, method.reconstruct, sink, batch=batch, title=method.name)
+    return sink.results, 1000 * (time.perf_counter() - started) / max(len(sink.results), 1)
 
 
 def write_image_demo(folder: Path, weights: Path) -> str:
     """Find people in the other sample's images, write them beside, say how right they are."""
-    capture = read_image_capture(sample_folder(IMAGE_SAMPLE))
-    found, figures, ms = measure_images(load_image_model(weights), capture)
+    capture, model = read_image_capture(sample_folder(IMAGE_SAMPLE)), load_image_model(weights)
+    stages = stages_of(model)
+    method = Method("predict", stages.associate, stages.reconstruct)
+    found, ms = timed(image_source_of(capture, model.config.input_size), method, batch=4)
+    truth = read_predictions(sample_folder(IMAGE_SAMPLE) / "truth" / "predictions.jsonl").frames
+    figures = score_people([one.prediction for one in found], truth)
     write_results(folder / FROM_IMAGES, found, RunFiles(IMAGE_SAMPLE, "DisPOSE", IMAGE_RATE_HZ))
     with replacing(folder / FROM_IMAGES / FIGURES) as file:
         json.dump({"figures": asdict(figures), "ms_per_frame": ms}, file, indent=1)
@@ -158,23 +138,6 @@ def write_image_demo(folder: Path, weights: Path) -> str:
         f"{figures.found:.1f} % of the people found, {figures.nobody:.1f} % of the answers nobody; mean error of their "
         f"joints {figures.mpjpe_mm:.1f} mm; {ms:.0f} ms per frame beside the notebook"
     )
-
-
-def measure_images(
-    model: PicturesModel, capture: Capture[ImageSeries]
-) -> tuple[list[FrameResult], PeopleFigures, float]:
-    """People in all frames of a capture of images, how right they are, and milliseconds per frame with reading.
-
-    Raises:
-        InputError: nothing is known about one of the capture's frames.
-    """
-    truth = capture.source.parent / "truth" / "predictions.jsonl"
-    if not truth.is_file():
-        raise InputError(f"{capture.source.parent}: no truth to compare with.")
-    started, sink, stages = time.perf_counter(), Kept(), stages_of(model)
-    run(image_source_of(capture, model.config.input_size), stages.associate, stages.reconstruct, sink, batch=4)
-    ms = 1000 * (time.perf_counter() - started) / max(len(sink.results), 1)
-    return sink.results, score_people([one.prediction for one in sink.results], read_predictions(truth).frames), ms
 
 
 @contextmanager

@@ -56,14 +56,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class DoctorFinding:
-    """One line of the report.
-
-    Attributes:
-        topic: what was looked at.
-        state: fine, an optional piece is missing, or a required one is.
-        text: what was found.
-        mend: the command that mends it, or an empty string.
-    """
+    """One line of the report: what was looked at, how it is, what was found, and the command that mends it."""
 
     topic: str
     state: State
@@ -215,17 +208,9 @@ def look_at_browser() -> DoctorFinding:
     return optional(topic, "kaleido finds no browser; figures are still written as HTML", APT_BROWSER)
 
 
-def look_at_weights() -> DoctorFinding:
-    """Whether the shipped weights are there and build the network of this version."""
-    return _weights("weights", State.REQUIRED, WEIGHTS / SHIPPED_ASSOCIATOR, load_associator)
-
-
-def look_at_image_weights() -> DoctorFinding:
-    """The same for the weights that take images, without which everything from detections works."""
-    return _weights("weights, pictures", State.OPTIONAL, WEIGHTS / SHIPPED_IMAGE_WEIGHTS, load_image_model)
-
-
-def _weights(topic: str, lacking: State, path: Path, load: Callable[[Path], nn.Module]) -> DoctorFinding:
+def look_at_weights(topic: str, lacking: State, name: str, load: Callable[[Path], nn.Module]) -> DoctorFinding:
+    """Whether shipped weights are there and build the network of this version; `lacking` is how much that matters."""
+    path = WEIGHTS / name
     try:
         network = load(path)
     except DisposeError as error:
@@ -248,13 +233,18 @@ def look_at_kernelspec() -> DoctorFinding:
 
 
 GROUPS = ("", "viz", "notebooks", "train", "mocap", "cluster", "dev")
+WEIGHTS_OF = (
+    ("weights", State.REQUIRED, SHIPPED_ASSOCIATOR, load_associator),
+    ("weights, pictures", State.OPTIONAL, SHIPPED_IMAGE_WEIGHTS, load_image_model),
+)
+"""Everything from detections works without those that take images."""
 
 
 def examine(*, probes: bool) -> Iterator[DoctorFinding]:
     """All findings, one after the other as they are made; `probes` start a process each."""
     yield from look_at_machine()
-    yield look_at_weights()
-    yield look_at_image_weights()
+    for row in WEIGHTS_OF:
+        yield look_at_weights(*row)
     yield from map(look_at_packages, GROUPS)
     yield from look_at_backends()
     if probes:

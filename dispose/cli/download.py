@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +11,7 @@ from tqdm import tqdm
 
 from dispose.datasets.download import catalog
 from dispose.datasets.download.catalog import Listing
-from dispose.datasets.download.fetch import Item, Progress, fetch
+from dispose.datasets.download.fetch import Item, fetch
 from dispose.errors import DownloadError, InputError
 from dispose.options import PathOption, require_folder
 
@@ -76,13 +77,10 @@ def introduction(listing: Listing) -> str:
         size = f" ({listing.extent})" if listing.extent else ""
         lines.append(f"  files     none can be fetched by this command{size}")
     else:
-        unchecked = sum(item.sha256 is None for item in listing.items)
-        check = f"; no checksum is published for {unchecked} of them" if unchecked else ""
-        lines.append(f"  files     {len(listing.items)}, {listing.extent}{check}")
-        sizes = ["" if item.size is None else f"  ({item.size} bytes)" for item in listing.items[:8]]
-        lines += [f"            {item.url}{size}" for item, size in zip(listing.items, sizes, strict=False)]
-        if len(listing.items) > 8:
-            lines.append(f"            and {len(listing.items) - 8} more of the same kind")
+        count = len(listing.items)
+        lines.append(f"  files     {count}, {listing.extent}; no checksum is published for {count} of them")
+        lines += [f"            {item.url}" for item in listing.items[:8]]
+        lines += [f"            and {count - 8} more of the same kind"] if count > 8 else []
     return "\n".join(lines)
 
 
@@ -97,7 +95,7 @@ def fetch_all(items: tuple[Item, ...], folder: Path) -> list[DownloadError]:
     for item in items:
         with tqdm(unit="B", unit_scale=True, unit_divisor=1000, desc=item.path, mininterval=0.5) as bar:
             try:
-                fetch(item, folder, progress=progress_of(bar))
+                fetch(item, folder, progress=partial(show, bar))
             except DownloadError as error:
                 failures.append(error)
                 continue
@@ -105,11 +103,7 @@ def fetch_all(items: tuple[Item, ...], folder: Path) -> list[DownloadError]:
     return failures
 
 
-def progress_of(bar: tqdm) -> Progress:
-    """What moves a bar; bytes that were there before count as done."""
-
-    def show(done: int, total: int | None) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-
-    return show
+def show(bar: tqdm, done: int, total: int | None) -> None:
+    """Move a bar; bytes that were there before count as done."""
+    bar.total = total
+    bar.update(done - bar.n)

@@ -3,16 +3,18 @@
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
 from dispose.cli.predict import stages_of
 from dispose.errors import InputError
+from dispose.evaluation.classic import CLASSIC, classic
 from dispose.evaluation.figures import Row
-from dispose.evaluation.methods import classic, oracle_method, random_method
+from dispose.evaluation.methods import gated_method, oracle_method, random_method
 from dispose.evaluation.protocols import ImageFrames, Protocol, protocols_of
 from dispose.evaluation.published import FOLDER, read_published, side_by_side
 from dispose.evaluation.reports import Report, text_table, write_report
@@ -21,8 +23,9 @@ from dispose.evaluation.toy_images import evaluate_toy_images, reduction
 from dispose.inference.readings import Source
 from dispose.inference.results_folder import RunFiles, write_results
 from dispose.models.dispose.model import DisPose
-from dispose.options import Count, PathOption, require_file, require_folder
+from dispose.options import Count, PathOption, one_of, require_file, require_folder
 from dispose.released.model import ReleasedDisPose
+from dispose.systems import protocol_names, system_of
 from dispose.zoo.checkpoints import (
     load_associator,
     load_image_model,
@@ -31,13 +34,9 @@ from dispose.zoo.checkpoints import (
     shipped_image_weights,
 )
 
-Name = Literal["ours", "integer_programme", "svt", "greedy", "hungarian", "random", "oracle"]
-ProtocolName = Literal[
-    "shelf", "mvor", "mvor_rtpose", "mvor_openpose", "mvor_openpose_distinct", "mvor_openpose_ms", "panoptic_mini",
-    "toy_images", "panoptic_images", "shelf_images", "campus_images", "mm_or_images",
-]  # fmt: skip
+OPTIMAL = "integer_programme"
+NAMES = ("ours", *(one.key for one in CLASSIC), "random", "oracle")
 TOY = "toy_images"
-IMAGES = (TOY, "panoptic_images", "shelf_images", "campus_images", "mm_or_images")
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,9 @@ class EvaluateCommand:
     layout (--data: its folder), counted as released and cleanly, beside the published figures.
     """
 
-    protocol: Annotated[ProtocolName, tyro.conf.Positional]
+    protocol: Annotated[str, tyro.conf.Positional, one_of(*protocol_names())]
     """What to score on; `mvor` scores all three detectors into one file (OpenPose also without its exact repeats)."""
-    associators: tuple[Name, ...] = ("ours", "integer_programme", "svt", "greedy", "hungarian", "random", "oracle")
+    associators: tuple[Annotated[str, one_of(*NAMES)], ...] = NAMES
     """Which methods; `ours` is the trained associator, `oracle` reads the labels."""
     data: Path = Path("../shared/data")
     """Folder with shelf/, mvor/, panoptic_mini/."""
@@ -74,10 +73,9 @@ class EvaluateCommand:
 
     def run(self) -> int:
         """Score, print, write."""
-        path = require_file(
-            self.out or Path("data/results") / f"{'_'.join(map(str, (self.protocol, *self.tail())))}.json"
-        )
-        if self.protocol not in IMAGES:
+        name = "_".join(map(str, (self.protocol, *(("views", *self.views) if self.views else ()))))
+        path = require_file(self.out or Path("data/results") / f"{name}.json")
+        if system_of(self.protocol).name != "dispose":
             return self.score_associators(path)
         if self.save is not None:
             raise InputError(f"--save keeps what associators say, which {self.protocol} does not score.")
@@ -105,8 +103,7 @@ class EvaluateCommand:
             rows += [score(protocol, one) for one in found]
             sweep += tried
         print(text_table(tuple(rows)))
-        report = Report(self.protocol, self.views or None, tuple(rows), tuple(sweep), *self.made(start))
-        write_report(path, report)
+        write_report(path, self.report(rows, sweep, start))
         print(f"wrote {path}")
         return 0
 
@@ -115,22 +112,31 @@ class EvaluateCommand:
 
         To be saved, the integer programme at its best gate is everybody's reference, and answers first.
         """
-        names: tuple[Name, ...] = self.associators
-        reference, sweep = None, list[Row]()
-        found: dict[Name, Answers] = {}
+        names, reference, sweep = self.associators, None, list[Row]()
+        found: dict[str, Answers] = {}
         if self.save is not None:
-            names = ("integer_programme", *(name for name in names if name != "integer_programme"))
+            names = (OPTIMAL, *(name for name in names if name != OPTIMAL))
         for name in names:
             method, tried = best_method(protocol, source, self.methods(name, protocol, source, ours))
             title = f"{protocol.name}: {method.name}"
             found[name] = answers(source, method, title=title, reference=reference)
             sweep += tried if name in self.associators else ()
-            if self.save is not None and name == "integer_programme":
+            if self.save is not None and name == OPTIMAL:
                 known = {one.prediction.number: one.prediction.association for one in found[name].results}
                 reference = lambda frame, known=known: known[frame.number]  # noqa: E731
             if self.save is not None and name in self.associators:
                 save_answers(self.save / protocol.name / name, protocol, found[name])
         return [found[name] for name in self.associators], sweep
+
+    def methods(self, name: str, protocol: Protocol, source: Source, ours: Method | None) -> list[Method]:
+        """One method, or one per gate."""
+        if name == "ours":
+            return [ours] if ours else []
+        if name in ("random", "oracle"):
+            return [random_method() if name == "random" else oracle_method(source)]
+        one = classic(name)
+        gates = self.gates_mm or protocol.gates_mm or (one.gate_mm,)
+        return [gated_method(one, gate, protocol.joints) for gate in gates]
 
     def score_toy(self, path: Path) -> int:
         """The model beside classic methods on its own heat maps."""
@@ -141,9 +147,8 @@ class EvaluateCommand:
         print(text_table(tables.by_views))
         less = reduction(tables.rows)
         print(f"Stage II lowers MPJPE by {less:.1f} % against the classic bodies on the same heat maps.")
-        report = Report(self.protocol, None, tables.rows, tables.tried, *self.made(start))
+        report, by_views = self.report(tables.rows, tables.tried, start), path.with_name(f"{path.stem}_by_views.json")
         write_report(path, report)
-        by_views = path.with_name(f"{path.stem}_by_views.json")
         write_report(by_views, replace(report, rows=tables.by_views, sweep=()))
         print(f"wrote {path} and {by_views}")
         return 0
@@ -159,34 +164,20 @@ class EvaluateCommand:
         print(frames.log.summary())
         if not found.results:
             raise InputError(f"{self.data}: none of the {len(frames)} frames of {protocols[0].title} can be scored.")
-        rows = tuple(score(protocol, found) for protocol in protocols)
+        rows = [score(protocol, found) for protocol in protocols]
         for row in rows:
             print(text_table((row,)))
         name = protocols[0].published
         if (FOLDER / f"{name}.json").exists():
             print(side_by_side(rows, read_published(FOLDER / f"{name}.json")))
-        write_report(path, Report(self.protocol, None, rows, (), *self.made(start), published=(name,)))
+        write_report(path, replace(self.report(rows, (), start), published=(name,)))
         print(f"wrote {path}")
         return 0
 
-    def made(self, start: float) -> tuple[str, float]:
-        """The command as it was typed, and the seconds since the start."""
-        return shlex.join(("dispose", *sys.argv[1:])), time.perf_counter() - start
-
-    def tail(self) -> tuple[str | int, ...]:
-        """What the views add to the name of the file."""
-        return ("views", *self.views) if self.views else ()
-
-    def methods(self, name: Name, protocol: Protocol, source: Source, ours: Method | None) -> list[Method]:
-        """One method, or one per gate."""
-        if name == "ours":
-            return [ours] if ours else []
-        if name == "random":
-            return [random_method()]
-        if name == "oracle":
-            return [oracle_method(source)]
-        one = classic(name)
-        return [one.at(gate, protocol.joints) for gate in self.gates_mm or protocol.gates_mm or (one.gate_mm,)]
+    def report(self, rows: Sequence[Row], sweep: Sequence[Row], start: float) -> Report:
+        """The rows with the command as it was typed and the seconds since the start."""
+        command, seconds = shlex.join(("dispose", *sys.argv[1:])), time.perf_counter() - start
+        return Report(self.protocol, self.views or None, tuple(rows), tuple(sweep), command, seconds)
 
 
 def save_answers(folder: Path, protocol: Protocol, found: Answers) -> None:

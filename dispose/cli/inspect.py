@@ -4,44 +4,28 @@ import importlib.util
 import subprocess
 import sys
 import webbrowser
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-import tyro
-
+from dispose.cli.view import ResultsOptions
 from dispose.errors import InputError, MissingBackendError
-from dispose.options import Count, CountOption, PathOption, require_folder
+from dispose.options import Count, CountOption, PathOption, one_of, require_folder
 from dispose.scene.results import Results
 from dispose_workbench.failures.facts import failure_of, failures_of
 from dispose_workbench.failures.measures import MEASURES, known_measures
 from dispose_workbench.notebooks.inspector_page import page_notebook, serve
-from dispose_workbench.results.open import read_results
-
-RankBy = Literal[
-    "trouble", "wrong_pairs", "missed", "extra", "joint_error_mm", "entropy_bits", "undecided_pairs", "disagreement",
-    "reprojection_px",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)
-class InspectCommand:
+class InspectCommand(ResultsOptions):
     """Look at finished results frame by frame, worst first: views, 3-D, what competed, and why it failed.
 
     RESULTS is a folder of `dispose predict` or `dispose evaluate --save`, a predictions.jsonl, Panoptic's JSON
     (body3DScene_*.json) or TRC files; no model is needed. The page runs on this computer only; Ctrl-C ends it.
     """
 
-    results: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
-    """The finished results."""
-    capture: PathOption = None
-    """The capture they were made of, for results that hold no cameras and detections."""
-    calibration: PathOption = None
-    """Its calibration alone, likewise."""
-    truth: PathOption = None
-    """Labels in any of the forms of RESULTS: then it is known what is wrong."""
-    rank_by: RankBy = "trouble"
+    rank_by: Annotated[str, one_of(*(measure.key for measure in MEASURES))] = "trouble"
     """What makes a frame a bad one; the page can change it."""
     out: Path = Path("out/inspect")
     """Folder for the frames that you mark; marks that lie there are shown again."""
@@ -56,7 +40,7 @@ class InspectCommand:
 
     def run(self) -> int:
         """Check the results, then write the pictures or serve the page."""
-        results = read_results(self.results, **dict(self.beside()))
+        results = self.read()
         self.check_measure(results)
         for note in results.notes:
             print(note, file=sys.stderr)  # the first line of the output is the address
@@ -88,16 +72,11 @@ class InspectCommand:
             f"there are {names}."
         )
 
-    def beside(self) -> Sequence[tuple[str, Path]]:
-        """The files that were named besides the results."""
-        named = (("capture", self.capture), ("calibration", self.calibration), ("truth", self.truth))
-        return [(name, path) for name, path in named if path is not None]
-
     def write_pages(self, folder: Path) -> int:
         """Let the package of pictures draw them, in a process of its own."""
         if importlib.util.find_spec("matplotlib") is None:
             raise MissingBackendError("pictures need the package matplotlib: pip install 'dispose[viz]'")
         options = [f"--{name}={path}" for name, path in self.beside()]
-        command = [sys.executable, "-m", "dispose_viz.inspector", str(self.results), str(folder)]
         options += [f"--rank-by={self.rank_by}", f"--worst={self.worst}"]
-        return subprocess.run([*command, *options]).returncode
+        command = [sys.executable, "-m", "dispose_viz.inspector", str(self.results), str(folder), *options]
+        return subprocess.run(command).returncode

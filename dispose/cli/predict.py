@@ -2,21 +2,19 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import torch
 import tyro
 
 from dispose.association.reconstruct import reconstruct
-from dispose.baselines.greedy_agglomerative import greedy_agglomerative
-from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
-from dispose.baselines.svt import svt
 from dispose.errors import InputError
+from dispose.evaluation.classic import CLASSIC, classic
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.evidence import digest_of
 from dispose.formats.images.series import ImageSeries
@@ -36,12 +34,20 @@ from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.run import ended_early, run
 from dispose.models.dispose.model import DisPose, FrameByFrame, TwoStages
 from dispose.models.dispose.sampling import SamplerConfig
-from dispose.options import CaptureArgument, CountOption, PathOption, PositiveOption, TextOption, require_folder
+from dispose.options import (
+    CaptureArgument,
+    CountOption,
+    PathOption,
+    PositiveOption,
+    TextOption,
+    one_of,
+    require_folder,
+)
 from dispose.scene.frame import Frame
 from dispose.scene.results import Associate, Association, Reconstruct, associate_each
 from dispose.skeletons.catalog import by_name
 from dispose.zoo.checkpoints import (
-    PicturesModel,
+    ImageModel,
     load_associator,
     load_image_model,
     shipped_associator_weights,
@@ -49,22 +55,11 @@ from dispose.zoo.checkpoints import (
 )
 
 FALLBACK_RATE_HZ = 30.0
-BATCH, IMAGE_BATCH = 16, 4
-"""Frames that are worked on together: enough for the overhead of one not to count, few enough for any memory."""
 ADVICE_ON_DETECTIONS = "`dispose check` says whether units, axes and extrinsics of the calibration fit"
 ADVICE_ON_IMAGES = (
     "the package's weights have seen synthetic people only, of a quarter to three quarters of a picture's height"
 )
-
-AssociatorName = Literal["learned", "hungarian", "greedy", "svt", "ilp"]
-
-CLASSIC: dict[AssociatorName, tuple[str, Callable[[Frame], Association]]] = {
-    "hungarian": ("incremental Hungarian", incremental_hungarian),
-    "greedy": ("greedy agglomerative", greedy_agglomerative),
-    "svt": ("SVT multi-way matching", svt),
-    "ilp": ("integer programme", integer_programme),
-}
-"""How tables and pages call them, and what they are."""
+CLASSICS = tuple(one.option for one in reversed(CLASSIC))
 
 SECOND_OPINION = partial(integer_programme, budget=100)
 """A quarter of the usual budget: a fifth of the time where ten cameras see many people, and the same groups."""
@@ -76,25 +71,55 @@ class Job:
 
     Attributes:
         source: the frames.
+        method: who answers.
         associate: who is who.
         reconstruct: where every joint is.
-        reference: a second opinion to keep beside the answer.
-        batch: frames worked on together.
-        files: what is written.
+        weights: the file they are read from.
+        batch: frames worked on together: enough for the overhead of one not to count, few enough for any memory.
         advice: for those who find nobody.
+        reference: a second opinion to keep beside the answer.
+        evidence: whether there is anything to keep of what was weighed.
     """
 
     source: Source
+    method: str
     associate: Associate
     reconstruct: Reconstruct
-    reference: Callable[[Frame], Association] | None
+    weights: Path | None
     batch: int
-    files: RunFiles
     advice: str
+    reference: Callable[[Frame], Association] | None = None
+    evidence: bool = True
 
 
 @dataclass(frozen=True)
-class PredictCommand:
+class CaptureOptions:
+    """Where a capture of detections lies."""
+
+    capture: CaptureArgument = None
+    """The capture folder; not needed where its parts are named."""
+    calibration: PathOption = None
+    """A calibration elsewhere: TOML, JSON (own, Panoptic, Shelf/Campus), OpenCV YAML, COLMAP folder."""
+    mm_per_unit: PositiveOption = None
+    """How many mm one unit of a COLMAP calibration is."""
+    detections: PathOption = None
+    """Detections elsewhere: folder of OpenPose folders, COCO result file, folder with one such file per camera."""
+    skeleton: TextOption = None
+    """The detector's joints: coco_17, body_25, body_25b, halpe_26, … (default: told from the files)."""
+
+    def open_detections(self) -> Capture[DetectionView]:
+        """The capture of detections that the options describe."""
+        folder = self.capture
+        if folder is None:
+            if self.calibration is None or self.detections is None:
+                raise InputError("name a capture folder, or both --calibration and --detections.")
+            folder = self.detections if self.detections.is_dir() else self.detections.parent
+        skeleton = None if self.skeleton is None else by_name(self.skeleton)
+        return read_capture(folder, skeleton, self.calibration, self.detections, self.mm_per_unit)
+
+
+@dataclass(frozen=True)
+class PredictCommand(CaptureOptions):
     """Find out who is who and where every joint is, and write it as predictions.jsonl, .npz and TRC.
 
     CAPTURE is a folder as Pose2Sim users have it: one calibration in calib*/ (.toml in metres, or .json, .yml)
@@ -104,23 +129,15 @@ class PredictCommand:
     videos/CAMERA.* instead; the weights that come with the package have seen synthetic pictures only.
     """
 
-    capture: CaptureArgument = None
-    """The capture folder; not needed where --calibration and --detections (or --pictures) are both given."""
     out: PathOption = None
     """Folder for the results (default: out/NAME of the capture)."""
     from_pictures: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Find people in the pictures, whatever detections there are."""
-    skeleton: TextOption = None
-    """The detector's joints: coco_17, body_25, body_25b, halpe_26, … (default: told from the files)."""
-    calibration: PathOption = None
-    """A calibration elsewhere: TOML, JSON (own, Panoptic, Shelf/Campus), OpenCV YAML, COLMAP folder."""
-    detections: PathOption = None
-    """Detections elsewhere: folder of OpenPose folders, COCO result file, folder with one such file per camera."""
     pictures: PathOption = None
     """Pictures elsewhere, to find people in: folder with a folder of pictures, or a video, per camera."""
     frames: Annotated[str | None, tyro.conf.arg(metavar="A:B", help_behavior_hint="")] = None
     """Frame numbers A:B, from A up to and without B; either may be left out (default: all)."""
-    associator: AssociatorName = "learned"
+    associator: Annotated[str, one_of("learned", *CLASSICS)] = "learned"
     """Who decides which detections are one person: ours (learned) or a classic one."""
     steps: CountOption = None
     """Steps of the reverse diffusion (default: as the weights were chosen for)."""
@@ -134,19 +151,28 @@ class PredictCommand:
     """Frames worked on together (default: 16, of pictures 4)."""
     rate_hz: PositiveOption = None
     """Frames per second, for the times in TRC files (default: of videos/*, else 30)."""
-    mm_per_unit: PositiveOption = None
-    """How many mm one unit of a COLMAP calibration is."""
 
     def run(self) -> int:
         """Read, predict, write, and say what was found and what was lost."""
-        for option, there in (("--weights", self.weights), ("--steps", self.steps)):
-            if there is not None and self.associator in CLASSIC:
-                what = "are given, but" if option == "--weights" else "is given, but"
-                raise InputError(f"{option} {what} the associator {self.associator} has none.")
-        take = self.of_pictures if self.takes_pictures() else self.of_detections
-        folder, job = take()
-        with results_folder(folder, job.files) as sink:
-            progress = run(job.source, job.associate, job.reconstruct, sink, reference=job.reference, batch=job.batch)
+        for given, there in (("--weights are", self.weights), ("--steps is", self.steps)):
+            if there is not None and self.associator in CLASSICS:
+                raise InputError(f"{given} given, but the associator {self.associator} has none.")
+        images = self.takes_images()
+        capture: Capture[Any] = self.open_images() if images else self.open_detections()
+        capture = select_frames(capture, *parse_frames(self.frames))
+        source = self.capture or capture.source
+        folder = require_folder(self.out or Path("out") / source.resolve().name)
+        for note in capture.notes:
+            print(note)
+        rate = self.rate_hz if self.rate_hz is not None else video_rate_hz(source)
+        if rate is None:
+            print(f"no video tells the frame rate: TRC times count {FALLBACK_RATE_HZ:g} frames per second.")
+        job = self.of_images(capture) if images else self.of_detections(capture)
+        evidence, batch = self.evidence and job.evidence, self.batch or job.batch
+        inputs = self.inputs(capture, job.weights, batch)
+        files = RunFiles(source.resolve().name, job.method, rate or FALLBACK_RATE_HZ, evidence=evidence, inputs=inputs)
+        with results_folder(folder, files) as sink:
+            progress = run(job.source, job.associate, job.reconstruct, sink, reference=job.reference, batch=batch)
         for sentence in (*progress.summary.sentences(), *ended_early(job.source, progress)):
             print(sentence)
         report_people(sink.people, job.advice)
@@ -154,69 +180,59 @@ class PredictCommand:
             print(f"wrote {path}")
         return 0
 
-    def takes_pictures(self) -> bool:
-        """Whether people are to be found in pictures; without detections they are, and that is said."""
+    def takes_images(self) -> bool:
+        """Whether people are to be found in images; without detections they are, and that is said."""
         if self.from_pictures or self.pictures is not None:
-            self.refuse_with_pictures("people are to be found in pictures")
+            self.refuse_with_images("people are to be found in pictures")
             return True
-        if self.capture is None or self.detections is not None or not only_pictures(self.capture):
+        if self.capture is None or self.detections is not None or not only_images(self.capture):
             if self.device != "cpu":
                 raise InputError(f"--device is {self.device}, but only pictures are looked at there, not detections.")
             return False
-        self.refuse_with_pictures(f"{self.capture} has pictures only")
+        self.refuse_with_images(f"{self.capture} has pictures only")
         print(f"{self.capture}: no detections ({', '.join(DETECTION_FOLDERS)}): people are found in its pictures.")
         return True
 
-    def refuse_with_pictures(self, why: str) -> None:
+    def refuse_with_images(self, why: str) -> None:
         """Raise `InputError` for options that speak of detections."""
-        given = (
-            ("--detections", self.detections is not None),
-            ("--skeleton", self.skeleton is not None),
-            ("--associator", self.associator != "learned"),
-        )
+        associator = None if self.associator == "learned" else self.associator
+        given = (("--detections", self.detections), ("--skeleton", self.skeleton), ("--associator", associator))
         for option, there in given:
-            if there:
+            if there is not None:
                 raise InputError(f"{option} speaks of detections, but {why}.")
 
-    def of_detections(self) -> tuple[Path, Job]:
+    def open_images(self) -> Capture[ImageSeries]:
+        """The capture of images that the options describe."""
+        folder = self.capture or self.pictures
+        if folder is None or (self.capture is None and self.calibration is None):
+            raise InputError("name a capture folder, or both --calibration and --pictures.")
+        return read_image_capture(folder, self.calibration, self.pictures, self.mm_per_unit)
+
+    def of_detections(self, capture: Capture[DetectionView]) -> Job:
         """People from the 2-D skeletons that a detector found."""
         # Frames are thousands of small operations: more threads only wait for each other.
         torch.set_num_threads(1)
-        capture = open_capture(self.capture, self.skeleton, self.calibration, self.detections, self.mm_per_unit)
-        capture = select_frames(capture, *parse_frames(self.frames))
-        folder, rate = self.folder_of(capture.source), self.rate_of(capture.source, capture.notes)
-        if self.associator in CLASSIC:
-            method, classic = CLASSIC[self.associator]
-            associate, rebuild, weights = associate_each(classic), reconstruct, None
-        else:
-            associator, weights = load_associator(self.weights), self.weights or shipped_associator_weights()
-            method, rebuild = "ours", associator.reconstruct
-            associate = partial(associator.associate, sampler=self.sampler())
         second = SECOND_OPINION if self.evidence and self.associator != "ilp" else None
-        batch = self.batch or BATCH
-        inputs = self.inputs(capture, weights, batch)
-        files = RunFiles(capture.source.resolve().name, method, rate, evidence=self.evidence, inputs=inputs)
-        return folder, Job(source_of(capture), associate, rebuild, second, batch, files, ADVICE_ON_DETECTIONS)
+        frames, advice = source_of(capture), ADVICE_ON_DETECTIONS
+        if self.associator in CLASSICS:
+            one = classic(self.associator)
+            return Job(frames, one.name, associate_each(one.associate), reconstruct, None, 16, advice, second)
+        associator, weights = load_associator(self.weights), self.weights or shipped_associator_weights()
+        associate = partial(associator.associate, sampler=self.sampler())
+        return Job(frames, "ours", associate, associator.reconstruct, weights, 16, advice, second)
 
-    def of_pictures(self) -> tuple[Path, Job]:
+    def of_images(self, capture: Capture[ImageSeries]) -> Job:
         """People from what the cameras saw."""
-        capture = open_image_capture(self.capture, self.calibration, self.pictures, self.mm_per_unit)
-        capture = select_frames(capture, *parse_frames(self.frames))
-        source = self.capture or capture.source
-        folder = self.folder_of(source)
         if self.device == "cuda" and not torch.cuda.is_available():
             raise InputError("--device is cuda, and there is no CUDA device; leave it out or say cpu.")
         model = load_image_model(self.weights).to(self.device)
         check_sizes(capture)
-        rate, batch = self.rate_of(source, capture.notes), self.batch or IMAGE_BATCH
-        inputs = self.inputs(capture, self.weights or shipped_image_weights(), batch)
-        files = RunFiles(source.resolve().name, "DisPOSE", rate, evidence=self.evidence, inputs=inputs)
-        stages = stages_of(model, self.sampler())
-        if isinstance(stages, FrameByFrame):
-            # It does not say which peaks it looked at: there are no detections to keep.
-            files = replace(files, method="DisPOSE as released", evidence=False)
+        stages, weights = stages_of(model, self.sampler()), self.weights or shipped_image_weights()
         frames = image_source_of(capture, model.config.input_size)
-        return folder, Job(frames, stages.associate, stages.reconstruct, None, batch, files, ADVICE_ON_IMAGES)
+        # A released model does not say which peaks it looked at: there are no detections to keep.
+        ours = isinstance(stages, TwoStages)
+        method = "DisPOSE" if ours else "DisPOSE as released"
+        return Job(frames, method, stages.associate, stages.reconstruct, weights, 4, ADVICE_ON_IMAGES, evidence=ours)
 
     def sampler(self) -> SamplerConfig | None:
         """The sampler asked for; None for the usual one."""
@@ -242,21 +258,8 @@ class PredictCommand:
             ("rate", f"{self.rate_hz or 'of the videos'}"),
         )
 
-    def folder_of(self, source: Path) -> Path:
-        """Where the results go."""
-        return require_folder(self.out or Path("out") / source.resolve().name)
 
-    def rate_of(self, source: Path, notes: Sequence[str]) -> float:
-        """Say what was noticed on opening; frames per second as asked for, or the videos', or the usual."""
-        for note in notes:
-            print(note)
-        rate = self.rate_hz if self.rate_hz is not None else video_rate_hz(source)
-        if rate is None:
-            print(f"no video tells the frame rate: TRC times count {FALLBACK_RATE_HZ:g} frames per second.")
-        return rate or FALLBACK_RATE_HZ
-
-
-def stages_of(model: PicturesModel, sampler: SamplerConfig | None = None) -> TwoStages | FrameByFrame:
+def stages_of(model: ImageModel, sampler: SamplerConfig | None = None) -> TwoStages | FrameByFrame:
     """A network for images as the two steps of a run; a released one has its own sampler."""
     if isinstance(model, DisPose):
         return TwoStages(model, sampler)
@@ -276,42 +279,10 @@ def video_rate_hz(folder: Path) -> float | None:
     return None
 
 
-def only_pictures(folder: Path) -> bool:
+def only_images(folder: Path) -> bool:
     """Whether a capture folder has pictures or videos and no folder of detections."""
     return any((folder / name).is_dir() for name in IMAGE_FOLDERS) and not any(
         (folder / name).is_dir() for name in DETECTION_FOLDERS
-    )
-
-
-def open_image_capture(
-    folder: Path | None, calibration: Path | None, pictures: Path | None, mm_per_unit: float | None
-) -> Capture[ImageSeries]:
-    """The capture of pictures that a command line describes."""
-    if folder is None:
-        if calibration is None or pictures is None:
-            raise InputError("name a capture folder, or both --calibration and --pictures.")
-        folder = pictures
-    return read_image_capture(folder, calibration=calibration, pictures=pictures, mm_per_unit=mm_per_unit)
-
-
-def open_capture(
-    folder: Path | None,
-    skeleton: str | None,
-    calibration: Path | None,
-    detections: Path | None,
-    mm_per_unit: float | None,
-) -> Capture[DetectionView]:
-    """The capture that a command line describes."""
-    if folder is None:
-        if calibration is None or detections is None:
-            raise InputError("name a capture folder, or both --calibration and --detections.")
-        folder = detections if detections.is_dir() else detections.parent
-    return read_capture(
-        folder,
-        skeleton=None if skeleton is None else by_name(skeleton),
-        calibration=calibration,
-        detections=detections,
-        mm_per_unit=mm_per_unit,
     )
 
 

@@ -4,7 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +13,7 @@ import tyro
 from dispose.errors import InputError, MissingBackendError
 from dispose.inference.capture import find_calibration
 from dispose.options import PathOption, require_file
+from dispose.scene.results import Results
 from dispose_workbench.results.open import read_results
 
 VIEWER = "dispose_viz.scene.rerun_view"
@@ -23,7 +24,30 @@ NEEDED = (("rerun", "rerun", "rerun-sdk, about 700 MB"), ("matplotlib", "viz", "
 
 
 @dataclass(frozen=True)
-class ViewCommand:
+class ResultsOptions:
+    """Finished results, and what lies beside them."""
+
+    results: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
+    """Folder or file of finished results."""
+    capture: PathOption = None
+    """The capture they were made of, for results that hold no cameras and detections."""
+    calibration: PathOption = None
+    """Its calibration alone, likewise."""
+    truth: PathOption = None
+    """Labels in any of the forms of RESULTS, with the same frame numbers: then it is known what is wrong."""
+
+    def beside(self) -> list[tuple[str, Path]]:
+        """The files that were named besides the results."""
+        named = (("capture", self.capture), ("calibration", self.calibration), ("truth", self.truth))
+        return [(name, path) for name, path in named if path is not None]
+
+    def read(self) -> Results:
+        """The results with what lies beside them."""
+        return read_results(self.results, **dict(self.beside()))
+
+
+@dataclass(frozen=True)
+class ViewCommand(ResultsOptions):
     """Play a finished run in the Rerun viewer: all views, the people in 3-D, and the reverse diffusion, over time.
 
     RESULTS is what `dispose predict` or `dispose evaluate --save` wrote, or people of another program: a
@@ -34,35 +58,28 @@ class ViewCommand:
     not what it showed; `rerun analytics disable` stops that.
     """
 
-    results: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
-    """Folder or file of finished results."""
     save: PathOption = None
     """Write a recording FILE.rrd instead of opening the viewer (no display is needed)."""
-    capture: PathOption = None
-    """The capture that people of another program were found in, for cameras and detections."""
-    calibration: PathOption = None
-    """A calibration alone, likewise (default: that of --pictures, where the results hold no cameras)."""
-    truth: PathOption = None
-    """True people to show as ghosts: anything that RESULTS could be, with the same frame numbers."""
     pictures: PathOption = None
-    """A capture folder with images/ or videos/, to show what the cameras saw."""
+    """A capture folder with images/ or videos/, to show what the cameras saw; its calibration, where none is known."""
 
     def run(self) -> int:
         """Check everything that can be checked here, then leave it to the viewer's process; its exit status."""
         if self.save is not None and self.save.suffix != RECORDING:
             raise InputError(f"--save is {self.save}; a recording ends in {RECORDING}.")
-        calibration = self.calibration
-        results = read_results(self.results, capture=self.capture, calibration=calibration, truth=self.truth)
-        if self.pictures is not None and calibration is None and results.cases[0].cameras is None:
-            calibration = find_calibration(self.pictures)
-            results = read_results(self.results, calibration=calibration, truth=self.truth)
+        asked, results = self, self.read()
+        if self.pictures is not None and self.calibration is None and results.cases[0].cameras is None:
+            asked = replace(self, capture=None, calibration=find_calibration(self.pictures))
+            results = asked.read()
         for package, extra, size in NEEDED:
             if importlib.util.find_spec(package) is None:
                 raise MissingBackendError(
                     f"`dispose view` needs the package {package}, which is not installed: "
                     f"pip install 'dispose[{extra}]' ({size})"
                 )
-        if self.save is None and not has_display():
+        # Linux says whether there is a display; the others always have one.
+        display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        if self.save is None and sys.platform.startswith("linux") and not display:
             raise InputError(
                 "there is no display to open the viewer on; --save FILE.rrd writes a recording, "
                 "which `rerun FILE.rrd` opens on a machine that has one."
@@ -71,18 +88,7 @@ class ViewCommand:
             require_file(self.save)
         for note in results.notes:
             print(note)
-        return subprocess.run(self.command(calibration)).returncode
-
-    def command(self, calibration: Path | None) -> list[str]:
-        """The viewer's process; the library itself never imports what draws."""
-        options = {"save": self.save, "capture": self.capture, "calibration": calibration, "truth": self.truth}
-        options["pictures"] = self.pictures
-        words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
-        return [sys.executable, "-m", VIEWER, str(self.results), *words]
-
-
-def has_display() -> bool:
-    """Whether a window can be opened; Linux says so, the others always have one."""
-    if not sys.platform.startswith("linux"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+        # The library itself never imports what draws.
+        options = [("save", self.save), *asked.beside(), ("pictures", self.pictures)]
+        words = [word for name, path in options if path is not None for word in (f"--{name}", str(path))]
+        return subprocess.run([sys.executable, "-m", VIEWER, str(self.results), *words]).returncode

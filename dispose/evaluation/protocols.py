@@ -12,15 +12,12 @@ from pathlib import Path
 
 import torch
 
-from dispose.datasets.layouts.campus import CAMPUS, CAMPUS_TEST, CAMPUS_VALIDATION, open_campus
-from dispose.datasets.layouts.mm_or import MM_OR, MM_OR_TEST, MM_OR_VALIDATION, open_mm_or
-from dispose.datasets.layouts.panoptic import PANOPTIC, PANOPTIC_TEST, PANOPTIC_VALIDATION, open_panoptic
-from dispose.datasets.layouts.shelf import SHELF, SHELF_TEST, SHELF_VALIDATION, open_shelf
-from dispose.datasets.layouts.source import Layout, Split, Traits
+from dispose.datasets.layouts.source import Layout, Split
 from dispose.datasets.multiview import FrameLog, MultiViewDataset, good_samples
+from dispose.datasets.originals import ORIGINALS
 from dispose.datasets.tables.mvor import UPPER_BODY, read_mvor, scored_joints
 from dispose.datasets.tables.panoptic import read_panoptic_mini
-from dispose.datasets.tables.reading import Table, all_rows, without_repeats
+from dispose.datasets.tables.reading import LabelledFrames, Table, all_rows, without_repeats
 from dispose.datasets.tables.shelf import read_shelf
 from dispose.errors import InputError
 from dispose.evaluation.figures import Measure
@@ -80,89 +77,54 @@ def mvor_joints(poses: Poses) -> Poses:
     return scored_joints(convert_poses(poses, MVOR_10))
 
 
-def coco_joints(poses: Poses) -> Poses:
-    """COCO's joints."""
-    return convert_poses(poses, COCO_17)
-
-
-def shelf_scenes(folder: Path) -> Iterable[tuple[Frame, Labels]]:
-    """Shelf in COCO joints."""
-    return read_shelf(folder / "shelf")
-
-
-def mvor_scenes(
-    folder: Path, *, detector: str, clean: Callable[[Table], Table] = all_rows
-) -> Iterable[tuple[Frame, Labels]]:
-    """Days 1 and 2 of MVOR with one detector."""
-    return read_mvor(folder / "mvor", detector, days=(1, 2), clean=clean)
-
-
-def panoptic_scenes(folder: Path) -> Iterable[tuple[Frame, Labels]]:
-    """The standard five views of Panoptic mini, 6 px noise, a fifth of the joints missing."""
-    return read_panoptic_mini(folder / "panoptic_mini")
-
-
-MVOR_MEASURES = (
-    association_figures,
-    partial(detection_figures, prepare=mvor_joints, min_joints=3),
-)
+COCO_JOINTS = partial(convert_poses, target=COCO_17)
 SWEEP_MM = (50.0, 75.0, 100.0, 150.0, 200.0, 250.0, 300.0, 400.0)
 
 SHELF_DEV = Protocol(
     "shelf",
     "Shelf, frames 300-449 and 500-549, PCP with an actor-agnostic head",
     "OpenPose",
-    shelf_scenes,
+    lambda folder: read_shelf(folder / "shelf"),
     (association_figures, shelf_figures),
 )
-MVOR_RTPOSE = Protocol(
-    "mvor_rtpose",
-    "MVOR, days 1 and 2, RTPose detections",
-    "RTPose",
-    partial(mvor_scenes, detector="rtpose"),
-    MVOR_MEASURES,
-    joints=UPPER_BODY,
-    truth_of=scored_joints,
-)
-MVOR_OPENPOSE = Protocol(
-    "mvor_openpose",
-    "MVOR, days 1 and 2, OpenPose detections",
-    "OpenPose",
-    partial(mvor_scenes, detector="openpose"),
-    MVOR_MEASURES,
-    SWEEP_MM,
-    joints=UPPER_BODY,
-    truth_of=scored_joints,
-)
-MVOR_OPENPOSE_DISTINCT = Protocol(
-    "mvor_openpose_distinct",
-    "MVOR, days 1 and 2, OpenPose detections without the file's exact repeats",
-    "OpenPose, distinct",
-    partial(mvor_scenes, detector="openpose", clean=without_repeats),
-    MVOR_MEASURES,
-    SWEEP_MM,
-    joints=UPPER_BODY,
-    truth_of=scored_joints,
-)
-MVOR_OPENPOSE_MS = Protocol(
-    "mvor_openpose_ms",
-    "MVOR, days 1 and 2, multi-scale OpenPose detections",
-    "OpenPose multi-scale",
-    partial(mvor_scenes, detector="openpose_ms"),
-    MVOR_MEASURES,
-    SWEEP_MM,
-    joints=UPPER_BODY,
-    truth_of=scored_joints,
+
+
+def mvor_protocol(
+    name: str,
+    title: str,
+    detections: str,
+    detector: str,
+    gates_mm: tuple[float, ...] = SWEEP_MM,
+    clean: Callable[[Table], Table] = all_rows,
+) -> Protocol:
+    """Days 1 and 2 of MVOR with the detections of one detector; classic associators compare upper bodies."""
+
+    def read(folder: Path) -> LabelledFrames:
+        return read_mvor(folder / "mvor", detector, days=(1, 2), clean=clean)
+
+    measures = (association_figures, partial(detection_figures, prepare=mvor_joints, min_joints=3))
+    return Protocol(name, f"MVOR, days 1 and 2, {title}", detections, read, measures, gates_mm,
+                    joints=UPPER_BODY, truth_of=scored_joints)  # fmt: skip
+
+
+MVOR_RTPOSE = mvor_protocol("mvor_rtpose", "RTPose detections", "RTPose", "rtpose", gates_mm=())
+MVOR_OPENPOSE = mvor_protocol("mvor_openpose", "OpenPose detections", "OpenPose", "openpose")
+MVOR_OPENPOSE_DISTINCT = mvor_protocol(
+    "mvor_openpose_distinct", "OpenPose detections without the file's exact repeats", "OpenPose, distinct", "openpose",
+    clean=without_repeats,
+)  # fmt: skip
+MVOR_OPENPOSE_MS = mvor_protocol(
+    "mvor_openpose_ms", "multi-scale OpenPose detections", "OpenPose multi-scale", "openpose_ms"
 )
 PANOPTIC_MINI = Protocol(
     "panoptic_mini",
     "Panoptic mini, five views, simulated detections (6 px noise, 20 % of the joints missing)",
     "simulated",
-    panoptic_scenes,
+    lambda folder: read_panoptic_mini(folder / "panoptic_mini"),
     (
         association_figures,
-        partial(detection_figures, prepare=coco_joints, min_joints=1),
-        partial(root_figures, prepare=coco_joints),
+        partial(detection_figures, prepare=COCO_JOINTS, min_joints=1),
+        partial(root_figures, prepare=COCO_JOINTS),
     ),
 )
 
@@ -189,25 +151,18 @@ class ImageFrames:
                 yield frame, Labels.of_detections(nobody, truth.poses)
 
 
-def image_protocols(
-    key: str,
-    traits: Traits,
-    open_source: Callable[..., Layout],
-    test: Split,
-    validation: Split,
-    released: tuple[Measure, ...],
-    clean: tuple[Measure, ...],
-) -> tuple[Protocol, Protocol]:
+def image_protocols(key: str, released: tuple[Measure, ...], clean: tuple[Measure, ...]) -> tuple[Protocol, Protocol]:
     """The two conventions on one data set; cameras are those that are usually taken."""
+    data = ORIGINALS[key]
 
     def read(folder: Path) -> ImageFrames:
-        return ImageFrames(open_source(folder, test, views=traits.views))
+        return ImageFrames(data.open(folder, data.test, data.traits.views))
 
-    pairs = partial(root_pairs, input_size=traits.input_size)
-    conventions = (("released", test, released), ("clean", validation, (*clean, pairs)))
+    pairs = partial(root_pairs, input_size=data.traits.input_size)
+    conventions = (("released", data.test, released), ("clean", data.validation, (*clean, pairs)))
     one, other = (
-        Protocol(f"{key}, {name}", test.name, f"{key}, {name}", read, measures,
-                 test=test, selection=selection, published=key)
+        Protocol(f"{key}, {name}", data.test.name, f"{key}, {name}", read, measures,
+                 test=data.test, selection=selection, published=key)
         for name, selection, measures in conventions
     )  # fmt: skip
     return one, other
@@ -215,31 +170,17 @@ def image_protocols(
 
 RELEASED_PEOPLE = (released_skeletons, released_roots)
 CLEAN_PEOPLE = (clean_skeletons, clean_roots)
-PANOPTIC_IMAGES = image_protocols(
-    "panoptic", PANOPTIC, open_panoptic, PANOPTIC_TEST, PANOPTIC_VALIDATION, RELEASED_PEOPLE, CLEAN_PEOPLE
-)
-MM_OR_IMAGES = image_protocols("mm_or", MM_OR, open_mm_or, MM_OR_TEST, MM_OR_VALIDATION, RELEASED_PEOPLE, CLEAN_PEOPLE)
-SHELF_IMAGES = image_protocols(
-    "shelf", SHELF, open_shelf, SHELF_TEST, SHELF_VALIDATION,
-    (partial(released_parts, prepare=shelf_poses_released),), (partial(clean_parts, prepare=shelf_poses),),
-)  # fmt: skip
-CAMPUS_IMAGES = image_protocols(
-    "campus", CAMPUS, open_campus, CAMPUS_TEST, CAMPUS_VALIDATION,
-    (partial(released_parts, prepare=campus_released),), (partial(clean_parts, prepare=campus_poses),),
-)  # fmt: skip
+SHELF_PARTS = (partial(released_parts, prepare=shelf_poses_released),), (partial(clean_parts, prepare=shelf_poses),)
+CAMPUS_PARTS = (partial(released_parts, prepare=campus_released),), (partial(clean_parts, prepare=campus_poses),)
 
+MVOR = (MVOR_RTPOSE, MVOR_OPENPOSE, MVOR_OPENPOSE_DISTINCT, MVOR_OPENPOSE_MS)
 SUITES = (
-    ("shelf", (SHELF_DEV,)),
-    ("mvor", (MVOR_RTPOSE, MVOR_OPENPOSE, MVOR_OPENPOSE_DISTINCT, MVOR_OPENPOSE_MS)),
-    ("mvor_rtpose", (MVOR_RTPOSE,)),
-    ("mvor_openpose", (MVOR_OPENPOSE,)),
-    ("mvor_openpose_distinct", (MVOR_OPENPOSE_DISTINCT,)),
-    ("mvor_openpose_ms", (MVOR_OPENPOSE_MS,)),
-    ("panoptic_mini", (PANOPTIC_MINI,)),
-    ("panoptic_images", PANOPTIC_IMAGES),
-    ("shelf_images", SHELF_IMAGES),
-    ("campus_images", CAMPUS_IMAGES),
-    ("mm_or_images", MM_OR_IMAGES),
+    *((one.name, (one,)) for one in (SHELF_DEV, *MVOR, PANOPTIC_MINI)),
+    ("mvor", MVOR),
+    ("panoptic_images", image_protocols("panoptic", RELEASED_PEOPLE, CLEAN_PEOPLE)),
+    ("shelf_images", image_protocols("shelf", *SHELF_PARTS)),
+    ("campus_images", image_protocols("campus", *CAMPUS_PARTS)),
+    ("mm_or_images", image_protocols("mm_or", RELEASED_PEOPLE, CLEAN_PEOPLE)),
 )
 """Names on the command line and the protocols that one run of them scores into one file."""
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dispose.association.reconstruct import roots_of
 from dispose.errors import InputError
-from dispose.formats.calibration.panoptic import PANOPTIC_FROM_OURS
+from dispose.formats.calibration.json_files import PANOPTIC_FROM_OURS
 from dispose.formats.entry import MOST_WHOLE, Entry
 from dispose.formats.files import visible
 from dispose.formats.predictions import SavedPredictions, nullable

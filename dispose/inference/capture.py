@@ -71,7 +71,6 @@ class Capture(Generic[View]):
 
 def read_capture(
     folder: Path,
-    *,
     skeleton: Skeleton | None = None,
     calibration: Path | None = None,
     detections: Path | None = None,
@@ -104,7 +103,7 @@ def read_capture(
 
 
 def read_image_capture(
-    folder: Path, *, calibration: Path | None = None, pictures: Path | None = None, mm_per_unit: float | None = None
+    folder: Path, calibration: Path | None = None, pictures: Path | None = None, mm_per_unit: float | None = None
 ) -> Capture[ImageSeries]:
     """Open the images of a capture folder, or its parts by their own paths.
 

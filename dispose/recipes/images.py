@@ -92,4 +92,4 @@ def train(order: TrainingOrder) -> Path:
     from dispose.training.runs import train_rendered
 
     order.refuse_data()
-    return train_rendered(override(RECIPES[order.recipe], order.settings), order.folder, workers=order.workers)
+    return train_rendered(override(RECIPES[order.recipe], order.set), order.folder, workers=order.workers)

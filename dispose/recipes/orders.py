@@ -1,40 +1,60 @@
-"""What somebody wants trained: the options of `dispose train` as the recipes read them."""
+"""What somebody wants trained: the options of `dispose train`, as the recipes read them."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from dispose.errors import InputError
+from dispose.options import CountOption, PathOption
+
+SomeNames = Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="")]
 
 
 @dataclass(frozen=True)
 class TrainingOrder:
-    """A recipe by name, and what is to be other than it says.
+    """A recipe by name, and what is to be other than it says."""
 
-    Attributes:
-        recipe: name of it.
-        folder: of the run.
-        workers: processes that make and read examples; None = as fits the machine.
-        data: folder of the data set in its original layout.
-        labels: pseudo-labels of it.
-        trunk: ImageNet weights of a torchvision ResNet.
-        backbone: weights of a backbone, or of a whole model, to begin with.
-        start: weights of a whole model to begin Stage I and II with.
-        cameras: names of cameras, or of one arrangement; none = the recipe's.
-        interval: every so many-th labelled frame; None = the recipe's.
-        settings: values of the recipe's fields, ``path.to.field=value``.
-    """
+    recipe: tyro.conf.Positional[str]
+    """Which run."""
 
-    recipe: str
-    folder: Path
-    workers: int | None = None
-    data: Path | None = None
-    labels: Path | None = None
-    trunk: Path | None = None
-    backbone: Path | None = None
-    start: Path | None = None
-    cameras: tuple[str, ...] = ()
-    interval: int | None = None
-    settings: tuple[str, ...] = ()
+    out: PathOption = None
+    """Folder of the run: examples, checkpoints, logs and, when it is done, the weights (default: runs/RECIPE)."""
+
+    workers: CountOption = None
+    """Processes that make synthetic examples and read ahead (default: as many as there are cores; at most 4 read)."""
+
+    data: PathOption = None
+    """Folder of the data set in its original layout (data/cards says where to obtain it)."""
+
+    labels: PathOption = None
+    """Pseudo-labels of it (`dispose labels convert` makes them from the released pickles)."""
+
+    trunk: PathOption = None
+    """ImageNet weights of a torchvision ResNet-50 to start the backbone from (a .pth file)."""
+
+    backbone: PathOption = None
+    """Weights of a backbone, or of a whole model, to start the backbone from."""
+
+    start: PathOption = None
+    """Weights of a whole model, ours or an imported released one, whose association and decoder are started from.
+
+    shelf, campus and mm_or start from a finished run of panoptic beside theirs unless weights are named."""
+
+    cameras: SomeNames = ()
+    """Cameras to learn from, by name, or an arrangement of Panoptic's: CMU0 (the default), CMU0_3 … CMU4."""
+
+    interval: CountOption = None
+    """Learn from every so many-th labelled frame (default: from all)."""
+
+    set: SomeNames = ()
+    """Values of the recipe, such as `training.pose.optimisation.steps=5000` (`recipe.json` of a run shows them all)."""
+
+    @property
+    def folder(self) -> Path:
+        """Of the run."""
+        return self.out or Path("runs") / self.recipe
 
     def refuse_data(self) -> None:
         """Raise `InputError` for an option that a recipe on synthetic data does not look at."""

@@ -34,4 +34,4 @@ def train(order: TrainingOrder) -> Path:
     from dispose.training.runs import train_associator
 
     order.refuse_data()
-    return train_associator(override(RECIPES[order.recipe], order.settings), order.folder, workers=order.workers)
+    return train_associator(override(RECIPES[order.recipe], order.set), order.folder, workers=order.workers)

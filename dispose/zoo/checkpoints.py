@@ -43,7 +43,7 @@ KINDS = (
 SHIPPED_ASSOCIATOR = "associator.safetensors"
 SHIPPED_IMAGE_WEIGHTS = "toy_images.safetensors"
 
-PicturesModel = DisPose | ReleasedDisPose
+ImageModel = DisPose | ReleasedDisPose
 """A network that takes images: frame in, people out, at its ``config.input_size``."""
 
 
@@ -131,7 +131,7 @@ def load_associator(path: Path | None = None) -> Associator:
     return load_weights(path or shipped_associator_weights(), Associator)
 
 
-def load_image_model(path: Path | None = None) -> PicturesModel:
+def load_image_model(path: Path | None = None) -> ImageModel:
     """The model for images shipped with the project, or the one stored in a file: ours or an imported released one.
 
     Raises:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from dispose.baselines.integer_programme import integer_programme
 from dispose.cli import demo
 from dispose.cli.demo import DemoCommand, whole_folder
 from dispose.errors import InputError
+from dispose.evaluation.classic import classic
 from dispose.formats.evidence import read_run
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, select_frames
@@ -21,7 +21,7 @@ from dispose.models.dispose.model import DisPose
 from dispose.models.dispose.placement import PlacementConfig
 from dispose.recipes.images import TOY_SMOKE
 from dispose.zoo import save_weights
-from dispose_workbench.notebooks.run import NotebookError
+from dispose_workbench.notebooks.execute import NotebookError
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def small(monkeypatch) -> list[Path]:
     asked: list[Path] = []
     monkeypatch.setattr(demo, "read_capture", lambda folder: select_frames(read_capture(folder), 24, 28))
     monkeypatch.setattr(demo, "load_associator", lambda: network)
-    monkeypatch.setattr(demo, "CLASSICS", (("integer programme", integer_programme),))
+    monkeypatch.setattr(demo, "CLASSIC", (classic("integer_programme"),))
     monkeypatch.setattr(demo, "run_notebook", lambda path, given, folder: asked.append(folder))
     monkeypatch.setattr(demo, "shipped_image_weights", lambda: Path("none.safetensors"))
     return asked

@@ -11,7 +11,7 @@ import torch
 from dispose.cli.evaluate import EvaluateCommand, image_method
 from dispose.datasets.layouts.source import FrameKey, Layout, Traits
 from dispose.errors import InputError
-from dispose.evaluation.protocols import MM_OR_IMAGES, ImageFrames
+from dispose.evaluation.protocols import ImageFrames, protocols_of
 from dispose.evaluation.score import answers, drawn, score
 from dispose.models.dispose.model import DisPose
 from dispose.recipes.images import TOY_SMOKE
@@ -70,7 +70,7 @@ def test_frames_of_a_source_are_scored_in_both_ways(weights: Path, tmp_path: Pat
     found = answers(drawn(iter(frames), len(frames)), image_method(weights))
     assert len(found.results) == 1 and found.method == "DisPOSE, smoke"
     assert frames.log.skipped == 1 and "2.png" in frames.log.summary()
-    released, clean = (score(protocol, found) for protocol in MM_OR_IMAGES)
+    released, clean = (score(protocol, found) for protocol in protocols_of("mm_or_images"))
     assert (released.detections, clean.detections) == ("mm_or, released", "mm_or, clean")
     assert {f.name for f in released.figures} <= {f.name for f in clean.figures}
 

@@ -24,10 +24,9 @@ from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.run import run as run_frames
 from dispose.scene.results import associate_each, reconstruct_each
 from dispose_synthetic.crowded import crowded_room
-from dispose_workbench.failures.measures import MEASURES
 from dispose_workbench.notebooks import inspector_page, run
 from dispose_workbench.notebooks.inspector_page import NOTEBOOK, free_port, page_notebook, serve
-from dispose_workbench.notebooks.run import parameters_of
+from dispose_workbench.notebooks.parameters import parameters_of
 
 
 @pytest.fixture(scope="module")
@@ -128,12 +127,7 @@ def test_the_page_is_the_notebooks_inspector_with_these_parameters(tmp_path: Pat
     assert "parameters" in book.cells[given - 1].metadata.tags
 
 
-def test_everything_that_frames_can_be_ranked_by_can_be_asked_for() -> None:
-    from typing import get_args
-
-    from dispose.cli.inspect import RankBy
-
-    assert get_args(RankBy) == tuple(measure.key for measure in MEASURES)
+def test_everything_that_can_be_asked_for_is_a_parameter_of_the_page() -> None:
     names = {parameter.name for parameter in parameters_of(run.notebook_path(NOTEBOOK))}
     assert {"results", "capture", "calibration", "truth", "rank_by", "out"} <= names
 

@@ -10,21 +10,20 @@ import pytest
 import scipy.io
 import torch
 
-from dispose.datasets.layouts.actors import frames_of_annotation, imaged_frames
-from dispose.datasets.layouts.campus import (
+from dispose.datasets.layouts.actors import (
     CAMPUS,
     CAMPUS_TEST,
     CAMPUS_TRAIN,
     CAMPUS_TRAIN_LITERATURE,
     CAMPUS_VALIDATION,
-    open_campus,
-)
-from dispose.datasets.layouts.shelf import (
     SHELF,
     SHELF_TEST,
     SHELF_TRAIN,
     SHELF_TRAIN_LITERATURE,
     SHELF_VALIDATION,
+    frames_of_annotation,
+    imaged_frames,
+    open_campus,
     open_shelf,
 )
 from dispose.datasets.layouts.source import Block, FrameKey, Layout, Split

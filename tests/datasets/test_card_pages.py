@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from dispose.datasets.layouts.campus import CAMPUS, CAMPUS_TEST, CAMPUS_TRAIN, CAMPUS_VALIDATION
+from dispose.datasets.layouts.actors import (
+    CAMPUS,
+    CAMPUS_TEST,
+    CAMPUS_TRAIN,
+    CAMPUS_VALIDATION,
+    SHELF,
+    SHELF_TEST,
+    SHELF_TRAIN,
+    SHELF_VALIDATION,
+)
 from dispose.datasets.layouts.mm_or import MM_OR, MM_OR_TEST, MM_OR_TRAIN, MM_OR_VALIDATION
 from dispose.datasets.layouts.panoptic import PANOPTIC, PANOPTIC_TEST, PANOPTIC_TRAIN, PANOPTIC_VALIDATION
-from dispose.datasets.layouts.shelf import SHELF, SHELF_TEST, SHELF_TRAIN, SHELF_VALIDATION
 from dispose.datasets.layouts.source import Split, Traits
 
 PAGES = [

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from dispose.datasets.layouts.campus import CAMPUS
+from dispose.datasets.layouts.actors import CAMPUS, SHELF
 from dispose.datasets.layouts.mm_or import MM_OR
 from dispose.datasets.layouts.panoptic import PANOPTIC
-from dispose.datasets.layouts.shelf import SHELF
 from dispose.datasets.layouts.source import Block, FrameKey, Layout, Split, Traits, no_poses
 from dispose.datasets.multiview import FrameLog, MultiViewDataset, good_samples
 from dispose.errors import InputError

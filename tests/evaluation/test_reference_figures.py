@@ -9,8 +9,9 @@ import torch
 
 from dispose.cli.evaluate import EvaluateCommand
 from dispose.errors import InputError
+from dispose.evaluation.classic import CLASSIC, classic
 from dispose.evaluation.figures import Figure, Row
-from dispose.evaluation.methods import CLASSIC, classic, oracle_method, random_method
+from dispose.evaluation.methods import gated_method, oracle_method, random_method
 from dispose.evaluation.protocols import MVOR_RTPOSE, PANOPTIC_MINI, SHELF_DEV, Protocol, protocols_of
 from dispose.evaluation.reports import Report, plain_value, write_report
 from dispose.evaluation.score import best_method, evaluate, evaluate_association, gather
@@ -30,19 +31,19 @@ def scenes_of(protocol: Protocol, folder: Path) -> Source:
 @pytest.mark.parametrize("key", SHELF_F1)
 def test_shelf(shared_data: Path, key: str) -> None:
     one = classic(key)
-    row = evaluate_association(SHELF_DEV, scenes_of(SHELF_DEV, shared_data), one.at(one.gate_mm))
+    row = evaluate_association(SHELF_DEV, scenes_of(SHELF_DEV, shared_data), gated_method(one, one.gate_mm))
     assert row.value("pair_f1") == pytest.approx(SHELF_F1[key], abs=1.0)
 
 
 def test_shelf_parts(shared_data: Path) -> None:
-    row = evaluate(SHELF_DEV, scenes_of(SHELF_DEV, shared_data), classic("integer_programme").at(150.0))
+    row = evaluate(SHELF_DEV, scenes_of(SHELF_DEV, shared_data), gated_method(classic("integer_programme"), 150.0))
     assert row.value("pcp") == pytest.approx(96.8, abs=0.5)
 
 
 @pytest.mark.parametrize("key", MVOR_F1)
 def test_mvor(shared_data: Path, key: str) -> None:
     one = classic(key)
-    method = one.at(one.gate_mm, MVOR_RTPOSE.joints)
+    method = gated_method(one, one.gate_mm, MVOR_RTPOSE.joints)
     row = evaluate_association(MVOR_RTPOSE, scenes_of(MVOR_RTPOSE, shared_data), method)
     assert row.value("pair_f1") == pytest.approx(MVOR_F1[key], abs=1.0)
 
@@ -50,7 +51,7 @@ def test_mvor(shared_data: Path, key: str) -> None:
 @pytest.mark.parametrize("key", PANOPTIC_F1)
 def test_panoptic(shared_data: Path, key: str) -> None:
     one = classic(key)
-    row = evaluate(PANOPTIC_MINI, scenes_of(PANOPTIC_MINI, shared_data), one.at(one.gate_mm))
+    row = evaluate(PANOPTIC_MINI, scenes_of(PANOPTIC_MINI, shared_data), gated_method(one, one.gate_mm))
     assert row.value("pair_f1") == pytest.approx(PANOPTIC_F1[key], abs=1.0)
     assert row.value("mpjpe_mm") == pytest.approx(13.9, abs=1.0)
 
@@ -74,7 +75,7 @@ def test_skeletons_of_exact_detections_are_exact(shared_data: Path) -> None:
 
     scenes = gather(read_panoptic_mini(shared_data / "panoptic_mini", simulation=Simulation(0.0, 0.0)))
     for one in CLASSIC:
-        row = evaluate(PANOPTIC_MINI, scenes, one.at(one.gate_mm))
+        row = evaluate(PANOPTIC_MINI, scenes, gated_method(one, one.gate_mm))
         assert row.value("pair_f1") == 100.0
         assert row.value("mpjpe_mm") < 1e-6 and row.value("root_mm") < 1e-6
 
@@ -86,7 +87,7 @@ def test_views_can_be_chosen_and_exchanged(shared_data: Path) -> None:
     assert first is not None and first.labels is not None
     assert first.frame.cameras.names == ("00_23", "00_03", "00_12")
     assert torch.equal(first.labels.identity, whole[0][1].identity[[4, 0, 2]])
-    one = classic("integer_programme").at(150.0)
+    one = gated_method(classic("integer_programme"), 150.0)
     forth = evaluate(PANOPTIC_MINI, gather(whole, (0, 2, 4)), one)
     back = evaluate(PANOPTIC_MINI, some, one)
     assert forth.value("pair_f1") == back.value("pair_f1")
@@ -98,7 +99,7 @@ def test_views_can_be_chosen_and_exchanged(shared_data: Path) -> None:
 
 def test_a_sweep_keeps_the_best_gate(shared_data: Path) -> None:
     scenes = scenes_of(PANOPTIC_MINI, shared_data)
-    method, tried = best_method(PANOPTIC_MINI, scenes, [classic("greedy").at(gate) for gate in (5.0, 150.0)])
+    method, tried = best_method(PANOPTIC_MINI, scenes, [gated_method(classic("greedy"), gate) for gate in (5.0, 150.0)])
     assert method.gate_mm == 150.0 and [row.gate_mm for row in tried] == [5.0, 150.0]
 
 

@@ -14,8 +14,7 @@ from torch.testing import assert_close
 
 from dispose.errors import InputError
 from dispose.formats.calibration.colmap import read_calibration_colmap
-from dispose.formats.calibration.ours import write_calibration_json
-from dispose.formats.calibration.panoptic import PANOPTIC_FROM_OURS, read_calibration_panoptic
+from dispose.formats.calibration.json_files import PANOPTIC_FROM_OURS, read_calibration_panoptic, write_calibration_json
 from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.formats.calibration.read import read_calibration
 from dispose.geometry.rigid import look_at, quaternion, rotation_vector

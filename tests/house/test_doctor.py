@@ -48,17 +48,17 @@ def test_missing_and_wrong_packages_are_named(monkeypatch: pytest.MonkeyPatch):
 
 def test_weights_must_build_the_network_of_this_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(doctor, "WEIGHTS", tmp_path)
-    assert "there is no such weights file" in doctor.look_at_weights().text
+    assert "there is no such weights file" in doctor.look_at_weights(*doctor.WEIGHTS_OF[0]).text
     here = tmp_path / doctor.SHIPPED_ASSOCIATOR
     torch.manual_seed(0)
     config = AssociatorConfig(placement=PlacementConfig(chans=16, blocks=1), chans=16, layers=1)
     save_weights(here, Associator(config))
-    assert doctor.look_at_weights().state is State.FINE
+    assert doctor.look_at_weights(*doctor.WEIGHTS_OF[0]).state is State.FINE
     whole = here.read_bytes()
     here.write_bytes(whole[:-5])
-    finding = doctor.look_at_weights()
+    finding = doctor.look_at_weights(*doctor.WEIGHTS_OF[0])
     assert finding.state is State.REQUIRED and "not a complete safetensors file" in finding.text and finding.mend
     save_file({"weight": torch.zeros(3, 4)}, here)
-    assert doctor.look_at_weights().state is State.REQUIRED
+    assert doctor.look_at_weights(*doctor.WEIGHTS_OF[0]).state is State.REQUIRED
     here.rename(tmp_path / doctor.SHIPPED_IMAGE_WEIGHTS)
-    assert doctor.look_at_image_weights().state is State.OPTIONAL
+    assert doctor.look_at_weights(*doctor.WEIGHTS_OF[1]).state is State.OPTIONAL

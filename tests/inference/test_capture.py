@@ -10,7 +10,7 @@ import torch
 from torch.testing import assert_close
 
 from dispose.errors import InputError
-from dispose.formats.calibration.ours import write_calibration_json
+from dispose.formats.calibration.json_files import write_calibration_json
 from dispose.inference.capture import read_capture, read_frame, select_frames
 from dispose.inference.names import choose_skeleton, match_names
 from dispose.inference.readings import Summary, gaps_of, spans

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dispose.cli.main import main
-from dispose.formats.calibration.ours import write_calibration_json
+from dispose.formats.calibration.json_files import write_calibration_json
 from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.geometry.rigid import rodrigues
 from dispose.inference.check.consistency import rig_consistency

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dispose.errors import InputError
-from dispose.formats.calibration.ours import write_calibration_json
+from dispose.formats.calibration.json_files import write_calibration_json
 from dispose.inference.capture import (
     check_sizes,
     image_source_of,

@@ -9,9 +9,10 @@ import cv2
 import pytest
 import torch
 
-from dispose.datasets.layouts.shelf import SHELF
+from dispose.datasets.layouts.actors import SHELF
 from dispose.datasets.layouts.source import FrameKey, Layout
 from dispose.datasets.multiview import MultiViewDataset
+from dispose.datasets.originals import ORIGINALS
 from dispose.errors import InputError
 from dispose.formats.pseudo_labels import LabelledFrame, read_pseudo_labels, write_pseudo_labels
 from dispose.losses.objective import Term
@@ -94,9 +95,7 @@ def labels_of_step(drawn: Drawn, rules: LabelRules, row: int) -> Labels:
 
 
 def test_people_who_lie_leave_the_labels_by_the_rules_of_mm_or_alone(drawn):
-    known = [
-        labels_of_step(drawn, DATASETS[name].recipe.rules, 1).poses.valid.any(1).tolist() for name in ("mm_or", "shelf")
-    ]
+    known = [labels_of_step(drawn, DATASETS[name].rules, 1).poses.valid.any(1).tolist() for name in ("mm_or", "shelf")]
     assert known == [[False, True], [True, True]]
 
 
@@ -107,10 +106,10 @@ def test_people_with_too_few_joints_are_known_in_the_images_only(drawn):
 
 
 def test_shelf_and_campus_take_the_confidence_of_the_views(drawn):
-    plain = labels_of_step(drawn, DATASETS["panoptic"].recipe.rules, 0)
+    plain = labels_of_step(drawn, DATASETS["panoptic"].rules, 0)
     assert set(plain.poses.confidence.unique().tolist()) <= {0.0, 0.75}
     for name in ("shelf", "campus"):
-        labels = labels_of_step(drawn, DATASETS[name].recipe.rules, 0)
+        labels = labels_of_step(drawn, DATASETS[name].rules, 0)
         seen = labels.visible.sum(0).clamp(min=1)
         mean = torch.where(labels.visible, labels.confidence, 0.0).sum(0) / seen
         torch.testing.assert_close(labels.poses.confidence, torch.where(labels.poses.valid, mean, 0.0))
@@ -235,14 +234,14 @@ def test_training_begins_with_our_own_weights(tmp_path, capsys):
 
 
 def test_a_finished_run_of_panoptic_beside_it_is_what_shelf_begins_with(tmp_path, capsys):
-    recipe, order = DATASETS["shelf"].recipe, TrainingOrder("shelf", tmp_path / "shelf")
+    recipe, order = DATASETS["shelf"], TrainingOrder("shelf", tmp_path / "shelf")
     assert beginning_of(order, recipe) == NOTHING and "begins from nothing" in capsys.readouterr().out
     (tmp_path / "panoptic").mkdir()
     weights = tmp_path / "panoptic" / "dispose.safetensors"
     weights.touch()
     assert beginning_of(order, recipe) == Beginning(backbone=weights, stages=weights)
     assert beginning_of(replace(order, start=Path("mine")), recipe) == Beginning(stages=Path("mine"))
-    assert beginning_of(order, DATASETS["panoptic"].recipe) == NOTHING
+    assert beginning_of(order, DATASETS["panoptic"]) == NOTHING
 
 
 def test_imagenet_weights_go_into_the_trunk_of_a_run(drawn, tmp_path):
@@ -265,15 +264,15 @@ def test_imagenet_weights_go_into_the_trunk_of_a_run(drawn, tmp_path):
 
 
 def test_cameras_are_named_or_arranged():
-    panoptic = DATASETS["panoptic"]
-    assert panoptic.cameras((), panoptic.recipe) == ("00_03", "00_06", "00_12", "00_13", "00_23")
-    assert panoptic.cameras(("CMU3",), panoptic.recipe) == ("00_10", "00_12", "00_16", "00_18")
-    assert panoptic.cameras(("00_01", "00_02"), panoptic.recipe) == ("00_01", "00_02")
-    assert [len(cameras) for _, cameras in panoptic.arrangements] == [5, 3, 4, 6, 7, 7, 7, 4, 4]
+    panoptic = ORIGINALS["panoptic"]
+    assert panoptic.cameras(()) == ("00_03", "00_06", "00_12", "00_13", "00_23")
+    assert panoptic.cameras(("CMU3",)) == ("00_10", "00_12", "00_16", "00_18")
+    assert panoptic.cameras(("00_01", "00_02")) == ("00_01", "00_02")
+    assert [len(cameras) for cameras in panoptic.arrangements.values()] == [5, 3, 4, 6, 7, 7, 7, 4, 4]
 
 
 def test_values_of_a_recipe_are_set_by_their_path():
-    recipe = DATASETS["shelf"].recipe
+    recipe = DATASETS["shelf"]
     changed = override(recipe, ["training.pose.optimisation.steps=7", "interval=3", "warm=null"])
     assert changed.training.pose.optimisation.steps == 7 and changed.interval == 3 and changed.warm is None
     assert changed.training.backbone == recipe.training.backbone

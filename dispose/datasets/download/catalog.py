@@ -1,7 +1,6 @@
 """Data sets, released weights and labels: their licence, what may be fetched, and what to do about the rest.
 
-Sizes and checksums stand here only where the source publishes them; none of these does, so completeness is checked
-against what the server announces.
+None of the sources publishes sizes or checksums, so completeness is checked against what the server announces.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,6 @@ PANOPTIC_SEQUENCES = (
     "160422_ultimatum1", "160224_haggling1", "160226_haggling1", "161202_haggling1", "160906_ian1", "160906_ian2",
     "160906_ian3", "160906_band1", "160906_band2", "160906_pizza1", "160422_haggling1", "160906_ian5", "160906_band4",
 )  # fmt: skip
-PANOPTIC_NODES = (3, 6, 12, 13, 23)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,10 @@
-"""Files from the network that are either whole and right, or not there.
+"""Files from the network that are either whole or not there.
 
 urllib is enough: ranges, redirects and proxies are all that is needed (pooch cannot resume, requests is one more
 dependency). A file grows under its name with `.part`, keeps what was fetched when the connection breaks, goes on from
-there when the server's file is still the same one, and gets its name when size and checksum are right.
+there when the server's file is still the same one, and gets its name when all that the server announced is there.
 """
 
-import hashlib
 import http.client
 import re
 import shutil
@@ -24,19 +23,10 @@ AGENT = "dispose"
 
 @dataclass(frozen=True)
 class Item:
-    """One file of a data set.
-
-    Attributes:
-        url: where it is.
-        path: where it goes, below the folder of the data set.
-        size: bytes, where its source says so.
-        sha256: checksum in hexadecimal, where its source says so.
-    """
+    """One file of a data set: where it is, and where it goes below the folder of the data set."""
 
     url: str
     path: str
-    size: int | None = None
-    sha256: str | None = None
 
     def __post_init__(self) -> None:
         if not self.url.startswith(("http://", "https://")):
@@ -47,10 +37,6 @@ class Item:
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there and, if known, how many there will be."""
-
-
-def silent(done: int, total: int | None) -> None:
-    """No progress is shown."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +54,19 @@ class Patience:
     pause_s: float = 1.0
 
 
-def fetch(item: Item, folder: Path, *, progress: Progress = silent, patience: Patience = Patience()) -> Path:
-    """The file of an item in a folder; one that is there already is checked, and fetched only if it is another.
+def fetch(
+    item: Item, folder: Path, *, progress: Progress = lambda done, total: None, patience: Patience = Patience()
+) -> Path:
+    """The file of an item in a folder; one that is there already is not fetched again.
 
     Raises:
-        DownloadError: the address cannot be reached, has no such file, or sends another file than it should (which is
-            not kept). What was fetched before a connection broke is kept, and the next call goes on from there.
+        DownloadError: the address cannot be reached or has no such file. What was fetched before a connection broke is
+            kept, and the next call goes on from there.
         OutputError: the file cannot be written, or does not fit on the disk.
     """
     path = folder / item.path
     try:
-        if path.is_file() and not complaint(item, path):
+        if path.is_file():
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
@@ -92,28 +80,11 @@ def fetch(item: Item, folder: Path, *, progress: Progress = silent, patience: Pa
                 f"{item.url}: no answer, or a connection that broke, {patience.attempts} times, at last after "
                 f"{_size(part)} bytes; the same command goes on from there."
             )
-        wrong = complaint(item, part)
-        if wrong:
-            part.unlink()
-            _tag(part).unlink(missing_ok=True)
-            raise DownloadError(f"{item.url}: {wrong}; the file was not kept.")
         part.replace(path)
         _tag(part).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error}).") from error
     return path
-
-
-def complaint(item: Item, path: Path) -> str:
-    """What is wrong with a file that should be the item's; empty if nothing is."""
-    if item.size is not None and path.stat().st_size != item.size:
-        return f"has {path.stat().st_size} bytes, expected are {item.size}"
-    if item.sha256 is not None:
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != item.sha256.lower():
-            return f"has the checksum {found}, expected is {item.sha256.lower()}"
-    return ""
 
 
 def _tag(part: Path) -> Path:
@@ -137,10 +108,11 @@ def _grow(item: Item, part: Path, progress: Progress, patience: Patience) -> boo
         with urllib.request.urlopen(request, timeout=patience.timeout_s) as answer:
             start = _start(answer, have if tag else 0)
             length = answer.headers.get("Content-Length", "")
-            total = start + int(length) if length.isdigit() else item.size
-            if item.size not in (None, total):
-                raise DownloadError(f"{item.url}: has {total} bytes, expected are {item.size}; nothing was kept.")
-            _require_room(part, (total or 0) - start)
+            total = start + int(length) if length.isdigit() else None
+            missing, free = (total or 0) - start, shutil.disk_usage(part.parent).free
+            if missing > free:
+                sizes = f"{missing / 1e9:.2f} GB are missing of {part.stem} and {free / 1e9:.2f} GB are free"
+                raise OutputError(f"{part.parent}: {sizes}.")
             if start == 0:
                 # First the old bytes go, then the note says which version the new ones are of.
                 part.unlink(missing_ok=True)
@@ -153,7 +125,8 @@ def _grow(item: Item, part: Path, progress: Progress, patience: Patience) -> boo
             return False
         raise DownloadError(f"{item.url}: the server answers {error.code} ({error.reason}).") from error
     except urllib.error.URLError as error:
-        raise DownloadError(f"{item.url}: cannot be reached ({_why(error.reason)}).") from error
+        why = error.reason.strerror if isinstance(error.reason, OSError) else None
+        raise DownloadError(f"{item.url}: cannot be reached ({why or error.reason}).") from error
     except (TimeoutError, ConnectionError, http.client.HTTPException):
         return False
 
@@ -182,31 +155,16 @@ def _after_the_end(error: urllib.error.HTTPError, part: Path, have: int) -> bool
 
 
 def _copy(answer: http.client.HTTPResponse, part: Path, start: int, total: int | None, progress: Progress) -> bool:
-    """Write what comes behind the bytes that are there; whether all of it came."""
+    """Write what comes behind the bytes that are there; whether all of it came (False: the connection broke)."""
     done = start
     with open(part, "ab") as file:
-        while block := _block(answer):
+        while True:
+            try:
+                block = answer.read(BLOCK)
+            except (OSError, http.client.HTTPException):
+                return False
+            if not block:
+                return total is None or done >= total
             file.write(block)
             done += len(block)
             progress(done, total)
-        return block is not None and (total is None or done >= total)
-
-
-def _block(answer: http.client.HTTPResponse) -> bytes | None:
-    """The next bytes; None where the connection broke."""
-    try:
-        return answer.read(BLOCK)
-    except (OSError, http.client.HTTPException):
-        return None
-
-
-def _require_room(part: Path, missing: int) -> None:
-    free = shutil.disk_usage(part.parent).free
-    if missing > free:
-        raise OutputError(
-            f"{part.parent}: {missing / 1e9:.2f} GB are missing of {part.stem} and {free / 1e9:.2f} GB are free."
-        )
-
-
-def _why(reason: object) -> str:
-    return (reason.strerror or str(reason)) if isinstance(reason, OSError) else str(reason)

@@ -1,4 +1,8 @@
-"""The layout that Shelf and Campus share (VoxelPose's): a folder per camera, one calibration, ``actorsGT.mat``."""
+"""Shelf and Campus (belagiannis2014shelf) as VoxelPose lays them out: one recording each, a folder per camera.
+
+``Camera0/img_000000.png`` (Shelf) or ``Camera0/campus4-c0-00000.png`` (Campus), ``calibration_shelf.json`` or
+``calibration_campus.json``, ``actorsGT.mat``. Frames count from 0.
+"""
 
 import re
 from collections.abc import Sequence
@@ -8,12 +12,13 @@ from pathlib import Path
 
 import torch
 
-from dispose.datasets.layouts.source import FrameKey, Layout, Split, Traits, files_by_number, require_folder
+from dispose.datasets.layouts.source import Block, FrameKey, Layout, Split, Traits, files_by_number, require_folder
 from dispose.errors import InputError
 from dispose.formats.actors_mat import Actors, read_actors
-from dispose.formats.calibration.voxelpose import read_calibration_voxelpose
+from dispose.formats.calibration.json_files import read_calibration_voxelpose
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Poses
+from dispose.skeletons.catalog import SHELF_14
 
 ACTORS = "actorsGT.mat"
 CAMERA = re.compile(r"Camera(\d+)")
@@ -30,8 +35,61 @@ def imaged_frames(folder: Path, views: Sequence[str]) -> list[int]:
     return sorted({number for view in views for number in files_by_number(folder / view, IMAGE_FILE)})
 
 
+SHELF = Traits(
+    name="Shelf",
+    skeleton=SHELF_14,
+    views=("Camera0", "Camera1", "Camera2", "Camera3", "Camera4"),
+    image_size=(1032, 776),
+    input_size=(800, 608),
+    space_size_mm=(8000.0, 8000.0, 2000.0),
+    space_centre_mm=(450.0, -320.0, 800.0),
+    score_threshold=0.2,
+)
+CAMPUS = Traits(
+    name="Campus",
+    skeleton=SHELF_14,
+    views=("Camera0", "Camera1", "Camera2"),
+    image_size=(360, 288),
+    input_size=(800, 640),
+    space_size_mm=(12000.0, 12000.0, 2000.0),
+    space_centre_mm=(3000.0, 4500.0, 1000.0),
+    score_threshold=0.2,
+)
+
+SHELF_TRAIN = Split("train", (Block("Shelf", 0, 299), Block("Shelf", 601, 2849)), imaged_frames)
+CAMPUS_TRAIN = Split(
+    "train", (Block("Campus", 0, 349), Block("Campus", 471, 649), Block("Campus", 751, 1649)), imaged_frames
+)
+"""The literature's training frames without those held back for validation and the 50 before them."""
+
+SHELF_TRAIN_LITERATURE = Split("train, literature", (Block("Shelf", 0, 299), Block("Shelf", 601, 3199)), imaged_frames)
+CAMPUS_TRAIN_LITERATURE = replace(
+    CAMPUS_TRAIN, name="train, literature", blocks=(*CAMPUS_TRAIN.blocks[:2], Block("Campus", 751, 1999))
+)
+"""All frames but the test's: includes our validation frames, so choose no model by those after training on these."""
+
+SHELF_VALIDATION = Split("validation", (Block("Shelf", 2900, 3199),), imaged_frames)
+CAMPUS_VALIDATION = Split("validation", (Block("Campus", 1700, 1999),), imaged_frames)
+"""For choosing between models: the last 300 frames, 2300 (Shelf) and 950 (Campus) away from the test."""
+
+SHELF_TEST = Split("test", (Block("Shelf", 300, 600),), frames_of_annotation)
+CAMPUS_TEST = Split("test", (Block("Campus", 350, 470), Block("Campus", 650, 750)), frames_of_annotation)
+"""The literature's test frames."""
+
+
+def open_shelf(folder: Path, split: Split = SHELF_TEST, views: Sequence[str] = SHELF.views) -> Layout:
+    """Look through a part of Shelf."""
+    return open_actor_capture(folder, split, SHELF, "calibration_shelf.json", "img_{number:06d}.png", views)
+
+
+def open_campus(folder: Path, split: Split = CAMPUS_TEST, views: Sequence[str] = CAMPUS.views) -> Layout:
+    """Look through a part of Campus."""
+    file = "campus4-c{camera}-{number:05d}.png"
+    return open_actor_capture(folder, split, CAMPUS, "calibration_campus.json", file, views)
+
+
 def open_actor_capture(
-    folder: Path, split: Split, *, traits: Traits, calibration: str, file: str, views: Sequence[str]
+    folder: Path, split: Split, traits: Traits, calibration: str, file: str, views: Sequence[str]
 ) -> Layout:
     """Look through a recording: calibration and annotations are read, frames are listed.
 

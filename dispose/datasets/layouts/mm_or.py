@@ -70,7 +70,7 @@ MM_OR_TEST = Split(
 """The literature's 750 frames: the first annotation files of three takes."""
 
 
-def open_mm_or(folder: Path, split: Split = MM_OR_TEST, *, views: Sequence[str] = MM_OR.views) -> Layout:
+def open_mm_or(folder: Path, split: Split = MM_OR_TEST, views: Sequence[str] = MM_OR.views) -> Layout:
     """Look through a part of MM-OR Pose: calibrations are read, frames are listed, nothing else.
 
     Truth has the joints of `PANOPTIC_15`. The released loader drops a frame of which any image is missing; here the

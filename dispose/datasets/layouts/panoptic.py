@@ -12,7 +12,7 @@ from pathlib import Path
 from dispose.datasets.layouts.source import Block, FrameKey, Layout, Split, Traits, files_by_number, sequence_folders
 from dispose.errors import InputError
 from dispose.formats.body3d import read_bodies
-from dispose.formats.calibration.panoptic import read_calibration_panoptic
+from dispose.formats.calibration.json_files import read_calibration_panoptic
 from dispose.scene.convert import convert_poses
 from dispose.scene.frame import Poses
 from dispose.skeletons.catalog import PANOPTIC_15, PANOPTIC_19
@@ -32,6 +32,10 @@ CMU1 = hd_cameras(1, 2, 3, 4, 6, 7, 10)
 CMU2 = hd_cameras(12, 16, 18, 19, 22, 23, 30)
 CMU3 = hd_cameras(10, 12, 16, 18)
 CMU4 = hd_cameras(6, 7, 10, 12)
+ARRANGEMENTS = {
+    "CMU0": CMU0, "CMU0_3": CMU0_3, "CMU0_4": CMU0_4, "CMU0_6": CMU0_6, "CMU0_7": CMU0_7,
+    "CMU1": CMU1, "CMU2": CMU2, "CMU3": CMU3, "CMU4": CMU4,
+}  # fmt: skip
 """Camera set-ups of the literature: `CMU0` is the one trained with, CMU1-CMU4 are arrangements never trained with."""
 
 PANOPTIC = Traits(
@@ -82,7 +86,7 @@ PANOPTIC_TEST = Split("test", tuple(Block(name, every=12) for name in TEST_SEQUE
 """The four sequences of the literature, every twelfth annotation file."""
 
 
-def open_panoptic(folder: Path, split: Split = PANOPTIC_TEST, *, views: Sequence[str] = CMU0) -> Layout:
+def open_panoptic(folder: Path, split: Split = PANOPTIC_TEST, views: Sequence[str] = CMU0) -> Layout:
     """Look through a part of CMU Panoptic: calibrations are read, frames are listed, nothing else.
 
     Truth has the joints of `PANOPTIC_15`.

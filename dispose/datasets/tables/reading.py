@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.arrays import open_arrays
-from dispose.formats.calibration.ours import read_calibration_json
+from dispose.formats.calibration.json_files import read_calibration_json
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame, Labels, Poses
 from dispose.skeletons.skeleton import Skeleton

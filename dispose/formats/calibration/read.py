@@ -4,12 +4,9 @@ from pathlib import Path
 
 from dispose.errors import InputError
 from dispose.formats.calibration.colmap import read_calibration_colmap
+from dispose.formats.calibration.json_files import read_any_json
 from dispose.formats.calibration.opencv import read_calibration_opencv
-from dispose.formats.calibration.ours import read_calibration_json
-from dispose.formats.calibration.panoptic import read_calibration_panoptic
 from dispose.formats.calibration.pose2sim import read_calibration_toml
-from dispose.formats.calibration.voxelpose import read_calibration_voxelpose
-from dispose.formats.entry import Entry
 from dispose.scene.cameras import Cameras
 
 
@@ -36,19 +33,8 @@ def read_calibration(path: Path, *, mm_per_unit: float | None = None) -> Cameras
     if path.suffix == ".toml":
         return read_calibration_toml(path)
     if path.suffix == ".json":
-        return _read_any_json(path)
+        return read_any_json(path)
     raise InputError(
         f"{path}: unknown kind of calibration; known: .toml (Pose2Sim, anipose), .json (own, Panoptic, Shelf/Campus), "
         ".yml (OpenCV), a folder with cameras.txt and images.txt (COLMAP)."
     )
-
-
-def _read_any_json(path: Path) -> Cameras:
-    root = Entry.of_json(path)
-    if root.has("views"):
-        return read_calibration_json(path)
-    if root.has("cameras"):
-        return read_calibration_panoptic(path)
-    if any(entry.has("T") and entry.has("fx") for _, entry in root.entries()):
-        return read_calibration_voxelpose(path)
-    raise InputError(f"{path}: is JSON, but no calibration we know (neither 'views', 'cameras', nor cameras with 'T').")

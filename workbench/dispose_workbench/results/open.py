@@ -9,7 +9,7 @@ import torch
 from dispose.errors import InputError
 from dispose.formats.body3d import FILES as BODY3D
 from dispose.formats.body3d import body3d_files, read_body3d_files
-from dispose.formats.calibration.panoptic import read_calibration_panoptic
+from dispose.formats.calibration.json_files import read_calibration_panoptic
 from dispose.formats.calibration.read import read_calibration
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS, read_run
 from dispose.formats.files import visible
