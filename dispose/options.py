@@ -1,41 +1,38 @@
 """Kinds of options that several commands share: what they are called in the help, and what they refuse."""
 
 import math
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from dispose.errors import InputError
 
-
-def _positive(words: list[str]) -> float:
-    try:
-        value = float(words[0])
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise ValueError(f"a positive number is expected, not {words[0]!r}")
-    return value
+Number = TypeVar("Number", int, float)
 
 
-def _count(words: list[str]) -> int:
-    try:
-        value = int(words[0])
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise ValueError(f"a whole number from 1 on is expected, not {words[0]!r}")
-    return value
+def _number(
+    kind: type[Number], metavar: str, wanted: str, fits: Callable[[Number], bool]
+) -> PrimitiveConstructorSpec[Number]:
+    """Numbers of some kind that fit, and what is said of a word that is none."""
+
+    def read(words: list[str]) -> Number:
+        with suppress(ValueError):
+            if fits(kind(words[0])):
+                return kind(words[0])
+        raise ValueError(f"{wanted} is expected, not {words[0]!r}")
+
+    def held(value: object) -> bool:
+        return value is None or isinstance(value, kind)
+
+    return PrimitiveConstructorSpec[Number](1, metavar, read, held, lambda value: [str(value)])
 
 
-_POSITIVE = PrimitiveConstructorSpec[float](
-    1, "NUMBER", _positive, lambda value: value is None or isinstance(value, float), lambda value: [str(value)]
-)
-_COUNT = PrimitiveConstructorSpec[int](
-    1, "COUNT", _count, lambda value: value is None or isinstance(value, int), lambda value: [str(value)]
-)
+_POSITIVE = _number(float, "NUMBER", "a positive number", lambda value: 0 < value < math.inf)
+_COUNT = _number(int, "COUNT", "a whole number from 1 on", lambda value: value >= 1)
 
 
 def one_of(*names: str) -> PrimitiveConstructorSpec[str]:

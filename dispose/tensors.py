@@ -34,16 +34,17 @@ class TensorStruct:
     def to(self: Record, target: torch.device | torch.dtype | str) -> Record:
         """A copy on a device or in a dtype; a dtype changes the floating-point tensors only."""
 
-        def moved(value: Tensor, _: Field) -> Tensor:
+        def moved(values: Sequence[Tensor], _: Field) -> Tensor:
+            value = values[0]
             keeps = isinstance(target, torch.dtype) and not value.is_floating_point()
             return value if keeps else value.to(target)
 
-        return _over_tensors(self, moved)
+        return _merge([self], moved)
 
     def __getitem__(self: Record, rows: Rows | int) -> Record:
         """Entries along the leading axis of every tensor: a mask, indices, a slice, or one entry without the axis."""
         chosen = list(rows) if isinstance(rows, Sequence) else rows
-        return _over_tensors(self, lambda value, _: value[chosen])
+        return _merge([self], lambda values, _: values[0][chosen])
 
     def select(self: Record, **rows: Rows) -> Record:
         """Entries along named axes: a mask, indices or a slice, in the order given.
@@ -55,20 +56,26 @@ class TensorStruct:
         for axis, chosen in rows.items():
             if not _has_axis(self, axis):
                 raise ShapeError(f"{type(self).__name__} has no axis {axis!r}")
-            found = _select(found, axis, chosen)
+            found = _select(found, axis, list(chosen) if isinstance(chosen, Sequence) else chosen)
         return found
 
     def pad(self: Record, **length: int) -> Record:
         """Named axes made longer at their end: with `ABSENT` in integers, 0 and False elsewhere."""
         found = self
         for axis, size in length.items():
-            found = _over_tensors(found, lambda value, of, axis=axis, size=size: _pad(value, _axis_of(of, axis), size))
+            found = _merge([found], lambda values, of, axis=axis, size=size: _pad(values[0], _axis_of(of, axis), size))
         return found
 
 
 def stack(records: Sequence[Record]) -> Record:
     """Records of equal shape as one with a new leading axis; plain values must agree and are kept once."""
-    return _merge(records, lambda values, _: torch.stack(list(values)), whole=True)
+
+    def agreed(values: Sequence[Any], of: Field) -> object:
+        if any(value != values[0] for value in values):
+            raise ShapeError(f"{type(records[0]).__name__}.{of.name} differs: {values[0]!r} and others")
+        return values[0]
+
+    return _merge(records, lambda values, _: torch.stack(list(values)), agreed)
 
 
 def cat(records: Sequence[Record], axis: str) -> Record:
@@ -78,48 +85,38 @@ def cat(records: Sequence[Record], axis: str) -> Record:
         place = _axis_of(of, axis)
         return values[0] if place is None else torch.cat(list(values), place)
 
-    return _merge(records, joined, whole=False)
+    return _merge(records, joined)
 
 
-def _over_tensors(record: Record, change: Callable[[Tensor, Field], Tensor]) -> Record:
-    """A copy with every tensor changed, in nested records too."""
-    changed = {}
-    for of in fields(record):  # type: ignore[arg-type]
-        value = vars(record)[of.name]
-        if isinstance(value, TensorStruct):
-            changed[of.name] = _over_tensors(value, change)
-        elif isinstance(value, Tensor):
-            changed[of.name] = change(value, of)
-    return replace(record, **changed)  # type: ignore[type-var]
-
-
-def _merge(records: Sequence[Record], join: Callable[[Sequence[Tensor], Field], Tensor], *, whole: bool) -> Record:
-    """One record of several, tensor by tensor; `whole` refuses plain values that differ."""
-    first, changed = records[0], {}
+def _merge(
+    records: Sequence[Record],
+    tensors: Callable[[Sequence[Tensor], Field], Tensor],
+    others: Callable[[Sequence[Any], Field], object] = lambda values, _: values[0],
+) -> Record:
+    """One record of several, or of one, field by field, in nested records too."""
+    first, changed = records[0], dict[str, Any]()
     for of in fields(first):  # type: ignore[arg-type]
         values = [vars(record)[of.name] for record in records]
         if isinstance(values[0], TensorStruct):
-            changed[of.name] = _merge(values, join, whole=whole)
-        elif isinstance(values[0], Tensor):
-            changed[of.name] = join(values, of)
-        elif whole and any(value != values[0] for value in values):
-            raise ShapeError(f"{type(first).__name__}.{of.name} differs: {values[0]!r} and others")
+            changed[of.name] = _merge(values, tensors, others)
+        else:
+            changed[of.name] = (tensors if isinstance(values[0], Tensor) else others)(values, of)
     return replace(first, **changed)  # type: ignore[type-var]
 
 
-def _select(record: Record, axis: str, rows: Rows) -> Record:
-    """Entries along one axis, in nested records too."""
-    chosen = list(rows) if isinstance(rows, Sequence) else rows
-    changed: dict[str, Any] = {}
-    for of in fields(record):  # type: ignore[arg-type]
-        value, place = vars(record)[of.name], _axis_of(of, axis)
-        if isinstance(value, TensorStruct):
-            changed[of.name] = _select(value, axis, rows)
-        elif isinstance(value, Tensor) and place is not None:
-            changed[of.name] = value.movedim(place, 0)[chosen].movedim(0, place) if place else value[chosen]
-        elif isinstance(value, tuple) and value and of.metadata.get("axis") == axis:
-            changed[of.name] = tuple(value[row] for row in torch.arange(len(value))[chosen].tolist())
-    return replace(record, **changed)  # type: ignore[type-var]
+def _select(record: Record, axis: str, rows: Tensor | list[int] | slice) -> Record:
+    """Entries along one axis."""
+
+    def taken(values: Sequence[Tensor], of: Field) -> Tensor:
+        place = _axis_of(of, axis)
+        return values[0] if place is None else values[0].movedim(place, 0)[rows].movedim(0, place)
+
+    def entries(values: Sequence[Any], of: Field) -> object:
+        if not values[0] or of.metadata.get("axis") != axis:
+            return values[0]
+        return tuple(values[0][row] for row in torch.arange(len(values[0]))[rows].tolist())
+
+    return _merge([record], taken, entries)
 
 
 def _has_axis(record: TensorStruct, axis: str) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dispose.association.packing import PackedDetections, pack_detections
 from dispose.errors import ShapeError
-from dispose.geometry.triangulation import RobustPoints, triangulate_robust
+from dispose.geometry.triangulation import RobustPoints, joint_confidence, triangulate_robust
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame, Poses
 from dispose.scene.results import Association, Prediction
@@ -110,22 +110,6 @@ def triangulate_keypoints(evidence: GroupKeypoints) -> RobustPoints:
     )
 
 
-def joint_confidence(
-    evidence: GroupKeypoints, points: RobustPoints, threshold_px: Float[Tensor, "persons views"]
-) -> Float[Tensor, "persons joints"]:
-    """How far a triangulated joint can be trusted, in [0, 1].
-
-    ``s · m/(m+1) · exp(−e²/2)`` with s the mean score and m the number of the views that agree with the point,
-    e their root mean square reprojection error in units of the inlier bound.
-    """
-    weight = points.inlier.to(torch.float64)
-    count = weight.sum(-1)
-    score = (weight * evidence.confidence.transpose(1, 2)).sum(-1) / count.clamp(min=1)
-    error = torch.where(points.inlier, points.error_px, 0.0) / threshold_px[:, None]
-    square = error.square().sum(-1) / count.clamp(min=1)
-    return (score * count / (count + 1) * torch.exp(-square / 2)).clamp(0, 1)
-
-
 def roots_of(
     skeleton: Skeleton, xyz_world: Float[Tensor, "persons joints 3"], valid: Bool[Tensor, "persons joints"]
 ) -> Float[Tensor, "persons 3"]:
@@ -142,7 +126,9 @@ def triangulate_groups(evidence: GroupKeypoints) -> Poses:
     points = triangulate_keypoints(evidence)
     valid = torch.isfinite(points.xyz_world).all(-1) & (points.inlier.sum(-1) >= 2)
     xyz = torch.where(valid[..., None], points.xyz_world, 0.0)
-    confidence = torch.where(valid, joint_confidence(evidence, points, inlier_bound(evidence)), 0.0)
+    error = points.error_px / inlier_bound(evidence)[:, None]
+    trust = joint_confidence(points.inlier, error, evidence.confidence.transpose(1, 2))
+    confidence = torch.where(valid, trust, 0.0)
     return Poses(evidence.packed.skeleton, xyz, confidence, valid, torch.zeros_like(evidence.frame))
 
 

@@ -5,26 +5,24 @@ What Stage II has to beat on the same heat maps, made as strong as classical mea
 refined to least reprojection error.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from dispose.association.body_tree import MISSING, PANOPTIC_SHAPE, BodyShape, best_body
 from dispose.association.joint_candidates import joint_candidates, peak_rays, without_peaks
 from dispose.errors import ShapeError
-from dispose.geometry.triangulation import RobustPoints, triangulate_robust
+from dispose.geometry.triangulation import RobustPoints, joint_confidence, triangulate_robust
 from dispose.scene.cameras import Cameras
-from dispose.scene.frame import Frame, Poses
-from dispose.scene.peaks import JointPeaks, root_frame
+from dispose.scene.frame import Poses
+from dispose.scene.peaks import JointPeaks
 from dispose.scene.results import Association, Prediction
 from dispose.tensors import ABSENT
-
-Associate = Callable[[Frame], Association]
 
 MOST_PERMUTED = 2
 
@@ -53,41 +51,34 @@ MAP_GATES = PeakGates()
 
 
 def people_from_peaks(
-    cameras: Cameras, peaks: JointPeaks, *, associate: Associate, gates: PeakGates = MAP_GATES, number: int = 0
-) -> Prediction:
-    """Roots by a classic associator and triangulation, everything else by `skeletons_from_roots`.
-
-    Args:
-        cameras: of the frame.
-        peaks: of all joints.
-        associate: who is who among detections of which only the root is seen; slots are positions among the peaks.
-        gates: how far peaks may be from where they should be.
-        number: the frame's.
-    """
-    _check_views(cameras, peaks, number)
-    association = associate(root_frame(number, cameras, peaks))
-    root = peaks.skeleton.index(str(peaks.skeleton.root))
-    roots = triangulate_people(cameras, peaks, association.members[:, None], [root], gates.root).xyz_world[:, 0]
-    return skeletons_from_roots(cameras, peaks, association, roots, gates=gates, number=number)
-
-
-def skeletons_from_roots(
     cameras: Cameras,
     peaks: JointPeaks,
     association: Association,
-    roots: Float[Tensor, "persons 3"],
+    roots: Float[Tensor, "persons 3"] | None = None,
     *,
     gates: PeakGates = MAP_GATES,
     number: int = 0,
 ) -> Prediction:
-    """The skeletons of given groups of root peaks and of their places: every other joint from its own peaks.
+    """The skeletons of groups of root peaks: every other joint from its own peaks.
 
     Joints on which fewer than two views agree are not valid; the root is valid wherever it is given (not NaN). The
-    confidence of a joint is ``s · m / (m + 1) · exp(-e² / 2)`` with m agreeing views of mean score s and root mean
-    square error e in gates; that of a person is the mean over all joints, 0 for those not found.
-    Raises `ShapeError` where views or skeletons differ.
+    confidence of a joint is `joint_confidence`, that of a person the mean over all joints, 0 for those not found.
+    Raises `ShapeError` where views, people or skeletons differ.
+
+    Args:
+        cameras: of the frame.
+        peaks: of all joints.
+        association: who is who; slots are positions among the root's peaks (`dispose.scene.peaks.root_frame`).
+        roots: where everybody's root is, mm; None = where the members' rays meet.
+        gates: how far peaks may be from where they should be.
+        number: the frame's.
     """
-    _check_views(cameras, peaks, number)
+    if peaks.valid.shape[0] != len(cameras):
+        raise ShapeError(f"frame {number}: {len(cameras)} cameras, {peaks.valid.shape[0]} views in the peaks")
+    root = peaks.skeleton.index(str(peaks.skeleton.root))
+    if roots is None:
+        placed, _ = triangulate_people(cameras, peaks, association.members[:, None], [root], gates.root)
+        roots = placed.xyz_world[:, 0]
     if association.members.shape != (len(roots), len(cameras)):
         raise ShapeError(
             f"frame {number}: groups of {tuple(association.members.shape)} people and views, "
@@ -95,51 +86,43 @@ def skeletons_from_roots(
         )
     if peaks.skeleton != gates.shape.skeleton:
         raise ShapeError(f"peaks of skeleton {peaks.skeleton.name}, bones of {gates.shape.skeleton.name}")
-    root = peaks.skeleton.index(str(peaks.skeleton.root))
-    roots = roots.to(torch.float64)
+    known = torch.isfinite(roots).all(-1)
     members = torch.full((len(association), len(peaks.skeleton), len(cameras)), ABSENT, dtype=torch.long)
-    placed = torch.isfinite(roots).all(-1)
-    members[placed] = choose_bodies(cameras, peaks, roots[placed], gates)
+    members[known] = choose_bodies(cameras, peaks, roots[known].to(torch.float64), gates)
     members[:, root] = association.members
-    points = triangulate_people(cameras, peaks, members, list(range(len(peaks.skeleton))), gates.joint)
+    points, score = triangulate_people(cameras, peaks, members, list(range(len(peaks.skeleton))), gates.joint)
     xyz, inlier = points.xyz_world.clone(), points.inlier.clone()
-    xyz[:, root], inlier[:, root] = roots, association.members != ABSENT
-    return _prediction(peaks, association, members, replace(points, xyz_world=xyz, inlier=inlier), number, gates)
-
-
-def _check_views(cameras: Cameras, peaks: JointPeaks, number: int) -> None:
-    if peaks.valid.shape[0] != len(cameras):
-        raise ShapeError(f"frame {number}: {len(cameras)} cameras, {peaks.valid.shape[0]} views in the peaks")
+    # A root is where its group says it is, agreeing or not.
+    xyz[:, root], inlier[:, root] = roots.to(torch.float64), association.members != ABSENT
+    valid = torch.isfinite(xyz).all(-1) & (inlier.sum(-1) >= 2)
+    valid[:, root] = known
+    error = points.error_px / (gates.joint * peaks.spacing_px.to(torch.float64))
+    trust = joint_confidence(inlier, torch.nan_to_num(error, nan=3.0, posinf=3.0), score)
+    confidence = torch.where(valid, trust, 0.0)
+    poses = Poses(
+        peaks.skeleton, torch.where(valid[..., None], xyz, 0.0), confidence, valid, torch.arange(len(association))
+    )
+    sure = Association(association.members, confidence.mean(1))
+    return Prediction(number, sure, poses, torch.where(known[:, None], xyz[:, root], torch.nan))
 
 
 def triangulate_people(
-    cameras: Cameras,
-    peaks: JointPeaks,
-    members: Int[Tensor, "persons joints views"],
-    joints: list[int],
-    gate: float,
-) -> RobustPoints:
-    """The places of joints from their members, at least reprojection error; `gate` in heat-map pixels."""
-    xy, score = gather_peaks(peaks, members, joints)
-    return triangulate_robust(
+    cameras: Cameras, peaks: JointPeaks, members: Int[Tensor, "persons joints views"], joints: list[int], gate: float
+) -> tuple[RobustPoints, Float[Tensor, "persons joints views"]]:
+    """The places of joints from their members, at least reprojection error, and the members' scores.
+
+    `gate` is in heat-map pixels; the score is 0 where there is no member.
+    """
+    xy, score = torch.zeros(*members.shape, 2, dtype=torch.float64), torch.zeros(members.shape, dtype=torch.float64)
+    if peaks.valid.shape[2]:
+        chosen = torch.arange(len(cameras)), torch.tensor(joints)[:, None], members.clamp(min=0)
+        xy = peaks.xy_image[chosen].to(torch.float64)
+        score = torch.where(members != ABSENT, peaks.score[chosen].to(torch.float64).clamp(1e-3, 1), 0.0)
+    points = triangulate_robust(
         xy, score, cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation,
         threshold_px=gate * peaks.spacing_px.to(torch.float64),
     )  # fmt: skip
-
-
-def gather_peaks(
-    peaks: JointPeaks, members: Int[Tensor, "persons joints views"], joints: list[int]
-) -> tuple[Float[Tensor, "persons joints views 2"], Float[Tensor, "persons joints views"]]:
-    """Pixels and scores of the members; score 0 where there is none."""
-    persons, count, views = members.shape
-    if peaks.valid.shape[2] == 0:
-        empty = torch.zeros(persons, count, views, 2, dtype=torch.float64)
-        return empty, empty[..., 0]
-    view, joint = torch.arange(views), torch.tensor(joints)[:, None]
-    slot = members.clamp(min=0)
-    there = members != ABSENT
-    score = peaks.score[view, joint, slot].to(torch.float64).clamp(1e-3, 1)
-    return peaks.xy_image[view, joint, slot].to(torch.float64), torch.where(there, score, 0.0)
+    return points, score
 
 
 def choose_bodies(
@@ -151,15 +134,18 @@ def choose_bodies(
     the others left, in the order that gains most among some orders.
     """
     crowd = _Crowd(cameras, peaks, roots, gates)
-    best = [crowd.body(person, torch.zeros_like(peaks.valid)) for person in range(len(roots))]
-    used = [_used(body.members, peaks.valid) for body in best]
     members = torch.full((len(roots), len(peaks.skeleton), len(cameras)), ABSENT, dtype=torch.long)
-    for group in _rivals(used):
-        taken = torch.zeros_like(peaks.valid)
-        for person in range(len(roots)):
-            if person not in group:
-                taken |= used[person]
-        plans = [crowd.in_order(order, taken, best) for order in _orders(group, best)]
+    if not len(roots):
+        return members
+    best = [crowd.body(person, torch.zeros_like(peaks.valid)) for person in range(len(roots))]
+    used = torch.stack([_used(body.members, peaks.valid) for body in best])
+    flat = used.flatten(1).double()
+    # Rivals want the same peaks, directly or through others.
+    groups, group_of = connected_components((flat @ flat.T > 0).numpy(), directed=False)
+    for group in range(groups):
+        taken = used[torch.from_numpy(group_of != group)].any(0)
+        rivals = np.flatnonzero(group_of == group).tolist()
+        plans = [crowd.in_order(order, taken, best) for order in _orders(rivals, best)]
         for person, body in max(plans, key=lambda plan: sum(body.gain for _, body in plan)):
             members[person] = body.members
     return members
@@ -232,19 +218,6 @@ def map_pixel_mm(
     return (size * front).sum(0) / front.sum(0).clamp(min=1)
 
 
-def _rivals(used: list[Bool[Tensor, "views joints peaks"]]) -> list[list[int]]:
-    """Groups of people whose peaks overlap, directly or through others."""
-    groups: list[tuple[list[int], Tensor]] = []
-    for person, mine in enumerate(used):
-        meets = [group for group in groups if bool((group[1] & mine).any())]
-        people = sorted([person, *(one for group in meets for one in group[0])])
-        everything = mine.clone()
-        for group in meets:
-            everything |= group[1]
-        groups = [group for group in groups if not any(group is other for other in meets)] + [(people, everything)]
-    return [people for people, _ in groups]
-
-
 def _orders(group: list[int], best: list[_Body]) -> list[tuple[int, ...]]:
     """Both orders of two people; of more, the one by gain with each of them first once."""
     by_gain = sorted(group, key=lambda person: -best[person].gain)
@@ -261,32 +234,3 @@ def _used(
     joint, view = (members != ABSENT).nonzero(as_tuple=True)
     used[view, joint, members[joint, view]] = True
     return used
-
-
-def _prediction(
-    peaks: JointPeaks,
-    association: Association,
-    members: Int[Tensor, "persons joints views"],
-    points: RobustPoints,
-    number: int,
-    gates: PeakGates,
-) -> Prediction:
-    """Joints with two agreeing views, their confidence, and the people's."""
-    root = peaks.skeleton.index(str(peaks.skeleton.root))
-    finite = torch.isfinite(points.xyz_world).all(-1)
-    valid = finite & (points.inlier.sum(-1) >= 2)
-    # A root is where its group says it is, agreeing or not.
-    valid[:, root] = finite[:, root]
-    xyz = torch.where(valid[..., None], points.xyz_world, 0.0)
-    _, score = gather_peaks(peaks, members, list(range(len(peaks.skeleton))))
-    inlier = points.inlier.to(torch.float64)
-    count = inlier.sum(-1)
-    mean = (inlier * score).sum(-1) / count.clamp(min=1)
-    gate = gates.joint * peaks.spacing_px.to(torch.float64)
-    error = torch.where(points.inlier, torch.nan_to_num(points.error_px / gate, nan=3.0, posinf=3.0), 0.0)
-    square = error.square().sum(-1) / count.clamp(min=1)
-    confidence = (mean * count / (count + 1) * torch.exp(-square / 2)).clamp(0, 1)
-    confidence = torch.where(valid, confidence, 0.0)
-    poses = Poses(peaks.skeleton, xyz, confidence, valid, torch.arange(len(association)))
-    known = torch.where(valid[:, root, None], xyz[:, root], torch.nan)
-    return Prediction(number, Association(association.members, confidence.mean(1)), poses, known)

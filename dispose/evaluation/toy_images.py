@@ -12,7 +12,7 @@ import torch
 
 from dispose.association.imputation import impute_joints
 from dispose.association.roots import map_pixel_of
-from dispose.baselines.heatmap_peaks import MAP_GATES, PeakGates, people_from_peaks, skeletons_from_roots
+from dispose.baselines.heatmap_peaks import MAP_GATES, PeakGates, people_from_peaks
 from dispose.errors import ShapeError
 from dispose.evaluation.classic import CLASSIC, Classic
 from dispose.evaluation.figures import Figure, Row, figures_of
@@ -181,9 +181,7 @@ def classic_method(
 
     def rebuild(frame: Frame, association: Association) -> Prediction:
         peaks = looked.peaks[frame.number]
-        found = people_from_peaks(
-            frame.cameras, peaks, associate=lambda _: association, gates=gates, number=frame.number
-        )
+        found = people_from_peaks(frame.cameras, peaks, association, gates=gates, number=frame.number)
         return finish(found, frame, peaks)
 
     return Method(name, associate_each(partial(one.associate, gate_mm=one.gate_mm)), reconstruct_each(rebuild))
@@ -195,7 +193,7 @@ def without_stage_two(looked: Looked, name: str, *, gates: PeakGates = MAP_GATES
 
     def rebuild(frame: Frame, association: Association) -> Prediction:
         peaks, roots = looked.peaks[frame.number], mine[frame.number].root
-        found = skeletons_from_roots(frame.cameras, peaks, association, roots, gates=gates, number=frame.number)
+        found = people_from_peaks(frame.cameras, peaks, association, roots, gates=gates, number=frame.number)
         return impute_missing(found, frame, peaks)
 
     return Method(name, associate_each(lambda frame: mine[frame.number].association), reconstruct_each(rebuild))

@@ -63,24 +63,6 @@ def rotation_vector(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*ba
     return torch.where(small, 2 * q[..., 1:], q[..., 1:] * (angle / torch.where(small, 1.0, sine)))
 
 
-def compose(
-    rotation_cb: Float[Tensor, "*batch 3 3"],
-    translation_cb: Float[Tensor, "*batch 3"],
-    rotation_ba: Float[Tensor, "*batch 3 3"],
-    translation_ba: Float[Tensor, "*batch 3"],
-) -> tuple[Float[Tensor, "*batch 3 3"], Float[Tensor, "*batch 3"]]:
-    """``c_from_a`` from ``c_from_b`` and ``b_from_a``."""
-    moved = (rotation_cb @ translation_ba[..., None])[..., 0]
-    return rotation_cb @ rotation_ba, moved + translation_cb
-
-
-def invert(
-    rotation: Float[Tensor, "*batch 3 3"], translation: Float[Tensor, "*batch 3"]
-) -> tuple[Float[Tensor, "*batch 3 3"], Float[Tensor, "*batch 3"]]:
-    """``a_from_b`` from ``b_from_a``."""
-    return rotation.mT, -(rotation.mT @ translation[..., None])[..., 0]
-
-
 def look_at(
     centre: Float[Tensor, "*batch 3"], target: Float[Tensor, "*batch 3"], up: Float[Tensor, "*#batch 3"]
 ) -> tuple[Float[Tensor, "*batch 3 3"], Float[Tensor, "*batch 3"]]:
@@ -118,22 +100,10 @@ def umeyama(
     target: Float[Tensor, "*batch points 3"],
     weights: Float[Tensor, "*batch points"] | None = None,
 ) -> Similarity:
-    """The similarity that minimises ``Σ w |s R x + t − y|²`` (a rotation, never a reflection).
+    """The similarity that minimises ``Σ w |s R x + t − y|²`` (a rotation, never a reflection; Umeyama 1991).
 
     Points with weight 0 do not count. Source points that all coincide give scale 0.
     """
-    rotation, singular, source_mean, target_mean, spread = _procrustes(source, target, weights)
-    scale = torch.where(spread > 0, singular.sum(-1) / torch.where(spread > 0, spread, 1.0), 0.0)
-    shift = target_mean - scale[..., None] * (rotation @ source_mean[..., None])[..., 0]
-    return Similarity(scale, rotation, shift)
-
-
-def _procrustes(
-    source: Float[Tensor, "*batch points 3"],
-    target: Float[Tensor, "*batch points 3"],
-    weights: Float[Tensor, "*batch points"] | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Rotation, signed singular values of the covariance, both means, and the variance of the source."""
     if source.shape != target.shape:
         raise ShapeError(f"{tuple(source.shape)} source points, {tuple(target.shape)} target points")
     if weights is None:
@@ -146,4 +116,7 @@ def _procrustes(
     sign = torch.where(torch.linalg.det(left @ right) < 0, -1.0, 1.0).to(source.dtype)
     signs = torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], dim=-1)
     rotation = (left * signs[..., None, :]) @ right
-    return rotation, singular * signs, source_mean, target_mean, (share * centred**2).sum((-1, -2))
+    spread = (share * centred**2).sum((-1, -2))
+    scale = torch.where(spread > 0, (singular * signs).sum(-1) / torch.where(spread > 0, spread, 1.0), 0.0)
+    shift = target_mean - scale[..., None] * (rotation @ source_mean[..., None])[..., 0]
+    return Similarity(scale, rotation, shift)

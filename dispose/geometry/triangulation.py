@@ -130,6 +130,21 @@ class RobustPoints(TensorStruct):
     error_px: Float[Tensor, "*batch views"]
 
 
+def joint_confidence(
+    inlier: Bool[Tensor, "*batch views"], error: Float[Tensor, "*batch views"], score: Float[Tensor, "*batch views"]
+) -> Float[Tensor, "*batch"]:
+    """How far a triangulated point can be trusted, in [0, 1]: ``s · m/(m+1) · exp(−e²/2)``.
+
+    s is the mean score and m the number of the views that agree with the point (`inlier`), e their root mean square
+    reprojection error in units of the inlier bound.
+    """
+    weight = inlier.to(torch.float64)
+    count = weight.sum(-1)
+    mean = (weight * score).sum(-1) / count.clamp(min=1)
+    square = torch.where(inlier, error, 0.0).square().sum(-1) / count.clamp(min=1)
+    return (mean * count / (count + 1) * torch.exp(-square / 2)).clamp(0, 1)
+
+
 def reprojection_error(
     xyz_world: Float[Tensor, "*batch 3"],
     xy_normalized: Float[Tensor, "*batch views 2"],
@@ -174,23 +189,41 @@ def triangulate_robust(
     weights = weights.expand(xy.shape[:-1])
     focal = (matrix[..., 0, 0] + matrix[..., 1, 1]) / 2
     threshold = torch.as_tensor(threshold_px, dtype=xy.dtype, device=xy.device).expand(xy.shape[:-1])
-    xyz = _best_pair(xy, weights, focal, rotation, translation, threshold)
+    sights = _Sights(xy, weights, focal, rotation, translation, threshold)
+    xyz = _best_pair(sights)
     for _ in range(steps):
-        xyz = _irls_step(xyz, xy, weights, focal, rotation, translation, threshold)
-    error = reprojection_error(xyz, xy, focal, rotation, translation)
+        xyz = _irls_step(xyz, sights)
+    error = sights.error(xyz)
     error = torch.where((weights > 0) & torch.isfinite(xyz[..., :1]), error, torch.nan)
     return RobustPoints(xyz, error <= threshold, error)
 
 
-def _best_pair(
-    xy: Float[Tensor, "*batch views 2"],
-    weights: Float[Tensor, "*batch views"],
-    focal: Float[Tensor, "*#batch views"],
-    rotation: Float[Tensor, "*#batch views 3 3"],
-    translation: Float[Tensor, "*#batch views 3"],
-    threshold: Float[Tensor, "*batch views"],
-) -> Float[Tensor, "*batch 3"]:
+@dataclass(frozen=True, eq=False)
+class _Sights:
+    """Points as views see them: places without the lens, how much each counts, the views, inlier bounds in pixels."""
+
+    xy: Float[Tensor, "*batch views 2"]
+    weights: Float[Tensor, "*batch views"]
+    focal: Float[Tensor, "*#batch views"]
+    rotation: Float[Tensor, "*#batch views 3 3"]
+    translation: Float[Tensor, "*#batch views 3"]
+    threshold: Float[Tensor, "*batch views"]
+
+    def error(self, xyz: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch views"]:
+        """See `reprojection_error`."""
+        return reprojection_error(xyz, self.xy, self.focal, self.rotation, self.translation)
+
+    def cost(self, xyz: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
+        """Geman-McClure's; a view behind which the point lies counts as fully lost."""
+        ratio2 = (self.error(xyz) / self.threshold) ** 2
+        share = torch.where(torch.isfinite(ratio2), ratio2 / (1 + ratio2), 1.0)
+        return (self.weights * share).sum(-1)
+
+
+def _best_pair(sights: _Sights) -> Float[Tensor, "*batch 3"]:
     """The midpoint of the pair of views with the least truncated cost; NaN where no pair is seen."""
+    xy, weights, threshold = sights.xy, sights.weights, sights.threshold
+    focal, rotation, translation = sights.focal, sights.rotation, sights.translation
     views = xy.shape[-2]
     origins = -(rotation.mT @ translation[..., None])[..., 0]
     ray = torch.cat([xy, torch.ones_like(xy[..., :1])], dim=-1)
@@ -224,25 +257,18 @@ def _best_pair(
     return xyz
 
 
-def _irls_step(
-    xyz: Float[Tensor, "*batch 3"],
-    xy: Float[Tensor, "*batch views 2"],
-    weights: Float[Tensor, "*batch views"],
-    focal: Float[Tensor, "*#batch views"],
-    rotation: Float[Tensor, "*#batch views 3 3"],
-    translation: Float[Tensor, "*#batch views 3"],
-    threshold: Float[Tensor, "*batch views"],
-) -> Float[Tensor, "*batch 3"]:
+def _irls_step(xyz: Float[Tensor, "*batch 3"], sights: _Sights) -> Float[Tensor, "*batch 3"]:
     """One Gauss-Newton step on ``Σ w f(e)`` with Geman-McClure's f; a step that does not descend is not taken."""
+    focal, rotation = sights.focal, sights.rotation
     known = torch.isfinite(xyz[..., :1])
     point = torch.where(known, xyz, 0.0)
-    xyz_camera = rotate(rotation, point[..., None, :]) + translation
+    xyz_camera = rotate(rotation, point[..., None, :]) + sights.translation
     ahead = xyz_camera[..., 2:] > MIN_DEPTH_MM
     inverse = 1 / torch.where(ahead, xyz_camera[..., 2:], 1.0)
     projected = torch.where(ahead, xyz_camera[..., :2] * inverse, 0.0)
-    residual = (projected - xy) * focal[..., None]
+    residual = (projected - sights.xy) * focal[..., None]
     squared = residual.square().sum(-1)
-    strength = torch.where(ahead[..., 0], weights / (1 + squared / threshold**2) ** 2, 0.0)
+    strength = torch.where(ahead[..., 0], sights.weights / (1 + squared / sights.threshold**2) ** 2, 0.0)
     # d(x/z) = (row_xy - (x/z) row_z) / z
     jacobian = rotation[..., :2, :] - projected[..., None] * rotation[..., 2:, :]
     jacobian = jacobian * (inverse * focal[..., None])[..., None]
@@ -255,26 +281,9 @@ def _irls_step(
     normal = torch.where(solvable, normal + 1e-14 * trace * eye, eye)
     step = solve_symmetric(normal, torch.where(solvable[..., 0], gradient, 0.0))
     trial = point - step
-    before = _cost(point, xy, weights, focal, rotation, translation, threshold)
-    after = _cost(trial, xy, weights, focal, rotation, translation, threshold)
     # Rounding must not stop the iteration: its last steps are what makes the gradient exact.
-    descends = (after <= before * (1 + 1e-9))[..., None]
+    descends = (sights.cost(trial) <= sights.cost(point) * (1 + 1e-9))[..., None]
     return torch.where(known & descends, trial, xyz)
-
-
-def _cost(
-    xyz: Float[Tensor, "*batch 3"],
-    xy: Float[Tensor, "*batch views 2"],
-    weights: Float[Tensor, "*batch views"],
-    focal: Float[Tensor, "*#batch views"],
-    rotation: Float[Tensor, "*#batch views 3 3"],
-    translation: Float[Tensor, "*#batch views 3"],
-    threshold: Float[Tensor, "*batch views"],
-) -> Float[Tensor, "*batch"]:
-    """Geman-McClure cost; a view behind which the point lies counts as fully lost."""
-    ratio2 = (reprojection_error(xyz, xy, focal, rotation, translation) / threshold) ** 2
-    share = torch.where(torch.isfinite(ratio2), ratio2 / (1 + ratio2), 1.0)
-    return (weights * share).sum(-1)
 
 
 def ray_distance(

@@ -1,7 +1,7 @@
 """Which 2-D and 3-D labels the decoder learns from: the two are compared before either is believed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -85,20 +85,17 @@ def curate(
     seen = targets.confidence >= threshold
     if cameras.present is not None:
         seen = seen & cameras.present[..., None]
-    placed = (targets.xyz_confidence >= threshold)[:, None].expand_as(seen)
+    certain = targets.xyz_confidence >= threshold
+    placed = certain[:, None].expand_as(seen)
     agree = front & ((projected - targets.xy_image).norm(dim=-1) <= agreement_px)
 
     keep = seen & (agree | ~placed)
-    replace = placed & inside & ~keep
-    xy = torch.where(keep[..., None], targets.xy_image, torch.where(replace[..., None], projected, 0.0))
-    filled = torch.where(replace, targets.xyz_confidence[:, None], 0.0)
+    moved = placed & inside & ~keep
+    xy = torch.where(keep[..., None], targets.xy_image, torch.where(moved[..., None], projected, 0.0))
+    filled = torch.where(moved, targets.xyz_confidence[:, None], 0.0)
     confidence = torch.where(keep, targets.confidence, filled.to(targets.confidence.dtype))
-    certain = targets.xyz_confidence >= threshold
-    return PoseTargets(
-        targets.sample,
-        targets.identity,
-        xy,
-        confidence,
+    xyz, sure = (
         torch.where(certain[..., None], targets.xyz_world, 0.0),
         torch.where(certain, targets.xyz_confidence, 0.0),
     )
+    return replace(targets, xy_image=xy, confidence=confidence, xyz_world=xyz, xyz_confidence=sure)

@@ -101,9 +101,5 @@ def asymmetric_mse(
     counted = supervised[..., None, None].to(square.dtype).expand_as(square)
     if weight is not None:
         counted = counted * weight
-    return torch.where(counted > 0, counted * square, 0.0).sum() / _positive(counted.sum())
-
-
-def _positive(total: Float[Tensor, "*sums"]) -> Float[Tensor, "*sums"]:
-    """A divisor: sums over nothing are 0 and stay 0."""
-    return torch.where(total > 0, total, 1.0)
+    total = counted.sum()
+    return torch.where(counted > 0, counted * square, 0.0).sum() / torch.where(total > 0, total, 1.0)

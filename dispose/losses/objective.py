@@ -30,11 +30,11 @@ class Weights:
 
     Attributes:
         heatmap: asymmetric error of the backbone's heat maps.
-        reprojection: L1 of reprojected joints, original pixels.
+        reprojection: L1 of reprojected joints, original pixels, by the confidence of the 2-D labels.
         reprojection_heatmap: one-sided error of reprojected joints as Gaussians.
-        anchor: L1 to triangulated labels, mm.
+        anchor: L1 to triangulated labels, mm, by their confidence.
         consistency: L1 between augmented copies of a frame, mm.
-        residual: what triangulation leaves.
+        residual: what triangulation leaves (the smallest singular value) of the joints that were triangulated.
         mass: released error of Stage I's mass.
         latent: released error of its logarithm.
         divergence: ours for both, `projected_divergence`.
@@ -134,14 +134,14 @@ def pose_terms(
     confidence = targets.confidence.to(xy_image.dtype)
     xy_map = map_from_input(apply(affine, xy_image), views.stride)
     aim_map = map_from_input(apply(affine, aim), views.stride)
-    known, sure = targets.xyz_world.to(xyz_world.dtype), targets.xyz_confidence.to(xyz_world.dtype)
+    from_label, sure = xyz_world - targets.xyz_world.to(xyz_world.dtype), targets.xyz_confidence.to(xyz_world.dtype)
     drawn = reprojection_heatmap_loss(xy_map, valid, aim_map, confidence, size=views.map_size, sigma=sigma)
     return (
-        Term("reprojection", reprojection_l1(xy_image, valid, aim, confidence)),
+        Term("reprojection", weighted_l1(xy_image - aim, torch.where(valid, confidence, 0.0))),
         Term("reprojection_heatmap", drawn),
-        Term("anchor", anchor_l1(xyz_world, known, sure)),
+        Term("anchor", weighted_l1(from_label, sure)),
         Term("consistency", consistency_l1(xyz_world, targets.identity, views.frame[targets.sample])),
-        Term("residual", triangulation_residual(residual, triangulated)),
+        Term("residual", weighted_l1(residual[..., None], triangulated.to(residual.dtype))),
     )
 
 
@@ -164,32 +164,6 @@ def reproject(
     return xy, front.view(persons, views, layers, joints).permute(2, 0, 1, 3) & near
 
 
-def reprojection_l1(
-    xy_image: Float[Tensor, "layers persons views joints 2"],
-    valid: Bool[Tensor, "layers persons views joints"],
-    target: Float[Tensor, "persons views joints 2"],
-    confidence: Float[Tensor, "persons views joints"],
-) -> Float[Tensor, ""]:
-    """Mean absolute coordinate error in pixels of the original images, weighted by confidence.
-
-    Args:
-        xy_image: reprojected joints.
-        valid: those in front of their camera.
-        target: curated labels.
-        confidence: of the labels; 0 where there is none.
-    """
-    return _weighted_l1(xy_image - target, torch.where(valid, confidence, 0.0))
-
-
-def anchor_l1(
-    xyz_world: Float[Tensor, "layers persons joints 3"],
-    target: Float[Tensor, "persons joints 3"],
-    confidence: Float[Tensor, "persons joints"],
-) -> Float[Tensor, ""]:
-    """Mean absolute coordinate error in mm to triangulated labels, weighted by their confidence."""
-    return _weighted_l1(xyz_world - target, confidence.expand(xyz_world.shape[:-1]))
-
-
 def consistency_l1(
     xyz_world: Float[Tensor, "layers persons joints 3"],
     identity: Int[Tensor, " persons"],
@@ -205,23 +179,23 @@ def consistency_l1(
     same = (identity[:, None] == identity) & (frame[:, None] == frame) & (identity != ABSENT)
     one, other = same.triu(1).nonzero().unbind(-1)
     difference = xyz_world[:, one] - xyz_world[:, other]
-    return _weighted_l1(difference, torch.ones_like(difference[..., 0]))
+    return weighted_l1(difference, torch.ones_like(difference[..., 0]))
 
 
-def triangulation_residual(
-    residual: Float[Tensor, "layers persons joints"], triangulated: Bool[Tensor, "layers persons joints"]
-) -> Float[Tensor, ""]:
-    """Mean residual (the smallest singular value) of the joints that were triangulated."""
-    return _weighted_l1(residual[..., None], triangulated.to(residual.dtype))
+def weighted_l1(difference: Float[Tensor, "layers *items axes"], weight: Float[Tensor, "..."]) -> Float[Tensor, ""]:
+    """``Σ w |d| / (axes Σ w)`` per layer, summed over the decoder's layers; 0 where nothing weighs.
 
-
-def _weighted_l1(
-    difference: Float[Tensor, "layers *items axes"], weight: Float[Tensor, "layers *items"]
-) -> Float[Tensor, ""]:
-    """``Σ w |d| / (axes Σ w)`` per layer, summed over layers."""
+    What has weight 0 enters neither the sum nor its divisor, whatever value it has.
+    """
+    weight = weight.expand(difference.shape[:-1])
     size = torch.where(weight[..., None] > 0, difference, 0.0).abs().mean(-1)
-    total = weight.flatten(1).sum(-1)
-    return ((weight * size).flatten(1).sum(-1) / torch.where(total > 0, total, 1.0)).sum()
+    return _mean_of_layers(size.flatten(1), weight.flatten(1)).sum()
+
+
+def _mean_of_layers(value: Float[Tensor, "layers items"], weight: Float[Tensor, "layers items"]) -> Tensor:
+    """The weighted mean of every layer, 0 where nothing weighs."""
+    total = weight.sum(-1)
+    return (weight * value).sum(-1) / torch.where(total > 0, total, 1.0)
 
 
 def reprojection_heatmap_loss(
@@ -263,7 +237,7 @@ def reprojection_heatmap_loss(
     error = share[:, None, None] * _outer(wanted) - _outer(found)
     energy = error.relu().square().sum((-1, -2))
     weight = torch.where(counted[:, chosen], share, 0.0)
-    return ((weight * energy).sum(-1) / torch.where(weight.sum(-1) > 0, weight.sum(-1), 1.0) / (width * height)).sum()
+    return (_mean_of_layers(energy, weight) / (width * height)).sum()
 
 
 def _bell(distance: Float[Tensor, "*items"], sigma: float) -> Float[Tensor, "*items"]:

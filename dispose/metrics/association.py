@@ -1,6 +1,6 @@
 """Who is who: pairs of detections and whole groups, counted on the labelled detections only."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import torch
 from jaxtyping import Int
@@ -30,13 +30,7 @@ class PairCounts:
     people: int = 0
 
     def __add__(self, other: "PairCounts") -> "PairCounts":
-        return PairCounts(
-            self.correct + other.correct,
-            self.predicted + other.predicted,
-            self.actual + other.actual,
-            self.exact + other.exact,
-            self.people + other.people,
-        )
+        return PairCounts(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def precision(self) -> float:

@@ -1,17 +1,19 @@
 """How well whole 3-D skeletons are found: nearest or one to one, pooled over frames."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import torch
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+from torch.nn import functional
 
 from dispose.errors import InputError
 from dispose.metrics.pose import pairwise_mpjpe
 from dispose.scene.frame import Poses
-from dispose.tensors import ABSENT, TensorStruct
+from dispose.tensors import ABSENT, TensorStruct, cat
 
 AP_THRESHOLDS_MM = (25.0, 50.0, 75.0, 100.0, 125.0, 150.0)
 
@@ -33,39 +35,70 @@ class NearestTruths(TensorStruct):
     truth: Int[Tensor, " predictions"]
 
 
-def nearest_truths(
-    predicted: Poses, score: Float[Tensor, " persons"], truth: Poses, *, min_joints: int = 1
-) -> NearestTruths:
-    """The nearest true person of every prediction; predictions with fewer than `min_joints` joints are dropped.
+@dataclass(frozen=True, eq=False)
+class PairErrors(TensorStruct):
+    """Every prediction of one frame against every true person.
 
-    Raises `InputError` for a score that is not a number.
+    Attributes:
+        score: confidence of the predictions.
+        error_mm: infinite where a pair cannot be compared.
     """
+
+    score: Float[Tensor, " predictions"]
+    error_mm: Float[Tensor, "predictions truths"]
+
+
+def pair_errors(
+    predicted: Poses, score: Float[Tensor, " predictions"], truth: Poses, *, min_joints: int = 1
+) -> PairErrors:
+    """MPJPE of every pair over the joints both have, at least `min_joints`. `InputError` for a score that is NaN."""
     bad = (~torch.isfinite(score)).nonzero()
     if len(bad):
         raise InputError(f"the score of predicted person {int(bad[0])} is {float(score[bad[0, 0]])}, not a number")
-    keep = predicted.valid.sum(-1) >= min_joints
-    errors = pairwise_mpjpe(predicted, truth, min_joints=min_joints)[keep]
-    if truth.valid.shape[0] == 0 or errors.shape[0] == 0:
-        nearest = torch.full((errors.shape[0],), ABSENT, dtype=torch.long)
-        error = torch.full((errors.shape[0],), torch.inf, dtype=torch.float64)
-    else:
-        error, nearest = errors.min(-1)
-        nearest = torch.where(torch.isfinite(error), nearest, ABSENT)
-    return NearestTruths(truth.valid.shape[0], score[keep].to(torch.float64), error, nearest)
+    return PairErrors(score.to(torch.float64), pairwise_mpjpe(predicted, truth, min_joints=min_joints))
+
+
+def nearest_truths(
+    predicted: Poses, score: Float[Tensor, " predictions"], truth: Poses, *, min_joints: int = 1
+) -> NearestTruths:
+    """The nearest true person of every prediction; predictions with fewer than `min_joints` joints are dropped.
+
+    Where two people stand close, both predictions may be nearest to one of them (see `claimed`).
+    Raises `InputError` for a score that is not a number.
+    """
+    pairs = pair_errors(predicted, score, truth, min_joints=min_joints)[predicted.valid.sum(-1) >= min_joints]
+    truths = pairs.error_mm.shape[1]
+    # Behind the last stands nobody, infinitely far from everybody.
+    error, nearest = functional.pad(pairs.error_mm, (0, 1), value=torch.inf).min(-1)
+    return NearestTruths(truths, pairs.score, error, torch.where(torch.isfinite(error), nearest, ABSENT))
+
+
+def claimed(frame: PairErrors, threshold_mm: float) -> NearestTruths:
+    """In descending order of score (ties in order of input) every prediction takes the nearest person left.
+
+    So nobody is found twice and nobody is lost to a neighbour's double. One that finds nobody nearer than the threshold
+    has no truth.
+    """
+    count, truths = frame.error_mm.shape
+    free = torch.ones(truths, dtype=torch.bool)
+    person = torch.full((count,), ABSENT, dtype=torch.long)
+    error = torch.full((count,), torch.inf, dtype=torch.float64)
+    for row in torch.argsort(frame.score, descending=True, stable=True).tolist():
+        left = torch.where(free, frame.error_mm[row], torch.inf)
+        if truths and float(left.min()) < threshold_mm:
+            person[row], error[row] = int(left.argmin()), left.min()
+            free[person[row]] = False
+    return NearestTruths(truths, frame.score, error, person)
 
 
 def pool(frames: Sequence[NearestTruths]) -> NearestTruths:
     """The predictions of all frames as one list; true persons are renumbered so that they stay distinct."""
-    score = [torch.zeros(0, dtype=torch.float64)]
-    error = [torch.zeros(0, dtype=torch.float64)]
-    truth = [torch.zeros(0, dtype=torch.long)]
-    truths = 0
-    for frame in frames:
-        score.append(frame.score)
-        error.append(frame.error_mm)
-        truth.append(torch.where(frame.truth == ABSENT, ABSENT, frame.truth + truths))
-        truths += frame.truths
-    return NearestTruths(truths, torch.cat(score), torch.cat(error), torch.cat(truth))
+    starts = list(accumulate((frame.truths for frame in frames), initial=0))
+    nothing = torch.zeros(0, dtype=torch.float64)
+    pooled = [NearestTruths(starts[-1], nothing, nothing, nothing.long())]
+    for frame, start in zip(frames, starts, strict=False):
+        pooled.append(replace(frame, truth=torch.where(frame.truth == ABSENT, ABSENT, frame.truth + start)))
+    return cat(pooled, "predictions")
 
 
 def first_hits(matches: NearestTruths, threshold_mm: float) -> tuple[Tensor, Tensor]:
@@ -112,46 +145,6 @@ def found_mpjpe(matches: NearestTruths, *, threshold_mm: float = 500.0) -> float
     if not hit.any():
         return float("nan")
     return float(matches.error_mm[order][hit].mean())
-
-
-@dataclass(frozen=True, eq=False)
-class PairErrors(TensorStruct):
-    """Every prediction of one frame against every true person.
-
-    Attributes:
-        score: confidence of the predictions.
-        error_mm: infinite where a pair cannot be compared.
-    """
-
-    score: Float[Tensor, " predictions"]
-    error_mm: Float[Tensor, "predictions truths"]
-
-
-def pair_errors(
-    predicted: Poses, score: Float[Tensor, " predictions"], truth: Poses, *, min_joints: int = 1
-) -> PairErrors:
-    """MPJPE of every pair over the joints both have, at least `min_joints`. `InputError` for a score that is NaN."""
-    bad = (~torch.isfinite(score)).nonzero()
-    if len(bad):
-        raise InputError(f"the score of predicted person {int(bad[0])} is {float(score[bad[0, 0]])}, not a number")
-    return PairErrors(score.to(torch.float64), pairwise_mpjpe(predicted, truth, min_joints=min_joints))
-
-
-def claimed(frame: PairErrors, threshold_mm: float) -> NearestTruths:
-    """In descending order of score (ties in order of input) every prediction takes the nearest person left.
-
-    One that finds nobody nearer than the threshold has no truth.
-    """
-    count, truths = frame.error_mm.shape
-    free = torch.ones(truths, dtype=torch.bool)
-    person = torch.full((count,), ABSENT, dtype=torch.long)
-    error = torch.full((count,), torch.inf, dtype=torch.float64)
-    for row in torch.argsort(frame.score, descending=True, stable=True).tolist():
-        left = torch.where(free, frame.error_mm[row], torch.inf)
-        if truths and float(left.min()) < threshold_mm:
-            person[row], error[row] = int(left.argmin()), left.min()
-            free[person[row]] = False
-    return NearestTruths(truths, frame.score, error, person)
 
 
 def average_precision_one_to_one(frames: Sequence[PairErrors], *, threshold_mm: float) -> float:

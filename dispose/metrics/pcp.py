@@ -11,7 +11,7 @@ from dispose.errors import ShapeError
 from dispose.metrics.pose import pairwise_mpjpe
 from dispose.scene.frame import Poses
 from dispose.skeletons.catalog import SHELF_14
-from dispose.tensors import TensorStruct
+from dispose.tensors import TensorStruct, cat
 
 PARTS = (
     ("lower leg r", ("r_ankle",), ("r_knee",)),
@@ -41,9 +41,7 @@ class PartResults(TensorStruct):
     correct: Bool[Tensor, "persons parts"]
 
 
-def part_ends(
-    poses: Poses,
-) -> tuple[Float[Tensor, "persons parts 2 3"], Bool[Tensor, "persons parts"]]:
+def part_ends(poses: Poses) -> tuple[Float[Tensor, "persons parts 2 3"], Bool[Tensor, "persons parts"]]:
     """The two ends of every part and whether both are known."""
     ends, known = [], []
     for _, *pair in PARTS:
@@ -79,10 +77,8 @@ def correct_parts(predicted: Poses, truth: Poses, *, alpha: float = 0.5, min_joi
 
 def pool_parts(frames: Sequence[PartResults]) -> PartResults:
     """The true persons of all frames as one list."""
-    return PartResults(
-        torch.cat([torch.zeros(0, dtype=torch.long), *(f.actor for f in frames)]),
-        torch.cat([torch.zeros(0, len(PARTS), dtype=torch.bool), *(f.correct for f in frames)]),
-    )
+    nobody = PartResults(torch.zeros(0, dtype=torch.long), torch.zeros(0, len(PARTS), dtype=torch.bool))
+    return cat([nobody, *frames], "persons")
 
 
 def pcp_of_actor(results: PartResults, actor: int) -> float:

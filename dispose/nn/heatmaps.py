@@ -37,13 +37,7 @@ class Features(TensorStruct):
     coarse: Float[Tensor, "maps chans coarse_height coarse_width"]
 
     @property
-    def pyramid(
-        self,
-    ) -> tuple[
-        Float[Tensor, "maps chans height width"],
-        Float[Tensor, "maps chans middle_height middle_width"],
-        Float[Tensor, "maps chans coarse_height coarse_width"],
-    ]:
+    def pyramid(self) -> tuple[Float[Tensor, "maps chans _ _"], ...]:
         """The feature maps from fine to coarse."""
         return self.fine, self.middle, self.coarse
 

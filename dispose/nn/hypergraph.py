@@ -102,9 +102,9 @@ def _masked_softmax(logits: Tensor, mask: Tensor, dim: int) -> Tensor:
 class HypergraphConv(nn.Module):
     """``out_i = mean over heads of 1/deg(i) sum_e a_ie sum_j a_je / |e| W x_j + bias`` over the edges e of node i.
 
-    The logit of an incidence is ``LeakyReLU(att · [W x_i | W h_e])`` with the attribute h of the edge. Two forms of one
-    operator: `forward` for many small hypergraphs of one layout with a mask, `ragged` for any list of incidences.
-    Parameters are named as in PyTorch Geometric.
+    The logit of an incidence is ``LeakyReLU(att · [W x_i | W h_e])`` with the attribute h of the edge. As PyTorch
+    Geometric's `HypergraphConv` with attention (Bai et al. 2021), for many small hypergraphs of one layout with a mask;
+    parameters are named as there.
     """
 
     def __init__(self, inward: int, outward: int, *, heads: int = 1, slope: float = 0.2, dropout: float = 0.0) -> None:
@@ -140,24 +140,3 @@ class HypergraphConv(nn.Module):
         gathered = (share / size[:, None]) @ x[:, None]
         edges = torch.einsum("phec,hdc->phed", gathered, weight)
         return (share.mT @ edges).mean(1) / degree + self.bias
-
-    def ragged(
-        self,
-        x: Float[Tensor, "nodes inward"],
-        attributes: Float[Tensor, "edges inward"],
-        node_of: Int[Tensor, " incidences"],
-        edge_of: Int[Tensor, " incidences"],
-        group_of: Int[Tensor, " incidences"],
-    ) -> Float[Tensor, "nodes outward"]:
-        """One hypergraph given by its incidences; attention sums to one over `group_of`, one of the two others."""
-        nodes, edges = len(x), len(attributes)
-        values = self.lin(x).unflatten(-1, (self.heads, -1))
-        edge_values = self.lin(attributes).unflatten(-1, (self.heads, -1))
-        pair = torch.cat([values[node_of], edge_values[edge_of]], -1)
-        logits = leaky_relu((pair * self.att).sum(-1), self.slope)
-        share = self.dropout(segment_softmax(logits, group_of, max(nodes, edges)))[..., None]
-        ones = x.new_ones(len(node_of))
-        size = segment_sum(ones, edge_of, edges).clamp(min=1)[:, None, None]
-        degree = segment_sum(ones, node_of, nodes).clamp(min=1)[:, None]
-        gathered = segment_sum(share * values[node_of], edge_of, edges) / size
-        return segment_sum(share * gathered[edge_of], node_of, nodes).mean(1) / degree + self.bias

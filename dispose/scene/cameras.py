@@ -47,7 +47,7 @@ class Cameras(TensorStruct):
 
     def to_camera(self, xyz_world: Float[Tensor, "*batch_points 3"]) -> Float[Tensor, "*batch_views_points 3"]:
         """World points in every camera's coordinates, mm: ``*batch *points 3`` to ``*batch views *points 3``."""
-        batch, points = self._split(xyz_world, 0)
+        batch, points = self.size.shape[:-2], xyz_world.shape[self.size.ndim - 2 : -1]
         flat = xyz_world.reshape(*batch, 1, prod(points), 3)
         out = flat @ self.rotation.mT + self.translation[..., None, :]
         return out.reshape(*batch, len(self), *points, 3)
@@ -77,10 +77,6 @@ class Cameras(TensorStruct):
         """Whether image points lie inside their image (pixel centres at integers)."""
         size = self._spread(self.size, xy_image.ndim - self.size.ndim, 1)
         return ((xy_image >= -0.5) & (xy_image <= size - 0.5)).all(-1)
-
-    def _split(self, points: Tensor, views: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        batch = self.size.ndim - 2
-        return tuple(points.shape[:batch]), tuple(points.shape[batch + views : -1])
 
     def _spread(self, value: Tensor, points: int, inner: int) -> Tensor:
         """A camera's numbers before the point axes of what they are applied to."""

@@ -60,14 +60,6 @@ class Detections(TensorStruct):
         """Number of detections in every view."""
         return self.valid.sum(-1)
 
-    def select(self, views: Sequence[int]) -> "Detections":
-        """The detections of some views, in the order given."""
-        rows = list(views)
-        return Detections(
-            self.skeleton,
-            *(t[rows] for t in (self.xy_image, self.confidence, self.visible, self.score, self.valid, self.index)),
-        )
-
     def distinct(self) -> "Detections":
         """The same slots, of which a detection that repeats an earlier one of its view exactly is not valid.
 

@@ -36,27 +36,33 @@ class JointPeaks(TensorStruct):
             raise ShapeError(f"{self.valid.shape[1]} joints in the peaks, {len(self.skeleton)} in {self.skeleton.name}")
 
 
-def root_detections(peaks: JointPeaks) -> Detections:
-    """The root peaks as detections of which only the root joint is seen; slots are positions among the peaks.
+def root_detections(
+    skeleton: Skeleton,
+    xy_image: Float[Tensor, "views slots 2"],
+    score: Float[Tensor, "views slots"],
+    valid: Bool[Tensor, "views slots"],
+) -> Detections:
+    """Root points as people of whom one joint is visible; slots are positions among the points."""
+    views, slots = valid.shape
+    root = skeleton.index(skeleton.root_of[0])
+    xy = torch.zeros(views, slots, len(skeleton), 2, dtype=torch.float64)
+    xy[:, :, root] = torch.where(valid[..., None], xy_image, 0.0)
+    visible = torch.zeros(views, slots, len(skeleton), dtype=torch.bool)
+    visible[:, :, root] = valid
+    score = torch.where(valid, score, 0.0)
+    confidence = torch.where(visible, score[..., None], 0.0)
+    index = torch.where(valid, torch.arange(slots).expand(views, slots), ABSENT)
+    return Detections(skeleton, xy, confidence, visible, score, valid, index)
+
+
+def root_frame(number: int, cameras: Cameras, peaks: JointPeaks) -> Frame:
+    """What an associator of keypoint detections may see of the root peaks.
 
     Raises `ShapeError` for a skeleton whose root is no joint.
     """
     if peaks.skeleton.root is None:
         raise ShapeError(f"skeleton {peaks.skeleton.name} has no root joint")
     root = peaks.skeleton.index(peaks.skeleton.root)
-    views, joints, count = peaks.valid.shape
-    valid = peaks.valid[:, root]
-    score = torch.where(valid, peaks.score[:, root].to(torch.float64), 0.0).clamp(0, 1)
-    xy = torch.zeros(views, count, joints, 2, dtype=torch.float64)
-    xy[:, :, root] = torch.where(valid[..., None], peaks.xy_image[:, root].to(torch.float64), 0.0)
-    visible = torch.zeros(views, count, joints, dtype=torch.bool)
-    visible[:, :, root] = valid
-    confidence = torch.zeros(views, count, joints, dtype=torch.float64)
-    confidence[:, :, root] = score
-    index = torch.where(valid, torch.arange(count), ABSENT)
-    return Detections(peaks.skeleton, xy, confidence, visible, score, valid, index)
-
-
-def root_frame(number: int, cameras: Cameras, peaks: JointPeaks) -> Frame:
-    """What an associator of keypoint detections may see of the root peaks."""
-    return Frame(number, cameras, root_detections(peaks))
+    score = peaks.score[:, root].to(torch.float64).clamp(0, 1)
+    xy = peaks.xy_image[:, root].to(torch.float64)
+    return Frame(number, cameras, root_detections(peaks.skeleton, xy, score, peaks.valid[:, root]))

@@ -175,21 +175,3 @@ class Clip(TensorStruct):
     def xyz_or_nan(self) -> Float[Tensor, "frames persons joints 3"]:
         """Joints in mm; NaN where not known."""
         return torch.where(self.valid[..., None], self.xyz_world, torch.nan)
-
-    @staticmethod
-    def of(skeleton: Skeleton, predictions: Sequence[Prediction], ids: Sequence[int] | None = None) -> "Clip":
-        """Some people (by default everybody, by ascending number) in the frames of some predictions."""
-        if ids is None:
-            ids = sorted({person for one in predictions for person in one.poses.id.tolist()})
-        column = {person: place for place, person in enumerate(ids)}
-        shape = (len(predictions), len(ids), len(skeleton))
-        xyz = torch.zeros(*shape, 3, dtype=torch.float64)
-        confidence, valid = xyz[..., 0].clone(), torch.zeros(shape, dtype=torch.bool)
-        for frame, one in enumerate(predictions):
-            for row, person in enumerate(one.poses.id.tolist()):
-                if person in column:
-                    place = frame, column[person]
-                    xyz[place], confidence[place] = one.poses.xyz_world[row], one.poses.confidence[row]
-                    valid[place] = one.poses.valid[row]
-        numbers = torch.tensor([one.number for one in predictions], dtype=torch.long)
-        return Clip(skeleton, numbers, torch.tensor(ids, dtype=torch.long), xyz, confidence, valid)

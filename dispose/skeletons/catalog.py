@@ -6,19 +6,10 @@ from dispose.errors import InputError
 from dispose.skeletons.skeleton import Skeleton
 
 LIMB_BONES = (
-    ("l_shoulder", "r_shoulder"),
-    ("l_shoulder", "l_elbow"),
-    ("l_elbow", "l_wrist"),
-    ("r_shoulder", "r_elbow"),
-    ("r_elbow", "r_wrist"),
-    ("l_shoulder", "l_hip"),
-    ("r_shoulder", "r_hip"),
-    ("l_hip", "r_hip"),
-    ("l_hip", "l_knee"),
-    ("l_knee", "l_ankle"),
-    ("r_hip", "r_knee"),
-    ("r_knee", "r_ankle"),
-)
+    ("l_shoulder", "r_shoulder"), ("l_shoulder", "l_elbow"), ("l_elbow", "l_wrist"), ("r_shoulder", "r_elbow"),
+    ("r_elbow", "r_wrist"), ("l_shoulder", "l_hip"), ("r_shoulder", "r_hip"), ("l_hip", "r_hip"),
+    ("l_hip", "l_knee"), ("l_knee", "l_ankle"), ("r_hip", "r_knee"), ("r_knee", "r_ankle"),
+)  # fmt: skip
 
 COCO_17 = Skeleton(
     name="coco_17",
@@ -156,12 +147,7 @@ def by_name(name: str) -> Skeleton:
 
 @dataclass(frozen=True)
 class RestPose:
-    """Joints of a person at rest, mm, +Z up, with the root at the origin.
-
-    Attributes:
-        skeleton: whose joints these are.
-        xyz: one point per joint.
-    """
+    """A person at rest, placed at a root before anything else is known: a point per joint, mm, +Z up, root at 0."""
 
     skeleton: Skeleton
     xyz: tuple[tuple[float, float, float], ...]

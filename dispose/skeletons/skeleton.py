@@ -64,65 +64,40 @@ class Skeleton:
         ]
 
 
-@dataclass(frozen=True)
-class Combination:
-    """A joint as the weighted sum of other joints; the weights sum to one."""
-
-    joints: tuple[str, ...]
-    weights: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A target joint and the combinations that may stand for it, best first."""
-
-    joint: str
-    choices: tuple[Combination, ...]
+Choices = tuple[tuple[str, ...], ...]
+"""Groups of joints, best first: the mean of the first group that is all seen stands for a joint."""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """How every joint of a target skeleton is made from a source skeleton; absent joints have no rule."""
+    """What stands for every joint of a target skeleton among a source's joints; nothing for those that are absent."""
 
     source: Skeleton
     target: Skeleton
-    rules: tuple[Rule, ...]
+    choices: tuple[Choices, ...]
 
 
-def mean_of(*joints: str) -> Combination:
-    """The plain mean of some joints."""
-    return Combination(joints, (1.0 / len(joints),) * len(joints))
-
-
-def mean_of_seen(left: str, right: str) -> tuple[Combination, ...]:
-    """The mean of a pair, or one of the pair where the other is not seen."""
-    return (mean_of(left, right), mean_of(left), mean_of(right))
-
-
-ALTERNATIVES = (
-    Rule("neck", (mean_of("l_shoulder", "r_shoulder"),)),
-    Rule("mid_hip", (mean_of("l_hip", "r_hip"),)),
-    Rule("spine", (mean_of("mid_hip", "neck"), mean_of("l_hip", "r_hip", "l_shoulder", "r_shoulder"))),
-    Rule("head", (*mean_of_seen("l_eye", "r_eye"), *mean_of_seen("l_ear", "r_ear"), mean_of("nose"))),
-    Rule("bottom_head", (mean_of("upper_neck"),)),
-    Rule("top_head", (mean_of("head_top"),)),
-    Rule("head_top", (mean_of("top_head"),)),
-    Rule("upper_neck", (mean_of("bottom_head"),)),
+ALTERNATIVES: tuple[tuple[str, Choices], ...] = (
+    ("neck", (("l_shoulder", "r_shoulder"),)),
+    ("mid_hip", (("l_hip", "r_hip"),)),
+    ("spine", (("mid_hip", "neck"), ("l_hip", "r_hip", "l_shoulder", "r_shoulder"))),
+    ("head", (("l_eye", "r_eye"), ("l_eye",), ("r_eye",), ("l_ear", "r_ear"), ("l_ear",), ("r_ear",), ("nose",))),
+    ("bottom_head", (("upper_neck",),)),
+    ("top_head", (("head_top",),)),
+    ("head_top", (("top_head",),)),
+    ("upper_neck", (("bottom_head",),)),
 )
-"""What stands for a joint that a source skeleton does not have (as the MVOR protocol has it)."""
+"""What stands for a joint that a source skeleton does not have or show (as the MVOR protocol has it)."""
 
 
 def conversion_between(source: Skeleton, target: Skeleton) -> Conversion:
-    """The conversion from one skeleton to another by joint names and `ALTERNATIVES`."""
-    known = set(source.joints)
-    alternatives = {rule.joint: rule.choices for rule in ALTERNATIVES}
-    rules = []
-    for joint in target.joints:
-        wanted = (mean_of(joint), *alternatives.get(joint, ()))
-        choices = tuple(choice for choice in wanted if known.issuperset(choice.joints))
-        if choices:
-            rules.append(Rule(joint, choices))
-    return Conversion(source, target, tuple(rules))
+    """Joints of the same name are copied; `ALTERNATIVES` stand for the others.
+
+    What is no mean of joints (the heads of Shelf and Campus) is in `dispose.scene.convert`.
+    """
+    known, alternatives = set(source.joints), dict(ALTERNATIVES)
+    wanted = (((joint,), *alternatives.get(joint, ())) for joint in target.joints)
+    return Conversion(source, target, tuple(tuple(c for c in some if known.issuperset(c)) for some in wanted))
 
 
 def convert_joints(
@@ -140,13 +115,11 @@ def convert_joints(
     places = points.new_zeros(*batch, joints, dims)
     scores = confidence.new_zeros(*batch, joints)
     there = torch.zeros(*batch, joints, dtype=torch.bool, device=points.device)
-    for rule in conversion.rules:
-        at = conversion.target.index(rule.joint)
-        for choice in rule.choices:
-            rows = conversion.source.indices(choice.joints)
+    for at, choices in enumerate(conversion.choices):
+        for choice in choices:
+            rows = conversion.source.indices(choice)
             take = seen[..., rows].all(-1) & ~there[..., at]
-            weights = points.new_tensor(choice.weights)
-            place = (points[..., rows, :] * weights[:, None]).sum(-2)
+            place = (points[..., rows, :] * points.new_tensor(1 / len(rows))).sum(-2)
             places[..., at, :] = torch.where(take[..., None], place, places[..., at, :])
             scores[..., at] = torch.where(take, confidence[..., rows].amin(-1), scores[..., at])
             there[..., at] |= take

@@ -18,8 +18,8 @@ from dispose.association.roots import (
     root_tuples,
     weighted_roots,
 )
-from dispose.models.dispose.model import root_detections
 from dispose.scene.frame import Frame
+from dispose.scene.peaks import root_detections
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.tensors import ABSENT
 from dispose_synthetic.renderer.captures import RenderConfig, sample_captures

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from dispose.association.imputation import STANDING, impute_joints
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
-from dispose.baselines.heatmap_peaks import PeakGates, people_from_peaks, skeletons_from_roots
+from dispose.baselines.heatmap_peaks import MAP_GATES, PeakGates, people_from_peaks
 from dispose.baselines.integer_programme import integer_programme
 from dispose.errors import ShapeError
 from dispose.geometry.rigid import look_at
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Poses
-from dispose.scene.peaks import JointPeaks, root_detections
-from dispose.scene.results import Association
+from dispose.scene.peaks import JointPeaks, root_frame
+from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
 from dispose.tensors import ABSENT
 
@@ -84,11 +84,19 @@ def farthest_mm(poses: Poses, truth: Poses) -> float:
 ASSOCIATORS = (partial(integer_programme, gate_mm=60.0), partial(greedy_agglomerative, gate_mm=60.0))
 
 
+def found_in(
+    cameras: Cameras, peaks: JointPeaks, associate, *, gates: PeakGates = MAP_GATES, number: int = 0
+) -> Prediction:
+    """Who is who by a classic associator, then everybody's joints."""
+    association = associate(root_frame(number, cameras, peaks))
+    return people_from_peaks(cameras, peaks, association, gates=gates, number=number)
+
+
 @pytest.mark.parametrize("associate", ASSOCIATORS, ids=("programme", "greedy"))
 @pytest.mark.parametrize("views", [3, 5, 7])
 def test_exact_peaks_give_exact_people(associate, views: int):
     cameras, truth = ring(views), people(4)
-    found = people_from_peaks(cameras, peaks_of(cameras, truth), associate=associate, number=7)
+    found = found_in(cameras, peaks_of(cameras, truth), associate, number=7)
     assert found.number == 7 and len(found.association) == 4
     assert found.poses.valid.all()
     assert farthest_mm(found.poses, truth) < 1e-4
@@ -97,7 +105,7 @@ def test_exact_peaks_give_exact_people(associate, views: int):
 
 def test_false_peaks_change_nothing_about_people():
     cameras, truth = ring(5), people(3)
-    found = people_from_peaks(cameras, peaks_of(cameras, truth, false=2), associate=ASSOCIATORS[0])
+    found = found_in(cameras, peaks_of(cameras, truth, false=2), ASSOCIATORS[0])
     best = found.association.confidence.argsort(descending=True)[:3]
     assert farthest_mm(Poses(*(PANOPTIC_15, *(t[best] for t in list(vars(found.poses).values())[1:]))), truth) < 1e-4
     rest = found.association.confidence.sort(descending=True).values[3:]
@@ -107,7 +115,7 @@ def test_false_peaks_change_nothing_about_people():
 def test_members_are_slots_of_the_root_peaks():
     cameras, truth = ring(4), people(3)
     peaks = peaks_of(cameras, truth, seed=3)
-    found = people_from_peaks(cameras, peaks, associate=ASSOCIATORS[0])
+    found = found_in(cameras, peaks, ASSOCIATORS[0])
     xy, _ = cameras.project(found.root)
     for person, members in enumerate(found.association.members):
         for view, slot in enumerate(members.tolist()):
@@ -122,7 +130,7 @@ def test_joints_seen_by_one_view_are_not_valid_until_completed():
     missing[1:, wrist] = True
     missing[:, knee] = True
     peaks = without(peaks, missing)
-    found = people_from_peaks(cameras, peaks, associate=ASSOCIATORS[0])
+    found = found_in(cameras, peaks, ASSOCIATORS[0])
     assert (~found.poses.valid).nonzero().tolist() == [[0, wrist], [0, knee]]
     assert found.poses.confidence[0, wrist] == 0
     whole = impute_joints(found, cameras, peaks)
@@ -140,7 +148,7 @@ def test_no_peak_serves_two_people():
     members = torch.zeros(2, 4, dtype=torch.long)
     association = Association(members, torch.ones(2, dtype=torch.float64))
     root = truth.xyz_world[[0, 0], ROOT] + torch.tensor([[0.0, 0, 0], [40.0, 0, 0]], dtype=torch.float64)
-    found = skeletons_from_roots(cameras, peaks, association, root)
+    found = people_from_peaks(cameras, peaks, association, root)
     assert found.poses.valid.sum(1).tolist() == [15, 1], "the better one has the joints, the other the given root"
 
 
@@ -148,14 +156,14 @@ def test_crowded_people_keep_their_own_joints():
     cameras, truth = ring(5), people(2)
     shift = torch.tensor([[0.0, 0, 0], [-700.0, 0.0, 0]], dtype=torch.float64)
     close = Poses(PANOPTIC_15, truth.xyz_world + shift[:, None], truth.confidence, truth.valid, truth.id)
-    found = people_from_peaks(cameras, peaks_of(cameras, close), associate=partial(integer_programme, gate_mm=20.0))
+    found = found_in(cameras, peaks_of(cameras, close), partial(integer_programme, gate_mm=20.0))
     assert farthest_mm(found.poses, close) < 1e-4
 
 
 @pytest.mark.parametrize("views", [1, 2])
 def test_few_views(views: int):
     cameras, truth = ring(views), people(1)
-    found = people_from_peaks(cameras, peaks_of(cameras, truth), associate=ASSOCIATORS[0])
+    found = found_in(cameras, peaks_of(cameras, truth), ASSOCIATORS[0])
     assert len(found.association) == views - 1
     assert farthest_mm(found.poses, truth) < 1e-4 if views == 2 else found.poses.valid.shape == (0, 15)
 
@@ -165,7 +173,7 @@ def test_nobody(persons: int):
     cameras = ring(4)
     peaks = peaks_of(cameras, people(persons))
     peaks = without(peaks, torch.ones_like(peaks.valid))
-    found = people_from_peaks(cameras, peaks, associate=ASSOCIATORS[0])
+    found = found_in(cameras, peaks, ASSOCIATORS[0])
     assert len(found.association) == 0 and found.association.members.shape == (0, 4)
     assert impute_joints(found, cameras, peaks).poses.xyz_world.shape == (0, 15, 3)
 
@@ -174,11 +182,11 @@ def test_wrong_sizes_and_skeletons_are_refused():
     cameras, truth = ring(3), people(1)
     peaks = peaks_of(cameras, truth)
     with pytest.raises(ShapeError, match="2 cameras, 3 views"):
-        people_from_peaks(ring(2), peaks, associate=ASSOCIATORS[0])
+        people_from_peaks(ring(2), peaks, Association(torch.zeros(0, 2).long(), torch.zeros(0).double()))
     with pytest.raises(ShapeError, match="15 joints in the peaks, 17"):
         JointPeaks(COCO_17, peaks.xy_image, peaks.score, peaks.valid, peaks.spacing_px)
     with pytest.raises(ShapeError, match="2 roots"):
-        skeletons_from_roots(
+        people_from_peaks(
             cameras, peaks, Association(torch.zeros(1, 3).long(), torch.ones(1).double()), torch.zeros(2, 3).double()
         )
 
@@ -186,7 +194,7 @@ def test_wrong_sizes_and_skeletons_are_refused():
 def test_root_detections_are_the_root_peaks():
     cameras, truth = ring(3), people(2)
     peaks = peaks_of(cameras, truth)
-    found = root_detections(peaks)
+    found = root_frame(0, cameras, peaks).detections
     assert torch.equal(found.valid, peaks.valid[:, ROOT])
     assert found.visible.sum(-1).eq(1).all()
     assert torch.equal(found.xy_image[:, :, ROOT], peaks.xy_image[:, ROOT])
@@ -201,7 +209,7 @@ def test_gates_are_relative_to_the_heat_map_pixel():
     moved[0, 5] += 30.0
     for spacing, agree in ((8.0, 3), (24.0, 4)):
         peaks = JointPeaks(PANOPTIC_15, moved, exact.score, exact.valid, torch.full((4,), spacing, dtype=torch.float64))
-        found = people_from_peaks(cameras, peaks, associate=ASSOCIATORS[0], gates=PeakGates(joint=2.0))
+        found = found_in(cameras, peaks, ASSOCIATORS[0], gates=PeakGates(joint=2.0))
         confidence = float(found.poses.confidence[0, 5])
         assert (confidence <= 0.9 * agree / (agree + 1) + 1e-9) and found.poses.valid[0, 5]
         if agree == 3:

@@ -3,7 +3,7 @@
 import torch
 from torch.testing import assert_close
 
-from dispose.losses.objective import anchor_l1, consistency_l1, reprojection_l1, triangulation_residual
+from dispose.losses.objective import consistency_l1, weighted_l1
 
 
 def test_reprojection_error_of_a_case_by_hand():
@@ -12,16 +12,16 @@ def test_reprojection_error_of_a_case_by_hand():
     xy = torch.tensor([[[[[3.0, -1.0], [2.0, 2.0]]], [[[99.0, 99.0], [99.0, 99.0]]]]])
     valid = torch.tensor([[[[True, True]], [[True, False]]]])
     one = (1.0 * 4 + 0.5 * 4) / (2 * 1.5)
-    assert_close(reprojection_l1(xy, valid, target, confidence), torch.tensor(one))
+    assert_close(weighted_l1(xy - target, torch.where(valid, confidence, 0.0)), torch.tensor(one))
     # Layers are summed, each with a divisor of its own.
     both, seen = torch.cat([xy, 2 * xy]), torch.cat([valid, valid & (confidence == 1)])
-    assert_close(reprojection_l1(both, seen, target, confidence), torch.tensor(one + 4.0))
+    assert_close(weighted_l1(both - target, torch.where(seen, confidence, 0.0)), torch.tensor(one + 4.0))
 
 
 def test_anchor_error_of_a_case_by_hand():
     target = torch.tensor([[[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]]])
     found = torch.tensor([[[[4.0, 2.0, 0.0], [500.0, 500.0, 500.0]]]])
-    assert_close(anchor_l1(found, target, torch.tensor([[0.4, 0.0]])), torch.tensor(2.0))
+    assert_close(weighted_l1(found - target, torch.tensor([[0.4, 0.0]])), torch.tensor(2.0))
 
 
 def test_copies_of_a_person_are_compared_in_pairs():
@@ -48,22 +48,19 @@ def test_consistency_is_zero_exactly_for_equal_copies_and_independent_of_order(g
 def test_residual_is_the_mean_over_what_was_triangulated():
     residual = torch.tensor([[[0.2, 5.0]], [[0.4, 0.8]]])
     done = torch.tensor([[[True, False]], [[True, True]]])
-    assert_close(triangulation_residual(residual, done), torch.tensor(0.2 + 0.6))
+    assert_close(weighted_l1(residual[..., None], done.float()), torch.tensor(0.2 + 0.6))
 
 
 def test_what_does_not_count_gives_no_value_and_no_gradient(generator: torch.Generator):
     xyz = torch.full((2, 3, 4, 3), torch.nan, requires_grad=True)
     xy = torch.full((2, 3, 2, 4, 2), torch.inf, requires_grad=True)
-    nowhere = torch.zeros(2, 3, 2, 4, dtype=torch.bool)
-    nothing = torch.zeros(3, 4)
     values = [
-        anchor_l1(xyz, torch.zeros(3, 4, 3), nothing),
-        reprojection_l1(xy, nowhere, torch.zeros(3, 2, 4, 2), torch.ones(3, 2, 4)),
-        reprojection_l1(xy, ~nowhere, torch.zeros(3, 2, 4, 2), torch.zeros(3, 2, 4)),
-        triangulation_residual(xyz[..., 0], torch.zeros(2, 3, 4, dtype=torch.bool)),
+        weighted_l1(xyz, torch.zeros(3, 4)),
+        weighted_l1(xy, torch.zeros(2, 3, 2, 4)),
+        weighted_l1(xyz[..., :1], torch.zeros(2, 3, 4)),
         consistency_l1(xyz, torch.tensor([-1, -1, 0]), torch.zeros(3, dtype=torch.long)),
         consistency_l1(xyz[:, :0], torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long)),
     ]
-    assert [float(value.detach()) for value in values] == [0.0] * 6
+    assert [float(value.detach()) for value in values] == [0.0] * 5
     grads = torch.autograd.grad(torch.stack(values).sum(), (xyz, xy))
     assert all(float(grad.abs().max()) == 0 for grad in grads)

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from dispose.models.dispose.model import DisPose, root_detections
+from dispose.models.dispose.model import DisPose
 from dispose.recipes.images import TOY_SMOKE
 from dispose.scene.frame import Frame, ImageBatch, Images
+from dispose.scene.peaks import root_detections
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.tensors import ABSENT
 from dispose_synthetic.renderer.captures import RenderConfig, as_input, sample_captures

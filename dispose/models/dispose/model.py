@@ -18,10 +18,10 @@ from dispose.models.dispose.sampling import SamplerConfig
 from dispose.nn.heatmaps import Features, subpixel_peaks
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame, ImageBatch, Poses
+from dispose.scene.peaks import root_detections
 from dispose.scene.results import Association, AssociationResult, Prediction
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton
-from dispose.tensors import ABSENT
 
 
 @dataclass(frozen=True)
@@ -199,22 +199,6 @@ class DisPose(nn.Module):
         sample = torch.cat([torch.full((len(r),), s, dtype=torch.long) for s, r in enumerate(roots)]).to(device)
         together = torch.cat(list(roots)).to(device)
         return batch.cameras, batch.images.input_from_image, batch.images.input_size, together, sample
-
-
-def root_detections(
-    skeleton: Skeleton, xy_image: Float[Tensor, "views slots 2"], score: Float[Tensor, "views slots"], valid: Tensor
-) -> Detections:
-    """Root points as people of whom one joint is visible."""
-    views, slots = valid.shape
-    root = skeleton.index(skeleton.root_of[0])
-    xy = torch.zeros(views, slots, len(skeleton), 2, dtype=torch.float64)
-    xy[:, :, root] = torch.where(valid[..., None], xy_image, 0.0)
-    visible = torch.zeros(views, slots, len(skeleton), dtype=torch.bool)
-    visible[:, :, root] = valid
-    score = torch.where(valid, score, 0.0)
-    confidence = torch.where(visible, score[..., None], 0.0)
-    index = torch.where(valid, torch.arange(slots).expand(views, slots), ABSENT)
-    return Detections(skeleton, xy, confidence, visible, score, valid, index)
 
 
 def prediction_of(

@@ -179,7 +179,7 @@ def in_capture(found: SavedPeople, folder: Path, calibration: Path | None) -> Re
             f"{found.source}: frame {missing[0]} is not in the capture {capture.source} ({spans(capture.numbers)})."
         )
     cameras = cameras_of(found, capture.cameras, str(capture.source))
-    if not conversion_between(saved.skeleton, capture.skeleton).rules:
+    if not any(conversion_between(saved.skeleton, capture.skeleton).choices):
         raise InputError(
             f"{found.source}: has no joint in common with the detections of {capture.source} "
             f"({saved.skeleton.name} and {capture.skeleton.name})."
@@ -251,7 +251,7 @@ def with_truth(results: Results, path: Path) -> Results:
         raise InputError(
             f"{path}: has no frame in common with {results.name} ({spans(tuple(known)) or 'none at all'})."
         )
-    if not conversion_between(results.skeleton, found.saved.skeleton).rules:
+    if not any(conversion_between(results.skeleton, found.saved.skeleton).choices):
         raise InputError(
             f"{path}: its skeleton {found.saved.skeleton.name} has no joint in common with {results.skeleton.name}."
         )
