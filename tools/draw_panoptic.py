@@ -14,8 +14,7 @@ from dispose.datasets.layouts.source import Block, Split
 from dispose.formats.calibration.json_files import read_calibration_panoptic
 from dispose.formats.images.files import read_image
 from dispose_viz.image.calibration import draw_cameras, draw_floor
-from dispose_viz.image.canvas import draw_canvas, draw_skeleton
-from dispose_viz.image.person_labels import Name, draw_names, name_of
+from dispose_viz.image.canvas import Name, draw_canvas, draw_names, draw_skeleton, name_of
 from dispose_viz.style import label_of, new_figure, person_color
 
 SEQUENCE = "160906_band1"

@@ -33,7 +33,7 @@ from dispose.scene.teaching import projected_frame, rotate_camera
 from dispose_viz.export import name_figure
 
 # %%
-from dispose_viz.image import calibration, epipolar, overlays, pinhole, residuals
+from dispose_viz.image import calibration, epipolar, residuals, view_panels
 from dispose_viz.scene import plotly_scene, rig
 from dispose_viz.scene.stage import ray_through, stage_of
 from dispose_viz.style import new_figure, save_figure
@@ -73,7 +73,7 @@ save_figure(figure, Path(out) / "rig")
 # x (blue), y (orange) and z (green). If the calibration were wrong, the floor would float or sink.
 
 # %%
-figure = overlays.draw_images(new_figure(13.0, 9.6), opened.cameras, pictures, columns=2)
+figure = view_panels.draw_images(new_figure(13.0, 9.6), opened.cameras, pictures, columns=2)
 for number, axes in enumerate(figure.axes):
     calibration.draw_floor(axes, opened.cameras, number, half_mm=1500.0, step_mm=500.0)
 save_figure(figure, Path(out) / "floor")
@@ -93,7 +93,7 @@ for name, camera in (("view", view), ("knocked", knocked)):
     require_one_of("camera", camera, range(len(cameras)), name)
 truth = truth[frame]
 figure = new_figure(12.0, 4.6)
-pinhole.draw_section(figure.add_subplot(), cameras, view, truth.poses, 0)
+calibration.draw_section(figure.add_subplot(), cameras, view, truth.poses, 0)
 save_figure(figure, Path(out) / "pinhole")
 
 # %% [markdown] tags=["exercise"]
@@ -116,7 +116,7 @@ print(f"row {before:.0f} becomes row {after:.0f}: half as far from the middle, r
 
 # %%
 figure = new_figure(9.0, 5.4)
-pinhole.draw_lens(figure.add_subplot(), cameras, view)
+calibration.draw_lens(figure.add_subplot(), cameras, view)
 save_figure(figure, Path(out) / "lens")
 
 # %% [markdown]

@@ -31,8 +31,8 @@ from dispose_viz.export import name_figure
 
 # %%
 from dispose_viz.polytope import birkhoff, sections, slices
-from dispose_viz.polytope.geometry import Flat, distance_to_assignment, flat_through
-from dispose_viz.polytope.permutations import permutation_matrix
+from dispose_viz.polytope.birkhoff import permutation_matrix
+from dispose_viz.polytope.sections import Flat, distance_to_assignment, flat_through
 from dispose_viz.scene.plotly_scene import new_scene
 from dispose_viz.style import PALETTE, new_figure, save_figure
 from dispose_viz.widgets import scrubber, still_images_of

@@ -36,8 +36,7 @@ from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 # %%
 from dispose_viz.hypergraph import film, trajectory
 from dispose_viz.movie import write_film
-from dispose_viz.polytope import starts
-from dispose_viz.polytope.geometry import distance_to_assignment
+from dispose_viz.polytope.sections import distance_to_assignment
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import scrubber, still_images_of, threshold
 from dispose_workbench.validation import require_at_least, require_one_of
@@ -123,12 +122,11 @@ print("written:", write_film(out / movie, pictures).name)
 packed = SamplerConfig(hypotheses=hypotheses)
 several = list(associator.trajectory(problem, packed, torch.Generator().manual_seed(seed)))
 runs = trajectory.trajectories_of(several, problem.members, marginals)
-answers = starts.answers_of(runs)
-colors = starts.answer_colors(answers)
+answers = trajectory.answers_of(runs)
+colors = trajectory.answer_colors(answers)
 figure = new_figure(14.0, 4.2)
-for axes, draw in zip(
-    figure.subplots(1, 3), (starts.draw_distances, trajectory.draw_entropies, trajectory.draw_feasibility), strict=True
-):
+curves = (trajectory.draw_distances, trajectory.draw_entropies, trajectory.draw_feasibility)
+for axes, draw in zip(figure.subplots(1, 3), curves, strict=True):
     draw(axes, runs, colors=colors)
 save_figure(figure, out / "starts")
 
@@ -139,10 +137,10 @@ save_figure(figure, out / "starts")
 # are the detections about which the network is of two minds.
 
 # %%
-kinds = starts.ranked_answers(answers)
+kinds = trajectory.ranked_answers(answers)
 rows = int(((answers.sum(0) > 0) & ((runs[0].members >= 0).sum(1) > 1)).sum())
 figure = new_figure(9.0, 0.5 * rows + 1.6)
-starts.draw_votes(figure.add_subplot(), runs, owners=owners)
+trajectory.draw_votes(figure.add_subplot(), runs, owners=owners)
 save_figure(figure, out / "votes")
 
 # %% [markdown]
@@ -155,7 +153,7 @@ save_figure(figure, out / "votes")
 
 # %%
 figure = new_figure(12.0, 6.4)
-starts.draw_starts_in_plane(figure.add_subplot(), runs, middle, marginals)
+trajectory.draw_starts_in_plane(figure.add_subplot(), runs, middle, marginals)
 save_figure(figure, out / "polytope")
 
 # %% [markdown] tags=["exercise"]
@@ -182,7 +180,7 @@ def decided(limit):
     chosen = set_packing(pair_worth(posterior.mean, problem.members, threshold=limit), problem.members)
     groups, sure = problem.members[chosen], group_confidence(posterior.marginal, problem.members, chosen)
     figure = new_figure(9.0, 0.6 * max(len(groups), 1) + 1.6)
-    ids = starts.ids_like(groups.numpy(), answer.members.numpy())
+    ids = trajectory.ids_like(groups.numpy(), answer.members.numpy())
     trajectory.draw_members(figure.add_subplot(), groups.numpy(), sure.numpy(), ids, seen.cameras.names)
     return figure
 

@@ -32,8 +32,7 @@ from dispose.zoo.checkpoints import load_image_model, shipped_image_weights
 from dispose_viz.export import name_figure
 
 # %%
-from dispose_viz.hypergraph import body
-from dispose_viz.image import decoder, overlays
+from dispose_viz.image import decoder, view_panels
 from dispose_viz.scene import plotly_scene
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
@@ -130,7 +129,7 @@ row = model.skeleton.index(joint)
 
 def looks(layer: int):
     figure = new_figure(12.0, 4.7 * ((len(cameras) + 1) // 2))
-    overlays.draw_images(figure, cameras, pictures, columns=2)
+    view_panels.draw_images(figure, cameras, pictures, columns=2)
     return decoder.draw_sampling(figure, gazes[layer], moments[layer].step, person=person, joint=row)
 
 
@@ -149,7 +148,7 @@ picker(looks, [f"{joint}, layer {number + 1}" for number in range(len(gazes))], 
 before = gazes[0]
 xy, visible = (part[person].detach().numpy() for part in (gazes[-1].xy_image, before.visible))
 figure = new_figure(13.0, 4.6)
-body.draw_view_hypergraph(
+decoder.draw_view_hypergraph(
     figure.add_subplot(), model.skeleton, xy, visible, cameras.names, joints=["nose", "l_wrist", "r_knee"]
 )
 save_figure(figure, out / "view_hypergraph")
@@ -161,7 +160,7 @@ save_figure(figure, out / "view_hypergraph")
 # %%
 figure = new_figure(5.6, 7.4)
 pose = truth.poses.xyz_world[0].numpy()
-body.draw_part_hypergraph(figure.add_subplot(), model.skeleton, pose, Body().parts)
+decoder.draw_part_hypergraph(figure.add_subplot(), model.skeleton, pose, Body().parts)
 save_figure(figure, out / "part_hypergraph")
 
 # %% [markdown]

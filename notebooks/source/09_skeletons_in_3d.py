@@ -32,11 +32,11 @@ from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 
 # %%
 from dispose_viz.export import name_figure
-from dispose_viz.movie import write_mp4
-from dispose_viz.scene.open3d_scene import image_or_figure, png_of, render, why_not
+from dispose_viz.movie import png_of, write_film
+from dispose_viz.scene.open3d_scene import image_or_figure, render, why_not
 from dispose_viz.scene.plotly_scene import draw_stage, look_from, new_scene
+from dispose_viz.scene.solids import approach, overview, turn_viewpoint
 from dispose_viz.scene.stage import Stage, joint_rays, root_rays, stage_of, stages_over_time
-from dispose_viz.scene.viewpoint import approach, overview, turn_viewpoint
 from dispose_viz.style import DARK
 from dispose_viz.widgets import scrubber
 from dispose_workbench.validation import require_at_least, require_one_of
@@ -158,7 +158,7 @@ if why_not() is None:
     for step, moment in enumerate(stages):
         place = turn_viewpoint(eye, turn * step / max(1, len(stages) - 1))
         film.append(render(moment, width=560, height=420, viewpoint=place))
-    write_mp4(out / "film.mp4", film, rate_hz=12.5)
+    write_film(out / "film.mp4", film, rate_hz=12.5)
 
 # %%
 labels = [f"frame {p.number}" for p in predictions]

@@ -37,7 +37,7 @@ from dispose.inference.run import results_of
 # %%
 from dispose.models.dispose.backbone import STRIDE
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator, load_image_model, shipped_image_weights
-from dispose_viz.image import overlays, residuals, view_panels
+from dispose_viz.image import residuals, view_panels
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
 from dispose_workbench.validation import require_at_least, require_one_of
@@ -151,12 +151,12 @@ rows = 1 + (len(studio.cameras) - 1) // 2
 
 
 def draw_joint(joint: int):
-    figure = overlays.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, raw.images, columns=2)
+    figure = view_panels.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, raw.images, columns=2)
     for view, axes in enumerate(figure.axes):
         if images.present[view]:
-            overlays.draw_heat(axes, heatmaps[view, joint], images.input_from_image[view], STRIDE)
-        overlays.draw_joint(axes, studio.cameras, filmed.poses, view, model.skeleton.joints[joint])
-    return overlays.draw_heat_scale(figure)
+            view_panels.draw_heat(axes, heatmaps[view, joint], images.input_from_image[view], STRIDE)
+        view_panels.draw_joint(axes, studio.cameras, filmed.poses, view, model.skeleton.joints[joint])
+    return view_panels.draw_heat_scale(figure)
 
 
 # %%
@@ -167,9 +167,9 @@ picker(draw_joint, model.skeleton.joints, description="joint")
 # And the people whole.
 
 # %%
-figure = overlays.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, raw.images, columns=2)
+figure = view_panels.draw_images(new_figure(13.0, 4.6 * rows), studio.cameras, raw.images, columns=2)
 for view, axes in enumerate(figure.axes):
-    overlays.draw_people(axes, studio.cameras, filmed.poses, view)
+    view_panels.draw_people(axes, studio.cameras, filmed.poses, view)
 save_figure(figure, out / "people")
 
 # %% [markdown]

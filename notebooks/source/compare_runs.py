@@ -24,7 +24,7 @@ from pathlib import Path
 
 from IPython.display import HTML
 
-from dispose_viz.charts import comparison
+from dispose_viz.charts import curves
 from dispose_viz.charts.curves import draw_logs, read_logs
 from dispose_viz.style import new_figure, save_figure
 from dispose_workbench.results.run_folders import read_run_folders
@@ -59,14 +59,14 @@ print(f"{len(found)} runs: {', '.join(run.name for run in found)}")
 # such figure.
 
 # %%
-for remark in comparison.remarks(found):
+for remark in curves.remarks(found):
     print(remark)
 (out / "metrics.json").write_text(json.dumps({run.name: dict(run.metrics) for run in found}))
-HTML(comparison.table(found))
+HTML(curves.table(found))
 
 # %%
 height = 1.6 + 0.45 * len(found)
-save_figure(comparison.draw_figures(new_figure(14.0, height), found, most=3), out / "figures")
+save_figure(curves.draw_figures(new_figure(14.0, height), found, most=3), out / "figures")
 
 # %% [markdown]
 # ## What they logged

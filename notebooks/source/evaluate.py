@@ -41,7 +41,7 @@ from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 
 # %%
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
-from dispose_viz.charts.scores import Score, draw_scores
+from dispose_viz.charts.curves import Score, draw_scores
 from dispose_viz.export import name_figure
 from dispose_viz.image import view_panels
 from dispose_viz.scene import plotly_scene

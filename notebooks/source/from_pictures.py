@@ -30,7 +30,7 @@ from dispose.inference.capture import read_image_capture, read_image_frame, read
 # %%
 from dispose.models.dispose.backbone import STRIDE
 from dispose.zoo.checkpoints import load_image_model, shipped_image_weights
-from dispose_viz.image import overlays
+from dispose_viz.image import view_panels
 from dispose_viz.style import new_figure, save_figure
 from dispose_workbench.validation import require_one_of
 
@@ -55,7 +55,7 @@ seen = read_image_frame(opened, frame, model.config.input_size).frame
 cameras, pictures = opened.cameras, read_raw(opened, frame)[0].images
 size = (15.0, 3.3 * (1 + (len(cameras) - 1) // 4))
 print(f"{len(opened.numbers)} frames, {len(cameras)} cameras")
-save_figure(overlays.draw_images(new_figure(*size), cameras, pictures), out / "pictures")
+save_figure(view_panels.draw_images(new_figure(*size), cameras, pictures), out / "pictures")
 
 # %% [markdown]
 # ## 2. Heat maps
@@ -66,10 +66,10 @@ save_figure(overlays.draw_images(new_figure(*size), cameras, pictures), out / "p
 # %%
 heatmaps = model.backbone(seen.require_images().pixels).heatmaps
 root = model.skeleton.index(model.skeleton.root_of[0])
-figure = overlays.draw_images(new_figure(*size), cameras, pictures)
+figure = view_panels.draw_images(new_figure(*size), cameras, pictures)
 for view, axes in enumerate(figure.axes):
     if seen.require_images().present[view]:
-        overlays.draw_heat(axes, heatmaps[view, root], seen.require_images().input_from_image[view], STRIDE)
+        view_panels.draw_heat(axes, heatmaps[view, root], seen.require_images().input_from_image[view], STRIDE)
 save_figure(figure, out / "roots")
 
 # %% [markdown]
@@ -86,9 +86,9 @@ for person, sure, place in zip(people, found.association.confidence, found.root,
     print(f"P{person}: confidence {sure:.2f}, hips at x {x}, y {y}, z {z} m")
 
 # %%
-figure = overlays.draw_images(new_figure(*size), cameras, pictures)
+figure = view_panels.draw_images(new_figure(*size), cameras, pictures)
 for view, axes in enumerate(figure.axes):
-    overlays.draw_people(axes, cameras, found.poses, view)
+    view_panels.draw_people(axes, cameras, found.poses, view)
 save_figure(figure, out / "people")
 
 # %% [markdown]

@@ -29,8 +29,8 @@ from dispose.models.dispose.sampling import SamplerConfig
 from dispose.zoo import load_associator
 from dispose_viz.charts.curves import draw_training, last_values, read_training
 from dispose_viz.hypergraph.trajectory import draw_trajectory, trajectory_of
-from dispose_viz.live import follow
 from dispose_viz.style import new_figure, save_figure
+from dispose_viz.widgets import follow
 from dispose_workbench.validation import require_one_of
 
 # %% [markdown]

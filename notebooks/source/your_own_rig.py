@@ -33,7 +33,7 @@ from dispose_viz.export import name_figure
 
 # %%
 from dispose_viz.image import view_panels
-from dispose_viz.scene import plotly_scene, rig, rig_check
+from dispose_viz.scene import plotly_scene, rig
 from dispose_viz.scene.stage import stage_of
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
@@ -58,7 +58,7 @@ out: Path = Path(".")  # where pictures and results go
 
 # %%
 capture, out = Path(capture), Path(out)
-print(rig_check.folder_tree(capture))
+print(rig.folder_tree(capture))
 
 # %% [markdown]
 # ## 2. What is read
@@ -86,7 +86,7 @@ for name, people in zip(cameras.names, sum(counted) / len(counted), strict=True)
 
 # %%
 diagnosis = diagnose(some, cameras)
-figure = rig_check.draw_check(new_figure(13.0, 6.4), cameras, diagnosis, capture.name)
+figure = rig.draw_check(new_figure(13.0, 6.4), cameras, diagnosis, capture.name)
 save_figure(figure, out / "check")
 
 # %% [markdown]
@@ -100,7 +100,7 @@ save_figure(figure, out / "check")
 # %%
 turned = teaching.rotate_camera(cameras, 1, 6.0)
 bumped = diagnose(some, turned)
-figure = rig_check.draw_check(new_figure(13.0, 6.4), turned, bumped, "one camera bumped")
+figure = rig.draw_check(new_figure(13.0, 6.4), turned, bumped, "one camera bumped")
 save_figure(figure, out / "bumped")
 
 # %% [markdown]
@@ -110,7 +110,7 @@ save_figure(figure, out / "bumped")
 # %%
 small = teaching.read_as_millimetres(cameras)
 tiny = diagnose(some, small)
-figure = rig_check.draw_check(new_figure(13.0, 6.4), small, tiny, "metres read as millimetres")
+figure = rig.draw_check(new_figure(13.0, 6.4), small, tiny, "metres read as millimetres")
 save_figure(figure, out / "units")
 
 # %% [markdown]
@@ -120,7 +120,7 @@ save_figure(figure, out / "units")
 # %%
 backwards = inverted(cameras)
 mixed = diagnose(some, backwards)
-figure = rig_check.draw_check(new_figure(13.0, 6.4), backwards, mixed, "world from camera")
+figure = rig.draw_check(new_figure(13.0, 6.4), backwards, mixed, "world from camera")
 save_figure(figure, out / "direction")
 
 # %% [markdown]
@@ -141,7 +141,7 @@ for name, check in checks.items():
 # %%
 def mistake(place: int):
     name = list(mistakes)[place]
-    return rig_check.draw_check(new_figure(13.0, 6.4), mistakes[name], checks[name], name)
+    return rig.draw_check(new_figure(13.0, 6.4), mistakes[name], checks[name], name)
 
 
 save_figure(mistake(0), out / "exchanged")

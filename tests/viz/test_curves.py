@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dispose.errors import InputError
-from dispose_viz.charts import comparison
+from dispose_viz.charts import curves
 from dispose_viz.charts.curves import (
     LINES,
     draw_curves,
@@ -56,7 +56,7 @@ def test_running_mean_keeps_constants_and_width_one_changes_nothing() -> None:
             running_mean(value, width)
 
 
-@pytest.mark.parametrize("kinds", [LINES, comparison.MARKERS])
+@pytest.mark.parametrize("kinds", [LINES, curves.MARKERS])
 def test_no_two_of_many_runs_look_the_same(kinds) -> None:
     count = 8 * len(kinds)
     assert len({look_of(run, kinds) for run in range(count)}) == count
@@ -102,11 +102,11 @@ def test_the_table_shows_what_differs_and_says_what_is_missing(tmp_path) -> None
     for name, values in (("a<b>", [3.0, 2.0]), ("b", [3.5, 1.0])):
         write_training(tmp_path / name, values)
     runs, _ = read_run_folders([tmp_path])
-    assert comparison.find_differences(runs) == ("rate",)
-    table = comparison.table(runs)
+    assert curves.find_differences(runs) == ("rate",)
+    table = curves.table(runs)
     assert "a&lt;b&gt;" in table and "same" not in table and table.count("–") == 2
-    assert comparison.remarks(runs) == ("2 of 3 key figures are not in every run.",)
-    figure = comparison.draw_figures(new_figure(6.0, 3.0), runs, most=1)
+    assert curves.remarks(runs) == ("2 of 3 key figures are not in every run.",)
+    figure = curves.draw_figures(new_figure(6.0, 3.0), runs, most=1)
     assert figure.axes[0].get_xlabel() == "f1" and len(figure.axes) == 1
 
 
@@ -116,4 +116,4 @@ def test_runs_are_drawn_in_both_themes(theme, tmp_path) -> None:
     runs, _ = read_run_folders([tmp_path])
     figure = draw_logs(new_figure(6.0, 3.0, theme=theme), read_logs(runs)[0], smooth=3)
     assert figure.axes[0].xaxis.label.get_color() == theme.ink
-    assert comparison.draw_figures(new_figure(6.0, 3.0, theme=theme), runs).axes
+    assert curves.draw_figures(new_figure(6.0, 3.0, theme=theme), runs).axes

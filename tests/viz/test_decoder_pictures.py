@@ -11,8 +11,7 @@ from dispose.models.dispose.decoder import Body
 from dispose.models.dispose.decoder_layer import LayerUpdate, SamplingLocations
 from dispose.scene.frame import Poses
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15, PANOPTIC_15_REST
-from dispose_viz.hypergraph import body
-from dispose_viz.image import decoder, overlays
+from dispose_viz.image import decoder, view_panels
 from dispose_viz.style import DARK, LIGHT, lay_out, new_figure, person_color
 
 
@@ -34,7 +33,7 @@ def looking(views: int) -> tuple[SamplingLocations, LayerUpdate]:
 def test_sampling_locations_show_every_sample_and_say_what_lies_beside_the_picture(toy) -> None:
     cameras = toy.frame.cameras
     black = [np.zeros((720, 1280, 3), dtype=np.uint8)] * len(cameras)
-    figure = overlays.draw_images(new_figure(10, 6), cameras, black, columns=2)
+    figure = view_panels.draw_images(new_figure(10, 6), cameras, black, columns=2)
     decoder.draw_sampling(figure, *looking(len(cameras)), person=0, joint=0)
     titles = [axes.get_title() for axes in figure.axes]
     assert titles[0] == "cam01: 50% beside the picture" and titles[-1] == "cam04: not looked at"
@@ -92,7 +91,7 @@ def test_the_view_hypergraph_has_a_box_per_view_and_a_line_through_the_views_tha
     xy, _ = toy.frame.cameras.project(toy.prediction.poses.xyz_world[0])
     visible = np.ones((4, 17), dtype=bool)
     visible[2, COCO_17.index("l_wrist")] = False
-    axes = body.draw_view_hypergraph(
+    axes = decoder.draw_view_hypergraph(
         new_figure(10, 4).add_subplot(), COCO_17, xy.numpy(), visible, list("abcd"), joints=["nose", "l_wrist"]
     )
     assert len(axes.patches) == 4
@@ -103,11 +102,11 @@ def test_the_view_hypergraph_has_a_box_per_view_and_a_line_through_the_views_tha
 
 def test_the_part_hypergraph_outlines_every_part_in_metres_with_left_on_the_right() -> None:
     pose = np.array(PANOPTIC_15_REST.xyz) + np.array([0, 0, 900.0])
-    axes = body.draw_part_hypergraph(new_figure(4, 6).add_subplot(), PANOPTIC_15, pose, Body().parts)
-    parts = [line for line in axes.lines if line.get_linewidth() == body.PART_WIDTH]
+    axes = decoder.draw_part_hypergraph(new_figure(4, 6).add_subplot(), PANOPTIC_15, pose, Body().parts)
+    parts = [line for line in axes.lines if line.get_linewidth() == decoder.PART_WIDTH]
     assert [len(np.asarray(line.get_xdata())) for line in parts] == [len(part) for part in Body().parts]
     assert "(m)" in axes.get_ylabel()
-    front = body.from_the_front(pose, PANOPTIC_15)
+    front = decoder.from_the_front(pose, PANOPTIC_15)
     assert front[PANOPTIC_15.index("l_shoulder"), 0] > front[PANOPTIC_15.index("r_shoulder"), 0]
     np.testing.assert_allclose(front[:, 1], pose[:, 2] / 1000)
 
@@ -117,10 +116,10 @@ def test_joints_that_are_no_numbers_leave_their_edges_and_nobody_is_drawn_too() 
     pose = np.array(PANOPTIC_15_REST.xyz) + np.array([0, 0, 900.0])
     pose[PANOPTIC_15.index("l_wrist")], pose[PANOPTIC_15.index("l_shoulder")] = np.nan, np.inf
     figure = new_figure(4, 6)
-    axes = body.draw_part_hypergraph(figure.add_subplot(), PANOPTIC_15, pose, Body().parts)
+    axes = decoder.draw_part_hypergraph(figure.add_subplot(), PANOPTIC_15, pose, Body().parts)
     lay_out(figure).draw_without_rendering()
     assert all(np.isfinite(np.asarray(line.get_xydata())).all() for line in axes.lines)
-    front = body.from_the_front(pose, PANOPTIC_15)
+    front = decoder.from_the_front(pose, PANOPTIC_15)
     assert np.flatnonzero(np.isnan(front).any(1)).tolist() == sorted(PANOPTIC_15.indices(("l_wrist", "l_shoulder")))
     for sure, error in ((torch.zeros(0, 15), np.zeros((0, 15))), (torch.rand(1, 15), np.full((1, 15), np.nan))):
         figure = new_figure(5, 4)

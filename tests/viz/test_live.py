@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from dispose.errors import DisposeError
-from dispose_viz import live
+from dispose_viz import widgets
 from dispose_viz.charts.curves import draw_training, last_values, read_training
 from dispose_viz.style import new_figure
 
@@ -31,7 +31,7 @@ class Screen:
 @pytest.fixture
 def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     screen = Screen()
-    monkeypatch.setattr(live, "display", screen.display)
+    monkeypatch.setattr(widgets, "display", screen.display)
     return screen
 
 
@@ -42,14 +42,14 @@ def test_the_picture_is_drawn_again_while_the_process_runs_and_at_its_end(tmp_pa
         seen.append(log.read_text().count("step") if log.exists() else 0)
         return new_figure(1.0, 1.0)
 
-    seconds = live.follow([sys.executable, "-c", STEPS], log, draw)
+    seconds = widgets.follow([sys.executable, "-c", STEPS], log, draw)
     assert seen[0] == 0 and seen[-1] == 3 and len(screen.figures) == len(seen) >= 3 and seconds > 0.4
 
 
 def test_a_failure_is_told_with_the_last_lines(tmp_path: Path, screen: Screen) -> None:
     command = [sys.executable, "-c", f"{STEPS}\nsys.exit('no more memory')"]
     with pytest.raises(DisposeError, match=r"status 1:(.|\n)*no more memory"):
-        live.follow(command, tmp_path / "log", lambda: new_figure(1.0, 1.0))
+        widgets.follow(command, tmp_path / "log", lambda: new_figure(1.0, 1.0))
 
 
 def test_an_interruption_ends_the_process(tmp_path: Path, screen: Screen) -> None:
@@ -62,7 +62,7 @@ def test_an_interruption_ends_the_process(tmp_path: Path, screen: Screen) -> Non
         return new_figure(1.0, 1.0)
 
     with pytest.raises(KeyboardInterrupt):
-        live.follow([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", draw)
+        widgets.follow([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", draw)
 
 
 def test_a_training_is_drawn_at_every_stage_of_it(tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from dispose.errors import InputError, MissingBackendError
+from dispose_viz.movie import png_of
 from dispose_viz.scene import open3d_scene
-from dispose_viz.scene.open3d_scene import image_or_figure, png_of, render, why_not
+from dispose_viz.scene.open3d_scene import image_or_figure, render, why_not
 from dispose_viz.scene.plotly_scene import draw_stage, look_from, new_scene
-from dispose_viz.scene.solids import image_sheet
+from dispose_viz.scene.solids import Viewpoint, approach, image_sheet, overview
 from dispose_viz.scene.stage import Stage, reach_of, root_rays, stage_of
-from dispose_viz.scene.viewpoint import Viewpoint, approach, overview
 from dispose_viz.style import DARK, LIGHT, person_color
 
 STORED = Path(__file__).parent / "stored" / "stage.png"

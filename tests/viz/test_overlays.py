@@ -9,7 +9,7 @@ from matplotlib.collections import LineCollection
 
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, letterbox, map_from_input
-from dispose_viz.image.overlays import draw_heat, draw_heat_scale, draw_images, draw_joint, draw_people
+from dispose_viz.image.view_panels import draw_heat, draw_heat_scale, draw_images, draw_joint, draw_people
 from dispose_viz.style import new_figure
 
 

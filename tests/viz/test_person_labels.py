@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from dispose_viz.image.person_labels import Name, covers, draw_names, points_of, separate
+from dispose_viz.image.canvas import Name, covers, draw_names, points_of, separate
 
 ROOM = np.array([300.0, 200.0])
 

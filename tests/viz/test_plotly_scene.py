@@ -18,9 +18,8 @@ from dispose_viz.scene.plotly_scene import (
     new_scene,
 )
 from dispose_viz.scene.rig import draw_rig_from_above, draw_walks
-from dispose_viz.scene.solids import RADIUS_MM
+from dispose_viz.scene.solids import RADIUS_MM, overview
 from dispose_viz.scene.stage import Stage, root_rays, stage_of
-from dispose_viz.scene.viewpoint import overview
 from dispose_viz.style import DARK, LIGHT, new_figure, person_color
 
 

@@ -9,10 +9,12 @@ from scipy.optimize import linear_sum_assignment, linprog
 from scipy.spatial import ConvexHull
 
 from dispose.association.complete import every_tuple, everybody_once
-from dispose.association.polytope import Marginals, feasible_marginals, marginal_residual, newton_projection
+from dispose.association.polytope import feasible_marginals
 from dispose.errors import ConvergenceError, ShapeError
-from dispose_viz.polytope import permutations as b
-from dispose_viz.polytope.geometry import (
+from dispose_kernels.sinkhorn.newton import newton_projection
+from dispose_kernels.sinkhorn.problem import Marginals, marginal_residual
+from dispose_viz.polytope import birkhoff as b
+from dispose_viz.polytope.sections import (
     Flat,
     distance_to_assignment,
     flat_through,

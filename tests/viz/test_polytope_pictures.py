@@ -11,10 +11,13 @@ from matplotlib.patches import Polygon
 from matplotlib.text import Annotation
 
 from dispose.association.complete import every_tuple, everybody_once
-from dispose.association.polytope import Marginals, feasible_marginals, newton_projection
+from dispose.association.polytope import feasible_marginals
 from dispose.diffusion.samplers import Step
 from dispose.errors import ShapeError
 from dispose.tensors import ABSENT
+from dispose_kernels.sinkhorn.newton import newton_projection
+from dispose_kernels.sinkhorn.problem import Marginals
+from dispose_viz.hypergraph import trajectory
 from dispose_viz.hypergraph.trajectory import (
     Trajectory,
     draw_entropies,
@@ -22,9 +25,9 @@ from dispose_viz.hypergraph.trajectory import (
     draw_trajectory,
     trajectories_of,
 )
-from dispose_viz.polytope import birkhoff, sections, starts, sweeps
-from dispose_viz.polytope.geometry import Flat, nearest_assignment, shadow
-from dispose_viz.polytope.permutations import EVEN, ODD, permutation_matrix
+from dispose_viz.polytope import birkhoff, sections, sweeps
+from dispose_viz.polytope.birkhoff import EVEN, ODD, permutation_matrix
+from dispose_viz.polytope.sections import Flat, nearest_assignment, shadow
 from dispose_viz.scene.plotly_scene import new_scene
 from dispose_viz.style import DARK, LIGHT, PALETTE, lay_out, new_figure
 
@@ -182,23 +185,23 @@ def two_minds() -> tuple[Trajectory, ...]:
 
 
 def test_answers_are_ranked_and_coloured_by_how_many_starts_share_them() -> None:
-    answers = starts.answers_of(two_minds())
-    ranked = starts.ranked_answers(answers)
+    answers = trajectory.answers_of(two_minds())
+    ranked = trajectory.ranked_answers(answers)
     assert len(ranked) == 2 and (ranked[0] == answers[0]).all()
-    assert starts.answer_colors(answers) == [PALETTE[0], PALETTE[0], PALETTE[1]]
+    assert trajectory.answer_colors(answers) == [PALETTE[0], PALETTE[0], PALETTE[1]]
 
 
 def test_votes_put_the_disputed_tuples_on_top_and_count_them() -> None:
-    axes = starts.draw_votes(new_figure(6.0, 4.0).add_subplot(), two_minds())
+    axes = trajectory.draw_votes(new_figure(6.0, 4.0).add_subplot(), two_minds())
     assert axes.get_title() == "4 tuples are disputed"
     counts = [t.get_text() for t in axes.texts if "of" in t.get_text()]
     assert counts == ["1 of 3", "1 of 3", "2 of 3", "2 of 3"]
     same = two_minds()[:2]
-    assert starts.draw_votes(new_figure(6.0, 4.0).add_subplot(), same).get_title() == "All starts agree"
+    assert trajectory.draw_votes(new_figure(6.0, 4.0).add_subplot(), same).get_title() == "All starts agree"
 
 
 def test_every_curve_of_the_starts_ends_decided() -> None:
-    axes = starts.draw_distances(new_figure(4.0, 3.0).add_subplot(), two_minds())
+    axes = trajectory.draw_distances(new_figure(4.0, 3.0).add_subplot(), two_minds())
     ends = [float(np.asarray(line.get_ydata())[-1]) for line in axes.lines]
     assert len(ends) == 3 and max(ends) < 0.1 and axes.get_ylabel() and axes.get_xlabel()
     for draw in (draw_entropies, draw_feasibility):
@@ -208,7 +211,7 @@ def test_every_curve_of_the_starts_ends_decided() -> None:
 @pytest.mark.parametrize("count", [3, 2])
 def test_starts_are_drawn_inside_the_shadow_whether_they_agree_or_not(count) -> None:
     runs, middle = two_minds()[:count], two_minds()[0]
-    axes = starts.draw_starts_in_plane(new_figure(8.0, 5.0).add_subplot(), runs, middle, problem())
+    axes = trajectory.draw_starts_in_plane(new_figure(8.0, 5.0).add_subplot(), runs, middle, problem())
     around = np.asarray(axes.lines[0].get_xydata())[:-1]
     spots = [np.asarray(collection.get_offsets()) for collection in axes.collections]
     assert len(spots) == count + 1 and all(inside(places, around) for places in spots)
@@ -217,16 +220,16 @@ def test_starts_are_drawn_inside_the_shadow_whether_they_agree_or_not(count) -> 
 def test_the_runner_up_is_the_best_answer_but_one() -> None:
     path = two_minds()[0]
     answer = nearest_assignment(path.mass[-1], path.members)
-    other = starts.runner_up(path, answer)
+    other = trajectory.runner_up(path, answer)
     assert (other != answer).any() and ((path.members.T[0] == 0) @ other) == 1
-    first, second = starts.difference_words(path.members, answer, other)
+    first, second = trajectory.difference_words(path.members, answer, other)
     assert first and second and not set(first.split("\n")) & set(second.split("\n"))
 
 
 def test_groups_keep_the_ids_of_the_people_they_share_most_with() -> None:
     known = np.array([[0, 0, 0], [1, 1, 1]])
-    assert starts.ids_like(np.array([[1, 1, ABSENT], [0, 0, 0], [2, 2, 2]]), known) == [1, 0, 2]
-    assert starts.ids_like(np.zeros((0, 3), dtype=int), known) == []
+    assert trajectory.ids_like(np.array([[1, 1, ABSENT], [0, 0, 0], [2, 2, 2]]), known) == [1, 0, 2]
+    assert trajectory.ids_like(np.zeros((0, 3), dtype=int), known) == []
 
 
 def test_sweeps_are_measured_after_every_view_and_get_better() -> None:
@@ -262,7 +265,7 @@ def test_two_hundred_steps_and_a_single_one_have_readable_axes() -> None:
         both = figure.subplots(1, 3)
         draw_entropies(both[0], [path, path])
         draw_feasibility(both[1], [path])
-        starts.draw_distances(both[2], [path])
+        trajectory.draw_distances(both[2], [path])
         lay_out(figure).draw_without_rendering()
         for axes in both:
             boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
@@ -277,8 +280,9 @@ def test_a_frame_without_anybody_has_pictures_too() -> None:
     draw_trajectory(figure, nobody, owners=[])
     assert "there is no tuple" in [text.get_text() for text in figure.axes[0].texts]
     lay_out(figure).draw_without_rendering()
-    assert starts.draw_votes(new_figure(5, 4).add_subplot(), [nobody] * 3, owners=[]).get_title() == "All starts agree"
-    line = starts.draw_distances(new_figure(5, 4).add_subplot(), [nobody] * 2).lines[0]
+    votes = trajectory.draw_votes(new_figure(5, 4).add_subplot(), [nobody] * 3, owners=[])
+    assert votes.get_title() == "All starts agree"
+    line = trajectory.draw_distances(new_figure(5, 4).add_subplot(), [nobody] * 2).lines[0]
     assert np.asarray(line.get_ydata()).tolist() == [0.0, 0.0]
 
 

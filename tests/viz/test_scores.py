@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dispose_viz.charts.scores import Score, draw_scores
+from dispose_viz.charts.curves import Score, draw_scores
 from dispose_viz.style import new_figure
 
 

@@ -9,6 +9,7 @@ import torch
 from dispose.errors import InputError, ShapeError
 from dispose.scene.frame import Poses
 from dispose.tensors import ABSENT
+from dispose_viz.scene.solids import approach, overview, turn_viewpoint, views_in_sight
 from dispose_viz.scene.stage import (
     Stage,
     joint_rays,
@@ -20,7 +21,6 @@ from dispose_viz.scene.stage import (
     stage_of,
     stages_over_time,
 )
-from dispose_viz.scene.viewpoint import approach, overview, turn_viewpoint, views_in_sight
 
 
 def empty_of(poses: Poses) -> Poses:

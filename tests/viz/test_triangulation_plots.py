@@ -18,7 +18,7 @@ from dispose_benchmarks.studies.triangulation import (
     ring_of,
     spread_of,
 )
-from dispose_viz.image.pinhole import draw_lens, draw_section, through_lens
+from dispose_viz.image.calibration import draw_lens, draw_section, through_lens
 from dispose_viz.scene.stage import ray_through
 from dispose_viz.scene.triangulation import (
     CHI_95,

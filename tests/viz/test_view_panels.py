@@ -12,8 +12,7 @@ from matplotlib.quiver import Quiver
 
 from dispose.scene.frame import Labels
 from dispose.tensors import ABSENT
-from dispose_viz.image.canvas import draw_canvas, draw_skeleton, zoom_to_people
-from dispose_viz.image.person_labels import draw_names, name_of
+from dispose_viz.image.canvas import draw_canvas, draw_names, draw_skeleton, name_of, zoom_to_people
 from dispose_viz.image.residuals import LONGEST, magnification
 from dispose_viz.image.view_panels import draw_labels, draw_residuals, draw_views, owners_of
 from dispose_viz.style import lay_out, new_figure, person_color

@@ -17,9 +17,15 @@ from dispose_viz.hypergraph.film import columns_of, draw_match
 from dispose_viz.hypergraph.trajectory import draw_members
 from dispose_viz.image.canvas import draw_canvas
 from dispose_viz.image.epipolar import draw_epipolar_views
-from dispose_viz.image.overlays import draw_joint, draw_people
 from dispose_viz.image.residuals import draw_matrix, magnification, residuals_of
-from dispose_viz.image.view_panels import draw_person_views, draw_residuals, draw_views, owners_of
+from dispose_viz.image.view_panels import (
+    draw_joint,
+    draw_people,
+    draw_person_views,
+    draw_residuals,
+    draw_views,
+    owners_of,
+)
 from dispose_viz.scene.plotly_scene import draw_cameras, new_scene
 from dispose_viz.scene.rig import draw_rig_from_above, draw_walks
 from dispose_viz.style import LIGHT, lay_out, new_figure

@@ -2,8 +2,9 @@
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,6 @@ CODEC = "vp09"
 GIF_COLOURS = 192
 PALETTE_IMAGES = 5
 """So many images of a film say which colours its GIF has."""
-
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>From noise to the match</title>
 <body style="font-family:sans-serif;margin:1em;text-align:center"><img id="film" style="max-width:100%%" alt="">
@@ -43,82 +43,71 @@ show();
 
 
 def write_film(path: Path, images: Iterable[RgbImage], rate_hz: float = 15.0) -> Path:
-    """Write images as a film, by the ending of the name: ``.gif``, ``.mp4`` or ``.html`` (a slider, no network).
+    """Write RGB images of one size as a film, by the ending of the name: ``.gif``, ``.mp4`` or ``.html``.
 
-    The file is whole or not there; what was there before stays when something fails. Returns the path.
+    A GIF is endless, an MP4 is VP9, a page has a slider and a play button and needs no network. The file is whole or
+    not there; what was there before stays when something fails. Returns the path.
 
     Raises:
-        InputError: another ending, no folder to write into, no picture, or pictures of different sizes.
-        OutputError: the file cannot be written.
+        InputError: another ending, no folder to write into, no picture, pictures of different sizes, or a rate that is
+            not positive.
+        OutputError: the file cannot be written, or this OpenCV cannot encode VP9.
     """
-    writers = {".gif": write_gif, ".mp4": write_mp4, ".html": write_html}
+    writers = {".gif": _write_gif, ".mp4": _write_mp4, ".html": _write_html}
     if path.suffix.lower() not in writers:
         raise InputError(f"{path}: a film ends in {', '.join(writers)}, not in '{path.suffix}'.")
     if not path.parent.is_dir():
         raise InputError(f"{path}: there is no folder {path.parent} to write the film into.")
-    return writers[path.suffix.lower()](path, images, rate_hz)
+    if not rate_hz > 0:
+        raise InputError(f"{path}: a film needs a positive number of pictures per second, got {rate_hz}.")
+    writers[path.suffix.lower()](path, _same_size(path, images), rate_hz)
+    return path
 
 
-def write_mp4(path: Path, frames: Iterable[RgbImage], rate_hz: float) -> Path:
-    """Write RGB images of one size as an MP4 (VP9), whole or not at all; returns the path.
+def png_of(image: UInt8[np.ndarray, "height width chans"], *, level: int = 9) -> bytes:
+    """An RGB or RGBA image as a PNG file without transparency, compressed as much (1 to 9) as it has far to go."""
+    buffer = BytesIO()
+    Image.fromarray(image).convert("RGB").save(buffer, format="PNG", compress_level=level)
+    return buffer.getvalue()
 
-    An odd width or height gets one more column or row of the border's pixels: the codec wants even numbers.
 
-    Raises:
-        InputError: there is no image, one has another size than the first, or the rate is not positive.
-        OutputError: the file cannot be written, or this OpenCV cannot encode VP9.
-    """
-    _check_rate(path, rate_hz)
-    images = _same_size(path, frames)
+def _write_mp4(path: Path, images: Iterator[RgbImage], rate_hz: float) -> None:
+    """An odd width or height gets one more column or row of the border's pixels: the codec wants even numbers."""
     first = next(images)
-    height, width = (n + n % 2 for n in first.shape[:2])
+    down, right = (n % 2 for n in first.shape[:2])
+    size = first.shape[1] + right, first.shape[0] + down
     with replacing_path(path) as temporary:
         code = cv2.VideoWriter.fourcc(*CODEC)
-        writer = cv2.VideoWriter(str(temporary), cv2.CAP_FFMPEG, code, rate_hz, (width, height))
+        writer = cv2.VideoWriter(str(temporary), cv2.CAP_FFMPEG, code, rate_hz, size)
         if not writer.isOpened():
             raise OutputError(f"{path}: this OpenCV cannot encode VP9 films; write a GIF instead.")
         try:
-            writer.write(_even(first))
-            for image in images:
-                writer.write(_even(image))
+            for image in chain([first], images):
+                padded = np.pad(image, ((0, down), (0, right), (0, 0)), mode="edge")
+                writer.write(cv2.cvtColor(padded, cv2.COLOR_RGB2BGR))
         finally:
             writer.release()
-    return path
 
 
-def write_gif(path: Path, frames: Iterable[RgbImage], rate_hz: float) -> Path:
-    """Write RGB images of one size as an endless GIF, whole or not at all; returns the path.
+def _write_gif(path: Path, images: Iterator[RgbImage], rate_hz: float) -> None:
+    """All images share one set of colours, so what does not move does not flicker.
 
-    All images share one set of colours, taken from a few of them from first to last, so what does not move does not
-    flicker, and people who are coloured only in the end are.
-
-    Raises:
-        InputError: there is no image, one has another size than the first, or the rate is not positive.
-        OutputError: the file cannot be written.
+    It is taken from a few of them from first to last: people who are coloured only in the end are.
     """
-    _check_rate(path, rate_hz)
-    images = [Image.fromarray(image) for image in _same_size(path, frames)]
-    palette = _palette(images)
-    paletted = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    drawn = [Image.fromarray(image) for image in images]
+    chosen = sorted({round(place) for place in np.linspace(0, len(drawn) - 1, PALETTE_IMAGES)})
+    together = Image.fromarray(np.concatenate([np.asarray(drawn[place]) for place in chosen]))
+    palette = together.quantize(GIF_COLOURS)
+    first, *others = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in drawn]
     with replacing_path(path) as temporary:
-        paletted[0].save(
-            temporary, format="GIF", save_all=True, append_images=paletted[1:], duration=round(1000 / rate_hz), loop=0
-        )
-    return path
+        first.save(temporary, format="GIF", save_all=True, append_images=others, duration=round(1000 / rate_hz), loop=0)
 
 
-def write_html(path: Path, frames: Iterable[RgbImage], rate_hz: float) -> Path:
-    """Write RGB images of one size as one page with a slider and a play button; it needs no network. Returns the path.
-
-    Raises:
-        InputError: there is no image, one has another size than the first, or the rate is not positive.
-        OutputError: the file cannot be written.
-    """
-    _check_rate(path, rate_hz)
+def _write_html(path: Path, images: Iterator[RgbImage], rate_hz: float) -> None:
     kept: list[str] = []
     order: list[int] = []
     last: RgbImage | None = None
-    for image in _same_size(path, frames):
+    for image in images:
         if image is not last:
             # At most 128 colours: a quarter of the size, and nobody sees it.
             buffer = BytesIO()
@@ -128,17 +117,6 @@ def write_html(path: Path, frames: Iterable[RgbImage], rate_hz: float) -> Path:
         last = image
     with replacing(path) as file:
         file.write(PAGE % (len(order) - 1, json.dumps(kept), json.dumps(order), round(1000 / rate_hz)))
-    return path
-
-
-def _palette(images: Sequence[Image.Image]) -> Image.Image:
-    """The colours of a few images, the first and the last among them."""
-    chosen = sorted({round(place) for place in np.linspace(0, len(images) - 1, PALETTE_IMAGES)})
-    width, height = images[0].size
-    together = Image.new("RGB", (width, height * len(chosen)))
-    for row, place in enumerate(chosen):
-        together.paste(images[place], (0, height * row))
-    return together.quantize(GIF_COLOURS)
 
 
 def _same_size(path: Path, frames: Iterable[RgbImage]) -> Iterator[RgbImage]:
@@ -154,15 +132,3 @@ def _same_size(path: Path, frames: Iterable[RgbImage]) -> Iterator[RgbImage]:
         yield image
     if shape is None:
         raise InputError(f"{path}: a film needs at least one picture.")
-
-
-def _even(image: RgbImage) -> UInt8[np.ndarray, "height2 width2 3"]:
-    """The image as OpenCV wants it: BGR, even width and height."""
-    down, right = (n % 2 for n in image.shape[:2])
-    grown = np.pad(image, ((0, down), (0, right), (0, 0)), mode="edge")
-    return cv2.cvtColor(grown, cv2.COLOR_RGB2BGR)
-
-
-def _check_rate(path: Path, rate_hz: float) -> None:
-    if not rate_hz > 0:
-        raise InputError(f"{path}: a film needs a positive number of pictures per second, got {rate_hz}.")

@@ -1,18 +1,22 @@
-"""Pictures to step through: live in JupyterLab and Voilà, the picture of the present state everywhere else.
+"""Pictures to step through, and one that keeps up with a process: live in JupyterLab and Voilà, a PNG everywhere else.
 
 A cell that ends in a `Shown` has two outputs: the ipywidget, which a live front end takes, and the PNG that it shows,
 which executed notebooks and HTML pages without a kernel keep. Every control is reached with Tab and moved with the
 arrow keys. Nothing here needs a running kernel.
 """
 
+import subprocess
+import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
+from IPython.display import display
 from matplotlib.figure import Figure
 
 from dispose.errors import DisposeError, InputError
@@ -23,17 +27,12 @@ PLAY_INTERVAL_MS = 200
 
 _UNCUT = {"description_width": "initial"}
 
+EVERY_S = 4.0
+
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A control and the picture that follows it.
-
-    Attributes:
-        control: the slider or list that the reader moves.
-        image: the picture beside it.
-        caption: one line of words under the picture.
-        widget: all of them, laid out.
-    """
+    """A control, the picture that follows it, a caption of one line, and the widget in which they are laid out."""
 
     control: ipywidgets.ValueWidget
     image: ipywidgets.Image
@@ -53,7 +52,12 @@ class Shown:
 
 def still_images_of(figures: Iterable[Figure]) -> tuple[bytes, ...]:
     """Matplotlib figures as PNG, one after the other: a generator of figures is never held as a whole."""
-    return tuple(_png(figure) for figure in figures)
+    images = []
+    for figure in figures:
+        buffer = BytesIO()
+        lay_out(figure).savefig(buffer, format="png", facecolor=figure.get_facecolor())
+        images.append(buffer.getvalue())
+    return tuple(images)
 
 
 def scrubber(images: Sequence[bytes], labels: Sequence[str], *, description: str = "step") -> Shown:
@@ -68,14 +72,10 @@ def scrubber(images: Sequence[bytes], labels: Sequence[str], *, description: str
         raise InputError("a scrubber needs at least one picture, got none")
     if len(labels) != len(images):
         raise InputError(f"a scrubber needs one label per picture: {len(labels)} labels, {len(images)} pictures")
-    last = len(images) - 1
-    slider = ipywidgets.IntSlider(
-        0, 0, max(last, 1), description=description, continuous_update=True, style=_UNCUT, disabled=last == 0
-    )
+    steps = {"value": 0, "min": 0, "max": max(len(images) - 1, 1), "disabled": len(images) == 1}
+    slider = ipywidgets.IntSlider(**steps, description=description, continuous_update=True, style=_UNCUT)
     slider.layout.width = "min(32em, 100%)"
-    play = ipywidgets.Play(
-        value=0, min=0, max=max(last, 1), interval=PLAY_INTERVAL_MS, show_repeat=False, disabled=last == 0
-    )
+    play = ipywidgets.Play(**steps, interval=PLAY_INTERVAL_MS, show_repeat=False)
     ipywidgets.jslink((play, "value"), (slider, "value"))
     states = list(zip(images, labels, strict=True))
     return _lay_out(slider, [play, slider], lambda step: states[int(step)])
@@ -93,7 +93,7 @@ def picker(draw: Callable[[int], Figure], names: Sequence[str], *, description: 
         raise InputError(f"there is no {description} to pick")
     options = [(name, place) for place, name in enumerate(names)]
     control = ipywidgets.Dropdown(options=options, value=0, description=description, style=_UNCUT)
-    return _drawn_when_reached(control, draw, lambda place: f"{description}: {names[place]}")
+    return _drawn_when_reached(control, draw)
 
 
 def threshold(
@@ -117,15 +117,15 @@ def threshold(
         options=options, value=value, description=description, continuous_update=True, style=_UNCUT
     )
     control.layout.width = "min(32em, 100%)"
-    return _drawn_when_reached(control, draw, lambda number: f"{description}: {number:g}")
+    return _drawn_when_reached(control, draw)
 
 
 def _drawn_when_reached(
-    control: ipywidgets.ValueWidget, draw: Callable[[Any], Figure], name: Callable[[Any], str]
+    control: ipywidgets.Dropdown | ipywidgets.SelectionSlider, draw: Callable[[Any], Figure]
 ) -> Shown:
     """Every figure is drawn when the control first comes to it, and kept."""
-    drawn = cache(lambda value: _png(draw(value)))
-    return _lay_out(control, [control], lambda value: (drawn(value), name(value)))
+    drawn = cache(lambda value: still_images_of([draw(value)])[0])
+    return _lay_out(control, [control], lambda value: (drawn(value), f"{control.description}: {control.label}"))
 
 
 def _lay_out(
@@ -137,18 +137,39 @@ def _lay_out(
     image.layout.max_width = "100%"
     caption = ipywidgets.Label(words)
 
-    def follow(_: object) -> None:
+    def update(_: object) -> None:
         try:
             image.value, caption.value = present(control.value)
         except DisposeError as error:
             # Raised here it would end in a log that nobody reads; the last good picture stays.
             caption.value = str(error)
 
-    control.observe(follow, names="value")
+    control.observe(update, names="value")
     return Shown(control, image, caption, ipywidgets.VBox([ipywidgets.HBox(list(row)), image, caption]))
 
 
-def _png(figure: Figure) -> bytes:
-    buffer = BytesIO()
-    lay_out(figure).savefig(buffer, format="png", facecolor=figure.get_facecolor())
-    return buffer.getvalue()
+def follow(command: Sequence[str], log: Path, draw: Callable[[], Figure]) -> float:
+    """Run a command to its end and show a picture of how far it is, drawn anew every few seconds; returns seconds.
+
+    What the command prints goes into `log`. Interrupting the cell ends the command.
+
+    Raises:
+        DisposeError: the command failed; the message has its last lines.
+    """
+    started = time.perf_counter()
+    shown = display(draw(), display_id=True)
+    with log.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT) as process:
+        try:
+            while process.poll() is None:
+                time.sleep(min(EVERY_S, 0.2 + (time.perf_counter() - started) / 10))
+                if shown is not None:
+                    shown.update(draw())
+        finally:
+            if process.poll() is None:
+                process.terminate()
+    if process.returncode:
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-10:]
+        raise DisposeError("\n".join([f"{' '.join(command)} ended with status {process.returncode}:", *lines]))
+    if shown is not None:
+        shown.update(draw())
+    return time.perf_counter() - started

@@ -16,8 +16,7 @@ from dispose.scene.results import Association, FrameResult, Hypotheses, Results
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose_viz.inspector.camera_views import columns_for
-from dispose_viz.inspector.competitors import competitors_of, people_to_inspect
-from dispose_viz.inspector.identities import match_identities
+from dispose_viz.inspector.competitors import competitors_of, match_identities, people_to_inspect
 from dispose_viz.inspector.page import page_of, write_pages
 from dispose_viz.inspector.ranking import draw_ranking, ranking_of, ranking_table
 from dispose_viz.inspector.tuple_table import rows_of, short_names

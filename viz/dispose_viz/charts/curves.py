@@ -1,6 +1,7 @@
-"""Training curves from the files that a training run writes, of one run or of several over each other."""
+"""Runs and methods as charts: training curves over each other, key figures side by side, scores over difficulty."""
 
 import csv
+import html
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from matplotlib.lines import Line2D
 
 from dispose.errors import InputError
 from dispose_viz.style import PALETTE, dress_chart, panels, theme_of
-from dispose_workbench.results.run_folders import RunFolder, logs_of
+from dispose_workbench.results.run_folders import RunFolder, Value, logs_of
 
 LINES = ("-", "--", "-.", ":")
 """Line styles that go with the colours, so that no line is known by its colour alone."""
@@ -23,16 +24,14 @@ LINES = ("-", "--", "-.", ":")
 SMOOTH = 9
 """Steps that a training's curve is averaged over."""
 
+MARKERS = "osD^vPX*"
+MOST = 8
+"""Columns of either kind that a table has room for."""
+
 
 @dataclass(frozen=True)
 class Curve:
-    """One quantity over the steps of a run.
-
-    Attributes:
-        name: the column's name in the log.
-        step: optimiser steps, rising.
-        value: the quantity in its own unit.
-    """
+    """One quantity of a log, in its own unit, over the rising optimiser steps of a run."""
 
     name: str
     step: Float[np.ndarray, " steps"]
@@ -41,12 +40,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Log:
-    """What one run logged.
-
-    Attributes:
-        run: its name in legends.
-        curves: its quantities, named by stage and column.
-    """
+    """What one run, by its name in legends, logged: quantities named by stage and column."""
 
     run: str
     curves: tuple[Curve, ...]
@@ -142,18 +136,14 @@ def read_curves(path: Path) -> tuple[Curve, ...]:
     if not path.is_file():
         raise InputError(f"{path}: no metrics log there; start a training first or name its folder")
     rows = _rows_of_jsonl(path) if path.suffix == ".jsonl" else _rows_of_csv(path)
+    steps = [(step, row) for row in rows if (step := _number(row.get("step"))) is not None]
     points: dict[str, list[tuple[float, float]]] = {}
-    seen_step = False
-    for row in rows:
-        step = _number(row.get("step"))
-        if step is None:
-            continue
-        seen_step = True
+    for step, row in steps:
         for name, cell in row.items():
             value = _number(cell)
             if name not in {"step", "epoch"} and value is not None:
                 points.setdefault(name, []).append((step, value))
-    if not seen_step:
+    if not steps:
         raise InputError(f"{path}: no 'step' column with numbers, so there is nothing to draw")
     return tuple(Curve(name, *np.array(sorted(pairs)).T) for name, pairs in sorted(points.items()))
 
@@ -213,3 +203,83 @@ def _number(cell: object) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def figures_of(runs: Sequence[RunFolder]) -> tuple[str, ...]:
+    """Names of the key figures, those that most runs have first."""
+    return shared_first([name for run in runs for name, _ in run.metrics])
+
+
+def find_differences(runs: Sequence[RunFolder]) -> tuple[str, ...]:
+    """Names of the parameters that are not the same in all runs that have them."""
+    names = dict.fromkeys(name for run in runs for name, _ in run.parameters)
+    values = {name: [dict(run.parameters)[name] for run in runs if name in dict(run.parameters)] for name in names}
+    return tuple(name for name in names if any(value != values[name][0] for value in values[name]))
+
+
+def remarks(runs: Sequence[RunFolder]) -> tuple[str, ...]:
+    """What a table of these runs cannot show, a sentence each: figures that only some have, columns beyond `MOST`."""
+    sentences = []
+    figures, settings = figures_of(runs), find_differences(runs)
+    everywhere = [name for name in figures if all(name in dict(run.metrics) for run in runs)]
+    if len(runs) > 1 and not everywhere:
+        sentences.append("The runs have no key figure in common: only their logs can be compared.")
+    elif len(everywhere) < len(figures):
+        sentences.append(f"{len(figures) - len(everywhere)} of {len(figures)} key figures are not in every run.")
+    if len(figures) > MOST:
+        sentences.append(f"{len(figures) - MOST} more key figures are in metrics.json.")
+    if len(settings) > MOST:
+        sentences.append(f"{len(settings) - MOST} more settings differ: {', '.join(settings[MOST:])}.")
+    return tuple(sentences)
+
+
+def table(runs: Sequence[RunFolder]) -> str:
+    """HTML of one row per run: parameters that differ, then key figures, up to `MOST` each; a dash for what is not."""
+    names, figures = find_differences(runs)[:MOST], figures_of(runs)[:MOST]
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("run", *names, *figures))
+    rows = []
+    for run in runs:
+        settings, metrics = dict(run.parameters), dict(run.metrics)
+        cells = [run.name, *(_setting_text(settings[name]) if name in settings else "–" for name in names)]
+        cells += [f"{metrics[name]:.4g}" if name in metrics else "–" for name in figures]
+        rows.append("".join(f"<td>{html.escape(cell)}</td>" for cell in cells))
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def draw_figures(figure: Figure, runs: Sequence[RunFolder], *, most: int = 6) -> Figure:
+    """One axes per key figure, one dot per run that has it; runs keep colour and marker, and stand at the left."""
+    names = figures_of(runs)[:most]
+    for place, (name, axes) in enumerate(zip(names, panels(figure, len(names), 3), strict=True)):
+        for i, run in enumerate(runs):
+            color, marker = look_of(i, MARKERS)
+            axes.plot(run.metric(name), i, marker=marker, color=color, markersize=11)
+        axes.set(xlabel=name, ylim=(len(runs) - 0.4, -0.6))
+        axes.set_yticks(range(len(runs)), ["" if place % 3 else run.name for run in runs])
+        dress_chart(axes)
+    return figure
+
+
+def _setting_text(value: Value) -> str:
+    """A setting, of a path its end."""
+    return Path(value).name if isinstance(value, str) and "/" in value else str(value)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One method's score for every group of cases, NaN where a group has no case."""
+
+    name: str
+    value: Float[np.ndarray, " groups"]
+
+
+def draw_scores(axes: Axes, groups: Sequence[int], scores: Sequence[Score], *, xlabel: str, ylabel: str) -> Axes:
+    """One line per method over the groups; the first method is drawn bold and on top."""
+    for i, score in enumerate(scores):
+        width, size, order = (3.2, 8, 3) if i == 0 else (1.6, 5, 2)
+        axes.plot(groups, score.value, marker=MARKERS[i % len(MARKERS)], color=PALETTE[i % len(PALETTE)],
+                  linewidth=width, markersize=size, zorder=order, label=score.name)  # fmt: skip
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.set_xticks(list(groups))
+    axes.legend(frameon=False, labelcolor=theme_of(axes).ink, fontsize=11)
+    return dress_chart(axes)

@@ -22,8 +22,8 @@ from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame
 from dispose.tensors import ABSENT
 from dispose_viz.image.canvas import add_box, columns_for, draw_canvas, zoom_to_people
-from dispose_viz.image.view_panels import draw_detections
-from dispose_viz.style import color_of, label_of, panels, theme_of
+from dispose_viz.image.view_panels import draw_detections, slot_names
+from dispose_viz.style import color_of, panels, theme_of
 
 SAMPLES = 1500
 REACH_MM = 5000.0
@@ -166,11 +166,11 @@ def draw_epipolar(
             axes.plot(*curve.T.numpy(), color=color, linewidth=width, zorder=3, scalex=False, scaley=False)
     near, own = nearest_on_curves(frame, view, slot, joints, target), detections.xy_image[target][:, rows].double()
     distance = (near - own).norm(dim=-1).nanmean(dim=1)
-    words: list[tuple[str, str]] = []
+    names, words = slot_names(detections, target, owners), list[tuple[str, str]]()
     for other in distance.argsort().tolist():
         if math.isfinite(distance[other]):
             color = color_of(owners[other], theme)
-            words.append((f"{_name_of(detections, target, other, owners)} {float(distance[other]):.0f} px", color))
+            words.append((f"{names[other]} {float(distance[other]):.0f} px", color))
             for foot, joint in zip(near[other].numpy(), own[other].numpy(), strict=True):
                 if np.isfinite(foot).all():
                     axes.plot(*joint, "o", color=color, markersize=7, zorder=4, scalex=False, scaley=False)
@@ -200,7 +200,7 @@ def draw_epipolar_views(
     views, slots = frame.detections.valid.shape
     owners = [[ABSENT] * slots] * views if owners is None else owners
     columns = columns_for(frame.cameras)
-    what = f"the {' and '.join(joints)} of {_name_of(frame.detections, view, slot, owners[view])}"
+    what = f"the {' and '.join(joints)} of {slot_names(frame.detections, view, owners[view])[slot]}"
     for target, axes in enumerate(panels(figure, views, 2 if (views, columns) == (4, 3) else columns)):
         name, image = frame.cameras.names[target], None if images is None else images[target]
         title = what if target == view else "its ray" if len(joints) < 2 else "its rays"
@@ -210,11 +210,6 @@ def draw_epipolar_views(
         draw_detections(axes, frame.detections, target, owners[target], width=THIN)
         draw_epipolar(axes, frame, view, slot, joints, target, owners[target])
     return figure
-
-
-def _name_of(detections: Detections, view: int, slot: int, owners: Sequence[int]) -> str:
-    """Who a detection is, or its number in its file where nobody owns it."""
-    return label_of(owners[slot]) if owners[slot] != ABSENT else f"#{int(detections.index[view, slot])}"
 
 
 def _shown(detections: Detections) -> Bool[Tensor, "views slots joints"]:

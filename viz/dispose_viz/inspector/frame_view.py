@@ -1,26 +1,35 @@
 """One frame of a finished run, live: its views, the scene to turn, what competed for a person, and how it went."""
 
+from collections.abc import Sequence
 from functools import lru_cache
+from html import escape
+from typing import Any
 
+import anywidget
 import ipywidgets
-import numpy as np
 import plotly.graph_objects as go
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+import traitlets
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
+from plotly.offline import get_plotlyjs
 
 from dispose.scene.results import Results
 from dispose_viz.inspector.camera_views import NO_VIEWS, draw_camera_views, grid_for
-from dispose_viz.inspector.competitors import competitors_of, people_to_inspect, why_no_competitors, why_no_diffusion
-from dispose_viz.inspector.html import note_html
-from dispose_viz.inspector.identities import Members, match_identities
-from dispose_viz.inspector.live_figure import LiveFigure
-from dispose_viz.inspector.mass_curves import mass_curve_images, png_of
-from dispose_viz.inspector.tuple_table import rows_of, table_html
+from dispose_viz.inspector.competitors import (
+    Members,
+    competitors_of,
+    match_identities,
+    people_to_inspect,
+    why_no_competitors,
+    why_no_diffusion,
+)
+from dispose_viz.inspector.ranking import value_text
+from dispose_viz.inspector.tuple_table import mass_curve_images, rows_of, table_html
 from dispose_viz.scene.plotly_scene import draw_stage, new_scene
 from dispose_viz.scene.stage import stage_of
 from dispose_viz.style import LIGHT, POINTS_PER_INCH, Theme
-from dispose_viz.widgets import scrubber
+from dispose_viz.widgets import scrubber, still_images_of
+from dispose_workbench.failures.measures import MEASURES, Failure
 
 KEPT = 64
 """Frames whose images are kept once they are drawn."""
@@ -33,6 +42,43 @@ LEFT, RIGHT, BOTTOM, TOP = 0.66, 0.06, 0.5, 0.3
 
 EYE = {"eye": {"x": 0.95, "y": -1.15, "z": 0.7}, "center": {"x": 0, "y": 0, "z": -0.15}}
 """Where the reader looks from at first, in units of plotly's box."""
+
+_LOAD = """
+const module = {exports: {}};
+"""
+
+_DRAW = """
+const Plotly = module.exports;
+const CONFIG = {responsive: true, displaylogo: false};
+
+function render({model, el}) {
+  const plot = document.createElement("div");
+  el.append(plot);
+  let drawing = false, stale = true, gone = false;
+  // One drawing at a time; what changed meanwhile is drawn once after it, from the newest state.
+  async function draw() {
+    if (drawing) return;
+    drawing = true;
+    try {
+      while (stale && !gone) {
+        stale = false;
+        const figure = JSON.parse(model.get("figure"));
+        await Plotly.react(plot, figure.data, figure.layout, CONFIG);
+      }
+    } finally {
+      drawing = false;
+    }
+  }
+  const changed = () => { stale = true; draw(); };
+  model.on("change:figure", changed);
+  // A page lays the element out after it was rendered.
+  const sized = new ResizeObserver(() => { if (!gone && plot._fullLayout) Plotly.Plots.resize(plot); });
+  sized.observe(el);
+  draw();
+  return () => { gone = true; model.off("change:figure", changed); sized.disconnect(); Plotly.purge(plot); };
+}
+export default {render};
+"""
 
 
 class FrameView:
@@ -121,12 +167,50 @@ class FrameView:
             box = GridSpec(grid.rows, grid.columns, figure, LEFT / width, BOTTOM / height, 1 - RIGHT / width,
                            1 - TOP / height, wspace=0.14, hspace=0.26)  # fmt: skip
             draw_camera_views(figure, frame, result.prediction, match_identities(result), box)
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
-        return png_of(np.asarray(canvas.buffer_rgba()))
+        return still_images_of([figure])[0]
 
     def _draw_curves(self, index: int, members: Members) -> tuple[bytes, ...]:
         result = self.results.cases[index]
         assert result.hypotheses is not None, "curves are drawn of what was weighed"
         competitors = competitors_of(result, match_identities(result), members, self.results.method)
         return mass_curve_images(result.hypotheses, competitors, theme=self.theme)
+
+
+class LiveFigure(anywidget.AnyWidget):
+    """A figure that a page draws, and draws anew when it changes; the reader's view stays where `uirevision` says so.
+
+    Attributes:
+        figure: the figure as plotly's JSON.
+    """
+
+    _esm = _LOAD + get_plotlyjs() + _DRAW
+    figure = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, figure: go.Figure, **traits: Any) -> None:
+        super().__init__(figure=str(figure.to_json()), **traits)
+
+    def show(self, figure: go.Figure) -> None:
+        """Show another figure in the place of this one."""
+        self.figure = str(figure.to_json())
+
+
+def headline_html(results: Results, failure: Failure, why: str, *, theme: Theme = LIGHT) -> str:
+    """The frame's number, everything that is known to be wrong with it, and why."""
+    known = [(m, value_text(m, failure)) for m in MEASURES[1:] if m.value(failure) is not None]
+    chips = "".join(
+        f'<span style="display:inline-block;margin:0 14px 0 0;white-space:nowrap">{escape(measure.title)} '
+        f"<b>{escape(text)}</b></span>"
+        for measure, text in known
+    )
+    return (
+        f'<div style="color:{theme.ink};line-height:1.5"><div style="font-size:20px;font-weight:600">'
+        f"frame {failure.number} · {escape(results.method)}</div>"
+        f'<div style="font-size:16px">{escape(why)}</div><div style="font-size:14px">{chips}</div></div>'
+    )
+
+
+def note_html(sentences: Sequence[str], *, theme: Theme = LIGHT, alarm: bool = False) -> str:
+    """Sentences for the reader, one per line."""
+    color = theme.alarm if alarm else theme.ink
+    lines = "<br>".join(escape(sentence) for sentence in sentences)
+    return f'<div style="color:{color};font-size:14px;line-height:1.4">{lines}</div>'

@@ -11,8 +11,7 @@ import ipywidgets
 
 from dispose.errors import DisposeError
 from dispose.scene.results import Results
-from dispose_viz.inspector.frame_view import FrameView
-from dispose_viz.inspector.html import headline_html, note_html
+from dispose_viz.inspector.frame_view import FrameView, headline_html, note_html
 from dispose_viz.inspector.marks import Mark, open_marks, write_marks
 from dispose_viz.inspector.page import page_of
 from dispose_viz.inspector.ranking import ranking_of, value_text

@@ -11,13 +11,17 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 from dispose.errors import InputError
 from dispose.formats.files import replacing_path
 from dispose.scene.results import FrameResult, Results
-from dispose_viz.inspector.camera_views import NO_VIEWS, draw_camera_views, draw_sentence, grid_for
-from dispose_viz.inspector.competitors import competitors_of, people_to_inspect, why_no_competitors, why_no_diffusion
-from dispose_viz.inspector.identities import IdentityMatch, match_identities
-from dispose_viz.inspector.mass_curves import draw_mass_curves
+from dispose_viz.inspector.camera_views import NO_VIEWS, draw_camera_views, draw_scene, draw_sentence, grid_for
+from dispose_viz.inspector.competitors import (
+    IdentityMatch,
+    competitors_of,
+    match_identities,
+    people_to_inspect,
+    why_no_competitors,
+    why_no_diffusion,
+)
 from dispose_viz.inspector.ranking import Ranking
-from dispose_viz.inspector.scene_panel import draw_scene
-from dispose_viz.inspector.tuple_table import draw_table, rows_of
+from dispose_viz.inspector.tuple_table import draw_mass_curves, draw_table, rows_of
 from dispose_viz.scene.stage import stage_of
 from dispose_viz.style import LIGHT, POINTS_PER_INCH, Theme, label_of, theme_of
 from dispose_workbench.failures.facts import failure_of

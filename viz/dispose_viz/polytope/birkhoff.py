@@ -1,8 +1,8 @@
-"""Birkhoff's polytope of 3 x 3, drawn truly: all four dimensions as two triangles, and a section in space.
+"""Birkhoff's polytope, the doubly stochastic matrices: two views that see everybody (`complete.everybody_once`).
 
-The doubly stochastic 3 x 3 matrices have six corners, the permutations. The three even ones span a triangle, the three
-odd ones another, in planes that meet at right angles in the centre (all thirds): the feet of a matrix on both planes
-say everything about it.
+That of 3 x 3 is drawn truly: all four dimensions as two triangles, and a section in space. Its six corners are the
+permutations. The three even ones span a triangle, the three odd ones another, in planes that meet at right angles in
+the centre (all thirds): the feet of a matrix on both planes say everything about it.
 """
 
 from collections.abc import Sequence
@@ -17,17 +17,7 @@ from matplotlib.patches import Polygon
 from scipy.spatial import ConvexHull
 
 from dispose_viz.hypergraph.trajectory import DOTTED_STEPS
-from dispose_viz.polytope.geometry import Flat, section
-from dispose_viz.polytope.permutations import (
-    EVEN,
-    ODD,
-    even_and_odd_planes,
-    permutation_matrix,
-    permutation_name,
-    permutation_word,
-    reach,
-    symmetric_space,
-)
+from dispose_viz.polytope.sections import Flat, flat_through, section
 from dispose_viz.scene.plotly_scene import scene_theme
 from dispose_viz.style import PALETTE, Theme, blend, dress, theme_of, write
 from dispose_viz.words import escape_markup
@@ -36,6 +26,11 @@ Canvas = TypeVar("Canvas", bound=FigureBase)
 Matrices = Float[np.ndarray, "steps 3 3"]
 ROUND = 1e-4
 """Sums of rows or columns may miss one by this much."""
+
+EVEN = ((0, 1, 2), (1, 2, 0), (2, 0, 1))
+"""The permutations of three that take an even number of exchanges: staying, and the two rotations."""
+ODD = ((1, 0, 2), (2, 1, 0), (0, 2, 1))
+"""The three exchanges of two."""
 
 
 def draw_birkhoff(figure: Canvas, path: Matrices | None = None, *, step: int | None = None) -> Canvas:
@@ -172,3 +167,59 @@ def _add_solid(figure: go.Figure, corners: np.ndarray, theme: Theme) -> None:
     gaps = np.concatenate([np.concatenate([line, np.full((1, 3), np.nan)]) for line in lines])
     figure.add_trace(go.Scatter3d(x=gaps[:, 0], y=gaps[:, 1], z=gaps[:, 2], mode="lines", hoverinfo="skip",
                                   line={"color": theme.ink, "width": 3}, showlegend=False, name="edges"))  # fmt: skip
+
+
+def permutation_matrix(permutation: tuple[int, ...]) -> Float[np.ndarray, "people people"]:
+    """Row i has its one in column ``permutation[i]``."""
+    return np.eye(len(permutation))[list(permutation)]
+
+
+def permutation_name(permutation: tuple[int, ...]) -> str:
+    """Cycles of people counted from 1, those who stay left out: ``(1 2 3)``, ``(1 2)(3 4)``, ``identity``."""
+    cycles, left = [], set(range(len(permutation)))
+    while left:
+        start = min(left)
+        cycle = [start]
+        while permutation[cycle[-1]] != start:
+            cycle.append(permutation[cycle[-1]])
+        left -= set(cycle)
+        if len(cycle) > 1:
+            cycles.append("(" + " ".join(str(i + 1) for i in cycle) + ")")
+    return "".join(cycles) or "identity"
+
+
+def permutation_word(permutation: tuple[int, ...]) -> str:
+    """Whom 1, 2, 3 … are matched with: ``213``."""
+    return "".join(str(i + 1) for i in permutation)
+
+
+def even_and_odd_planes() -> tuple[Flat, Flat]:
+    """The planes of the three even and of the three odd permutations of three people.
+
+    Both contain the centre (all thirds) as their origin and are orthogonal: ``<P, Q>`` is 1 for an even P and an odd
+    Q. Doubly stochastic 3 x 3 matrices have four degrees of freedom, so their feet on both planes say everything.
+    """
+    even, odd = (np.stack([permutation_matrix(p).ravel() for p in group]) for group in (EVEN, ODD))
+    return flat_through(even), flat_through(odd)
+
+
+def reach(places: Float[np.ndarray, "*batch 2"], corners: Float[np.ndarray, "3 2"]) -> Float[np.ndarray, "*batch"]:
+    """How far out a place lies in a triangle about the origin: 0 in the middle, 1 on its boundary.
+
+    The polytope of 3 x 3 is the direct sum of its two triangles: two places belong to a doubly stochastic matrix
+    exactly where ``reach(even) + reach(odd) <= 1``.
+    """
+    edge = np.roll(corners, -1, 0) - corners
+    normal = np.stack([edge[:, 1], -edge[:, 0]], 1)
+    offset = (normal * corners).sum(1)
+    return np.asarray(((places @ normal.T) / offset).max(-1))
+
+
+def symmetric_space() -> Flat:
+    """The space of the symmetric matrices among the doubly stochastic 3 x 3 ones.
+
+    The foot of a matrix X on it is ``(X + X')/2``, which is doubly stochastic too: the shadow is the section. The
+    third axis points to the identity; the exchanges lie level below it.
+    """
+    symmetric = [*ODD, (0, 1, 2)]
+    return flat_through(np.stack([permutation_matrix(p).ravel() for p in symmetric]))

@@ -13,11 +13,9 @@ from dispose.association.complete import every_tuple
 from dispose.errors import InputError
 from dispose.models.dispose.sampling import Problem
 from dispose_viz.charts.curves import running_mean
-from dispose_viz.hypergraph.trajectory import Trajectory
-from dispose_viz.polytope.geometry import nearest_assignment
-from dispose_viz.polytope.sections import Landmark, PlaneCut, cut_through, draw_plane_cut
+from dispose_viz.hypergraph.trajectory import Trajectory, ranked_answers, runner_up
+from dispose_viz.polytope.sections import Landmark, PlaneCut, cut_through, draw_plane_cut, nearest_assignment
 from dispose_viz.polytope.slices import draw_cells
-from dispose_viz.polytope.starts import ranked_answers, runner_up
 from dispose_viz.style import LIGHT, PALETTE, add_legend, blend, dress, person_color, theme_of, write
 from dispose_workbench.toy.network import METRE_MM, true_mass
 from dispose_workbench.toy.scenes import ToyConfig, ToyScene

@@ -20,6 +20,7 @@ from dispose_viz.scene.solids import (
     METRE,
     PALE,
     Solid,
+    Viewpoint,
     floor_lines,
     frustum_lines,
     image_sheet,
@@ -37,7 +38,6 @@ from dispose_viz.scene.stage import (
     reach_of,
     rows_of,
 )
-from dispose_viz.scene.viewpoint import Viewpoint
 from dispose_viz.style import DARK, LIGHT, Theme, blend, color_of, label_of
 from dispose_viz.words import LONGEST_TICK, break_tags, escape_markup, shorten
 

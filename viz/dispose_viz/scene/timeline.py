@@ -11,16 +11,16 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from dispose.scene.cameras import Cameras
-from dispose.scene.frame import Frame, Poses
+from dispose.scene.frame import Poses
 from dispose.scene.results import FrameResult, Hypotheses, Results
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 from dispose_viz.hypergraph.candidate_graph import Hyperedges, heaviest, hyperedges_of
 from dispose_viz.hypergraph.trajectory import entropy_bits, owners_of_tuples, tuple_name
 from dispose_viz.image.canvas import project_people
-from dispose_viz.image.view_panels import owners_of
+from dispose_viz.image.view_panels import owners_of, slot_names
 from dispose_viz.scene.stage import known_joints
-from dispose_viz.style import DARK, label_of, person_color
+from dispose_viz.style import DARK, color_of, label_of
 
 METRE = 1000.0
 BARS = 16
@@ -77,13 +77,9 @@ Thing = Eye | Strokes | Signs | CurveStyle | UInt8[np.ndarray, "_ _ 3"] | Float[
 
 @dataclass(frozen=True, eq=False)
 class StreamEntry:
-    """One thing, where in the tree of things it belongs, and when it is there.
+    """One thing, where in the tree of things it belongs, and when it is there: then it replaces what was there before.
 
-    Attributes:
-        path: names with slashes between them.
-        thing: what is shown; it replaces what was there before.
-        frame: moment of the timeline `frame`, None = not on it.
-        step: moment of the timeline `diffusion`, None = not on it.
+    `frame` and `step` are moments of the timelines `frame` and `diffusion`; None = not on it.
     """
 
     path: str
@@ -94,12 +90,14 @@ class StreamEntry:
 
 def entries_of(results: Results, *, images_at: Callable[[int], Images] | None = None) -> Iterator[StreamEntry]:
     """Everything that can be shown of a run, frame after frame."""
+    notes = "".join(f"\n- {note}" for note in results.notes)
+    about = f"{len(results.cases)} frames, {results.skeleton.name}, by {results.method}"
+    yield StreamEntry("notes", f"# {results.name}\n{about}\n{notes}")
     cameras = next((case.cameras for case in results.cases if case.cameras is not None), None)
-    yield StreamEntry("notes", heading(results))
     if cameras is not None:
         yield from eyes(cameras)
     for person in sorted({int(i) for case in results.cases for i in case.prediction.poses.id}):
-        yield StreamEntry(f"diffusion/mass/P{person}", CurveStyle(person_color(person), f"P{person}"))
+        yield StreamEntry(f"diffusion/mass/P{person}", CurveStyle(color_of(person, DARK), f"P{person}"))
     yield StreamEntry(f"diffusion/mass/{slug(COMPETITOR)}", CurveStyle(DARK.muted, COMPETITOR))
     yield StreamEntry("diffusion/entropy", CurveStyle(DARK.muted, "indecision (bits)"))
     step = 0
@@ -107,15 +105,7 @@ def entries_of(results: Results, *, images_at: Callable[[int], Images] | None = 
         yield from moment(case, step, None if images_at is None else images_at(case.prediction.number))
         if case.hypotheses is not None:
             yield from decisions(case, case.hypotheses, step)
-            step += len(case.hypotheses.time)
-        else:
-            step += 1
-
-
-def heading(results: Results) -> str:
-    """What the run is, and what is not known of it."""
-    notes = "".join(f"\n- {note}" for note in results.notes)
-    return f"# {results.name}\n{len(results.cases)} frames, {results.skeleton.name}, by {results.method}\n{notes}"
+        step += 1 if case.hypotheses is None else len(case.hypotheses.time)
 
 
 def eyes(cameras: Cameras) -> Iterator[StreamEntry]:
@@ -128,23 +118,35 @@ def eyes(cameras: Cameras) -> Iterator[StreamEntry]:
 
 
 def moment(case: FrameResult, step: int, images: Images | None) -> Iterator[StreamEntry]:
-    """People, truth, detections and images of one frame."""
+    """People, truth, detections and images of one frame; nobody is an empty list, which clears who was there before."""
     when, poses = {"frame": case.prediction.number, "step": step}, case.prediction.poses
-    yield StreamEntry("world/people", people(poses, person_color, PERSON_RADIUS), **when)
-    yield StreamEntry("world/names", names(poses), **when)
+    words = [label_of(person) for person in poses.id.tolist()]
+    colors = [color_of(person, DARK) for person in poses.id.tolist()]
+    people, names = skeletons(poses.skeleton, _metres(poses), known_joints(poses), colors, words, PERSON_RADIUS)
+    yield StreamEntry("world/people", people, **when)
+    yield StreamEntry("world/names", names, **when)
     if case.labels is not None:
-        yield StreamEntry("world/truth", people(case.labels.poses, lambda _: DARK.muted, GHOST_RADIUS), **when)
+        true = case.labels.poses
+        grey = [DARK.muted] * len(true.id)
+        truth, _ = skeletons(true.skeleton, _metres(true), known_joints(true), grey, grey, GHOST_RADIUS)
+        yield StreamEntry("world/truth", truth, **when)
     if case.frame is None:
         return
-    for view, name in enumerate(case.frame.cameras.names):
-        path = camera_path(name)
-        image = None if images is None else images[view]
+    found, cameras = case.frame.detections, case.frame.cameras
+    shown = (found.visible & found.valid[..., None]).numpy()
+    for view, name in enumerate(cameras.names):
+        path, image = camera_path(name), None if images is None else images[view]
         if image is not None:
             yield StreamEntry(f"{path}/picture", image, **when)
-        detected, signs = detections(case, case.frame, view)
-        yield StreamEntry(f"{path}/detections", detected, **when)
+        owners = owners_of(case.prediction, view, found.valid.shape[1])
+        hues, numbers = [color_of(owner, DARK) for owner in owners], slot_names(found, view, owners)
+        xy = found.xy_image[view].double().numpy()
+        strokes, signs = skeletons(found.skeleton, xy, shown[view], hues, numbers, DETECTION_RADIUS)
+        yield StreamEntry(f"{path}/detections", strokes, **when)
         yield StreamEntry(f"{path}/numbers", signs, **when)
-        yield StreamEntry(f"{path}/people", reprojections(poses, case.frame.cameras, view), **when)
+        seen, there = (values.numpy() for values in project_people(cameras, view, poses))
+        reprojected, _ = skeletons(poses.skeleton, seen, there, colors, words, REPROJECTION_RADIUS)
+        yield StreamEntry(f"{path}/people", reprojected, **when)
 
 
 def decisions(case: FrameResult, hypotheses: Hypotheses, first: int) -> Iterator[StreamEntry]:
@@ -180,68 +182,28 @@ def table(edges: Hyperedges, owners: Sequence[int], shown: Sequence[int]) -> str
     """The tuples of the bars in Markdown: place, tuple, who, mass, cue and cost."""
     lines = ["| bar | tuple | who | mass | cue | χ² |", "|--:|:--|:--|--:|--:|--:|"]
     for place, row in enumerate(shown):
-        who = "nobody" if owners[row] == ABSENT else f"P{owners[row]}"
-        word = tuple_name(edges.members[row].tolist())
-        lines.append(
-            f"| {place} | {word} | {who} | {edges.mass[row]:.3f} | {edges.cue[row]:.2f} | {edges.cost[row]:.0f} |"
-        )
+        names = f"{tuple_name(edges.members[row].tolist())} | {label_of(owners[row])}"
+        lines.append(f"| {place} | {names} | {edges.mass[row]:.3f} | {edges.cue[row]:.2f} | {edges.cost[row]:.0f} |")
     return "\n".join([*lines, "", f"{len(shown)} of {len(edges)} tuples. A tuple is its detection in every view."])
 
 
-def people(poses: Poses, color: Callable[[int], str], radius: float) -> Strokes:
-    """All people in metres; nobody is an empty list, which clears who was there before."""
-    colors = [color(person) for person in poses.id.tolist()]
-    return strokes_of(poses.skeleton, _metres(poses), known_joints(poses), colors, radius)
-
-
-def names(poses: Poses) -> Signs:
-    """Everybody's id at their highest joint."""
-    ids = poses.id.tolist()
-    words = [label_of(person) for person in ids]
-    return signs_of(_metres(poses), known_joints(poses), [person_color(i) for i in ids], words, -_metres(poses)[..., 2])
-
-
-def detections(case: FrameResult, frame: Frame, view: int) -> tuple[Strokes, Signs]:
-    """The 2-D skeletons of a view in the colours of the people who claim them, and who that is."""
-    found, xy = frame.detections, frame.detections.xy_image[view].double().numpy()
-    seen = (found.visible[view] & found.valid[view, :, None]).numpy()
-    owners = owners_of(case.prediction, view, found.valid.shape[1])
-    hues = [DARK.muted if owner == ABSENT else person_color(owner) for owner in owners]
-    words = [f"#{int(found.index[view, s])}" if p == ABSENT else label_of(p) for s, p in enumerate(owners)]
-    strokes = strokes_of(found.skeleton, xy, seen, hues, DETECTION_RADIUS)
-    return strokes, signs_of(xy, seen, hues, words, xy[..., 1])
-
-
-def reprojections(poses: Poses, cameras: Cameras, view: int) -> Strokes:
-    """The people in space as a view sees them, lens included, pixels."""
-    xy, seen = project_people(cameras, view, poses)
-    colors = [person_color(person) for person in poses.id.tolist()]
-    return strokes_of(poses.skeleton, xy.numpy(), seen.numpy(), colors, REPROJECTION_RADIUS)
-
-
-def strokes_of(
+def skeletons(
     skeleton: Skeleton,
     joints: Float[np.ndarray, "persons joints axes"],
     known: Bool[np.ndarray, "persons joints"],
     colors: Sequence[str],
-    radius: float,
-) -> Strokes:
-    """The bones whose two ends are known, a stroke each."""
-    ends = [(row, bone) for row in range(len(joints)) for bone in skeleton.bone_indices if known[row, bone].all()]
-    return Strokes(tuple(joints[row, bone] for row, bone in ends), tuple(colors[row] for row, _ in ends), radius)
-
-
-def signs_of(
-    joints: Float[np.ndarray, "persons joints axes"],
-    known: Bool[np.ndarray, "persons joints"],
-    colors: Sequence[str],
     words: Sequence[str],
-    depth: Float[np.ndarray, "persons joints"],
-) -> Signs:
-    """Words at everybody's highest known joint, where `depth`, counted from above, is least."""
+    radius: float,
+) -> tuple[Strokes, Signs]:
+    """The bones whose two ends are known, a stroke each, and words at everybody's highest known joint."""
+    ends = [(row, bone) for row in range(len(joints)) for bone in skeleton.bone_indices if known[row, bone].all()]
+    strokes = tuple(joints[row, bone] for row, bone in ends)
     rows = np.flatnonzero(known.any(1)).tolist()
+    # In space the last axis leads upwards, in an image downwards.
+    depth = joints[..., -1] if joints.shape[-1] == 2 else -joints[..., -1]
     places = joints[rows, np.where(known, depth, np.inf)[rows].argmin(1)]
-    return Signs(places, tuple(colors[row] for row in rows), tuple(words[row] for row in rows))
+    signs = Signs(places, tuple(colors[row] for row in rows), tuple(words[row] for row in rows))
+    return Strokes(strokes, tuple(colors[row] for row, _ in ends), radius), signs
 
 
 def _metres(poses: Poses) -> Float[np.ndarray, "persons joints 3"]:
