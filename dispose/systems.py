@@ -32,14 +32,7 @@ class Recipes:
 
 @dataclass(frozen=True)
 class System:
-    """A row of the table.
-
-    Attributes:
-        name: of the system.
-        parts: imports what it is made of.
-        recipes: what trains it.
-        protocols: names of what scores it.
-    """
+    """A row of the table: its name, what imports its parts, what trains it, and the protocols that score it."""
 
     name: str
     parts: Callable[[], Parts]

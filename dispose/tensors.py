@@ -111,12 +111,12 @@ def _select(record: Record, axis: str, rows: Tensor | list[int] | slice) -> Reco
         place = _axis_of(of, axis)
         return values[0] if place is None else values[0].movedim(place, 0)[rows].movedim(0, place)
 
-    def entries(values: Sequence[Any], of: Field) -> object:
+    def of_tuple(values: Sequence[Any], of: Field) -> object:
         if not values[0] or of.metadata.get("axis") != axis:
             return values[0]
         return tuple(values[0][row] for row in torch.arange(len(values[0]))[rows].tolist())
 
-    return _merge([record], taken, entries)
+    return _merge([record], taken, of_tuple)
 
 
 def _has_axis(record: TensorStruct, axis: str) -> bool:

@@ -1,7 +1,5 @@
 """Exact set packing over tuples of detections, the idea of COMPOSE (compose)."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -14,14 +12,6 @@ BUDGET = 400
 """Tuples that every detection keeps while they are built."""
 
 
-@dataclass(frozen=True, eq=False)
-class Tuples:
-    """Candidate groups: which detections they hold, and what they gain."""
-
-    member: Bool[np.ndarray, "tuples detections"]
-    gain: Float[np.ndarray, " tuples"]
-
-
 def integer_programme(frame: Frame, *, gate_mm: float = 150.0, budget: int = BUDGET) -> Association:
     """The disjoint tuples of greatest total gain, found exactly (HiGHS).
 
@@ -31,15 +21,17 @@ def integer_programme(frame: Frame, *, gate_mm: float = 150.0, budget: int = BUD
     """
     distances = pair_distances(frame)
     number = np.arange(len(distances))
-    tuples = candidate_tuples(distances, gate_mm=gate_mm, budget=budget)
-    for row in np.flatnonzero(pack_sets(tuples.gain, tuples.member)):
-        members = np.flatnonzero(tuples.member[row])
+    member, gain = candidate_tuples(distances, gate_mm=gate_mm, budget=budget)
+    for row in np.flatnonzero(pack_sets(gain, member)):
+        members = np.flatnonzero(member[row])
         number[members] = members[0]
     return association_of_groups(distances, number, gate_mm=gate_mm)
 
 
-def candidate_tuples(distances: PairDistances, *, gate_mm: float, budget: int) -> Tuples:
-    """Tuples with a positive gain, by joining the detections of one view at a time.
+def candidate_tuples(
+    distances: PairDistances, *, gate_mm: float, budget: int
+) -> tuple[Bool[np.ndarray, "tuples detections"], Float[np.ndarray, " tuples"]]:
+    """The tuples with a positive gain, and the gains, by joining the detections of one view at a time.
 
     A detection joins a partial tuple where its mean distance to the members that share joints with it is
     within the gate.
@@ -63,7 +55,7 @@ def candidate_tuples(distances: PairDistances, *, gate_mm: float, budget: int) -
         gain = np.concatenate([gain, gain[parent] + more[parent, column], np.zeros(len(new))])
         member, gain = best(member, gain, budget)
     keep = (gain > 0) & (member.sum(1) >= 2)
-    return Tuples(member[keep], gain[keep])
+    return member[keep], gain[keep]
 
 
 def best(

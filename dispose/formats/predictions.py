@@ -22,7 +22,7 @@ from dispose.formats.entry import Entry, short
 from dispose.formats.files import parse_json_line, read_text, replacing
 from dispose.formats.growing import Columns, write_npz
 from dispose.scene.frame import Detections, Poses
-from dispose.scene.results import Association, Clip, Prediction
+from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import CATALOG
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
@@ -284,16 +284,14 @@ class PersonTable:
         count = [(person, len(rows)) for person, (rows, _) in self._rows.items()]
         return tuple(sorted(count, key=lambda item: (-item[1], item[0])))
 
-    def clip(self, person: int, start: int, stop: int) -> Clip:
-        """One person in the frames from one place to another."""
+    def clip(self, person: int, start: int, stop: int) -> tuple[list[int], Float[torch.Tensor, "frames joints 3"]]:
+        """Frame numbers from one place to another, and one person's joints there in mm; NaN where not known."""
         rows, place = self._rows[person]
         first, last = np.searchsorted(place, (start, stop))
-        numbers = torch.from_numpy(self.numbers[start:stop].copy())
-        table = torch.full((len(numbers), 1, len(self.skeleton), 4), torch.nan, dtype=torch.float64)
-        table[place[first:last] - start, 0] = torch.from_numpy(self.joints[rows[first:last]])
-        valid = torch.isfinite(table[..., :3]).all(-1)
-        xyz, confidence = torch.where(valid[..., None], table[..., :3], 0.0), torch.where(valid, table[..., 3], 0.0)
-        return Clip(self.skeleton, numbers, torch.tensor([person]), xyz, confidence, valid)
+        numbers = self.numbers[start:stop].tolist()
+        xyz = torch.full((len(numbers), len(self.skeleton), 3), torch.nan, dtype=torch.float64)
+        xyz[place[first:last] - start] = torch.from_numpy(self.joints[rows[first:last], :, :3])
+        return numbers, torch.where(torch.isfinite(xyz).all(-1, keepdim=True), xyz, torch.nan)
 
 
 def write_predictions_npz(path: Path, saved: SavedPredictions) -> None:

@@ -311,6 +311,5 @@ def write_trcs(folder: Path, stem: str, table: PersonTable, rate_hz: float) -> t
         with replacing(paths[-1]) as file:
             _write_head(file, paths[-1], table.skeleton.joints, numbers, rate_hz)
             for start in range(0, len(numbers), FRAMES_AT_ONCE):
-                clip = table.clip(person, start, start + FRAMES_AT_ONCE)
-                _write_rows(file, clip.numbers.tolist(), clip.xyz_or_nan[:, 0], rate_hz)
+                _write_rows(file, *table.clip(person, start, start + FRAMES_AT_ONCE), rate_hz)
     return tuple(paths)

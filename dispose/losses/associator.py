@@ -35,18 +35,13 @@ def projected_divergence(
     return segment_sum(value + slope, sample, samples)
 
 
-def released_assignment_loss(
-    mass: Float[Tensor, " tuples"],
-    logits: Float[Tensor, " tuples"],
-    truth: Float[Tensor, " tuples"],
-    *,
-    mass_weight: float = 0.5,
-    latent_weight: float = 0.25,
-) -> Float[Tensor, ""]:
+def released_errors(
+    mass: Float[Tensor, " tuples"], truth: Float[Tensor, " tuples"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """As released: mean squared error of the mass and of its clamped logarithm, over all tuples of the batch."""
     latent = mass.clamp(min=1e-12).log().clamp(-30, 30)
     target = truth.clamp(min=1e-12).log().clamp(-30, 30)
-    return mass_weight * (mass - truth).square().mean() + latent_weight * (latent - target).square().mean()
+    return (mass - truth).square().mean(), (latent - target).square().mean()
 
 
 def placement_loss(

@@ -67,11 +67,8 @@ def count_pairs(association: Association, identity: Int[Tensor, "views slots"]) 
     if association.members.shape[1] != views:
         raise ShapeError(f"{association.members.shape[1]} views in the association, {views} in the identities")
     group = torch.full((views, slots), ABSENT, dtype=torch.long)
-    numbers = torch.arange(len(association))
-    for view in range(views):
-        slot = association.members[:, view]
-        there = slot != ABSENT
-        group[view, slot[there]] = numbers[there]
+    number, view = (association.members != ABSENT).nonzero(as_tuple=True)
+    group[view, association.members[number, view]] = number
     labelled = identity != ABSENT
     person, group = identity[labelled], group[labelled]
     view = torch.arange(views)[:, None].expand(views, slots)[labelled]

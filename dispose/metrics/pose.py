@@ -10,8 +10,8 @@ from dispose.scene.frame import Poses
 
 
 def mpjpe(
-    predicted: Float[Tensor, "*batch joints 3"],
-    truth: Float[Tensor, "*batch joints 3"],
+    predicted: Float[Tensor, "*#batch joints 3"],
+    truth: Float[Tensor, "*#batch joints 3"],
     valid: Bool[Tensor, "*batch joints"],
 ) -> Float[Tensor, "*batch"]:
     """Mean distance over the valid joints, mm; NaN where there is none."""
@@ -47,8 +47,5 @@ def pairwise_mpjpe(predicted: Poses, truth: Poses, *, min_joints: int = 1) -> Fl
     if predicted.skeleton != truth.skeleton:
         raise ShapeError(f"predictions have skeleton {predicted.skeleton.name}, truth {truth.skeleton.name}")
     common = predicted.valid[:, None] & truth.valid[None]
-    gap = predicted.xyz_world.to(torch.float64)[:, None] - truth.xyz_world.to(torch.float64)[None]
-    distance = torch.linalg.vector_norm(gap, dim=-1)
-    count = common.sum(-1)
-    error = torch.where(common, distance, 0.0).sum(-1) / count.clamp(min=1)
-    return torch.where(count >= max(min_joints, 1), error, torch.inf)
+    error = mpjpe(predicted.xyz_world.to(torch.float64)[:, None], truth.xyz_world.to(torch.float64)[None], common)
+    return torch.where(common.sum(-1) >= max(min_joints, 1), error, torch.inf)

@@ -217,26 +217,24 @@ class ImageBatch(TensorStruct):
         views = max(len(frame.cameras) for frame in frames)
         images = []
         for frame in frames:
-            # The first view fills up: its affine can be inverted, and nobody looks at its pixels.
-            mine = frame.require_images().select(views=filled_rows(len(frame.cameras), views))
-            images.append(replace(mine, present=mine.present & (torch.arange(views) < len(frame.cameras))))
+            rows, held = filled_rows(len(frame.cameras), views)
+            mine = frame.require_images().select(views=rows)
+            images.append(replace(mine, present=mine.present & held))
         return ImageBatch(stack_rigs([frame.cameras for frame in frames]), stack(images))
 
 
 def stack_rigs(rigs: Sequence[Cameras]) -> Cameras:
     """One rig per sample; rigs with fewer cameras are padded with views that are not `present`."""
-    views = max((len(rig) for rig in rigs), default=0)
-    wide = [
-        replace(
-            rig.select(views=filled_rows(len(rig), views)),
-            names=(),
-            present=torch.arange(views, device=rig.size.device) < len(rig),
-        )
-        for rig in rigs
-    ]
+    views, wide = max((len(rig) for rig in rigs), default=0), []
+    for rig in rigs:
+        rows, held = filled_rows(len(rig), views)
+        wide.append(replace(rig.select(views=rows), names=(), present=held.to(rig.size.device)))
     return stack(wide)
 
 
-def filled_rows(count: int, views: int) -> list[int]:
-    """So many views, the first repeated for those that a sample lacks."""
-    return [*range(count), *[0] * (views - count)]
+def filled_rows(count: int, views: int) -> tuple[list[int], Bool[Tensor, " views"]]:
+    """So many views, the first again for those that a sample lacks, and which are its own.
+
+    The first fills up because its affine can be inverted, and nobody looks at its pixels.
+    """
+    return [*range(count), *[0] * (views - count)], torch.arange(views) < count

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from dispose.scene.cameras import Cameras
@@ -149,29 +148,3 @@ class Results:
     skeleton: Skeleton
     cases: tuple[FrameResult, ...]
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Clip(TensorStruct):
-    """The skeletons of some people in some frames, for what works over time.
-
-    Attributes:
-        skeleton: what the joint axis means.
-        numbers: the frames' numbers.
-        ids: the persons' numbers.
-        xyz_world: joints in mm; 0 where not valid.
-        confidence: of the joints, in [0, 1].
-        valid: which joints are known; none of a person who was not found in a frame.
-    """
-
-    skeleton: Skeleton
-    numbers: Int[Tensor, " frames"]
-    ids: Int[Tensor, " persons"]
-    xyz_world: Float[Tensor, "frames persons joints 3"]
-    confidence: Float[Tensor, "frames persons joints"]
-    valid: Bool[Tensor, "frames persons joints"]
-
-    @property
-    def xyz_or_nan(self) -> Float[Tensor, "frames persons joints 3"]:
-        """Joints in mm; NaN where not known."""
-        return torch.where(self.valid[..., None], self.xyz_world, torch.nan)

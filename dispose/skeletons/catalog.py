@@ -11,16 +11,15 @@ LIMB_BONES = (
     ("l_hip", "l_knee"), ("l_knee", "l_ankle"), ("r_hip", "r_knee"), ("r_knee", "r_ankle"),
 )  # fmt: skip
 
+FACE_BONES = (("nose", "l_eye"), ("nose", "r_eye"), ("l_eye", "l_ear"), ("r_eye", "r_ear"))
+
 COCO_17 = Skeleton(
     name="coco_17",
     joints=(
         "nose", "l_eye", "r_eye", "l_ear", "r_ear", "l_shoulder", "r_shoulder", "l_elbow", "r_elbow",
         "l_wrist", "r_wrist", "l_hip", "r_hip", "l_knee", "r_knee", "l_ankle", "r_ankle",
     ),
-    bones=(
-        ("nose", "l_eye"), ("nose", "r_eye"), ("l_eye", "l_ear"), ("r_eye", "r_ear"),
-        ("l_ear", "l_shoulder"), ("r_ear", "r_shoulder"), *LIMB_BONES,
-    ),
+    bones=(*FACE_BONES, ("l_ear", "l_shoulder"), ("r_ear", "r_shoulder"), *LIMB_BONES),
     root=None,
     root_of=("l_hip", "r_hip"),
 )  # fmt: skip
@@ -29,8 +28,6 @@ FOOT_BONES = (
     ("l_ankle", "l_big_toe"), ("l_big_toe", "l_small_toe"), ("l_ankle", "l_heel"),
     ("r_ankle", "r_big_toe"), ("r_big_toe", "r_small_toe"), ("r_ankle", "r_heel"),
 )  # fmt: skip
-
-FACE_BONES = (("nose", "l_eye"), ("nose", "r_eye"), ("l_eye", "l_ear"), ("r_eye", "r_ear"))
 
 NECK_TREE = (
     ("mid_hip", "neck"), ("neck", "nose"),

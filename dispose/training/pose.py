@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,7 +10,7 @@ from torch import Tensor
 from dispose.association.graph import collate
 from dispose.association.roots import map_pixel_of
 from dispose.datasets.augmentation.images import drop_views, jitter_roots
-from dispose.losses.associator import released_assignment_loss
+from dispose.losses.associator import released_errors
 from dispose.losses.confidence import censored_likelihood, error_likelihood
 from dispose.losses.curation import PoseTargets, curate, pack_labels
 from dispose.losses.objective import SampleViews, Term, pose_terms, weigh
@@ -188,11 +187,8 @@ class PoseTask(Task):
         # are made with it, reach the denoiser.
         mass = newton_projection(denoised.logits.double(), graph.marginals, tolerance=TOLERANCE).mass
         if self.released:
-            loss = partial(released_assignment_loss, mass, denoised.logits, torch.cat(truth).to(mass))
-            terms += (
-                Term("mass", loss(mass_weight=1.0, latent_weight=0.0)),
-                Term("latent", loss(mass_weight=0.0, latent_weight=1.0)),
-            )
+            of_mass, of_latent = released_errors(mass, torch.cat(truth).to(mass))
+            terms += (Term("mass", of_mass), Term("latent", of_latent))
         parts = mass.cpu().split([len(problem.cost) for problem in chosen])
         for k, problem, part in zip(known, chosen, parts, strict=True):
             if k in coupled:

@@ -149,9 +149,9 @@ def test_the_integer_programme_is_the_best_of_all_partitions() -> None:
 def test_tuples_are_bounded_by_their_budget() -> None:
     frame, labels = scene(9, 5, noise_px=3.0)
     distances = pair_distances(frame)
-    few = candidate_tuples(distances, gate_mm=150.0, budget=10)
-    assert len(few.gain) <= 10 * len(distances)
-    assert len(few.gain) < len(candidate_tuples(distances, gate_mm=150.0, budget=100).gain)
+    _, gain = candidate_tuples(distances, gate_mm=150.0, budget=10)
+    assert len(gain) <= 10 * len(distances)
+    assert len(gain) < len(candidate_tuples(distances, gate_mm=150.0, budget=100)[1])
     assert count_pairs(integer_programme(frame, gate_mm=150.0, budget=10), labels.identity).f1 == 1.0
 
 
