@@ -217,8 +217,9 @@ class ImageBatch(TensorStruct):
         views = max(len(frame.cameras) for frame in frames)
         images = []
         for frame in frames:
-            rows, held = filled_rows(len(frame.cameras), views)
-            mine = frame.require_images().select(views=rows)
+            whole = frame.require_images()
+            rows, held = filled_rows(len(frame.cameras), views, whole.present.device)
+            mine = whole.select(views=rows)
             images.append(replace(mine, present=mine.present & held))
         return ImageBatch(stack_rigs([frame.cameras for frame in frames]), stack(images))
 
@@ -227,14 +228,14 @@ def stack_rigs(rigs: Sequence[Cameras]) -> Cameras:
     """One rig per sample; rigs with fewer cameras are padded with views that are not `present`."""
     views, wide = max((len(rig) for rig in rigs), default=0), []
     for rig in rigs:
-        rows, held = filled_rows(len(rig), views)
-        wide.append(replace(rig.select(views=rows), names=(), present=held.to(rig.size.device)))
+        rows, held = filled_rows(len(rig), views, rig.size.device)
+        wide.append(replace(rig.select(views=rows), names=(), present=held))
     return stack(wide)
 
 
-def filled_rows(count: int, views: int) -> tuple[list[int], Bool[Tensor, " views"]]:
+def filled_rows(count: int, views: int, device: torch.device) -> tuple[list[int], Bool[Tensor, " views"]]:
     """So many views, the first again for those that a sample lacks, and which are its own.
 
     The first fills up because its affine can be inverted, and nobody looks at its pixels.
     """
-    return [*range(count), *[0] * (views - count)], torch.arange(views) < count
+    return [*range(count), *[0] * (views - count)], torch.arange(views, device=device) < count
