@@ -24,11 +24,17 @@ def triangulate_algebraic(
 ) -> Float[Tensor, "*batch 3"]:
     """Confidence-weighted DLT: the smallest singular vector of the stacked, weighted collinearity equations.
 
+    With weights 0 and 1 it is the plain direct linear transform over the views that see a point.
+
     Points are undistorted normalised coordinates (`normalize_points`), so the projection is ``[R | t]``.
     The world is centred on the cameras and scaled by their spread first, which keeps the system well
     conditioned for any units. (Iskakov et al. 2019.)
     """
-    centre, spread = _rig_frame(rotation, translation)
+    centres = -(rotation.mT @ translation[..., None])[..., 0]
+    centre = centres.mean(-2, keepdim=True)
+    # The root mean square distance of the cameras from their middle; 1 where they coincide.
+    spread = (centres - centre).square().sum(-1).mean(-1, keepdim=True)
+    spread = torch.where(spread > 0, spread, 1.0).sqrt()
     moved = (translation + (rotation @ centre[..., None])[..., 0]) / spread[..., None]
     pose = torch.cat([rotation, moved[..., None]], dim=-1)
     rows = xy_normalized[..., None] * pose[..., 2:3, :] - pose[..., :2, :]
@@ -42,26 +48,6 @@ def triangulate_algebraic(
     solution = torch.linalg.svd(system, full_matrices=False).Vh[..., -1, :]
     xyz = solution[..., :3] / solution[..., 3:] * spread[..., 0, None] + centre[..., 0, :]
     return torch.where(enough, xyz, torch.nan)
-
-
-def triangulate_dlt(
-    xy_normalized: Float[Tensor, "*batch views 2"],
-    rotation: Float[Tensor, "*#batch views 3 3"],
-    translation: Float[Tensor, "*#batch views 3"],
-    visible: Bool[Tensor, "*batch views"],
-) -> Float[Tensor, "*batch 3"]:
-    """The direct linear transform over the visible views: `triangulate_algebraic` with weights 0 and 1."""
-    return triangulate_algebraic(xy_normalized, rotation, translation, visible.to(xy_normalized.dtype))
-
-
-def _rig_frame(
-    rotation: Float[Tensor, "*rig views 3 3"], translation: Float[Tensor, "*rig views 3"]
-) -> tuple[Float[Tensor, "*rig 1 3"], Float[Tensor, "*rig 1"]]:
-    """Mean of the camera centres and their root mean square distance from it (1 where they coincide)."""
-    centres = -(rotation.mT @ translation[..., None])[..., 0]
-    centre = centres.mean(-2, keepdim=True)
-    spread = (centres - centre).square().sum(-1).mean(-1, keepdim=True)
-    return centre, torch.where(spread > 0, spread, 1.0).sqrt()
 
 
 def triangulate_midpoint(
@@ -309,24 +295,15 @@ def ray_distance(
     depth_b = torch.where(skew, (dot * along_a - along_b) / safe, 0.0)
     # From the point on b, not from the formula for a: then the error of one depth does not become distance.
     depth_a = along_a + depth_b * dot
-    depth_a, depth_b = _clamp_to_rays(depth_a, depth_b, along_a, along_b)
-    gap = offset + depth_b[..., None] * direction_b - depth_a[..., None] * direction_a
-    return torch.linalg.vector_norm(gap, dim=-1)
-
-
-def _clamp_to_rays(
-    depth_a: Float[Tensor, "*batch"],
-    depth_b: Float[Tensor, "*batch"],
-    along_a: Float[Tensor, "*#batch"],
-    along_b: Float[Tensor, "*#batch"],
-) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
-    """Depths on the half-lines: where one is negative, the better of the two edges ``depth = 0``."""
+    # Where one depth is negative, the better of the two edges ``depth = 0`` of the half-lines.
     on_a, on_b = along_a.clamp(min=0), (-along_b).clamp(min=0)  # nearest to the other ray's origin
     # Squared distances along both edges, without their common |offset|².
     edge_a, edge_b = on_a * (on_a - 2 * along_a), on_b * (on_b + 2 * along_b)
     outside, take_a = (depth_a < 0) | (depth_b < 0), edge_a <= edge_b
     depth_a = torch.where(outside, torch.where(take_a, on_a, 0.0), depth_a)
-    return depth_a, torch.where(outside, torch.where(take_a, 0.0, on_b), depth_b)
+    depth_b = torch.where(outside, torch.where(take_a, 0.0, on_b), depth_b)
+    gap = offset + depth_b[..., None] * direction_b - depth_a[..., None] * direction_a
+    return torch.linalg.vector_norm(gap, dim=-1)
 
 
 def projection_jacobian(

@@ -62,32 +62,25 @@ def pack_labels(labels: Sequence[Labels], views: int) -> PoseTargets:
     return cat(parts, "persons")
 
 
-def curate(
-    targets: PoseTargets, rigs: Cameras, *, threshold: float = THRESHOLD, agreement_px: float = AGREEMENT_PX
-) -> PoseTargets:
+def curate(targets: PoseTargets, rigs: Cameras) -> PoseTargets:
     """Believe 2-D labels where the 3-D label of the joint agrees, and the 3-D label where they differ.
 
     A 2-D label is kept if its joint has no 3-D label or the reprojection of that is near. Otherwise the reprojection
     takes its place, with the confidence of the 3-D label, if it lies in the image; if not, the label is dropped.
     Joints that only the 3-D label knows are filled in alike. The image is as large as its camera says.
-
-    Args:
-        targets: labels as they come.
-        rigs: cameras of the samples.
-        threshold: less confident labels, 2-D or 3-D, are none.
-        agreement_px: how near the reprojection must be, in original pixels.
+    `rigs` are the cameras of the samples.
     """
     dtype = targets.xy_image.dtype
     cameras = rigs[targets.sample]
     projected, front = cameras.project(targets.xyz_world.to(rigs.matrix.dtype))
     inside = front & cameras.inside(projected)
     projected = projected.to(dtype)
-    seen = targets.confidence >= threshold
+    seen = targets.confidence >= THRESHOLD
     if cameras.present is not None:
         seen = seen & cameras.present[..., None]
-    certain = targets.xyz_confidence >= threshold
+    certain = targets.xyz_confidence >= THRESHOLD
     placed = certain[:, None].expand_as(seen)
-    agree = front & ((projected - targets.xy_image).norm(dim=-1) <= agreement_px)
+    agree = front & ((projected - targets.xy_image).norm(dim=-1) <= AGREEMENT_PX)
 
     keep = seen & (agree | ~placed)
     moved = placed & inside & ~keep

@@ -46,25 +46,23 @@ def heatmap_targets(
     size: tuple[int, int],
     stride: float | int,
     sigma: float,
-    threshold: float = THRESHOLD,
 ) -> HeatmapTargets:
     """Maps of all labelled people, those of unknown identity too.
 
     Args:
         targets: curated labels.
-        unmatched: per sample, 2-D people who belong to none of them.
+        unmatched: per sample, 2-D people who belong to none of them; joints below `THRESHOLD` are not drawn.
         input_from_image: of every image, as augmented.
         size: width and height of the heat maps.
         stride: input pixels per heat-map pixel.
         sigma: of the Gaussians, in heat-map pixels.
-        threshold: less confident joints of unmatched people are not drawn.
     """
     samples, views = input_from_image.shape[:2]
     xy, visible, map_of = [targets.xy_image.flatten(0, 1)], [targets.confidence.flatten(0, 1) > 0], []
     view = torch.arange(views, device=targets.sample.device)
     map_of.append((targets.sample[:, None] * views + view).flatten())
     for number, people in enumerate(unmatched):
-        seen = people.visible & people.valid[..., None] & (people.confidence >= threshold)
+        seen = people.visible & people.valid[..., None] & (people.confidence >= THRESHOLD)
         xy.append(people.xy_image.flatten(0, 1))
         visible.append(seen.flatten(0, 1))
         slots = people.valid.shape[1]

@@ -47,12 +47,12 @@ class Modulation(nn.Module):
         return x * (1 + scale) + shift
 
 
-def sinusoidal(time: Float[Tensor, " items"], chans: int, *, longest: float = 10_000.0) -> Float[Tensor, "items chans"]:
+def sinusoidal(time: Float[Tensor, " items"], chans: int) -> Float[Tensor, "items chans"]:
     """Cosines, then sines, of a scalar at geometrically spaced frequencies.
 
     A time in [0, 1] should be scaled by the caller (the released network embeds the integer step).
     """
     half = chans // 2
     ladder = torch.arange(half, device=time.device, dtype=time.dtype) / max(half - 1, 1)
-    angle = time[:, None] * torch.exp(-math.log(longest) * ladder)
+    angle = time[:, None] * torch.exp(-math.log(10_000.0) * ladder)
     return torch.cat([angle.cos(), angle.sin()], dim=-1)

@@ -10,7 +10,6 @@ from dispose.geometry.triangulation import (
     RobustPoints,
     solve_symmetric,
     triangulate_algebraic,
-    triangulate_dlt,
     triangulate_midpoint,
     triangulate_robust,
 )
@@ -58,7 +57,7 @@ def test_every_method_recovers_exact_points(views: int) -> None:
     xy = images(cameras, xyz)
     ones = torch.ones(xy.shape[:-1], dtype=torch.float64)
     flat = normalized(cameras, xy)
-    assert_close(triangulate_dlt(flat, cameras.rotation, cameras.translation, ones > 0), xyz, atol=1e-6, rtol=0)
+    assert_close(triangulate_algebraic(flat, cameras.rotation, cameras.translation, ones), xyz, atol=1e-6, rtol=0)
     assert_close(triangulate_algebraic(flat, cameras.rotation, cameras.translation, ones * 0.3), xyz, atol=1e-6, rtol=0)
     assert_close(triangulate_midpoint(cameras.centres, rays(cameras, xy), ones), xyz, atol=1e-6, rtol=0)
     found = robust(cameras, xy, ones)
@@ -71,8 +70,8 @@ def test_units_do_not_matter() -> None:
     cameras, xyz = rig(4), people()
     flat = normalized(cameras, images(cameras, xyz)) + 1e-3 * torch.sin(torch.arange(4.0).double())[:, None]
     seen = torch.ones(flat.shape[:-1], dtype=torch.bool)
-    mm = triangulate_dlt(flat, cameras.rotation, cameras.translation, seen)
-    metres = triangulate_dlt(flat, cameras.rotation, cameras.translation / 1000, seen)
+    mm = triangulate_algebraic(flat, cameras.rotation, cameras.translation, seen.double())
+    metres = triangulate_algebraic(flat, cameras.rotation, cameras.translation / 1000, seen.double())
     assert_close(metres * 1000, mm)
 
 
@@ -137,7 +136,9 @@ def test_one_wild_view_in_four_is_found_and_does_no_harm() -> None:
     assert (found.xyz_world - xyz).norm(dim=-1).median() < 12
     assert (found.xyz_world - xyz).norm(dim=-1).max() < 60
     assert ((found.inlier == ~wild).double().mean()) > 0.98
-    plain = triangulate_dlt(normalized(cameras, xy), cameras.rotation, cameras.translation, ~torch.zeros_like(wild))
+    plain = triangulate_algebraic(
+        normalized(cameras, xy), cameras.rotation, cameras.translation, torch.ones(wild.shape).double()
+    )
     assert (plain - xyz).norm(dim=-1).median() > 100
 
 

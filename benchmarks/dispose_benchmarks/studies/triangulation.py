@@ -15,7 +15,6 @@ from dispose.geometry.triangulation import (
     projection_jacobian,
     ray_distance,
     triangulate_algebraic,
-    triangulate_dlt,
     triangulate_midpoint,
     triangulate_robust,
 )
@@ -40,7 +39,7 @@ def midpoint(cameras: Cameras, xy_image: Pixels, weights: Weights) -> Points:
 def dlt(cameras: Cameras, xy_image: Pixels, weights: Weights) -> Points:
     """The linear solution of the projection equations, all views alike."""
     xy = normalize_points(xy_image, cameras.matrix, cameras.distortion)
-    return triangulate_dlt(xy, cameras.rotation, cameras.translation, weights > 0)
+    return triangulate_algebraic(xy, cameras.rotation, cameras.translation, (weights > 0).to(xy.dtype))
 
 
 def algebraic(cameras: Cameras, xy_image: Pixels, weights: Weights) -> Points:
