@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 
-from dispose_workbench.notebooks.figures import export_figures
+from dispose_workbench.notebooks.page import export_figures
 from dispose_workbench.notebooks.run import notebook_path, run_notebook
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -21,9 +21,8 @@ from dispose.scene.cameras import Cameras
 from dispose.scene.results import Association, Prediction
 from dispose.tensors import ABSENT
 from dispose_synthetic.randomness import Noise
-from dispose_synthetic.renderer.bodies import Builds
+from dispose_synthetic.renderer.bodies import Builds, sample_outfits
 from dispose_synthetic.renderer.captures import IMAGE_RIGS, Cast, RenderConfig, RenderedFrame, build_studio, film
-from dispose_synthetic.renderer.clothes import sample_outfits
 from dispose_synthetic.sequences import SequenceConfig, sample_sequence
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"

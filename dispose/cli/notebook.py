@@ -9,8 +9,7 @@ import tyro
 
 from dispose.formats.locking import lock_folder
 from dispose.options import Count, PathOption, Positive, require_folder
-from dispose_workbench.notebooks.figures import export_figures
-from dispose_workbench.notebooks.page import title_of
+from dispose_workbench.notebooks.page import export_figures, title_of
 from dispose_workbench.notebooks.parameters import parameters_of
 from dispose_workbench.notebooks.run import free_folder, notebook_names, notebook_path, run_notebook
 from dispose_workbench.notebooks.sweep import (
@@ -18,7 +17,6 @@ from dispose_workbench.notebooks.sweep import (
     claim_sweep,
     complete_table,
     earlier_outcomes,
-    first_line,
     on_cluster,
     plan,
     side_by_side,
@@ -103,7 +101,7 @@ class SweepNotebook:
             try:
                 for outcome in ended:
                     outcomes.append(outcome)
-                    said = f"failed: {first_line(outcome)}" if outcome.message else f"{outcome.seconds:.0f} s"
+                    said = f"failed: {outcome.reason}" if outcome.message else f"{outcome.seconds:.0f} s"
                     print(f"{len(outcomes)} of {len(runs)}  {outcome.name}  {said}", flush=True)
             finally:
                 table = [*before, *complete_table(runs, outcomes)]

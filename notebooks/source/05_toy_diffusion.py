@@ -37,8 +37,7 @@ from dispose_viz.widgets import scrubber, still_images_of
 
 # %%
 from dispose_workbench.toy import scores as judge
-from dispose_workbench.toy.network import TOY_DENOISER, toy_problem, true_mass
-from dispose_workbench.toy.scenes import ToyConfig, draw_toy_scenes
+from dispose_workbench.toy.scenes import TOY_DENOISER, ToyConfig, draw_toy_scenes, toy_problem, true_mass
 from dispose_workbench.toy.training import ToyTraining, chance_divergence, train_toy
 from dispose_workbench.validation import require_at_least, require_one_of
 
@@ -83,9 +82,9 @@ save_figure(toy.draw_puzzle(new_figure(15, 5.4), scene, config, nearest), out / 
 torch.manual_seed(seed)
 network, training = Denoiser(TOY_DENOISER), ToyTraining(scenes=config, steps=steps)
 losses, live, started = [], display(display_id=True), time.perf_counter()
-for step in train_toy(network, training, generator):
-    losses.append(step.loss)
-    if step.number % 25 == 0 or step.number == steps:
+for loss in train_toy(network, training, generator):
+    losses.append(loss)
+    if len(losses) % 25 == 0 or len(losses) == steps:
         curve = new_figure(8, 3.6)
         toy.draw_losses(curve.add_subplot(), losses, steps, chance_divergence(config))
         live.update(curve)

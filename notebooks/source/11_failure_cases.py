@@ -32,7 +32,7 @@ from dispose.inference.readings import Source
 from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.run import run as run_frames
 from dispose.zoo.checkpoints import load_associator
-from dispose_synthetic.crowded import crowded_room
+from dispose_synthetic.sequences import crowded_room
 from dispose_viz.inspector.interactive import Inspector
 from dispose_viz.inspector.page import page_of
 from dispose_viz.inspector.ranking import draw_ranking, ranking_of, ranking_table

@@ -114,11 +114,8 @@ PERFECT_CALIBRATION = CalibrationError(0.0, 0.0, 0.0, 0.0, (0.0, 0.0), 0.0)
 class FilmedRooms(TensorStruct):
     """True rigs with the same number of views, one per frame, and the rooms they film.
 
-    Attributes:
-        cameras: the rigs.
-        room: radius of the floor where people are, mm.
-        furniture: how likely there is furniture that hides people.
-        crowding: share of the people round the table in the middle.
+    A room has a floor of some radius (mm), furniture that hides people with some probability, and a share of the
+    people round the table in its middle.
     """
 
     cameras: Cameras

@@ -12,8 +12,7 @@ from dispose.scene.frame import Detections, Frame, Labels, Poses
 from dispose.skeletons.catalog import COCO_17
 from dispose_synthetic.detectors.detector import Detected, detect
 from dispose_synthetic.detectors.parameters import DETECTOR_WEIGHTS, DETECTORS, DetectorRanges, sample_detectors
-from dispose_synthetic.people.kinematics import rotation_about
-from dispose_synthetic.people.people import PeopleConfig, place_people, present_mask, sample_people
+from dispose_synthetic.people import PeopleConfig, place_people, present_mask, rotation_about, sample_people
 from dispose_synthetic.placement import sample_floor, sample_furniture
 from dispose_synthetic.randomness import Noise, between, choose
 from dispose_synthetic.rigs import (
@@ -57,15 +56,6 @@ class SceneConfig:
     chunk: int = 32
 
 
-@dataclass(frozen=True, eq=False)
-class _Room:
-    """People and cameras of a chunk in the world that the calibration speaks of."""
-
-    xyz_world: Float[Tensor, "frames persons joints 3"]
-    present: Bool[Tensor, "frames persons"]
-    calibration: Cameras
-
-
 def sample_scenes(generator: torch.Generator, count: int, config: SceneConfig) -> list[tuple[Frame, Labels]]:
     """Draw frames and their labels.
 
@@ -99,10 +89,10 @@ def _sample_chunk(source: Noise, config: SceneConfig) -> list[tuple[Frame, Label
     model = sample_detectors(source, frames, config.detectors, config.detector_weights)
     found = detect(source, sight, rigs, ghosts, model)
     calibration = miscalibrate(source, rigs, config.calibration)
-    room = _Room(xyz.double(), present, calibration)
+    xyz = xyz.double()
     if config.moved_world:
-        room = _move_world(source, room)
-    return [to_frame(room.xyz_world, room.present, room.calibration, found, frame) for frame in range(frames)]
+        xyz, calibration = _move_world(source, xyz, calibration)
+    return [to_frame(xyz, present, calibration, found, frame) for frame in range(frames)]
 
 
 def sample_ghosts(
@@ -114,16 +104,16 @@ def sample_ghosts(
     return turned.reshape(frames, views, ghosts, *shapes.shape[-2:])
 
 
-def _move_world(source: Noise, room: _Room) -> _Room:
+def _move_world(source: Noise, xyz_world: Tensor, cameras: Cameras) -> tuple[Tensor, Cameras]:
     """Turn the world about its vertical axis and put its origin elsewhere: calibrations start anywhere."""
-    frames = room.present.shape[0]
+    frames = len(xyz_world)
     turn = rotation_about(2, between(source, (frames,), 0.0, 2 * math.pi).double())
     shift = torch.cat([2000.0 * source.normal((frames, 2)), 500.0 * source.normal((frames, 1))], dim=-1).double()
     shift = shift * (source.uniform((frames, 1)) < 0.5)
-    xyz = room.xyz_world @ turn.mT[:, None] + shift[:, None, None]
-    rotation = room.calibration.rotation @ turn.mT[:, None]
-    translation = room.calibration.translation - (rotation @ shift[:, None, :, None])[..., 0]
-    return _Room(xyz, room.present, replace(room.calibration, rotation=rotation, translation=translation))
+    rotation = cameras.rotation @ turn.mT[:, None]
+    translation = cameras.translation - (rotation @ shift[:, None, :, None])[..., 0]
+    xyz = xyz_world @ turn.mT[:, None] + shift[:, None, None]
+    return xyz, replace(cameras, rotation=rotation, translation=translation)
 
 
 def to_frame(

@@ -14,12 +14,21 @@ from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame, Labels
 from dispose.tensors import stack
 from dispose_synthetic.detectors.detector import detect
-from dispose_synthetic.detectors.parameters import BOTTOM_UP, DetectorRanges, sample_detectors
-from dispose_synthetic.people.kinematics import Angles, BoneLengths
-from dispose_synthetic.people.people import PeopleConfig, gait, place_people, pose_people, sample_angles, sample_bodies
+from dispose_synthetic.detectors.parameters import BOTTOM_UP, POOR, DetectorRanges, sample_detectors
+from dispose_synthetic.people import (
+    Angles,
+    BoneLengths,
+    PeopleConfig,
+    gait,
+    place_people,
+    pose_people,
+    sample_angles,
+    sample_bodies,
+)
 from dispose_synthetic.placement import PUSHES, from_cameras, no_furniture, push_apart
 from dispose_synthetic.randomness import Noise, between
-from dispose_synthetic.scenes import sample_ghosts, to_frame
+from dispose_synthetic.rigs import OPERATING_ROOM, PERFECT_CALIBRATION
+from dispose_synthetic.scenes import SceneConfig, sample_ghosts, sample_scenes, to_frame
 from dispose_synthetic.visibility import look
 
 STEP_LENGTH_MM = 1300.0
@@ -172,6 +181,29 @@ def sample_sequence(
     model = sample_detectors(steady, 1, (config.detector,), (1.0,))[still]
     found = detect(Noise(generator, config.correlation), sight, rigs, ghosts, model)
     return [to_frame(xyz.double(), present, rigs, found, frame) for frame in range(frames)]
+
+
+CROWDED = SequenceConfig(room_mm=1100.0, walkers=0.5, seconds_per_crossing=2.0, detector=POOR)
+OPERATING = SceneConfig(
+    views=(4, 4), persons=(1, 1), rigs=(OPERATING_ROOM,), calibration=PERFECT_CALIBRATION, moved_world=False, chunk=1
+)
+
+
+def crowded_room(
+    generator: torch.Generator, frames: int, *, persons: int = 8, stride: int = 4
+) -> list[tuple[Frame, Labels]]:
+    """A sequence made to be hard: a full operating room, four cameras below its ceiling, and a poor detector.
+
+    Associators that make no mistakes elsewhere make some here. Every `stride`-th of consecutive frames, with labels.
+
+    Args:
+        generator: of everything random.
+        frames: how many frames are returned.
+        persons: people in a room of 2.2 m across.
+        stride: steps of a twenty-fifth of a second between them.
+    """
+    (empty, _), *_ = sample_scenes(generator, 1, OPERATING)
+    return sample_sequence(generator, frames * stride, persons, empty.cameras, CROWDED)[::stride]
 
 
 def write_capture(folder: Path, frames: list[Frame]) -> None:

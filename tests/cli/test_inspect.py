@@ -23,7 +23,7 @@ from dispose.inference.readings import Source
 from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.run import run as run_frames
 from dispose.scene.results import associate_each, reconstruct_each
-from dispose_synthetic.crowded import crowded_room
+from dispose_synthetic.sequences import crowded_room
 from dispose_workbench.notebooks import inspector_page, run
 from dispose_workbench.notebooks.inspector_page import NOTEBOOK, free_port, page_notebook, serve
 from dispose_workbench.notebooks.parameters import parameters_of

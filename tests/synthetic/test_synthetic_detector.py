@@ -10,7 +10,7 @@ from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose_synthetic.detectors.detector import Detected, detect
 from dispose_synthetic.detectors.parameters import DETECTORS, PERFECT, DetectorRanges, sample_detectors
-from dispose_synthetic.people.people import PeopleConfig, place_people, sample_people
+from dispose_synthetic.people import PeopleConfig, place_people, sample_people
 from dispose_synthetic.placement import Furniture, no_furniture
 from dispose_synthetic.randomness import Noise
 from dispose_synthetic.rigs import STUDIO, sample_rooms

@@ -15,7 +15,7 @@ from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
 from dispose.tensors import cat
 from dispose_synthetic.randomness import Noise
 from dispose_synthetic.renderer.backdrop import Backdrop
-from dispose_synthetic.renderer.bodies import Builds, bodies
+from dispose_synthetic.renderer.bodies import Builds, Outfits, bodies
 from dispose_synthetic.renderer.captures import (
     HIDDEN_CONFIDENCE,
     Cast,
@@ -30,7 +30,6 @@ from dispose_synthetic.renderer.captures import (
     sample_casts,
     scale_cameras,
 )
-from dispose_synthetic.renderer.clothes import Outfits
 from dispose_synthetic.renderer.lenses import lenses_of
 from dispose_synthetic.renderer.solids import Solids, ellipsoids, round_cones, strike
 

@@ -6,8 +6,18 @@ import pytest
 import torch
 
 from dispose.skeletons.catalog import COCO_17
-from dispose_synthetic.people.kinematics import ARM_LIMITS, LEG_LIMITS, TRUNK_LIMITS, Angles, forward_kinematics
-from dispose_synthetic.people.people import PeopleConfig, place_people, sample_angles, sample_bodies, sample_people
+from dispose_synthetic.people import (
+    ARM_LIMITS,
+    LEG_LIMITS,
+    TRUNK_LIMITS,
+    Angles,
+    PeopleConfig,
+    forward_kinematics,
+    place_people,
+    sample_angles,
+    sample_bodies,
+    sample_people,
+)
 from dispose_synthetic.placement import CLOSEST_MM, sample_floor, sample_furniture
 from dispose_synthetic.randomness import Noise, choose
 

@@ -16,7 +16,7 @@ import pytest
 from dispose.errors import InputError
 from dispose_viz import export
 from dispose_viz.export import MIME, NotebookFigure, drop_controls, figures_of, name_figure
-from dispose_workbench.notebooks.figures import NO_BROWSER, export_figures
+from dispose_workbench.notebooks.page import NO_BROWSER, export_figures
 
 
 def output(figure: go.Figure) -> Any:

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dispose.tensors import ABSENT, TensorStruct, cat
-from dispose_synthetic.people.kinematics import rotation_about
+from dispose_synthetic.people import rotation_about
 from dispose_synthetic.renderer.lenses import Lenses
 from dispose_synthetic.renderer.rooms import CEILING, CLOTH, FINISHES, FLOOR, Clutter, Finish, Light, Room
 from dispose_synthetic.renderer.solids import Solids, strike
@@ -27,26 +27,13 @@ _FAR = 30000
 
 @dataclass(frozen=True, eq=False)
 class Backdrop(TensorStruct):
-    """The empty room in every pixel.
-
-    Attributes:
-        colour: lit, RGB.
-        distance: along the pixel's ray, mm.
-        cell: of the floor's shadow map, `ABSENT` where the pixel shows no floor.
+    """The empty room in every pixel: lit colour (RGB), distance along the pixel's ray (mm), and the cell of the floor's
+    shadow map, `ABSENT` where the pixel shows no floor.
     """
 
     colour: Float[Tensor, "pixels 3"]
     distance: Float[Tensor, " pixels"]
     cell: Int[Tensor, " pixels"]
-
-
-@dataclass(frozen=True, eq=False)
-class _Wall(TensorStruct):
-    """What one view shows, before it is lit."""
-
-    distance: Float[Tensor, " pixels"]
-    face: Int[Tensor, " pixels"]
-    colour: Float[Tensor, "pixels 3"]
 
 
 def _cover(finish: Finish, surface: int, u: Tensor, v: Tensor) -> Float[Tensor, "points 3"]:
@@ -83,8 +70,8 @@ def _hang_posters(room: Room, wall: int, u: Tensor, v: Tensor, colour: Tensor) -
     return torch.where((v < 90.0)[:, None], 0.5 * colour, colour)
 
 
-def _walls(room: Room, ray: Tensor, origin: Tensor) -> _Wall:
-    """Where rays leave the room."""
+def _walls(room: Room, ray: Tensor, origin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where rays leave the room: the distance, the face, and its colour before it is lit."""
     turn = rotation_about(2, room.turn)
     d, o = turn.T @ ray, (turn.T @ origin).tolist()
     half = (*room.half.tolist(), room.top.item())
@@ -104,23 +91,25 @@ def _walls(room: Room, ray: Tensor, origin: Tensor) -> _Wall:
         colour[rows] = _cover(room.finish, side, u, v)
         if side not in (FLOOR, CEILING):
             colour[rows] = _hang_posters(room, side, u, v, colour[rows])
-    return _Wall(t, face, colour)
+    return t, face, colour
 
 
-def _boxes(clutter: Clutter, ray: Tensor, origin: Tensor, wall: _Wall, normal: Tensor) -> Bool[Tensor, " pixels"]:
+def _boxes(
+    clutter: Clutter, ray: Tensor, origin: Tensor, distance: Tensor, colour: Tensor, normal: Tensor
+) -> Bool[Tensor, " pixels"]:
     """Draw boxes before the walls, in place; which pixels show one."""
     inverse = torch.where(ray.abs() < 1e-6, 1e-6, ray).reciprocal()
-    changed = torch.zeros_like(wall.distance, dtype=torch.bool)
+    changed = torch.zeros_like(distance, dtype=torch.bool)
     for box in range(len(clutter.low)):
         a, b = ((corner[box] - origin)[:, None] * inverse for corner in (clutter.low, clutter.high))
         enter, axis = torch.minimum(a, b).max(0)
         leave = torch.maximum(a, b).amin(0)
-        rows = ((enter < leave) & (enter > 0) & (enter < wall.distance)).nonzero()[:, 0]
-        wall.distance[rows], changed[rows] = enter[rows], True
+        rows = ((enter < leave) & (enter > 0) & (enter < distance)).nonzero()[:, 0]
+        distance[rows], changed[rows] = enter[rows], True
         side = axis[rows]
         p = [origin[k] + enter[rows] * ray[k, rows] - clutter.low[box, k] for k in range(3)]
         u, v = torch.where(side == 0, p[1], p[0]), torch.where(side == 2, p[1], p[2])
-        wall.colour[rows] = _cover(clutter.finish, box, u, v)
+        colour[rows] = _cover(clutter.finish, box, u, v)
         towards = -ray[:, rows].gather(0, side[None])[0].sign()
         normal[rows] = torch.nn.functional.one_hot(side, 3) * towards[:, None]
     return changed
@@ -136,16 +125,16 @@ def _grain(room: Room, point: list[Tensor]) -> Float[Tensor, " pixels"]:
 
 def _draw_view(room: Room, ray: Tensor, origin: Tensor) -> Backdrop:
     """One view without poles; it stays in the processor's cache, which all views together would not."""
-    wall = _walls(room, ray, origin)
+    distance, face, colour = _walls(room, ray, origin)
     normal = torch.zeros(ray.shape[1], 3)
-    boxed = _boxes(room.clutter, ray, origin, wall, normal)
-    shade = torch.where(boxed[:, None], room.light.shade(normal), room.brightness[wall.face][:, None])
-    point = [origin[k] + wall.distance * ray[k] for k in range(3)]
-    floor = wall.face == FLOOR
+    boxed = _boxes(room.clutter, ray, origin, distance, colour, normal)
+    shade = torch.where(boxed[:, None], room.light.shade(normal), room.brightness[face][:, None])
+    point = [origin[k] + distance * ray[k] for k in range(3)]
+    floor = face == FLOOR
     rough = torch.where(floor, room.roughness[0], room.roughness[1]) * _grain(room, point)
-    colour = wall.colour * ((1 + rough)[:, None] * shade)
+    colour = colour * ((1 + rough)[:, None] * shade)
     cell = torch.where(floor & ~boxed, floor_cell(point[0], point[1]), ABSENT)
-    return Backdrop(colour, wall.distance, cell)
+    return Backdrop(colour, distance, cell)
 
 
 def draw_room(room: Room, lenses: Lenses) -> Backdrop:

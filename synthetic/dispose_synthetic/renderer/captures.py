@@ -18,7 +18,7 @@ from dispose.scene.convert import convert_poses
 from dispose.scene.frame import Detections, Frame, Images, Labels, Poses
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15
 from dispose.tensors import TensorStruct
-from dispose_synthetic.people.people import PeopleConfig, place_people, present_mask, sample_people
+from dispose_synthetic.people import PeopleConfig, place_people, present_mask, sample_people
 from dispose_synthetic.placement import (
     CLOSEST_MM,
     PUSHES,
@@ -30,11 +30,9 @@ from dispose_synthetic.placement import (
 )
 from dispose_synthetic.randomness import Noise, between
 from dispose_synthetic.renderer.backdrop import Backdrop, draw_room, floor_shadow
-from dispose_synthetic.renderer.bodies import PARTS, Builds, bodies, part_of
-from dispose_synthetic.renderer.clothes import Outfits, paint, sample_outfits
-from dispose_synthetic.renderer.lenses import Lenses, lenses_of
+from dispose_synthetic.renderer.bodies import PARTS, Builds, Outfits, bodies, paint, part_of, sample_outfits
+from dispose_synthetic.renderer.lenses import Lenses, Sensors, expose, lenses_of, sample_sensors
 from dispose_synthetic.renderer.rooms import Room, sample_clutter, sample_room
-from dispose_synthetic.renderer.sensors import Sensors, expose, sample_sensors
 from dispose_synthetic.renderer.solids import Strikes, strike
 from dispose_synthetic.rigs import CEILING, CORNERS, HALF_CIRCLE, RING, RigArchetype, sample_rooms
 
@@ -106,14 +104,8 @@ class RenderConfig:
 
 @dataclass(frozen=True, eq=False)
 class RenderedFrame(TensorStruct):
-    """The images of one instant and the truth about them.
-
-    Attributes:
-        cameras: of the images as they are drawn.
-        images: RGB.
-        poses: true skeletons (`PANOPTIC_15`), everybody in the room.
-        inside: joints in front of the camera and inside its image.
-        visible: those of them that nothing hides.
+    """The images (RGB) of one instant, the cameras they were drawn for, and the truth: skeletons of everybody in the
+    room, which joints lie in front of a camera and inside its image, and which of these nothing hides.
     """
 
     cameras: Cameras

@@ -23,13 +23,7 @@ FLOOR, CEILING = 4, 5
 
 @dataclass(frozen=True, eq=False)
 class Light(TensorStruct):
-    """One lamp far away and light from everywhere.
-
-    Attributes:
-        towards: unit direction to the lamp.
-        lamp: its strength.
-        ambient: strength of the light from everywhere.
-    """
+    """One lamp far away, in the unit direction `towards`, and light from everywhere, each of some strength."""
 
     towards: Float[Tensor, "3"]
     lamp: Float[Tensor, ""]
@@ -73,15 +67,7 @@ class Posters(TensorStruct):
 
 @dataclass(frozen=True, eq=False)
 class Clutter(TensorStruct):
-    """What stands in a room: boxes along the world's axes, and upright poles.
-
-    Attributes:
-        low: corner of every box with the least coordinates, mm.
-        high: the opposite corner.
-        finish: of the boxes.
-        poles: round cones.
-        paint: their colours.
-    """
+    """What stands in a room: boxes along the world's axes, by two corners (mm), and upright poles that are painted."""
 
     low: Float[Tensor, "boxes 3"]
     high: Float[Tensor, "boxes 3"]

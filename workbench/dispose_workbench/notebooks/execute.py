@@ -4,19 +4,25 @@ import contextlib
 import math
 import os
 import re
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from dispose.errors import DisposeError
 from dispose.formats.files import replacing
-from dispose_workbench.notebooks.page import without_widgets
-from dispose_workbench.notebooks.progress import progress
+from dispose_workbench.notebooks.page import heading_of, without_widgets
 from dispose_workbench.results.run_folders import Value
 
 SAVED_EVERY_S = 2.0
 """Writing the whole notebook at every cell takes longer than many cells do."""
+
+LINE_EVERY_S = 10.0
+BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}]"
 
 INJECTED = "injected-parameters"
 """papermill's tag of the cell that it puts behind the one with the parameters."""
@@ -75,6 +81,28 @@ def execute(path: Path, values: Sequence[tuple[str, Value]], work: Path) -> Any:
         finally:
             save(without_widgets(notebook), out)
     return notebook
+
+
+@contextmanager
+def progress(name: str, cells: int) -> Iterator[Callable[[Any], None]]:
+    """A bar with the section, to be called with every cell that begins; a line now and then where nobody watches."""
+    watched, started, last, section = sys.stderr.isatty(), time.monotonic(), -math.inf, name
+    with tqdm(total=cells, desc=name, bar_format=BAR, dynamic_ncols=True, disable=not watched) as bar:
+        begun = 0
+
+        def show(cell: Any) -> None:
+            nonlocal begun, last, section
+            heading, now = heading_of(cell), time.monotonic()
+            section = f"{name}: {heading}" if heading else section
+            if watched:
+                bar.set_description_str(section)
+                bar.update()
+            elif heading or now - last >= LINE_EVERY_S:
+                print(f"{section} | {begun} of {cells} cells, {now - started:.0f} s", file=sys.stderr, flush=True)
+                last = now
+            begun += 1
+
+        yield show
 
 
 def save(notebook: Any, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""An executed notebook as one HTML file that opens without a network, its 3-D scenes alive.
+"""An executed notebook as one HTML file that opens without a network, its 3-D scenes alive, and as pictures.
 
 The usual export loads plotly, MathJax and a widget library from the net. Here plotly's script, which is installed
 with the package, is written into the page once (only if a figure needs it) and nothing else is loaded. A widget shows
@@ -8,6 +8,8 @@ the image that it brings along, and solutions of exercises stay folded until the
 
 import copy
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,11 @@ PLOTLY_MIME = "application/vnd.plotly.v1+json"
 WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 ALIVE = "A control that lives in JupyterLab and Voilà; it needs a running kernel."
 TEMPLATES = Path(__file__).parent / "templates"
+NO_BROWSER = 3
+"""Exit status of ``python -m dispose_viz.export`` where there is no browser to draw with."""
+
+ADVICE = "no browser was found or it does not start; apt-get install chromium (Debian), or run plotly_get_chrome"
+LIMIT_S = 300
 
 
 def page_of(notebook: Any) -> str:
@@ -77,3 +84,26 @@ def plotly_script() -> str:
             # A closing tag inside the script would end it early.
             return path.read_text(encoding="utf-8").replace("</script", "<\\/script")
     raise MissingBackendError("plotly is not installed, so the page's 3-D scenes cannot be drawn; run `make setup`")
+
+
+def export_figures(notebook: Path, folder: Path) -> None:
+    """Write every plotly figure of an executed notebook into a folder, as PNG and SVG that a browser draws.
+
+    What cannot be drawn is said in one sentence: a run is as good without, for its page draws the same figures.
+    """
+    if PLOTLY_MIME not in notebook.read_text(encoding="utf-8"):
+        return  # the process takes seconds to find that out
+    command = [sys.executable, "-m", "dispose_viz.export", str(notebook), str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        _note(f"the browser did not finish within {LIMIT_S} s")
+        return
+    if done.returncode == NO_BROWSER:
+        _note(ADVICE)
+    elif done.returncode:
+        _note((done.stderr.strip().splitlines() or [f"it ended with status {done.returncode}"])[-1])
+
+
+def _note(reason: str) -> None:
+    print(f"note: no PNG and SVG of the plotly figures, they are in the page only: {reason}", file=sys.stderr)

@@ -39,13 +39,10 @@ NOT_REACHED = "it has not ended: the sweep was stopped"
 
 @dataclass(frozen=True)
 class SweepRun:
-    """One combination of values.
+    """One combination of values, which make the name of its folder.
 
-    Attributes:
-        name: of its folder, made of the values.
-        given: the values as text, for the command line of the run.
-        swept: the same in their types, in the notebook's order.
-        parameters: all parameters of the run.
+    `given` are the values as text, for the command line of the run; `swept` the same in their types, in the notebook's
+    order; `parameters` all parameters of the run.
     """
 
     name: str
@@ -56,14 +53,9 @@ class SweepRun:
 
 @dataclass(frozen=True)
 class SweepOutcome:
-    """How a run of a sweep ended.
+    """How a run of a sweep ended: its values and figures, and how long it took (None where nothing ran).
 
-    Attributes:
-        name: of the run.
-        swept: its values.
-        metrics: its figures.
-        seconds: how long it took; None where nothing ran.
-        message: why it has no figures, else empty.
+    The message says why it has no figures, else it is empty.
     """
 
     name: str
@@ -71,6 +63,11 @@ class SweepOutcome:
     metrics: tuple[tuple[str, float], ...] = ()
     seconds: float | None = None
     message: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The first line of the message."""
+        return self.message.splitlines()[0] if self.message else ""
 
 
 Launch = Callable[[Path, Path, Sequence[SweepRun]], Iterator[SweepRun]]
@@ -248,11 +245,6 @@ def complete_table(runs: Sequence[SweepRun], outcomes: Sequence[SweepOutcome]) -
     return tuple(known.get(run.name, SweepOutcome(run.name, run.swept, message=NOT_REACHED)) for run in runs)
 
 
-def first_line(outcome: SweepOutcome) -> str:
-    """The first line of why a run failed."""
-    return outcome.message.splitlines()[0]
-
-
 def write_summary(folder: Path, notebook: Path, outcomes: Sequence[SweepOutcome]) -> None:
     """``summary.json`` and ``summary.csv``: a row per run with its values and figures."""
     rows = [
@@ -298,7 +290,7 @@ def text_table(outcomes: Sequence[SweepOutcome]) -> str:
     text = ["  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True)) for line in lines]
     for place, one in enumerate(outcomes, 1):
         if one.message:
-            text[place] += f"  {first_line(one)}"
+            text[place] += f"  {one.reason}"
     if len(figures) > COLUMNS:
         text.append(f"{len(figures) - COLUMNS} more figures are in summary.csv")
     return "\n".join(text)

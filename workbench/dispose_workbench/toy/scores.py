@@ -16,8 +16,7 @@ from dispose.diffusion.samplers import final
 from dispose.errors import InputError
 from dispose.models.dispose.denoiser import Denoiser
 from dispose.models.dispose.sampling import Problem, SamplerConfig, trajectory
-from dispose_workbench.toy.network import METRE_MM, raw_cost, toy_problem, true_mass
-from dispose_workbench.toy.scenes import ToyConfig, ToyScene
+from dispose_workbench.toy.scenes import METRE_MM, ToyConfig, ToyScene, raw_cost, toy_problem, true_mass
 
 Worth = Callable[[Sequence[ToyScene]], Float[Tensor, "scenes tuples"]]
 """How good a method finds every combination of every scene (all of one size); only differences count."""

@@ -18,13 +18,11 @@ from dispose.models.dispose.denoiser import Denoiser
 from dispose.training.denoising import denoise_known
 from dispose.training.processes import claim
 from dispose.zoo.records import to_json
-from dispose_workbench.toy.network import TOY_DENOISER, toy_problem, true_mass
-from dispose_workbench.toy.scenes import ToyConfig, draw_toy_scenes
+from dispose_workbench.toy.scenes import TOY_DENOISER, ToyConfig, draw_toy_scenes, toy_problem, true_mass
 from dispose_workbench.toy.scores import by_diffusion, score_toy
 
 LATENT_SCALE = 4.0
 """As `dispose.models.dispose.sampling.SamplerConfig` has it, with which the trained network is sampled."""
-
 
 UNSEEN = 40
 """Scenes that the trained network is scored on."""
@@ -53,21 +51,13 @@ class ToyTraining:
             raise InputError(f"a training needs steps and scenes, got {self.steps} steps of {self.batch} scenes")
 
 
-@dataclass(frozen=True)
-class ToyStep:
-    """One step of the training: its number from 1 on, and the divergence per detection it found (nats)."""
-
-    number: int
-    loss: float
-
-
 def chance_divergence(scenes: ToyConfig) -> float:
     """The divergence per detection (nats) of who shares everybody out evenly, ``(1 - 1 / views) log people``."""
     return (1 - 1 / scenes.views) * math.log(scenes.people)
 
 
-def train_toy(network: Denoiser, training: ToyTraining, generator: torch.Generator) -> Iterator[ToyStep]:
-    """Train in place, yielding after every step; whoever stops listening stops the training.
+def train_toy(network: Denoiser, training: ToyTraining, generator: torch.Generator) -> Iterator[float]:
+    """Train in place, yielding the divergence per detection (nats) of every step; who stops listening stops it.
 
     All randomness but the network's first weights comes from the generator.
     """
@@ -81,15 +71,13 @@ def train_toy(network: Denoiser, training: ToyTraining, generator: torch.Generat
         graph = collate([toy_problem(scene).graph for scene in scenes])
         seeds = torch.randint(2**62, (training.batch,), generator=generator).tolist()
         truth = torch.cat([true_mass(scene) for scene in scenes])
-        answer = denoise_known(
-            network, graph, truth, seeds, latent_scale=LATENT_SCALE, pure_noise=training.pure_noise
-        )  # fmt: skip
+        answer = denoise_known(network, graph, truth, seeds, latent_scale=LATENT_SCALE, pure_noise=training.pure_noise)
         loss = answer.divergence.mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-        yield ToyStep(step + 1, float(loss.detach()))
+        yield float(loss.detach())
 
 
 def write_toy_run(folder: Path, training: ToyTraining, *, seed: int = 0) -> Path:
@@ -105,8 +93,8 @@ def write_toy_run(folder: Path, training: ToyTraining, *, seed: int = 0) -> Path
     network, generator = Denoiser(TOY_DENOISER), torch.Generator().manual_seed(seed)
     unseen = draw_toy_scenes(training.scenes, UNSEEN, generator)
     with (folder / "metrics.jsonl").open("w", encoding="utf-8") as log:
-        for step in train_toy(network, training, generator):
-            log.write(json.dumps({"step": step.number, "toy/loss": step.loss}) + "\n")
+        for number, loss in enumerate(train_toy(network, training, generator), 1):
+            log.write(json.dumps({"step": number, "toy/loss": loss}) + "\n")
             log.flush()
     score = score_toy(by_diffusion(network.eval()), unseen)
     with replacing(folder / "metrics.json") as file:
