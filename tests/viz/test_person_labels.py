@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from dispose_viz.image.canvas import Name, covers, draw_names, points_of, separate
+from dispose_viz.image.canvas import Name, covers, draw_names, separate
+from dispose_viz.words import size_of
 
 ROOM = np.array([300.0, 200.0])
 
@@ -44,4 +45,4 @@ def test_written_names_do_not_overlap_as_they_are_drawn(kind: str) -> None:
     assert not any(boxes[a].overlaps(boxes[b]) for a in range(3) for b in range(a))
     frame = axes.get_window_extent()
     assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1 for box in boxes)
-    assert points_of(axes)[0] == pytest.approx(frame.width * 72 / 100, rel=1e-3)
+    assert size_of(axes)[0] == pytest.approx(frame.width * 72 / 100, rel=1e-3)

@@ -33,12 +33,8 @@ POINTS_PER_INCH = 100
 class Theme:
     """The colours that are not people.
 
-    Attributes:
-        paper: behind everything.
-        ink: text and axes.
-        muted: what nobody owns: cameras, false detections, helper lines.
-        grid: grid lines and frames of pictures.
-        alarm: what went wrong.
+    Paper is behind everything, ink is text and axes, muted is what nobody owns (cameras, false detections, helper
+    lines), grid is grid lines and frames of pictures, alarm is what went wrong.
     """
 
     paper: str

@@ -48,9 +48,9 @@ def tick_name(text: str) -> str:
     return plain(shorten(text, LONGEST_TICK))
 
 
-def width_of(axes: Axes) -> float:
-    """Points from the left to the right of an axes, before its layout."""
-    return float(axes.bbox.width) / axes.figure.dpi * POINTS
+def size_of(axes: Axes) -> tuple[float, float]:
+    """Width and height of an axes in points, before its layout."""
+    return float(axes.bbox.width) / axes.figure.dpi * POINTS, float(axes.bbox.height) / axes.figure.dpi * POINTS
 
 
 def length_of(text: str, size: float) -> float:
@@ -62,7 +62,7 @@ def length_of(text: str, size: float) -> float:
 def title_of(axes: Axes, text: str) -> str:
     """A title that is no wider than its picture: one line or two, with less in the middle where that is not enough."""
     # Axes stand a fifth of their width apart before the layout: titles have that room too.
-    room, length = 1.2 * width_of(axes), length_of(text, TITLE_SIZE)
+    room, length = 1.2 * size_of(axes)[0], length_of(text, TITLE_SIZE)
     letters = len(text) if length <= room else max(8, int(len(text) * room / length))
     lines = textwrap.wrap(text, letters) if len(text) > letters else [text]
     if len(lines) > 2:
@@ -73,7 +73,7 @@ def title_of(axes: Axes, text: str) -> str:
 
 def name_columns(axes: Axes, places: Sequence[float], names: Sequence[str]) -> Axes:
     """Names below the columns of a table, slanted where they are wider than a column."""
-    room = width_of(axes) / max(len(names), 1) / (LETTER * TICK_SIZE)
+    room = size_of(axes)[0] / max(len(names), 1) / (LETTER * TICK_SIZE)
     short = [tick_name(name) for name in names]
     if max(map(len, short), default=0) + 1 <= room:
         axes.set_xticks(places, short)
@@ -84,7 +84,7 @@ def name_columns(axes: Axes, places: Sequence[float], names: Sequence[str]) -> A
 
 def name_rows(axes: Axes, places: Sequence[float], names: Sequence[str]) -> Axes:
     """Names beside the rows of a table, every second or third where rows are lower than letters."""
-    room = float(axes.bbox.height) / axes.figure.dpi * POINTS / max(len(names), 1)
+    room = size_of(axes)[1] / max(len(names), 1)
     step = math.ceil(TICK_SIZE / room)
     short = [tick_name(name) for name in names]
     axes.set_yticks(places, [name if row % step == 0 else "" for row, name in enumerate(short)])

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 
 from dispose.errors import InputError
 from dispose_viz.style import PALETTE, dress_chart, panels, theme_of
-from dispose_workbench.results.run_folders import RunFolder, Value, logs_of
+from dispose_workbench.results.run_folders import RunFolder, logs_of
 
 LINES = ("-", "--", "-.", ":")
 """Line styles that go with the colours, so that no line is known by its colour alone."""
@@ -135,7 +135,8 @@ def read_curves(path: Path) -> tuple[Curve, ...]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no metrics log there; start a training first or name its folder")
-    rows = _rows_of_jsonl(path) if path.suffix == ".jsonl" else _rows_of_csv(path)
+    text = path.read_text(encoding="utf-8").splitlines()
+    rows = _rows_of_jsonl(path, text) if path.suffix == ".jsonl" else csv.DictReader(text)
     steps = [(step, row) for row in rows if (step := _number(row.get("step"))) is not None]
     points: dict[str, list[tuple[float, float]]] = {}
     for step, row in steps:
@@ -176,13 +177,7 @@ def running_mean(value: Float[np.ndarray, " steps"], width: int) -> Float[np.nda
     return (total[end] - total[start]) / (end - start)
 
 
-def _rows_of_csv(path: Path) -> Iterable[Mapping[str, object]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        yield from csv.DictReader(file)
-
-
-def _rows_of_jsonl(path: Path) -> Iterable[Mapping[str, object]]:
-    lines = path.read_text(encoding="utf-8").splitlines()
+def _rows_of_jsonl(path: Path, lines: Sequence[str]) -> Iterable[Mapping[str, object]]:
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
@@ -239,9 +234,10 @@ def table(runs: Sequence[RunFolder]) -> str:
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ("run", *names, *figures))
     rows = []
     for run in runs:
-        settings, metrics = dict(run.parameters), dict(run.metrics)
-        cells = [run.name, *(_setting_text(settings[name]) if name in settings else "–" for name in names)]
-        cells += [f"{metrics[name]:.4g}" if name in metrics else "–" for name in figures]
+        # Of a path its end.
+        settings = {n: Path(v).name if isinstance(v, str) and "/" in v else str(v) for n, v in run.parameters}
+        metrics = {name: f"{value:.4g}" for name, value in run.metrics}
+        cells = [run.name, *(settings.get(name, "–") for name in names), *(metrics.get(name, "–") for name in figures)]
         rows.append("".join(f"<td>{html.escape(cell)}</td>" for cell in cells))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -258,11 +254,6 @@ def draw_figures(figure: Figure, runs: Sequence[RunFolder], *, most: int = 6) ->
         axes.set_yticks(range(len(runs)), ["" if place % 3 else run.name for run in runs])
         dress_chart(axes)
     return figure
-
-
-def _setting_text(value: Value) -> str:
-    """A setting, of a path its end."""
-    return Path(value).name if isinstance(value, str) and "/" in value else str(value)
 
 
 @dataclass(frozen=True)

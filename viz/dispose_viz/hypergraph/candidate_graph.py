@@ -20,7 +20,7 @@ from dispose.scene.results import Hypotheses
 from dispose.tensors import ABSENT
 from dispose_viz.hypergraph.trajectory import color_rows
 from dispose_viz.style import LIGHT, Theme, blend, dress, person_color, theme_of
-from dispose_viz.words import LETTER, escape_markup, plain, shorten, width_of
+from dispose_viz.words import LETTER, escape_markup, plain, shorten, size_of
 
 EASE_POINTS = 13
 """Points of a path between two columns: enough to look smooth, and each is a place to hover."""
@@ -262,7 +262,7 @@ def draw_incidence(
     total.axhline(1.0, color=theme.ink, linewidth=1)
     total.set(ylim=(0, 1.15), ylabel="mass\nshown", xlabel="detection, #number in its view's file")
     numbers = [f"#{n}" for n in detections.index.numpy()[view, slot].tolist()]
-    if sum(len(n) + 1 for n in numbers) * LETTER * 11 < width_of(total):
+    if sum(len(n) + 1 for n in numbers) * LETTER * 11 < size_of(total)[0]:
         total.set_xticks(range(len(view)), numbers)
     else:
         total.tick_params(labelbottom=False, bottom=False)
@@ -310,7 +310,7 @@ def name_views(axes: Axes, view: Int[np.ndarray, " detections"], cameras: Sequen
         if not len(columns):
             continue
         axes.axvline(columns[-1] + 0.5, color=theme.ink, linewidth=1)
-        room = width_of(axes) / len(view) * len(columns) / (LETTER * 12)
+        room = size_of(axes)[0] / len(view) * len(columns) / (LETTER * 12)
         axes.annotate(plain(shorten(name, max(int(room), 3))), (columns.mean(), 1.0), (0, 5), ha="center",
                       xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=12,
                       color=theme.ink)  # fmt: skip

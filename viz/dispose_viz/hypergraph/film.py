@@ -20,8 +20,8 @@ from dispose.scene.frame import Detections
 from dispose.tensors import ABSENT
 from dispose_viz.hypergraph.trajectory import Trajectory
 from dispose_viz.movie import RgbImage
-from dispose_viz.style import Theme, blend, label_of, person_color, theme_of
-from dispose_viz.words import LETTER, POINTS, plain, shorten
+from dispose_viz.style import Theme, blend, color_of, label_of, person_color, theme_of
+from dispose_viz.words import LETTER, plain, shorten, size_of
 
 THUMBNAIL = np.array([0.1, 0.36])
 """Half the size of a detection's thumbnail, in units of the distance between columns and between rows."""
@@ -38,25 +38,29 @@ INVISIBLE = 2e-3
 
 @dataclass(frozen=True, eq=False)
 class DetectionColumns:
-    """What stands in the columns of the film: one per view, its detections below one another.
+    """What stands in the columns of the film: one per camera, its detections below one another.
 
-    Attributes:
-        cameras: the names of the views.
-        counts: detections of every view.
-        bones: for every view and detection its skeleton as line segments in a unit box, y down; empty = a dot.
+    Of every detection the bones are line segments in a unit box, y down; no bone = a dot.
     """
 
     cameras: tuple[str, ...]
-    counts: tuple[int, ...]
     bones: tuple[tuple[Float[np.ndarray, "bones 2 2"], ...], ...]
+
+    @property
+    def tallest(self) -> int:
+        """The number of rows: detections of the view that has most, at least one."""
+        return max([*map(len, self.bones), 1])
+
+    def place(self, view: int, slot: int) -> Float[np.ndarray, " 2"]:
+        """Where a detection stands: columns of fewer detections are spread over the same height."""
+        return np.array([view, (slot + 0.5) * self.tallest / len(self.bones[view]) - 0.5])
 
 
 def columns_of(detections: Detections, cameras: Sequence[str]) -> DetectionColumns:
     """Thumbnails of all detections of a frame: their skeletons, each scaled to its own box."""
-    bones = []
-    for view, count in enumerate(detections.counts.tolist()):
-        bones.append(tuple(_thumbnail(detections, view, slot) for slot in range(count)))
-    return DetectionColumns(tuple(cameras), tuple(detections.counts.tolist()), tuple(bones))
+    counts = enumerate(detections.counts.tolist())
+    bones = [tuple(_thumbnail(detections, view, slot) for slot in range(count)) for view, count in counts]
+    return DetectionColumns(tuple(cameras), tuple(bones))
 
 
 def draw_match(
@@ -74,15 +78,17 @@ def draw_match(
     Args:
         owners: the person id that each tuple became, `ABSENT` = nobody (`association.owners_of_tuples`).
     """
-    theme = theme_of(axes)
     _check(columns, members, owners)
-    tallest = max([*columns.counts, 1])
+    # Points from column to column and from row to row, and of a disc's radius: as large as its neighbours leave room.
+    wide, tall = size_of(axes)
+    column, row = wide / max(len(columns.cameras), 1), tall / (columns.tallest + 0.65)
+    disc = min(DISC, 0.3 * column, 0.47 * row)
     for view, name in enumerate(columns.cameras):
-        words = plain(shorten(name, max(4, int(_spacing(axes, columns)[0] / (LETTER * 13)) - 1)))
-        axes.text(view, -0.78, words, ha="center", va="center", fontsize=13, color=theme.ink)
-    _draw_links(axes, columns, mass, members, owners)
-    _draw_discs(axes, columns, _tints(columns, mass, members, owners, theme))
-    axes.set(xlim=(-0.45, len(columns.cameras) - 0.55), ylim=(tallest - 0.4, -1.05))
+        words = plain(shorten(name, max(4, int(column / (LETTER * 13)) - 1)))
+        axes.text(view, -0.78, words, ha="center", va="center", fontsize=13, color=theme_of(axes).ink)
+    _draw_links(axes, columns, mass, members, owners, column, disc)
+    _draw_discs(axes, columns, _tints(columns, mass, members, owners, theme_of(axes)), disc)
+    axes.set(xlim=(-0.45, len(columns.cameras) - 0.55), ylim=(columns.tallest - 0.4, -1.05))
     axes.set_axis_off()
     return axes
 
@@ -138,28 +144,32 @@ def _check(columns: DetectionColumns, members: np.ndarray, owners: Sequence[int]
         raise InputError(f"tuples of {members.shape[1]} views cannot be drawn between {len(columns.cameras)} columns.")
     if len(owners) != len(members):
         raise InputError(f"{len(members)} tuples and {len(owners)} owners: every tuple needs one, or ABSENT.")
-    for view, count in enumerate(columns.counts):
-        if len(members) and int(members[:, view].max()) >= count:
-            worst = int(members[:, view].max())
-            raise InputError(f"view {columns.cameras[view]} has {count} detections, a tuple names number {worst}.")
+    for name, bones, worst in zip(columns.cameras, columns.bones, members.max(0, initial=ABSENT), strict=True):
+        if worst >= len(bones):
+            raise InputError(f"view {name} has {len(bones)} detections, a tuple names number {worst}.")
 
 
 def _draw_links(
-    axes: Axes, columns: DetectionColumns, mass: np.ndarray, members: np.ndarray, owners: Sequence[int]
+    axes: Axes,
+    columns: DetectionColumns,
+    mass: np.ndarray,
+    members: np.ndarray,
+    owners: Sequence[int],
+    column: float,
+    disc: float,
 ) -> None:
     """All tuples, the lightest first, as one collection; a person's number stands beside its first detection."""
     theme = theme_of(axes)
     segments, colors, widths = [], [], []
-    column = _spacing(axes, columns)[0]
-    gap = np.array([min(max(GAP, (_disc(axes, columns) + 3) / column), 0.35), 0.0])
+    gap = np.array([min(max(GAP, (disc + 3) / column), 0.35), 0.0])
     for row in np.argsort(mass, kind="stable").tolist():
         seen = [(view, int(slot)) for view, slot in enumerate(members[row]) if slot != ABSENT]
         if mass[row] <= INVISIBLE or len(seen) < 2:
             continue
         owner, strength = owners[row], min(float(mass[row]), 1.0)
-        color = theme.muted if owner == ABSENT else person_color(owner)
+        color = color_of(owner, theme)
         opacity = 0.08 + (0.5 if owner == ABSENT else 0.92) * strength
-        ends = [_place(columns, view, slot) for view, slot in seen]
+        ends = [columns.place(view, slot) for view, slot in seen]
         links = [(a + gap, b - gap) for a, b in pairwise(ends)]
         segments += links
         colors += [to_rgba(color, opacity)] * len(links)
@@ -176,57 +186,37 @@ def _draw_links(
     axes.add_collection(LineCollection(segments, colors=colors, linewidths=widths, capstyle="round", zorder=1))
 
 
-def _draw_discs(axes: Axes, columns: DetectionColumns, tints: Sequence[Sequence[str]]) -> None:
+def _draw_discs(axes: Axes, columns: DetectionColumns, tints: Sequence[Sequence[str]], disc: float) -> None:
     """All detections: a disc with the body, or with the number where there is no body."""
     theme = theme_of(axes)
-    bones, bone_colors, places, colors = [], [], [], []
-    for view, count in enumerate(columns.counts):
-        for slot in range(count):
-            place, color = _place(columns, view, slot), tints[view][slot]
-            body = columns.bones[view][slot] * THUMBNAIL + place
-            bones += list(body)
-            bone_colors += [color] * len(body)
+    segments, segment_colors, places, colors = [], [], [], []
+    for view, bodies in enumerate(columns.bones):
+        for slot, bones in enumerate(bodies):
+            place, color = columns.place(view, slot), tints[view][slot]
             places.append(place)
             colors.append(color)
-            if not len(body):
+            segments += list(bones * THUMBNAIL + place)
+            segment_colors += [color] * len(bones)
+            if not len(bones):
                 axes.text(place[0], place[1], str(slot), ha="center", va="center", color=color, fontsize=13, zorder=4)
     if places:
         pale = [blend(color, theme.paper, 0.85) for color in colors]
-        area = (2 * _disc(axes, columns)) ** 2
-        axes.scatter(*np.stack(places).T, s=area, c=pale, edgecolors=colors, linewidths=1.4, zorder=2)
-    axes.add_collection(LineCollection(bones, colors=bone_colors, linewidths=2.2, capstyle="round", zorder=3))
+        axes.scatter(*np.stack(places).T, s=(2 * disc) ** 2, c=pale, edgecolors=colors, linewidths=1.4, zorder=2)
+    axes.add_collection(LineCollection(segments, colors=segment_colors, linewidths=2.2, capstyle="round", zorder=3))
 
 
 def _tints(
     columns: DetectionColumns, mass: np.ndarray, members: np.ndarray, owners: Sequence[int], theme: Theme
 ) -> list[list[str]]:
     """For every detection a grey that turns into the colour of the person whose tuple has most mass there."""
-    tints = [[theme.muted] * count for count in columns.counts]
-    best = np.zeros((len(columns.counts), max([*columns.counts, 1])))
+    tints = [[theme.muted] * len(bodies) for bodies in columns.bones]
+    best = np.zeros((len(columns.bones), columns.tallest))
     for row in (r for r, owner in enumerate(owners) if owner != ABSENT):
         for view, slot in enumerate(members[row].tolist()):
             if slot != ABSENT and mass[row] > best[view, slot]:
                 best[view, slot] = mass[row]
                 tints[view][slot] = blend(theme.muted, person_color(owners[row]), min(float(mass[row]), 1.0))
     return tints
-
-
-def _place(columns: DetectionColumns, view: int, slot: int) -> np.ndarray:
-    """Where a detection stands: columns of fewer detections are spread over the same height."""
-    tallest, count = max([*columns.counts, 1]), columns.counts[view]
-    return np.array([view, (slot + 0.5) * tallest / count - 0.5])
-
-
-def _spacing(axes: Axes, columns: DetectionColumns) -> tuple[float, float]:
-    """Points from column to column and from row to row."""
-    wide, tall = (side / axes.figure.dpi * POINTS for side in (axes.bbox.width, axes.bbox.height))
-    return wide / max(len(columns.cameras), 1), tall / (max([*columns.counts, 1]) + 0.65)
-
-
-def _disc(axes: Axes, columns: DetectionColumns) -> float:
-    """Radius of a detection's disc, points: as large as its neighbours leave room for."""
-    column, row = _spacing(axes, columns)
-    return min(DISC, 0.3 * column, 0.47 * row)
 
 
 def _thumbnail(detections: Detections, view: int, slot: int) -> Float[np.ndarray, "bones 2 2"]:

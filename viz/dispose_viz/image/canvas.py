@@ -19,7 +19,7 @@ from dispose.scene.frame import Detections, Poses
 from dispose.skeletons.skeleton import Skeleton
 from dispose_viz.scene.stage import known_joints
 from dispose_viz.style import dress, halo, theme_of
-from dispose_viz.words import POINTS, length_of, title_of
+from dispose_viz.words import length_of, size_of, title_of
 
 DETECTION_WIDTH = 2.4
 REPROJECTION_WIDTH = 1.2
@@ -148,14 +148,7 @@ def _found(detections: Detections, view: int) -> Float[Tensor, "points 2"]:
 
 @dataclass(frozen=True)
 class Name:
-    """A name above somebody.
-
-    Attributes:
-        text: what is written.
-        x: the middle of the name, px of the image.
-        y: the top of the head, px.
-        color: the person's.
-    """
+    """What is written above the top of somebody's head (px of the image), in the person's colour."""
 
     text: str
     x: float
@@ -178,7 +171,8 @@ def draw_names(axes: Axes, names: Sequence[Name]) -> Axes:
     Heads outside the axes get no name. The axes must have its limits already: letters do not scale with the image.
     """
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    across, down = points_of(axes)
+    axes.apply_aspect()
+    across, down = size_of(axes)
     size, room = min(max(SHARE * down, LEAST), MOST), np.array([across, down])
     # In points from the upper left corner, y down.
     heads = np.array([[(name.x - left) / (right - left), (name.y - top) / (bottom - top)] for name in names])
@@ -197,16 +191,6 @@ def draw_names(axes: Axes, names: Sequence[Name]) -> Axes:
                       fontsize=size, fontweight="bold", ha="center", va="bottom", zorder=6, clip_on=True,
                       path_effects=halo(theme_of(axes)), parse_math=False)  # fmt: skip
     return axes
-
-
-def points_of(axes: Axes) -> tuple[float, float]:
-    """Width and height of an axes in points, with its aspect applied."""
-    axes.apply_aspect()
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    across, down = figure.get_size_inches() * POINTS
-    place = axes.get_position()
-    return float(place.width * across), float(place.height * down)
 
 
 def separate(

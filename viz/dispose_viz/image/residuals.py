@@ -20,7 +20,7 @@ from dispose.scene.results import Prediction
 from dispose.tensors import ABSENT, TensorStruct
 from dispose_viz.image.canvas import add_box
 from dispose_viz.style import MAP, add_colorbar, color_of, dress, halo, label_of, theme_of
-from dispose_viz.words import LETTER, name_columns, name_rows, width_of
+from dispose_viz.words import LETTER, name_columns, name_rows, size_of
 
 LEAST_TOP_PX = 10.0
 """The colour scale of a matrix reaches at least this far, so that a good rig does not look alarming."""
@@ -122,7 +122,6 @@ def draw_arrows(axes: Axes, residuals: Residuals, view: int) -> Axes:
     longest error of every person is written beside its arrow, in pixels.
     """
     magnify, theme = magnification(axes), theme_of(axes)
-    alarm = theme.alarm
     for row in range(len(residuals.person)):
         length = residuals.length_px[row, view]
         used = torch.isfinite(length)
@@ -132,10 +131,10 @@ def draw_arrows(axes: Axes, residuals: Residuals, view: int) -> Axes:
         arrow = magnify * residuals.shift_px[row, view, used] * (LONGEST / length.clamp(min=LONGEST))[:, None]
         axes.quiver(*start.T.numpy(), *arrow.T.numpy(), angles="xy", scale_units="xy", scale=1,
                     width=0.004, headwidth=3, headlength=3.5, headaxislength=3, minlength=0,
-                    color=alarm, zorder=4)  # fmt: skip
+                    color=theme.alarm, zorder=4)  # fmt: skip
         worst = int(length.argmax())
-        axes.annotate(f"{float(length[worst]):.0f} px", tuple((start + arrow)[worst].tolist()), (4, 2), color=alarm,
-                      textcoords="offset points", fontsize=12, path_effects=halo(theme), clip_on=True,
+        axes.annotate(f"{float(length[worst]):.0f} px", tuple((start + arrow)[worst].tolist()), (4, 2), fontsize=12,
+                      textcoords="offset points", color=theme.alarm, path_effects=halo(theme), clip_on=True,
                       zorder=6)  # fmt: skip
     return axes
 
@@ -164,7 +163,7 @@ def draw_means(axes: Axes, residuals: Residuals, view: int) -> Axes:
     known = [(i, value) for i, value in zip(residuals.person, mean, strict=True) if math.isfinite(value)]
     words = [(f"{label_of(i)} {value:.1f}", color_of(i, theme)) for i, value in known]
     words = [("mean error (px)", theme.ink), *words] if words else [("nobody to compare", theme.ink)]
-    packed = _lines_of(words, 1.15 * width_of(axes))
+    packed = _lines_of(words, 1.15 * size_of(axes)[0])
     lines: list[Artist] = [HPacker(children=line, pad=0, sep=MEAN_GAP) for line in packed]
     box = AnchoredOffsetbox("lower center", child=VPacker(children=lines, pad=0, sep=1), pad=0.1, borderpad=0.1,
                             frameon=False, bbox_to_anchor=(0.5, 1.0), bbox_transform=axes.transAxes)  # fmt: skip

@@ -62,8 +62,14 @@ def draw_birkhoff(figure: Canvas, path: Matrices | None = None, *, step: int | N
     drawn = path if step is None else path[: step + 1]
     taken = [float(reach(flat.place(drawn[-1].ravel()), mine)) for flat, mine in zip(flats, corners, strict=True)]
     for axes, flat, mine, other in zip(both, flats, corners, taken[::-1], strict=True):
-        _draw_room(axes, mine, 1 - other)
-        _draw_feet(axes, flat, drawn, PALETTE[0])
+        theme, color, places = theme_of(axes), PALETTE[0], flat.place(drawn.reshape(-1, 9))
+        # What the other triangle has left of this one.
+        axes.add_patch(Polygon((1 - other) * mine, facecolor="none", edgecolor=theme.muted, linestyle=(0, (4, 4))))
+        axes.text(0, -1.02, f"dashed: the {1 - other:.0%} that the other triangle leaves", ha="center", va="center",
+                  fontsize=11, color=theme.muted)  # fmt: skip
+        axes.plot(*places.T, "o-", color=color, linewidth=1.8, markersize=5 if len(drawn) <= DOTTED_STEPS else 0)
+        axes.plot(*places[-1], "o", color=color, markersize=12, markeredgecolor=theme.paper, zorder=5)
+        write(axes, "start", tuple(places[0]), (0, 7), color, align="center")
     return figure
 
 
@@ -131,23 +137,6 @@ def _draw_triangle(axes: Axes, corners: np.ndarray, group: Sequence[tuple[int, .
     dress(axes)
 
 
-def _draw_room(axes: Axes, corners: np.ndarray, share: float) -> None:
-    """What the other triangle has left of this one."""
-    theme = theme_of(axes)
-    axes.add_patch(Polygon(share * corners, facecolor="none", edgecolor=theme.muted, linestyle=(0, (4, 4))))
-    axes.text(0, -1.02, f"dashed: the {share:.0%} that the other triangle leaves", ha="center", va="center",
-              fontsize=11, color=theme.muted)  # fmt: skip
-
-
-def _draw_feet(axes: Axes, flat: Flat, path: Matrices, color: str) -> None:
-    theme = theme_of(axes)
-    places = flat.place(path.reshape(-1, 9))
-    dot = 5 if len(path) <= DOTTED_STEPS else 0
-    axes.plot(*places.T, "o-", color=color, linewidth=1.8, markersize=dot)
-    axes.plot(*places[-1], "o", color=color, markersize=12, markeredgecolor=theme.paper, zorder=5)
-    write(axes, "start", tuple(places[0]), (0, 7), color, align="center")
-
-
 def _symmetric_name(matrix: Float[np.ndarray, "3 3"]) -> str:
     for permutation in ((0, 1, 2), *ODD):
         if np.abs(matrix - permutation_matrix(permutation)).max() < 1e-6:
@@ -161,10 +150,8 @@ def _add_solid(figure: go.Figure, corners: np.ndarray, theme: Theme) -> None:
     x, y, z = corners.T
     figure.add_trace(go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, color=theme.muted, opacity=0.16, hoverinfo="skip",
                                flatshading=True, name="section"))  # fmt: skip
-    lines: list[np.ndarray] = []
-    for simplex in hull.simplices:
-        lines += [corners[[a, b]] for a, b in zip(simplex, np.roll(simplex, 1), strict=True)]
-    gaps = np.concatenate([np.concatenate([line, np.full((1, 3), np.nan)]) for line in lines])
+    lift = np.full((1, 3), np.nan)
+    gaps = np.concatenate([part for face in hull.simplices for part in (corners[[*face, face[0]]], lift)])
     figure.add_trace(go.Scatter3d(x=gaps[:, 0], y=gaps[:, 1], z=gaps[:, 2], mode="lines", hoverinfo="skip",
                                   line={"color": theme.ink, "width": 3}, showlegend=False, name="edges"))  # fmt: skip
 

@@ -16,7 +16,7 @@ from dispose.errors import ShapeError
 from dispose.tensors import ABSENT
 from dispose_viz.scene.plotly_scene import scene_theme
 from dispose_viz.style import MAP, PALETTE, Theme, dress, theme_of
-from dispose_viz.words import LETTER, POINTS, TICK_SIZE, width_of
+from dispose_viz.words import LETTER, POINTS, TICK_SIZE, size_of
 
 VIEW_NAMES = ("A", "B", "C")
 FAINTEST = 0.01
@@ -106,7 +106,7 @@ def draw_slices(
     table.axis("off")
     table.set_title("slice sums", fontsize=12, color=theme_of(figure).ink)
     rows = len(lines) + sum(map(len, lines))
-    size = min(NUMBER_SIZE, float(table.bbox.height) / figure.dpi * POINTS / rows / 1.2)
+    size = min(NUMBER_SIZE, size_of(table)[1] / rows / 1.2)
     place = 0
     for view in lines:
         for name, words, color in view:
@@ -169,7 +169,8 @@ def draw_cells(axes: Axes, matrix: Float[np.ndarray, "rows columns"]) -> Axes:
 
 def _cell(axes: Axes, shape: Sequence[int]) -> float:
     """Points from cell to cell of a table of square cells."""
-    return min(width_of(axes) / shape[1], float(axes.bbox.height) / axes.figure.dpi * POINTS / shape[0])
+    wide, tall = size_of(axes)
+    return min(wide / shape[1], tall / shape[0])
 
 
 def _name_ticks(axes: Axes, shape: Sequence[int], dustbins: bool) -> None:

@@ -107,7 +107,6 @@ def render(
     """
     if width < 1 or height < 1:
         raise InputError(f"a picture needs a positive size, got {width}x{height} pixels.")
-    _require_open3d()
     viewpoint = overview(stage, aspect=width / height) if viewpoint is None else viewpoint
     with _quiet():
         large = _render_large(stage, width * OVERSAMPLING, height * OVERSAMPLING, viewpoint, theme)
@@ -147,7 +146,6 @@ def show(stage: Stage) -> None:
     """
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise MissingBackendError("there is no display to open a window on; `render` makes a picture without one.")
-    _require_open3d()
     o3d, eye = _open3d(), overview(stage)
     things = [
         {"name": f"{number}", "geometry": geometry, "material": material}
@@ -162,13 +160,11 @@ def show(stage: Stage) -> None:
     )  # fmt: skip
 
 
-def _require_open3d() -> None:
+def _open3d() -> ModuleType:
+    """The package, where it can draw; else the sentence of `why_not` as a `MissingBackendError`."""
     reason = why_not()
     if reason is not None:
         raise MissingBackendError(reason)
-
-
-def _open3d() -> ModuleType:
     # Otherwise importing it starts a web server that talks to servers outside.
     os.environ["OPEN3D_DISABLE_WEB_VISUALIZER"] = "true"
     import open3d
@@ -200,7 +196,7 @@ _kept: list[tuple[tuple[int, int], Any]] = []
 
 
 def _renderer(width: int, height: int) -> Any:
-    """A renderer of this size.
+    """The renderer, of this size.
 
     There is never more than one: all share what they draw with, and Open3D 0.20 ends the process when one of two goes.
     """

@@ -99,9 +99,14 @@ def draw_timeline(
     first = len(figure.data)  # type: ignore[arg-type]
     frames = []
     for step, (number, poses) in enumerate(zip(numbers, people, strict=True)):
-        traces = [_person(poses, person) for person in ids]
+        traces = []
+        for person in ids:
+            color, bones = color_of(person, LIGHT), _bones(poses, rows_of(poses, person))
+            look = {"mode": "lines+markers", "marker": {"color": color, "size": 3}, "hoverinfo": "name"}
+            traces.append(_lines(bones, label_of(person), color, 7).update(look))
         if truth is not None:
-            traces.append(_ghosts(truth[step], theme))
+            bones = _bones(truth[step], range(len(truth[step].id)))
+            traces.append(_lines(bones, "truth", theme.muted, 12).update(opacity=0.55))
         changed = list(range(first, first + len(traces)))
         frames.append(go.Frame(data=traces, name=str(number), traces=changed))
         if step == 0:
@@ -140,7 +145,11 @@ def draw_stage(figure: go.Figure, stage: Stage) -> go.Figure:
         figure.add_trace(ghosts)
     for person in sorted(people_of(stage)):
         if stage.trails:
-            figure.add_trace(_trail(stage, person, theme))
+            path, name = path_of(stage, person), label_of(person)
+            line = {"width": 6, "color": np.linspace(0, 1, len(path), dtype=np.float32), "cmin": 0, "cmax": 1,
+                    "colorscale": _fading(color_of(person, theme), theme)}  # fmt: skip
+            figure.add_scatter3d(**_points(path), mode="lines", name=f"way of {name}", hoverinfo="name", line=line,
+                                 showlegend=False, legendgroup=name)  # fmt: skip
         figure.add_traces([_body(stage.people, person, theme), _joints(stage.people, person, theme)])
     return figure.add_trace(_names(stage, theme))
 
@@ -196,16 +205,6 @@ def _names(stage: Stage, theme: Theme) -> go.Scatter3d:
     )  # fmt: skip
 
 
-def _trail(stage: Stage, person: int, theme: Theme) -> go.Scatter3d:
-    """A person's way as a line that fades into the past."""
-    path, scale = path_of(stage, person), _fading(color_of(person, theme), theme)
-    age = np.linspace(0, 1, len(path), dtype=np.float32)
-    return go.Scatter3d(
-        **_points(path), mode="lines", name=f"way of {label_of(person)}", hoverinfo="name", showlegend=False,
-        line={"width": 6, "color": age, "cmin": 0, "cmax": 1, "colorscale": scale}, legendgroup=label_of(person),
-    )  # fmt: skip
-
-
 def _sheet(cameras: Cameras, view: int, image: UInt8[np.ndarray, "_ _ 3"], reach_mm: float) -> go.Mesh3d:
     """An image in its frustum as a mosaic: a quad per reduced pixel, colours numbered as in a GIF."""
     rows = max(1, round(SHEET_COLUMNS * image.shape[0] / image.shape[1]))
@@ -227,18 +226,6 @@ def _mesh(solid: Solid) -> go.Mesh3d:
     """Only the triangles, in metres."""
     i, j, k = solid.triangles.T.astype(np.uint16 if len(solid.xyz) < 2**16 else np.uint32)
     return go.Mesh3d(**_points(solid.xyz), i=i, j=j, k=k, hoverinfo="skip")
-
-
-def _person(poses: Poses, person: int) -> go.Scatter3d:
-    """One person's bones as one trace; empty where the person is not among the poses."""
-    color, bones = color_of(person, LIGHT), _bones(poses, rows_of(poses, person))
-    trace = _lines(bones, label_of(person), color, 7)
-    return trace.update(mode="lines+markers", marker={"color": color, "size": 3}, hoverinfo="name")
-
-
-def _ghosts(poses: Poses, theme: Theme) -> go.Scatter3d:
-    """All people of a pose set as one pale trace that stands behind the coloured ones."""
-    return _lines(_bones(poses, range(len(poses.id))), "truth", theme.muted, 12).update(opacity=0.55)
 
 
 def _bones(poses: Poses, rows: Iterable[int]) -> list[Float[np.ndarray, "2 3"]]:

@@ -40,12 +40,9 @@ BESIDE = 3.0
 
 @dataclass(frozen=True, eq=False)
 class Solid:
-    """A surface of triangles.
+    """A surface of triangles, counter-clockwise seen from outside, between corners in the world (mm).
 
-    Attributes:
-        xyz: corners in the world, mm.
-        triangles: three corners each, counter-clockwise seen from outside.
-        strength: of every corner in [0, 1]: 1 = in its full colour, 0 = pale.
+    The strength of a corner is in [0, 1]: 1 = in its full colour, 0 = pale.
     """
 
     xyz: Float[np.ndarray, "corners 3"]
@@ -56,22 +53,19 @@ class Solid:
 EMPTY = Solid(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64), np.zeros(0))
 
 
-def skeleton_solid(poses: Poses, row: int, *, radius_mm: float = RADIUS_MM) -> Solid:
-    """One person as capsules; a known joint without a known neighbour is a ball."""
-    known = known_joints(poses)[row]
-    xyz = poses.xyz_world[row].double().cpu().numpy()
-    sure = np.clip(np.nan_to_num(poses.confidence[row].double().cpu().numpy()), 0.0, 1.0)
+def people_solid(poses: Poses, rows: Iterable[int], *, radius_mm: float = RADIUS_MM) -> Solid:
+    """Several people as capsules, one surface; a known joint without a known neighbour is a ball."""
+    known, xyz = known_joints(poses), poses.xyz_world.double().cpu().numpy()
+    sure = np.clip(np.nan_to_num(poses.confidence.double().cpu().numpy()), 0.0, 1.0)
     fine = [any(part in name for part in FINE) for name in poses.skeleton.joints]
     radius = radius_mm * np.where(np.array(fine), 0.5, 1.0) * (0.6 + 0.4 * sure)
-    bones = [(a, b) for a, b in poses.skeleton.bone_indices if known[a] and known[b]]
-    alone = set(np.flatnonzero(known).tolist()) - {joint for bone in bones for joint in bone}
-    parts = [_capsule(xyz[[a, b]], radius[[a, b]], sure[[a, b]]) for a, b in [*bones, *((a, a) for a in sorted(alone))]]
+    parts = []
+    for row in rows:
+        bones = [(a, b) for a, b in poses.skeleton.bone_indices if known[row, a] and known[row, b]]
+        alone = set(np.flatnonzero(known[row]).tolist()) - {joint for bone in bones for joint in bone}
+        ends = [*bones, *((joint, joint) for joint in sorted(alone))]
+        parts += [_capsule(xyz[row, pair], radius[row, pair], sure[row, pair]) for pair in ends]
     return join(parts)
-
-
-def people_solid(poses: Poses, rows: Iterable[int], *, radius_mm: float = RADIUS_MM) -> Solid:
-    """Several people as one surface."""
-    return join([skeleton_solid(poses, int(row), radius_mm=radius_mm) for row in rows])
 
 
 def path_solid(path: Float[np.ndarray, "steps 3"]) -> Solid:
@@ -89,8 +83,7 @@ def balls(places: Float[np.ndarray, "points 3"], radius_mm: float) -> Solid:
 
 def join(solids: Sequence[Solid]) -> Solid:
     """Several surfaces as one."""
-    if not solids:
-        return EMPTY
+    solids = [EMPTY, *solids]
     first = np.cumsum([0, *(len(solid.xyz) for solid in solids[:-1])])
     return Solid(
         np.concatenate([solid.xyz for solid in solids]),
@@ -141,8 +134,7 @@ def image_sheet(
     xyz = (camera.centres[0] + plane * direction / depth[:, None]).numpy()
     corner = (np.arange(rows)[:, None] * (columns + 1) + np.arange(columns)).ravel()
     right, down, across = corner + 1, corner + columns + 1, corner + columns + 2
-    triangles = np.stack([np.stack([corner, down, across], -1), np.stack([corner, across, right], -1)], 1)
-    return Solid(xyz, triangles.reshape(-1, 3), np.ones(len(xyz))), place
+    return Solid(xyz, _halves(corner, down, across, right), np.ones(len(xyz))), place
 
 
 def _capsule(
@@ -162,27 +154,23 @@ def _capsule(
     end = np.repeat([0, 1], CAP_RINGS + 1)
     centre = ends[end] + (radius[end] * np.sin(angle))[:, None] * axis
     rings = centre[:, None] + (radius[end] * np.cos(angle))[:, None, None] * circle
-    return Solid(rings.reshape(-1, 3), _ring_triangles(len(rings)), np.repeat(strength[end], SIDES))
+    here, step = np.arange(len(rings) - 1)[:, None] * SIDES, np.arange(SIDES)
+    following = here + (step + 1) % SIDES
+    quads = (here + step, following, following + SIDES, here + step + SIDES)
+    return Solid(rings.reshape(-1, 3), _halves(*quads), np.repeat(strength[end], SIDES))
 
 
-def _ring_triangles(rings: int) -> Int[np.ndarray, "triangles 3"]:
-    """The triangles between successive rings of `SIDES` corners."""
-    here = np.arange(rings - 1)[:, None] * SIDES + np.arange(SIDES)
-    following = np.arange(rings - 1)[:, None] * SIDES + (np.arange(SIDES) + 1) % SIDES
-    above, diagonal = here + SIDES, following + SIDES
-    pairs = np.stack([np.stack([here, following, diagonal], -1), np.stack([here, diagonal, above], -1)], -2)
-    return pairs.reshape(-1, 3)
+def _halves(*corners: Int[np.ndarray, "*quads"]) -> Int[np.ndarray, "triangles 3"]:
+    """Quads, given by their four corners in turn, as two triangles each."""
+    a, b, c, d = corners
+    return np.stack([np.stack([a, b, c], -1), np.stack([a, c, d], -1)], -2).reshape(-1, 3)
 
 
 @dataclass(frozen=True, eq=False)
 class Viewpoint:
     """An eye that looks at a point, +Z upwards in the picture, with `FIELD_DEG` from top to bottom.
 
-    Straight down or up, +Y is upwards.
-
-    Attributes:
-        eye: mm.
-        target: the point in the middle of the picture, mm.
+    Straight down or up, +Y is upwards, as on a map. Eye and target (the middle of the picture) are in mm.
     """
 
     eye: Float[np.ndarray, " 3"]
@@ -195,7 +183,6 @@ class Viewpoint:
         forward = forward / np.linalg.norm(forward)
         right = np.cross(forward, UP)
         if np.linalg.norm(right) < STEEP:
-            # Straight down or up: +Y is upwards in the picture, as on a map.
             right = np.cross(forward, [0.0, 1.0, 0.0])
         right = right / np.linalg.norm(right)
         return forward, right, np.cross(forward, right)
@@ -215,7 +202,7 @@ class Viewpoint:
 def overview(
     stage: Stage, *, azimuth_deg: float = -50.0, elevation_deg: float = 24.0, aspect: float = 4 / 3
 ) -> Viewpoint:
-    """A viewpoint from which everything on the stage is seen, from a direction around +Z and above the floor.
+    """A viewpoint from which everything on the stage fills the picture but for a margin.
 
     Args:
         stage: what must be in the picture.
@@ -224,11 +211,19 @@ def overview(
         aspect: width by height of the picture.
     """
     points = np.concatenate([points_of(stage), *(place[None] for _, place in name_signs(stage))])
-    low, high = points.min(0), points.max(0)
-    target = (low + high) / 2
+    target, distance = (points.min(0) + points.max(0)) / 2, 0.0
     a, e = math.radians(azimuth_deg), math.radians(elevation_deg)
     away = np.array([math.cos(a) * math.cos(e), math.sin(a) * math.cos(e), math.sin(e)])
-    return _framed(Viewpoint(target + 1000.0 * away, target), points, aspect)
+    forward, right, down = Viewpoint(target + 1000.0 * away, target).axes
+    slope = 0.9 * math.tan(math.radians(FIELD_DEG) / 2)
+    # Nearer things look larger, so the middle of the picture is not the middle of the things: a few rounds settle it.
+    for _ in range(4):
+        x, y, depth = ((points - target) @ axis for axis in (right, down, forward))
+        distance = max(500.0, float(np.max(np.maximum(np.abs(x) / (slope * aspect), np.abs(y) / slope) - depth)))
+        across, along = x / (distance + depth), y / (distance + depth)
+        shift = (across.max() + across.min()) / 2 * right + (along.max() + along.min()) / 2 * down
+        target = target + distance * shift
+    return Viewpoint(target - distance * forward, target)
 
 
 def views_in_sight(stage: Stage, viewpoint: Viewpoint) -> list[int]:
@@ -249,18 +244,3 @@ def turn_viewpoint(viewpoint: Viewpoint, degrees: float) -> Viewpoint:
 def approach(viewpoint: Viewpoint, share: float) -> Viewpoint:
     """The viewpoint after the eye went a share of the way to the target (negative: away from it)."""
     return replace(viewpoint, eye=viewpoint.eye + share * (viewpoint.target - viewpoint.eye))
-
-
-def _framed(viewpoint: Viewpoint, points: Float[np.ndarray, "points 3"], aspect: float) -> Viewpoint:
-    """The same direction, moved so that all points fill the picture but for a margin."""
-    forward, right, down = viewpoint.axes
-    slope = 0.9 * math.tan(math.radians(FIELD_DEG) / 2)
-    target, distance = viewpoint.target, 0.0
-    # Nearer things look larger, so the middle of the picture is not the middle of the things: a few rounds settle it.
-    for _ in range(4):
-        x, y, depth = ((points - target) @ axis for axis in (right, down, forward))
-        distance = max(500.0, float(np.max(np.maximum(np.abs(x) / (slope * aspect), np.abs(y) / slope) - depth)))
-        across, along = x / (distance + depth), y / (distance + depth)
-        shift = (across.max() + across.min()) / 2 * right + (along.max() + along.min()) / 2 * down
-        target = target + distance * shift
-    return Viewpoint(target - distance * forward, target)

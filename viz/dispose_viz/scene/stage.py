@@ -21,13 +21,7 @@ EMPTY_STAGE = np.array([[-2000.0, -2000.0, 0.0], [2000.0, 2000.0, 2000.0]])
 
 @dataclass(frozen=True, eq=False)
 class Ray:
-    """A line of sight from a camera to the point of the scene that it speaks of.
-
-    Attributes:
-        start: the camera's centre, mm.
-        end: where the ray ends, mm.
-        person: the id whose colour it takes, `ABSENT` = nobody's.
-    """
+    """A line of sight from a camera's centre to the point that it speaks of (mm), in a person's colour or nobody's."""
 
     start: Float[np.ndarray, " 3"]
     end: Float[np.ndarray, " 3"]
@@ -119,19 +113,20 @@ def name_signs(stage: Stage) -> tuple[tuple[int, Float[np.ndarray, " 3"]], ...]:
     return tuple(signs)
 
 
-def root_of_person(poses: Poses, person: int) -> Float[np.ndarray, " 3"]:
-    """A person's root (mm): the mean of those of `skeleton.root_of` that are known, NaN where there is none."""
-    rows = rows_of(poses, person)
-    joints = poses.skeleton.indices(poses.skeleton.root_of or poses.skeleton.joints)
-    known = known_joints(poses)[rows[:1]][:, joints]
-    if not known.any():
-        return np.full(3, np.nan)
-    return poses.xyz_world.double().cpu().numpy()[rows[:1]][:, joints][known].mean(0)
-
-
 def path_of(stage: Stage, person: int) -> Float[np.ndarray, "steps 3"]:
-    """Where a person's root was (mm), oldest first, the last row is now; NaN where the person was away."""
-    return np.stack([root_of_person(poses, person) for poses in (*stage.trails, stage.people)])
+    """Where a person's root was (mm), oldest first, the last row is now; NaN where the person was away.
+
+    The root is the mean of those joints of `skeleton.root_of` that are known.
+    """
+    path = []
+    for poses in (*stage.trails, stage.people):
+        rows, joints = (
+            rows_of(poses, person)[:1],
+            poses.skeleton.indices(poses.skeleton.root_of or poses.skeleton.joints),
+        )
+        known, xyz = known_joints(poses)[rows][:, joints], poses.xyz_world.double().cpu().numpy()[rows][:, joints]
+        path.append(xyz[known].mean(0) if known.any() else np.full(3, np.nan))
+    return np.stack(path)
 
 
 def root_rays(frame: Frame, prediction: Prediction) -> tuple[Ray, ...]:
@@ -176,14 +171,9 @@ def stage_of(
         ShapeError: the number of images or of members' views is not that of the cameras.
         InputError: `rays` asks for a joint that the skeleton does not have.
     """
-    return Stage(
-        prediction.poses,
-        None if frame is None else frame.cameras,
-        tuple(images),
-        truth,
-        tuple(trails),
-        () if frame is None or rays is None else rays(frame, prediction),
-    )
+    cameras = None if frame is None else frame.cameras
+    lines = () if frame is None or rays is None else rays(frame, prediction)
+    return Stage(prediction.poses, cameras, tuple(images), truth, tuple(trails), lines)
 
 
 def stages_over_time(
@@ -198,8 +188,18 @@ def stages_over_time(
 
 def _rays(frame: Frame, prediction: Prediction, joints: tuple[str, ...]) -> tuple[Ray, ...]:
     """One ray per detection used, through the mean of those of the joints that the view and the person both have."""
-    _check_members(frame, prediction)
     members, poses, seen = prediction.association.members, prediction.poses, frame.detections
+    slots = seen.valid.shape[1]
+    if members.shape[1] != len(frame.cameras):
+        raise ShapeError(
+            f"frame {frame.number}: the prediction speaks of {members.shape[1]} views, "
+            f"the frame has {len(frame.cameras)} cameras."
+        )
+    if members.numel() and int(members.max()) >= slots:
+        raise ShapeError(
+            f"frame {frame.number}: the prediction has a member {int(members.max())}, "
+            f"the frame has {slots} slots in every view; are these members of another file?"
+        )
     shared = [name for name in joints if name in poses.skeleton.joints]
     in_view, on_person = seen.skeleton.indices(tuple(shared)), poses.skeleton.indices(tuple(shared))
     known = torch.from_numpy(known_joints(poses))[:, on_person]
@@ -221,17 +221,3 @@ def ray_through(
     camera = cameras.select(views=[view])
     start, direction = camera.centres[0], camera.directions(xy_image.double()[None])[0]
     return Ray(start.double().numpy(), (start + reach_mm * direction).double().numpy(), person)
-
-
-def _check_members(frame: Frame, prediction: Prediction) -> None:
-    members, slots = prediction.association.members, frame.detections.valid.shape[1]
-    if members.shape[1] != len(frame.cameras):
-        raise ShapeError(
-            f"frame {frame.number}: the prediction speaks of {members.shape[1]} views, "
-            f"the frame has {len(frame.cameras)} cameras."
-        )
-    if members.numel() and int(members.max()) >= slots:
-        raise ShapeError(
-            f"frame {frame.number}: the prediction has a member {int(members.max())}, "
-            f"the frame has {slots} slots in every view; are these members of another file?"
-        )
