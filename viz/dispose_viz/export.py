@@ -25,12 +25,7 @@ NO_BROWSER = 3
 
 @dataclass(frozen=True)
 class NotebookFigure:
-    """A plotly figure of an executed notebook.
-
-    Attributes:
-        name: of its files, different for every figure of the notebook.
-        figure: the object that plotly.js draws.
-    """
+    """A plotly figure of an executed notebook, as plotly.js draws it; the name of its files is its own."""
 
     name: str
     figure: Any
@@ -84,9 +79,8 @@ async def export(figures: Sequence[NotebookFigure], folder: Path) -> tuple[Path,
         # No mathematics: its script would come from the net.
         async with kaleido.Kaleido(n=1, mathjax=False) as browser:
             for one, path in missing:
-                drawn = await browser.calc_fig(
-                    drop_controls(one.figure), opts=options(one.figure, path.suffix.strip("."))
-                )
+                opts = options(one.figure, path.suffix.strip("."))
+                drawn = await browser.calc_fig(drop_controls(one.figure), opts=opts)
                 with replacing_path(path) as temporary:
                     temporary.write_bytes(drawn)
     except (ChromeNotFoundError, BrowserFailedError, BrowserClosedError) as error:

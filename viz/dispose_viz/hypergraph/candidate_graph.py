@@ -19,7 +19,7 @@ from dispose.scene.frame import Detections
 from dispose.scene.results import Hypotheses
 from dispose.tensors import ABSENT
 from dispose_viz.hypergraph.trajectory import color_rows
-from dispose_viz.style import LIGHT, Theme, blend, dress, person_color, theme_of
+from dispose_viz.style import LIGHT, Theme, blend, color_of, dress, label_of, person_color, theme_of
 from dispose_viz.words import LETTER, escape_markup, plain, shorten, size_of
 
 EASE_POINTS = 13
@@ -42,11 +42,8 @@ LABELLED_ROWS = 40
 class Hyperedges:
     """Candidate tuples and what speaks for them.
 
-    Attributes:
-        members: the slot of every tuple in every view, `ABSENT` where it leaves a view out.
-        cost: geometric cost (chi-square summed over the joints).
-        cue: geometric score in [0, 1].
-        mass: how much of each of its detections a tuple has, 1 = all.
+    Members are slots, `ABSENT` where a tuple leaves a view out; the cost is geometric (chi-square summed over the
+    joints), the cue a score in [0, 1], the mass how much of each of its detections a tuple has, 1 = all.
     """
 
     members: Int[np.ndarray, "tuples views"]
@@ -140,14 +137,13 @@ def levels_of(edges: Hyperedges, owners: Sequence[int], detections: Detections) 
 
 def hover_text(edges: Hyperedges, row: int, owner: int, detections: Detections, cameras: Sequence[str]) -> str:
     """What is known of a tuple: who it became, its mass, cue and cost, and its detections."""
-    who = "nobody" if owner == ABSENT else f"P{owner}"
     slots = edges.members[row].tolist()
     members = [
         f"{escape_markup(name)} {'not seen' if slot == ABSENT else f'#{int(detections.index[view, slot])}'}"
         for view, (name, slot) in enumerate(zip(cameras, slots, strict=True))
     ]
     numbers = f"mass {edges.mass[row]:.3f} · cue {edges.cue[row]:.2f} · cost (χ²) {edges.cost[row]:.0f}"
-    return "<br>".join([f"<b>{who}</b>", numbers, *members])
+    return "<br>".join([f"<b>{label_of(owner)}</b>", numbers, *members])
 
 
 def _add_path(
@@ -251,8 +247,7 @@ def draw_incidence(
     cells.tick_params(axis="x", labelbottom=False)
     for column, (name, values) in enumerate((("cue", rows.cue), ("mass", rows.mass)), start=1):
         axes = figure.add_subplot(grid[0, column], sharey=cells)
-        colors = [person_color(p) if p != ABSENT else theme.muted for p in owned]
-        axes.barh(range(len(rows)), values, height=0.7, color=colors)
+        axes.barh(range(len(rows)), values, height=0.7, color=[color_of(person, theme) for person in owned])
         axes.set(xlim=(0, 1.05), xlabel=f"{name} (0 to 1)")
         axes.tick_params(which="both", labelleft=False, left=False)
         dress(axes)

@@ -40,11 +40,8 @@ FAINTEST_MASS = 1e-3
 class Trajectory:
     """The states of a sampler, step by step, as arrays.
 
-    Attributes:
-        time: diffusion time of every step, 1 = noise, 0 = decided.
-        mass: mass of every candidate tuple at every step, feasible.
-        members: the slot of every tuple in every view, `ABSENT` where it is not seen.
-        residual: largest violation of a marginal at every step.
+    Time is diffusion time, 1 = noise, 0 = decided; the mass of every candidate tuple is feasible but for the residual,
+    the largest violation of a marginal; members are slots, `ABSENT` where a tuple is not seen.
     """
 
     time: Float[np.ndarray, " steps"]

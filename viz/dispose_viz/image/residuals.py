@@ -43,14 +43,10 @@ STANDS_OUT = 3.0
 
 @dataclass(frozen=True, eq=False)
 class Residuals(TensorStruct):
-    """Every used keypoint and where its person's 3-D joint projects to, over the joints that both skeletons name.
+    """Every used keypoint (pixels) and where its person's joint projects to, over the joints that both skeletons name.
 
-    Attributes:
-        joints: names of the joints.
-        person: ids of the persons.
-        xy_image: the detected keypoints, pixels.
-        shift_px: reprojection minus keypoint; NaN where a person has no such keypoint, or no such joint in front of
-            the camera.
+    The shift is reprojection minus keypoint; NaN where a person has no such keypoint, or no such joint in front of the
+    camera.
     """
 
     joints: tuple[str, ...]

@@ -23,14 +23,10 @@ Members = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class IdentityMatch:
-    """Every detection of a frame: who has it, and whose it is.
+    """Every detection of a frame: who has it (`row` of the predicted person), and whose it is (`identity`).
 
-    Attributes:
-        row: the predicted person's row, `ABSENT` = nobody's.
-        identity: the true person's number, `ABSENT` = nobody's or not known.
-        ids: of the predicted people.
-        truth_of: for every predicted person the true number that most of it is, `ABSENT` where none.
-        truths: numbers of the true people, rising.
+    `ABSENT` = nobody's or not known. For every predicted person (`ids`) `truth_of` is the true number that most of it
+    is, among the `truths`, rising.
     """
 
     row: Int[np.ndarray, "views slots"]

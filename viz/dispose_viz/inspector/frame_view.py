@@ -84,13 +84,8 @@ export default {render};
 class FrameView:
     """Shows one frame of some results, and another one when `show` says so.
 
-    Attributes:
-        widget: everything, laid out.
-        views: what the cameras show.
-        scene: the people in 3-D; the reader's viewpoint stays when they change.
-        person: for whose detections tuples compete.
-        table: the competing tuples.
-        curves: their mass over diffusion time, with a slider.
+    Parts of its `widget` are what the cameras show (`views`), the people in 3-D (`scene`, whose viewpoint stays), for
+    whose detections tuples compete (`person`), these tuples (`table`), and their mass over diffusion time (`curves`).
     """
 
     def __init__(self, results: Results, *, theme: Theme = LIGHT) -> None:
@@ -177,11 +172,7 @@ class FrameView:
 
 
 class LiveFigure(anywidget.AnyWidget):
-    """A figure that a page draws, and draws anew when it changes; the reader's view stays where `uirevision` says so.
-
-    Attributes:
-        figure: the figure as plotly's JSON.
-    """
+    """A figure (plotly's JSON) that a page draws anew when it changes; the view stays where `uirevision` says so."""
 
     _esm = _LOAD + get_plotlyjs() + _DRAW
     figure = traitlets.Unicode().tag(sync=True)

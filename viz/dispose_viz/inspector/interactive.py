@@ -27,15 +27,9 @@ LONGEST = 60
 class Inspector:
     """A finished run frame by frame, worst first: a list of frames and the frame that is chosen; `widget` is all of it.
 
-    Attributes:
-        ranking: the frames in their order, with what went wrong and why.
-        rank: what the frames are ranked by.
-        frames: the ranked list; its value is a position in `results.cases`.
-        view: the frame that is shown.
-        note: what the reader writes about it.
-        mark: keeps the note, or takes the mark away again.
-        export: writes all marks.
-        status: what has just happened.
+    `rank` is what the frames are ranked by, `frames` the ranked list (its value is a position in `results.cases`),
+    `view` the frame that is shown; `mark` keeps the `note` that the reader writes about it, `export` writes all marks,
+    and `status` says what has just happened.
     """
 
     def __init__(self, results: Results, out: Path, *, rank_by: str = MEASURES[0].key, theme: Theme = LIGHT) -> None:

@@ -27,12 +27,9 @@ class Mark:
 
 @dataclass(frozen=True)
 class MarkFile:
-    """Marks as a file has them.
+    """Marks, by rising frame number, as a JSON file (the CSV has the same name) holds them.
 
-    Attributes:
-        path: the JSON file; the CSV has the same name.
-        marks: by frame number, rising.
-        text: what the file held when it was read or written last, None where there was none.
+    `text` is what the file held when it was read or written last, None where there was none.
     """
 
     path: Path
@@ -72,7 +69,8 @@ def write_marks(file: MarkFile, results: Results, marks: Sequence[Mark]) -> Mark
     content = {"schema": SCHEMA, "results": results.name, "method": results.method, "marks": rows}
     path, text = file.path, json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     if (read_text(path) if path.exists() else None) != file.text:
-        path = _free(path)
+        names = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
+        path = next(name for name in names if not name.exists())
     with replacing(path) as out:
         out.write(text)
     with replacing(path.with_suffix(".csv")) as out:
@@ -80,9 +78,3 @@ def write_marks(file: MarkFile, results: Results, marks: Sequence[Mark]) -> Mark
         table.writeheader()
         table.writerows(rows)
     return MarkFile(path, tuple(marks), text)
-
-
-def _free(path: Path) -> Path:
-    """The name with the first number behind it that is free."""
-    names = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
-    return next(name for name in names if not name.exists())

@@ -22,14 +22,10 @@ DOUBTS = ("disagreement", "entropy_bits", "reprojection_px")
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """The frames of a run, worst first.
+    """The frames of a run by a measure, one of those that these results know.
 
-    Attributes:
-        measure: what they are ranked by.
-        known: all that these results could be ranked by.
-        failures: what went wrong in every frame, in order of time.
-        reasons: why, one sentence or two for every frame, in order of time.
-        order: positions of the frames, worst first.
+    `failures` (what went wrong) and `reasons` (why, a sentence or two) are in order of time; `order` has the positions
+    of the frames, worst first.
     """
 
     measure: Measure

@@ -11,7 +11,6 @@ from html import escape
 from itertools import takewhile
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -40,28 +39,24 @@ CELL = "padding:2px 8px;text-align:center;line-height:1.5"
 
 @dataclass(frozen=True)
 class TupleBox:
-    """A detection of a tuple.
+    """A detection of a tuple: its number in its file, whose it is where that is known, and the colour of that person.
 
-    Attributes:
-        number: in its file.
-        person: whose it is, where that is known.
-        color: of that person, else of who was given it.
+    Where it is not known the colour is that of who was given it.
     """
 
     number: str
     person: str
     color: str
 
+    def __str__(self) -> str:
+        return f"#{self.number} {self.person}".strip()
+
 
 @dataclass(frozen=True)
 class TupleRow:
-    """A tuple as text.
+    """A tuple as text: who holds it to be a person, whether anybody does, its detection in every view, and numbers.
 
-    Attributes:
-        name: who holds it to be a person.
-        strong: whether anybody does.
-        boxes: its detection in every view, None where it leaves the view out.
-        figures: error, cost, cue and the two masses; a dash where the tuple was no candidate.
+    A box is None where the tuple leaves the view out, a figure a dash where the tuple was no candidate.
     """
 
     name: str
@@ -81,7 +76,7 @@ def rows_of(
         true = int(match.identity[view, slot])
         shown = match.true_color(true) if true != ABSENT else ABSENT if truth_known else int(match.owner[view, slot])
         person = f"T{true}" if true != ABSENT else ""
-        return TupleBox(f"#{int(frame.detections.index[view, slot])}", person, color_of(shown, theme))
+        return TupleBox(str(int(frame.detections.index[view, slot])), person, color_of(shown, theme))
 
     rows = []
     for one in competitors:
@@ -122,8 +117,8 @@ def draw_table(axes: Axes, rows: Sequence[TupleRow], cameras: Sequence[str]) -> 
                 write(left + x - 0.5, y, "·", color=theme.muted)
                 continue
             axes.add_patch(Rectangle((left + x - 0.92, y - 0.38), 0.84, 0.76, facecolor=box.color, edgecolor="none"))
-            words = box.number.lstrip("#") if narrow else f"{box.number} {box.person}".strip()
-            write(left + x - 0.5, y, words, color="#FFFFFF", fontweight="bold", fontsize=SMALL if narrow else 11)
+            words, size = (box.number, SMALL) if narrow else (str(box), 11)
+            write(left + x - 0.5, y, words, color="#FFFFFF", fontweight="bold", fontsize=size)
         for x, text in zip(columns, row.figures, strict=True):
             write(x, y, text, fontsize=12)
     axes.set(xlim=(0, columns[-1] + 0.6 * unit), ylim=(max(len(rows), 5) - 0.4, HEADING - 0.6))
@@ -142,7 +137,7 @@ def table_html(rows: Sequence[TupleRow], cameras: Sequence[str], *, theme: Theme
         cells = [cell(row.name, f";text-align:left;font-weight:{600 if row.strong else 400}")]
         for box in row.boxes:
             look = "" if box is None else f";background:{box.color};color:#fff;font-weight:600"
-            cells.append(cell("·" if box is None else f"{box.number} {box.person}".strip(), look))
+            cells.append(cell("·" if box is None else str(box), look))
         lines.append("".join([*cells, *map(cell, row.figures)]))
     return (
         f'<table class="dispose-tuples" style="color:{theme.ink};font-size:14px;border-collapse:separate;'
@@ -167,7 +162,7 @@ def draw_mass_curves(
     named = []
     for one in (one for one in reversed(competitors) if one.row != ABSENT):
         color, width, style = _line_of(one, theme)
-        (curve,) = axes.plot(time, _mass(hypotheses, one), style, color=color, linewidth=width)
+        (curve,) = axes.plot(time, hypotheses.mass[:, one.row].double(), style, color=color, linewidth=width)
         if one.sources:
             curve.set_label((f"P{one.person}: " if one.person != ABSENT else "") + source_words(one))
             named.append(curve)
@@ -193,26 +188,17 @@ def mass_curve_images(
     curves, images = canvas.copy_from_bbox(figure.bbox), []
     for step in range(len(hypotheses.time)):
         canvas.restore_region(curves)
-        for mark in _mark_step(axes, hypotheses, competitors, step):
+        time, marks = float(hypotheses.time[step]), list[Line2D]()
+        marks.append(axes.axvline(time, color=theme.muted, linewidth=1.4))
+        for one in (one for one in reversed(competitors) if one.row != ABSENT):
+            color, width, _ = _line_of(one, theme)
+            mass = float(hypotheses.mass[step, one.row])
+            marks += axes.plot(time, mass, "o", color=color, markersize=2.5 * width + 3)
+        for mark in marks:
             axes.draw_artist(mark)
             mark.remove()
         images.append(png_of(np.asarray(canvas.buffer_rgba()), level=1))
     return tuple(images)
-
-
-def _mark_step(axes: Axes, hypotheses: Hypotheses, competitors: Sequence[Competitor], step: int) -> list[Line2D]:
-    """A line at one step and a dot on every curve; the artists, so that they can be taken away again."""
-    theme = theme_of(axes)
-    time = float(hypotheses.time[step])
-    marks = [axes.axvline(time, color=theme.muted, linewidth=1.4)]
-    for one in (one for one in reversed(competitors) if one.row != ABSENT):
-        color, width, _ = _line_of(one, theme)
-        marks += axes.plot(time, _mass(hypotheses, one)[step], "o", color=color, markersize=2.5 * width + 3)
-    return marks
-
-
-def _mass(hypotheses: Hypotheses, one: Competitor) -> Float[np.ndarray, " steps"]:
-    return hypotheses.mass[:, one.row].double().numpy()
 
 
 def _line_of(one: Competitor, theme: Theme) -> tuple[str, float, str]:

@@ -41,12 +41,7 @@ NAME_ROOM = 6.0
 
 @dataclass(frozen=True, eq=False)
 class Flat:
-    """A plane (or a space, or a line) in the space of all tensors.
-
-    Attributes:
-        origin: a point on it, one number per tuple.
-        axes: orthonormal directions in it.
-    """
+    """A plane (or a space, or a line) in the space of all tensors: a point on it, and orthonormal directions in it."""
 
     origin: Float[np.ndarray, " tuples"]
     axes: Float[np.ndarray, "dims tuples"]
@@ -190,13 +185,7 @@ def _farthest(
 
 @dataclass(frozen=True, eq=False)
 class Landmark:
-    """A tensor with a name: the truth, a competitor, the start.
-
-    Attributes:
-        name: what is written beside it.
-        mass: one number per tuple of the flat.
-        color: of its dot.
-    """
+    """A tensor (mass of every tuple of the flat) with a name and a colour: the truth, a competitor, the start."""
 
     name: str
     mass: Float[np.ndarray, " tuples"]
@@ -205,12 +194,9 @@ class Landmark:
 
 @dataclass(frozen=True, eq=False)
 class PlaneCut:
-    """The plane through the middle of a polytope and two of its corners.
+    """The plane through the middle of a polytope and two of its corners, which are the landmarks.
 
-    Attributes:
-        flat: the plane.
-        outline: shadow of the whole polytope on it.
-        landmarks: the two corners and the middle.
+    The outline is the shadow of the whole polytope on it.
     """
 
     flat: Flat

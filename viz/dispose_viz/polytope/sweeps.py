@@ -25,12 +25,8 @@ LIMIT_TOLERANCE = 1e-12
 class SweepErrors:
     """What sweeps over the views do to one sample, after every view's step; row 0 is before the first.
 
-    Attributes:
-        views: steps of one sweep.
-        violation: what every bin carries too much (+) or too little (-).
-        residual: the largest of these, whatever its sign.
-        error: largest difference of a mass from the converged projection's.
-        view_of_bin: the view of every bin.
+    The violation is what every bin carries too much (+) or too little (-), the residual the largest of these, whatever
+    its sign, the error the largest difference of a mass from the converged projection's.
     """
 
     views: int

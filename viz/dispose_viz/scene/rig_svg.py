@@ -20,13 +20,9 @@ MOST_GRID_LINES = 40
 
 @dataclass(frozen=True, eq=False)
 class Rig:
-    """What the drawing shows.
+    """What the drawing shows: cameras by name and centre, and places of people on the floor (mm).
 
-    Attributes:
-        names: of the cameras.
-        centres: where they stand, mm.
-        edges: unit directions to the left and the right edge of their images, at half height.
-        people: places on the floor, mm.
+    Edges are unit directions to the left and the right edge of a camera's image, at half height.
     """
 
     names: tuple[str, ...]

@@ -120,10 +120,8 @@ def path_of(stage: Stage, person: int) -> Float[np.ndarray, "steps 3"]:
     """
     path = []
     for poses in (*stage.trails, stage.people):
-        rows, joints = (
-            rows_of(poses, person)[:1],
-            poses.skeleton.indices(poses.skeleton.root_of or poses.skeleton.joints),
-        )
+        rows = rows_of(poses, person)[:1]
+        joints = poses.skeleton.indices(poses.skeleton.root_of or poses.skeleton.joints)
         known, xyz = known_joints(poses)[rows][:, joints], poses.xyz_world.double().cpu().numpy()[rows][:, joints]
         path.append(xyz[known].mean(0) if known.any() else np.full(3, np.nan))
     return np.stack(path)
