@@ -44,7 +44,7 @@ from dispose.tensors import ABSENT
 
 ACTORS = (0, 1, 2)
 FOUND_MM = 500.0
-ROOT_ONLY = Skeleton("root", ("root",), (), "root", ("root",))
+ROOT_ONLY = Skeleton("root", ("root",), (), ("root",))
 ROOT_GATE_MAP_PX = 4.0
 """A root peak farther than this from everybody's projected root is nobody's, heat-map pixels."""
 

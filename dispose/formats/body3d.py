@@ -130,7 +130,7 @@ def skeleton_of_body(body: Entry) -> tuple[str, Skeleton]:
             joints = int(match[1])
             known = next((skeleton for skeleton in SKELETONS if len(skeleton) == joints), None)
             names = tuple(f"joint {j}" for j in range(joints))
-            return key, known or Skeleton(f"panoptic_{joints}", names, (), None, ())
+            return key, known or Skeleton(f"panoptic_{joints}", names, ())
     raise InputError(f"{body.place}: no joints (an entry such as 'joints19'; there is {', '.join(body.keys())}).")
 
 

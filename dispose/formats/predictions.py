@@ -185,7 +185,7 @@ def skeleton_of(name: str, joints: tuple[str, ...]) -> Skeleton:
     for skeleton in CATALOG:
         if skeleton.name == name and skeleton.joints == joints:
             return skeleton
-    return Skeleton(name, joints, (), None, ())
+    return Skeleton(name, joints, ())
 
 
 def _parse_frame(entry: Entry, skeleton: Skeleton, cameras: tuple[str, ...]) -> Prediction:

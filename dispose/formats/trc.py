@@ -251,8 +251,8 @@ def skeleton_of_markers(names: tuple[str, ...]) -> Skeleton:
     nearest = max(CATALOG, key=lambda known: sum(a in names and b in names for a, b in known.bones))
     bones = tuple((a, b) for a, b in nearest.bones if a in names and b in names)
     if not bones or not set(nearest.root_of) <= set(names):
-        return Skeleton("trc", names, bones, None, ())
-    return Skeleton("trc", names, bones, nearest.root if nearest.root in names else None, nearest.root_of)
+        return Skeleton("trc", names, bones)
+    return Skeleton("trc", names, bones, nearest.root_of)
 
 
 def shift_of(people: Sequence[Markers]) -> int:

@@ -220,7 +220,7 @@ def _some_people(views: Sequence[DetectionView]) -> list[Float[Tensor, "joints 3
     reader = next((s for s in CATALOG if len(s) == joints), None)
     if reader is None:
         names = tuple(f"joint {j}" for j in range(joints))
-        reader = Skeleton("unknown", names, (), None, ())
+        reader = Skeleton("unknown", names, ())
     people: list[Float[Tensor, "joints 3"]] = []
     for view, number, count in places:
         if count == joints and len(people) < PEOPLE_TO_TELL_SKELETONS:

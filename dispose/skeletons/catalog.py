@@ -20,7 +20,6 @@ COCO_17 = Skeleton(
         "l_wrist", "r_wrist", "l_hip", "r_hip", "l_knee", "r_knee", "l_ankle", "r_ankle",
     ),
     bones=(*FACE_BONES, ("l_ear", "l_shoulder"), ("r_ear", "r_shoulder"), *LIMB_BONES),
-    root=None,
     root_of=("l_hip", "r_hip"),
 )  # fmt: skip
 
@@ -45,7 +44,6 @@ BODY_25 = Skeleton(
         "l_big_toe", "l_small_toe", "l_heel", "r_big_toe", "r_small_toe", "r_heel",
     ),
     bones=(*NECK_TREE, *FACE_BONES, *FOOT_BONES),
-    root="mid_hip",
     root_of=("mid_hip",),
 )  # fmt: skip
 
@@ -56,7 +54,6 @@ BODY_25B = Skeleton(
         "l_big_toe", "l_small_toe", "l_heel", "r_big_toe", "r_small_toe", "r_heel",
     ),
     bones=(*COCO_17.bones, ("upper_neck", "head_top"), ("upper_neck", "nose"), *FOOT_BONES),
-    root=None,
     root_of=("l_hip", "r_hip"),
 )  # fmt: skip
 
@@ -67,7 +64,6 @@ HALPE_26 = Skeleton(
         "l_big_toe", "r_big_toe", "l_small_toe", "r_small_toe", "l_heel", "r_heel",
     ),
     bones=(*NECK_TREE, ("nose", "head_top"), *FACE_BONES, *FOOT_BONES),
-    root="mid_hip",
     root_of=("mid_hip",),
 )  # fmt: skip
 
@@ -78,7 +74,6 @@ PANOPTIC_15 = Skeleton(
         "r_shoulder", "r_elbow", "r_wrist", "r_hip", "r_knee", "r_ankle",
     ),
     bones=NECK_TREE,
-    root="mid_hip",
     root_of=("mid_hip",),
 )  # fmt: skip
 
@@ -86,7 +81,6 @@ PANOPTIC_19 = Skeleton(
     name="panoptic_19",
     joints=(*PANOPTIC_15.joints, "l_eye", "l_ear", "r_eye", "r_ear"),
     bones=(*NECK_TREE, *FACE_BONES),
-    root="mid_hip",
     root_of=("mid_hip",),
 )
 
@@ -97,7 +91,6 @@ SHELF_14 = Skeleton(
         "l_shoulder", "l_elbow", "l_wrist", "bottom_head", "top_head",
     ),
     bones=(*LIMB_BONES, ("bottom_head", "top_head")),
-    root=None,
     root_of=("l_hip", "r_hip"),
 )  # fmt: skip
 
@@ -111,7 +104,6 @@ H36M_17 = Skeleton(
         ("mid_hip", "spine"), ("spine", "neck"), *(b for b in NECK_TREE if b != ("mid_hip", "neck")),
         ("nose", "head_top"),
     ),
-    root="mid_hip",
     root_of=("mid_hip",),
 )  # fmt: skip
 
@@ -125,7 +117,6 @@ MVOR_10 = Skeleton(
         ("r_shoulder", "r_hip"), ("l_shoulder", "l_elbow"), ("r_shoulder", "r_elbow"),
         ("l_elbow", "l_wrist"), ("r_elbow", "r_wrist"),
     ),
-    root=None,
     root_of=("l_hip", "r_hip"),
 )  # fmt: skip
 

@@ -17,16 +17,13 @@ class Skeleton:
         name: the catalogue name, such as ``coco_17``.
         joints: joint names in array order (``l_`` / ``r_`` = the person's left and right).
         bones: ordered pairs of joint names, from the root outwards.
-        root: the reference joint's name, or None where the skeleton has no such joint
-            (then the root is the mean of `root_of`).
-        root_of: joints whose mean is the root.
+        root_of: joints whose mean is the root, the skeleton's reference point; none where it is not known.
     """
 
     name: str
     joints: tuple[str, ...]
     bones: tuple[tuple[str, str], ...]
-    root: str | None
-    root_of: tuple[str, ...]
+    root_of: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         known = set(self.joints)
@@ -38,6 +35,11 @@ class Skeleton:
 
     def __len__(self) -> int:
         return len(self.joints)
+
+    @property
+    def root(self) -> str | None:
+        """The joint that is the root; None where there is no such joint."""
+        return self.root_of[0] if len(self.root_of) == 1 else None
 
     def index(self, joint: str) -> int:
         """Array position of a joint; `InputError` for one that there is not."""

@@ -151,7 +151,7 @@ def test_results_of_other_cameras_or_joints_than_the_capture(run: Path, capture_
     with pytest.raises(InputError, match="holds its own cameras and detections"):
         read_results(run, capture=capture_folder.path)
     header = json.loads(text.splitlines()[0])
-    strange = Skeleton("strange", tuple(f"spot {j}" for j in range(17)), (), None, ())
+    strange = Skeleton("strange", tuple(f"spot {j}" for j in range(17)), ())
     alone.write_text(text.replace(json.dumps(header["joints"]), json.dumps(list(strange.joints))))
     with pytest.raises(InputError, match=r"has no joint in common with the detections .*coco_17"):
         read_results(alone, capture=capture_folder.path)

@@ -32,7 +32,6 @@ STORED_JOINTS = Skeleton(
         "l_ear", "r_elbow", "l_elbow", "r_ankle", "l_ankle", "r_wrist", "l_wrist", "l_big_toe", "r_big_toe",
     ),
     bones=(("mid_hip", "neck"), ("neck", "nose")),
-    root="mid_hip",
     root_of=("mid_hip",),
 )  # fmt: skip
 """Joints of a published method's 3-D output on Shelf."""
