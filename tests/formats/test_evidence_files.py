@@ -10,7 +10,8 @@ import torch
 from torch.testing import assert_close
 
 from dispose.errors import InputError, ShapeError
-from dispose.formats.evidence import EVIDENCE, PREDICTIONS, read_evidence, read_run, write_evidence
+from dispose.formats.evidence import EVIDENCE, PREDICTIONS, evidence_common, evidence_head, evidence_rows, read_run
+from dispose.formats.growing import write_npz
 from dispose.formats.predictions import by_slot, by_source, write_predictions
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame, Labels, Poses
@@ -84,6 +85,11 @@ def results() -> Results:
     return Results("walk", "ours", COCO_17, (case(3, cameras), bare, nobody, case(20, cameras)))
 
 
+def write_evidence(path: Path, run: Results) -> None:
+    head = evidence_head(path.parent / PREDICTIONS, run.name, run.method)
+    write_npz(path, [*head, *evidence_common(path, run.cases), *evidence_rows(run.cases, 0)])
+
+
 def write(folder: Path, run: Results) -> Path:
     found = [by_source(c.prediction, c.detections) for c in run.cases if c.detections is not None]
     write_predictions(folder / PREDICTIONS, run.skeleton, run.cases[0].cameras.names, found)  # type: ignore[union-attr]
@@ -137,7 +143,7 @@ def test_a_file_with_an_object_is_refused_unread(tmp_path: Path) -> None:
     arrays["tuple_cost"] = np.array([print], dtype=object)
     np.savez(path, allow_pickle=True, **arrays)
     with pytest.raises(InputError, match=r"evidence\.npz: cannot be read as a whole"):
-        read_evidence(path)
+        read_run(tmp_path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
