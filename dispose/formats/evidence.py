@@ -190,9 +190,9 @@ def read_run(folder: Path) -> Results:
     if [frame.number for frame in saved.frames] != numbers:
         raise InputError(f"{path}: holds {len(numbers)} frames, which are not the predictions' {len(saved.frames)}.")
     cases = []
-    for one, found, *known in zip(saved.frames, detections, hypotheses, references, labels, strict=True):
+    for one, found, weighed, rival, truth in zip(saved.frames, detections, hypotheses, references, labels, strict=True):
         prediction = by_slot(one, found, source=str(folder), cameras=saved.cameras)
-        cases.append(FrameResult(prediction, Frame(one.number, cameras, found), *known))
+        cases.append(FrameResult(prediction, Frame(one.number, cameras, found), weighed, rival, truth))
     dropped = sum(one.dropped for one in hypotheses if one is not None)
     kept = sum(len(one.members) for one in hypotheses if one is not None)
     left_out = f"{kept} of {kept + dropped} candidate tuples are kept; the others never had mass and were not cheap."

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from dispose.errors import InputError
 from dispose.formats.entry import Entry, short
 from dispose.formats.files import parse_json_line, read_text, replacing
-from dispose.formats.growing import Columns, write_npz
+from dispose.formats.growing import Columns
 from dispose.scene.frame import Detections, Poses
 from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import CATALOG
@@ -261,13 +261,6 @@ class PersonTable:
     id: Int[np.ndarray, " rows"]
     joints: Float[np.ndarray, "rows joints 4"]
 
-    @staticmethod
-    def of(saved: SavedPredictions) -> "PersonTable":
-        """The table of predictions in memory."""
-        rows = dict(prediction_rows(saved.frames, len(saved.cameras), len(saved.skeleton)))
-        numbers = np.array([frame.number for frame in saved.frames], dtype=np.int64)
-        return PersonTable(saved.skeleton, numbers, rows["frame"], rows["id"], rows["joints"])
-
     @cached_property
     def _rows(self) -> dict[int, tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]]:
         """Every person's rows and the places of their frames, the latter rising."""
@@ -292,12 +285,6 @@ class PersonTable:
         xyz = torch.full((len(numbers), len(self.skeleton), 3), torch.nan, dtype=torch.float64)
         xyz[place[first:last] - start] = torch.from_numpy(self.joints[rows[first:last], :, :3])
         return numbers, torch.where(torch.isfinite(xyz).all(-1, keepdim=True), xyz, torch.nan)
-
-
-def write_predictions_npz(path: Path, saved: SavedPredictions) -> None:
-    """Write a flat table, a row per person and frame (`prediction_rows`)."""
-    rows = prediction_rows(saved.frames, len(saved.cameras), len(saved.skeleton))
-    write_npz(path, [*prediction_names(saved.skeleton, saved.cameras), *rows])
 
 
 def prediction_names(skeleton: Skeleton, cameras: Sequence[str]) -> Columns:

@@ -3,10 +3,9 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 import torch
@@ -57,32 +56,46 @@ class Markers:
     announced: int | None = None
 
 
-def write_trc(path: Path, markers: Markers) -> None:
-    """Write one person: metres, Y up, empty fields for missing markers."""
-    with replacing(path) as file:
-        _write_head(file, path, markers.names, markers.numbers.tolist(), markers.rate_hz)
-        _write_rows(file, markers.numbers.tolist(), markers.xyz_world, markers.rate_hz)
-
-
-def _write_head(file: TextIO, path: Path, names: Sequence[str], numbers: Sequence[int], rate_hz: float) -> None:
-    rate, frames, joints = f"{rate_hz:g}", len(numbers), len(names)
-    start = numbers[0] if frames else 0
-    file.write(f"PathFileType\t4\t(X/Y/Z)\t{path.name}\n")
-    file.write("\t".join(("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate",
-                          "OrigDataStartFrame", "OrigNumFrames")) + "\n")  # fmt: skip
-    file.write(f"{rate}\t{rate}\t{frames}\t{joints}\tm\t{rate}\t{start}\t{frames}\n")
-    file.write("Frame#\tTime\t" + "\t\t\t".join(names) + "\t\t\n")
-    file.write("\t\t" + "\t".join(f"X{j}\tY{j}\tZ{j}" for j in range(1, joints + 1)) + "\n")
-
-
-def _write_rows(
-    file: TextIO, numbers: Sequence[int], xyz_world: Float[Tensor, "frames joints 3"], rate_hz: float
+def write_trc(
+    path: Path, names: Sequence[str], numbers: Sequence[int], blocks: Iterable[Tensor], rate_hz: float
 ) -> None:
-    table = (xyz_world[..., TRC_AXES] / 1000).flatten(1)
-    seen, nothing = torch.isfinite(table).any(1).tolist(), "\t" * max(table.shape[1] - 1, 0)
-    for number, there, row in zip(numbers, seen, table, strict=True):
-        fields = "\t".join(f"{x:.6f}" if math.isfinite(x) else "" for x in row.tolist()) if there else nothing
-        file.write(f"{number}\t{number / rate_hz:.6f}\t{fields}\n")
+    """Write one person: metres, Y up, empty fields for missing markers.
+
+    Args:
+        path: of the file.
+        names: of the markers.
+        numbers: of the frames.
+        blocks: the markers of some frames after the others, ``frames joints 3`` in mm, z up; NaN where missing.
+        rate_hz: frames per second.
+    """
+    rate, frames, joints = f"{rate_hz:g}", len(numbers), len(names)
+    coming = iter(numbers)
+    with replacing(path) as file:
+        file.write(f"PathFileType\t4\t(X/Y/Z)\t{path.name}\n")
+        file.write("\t".join(("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate",
+                              "OrigDataStartFrame", "OrigNumFrames")) + "\n")  # fmt: skip
+        start = numbers[0] if frames else 0
+        file.write(f"{rate}\t{rate}\t{frames}\t{joints}\tm\t{rate}\t{start}\t{frames}\n")
+        file.write("Frame#\tTime\t" + "\t\t\t".join(names) + "\t\t\n")
+        file.write("\t\t" + "\t".join(f"X{j}\tY{j}\tZ{j}" for j in range(1, joints + 1)) + "\n")
+        nothing = "\t" * max(3 * joints - 1, 0)
+        for block in blocks:
+            table = (block[..., TRC_AXES] / 1000).flatten(1)
+            for there, row in zip(torch.isfinite(table).any(1).tolist(), table, strict=True):
+                number = next(coming)
+                fields = "\t".join(f"{x:.6f}" if math.isfinite(x) else "" for x in row.tolist()) if there else nothing
+                file.write(f"{number}\t{number / rate_hz:.6f}\t{fields}\n")
+
+
+def write_trcs(folder: Path, stem: str, table: PersonTable, rate_hz: float) -> tuple[Path, ...]:
+    """Write ``<stem>_P<id>.trc`` for every person, blank where they were not found; the paths written."""
+    paths, numbers = [], table.numbers.tolist()
+    for person in sorted(person for person, _ in table.people):
+        paths.append(folder / f"{stem}_P{person}.trc")
+        clips = (table.clip(person, start, start + FRAMES_AT_ONCE) for start in range(0, len(numbers), FRAMES_AT_ONCE))
+        blocks = (clip.xyz_or_nan[:, 0] for clip in clips)
+        write_trc(paths[-1], table.skeleton.joints, numbers, blocks, rate_hz)
+    return tuple(paths)
 
 
 def read_trc(path: Path) -> Markers:
@@ -117,9 +130,13 @@ def read_trc(path: Path) -> Markers:
         raise InputError(f"{path}: breaks off in line {rows[-1][0]}, frame {len(rows)} of {announced}.")
     numbers, table = table_of(path, names, rows)
     xyz = torch.from_numpy(table)[..., WORLD_AXES] * MM_PER_UNIT[unit]
+    rate = number_of(header.get("DataRate"))
+    if not 0 < rate < math.inf:
+        raise InputError(
+            f"{path}: DataRate is {header.get('DataRate')!r}, a positive number of frames per second is expected."
+        )
     first = whole_of(header.get("OrigDataStartFrame"))
-    return Markers(names, torch.tensor(numbers, dtype=torch.long), xyz, rate_of(path, header.get("DataRate")), first,
-                   announced)  # fmt: skip
+    return Markers(names, torch.tensor(numbers, dtype=torch.long), xyz, rate, first, announced)
 
 
 def cells_of(line: str) -> list[str]:
@@ -127,12 +144,17 @@ def cells_of(line: str) -> list[str]:
     return [cell.strip() for cell in line.split("\t")] if "\t" in line else line.split()
 
 
+def number_of(text: str | None) -> float:
+    """A number of a header, NaN where there is none."""
+    try:
+        return float(text or "")
+    except ValueError:
+        return math.nan
+
+
 def whole_of(text: str | None) -> int | None:
     """A whole number of a header, None where there is none."""
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
+    value = number_of(text)
     return int(value) if math.isfinite(value) and value == int(value) else None
 
 
@@ -156,29 +178,15 @@ def table_of(
                 f"{path}: line {line}: frame {number} has {len(values)} coordinates, {len(names)} markers have {width}."
             )
         for column, value in enumerate(values[:width]):
-            if value:
-                table[row, column] = coordinate_of(f"{path}: line {line}: frame {number}", names[column // 3], value)
+            try:
+                table[row, column] = float(value or "nan")
+            except ValueError as error:
+                comma = ", with a point and no comma" if "," in value else ""
+                raise InputError(
+                    f"{path}: line {line}: frame {number}: marker {names[column // 3]} has {value!r}, a number is "
+                    f"expected{comma}."
+                ) from error
     return list(numbers), table.reshape(len(rows), len(names), 3)
-
-
-def coordinate_of(place: str, marker: str, text: str) -> float:
-    """A number of a cell."""
-    try:
-        return float(text)
-    except ValueError as error:
-        comma = ", with a point and no comma" if "," in text else ""
-        raise InputError(f"{place}: marker {marker} has {text!r}, a number is expected{comma}.") from error
-
-
-def rate_of(path: Path, text: str | None) -> float:
-    """Frames per second. `InputError` where the header has no positive number for it."""
-    try:
-        rate = float(text or "")
-    except ValueError:
-        rate = math.nan
-    if not 0 < rate < math.inf:
-        raise InputError(f"{path}: DataRate is {text!r}, a positive number of frames per second is expected.")
-    return rate
 
 
 def read_trc_people(paths: Sequence[Path]) -> SavedPredictions:
@@ -205,9 +213,12 @@ def read_trc_people(paths: Sequence[Path]) -> SavedPredictions:
     ]
     ids = ids_of(files)
     skeleton = skeleton_of_markers(names)
-    shift = shift_of(people)
-    numbers = sorted({int(number) for markers in people for number in markers.numbers})
-    if shift and numbers:
+    numbers = sorted({number for markers in people for number in markers.numbers.tolist()})
+    firsts = {markers.first for markers in people}
+    first = firsts.pop() if len(firsts) == 1 else None
+    # What makes the numbers those of the recording.
+    shift = first - 1 if first is not None and first >= 0 and numbers[:1] == [1] else 0
+    if shift:
         notes.append(
             f"frames are counted from 1 in these files, and the recording begins with {1 + shift}: "
             f"shown as {numbers[0] + shift} to {numbers[-1] + shift}."
@@ -255,14 +266,6 @@ def skeleton_of_markers(names: tuple[str, ...]) -> Skeleton:
     return Skeleton("trc", names, bones, nearest.root_of)
 
 
-def shift_of(people: Sequence[Markers]) -> int:
-    """What is to be added to the frame numbers so that they are those of the recording."""
-    firsts = {markers.first for markers in people}
-    first = firsts.pop() if len(firsts) == 1 else None
-    counted = [int(number) for markers in people for number in markers.numbers]
-    return first - 1 if first is not None and first >= 0 and counted and min(counted) == 1 else 0
-
-
 def without_later_versions(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """The files as they were first written, and the filtered or augmented versions of the same people beside them."""
     stems = {path.stem for path in paths}
@@ -300,16 +303,3 @@ def people_at(number: int, people: Sequence[tuple[int, Float[Tensor, "joints 3"]
     nowhere = torch.zeros(len(people), 0, dtype=torch.long)
     sure = torch.ones(len(people), dtype=torch.float64)
     return Prediction(number, Association(nowhere, sure), poses, roots_of(skeleton, xyz, valid))
-
-
-def write_trcs(folder: Path, stem: str, table: PersonTable, rate_hz: float) -> tuple[Path, ...]:
-    """Write ``<stem>_P<id>.trc`` for every person, blank where they were not found; the paths written."""
-    paths = []
-    numbers = table.numbers.tolist()
-    for person in sorted(person for person, _ in table.people):
-        paths.append(folder / f"{stem}_P{person}.trc")
-        with replacing(paths[-1]) as file:
-            _write_head(file, paths[-1], table.skeleton.joints, numbers, rate_hz)
-            for start in range(0, len(numbers), FRAMES_AT_ONCE):
-                _write_rows(file, *table.clip(person, start, start + FRAMES_AT_ONCE), rate_hz)
-    return tuple(paths)

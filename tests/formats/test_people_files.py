@@ -100,12 +100,16 @@ def markers(names: tuple[str, ...], shift: float = 0.0, frames: tuple[int, ...] 
     return Markers(names, torch.tensor(frames), xyz, 25.0)
 
 
+def write_markers(path: Path, one: Markers) -> None:
+    write_trc(path, one.names, one.numbers.tolist(), [one.xyz_world], one.rate_hz)
+
+
 def test_a_folder_of_trc_is_one_person_per_file(tmp_path: Path) -> None:
     one, two = markers(COCO_17.joints), markers(COCO_17.joints, 500.0, (1, 2, 3))
     two.xyz_world[1] = torch.nan
     one.xyz_world[2, 4] = torch.nan
-    write_trc(tmp_path / "walk_P3.trc", one)
-    write_trc(tmp_path / "S00_P01_walk_P7_0-3.trc", two)
+    write_markers(tmp_path / "walk_P3.trc", one)
+    write_markers(tmp_path / "S00_P01_walk_P7_0-3.trc", two)
     saved = read_trc_people(list(tmp_path.glob("*.trc")))
     assert saved.skeleton == COCO_17
     assert [sorted(frame.poses.id.tolist()) for frame in saved.frames] == [[3], [3, 7], [3], [7]]
@@ -130,11 +134,11 @@ def test_trc_units_and_axes(tmp_path: Path, unit: str, mm: float) -> None:
 
 
 def test_trc_files_that_do_not_belong_together(tmp_path: Path) -> None:
-    write_trc(tmp_path / "walk_P1.trc", markers(("a", "b")))
-    write_trc(tmp_path / "walk_P1_filtered.trc", markers(("a", "b")))
+    write_markers(tmp_path / "walk_P1.trc", markers(("a", "b")))
+    write_markers(tmp_path / "walk_P1_filtered.trc", markers(("a", "b")))
     with pytest.raises(InputError, match=r"walk_P1\.trc and walk_P1_filtered\.trc are both of person 1; name one"):
         read_trc_people(list(tmp_path.glob("*.trc")))
-    write_trc(tmp_path / "walk_P2.trc", markers(("a", "c")))
+    write_markers(tmp_path / "walk_P2.trc", markers(("a", "c")))
     with pytest.raises(InputError, match=r"walk_P2\.trc: its 2 markers are not those of walk_P1\.trc"):
         read_trc_people([tmp_path / "walk_P1.trc", tmp_path / "walk_P2.trc"])
 
@@ -151,7 +155,7 @@ def test_trc_files_that_do_not_belong_together(tmp_path: Path) -> None:
 )
 def test_spoiled_trc_headers_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "walk_P1.trc"
-    write_trc(path, markers(("a", "b")))
+    write_markers(path, markers(("a", "b")))
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(InputError, match=message):
         read_trc_people([path])

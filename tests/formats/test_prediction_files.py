@@ -12,15 +12,17 @@ from torch.testing import assert_close
 
 from dispose.errors import InputError
 from dispose.formats.files import replacing
+from dispose.formats.growing import Columns, write_npz
 from dispose.formats.predictions import (
     PersonTable,
     SavedPredictions,
     by_source,
+    prediction_names,
+    prediction_rows,
     read_predictions,
     write_predictions,
-    write_predictions_npz,
 )
-from dispose.formats.trc import Markers, read_trc, write_trc, write_trcs
+from dispose.formats.trc import read_trc, write_trc, write_trcs
 from dispose.scene.frame import Detections, Poses
 from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import COCO_17
@@ -49,6 +51,15 @@ def prediction(number: int, ids: tuple[int, ...]) -> Prediction:
 
 def saved() -> SavedPredictions:
     return SavedPredictions(COCO_17, CAMERAS, (prediction(3, (1, 2)), prediction(4, ()), prediction(6, (2, 5, 1))))
+
+
+def rows_of(people: SavedPredictions) -> Columns:
+    return prediction_rows(people.frames, len(people.cameras), len(people.skeleton))
+
+
+def person_table(people: SavedPredictions) -> PersonTable:
+    rows, numbers = dict(rows_of(people)), np.array([frame.number for frame in people.frames])
+    return PersonTable(people.skeleton, numbers, rows["frame"], rows["id"], rows["joints"])
 
 
 def test_jsonl_there_and_back(tmp_path: Path) -> None:
@@ -93,7 +104,7 @@ def test_members_in_files_count_source_positions() -> None:
 
 
 def test_npz_holds_the_same(tmp_path: Path) -> None:
-    write_predictions_npz(tmp_path / "p.npz", saved())
+    write_npz(tmp_path / "p.npz", [*prediction_names(COCO_17, CAMERAS), *rows_of(saved())])
     with np.load(tmp_path / "p.npz") as table:
         assert table["frame"].tolist() == [3, 3, 6, 6, 6]
         assert table["id"].tolist() == [1, 2, 2, 5, 1]
@@ -102,14 +113,14 @@ def test_npz_holds_the_same(tmp_path: Path) -> None:
         valid = last.valid.numpy()
         np.testing.assert_allclose(table["joints"][2:, :, :3][valid], last.xyz_world.numpy()[valid])
         assert np.isnan(table["joints"][2:, :, :3][~valid]).all()
-    write_predictions_npz(tmp_path / "none.npz", SavedPredictions(COCO_17, CAMERAS, ()))
+    write_npz(tmp_path / "none.npz", rows_of(SavedPredictions(COCO_17, CAMERAS, ())))
     with np.load(tmp_path / "none.npz") as table:
         assert table["joints"].shape == (0, 17, 4)
 
 
 def test_trc_there_and_back(tmp_path: Path) -> None:
-    paths = write_trcs(tmp_path, "walk", PersonTable.of(saved()), 60.0)
-    frames = saved().frames
+    paths = write_trcs(tmp_path, "walk", person_table(saved()), 60.0)
+    clip = Clip.of(COCO_17, saved().frames)
     assert [p.name for p in paths] == ["walk_P1.trc", "walk_P2.trc", "walk_P5.trc"]
     for person, path in zip((1, 2, 5), paths, strict=True):
         found = read_trc(path)
@@ -127,7 +138,7 @@ def test_trc_there_and_back(tmp_path: Path) -> None:
 
 def test_trc_is_y_up_metres(tmp_path: Path) -> None:
     up = torch.tensor([[[100.0, 200.0, 1700.0]]], dtype=torch.float64)
-    write_trc(tmp_path / "t.trc", Markers(("head",), torch.tensor([1]), up, 30.0))
+    write_trc(tmp_path / "t.trc", ("head",), [1], [up], 30.0)
     assert (tmp_path / "t.trc").read_text().splitlines()[5].split("\t")[2:] == ["0.200000", "1.700000", "0.100000"]
 
 
