@@ -16,7 +16,7 @@ from dispose.baselines.integer_programme import integer_programme
 from dispose.errors import InputError
 from dispose.evaluation.classic import CLASSIC, classic
 from dispose.formats.detections.people import DetectionView
-from dispose.formats.evidence import digest_of
+from dispose.formats.files import digest_of
 from dispose.formats.images.series import ImageSeries
 from dispose.inference.capture import (
     DETECTION_FOLDERS,

@@ -9,7 +9,6 @@ Tables are flat: a row per detection, tuple, group or person. Every table has a 
 file a row belongs to, and its rows lie in the order of frames.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -23,6 +22,7 @@ from torch import Tensor
 
 from dispose.errors import InputError, ShapeError
 from dispose.formats.arrays import FLAGS, INTEGERS, NUMBERS, Arrays, read_arrays
+from dispose.formats.files import digest_of
 from dispose.formats.growing import Columns
 from dispose.formats.predictions import by_slot, read_predictions, skeleton_of
 from dispose.scene.cameras import Cameras
@@ -334,15 +334,6 @@ def _members_of(
     if ((members < ABSENT) | (members >= extent.slots[frame][:, None])).any():
         raise InputError(f"{arrays.path}: array '{table}_members' names a slot that is not there.")
     return torch.from_numpy(members)
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal text."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
 def _frame_of(case: FrameResult) -> Frame:

@@ -1,5 +1,6 @@
 """Reading and replacing files: complaints name the file, and a reader never meets half a file."""
 
+import hashlib
 import json
 import os
 import re
@@ -92,6 +93,15 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not a text file (byte {error.start} is no UTF-8).") from error
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, as hexadecimal text."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
 def parse_json(text: str, source: str) -> object:

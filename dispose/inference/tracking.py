@@ -1,6 +1,5 @@
 """Identities over time: who in this frame is who of the frames before."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -95,16 +94,6 @@ def link(
     tracks = cat([fresh, old[waiting]], "tracks")
     poses = replace(prediction.poses, id=ids)
     return Memory(tracks, memory.next_id + int(new.sum())), replace(prediction, poses=poses)
-
-
-def link_all(
-    predictions: Iterable[tuple[Frame, Prediction]], config: TrackingConfig | None = None
-) -> Iterator[Prediction]:
-    """Predictions in order of time with stable ids."""
-    memory = Memory()
-    for frame, prediction in predictions:
-        memory, linked = link(memory, prediction, frame, config)
-        yield linked
 
 
 def _as_tracks(prediction: Prediction, frame: Frame) -> Tracks:

@@ -233,14 +233,6 @@ def input_from_map(xy_map: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2
     return xy_map * STRIDE
 
 
-def released_letterbox(size: Float[Tensor, "*batch 2"], input_size: tuple[int, int]) -> Float[Tensor, "*batch 2 3"]:
-    """Input from image as the release prepares it: half the size goes to half the size, not centre to centre."""
-    target = torch.tensor(input_size, dtype=size.dtype, device=size.device)
-    scale = (target / size).amin(-1)
-    linear = scale[..., None, None] * torch.eye(2, dtype=size.dtype, device=size.device)
-    return torch.cat([linear, (target / 2 - scale[..., None] * size / 2)[..., None]], dim=-1)
-
-
 def find_people(
     denoiser: ReleasedDenoiser,
     graph: RootGraph,

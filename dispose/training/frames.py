@@ -21,9 +21,6 @@ from dispose.training.config import LabelRules
 from dispose.training.shards import Shards, save_shard
 from dispose_synthetic.renderer.captures import RenderConfig, RenderedFrame, as_input, as_labels, sample_captures
 
-HELD_OUT_CHUNK = 1_000_000
-"""Chunk numbers from here on are never trained on."""
-
 
 @dataclass(frozen=True, eq=False)
 class ImageExample:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from dispose.datasets.layouts.source import Layout as Layout
 from dispose.datasets.multiview import MultiViewDataset
+from dispose.formats.files import digest_of
 from dispose.formats.pseudo_labels import read_pseudo_labels
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.models.dispose.associator import Associator
@@ -49,7 +50,7 @@ from dispose.training.processes import build_files, claim, write_once
 from dispose.training.selection import ValidationFrames
 from dispose.training.task import ExampleSource, Task
 from dispose.zoo.checkpoints import load_weights, save_weights
-from dispose.zoo.importing import load_trunk, sha256
+from dispose.zoo.importing import load_trunk
 from dispose.zoo.records import to_json
 from dispose.zoo.warm_start import start_backbone, start_stages
 
@@ -121,7 +122,7 @@ def train_dataset(
     Raises:
         InputError: the folder holds a run of another recipe; the labels are of another skeleton or of other frames.
     """
-    given = {name: None if path is None else sha256(path) for name, path in vars(beginning).items()}
+    given = {name: None if path is None else digest_of(path) for name, path in vars(beginning).items()}
     claim(folder, to_json(recipe) + "".join(f" {name} {value}" for name, value in given.items() if value))
     store = read_pseudo_labels(labels, skeleton=DisPose.skeleton)
     size = recipe.training.model.input_size

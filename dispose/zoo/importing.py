@@ -1,6 +1,5 @@
 """Reading checkpoints of the release, and backbones in several namings, without running anything they hold."""
 
-import hashlib
 import json
 import re
 import warnings
@@ -14,9 +13,10 @@ from torch import Tensor, nn
 
 import dispose
 from dispose.errors import InputError
+from dispose.formats.files import digest_of
 from dispose.models.dispose.backbone import Backbone, BackboneConfig, load_torchvision_trunk
 from dispose.released.model import RELEASED, ReleasedDisPose
-from dispose.zoo.checkpoints import load_weights, save_weights
+from dispose.zoo.checkpoints import save_weights
 from dispose.zoo.names import released_name
 
 PARTS = (
@@ -131,22 +131,11 @@ def load_trunk(backbone: Backbone, path: Path) -> None:
 
 def save_imported(path: Path, network: nn.Module, source: Path, *, storage: torch.dtype = torch.float32) -> None:
     """Store an imported network as safetensors with its configuration and where it came from."""
-    provenance = {"source": source.name, "sha256": sha256(source), "imported_by": f"dispose {dispose.__version__}"}
+    provenance = {"source": source.name, "sha256": digest_of(source), "imported_by": f"dispose {dispose.__version__}"}
     note = (
         f"Weights trained by others, imported from {source.name}. Their licence and citation are those of their source."
     )
     save_weights(path, network, recipe=json.dumps(provenance, sort_keys=True), note=note, storage=storage)
-
-
-def load_released(path: Path) -> ReleasedDisPose:
-    """The released model from a file that `save_imported` wrote, ready for inference."""
-    return load_weights(path, ReleasedDisPose)
-
-
-def sha256(path: Path) -> str:
-    """Checksum of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _without_repetitions(entries: Entries) -> tuple[Entries, float]:

@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 from dispose.errors import InputError
 from dispose.formats.calibration.colmap import read_calibration_colmap
-from dispose.formats.calibration.json_files import PANOPTIC_FROM_OURS, read_calibration_panoptic, write_calibration_json
+from dispose.formats.calibration.json_files import PANOPTIC_FROM_OURS, SCHEMA, read_calibration_panoptic
 from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.formats.calibration.read import read_calibration
 from dispose.geometry.rigid import look_at, quaternion, rotation_vector
@@ -107,6 +107,22 @@ def assert_same(found: Cameras, cameras: Cameras) -> None:
     assert_close(found.project(POINTS)[0], cameras.project(POINTS)[0], atol=1e-7, rtol=0)
     assert_close(found.centres, cameras.centres, atol=1e-7, rtol=0)
     assert_close(found.size, cameras.size)
+
+
+def write_calibration_json(path: Path, cameras: Cameras) -> None:
+    views = [
+        {
+            "name": name,
+            "width": float(cameras.size[v, 0]),
+            "height": float(cameras.size[v, 1]),
+            "K": cameras.matrix[v].tolist(),
+            "R": cameras.rotation[v].tolist(),
+            "t": cameras.translation[v].tolist(),
+            "dist": cameras.distortion[v].tolist(),
+        }
+        for v, name in enumerate(cameras.names)
+    ]
+    path.write_text(json.dumps({"schema": SCHEMA, "units": "mm", "views": views}))
 
 
 WRITERS: dict[str, Callable[[Path, Cameras], None]] = {

@@ -10,7 +10,7 @@ import torch
 from torch.testing import assert_close
 
 from dispose.errors import InputError
-from dispose.formats.calibration.json_files import write_calibration_json
+from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.inference.capture import read_capture, read_frame, select_frames
 from dispose.inference.names import choose_skeleton, match_names
 from dispose.inference.readings import Summary, gaps_of, spans
@@ -41,7 +41,7 @@ def test_a_capture_is_what_was_written(walk, capture_folder) -> None:
 
 
 def test_other_formats_by_their_own_paths(walk, capture_folder, tmp_path: Path) -> None:
-    write_calibration_json(tmp_path / "rig.json", walk.rig())
+    write_calibration_toml(tmp_path / "rig.toml", walk.rig())
     records = []
     for number in range(3):
         found = walk.detections_at(number)
@@ -50,7 +50,7 @@ def test_other_formats_by_their_own_paths(walk, capture_folder, tmp_path: Path) 
             image, keypoints = f"{walk.rig().names[view]}/{number:06d}", people[view, slot].flatten().tolist()
             records.append({"image_id": image, "keypoints": keypoints, "score": 1.0})
     (tmp_path / "results.json").write_text(json.dumps(records))
-    capture = read_capture(tmp_path, calibration=tmp_path / "rig.json", detections=tmp_path / "results.json")
+    capture = read_capture(tmp_path, calibration=tmp_path / "rig.toml", detections=tmp_path / "results.json")
     assert (capture.numbers, capture.notes) == ((0, 1, 2), ())
     assert_close(read_frame(capture, 2).frame.detections.xy_image, walk.detections_at(2).xy_image)
 
@@ -154,7 +154,7 @@ def test_missing_parts_are_named(walk, capture_folder, tmp_path: Path) -> None:
         read_capture(capture_folder.path)
     empty = tmp_path / "empty"
     shutil.copytree(capture_folder.path / "pose" / "cam01_json", empty / "pose" / "cam01_json")
-    write_calibration_json(empty / "cameras.json", walk.rig())
+    write_calibration_toml(empty / "calib.toml", walk.rig())
     with pytest.raises(InputError, match="1 of its cameras"):
         read_capture(empty)
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from dispose.cli.main import main
-from dispose.formats.calibration.json_files import write_calibration_json
 from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.geometry.rigid import rodrigues
 from dispose.inference.check.consistency import rig_consistency
@@ -178,8 +177,8 @@ def test_the_command_reports_and_its_status_says_usable(walk, capture_folder, tm
     write_calibration_toml(capture_folder.calibration, scaled(1000.0)(walk.rig()))
     assert main(["check", str(capture_folder.path), "--out", str(tmp_path)]) == 1
     assert "warning (units): people are" in capsys.readouterr().out
-    write_calibration_json(tmp_path / "inverted.json", inverted(walk.rig()))
-    arguments = ["--calibration", str(tmp_path / "inverted.json"), "--out", str(tmp_path)]
+    write_calibration_toml(tmp_path / "inverted.toml", inverted(walk.rig()))
+    arguments = ["--calibration", str(tmp_path / "inverted.toml"), "--out", str(tmp_path)]
     assert main(["check", str(capture_folder.path), *arguments]) == 1
     assert "warning (extrinsics)" in capsys.readouterr().out
     assert main(["check", str(tmp_path / "absent")]) == 2

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dispose.errors import InputError
-from dispose.formats.calibration.json_files import write_calibration_json
+from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.inference.capture import (
     check_sizes,
     image_source_of,
@@ -31,7 +31,7 @@ def folder(walk, tmp_path: Path) -> Path:
     """Four cameras, five frames of flat images; the grey value is 20 x frame + view."""
     rig = walk.rig()
     (tmp_path / "calib").mkdir()
-    write_calibration_json(tmp_path / "calib" / "cameras.json", rig)
+    write_calibration_toml(tmp_path / "calib" / "cameras.toml", rig)
     for view, name in enumerate(rig.names):
         (tmp_path / "images" / name).mkdir(parents=True)
         width, height = (int(x) for x in rig.size[view])
@@ -132,7 +132,7 @@ def test_no_pictures_and_no_calibration_are_told(folder: Path) -> None:
     with pytest.raises(InputError, match="looked for images, videos-sync, videos"):
         read_image_capture(folder)
     assert len(read_image_capture(folder, pictures=folder / "elsewhere").views) == 4
-    (folder / "calib" / "cameras.json").unlink()
+    (folder / "calib" / "cameras.toml").unlink()
     with pytest.raises(InputError, match="no calibration"):
         read_image_capture(folder, pictures=folder / "elsewhere")
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from dispose.inference.tracking import TrackingConfig, link_all
+from dispose.inference.tracking import Memory, TrackingConfig, link
 from dispose.scene.frame import Detections, Frame, Poses
 from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import COCO_17
@@ -22,7 +22,11 @@ def scene(walk, number: int, bodies: torch.Tensor, joints: slice = slice(None)) 
 
 
 def ids(sequence: list[tuple[Frame, Prediction]], config: TrackingConfig | None = None) -> list[list[int]]:
-    return [prediction.poses.id.tolist() for prediction in link_all(sequence, config)]
+    memory, found = Memory(), []
+    for frame, prediction in sequence:
+        memory, linked = link(memory, prediction, frame, config)
+        found.append(linked.poses.id.tolist())
+    return found
 
 
 def test_people_keep_their_number_in_any_order(walk) -> None:

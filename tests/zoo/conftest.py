@@ -125,11 +125,11 @@ def reference() -> Reference:
 def imported(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> ReleasedDisPose:
     """The rule's weights, by way of a checkpoint file, `dispose zoo import` and the safetensors file it writes."""
     from dispose.cli.main import main
-    from dispose.zoo.importing import load_released
+    from dispose.zoo.checkpoints import load_weights
 
     folder = tmp_path_factory.mktemp("released")
     torch.save({"state_dict": reference.state, "epoch": 3}, folder / "panoptic.pt")
     arguments = ["zoo", "import", str(folder / "panoptic.pt"), "--dataset", "panoptic"]
     assert main([*arguments, "--out", str(folder / "panoptic.safetensors")]) == 0
     (folder / "panoptic.pt").unlink()
-    return load_released(folder / "panoptic.safetensors")
+    return load_weights(folder / "panoptic.safetensors", ReleasedDisPose)

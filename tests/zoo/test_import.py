@@ -10,6 +10,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from dispose.errors import InputError
+from dispose.formats.files import digest_of
 from dispose.models.dispose.backbone import Backbone, BackboneConfig
 from dispose.released.model import ReleasedDisPose
 from dispose.zoo import importing
@@ -17,7 +18,6 @@ from dispose.zoo.checkpoints import load_weights
 from dispose.zoo.importing import (
     import_backbone,
     import_released,
-    load_released,
     load_trunk,
     read_entries,
     save_imported,
@@ -285,8 +285,8 @@ def test_an_imported_file_says_where_it_comes_from(tmp_path, network):
     save_imported(tmp_path / "out.safetensors", import_backbone(source), source)
     with safe_open(tmp_path / "out.safetensors", "pt") as file:
         recipe = file.metadata()["recipe"]
-    assert f'"sha256": "{importing.sha256(source)}"' in recipe
+    assert f'"sha256": "{digest_of(source)}"' in recipe
     assert '"source": "weights.pt"' in recipe
     assert same(load_weights(tmp_path / "out.safetensors", Backbone), network)
     with pytest.raises(InputError, match="holds weights of Backbone, those of ReleasedDisPose are needed"):
-        load_released(tmp_path / "out.safetensors")
+        load_weights(tmp_path / "out.safetensors", ReleasedDisPose)

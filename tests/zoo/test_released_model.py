@@ -15,7 +15,6 @@ from dispose.released.model import (
     ReleasedDisPose,
     input_from_map,
     map_from_input,
-    released_letterbox,
 )
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame, Images
@@ -24,6 +23,14 @@ from dispose.tensors import ABSENT
 INPUT = (256, 128)
 VIEWS = 4
 SMALL = BackboneConfig(depth=18, width=8, deconv_chans=256)
+
+
+def released_letterbox(size: Tensor, input_size: tuple[int, int]) -> Tensor:
+    """Input from image as the release prepares it: half the size goes to half the size, not centre to centre."""
+    target = torch.tensor(input_size, dtype=size.dtype, device=size.device)
+    scale = (target / size).amin(-1)
+    linear = scale[..., None, None] * torch.eye(2, dtype=size.dtype, device=size.device)
+    return torch.cat([linear, (target / 2 - scale[..., None] * size / 2)[..., None]], dim=-1)
 
 
 class Heat(nn.Module):

@@ -1,6 +1,5 @@
 """Calibrations in JSON: our own (mm, z up), CMU Panoptic's (cm, y down), and VoxelPose's of Shelf and Campus (mm)."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -8,7 +7,6 @@ import torch
 from dispose.errors import InputError
 from dispose.formats.calibration.rig import CameraParameters, as_cameras, pinhole_matrix, size_from_principal_point
 from dispose.formats.entry import Entry
-from dispose.formats.files import replacing
 from dispose.scene.cameras import Cameras
 
 SCHEMA = "dispose.cameras/1"
@@ -37,25 +35,6 @@ def read_calibration_json(path: Path) -> Cameras:
             CameraParameters(name, size, entry.at("K").matrix(), lens, entry.at("R").matrix(), entry.at("t").numbers(3))
         )
     return as_cameras(str(path), views)
-
-
-def write_calibration_json(path: Path, cameras: Cameras) -> None:
-    """Write cameras in our own schema; `read_calibration_json` gives the same numbers back."""
-    views = [
-        {
-            "name": name,
-            "width": float(cameras.size[v, 0]),
-            "height": float(cameras.size[v, 1]),
-            "K": cameras.matrix[v].tolist(),
-            "R": cameras.rotation[v].tolist(),
-            "t": cameras.translation[v].tolist(),
-            "dist": cameras.distortion[v].tolist(),
-        }
-        for v, name in enumerate(cameras.names)
-    ]
-    with replacing(path) as file:
-        json.dump({"schema": SCHEMA, "units": "mm", "views": views}, file, indent=1)
-        file.write("\n")
 
 
 def read_calibration_panoptic(path: Path, names: tuple[str, ...] | None = None) -> Cameras:
