@@ -73,8 +73,7 @@ def _associator() -> Parts:
 
 def _dispose() -> Parts:
     from dispose.models.dispose.model import DisPose, DisPoseConfig
-    from dispose.training.heatmaps import BackboneTask
-    from dispose.training.pose import PoseTask
+    from dispose.training.stages import BackboneTask, PoseTask
 
     return Parts(DisPose, DisPoseConfig, (BackboneTask, PoseTask))
 

@@ -37,7 +37,7 @@ from dispose.scene.frame import Detections, Frame, ImageBatch, Images, Labels, P
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.training.config import PoseTraining
 from dispose.training.frames import ExampleBatch, ImageExample
-from dispose.training.pose import PoseTask
+from dispose.training.stages import PoseTask
 from dispose_benchmarks.clock import Clock, Part, peak_mib
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
 

@@ -5,7 +5,7 @@ score must be a number. `released`: as the released evaluation counts (`dispose.
 published tables.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +20,7 @@ from dispose.metrics.association import PairCounts, count_pairs
 from dispose.metrics.detection import (
     AP_THRESHOLDS_MM,
     NearestTruths,
+    PairErrors,
     average_precision,
     average_precision_one_to_one,
     best_pairs,
@@ -88,12 +89,9 @@ def root_pairs(results: Sequence[FrameResult], *, input_size: tuple[int, int]) -
 
 def shelf_figures(results: Sequence[FrameResult]) -> tuple[Figure, ...]:
     """PCP of Shelf with the actor-agnostic head: mean of three actors, by actor, and by part, percent."""
-    parts = pool_parts([correct_parts(shelf_poses(o.prediction.poses), truth_of(o).poses) for o in results])
-    return (
-        Figure("pcp", 100 * pcp(parts, actors=ACTORS)),
-        Figure("pcp_actors", tuple(100 * pcp_of_actor(parts, actor) for actor in ACTORS)),
-        Figure("pcp_parts", tuple(100 * pcp_of_part(parts, name, actors=ACTORS) for name, *_ in PARTS)),
-    )
+    found = [correct_parts(shelf_poses(o.prediction.poses), truth_of(o).poses) for o in results]
+    by_part = tuple(100 * pcp_of_part(pool_parts(found), name, actors=ACTORS) for name, *_ in PARTS)
+    return (*_parts(found), Figure("pcp_parts", by_part))
 
 
 def person_scores(poses: Poses) -> Float[Tensor, " persons"]:
@@ -116,8 +114,9 @@ def detection_figures(
         frames.append(matches)
         rows = (predicted.valid.sum(-1) >= min_joints).nonzero()[:, 0]
         mine, other = found_pairs(matches)
-        aligned.append(aligned_errors(predicted, rows[mine], truth, other))
-    matches, errors = pool(frames), torch.cat([torch.zeros(0, dtype=torch.float64), *aligned])
+        one, true = predicted.xyz_world[rows[mine]].double(), truth.xyz_world[other].double()
+        aligned.append(pa_mpjpe(one, true, predicted.valid[rows[mine]] & truth.valid[other]))
+    matches, errors = pool(frames), _joined(aligned)
     return (
         *(Figure(f"ap_{mm:.0f}", 100 * average_precision(matches, threshold_mm=mm)) for mm in AP_THRESHOLDS_MM),
         Figure("recall_500", 100 * recall(matches, threshold_mm=FOUND_MM)),
@@ -128,13 +127,17 @@ def detection_figures(
 
 def root_figures(results: Sequence[FrameResult], *, prepare: Callable[[Poses], Poses]) -> tuple[Figure, ...]:
     """Mean distance of the roots over the people found within 500 mm whose roots are both known, mm."""
-    errors = [torch.zeros(0, dtype=torch.float64)]
+    errors = []
     for one in results:
         predicted, truth = prepare(one.prediction.poses), prepare(truth_of(one).poses)
+        joints = truth.skeleton.indices(truth.skeleton.root_of)
         rows = (predicted.valid.sum(-1) >= 1).nonzero()[:, 0]
         mine, other = found_pairs(nearest_truths(predicted, person_scores(predicted), truth))
-        errors.append(root_errors(predicted, rows[mine], truth, other))
-    return (Figure("root_mm", float(torch.cat(errors).nanmean())),)
+        mine = rows[mine]
+        both = (predicted.valid[mine][:, joints] & truth.valid[other][:, joints]).all(-1)
+        error = root_error(predicted.xyz_world[mine][:, joints].mean(1), truth.xyz_world[other][:, joints].mean(1))
+        errors.append(torch.where(both, error, torch.nan))
+    return (Figure("root_mm", float(_joined(errors).nanmean())),)
 
 
 def found_pairs(matches: NearestTruths) -> tuple[Tensor, Tensor]:
@@ -142,20 +145,6 @@ def found_pairs(matches: NearestTruths) -> tuple[Tensor, Tensor]:
     order, hit = first_hits(matches, FOUND_MM)
     rows = order[hit]
     return rows, matches.truth[rows]
-
-
-def aligned_errors(predicted: Poses, rows: Tensor, truth: Poses, persons: Tensor) -> Float[Tensor, " found"]:
-    """PA-MPJPE of pairs of a prediction and a true person over the joints both have, mm."""
-    common = predicted.valid[rows] & truth.valid[persons]
-    return pa_mpjpe(predicted.xyz_world[rows].to(torch.float64), truth.xyz_world[persons].to(torch.float64), common)
-
-
-def root_errors(predicted: Poses, rows: Tensor, truth: Poses, persons: Tensor) -> Float[Tensor, " found"]:
-    """Distance of the roots of such pairs, mm; NaN where one is not known."""
-    joints = truth.skeleton.indices(truth.skeleton.root_of)
-    both = (predicted.valid[rows][:, joints] & truth.valid[persons][:, joints]).all(-1)
-    error = root_error(predicted.xyz_world[rows][:, joints].mean(1), truth.xyz_world[persons][:, joints].mean(1))
-    return torch.where(both, error, torch.nan)
 
 
 def clean_skeletons(results: Sequence[FrameResult]) -> tuple[Figure, ...]:
@@ -166,11 +155,8 @@ def clean_skeletons(results: Sequence[FrameResult]) -> tuple[Figure, ...]:
     predictions have: where it is not 100 the errors are over the easier joints only.
     """
     frames, people, joints, possible = [], [], [], 0
-    for result in results:
-        predicted, truth = _compared(result)
-        frame = pair_errors(predicted, result.prediction.association.confidence, truth)
+    for predicted, truth, frame, rows, columns in _matched(results, _compared):
         frames.append(frame)
-        rows, columns = best_pairs(frame.error_mm, limit_mm=FOUND_MM)
         people.append(frame.error_mm[rows, columns])
         both = predicted.valid[rows] & truth.valid[columns]
         gap = torch.linalg.vector_norm(predicted.xyz_world[rows].double() - truth.xyz_world[columns].double(), dim=-1)
@@ -188,13 +174,8 @@ def clean_skeletons(results: Sequence[FrameResult]) -> tuple[Figure, ...]:
 
 def clean_roots(results: Sequence[FrameResult]) -> tuple[Figure, ...]:
     """Average precision and recall of roots, and the mean error of those matched one to one within 500 mm."""
-    frames, errors = [], []
-    for result in results:
-        predicted, truth = _root_poses(result)
-        frame = pair_errors(predicted, result.prediction.association.confidence, truth)
-        frames.append(frame)
-        rows, columns = best_pairs(frame.error_mm, limit_mm=FOUND_MM)
-        errors.append(frame.error_mm[rows, columns])
+    matched = list(_matched(results, _root_poses))
+    frames, errors = [m[2] for m in matched], [m[2].error_mm[m[3], m[4]] for m in matched]
     precision = [average_precision_one_to_one(frames, threshold_mm=mm) for mm in AP_THRESHOLDS_MM]
     return (
         Figure("root_map", 100 * sum(precision) / len(precision)),
@@ -205,7 +186,7 @@ def clean_roots(results: Sequence[FrameResult]) -> tuple[Figure, ...]:
 
 def released_skeletons(results: Sequence[FrameResult]) -> tuple[Figure, ...]:
     """The released RegressionMetrics, percent and mm."""
-    matches = pool([_released(*_compared(o), o) for o in results])
+    matches = _released(results, _compared)
     return (
         *_precisions([released_average_precision(matches, threshold_mm=mm) for mm in AP_THRESHOLDS_MM]),
         Figure("recall_500", 100 * released_recall(matches, threshold_mm=FOUND_MM)),
@@ -214,8 +195,8 @@ def released_skeletons(results: Sequence[FrameResult]) -> tuple[Figure, ...]:
 
 
 def released_roots(results: Sequence[FrameResult]) -> tuple[Figure, ...]:
-    """The released RootMetrics, percent and mm; without their block against pseudo-labels ."""
-    matches = pool([_released(*_root_poses(o), o) for o in results])
+    """The released RootMetrics, percent and mm; without their block against pseudo-labels."""
+    matches = _released(results, _root_poses)
     precision = [released_average_precision(matches, threshold_mm=mm) for mm in AP_THRESHOLDS_MM]
     # Every person counts whom any detection is near, in whatever order.
     near = torch.unique(matches.truth[matches.error_mm < FOUND_MM])
@@ -262,8 +243,20 @@ def _compared(result: FrameResult) -> tuple[Poses, Poses]:
     return prepared, truth
 
 
-def _released(predicted: Poses, truth: Poses, result: FrameResult) -> NearestTruths:
-    return released_matches(predicted, result.prediction.association.confidence, truth)
+def _matched(
+    results: Sequence[FrameResult], poses_of: Callable[[FrameResult], tuple[Poses, Poses]]
+) -> Iterator[tuple[Poses, Poses, PairErrors, Tensor, Tensor]]:
+    """Of every frame predictions, truth, their errors, and the rows and columns of these that belong together."""
+    for result in results:
+        predicted, truth = poses_of(result)
+        frame = pair_errors(predicted, result.prediction.association.confidence, truth)
+        yield predicted, truth, frame, *best_pairs(frame.error_mm, limit_mm=FOUND_MM)
+
+
+def _released(results: Sequence[FrameResult], poses_of: Callable[[FrameResult], tuple[Poses, Poses]]) -> NearestTruths:
+    confidences = (one.prediction.association.confidence for one in results)
+    pairs = zip(map(poses_of, results), confidences, strict=True)
+    return pool([released_matches(predicted, sure, truth) for (predicted, truth), sure in pairs])
 
 
 def _root_poses(result: FrameResult) -> tuple[Poses, Poses]:

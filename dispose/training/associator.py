@@ -1,15 +1,94 @@
-"""Tasks of the associator of keypoint detections: the depth network, then the denoiser."""
+"""Tasks of the associator of keypoint detections: the depth network, then the denoiser, whose step is shared."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from dispose.losses.associator import placement_loss
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dispose.association.graph import CandidateGraph
+from dispose.diffusion.parameterisations import corrupt
+from dispose.diffusion.schedules import cosine_alpha_bar
+from dispose.losses.associator import placement_loss, projected_divergence
 from dispose.losses.objective import Term
 from dispose.models.dispose.denoiser import Denoiser
 from dispose.models.dispose.placement import PlacementNet
+from dispose.models.dispose.sampling import clean_latent
+from dispose.tensors import TensorStruct
 from dispose.training.config import DenoiserTraining
-from dispose.training.denoising import denoise_known
 from dispose.training.examples import GraphBatch, PlacementExamples
 from dispose.training.task import Task
+from dispose_kernels.sinkhorn import newton_projection
+
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Denoised(TensorStruct):
+    """What a denoiser made of noisy assignments.
+
+    Attributes:
+        divergence: of every sample, per detection.
+        logits: the denoiser's answer.
+        mass: its projection, without gradient.
+    """
+
+    divergence: Float[Tensor, " samples"]
+    logits: Float[Tensor, " tuples"]
+    mass: Float[Tensor, " tuples"]
+
+
+def denoise_known(
+    network: Denoiser,
+    graph: CandidateGraph,
+    truth: Float[Tensor, " tuples"],
+    seeds: Sequence[int],
+    *,
+    latent_scale: float,
+    pure_noise: float,
+) -> Denoised:
+    """Corrupt a known assignment and ask the denoiser for it.
+
+    Args:
+        network: the denoiser.
+        graph: one sample or several.
+        truth: the clean assignment.
+        seeds: one per sample; its time and noise follow from it alone.
+        latent_scale: see `dispose.models.dispose.sampling.SamplerConfig`.
+        pure_noise: share of the samples shown at time 1, where the sampler starts, half of these from zero.
+    """
+    time, noise = _draw(graph, seeds, pure_noise)
+    time, noise = time.to(truth.device), noise.to(truth.device)
+    alpha_bar = cosine_alpha_bar(time)
+    latent = corrupt(clean_latent(truth, latent_scale), noise, alpha_bar[graph.sample])
+    with torch.no_grad():
+        mass = newton_projection(latent, graph.marginals, tolerance=TOLERANCE).mass
+    logits = network(graph, mass.float(), time.float(), (1 - alpha_bar).sqrt().float())
+    with torch.no_grad():
+        predicted = newton_projection(logits.detach().double(), graph.marginals, tolerance=TOLERANCE).mass
+    divergence = projected_divergence(logits, predicted.float(), truth, graph.sample, graph.samples)
+    return Denoised(divergence / _detections_of(graph), logits, predicted)
+
+
+def _draw(graph: CandidateGraph, seeds: Sequence[int], pure_noise: float) -> tuple[Tensor, Tensor]:
+    """Time and noise of every sample."""
+    times, noises = [], []
+    counts = torch.bincount(graph.sample, minlength=graph.samples).tolist()
+    for seed, count in zip(seeds, counts, strict=True):
+        generator = torch.Generator().manual_seed(seed)
+        time, kind = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
+        noise = torch.randn(count, generator=generator, dtype=torch.float64)
+        times.append(1.0 if kind < pure_noise else time)
+        noises.append(noise * (0.0 if kind < pure_noise / 2 else 1.0))
+    return torch.tensor(times, dtype=torch.float64), torch.cat(noises)
+
+
+def _detections_of(graph: CandidateGraph) -> Float[Tensor, " samples"]:
+    """Number of detections of every sample."""
+    sample = torch.zeros(len(graph.detections), dtype=torch.long, device=graph.sample.device)
+    sample[graph.detection_of] = graph.sample[graph.tuple_of]
+    return torch.bincount(sample, minlength=graph.samples).clamp(min=1).float()
 
 
 class PlacementTask(Task):

@@ -183,15 +183,8 @@ class LabelRules:
 class AssociatorRecipe:
     """The associator of keypoint detections, on synthetic scenes: the depth network, then the denoiser.
 
-    Attributes:
-        name: of the run and of the weights.
-        seed: of everything random.
-        scenes: what the synthetic captures look like.
-        frames_per_chunk: frames in a shard of examples.
-        validation_frames: held-out synthetic frames that are associated after training.
-        model: sizes of the networks.
-        placement: training of the depth network.
-        denoiser: training of the denoiser.
+    A shard holds the examples of `frames_per_chunk` frames; `validation_frames` that no training saw are associated
+    after it.
     """
 
     name: str = "synthetic"
@@ -206,15 +199,7 @@ class AssociatorRecipe:
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """The model for images: its backbone, then both stages.
-
-    Attributes:
-        name: of the run and of the weights.
-        seed: of everything random.
-        model: sizes of the networks.
-        backbone: training of the heat maps.
-        pose: training of Stage I and II.
-    """
+    """The model for images: its backbone, then both stages; `name` is of the run and of the weights."""
 
     name: str
     seed: int = 925
@@ -235,12 +220,8 @@ class RenderedRecipe:
 class DatasetRecipe:
     """A model for images on a data set in its original layout, from pseudo-labels alone.
 
-    Attributes:
-        training: networks and optimisation.
-        cameras: names of the cameras that are learned from.
-        interval: of the labelled frames every so many-th is learned from.
-        rules: what is made of the labels.
-        warm: the recipe whose weights training usually goes on from; None = it begins from nothing.
+    Of the labelled frames every `interval`-th is learned from, as the cameras named see it; training usually goes on
+    from the weights of the recipe `warm`.
     """
 
     training: ModelRecipe

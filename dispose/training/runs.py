@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from dispose.datasets.layouts.source import Layout as Layout
+from dispose.datasets.layouts.source import Layout
 from dispose.datasets.multiview import MultiViewDataset
 from dispose.formats.files import digest_of
 from dispose.formats.pseudo_labels import read_pseudo_labels
@@ -31,7 +31,6 @@ from dispose.training.config import (
     Beginning,
     DatasetRecipe,
     ModelRecipe,
-    Optimisation,
     RenderedRecipe,
 )
 from dispose.training.examples import (
@@ -43,12 +42,16 @@ from dispose.training.examples import (
     scenes_of_chunk,
 )
 from dispose.training.fit import StepTimes, fit
-from dispose.training.frames import FrameSource, ImageExamples, PseudoLabelled, RenderedFrames, render_shard
-from dispose.training.heatmaps import BackboneTask
-from dispose.training.pose import PoseTask
+from dispose.training.frames import (
+    FrameSource,
+    ImageExamples,
+    PseudoLabelled,
+    RenderedFrames,
+    ValidationFrames,
+    render_shard,
+)
 from dispose.training.processes import build_files, claim, write_once
-from dispose.training.selection import ValidationFrames
-from dispose.training.task import ExampleSource, Task
+from dispose.training.stages import BackboneTask, PoseTask
 from dispose.zoo.checkpoints import load_weights, save_weights
 from dispose.zoo.importing import load_trunk
 from dispose.zoo.records import to_json
@@ -68,7 +71,8 @@ def train_associator(recipe: AssociatorRecipe, folder: Path, *, workers: int | N
         task = PlacementTask(PlacementNet(recipe.model.placement))
         build = functools.partial(build_placement_chunk, recipe)
         paths = _shards(folder, "detections", recipe.placement.chunks, build, workers)
-        _train(folder, task, lambda: PlacementSource(paths), recipe.placement.optimisation, recipe.seed, workers)
+        source, plan = PlacementSource(paths), recipe.placement.optimisation
+        fit(task, source, folder / task.name, plan, seed=recipe.seed, workers=workers)
         write_once(placement, lambda path: save_weights(path, task.network, recipe=to_json(recipe)))
     if not weights.exists():
         build = functools.partial(build_graph_chunk, recipe, placement=placement)
@@ -76,8 +80,8 @@ def train_associator(recipe: AssociatorRecipe, folder: Path, *, workers: int | N
         torch.manual_seed(recipe.seed)
         associator = Associator(recipe.model)
         associator.placement.load_state_dict(load_weights(placement, PlacementNet).state_dict())
-        denoiser = DenoiserTask(associator.denoiser, recipe.denoiser)
-        _train(folder, denoiser, lambda: GraphSource(paths), recipe.denoiser.optimisation, recipe.seed, workers)
+        task, plan = DenoiserTask(associator.denoiser, recipe.denoiser), recipe.denoiser.optimisation
+        fit(task, GraphSource(paths), folder / task.name, plan, seed=recipe.seed, workers=workers)
         write_once(weights, lambda path: _save_validated(path, associator.eval(), recipe))
     return weights
 
@@ -153,9 +157,9 @@ def _train_model(
             start_backbone(model.backbone, beginning.backbone)
         plan = recipe.backbone.optimisation
         if plan.steps:
-            heatmaps = BackboneTask(model, recipe.backbone)
-            _train(folder, heatmaps, lambda: FrameSource(frames(), recipe.backbone.copies), plan, recipe.seed, workers)
-            _report(heatmaps)
+            task, source = BackboneTask(model, recipe.backbone), FrameSource(frames(), recipe.backbone.copies)
+            fit(task, source, folder / task.name, plan, seed=recipe.seed, workers=workers)
+            task.skipped.report()
         write_once(backbone, lambda path: save_weights(path, model.backbone, recipe=to_json(recipe)))
     if not weights.exists():
         torch.manual_seed(recipe.seed)
@@ -163,26 +167,13 @@ def _train_model(
         if beginning.stages is not None:
             print(start_stages(model, beginning.stages))
         model.backbone.load_state_dict(load_weights(backbone, Backbone).state_dict())
-        task = PoseTask(model, recipe.pose)
+        task, plan = PoseTask(model, recipe.pose), recipe.pose.optimisation
         judge = None if score is None else functools.partial(score, model)
-        source = functools.partial(FrameSource, copies=recipe.pose.copies)
-        _train(folder, task, lambda: source(frames()), recipe.pose.optimisation, recipe.seed, workers, judge)
-        _report(task)
+        source = FrameSource(frames(), recipe.pose.copies)
+        fit(task, source, folder / task.name, plan, seed=recipe.seed, workers=workers, score=judge)
+        task.skipped.report()
         write_once(weights, lambda path: save_weights(path, model, recipe=to_json(recipe)))
     return weights
-
-
-def _train(
-    folder: Path,
-    task: Task,
-    source: Callable[[], ExampleSource],
-    plan: Optimisation,
-    seed: int,
-    workers: int | None,
-    score: Callable[[], float] | None = None,
-) -> StepTimes:
-    """One stage in its subfolder."""
-    return fit(task, source(), folder / task.name, plan, seed=seed, workers=workers, score=score)
 
 
 def _shards(
@@ -192,11 +183,6 @@ def _shards(
     files = [(chunk, folder / "shards" / f"{title}_{chunk:05d}.safetensors") for chunk in range(chunks)]
     build_files(build, files, title, workers=workers)
     return [path for _, path in files]
-
-
-def _report(task: BackboneTask | PoseTask) -> None:
-    if task.skipped.count:
-        print(task.skipped.summary())
 
 
 def _save_validated(path: Path, associator: Associator, recipe: AssociatorRecipe) -> None:
@@ -222,4 +208,5 @@ def time_training(recipe: RenderedRecipe, folder: Path, *, steps: int, workers: 
     frames = RenderedFrames(_shards(folder, "images", recipe.shards.chunks, build, workers))
     plan = replace(training.pose.optimisation, steps=steps)
     task = PoseTask(DisPose(training.model), training.pose)
-    return _train(folder, task, lambda: FrameSource(frames, training.pose.copies), plan, training.seed, workers)
+    source = FrameSource(frames, training.pose.copies)
+    return fit(task, source, folder / task.name, plan, seed=training.seed, workers=workers)

@@ -198,7 +198,7 @@ def test_the_weights_that_are_best_on_the_validation_frames_are_kept(drawn, tmp_
         looked.append({name: value.clone() for name, value in model.state_dict().items()})
         return next(scores)
 
-    monkeypatch.setattr("dispose.training.selection.ValidationFrames.score", score)
+    monkeypatch.setattr("dispose.training.frames.ValidationFrames.score", score)
     weights = train_dataset(
         small(steps=5, select_every=2), tmp_path, drawn.layout(0, 1, 2), drawn.file,
         validation=drawn.layout(4, 5), workers=0,

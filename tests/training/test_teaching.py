@@ -18,7 +18,7 @@ from dispose.tensors import ABSENT
 from dispose.training.config import Optimisation
 from dispose.training.fit import fit
 from dispose.training.frames import FrameSource, RenderedFrames, captures_of_chunk, render_shard
-from dispose.training.pose import PoseTask
+from dispose.training.stages import PoseTask
 from dispose.training.teacher_forcing import forced_roots, match_roots, membership, negative_proposals
 from dispose_synthetic.renderer.captures import RenderConfig
 
@@ -152,7 +152,9 @@ def test_a_bad_frame_is_skipped_and_counted(bank, capsys):
     task = pose_task(bank)
     task(batch)
     assert task.skipped.count == 1
-    assert "unreadable" in task.skipped.summary() and "unreadable" in capsys.readouterr().err
+    task.skipped.report()
+    said = capsys.readouterr()
+    assert "unreadable" in said.out and "unreadable" in said.err
 
 
 def test_a_step_of_bad_frames_alone_still_steps(bank):

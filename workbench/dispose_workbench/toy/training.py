@@ -15,7 +15,7 @@ from dispose.association.graph import collate
 from dispose.errors import InputError
 from dispose.formats.files import replacing
 from dispose.models.dispose.denoiser import Denoiser
-from dispose.training.denoising import denoise_known
+from dispose.training.associator import denoise_known
 from dispose.training.processes import claim
 from dispose.zoo.records import to_json
 from dispose_workbench.toy.scenes import TOY_DENOISER, ToyConfig, draw_toy_scenes, toy_problem, true_mass
