@@ -277,14 +277,13 @@ class PersonTable:
         count = [(person, len(rows)) for person, (rows, _) in self._rows.items()]
         return tuple(sorted(count, key=lambda item: (-item[1], item[0])))
 
-    def clip(self, person: int, start: int, stop: int) -> tuple[list[int], Float[torch.Tensor, "frames joints 3"]]:
-        """Frame numbers from one place to another, and one person's joints there in mm; NaN where not known."""
+    def clip(self, person: int, start: int, stop: int) -> Float[torch.Tensor, "frames joints 3"]:
+        """One person's joints in the frames from one place to another, mm; NaN where not known."""
         rows, place = self._rows[person]
         first, last = np.searchsorted(place, (start, stop))
-        numbers = self.numbers[start:stop].tolist()
-        xyz = torch.full((len(numbers), len(self.skeleton), 3), torch.nan, dtype=torch.float64)
+        xyz = torch.full((len(self.numbers[start:stop]), len(self.skeleton), 3), torch.nan, dtype=torch.float64)
         xyz[place[first:last] - start] = torch.from_numpy(self.joints[rows[first:last], :, :3])
-        return numbers, torch.where(torch.isfinite(xyz).all(-1, keepdim=True), xyz, torch.nan)
+        return torch.where(torch.isfinite(xyz).all(-1, keepdim=True), xyz, torch.nan)
 
 
 def prediction_names(skeleton: Skeleton, cameras: Sequence[str]) -> Columns:

@@ -92,8 +92,8 @@ def write_trcs(folder: Path, stem: str, table: PersonTable, rate_hz: float) -> t
     paths, numbers = [], table.numbers.tolist()
     for person in sorted(person for person, _ in table.people):
         paths.append(folder / f"{stem}_P{person}.trc")
-        clips = (table.clip(person, start, start + FRAMES_AT_ONCE) for start in range(0, len(numbers), FRAMES_AT_ONCE))
-        blocks = (clip.xyz_or_nan[:, 0] for clip in clips)
+        starts = range(0, len(numbers), FRAMES_AT_ONCE)
+        blocks = (table.clip(person, start, start + FRAMES_AT_ONCE) for start in starts)
         write_trc(paths[-1], table.skeleton.joints, numbers, blocks, rate_hz)
     return tuple(paths)
 

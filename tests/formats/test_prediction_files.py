@@ -120,7 +120,7 @@ def test_npz_holds_the_same(tmp_path: Path) -> None:
 
 def test_trc_there_and_back(tmp_path: Path) -> None:
     paths = write_trcs(tmp_path, "walk", person_table(saved()), 60.0)
-    clip = Clip.of(COCO_17, saved().frames)
+    frames = saved().frames
     assert [p.name for p in paths] == ["walk_P1.trc", "walk_P2.trc", "walk_P5.trc"]
     for person, path in zip((1, 2, 5), paths, strict=True):
         found = read_trc(path)
