@@ -6,7 +6,6 @@ refined to least reprojection error.
 """
 
 from dataclasses import dataclass, replace
-from itertools import permutations
 
 import numpy as np
 import torch
@@ -23,8 +22,6 @@ from dispose.scene.frame import Poses
 from dispose.scene.peaks import JointPeaks
 from dispose.scene.results import Association, Prediction
 from dispose.tensors import ABSENT
-
-MOST_PERMUTED = 2
 
 
 @dataclass(frozen=True)
@@ -131,21 +128,23 @@ def choose_bodies(
     """The peaks of every person's joints except the root, no peak for two people.
 
     People whose best bodies share no peak have them. Those who want the same peaks choose one after another from what
-    the others left, in the order that gains most among some orders.
+    the others left: by gain, with the one of them first with whom all gain most.
     """
-    crowd = _Crowd(cameras, peaks, roots, gates)
     members = torch.full((len(roots), len(peaks.skeleton), len(cameras)), ABSENT, dtype=torch.long)
     if not len(roots):
         return members
+    crowd = _Crowd(cameras, peaks, roots, gates)
     best = [crowd.body(person, torch.zeros_like(peaks.valid)) for person in range(len(roots))]
-    used = torch.stack([_used(body.members, peaks.valid) for body in best])
+    used = torch.stack([body.used for body in best])
     flat = used.flatten(1).double()
     # Rivals want the same peaks, directly or through others.
     groups, group_of = connected_components((flat @ flat.T > 0).numpy(), directed=False)
     for group in range(groups):
         taken = used[torch.from_numpy(group_of != group)].any(0)
         rivals = np.flatnonzero(group_of == group).tolist()
-        plans = [crowd.in_order(order, taken, best) for order in _orders(rivals, best)]
+        by_gain = sorted(rivals, key=lambda person: -best[person].gain)
+        orders = [(first, *(other for other in by_gain if other != first)) for first in by_gain]
+        plans = [crowd.in_order(order, taken, best) for order in orders]
         for person, body in max(plans, key=lambda plan: sum(body.gain for _, body in plan)):
             members[person] = body.members
     return members
@@ -153,9 +152,10 @@ def choose_bodies(
 
 @dataclass(frozen=True, eq=False)
 class _Body:
-    """Peaks of one person and what they gain."""
+    """Peaks of one person, which these are among all, and what they gain."""
 
     members: Int[Tensor, "joints views"]
+    used: Bool[Tensor, "views joints peaks"]
     gain: float
 
 
@@ -169,7 +169,7 @@ class _Crowd:
         self.root = peaks.skeleton.index(str(peaks.skeleton.root))
         size = map_pixel_mm(cameras, peaks, roots)
         self.shapes = [gates.shape.blurred(gates.error * float(mm)) for mm in size]
-        widest = gates.shape.blurred(gates.error * float(size.max()) if len(size) else 0.0)
+        widest = gates.shape.blurred(gates.error * float(size.max()))
         self.reach = torch.tensor(widest.reach_mm, dtype=torch.float64)
         rays = peak_rays(cameras, peaks, gates.joint)
         others = torch.arange(len(peaks.skeleton)) != self.root
@@ -193,7 +193,10 @@ class _Crowd:
         for joint, chosen in enumerate(choice.candidate):
             if chosen != MISSING and joint != self.root:
                 members[joint] = found.members[rows[joint][chosen]]
-        return _Body(members, choice.gain)
+        used = torch.zeros_like(taken)
+        joint, view = (members != ABSENT).nonzero(as_tuple=True)
+        used[view, joint, members[joint, view]] = True
+        return _Body(members, used, choice.gain)
 
     def in_order(
         self, order: tuple[int, ...], taken: Bool[Tensor, "views joints peaks"], best: list[_Body]
@@ -203,7 +206,7 @@ class _Crowd:
         for person in order:
             body = best[person] if not plan else self.body(person, taken)
             plan.append((person, body))
-            taken = taken | _used(body.members, taken)
+            taken = taken | body.used
         return plan
 
 
@@ -216,21 +219,3 @@ def map_pixel_mm(
     size = depth * (peaks.spacing_px.to(torch.float64) / focal)[:, None]
     front = (depth > 0).to(torch.float64)
     return (size * front).sum(0) / front.sum(0).clamp(min=1)
-
-
-def _orders(group: list[int], best: list[_Body]) -> list[tuple[int, ...]]:
-    """Both orders of two people; of more, the one by gain with each of them first once."""
-    by_gain = sorted(group, key=lambda person: -best[person].gain)
-    if len(group) <= MOST_PERMUTED:
-        return list(permutations(by_gain))
-    return [(first, *(other for other in by_gain if other != first)) for first in by_gain]
-
-
-def _used(
-    members: Int[Tensor, "joints views"], like: Bool[Tensor, "views joints peaks"]
-) -> Bool[Tensor, "views joints peaks"]:
-    """Which peaks these are."""
-    used = torch.zeros_like(like)
-    joint, view = (members != ABSENT).nonzero(as_tuple=True)
-    used[view, joint, members[joint, view]] = True
-    return used

@@ -69,7 +69,11 @@ class ProjectiveAttention(nn.Module):
         """
         location, weight = self.gaze(levels, map_of, reference, query)
         sampled, coverage = deformable_gather(levels, map_of, location, weight)
-        return self.output_proj(self.values(sampled, coverage))
+        # Every head's part of the value projection applied to that head's samples.
+        weight = self.value_proj.weight.unflatten(0, (self.heads, -1))
+        bias = self.value_proj.bias.unflatten(0, (self.heads, -1))
+        value = torch.einsum("qhc,hdc->qhd", self.inward(sampled, coverage), weight)
+        return self.output_proj((value + coverage[..., None].to(value.dtype) * bias).flatten(1))
 
     def gaze(
         self,
@@ -108,16 +112,6 @@ class ProjectiveAttention(nn.Module):
             return sampled
         linear = nn.functional.linear(sampled, self.feature_proj.weight[:, :, 0, 0])
         return linear + coverage[..., None].to(linear.dtype) * self.feature_proj.bias
-
-    def values(
-        self, sampled: Float[Tensor, "queries heads inward"], coverage: Float[Tensor, "queries heads"]
-    ) -> Float[Tensor, "queries chans"]:
-        """Every head's part of the value projection applied to that head's samples."""
-        sampled = self.inward(sampled, coverage)
-        weight = self.value_proj.weight.unflatten(0, (self.heads, -1))
-        bias = self.value_proj.bias.unflatten(0, (self.heads, -1))
-        value = torch.einsum("qhc,hdc->qhd", sampled, weight)
-        return (value + coverage[..., None].to(value.dtype) * bias).flatten(1)
 
 
 def compass(heads: int, points: int) -> Float[Tensor, "heads points 2"]:
