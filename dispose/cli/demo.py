@@ -30,8 +30,7 @@ from dispose.inference.run import Kept, run
 from dispose.models.dispose.associator import Associator
 from dispose.scene.results import FrameResult, associate_each
 from dispose.zoo.checkpoints import load_associator, load_image_model, shipped_image_weights
-from dispose_workbench.notebooks.execute import NotebookError
-from dispose_workbench.notebooks.run import folder_beside, notebook_path, replace_folder, run_notebook
+from dispose_workbench.notebooks.run import NotebookError, folder_beside, notebook_path, replace_folder, run_notebook
 
 SAMPLE, IMAGE_SAMPLE = "crossing", "studio"
 SAMPLE_RATE_HZ, IMAGE_RATE_HZ = 12.5, 5.0

@@ -36,9 +36,17 @@ from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import scrubber, still_images_of
 
 # %%
+from dispose_workbench.toy import (
+    TOY_DENOISER,
+    ToyConfig,
+    ToyTraining,
+    chance_divergence,
+    draw_toy_scenes,
+    toy_problem,
+    train_toy,
+    true_mass,
+)
 from dispose_workbench.toy import scores as judge
-from dispose_workbench.toy.scenes import TOY_DENOISER, ToyConfig, draw_toy_scenes, toy_problem, true_mass
-from dispose_workbench.toy.training import ToyTraining, chance_divergence, train_toy
 from dispose_workbench.validation import require_at_least, require_one_of
 
 # %% tags=["parameters"]

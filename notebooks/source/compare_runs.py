@@ -28,7 +28,7 @@ from dispose_viz.charts import curves
 from dispose_viz.charts.curves import draw_logs, read_logs
 from dispose_viz.style import new_figure, save_figure
 from dispose_workbench.results.run_folders import read_run_folders
-from dispose_workbench.toy.training import ToyTraining, write_toy_run
+from dispose_workbench.toy import ToyTraining, write_toy_run
 from dispose_workbench.validation import require_at_least
 
 # %% tags=["parameters"]

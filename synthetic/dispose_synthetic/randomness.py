@@ -17,9 +17,7 @@ from torch import Tensor
 class Noise:
     """A source of draws whose first axis is the frame.
 
-    Attributes:
-        generator: what is consumed.
-        correlation: of neighbouring frames, in [0, 1): 0 for independent frames.
+    Neighbouring frames correlate by as much as `correlation` says, in [0, 1): 0 for independent frames.
     """
 
     generator: torch.Generator

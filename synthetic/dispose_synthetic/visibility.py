@@ -43,17 +43,10 @@ FACE_TURN = {"nose": -0.4, "l_eye": -0.15, "r_eye": -0.15, "l_ear": -0.5, "r_ear
 class Sight(TensorStruct):
     """How every joint appears in every view.
 
-    Attributes:
-        xy_image: exact image points, pixels.
-        depth: along the optical axis, mm.
-        inside: in front of the camera and inside the image.
-        turned_away: points of the face on the far side of the head.
-        by_self: hidden by the person's own body.
-        by_other: hidden by somebody else.
-        by_thing: hidden by furniture.
-        occluder: who hides the joint (slot of the person; itself where nobody does).
-        scale: pixels per mm at the person's depth.
-        width: of the image, pixels.
+    Exact image points (pixels) and depths along the optical axis (mm); `inside` means in front of the camera and inside
+    the image. What hides a joint: its side of the face is turned away, the own body, somebody else (`occluder`, the
+    slot of that person; itself where nobody does), or furniture. `scale` is pixels per mm at the person's depth, and
+    `width` that of the image in pixels.
     """
 
     xy_image: Float[Tensor, "frames views persons joints 2"]

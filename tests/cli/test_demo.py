@@ -21,7 +21,7 @@ from dispose.models.dispose.model import DisPose
 from dispose.models.dispose.placement import PlacementConfig
 from dispose.recipes.images import TOY_SMOKE
 from dispose.zoo import save_weights
-from dispose_workbench.notebooks.execute import NotebookError
+from dispose_workbench.notebooks.run import NotebookError
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dispose.errors import InputError
-from dispose_workbench.toy.scenes import ToyConfig, draw_toy_scene, draw_toy_scenes
+from dispose_workbench.toy import ToyConfig, draw_toy_scene, draw_toy_scenes
 
 
 def generator(seed: int = 0) -> torch.Generator:

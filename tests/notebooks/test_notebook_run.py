@@ -12,7 +12,6 @@ import pytest
 from dispose.cli.main import main
 from dispose.errors import InputError
 from dispose_workbench.notebooks import run
-from dispose_workbench.notebooks.execute import progress
 from dispose_workbench.notebooks.page import PLOTLY_MIME, page_of, title_of
 from dispose_workbench.notebooks.parameters import Parameter, parameters_of, read_values
 from dispose_workbench.notebooks.run import (
@@ -20,6 +19,7 @@ from dispose_workbench.notebooks.run import (
     free_folder,
     keep_killed,
     notebook_path,
+    progress,
     replace_folder,
     run_notebook,
 )
@@ -242,7 +242,7 @@ def test_the_command_line_says_one_sentence(capsys, tmp_path) -> None:
 
 def test_lines_say_every_section_once_and_then_wait(capsys, monkeypatch) -> None:
     now = 0.0
-    monkeypatch.setattr("dispose_workbench.notebooks.execute.time.monotonic", lambda: now)
+    monkeypatch.setattr("dispose_workbench.notebooks.run.time.monotonic", lambda: now)
     code, one, two = nbformat.v4.new_code_cell("1"), *map(nbformat.v4.new_markdown_cell, ("# One", "## Two"))
     with progress("a", 9) as show:
         for seconds, cell in ((0.0, one), (1.0, code), (2.0, two), (3.0, code), (12.5, code), (13.0, code)):

@@ -10,25 +10,25 @@ from dispose.errors import InputError
 from dispose.models.dispose.denoiser import Denoiser
 from dispose.models.dispose.sampling import SamplerConfig, trajectory
 from dispose_kernels.sinkhorn import marginal_residual
-from dispose_workbench.toy.scenes import (
+from dispose_workbench.toy import (
     TOY_DENOISER,
     ToyConfig,
     ToyScene,
-    draw_toy_scene,
-    draw_toy_scenes,
-    raw_cost,
-    toy_problem,
-    true_mass,
-)
-from dispose_workbench.toy.scores import (
+    ToyTraining,
     best_assignment,
     by_diffusion,
     by_distance,
     by_error_model,
+    chance_divergence,
+    draw_toy_scene,
+    draw_toy_scenes,
+    raw_cost,
     score_toy,
     telling_scene,
+    toy_problem,
+    train_toy,
+    true_mass,
 )
-from dispose_workbench.toy.training import ToyTraining, chance_divergence, train_toy
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -11,7 +11,7 @@ from dispose.errors import InputError
 from dispose_viz.hypergraph.trajectory import trajectories_of
 from dispose_viz.polytope import toy
 from dispose_viz.style import DARK, LIGHT, lay_out, new_figure
-from dispose_workbench.toy.scenes import ToyConfig, draw_toy_scene, toy_problem, true_mass
+from dispose_workbench.toy import ToyConfig, draw_toy_scene, toy_problem, true_mass
 
 
 def a_scene(views: int = 2, people: int = 4):

@@ -136,7 +136,7 @@ def test_a_folder_that_is_named_twice_is_one_run(tmp_path) -> None:
 
 
 def test_a_training_writes_a_folder_that_can_be_compared(tmp_path) -> None:
-    from dispose_workbench.toy.training import ToyTraining, write_toy_run
+    from dispose_workbench.toy import ToyTraining, write_toy_run
 
     run = read_run_folder(write_toy_run(tmp_path / "toy", ToyTraining(steps=3, batch=2)))
     assert {name for name, _ in run.metrics} == {"people_right_%", "scenes_right_%"}

@@ -1,22 +1,31 @@
-"""What is measured of every operator, as records. Times are those of `torch.utils.benchmark`."""
+"""`dispose bench kernels`: the fast operators beside their definitions, in one run.
+
+Times are those of `torch.utils.benchmark`.
+"""
 
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
 
 import torch
+import tyro
 from torch import Tensor
 from torch.utils.benchmark import Timer
 from tqdm import tqdm
 
+from dispose.options import Count, require_file
 from dispose_benchmarks.clock import peak_mib
 from dispose_benchmarks.kernels.instances import ProblemInstance, random_capture, random_evidence
+from dispose_benchmarks.report import write_figures
 from dispose_kernels.candidates import Evidence, enumerate_product, join, pair_cost
 from dispose_kernels.deformable_attention import DeformableBackend, deformable_backend
 from dispose_kernels.segment import Reduction, segment_backend
 from dispose_kernels.sinkhorn import Marginals, newton_projection, pack, sweep_projection
 
+SCHEMA = "dispose.kernel-bench/1"
 LEAST_SECONDS = 0.2
 """An operator is called again and again for so long."""
 
@@ -235,3 +244,33 @@ SUITES = {
     "candidates": candidates_suite,
     "deformable": deformable_suite,
 }
+Suite = Literal["segment", "sinkhorn", "candidates", "deformable"]
+
+
+@dataclass(frozen=True)
+class KernelsBench:
+    """Time the fast operators beside their definitions, on the same operands, and compare what they return."""
+
+    suites: Annotated[tuple[Suite, ...], tyro.conf.Positional] = ("segment", "sinkhorn", "candidates", "deformable")
+    """Which operators."""
+    captures: Count = 1000
+    """Random captures whose marginals are projected."""
+    threads: Count = 1
+    """Threads torch may use."""
+    out: Path = Path("data/results/bench_kernels.json")
+    """Result file."""
+
+    def run(self) -> int:
+        """Measure, print, write."""
+        require_file(self.out)
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            results = tuple(result for name in self.suites for result in SUITES[name](self.captures))
+        finally:
+            torch.set_num_threads(before)
+        for result in results:
+            print(line_of(result))
+        about = {"torch": str(torch.__version__), "threads": self.threads}
+        write_figures(self.out, SCHEMA, {**about, "results": [row_of(result) for result in results]})
+        return 0

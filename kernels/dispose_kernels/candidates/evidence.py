@@ -37,10 +37,8 @@ class Evidence:
 class Candidates:
     """Candidate tuples frame by frame in lexicographic order of their members, each with at least one.
 
-    Attributes:
-        members: the slot taken in every view, or `ABSENT`.
-        cost: sum over joints of the capped misfit of the fused evidence; 0 for singletons.
-        frame: frame of every tuple.
+    A tuple is the slot taken in every view, or `ABSENT`; its cost is the sum over joints of the capped misfit of the
+    fused evidence, 0 for singletons.
     """
 
     members: Int[Tensor, "tuples views"]

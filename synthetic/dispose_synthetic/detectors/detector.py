@@ -57,14 +57,10 @@ class DraftDetections(TensorStruct):
 
 @dataclass(frozen=True, eq=False)
 class Detected(TensorStruct):
-    """Padded detections of many frames and who they are.
+    """Padded detections of many frames: keypoints (pixels) and scores, both 0 where not visible, and who they are.
 
-    Attributes:
-        xy_image: keypoints in pixels; 0 where not visible.
-        confidence: keypoint scores; 0 where not visible.
-        visible: which keypoints are reported.
-        valid: which slots hold a detection.
-        identity: the person of every slot; `ABSENT` for false people, second pieces and empty slots.
+    `valid` are the slots that hold a detection, and `identity` is the person of every slot: `ABSENT` for false people,
+    second pieces and empty slots.
     """
 
     xy_image: Float[Tensor, "frames views slots joints 2"]

@@ -120,11 +120,8 @@ def outlines(
 class Sensors(TensorStruct):
     """How every camera of a rig turns light into numbers.
 
-    Attributes:
-        gain: exposure and white balance per channel.
-        curve: bend of the tone curve: positive brightens the middle.
-        blur: deviation of the point spread, pixels.
-        noise: deviation of the noise, of full scale.
+    `gain` is exposure and white balance per channel, `curve` the bend of the tone curve (positive brightens the
+    middle), `blur` the deviation of the point spread (pixels), and `noise` that of the noise (of full scale).
     """
 
     gain: Float[Tensor, "views 3"]

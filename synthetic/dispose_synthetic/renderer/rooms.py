@@ -48,14 +48,10 @@ class Finish(TensorStruct):
 
 @dataclass(frozen=True, eq=False)
 class Posters(TensorStruct):
-    """Windows, doors, screens and posters: striped rectangles on every wall.
+    """Windows, doors, screens and posters: striped rectangles on every wall, those of them that are `shown`.
 
-    Attributes:
-        low: left lower corner on the wall, mm.
-        size: width and height, mm.
-        colour: of ground and bars.
-        bars: wave numbers of the bars along both directions, per mm.
-        shown: which of them there are.
+    Their left lower corners and sizes are in mm on the wall, their colours those of ground and bars, and `bars` are the
+    wave numbers of the bars along both directions, per mm.
     """
 
     low: Float[Tensor, "walls posters 2"]
@@ -80,18 +76,9 @@ class Clutter(TensorStruct):
 class Room(TensorStruct):
     """A room round a rig; its walls are turned against the world's axes.
 
-    Attributes:
-        turn: of the walls about the vertical axis, radians.
-        half: half of length and width, mm.
-        top: height of the ceiling, mm.
-        finish: of the six faces.
-        brightness: of the six faces: walls are lit evenly.
-        posters: on the walls.
-        clutter: what stands in it.
-        cloth: grain of all surfaces.
-        roughness: strength of the grain on the floor and elsewhere.
-        grain_mm: size of a pixel of the grain.
-        light: lamp and ambient light.
+    `turn` is that of the walls about the vertical axis (radians), `half` half of length and width, and `top` the height
+    of the ceiling (mm). The six faces have a finish and are lit evenly, each by its brightness; `cloth` is the grain of
+    all surfaces, of one strength on the floor and another elsewhere, with pixels of `grain_mm`.
     """
 
     turn: Float[Tensor, ""]

@@ -17,7 +17,7 @@ from dispose_viz.hypergraph.trajectory import Trajectory, ranked_answers, runner
 from dispose_viz.polytope.sections import Landmark, PlaneCut, cut_through, draw_plane_cut, nearest_assignment
 from dispose_viz.polytope.slices import draw_cells
 from dispose_viz.style import LIGHT, PALETTE, add_legend, blend, dress, person_color, theme_of, write
-from dispose_workbench.toy.scenes import METRE_MM, ToyConfig, ToyScene, true_mass
+from dispose_workbench.toy import METRE_MM, ToyConfig, ToyScene, true_mass
 
 VIEWS = "ABCDEFGH"
 """What the observers are called."""

@@ -27,12 +27,9 @@ class Sighting:
 
 @dataclass(frozen=True)
 class WrongPair:
-    """Two labelled detections of different views that are not grouped as they should be.
+    """Two labelled detections of different views, the lower view's first, that are not grouped as they should be.
 
-    Attributes:
-        one: the detection of the lower view.
-        other: the other.
-        joined: whether two people were put together; otherwise one person was split.
+    Either two people were `joined`, or one person was split.
     """
 
     one: Sighting
@@ -72,13 +69,8 @@ class Failure:
 
 @dataclass(frozen=True)
 class Measure:
-    """Something to rank frames by.
-
-    Attributes:
-        key: a name without spaces.
-        title: what people read.
-        unit: of the value, "" for counts.
-        value: greater is worse; None where it is not known.
+    """Something to rank frames by: a key without spaces, the title that people read, a unit ("" for counts), and its
+    value: greater is worse; None where it is not known.
     """
 
     key: str

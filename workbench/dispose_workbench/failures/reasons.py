@@ -5,7 +5,7 @@ missed, people too many, and where none of this is known or wrong: the worst joi
 """
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -69,9 +69,8 @@ def reference_too(facts: FrameFacts) -> list[str]:
     return [f"the integer programme makes {shared} of the {len(wrong)} wrong pairs too"]
 
 
-def foreign_detections(facts: FrameFacts) -> list[Mistake]:
+def foreign_detections(facts: FrameFacts) -> Iterator[Mistake]:
     """For every group and true person the detections that do not belong into that group."""
-    found = []
     for row, owner in enumerate(facts.owner):
         for person in dict.fromkeys(facts.person(place) for place in facts.groups[row]):
             if person in (owner, ABSENT):
@@ -80,41 +79,37 @@ def foreign_detections(facts: FrameFacts) -> list[Mistake]:
             sure = float(facts.association.confidence[row])
             whose = f"{'it is' if len(places) == 1 else 'they are'} person {person}'s"
             lead = f"{name_detections(facts.frame, places)} {was(places)} put to person {owner} ({sure:.2f}), {whose}"
-            found.append(Mistake(with_reasons(lead, foreign_reasons(facts, row, places, person)), (row,)))
-    return found
+            yield Mistake(with_reasons(lead, foreign_reasons(facts, row, places, person)), (row,))
 
 
-def foreign_reasons(facts: FrameFacts, row: int, places: Sequence[Sighting], person: int) -> list[str]:
+def foreign_reasons(facts: FrameFacts, row: int, places: Sequence[Sighting], person: int) -> Iterator[str]:
     """What made a true person's detections look like somebody else's."""
     owner, theirs = facts.owner[row], facts.sightings[person]
     apart = facts.apart_mm(person, owner)
-    reasons = []
     if apart is not None and apart > FAR_MM:
-        reasons.append(f"although the two stand {metres(apart)} apart")
+        yield f"although the two stand {metres(apart)} apart"
     elif apart is not None:
-        reasons.append(f"{'both' if apart < NEAR_MM else 'the two'} stand {metres(apart)} apart")
+        yield f"{'both' if apart < NEAR_MM else 'the two'} stand {metres(apart)} apart"
     covered = [p for p in places if any(facts.overlap(p, other) > OVERLAP for other in facts.sightings[owner])]
-    reasons += [f"in {camera(facts.frame, place)} they cover each other" for place in covered[:1]]
-    reasons += fragment_reason(facts, places)
+    if covered:
+        yield f"in {camera(facts.frame, covered[0])} they cover each other"
+    yield from fragment_reason(facts, places)
     if len(theirs) == 1:
-        reasons.append(f"no other camera shows person {person}")
-    reasons += weight_reason(facts, theirs, facts.groups[row], f"person {person}'s own tuple")
+        yield f"no other camera shows person {person}"
+    yield from weight_reason(facts, theirs, facts.groups[row], f"person {person}'s own tuple")
     wrong = facts.gap_mm(places, of_person(facts, row, owner))
     if facts.result.hypotheses is None and wrong is not None:  # said where no candidate tells it
         right = facts.gap_mm(places, [place for place in theirs if place not in places])
         beside = "" if right is None else f" and person {person}'s at {distance(right)}"
-        reasons.append(f"the rays pass person {owner}'s at {distance(wrong)}{beside}")
-    return reasons
+        yield f"the rays pass person {owner}'s at {distance(wrong)}{beside}"
 
 
-def split_people(facts: FrameFacts) -> list[Mistake]:
+def split_people(facts: FrameFacts) -> Iterator[Mistake]:
     """For every true person the groups beside the main one that are made of their detections too."""
-    found = []
     for person in sorted(set(facts.owner) - {ABSENT}):
         rows = [row for row, owner in enumerate(facts.owner) if owner == person]
         main, *others = sorted(rows, key=lambda row: -facts.shown(row)[person])
-        found += [Mistake(second_group(facts, person, main, row), (row,)) for row in others]
-    return found
+        yield from (Mistake(second_group(facts, person, main, row), (row,)) for row in others)
 
 
 def second_group(facts: FrameFacts, person: int, main: int, row: int) -> str:
@@ -155,9 +150,8 @@ def of_person(facts: FrameFacts, row: int, person: int) -> list[Sighting]:
     return [place for place in facts.groups[row] if facts.person(place) == person]
 
 
-def ungrouped_detections(facts: FrameFacts) -> list[Mistake]:
+def ungrouped_detections(facts: FrameFacts) -> Iterator[Mistake]:
     """For every true person the detections that are in no group, although others show the person too."""
-    found = []
     for person, theirs in facts.sightings.items():
         places = [place for place in theirs if place not in facts.row_of]
         others = [place for place in theirs if place in facts.row_of]
@@ -170,13 +164,11 @@ def ungrouped_detections(facts: FrameFacts) -> list[Mistake]:
             reasons.append(f"the rays pass {'the others' if others else 'each other'} at {distance(gap)}")
         rows = {facts.row_of[place] for place in others}
         chosen = facts.groups[rows.pop()] if len(rows) == 1 else ()
-        found.append(Mistake(with_reasons(lead, [*reasons, *weight_reason(facts, theirs, chosen, "the whole tuple")])))
-    return found
+        yield Mistake(with_reasons(lead, [*reasons, *weight_reason(facts, theirs, chosen, "the whole tuple")]))
 
 
-def missed_people(facts: FrameFacts) -> list[Mistake]:
+def missed_people(facts: FrameFacts) -> Iterator[Mistake]:
     """Every true person whom nobody is near."""
-    found = []
     for person in facts.failure.missed or ():
         reasons = views_reason(facts, person)
         errors = facts.error_mm[:, facts.labels.poses.id == person]
@@ -185,8 +177,7 @@ def missed_people(facts: FrameFacts) -> list[Mistake]:
             other = " and somebody else's" if nearest < FOUND_MM else ""
             reasons.append(f"the nearest skeleton is {metres(nearest)} off{other}")
         rows = tuple(row for row in facts.failure.extra or () if [*facts.shown(row)] == [person])
-        found.append(Mistake(with_reasons(f"person {person} is missed", reasons), rows))
-    return found
+        yield Mistake(with_reasons(f"person {person} is missed", reasons), rows)
 
 
 def views_reason(facts: FrameFacts, person: int) -> list[str]:
@@ -203,9 +194,8 @@ def views_reason(facts: FrameFacts, person: int) -> list[str]:
     return [f"{number_of(len(views), 'camera')} see them ({cameras(facts.frame, [*views.values()])})"]
 
 
-def extra_people(facts: FrameFacts, said: Collection[int]) -> list[Mistake]:
+def extra_people(facts: FrameFacts, said: Collection[int]) -> Iterator[Mistake]:
     """Every predicted person who is one too many, unless the truth may not know them or they are spoken of already."""
-    found = []
     for row in facts.failure.extra or ():
         if row in facts.failure.unannotated or row in said:
             continue
@@ -213,8 +203,7 @@ def extra_people(facts: FrameFacts, said: Collection[int]) -> list[Mistake]:
         views = ""
         if places and facts.result.frame is not None:
             views = f", seen by {number_of(len(places), 'camera')} ({cameras(facts.frame, places)}),"
-        found.append(Mistake(with_reasons(f"id {number}{views} is one too many", [extra_reason(facts, row)]), (row,)))
-    return found
+        yield Mistake(with_reasons(f"id {number}{views} is one too many", [extra_reason(facts, row)]), (row,))
 
 
 def extra_reason(facts: FrameFacts, row: int) -> str:
@@ -301,23 +290,22 @@ def worst_joint(facts: FrameFacts) -> list[str]:
     ]
 
 
-def unsure(facts: FrameFacts) -> list[str]:
+def unsure(facts: FrameFacts) -> Iterator[str]:
     """What cannot be called wrong and yet is not sure."""
-    found, failure = [], facts.failure
+    failure = facts.failure
     if facts.result.reference is not None and failure.disagreement and facts.wrong_pairs is None:
         mine, theirs = pairs_of(facts.association), pairs_of(facts.result.reference)
         example = min(mine ^ theirs)
-        found.append(
+        yield (
             f"the integer programme differs in {number_of(failure.disagreement, 'pair')}: "
             f"{name_detections(facts.frame, example)} are one person "
             f"{'here and not there' if example in mine else 'there and not here'}"
         )
     if (failure.undecided_pairs or 0.0) > 1 and facts.result.frame is not None:
         pairs = f"the network expected to get {failure.undecided_pairs:.1f} pairs wrong before sampling"
-        found.append(f"{pairs}, above all {least_certain(facts)}")
+        yield f"{pairs}, above all {least_certain(facts)}"
     if facts.wrong_pairs is None:
-        found += worst_view(facts)
-    return found
+        yield from worst_view(facts)
 
 
 def least_certain(facts: FrameFacts) -> str:

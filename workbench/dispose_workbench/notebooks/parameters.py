@@ -16,13 +16,9 @@ OUT = "out"
 
 @dataclass(frozen=True)
 class Parameter:
-    """One line of a notebook's parameters cell.
+    """One line of a notebook's parameters cell: the variable, its default's source text, and the comment behind it.
 
-    Attributes:
-        name: the variable.
-        kind: its annotation: int, float, bool, str, Path or list[Path] (on a command line, with commas between).
-        default: the value's source text.
-        help: the comment behind it.
+    `kind` is its annotation: int, float, bool, str, Path or list[Path] (on a command line, with commas between).
     """
 
     name: str

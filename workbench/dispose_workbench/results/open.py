@@ -31,14 +31,10 @@ TRC_FOLDERS = (".", "trc", "pose-3d")
 
 @dataclass(frozen=True, eq=False)
 class SavedPeople:
-    """People as a file has them, and what is known besides.
+    """The people of every frame as a file has them, and what is known besides.
 
-    Attributes:
-        saved: the people of every frame.
-        source: what was opened, for complaints.
-        method: who answered, as far as the file says.
-        cameras: of a calibration that lies with the people; None without one.
-        notes: what is missing.
+    `source` is what was opened, for complaints, and `method` who answered, as far as the file says. The cameras are
+    those of a calibration that lies with the people, and the notes say what is missing.
     """
 
     saved: SavedPredictions

@@ -31,18 +31,11 @@ Parameters = tuple[tuple[str, Value], ...]
 
 @dataclass(frozen=True)
 class RunRecord:
-    """How one run of a notebook went.
+    """How one run of a notebook went: its status is ``done`` or ``failed``, its message says why it failed or is empty.
 
-    Attributes:
-        notebook: its name.
-        status: ``done`` or ``failed``.
-        message: why it failed, else empty.
-        parameters: all of them, given or default, in the notebook's order.
-        given: names of those that were given.
-        seconds: the whole run.
-        started: local time, ISO 8601.
-        commit: of the checkout, see `dispose.formats.provenance.commit`.
-        versions: of Python and of packages.
+    All parameters, in the notebook's order, and the names of those that were given; the seconds of the whole run and
+    the local time (ISO 8601) when it started; the checkout's commit (`dispose.formats.provenance.commit`), and the
+    versions of Python and of packages.
     """
 
     notebook: str
@@ -58,14 +51,10 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One run as it lies on disk.
+    """One run as it lies on disk, named for legends and tables as its folder is.
 
-    Attributes:
-        name: the folder's, for legends and tables.
-        path: the folder.
-        parameters: of the notebook, or of the training's recipe with dots in nested names.
-        metrics: key figures by name, nested names joined by " · ".
-        logs: logs of quantities over steps, with the stage that wrote each.
+    Parameters are those of the notebook, or of the training's recipe with dots in nested names; metrics are key figures
+    by name, nested names joined by " · "; logs are those of quantities over steps, with the stage that wrote each.
     """
 
     name: str
