@@ -19,11 +19,9 @@ EXCESS = 0.1
 
 @dataclass(frozen=True, eq=False)
 class HeatmapTargets(TensorStruct):
-    """What the backbone learns from.
+    """What the backbone learns from: unit Gaussians at every labelled joint, and which maps show one.
 
-    Attributes:
-        heatmaps: unit Gaussians at every labelled joint.
-        supervised: the maps that show one; the others say nothing.
+    Maps that show none say nothing.
     """
 
     heatmaps: Float[Tensor, "maps joints height width"]

@@ -87,14 +87,9 @@ def total(terms: Sequence[Term]) -> Float[Tensor, ""]:
 
 @dataclass(frozen=True, eq=False)
 class SampleViews(TensorStruct):
-    """How the samples of a batch look at the world.
+    """How the samples of a batch look at the world: cameras, affines as augmented, and whose copy (`frame`) each is.
 
-    Attributes:
-        rigs: their cameras.
-        input_from_image: of every image, as augmented.
-        frame: the frame of which every sample is a copy.
-        map_size: width and height of the heat maps.
-        stride: input pixels per heat-map pixel.
+    The heat maps have a width and height (`map_size`) and `stride` input pixels per pixel.
     """
 
     rigs: Cameras

@@ -37,12 +37,7 @@ class NearestTruths(TensorStruct):
 
 @dataclass(frozen=True, eq=False)
 class PairErrors(TensorStruct):
-    """Every prediction of one frame against every true person.
-
-    Attributes:
-        score: confidence of the predictions.
-        error_mm: infinite where a pair cannot be compared.
-    """
+    """Every prediction of one frame, with its confidence, against every true person; infinite where not comparable."""
 
     score: Float[Tensor, " predictions"]
     error_mm: Float[Tensor, "predictions truths"]

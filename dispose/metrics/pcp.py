@@ -30,12 +30,7 @@ PARTS = (
 
 @dataclass(frozen=True, eq=False)
 class PartResults(TensorStruct):
-    """Which parts of true persons were found.
-
-    Attributes:
-        actor: the true person of every row.
-        correct: row by row the parts in the order of `PARTS`.
-    """
+    """Which parts, in the order of `PARTS`, were found of which true person (`actor`)."""
 
     actor: Int[Tensor, " persons"]
     correct: Bool[Tensor, "persons parts"]

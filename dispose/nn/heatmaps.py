@@ -21,14 +21,8 @@ _FLOOR = 0.1
 class Features(TensorStruct):
     """Heat maps and feature maps of the views of a batch, ``maps = samples * views``, sample by sample.
 
-    The feature maps are the raw outputs of the transposed convolutions, before normalisation and ReLU: that is where
-    the released network taps them.
-
-    Attributes:
-        heatmaps: one map per joint at stride 4.
-        fine: features at stride 4.
-        middle: features at stride 8.
-        coarse: features at stride 16.
+    Heat maps and fine features are at stride 4, middle ones at 8, coarse ones at 16. Features are the raw outputs of the
+    transposed convolutions, before normalisation and ReLU: that is where the released network taps them.
     """
 
     heatmaps: Float[Tensor, "maps joints height width"]
@@ -44,12 +38,9 @@ class Features(TensorStruct):
 
 @dataclass(frozen=True, eq=False)
 class Peaks(TensorStruct):
-    """The strongest peaks of every map, strongest first.
+    """The strongest peaks of every map, strongest first: places in heat-map pixels and the map's value at that pixel.
 
-    Attributes:
-        xy_map: place in heat-map pixels; 0 where not valid.
-        score: the map's value at the peak's pixel; 0 where not valid.
-        valid: which entries hold a peak.
+    Both are 0 where `valid` says that an entry holds no peak.
     """
 
     xy_map: Float[Tensor, "maps joints peaks 2"]

@@ -14,11 +14,9 @@ from dispose.tensors import TensorStruct
 
 @dataclass(frozen=True, eq=False)
 class Association(TensorStruct):
-    """Disjoint groups of detections that are one person.
+    """Disjoint groups of detections that are one person, with a confidence in [0, 1].
 
-    Attributes:
-        members: the slot of every group in every view, `ABSENT` where it is not seen.
-        confidence: in [0, 1].
+    `members` holds the slot of every group in every view, `ABSENT` where it is not seen.
     """
 
     members: Int[Tensor, "persons views"]
