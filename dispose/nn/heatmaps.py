@@ -21,8 +21,8 @@ _FLOOR = 0.1
 class Features(TensorStruct):
     """Heat maps and feature maps of the views of a batch, ``maps = samples * views``, sample by sample.
 
-    Heat maps and fine features are at stride 4, middle ones at 8, coarse ones at 16. Features are the raw outputs of the
-    transposed convolutions, before normalisation and ReLU: that is where the released network taps them.
+    Heat maps and fine features are at stride 4, middle ones at 8, coarse ones at 16. Features are the raw outputs of
+    the transposed convolutions, before normalisation and ReLU: that is where the released network taps them.
     """
 
     heatmaps: Float[Tensor, "maps joints height width"]
