@@ -96,9 +96,7 @@ def picker(draw: Callable[[int], Figure], names: Sequence[str], *, description: 
     return _drawn_when_reached(control, draw)
 
 
-def threshold(
-    draw: Callable[[float], Figure], values: Sequence[float], value: float, *, description: str
-) -> Shown:  # fmt: skip
+def threshold(draw: Callable[[float], Figure], values: Sequence[float], value: float, *, description: str) -> Shown:
     """A slider over values; each is computed and drawn live when it is first reached, and kept.
 
     Args:
@@ -130,7 +128,7 @@ def _drawn_when_reached(
 
 def _lay_out(
     control: ipywidgets.ValueWidget, row: Sequence[ipywidgets.Widget], present: Callable[[Any], tuple[bytes, str]]
-) -> Shown:  # fmt: skip
+) -> Shown:
     """Lay out the row of controls over picture and caption, and let these follow the control."""
     png, words = present(control.value)
     image = ipywidgets.Image(value=png, format="png")

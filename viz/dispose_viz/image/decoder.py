@@ -96,9 +96,7 @@ def _window(cameras: Cameras, layers: Sequence[Poses], view: int, person: int) -
     return np.stack([np.clip(low - margin, -0.5, size - 0.5), np.clip(high + margin, -0.5, size - 0.5)])
 
 
-def draw_sampling(
-    figure: Figure, sampling: SamplingLocations, step: LayerUpdate, *, person: int, joint: int
-) -> Figure:  # fmt: skip
+def draw_sampling(figure: Figure, sampling: SamplingLocations, step: LayerUpdate, *, person: int, joint: int) -> Figure:
     """The samples that a layer takes about one joint in every image, and where it then moves the joint.
 
     The views are those of `overlays.draw_images`, of which half is shown about the joint. A sample's area is its
@@ -150,7 +148,7 @@ def draw_layer_errors(axes: Axes, error_mm: Float[np.ndarray, "states persons"])
 
 def draw_trust(
     axes: Axes, weight: Float[Tensor, "views joints"], cameras: Sequence[str], joints: Sequence[str]
-) -> Axes:  # fmt: skip
+) -> Axes:
     """How much every view counts in the triangulation of every joint; a column sums to one."""
     drawn = axes.imshow(weight.detach().numpy(), cmap=MAP, vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(joints)), [j.replace("_", " ") for j in joints], rotation=45, ha="right")

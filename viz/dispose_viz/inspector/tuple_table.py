@@ -153,9 +153,7 @@ def short_names(names: Sequence[str]) -> tuple[str, list[str]]:
     return (common, cut) if all(cut) else ("", list(names))
 
 
-def draw_mass_curves(
-    axes: Axes, hypotheses: Hypotheses, competitors: Sequence[Competitor]
-) -> Axes:  # fmt: skip
+def draw_mass_curves(axes: Axes, hypotheses: Hypotheses, competitors: Sequence[Competitor]) -> Axes:
     """Mass of the competing tuples over diffusion time, from noise on the left to the decision on the right."""
     theme = theme_of(axes)
     time = hypotheses.time.double().numpy()
@@ -176,7 +174,7 @@ def draw_mass_curves(
 
 def mass_curve_images(
     hypotheses: Hypotheses, competitors: Sequence[Competitor], *, theme: Theme = LIGHT
-) -> tuple[bytes, ...]:  # fmt: skip
+) -> tuple[bytes, ...]:
     """One PNG per step of how the mass of the competing tuples moved, the step marked.
 
     The curves are drawn once and the marks painted over them: text is what takes time.

@@ -29,6 +29,11 @@ SUM_LETTERS = 7
 PANEL_WIDTH = 110.0
 """Points that a slice with its title needs."""
 
+CORNERS = 0.38 * np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+FACES = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6],
+                  [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]])  # fmt: skip
+"""A voxel about the origin, and the triangles between its corners."""
+
 MET = 5e-4
 """A sum this near to its target counts as met, which is what three digits can show."""
 
@@ -136,7 +141,11 @@ def draw_cube(figure: go.Figure, tensor: Float[np.ndarray, "a b c"], *, dustbins
         words = ", ".join(f"{name} = {_place_name(int(p), n, dustbins)}" for name, p, n in names)
         nobody = dustbins and int(place[0]) == tensor.shape[0] - 1
         color = theme.muted if nobody else PALETTE[int(place[0]) % len(PALETTE)]
-        figure.add_trace(_voxel(np.array(place, dtype=float), min(mass, 1.0), color, f"{words}: mass {mass:.3f}"))
+        words = f"{words}: mass {mass:.3f}"
+        (x, y, z), (i, j, k) = (CORNERS + place).T, FACES.T
+        opacity = mass if mass < 0.98 else 1.0  # nearly opaque bodies show their backs
+        figure.add_mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, color=color, opacity=opacity, flatshading=True, hovertext=words,
+                          hoverinfo="text", name=words)  # fmt: skip
     axes = {
         f"{axis}axis": {
             "title": f"view {name}", "tickvals": list(range(count)), "range": [-0.6, count - 0.4],
@@ -151,18 +160,16 @@ def draw_cube(figure: go.Figure, tensor: Float[np.ndarray, "a b c"], *, dustbins
 
 def draw_cells(axes: Axes, matrix: Float[np.ndarray, "rows columns"]) -> Axes:
     """A table of masses in [0, 1]: colours, and numbers as large as the cells allow."""
-    theme = theme_of(axes)
     axes.imshow(matrix, cmap=MAP, vmin=0, vmax=1)
-    shade = colormaps[MAP]
     size = min(NUMBER_SIZE, 0.8 * _cell(axes, matrix.shape) / (LETTER * NUMBER_LETTERS))
     for (row, column), mass in np.ndenumerate(matrix):
         if mass >= FAINTEST and size >= LEAST_SIZE:
-            dark = sum(shade(min(float(mass), 1.0))[:3]) < 1.5
+            dark = sum(colormaps[MAP](min(float(mass), 1.0))[:3]) < 1.5
             axes.text(column, row, f"{mass:.2f}".rstrip("0").rstrip("."), ha="center", va="center",
                       fontsize=size, color="#FFFFFF" if dark else "#1A1A1A")  # fmt: skip
     axes.set_xticks(np.arange(matrix.shape[1] + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(matrix.shape[0] + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color=theme.paper, linewidth=2)
+    axes.grid(which="minor", color=theme_of(axes).paper, linewidth=2)
     axes.tick_params(which="both", length=0)
     return axes
 
@@ -214,13 +221,3 @@ def _sum_lines(
         colors = [theme.ink if good else theme.alarm for good in right]
         lines.append(list(zip(names, words, colors, strict=True)))
     return lines
-
-
-def _voxel(middle: np.ndarray, opacity: float, color: str, words: str) -> go.Mesh3d:
-    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * 0.38 + middle
-    faces = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1], [2, 3, 7], [2, 7, 6],
-                      [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]])  # fmt: skip
-    (x, y, z), (i, j, k) = corners.T, faces.T
-    shown = opacity if opacity < 0.98 else 1.0  # nearly opaque bodies show their backs
-    return go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, color=color, opacity=shown, flatshading=True, hovertext=words,
-                     hoverinfo="text", name=words)  # fmt: skip

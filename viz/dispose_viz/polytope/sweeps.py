@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from dispose_kernels.sinkhorn import Marginals, carried_mass, marginal_residual, newton_projection, sweep_steps
-from dispose_viz.style import Theme, add_colorbar, add_legend, dress, dress_chart, theme_of
+from dispose_viz.style import add_colorbar, add_legend, dress, dress_chart, theme_of
 from dispose_viz.words import name_rows
 
 LOWEST = 1e-12
@@ -71,7 +71,8 @@ def draw_violations(axes: Axes, run: SweepErrors, cameras: Sequence[str], *, swe
     for view in range(run.views):
         axes.axhline(edges[view] - 0.5, color=theme.muted, linewidth=0.8)
         for step in range(view, shown, run.views):
-            axes.add_patch(_frame(step, edges[view], edges[view + 1], theme))
+            corner, height = (step - 0.5, edges[view] - 0.5), edges[view + 1] - edges[view]
+            axes.add_patch(Rectangle(corner, 1, height, fill=False, edgecolor=theme.ink, linewidth=1.4))
     middles = [(a + b - 1) / 2 for a, b in pairwise(edges)]
     name_rows(axes, middles, cameras)
     for sweep in range(1, shown // run.views):
@@ -103,7 +104,3 @@ def _over_sweeps(axes: Axes, lines: Sequence[np.ndarray], labels: Sequence[str],
     axes.axvline(2, color=theme.muted, linewidth=1.2, linestyle=(0, (4, 4)))
     axes.set_xlabel("sweeps over all views")
     return dress_chart(add_legend(axes))
-
-
-def _frame(step: int, first: int, last: int, theme: Theme) -> Rectangle:
-    return Rectangle((step - 0.5, first - 0.5), 1, last - first, fill=False, edgecolor=theme.ink, linewidth=1.4)

@@ -96,7 +96,6 @@ def draw_links(axes: Axes, scene: ToyScene, mass: Float[np.ndarray, " tuples"]) 
 
 def draw_puzzle(figure: Figure, scene: ToyScene, config: ToyConfig, nearest: Float[np.ndarray, " tuples"]) -> Figure:
     """Three times the same floor: what is seen, who is who, and what measuring distances makes of it."""
-    theme = theme_of(figure)
     seen, true, near = figure.subplots(1, 3)
     for axes in (seen, true, near):
         draw_sightings(axes, scene, config)
@@ -105,7 +104,7 @@ def draw_puzzle(figure: Figure, scene: ToyScene, config: ToyConfig, nearest: Flo
     wrong = int(nearest.sum() - (nearest * true_mass(scene).numpy()).sum())
     titles = ("What is seen", "Who is who", f"The nearest together: {wrong} of {len(scene.person_mm)} wrong (dashed)")
     for axes, title in zip((seen, true, near), titles, strict=True):
-        axes.set_title(title, fontsize=12, color=theme.ink)
+        axes.set_title(title)
     return figure
 
 
@@ -149,7 +148,6 @@ def draw_tensor(
     Raises:
         InputError: more than three views, which have no tables that one can look at.
     """
-    theme = theme_of(figure)
     views, people = scene.identity.shape
     if views > 3:
         raise InputError(f"{views} views have no tables to look at; two or three views do")
@@ -160,7 +158,7 @@ def draw_tensor(
         axes = figure.add_subplot(grid[slot // across, slot % across])
         draw_table(axes, masses, true, VIEWS[views - 2 : views])
         title = "Mass: rows and columns sum to 1" if views == 2 else f"{VIEWS[0]}{slot + 1}: sums to 1"
-        axes.set_title(title, fontsize=12 if views == 2 else 11, color=theme.ink)
+        axes.set_title(title, fontsize=12 if views == 2 else 11)
     return figure
 
 
@@ -177,31 +175,25 @@ def draw_state(
     figure: Figure, scene: ToyScene, config: ToyConfig, path: Trajectory, cut: PlaneCut, step: int
 ) -> Figure:
     """One state of the reverse diffusion three times: on the floor, as a table, and inside the polytope."""
-    theme = theme_of(figure)
     figure.set_layout_engine("none")  # everything stays in its place from image to image
     floor = draw_sightings(figure.add_axes((0.04, 0.11, 0.28, 0.8)), scene, config)
     draw_links(floor, scene, path.mass[step])
-    floor.set_title("Who with whom: wide = heavy, dashed = wrong", fontsize=12, color=theme.ink)
+    floor.set_title("Who with whom: wide = heavy, dashed = wrong")
     draw_tensor(figure, scene, path.mass[step], (0.36, 0.14, 0.61, 0.89))
     inside = draw_cut(figure.add_axes((0.7, 0.13, 0.25, 0.76)), cut, path.mass[: step + 1])
     away = float(cut.flat.distance(path.mass[step]))
-    inside.set_title(f"Inside the polytope ({away:.2f} off this plane)", fontsize=12, color=theme.ink)
+    inside.set_title(f"Inside the polytope ({away:.2f} off this plane)")
     return figure
 
 
 def draw_starts(axes: Axes, cut: PlaneCut, paths: Sequence[Trajectory]) -> Axes:
     """Paths from several random starts, coloured by the corner where they end: truth, competitor, or another (X)."""
-    theme = theme_of(axes)
-    ends = [corner_of(path, cut) for path in paths]
-    draw_plane_cut(
-        axes, cut, [path.mass for path in paths], [theme.alarm if end is None else end.color for end in ends]
-    )
+    alarm, ends = theme_of(axes).alarm, [corner_of(path, cut) for path in paths]
+    draw_plane_cut(axes, cut, [path.mass for path in paths], [alarm if end is None else end.color for end in ends])
     for path in (path for path, end in zip(paths, ends, strict=True) if end is None):
-        axes.plot(*cut.flat.place(path.mass[-1]), "X", color=theme.alarm, markersize=12, zorder=7)
+        axes.plot(*cut.flat.place(path.mass[-1]), "X", color=alarm, markersize=12, zorder=7)
     count = sum(end is cut.landmarks[0] for end in ends)
-    axes.set_title(
-        f"{count} of {len(paths)} random starts end at the truth (X: elsewhere)", fontsize=12, color=theme.ink
-    )
+    axes.set_title(f"{count} of {len(paths)} random starts end at the truth (X: elsewhere)")
     return axes
 
 
@@ -209,11 +201,10 @@ def draw_answers(
     figure: Figure, scene: ToyScene, config: ToyConfig, cut: PlaneCut, paths: Sequence[Trajectory]
 ) -> Figure:
     """What several random starts say together, on the floor, and how each came to say it, in the polytope."""
-    theme = theme_of(figure)
     floor, plane = figure.subplots(1, 2)
     mean = np.mean([path.mass[-1] for path in paths], 0)
     draw_links(draw_sightings(floor, scene, config), scene, mean)
-    floor.set_title("Share of the starts (wide = many, dashed = wrong)", fontsize=12, color=theme.ink)
+    floor.set_title("Share of the starts (wide = many, dashed = wrong)")
     draw_starts(plane, cut, paths)
     return figure
 
