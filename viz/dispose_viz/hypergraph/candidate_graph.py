@@ -22,6 +22,9 @@ from dispose_viz.hypergraph.trajectory import color_rows
 from dispose_viz.style import LIGHT, Theme, blend, color_of, dress, label_of, person_color, theme_of
 from dispose_viz.words import LETTER, escape_markup, plain, shorten, size_of
 
+SHOWN = 24
+"""So many tuples are drawn."""
+
 EASE_POINTS = 13
 """Points of a path between two columns: enough to look smooth, and each is a place to hover."""
 
@@ -88,7 +91,6 @@ def draw_paths(
     cameras: Sequence[str],
     *,
     owners: Sequence[int],
-    count: int = 24,
     theme: Theme = LIGHT,
 ) -> go.Figure:
     """Tuples as paths through columns of detections, the wider the more mass they have.
@@ -96,16 +98,9 @@ def draw_paths(
     A person's detections stand on one level, so that who became somebody is a straight line in that colour, and a tuple
     that mixes people goes up and down. A path is dotted where it leaves a view out; a ring is a detection that is
     alone in its tuple.
-
-    Args:
-        figure: gets the traces and axes.
-        edges: all tuples.
-        detections: for the numbers in the files.
-        cameras: names of the views.
-        owners: the person that every tuple became, `ABSENT` = nobody.
-        count: how many tuples are drawn (`heaviest`).
+    The `heaviest` tuples are drawn; owners are the persons that all tuples became, `ABSENT` = nobody.
     """
-    shown = heaviest(edges, owners, count)
+    shown = heaviest(edges, owners, SHOWN)
     owned = [owners[row] for row in shown]
     level = levels_of(edges.take(shown), owned, detections)
     # The lightest first: what matters lies on top.
@@ -226,7 +221,7 @@ def draw_incidence(
     cameras: Sequence[str],
     *,
     owners: Sequence[int],
-    count: int = 24,
+    count: int = SHOWN,
 ) -> Figure:
     """Tuples as rows and detections as columns: a filled cell says that this detection belongs to that tuple.
 

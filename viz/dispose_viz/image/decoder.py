@@ -192,13 +192,8 @@ def draw_view_hypergraph(
 ) -> Axes:
     """One person in all views: a box is the edge of all joints of one view, a line that of one joint in all views.
 
-    Args:
-        axes: gets the drawing; it has no units, every view is scaled to the same height.
-        skeleton: whose joints these are.
-        xy_image: the joints in every view, pixels.
-        visible: which of them are looked at; the others belong to no edge.
-        cameras: names of the views.
-        joints: those whose edges are drawn; every joint has one.
+    The drawing has no units: every view's joints (pixels) are scaled to the same height. Those that are not visible
+    belong to no edge; edges are drawn of some `joints`, though every joint has one.
     """
     theme = theme_of(axes)
     place = np.stack(
@@ -230,11 +225,7 @@ def draw_part_hypergraph(
 ) -> Axes:
     """One person from the front, in metres: the wide outline is the edge of all joints, a colour that of one part.
 
-    Args:
-        axes: gets the drawing.
-        skeleton: whose joints these are.
-        xyz_world: the joints, mm; one that is no number is left out of its edges.
-        parts: joint names of every part.
+    A joint (mm) that is no number is left out of its edges; parts are named by their joints.
     """
     theme = theme_of(axes)
     place = from_the_front(xyz_world, skeleton)

@@ -186,11 +186,8 @@ def draw_heat(
 ) -> Axes:
     """A heat map over the image that it was made from: the image in the dark, bright where the joint is seen.
 
-    Args:
-        axes: in pixels of the original image.
-        heat: heights, mostly in [0, 1].
-        input_from_image: affine from the original image to the network's input.
-        stride: input pixels per heat-map pixel.
+    Heights are mostly in [0, 1], the axes in pixels of the original image, from which an affine map leads to the
+    network's input; `stride` of that one's pixels are one of the heat map.
     """
     height, width = heat.shape
     edges = torch.tensor([[-0.5, -0.5], [width - 0.5, height - 0.5]], dtype=torch.float64)

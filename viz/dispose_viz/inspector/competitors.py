@@ -181,7 +181,7 @@ def competitors_of(
     result: FrameResult, match: IdentityMatch, members: Members, method: str, *, most: int = 7
 ) -> tuple[Competitor, ...]:
     """The tuples that compete for the detections of one: those that somebody decided for first, then the heaviest."""
-    if result.frame is None or not names_detections(result):
+    if result.frame is None or not members or not names_detections(result):
         return ()
     true = {int(match.identity[view, slot]) for view, slot in enumerate(members) if slot != ABSENT} - {ABSENT}
     decided = result.prediction.association.members.tolist()

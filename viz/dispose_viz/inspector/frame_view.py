@@ -132,7 +132,7 @@ class FrameView:
         """Table and curves of the person who is chosen."""
         result, members = self.results.cases[self.shown], self.person.value
         match = match_identities(result)
-        competitors = competitors_of(result, match, members, self.results.method) if members else ()
+        competitors = competitors_of(result, match, members or (), self.results.method)
         if competitors and result.frame is not None:
             rows = rows_of(competitors, match, result.frame, theme=self.theme)
             self.table.value = table_html(rows, result.frame.cameras.names, theme=self.theme)

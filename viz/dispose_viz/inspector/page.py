@@ -34,14 +34,7 @@ TITLE_LETTERS = 92
 
 
 def page_of(results: Results, index: int, *, headline: str = "", reason: str = "", theme: Theme = LIGHT) -> Figure:
-    """The page of one frame.
-
-    Args:
-        results: a finished run.
-        index: which of its frames.
-        headline: what it was ranked by, behind the frame's number.
-        reason: the sentence why it failed.
-    """
+    """The page of one frame: what it was ranked by stands behind its number, below it the sentence why it failed."""
     result = results.cases[index]
     match = match_identities(result)
     figure = Figure(figsize=PAGE, dpi=POINTS_PER_INCH, facecolor=theme.paper)
@@ -77,9 +70,8 @@ def legend_of(result: FrameResult, match: IdentityMatch) -> str:
 
 
 def _write(figure: Figure, y: float, text: str, size: int, *, bold: bool = False) -> Text:
-    theme = theme_of(figure)
-    return figure.text(0.02, y, text, fontsize=size, fontweight="bold" if bold else "normal", color=theme.ink, va="top",
-                       parse_math=False)  # fmt: skip
+    weight, ink = "bold" if bold else "normal", theme_of(figure).ink
+    return figure.text(0.02, y, text, fontsize=size, fontweight=weight, color=ink, va="top", parse_math=False)
 
 
 def _draw_views(figure: Figure, result: FrameResult, match: IdentityMatch) -> float:
@@ -97,14 +89,13 @@ def _draw_views(figure: Figure, result: FrameResult, match: IdentityMatch) -> fl
 
 def _draw_competitors(figure: Figure, method: str, result: FrameResult, match: IdentityMatch) -> None:
     """The table of tuples in the lower left, their mass over time in the lower right."""
-    theme = theme_of(figure)
     people = people_to_inspect(result, match)
     table, curves = figure.add_axes((0.02, 0.015, 0.62, 0.29)), figure.add_axes((0.71, 0.07, 0.275, 0.245))
     name, members = people[0] if people else ("", ())
-    competitors = competitors_of(result, match, members, method) if people else ()
+    competitors = competitors_of(result, match, members, method)
     _write(figure, 0.355, f"What competed for {name}" if people else "What competed", 14, bold=True)
     if competitors and result.frame is not None:
-        rows = rows_of(competitors, match, result.frame, theme=theme)
+        rows = rows_of(competitors, match, result.frame, theme=theme_of(figure))
         draw_table(table, rows, result.frame.cameras.names)
     else:
         draw_sentence(table, why_no_competitors(result))

@@ -97,10 +97,7 @@ def ranking_table(ranking: Ranking, rows: int) -> str:
 def draw_ranking(axes: Axes, ranking: Ranking, *, marked: int = 3) -> Axes:
     """Every measure (rows) of every frame (columns), each row from its least to its greatest value.
 
-    Args:
-        axes: where to draw.
-        ranking: of at least one frame.
-        marked: so many of the worst frames get an arrow.
+    There is at least one frame; so many of the worst get an arrow as are to be `marked`.
     """
     theme = theme_of(axes)
     numbers = [failure.number for failure in ranking.failures]

@@ -89,11 +89,7 @@ def draw_symmetric_section(figure: go.Figure, path: Matrices, label: str) -> go.
 
     Four corners are permutations (the identity and the exchanges), the fifth is the mean of both rotations. Other
     matrices X are drawn at ``(X + X')/2``, which never leaves the solid; the hover says how far X is from there.
-
-    Args:
-        figure: an empty scene (`dispose_viz.scene.plotly_scene.new_scene`).
-        path: a trajectory of doubly stochastic matrices.
-        label: what it is called.
+    The figure is an empty scene (`dispose_viz.scene.plotly_scene.new_scene`).
     """
     check_doubly_stochastic(path)
     flat, theme = symmetric_space(), scene_theme(figure)

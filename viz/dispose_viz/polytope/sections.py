@@ -100,10 +100,7 @@ def shadow(flat: Flat, marginals: Marginals, shown: Int[np.ndarray, " tuples"]) 
 
     Every corner is the farthest one in some direction (a linear programme); starting from a few of them, each
     edge is pushed outwards until none moves: exact.
-
-    Args:
-        marginals: the polytope.
-        shown: which of its tuples the flat speaks of (the all-absent one is usually left out).
+    `shown` are the polytope's tuples that the flat speaks of (the all-absent one is usually left out).
     """
     farthest = _farthest(flat, marginals, shown)
     across = np.stack([farthest(np.array([1.0, 0.1])), farthest(np.array([-1.0, -0.1]))])
@@ -215,12 +212,8 @@ def cut_through(
 def draw_section(axes: Axes, flat: Flat, *, outline: Float[np.ndarray, "corners 2"] | None = None) -> Axes:
     """The polytope cut by a plane: the filled polygon is exactly its points in that plane.
 
-    Full corners are assignments (all masses 0 or 1), hollow ones have fractions.
-
-    Args:
-        flat: the plane (`dispose_viz.polytope.sections.flat_through` three feasible points).
-        outline: of the whole polytope's shadow on the plane (`dispose_viz.polytope.sections.shadow`): points off the
-            plane are drawn at their feet, which lie in there.
+    Full corners are assignments (all masses 0 or 1), hollow ones have fractions. The plane is `flat_through` three
+    feasible points. Points off it are drawn at their feet, which lie in the outline, the polytope's `shadow` on it.
     """
     theme = theme_of(axes)
     corners = section(flat)

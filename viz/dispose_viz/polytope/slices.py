@@ -43,10 +43,7 @@ def dense_tensor(
 ) -> Float[np.ndarray, "..."]:
     """Mass over all combinations, the dustbin last on every axis; tuples that are no candidates carry 0.
 
-    Args:
-        mass: of every tuple.
-        members: its slot in every view, `ABSENT` for the dustbin.
-        slots: detections of every view.
+    Members are slots, of which every view has so many, `ABSENT` for the dustbin.
     """
     if members.shape[1] != len(slots):
         raise ShapeError(f"tuples of {members.shape[1]} views, slots of {len(slots)}")
@@ -64,9 +61,7 @@ def draw_matrix(
 ) -> Axes:
     """Mass of every pair, its sums beside rows and columns, those that miss their target in the alarm colour with a ✗.
 
-    Args:
-        matrix: mass; rows are the first view's detections, columns the second's.
-        row_targets, column_targets: what the sums must be.
+    Rows are the first view's detections, columns the second's.
     """
     _name_ticks(draw_cells(axes, matrix), matrix.shape, dustbins=False)
     rows, columns = matrix.shape
@@ -88,11 +83,7 @@ def draw_slices(
 
     A panel is a slice: its sum must be the target of that detection. Slices of the first two views run through all
     panels, so their sums stand in the table on the right.
-
-    Args:
-        tensor: mass of every combination.
-        targets: for every view what its slices must sum to.
-        dustbins: the last place of every view is its dustbin.
+    Targets are what the slices of every view must sum to; with `dustbins` the last place of every view is its dustbin.
     """
     if tensor.ndim != 3 or len(targets) != 3:
         raise ShapeError(f"slices are drawn of three views, got {tensor.ndim} and targets of {len(targets)}")
@@ -125,12 +116,8 @@ def draw_slices(
 def draw_cube(figure: go.Figure, tensor: Float[np.ndarray, "a b c"], *, dustbins: bool = False) -> go.Figure:
     """A three-view tensor as voxels to turn: the more mass, the more opaque; the hover says how much.
 
-    Every voxel has the colour of its place in the first view, which is written on that axis.
-
-    Args:
-        figure: an empty scene (`dispose_viz.scene.plotly_scene.new_scene`).
-        tensor: mass of every combination.
-        dustbins: the last place of every view is its dustbin.
+    Every voxel has the colour of its place in the first view, which is written on that axis. The figure is an empty
+    scene (`dispose_viz.scene.plotly_scene.new_scene`); with `dustbins` the last place of every view is its dustbin.
     """
     if tensor.ndim != 3:
         raise ShapeError(f"a cube is drawn of three views, got {tensor.ndim}")

@@ -92,14 +92,9 @@ def why_not() -> str | None:
 def render(
     stage: Stage, *, width: int = 960, height: int = 720, viewpoint: Viewpoint | None = None, theme: Theme = LIGHT
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """The stage as an RGB image, drawn off screen.
+    """The stage as an RGB image of so many pixels, drawn off screen; what it does not hold is left out.
 
-    Args:
-        stage: what to draw; what it does not hold is left out.
-        width: of the image, pixels.
-        height: of the image, pixels.
-        viewpoint: where the reader stands; from where everything is seen if None.
-        theme: colours that are not people.
+    Without a viewpoint the reader stands where everything is seen.
 
     Raises:
         MissingBackendError: Open3D is not here or cannot draw (`why_not` is the sentence).
