@@ -11,12 +11,18 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dispose.association.viewpoint import Viewpoints
 from dispose.tensors import TensorStruct
 from dispose_kernels.candidates import Evidence, beliefs, misfit
+
+EXPECTED_MISFIT = 1.2
+"""Mean misfit of two detections of one person where cameras and detector are as good as assumed."""
+
+DOUBTING_PAIRS = 20
+"""So many pairs weigh as much as the assumption: a frame with few people hardly says how wrong its cameras are."""
 
 PAIRS_AT_ONCE = 1 << 14
 """Pairs of detections whose misfit is computed at once (tens of MiB)."""
@@ -135,3 +141,37 @@ def pair_misfit(evidence: Evidence, *, cap: float) -> Float[Tensor, "*frames vie
         out[frame[one], view[one], slot[one], view[other], slot[other]] = torch.cat(mean)
     out = torch.minimum(out, out.permute(0, 3, 4, 1, 2))
     return out.view(*frames, views, slots, views, slots)
+
+
+def noise_excess(
+    misfit: Float[Tensor, "frames views slots views slots"], part_of: Int[Tensor, " frames"]
+) -> Float[Tensor, " frames"]:
+    """By how much the noise of every frame is above what is assumed (variance; at least 1), from its best pairs.
+
+    Cameras that moved, lenses that were not calibrated and poor detectors push the members of everybody apart alike.
+    Two detections that are each other's best are mostly one person, so the median of their misfits tells by how much:
+    ``(median / EXPECTED_MISFIT) ** (n / (n + DOUBTING_PAIRS))``, n being their number.
+
+    Args:
+        misfit: of every two detections (`pair_misfit`).
+        part_of: frames with the same number are views of one frame and share their noise.
+    """
+    views = misfit.shape[1]
+    table = misfit.transpose(2, 3)
+    best, back = table.min(-1), table.argmin(-2)
+    mutual = back.gather(-1, best.indices) == torch.arange(misfit.shape[2], device=misfit.device)
+    once = torch.ones(views, views, dtype=torch.bool, device=misfit.device).tril(-1)[..., None]
+    frame, *place = (mutual & once & best.values.isfinite()).nonzero(as_tuple=True)
+    values, owner = best.values[(frame, *place)], part_of[frame]
+    excess = misfit.new_ones(len(part_of))
+    for number in owner.unique():
+        mine = values[owner == number]
+        share = len(mine) / (len(mine) + DOUBTING_PAIRS)
+        excess[part_of == number] = (mine.median() / EXPECTED_MISFIT).clamp(min=1.0) ** share
+    return excess
+
+
+def widen(evidence: Evidence, excess: Float[Tensor, " frames"]) -> Evidence:
+    """The evidence with all covariances of a frame that many times as large."""
+    one, two, three = (excess.reshape(-1, *(1,) * axes) for axes in (3, 4, 5))
+    return Evidence(evidence.precision / three, evidence.information / two, evidence.constant / one, evidence.valid)

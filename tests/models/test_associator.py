@@ -238,3 +238,35 @@ def test_what_was_weighed_comes_with_the_same_answer(associator, frames):
     torch.testing.assert_close(hypotheses.mass[-1], posterior.sampled[:-1], rtol=0, atol=0)
     assert hypotheses.time[0] == 1 and hypotheses.time[-1] == 0 and len(hypotheses.time) == len(hypotheses.mass)
     assert associator.associate([without_people(frame, [1, 2, 3])])[0].hypotheses is None
+
+
+@pytest.fixture(scope="module")
+def filmed_by_eight():
+    """Frames of eight cameras, the last of which film from another room."""
+    config = replace(SceneConfig(), views=(8, 8), persons=(2, 4))
+    return [frame for frame, _ in sample_scenes(torch.Generator().manual_seed(5), 3, config)]
+
+
+def test_many_views_are_decided_in_blocks_whatever_their_order_and_their_batch(associator, filmed_by_eight):
+    order = [7, 2, 5, 0, 3, 6, 1, 4]
+    together = associator.associate(filmed_by_eight)
+    for frame, found in zip(filmed_by_eight, together, strict=True):
+        assert len(associator.blocks(frame)) > 1
+        members = found.association.members
+        assert ((members != ABSENT).sum(1) >= 2).all()
+        for view in range(members.shape[1]):
+            slots = members[:, view][members[:, view] != ABSENT]
+            assert len(slots) == len(slots.unique()) and frame.detections.valid[view, slots].all()
+        alone = associator.associate([frame])[0]
+        assert torch.equal(members, alone.association.members)
+        torch.testing.assert_close(found.association.confidence, alone.association.confidence, rtol=0, atol=1e-6)
+        assert groups(found.association) == groups(associator(frame.select(views=order)), order)
+        assert found.hypotheses is not None and found.hypotheses.members.shape[1] == 8
+
+
+def test_views_that_see_nobody_cost_nothing(associator, filmed_by_eight):
+    """Of eight cameras four see somebody: they are decided together, in the columns of the frame."""
+    frame = without_people(filmed_by_eight[0], [0, 2, 3, 7])
+    assert associator.blocks(frame) == [list(range(8))]
+    members = associator(frame).members
+    assert (members[:, [0, 2, 3, 7]] == ABSENT).all()

@@ -4,22 +4,32 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dispose.association import cues
 from dispose.association.completion import FILL_WHERE_SURE, CompletionConfig, fill_seen_once
 from dispose.association.decode import Rounding, set_packing
-from dispose.association.evidence import EvidenceConfig, Placement, fuse_ready, joint_beliefs, pair_misfit
+from dispose.association.evidence import (
+    EvidenceConfig,
+    Placement,
+    fuse_ready,
+    joint_beliefs,
+    noise_excess,
+    pair_misfit,
+    widen,
+)
 from dispose.association.graph import CandidateGraph
 from dispose.association.packing import PackedDetections, camera_order, pack_detections
 from dispose.association.polytope import feasible_marginals, with_fallbacks
 from dispose.association.reconstruct import gather_groups, predictions_of, triangulate_groups
+from dispose.association.view_blocks import DIRECT_VIEWS, ROUNDS, join_blocks, share_people, view_blocks
 from dispose.association.viewpoint import Viewpoints, viewpoints
 from dispose.diffusion.samplers import Step
 from dispose.models.dispose.denoiser import Denoiser, DenoiserConfig
 from dispose.models.dispose.placement import PlacementConfig, PlacementNet, placement_features
 from dispose.models.dispose.sampling import (
+    PAIR_THRESHOLD,
     Posterior,
     Problem,
     SamplerConfig,
@@ -109,8 +119,9 @@ class BatchEvidence:
         packed: the detections with the association skeleton.
         seen: the detections from their viewpoints.
         placement: where their bodies stand.
-        evidence: their joints as normal distributions about their frame's `origin`.
+        evidence: their joints as normal distributions about their frame's `origin`, as wide as the frame's noise is.
         origin: a point amid the people of every frame, mm.
+        misfit: mean capped chi-square of every two detections.
     """
 
     packed: PackedDetections
@@ -118,6 +129,7 @@ class BatchEvidence:
     placement: Placement
     evidence: Evidence
     origin: Float[Tensor, "frames 3"]
+    misfit: Float[Tensor, "frames views slots views slots"]
 
 
 class Associator(nn.Module):
@@ -134,8 +146,11 @@ class Associator(nn.Module):
         self.denoiser = Denoiser(config.denoiser())
 
     @torch.no_grad()
-    def describe(self, frames: Sequence[Frame]) -> BatchEvidence:
-        """What every detection says about its joints; in every frame somebody is detected."""
+    def describe(self, frames: Sequence[Frame], part_of: Int[Tensor, " frames"] | None = None) -> BatchEvidence:
+        """What every detection says about its joints; in every frame somebody is detected.
+
+        Frames with the same number in `part_of` are views of one frame, which share their noise (`noise_excess`).
+        """
         packed = pack_detections(frames, camera_order).distinct().convert(COCO_17)
         seen = viewpoints(packed)
         placement = self.placement(seen)
@@ -143,7 +158,13 @@ class Associator(nn.Module):
         total = mean.new_zeros(len(frames), 3).index_add(0, packed.frame, mean.mean(1))
         origin = total / torch.bincount(packed.frame, minlength=len(frames))[:, None]
         evidence = fuse_ready(mean, covariance, packed.valid, origin[packed.frame])
-        return BatchEvidence(packed, seen, placement, evidence, origin)
+        misfit = pair_misfit(evidence, cap=cues.MISFIT_CAP)
+        part_of = torch.arange(len(frames), device=misfit.device) if part_of is None else part_of
+        excess = noise_excess(misfit, part_of)
+        if bool((excess > 1).any()):
+            evidence = widen(evidence, excess)
+            misfit = pair_misfit(evidence, cap=cues.MISFIT_CAP)
+        return BatchEvidence(packed, seen, placement, evidence, origin, misfit)
 
     def described(self, frame: Frame) -> FrameEvidence | None:
         """What the detections of one frame say, or None where fewer than two views see anybody."""
@@ -159,13 +180,15 @@ class Associator(nn.Module):
         return self.problems([frame]) if sees_enough(frame) else None
 
     @torch.no_grad()
-    def problems(self, frames: Sequence[Frame]) -> Problem:
-        """Candidates and their evidence of frames with detections in two views or more (`sees_enough`)."""
-        described, limits = self.describe(frames), self.config.candidates
-        allowed = pair_misfit(described.evidence, cap=cues.MISFIT_CAP) <= limits.pair_limit
+    def problems(self, frames: Sequence[Frame], part_of: Int[Tensor, " frames"] | None = None) -> Problem:
+        """Candidates and their evidence of frames with detections in two views or more (`sees_enough`).
+
+        `part_of` as in `describe`.
+        """
+        described, limits = self.describe(frames, part_of), self.config.candidates
         kept = join(
             described.evidence,
-            allowed,
+            described.misfit <= limits.pair_limit,
             cap=cues.MISFIT_CAP,
             limit=limits.member_limit,
             budget=limits.budget,
@@ -214,17 +237,35 @@ class Associator(nn.Module):
     ) -> list[AssociationResult]:
         """Who is who in every frame, with the candidate tuples and the way of their mass.
 
-        A frame in which fewer than two views see anybody has no groups and no candidates.
+        A frame in which fewer than two views see anybody has no groups and no candidates. Where more than
+        `DIRECT_VIEWS` views do, blocks of views are decided and joined by the pairs they hold together
+        (`dispose.association.view_blocks`); `worth` and `rounding` then choose nothing.
         """
         results = [AssociationResult(nobody(len(f.cameras), f.detections.valid.device)) for f in frames]
-        for part in batches_of(frames):
-            problem = self.problems([frames[row] for row in part])
+        for batch in batches_of(frames):
+            parts = [(row, views) for row in batch for views in self.blocks(frames[row])]
+            part_of = torch.tensor([row for row, _ in parts], device=frames[0].detections.valid.device)
+            problem = self.problems([frames[row].select(views=views) for row, views in parts], part_of)
             steps = list(self.trajectory(problem, sampler, generator))
-            views = [len(frames[row].cameras) for row in part]
-            found = decide(problem, steps, views, worth=worth, rounding=rounding)
-            for row, result in zip(part, found, strict=True):
-                results[row] = result
+            found = decide(problem, steps, [len(views) for _, views in parts], worth=worth, rounding=rounding)
+            for row in batch:
+                own = [k for k, (owner, _) in enumerate(parts) if owner == row]
+                results[row] = found[own[0]] if len(own) == 1 else join_blocks(
+                    [parts[k][1] for k in own], [found[k] for k in own], frames[row].detections.valid, PAIR_THRESHOLD
+                )  # fmt: skip
         return results
+
+    @torch.no_grad()
+    def blocks(self, frame: Frame) -> list[list[int]]:
+        """Which views are decided together: all, or of many that see somebody several blocks."""
+        somebody = frame.detections.valid.any(1).tolist()
+        views = [view for view in camera_order(frame.cameras) if somebody[view]]
+        if len(views) <= DIRECT_VIEWS:
+            return [list(range(len(frame.cameras)))]
+        packed = pack_detections([frame.select(views=views)]).convert(COCO_17)
+        seen = viewpoints(packed)
+        overlap = share_people(packed, seen, self.placement(seen))
+        return [[views[place] for place in block] for block in view_blocks(overlap)]
 
     def weigh(self, frame: Frame) -> AssociationResult:
         """`associate` of one frame."""
@@ -253,17 +294,26 @@ class Associator(nn.Module):
 
 def sees_enough(frame: Frame) -> bool:
     """Whether two views see somebody, so that there is something to associate."""
-    return int(frame.detections.valid.any(1).sum()) >= 2
+    return seeing_views(frame) >= 2
+
+
+def seeing_views(frame: Frame) -> int:
+    """How many views see somebody."""
+    return int(frame.detections.valid.any(1).sum())
 
 
 def batches_of(frames: Sequence[Frame]) -> Iterator[list[int]]:
-    """Positions of the frames that see enough, in runs of at most `DETECTIONS_AT_ONCE` (or one frame)."""
+    """Positions of the frames that see enough, in runs of at most `DETECTIONS_AT_ONCE` (or one frame).
+
+    A detection counts as often as it is decided on.
+    """
     run: list[int] = []
     held = 0
     for row, frame in enumerate(frames):
         if not sees_enough(frame):
             continue
-        count = int(frame.detections.valid.sum())
+        count, many = int(frame.detections.valid.sum()), seeing_views(frame) > DIRECT_VIEWS
+        count *= ROUNDS if many else 1
         if run and held + count > DETECTIONS_AT_ONCE:
             yield run
             run, held = [], 0
