@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 
 from dispose_benchmarks.association import AssociationBench
-from dispose_benchmarks.kernels.suites import KernelsBench
+from dispose_benchmarks.kernels import KernelsBench
 from dispose_benchmarks.pose_command import PoseBench
 from dispose_benchmarks.rendering import RenderingBench
 from dispose_benchmarks.run import RunBench

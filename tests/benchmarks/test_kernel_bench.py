@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import dispose.cli.main as cli
-from dispose_benchmarks.kernels.suites import Comparison, deformable_suite, feasibility
+from dispose_benchmarks.kernels import Comparison, deformable_suite, feasibility
 
 
 def test_the_report_holds_every_figure(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dispose_benchmarks.kernels.instances import random_evidence
+from dispose_benchmarks.kernels import random_evidence
 from dispose_kernels.candidates import (
     ABSENT,
     Candidates,

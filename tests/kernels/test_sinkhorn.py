@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dispose_benchmarks.kernels.instances import ProblemInstance, random_capture
+from dispose_benchmarks.kernels import ProblemInstance, random_capture
 from dispose_kernels.errors import OperandError
 from dispose_kernels.sinkhorn import (
     Marginals,

@@ -1,1 +1,0 @@
-"""Timings of the fast operators beside their definitions, in one run: ``dispose bench kernels``."""
