@@ -12,7 +12,7 @@ from pathlib import Path
 from dispose.datasets.layouts.panoptic import CMU0, annotated_frames, open_panoptic
 from dispose.datasets.layouts.source import Block, Split
 from dispose.formats.calibration.json_files import read_calibration_panoptic
-from dispose.formats.images.files import read_image
+from dispose.formats.images.series import read_image
 from dispose_viz.image.calibration import draw_cameras, draw_floor
 from dispose_viz.image.canvas import Name, draw_canvas, draw_names, draw_skeleton, name_of
 from dispose_viz.style import label_of, new_figure, person_color
@@ -41,7 +41,7 @@ def draw_truth(root: Path, out: Path) -> None:
     """The true people of the first frame in its own cameras; joints out of sight are left out."""
     source = open_panoptic(root, Split("all", (Block(SEQUENCE),), annotated_frames))
     key = source.keys[0]
-    cameras, poses = source.cameras(SEQUENCE), source.truth(key).poses
+    cameras, poses = source.rigs[SEQUENCE], source.truth(key).poses
     xy, front = cameras.project(poses.xyz_world)
     seen = front & poses.valid & cameras.inside(xy)
     figure = new_figure(24, 20)

@@ -12,8 +12,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from dispose.evaluation.figures import Figure, Row
-from dispose.evaluation.reports import Report, write_report
+from dispose.evaluation.reports import Figure, Report, Row, write_report
 from dispose.recipes.synthetic import SYNTHETIC
 from dispose.tensors import ABSENT
 from dispose.training.examples import VALIDATION_CHUNK, scenes_of_chunk

@@ -1,4 +1,4 @@
-"""The polystochastic polytope of Stage I, which is never empty; the released one is in `dispose.released.polytope`.
+"""The polystochastic polytope of Stage I, which is never empty; the released one is in `dispose.released.candidates`.
 
 A sample's tuples are its candidates, one row of slots (or `ABSENT`) each, followed by one **fallback** tuple that is
 absent in every view and takes the mass nobody claims. Every view has one bin per detection and a dustbin.

@@ -13,12 +13,21 @@ import tyro
 from dispose.cli.predict import stages_of
 from dispose.errors import InputError
 from dispose.evaluation.classic import CLASSIC, classic
-from dispose.evaluation.figures import Row
-from dispose.evaluation.methods import gated_method, oracle_method, random_method
 from dispose.evaluation.protocols import ImageFrames, Protocol, protocols_of
 from dispose.evaluation.published import FOLDER, read_published, side_by_side
-from dispose.evaluation.reports import Report, text_table, write_report
-from dispose.evaluation.score import Answers, Method, answers, best_method, drawn, gather, score
+from dispose.evaluation.reports import Report, Row, text_table, write_report
+from dispose.evaluation.score import (
+    Answers,
+    Method,
+    answers,
+    best_method,
+    drawn,
+    gated_method,
+    gather,
+    oracle_method,
+    random_method,
+    score,
+)
 from dispose.evaluation.toy_images import evaluate_toy_images, reduction
 from dispose.inference.readings import Source
 from dispose.inference.results_folder import RunFiles, write_results

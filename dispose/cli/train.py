@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from dispose.formats.locking import lock_folder
+from dispose.formats.files import lock_folder
 from dispose.options import one_of, require_folder
 from dispose.recipes.orders import TrainingOrder
 from dispose.systems import recipe_names, train

@@ -16,7 +16,8 @@ from torch.utils.data import Dataset
 
 from dispose.datasets.layouts.source import FrameKey, Layout, Truth
 from dispose.errors import InputError
-from dispose.formats.images.files import normalize_pixels, read_image, warp_image
+from dispose.formats.detections.people import DamagedFrameError
+from dispose.formats.images.series import normalize_pixels, read_image, warp_image
 from dispose.geometry.image_affine import letterbox
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame, Images
@@ -65,7 +66,7 @@ def read_raw(source: Layout, key: FrameKey) -> RawFrame:
         InputError: an image is unreadable or of another size than its calibration; a camera has no folder; no view
             has an image. The message names file, camera and frame.
     """
-    cameras = source.cameras(key.sequence)
+    cameras = source.rigs[key.sequence]
     images = tuple(read_view(source, key, cameras, view) for view in range(len(cameras)))
     if all(image is None for image in images):
         where = f"{source.image(key, 0)}: frame {key.number} of {key.sequence}"
@@ -90,11 +91,11 @@ def read_view(source: Layout, key: FrameKey, cameras: Cameras, view: int) -> UIn
 
 
 def check_size(image: UInt8[np.ndarray, "height width 3"], cameras: Cameras, view: int, where: str) -> None:
-    """Raise `InputError` where an image has not the size that its camera was calibrated for."""
+    """Raise `DamagedFrameError` where an image has not the size that its camera was calibrated for."""
     height, width = image.shape[:2]
     told = cameras.size[view].tolist()
     if (width, height) != tuple(told):
-        raise InputError(
+        raise DamagedFrameError(
             f"{where}: the picture is {width} x {height} pixels, the calibration is for {told[0]:g} x {told[1]:g}."
         )
 

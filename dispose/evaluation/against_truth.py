@@ -66,7 +66,7 @@ def score_frames(frames: Sequence[Frame], predictions: Sequence[Prediction], tru
 
 
 def score_people(predictions: Sequence[Prediction], truth: Sequence[Prediction]) -> PeopleFigures:
-    """Figures over all frames of what was found in pictures; members are not looked at.
+    """Figures over all frames of what was found in images; members are not looked at.
 
     Raises:
         InputError: a frame whose number the truth does not have.

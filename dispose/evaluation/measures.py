@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dispose.association.roots import map_pixel_of
 from dispose.errors import InputError, ShapeError
-from dispose.evaluation.figures import Figure
+from dispose.evaluation.reports import Figure
 from dispose.geometry.image_affine import letterbox
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.metrics.detection import (

@@ -20,7 +20,6 @@ from dispose.datasets.tables.panoptic import read_panoptic_mini
 from dispose.datasets.tables.reading import LabelledFrames, Table, all_rows, without_repeats
 from dispose.datasets.tables.shelf import read_shelf
 from dispose.errors import InputError
-from dispose.evaluation.figures import Measure
 from dispose.evaluation.measures import (
     association_figures,
     campus_released,
@@ -35,7 +34,8 @@ from dispose.evaluation.measures import (
     root_pairs,
     shelf_figures,
 )
-from dispose.released.heads import shelf_poses_released
+from dispose.evaluation.reports import Measure
+from dispose.released.metrics import shelf_poses_released
 from dispose.scene.convert import campus_poses, convert_poses, shelf_poses
 from dispose.scene.frame import Frame, Labels, Poses
 from dispose.skeletons.catalog import COCO_17, MVOR_10

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dispose.errors import InputError
-from dispose.evaluation.figures import Figure, Row
+from dispose.evaluation.reports import Figure, Row
 from dispose.formats.entry import Entry
 
 SCHEMA = "dispose.published/1"
 FOLDER = Path("data/published")
+TEXTS = ("name", "title", "source", "arxiv", "table", "protocol", "note")
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,7 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A published table.
-
-    Attributes:
-        name: of the file.
-        title: what was measured.
-        source: where it was printed.
-        arxiv: identifier of the paper.
-        table: number of the table there.
-        protocol: how the figures were counted: comparable only with ours of the same protocol.
-        units: name and unit of every figure.
-        note: what to keep in mind.
-        rows: the lines.
-    """
+    """A published table, as its file has it; comparable only with figures of ours that were counted in the same way."""
 
     name: str
     title: str
@@ -49,8 +38,8 @@ class PublishedTable:
     arxiv: str
     table: str
     protocol: str
-    units: tuple[tuple[str, str], ...]
     note: str
+    units: tuple[tuple[str, str], ...]
     rows: tuple[PublishedRow, ...]
 
 
@@ -66,17 +55,8 @@ def read_published(path: Path) -> PublishedTable:
     measured = entry.at("units").keys()
     units = tuple((name, entry.at("units").at(name).text()) for name in measured)
     rows = tuple(_row(row, [name for name, _ in units]) for row in entry.at("rows").items())
-    return PublishedTable(
-        name=entry.at("name").text(),
-        title=entry.at("title").text(),
-        source=entry.at("source").text(),
-        arxiv=entry.at("arxiv").text(),
-        table=entry.at("table").text(),
-        protocol=entry.at("protocol").text(),
-        units=units,
-        note=entry.at("note").text(),
-        rows=rows,
-    )
+    texts = {key: entry.at(key).text() for key in TEXTS}
+    return PublishedTable(**texts, units=units, rows=rows)
 
 
 def _row(entry: Entry, names: Sequence[str]) -> PublishedRow:

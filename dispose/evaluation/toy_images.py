@@ -15,8 +15,8 @@ from dispose.association.roots import map_pixel_of
 from dispose.baselines.heatmap_peaks import MAP_GATES, PeakGates, people_from_peaks
 from dispose.errors import ShapeError
 from dispose.evaluation.classic import CLASSIC, Classic
-from dispose.evaluation.figures import Figure, Row, figures_of
 from dispose.evaluation.measures import association_figures, clean_roots, clean_skeletons, root_identities
+from dispose.evaluation.reports import Figure, Row, figures_of
 from dispose.evaluation.score import Answers, Method, answers, drawn, row_of, without_joints
 from dispose.geometry.image_affine import apply, input_from_map, invert
 from dispose.inference.readings import Source

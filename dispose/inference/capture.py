@@ -5,7 +5,7 @@ matched by their number. A file that is missing or damaged leaves its view out o
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from dispose.errors import InputError
 from dispose.formats.calibration.read import read_calibration
 from dispose.formats.detections.coco_results import open_coco_results
 from dispose.formats.detections.openpose import open_openpose
-from dispose.formats.detections.people import NO_PEOPLE, DamagedFrameError, DetectionView, ViewPeople
+from dispose.formats.detections.people import NO_PEOPLE, DamagedFrameError, DetectionView
 from dispose.formats.files import visible
 from dispose.formats.images.series import ImageSeries, open_image_series
 from dispose.inference.names import NameMatch, choose_skeleton, match_names
@@ -34,18 +34,14 @@ from dispose.skeletons.skeleton import Skeleton
 DETECTION_FOLDERS = ("pose-sync", "pose", "detections")
 IMAGE_FOLDERS = ("images", "videos-sync", "videos")
 CALIBRATION_PATTERNS = (
-    "calib*/*.toml",
-    "calib*/*.json",
-    "calib*/intri.yml",
-    "calib*.toml",
-    "calib*.json",
-    "cameras.json",
-)
+    "calib*/*.toml", "calib*/*.json", "calib*/intri.yml", "calib*.toml", "calib*.json", "cameras.json",
+)  # fmt: skip
 PEOPLE_TO_TELL_SKELETONS = 40
 LOOKED_AT = 5
 """Images of a camera that `check_sizes` opens at most."""
 
 View = TypeVar("View", DetectionView, ImageSeries)
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +92,8 @@ def read_capture(
     if calibration is None and folder not in rig_file.parents:
         notes.insert(0, f"calibration of the session: {rig_file}.")
     if skeleton is None:
-        choice = choose_skeleton(str(place), _some_people(found.views))
-        skeleton = choice.skeleton
-        notes += [choice.note] if choice.note else []
+        skeleton, note = choose_skeleton(str(place), _some_people(found.views))
+        notes += [note] if note else []
     return replace(found, source=folder, skeleton=skeleton, notes=(*notes, *_gap_notes(found.numbers)))
 
 
@@ -240,29 +235,15 @@ def image_source_of(capture: Capture[ImageSeries], input_size: tuple[int, int]) 
 
 def read_frame(capture: Capture[DetectionView], number: int) -> Reading:
     """One frame of a capture; `InputError` for values that cannot be right, never for a missing or damaged file."""
-    people: list[ViewPeople] = []
-    missing, damaged = [], []
-    for name, view in zip(capture.cameras.names, capture.views, strict=True):
-        found = NO_PEOPLE
-        if number not in view.files:
-            missing.append(Loss(name, number, "no file"))
-        else:
-            try:
-                found = view.read(number, capture.skeleton)
-            except DamagedFrameError as error:
-                damaged.append(Loss(name, number, str(error)))
-        people.append(found)
+    found, missing, damaged = _read_views(
+        capture, number, "no file", lambda _, series: series.read(number, capture.skeleton)
+    )
+    people = [NO_PEOPLE if one is None else one for one in found]
     detections = Detections.from_lists(
         capture.skeleton, [p.keypoints for p in people], index=[list(p.index) for p in people]
     )
-    return Reading(
-        Frame(number, capture.cameras, detections),
-        None,
-        tuple(missing),
-        tuple(damaged),
-        sum(p.empty for p in people),
-        sum(p.overshoot for p in people),
-    )
+    frame, empty = Frame(number, capture.cameras, detections), sum(p.empty for p in people)
+    return Reading(frame, None, missing, damaged, empty, sum(p.overshoot for p in people))
 
 
 def read_raw(capture: Capture[ImageSeries], number: int) -> tuple[RawFrame, tuple[Loss, ...], tuple[Loss, ...]]:
@@ -270,21 +251,32 @@ def read_raw(capture: Capture[ImageSeries], number: int) -> tuple[RawFrame, tupl
 
     An image of another size than its camera's calibration counts as damaged.
     """
-    images: list[UInt8[np.ndarray, "_ _ 3"] | None] = []
+
+    def read(view: int, series: ImageSeries) -> UInt8[np.ndarray, "_ _ 3"]:
+        image = series.read(number)
+        check_size(image, capture.cameras, view, series.where(number))
+        return image
+
+    images, missing, damaged = _read_views(capture, number, "no picture", read)
+    return RawFrame(number, capture.cameras, tuple(images)), missing, damaged
+
+
+def _read_views(
+    capture: Capture[View], number: int, lacking: str, read: Callable[[int, View], Found]
+) -> tuple[list[Found | None], tuple[Loss, ...], tuple[Loss, ...]]:
+    """What `read` finds in every view of a frame, None where there is nothing or it is damaged."""
+    found: list[Found | None] = []
     missing, damaged = [], []
     for view, (name, series) in enumerate(zip(capture.cameras.names, capture.views, strict=True)):
-        image = None
+        found.append(None)
         if number not in series.numbers:
-            missing.append(Loss(name, number, "no picture"))
-        else:
-            try:
-                read = series.read(number)
-                check_size(read, capture.cameras, view, series.where(number))
-                image = read
-            except InputError as error:
-                damaged.append(Loss(name, number, str(error)))
-        images.append(image)
-    return RawFrame(number, capture.cameras, tuple(images)), tuple(missing), tuple(damaged)
+            missing.append(Loss(name, number, lacking))
+            continue
+        try:
+            found[-1] = read(view, series)
+        except DamagedFrameError as error:
+            damaged.append(Loss(name, number, str(error)))
+    return found, tuple(missing), tuple(damaged)
 
 
 def read_image_frame(capture: Capture[ImageSeries], number: int, input_size: tuple[int, int]) -> Reading:
@@ -300,7 +292,7 @@ def check_sizes(capture: Capture[ImageSeries]) -> None:
     another size than its calibration: then the calibration is of other images.
     """
     for view, series in enumerate(capture.views):
-        wrong: list[InputError] = []
+        wrong: list[DamagedFrameError] = []
         for number in series.numbers[:LOOKED_AT]:
             try:
                 image = series.read(number)
@@ -308,7 +300,7 @@ def check_sizes(capture: Capture[ImageSeries]) -> None:
                 continue
             try:
                 check_size(image, capture.cameras, view, series.where(number))
-            except InputError as error:
+            except DamagedFrameError as error:
                 wrong.append(error)
                 continue
             break

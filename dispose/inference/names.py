@@ -23,13 +23,7 @@ DETECTED_SKELETONS = tuple(skeleton for skeleton in CATALOG if skeleton != H36M_
 
 @dataclass(frozen=True)
 class NameMatch:
-    """Cameras of a calibration matched with cameras of the detections.
-
-    Attributes:
-        pairs: positions (calibration, detections), in the calibration's order.
-        only_calibrated: calibrated cameras without detections.
-        only_detected: cameras of the detections without calibration.
-    """
+    """Positions (calibration, detections) of cameras that are the same, and the names of those that one has alone."""
 
     pairs: tuple[tuple[int, int], ...]
     only_calibrated: tuple[str, ...]
@@ -69,16 +63,8 @@ def match_names(calibrated: Sequence[str], detected: Sequence[str]) -> NameMatch
     return NameMatch(tuple(sorted(pairs)), tuple(left.values()), tuple(right.values()))
 
 
-@dataclass(frozen=True)
-class SkeletonChoice:
-    """The skeleton of a detection file and, where it had to be worked out, why."""
-
-    skeleton: Skeleton
-    note: str | None = None
-
-
-def choose_skeleton(source: str, people: Sequence[Float[Tensor, "joints 3"]]) -> SkeletonChoice:
-    """The catalogue's skeleton for detected people (``x, y, score`` rows).
+def choose_skeleton(source: str, people: Sequence[Float[Tensor, "joints 3"]]) -> tuple[Skeleton, str | None]:
+    """The catalogue's skeleton for detected people (``x, y, score`` rows) and, where it had to be worked out, why.
 
     Where several skeletons have that many joints, the one under which left and right limbs are of one length is
     taken, if they clearly are not under the others (a wrong joint order joins a wrist to an ear). Raises
@@ -93,7 +79,7 @@ def choose_skeleton(source: str, people: Sequence[Float[Tensor, "joints 3"]]) ->
         known = ", ".join(f"{skeleton.name} ({len(skeleton)})" for skeleton in DETECTED_SKELETONS)
         raise InputError(f"{source}: people have {joints} joints, which fits no skeleton we know: {known}.")
     if len(fitting) == 1:
-        return SkeletonChoice(fitting[0])
+        return fitting[0], None
     table = torch.stack(list(people))
     ranked = sorted((limb_asymmetry(skeleton, table), skeleton.name, skeleton) for skeleton in fitting)
     (best, _, skeleton), (second, other, _) = ranked[0], ranked[1]
@@ -102,15 +88,14 @@ def choose_skeleton(source: str, people: Sequence[Float[Tensor, "joints 3"]]) ->
         raise InputError(
             f"{source}: people have {joints} joints, which fits {names}; say which (--skeleton {ranked[0][1]})."
         )
-    return SkeletonChoice(
-        skeleton,
+    return skeleton, (
         f"skeleton {skeleton.name}: {joints} joints fit {other} as well, but left and right limbs would differ "
-        f"{second / best:.1f} times as much in length.",
+        f"{second / best:.1f} times as much in length."
     )
 
 
 def limb_asymmetry(skeleton: Skeleton, people: Float[Tensor, "people joints 3"]) -> float:
-    """Mean of ``|a - b| / (a + b)`` over a limb's and its mirror limb's length in the picture; inf if unseen."""
+    """Mean of ``|a - b| / (a + b)`` over a limb's and its mirror limb's length in the image; inf if unseen."""
     bones = [(a, b) for a, b in LIMB_BONES if {a, b} <= set(skeleton.joints) and a[:2] == b[:2]]
     start, end = skeleton.indices(tuple(a for a, _ in bones)), skeleton.indices(tuple(b for _, b in bones))
     seen, xy = people[..., 2] > 0, people[..., :2]

@@ -17,9 +17,8 @@ import torch
 
 from dispose.errors import InputError, OutputError
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS, evidence_common, evidence_head, evidence_rows
-from dispose.formats.files import replacing_path
+from dispose.formats.files import lock_folder, replacing_path
 from dispose.formats.growing import GrowingFolder, GrownColumn, write_npz
-from dispose.formats.locking import lock_folder
 from dispose.formats.predictions import (
     PersonTable,
     by_source,

@@ -19,12 +19,7 @@ SECONDS_BEFORE_A_BAR = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """How far a run has come.
-
-    Attributes:
-        summary: what was read and what was lost; ``summary.frames`` frames are done.
-        memory: who may come back.
-    """
+    """How far a run has come: ``summary.frames`` frames are done; the memory says who may come back."""
 
     summary: Summary = field(default_factory=Summary)
     memory: Memory = field(default_factory=Memory)

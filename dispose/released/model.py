@@ -26,10 +26,16 @@ from dispose.models.dispose.decoder import Decoder, Refined
 from dispose.models.dispose.sampling import alpha_bar
 from dispose.nn.heatmaps import Features, integer_peaks
 from dispose.nn.projective_attention import ProjectiveAttention
-from dispose.released.candidates import ReleasedCandidates, RootPoints, released_candidates
+from dispose.released.candidates import (
+    RELEASED_ALPHA,
+    ReleasedCandidates,
+    RootPoints,
+    released_candidates,
+    released_logits,
+    released_marginals,
+)
 from dispose.released.denoiser import ReleasedDenoiser, ReleasedDenoiserConfig, RootGraph
 from dispose.released.key_maps import LEGACY_RULES, released_decoder_config
-from dispose.released.polytope import RELEASED_ALPHA, released_logits, released_marginals
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame, ImageBatch, Poses
 from dispose.scene.results import Association, Prediction

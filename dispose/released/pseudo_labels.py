@@ -29,14 +29,7 @@ SKELETON = PANOPTIC_15
 
 @dataclass(frozen=True, eq=False)
 class ReleasedLabels:
-    """What a released pickle holds.
-
-    Attributes:
-        skeleton: of every frame.
-        views: names of the cameras, in the order of their names (numbers by value).
-        frames: one after the other, sequences and frames in order.
-        oddities: what had to be decided, in sentences.
-    """
+    """What a released pickle holds, cameras, sequences and frames in order, and what had to be decided in sentences."""
 
     skeleton: Skeleton
     views: tuple[str, ...]

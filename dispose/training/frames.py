@@ -139,14 +139,14 @@ class PseudoLabelled:
             first = f", such as frame {keys[0].number} of {keys[0].sequence}" if keys else ""
             raise InputError(f"{labels.path}: has labels for none of the {len(keys)} training frames{first}.")
         self._rows = rows[::interval]
-        self._labels = labels.select(dataset.source.cameras(keys[rows[0]].sequence).names)
+        self._labels = labels.select(dataset.source.rigs[keys[rows[0]].sequence].names)
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def views(self, row: int) -> int:
         """Number of cameras, present or not."""
-        return len(self._dataset.source.cameras(self._dataset.source.keys[self._rows[row]].sequence))
+        return len(self._dataset.source.rigs[self._dataset.source.keys[self._rows[row]].sequence])
 
     def labels(self, row: int) -> Labels:
         """What is learned of a frame: its labels by the data set's rules."""

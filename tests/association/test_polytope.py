@@ -16,7 +16,7 @@ from dispose.association.polytope import (
     sweep_projection,
 )
 from dispose.errors import ShapeError
-from dispose.released.polytope import released_logits, released_marginals
+from dispose.released.candidates import released_logits, released_marginals
 from dispose.tensors import ABSENT
 
 FIXTURE = Path(__file__).parents[2].parent / "shared" / "data" / "released_weights" / "fixture.npz"

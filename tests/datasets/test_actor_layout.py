@@ -95,7 +95,7 @@ def assert_projects_like_opencv(folder: Path, kind: Kind, source: Layout) -> int
     compared = 0
     for key in source.keys:
         poses = source.truth(key).poses
-        xy, _ = source.cameras(key.sequence).project(poses.xyz_world)
+        xy, _ = source.rigs[key.sequence].project(poses.xyz_world)
         for row, actor in enumerate(poses.id.tolist()):
             person = cells[0, actor]
             while person.size == 1 and person.dtype == object:
@@ -139,7 +139,7 @@ def test_made_recording(kind: Kind, tmp_path: Path) -> None:
 def test_real_recording(kind: Kind, shared_data: Path) -> None:
     folder = shared_data / "raw" / f"{kind.name.lower()}3"
     source = opened(kind, folder, Split("all", (Block(kind.name),), frames_of_annotation))
-    assert len(source.keys) == 3 and len(source.cameras(kind.name)) == kind.cameras
+    assert len(source.keys) == 3 and len(source.rigs[kind.name]) == kind.cameras
     people = sum(len(source.truth(key).poses.id) for key in source.keys)
     assert people == (6 if kind.name == "Shelf" else 3)
     assert assert_projects_like_opencv(folder, kind, source) == people * 14 * kind.cameras

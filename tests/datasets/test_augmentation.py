@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from dispose.datasets.augmentation import colour
 from dispose.datasets.augmentation import images as aug
-from dispose.formats.images.files import normalize_pixels, warp_image
+from dispose.formats.images.series import normalize_pixels, warp_image
 from dispose.geometry.image_affine import apply, letterbox, rotation_about
 from dispose.tensors import ABSENT
 
@@ -115,9 +114,9 @@ def picture(generator: torch.Generator) -> np.ndarray:
     return np.ascontiguousarray(fine[0].permute(1, 2, 0).to(torch.uint8).numpy())
 
 
-@pytest.mark.parametrize("operation", colour.COLOUR_OPERATIONS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("operation", aug.COLOUR_OPERATIONS, ids=lambda f: f.__name__)
 def test_colour_operations_change_the_picture_and_not_their_argument(
-    operation: colour.ColourOperation, generator: torch.Generator
+    operation: aug.ColourOperation, generator: torch.Generator
 ):
     given = picture(generator)
     before = given.copy()
@@ -130,22 +129,20 @@ def test_colour_operations_change_the_picture_and_not_their_argument(
 
 def test_colour_operations_do_what_their_names_say(generator: torch.Generator):
     given = picture(generator)
-    spread = {f.__name__: f(given, generator).astype(float) for f in colour.COLOUR_OPERATIONS}
+    spread = {f.__name__: f(given, generator).astype(float) for f in aug.COLOUR_OPERATIONS}
     assert {int(v) for v in np.unique(spread["posterize"])} <= set(range(0, 256, 4))
     assert (spread["auto_contrast"].min((0, 1)) == 0).all() and (spread["auto_contrast"].max((0, 1)) == 255).all()
     shares = np.histogram(spread["equalize"][..., 0], 4, (0, 256))[0] / given[..., 0].size
     assert np.abs(shares - 0.25).max() < 0.05
     assert 16 <= (spread["cutout"] != given).any(-1).sum() <= 256
-    assert float(normalize_pixels(np.full((1, 1, 3), colour.HOLE_COLOUR, np.uint8)).abs().max()) < 0.02
-    ratios = {round(float(colour.brightness(given, generator).mean() / given.mean()), 1) for _ in range(20)}
+    assert float(normalize_pixels(np.full((1, 1, 3), aug.HOLE_COLOUR, np.uint8)).abs().max()) < 0.02
+    ratios = {round(float(aug.brightness(given, generator).mean() / given.mean()), 1) for _ in range(20)}
     assert ratios <= {0.5, 1.4, 1.5} and len(ratios) == 2
-    grey = colour.GREY
+    grey = aug.GREY
     assert np.abs(spread["colour"] @ grey - given @ grey).mean() < 4, "saturation keeps the brightness"
-    contrasts = {round(float(colour.contrast(given, generator).std() / given.std()), 1) for _ in range(20)}
+    contrasts = {round(float(aug.contrast(given, generator).std() / given.std()), 1) for _ in range(20)}
     assert min(contrasts) == 0.4 and max(contrasts) > 1.4
-    edges = {
-        round(float(np.diff(colour.sharpness(given, generator).astype(float), axis=1).std()), 2) for _ in range(20)
-    }
+    edges = {round(float(np.diff(aug.sharpness(given, generator).astype(float), axis=1).std()), 2) for _ in range(20)}
     plain = float(np.diff(given.astype(float), axis=1).std())
     assert min(edges) < plain < max(edges)
 

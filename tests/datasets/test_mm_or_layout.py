@@ -109,7 +109,7 @@ def test_truth_projects_like_opencv(tmp_path: Path) -> None:
     cameras = write_take(tmp_path)
     source = open_mm_or(tmp_path, ALL, views=VIEWS)
     assert [key.number for key in source.keys] == [10, 11, 12, 13]
-    rig = source.cameras("take")
+    rig = source.rigs["take"]
     assert rig.size.tolist() == [list(SIZE)] * 2
     compared = 0
     for key in source.keys:

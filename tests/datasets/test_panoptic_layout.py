@@ -87,7 +87,7 @@ def assert_projects_like_opencv(folder: Path, source: Layout) -> int:
     for key in source.keys:
         path = folder / "hdPose3d_stage1_coco19" / f"body3DScene_{key.number:08d}.json"
         bodies = {b["id"]: np.array(b["joints19"]).reshape(-1, 4) for b in json.loads(path.read_text())["bodies"]}
-        truth, cameras = source.truth(key), source.cameras(key.sequence)
+        truth, cameras = source.truth(key), source.rigs[key.sequence]
         assert set(truth.poses.id.tolist()) <= set(bodies) and truth.annotated
         xy, _ = cameras.project(truth.poses.xyz_world)
         for row, person in enumerate(truth.poses.id.tolist()):
@@ -105,7 +105,7 @@ def test_made_sequence_projects_like_opencv(tmp_path: Path) -> None:
     folder = write_sequence(tmp_path, "walk", range(100, 106))
     source = open_panoptic(tmp_path, ALL, views=VIEWS)
     assert [key.number for key in source.keys] == [*range(100, 106)]
-    assert source.cameras("walk").size.tolist() == [list(SIZE)] * 2
+    assert source.rigs["walk"].size.tolist() == [list(SIZE)] * 2
     assert assert_projects_like_opencv(folder, source) == 9 * 14 * 2
 
 
@@ -114,7 +114,7 @@ def test_real_sequence_projects_like_opencv(shared_data: Path) -> None:
     split = Split("all", (Block("160906_band1"),), annotated_frames)
     source = open_panoptic(root, split)
     assert [key.number for key in source.keys] == [*range(168, 188)]
-    assert source.cameras("160906_band1").size.tolist() == [list(PANOPTIC.image_size)] * 5
+    assert source.rigs["160906_band1"].size.tolist() == [list(PANOPTIC.image_size)] * 5
     assert assert_projects_like_opencv(root / "160906_band1", source) > 20 * 2 * 10 * 5
     people = [source.truth(key).poses for key in source.keys]
     assert {len(poses.id) for poses in people} == {3}
@@ -135,7 +135,7 @@ def test_real_sequence_agrees_with_the_converted_table(shared_data: Path) -> Non
         assert frame.number == key.number and labels.poses.id.tolist() == truth.poses.id.tolist()
         torch.testing.assert_close(truth.poses.valid, labels.poses.valid)
         torch.testing.assert_close(truth.poses.xyz_world, labels.poses.xyz_world, atol=1e-3, rtol=0)
-        cameras = source.cameras(key.sequence)
+        cameras = source.rigs[key.sequence]
         torch.testing.assert_close(cameras.translation, frame.cameras.translation, atol=1e-6, rtol=0)
         torch.testing.assert_close(cameras.rotation, frame.cameras.rotation, atol=1e-9, rtol=0)
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from dispose.errors import InputError
-from dispose.evaluation.figures import Figure, figures_of
 from dispose.evaluation.measures import (
     campus_released,
     clean_parts,
@@ -21,10 +20,11 @@ from dispose.evaluation.measures import (
     root_pairs,
 )
 from dispose.evaluation.protocols import SUITES, protocols_of
+from dispose.evaluation.reports import Figure, figures_of
 from dispose.evaluation.score import Method, answers, drawn, score
 from dispose.geometry.rigid import look_at
 from dispose.models.dispose.model import FrameByFrame
-from dispose.released.heads import shelf_poses_released
+from dispose.released.metrics import shelf_poses_released
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import campus_poses, shelf_poses
 from dispose.scene.frame import Detections, Frame, Images, Labels, Poses

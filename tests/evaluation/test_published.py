@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from dispose.errors import InputError
-from dispose.evaluation.figures import Figure, Row
 from dispose.evaluation.protocols import SUITES
 from dispose.evaluation.published import PublishedTable, read_published, side_by_side
+from dispose.evaluation.reports import Figure, Row
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "published"
 TABLES = sorted(FOLDER.glob("*.json"))

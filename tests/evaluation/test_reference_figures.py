@@ -10,11 +10,17 @@ import torch
 from dispose.cli.evaluate import EvaluateCommand
 from dispose.errors import InputError
 from dispose.evaluation.classic import CLASSIC, classic
-from dispose.evaluation.figures import Figure, Row
-from dispose.evaluation.methods import gated_method, oracle_method, random_method
 from dispose.evaluation.protocols import MVOR_RTPOSE, PANOPTIC_MINI, SHELF_DEV, Protocol, protocols_of
-from dispose.evaluation.reports import Report, plain_value, write_report
-from dispose.evaluation.score import best_method, evaluate, evaluate_association, gather
+from dispose.evaluation.reports import Figure, Report, Row, plain_value, write_report
+from dispose.evaluation.score import (
+    best_method,
+    evaluate,
+    evaluate_association,
+    gated_method,
+    gather,
+    oracle_method,
+    random_method,
+)
 from dispose.inference.readings import Source
 
 # Pair F1 of the reference table that comes with the data, at the gates of `CLASSIC`.

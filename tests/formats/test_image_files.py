@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dispose.errors import InputError
-from dispose.formats.images.files import IMAGENET_DEVIATION, IMAGENET_MEAN, normalize_pixels, read_image, warp_image
+from dispose.formats.images.series import IMAGENET_DEVIATION, IMAGENET_MEAN, normalize_pixels, read_image, warp_image
 from dispose.geometry.image_affine import apply, letterbox, rotation_about
 
 

@@ -172,12 +172,12 @@ def projected(walk, joints: Skeleton, people: int, seed: int) -> list[torch.Tens
 
 
 def test_the_skeleton_is_told_from_the_joints_or_asked_for(walk) -> None:
-    assert choose_skeleton("x", projected(walk, COCO_17, 1, 0)).skeleton == COCO_17
-    assert choose_skeleton("x", projected(walk, HALPE_26, 1, 0)).skeleton == HALPE_26
+    assert choose_skeleton("x", projected(walk, COCO_17, 1, 0))[0] == COCO_17
+    assert choose_skeleton("x", projected(walk, HALPE_26, 1, 0))[0] == HALPE_26
     for skeleton in (BODY_25, BODY_25B):
-        choice = choose_skeleton("x", projected(walk, skeleton, 30, 1))
-        assert choice.skeleton == skeleton
-        assert choice.note is not None
+        chosen, note = choose_skeleton("x", projected(walk, skeleton, 30, 1))
+        assert chosen == skeleton
+        assert note is not None
     with pytest.raises(InputError, match=r"25 joints, which fits body_25.* or body_25.*; say which \(--skeleton"):
         choose_skeleton("x", projected(walk, BODY_25, 2, 2))
     generator = torch.Generator().manual_seed(0)
@@ -200,7 +200,7 @@ def test_the_skeleton_of_real_detections(shared_data: Path) -> None:
         (path,) = (shared_data / "shelf").glob("det*.npz")
         table = np.load(path)
     people = torch.from_numpy(table["kpts"][::60]).double().nan_to_num()
-    assert choose_skeleton("shelf", list(people)).skeleton == BODY_25
+    assert choose_skeleton("shelf", list(people))[0] == BODY_25
 
 
 def test_pose2sim_as_it_stands(shared_data: Path) -> None:

@@ -14,7 +14,7 @@ from dispose.association.reconstruct import reconstruct_frame
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.cli.main import main
 from dispose.errors import InputError, OutputError
-from dispose.formats.locking import lock_folder
+from dispose.formats.files import lock_folder
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, source_of
 from dispose.inference.readings import Source

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dispose.errors import InputError
-from dispose.released.heads import shelf_poses_released
+from dispose.released.metrics import shelf_poses_released
 from dispose.scene.convert import convert_detections, convert_poses, shelf_poses
 from dispose.scene.frame import Detections, Poses
 from dispose.skeletons.catalog import (

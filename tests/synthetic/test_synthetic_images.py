@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.formats.images.files import IMAGENET_DEVIATION, IMAGENET_MEAN
+from dispose.formats.images.series import IMAGENET_DEVIATION, IMAGENET_MEAN
 from dispose.geometry.pinhole import project_points
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15

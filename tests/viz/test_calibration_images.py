@@ -9,7 +9,7 @@ import torch
 from matplotlib.collections import LineCollection
 
 from dispose.formats.calibration.json_files import read_calibration_panoptic
-from dispose.formats.images.files import read_image
+from dispose.formats.images.series import read_image
 from dispose_viz.image.calibration import draw_cameras, draw_floor, seen_points
 from dispose_viz.image.canvas import draw_canvas
 from dispose_viz.style import new_figure

@@ -114,13 +114,9 @@ class Traits:
 
 @dataclass(frozen=True, eq=False)
 class Truth(TensorStruct):
-    """What was measured at one instant; no model sees it.
+    """What was measured at one instant, in the data set's joints; no model sees it.
 
-    Attributes:
-        sequence: where the frame belongs.
-        number: its number there.
-        annotated: whether anybody looked: a frame without people and a frame without annotation both have no poses.
-        poses: the true people, joints of the data set's skeleton.
+    A frame without people and a frame without annotation both have no poses: `annotated` says whether anybody looked.
     """
 
     sequence: str
@@ -148,10 +144,6 @@ class Layout:
     rigs: Mapping[str, Cameras]
     image_path: Callable[[FrameKey, str], Path]
     people: Callable[[FrameKey], Poses | None]
-
-    def cameras(self, sequence: str) -> Cameras:
-        """The cameras of a sequence, the views in this order."""
-        return self.rigs[sequence]
 
     def image(self, key: FrameKey, view: int) -> Path:
         """Where the image of a view lies, or would."""

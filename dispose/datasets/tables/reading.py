@@ -48,13 +48,7 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class LabelledFrames:
-    """The frames of converted tables; iterates ``(Frame, Labels)`` in the order of the numbers.
-
-    Attributes:
-        cameras: of every frame.
-        numbers: the frames there are.
-        frame: makes the frame of a number, and its labels.
-    """
+    """The frames of converted tables; iterates ``(Frame, Labels)`` in the order of the numbers."""
 
     cameras: Cameras
     numbers: tuple[int, ...]

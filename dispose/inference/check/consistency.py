@@ -25,7 +25,7 @@ MIN_COMMON_JOINTS = 4
 KEPT_MATCHES = 0.75
 
 INLIER_SHARE = 0.2
-"""Inlier bound of the triangulation as a share of the people's median size in the pictures: wide, so that cameras
+"""Inlier bound of the triangulation as a share of the people's median size in the images: wide, so that cameras
 that are a little off share their error instead of one of them being declared an outlier."""
 
 

@@ -43,9 +43,8 @@ UPRIGHT = 0.7
 class Finding:
     """One thing that looks wrong.
 
-    Attributes:
-        topic: what it concerns: extrinsics, units, axes, camera or floor.
-        sentence: what was seen, its likely cause, and what to do.
+    The topic is extrinsics, units, axes, camera or floor; the sentence says what was seen, its likely cause, and what
+    to do.
     """
 
     topic: str
@@ -54,14 +53,7 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """The outcome of a check.
-
-    Attributes:
-        consistency: of the cameras as given.
-        findings: what looks wrong; empty for a rig without reproach.
-        verdict: one sentence.
-        usable: whether a prediction with these cameras makes sense.
-    """
+    """The outcome of a check of the cameras as given: what looks wrong, and whether to predict with them makes sense."""
 
     consistency: Consistency
     findings: tuple[Finding, ...]

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.formats.images.files import IMAGENET_DEVIATION, IMAGENET_MEAN
+from dispose.formats.images.series import IMAGENET_DEVIATION, IMAGENET_MEAN
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_poses
 from dispose.scene.frame import Detections, Frame, Images, Labels, Poses
