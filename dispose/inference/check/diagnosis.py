@@ -53,7 +53,7 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """The outcome of a check of the cameras as given: what looks wrong, and whether to predict with them makes sense."""
+    """What looks wrong with the cameras as given, and whether it makes sense to predict with them."""
 
     consistency: Consistency
     findings: tuple[Finding, ...]
