@@ -51,12 +51,7 @@ class MultiViewDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         key = self.source.keys[index]
-        raw = self.raw(index)
-        return letterbox_frame(raw, self.input_size), self.source.truth(key)
-
-    def raw(self, index: int) -> RawFrame:
-        """The images of a frame as they were taken, for those who choose the affine themselves."""
-        return read_raw(self.source, self.source.keys[index])
+        return letterbox_frame(read_raw(self.source, key), self.input_size), self.source.truth(key)
 
 
 def read_raw(source: Layout, key: FrameKey) -> RawFrame:
@@ -106,17 +101,12 @@ def letterbox_frame(raw: RawFrame, input_size: tuple[int, int]) -> Frame:
     return Frame.of_images(raw.number, raw.cameras, images)
 
 
-def keep_image(image: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
-    """The image as it is."""
-    return image
-
-
 def warp_views(
     originals: Sequence[UInt8[np.ndarray, "_ _ 3"] | None],
     input_from_image: Float[Tensor, "views 2 3"],
     input_size: tuple[int, int],
     *,
-    vary: Callable[[np.ndarray], np.ndarray] = keep_image,
+    vary: Callable[[np.ndarray], np.ndarray] = lambda image: image,
 ) -> Images:
     """Images moved by an affine each, as a network takes them; 0, not black, where a view has none.
 

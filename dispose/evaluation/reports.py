@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dispose.errors import InputError
-from dispose.formats import provenance
 from dispose.formats.files import replacing
-from dispose.formats.provenance import commit
+from dispose.formats.provenance import commit, versions
 from dispose.scene.results import FrameResult
 
 
@@ -85,7 +84,7 @@ def write_report(path: Path, report: Report) -> None:
         **({"published": report.published} if report.published else {}),
         "commit": commit(),
         "command": report.command,
-        "versions": {name: number for name, number in versions()},
+        "versions": dict(versions(*PACKAGES)),
         "seconds": round(report.seconds, 1),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,11 +110,6 @@ def plain_value(value: float | tuple[float, ...]) -> object:
     if isinstance(value, tuple):
         return [plain_value(one) for one in value]
     return round(value, 4) if math.isfinite(value) else None
-
-
-def versions() -> list[tuple[str, str]]:
-    """The versions that figures may depend on."""
-    return provenance.versions(*PACKAGES)
 
 
 def text_table(rows: tuple[Row, ...]) -> str:

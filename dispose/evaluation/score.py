@@ -32,14 +32,7 @@ from dispose.scene.results import (
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """Something that says who is who and where; neither ever sees labels.
-
-    Attributes:
-        name: how tables call it.
-        associate: who is who.
-        reconstruct: where every joint is.
-        gate_mm: the distance it was set to, None where it has none.
-    """
+    """Something that says who is who and where, at a gate if it has one; neither ever sees labels."""
 
     name: str
     associate: Associate

@@ -70,11 +70,9 @@ class ToyTables:
 
 @dataclass(frozen=True, eq=False)
 class Looked:
-    """What a model saw in some frames, after which the images are not needed any more.
+    """What a model said of some frames, and the peaks of its heat maps by frame; the images are not needed any more.
 
-    Attributes:
-        answers: what it said; the labels know whose every root peak is.
-        peaks: of the heat maps of every frame, by its number; the root's are the model's own, in the same slots.
+    The labels know whose every root peak is; the root's peaks are the model's own, in the same slots.
     """
 
     answers: Answers
@@ -93,11 +91,6 @@ def toy_scenes(frames: int, config: RenderConfig, seed: int) -> Iterator[tuple[F
     for number, capture in enumerate(captures):
         nobody = torch.zeros(len(capture.cameras), 0, dtype=torch.long)
         yield as_input(capture, number), Labels.of_detections(nobody, capture.poses)
-
-
-def held_out_config(size: tuple[int, int]) -> RenderConfig:
-    """3 to 7 cameras, 1 to 5 people, a new rig every other frame."""
-    return RenderConfig(size=size, views=(3, 7), persons=(1, 5), frames_per_rig=2)
 
 
 def look(model: DisPose, scenes: Iterable[tuple[Frame, Labels]], count: int) -> Looked:
@@ -159,11 +152,6 @@ def impute_missing(prediction: Prediction, frame: Frame, peaks: JointPeaks) -> P
     return impute_joints(prediction, frame.cameras, peaks)
 
 
-def keep_triangulated(prediction: Prediction, frame: Frame, peaks: JointPeaks) -> Prediction:
-    """The joints that were triangulated, no others."""
-    return prediction
-
-
 def use_rest_pose(prediction: Prediction, frame: Frame, peaks: JointPeaks) -> Prediction:
     """The rest pose at every root: what is known without looking for any other joint."""
     poses = prediction.poses
@@ -201,11 +189,11 @@ def without_stage_two(looked: Looked, name: str, *, gates: PeakGates = MAP_GATES
 
 def toy_methods(looked: Looked, classics: Sequence[Classic], gates: PeakGates) -> list[Method]:
     """The lines of the table below the model's; the first classic associator also with less than whole skeletons."""
-    first = classics[0]
+    first, triangulated = classics[0], lambda prediction, frame, peaks: prediction
     return [
         without_stage_two(looked, WITHOUT, gates=gates),
         *(classic_method(looked, f"{one.name} + DLT", one, gates=gates) for one in classics),
-        classic_method(looked, f"{first.name} + DLT, seen joints", first, finish=keep_triangulated, gates=gates),
+        classic_method(looked, f"{first.name} + DLT, seen joints", first, finish=triangulated, gates=gates),
         classic_method(looked, f"{first.name}, rest pose at the roots", first, finish=use_rest_pose, gates=gates),
     ]
 
@@ -218,7 +206,7 @@ def evaluate_toy_images(model: DisPose, *, frames: int, gate_frames: int) -> Toy
         frames: number of captures that are scored.
         gate_frames: number of captures on which the gates of the classic methods are chosen.
     """
-    config = held_out_config(model.config.input_size)
+    config = RenderConfig(size=model.config.input_size, views=(3, 7), persons=(1, 5), frames_per_rig=2)
     chosen, tried, gates = list(CLASSICS), list[Row](), MAP_GATES
     if gate_frames:
         others = look(model, toy_scenes(gate_frames, config, GATE_SEED), gate_frames)

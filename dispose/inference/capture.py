@@ -48,13 +48,9 @@ Found = TypeVar("Found")
 class Capture(Generic[View]):
     """What a capture folder holds, with nothing of its frames read yet.
 
-    Attributes:
-        source: the folder, for complaints.
-        cameras: the cameras that have both a calibration and recordings.
-        views: the detections, or the images, of every camera.
-        skeleton: of the detector's people, or of those to be found in the images.
-        numbers: frame numbers that at least one camera has, ascending.
-        notes: sentences about what was matched, left out or worked out.
+    There are the cameras that have both a calibration and recordings, and the frame numbers that at least one of them
+    has, ascending. The skeleton is of the detector's people, or of those to be found in the images; the notes are
+    sentences about what was matched, left out or worked out.
     """
 
     source: Path

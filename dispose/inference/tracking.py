@@ -35,16 +35,9 @@ class TrackingConfig:
 
 @dataclass(frozen=True, eq=False)
 class Tracks(TensorStruct):
-    """People as last seen.
+    """People as last seen: who, in which frame, at which pose (mm), with which keypoints in every view.
 
-    Attributes:
-        id: the persons' numbers.
-        number: the frame they were last seen in.
-        xyz_world: last pose, mm.
-        valid: which of its joints are known.
-        velocity: mm per frame, of the whole body.
-        xy_image: last keypoints in every view.
-        visible: which of these there are.
+    The velocity is that of the whole body, mm per frame.
     """
 
     id: Int[Tensor, " tracks"]

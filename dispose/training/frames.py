@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from dispose.datasets.augmentation.images import AugmentationConfig, augment
-from dispose.datasets.multiview import MultiViewDataset
+from dispose.datasets.multiview import MultiViewDataset, read_raw
 from dispose.errors import InputError
 from dispose.formats.pseudo_labels import PseudoLabelStore
 from dispose.geometry.image_affine import letterbox
@@ -159,7 +159,8 @@ class PseudoLabelled:
         Raises:
             InputError: an image cannot be read, or none is there.
         """
-        raw, labels, size = self._dataset.raw(self._rows[row]), self.labels(row), self._dataset.input_size
+        source, labels, size = self._dataset.source, self.labels(row), self._dataset.input_size
+        raw = read_raw(source, source.keys[self._rows[row]])
         versions = augment(
             raw.images,
             letterbox(raw.cameras.size, size),

@@ -52,7 +52,9 @@ class Shards(Generic[Record]):
                 count = int(file.metadata()["records"])
                 self._shapes.append({n: file.get_tensor(f"{n} shape") for n in self._names} if count else {})
             self._place += [(shard, row) for row in range(count)]
-        self._first = [{name: _starts(shape) for name, shape in shapes.items()} for shapes in self._shapes]
+        self._first = [
+            {n: [0, *accumulate(shape.prod(1).tolist())] for n, shape in shapes.items()} for shapes in self._shapes
+        ]
 
     def __len__(self) -> int:
         return len(self._place)
@@ -100,7 +102,3 @@ def _filled(like: Record, values: Iterator[Tensor]) -> Record:
         elif isinstance(value, Tensor):
             changed[name] = next(values)
     return replace(like, **changed)  # type: ignore[type-var]
-
-
-def _starts(shape: Tensor) -> list[int]:
-    return [0, *accumulate(shape.prod(1).tolist())]

@@ -183,7 +183,9 @@ class PoseTask(Task):
             )
             sure = confidence_loss(refined, targets, mine, of_frame & ~forced.real)
             parts.append((*terms, Term("confidence", sure)))
-        return (*mean_terms(parts), *stage1)
+        # Every term's mean over the frames of the step.
+        means = [Term(same[0].name, torch.stack([term.value for term in same]).mean()) for same in zip(*parts)]
+        return (*means, *stage1)
 
     def _seen(self, frame: Frame, example: ImageExample) -> tuple[Frame, Tensor]:
         """The peaks as training shows them, some moved and some lost, and who each is; false ones stay."""
@@ -299,8 +301,3 @@ def confidence_loss(
         errors.person_log_scale[rows], errors.person_log_shape[rows], mean[rows], measured[rows]
     )
     return joints + persons
-
-
-def mean_terms(parts: Sequence[Sequence[Term]]) -> tuple[Term, ...]:
-    """Every term's mean over the frames of a step."""
-    return tuple(Term(same[0].name, torch.stack([term.value for term in same]).mean()) for same in zip(*parts))

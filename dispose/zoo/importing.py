@@ -43,10 +43,6 @@ class Entries:
     path: Path
     tensors: Mapping[str, Tensor]
 
-    def renamed(self, tensors: Mapping[str, Tensor]) -> "Entries":
-        """Other tensors of the same file."""
-        return Entries(self.path, tensors)
-
 
 def read_entries(path: Path) -> Entries:
     """The state dict of a torch file: plain, or under ``state_dict`` or ``model``. Nothing in the file is executed.
@@ -66,7 +62,8 @@ def read_entries(path: Path) -> Entries:
         what = f"the Python object {foreign[1]}" if foreign else "something other than tensors"
         raise InputError(f"{path}: is no checkpoint, or holds {what}; nothing of it was executed") from None
     except Exception as error:  # a reader of foreign bytes can stumble in any way
-        raise InputError(f"{path}: is no complete torch checkpoint ({_first_line(error)})") from None
+        line = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:160]}".rstrip(": ")
+        raise InputError(f"{path}: is no complete torch checkpoint ({line})") from None
     for key in ("state_dict", "model"):
         if isinstance(held, dict) and isinstance(held.get(key), dict):
             held = held[key]
@@ -111,8 +108,9 @@ def import_backbone(path: Path) -> Backbone:
         tensors = {n.removeprefix("backbone."): v for n, v in tensors.items() if n.startswith("backbone.")}
     else:
         tensors = {_from_mmpose(name): value for name, value in tensors.items()}
-    network = Backbone(_backbone_config(entries.renamed(tensors)))
-    _fill(network, entries.renamed(tensors), released_name)
+    renamed = Entries(path, tensors)
+    network = Backbone(_backbone_config(renamed))
+    _fill(network, renamed, released_name)
     return network
 
 
@@ -154,7 +152,7 @@ def _without_repetitions(entries: Entries) -> tuple[Entries, float]:
     values = [value for alpha in alphas for value in alpha.flatten().tolist()]
     if len(set(values)) != 1:
         raise InputError(f"{entries.path}: {' and '.join(ALPHAS)} are one number in released checkpoints, not {values}")
-    return entries.renamed(rest), values[0]
+    return Entries(entries.path, rest), values[0]
 
 
 def released_entry(name: str) -> str:
@@ -220,8 +218,3 @@ def _counted(names: list[str]) -> str:
 def _what(value: object) -> str:
     """A value's kind in words."""
     return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"of type {type(value).__name__}"
-
-
-def _first_line(error: Exception) -> str:
-    """What an error says in its first line, after its type."""
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:160]}".rstrip(": ")

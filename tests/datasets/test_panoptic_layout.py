@@ -28,7 +28,7 @@ from dispose.datasets.layouts.panoptic import (
     open_panoptic,
 )
 from dispose.datasets.layouts.source import Block, Layout, Split
-from dispose.datasets.multiview import MultiViewDataset
+from dispose.datasets.multiview import MultiViewDataset, read_raw
 from dispose.errors import InputError
 from dispose.formats.body3d import read_bodies, world_from_panoptic
 from dispose.skeletons.catalog import PANOPTIC_15, PANOPTIC_19
@@ -154,7 +154,7 @@ def test_real_pictures_with_their_cameras(shared_data: Path, tmp_path: Path) -> 
     assert frame.require_images().pixels.shape == (5, 3, 512, 960) and bool(frame.require_images().present.all())
     assert not truth.annotated and len(truth.poses.id) == 0
     # The originals have no black columns: what is at their left edge is the image.
-    raw = MultiViewDataset(source, source.traits.input_size).raw(0)
+    raw = read_raw(source, source.keys[0])
     assert all(picture is not None and picture[:, 0].mean() > 40 for picture in raw.images)
     # 1920 x 1080 into 960 x 512: the image fills the height, and a strip at either side stays black.
     assert bool((frame.require_images().pixels[:, :, 256, 0] < frame.require_images().pixels[:, :, 256, 480]).any())

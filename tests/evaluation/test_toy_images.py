@@ -19,7 +19,6 @@ from dispose.evaluation.toy_images import (
     ToyTables,
     by_views,
     evaluate_toy_images,
-    held_out_config,
     in_pixels,
     look,
     reduction,
@@ -36,6 +35,8 @@ from dispose.scene.frame import ImageBatch
 from dispose_synthetic.renderer.captures import RenderConfig, sample_captures
 
 MODEL = replace(TOY_SMOKE.training.model, input_size=(128, 96))
+
+HELD_OUT = RenderConfig(size=(64, 48), views=(3, 7), persons=(1, 5), frames_per_rig=2)
 
 
 class Drawn(DisPose):
@@ -74,7 +75,7 @@ def test_every_method_has_a_line(tables: ToyTables):
 
 
 def test_the_captures_are_of_the_asked_kind_and_repeatable():
-    first, again = (list(toy_scenes(3, held_out_config((64, 48)), 5)) for _ in range(2))
+    first, again = (list(toy_scenes(3, HELD_OUT, 5)) for _ in range(2))
     for one, other in zip(first, again, strict=True):
         assert torch.equal(one[0].require_images().pixels, other[0].require_images().pixels)
         assert 3 <= len(one[0].cameras) <= 7 and len(one[1].poses.id) <= 5
@@ -97,7 +98,7 @@ def test_right_heat_maps_give_right_people():
 
 
 def test_peaks_are_in_original_pixels_and_in_views_with_pictures():
-    frame, _ = next(iter(toy_scenes(1, held_out_config((64, 48)), 3)))
+    frame, _ = next(iter(toy_scenes(1, HELD_OUT, 3)))
     views = len(frame.cameras)
     maps = torch.zeros(views, 15, 12, 16)
     maps[:, :, 5, 9] = 1.0

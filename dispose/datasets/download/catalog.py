@@ -21,14 +21,9 @@ PANOPTIC_SEQUENCES = (
 class Listing:
     """What there is to know about obtaining a data set.
 
-    Attributes:
-        name: as the command line calls it.
-        title: as people call it.
-        citation: key in docs/references.bib, or the title of the work.
-        licence: what its source says may be done with it; shown before anything is fetched.
-        items: the files that may be fetched.
-        extent: how much that is, as far as it is known.
-        steps: exact instructions for the rest; ``{folder}`` stands for where the files lie.
+    The citation is a key in docs/references.bib or the title of the work; the licence is what the source says may be
+    done with it, shown before anything is fetched; `extent` says how much the items are, as far as it is known. Steps
+    are exact instructions for the rest, in which ``{folder}`` stands for where the files lie.
     """
 
     name: str

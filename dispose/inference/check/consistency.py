@@ -63,14 +63,10 @@ class CameraError:
 
 @dataclass(frozen=True, eq=False)
 class Consistency:
-    """How well a rig explains detections.
+    """How well a rig explains detections: errors by pair of cameras that share a match, and by camera.
 
-    Attributes:
-        pairs: one line per pair of cameras with at least one match.
-        cameras: one line per camera.
-        size_px: median diagonal of the people's boxes.
-        skeleton: of `xyz_world`.
-        xyz_world: all triangulated people, in the calibration's units; NaN where unknown.
+    People are triangulated in the calibration's units, NaN where unknown; `size_px` is the median diagonal of their
+    boxes.
     """
 
     pairs: tuple[PairError, ...]
