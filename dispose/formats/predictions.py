@@ -245,14 +245,9 @@ def nullable(entry: Entry, count: int) -> torch.Tensor:
 
 @dataclass(frozen=True, eq=False)
 class PersonTable:
-    """The rows of `prediction_rows` over all frames; arrays in files are read as far as somebody looks.
+    """The rows of `prediction_rows` over all frames, and the numbers of these, also of those without people.
 
-    Attributes:
-        skeleton: what the joint axis means.
-        numbers: of all frames, also of those without people.
-        frame: the number of every row's frame.
-        id: of every row's person.
-        joints: of every row.
+    Arrays in files are read as far as somebody looks.
     """
 
     skeleton: Skeleton

@@ -159,13 +159,7 @@ SCHEMA = "dispose.pseudo_labels/1"
 
 @dataclass(frozen=True, eq=False)
 class LabelledFrame:
-    """The labels of one frame and where they belong.
-
-    Attributes:
-        sequence: name of the recording.
-        number: frame number in it.
-        labels: the people.
-    """
+    """The labels of one frame: name of the recording, number in it, and the people."""
 
     sequence: str
     number: int

@@ -37,15 +37,9 @@ FRAMES_AT_ONCE = 2048
 
 @dataclass(frozen=True, eq=False)
 class Markers:
-    """One person's markers over time.
+    """One person's markers over time, mm, z up; NaN where one is missing.
 
-    Attributes:
-        names: marker names.
-        numbers: frame numbers as in the file.
-        xyz_world: mm, z up; NaN where a marker is missing.
-        rate_hz: frames per second.
-        first: the number of the first frame in the recording, as the header has it; None without one.
-        announced: how many frames the header promises; None without a promise.
+    By the header the recording begins with the frame `first`, and `announced` frames follow; None where it is silent.
     """
 
     names: tuple[str, ...]

@@ -18,12 +18,9 @@ CUE_MARGIN = 1e-6
 
 @dataclass(frozen=True)
 class ReleasedDenoiserConfig:
-    """Sizes of the network; the defaults are those of all four released checkpoints.
+    """Sizes of the network, whose layers are rounds of detections -> tuples -> detections.
 
-    Attributes:
-        chans: width of every hidden layer and of the detections' features.
-        layers: rounds of detections -> tuples -> detections.
-        heads: attention heads.
+    The defaults are those of all four released checkpoints.
     """
 
     chans: int = 192
@@ -35,14 +32,8 @@ class ReleasedDenoiserConfig:
 class RootGraph(TensorStruct):
     """The candidate hypergraph the released network sees, without the fallback tuples; samples are packed.
 
-    Attributes:
-        detections: features read at every detection.
-        cue: released geometric score of every tuple in [0, 1].
-        tuple_of: tuple of every membership.
-        detection_of: detection of every membership.
-        sample: sample of every tuple, never decreasing.
-        sample_of_detection: sample of every detection.
-        samples: number of packed samples.
+    Detections have the features read at them, tuples the released cue in [0, 1]. A membership is of a tuple and a
+    detection; the samples of the tuples never decrease.
     """
 
     detections: Float[Tensor, "detections chans"]

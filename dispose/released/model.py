@@ -90,12 +90,7 @@ RELEASED = (
 
 @dataclass(frozen=True, eq=False)
 class RootPeaks(TensorStruct):
-    """The root peaks of one frame.
-
-    Attributes:
-        points: in original pixels, with their cameras.
-        xy_map: in heat-map pixels.
-    """
+    """The root peaks of one frame, in original pixels with their cameras, and in heat-map pixels."""
 
     points: RootPoints
     xy_map: Float[Tensor, "views slots 2"]
@@ -171,7 +166,9 @@ class ReleasedDisPose(nn.Module):
         seen = find_peaks(heatmaps, cameras, input_from_image, self.config.score_threshold)
         candidates = released_candidates(seen.points)
         if int(seen.points.valid.any(1).sum()) < 2:
-            return empty_proposals(candidates)
+            empty = torch.zeros(0, dtype=torch.float64)
+            nobody = torch.zeros_like(candidates.cue), candidates.members[:0]
+            return Found(candidates, *nobody, empty.reshape(0, 3), empty)
         graph = root_graph(read_roots(self.proj_attn, features, seen), candidates, seen.points.valid)
         return find_people(self.denoiser, graph, candidates, seen, self.config.alpha, heatmaps, input_from_image)
 
@@ -189,12 +186,6 @@ class ReleasedDisPose(nn.Module):
             sample.to(device),
             pictured=batch.images.present,
         )
-
-
-def empty_proposals(candidates: ReleasedCandidates) -> Found:
-    """Where fewer than two views see anybody."""
-    empty = torch.zeros(0, dtype=torch.float64)
-    return Found(candidates, torch.zeros_like(candidates.cue), candidates.members[:0], empty.reshape(0, 3), empty)
 
 
 def prediction_of(frame: Frame, found: Found, xyz_world: Float[Tensor, "persons joints 3"]) -> Prediction:

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 from dispose.formats.files import replacing_path
 from dispose.losses.objective import total
 from dispose.training.config import Optimisation
-from dispose.training.processes import is_first, meet
+from dispose.training.shards import is_first, meet
 from dispose.training.task import ExampleSource, StepNumbers, Task, TrainingStep, TrainingSteps
 
 MOST_WORKERS = 4

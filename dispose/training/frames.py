@@ -29,12 +29,8 @@ from dispose_synthetic.renderer.captures import RenderConfig, RenderedFrame, as_
 class ImageExample:
     """One frame as it is learned from: what the model sees, and the labels that only training sees.
 
-    Attributes:
-        frame: the images.
-        labels: whom and what they show.
-        seed: of everything random that a step does with the example.
-        of_frame: which frame of the step it is; augmented copies of one frame share the number.
-        copy: 0 = the frame as it is.
+    The seed is that of everything random that a step does with it. Augmented copies of one frame of the step share the
+    number `of_frame`; copy 0 is the frame as it is.
     """
 
     frame: Frame

@@ -50,12 +50,11 @@ from dispose.training.frames import (
     ValidationFrames,
     render_shard,
 )
-from dispose.training.processes import build_files, claim, write_once
+from dispose.training.shards import build_files, claim, write_once
 from dispose.training.stages import BackboneTask, PoseTask
 from dispose.zoo.checkpoints import load_weights, save_weights
-from dispose.zoo.importing import load_trunk
+from dispose.zoo.importing import load_trunk, start_backbone, start_stages
 from dispose.zoo.records import to_json
-from dispose.zoo.warm_start import start_backbone, start_stages
 
 
 def train_associator(recipe: AssociatorRecipe, folder: Path, *, workers: int | None = None) -> Path:

@@ -1,4 +1,7 @@
-"""Reading checkpoints of the release, and backbones in several namings, without running anything they hold."""
+"""Weights that others trained: checkpoints of the release, backbones in several namings, and what training begins with.
+
+Nothing that a file holds is run.
+"""
 
 import json
 import re
@@ -15,8 +18,9 @@ import dispose
 from dispose.errors import InputError
 from dispose.formats.files import digest_of
 from dispose.models.dispose.backbone import Backbone, BackboneConfig, load_torchvision_trunk
+from dispose.models.dispose.model import DisPose
 from dispose.released.model import RELEASED, ReleasedDisPose
-from dispose.zoo.checkpoints import save_weights
+from dispose.zoo.checkpoints import load_image_model, load_weights, read_metadata, save_weights
 from dispose.zoo.names import released_name
 
 PARTS = (
@@ -218,3 +222,46 @@ def _counted(names: list[str]) -> str:
 def _what(value: object) -> str:
     """A value's kind in words."""
     return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"of type {type(value).__name__}"
+
+
+RELEASED_STAGES = (("proj_attn.", "associator.reader."), ("decoder.", "decoder."))
+"""Parts of an imported released model that our model has too, and what it calls them."""
+
+
+def start_backbone(backbone: Backbone, path: Path) -> None:
+    """Begin with the backbone in a file, or with that of the whole model in it.
+
+    Raises:
+        InputError: see `load_weights`; or it has other sizes.
+    """
+    alone = read_metadata(path)[0] == Backbone.__name__
+    found = load_weights(path, Backbone) if alone else load_image_model(path).backbone
+    if found.config != backbone.config:
+        raise InputError(f"{path}: holds a backbone of {found.config}, this recipe trains one of {backbone.config}")
+    backbone.load_state_dict(found.state_dict())
+
+
+def start_stages(model: DisPose, path: Path) -> str:
+    """Begin Stage I and II with those of a model, ours or a released one; a sentence says how much of them fits.
+
+    Every tensor of the same name and shape is taken: rooms and numbers of cameras differ between data sets, networks of
+    the release have parts that ours have not.
+
+    Raises:
+        InputError: see `load_image_model`; or nothing fits.
+    """
+    found = load_image_model(path)
+    parts = RELEASED_STAGES if isinstance(found, ReleasedDisPose) else (("associator.",) * 2, ("decoder.",) * 2)
+    given = {
+        ours + name.removeprefix(theirs): value
+        for name, value in found.state_dict().items()
+        for theirs, ours in parts
+        if name.startswith(theirs)
+    }
+    wanted = {n: v for n, v in model.state_dict().items() if n.startswith(("associator.", "decoder."))}
+    fitting = {n: v for n, v in given.items() if n in wanted and wanted[n].shape == v.shape}
+    if not fitting:
+        raise InputError(f"{path}: none of its tensors fits Stage I or II of this recipe")
+    with torch.no_grad():
+        model.load_state_dict(fitting, strict=False)
+    return f"Stage I and II begin with {len(fitting)} of {len(wanted)} tensors from {path}."

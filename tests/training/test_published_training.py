@@ -31,8 +31,8 @@ from dispose.training.frames import FrameSource, PseudoLabelled, captures_of_chu
 from dispose.training.runs import train_dataset
 from dispose.training.task import Task, TrainingStep
 from dispose.zoo.checkpoints import load_weights, save_weights
+from dispose.zoo.importing import start_backbone, start_stages
 from dispose.zoo.records import override
-from dispose.zoo.warm_start import start_backbone, start_stages
 from dispose_synthetic.renderer.captures import RenderConfig, as_labels
 
 SMALL = TOY_SMOKE.training

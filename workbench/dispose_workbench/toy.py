@@ -26,7 +26,7 @@ from dispose.models.dispose.denoiser import Denoiser, DenoiserConfig
 from dispose.models.dispose.sampling import Problem, SamplerConfig, trajectory
 from dispose.tensors import TensorStruct
 from dispose.training.associator import denoise_known
-from dispose.training.processes import claim
+from dispose.training.shards import claim
 from dispose.zoo.records import to_json
 
 METRE_MM = 1000.0

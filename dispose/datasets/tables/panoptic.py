@@ -26,12 +26,9 @@ MIN_JOINTS = 3
 
 @dataclass(frozen=True)
 class Simulation:
-    """How detections are made from true skeletons.
+    """How detections are made from true skeletons: deviation of a keypoint in each direction, and how many are missing.
 
-    Attributes:
-        noise_px: standard deviation of a keypoint in each direction.
-        missing: probability of a keypoint to be missing.
-        seed: of the generator; every frame draws from its own.
+    Every frame draws from a generator of its own.
     """
 
     noise_px: float = 6.0

@@ -20,13 +20,9 @@ from dispose.skeletons.skeleton import Skeleton
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows of people with keypoints.
+    """Rows of people with keypoints: detections by view (``x, y, score``), or poses by person (``x, y, z, valid``).
 
-    Attributes:
-        frame: frame number of every row.
-        key: view of every row (detections) or person (poses).
-        keypoints: ``x, y, score`` or ``x, y, z, valid``.
-        score: score of every row; 1 where the file gives none.
+    The score of a row is 1 where the file gives none.
     """
 
     frame: Shaped[np.ndarray, " rows"]

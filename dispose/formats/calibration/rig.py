@@ -24,15 +24,9 @@ SAME_PLACE = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class CameraParameters:
-    """One camera as read from a file, in our units and axes.
+    """One camera as read from a file, in our units and axes: pixels, and ``camera_from_world`` in mm.
 
-    Attributes:
-        name: the camera's name in the file.
-        size: width and height in pixels.
-        matrix: intrinsics.
-        distortion: up to eight OpenCV coefficients; missing ones are 0.
-        rotation: of ``camera_from_world``.
-        translation: of ``camera_from_world``, mm.
+    There are up to eight of OpenCV's coefficients; missing ones are 0.
     """
 
     name: str
