@@ -67,18 +67,10 @@ SECOND_OPINION = partial(integer_programme, budget=100)
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """Somebody who answers, and the frames they answer about.
+    """Somebody who answers, by weights from a file or none, and the frames they answer about.
 
-    Attributes:
-        source: the frames.
-        method: who answers.
-        associate: who is who.
-        reconstruct: where every joint is.
-        weights: the file they are read from.
-        batch: frames worked on together: enough for the overhead of one not to count, few enough for any memory.
-        advice: for those who find nobody.
-        reference: a second opinion to keep beside the answer.
-        evidence: whether there is anything to keep of what was weighed.
+    A batch is enough frames for the overhead of one not to count, and few enough for any memory. The advice is for
+    those who find nobody, the reference a second opinion to keep; `evidence`: whether there is anything else to keep.
     """
 
     source: Source

@@ -18,12 +18,7 @@ INTEGERS, NUMBERS, TEXTS, FLAGS = "iu", "fiu", "U", "b"
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """The arrays of one file.
-
-    Attributes:
-        path: the file.
-        columns: array by name.
-    """
+    """The arrays of one file by name."""
 
     path: Path
     columns: Mapping[str, Shaped[np.ndarray, "..."]]

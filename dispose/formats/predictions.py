@@ -32,13 +32,9 @@ SCHEMA = "dispose.predictions/1"
 
 @dataclass(frozen=True, eq=False)
 class SavedPredictions:
-    """The content of a prediction file.
+    """The content of a prediction file, a prediction per frame, and sentences about what the file left open.
 
-    Attributes:
-        skeleton: what the joint axis means.
-        cameras: names of the views.
-        frames: one prediction per frame; members are positions in each camera's source list, or ranks of root peaks.
-        notes: sentences about what the file left open.
+    Members are positions in each camera's source list, or ranks of root peaks.
     """
 
     skeleton: Skeleton

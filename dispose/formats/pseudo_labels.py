@@ -172,14 +172,8 @@ class PseudoLabelStore:
 
     The tables lie in memory as they lie in the file (float32); the record of a frame is built when it is asked for.
 
-    Attributes:
-        path: the file, for complaints.
-        skeleton: what the joint axis means.
-        views: names of the views, in the order of every record's view axis.
-        sequences: names of the recordings.
-        tables: everything, flat.
-        columns: for every view of the file its place in `views`, or `ABSENT`.
-        rows: the row of a (sequence, frame number) in the table of frames.
+    `columns` says for every view of the file its place in `views`, or `ABSENT`; `rows` the row of a (sequence, frame
+    number) in the table of frames.
     """
 
     path: Path

@@ -111,16 +111,8 @@ class Missing:
 class Summary:
     """What was read, and what was lost: counts and ranges, which stay short however long a run is.
 
-    Attributes:
-        frames: how many were read.
-        found: how many detections, or images, there were in them.
-        images: whether they are images.
-        missing: cameras without a file for some frames.
-        damaged: how many frames of single cameras could not be used.
-        reasons: why the first of them could not.
-        alone: frames with fewer than two images.
-        empty_people: people in the files without a single keypoint.
-        overshoot: scores slightly above 1, taken as 1.
+    So many frames with so many detections, or images, in them; of the losses of `Reading` the sums, and why the first
+    frames of single cameras could not be used. `alone` are the frames with fewer than two images.
     """
 
     frames: int = 0

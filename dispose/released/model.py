@@ -58,15 +58,9 @@ LOGIT_LIMIT = 30.0
 class ReleasedConfig:
     """What distinguishes the four released models.
 
-    Attributes:
-        dataset: what it was trained on.
-        input_size: width and height of the images it was trained on; others work too, less well.
-        score_threshold: height above which a root peak counts.
-        room_centre: middle of the workspace, mm.
-        room_size: its sides, mm.
-        alpha: added to a tuple's logit per view that does not see it; changes only the truncated projection.
-        backbone: sizes of the heat-map network.
-        denoiser: sizes of Stage I.
+    Each was trained on images of one data set at one size (others work too, less well), takes root peaks above a
+    threshold for people, and has a workspace (mm). `alpha` is added to a tuple's logit per view that does not see it;
+    it changes only the truncated projection.
     """
 
     dataset: str

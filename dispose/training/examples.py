@@ -35,14 +35,7 @@ FACELESS = 10
 
 @dataclass(frozen=True, eq=False)
 class PlacementExamples(TensorStruct):
-    """Detections and where their bodies truly are, in their viewpoints' axes.
-
-    Attributes:
-        seen: the detections.
-        xyz: true joints in the viewpoint's axes, mm, from the camera centre.
-        known: which true joints are known.
-    """
-
+    """Detections and their true joints in their viewpoints' axes, mm from the camera centre; `known`: which there are."""
     seen: Viewpoints
     xyz: Float[Tensor, "detections joints 3"]
     known: Bool[Tensor, "detections joints"]
@@ -50,15 +43,9 @@ class PlacementExamples(TensorStruct):
 
 @dataclass(frozen=True, eq=False)
 class GraphExample(TensorStruct):
-    """A frame's candidates and the clean assignment, without what follows from the members.
+    """A frame's candidates with their features and cue, and the clean assignment on them (`truth`).
 
-    Attributes:
-        members: slot of every tuple in every view, `ABSENT` where it leaves a view out.
-        detections: features of every detection.
-        tuples: features of every tuple.
-        incidences: features of every membership.
-        cue: geometric score of every tuple.
-        truth: the clean assignment on the tuples.
+    What follows from the members (`ABSENT` where a tuple leaves a view out) is left out.
     """
 
     members: Int[Tensor, "tuples views"]

@@ -122,8 +122,7 @@ def load_weights(path: Path, kind: type[Network]) -> Network:
     if wild:
         raise InputError(f"{path}: the tensor {wild[0]} has values that are not finite")
     network.load_state_dict(stored)
-    _freeze(network)
-    return network
+    return network.eval().requires_grad_(False)
 
 
 def load_associator(path: Path | None = None) -> Associator:
@@ -163,8 +162,3 @@ def shipped_associator_weights() -> Path:
 def shipped_image_weights() -> Path:
     """Where the shipped weights for images lie."""
     return Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_IMAGE_WEIGHTS
-
-
-def _freeze(network: nn.Module) -> None:
-    network.eval()
-    network.requires_grad_(False)

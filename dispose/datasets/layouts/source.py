@@ -91,15 +91,9 @@ class Traits:
     Panoptic's 960 x 512 input, so they follow from the sizes (`dispose.geometry.image_affine.letterbox`), are others
     for other data sets, and are no part of any original image. What is seen is what `Cameras.inside` says.
 
-    Attributes:
-        name: the data set.
-        skeleton: joints of its ground truth.
-        views: names of the cameras that are usually taken.
-        image_size: width and height of the original images.
-        input_size: width and height of the network's input.
-        space_size_mm: extent of the space in which people move, along the world's axes.
-        space_centre_mm: its middle.
-        score_threshold: least height of a heat map's peak.
+    The skeleton is that of its ground truth, the views are the cameras that are usually taken. Sizes are width and
+    height of the original images and of the network's input. The space is that in which people move, along the world's
+    axes; peaks of heat maps are at least as high as the threshold.
     """
 
     name: str
