@@ -35,7 +35,8 @@ FACELESS = 10
 
 @dataclass(frozen=True, eq=False)
 class PlacementExamples(TensorStruct):
-    """Detections and their true joints in their viewpoints' axes, mm from the camera centre; `known`: which there are."""
+    """Detections and their true joints in their viewpoints' axes, mm from the camera centre; `known`: of these."""
+
     seen: Viewpoints
     xyz: Float[Tensor, "detections joints 3"]
     known: Bool[Tensor, "detections joints"]
