@@ -52,16 +52,14 @@ def person_color(person: int) -> str:
     """The colour of an id, the same in every picture; ids beyond the palette reuse it in a paler shade."""
     if person < 0:
         raise ValueError(f"person ids are not negative, got {person}")
-    hue = PALETTE[person % len(PALETTE)]
-    rounds = person // len(PALETTE)
-    return blend(hue, "#FFFFFF", 0.0 if rounds % 2 == 0 else 0.4)
+    rounds, place = divmod(person, len(PALETTE))
+    return blend(PALETTE[place], "#FFFFFF", 0.4 * (rounds % 2))
 
 
 def blend(color: str, other: str, share: float) -> str:
     """A colour moved towards another by a share in [0, 1]."""
-    (r, g, b), (r2, g2, b2) = to_rgb(color), to_rgb(other)
-    kept = 1 - share
-    return to_hex((kept * r + share * r2, kept * g + share * g2, kept * b + share * b2)).upper()
+    mixed = [(1 - share) * one + share * two for one, two in zip(to_rgb(color), to_rgb(other), strict=True)]
+    return to_hex(mixed).upper()
 
 
 def color_of(person: int, theme: Theme) -> str:

@@ -182,12 +182,9 @@ def view_medians_px(residuals: Residuals) -> Float[np.ndarray, " views"]:
 
 def suspects(residuals: Residuals) -> tuple[int, ...]:
     """The views whose median error is three times that of the other views together, and more than 10 px."""
-    by_view = view_medians_px(residuals)
-    length = residuals.length_px.numpy()
-    found = []
-    for view, value in enumerate(by_view):
-        others = np.delete(length, view, axis=1)
-        rest = np.median(others[np.isfinite(others)]) if np.isfinite(others).any() else np.nan
+    length, found = residuals.length_px.numpy(), []
+    for view, value in enumerate(view_medians_px(residuals)):
+        (rest,) = _median(np.delete(length, view, axis=1).reshape(1, -1))
         if value > LEAST_TOP_PX and value > STANDS_OUT * rest:
             found.append(view)
     return tuple(found)

@@ -97,8 +97,8 @@ def draw_camera_view(axes: Axes, frame: Frame, prediction: Prediction, match: Id
         draw_skeleton(axes, xy, visible, found.skeleton, color)
         name = f"#{int(found.index[view, slot])}" if nobody else label_of(owner)
         if wrong[view, slot]:
-            _draw_alarm(axes, xy[visible].double().numpy())
             name, color = f"{name} ≠ T{match.identity[view, slot]}", theme.alarm
+            _draw_alarm(axes, xy[visible].double().numpy())
         names += name_of(name, xy, visible, color)
     draw_names(axes, names)
     axes.set_title(shorten(frame.cameras.names[view], 28), fontsize=12, pad=4, parse_math=False)
@@ -117,13 +117,12 @@ def draw_sentence(axes: Axes, sentence: str) -> Axes:
 
 def _draw_alarm(axes: Axes, seen: Float[np.ndarray, "points 2"]) -> None:
     """A frame of dashes round a detection's visible joints."""
-    theme = theme_of(axes)
     if len(seen):
         left, right = axes.get_xlim()
         space = 0.015 * abs(right - left)
         low, high = seen.min(0) - space, seen.max(0) + space
-        axes.add_patch(Rectangle((low[0], low[1]), *(high - low), fill=False, edgecolor=theme.alarm, linewidth=2.4,
-                                 linestyle=(0, (4, 2)), zorder=5, clip_on=True))  # fmt: skip
+        axes.add_patch(Rectangle((low[0], low[1]), *(high - low), fill=False, edgecolor=theme_of(axes).alarm,
+                                 linewidth=2.4, linestyle=(0, (4, 2)), zorder=5, clip_on=True))  # fmt: skip
 
 
 def draw_scene(axes: Axes3D, stage: Stage) -> Axes3D:
@@ -153,9 +152,13 @@ def draw_scene(axes: Axes3D, stage: Stage) -> Axes3D:
     if stage.cameras is not None:
         centres = stage.cameras.centres.double().numpy() / METRE
         for name, centre in zip(stage.cameras.names, centres, strict=True):
+            # Of one further off the direction at the floor's edge.
+            away = centre[:2] - middle
+            x, y = middle + away * min(1.0, half / max(float(np.abs(away).max()), 1e-9))
+            axes.plot([x], [y], [floor], "s", color=theme.ink, markersize=5)
             # Of many cameras the names would cover the people; their views name them.
             shown = name if len(centres) <= NAMED else ""
-            _draw_camera(axes, shown, centre, (*middle, floor), half)
+            axes.text(x, y, floor, f" {shown}", color=theme.ink, fontsize=11, parse_math=False)
     axes.set(xlabel="x (m)", ylabel="y (m)", zlabel="z (m)")
     return _dress_3d(axes)
 
@@ -189,15 +192,6 @@ def _draw_body(axes: Axes3D, poses: Poses, row: int, color: str, width: float) -
     if bones:
         lines = Line3DCollection(bones, colors=color, linewidths=width, capstyle="round", axlim_clip=True)
         axes.add_collection3d(lines, autolim=False)
-
-
-def _draw_camera(axes: Axes3D, name: str, centre: np.ndarray, middle: tuple[float, float, float], half: float) -> None:
-    """The camera's place on the floor; of one further off, the direction at the floor's edge."""
-    theme = theme_of(axes)
-    away = centre[:2] - np.array(middle[:2])
-    x, y = np.array(middle[:2]) + away * min(1.0, half / max(float(np.abs(away).max()), 1e-9))
-    axes.plot([x], [y], [middle[2]], "s", color=theme.ink, markersize=5)
-    axes.text(x, y, middle[2], f" {name}", color=theme.ink, fontsize=11, parse_math=False)
 
 
 def _dress_3d(axes: Axes3D) -> Axes3D:

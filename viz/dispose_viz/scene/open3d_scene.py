@@ -274,14 +274,15 @@ def _fill_lines(parts: Sequence[str], font: ImageFont.FreeTypeFont, width: int) 
 
 def _caption(stage: Stage) -> list[str]:
     """What is what, as far as it is there."""
-    parts = ["floor: 1 m squares"]
-    parts += ["pale: less sure"] if bool((stage.people.confidence[stage.people.valid] < 0.9).any()) else []
-    parts += ["thin lines: rays"] if stage.rays else []
-    somebody = len(stage.people.id) > 0
-    parts += ["fading lines: where people came from"] if stage.trails and somebody else []
-    ghosts = stage.ghosts is not None and len(stage.ghosts.id) > 0
-    parts += ["grey bodies: ghosts to compare with"] if ghosts else []
-    return parts
+    people, ghosts = stage.people, stage.ghosts
+    parts = {
+        "floor: 1 m squares": True,
+        "pale: less sure": bool((people.confidence[people.valid] < 0.9).any()),
+        "thin lines: rays": len(stage.rays) > 0,
+        "fading lines: where people came from": len(stage.trails) > 0 and len(people.id) > 0,
+        "grey bodies: ghosts to compare with": ghosts is not None and len(ghosts.id) > 0,
+    }
+    return [words for words, there in parts.items() if there]
 
 
 @cache

@@ -23,7 +23,6 @@ from dispose_viz.scene.timeline import (
     Eye,
     Images,
     Signs,
-    StreamEntry,
     Strokes,
     Thing,
     camera_path,
@@ -40,22 +39,6 @@ SIGN_RADIUS = rr.Radius.ui_points(3.0)
 
 PLAY_FPS = 7.0
 """Moments per second while a timeline plays: a frame of seven steps takes a second."""
-
-
-def send(entries: Iterable[StreamEntry], recording: rr.RecordingStream) -> int:
-    """Hand everything to a recording; how many entries it were."""
-    count = 0
-    for entry in entries:
-        recording.reset_time()
-        if entry.frame is not None:
-            recording.set_time("frame", sequence=entry.frame)
-        if entry.step is not None:
-            recording.set_time("diffusion", sequence=entry.step)
-        static = entry.frame is None and entry.step is None
-        for archetype in archetypes(entry.thing):
-            recording.log(entry.path, archetype, static=static)
-        count += 1
-    return count
 
 
 def archetypes(thing: Thing) -> list[rr.AsComponents]:
@@ -117,7 +100,17 @@ def stream(results: Results, recording: rr.RecordingStream, capture: Path | None
     diffusion = any(case.hypotheses is not None for case in results.cases)
     recording.send_blueprint(layout(cameras, diffusion=diffusion))
     recording.log("world", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
-    return send(entries_of(results, images_at=seen), recording)
+    count = 0
+    for entry in entries_of(results, images_at=seen):
+        count += 1
+        recording.reset_time()
+        if entry.frame is not None:
+            recording.set_time("frame", sequence=entry.frame)
+        if entry.step is not None:
+            recording.set_time("diffusion", sequence=entry.step)
+        for archetype in archetypes(entry.thing):
+            recording.log(entry.path, archetype, static=entry.frame is None and entry.step is None)
+    return count
 
 
 def images_of_capture(folder: Path, cameras: Cameras) -> Callable[[int], Images]:
