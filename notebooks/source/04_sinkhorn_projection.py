@@ -37,7 +37,7 @@ from dispose.models.dispose.sampling import SamplerConfig, project_converged
 # %%
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
 from dispose_kernels.sinkhorn import sweep_steps
-from dispose_viz.polytope import slices, sweeps
+from dispose_viz.polytope import slices
 from dispose_viz.style import PALETTE, new_figure, save_figure
 from dispose_viz.widgets import scrubber, still_images_of
 from dispose_workbench.validation import require_one_of
@@ -136,9 +136,9 @@ print(f"{len(hard.members)} tuples, {len(marginals.target)} sums to be met in {l
 
 # %%
 noise = torch.randn(len(hard.members), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-runs = [sweeps.sweep_errors(noise, marginals, 30)]
+runs = [slices.sweep_errors(noise, marginals, 30)]
 figure = new_figure(12.5, 5.2)
-sweeps.draw_violations(figure.add_subplot(), runs[0], opened.cameras.names)
+slices.draw_violations(figure.add_subplot(), runs[0], opened.cameras.names)
 save_figure(figure, out / "violations")
 
 # %% [markdown]
@@ -165,12 +165,12 @@ steps = list(associator.trajectory(hard, SamplerConfig(projection=recording)))
 print(f"{len(steps)} steps of the diffusion project {len(projected)} times: every state, and every answer to it")
 
 # %%
-runs += [sweeps.sweep_errors(projected[k], marginals, 30) for k in (0, 1, -1)]
+runs += [slices.sweep_errors(projected[k], marginals, 30) for k in (0, 1, -1)]
 labels, colors = ["random", "all equal", "first answer", "last answer"], PALETTE[:4]
 figure = new_figure(13.0, 4.8)
 left, right = figure.subplots(1, 2)
-sweeps.draw_convergence(left, runs, labels, colors=colors)
-sweeps.draw_errors(right, runs, labels, colors=colors)
+slices.draw_convergence(left, runs, labels, colors=colors)
+slices.draw_errors(right, runs, labels, colors=colors)
 save_figure(figure, out / "convergence")
 
 # %% [markdown] tags=["exercise"]

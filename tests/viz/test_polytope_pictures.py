@@ -25,7 +25,7 @@ from dispose_viz.hypergraph.trajectory import (
     draw_trajectory,
     trajectories_of,
 )
-from dispose_viz.polytope import birkhoff, sections, sweeps
+from dispose_viz.polytope import birkhoff, sections, slices
 from dispose_viz.polytope.birkhoff import EVEN, ODD, permutation_matrix
 from dispose_viz.polytope.sections import Flat, nearest_assignment, shadow
 from dispose_viz.scene.plotly_scene import new_scene
@@ -234,15 +234,15 @@ def test_groups_keep_the_ids_of_the_people_they_share_most_with() -> None:
 
 def test_sweeps_are_measured_after_every_view_and_get_better() -> None:
     logits = torch.randn(len(MEMBERS), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    measured = sweeps.sweep_errors(logits, problem(), 12)
+    measured = slices.sweep_errors(logits, problem(), 12)
     assert measured.residual.shape == (25,) and measured.violation.shape == (25, 6)
     np.testing.assert_allclose(np.abs(measured.violation).max(1), measured.residual)
     assert measured.after(12) < 0.1 * measured.after(2) and measured.error[-1] < 1e-2
     own = [b for b, view in enumerate(measured.view_of_bin) if view == 0]
     np.testing.assert_allclose(measured.violation[1][own], 0, atol=1e-12)
-    axes = sweeps.draw_violations(new_figure(8.0, 4.0).add_subplot(), measured, ["a", "b"], sweeps=3)
+    axes = slices.draw_violations(new_figure(8.0, 4.0).add_subplot(), measured, ["a", "b"], sweeps=3)
     assert np.asarray(axes.images[0].get_array()).shape == (6, 6)
-    for draw in (sweeps.draw_convergence, sweeps.draw_errors):
+    for draw in (slices.draw_convergence, slices.draw_errors):
         drawn = draw(new_figure(5.0, 4.0).add_subplot(), [measured], ["x"], colors=["#000000"])
         assert len(np.asarray(drawn.lines[0].get_xdata())) == 12 and drawn.get_ylabel()
 

@@ -58,8 +58,9 @@ def person_color(person: int) -> str:
 
 def blend(color: str, other: str, share: float) -> str:
     """A colour moved towards another by a share in [0, 1]."""
-    mixed = [(1 - share) * one + share * two for one, two in zip(to_rgb(color), to_rgb(other), strict=True)]
-    return to_hex(mixed).upper()
+    (r, g, b), (r2, g2, b2) = to_rgb(color), to_rgb(other)
+    kept = 1 - share
+    return to_hex((kept * r + share * r2, kept * g + share * g2, kept * b + share * b2)).upper()
 
 
 def color_of(person: int, theme: Theme) -> str:

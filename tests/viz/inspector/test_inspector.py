@@ -15,8 +15,7 @@ from dispose.scene.frame import Frame, Labels
 from dispose.scene.results import Association, FrameResult, Hypotheses, Prediction, Results
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
-from dispose_viz.inspector.interactive import Inspector
-from dispose_viz.inspector.marks import open_marks
+from dispose_viz.inspector.interactive import Inspector, open_marks
 from dispose_viz.style import DARK
 
 PNG = b"\x89PNG"
