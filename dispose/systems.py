@@ -78,16 +78,10 @@ def _dispose() -> Parts:
     return Parts(DisPose, DisPoseConfig, (BackboneTask, PoseTask))
 
 
-def _synthetic() -> "Callable[[TrainingOrder], Path]":
+def _drawn() -> "Callable[[TrainingOrder], Path]":
     from dispose.recipes import synthetic
 
     return synthetic.train
-
-
-def _images() -> "Callable[[TrainingOrder], Path]":
-    from dispose.recipes import images
-
-    return images.train
 
 
 def _datasets() -> "Callable[[TrainingOrder], Path]":
@@ -100,7 +94,7 @@ SYSTEMS = (
     System(
         "associator",
         _associator,
-        (Recipes(("synthetic", "smoke"), _synthetic),),
+        (Recipes(("synthetic", "smoke"), _drawn),),
         (
             "shelf",
             "mvor",
@@ -114,7 +108,10 @@ SYSTEMS = (
     System(
         "dispose",
         _dispose,
-        (Recipes(("toy_images", "toy_smoke"), _images), Recipes(("panoptic", "shelf", "campus", "mm_or"), _datasets)),
+        (
+            Recipes(("toy_images", "toy_smoke"), _drawn),
+            Recipes(("panoptic", "shelf", "campus", "mm_or"), _datasets),
+        ),
         ("toy_images", "panoptic_images", "shelf_images", "campus_images", "mm_or_images"),
     ),
 )

@@ -15,7 +15,7 @@ from dispose.evaluation.published import FOLDER, read_published
 from dispose.models.dispose.backbone import BackboneConfig
 from dispose.options import Count, require_file
 from dispose.recipes.datasets import DATASETS
-from dispose.recipes.images import TOY_IMAGES, TOY_SMOKE
+from dispose.recipes.synthetic import TOY_IMAGES, TOY_SMOKE
 from dispose.released.model import RELEASED, ReleasedConfig
 from dispose.training.config import ModelRecipe
 from dispose_benchmarks.pose import PoseCell, measure_inference, measure_step

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from dispose.options import Count, CountOption, require_file
-from dispose.recipes.images import TOY_IMAGES, TOY_SMOKE
+from dispose.recipes.synthetic import TOY_IMAGES, TOY_SMOKE
 from dispose_benchmarks.report import write_figures
 
 SCHEMA = "dispose.bench-training/1"

@@ -11,7 +11,7 @@ import dispose.cli.main as cli
 from dispose.geometry.image_affine import apply, map_from_input
 from dispose.models.dispose.backbone import STRIDE, BackboneConfig
 from dispose.nn.heatmaps import subpixel_peaks
-from dispose.recipes.images import TOY_SMOKE
+from dispose.recipes.synthetic import TOY_SMOKE
 from dispose.released.model import RELEASED
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose_benchmarks.clock import REST, Clock

@@ -19,7 +19,7 @@ from dispose.inference.capture import read_capture, select_frames
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.model import DisPose
 from dispose.models.dispose.placement import PlacementConfig
-from dispose.recipes.images import TOY_SMOKE
+from dispose.recipes.synthetic import TOY_SMOKE
 from dispose.zoo import save_weights
 from dispose_workbench.notebooks.run import NotebookError
 

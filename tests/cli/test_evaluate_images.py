@@ -14,7 +14,7 @@ from dispose.errors import InputError
 from dispose.evaluation.protocols import ImageFrames, protocols_of
 from dispose.evaluation.score import answers, drawn, score
 from dispose.models.dispose.model import DisPose
-from dispose.recipes.images import TOY_SMOKE
+from dispose.recipes.synthetic import TOY_SMOKE
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Poses
 from dispose.skeletons.catalog import PANOPTIC_15

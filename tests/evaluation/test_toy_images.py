@@ -30,7 +30,7 @@ from dispose.geometry.image_affine import map_from_input
 from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.model import DisPose
 from dispose.nn.heatmaps import Features, render_gaussians, subpixel_peaks
-from dispose.recipes.images import TOY_SMOKE
+from dispose.recipes.synthetic import TOY_SMOKE
 from dispose.scene.frame import ImageBatch
 from dispose_synthetic.renderer.captures import RenderConfig, sample_captures
 

@@ -19,7 +19,7 @@ from dispose.inference.capture import image_source_of, read_image_capture
 from dispose.inference.run import results_of
 from dispose.models.dispose.backbone import BackboneConfig
 from dispose.models.dispose.model import DisPose, FrameByFrame
-from dispose.recipes.images import TOY_SMOKE
+from dispose.recipes.synthetic import TOY_SMOKE
 from dispose.released.model import ReleasedConfig, ReleasedDisPose
 from dispose.scene.cameras import Cameras
 from dispose.scene.convert import convert_poses

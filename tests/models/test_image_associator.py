@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dispose.models.dispose.model import DisPose
-from dispose.recipes.images import TOY_SMOKE
+from dispose.recipes.synthetic import TOY_SMOKE
 from dispose.scene.frame import Frame, ImageBatch, Images
 from dispose.scene.peaks import root_detections
 from dispose.skeletons.catalog import PANOPTIC_15

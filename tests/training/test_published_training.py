@@ -19,9 +19,8 @@ from dispose.losses.objective import Term
 from dispose.models.dispose.backbone import Backbone
 from dispose.models.dispose.model import DisPose
 from dispose.recipes.datasets import DATASETS, beginning_of
-from dispose.recipes.images import RECIPES, TOY_SMOKE
 from dispose.recipes.orders import TrainingOrder
-from dispose.recipes.synthetic import RECIPES as ASSOCIATORS
+from dispose.recipes.synthetic import RECIPES, TOY_SMOKE
 from dispose.scene.frame import Labels
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.systems import SYSTEMS, protocol_names, recipe_names, system_of
@@ -287,7 +286,7 @@ def test_values_of_a_recipe_are_set_by_their_path():
 
 
 def test_the_table_of_systems_names_what_there_is():
-    assert set(recipe_names()) == {*RECIPES, *ASSOCIATORS, *DATASETS}
+    assert set(recipe_names()) == {*RECIPES, *DATASETS}
     assert len(set(recipe_names())) == len(recipe_names()) and "mvor" in protocol_names()
     for system in SYSTEMS:
         parts = system.parts()

@@ -10,7 +10,7 @@ from dispose.errors import InputError
 from dispose.losses.objective import RELEASED_POSE, Weights, total, weigh
 from dispose.models.dispose.model import DisPose, DisPoseConfig
 from dispose.nn.heatmaps import Features
-from dispose.recipes.images import TOY_SMOKE
+from dispose.recipes.synthetic import TOY_SMOKE
 from dispose.scene.frame import Frame, ImageBatch, Labels
 from dispose.scene.peaks import root_detections
 from dispose.skeletons.catalog import PANOPTIC_15
