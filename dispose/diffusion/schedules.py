@@ -27,6 +27,16 @@ def linear_alpha_bar(
     return torch.exp(-(first * time + (last - first) * time**2 / 2))
 
 
+def log_snr_alpha_bar(
+    time: Float[Tensor, "*times"], *, first: float = 3.0, last: float = -7.0
+) -> Float[Tensor, "*times"]:
+    """The schedule whose logarithm of signal over noise falls evenly from `first` at time 0 to `last` at time 1.
+
+    ``sigmoid(first + (last - first) t)``. Source: Kingma et al. 2021.
+    """
+    return torch.sigmoid(first + (last - first) * time)
+
+
 def rounded_times(steps: int = 10, train_steps: int = 1000) -> list[float]:
     """``steps + 1`` rounded, equally spaced steps of ``train_steps - 1 … 0``, over ``train_steps - 1``."""
     last = train_steps - 1

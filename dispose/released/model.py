@@ -23,7 +23,7 @@ from dispose.diffusion.schedules import rounded_times
 from dispose.geometry import image_affine
 from dispose.models.dispose.backbone import Backbone, BackboneConfig
 from dispose.models.dispose.decoder import Decoder, Refined
-from dispose.models.dispose.sampling import alpha_bar
+from dispose.models.dispose.sampling import NoiseConfig
 from dispose.nn.heatmaps import Features, integer_peaks
 from dispose.nn.projective_attention import ProjectiveAttention
 from dispose.released.candidates import (
@@ -292,13 +292,15 @@ def sample_mass(
     def denoise(mass: Tensor, time: float) -> Tensor:
         if time == 0:
             return mass  # the release stops at the state it reached, its denoiser is not asked there
-        level = torch.full((1,), (1 - alpha_bar(time)) ** 0.5, device=graph.cue.device)
+        level = torch.full((1,), (1 - NoiseConfig().signal(time)) ** 0.5, device=graph.cue.device)
         step = torch.full_like(level, round(LAST_STEP * time))
         with torch.no_grad():
             logits = denoiser(graph, mass.float().to(graph.cue.device), step, level)
         return two(logits.cpu().double().clamp(-LOGIT_LIMIT, LOGIT_LIMIT))
 
-    process = Process(denoise, two, predict_clean(lambda mass: log_of_mass(mass, mass)), alpha_bar, observe=log_of_mass)
+    process = Process(
+        denoise, two, predict_clean(lambda mass: log_of_mass(mass, mass)), NoiseConfig().signal, observe=log_of_mass
+    )
     start = torch.zeros(len(members), dtype=torch.float64)
     last = final(reverse_process(process, start, rounded_times())).mass
     return four(log_of_mass(last, last))

@@ -9,12 +9,11 @@ from torch import Tensor
 
 from dispose.association.graph import CandidateGraph
 from dispose.diffusion.parameterisations import corrupt
-from dispose.diffusion.schedules import cosine_alpha_bar
 from dispose.losses.associator import placement_loss, projected_divergence
 from dispose.losses.objective import Term
 from dispose.models.dispose.denoiser import Denoiser
 from dispose.models.dispose.placement import PlacementNet
-from dispose.models.dispose.sampling import clean_latent
+from dispose.models.dispose.sampling import NoiseConfig
 from dispose.tensors import TensorStruct
 from dispose.training.config import DenoiserTraining
 from dispose.training.examples import GraphBatch, PlacementExamples
@@ -45,7 +44,7 @@ def denoise_known(
     truth: Float[Tensor, " tuples"],
     seeds: Sequence[int],
     *,
-    latent_scale: float,
+    noise: NoiseConfig,
     pure_noise: float,
 ) -> Denoised:
     """Corrupt a known assignment and ask the denoiser for it.
@@ -55,13 +54,13 @@ def denoise_known(
         graph: one sample or several.
         truth: the clean assignment.
         seeds: one per sample; its time and noise follow from it alone.
-        latent_scale: see `dispose.models.dispose.sampling.SamplerConfig`.
+        noise: what is undone.
         pure_noise: share of the samples shown at time 1, where the sampler starts, half of these from zero.
     """
-    time, noise = _draw(graph, seeds, pure_noise)
-    time, noise = time.to(truth.device), noise.to(truth.device)
-    alpha_bar = cosine_alpha_bar(time)
-    latent = corrupt(clean_latent(truth, latent_scale), noise, alpha_bar[graph.sample])
+    time, drawn = _draw(graph, seeds, pure_noise)
+    time, drawn = time.to(truth.device), drawn.to(truth.device)
+    alpha_bar = noise.alpha_bar(time)
+    latent = corrupt(noise.clean_latent(truth), drawn, alpha_bar[graph.sample])
     with torch.no_grad():
         mass = newton_projection(latent, graph.marginals, tolerance=TOLERANCE).mass
     logits = network(graph, mass.float(), time.float(), (1 - alpha_bar).sqrt().float())
@@ -111,9 +110,9 @@ class DenoiserTask(Task):
 
     name = "denoiser"
 
-    def __init__(self, network: Denoiser, settings: DenoiserTraining) -> None:
+    def __init__(self, network: Denoiser, settings: DenoiserTraining, noise: NoiseConfig) -> None:
         super().__init__()
-        self.network, self.settings = network, settings
+        self.network, self.settings, self.noise = network, settings, noise
 
     def forward(self, batch: GraphBatch) -> tuple[Term, ...]:
         """Mean over graphs of the divergence between the true and the predicted clean assignment, per detection."""
@@ -123,7 +122,7 @@ class DenoiserTask(Task):
             replace(batch.graph.to(device), marginals=batch.graph.marginals.to(device)),
             batch.truth.to(device),
             batch.seeds,
-            latent_scale=settings.latent_scale,
+            noise=self.noise,
             pure_noise=settings.pure_noise,
         )
         return (Term("loss", denoised.divergence.mean()),)

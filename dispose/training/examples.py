@@ -24,6 +24,7 @@ from dispose.training.config import AssociatorRecipe
 from dispose.training.shards import Shards, save_shard
 from dispose.training.task import uniform
 from dispose.zoo.checkpoints import load_weights
+from dispose_synthetic.joint_poor import JOINT_POOR, report_joints
 from dispose_synthetic.scenes import sample_scenes
 
 VALIDATION_CHUNK = 1_000_000
@@ -31,6 +32,9 @@ VALIDATION_CHUNK = 1_000_000
 
 FACELESS = 10
 """One frame in so many comes from a detector that knows no eyes and ears."""
+
+FEW_JOINTS = 6
+"""One frame in so many comes from a detector of few joints, every kind in turn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +156,16 @@ def scenes_of_chunk(recipe: AssociatorRecipe, chunk: int, frames: int | None = N
     """The frames of a chunk: a function of the recipe's seed and the chunk's number."""
     generator = torch.Generator().manual_seed(recipe.seed * 10_000_019 + chunk)
     scenes = sample_scenes(generator, frames or recipe.frames_per_chunk, recipe.scenes)
-    return [(without_face(frame) if frame.number % FACELESS == 0 else frame, labels) for frame, labels in scenes]
+    return [as_detected(*scene, generator) for scene in scenes]
+
+
+def as_detected(frame: Frame, labels: Labels, generator: torch.Generator) -> tuple[Frame, Labels]:
+    """What one of several kinds of detectors reports of a frame, by the frame's number."""
+    if frame.number % FACELESS == 0:
+        return without_face(frame), labels
+    if frame.number % FEW_JOINTS == 1:
+        return report_joints(frame, labels, JOINT_POOR[frame.number // FEW_JOINTS % len(JOINT_POOR)], generator)
+    return frame, labels
 
 
 def without_face(frame: Frame) -> Frame:

@@ -79,7 +79,10 @@ def train_associator(recipe: AssociatorRecipe, folder: Path, *, workers: int | N
         torch.manual_seed(recipe.seed)
         associator = Associator(recipe.model)
         associator.placement.load_state_dict(load_weights(placement, PlacementNet).state_dict())
-        task, plan = DenoiserTask(associator.denoiser, recipe.denoiser), recipe.denoiser.optimisation
+        task, plan = (
+            DenoiserTask(associator.denoiser, recipe.denoiser, recipe.model.noise),
+            recipe.denoiser.optimisation,
+        )
         fit(task, GraphSource(paths), folder / task.name, plan, seed=recipe.seed, workers=workers)
         write_once(weights, lambda path: _save_validated(path, associator.eval(), recipe))
     return weights

@@ -18,7 +18,7 @@ from dispose.losses.objective import SampleViews, Term, pose_terms, weigh
 from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.decoder import Refined
 from dispose.models.dispose.model import DisPose
-from dispose.models.dispose.sampling import Problem
+from dispose.models.dispose.sampling import NoiseConfig, Problem
 from dispose.scene.frame import Frame, ImageBatch
 from dispose.tensors import ABSENT, TensorStruct
 from dispose.training.associator import TOLERANCE, denoise_known
@@ -229,7 +229,7 @@ class PoseTask(Task):
             graph,
             torch.cat(truth).to(device),
             [examples[k].seed for k in known],
-            latent_scale=self.settings.latent_scale,
+            noise=NoiseConfig(self.settings.latent_scale),
             pure_noise=self.settings.pure_noise,
         )
         terms = (Term("divergence", denoised.divergence.sum() / len(examples)),)

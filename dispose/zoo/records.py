@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import MISSING, asdict, fields, is_dataclass, replace
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -67,7 +67,9 @@ def _build(stored: Any, kind: Any, source: str) -> Any:
     if isinstance(kind, type) and is_dataclass(kind):
         hints = get_type_hints(kind)
         names = {field.name for field in fields(kind)}
-        if not isinstance(stored, dict) or set(stored) != names:
+        # A field that an older file does not know has the default, which is what held before there was a choice.
+        needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
+        if not isinstance(stored, dict) or not needed <= set(stored) <= names:
             found = sorted(stored) if isinstance(stored, dict) else stored
             raise InputError(f"{source}: {kind.__name__} has the fields {sorted(names)}, the file says {found}")
         return kind(**{name: _build(value, hints[name], source) for name, value in stored.items()})

@@ -91,6 +91,9 @@ STUDIO = RigArchetype(
 )  # fmt: skip
 ARCHETYPES = (RING, CORNERS, HALF_CIRCLE, CEILING, SHELF_LIKE, OPERATING_ROOM, DOME, PORTRAIT, YARD, STUDIO)
 
+HUDDLES = tuple(replace(kind, name=f"huddle, {kind.name}", room=(500, 900)) for kind in (RING, CORNERS, DOME))
+"""Everybody within an arm's length or two: for training and stress tests, not among the `ARCHETYPES`."""
+
 
 @dataclass(frozen=True)
 class CalibrationError:

@@ -23,7 +23,7 @@ from dispose.diffusion.samplers import final
 from dispose.errors import InputError
 from dispose.formats.files import replacing
 from dispose.models.dispose.denoiser import Denoiser, DenoiserConfig
-from dispose.models.dispose.sampling import Problem, SamplerConfig, trajectory
+from dispose.models.dispose.sampling import NoiseConfig, Problem, SamplerConfig, trajectory
 from dispose.tensors import TensorStruct
 from dispose.training.associator import denoise_known
 from dispose.training.shards import claim
@@ -36,7 +36,6 @@ TOY_DENOISER = DenoiserConfig(
 )  # fmt: skip
 """The real network, small."""
 
-LATENT_SCALE = 4.0
 """As `dispose.models.dispose.sampling.SamplerConfig` has it, with which the trained network is sampled."""
 
 UNSEEN = 40
@@ -293,7 +292,7 @@ def train_toy(network: Denoiser, training: ToyTraining, generator: torch.Generat
         graph = collate([toy_problem(scene).graph for scene in scenes])
         seeds = torch.randint(2**62, (training.batch,), generator=generator).tolist()
         truth = torch.cat([true_mass(scene) for scene in scenes])
-        answer = denoise_known(network, graph, truth, seeds, latent_scale=LATENT_SCALE, pure_noise=training.pure_noise)
+        answer = denoise_known(network, graph, truth, seeds, noise=NoiseConfig(), pure_noise=training.pure_noise)
         loss = answer.divergence.mean()
         optimizer.zero_grad()
         loss.backward()

@@ -30,6 +30,7 @@ from dispose.models.dispose.denoiser import Denoiser, DenoiserConfig
 from dispose.models.dispose.placement import PlacementConfig, PlacementNet, placement_features
 from dispose.models.dispose.sampling import (
     PAIR_THRESHOLD,
+    NoiseConfig,
     Posterior,
     Problem,
     SamplerConfig,
@@ -81,6 +82,7 @@ class AssociatorConfig:
     layers: int = 2
     heads: int = 4
     gate_floor: float = 1.0
+    noise: NoiseConfig = NoiseConfig()
 
     def denoiser(self) -> DenoiserConfig:
         """The denoiser's sizes for these features."""
@@ -205,7 +207,7 @@ class Associator(nn.Module):
         self, problem: Problem, sampler: SamplerConfig | None = None, generator: torch.Generator | None = None
     ) -> Iterator[Step]:
         """The states of the reverse process (`dispose.models.dispose.sampling.trajectory`)."""
-        return trajectory(self.denoiser, problem, sampler or USUAL_SAMPLER, generator)
+        return trajectory(self.denoiser, problem, sampler or USUAL_SAMPLER, generator, noise=self.config.noise)
 
     def posterior(
         self, problem: Problem, sampler: SamplerConfig | None = None, generator: torch.Generator | None = None

@@ -12,7 +12,7 @@ from dispose.association.decode import Rounding, group_confidence, pair_worth, s
 from dispose.association.graph import CandidateGraph, collate
 from dispose.diffusion.parameterisations import predict_clean
 from dispose.diffusion.samplers import Process, Step, keep_latent, log_of_mass, reverse_process
-from dispose.diffusion.schedules import cosine_alpha_bar
+from dispose.diffusion.schedules import cosine_alpha_bar, log_snr_alpha_bar
 from dispose.diffusion.steps import ddim_step, normal_start, zero_start
 from dispose.models.dispose.denoiser import Denoiser
 from dispose.scene.results import Association, AssociationResult, Hypotheses
@@ -23,6 +23,34 @@ TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True)
+class NoiseConfig:
+    """Which noise a denoiser learned to undo.
+
+    Attributes:
+        latent_scale: a true tuple's clean latent is +scale, a false one's -scale.
+        log_snr: logarithm of signal over noise at times 0 and 1, even between; None = the cosine schedule.
+    """
+
+    latent_scale: float = 4.0
+    log_snr: tuple[float, float] | None = None
+
+    def alpha_bar(self, time: Float[Tensor, "*times"]) -> Float[Tensor, "*times"]:
+        """Signal fraction at times in [0, 1]."""
+        if self.log_snr is None:
+            return cosine_alpha_bar(time)
+        first, last = self.log_snr
+        return log_snr_alpha_bar(time, first=first, last=last)
+
+    def signal(self, time: float) -> float:
+        """Signal fraction at one time."""
+        return float(self.alpha_bar(torch.tensor(time, dtype=torch.float64)))
+
+    def clean_latent(self, mass: Float[Tensor, " tuples"]) -> Float[Tensor, " tuples"]:
+        """``scale (2 x - 1)``: affine in the mass, so that the mean mass gives the mean latent."""
+        return self.latent_scale * (2 * mass.double().clamp(0, 1) - 1)
+
+
+@dataclass(frozen=True)
 class SamplerConfig:
     """How the reverse process is run.
 
@@ -30,7 +58,6 @@ class SamplerConfig:
         steps: denoiser calls.
         hypotheses: random starts besides which nothing else is random; 0 = one run from the zero latent.
         stochasticity: DDIM's eta.
-        latent_scale: a true tuple's clean latent is +scale, a false one's -scale.
         projection: what puts a graph's latents onto its polytope.
         observe: the latent that a reverse step starts from (`dispose.diffusion.samplers.Process`).
     """
@@ -38,7 +65,6 @@ class SamplerConfig:
     steps: int = 6
     hypotheses: int = 0
     stochasticity: float = 0.0
-    latent_scale: float = 4.0
     projection: Callable[[CandidateGraph], Callable[[Tensor], Tensor]] = field(
         default_factory=lambda: project_converged
     )
@@ -94,9 +120,11 @@ def trajectory(
     problem: Problem,
     sampler: SamplerConfig | None = None,
     generator: torch.Generator | None = None,
+    *,
+    noise: NoiseConfig | None = None,
 ) -> Iterator[Step]:
     """The states of the reverse process; with several hypotheses they are packed one after the other."""
-    sampler = sampler or SamplerConfig()
+    sampler, noise = sampler or SamplerConfig(), noise or NoiseConfig()
     copies = max(sampler.hypotheses, 1)
     graph = collate([problem.graph] * copies) if copies > 1 else problem.graph
     start = zero_start(graph.cue.double())
@@ -107,10 +135,10 @@ def trajectory(
         start = torch.cat([normal_start(part, generator) for part in parts], 1).flatten()
     times = [1 - k / sampler.steps for k in range(sampler.steps)]
     process = Process(
-        denoise=clean_mass(denoiser, graph, sampler.projection(graph)),
+        denoise=clean_mass(denoiser, graph, sampler.projection(graph), noise),
         project=sampler.projection(graph),
-        parameterisation=predict_clean(partial(clean_latent, scale=sampler.latent_scale)),
-        alpha_bar=alpha_bar,
+        parameterisation=predict_clean(noise.clean_latent),
+        alpha_bar=noise.signal,
         observe=sampler.observe,
     )
     step = partial(ddim_step, stochasticity=sampler.stochasticity)
@@ -118,14 +146,14 @@ def trajectory(
 
 
 def clean_mass(
-    denoiser: Denoiser, graph: CandidateGraph, project: Callable[[Tensor], Tensor]
+    denoiser: Denoiser, graph: CandidateGraph, project: Callable[[Tensor], Tensor], noise: NoiseConfig
 ) -> Callable[[Float[Tensor, " tuples"], float], Float[Tensor, " tuples"]]:
     """The denoiser of one graph as a function of mass and time, its answer projected."""
 
     def denoise(mass: Tensor, time: float) -> Tensor:
         with torch.inference_mode():
             moment = torch.full((graph.samples,), time, device=mass.device)
-            logits = denoiser(graph, mass.float(), moment, torch.full_like(moment, (1 - alpha_bar(time)) ** 0.5))
+            logits = denoiser(graph, mass.float(), moment, torch.full_like(moment, (1 - noise.signal(time)) ** 0.5))
         return project(logits.double())
 
     return denoise
@@ -182,16 +210,6 @@ def nobody(views: int, device: torch.device) -> Association:
 def over_starts(problem: Problem, mass: Float[Tensor, " copies_of_tuples"]) -> Float[Tensor, " tuples"]:
     """The mean over the random starts that were packed one after the other."""
     return mass.view(-1, len(problem.cost)).mean(0)
-
-
-def alpha_bar(time: float) -> float:
-    """Signal fraction of the cosine schedule."""
-    return float(cosine_alpha_bar(torch.tensor(time, dtype=torch.float64)))
-
-
-def clean_latent(mass: Float[Tensor, " tuples"], scale: float) -> Float[Tensor, " tuples"]:
-    """``scale (2 x - 1)``: affine in the mass, so that the mean mass gives the mean latent."""
-    return scale * (2 * mass.double().clamp(0, 1) - 1)
 
 
 def project_converged(graph: CandidateGraph) -> Callable[[Tensor], Tensor]:
