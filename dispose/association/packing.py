@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dispose.errors import ShapeError
 from dispose.scene.cameras import Cameras
-from dispose.scene.frame import Frame, stack_rigs
+from dispose.scene.frame import Frame, stack_rigs, usable_keypoints
 from dispose.skeletons.skeleton import Skeleton, conversion_between, convert_joints
 from dispose.tensors import ABSENT, TensorStruct
 
@@ -113,8 +113,13 @@ def pack_detections(frames: Sequence[Frame], arrange: Callable[[Cameras], list[i
     frame_of, view, _ = valid.nonzero(as_tuple=True)
     rows = cell[valid]
     parts = zip(*((each.xy_image, each.confidence, each.visible, each.score) for each in found), strict=True)
-    joined = (torch.cat([part.flatten(0, 1) for part in column])[rows] for column in parts)
-    return PackedDetections(skeletons[0], cameras, order, _number(valid), frame_of, view, *joined)
+    xy, confidence, visible, score = (torch.cat([part.flatten(0, 1) for part in column])[rows] for column in parts)
+    xy, confidence, visible = usable_keypoints(xy, confidence, visible)
+    score = torch.nan_to_num(score.to(torch.float64), nan=0.0).clamp(0, 1)
+    cameras = cameras.to(torch.float64)
+    return PackedDetections(
+        skeletons[0], cameras, order, _number(valid), frame_of, view, xy, confidence, visible, score
+    )
 
 
 def _number(valid: Bool[Tensor, "frames views slots"]) -> Int[Tensor, "frames views slots"]:

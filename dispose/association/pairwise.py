@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dispose.geometry.triangulation import ray_distance
-from dispose.scene.frame import Frame
+from dispose.scene.frame import Frame, usable_keypoints
 from dispose.scene.results import Association
 from dispose.tensors import ABSENT, TensorStruct
 
@@ -38,12 +38,12 @@ class PairDistances(TensorStruct):
 
 def pair_distances(frame: Frame) -> PairDistances:
     """Mean shortest ray-to-ray distance over common joints, for every two detections of different views."""
-    detections, cameras = frame.detections, frame.cameras
+    detections, cameras = frame.detections, frame.cameras.to(torch.float64)
     view, slot = detections.valid.nonzero(as_tuple=True)
-    xy = detections.xy_image.to(torch.float64)
+    xy, _, seen = usable_keypoints(detections.xy_image, detections.confidence, detections.visible)
     direction = cameras.directions(xy)[view, slot]
     origin = cameras.centres[view]
-    visible = detections.visible[view, slot]
+    visible = seen[view, slot]
     count = view.shape[0]
     a, b = torch.triu_indices(count, count, offset=1, device=view.device)
     apart = view[a] != view[b]

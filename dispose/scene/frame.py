@@ -33,6 +33,25 @@ class Poses(TensorStruct):
     id: Int[Tensor, " persons"]
 
 
+FARTHEST_PX = 1e6
+"""A keypoint farther than this from the image's corner is no place in an image."""
+
+
+def usable_keypoints(
+    xy_image: Float[Tensor, "*people joints 2"],
+    confidence: Float[Tensor, "*people joints"],
+    visible: Bool[Tensor, "*people joints"],
+) -> tuple[Float[Tensor, "*people joints 2"], Float[Tensor, "*people joints"], Bool[Tensor, "*people joints"]]:
+    """Keypoints in double precision; one that is no number or farther than `FARTHEST_PX` is not visible.
+
+    A confidence that is no number is 0, others are kept within [0, 1].
+    """
+    place = xy_image.to(torch.float64)
+    seen = visible & (place.abs() <= FARTHEST_PX).all(-1)
+    sure = torch.nan_to_num(confidence.to(torch.float64), nan=0.0).clamp(0, 1)
+    return torch.where(seen[..., None], place, 0.0), torch.where(seen, sure, 0.0), seen
+
+
 @dataclass(frozen=True, eq=False)
 class Detections(TensorStruct):
     """Padded per-view lists of detected people with keypoints.

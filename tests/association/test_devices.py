@@ -21,7 +21,7 @@ FACTORIES = {
     torch.zeros, torch.ones, torch.full, torch.empty, torch.eye, torch.arange, torch.linspace, torch.rand, torch.randn,
     torch.randint, torch.randperm, torch.tensor, torch.triu_indices, torch.tril_indices,
 }  # fmt: skip
-ON_THE_CPU = ("alpha_bar", "of_tuple")
+ON_THE_CPU = ("signal", "of_tuple")
 """Functions that make a tensor for the sake of Python's numbers: a signal fraction, the rows of a tuple of names."""
 
 

@@ -7,6 +7,7 @@ import torch
 
 from dispose.association.completion import CompletionConfig
 from dispose.association.graph import collate
+from dispose.association.pairwise import pair_distances
 from dispose.association.reconstruct import reconstruct_frame
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.placement import PlacementConfig
@@ -270,3 +271,30 @@ def test_views_that_see_nobody_cost_nothing(associator, filmed_by_eight):
     assert associator.blocks(frame) == [list(range(8))]
     members = associator(frame).members
     assert (members[:, [0, 2, 3, 7]] == ABSENT).all()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -2e6])
+def test_a_keypoint_that_is_no_place_is_not_seen(associator, frames, bad):
+    frame = frames[0]
+    found = frame.detections
+    view, slot, joint = found.visible.nonzero()[4].tolist()
+    xy, hidden = found.xy_image.clone(), found.visible.clone()
+    xy[view, slot, joint, 1] = bad
+    hidden[view, slot, joint] = False
+    broken = Frame(0, frame.cameras, replace(found, xy_image=xy))
+    clean = Frame(0, frame.cameras, replace(found, visible=hidden))
+    answer, expected = associator.associate([broken])[0], associator.associate([clean])[0]
+    assert torch.equal(answer.association.members, expected.association.members)
+    assert torch.equal(answer.hypotheses.mass, expected.hypotheses.mass)
+    assert torch.equal(pair_distances(broken).mm, pair_distances(clean).mm)
+    built = associator.reconstruct_frame(broken, answer.association)
+    wanted = associator.reconstruct_frame(clean, expected.association)
+    assert torch.equal(built.poses.xyz_world, wanted.poses.xyz_world)
+
+
+def test_single_precision_frames_are_computed_in_double(associator, frames):
+    frame = frames[0]
+    single = Frame(0, frame.cameras.to(torch.float32), frame.detections.to(torch.float32))
+    answer = associator.associate([single])[0].association
+    assert groups(answer) == groups(associator(frame))
+    assert associator.reconstruct_frame(single, answer).poses.xyz_world.dtype == torch.float64
