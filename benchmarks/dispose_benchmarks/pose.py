@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dispose.association.graph import CandidateGraph
+from dispose.association.polytope import CandidateGraph
 from dispose.association.roots import group_roots, map_pixel_of
 from dispose.geometry.image_affine import apply, letterbox, map_from_input, rotation_about
 from dispose.losses.objective import total

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Bool, Float
 
+from dispose.association.decode import pack_sets
 from dispose.association.pairwise import PairDistances, association_of_groups, pair_distances
-from dispose.association.set_packing import pack_sets
 from dispose.scene.frame import Frame
 from dispose.scene.results import Association
 

@@ -22,8 +22,7 @@ from torch import Tensor
 
 from dispose.errors import InputError, ShapeError
 from dispose.formats.arrays import FLAGS, INTEGERS, NUMBERS, Arrays, read_arrays
-from dispose.formats.files import digest_of
-from dispose.formats.growing import Columns
+from dispose.formats.files import Columns, digest_of
 from dispose.formats.predictions import by_slot, read_predictions, skeleton_of
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame, Labels, Poses

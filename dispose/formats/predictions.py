@@ -19,8 +19,7 @@ from jaxtyping import Float, Int
 
 from dispose.errors import InputError
 from dispose.formats.entry import Entry, short
-from dispose.formats.files import parse_json_line, read_text, replacing
-from dispose.formats.growing import Columns
+from dispose.formats.files import Columns, parse_json_line, read_text, replacing
 from dispose.scene.frame import Detections, Poses
 from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import CATALOG

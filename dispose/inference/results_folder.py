@@ -17,8 +17,7 @@ import torch
 
 from dispose.errors import InputError, OutputError
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS, evidence_common, evidence_head, evidence_rows
-from dispose.formats.files import lock_folder, replacing_path
-from dispose.formats.growing import GrowingFolder, GrownColumn, write_npz
+from dispose.formats.files import GrowingFolder, GrownColumn, lock_folder, replacing_path, write_npz
 from dispose.formats.predictions import (
     PersonTable,
     by_source,

@@ -1,6 +1,6 @@
 """The denoiser of the released checkpoints, parameter by parameter; ours is `dispose.models.dispose.denoiser`.
 
-What the released files call its parameters stands in `dispose.zoo.names`.
+What the released files call its parameters stands in `dispose.zoo.checkpoints`.
 """
 
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dispose.association.graph import CandidateGraph
+from dispose.association.polytope import CandidateGraph
 from dispose.diffusion.parameterisations import corrupt
 from dispose.losses.associator import placement_loss, projected_divergence
 from dispose.losses.objective import Term

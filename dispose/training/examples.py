@@ -9,9 +9,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dispose.association.cues import incidences
-from dispose.association.graph import CandidateGraph, collate
 from dispose.association.packing import pack_detections
-from dispose.association.polytope import feasible_marginals
+from dispose.association.polytope import CandidateGraph, collate, feasible_marginals
 from dispose.association.targets import true_tuples
 from dispose.association.viewpoint import Viewpoints, viewpoints
 from dispose.models.dispose.associator import Associator

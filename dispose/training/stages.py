@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.association.graph import collate
+from dispose.association.polytope import collate
 from dispose.association.roots import map_pixel_of
 from dispose.datasets.augmentation.images import drop_views, jitter_roots
 from dispose.losses.associator import released_errors

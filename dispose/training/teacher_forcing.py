@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from dispose.association.graph import CandidateGraph
+from dispose.association.polytope import CandidateGraph
 from dispose.association.roots import weighted_roots
 from dispose.scene.frame import Frame, Labels
 from dispose.tensors import ABSENT

@@ -20,8 +20,7 @@ from dispose.formats.files import digest_of
 from dispose.models.dispose.backbone import Backbone, BackboneConfig, load_torchvision_trunk
 from dispose.models.dispose.model import DisPose
 from dispose.released.model import RELEASED, ReleasedDisPose
-from dispose.zoo.checkpoints import load_image_model, load_weights, read_metadata, save_weights
-from dispose.zoo.names import released_name
+from dispose.zoo.checkpoints import load_image_model, load_weights, read_metadata, released_name, save_weights
 
 PARTS = (
     ("backbone.", "backbone."),
@@ -29,7 +28,7 @@ PARTS = (
     ("denoiser.", "root_regression_net.denoiser."),
     ("decoder.", "pose_regression_net.refine_module."),
 )
-"""Beginnings of our names, and of the released ones; what follows is said by `dispose.zoo.names`."""
+"""Beginnings of our names, and of the released ones; what follows is said by `dispose.zoo.checkpoints`."""
 
 REPEATED = ("root_regression_net.diffusion.denoiser.", "root_regression_net.denoiser.")
 ALPHAS = ("root_regression_net.alpha", "root_regression_net.diffusion.alpha")

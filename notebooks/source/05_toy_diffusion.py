@@ -36,6 +36,7 @@ from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import scrubber, still_images_of
 
 # %%
+from dispose_workbench import toy as judge
 from dispose_workbench.toy import (
     TOY_DENOISER,
     ToyConfig,
@@ -46,7 +47,6 @@ from dispose_workbench.toy import (
     train_toy,
     true_mass,
 )
-from dispose_workbench.toy import scores as judge
 from dispose_workbench.validation import require_at_least, require_one_of
 
 # %% tags=["parameters"]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from dispose.association import set_packing
-from dispose.association.set_packing import pack_sets, pay_for_sets
+from dispose.association import decode
+from dispose.association.decode import pack_sets, pay_for_sets
 
 
 def optimum(worth, member):
@@ -46,7 +46,7 @@ def test_prices_pay_for_every_set_and_bound_the_optimum():
 
 def test_a_clear_frame_needs_no_solver(monkeypatch):
     """Two people of three views, their pairs worth less, and a stranger's pair worth little."""
-    monkeypatch.setattr(set_packing, "_solve", None)
+    monkeypatch.setattr(decode, "_solve", None)
     member = np.zeros((9, 6), dtype=bool)
     for row, items in enumerate([(0, 1, 2), (0, 1), (0, 2), (1, 2), (3, 4, 5), (3, 4), (3, 5), (4, 5), (2, 3)]):
         member[row, items] = True

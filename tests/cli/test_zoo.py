@@ -7,8 +7,7 @@ import torch
 
 from dispose.cli.main import main
 from dispose.models.dispose.backbone import Backbone, BackboneConfig
-from dispose.zoo.checkpoints import load_weights
-from dispose.zoo.names import released_name
+from dispose.zoo.checkpoints import load_weights, released_name
 
 
 @pytest.fixture

@@ -6,9 +6,17 @@ import pytest
 import torch
 
 from dispose.diffusion.parameterisations import Estimate, clean_of, corrupt, noise_of, predict_clean, predict_noise
-from dispose.diffusion.samplers import Process, final, reverse_process
+from dispose.diffusion.samplers import (
+    Process,
+    ancestral_step,
+    ddim_step,
+    final,
+    fresh_noise,
+    normal_start,
+    reverse_process,
+    zero_start,
+)
 from dispose.diffusion.schedules import cosine_alpha_bar, linear_alpha_bar, rounded_times
-from dispose.diffusion.steps import ancestral_step, ddim_step, fresh_noise, normal_start, zero_start
 
 TRUTH = torch.tensor([1.0, 0.0, 0.0, 1.0], dtype=torch.float64)
 SCALE = 4.0

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from dispose.errors import InputError, ShapeError
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS, evidence_common, evidence_head, evidence_rows, read_run
-from dispose.formats.growing import write_npz
+from dispose.formats.files import write_npz
 from dispose.formats.predictions import by_slot, by_source, write_predictions
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame, Labels, Poses

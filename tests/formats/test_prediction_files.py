@@ -11,8 +11,7 @@ import torch
 from torch.testing import assert_close
 
 from dispose.errors import InputError
-from dispose.formats.files import replacing
-from dispose.formats.growing import Columns, write_npz
+from dispose.formats.files import Columns, replacing, write_npz
 from dispose.formats.predictions import (
     PersonTable,
     SavedPredictions,

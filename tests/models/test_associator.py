@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dispose.association.completion import CompletionConfig
-from dispose.association.graph import collate
 from dispose.association.pairwise import pair_distances
+from dispose.association.polytope import collate
 from dispose.association.reconstruct import reconstruct_frame
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.placement import PlacementConfig

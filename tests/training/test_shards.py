@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dispose.association.graph import collate
+from dispose.association.polytope import collate
 from dispose.models.dispose.associator import Associator
 from dispose.recipes.synthetic import SMOKE
 from dispose.skeletons.catalog import COCO_17

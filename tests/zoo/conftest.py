@@ -15,8 +15,8 @@ from dispose.models.dispose.backbone import Backbone, BackboneConfig
 from dispose.nn.heatmaps import Features
 from dispose.released.model import RELEASED, ReleasedDisPose
 from dispose.scene.cameras import Cameras
+from dispose.zoo.checkpoints import released_name
 from dispose.zoo.importing import released_entry
-from dispose.zoo.names import released_name
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "data" / "released_weights"
 STAGES = (("stage1", "root_regression_net"), ("stage2", "pose_regression_net"))

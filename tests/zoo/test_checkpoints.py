@@ -15,8 +15,7 @@ from dispose.models.dispose.model import DisPose
 from dispose.models.dispose.placement import PlacementConfig, PlacementNet
 from dispose.released.model import RELEASED, ReleasedDisPose
 from dispose.zoo import checkpoints
-from dispose.zoo.checkpoints import load_weights, read_metadata, save_weights
-from dispose.zoo.names import WORDS, our_name, released_name
+from dispose.zoo.checkpoints import WORDS, load_weights, our_name, read_metadata, released_name, save_weights
 
 SMALL = AssociatorConfig(placement=PlacementConfig(chans=16, blocks=1), chans=16, layers=1)
 

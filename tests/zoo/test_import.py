@@ -14,7 +14,7 @@ from dispose.formats.files import digest_of
 from dispose.models.dispose.backbone import Backbone, BackboneConfig
 from dispose.released.model import ReleasedDisPose
 from dispose.zoo import importing
-from dispose.zoo.checkpoints import load_weights
+from dispose.zoo.checkpoints import load_weights, released_name
 from dispose.zoo.importing import (
     import_backbone,
     import_released,
@@ -22,7 +22,6 @@ from dispose.zoo.importing import (
     read_entries,
     save_imported,
 )
-from dispose.zoo.names import released_name
 
 SMALL = BackboneConfig(depth=18, width=8, deconv_chans=8, joints=15)
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dispose.association.complete import every_tuple, everybody_once
 from dispose.association.decode import set_packing
-from dispose.association.graph import CandidateGraph, collate
+from dispose.association.polytope import CandidateGraph, collate
 from dispose.diffusion.samplers import final
 from dispose.errors import InputError
 from dispose.formats.files import replacing

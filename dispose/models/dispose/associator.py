@@ -19,9 +19,8 @@ from dispose.association.evidence import (
     pair_misfit,
     widen,
 )
-from dispose.association.graph import CandidateGraph
 from dispose.association.packing import PackedDetections, camera_order, pack_detections
-from dispose.association.polytope import feasible_marginals, with_fallbacks
+from dispose.association.polytope import CandidateGraph, feasible_marginals, with_fallbacks
 from dispose.association.reconstruct import gather_groups, predictions_of, triangulate_groups
 from dispose.association.view_blocks import DIRECT_VIEWS, ROUNDS, join_blocks, share_people, view_blocks
 from dispose.association.viewpoint import Viewpoints, viewpoints

@@ -1,7 +1,7 @@
 """The heat-map backbone: a residual trunk, three transposed convolutions, one map per joint at stride 4.
 
 The trunk's modules stand in the order of torchvision's ResNet, so that its weights and the released ones fit
-(`dispose.zoo.names`). torchvision itself is not needed.
+(`dispose.zoo.checkpoints`). torchvision itself is not needed.
 """
 
 from collections.abc import Mapping

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dispose.association.graph import CandidateGraph
+from dispose.association.polytope import CandidateGraph
 from dispose.nn.blocks import Modulation, mlp, sinusoidal
 from dispose.nn.hypergraph import IncidenceAttention, SetAttention
 

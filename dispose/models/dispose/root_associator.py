@@ -12,8 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from dispose.association.decode import Rounding, set_packing
-from dispose.association.graph import CandidateGraph
-from dispose.association.polytope import feasible_marginals
+from dispose.association.polytope import CandidateGraph, feasible_marginals
 from dispose.association.roots import (
     ROOT_INCIDENCE_FEATURES,
     ROOT_TUPLE_FEATURES,

@@ -9,11 +9,19 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dispose.association.decode import Rounding, group_confidence, pair_worth, set_packing
-from dispose.association.graph import CandidateGraph, collate
+from dispose.association.polytope import CandidateGraph, collate
 from dispose.diffusion.parameterisations import predict_clean
-from dispose.diffusion.samplers import Process, Step, keep_latent, log_of_mass, reverse_process
+from dispose.diffusion.samplers import (
+    Process,
+    Step,
+    ddim_step,
+    keep_latent,
+    log_of_mass,
+    normal_start,
+    reverse_process,
+    zero_start,
+)
 from dispose.diffusion.schedules import cosine_alpha_bar, log_snr_alpha_bar
-from dispose.diffusion.steps import ddim_step, normal_start, zero_start
 from dispose.models.dispose.denoiser import Denoiser
 from dispose.scene.results import Association, AssociationResult, Hypotheses
 from dispose_kernels.sinkhorn import newton_projection, sweep_projection
