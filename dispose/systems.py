@@ -103,6 +103,7 @@ SYSTEMS = (
             "mvor_openpose_distinct",
             "mvor_openpose_ms",
             "panoptic_mini",
+            "doubt",
         ),
     ),
     System(

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ import tyro
 from dispose.cli.predict import stages_of
 from dispose.errors import InputError
 from dispose.evaluation.classic import CLASSIC, classic
+from dispose.evaluation.doubt import evaluate_doubt
 from dispose.evaluation.protocols import ImageFrames, Protocol, protocols_of
 from dispose.evaluation.published import FOLDER, read_published, side_by_side
 from dispose.evaluation.reports import Report, Row, text_table, write_report
@@ -46,6 +48,7 @@ from dispose.zoo.checkpoints import (
 OPTIMAL = "integer_programme"
 NAMES = ("ours", *(one.key for one in CLASSIC), "random", "oracle")
 TOY = "toy_images"
+DOUBT = "doubt"
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,9 @@ class EvaluateCommand:
     `toy_images` scores an image model on synthetic pictures of unseen rigs, beside classic methods on its heat maps;
     `panoptic_images`, `shelf_images`, `campus_images` and `mm_or_images` score one on the data set in its original
     layout (--data: its folder), counted as released and cleanly, beside the published figures.
+
+    `doubt` asks on synthetic huddles whether the associator's diffusion earns its place: the sampler without one of its
+    parts, a wrong state shown to the denoiser, and whether samples are as often right as they claim.
     """
 
     protocol: Annotated[str, tyro.conf.Positional, one_of(*protocol_names())]
@@ -74,7 +80,7 @@ class EvaluateCommand:
     weights: PathOption = None
     """Weights of `ours` or of the image model (default: those shipped)."""
     frames: Count = 120
-    """Synthetic pictures that `toy_images` scores."""
+    """Synthetic frames that `toy_images` scores, and `doubt` for every number of views (three seeds)."""
     save: PathOption = None
     """Also what every method said about every frame, for `dispose inspect`: a folder per data set and method here."""
     out: PathOption = None
@@ -84,6 +90,8 @@ class EvaluateCommand:
         """Score, print, write."""
         name = "_".join(map(str, (self.protocol, *(("views", *self.views) if self.views else ()))))
         path = require_file(self.out or Path("data/results") / f"{name}.json")
+        if self.protocol == DOUBT:
+            return self.score_doubt(path)
         if system_of(self.protocol).name != "dispose":
             return self.score_associators(path)
         if self.save is not None:
@@ -91,6 +99,18 @@ class EvaluateCommand:
         if self.views or self.gates_mm:
             raise InputError(f"--views and --gates-mm are for associators, not for {self.protocol}.")
         return self.score_toy(path) if self.protocol == TOY else self.score_images(path)
+
+    def score_doubt(self, path: Path) -> int:
+        """Controls of the associator's sampler."""
+        if self.save is not None or self.views or self.gates_mm:
+            raise InputError("--save, --views and --gates-mm are for data sets; doubt draws its own frames.")
+        start, frames = time.perf_counter(), max(self.frames // 3, 1)
+        rows = list(evaluate_doubt(load_associator(self.weights), frames=frames))
+        for _, alike in groupby(rows, key=lambda row: (row.detections, len(row.figures))):
+            print(text_table(tuple(alike)))
+        write_report(path, self.report(rows, (), start))
+        print(f"wrote {path}")
+        return 0
 
     def score_associators(self, path: Path) -> int:
         """Associators on tables of detections."""

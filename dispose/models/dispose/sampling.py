@@ -22,12 +22,17 @@ from dispose.diffusion.samplers import (
     zero_start,
 )
 from dispose.diffusion.schedules import cosine_alpha_bar, log_snr_alpha_bar
-from dispose.models.dispose.denoiser import Denoiser
 from dispose.scene.results import Association, AssociationResult, Hypotheses
 from dispose_kernels.sinkhorn import newton_projection, sweep_projection
 
 TOLERANCE = 1e-7
 """Marginal residual of the converged projections, in units of one detection."""
+
+
+Judge = Callable[
+    [CandidateGraph, Float[Tensor, " tuples"], Float[Tensor, " samples"], Float[Tensor, " samples"]], Tensor
+]
+"""``(graph, mass, time, noise level) -> logits``: the denoiser, or what a control experiment puts in its place."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,7 @@ better_together = partial(pair_worth, threshold=PAIR_THRESHOLD)
 
 
 def trajectory(
-    denoiser: Denoiser,
+    denoiser: Judge,
     problem: Problem,
     sampler: SamplerConfig | None = None,
     generator: torch.Generator | None = None,
@@ -154,7 +159,7 @@ def trajectory(
 
 
 def clean_mass(
-    denoiser: Denoiser, graph: CandidateGraph, project: Callable[[Tensor], Tensor], noise: NoiseConfig
+    denoiser: Judge, graph: CandidateGraph, project: Callable[[Tensor], Tensor], noise: NoiseConfig
 ) -> Callable[[Float[Tensor, " tuples"], float], Float[Tensor, " tuples"]]:
     """The denoiser of one graph as a function of mass and time, its answer projected."""
 
