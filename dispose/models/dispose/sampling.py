@@ -29,9 +29,7 @@ TOLERANCE = 1e-7
 """Marginal residual of the converged projections, in units of one detection."""
 
 
-Judge = Callable[
-    [CandidateGraph, Float[Tensor, " tuples"], Float[Tensor, " samples"], Float[Tensor, " samples"]], Tensor
-]
+Judge = Callable[[CandidateGraph, Tensor, Tensor, Tensor], Tensor]
 """``(graph, mass, time, noise level) -> logits``: the denoiser, or what a control experiment puts in its place."""
 
 
