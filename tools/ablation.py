@@ -20,24 +20,12 @@ from dispose.evaluation.reports import Report, write_report
 from dispose.evaluation.score import Method, evaluate, gather
 from dispose.models.dispose.associator import Associator
 from dispose.models.dispose.sampling import RELEASED_SAMPLER, SamplerConfig
-from dispose.scene.frame import Frame
-from dispose.scene.results import Association, associate_each
-from dispose.tensors import ABSENT
+from dispose.scene.results import associate_each
 from dispose.zoo import load_associator
+from dispose_benchmarks.limits import geometry_alone
 
 ROOT = Path(__file__).resolve().parents[1]
 PROTOCOLS = ("shelf", "mvor_rtpose", "mvor_openpose", "mvor_openpose_ms", "panoptic_mini")
-
-
-def cue_alone(associator: Associator, frame: Frame, *, gain: float) -> Association:
-    """No diffusion: set packing on ``gain (m - 1) - cost`` of the candidates."""
-    problem = associator.problem(frame)
-    if problem is None:
-        return Association(torch.zeros(0, len(frame.cameras), dtype=torch.long), torch.zeros(0, dtype=torch.float64))
-    count = (problem.members != ABSENT).sum(1)
-    worth = torch.where(count >= 2, (count - 1) * gain - problem.cost, -1.0)
-    chosen = set_packing(worth, problem.members)
-    return Association(problem.members[chosen], torch.ones(int(chosen.sum()), dtype=torch.float64))
 
 
 def methods(associator: Associator) -> list[Method]:
@@ -53,9 +41,10 @@ def methods(associator: Associator) -> list[Method]:
         "greedy rounding of pairs": partial(associator.forward, rounding=greedy),
         "set packing on mass": partial(associator.forward, worth=mass_worth, rounding=set_packing),
         "greedy on mass (released rounding)": partial(associator.forward, worth=mass_worth, rounding=greedy),
-        "no diffusion: geometric cost alone": partial(cue_alone, associator, gain=160.0),
     }
-    return [Method(name, associate_each(one), associator.reconstruct) for name, one in choices.items()]
+    ways = {name: associate_each(one) for name, one in choices.items()}
+    ways["no diffusion: geometric cost alone"] = partial(geometry_alone, associator)
+    return [Method(name, one, associator.reconstruct) for name, one in ways.items()]
 
 
 def main() -> int:

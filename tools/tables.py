@@ -1,7 +1,7 @@
 """Write the tables between `<!-- results:NAME -->` markers in README.md and docs/*.md from data/results/NAME.json.
 
 A result that names a published table has its lines below its own; `results:published-NAME` is data/published/NAME.json
-alone.
+alone, and `results:NAME-by-method` NAME.json with a line for every kind of frames and a column for every method.
 
 `--check` writes nothing and fails if a table differs from its results. No number in these tables is written by hand.
 """
@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(
     r"(?P<open><!-- results:(?P<name>[\w-]+) -->\n)(?P<body>.*?)(?P<close><!-- /results:(?P=name) -->)", re.S
 )
+BY_METHOD = "-by-method"
+"""End of a table's name that puts the methods beside each other."""
 
 
 @dataclass(frozen=True)
@@ -98,12 +100,16 @@ def table_of(path: Path) -> str:
     if path.stem.startswith("published-"):
         table = json.loads((published / f"{path.stem.removeprefix('published-')}.json").read_text())
         return "\n".join([*markdown(published_rows(table)), "", printed(table)]) + "\n"
+    if path.stem.endswith(BY_METHOD):
+        path, table = path.with_stem(path.stem.removesuffix(BY_METHOD)), by_method
+    else:
+        table = markdown
     if not path.exists():
         return "*Not measured yet.*\n"
     result = json.loads(path.read_text())
     rows: list[dict[str, object]] = result["rows"]
     beside = [json.loads((published / f"{name}.json").read_text()) for name in result.get("published", [])]
-    lines = markdown(rows + [row for table in beside for row in published_rows(table)])
+    lines = table(rows + [row for table in beside for row in published_rows(table)])
     commit = result["commit"]
     # A plus: files differed from that commit when the figures were made.
     lines += ["", f"Made by `{result['command']}` at commit {commit[:9]}{'+' if commit.endswith('+') else ''}."]
@@ -121,6 +127,20 @@ def markdown(rows: list[dict[str, object]]) -> list[str]:
     lines += ["|" + "|".join("---" if column.key in texts else "--:" for column in shown) + "|"]
     for row in rows:
         lines += ["| " + " | ".join(cell(row.get(column.key), column.digits) for column in shown) + " |"]
+    return lines
+
+
+def by_method(rows: list[dict[str, object]]) -> list[str]:
+    """Pair F1 / exact groups of every method, a line for every kind of frames; the best F1 in bold."""
+    methods, kinds = (list(dict.fromkeys(str(row[key]) for row in rows)) for key in ("method", "kind"))
+    lines = ["| held-out frames | " + " | ".join(methods) + " |", "|---|" + "--:|" * len(methods)]
+    for kind in kinds:
+        own = {str(row["method"]): row for row in rows if row["kind"] == kind}
+        f1 = {name: cell(row["pair_f1"], 1) for name, row in own.items()}
+        best = max((text for text in f1.values() if text != "–"), key=float, default="")
+        shown = {name: f"{f1[name]} / {cell(row['exact'], 1)}" for name, row in own.items()}
+        cells = [f"**{shown[name]}**" if f1.get(name) == best else shown.get(name, "–") for name in methods]
+        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
     return lines
 
 

@@ -26,17 +26,15 @@ from dispose.association.cues import MISFIT_CAP, fuse
 from dispose.association.evidence import pair_misfit
 from dispose.models.dispose.associator import Associator
 from dispose.options import Count, require_file
-from dispose.scene.frame import Detections, Frame
-from dispose.skeletons.catalog import COCO_17
+from dispose.scene.frame import Frame
 from dispose.zoo import load_associator
 from dispose_benchmarks.clock import Clock, peak_mib
+from dispose_benchmarks.held_out import detect_simply
 from dispose_benchmarks.report import apart, require_numbers, write_figures
 from dispose_kernels.candidates import ABSENT, Evidence
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
 
 SCHEMA = "dispose.bench/1"
-NOISE_PX = 5.0
-MISSED = 0.1
 MOST_COMBINATIONS = 200_000
 """Plain enumeration is not run beyond this: it would take minutes to ages."""
 
@@ -69,21 +67,8 @@ class Cell:
 def bench_frame(views: int, persons: int, generator: torch.Generator) -> Frame:
     """A frame of exactly so many people, simple noise, misses and one false person per view."""
     config = SceneConfig(views=(views, views), persons=(persons, persons), ghosts=0, chunk=4)
-    frame, labels = sample_scenes(generator, 1, config)[0]
-    xy, front = frame.cameras.project(labels.poses.xyz_world)
-    xy = xy + NOISE_PX * torch.randn(xy.shape, generator=generator, dtype=xy.dtype)
-    inside = (frame.cameras.inside(xy) & front).sum(-1) >= 8
-    found = inside & (torch.rand(inside.shape, generator=generator) >= MISSED)
-    people: list[list[Tensor]] = []
-    for view in range(views):
-        seen = [_keypoints(xy[view, person]) for person in found[view].nonzero()[:, 0].tolist()]
-        shift = frame.cameras.size[view] * (torch.rand(2, generator=generator, dtype=xy.dtype) - 0.5)
-        people.append([*seen, _keypoints(xy[view, 0] + shift)])
-    return Frame(0, frame.cameras, Detections.from_lists(COCO_17, people))
-
-
-def _keypoints(xy: Float[Tensor, "joints 2"]) -> Float[Tensor, "joints 3"]:
-    return torch.cat([xy, torch.full_like(xy[:, :1], 0.8)], dim=1)
+    frame, _ = detect_simply(*sample_scenes(generator, 1, config)[0], generator)
+    return frame
 
 
 def whole_frames(associator: Associator, frames: Sequence[Frame]) -> None:

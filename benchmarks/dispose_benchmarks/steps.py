@@ -1,43 +1,37 @@
 """How many steps of the reverse diffusion pay: figures of association and time on held-out synthetic frames."""
 
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from dispose.metrics.association import PairCounts, count_pairs
 from dispose.models.dispose.associator import Associator
 from dispose.models.dispose.sampling import SamplerConfig
 from dispose.options import Count, require_file
 from dispose.scene.frame import Frame, Labels
 from dispose.zoo import load_associator
+from dispose_benchmarks.held_out import held_out, score
 from dispose_benchmarks.report import require_numbers, write_figures
+from dispose_synthetic.joint_poor import a_share, report_joints
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
 
 SCHEMA = "dispose.bench.steps/1"
-HELD_OUT = 7_000_000_000
-"""Added to seeds: training draws from smaller ones."""
-
 KINDS = {
     "as trained on": SceneConfig(),
     "crowded": SceneConfig(views=(4, 6), view_weights=(1.0,), persons=(9, 12)),
     "few views": SceneConfig(views=(2, 3), view_weights=(1.0,)),
     "few joints": SceneConfig(),
 }
-LOST_JOINTS = 0.6
-"""Share of the joints that are hidden where there are few."""
+FEW_JOINTS = a_share(0.4, 0.4)
+"""Which are reported where there are few."""
 
 
 @dataclass(frozen=True)
 class StepRow:
-    """One number of denoiser calls on one kind of frames, over all seeds; shares in percent.
-
-    F1 of pairs of detections, over all and of the worst seed; people whose detections are one group, complete and
-    alone; and the processor time of a frame, from detections to groups, on one thread in batches.
-    """
+    """One number of denoiser calls on one kind of frames, over all seeds (`GroupingScore`), on one thread."""
 
     kind: str
     steps: int
@@ -49,38 +43,17 @@ class StepRow:
 
 def draw(kind: str, seed: int, frames: int) -> list[tuple[Frame, Labels]]:
     """Held-out frames of a kind."""
-    generator = torch.Generator().manual_seed(HELD_OUT + seed)
+    generator = held_out(seed)
     scenes = sample_scenes(generator, frames, KINDS[kind])
-    return [(hide_joints(f, generator), labels) for f, labels in scenes] if kind == "few joints" else scenes
-
-
-def hide_joints(frame: Frame, generator: torch.Generator) -> Frame:
-    """The frame with most joints not seen."""
-    found = frame.detections
-    visible = found.visible & (torch.rand(found.visible.shape, generator=generator) >= LOST_JOINTS)
-    xy, confidence = torch.where(visible[..., None], found.xy_image, 0.0), torch.where(visible, found.confidence, 0.0)
-    return replace(frame, detections=replace(found, visible=visible, xy_image=xy, confidence=confidence))
+    return [report_joints(*scene, FEW_JOINTS, generator) for scene in scenes] if kind == "few joints" else scenes
 
 
 def measure(
     associator: Associator, kind: str, steps: int, scenes: Sequence[Sequence[tuple[Frame, Labels]]], batch: int
 ) -> StepRow:
     """One row."""
-    each, seconds = [], 0.0
-    for drawn in scenes:
-        counts = PairCounts()
-        for first in range(0, len(drawn), batch):
-            part = drawn[first : first + batch]
-            started = time.process_time()
-            found = associator.associate([frame for frame, _ in part], sampler=SamplerConfig(steps=steps))
-            seconds += time.process_time() - started
-            for result, (_, labels) in zip(found, part, strict=True):
-                counts += count_pairs(result.association, labels.identity)
-        each.append(counts)
-    total = sum(each, PairCounts())
-    frames = sum(map(len, scenes))
-    lowest = min(counts.f1 for counts in each)
-    return StepRow(kind, steps, 100 * total.f1, 100 * total.exact_rate, 100 * lowest, 1000 * seconds / frames)
+    associate = partial(associator.associate, sampler=SamplerConfig(steps=steps))
+    return StepRow(kind, steps, **asdict(score(associate, scenes, batch)))
 
 
 @dataclass(frozen=True)

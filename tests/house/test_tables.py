@@ -61,3 +61,14 @@ def test_a_table_says_how_it_was_made(tmp_path: Path):
     text = tables.filled(DOCUMENT, tmp_path)
     assert "`dispose evaluate toy`" in text
     assert "012345678" in text
+
+
+def test_methods_stand_beside_each_other(tmp_path: Path):
+    figures = [("a", "ours", 98.04, 90.0), ("a", "other", 97.96, 91.0), ("b", "other", 51.0, None)]
+    rows = [dict(zip(("kind", "method", "pair_f1", "exact"), one, strict=True)) for one in figures]
+    (tmp_path / "toy.json").write_text(json.dumps({"command": "some", "commit": "0", "rows": rows}))
+    text = tables.filled(DOCUMENT.replace("results:toy", "results:toy-by-method"), tmp_path)
+    assert "| held-out frames | ours | other |\n|---|--:|--:|\n" in text
+    # Equal as shown is equally good.
+    assert "| a | **98.0 / 90.0** | **98.0 / 91.0** |\n| b | – | **51.0 / –** |\n" in text
+    assert "Not measured yet" in tables.filled(text, tmp_path / "elsewhere")
