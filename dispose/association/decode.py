@@ -5,6 +5,7 @@ What a tuple is worth and how disjoint tuples are picked are two choices: `mass_
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from dispose.errors import ConvergenceError
+from dispose.scene.results import Association
 from dispose.tensors import ABSENT
 
 Rounding = Callable[[Float[Tensor, " tuples"], Int[Tensor, "tuples views"]], Bool[Tensor, " tuples"]]
@@ -111,6 +113,24 @@ def group_confidence(
 
 SLACK = 1e-9
 """Share of the total worth by which a certificate may be off: rounding."""
+
+
+LEAST_BASELINE_MM = 50.0
+"""Cameras nearer to each other than this see everybody from one place: what stands behind what they cannot tell."""
+
+UNTRIED = 0.5
+"""Most that a group can claim whose members were all seen from one place: their rays agree wherever the body is."""
+
+
+def limit_untried(association: Association, centres: Float[Tensor, "views 3"]) -> Association:
+    """The association with at most `UNTRIED` for groups seen from one place, whose agreement tries nothing."""
+    there = association.members != ABSENT
+    pairs = there[:, :, None] & there[:, None]
+    baseline = torch.where(pairs, torch.cdist(centres.double(), centres.double()), 0.0).amax((1, 2))
+    confidence = association.confidence
+    return replace(
+        association, confidence=torch.where(baseline < LEAST_BASELINE_MM, confidence.clamp(max=UNTRIED), confidence)
+    )
 
 
 def pack_sets(worth: Float[np.ndarray, " sets"], member: Bool[np.ndarray, "sets items"]) -> Bool[np.ndarray, " sets"]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dispose.association.completion import CompletionConfig
+from dispose.association.decode import limit_untried
 from dispose.association.pairwise import pair_distances
 from dispose.association.polytope import collate
 from dispose.association.reconstruct import reconstruct_frame
@@ -298,3 +299,15 @@ def test_single_precision_frames_are_computed_in_double(associator, frames):
     answer = associator.associate([single])[0].association
     assert groups(answer) == groups(associator(frame))
     assert associator.reconstruct_frame(single, answer).poses.xyz_world.dtype == torch.float64
+
+
+def test_what_is_seen_from_one_place_is_never_certain(associator, frames):
+    """Rays from one place agree wherever the body is: the groups may be right, nothing has tried them."""
+    frame = frames[0]
+    first = frame.cameras.select(views=[0, 0, 0])
+    alike = Frame(0, replace(first, names=("a", "b", "c")), frame.detections.select(views=[0, 0, 0]))
+    assert (associator(alike).confidence <= 0.5).all()
+    members = torch.tensor([[0, 0, ABSENT], [1, ABSENT, 0], [2, 2, 1]])
+    centres = torch.tensor([[0.0, 0, 0], [0, 40.0, 0], [0, 0, 60.0]])
+    found = limit_untried(Association(members, torch.tensor([0.9, 0.9, 0.3])), centres)
+    assert found.confidence.tolist() == pytest.approx([0.5, 0.9, 0.3])

@@ -1,7 +1,7 @@
 """Stage I for detections with keypoints: who is who, by projected diffusion on the polystochastic polytope."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dispose.association import cues
 from dispose.association.completion import FILL_WHERE_SURE, CompletionConfig, fill_seen_once
-from dispose.association.decode import Rounding, set_packing
+from dispose.association.decode import Rounding, limit_untried, set_packing
 from dispose.association.evidence import (
     EvidenceConfig,
     Placement,
@@ -254,6 +254,8 @@ class Associator(nn.Module):
                 results[row] = found[own[0]] if len(own) == 1 else join_blocks(
                     [parts[k][1] for k in own], [found[k] for k in own], frames[row].detections.valid, PAIR_THRESHOLD
                 )  # fmt: skip
+                tried = limit_untried(results[row].association, frames[row].cameras.centres)
+                results[row] = replace(results[row], association=tried)
         return results
 
     @torch.no_grad()
