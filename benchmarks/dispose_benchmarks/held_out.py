@@ -15,7 +15,7 @@ from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 
 HELD_OUT = 7_000_000_000
-"""Added to seeds: training draws from others (`dispose.training.examples`)."""
+"""Added to seeds: training draws from others."""
 
 NOISE_PX = 5.0
 MISSED = 0.1

@@ -23,14 +23,13 @@ from dispose_benchmarks.held_out import detect_simply, held_out, score
 from dispose_benchmarks.report import require_numbers, write_figures
 from dispose_synthetic.joint_poor import HIPS, TRUNK, only, report_joints
 from dispose_synthetic.randomness import Noise
-from dispose_synthetic.rigs import ARCHETYPES, PERFECT_CALIBRATION, CalibrationError, miscalibrate
+from dispose_synthetic.rigs import CROWDED, PERFECT_CALIBRATION, CalibrationError, miscalibrate
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
 
 SCHEMA = "dispose.bench.limits/1"
-CROWD_FRAMES = 10
+CROWD_FRAMES = 16
 """So many times more frames of a crowd than of many views are drawn: they are quick, and say less each."""
 
-CROWDED = tuple(replace(kind, room=(500, 900), crowding=(0.0, 0.0)) for kind in ARCHETYPES)
 FEW_VIEWS = 5
 """Other samplers and the geometry alone are run up to so many views; beyond, views are decided in blocks."""
 
@@ -199,8 +198,8 @@ class LimitsBench:
     """Beginnings of the sets' names: many-12-x2 is 12 views with twice the errors, crowd-3 a crowd before three."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of the scenes."""
-    frames: Count = 3
-    """Frames of every set of many views and seed; ten times as many of crowds."""
+    frames: Count = 2
+    """Frames of every set of many views and seed; sixteen times as many of crowds."""
     batch: Count = 8
     """Frames that ours computes together."""
     gates: tuple[float, ...] = (50.0, 100.0, 150.0, 200.0)

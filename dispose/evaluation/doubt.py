@@ -36,11 +36,11 @@ from dispose.models.dispose.sampling import (
 from dispose.scene.frame import Frame
 from dispose.scene.results import Association
 from dispose.tensors import ABSENT
-from dispose_synthetic.rigs import ARCHETYPES
+from dispose_synthetic.rigs import CROWDED
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
 
 HELD_OUT = 8_000_000_000
-"""Added to seeds: training draws from smaller ones."""
+"""Added to seeds: training draws from others."""
 
 VIEWS = (2, 3, 4)
 SAMPLES = 16
@@ -89,8 +89,7 @@ class Control:
 
 def draw_huddles(views: int, seed: int, frames: int) -> list[tuple[Frame, Int[Tensor, "views slots"]]]:
     """Six to ten people within an arm's length or two, up to two false detections per view."""
-    kinds = tuple(replace(kind, room=(500, 900), crowding=(0.0, 0.0)) for kind in ARCHETYPES)
-    config = SceneConfig(views=(views, views), persons=(6, 10), ghosts=2, rigs=kinds)
+    config = SceneConfig(views=(views, views), persons=(6, 10), ghosts=2, rigs=CROWDED)
     generator = torch.Generator().manual_seed(HELD_OUT + seed)
     return [(frame, labels.identity) for frame, labels in sample_scenes(generator, frames, config)]
 

@@ -94,6 +94,9 @@ ARCHETYPES = (RING, CORNERS, HALF_CIRCLE, CEILING, SHELF_LIKE, OPERATING_ROOM, D
 HUDDLES = tuple(replace(kind, name=f"huddle, {kind.name}", room=(500, 900)) for kind in (RING, CORNERS, DOME))
 """Everybody within an arm's length or two: for training and stress tests, not among the `ARCHETYPES`."""
 
+CROWDED = tuple(replace(kind, room=(500, 900), crowding=(0.0, 0.0)) for kind in ARCHETYPES)
+"""Every kind of rig round people who stand so close: for stress tests alone."""
+
 
 @dataclass(frozen=True)
 class CalibrationError:
