@@ -133,6 +133,9 @@ class PredictCommand(CaptureOptions):
     """Who decides which detections are one person: ours (learned) or a classic one."""
     steps: CountOption = None
     """Steps of the reverse diffusion (default: as the weights were chosen for)."""
+    past: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Let the people of the last frames take part in deciding who is who: better where few cameras see a crowd, two to
+    five times slower."""
     weights: PathOption = None
     """Weights as `dispose train` or `dispose zoo import` writes them (default: those of the package)."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -149,7 +152,11 @@ class PredictCommand(CaptureOptions):
         for given, there in (("--weights are", self.weights), ("--steps is", self.steps)):
             if there is not None and self.associator in CLASSICS:
                 raise InputError(f"{given} given, but the associator {self.associator} has none.")
+        if self.past and self.associator in CLASSICS:
+            raise InputError(f"--past is given, but the associator {self.associator} decides every frame by itself.")
         images = self.takes_images()
+        if self.past and images:
+            raise InputError("--past is given, but people in images are found in every frame by itself.")
         capture: Capture[Any] = self.open_images() if images else self.open_detections()
         capture = select_frames(capture, *parse_frames(self.frames))
         source = self.capture or capture.source
@@ -164,7 +171,15 @@ class PredictCommand(CaptureOptions):
         inputs = self.inputs(capture, job.weights, batch)
         files = RunFiles(source.resolve().name, job.method, rate or FALLBACK_RATE_HZ, evidence=evidence, inputs=inputs)
         with results_folder(folder, files) as sink:
-            progress = run(job.source, job.associate, job.reconstruct, sink, reference=job.reference, batch=batch)
+            progress = run(
+                job.source,
+                job.associate,
+                job.reconstruct,
+                sink,
+                reference=job.reference,
+                batch=batch,
+                past=self.past,
+            )
         for sentence in (*progress.summary.sentences(), *ended_early(job.source, progress)):
             print(sentence)
         report_people(sink.people, job.advice)
@@ -244,6 +259,7 @@ class PredictCommand(CaptureOptions):
             ("associator", self.associator),
             ("weights", "none" if weights is None else f"{weights.name} ({digest_of(weights)[:12]})"),
             ("steps", "the usual" if self.steps is None else str(self.steps)),
+            ("past", "takes part" if self.past else "takes no part"),
             ("device", self.device),
             ("evidence", "kept" if self.evidence else "not kept"),
             ("batch", str(batch)),

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 from tqdm import tqdm
 
 from dispose.association.hypotheses import prune_hypotheses
+from dispose.inference.past import associate_after
 from dispose.inference.readings import Reading, Source, Summary
-from dispose.inference.tracking import Memory, TrackingConfig, link
+from dispose.inference.tracking import Memory, link
 from dispose.scene.frame import Frame
 from dispose.scene.labels import association_of_identities
 from dispose.scene.results import Associate, Association, AssociationResult, FrameResult, Hypotheses, Reconstruct
@@ -67,8 +69,8 @@ def run(
     sink: Sink,
     *,
     reference: Callable[[Frame], Association] | None = None,
-    tracking: TrackingConfig | None = None,
     batch: int = 16,
+    past: bool = False,
     title: str = "predict",
 ) -> Progress:
     """Find everybody in every frame, with numbers that are stable over time; a progress bar over two seconds.
@@ -82,8 +84,9 @@ def run(
         reconstruct: where every joint is.
         sink: takes what was found, members by slot of the detections they count.
         reference: a second opinion to keep beside the answer; it changes nothing.
-        tracking: limits of the linking over time.
         batch: frames of a block.
+        past: the people of the last frames take part in every frame's association (`dispose.inference.past`), so that
+            frames are answered one after the other.
         title: of the progress bar.
     """
     progress = sink.resume()
@@ -92,8 +95,12 @@ def run(
         total=total, initial=done, unit="frame", desc=title, delay=SECONDS_BEFORE_A_BAR, mininterval=0.5, leave=None
     ) as bar:
         for readings in _read_ahead(_blocks(source, done, batch)):
-            found = _answer(readings, associate, reconstruct, reference)
-            results, progress = _link(readings, found, progress, tracking)
+            results = []
+            for some in [[reading] for reading in readings] if past else [readings]:
+                after = partial(_associate_alone, associate, progress.memory) if past else associate
+                found = _answer(some, after, reconstruct, reference)
+                linked, progress = _link(some, found, progress)
+                results += linked
             sink.add(results, progress)
             bar.update(len(results))
     sink.finish(progress)
@@ -120,6 +127,11 @@ def ended_early(source: Source, progress: Progress) -> tuple[str, ...]:
     return (
         (f"the source ends after {done} of {total} frames; what was found until there stays.",) if done < total else ()
     )
+
+
+def _associate_alone(associate: Associate, memory: Memory, frames: Sequence[Frame]) -> list[AssociationResult]:
+    """One frame, after what is remembered."""
+    return [associate_after(associate, frame, memory) for frame in frames]
 
 
 def _blocks(source: Source, done: int, batch: int) -> Iterator[list[Reading]]:
@@ -177,13 +189,13 @@ def _worth_keeping(found: AssociationResult, second: Association | None, reading
 
 
 def _link(
-    readings: Sequence[Reading], found: Sequence[FrameResult], progress: Progress, tracking: TrackingConfig | None
+    readings: Sequence[Reading], found: Sequence[FrameResult], progress: Progress
 ) -> tuple[list[FrameResult], Progress]:
     """The results of a block with numbers that continue the earlier ones, and the progress after it."""
     memory, summary, results = progress.memory, progress.summary, []
     for reading, result in zip(readings, found, strict=True):
         assert result.frame is not None
-        memory, prediction = link(memory, result.prediction, result.frame, tracking)
+        memory, prediction = link(memory, result.prediction, result.frame)
         summary = summary.plus(reading)
         results.append(replace(result, prediction=prediction))
     return results, Progress(summary, memory)

@@ -111,8 +111,7 @@ def _costs(old: Tracks, now: Tracks, config: TrackingConfig) -> Float[Tensor, "p
         return torch.zeros(len(now.id), len(old.id), dtype=torch.float64)
     elapsed = (now.number[0] - old.number).clamp(min=1).double()
     gate = (config.gate_mm + config.gate_growth_mm * (elapsed - 1)).clamp(max=config.gate_limit_mm)
-    # People rarely keep their direction through a long gap: the velocity counts for a few frames only.
-    expected = old.xyz_world + (old.velocity * elapsed.clamp(max=5)[:, None])[:, None]
+    expected = expected_joints(old, int(now.number[0]))
     both = now.valid[:, None] & old.valid
     gap = (now.xyz_world[:, None] - expected).norm(dim=-1)
     # The median: a few joints thrown far by a bad triangulation do not make another person.
@@ -124,6 +123,15 @@ def _costs(old: Tracks, now: Tracks, config: TrackingConfig) -> Float[Tensor, "p
     blind = torch.where(near < 0.5, UNRELATED, gate / config.gate_mm)
     cost = torch.where(distance > gate, UNRELATED, distance / gate - config.image_share * near)
     return torch.where(distance.isnan(), blind, cost)
+
+
+def expected_joints(tracks: Tracks, number: int) -> Float[Tensor, "tracks joints 3"]:
+    """Where people are expected in a frame, mm: further along their way.
+
+    People rarely keep their direction through a long gap: the velocity counts for a few frames only.
+    """
+    elapsed = (number - tracks.number).clamp(min=1, max=5).double()
+    return tracks.xyz_world + (tracks.velocity * elapsed[:, None])[:, None]
 
 
 def _middle(xyz: Float[Tensor, "people joints 3"], valid: Bool[Tensor, "people joints"]) -> Float[Tensor, "people 3"]:

@@ -1,0 +1,102 @@
+"""The people of the last frames as one more view: what is expected of them takes part in deciding who is who.
+
+A person who was found is expected a little further along their way. Their skeleton, seen by a camera that does not
+exist, is a detection like any other, so candidates, network and polytope need not know where it comes from. Groups
+are of real detections alone: nobody is there because they were there before.
+"""
+
+import math
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dispose.geometry.rigid import look_at
+from dispose.inference.tracking import Memory, expected_joints
+from dispose.scene.cameras import Cameras
+from dispose.scene.frame import Detections, Frame
+from dispose.scene.results import Associate, Association, AssociationResult, Hypotheses
+from dispose.tensors import ABSENT, cat
+
+MOST_FRAMES = 5
+"""Who was not found for longer than this is no longer expected anywhere."""
+
+FEWEST_JOINTS = 4
+DISTANCE_MM = 4000.0
+HEIGHT_MM = 600.0
+FOCAL_PX = 900.0
+SIZE_PX = 2000
+"""Of the camera that does not exist: an ordinary one across a room, slightly above the people's middle."""
+
+CONFIDENCE = 0.9
+DIRECTIONS = 36
+
+
+def associate_after(associate: Associate, frame: Frame, memory: Memory) -> AssociationResult:
+    """Who is who in a frame, the people remembered taking part."""
+    extended = with_past(frame, memory)
+    (found,) = associate([extended])
+    views = len(frame.cameras)
+    if len(extended.cameras) == views:
+        return found
+    members = found.association.members[:, :views]
+    several = (members != ABSENT).sum(1) >= 2
+    association = Association(members[several], found.association.confidence[several])
+    hypotheses = None if found.hypotheses is None else forget_view(found.hypotheses, views)
+    return AssociationResult(association, hypotheses)
+
+
+def with_past(frame: Frame, memory: Memory) -> Frame:
+    """The frame with one more view, in which everybody is detected who is remembered; the same without anybody."""
+    tracks = memory.tracks
+    if tracks is None:
+        return frame
+    tracks = tracks[(frame.number - tracks.number <= MOST_FRAMES) & (tracks.valid.sum(1) >= FEWEST_JOINTS)]
+    if not len(tracks.id):
+        return frame
+    xyz = expected_joints(tracks, frame.number)
+    camera = imagined_camera(frame.cameras, xyz[tracks.valid].mean(0))
+    xy, front = camera.project(xyz)
+    people = torch.cat([xy[0], CONFIDENCE * (tracks.valid & front[0]).double()[..., None]], -1)
+    past = Detections.from_lists(frame.detections.skeleton, [list(people)])
+    slots = max(past.valid.shape[1], frame.detections.valid.shape[1])
+    cameras = cat([replace(frame.cameras, names=()).to(torch.float64), camera], "views")
+    detections = cat([frame.detections.to(torch.float64).pad(slots=slots), past.pad(slots=slots)], "views")
+    return Frame(frame.number, replace(cameras, names=(*frame.cameras.names, "the past")), detections)
+
+
+def imagined_camera(cameras: Cameras, middle: Float[Tensor, "3"]) -> Cameras:
+    """A camera that looks at a point from where no real one does, nor its opposite: across their rays."""
+    away = cameras.centres.double() - middle
+    there = torch.atan2(away[:, 1], away[:, 0])
+    around = 2 * math.pi / DIRECTIONS * torch.arange(DIRECTIONS, dtype=torch.float64)
+    across = (around[:, None] - there).sin().abs().amin(1)
+    angle = around[across.argmax()]
+    centre = middle + torch.stack(
+        [DISTANCE_MM * angle.cos(), DISTANCE_MM * angle.sin(), torch.full_like(angle, HEIGHT_MM)]
+    )
+    rotation, translation = look_at(centre[None], middle[None], middle.new_tensor([0.0, 0.0, 1.0]))
+    matrix = torch.diag(middle.new_tensor([FOCAL_PX, FOCAL_PX, 1.0]))
+    matrix[:2, 2] = (SIZE_PX - 1) / 2
+    size = middle.new_full((1, 2), float(SIZE_PX))
+    return Cameras((), size, matrix[None], middle.new_zeros(1, 8), rotation, translation)
+
+
+def forget_view(hypotheses: Hypotheses, views: int) -> Hypotheses:
+    """The tuples of the first views alone: what differs in the others only is one tuple, its mass their sum.
+
+    Its cost is that of the cheapest, its cue the best.
+    """
+    members = hypotheses.members[:, :views]
+    kept = (members != ABSENT).any(1)
+    members, row = torch.unique(members[kept], dim=0, return_inverse=True)
+    count = len(members)
+
+    def total(values: Tensor) -> Tensor:
+        return values.new_zeros(*values.shape[:-1], count).index_add(-1, row, values[..., kept])
+
+    cost = hypotheses.cost.new_full((count,), torch.inf).scatter_reduce(0, row, hypotheses.cost[kept], "amin")
+    cue = hypotheses.cue.new_zeros(count).scatter_reduce(0, row, hypotheses.cue[kept], "amax")
+    marginal, mass = total(hypotheses.marginal), total(hypotheses.mass)
+    return Hypotheses(members, cost, cue, marginal, hypotheses.time, mass, hypotheses.dropped)
