@@ -16,7 +16,7 @@ from dispose.diffusion.samplers import (
     reverse_process,
     zero_start,
 )
-from dispose.diffusion.schedules import cosine_alpha_bar, linear_alpha_bar, rounded_times
+from dispose.diffusion.schedules import cosine_alpha_bar, linear_alpha_bar, log_snr_alpha_bar, rounded_times
 
 TRUTH = torch.tensor([1.0, 0.0, 0.0, 1.0], dtype=torch.float64)
 SCALE = 4.0
@@ -146,6 +146,38 @@ def test_rounded_times_have_the_published_steps_and_noise_levels():
     noise = (1 - cosine_alpha_bar(torch.tensor(rounded_times(), dtype=torch.float64))).sqrt()
     published = [1.0, 0.988, 0.952, 0.893, 0.812, 0.712, 0.594, 0.462, 0.319, 0.167, 0.0]
     torch.testing.assert_close(noise, torch.tensor(published, dtype=torch.float64), rtol=0, atol=1e-3)
+
+
+def test_the_logarithm_of_signal_over_noise_falls_evenly():
+    """3 at time 0, -2 halfway, -7 at time 1."""
+    level = log_snr_alpha_bar(torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64))
+    torch.testing.assert_close((level / (1 - level)).log(), torch.tensor([3.0, -2.0, -7.0], dtype=torch.float64))
+
+
+def test_the_cosine_schedule_without_offset_is_a_cosine_squared():
+    level = cosine_alpha_bar(torch.tensor([0.0, 1 / 3, 0.5, 2 / 3], dtype=torch.float64), offset=0.0)
+    torch.testing.assert_close(level, torch.tensor([1.0, 0.75, 0.5, 0.25], dtype=torch.float64))
+
+
+def test_every_state_is_that_of_its_own_noise_level():
+    """Signal 0.2, 0.5 and 0.8 at the three times: noise 1 about the data 3, exactly as asked for at each."""
+    level, seen = {1.0: 0.2, 0.6: 0.5, 0.3: 0.8}, []
+    data, noise = torch.tensor([3.0], dtype=torch.float64), torch.tensor([1.0], dtype=torch.float64)
+    process = Process(lambda u, t: seen.append((t, float(u))) or data, lambda u: u, predict_clean(lambda u: u),
+                      level.__getitem__)  # fmt: skip
+    steps = list(reverse_process(process, corrupt(data, noise, torch.tensor([0.2]).double()), list(level)))
+    expected = [(t, a**0.5 * 3 + (1 - a) ** 0.5) for t, a in level.items()]
+    assert seen == [(t, pytest.approx(u)) for t, u in expected]
+    assert [float(step.mass) for step in steps] == pytest.approx([u for _, u in expected])
+
+
+def test_a_step_may_go_on_from_what_was_observed():
+    """The noise is what separates the observed latent from the clean one, whatever the latent was."""
+    process = Process(lambda u, t: torch.zeros(1).double(), lambda u: u + 2, predict_clean(lambda u: u),
+                      {1.0: 0.36, 0.5: 0.64}.__getitem__, observe=lambda latent, mass: 4 * mass)  # fmt: skip
+    steps = list(reverse_process(process, torch.ones(1, dtype=torch.float64), [1.0, 0.5]))
+    assert float(steps[0].mass) == 3
+    assert float(steps[1].mass) == pytest.approx(0.6 * (12 / 0.8) + 2)
 
 
 def test_a_sampler_without_times_is_an_error():

@@ -1,5 +1,9 @@
 """Triangulation recovers points, ignores what is unseen, survives outliers and near-parallel rays."""
 
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -8,12 +12,14 @@ from dispose.geometry.pinhole import normalize_points
 from dispose.geometry.rigid import look_at
 from dispose.geometry.triangulation import (
     RobustPoints,
+    joint_confidence,
     solve_symmetric,
     triangulate_algebraic,
     triangulate_midpoint,
     triangulate_robust,
 )
 from dispose.scene.cameras import Cameras
+from dispose.tensors import cat
 
 UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
 
@@ -160,6 +166,39 @@ def test_refinement_minimises_the_reprojection_error() -> None:
             assert (squares(found.xyz_world + step * axis) > best).all()
 
 
+def test_refinement_ends_where_the_robust_cost_is_least() -> None:
+    """``Σ w e² / (τ² + e²)`` with τ = 15 pixels, errors of the order of τ: 0.2 mm aside is worse."""
+    cameras, xyz = replace(rig(5), distortion=torch.zeros(5, 8, dtype=torch.float64)), people(13)
+    generator = torch.Generator().manual_seed(14)
+    xy = images(cameras, xyz)
+    xy = xy + 6 * torch.randn(xy.shape, dtype=torch.float64, generator=generator)
+    weights = 0.5 + torch.rand(xy.shape[:-1], dtype=torch.float64, generator=generator)
+    found = robust(cameras, xy, weights, steps=60).xyz_world
+    pixel = torch.tensor([1090 / 1100, 1090 / 1080], dtype=torch.float64)
+
+    def cost(point: torch.Tensor) -> torch.Tensor:
+        square = ((images(cameras, point) - xy) * pixel).square().sum(-1)
+        return (weights * square / (15.0**2 + square)).sum(-1)
+
+    for axis in torch.eye(3, dtype=torch.float64):
+        for step in (-0.2, 0.2):
+            assert (cost(found + step * axis) > cost(found)).all()
+
+
+def test_a_view_that_looks_away_neither_helps_nor_pulls() -> None:
+    """The last camera has everybody behind it: what it claims to see is lost, and the others are as without it."""
+    four, xyz = rig(4), people(15)
+    rotation, translation = look_at(four.centres[:1], 2 * four.centres[:1], UP)
+    away = Cameras(("away",), four.size[:1], four.matrix[:1], four.distortion[:1], rotation, translation)
+    five = cat([four, away], "views")
+    noise = torch.randn(6, 9, 4, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(16))
+    xy = images(four, xyz) + 3 * noise
+    claimed = torch.cat([xy, xy[..., :1, :]], -2)
+    found = robust(five, claimed, torch.ones(6, 9, 5, dtype=torch.float64), steps=40)
+    assert_close(found.xyz_world, refined(four, xy, torch.ones(6, 9, 4, dtype=torch.float64)), atol=1e-3, rtol=0)
+    assert found.error_px[..., 4].isposinf().all() and not found.inlier[..., 4].any()
+
+
 def test_near_parallel_rays() -> None:
     ahead = torch.tensor([0.0, 0.0, 5000.0], dtype=torch.float64)
     for baseline in (100.0, 1.0, 0.05):
@@ -203,3 +242,79 @@ def test_no_people_is_legal() -> None:
     cameras = rig(3)
     found = robust(cameras, torch.zeros(0, 17, 3, 2).double(), torch.zeros(0, 17, 3).double())
     assert found.xyz_world.shape == (0, 17, 3)
+
+
+def linear(cameras: Cameras, xy: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    return triangulate_algebraic(normalized(cameras, xy), cameras.rotation, cameras.translation, weights)
+
+
+def middle(cameras: Cameras, xy: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    return triangulate_midpoint(cameras.centres, rays(cameras, xy), weights)
+
+
+def refined(cameras: Cameras, xy: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    return robust(cameras, xy, weights, steps=60).xyz_world
+
+
+@pytest.mark.parametrize(
+    ("method", "twice"), [(linear, 2**0.5), (middle, 2.0), (refined, 2.0)], ids=["linear", "middle", "refined"]
+)
+def test_a_view_of_twice_the_weight_is_two_views(method: Callable[..., torch.Tensor], twice: float) -> None:
+    """Squares of weighted equations in the linear method, weighted squares in the others."""
+    cameras, xyz = rig(4).select(views=[0, 0, 1, 2, 3]), people(11)
+    xy = images(cameras, xyz)
+    xy = xy + 3 * torch.randn(xy.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(12))
+    xy[..., 1, :] = xy[..., 0, :]
+    once = torch.ones(xy.shape[:-1], dtype=torch.float64)
+    heavy = once.clone()
+    heavy[..., 0], heavy[..., 1] = twice, 0.0
+    found = method(cameras, xy, heavy)
+    assert_close(found, method(cameras, xy, once), atol=1e-3, rtol=0)
+    assert (found - method(cameras, xy, heavy.clamp(max=1))).norm(dim=-1).median() > 0.5
+
+
+def test_weights_of_lines_along_the_axes() -> None:
+    """Two lines along x at y = 0 and y = 3, the second twice as heavy, and one along y at x = 5: they meet at y = 2."""
+    origins = torch.tensor([[0.0, 0, 0], [0, 3, 0], [5, 0, 0]], dtype=torch.float64)
+    directions = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 1, 0]], dtype=torch.float64)
+    found = triangulate_midpoint(origins, directions, torch.tensor([1.0, 2.0, 1.0], dtype=torch.float64))
+    assert_close(found, torch.tensor([5.0, 2, 0], dtype=torch.float64), atol=1e-9, rtol=0)
+
+
+def test_the_heavier_pair_of_views_decides() -> None:
+    """Two views see one point and two another; whoever weighs more is believed, wherever they stand."""
+    cameras = rig(4)
+    one, other = torch.tensor([[200.0, 100, 900], [-500, 300, 1200]], dtype=torch.float64)
+    xy = torch.where(torch.tensor([True, False, True, False])[:, None], images(cameras, one), images(cameras, other))
+    for heavy, point, inlier in (
+        ([1.0, 0.4, 1.0, 0.4], one, [True, False, True, False]),
+        ([0.4, 1.0, 0.4, 1.0], other, [False, True, False, True]),
+    ):
+        found = robust(cameras, xy, torch.tensor(heavy, dtype=torch.float64))
+        # Half a centimetre: the others' pull fades with distance and never ends.
+        assert_close(found.xyz_world, point, atol=5.0, rtol=0)
+        assert found.inlier.tolist() == inlier
+
+
+def test_the_inlier_bound_is_in_pixels_of_the_mean_focal_length() -> None:
+    """15.1 pixels along x, where the focal length is 1100, are 14.96 of 1090 and within 15; 15.2 pixels are not."""
+    cameras = replace(rig(6), distortion=torch.zeros(6, 8, dtype=torch.float64))
+    point = torch.tensor([150.0, -80, 1000], dtype=torch.float64)
+    weights = torch.tensor([1e-6, 1, 1, 1, 1, 1], dtype=torch.float64)
+    for off, inside in ((15.1, True), (15.2, False)):
+        xy = images(cameras, point)
+        xy[0, 0] += off
+        found = robust(cameras, xy, weights)
+        assert_close(found.error_px[0], torch.tensor(off * 1090 / 1100, dtype=torch.float64), atol=1e-3, rtol=0)
+        assert found.inlier.tolist() == [inside, *[True] * 5]
+
+
+def test_confidence_of_a_joint_is_score_times_views_times_agreement() -> None:
+    """Of two views that agree, scores 0.9 and 0.7, errors 1 and 1 bounds: 0.8 · 2/3 · e^(-1/2); others do not count."""
+    inlier = torch.tensor([[True, True, False], [True, True, True], [False, False, False]])
+    error = torch.tensor([[1.0, 1.0, 7.0], [0, 0, 0], [torch.nan, torch.inf, 3.0]], dtype=torch.float64)
+    score = torch.tensor([[0.9, 0.7, 0.1], [1, 1, 1], [1, 1, 1]], dtype=torch.float64)
+    expected = torch.tensor([0.8 * 2 / 3 * math.exp(-0.5), 3 / 4, 0], dtype=torch.float64)
+    assert_close(joint_confidence(inlier, error, score), expected)
+    uneven = torch.tensor([[2.0, 0.0, 7.0]], dtype=torch.float64)
+    assert_close(joint_confidence(inlier[:1], uneven, score[:1]), expected[:1] * math.exp(0.5 - 1.0))

@@ -1,8 +1,10 @@
 """Identities: stable while people move, through gaps and permutations, never shared."""
 
+from dataclasses import replace
+
 import torch
 
-from dispose.inference.tracking import Memory, TrackingConfig, link
+from dispose.inference.tracking import Memory, TrackingConfig, Tracks, link
 from dispose.scene.frame import Detections, Frame, Poses
 from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import COCO_17
@@ -96,3 +98,100 @@ def test_pictures_hold_a_number_where_the_third_dimension_fails(walk) -> None:
         (frames[1], Prediction(1, swapped, unknown, nowhere)),
     ]
     assert ids(sequence) == [[1, 2], [2, 1]]
+
+
+def seen_scene(walk, number: int, bodies: torch.Tensor, slots: list[int], shift: float = 0.0) -> tuple:
+    """A prediction of bodies wherever they are, made of the detections of the first frame in these slots.
+
+    Every detection is moved to the right by a share of the diagonal of its box.
+    """
+    found = walk.detections_at(0)
+    size = (found.xy_image.amax(2) - found.xy_image.amin(2)).norm(dim=-1)
+    right = torch.stack([shift * size, 0 * size], -1)
+    found = replace(found, xy_image=found.xy_image + right[:, :, None])
+    # The odd cameras list the second person first.
+    members = torch.stack([torch.tensor(slots), 1 - torch.tensor(slots)] * 2, 1)
+    known = torch.ones(len(bodies), 17, dtype=torch.bool)
+    poses = Poses(COCO_17, bodies, known.double(), known, torch.arange(len(bodies)))
+    association = Association(members, torch.ones(len(bodies), dtype=torch.float64))
+    return Frame(number, walk.rig(), found), Prediction(number, association, poses, bodies[:, 0])
+
+
+def near_each_other(walk) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two bodies 300 mm apart, and where they are a frame later: each nearer to where the other was."""
+    x = torch.tensor([1.0, 0, 0], dtype=torch.float64)
+    body = walk.people_at(0)[0]
+    return torch.stack([body, body + 300 * x]), torch.stack([body + 200 * x, body + 100 * x])
+
+
+def test_people_stay_who_they_are_in_the_images_where_space_hardly_tells(walk) -> None:
+    """Space asks for a swap (100 + 100 mm instead of 200 + 200); keypoints that did not move are worth half a gate."""
+    before, after = near_each_other(walk)
+    sequence = [seen_scene(walk, 0, before, [0, 1]), seen_scene(walk, 1, after, [0, 1])]
+    assert ids(sequence) == [[1, 2], [1, 2]]
+    assert ids(sequence, TrackingConfig(image_share=0.0)) == [[1, 2], [2, 1]]
+    # 200 of 500 mm more against two shares: below 0.2 the images do not outweigh the distance any more.
+    assert ids(sequence, TrackingConfig(image_share=0.21)) == [[1, 2], [1, 2]]
+    assert ids(sequence, TrackingConfig(image_share=0.19)) == [[1, 2], [2, 1]]
+
+
+def test_keypoints_are_near_within_a_fifth_of_the_persons_size(walk) -> None:
+    before, after = near_each_other(walk)
+    for shift, expected in ((0.19, [1, 2]), (0.21, [2, 1])):
+        sequence = [seen_scene(walk, 0, before, [0, 1]), seen_scene(walk, 1, after, [0, 1], shift)]
+        assert ids(sequence)[1] == expected
+
+
+def remembered(sequence: list[tuple[Frame, Prediction]]) -> list[Tracks]:
+    """What is known of everybody after every frame."""
+    memory, found = Memory(), []
+    for frame, prediction in sequence:
+        memory, _ = link(memory, prediction, frame)
+        assert memory.tracks is not None
+        found.append(memory.tracks)
+    return found
+
+
+def test_the_velocity_is_the_mean_of_what_it_was_and_of_the_last_movement(walk) -> None:
+    """At 100 mm a frame: 0, then 50, 75 and, over a gap of two frames, 87.5."""
+    body, step = walk.people_at(0)[:1], torch.tensor([100.0, -40, 0], dtype=torch.float64)
+    tracks = remembered([scene(walk, n, body + n * step) for n in (0, 1, 2, 4)])
+    for found, share in zip(tracks, (0, 0.5, 0.75, 0.875), strict=True):
+        torch.testing.assert_close(found.velocity[0], share * step)
+
+
+def test_a_joint_that_is_not_seen_moves_along_with_its_body(walk) -> None:
+    body, step = walk.people_at(0)[:1], torch.tensor([30.0, 20, 0], dtype=torch.float64)
+    tracks = remembered([scene(walk, 0, body), scene(walk, 1, body + step, slice(0, 12))])
+    torch.testing.assert_close(tracks[1].xyz_world, body + step)
+    assert tracks[1].valid.all()
+
+
+def test_the_gate_grows_with_every_frame_without_the_person_up_to_its_limit(walk) -> None:
+    """500 mm after one frame, 560 after two, and after many no more than the limit."""
+    body, x = walk.people_at(0)[:1], torch.tensor([1.0, 0, 0], dtype=torch.float64)
+
+    def is_known(elapsed: int, far: float) -> bool:
+        config = TrackingConfig(500.0, 60.0, 700.0, patience_frames=100)
+        return ids([scene(walk, 0, body), scene(walk, elapsed, body + far * x)], config)[1] == [1]
+
+    for elapsed, gate in ((1, 500), (2, 560), (4, 680), (5, 700), (50, 700)):
+        assert is_known(elapsed, gate - 1) and not is_known(elapsed, gate + 1)
+
+
+def test_the_velocity_counts_for_five_frames_of_a_gap(walk) -> None:
+    """Somebody of velocity 60 mm a frame (steps of 80) who is lost is expected 300 mm on, however long it takes."""
+    body, x = walk.people_at(0)[:1], torch.tensor([1.0, 0, 0], dtype=torch.float64)
+    config = TrackingConfig(gate_mm=100.0, gate_growth_mm=0.0)
+    start = [scene(walk, n, body + 80 * n * x) for n in range(3)]
+    for elapsed, ahead in ((1, 60), (3, 180), (5, 300), (20, 300)):
+        for off, expected in ((-99, 1), (99, 1), (-101, 2), (101, 2)):
+            last = scene(walk, 2 + elapsed, body + (160 + ahead + off) * x)
+            assert ids([*start, last], config)[-1] == [expected]
+
+
+def test_somebody_is_waited_for_as_long_as_the_patience_lasts(walk) -> None:
+    body, nobody = walk.people_at(0)[:1], walk.people_at(0)[:0]
+    for patience, expected in ((4, 1), (3, 2)):
+        sequence = [scene(walk, n, body if n in (0, 5) else nobody) for n in range(6)]
+        assert ids(sequence, TrackingConfig(patience_frames=patience))[-1] == [expected]

@@ -85,6 +85,16 @@ def test_the_steps_of_the_sweeps_end_in_their_projection_and_each_meets_its_view
         torch.testing.assert_close(carried_mass(mass, marginals)[own], marginals.target[own])
 
 
+def test_a_step_that_ends_far_away_still_meets_the_last_view():
+    """Every step far from the end is followed by a sweep over all views, so that an overshoot is tamed."""
+    logits, marginals = together(captures(20, seed=6, confidence=30.0, false_people=20))
+    early = newton_projection(logits, marginals, max_iterations=1)
+    far = early.residual[marginals.sample_of_bin] > 0.1
+    last = torch.zeros_like(far).index_fill(0, marginals.bins[:, -1], True) & far
+    assert int(far.sum()) > 50 and int(last.sum()) > 10
+    torch.testing.assert_close(carried_mass(early.mass, marginals)[last], marginals.target[last])
+
+
 def test_newton_is_the_limit_of_the_sweeps():
     logits, marginals = small(1)
     torch.testing.assert_close(
