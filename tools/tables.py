@@ -48,6 +48,8 @@ COLUMNS = (
     Column("pair_f1", "pair F1"),
     Column("lowest_f1", "pair F1 of the worst seed"),
     Column("exact", "exact groups"),
+    Column("switches", "number switches per person-minute", 2),
+    Column("mended", "exchanges mended in 3 frames"),
     Column("pair_ece", "calibration error of pairs"),
     Column("swap_kept", "mass that the swap keeps"),
     Column("claimed", "claimed"),

@@ -8,6 +8,7 @@ import tyro
 from dispose_benchmarks.association import AssociationBench
 from dispose_benchmarks.kernels import KernelsBench
 from dispose_benchmarks.limits import LimitsBench
+from dispose_benchmarks.past import PastBench
 from dispose_benchmarks.pose_command import PoseBench
 from dispose_benchmarks.rendering import RenderingBench
 from dispose_benchmarks.run import RunBench
@@ -20,7 +21,7 @@ class BenchCommand:
     """Time and memory of the whole way from files to files; of association, as views and people grow; of the image
     models, at the published sizes; of the fast operators beside their definitions; of drawing synthetic images; of a
     training step, and how long it waits for its loader; and how good the association is: by the steps of its sampler,
-    and at its limits, beside the classic ways.
+    at its limits, beside the classic ways, and with the past of a sequence.
 
     Whole ways, association and image models run in a process of their own for each capture or size, so that its peak
     memory is its own. Times are of this machine in this minute.
@@ -29,6 +30,7 @@ class BenchCommand:
     command: tyro.conf.OmitSubcommandPrefixes[
         Annotated[AssociationBench, tyro.conf.subcommand("association")]
         | Annotated[LimitsBench, tyro.conf.subcommand("limits")]
+        | Annotated[PastBench, tyro.conf.subcommand("past")]
         | Annotated[PoseBench, tyro.conf.subcommand("pose")]
         | Annotated[KernelsBench, tyro.conf.subcommand("kernels")]
         | Annotated[RenderingBench, tyro.conf.subcommand("rendering")]
