@@ -246,7 +246,7 @@ def root_tuple_features(
     Args:
         tuples: the candidates.
         frame: the root points.
-        heat: the root's heat map where every tuple's point is seen, in every view; 0 outside the picture.
+        heat: the root's heat map where every tuple's point is seen, in every view; 0 outside the image.
     """
     ratio, size = _chi(tuples)
     table, count = tuples.table, len(tuples.members)

@@ -1,6 +1,6 @@
 """A detection seen from its own viewpoint: the same pose gives the same numbers in every camera.
 
-Pixels depend on the lens, the resolution and where in the picture a person stands. Rays do not: here the
+Pixels depend on the lens, the resolution and where in the image a person stands. Rays do not: here the
 keypoints of a detection become directions in a frame whose z axis runs through the person and whose -y axis is
 "up" in the world, divided by the person's own angular size.
 """

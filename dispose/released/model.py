@@ -178,7 +178,7 @@ class ReleasedDisPose(nn.Module):
             batch.images.input_size,
             roots.float().to(device),
             sample.to(device),
-            pictured=batch.images.present,
+            has_image=batch.images.present,
         )
 
 

@@ -161,7 +161,7 @@ class PoseTask(Task):
             moved.images.input_size,
             forced.roots,
             forced.sample,
-            pictured=moved.images.present,
+            has_image=moved.images.present,
         )
         labels = pack_labels([example.labels for example in examples], batch.images.present.shape[1])
         targets = curate(labels, batch.cameras)[forced.label.cpu()].to(device)

@@ -111,9 +111,9 @@ def test_the_order_of_views_and_of_people_does_not_matter():
 
 def test_a_view_without_picture_is_a_view_that_is_not_there():
     module, features, rigs = decoder(), noise(10), stack_rigs([ring(5), ring(5, 0.3)])
-    pictured = torch.ones(2, 5, dtype=torch.bool)
-    pictured[:, 2] = False
-    blind = run(module, features, rigs, pictured=pictured)
+    has_image = torch.ones(2, 5, dtype=torch.bool)
+    has_image[:, 2] = False
+    blind = run(module, features, rigs, has_image=has_image)
     kept = torch.tensor([0, 1, 3, 4])
     fewer = rigs.select(views=kept)
     same(blind, run(module, views_of(features, (torch.arange(2)[:, None] * 5 + kept).flatten()), fewer))

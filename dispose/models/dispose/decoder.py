@@ -196,7 +196,7 @@ class Decoder(nn.Module):
         roots: Float[Tensor, "persons 3"],
         sample: Int[Tensor, " persons"],
         *,
-        pictured: Bool[Tensor, "samples views"] | None = None,
+        has_image: Bool[Tensor, "samples views"] | None = None,
     ) -> Refined:
         """Poses of packed people.
 
@@ -207,9 +207,9 @@ class Decoder(nn.Module):
             input_size: width and height of the network input.
             roots: proposed root joints, mm.
             sample: whose people they are; people of one sample in the order of their slots.
-            pictured: views that have an image; all, unless said otherwise.
+            has_image: views that have an image; all, unless said otherwise.
         """
-        moments = list(self.watch(features, rigs, input_from_image, input_size, roots, sample, pictured=pictured))
+        moments = list(self.watch(features, rigs, input_from_image, input_size, roots, sample, has_image=has_image))
         return self.result(moments[0].xyz_world, [m.step for m in moments], moments[-1].after)
 
     def watch(
@@ -221,13 +221,13 @@ class Decoder(nn.Module):
         roots: Float[Tensor, "persons 3"],
         sample: Int[Tensor, " persons"],
         *,
-        pictured: Bool[Tensor, "samples views"] | None = None,
+        has_image: Bool[Tensor, "samples views"] | None = None,
     ) -> Iterator[LayerState]:
         """The layers at work, one after another; what `forward` goes through, with the same arguments."""
         features = channels_last(features)
-        if pictured is None:
-            pictured = torch.ones_like(input_from_image[..., 0, 0], dtype=torch.bool)
-        views = PersonInputs.of(rigs, sample, pictured, input_from_image, input_size, self.rules.pixels)
+        if has_image is None:
+            has_image = torch.ones_like(input_from_image[..., 0, 0], dtype=torch.bool)
+        views = PersonInputs.of(rigs, sample, has_image, input_from_image, input_size, self.rules.pixels)
         roots = roots.to(rigs.matrix.dtype)
         scene, target = self.scene(features, views, roots, len(rigs.size))
         xyz = roots[:, None] + self.rest.to(roots.dtype)

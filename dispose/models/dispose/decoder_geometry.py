@@ -71,14 +71,14 @@ class PersonInputs(TensorStruct):
     def of(
         rigs: Cameras,
         sample: Int[Tensor, " persons"],
-        pictured: Bool[Tensor, "samples views"],
+        has_image: Bool[Tensor, "samples views"],
         input_from_image: Float[Tensor, "samples views 2 3"],
         input_size: tuple[int, int],
         rules: PixelRules,
     ) -> "PersonInputs":
-        """Gather what belongs to every person; `pictured` says which views have an image."""
+        """Gather what belongs to every person; `has_image` says which views have an image."""
         cameras, affine = rigs[sample], input_from_image[sample].to(rigs.matrix.dtype)
-        usable = pictured[sample] if cameras.present is None else cameras.present & pictured[sample]
+        usable = has_image[sample] if cameras.present is None else cameras.present & has_image[sample]
         return PersonInputs(cameras, sample, usable, affine, invert(affine), input_size, rules)
 
     @property

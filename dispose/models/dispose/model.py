@@ -183,13 +183,13 @@ class DisPose(nn.Module):
 
     def refine(self, features: Features, batch: ImageBatch, roots: Sequence[Float[Tensor, "_ 3"]]) -> Refined:
         """Stage II from the roots of every sample's people."""
-        return self.decoder(features, *self.packed(features, batch, roots), pictured=batch.images.present)
+        return self.decoder(features, *self.packed(features, batch, roots), has_image=batch.images.present)
 
     def watch(
         self, features: Features, batch: ImageBatch, roots: Sequence[Float[Tensor, "_ 3"]]
     ) -> Iterator[LayerState]:
         """The layers of Stage II at work, as `refine` goes through them."""
-        return self.decoder.watch(features, *self.packed(features, batch, roots), pictured=batch.images.present)
+        return self.decoder.watch(features, *self.packed(features, batch, roots), has_image=batch.images.present)
 
     def packed(
         self, features: Features, batch: ImageBatch, roots: Sequence[Float[Tensor, "_ 3"]]

@@ -83,7 +83,7 @@ class RootGeometry(TensorStruct):
         of_tuples: their features.
         of_incidences: features of memberships.
         cue: geometric score of every tuple.
-        fractions: where the valid detections lie in their pictures.
+        fractions: where the valid detections lie in their images.
         view: the view of every valid detection.
         score: of every valid detection, beside the logarithm of how many its view holds.
         valid: which slots hold a detection.
@@ -111,7 +111,7 @@ def root_geometry(
     Args:
         frame: root points (`DisPose.detect`).
         heat: the root's heat maps.
-        input_from_image: the pictures' affines.
+        input_from_image: the images' affines.
         config: limits of the candidates.
     """
     found = frame.detections
@@ -159,7 +159,7 @@ class ImageAssociator(nn.Module):
         Args:
             frames: root points of every sample.
             features: of all samples and views.
-            batch: the pictures.
+            batch: the images.
         """
         views = batch.images.present.shape[1]
         root = frames[0].detections.skeleton.index(frames[0].detections.skeleton.root_of[0])
