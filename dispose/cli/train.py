@@ -29,7 +29,7 @@ class TrainCommand(TrainingOrder):
     """
 
     recipe: Annotated[str, tyro.conf.Positional, one_of(*recipe_names())]
-    """Which run (`synthetic`: 45 minutes on two cores, `toy_images`: an hour; data sets want a GPU)."""
+    """Which run (`synthetic`: 50 minutes on two cores, `toy_images`: an hour; data sets want a GPU)."""
 
     def run(self) -> int:
         """Train and say where the weights are."""

@@ -98,9 +98,9 @@ def test_the_state_outweighs_the_evidence_late_and_not_at_the_start(associator, 
     """The law of the probe: a swap in pure noise is not seen, and a swap without noise is kept."""
     generator = torch.Generator().manual_seed(0)
     early = [swap_kept(associator, question, 1.0, generator) for question in asked]
-    late = [swap_kept(associator, question, 1 / 6, generator) for question in asked]
+    late = [swap_kept(associator, question, 0.02, generator) for question in asked]
     early, late = ([share for share in shares if share is not None] for shares in (early, late))
-    assert len(early) >= 2 and max(early) < 0.5 < min(late)
+    assert len(early) >= 2 and max(early) < 0.1 and sum(late) / len(late) > 0.5
 
 
 def test_the_table_has_a_row_for_every_control_time_and_claim(associator):
