@@ -134,13 +134,13 @@ def measure(views: int, persons: int, *, batch: int, repeats: int, seed: int) ->
     frames = [bench_frame(views, persons, torch.Generator().manual_seed(seed + k)) for k in range(batch)]
     parts = Clock(torch.device("cpu")).median(partial(whole_frames, associator, frames), repeats)
     peak = peak_mib()
-    problem = associator.problem(frames[0])
+    hypotheses = associator.associate(frames[:1])[0].hypotheses
     return Cell(
         views=views,
         persons=persons,
         batch=batch,
         detections=int(frames[0].detections.valid.sum()),
-        tuples=0 if problem is None else len(problem.cost),
+        tuples=0 if hypotheses is None else len(hypotheses.cost),
         seconds=sum(part.milliseconds for part in parts) / 1000 / batch,
         processor_seconds=sum(part.processor_ms for part in parts) / 1000 / batch,
         memory_mib=peak,
@@ -157,7 +157,7 @@ class AssociationBench:
     ten, and every view has one false person. Times are of this machine in this minute: compare their ratios.
     """
 
-    views: tuple[int, ...] = (3, 5, 7, 10, 15)
+    views: tuple[int, ...] = (3, 5, 7, 10, 15, 31)
     """Numbers of cameras."""
     persons: tuple[int, ...] = (4, 8, 10, 15)
     """Numbers of people."""
