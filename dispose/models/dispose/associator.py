@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 
 import torch
 from jaxtyping import Float, Int
@@ -248,14 +250,14 @@ class Associator(nn.Module):
             part_of = torch.tensor([row for row, _ in parts], device=frames[0].detections.valid.device)
             problem = self.problems([frames[row].select(views=views) for row, views in parts], part_of)
             steps = list(self.trajectory(problem, sampler, generator))
-            found = decide(problem, steps, [len(views) for _, views in parts], worth=worth, rounding=rounding)
-            for row in batch:
-                own = [k for k, (owner, _) in enumerate(parts) if owner == row]
-                results[row] = found[own[0]] if len(own) == 1 else join_blocks(
-                    [parts[k][1] for k in own], [found[k] for k in own], frames[row].detections.valid, PAIR_THRESHOLD
-                )  # fmt: skip
-                tried = limit_untried(results[row].association, frames[row].cameras.centres)
-                results[row] = replace(results[row], association=tried)
+            found = iter(decide(problem, steps, [len(views) for _, views in parts], worth=worth, rounding=rounding))
+            for row, group in groupby(parts, key=itemgetter(0)):
+                frame, blocks = frames[row], [views for _, views in group]
+                weighed = [next(found) for _ in blocks]
+                valid = frame.detections.valid
+                result = weighed[0] if len(blocks) == 1 else join_blocks(blocks, weighed, valid, PAIR_THRESHOLD)
+                tried = limit_untried(result.association, frame.cameras.centres)
+                results[row] = replace(result, association=tried)
         return results
 
     @torch.no_grad()
