@@ -35,7 +35,7 @@ class CompletionConfig:
     """
 
     anchors: int = 9
-    sigma_mm: float = 60.0
+    sigma_mm: float = 70.0
     spread_mm: float = 150.0
     left_out: tuple[str, ...] = ("nose", "l_eye", "r_eye", "l_ear", "r_ear")
 
