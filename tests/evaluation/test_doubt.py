@@ -8,6 +8,7 @@ from dispose.evaluation.doubt import (
     Frozen,
     Question,
     calibration_error,
+    control_row,
     controls,
     draw_huddles,
     evaluate_doubt,
@@ -108,3 +109,18 @@ def test_the_table_has_a_row_for_every_control_time_and_claim(associator):
     names = [row.method for row in rows]
     assert len(names) == len(set(names)) == 11 + 6 + 5
     assert all(row.detections == "huddles, 2 views" for row in rows)
+
+
+def test_the_shipped_sampler_groups_huddles_and_says_how_sure_it_is(associator):
+    """A negated latent, or no projection, may still group; what it claims is then far off."""
+    drawn = draw_huddles(4, 4, 12)
+    questions = [Question(associator.problems([frame]), identity) for frame, identity in drawn]
+    rows = {
+        control.name: control_row(control, questions, "huddles")
+        for control in controls(associator)
+        if control.name in ("two steps, as shipped", "six steps, latent negated", "six steps, no projection")
+    }
+    shipped = rows.pop("two steps, as shipped")
+    assert shipped.value("pair_f1") > 97 and shipped.value("exact") > 94 and shipped.value("pair_ece") < 5
+    for other in rows.values():
+        assert other.value("pair_ece") > shipped.value("pair_ece") + 5, other.method
