@@ -115,6 +115,17 @@ def test_one_wrong_camera_is_named(walk) -> None:
     assert not any("cam_01" in f.sentence for f in diagnosis.findings)
 
 
+def test_two_cameras_at_one_place_are_named_and_do_no_harm(walk) -> None:
+    cameras = walk.rig()
+    twice = cameras.select(views=[0, 1, 2, 3, 3])
+    names = (*cameras.names, "twin")
+    frames = [frame.select(views=[0, 1, 2, 3, 3]) for frame in noisy(walk, 2.0)]
+    diagnosis = diagnose(frames, replace(twice, names=names))
+    (finding,) = [finding for finding in diagnosis.findings if finding.topic == "place"]
+    assert diagnosis.usable and f"{cameras.names[3]} and twin stand at one place (0 mm apart)" in finding.sentence
+    assert not [finding for finding in diagnose(noisy(walk, 2.0), cameras).findings if finding.topic == "place"]
+
+
 def test_other_cameras_of_other_recordings_are_refused(walk) -> None:
     diagnosis = diagnose(noisy(walk, 2.0), walk.rig().select(views=[2, 0, 1, 3]))
     assert not diagnosis.usable

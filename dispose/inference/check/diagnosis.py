@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dispose.association.decode import LEAST_BASELINE_MM
 from dispose.inference.check.consistency import Consistency, rig_consistency
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections
@@ -43,8 +44,8 @@ UPRIGHT = 0.7
 class Finding:
     """One thing that looks wrong.
 
-    The topic is extrinsics, units, axes, camera or floor; the sentence says what was seen, its likely cause, and what
-    to do.
+    The topic is extrinsics, units, axes, camera, place or floor; the sentence says what was seen, its likely cause, and
+    what to do.
     """
 
     topic: str
@@ -125,6 +126,8 @@ def diagnose(frames: Sequence[Detections], cameras: Cameras) -> Diagnosis:
         if not any(f.topic == "axes" for f in findings):
             findings += floor_findings(best, best_cameras)
         findings += camera_findings(best, best_cameras)
+        if not any(f.topic == "units" for f in findings):
+            findings += place_findings(best_cameras)
     return Diagnosis(given, tuple(findings), _verdict(given, findings), _usable(given, findings))
 
 
@@ -254,6 +257,20 @@ def camera_findings(consistency: Consistency, cameras: Cameras) -> list[Finding]
             )
             found.append(Finding("camera", sentence))
     return found
+
+
+def place_findings(cameras: Cameras) -> list[Finding]:
+    """Pairs of cameras that stand at one place: two views of which say no more than one."""
+    distance = torch.cdist(cameras.centres, cameras.centres)
+    near = (distance < LEAST_BASELINE_MM).triu(1).nonzero().tolist()
+    return [
+        Finding(
+            "place",
+            f"cameras {cameras.names[a]} and {cameras.names[b]} stand at one place ({distance[a, b]:.0f} mm apart): "
+            "who is seen by these two alone has no depth; were they calibrated apart from each other?",
+        )
+        for a, b in near
+    ]
 
 
 def _usable(given: Consistency, findings: Sequence[Finding]) -> bool:
