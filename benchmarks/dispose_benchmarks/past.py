@@ -28,7 +28,7 @@ from dispose_synthetic.sequences import SequenceConfig, sample_sequence
 
 SCHEMA = "dispose.bench.past/1"
 HELD_OUT = 9_000_000_000
-"""Added to seeds: training draws from smaller ones."""
+"""Added to seeds: training draws from others."""
 
 ROOM_MM = 800.0
 RATE_HZ = 25.0

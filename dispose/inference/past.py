@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dispose.association.decode import limit_untried
 from dispose.geometry.rigid import look_at
 from dispose.inference.tracking import Memory, expected_joints
 from dispose.scene.cameras import Cameras
@@ -43,6 +44,8 @@ def associate_after(associate: Associate, frame: Frame, memory: Memory) -> Assoc
     members = found.association.members[:, :views]
     several = (members != ABSENT).sum(1) >= 2
     association = Association(members[several], found.association.confidence[several])
+    # The imagined camera is no second place: what real ones see from one place is as untried as without it.
+    association = limit_untried(association, frame.cameras.centres)
     hypotheses = None if found.hypotheses is None else forget_view(found.hypotheses, views)
     return AssociationResult(association, hypotheses)
 
@@ -57,6 +60,8 @@ def with_past(frame: Frame, memory: Memory) -> Frame:
         return frame
     xyz = expected_joints(tracks, frame.number)
     camera = imagined_camera(frame.cameras, xyz[tracks.valid].mean(0))
+    if frame.cameras.present is not None:
+        camera = replace(camera, present=torch.ones(1, dtype=torch.bool))
     xy, front = camera.project(xyz)
     people = torch.cat([xy[0], CONFIDENCE * (tracks.valid & front[0]).double()[..., None]], -1)
     past = Detections.from_lists(frame.detections.skeleton, [list(people)])

@@ -85,6 +85,15 @@ def test_the_imagined_camera_looks_across_the_rays_of_the_real_ones():
         assert (cosine.abs() < 0.95).all()
 
 
+def test_the_imagined_camera_is_no_second_place(associator, remembered, sequence):
+    """Two real cameras at one place, of a stacked rig: the past does not make their agreement a trial."""
+    frame = sequence[2][0]
+    alike = frame.select(views=[0, 0])
+    cameras = replace(alike.cameras, names=("a", "b"), present=torch.ones(2, dtype=torch.bool))
+    found = associate_after(associator.associate, replace(alike, cameras=cameras), remembered)
+    assert len(found.association) > 0 and (found.association.confidence <= 0.5).all()
+
+
 def test_without_the_past_tuples_are_summed():
     members = torch.tensor([[0, 1, ABSENT], [0, 1, 2], [0, ABSENT, 2], [ABSENT, ABSENT, 1]])
     mass = torch.tensor([[0.1, 0.2, 0.3, 0.4]], dtype=torch.float64)
