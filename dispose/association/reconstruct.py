@@ -1,7 +1,7 @@
 """From groups of detections to skeletons: every joint seen in two or more views, triangulated robustly."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -60,6 +60,10 @@ class GroupKeypoints(TensorStruct):
     def _of(self, values: Shaped[Tensor, "detections *chans"]) -> Shaped[Tensor, "persons views *chans"]:
         # The row behind the last stands for nobody, whose index is -1.
         return torch.cat([values, values.new_zeros(1, *values.shape[1:])])[self.member]
+
+
+Triangulate = Callable[[GroupKeypoints], Poses]
+"""Where the joints of some groups are, with covariances and scores; a group's answer does not depend on the others."""
 
 
 def gather_groups(frames: Sequence[Frame], associations: Sequence[Association]) -> GroupKeypoints:
@@ -139,7 +143,7 @@ def predictions_of(frames: Sequence[Frame], associations: Sequence[Association],
     for frame, association in zip(frames, associations, strict=True):
         rows = slice(first, first + len(association))
         number = torch.arange(len(association), device=root.device)
-        mine = Poses(poses.skeleton, poses.xyz_world[rows], poses.confidence[rows], poses.valid[rows], number)
+        mine = replace(poses[rows], id=number)
         found.append(Prediction(frame.number, association, mine, root[rows]))
         first = rows.stop
     return found

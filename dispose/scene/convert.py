@@ -49,7 +49,8 @@ def convert_poses(poses: Poses, target: Skeleton) -> Poses:
         return poses
     conversion = conversion_between(poses.skeleton, target)
     xyz, confidence, valid = convert_joints(poses.xyz_world, poses.confidence, poses.valid, conversion)
-    return replace(poses, skeleton=target, xyz_world=xyz, confidence=confidence, valid=valid)
+    # What is known of single joints is not known of means of them.
+    return replace(poses, skeleton=target, xyz_world=xyz, confidence=confidence, valid=valid, covariance=None)
 
 
 def shelf_poses(poses: Poses) -> Poses:

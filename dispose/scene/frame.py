@@ -24,6 +24,9 @@ class Poses(TensorStruct):
         confidence: joint confidence in [0, 1].
         valid: which joints are known.
         id: the person's number: an identity in labels, a track in predictions.
+        covariance: how uncertain joints are, mm²; None where nobody says.
+        score: how probable it is that a person's joints lie within 150 mm of the truth in the mean; None where nobody
+            says.
     """
 
     skeleton: Skeleton
@@ -31,6 +34,8 @@ class Poses(TensorStruct):
     confidence: Float[Tensor, "persons joints"]
     valid: Bool[Tensor, "persons joints"]
     id: Int[Tensor, " persons"]
+    covariance: Float[Tensor, "persons joints 3 3"] | None = None
+    score: Float[Tensor, " persons"] | None = None
 
 
 FARTHEST_PX = 1e6
