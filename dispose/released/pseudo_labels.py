@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from dispose.errors import InputError
+from dispose.formats.plain_pickle import load_plain_pickle
 from dispose.formats.pseudo_labels import LabelledFrame
-from dispose.released.plain_pickle import load_plain_pickle
 from dispose.scene.frame import Detections, Labels, Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton

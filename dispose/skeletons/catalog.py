@@ -107,6 +107,17 @@ H36M_17 = Skeleton(
     root_of=("mid_hip",),
 )  # fmt: skip
 
+MPII_17 = Skeleton(
+    name="mpii_17",
+    joints=(
+        "r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle", "mid_hip", "spine", "neck", "head_top",
+        "r_wrist", "r_elbow", "r_shoulder", "l_shoulder", "l_elbow", "l_wrist", "nose",
+    ),
+    bones=H36M_17.bones,
+    root_of=("mid_hip",),
+)  # fmt: skip
+"""MPII's sixteen joints and the nose: those of `H36M_17` in Learnable Triangulation's order (iskakov2019learnable)."""
+
 MVOR_10 = Skeleton(
     name="mvor_10",
     joints=(
@@ -121,7 +132,8 @@ MVOR_10 = Skeleton(
 )  # fmt: skip
 
 CATALOG = (
-    COCO_17, BODY_25, BODY_25B, HALPE_26, PANOPTIC_15, PANOPTIC_19, SHELF_14, H36M_17, MVOR_10,
+    COCO_17, BODY_25, BODY_25B, HALPE_26, PANOPTIC_15, PANOPTIC_19, SHELF_14, H36M_17, MPII_17,
+    MVOR_10,
 )  # fmt: skip
 
 

@@ -15,8 +15,8 @@ import torch
 
 from dispose.cli import main as cli
 from dispose.errors import InputError
+from dispose.formats.plain_pickle import load_plain_pickle
 from dispose.formats.pseudo_labels import read_pseudo_labels
-from dispose.released.plain_pickle import load_plain_pickle
 from dispose.released.pseudo_labels import read_released_labels
 from dispose.scene import labels as label_rules
 from dispose.scene.frame import Labels
@@ -125,6 +125,20 @@ def test_nothing_is_executed(tmp_path: Path, name: str, protocol: int):
     assert not ran.exists()
 
 
+def record_of_one(offset: int = 0, kind: str = "f8") -> bytes:
+    """A pickled array of one record of eight bytes with one part."""
+    part = f"cnumpy\ndtype\n(S'{kind}'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntb"
+    record = f"cnumpy\ndtype\n(S'V8'\nI0\nI1\ntR(I3\nS'|'\nN(S'a'\nt(dS'a'\n({part}I{offset}\ntsI8\nI1\nI0\ntb"
+    array = "cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"
+    return f"{array}(I1\n(I1\nt{record}I00\nC\x08AAAAAAAAtb.".encode()
+
+
+def test_a_record_made_by_hand_is_read(tmp_path: Path):
+    (tmp_path / "x.pkl").write_bytes(record_of_one())
+    found = load_plain_pickle(tmp_path / "x.pkl")
+    assert isinstance(found, np.ndarray) and found["a"].tobytes() == b"AAAAAAAA"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -138,6 +152,11 @@ def test_nothing_is_executed(tmp_path: Path, name: str, protocol: int):
         # Fields that lie outside of the element.
         b"cnumpy\ndtype\n(S'V8'\nI0\nI1\ntR.",
         b"cnumpy\ndtype\n(S'f8'\nI0\nI1\ntR(I3\nS'<'\nN(S'a'\nt}I8\nI8\nI0\ntb.",
+        # A part of a record that lies behind its end, and one of more bytes than there are.
+        record_of_one(offset=8),
+        record_of_one(kind="f16"),
+        # A list that stands alone.
+        b"c__builtin__\nlist\n.",
         # More memory than there is.
         b"c__builtin__\nbytearray\n(I99999999999\ntR.",
         b"cnumpy\nndarray\n((I99999999999\nttR0cnumpy.core.multiarray\n_reconstruct\n(NNNtR(I1\n(I99999999999\ntNI00\n"
@@ -162,10 +181,47 @@ def test_crafted_bytes_are_refused_or_harmless(tmp_path: Path, text: bytes):
     np.testing.assert_array_equal(np.asarray(after), [0, 1, 2])
 
 
-@pytest.mark.parametrize("value", [np.array([None, {}], object), np.zeros(2, [("a", "f8")]), np.datetime64(0, "s")])
-def test_arrays_of_anything_but_numbers_and_texts_are_refused(tmp_path: Path, value: object):
-    with pytest.raises(InputError, match=r"holds an array of (the type .* not plain|records)"):
+RECORDS = np.dtype([("R", "<f4", (3, 3)), ("n", "i1"), ("name", "U4")])
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_arrays_of_records_and_of_objects_are_read_as_they_were(tmp_path: Path, protocol: int):
+    records = np.zeros((2, 3), RECORDS)
+    records["R"] = np.arange(54.0).reshape(2, 3, 3, 3)
+    records["n"], records["name"] = np.arange(6).reshape(2, 3), "abc"
+    single = np.array({"a": [np.arange(3.0)]}, object)
+    objects = np.empty((2, 2), object)
+    objects[0, 0], objects[0, 1], objects[1, 0] = [1, 2], np.arange(2), (None, {"x": 1.5})
+    defaults = collections.defaultdict(list, a=[np.ones(2)])
+    for order in (objects, np.asfortranarray(objects), single, records, defaults):
+        found = load_plain_pickle(dumped(tmp_path / "x.pkl", order, protocol))
+        assert not isinstance(found, collections.defaultdict)
+        assert repr(found) == repr(dict(order) if isinstance(order, dict) else order)
+    found = load_plain_pickle(dumped(tmp_path / "x.pkl", np.asfortranarray(records), protocol))
+    assert isinstance(found, np.ndarray) and found.dtype == RECORDS
+    np.testing.assert_array_equal(found, records)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.datetime64(0, "s"),
+        np.zeros(2, [("a", "M8[s]")]),
+        np.zeros(2, [("a", "O")]),
+        np.zeros(2, "V4"),
+        collections.defaultdict(dict),
+    ],
+)
+def test_arrays_of_anything_but_plain_values_are_refused(tmp_path: Path, value: object):
+    with pytest.raises(InputError, match=r"holds .*(not plain|without a meaning|plain value)"):
         load_plain_pickle(dumped(tmp_path / "x.pkl", {"a": value}))
+
+
+def test_what_an_array_of_objects_holds_is_plain_too(tmp_path: Path):
+    ran = tmp_path / "ran"
+    with pytest.raises(InputError, match="nothing in the file was executed"):
+        load_plain_pickle(dumped(tmp_path / "x.pkl", np.array({"a": Call(os.system, f"touch {ran}")}, object)))
+    assert not ran.exists()
 
 
 def test_a_pickle_that_breaks_off_is_refused(tmp_path: Path):
