@@ -5,7 +5,6 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -39,7 +38,7 @@ def load_plain_arrays(path: Path) -> Mapping[str, object]:
         raise InputError(f"{path}: is no whole archive of arrays ({error}).") from error
 
 
-def _value(file: IO[bytes], path: Path) -> object:
+def _value(file: io.BufferedIOBase, path: Path) -> object:
     """The array that a file holds from where it stands; an array of no axes is the value in it."""
     try:
         version = npy.read_magic(file)

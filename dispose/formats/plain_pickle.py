@@ -7,9 +7,9 @@ with changed flags) makes them read memory as objects. Arrays of objects are mad
 
 import math
 import re
+from io import BufferedIOBase
 from pathlib import Path
 from pickle import Unpickler
-from typing import IO
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def load_plain_pickle(path: Path) -> object:
         raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
 
 
-def unpickled(file: IO[bytes], path: Path) -> object:
+def unpickled(file: BufferedIOBase, path: Path) -> object:
     """As `load_plain_pickle`, of an open file from where it stands; complaints name `path`."""
     try:
         return _finished(_Plain(file).load())
