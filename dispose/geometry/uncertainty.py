@@ -1,0 +1,28 @@
+"""What a covariance says in plain numbers: how far off a point probably is, and how probably it is near."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def expected_error_mm(covariance: Float[Tensor, "*points 3 3"]) -> Float[Tensor, "*points"]:
+    """Mean distance of a point from the truth, mm, by a covariance in mm².
+
+    The squared distance of a Gaussian point is a sum of three scaled chi-squares; a gamma distribution with its mean
+    and variance stands for it (Welch and Satterthwaite), and the mean of the root follows. At most 2 % off.
+    """
+    shape, scale = _gamma_of(covariance)
+    return (scale.sqrt().log() + torch.lgamma(shape + 0.5) - torch.lgamma(shape)).exp()
+
+
+def probability_within(covariance: Float[Tensor, "*points 3 3"], radius_mm: float) -> Float[Tensor, "*points"]:
+    """Probability that a point lies within a distance of the truth; as for `expected_error_mm`."""
+    shape, scale = _gamma_of(covariance)
+    return torch.special.gammainc(shape, radius_mm**2 / scale)
+
+
+def _gamma_of(covariance: Float[Tensor, "*points 3 3"]) -> tuple[Float[Tensor, "*points"], Float[Tensor, "*points"]]:
+    """Shape and scale of the gamma distribution of the squared distance: mean ``tr C``, variance ``2 tr C²``."""
+    mean = torch.diagonal(covariance, dim1=-2, dim2=-1).sum(-1)
+    variance = 2 * covariance.square().sum((-2, -1))
+    return mean.square() / variance, variance / mean
