@@ -16,7 +16,7 @@ def expected_error_mm(covariance: Float[Tensor, "*points 3 3"]) -> Float[Tensor,
 
 
 def probability_within(covariance: Float[Tensor, "*points 3 3"], radius_mm: float) -> Float[Tensor, "*points"]:
-    """Probability that a point lies within a distance of the truth; as for `expected_error_mm`."""
+    """Probability that a point lies within a distance of the truth, to 0.05; as for `expected_error_mm`."""
     shape, scale = _gamma_of(covariance)
     return torch.special.gammainc(shape, radius_mm**2 / scale)
 

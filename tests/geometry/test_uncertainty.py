@@ -16,7 +16,7 @@ def test_both_agree_with_draws_from_the_distribution(sigmas):
     assert float(expected_error_mm(covariance)) == pytest.approx(float(distance.mean()), rel=0.02)
     for radius in (15.0, 50.0):
         near = float((distance < radius).double().mean())
-        assert float(probability_within(covariance, radius)) == pytest.approx(near, abs=0.04)
+        assert float(probability_within(covariance, radius)) == pytest.approx(near, abs=0.05)
 
 
 def test_one_direction_alone_counts_as_such():
