@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -10,7 +11,13 @@ from torch import Tensor
 
 from dispose.association.packing import PackedDetections, pack_detections
 from dispose.errors import ShapeError
-from dispose.geometry.triangulation import RobustPoints, joint_confidence, triangulate_robust
+from dispose.geometry.triangulation import (
+    RobustPoints,
+    joint_confidence,
+    triangulate_dlt,
+    triangulate_ransac,
+    triangulate_robust,
+)
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame, Poses
 from dispose.scene.results import Association, Prediction
@@ -100,10 +107,29 @@ def inlier_bound(evidence: GroupKeypoints) -> Float[Tensor, "persons views"]:
     return (THRESHOLD_PER_SIZE * apparent_size(evidence)).clamp(min=MIN_THRESHOLD_PX)
 
 
-def triangulate_keypoints(evidence: GroupKeypoints) -> RobustPoints:
+@runtime_checkable
+class TriangulatePoints(Protocol):
+    """A triangulation of points by their views, such as `triangulate_robust`."""
+
+    def __call__(
+        self,
+        xy_image: Float[Tensor, "*batch views 2"],
+        weights: Float[Tensor, "*batch views"],
+        matrix: Float[Tensor, "*#batch views 3 3"],
+        distortion: Float[Tensor, "*#batch views 8"],
+        rotation: Float[Tensor, "*#batch views 3 3"],
+        translation: Float[Tensor, "*#batch views 3"],
+        *,
+        threshold_px: Float[Tensor, "*#batch views"] | float = ...,
+    ) -> RobustPoints:
+        """Points, which views agree with them, and their errors."""
+        ...
+
+
+def triangulate_keypoints(evidence: GroupKeypoints, by: TriangulatePoints = triangulate_robust) -> RobustPoints:
     """Every joint of every group from the views that see it."""
     cameras = evidence.cameras
-    return triangulate_robust(
+    return by(
         evidence.xy_image.transpose(1, 2),
         evidence.confidence.transpose(1, 2),
         cameras.matrix[:, None],
@@ -122,12 +148,12 @@ def roots_of(
     return torch.where(valid[:, rows].all(1, keepdim=True), xyz_world[:, rows].mean(1), torch.nan)
 
 
-def triangulate_groups(evidence: GroupKeypoints) -> Poses:
+def triangulate_groups(evidence: GroupKeypoints, by: TriangulatePoints = triangulate_robust) -> Poses:
     """Skeletons of groups: joints on which at least two views agree, others not valid.
 
     Two rays that pass each other by are two different things, not one joint.
     """
-    points = triangulate_keypoints(evidence)
+    points = triangulate_keypoints(evidence, by)
     valid = torch.isfinite(points.xyz_world).all(-1) & (points.inlier.sum(-1) >= 2)
     xyz = torch.where(valid[..., None], points.xyz_world, 0.0)
     error = points.error_px / inlier_bound(evidence)[:, None]
@@ -149,9 +175,21 @@ def predictions_of(frames: Sequence[Frame], associations: Sequence[Association],
     return found
 
 
-def reconstruct(frames: Sequence[Frame], associations: Sequence[Association]) -> list[Prediction]:
+robust: Triangulate = triangulate_groups
+"""Views that contradict the others are left out (`triangulate_robust`)."""
+
+dlt: Triangulate = partial(triangulate_groups, by=triangulate_dlt)
+"""All views alike (`triangulate_dlt`)."""
+
+ransac: Triangulate = partial(triangulate_groups, by=triangulate_ransac)
+"""The place on which most views agree (`triangulate_ransac`)."""
+
+
+def reconstruct(
+    frames: Sequence[Frame], associations: Sequence[Association], *, triangulate: Triangulate = robust
+) -> list[Prediction]:
     """The skeletons of the associations of a batch of frames, person by person in their order."""
-    return predictions_of(frames, associations, triangulate_groups(gather_groups(frames, associations)))
+    return predictions_of(frames, associations, triangulate(gather_groups(frames, associations)))
 
 
 def reconstruct_frame(frame: Frame, association: Association) -> Prediction:

@@ -11,6 +11,7 @@ import cv2
 import torch
 import tyro
 
+from dispose.association.completion import FILL_WHERE_SURE
 from dispose.association.reconstruct import reconstruct
 from dispose.baselines.integer_programme import integer_programme
 from dispose.errors import InputError
@@ -53,6 +54,7 @@ from dispose.zoo.checkpoints import (
     shipped_associator_weights,
     shipped_image_weights,
 )
+from dispose.zoo.triangulators import DEFAULT_TRIANGULATOR, TRIANGULATOR_NAMES, find_triangulator, load_triangulator
 
 FALLBACK_RATE_HZ = 30.0
 ADVICE_ON_DETECTIONS = "`dispose check` says whether units, axes and extrinsics of the calibration fit"
@@ -133,6 +135,11 @@ class PredictCommand(CaptureOptions):
     """Who decides which detections are one person: ours (learned) or a classic one."""
     steps: CountOption = None
     """Steps of the reverse diffusion (default: as the weights were chosen for)."""
+    triangulator: Annotated[str, one_of(*TRIANGULATOR_NAMES)] = DEFAULT_TRIANGULATOR
+    """What turns the keypoints of a group into joints: all views alike (dlt), those left out that contradict the others
+    (robust), or the place on which most views agree (ransac)."""
+    triangulator_weights: PathOption = None
+    """Weights of a triangulator that learns (default: those of the package)."""
     past: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Let the people of the last frames take part in deciding who is who: better where few cameras see a crowd, two to
     five times slower."""
@@ -203,7 +210,14 @@ class PredictCommand(CaptureOptions):
     def refuse_with_images(self, why: str) -> None:
         """Raise `InputError` for options that speak of detections."""
         associator = None if self.associator == "learned" else self.associator
-        given = (("--detections", self.detections), ("--skeleton", self.skeleton), ("--associator", associator))
+        triangulator = None if self.triangulator == DEFAULT_TRIANGULATOR else self.triangulator
+        given = (
+            ("--detections", self.detections),
+            ("--skeleton", self.skeleton),
+            ("--associator", associator),
+            ("--triangulator", triangulator),
+            ("--triangulator-weights", self.triangulator_weights),
+        )
         for option, there in given:
             if there is not None:
                 raise InputError(f"{option} speaks of detections, but {why}.")
@@ -221,12 +235,15 @@ class PredictCommand(CaptureOptions):
         torch.set_num_threads(1)
         second = SECOND_OPINION if self.evidence and self.associator != "ilp" else None
         frames, advice = source_of(capture), ADVICE_ON_DETECTIONS
+        triangulate = load_triangulator(self.triangulator, self.triangulator_weights)
         if self.associator in CLASSICS:
-            one = classic(self.associator)
-            return Job(frames, one.name, associate_each(one.associate), reconstruct, None, 16, advice, second)
+            one, place = classic(self.associator), partial(reconstruct, triangulate=triangulate)
+            return Job(frames, one.name, associate_each(one.associate), place, None, 16, advice, second)
         associator, weights = load_associator(self.weights), self.weights or shipped_associator_weights()
         associate = partial(associator.associate, sampler=self.sampler())
-        return Job(frames, "ours", associate, associator.reconstruct, weights, 16, advice, second)
+        completion = None if find_triangulator(self.triangulator).one_view else FILL_WHERE_SURE
+        place = partial(associator.reconstruct, triangulate=triangulate, completion=completion)
+        return Job(frames, "ours", associate, place, weights, 16, advice, second)
 
     def of_images(self, capture: Capture[ImageSeries]) -> Job:
         """People from what the cameras saw."""
@@ -251,13 +268,15 @@ class PredictCommand(CaptureOptions):
         tensors = (cameras.size, cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
         rig = hashlib.sha256(b"".join(value.numpy().tobytes() for value in tensors)).hexdigest()
         numbers = capture.numbers
+        given = () if self.triangulator_weights is None else (self.triangulator_weights,)
         return (
             ("capture", str(capture.source.resolve())),
             ("frames", f"{spans(numbers)} ({len(numbers)})"),
             ("cameras", f"{', '.join(cameras.names)} (calibration {rig[:12]})"),
             ("skeleton", capture.skeleton.name),
             ("associator", self.associator),
-            ("weights", "none" if weights is None else f"{weights.name} ({digest_of(weights)[:12]})"),
+            ("weights", "none" if weights is None else described(weights)),
+            ("triangulator", " ".join((self.triangulator, *map(described, given)))),
             ("steps", "the usual" if self.steps is None else str(self.steps)),
             ("past", "takes part" if self.past else "takes no part"),
             ("device", self.device),
@@ -265,6 +284,11 @@ class PredictCommand(CaptureOptions):
             ("batch", str(batch)),
             ("rate", f"{self.rate_hz or 'of the videos'}"),
         )
+
+
+def described(weights: Path) -> str:
+    """A file of weights by its name and content."""
+    return f"{weights.name} ({digest_of(weights)[:12]})"
 
 
 def stages_of(model: ImageModel, sampler: SamplerConfig | None = None) -> TwoStages | FrameByFrame:

@@ -23,7 +23,7 @@ from dispose.association.evidence import (
 )
 from dispose.association.packing import PackedDetections, camera_order, pack_detections
 from dispose.association.polytope import CandidateGraph, feasible_marginals, with_fallbacks
-from dispose.association.reconstruct import gather_groups, predictions_of, triangulate_groups
+from dispose.association.reconstruct import Triangulate, gather_groups, predictions_of, robust
 from dispose.association.view_blocks import DIRECT_VIEWS, ROUNDS, join_blocks, share_people, view_blocks
 from dispose.association.viewpoint import Viewpoints, viewpoints
 from dispose.diffusion.samplers import Step
@@ -282,12 +282,16 @@ class Associator(nn.Module):
         frames: Sequence[Frame],
         associations: Sequence[Association],
         *,
-        completion: CompletionConfig = FILL_WHERE_SURE,
+        triangulate: Triangulate = robust,
+        completion: CompletionConfig | None = FILL_WHERE_SURE,
     ) -> list[Prediction]:
-        """Skeletons of the groups: triangulated, and joints that one view sees placed by the rest of the body."""
+        """Skeletons of the groups: triangulated, and joints that one view sees placed by the rest of the body.
+
+        Without `completion` only the former: for a triangulation that says itself what one view knows.
+        """
         groups = gather_groups(frames, associations)
-        poses = triangulate_groups(groups)
-        if len(groups.frame):
+        poses = triangulate(groups)
+        if completion is not None and len(groups.frame):
             seen = viewpoints(groups.packed.convert(COCO_17))
             poses = fill_seen_once(groups, poses, COCO_17, seen, self.placement(seen), completion)
         return predictions_of(frames, associations, poses)

@@ -1,0 +1,34 @@
+"""Points and rays of several views: weighted DLT, midpoint, robust, by consensus; distances of rays; covariances.
+
+All functions are batched over leading axes and differentiable. Triangulation ignores views whose weight is 0; a point
+with fewer than two views of positive weight has no position: NaN, never a guess.
+"""
+
+from dispose.geometry.triangulation.covariance import point_covariance, projection_jacobian
+from dispose.geometry.triangulation.linear import (
+    triangulate_algebraic,
+    triangulate_algebraic_svd,
+    triangulate_midpoint,
+)
+from dispose.geometry.triangulation.ransac import triangulate_ransac
+from dispose.geometry.triangulation.rays import ray_distance
+from dispose.geometry.triangulation.robust import joint_confidence, triangulate_dlt, triangulate_robust
+from dispose.geometry.triangulation.sights import RobustPoints, reprojection_error
+from dispose.geometry.triangulation.small_systems import rotate, solve_symmetric
+
+__all__ = [
+    "RobustPoints",
+    "joint_confidence",
+    "point_covariance",
+    "projection_jacobian",
+    "ray_distance",
+    "reprojection_error",
+    "rotate",
+    "solve_symmetric",
+    "triangulate_algebraic",
+    "triangulate_algebraic_svd",
+    "triangulate_dlt",
+    "triangulate_midpoint",
+    "triangulate_ransac",
+    "triangulate_robust",
+]

@@ -1,0 +1,148 @@
+"""Points as views see them: reprojection errors, and Gauss-Newton steps that outliers hardly move."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from dispose.geometry.pinhole import normalize_points
+from dispose.geometry.triangulation.linear import triangulate_midpoint
+from dispose.geometry.triangulation.small_systems import rotate, solve_symmetric
+from dispose.tensors import TensorStruct
+
+MIN_DEPTH_MM = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class RobustPoints(TensorStruct):
+    """What a robust triangulation found.
+
+    Attributes:
+        xyz_world: points, mm; NaN with fewer than two usable views.
+        inlier: views within the threshold of the point (and in front of the camera).
+        error_px: reprojection error of every view, pixels without distortion; infinite behind the camera,
+            NaN where the view has no observation.
+    """
+
+    xyz_world: Float[Tensor, "*batch 3"]
+    inlier: Bool[Tensor, "*batch views"]
+    error_px: Float[Tensor, "*batch views"]
+
+
+def reprojection_error(
+    xyz_world: Float[Tensor, "*batch 3"],
+    xy_normalized: Float[Tensor, "*batch views 2"],
+    focal_px: Float[Tensor, "*#batch views"],
+    rotation: Float[Tensor, "*#batch views 3 3"],
+    translation: Float[Tensor, "*#batch views 3"],
+) -> Float[Tensor, "*batch views"]:
+    """Distance between projected and observed points in pixels without distortion; infinite behind the camera."""
+    xyz_camera = rotate(rotation, xyz_world[..., None, :]) + translation
+    front = xyz_camera[..., 2] > 0
+    ahead = torch.where(front[..., None], xyz_camera, 1.0)
+    error = (ahead[..., :2] / ahead[..., 2:] - xy_normalized).norm(dim=-1) * focal_px
+    return torch.where(front, error, torch.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class Sights:
+    """Places without the lens, how much each counts, the views, inlier bounds in pixels (`sights_of`)."""
+
+    xy: Float[Tensor, "*batch views 2"]
+    weights: Float[Tensor, "*batch views"]
+    focal: Float[Tensor, "*#batch views"]
+    rotation: Float[Tensor, "*#batch views 3 3"]
+    translation: Float[Tensor, "*#batch views 3"]
+    threshold: Float[Tensor, "*batch views"]
+
+    def rays(self) -> tuple[Float[Tensor, "*#batch views 3"], Float[Tensor, "*batch views 3"]]:
+        """Origins, mm, and unit directions of the rays in the world."""
+        origins = -rotate(self.rotation.mT, self.translation)
+        ray = rotate(self.rotation.mT, torch.cat([self.xy, torch.ones_like(self.xy[..., :1])], dim=-1))
+        return origins, ray / ray.norm(dim=-1, keepdim=True)
+
+    def error(self, xyz: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch views"]:
+        """See `reprojection_error`."""
+        return reprojection_error(xyz, self.xy, self.focal, self.rotation, self.translation)
+
+    def errors(self, xyz: Float[Tensor, "*batch hypotheses 3"]) -> Float[Tensor, "*batch hypotheses views"]:
+        """`error` of several proposals for every point."""
+        rig = self.focal[..., None, :], self.rotation[..., None, :, :, :], self.translation[..., None, :, :]
+        views = self.xy.shape[-2]
+        return reprojection_error(xyz, self.xy[..., None, :, :].expand(*xyz.shape[:-1], views, 2), *rig)
+
+    def cost(self, xyz: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
+        """Geman-McClure's; a view behind which the point lies counts as fully lost."""
+        ratio2 = (self.error(xyz) / self.threshold) ** 2
+        share = torch.where(torch.isfinite(ratio2), ratio2 / (1 + ratio2), 1.0)
+        return (self.weights * share).sum(-1)
+
+    def judge(self, xyz: Float[Tensor, "*batch 3"]) -> RobustPoints:
+        """Points with their errors and which views agree."""
+        error = self.error(xyz)
+        error = torch.where((self.weights > 0) & torch.isfinite(xyz[..., :1]), error, torch.nan)
+        return RobustPoints(xyz, error <= self.threshold, error)
+
+
+def sights_of(
+    xy_image: Float[Tensor, "*batch views 2"],
+    weights: Float[Tensor, "*batch views"],
+    matrix: Float[Tensor, "*#batch views 3 3"],
+    distortion: Float[Tensor, "*#batch views 8"],
+    rotation: Float[Tensor, "*#batch views 3 3"],
+    translation: Float[Tensor, "*#batch views 3"],
+    threshold_px: Float[Tensor, "*#batch views"] | float,
+) -> Sights:
+    """Image points as detected, of which those without weight may be anything, as sights."""
+    xy = normalize_points(torch.where(weights[..., None] > 0, xy_image, 0.0), matrix, distortion)
+    xy = torch.where(weights[..., None] > 0, xy, 0.0)
+    focal = (matrix[..., 0, 0] + matrix[..., 1, 1]) / 2
+    threshold = torch.as_tensor(threshold_px, dtype=xy.dtype, device=xy.device).expand(xy.shape[:-1])
+    return Sights(xy, weights.expand(xy.shape[:-1]), focal, rotation, translation, threshold)
+
+
+def pair_midpoints(
+    origins: Float[Tensor, "*#batch hypotheses pair=2 3"],
+    directions: Float[Tensor, "*batch hypotheses pair=2 3"],
+    both: Bool[Tensor, "*batch hypotheses"],
+) -> Float[Tensor, "*batch hypotheses 3"]:
+    """Where the rays of pairs of views pass nearest; NaN where one of them sees nothing."""
+    seen = both[..., None].expand(directions.shape[:-1]).to(directions.dtype)
+    return triangulate_midpoint(origins, directions, seen)
+
+
+def refine(xyz: Float[Tensor, "*batch 3"], sights: Sights, steps: int) -> Float[Tensor, "*batch 3"]:
+    """Gauss-Newton steps on ``Σ w f(e)`` with Geman-McClure's f of scale `Sights.threshold`."""
+    for _ in range(steps):
+        xyz = _step(xyz, sights)
+    return xyz
+
+
+def _step(xyz: Float[Tensor, "*batch 3"], sights: Sights) -> Float[Tensor, "*batch 3"]:
+    """One Gauss-Newton step on ``Σ w f(e)`` with Geman-McClure's f; a step that does not descend is not taken."""
+    focal, rotation = sights.focal, sights.rotation
+    known = torch.isfinite(xyz[..., :1])
+    point = torch.where(known, xyz, 0.0)
+    xyz_camera = rotate(rotation, point[..., None, :]) + sights.translation
+    ahead = xyz_camera[..., 2:] > MIN_DEPTH_MM
+    inverse = 1 / torch.where(ahead, xyz_camera[..., 2:], 1.0)
+    projected = torch.where(ahead, xyz_camera[..., :2] * inverse, 0.0)
+    residual = (projected - sights.xy) * focal[..., None]
+    squared = residual.square().sum(-1)
+    strength = torch.where(ahead[..., 0], sights.weights / (1 + squared / sights.threshold**2) ** 2, 0.0)
+    # d(x/z) = (row_xy - (x/z) row_z) / z
+    jacobian = rotation[..., :2, :] - projected[..., None] * rotation[..., 2:, :]
+    jacobian = jacobian * (inverse * focal[..., None])[..., None]
+    weighted = jacobian * strength[..., None, None]
+    normal = torch.einsum("...vki,...vkj->...ij", weighted, jacobian)
+    gradient = torch.einsum("...vki,...vk->...i", weighted, residual)
+    trace = torch.diagonal(normal, dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    eye = torch.eye(3, dtype=xyz.dtype, device=xyz.device)
+    solvable = (strength > 0).sum(-1)[..., None, None] >= 2
+    normal = torch.where(solvable, normal + 1e-14 * trace * eye, eye)
+    step = solve_symmetric(normal, torch.where(solvable[..., 0], gradient, 0.0))
+    trial = point - step
+    # Rounding must not stop the iteration: its last steps are what makes the gradient exact.
+    descends = (sights.cost(trial) <= sights.cost(point) * (1 + 1e-9))[..., None]
+    return torch.where(known & descends, trial, xyz)

@@ -1,0 +1,60 @@
+"""The table of triangulators: by which name every way from a group's keypoints to its joints is asked for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dispose.association.reconstruct import Triangulate, dlt, ransac, robust
+from dispose.errors import InputError
+
+DEFAULT_TRIANGULATOR = "robust"
+
+
+@dataclass(frozen=True)
+class NamedTriangulator:
+    """A way to triangulate the joints of groups.
+
+    Attributes:
+        name: what it is asked for by.
+        title: how tables and pages call it.
+        make: the function, of a file of weights or of those that come with the package; reads nothing before it is
+            called. Raises `InputError` for weights of another kind.
+        learned: whether there are weights.
+        one_view: whether it says itself where a joint is that one view sees; for others the rest of the body does
+            (`dispose.association.completion`).
+    """
+
+    name: str
+    title: str
+    make: Callable[[Path | None], Triangulate]
+    learned: bool = False
+    one_view: bool = False
+
+
+TRIANGULATORS = (
+    NamedTriangulator("dlt", "DLT", lambda _: dlt),
+    NamedTriangulator("robust", "robust", lambda _: robust),
+    NamedTriangulator("ransac", "RANSAC", lambda _: ransac),
+)
+"""From the plainest on."""
+
+TRIANGULATOR_NAMES = tuple(one.name for one in TRIANGULATORS)
+
+
+def find_triangulator(name: str) -> NamedTriangulator:
+    """The row of a name; `InputError` lists the names where there is none."""
+    for one in TRIANGULATORS:
+        if one.name == name:
+            return one
+    raise InputError(f"no triangulator named {name!r}; known: {', '.join(TRIANGULATOR_NAMES)}")
+
+
+def load_triangulator(name: str, weights: Path | None = None) -> Triangulate:
+    """The triangulator of a name, with weights from a file or its own.
+
+    Raises `InputError` for an unknown name, and for weights where the triangulator has none.
+    """
+    one = find_triangulator(name)
+    if weights is not None and not one.learned:
+        raise InputError(f"{weights}: the triangulator {name} has no weights.")
+    return one.make(weights)
