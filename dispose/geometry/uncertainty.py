@@ -5,8 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def expected_error_mm(covariance: Float[Tensor, "*points 3 3"]) -> Float[Tensor, "*points"]:
-    """Mean distance of a point from the truth, mm, by a covariance in mm².
+def expected_error(covariance: Float[Tensor, "*points 3 3"]) -> Float[Tensor, "*points"]:
+    """Mean distance of a point from the truth, in the unit whose square the covariance is in.
 
     The squared distance of a Gaussian point is a sum of three scaled chi-squares; a gamma distribution with its mean
     and variance stands for it (Welch and Satterthwaite), and the mean of the root follows. At most 2 % off.
@@ -15,10 +15,10 @@ def expected_error_mm(covariance: Float[Tensor, "*points 3 3"]) -> Float[Tensor,
     return (scale.sqrt().log() + torch.lgamma(shape + 0.5) - torch.lgamma(shape)).exp()
 
 
-def probability_within(covariance: Float[Tensor, "*points 3 3"], radius_mm: float) -> Float[Tensor, "*points"]:
-    """Probability that a point lies within a distance of the truth, to 0.05; as for `expected_error_mm`."""
+def probability_within(covariance: Float[Tensor, "*points 3 3"], radius: float) -> Float[Tensor, "*points"]:
+    """Probability that a point lies within a distance of the truth, to 0.05; as for `expected_error`."""
     shape, scale = _gamma_of(covariance)
-    return torch.special.gammainc(shape, radius_mm**2 / scale)
+    return torch.special.gammainc(shape, radius**2 / scale)
 
 
 def _gamma_of(covariance: Float[Tensor, "*points 3 3"]) -> tuple[Float[Tensor, "*points"], Float[Tensor, "*points"]]:
