@@ -65,6 +65,8 @@ COLUMNS = (
     Column("recall_500", "R@500"),
     Column("mpjpe_mm", "MPJPE, mm"),
     Column("pa_mpjpe_mm", "PA-MPJPE, mm"),
+    Column("relative_mm", "MPJPE about the pelvis, mm"),
+    Column("absolute_mm", "MPJPE where they are, mm"),
     Column("joint_mm", "mean joint, mm"),
     Column("joints", "joints, %"),
     Column("root_map", "root mAP"),

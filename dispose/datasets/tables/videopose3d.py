@@ -1,0 +1,161 @@
+"""Human3.6M (ionescu2014h36m) in VideoPose3D's files: real detections of four synchronised views, and the truth.
+
+``data_3d_h36m.npz``: ``positions_3d[subject][action]``, (frames, 32, 3), metres. ``data_2d_h36m_*.npz``:
+``positions_2d[subject][action][camera]``, (frames, joints, 2), pixels, and ``metadata``, whose symmetry tells which
+joints they are: Human3.6M's seventeen or COCO's. The cameras are in a calibration of ours, named ``S1_54138969``.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dispose.datasets.tables.reading import LabelledFrames, read_cameras, require
+from dispose.errors import InputError
+from dispose.formats.plain_arrays import load_plain_arrays
+from dispose.geometry.human36m_lens import opencv_place
+from dispose.scene.cameras import Cameras
+from dispose.scene.frame import Detections, Frame, Labels, Poses
+from dispose.skeletons.catalog import COCO_17, H36M_17
+from dispose.skeletons.skeleton import Skeleton
+
+CAMERAS = ("54138969", "55011271", "58860488", "60457274")
+"""In the order of the files' lists."""
+
+RAW_JOINTS = 32
+RAW_ROWS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
+"""The joints of `H36M_17` among the 32 of the motion capture."""
+
+MM_PER_METRE = 1000.0
+
+Lens = Callable[
+    [Float[Tensor, "*batch 2"], Float[Tensor, "*#batch 3 3"], Float[Tensor, "*#batch 8"]], Float[Tensor, "*batch 2"]
+]
+"""What moves keypoints to where OpenCV's lens of the rig's numbers shows them."""
+
+
+def opencv_lens(xy_image: Tensor, matrix: Tensor, distortion: Tensor) -> Tensor:
+    """Keypoints as they are: for files whose places come from OpenCV."""
+    return xy_image
+
+
+def read_videopose3d(
+    poses: Path, keypoints: Path, rig: Path, *, lens: Lens = opencv_place
+) -> Mapping[str, LabelledFrames]:
+    """The recordings that both files hold, by ``SUBJECT/ACTION``, each frame with four views of one person.
+
+    A camera may film on after the motion capture has ended: those keypoints are left out. Scores are 1, for the files
+    have none; a keypoint that is no number is not seen.
+
+    Args:
+        poses: ``data_3d_h36m.npz``.
+        keypoints: ``data_2d_h36m_gt.npz``, ``data_2d_h36m_cpn_ft_h36m_dbb.npz`` or another of them.
+        rig: the cameras of all subjects.
+        lens: by default keypoints are taken as Human3.6M's own lens shows them, with which these files are made.
+
+    Raises:
+        InputError: names file, subject, action and camera of what is not as it should be.
+    """
+    cameras = read_cameras(rig)
+    space = _tree(poses, "positions_3d")
+    stored = load_plain_arrays(require(keypoints))
+    images = _tree(keypoints, "positions_2d", stored)
+    skeleton = _skeleton(keypoints, stored.get("metadata"))
+    found = {}
+    for subject, actions in images.items():
+        mine = _rig(rig, cameras, subject)
+        for action, views in actions.items():
+            if action not in space.get(subject, {}):
+                continue
+            xyz = _places(f"{poses}: {subject}, {action}", space[subject][action])
+            xy = _views(f"{keypoints}: {subject}, {action}", views, len(xyz), len(skeleton))
+            xy = lens(xy, mine.matrix[:, None, None], mine.distortion[:, None, None])
+            frame_of = partial(_frame, mine, skeleton, xyz, xy)
+            found[f"{subject}/{action}"] = LabelledFrames(mine, tuple(range(len(xyz))), frame_of)
+    if not found:
+        raise InputError(f"{keypoints}: no action of any subject that {poses} has too.")
+    return found
+
+
+def _tree(path: Path, name: str, stored: Mapping[str, object] | None = None) -> Mapping[str, Mapping[str, object]]:
+    """The dictionary of subjects and actions."""
+    stored = load_plain_arrays(require(path)) if stored is None else stored
+    tree = stored.get(name)
+    if not isinstance(tree, Mapping):
+        raise InputError(f"{path}: no dictionary {name!r} in it (there is {', '.join(stored) or 'nothing'}).")
+    for subject, actions in tree.items():
+        if not isinstance(actions, Mapping):
+            raise InputError(f"{path}: {name} of {subject}: a dictionary of actions is expected.")
+    return tree
+
+
+def _skeleton(path: Path, metadata: object) -> Skeleton:
+    """The skeleton whose left and right joints are those of the file."""
+    symmetry = metadata.get("keypoints_symmetry") if isinstance(metadata, Mapping) else None
+    try:
+        found = [sorted(int(joint) for joint in side) for side in symmetry]  # type: ignore[union-attr]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: metadata has no 'keypoints_symmetry', two lists of joints.") from error
+    for skeleton in (H36M_17, COCO_17):
+        sides = [[row for row, joint in enumerate(skeleton.joints) if joint.startswith(side)] for side in ("l_", "r_")]
+        if found == sides:
+            return skeleton
+    raise InputError(f"{path}: the 'keypoints_symmetry' {found} is neither Human3.6M's nor COCO's.")
+
+
+def _rig(path: Path, cameras: Cameras, subject: str) -> Cameras:
+    """The four cameras of a subject."""
+    names = [f"{subject}_{camera}" for camera in CAMERAS]
+    for name in names:
+        if name not in cameras.names:
+            raise InputError(f"{path}: no camera {name!r} (there is {', '.join(cameras.names)}).")
+    return cameras.select(views=[cameras.names.index(name) for name in names])
+
+
+def _places(where: str, value: object) -> Float[Tensor, "frames 17 3"]:
+    """The truth of an action, mm."""
+    if not isinstance(value, np.ndarray) or value.shape[1:] != (RAW_JOINTS, 3) or value.dtype.kind != "f":
+        raise InputError(f"{where}: positions are {_shape(value)}, not [frames, {RAW_JOINTS}, 3].")
+    if not np.isfinite(value).all():
+        raise InputError(f"{where}: frame {int(np.argwhere(~np.isfinite(value))[0, 0])} has a joint that is no number.")
+    return MM_PER_METRE * torch.from_numpy(value[:, list(RAW_ROWS)].astype(np.float64))
+
+
+def _views(where: str, value: object, frames: int, joints: int) -> Float[Tensor, "views frames joints 2"]:
+    """The keypoints of all cameras, as long as the truth."""
+    if not isinstance(value, list | tuple | np.ndarray) or len(value) != len(CAMERAS):
+        count = len(value) if isinstance(value, list | tuple | np.ndarray) else 0
+        raise InputError(f"{where}: {count} cameras, there must be {len(CAMERAS)}.")
+    each = []
+    for camera, xy in zip(CAMERAS, value, strict=True):
+        if not isinstance(xy, np.ndarray) or xy.shape[1:] != (joints, 2) or xy.dtype.kind != "f":
+            raise InputError(f"{where}, camera {camera}: keypoints are {_shape(xy)}, not [frames, {joints}, 2].")
+        if len(xy) < frames:
+            raise InputError(f"{where}, camera {camera}: {len(xy)} frames, the motion capture has {frames}.")
+        each.append(torch.from_numpy(xy[:frames].astype(np.float64)))
+    return torch.stack(each)
+
+
+def _shape(value: object) -> str:
+    return str(list(value.shape)) if isinstance(value, np.ndarray) else type(value).__name__
+
+
+def _frame(
+    cameras: Cameras,
+    skeleton: Skeleton,
+    xyz: Float[Tensor, "frames 17 3"],
+    xy: Float[Tensor, "views frames joints 2"],
+    number: int,
+) -> tuple[Frame, Labels]:
+    """One instant: everybody's slot is the first."""
+    seen = torch.isfinite(xy[:, number]).all(-1)
+    place = torch.where(seen[..., None], xy[:, number], 0.0)
+    rows = torch.cat([place, seen[..., None].to(place.dtype)], dim=-1)
+    detections = Detections.from_lists(skeleton, [[row] for row in rows])
+    known = torch.ones(1, len(H36M_17), dtype=torch.bool)
+    poses = Poses(H36M_17, xyz[number][None], known.double(), known, torch.zeros(1, dtype=torch.long))
+    return Frame(number, cameras, detections), Labels.of_detections(torch.zeros(len(cameras), 1).long(), poses)
