@@ -78,6 +78,19 @@ def _dispose() -> Parts:
     return Parts(DisPose, DisPoseConfig, (BackboneTask, PoseTask))
 
 
+def _rays() -> Parts:
+    from dispose.models.rays.network import RayNetwork, RaysConfig
+    from dispose.training.rays import RaysTask
+
+    return Parts(RayNetwork, RaysConfig, (RaysTask,))
+
+
+def _read_from_rays() -> "Callable[[TrainingOrder], Path]":
+    from dispose.recipes import rays
+
+    return rays.train
+
+
 def _drawn() -> "Callable[[TrainingOrder], Path]":
     from dispose.recipes import synthetic
 
@@ -115,5 +128,6 @@ SYSTEMS = (
         ),
         ("toy_images", "panoptic_images", "shelf_images", "campus_images", "mm_or_images"),
     ),
+    System("rays", _rays, (Recipes(("rays", "rays_smoke"), _read_from_rays),), ()),
 )
-"""`associator`: who is who among 2-D people. `dispose`: people in images."""
+"""`associator`: who is who among 2-D people. `dispose`: people in images. `rays`: where every joint of a person is."""

@@ -1,5 +1,6 @@
 """What somebody wants trained: the options of `dispose train`, as the recipes read them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -56,8 +57,8 @@ class TrainingOrder:
         """Of the run."""
         return self.out or Path("runs") / self.recipe
 
-    def refuse_data(self) -> None:
-        """Raise `InputError` for an option that a recipe on synthetic data does not look at."""
+    def refuse_data(self, needed: Sequence[str] = ()) -> None:
+        """Raise `InputError` for an option that a recipe on synthetic data does not look at, but for those needed."""
         for name in ("data", "labels", "trunk", "backbone", "start", "cameras", "interval"):
-            if vars(self)[name]:
+            if vars(self)[name] and name not in needed:
                 raise InputError(f"--{name} is for training on a data set; {self.recipe} draws its own examples.")

@@ -10,13 +10,17 @@ from dispose.losses.objective import RELEASED_SIGMA, Weights
 from dispose.models.dispose.associator import AssociatorConfig
 from dispose.models.dispose.model import DisPoseConfig
 from dispose.models.dispose.sampling import NoiseConfig
+from dispose.models.rays.network import RaysConfig
+from dispose.skeletons.catalog import BODY_25, COCO_17, H36M_17, HALPE_26, PANOPTIC_15, SHELF_14
 from dispose_synthetic.renderer.captures import RenderConfig
 from dispose_synthetic.rigs import ARCHETYPES, HUDDLES
 from dispose_synthetic.scenes import SceneConfig
+from dispose_synthetic.sightings import SightingConfig
 
 ASSOCIATOR = "associator.safetensors"
 BACKBONE = "backbone.safetensors"
 MODEL = "dispose.safetensors"
+RAYS = "rays.safetensors"
 """What runs leave in their folder."""
 
 OURS = Weights(
@@ -203,6 +207,52 @@ class AssociatorRecipe:
     model: AssociatorConfig = AssociatorConfig(noise=EVEN_NOISE)
     placement: PlacementTraining = field(default_factory=PlacementTraining)
     denoiser: DenoiserTraining = field(default_factory=DenoiserTraining)
+
+
+MARKERS_15 = (
+    "pelvis", "thorax", "l_shoulder", "l_elbow", "l_wrist", "r_shoulder", "r_elbow", "r_wrist",
+    "l_hip", "l_knee", "l_ankle", "r_hip", "r_knee", "r_ankle", "head",
+)  # fmt: skip
+"""Joints as marker-based sets have them."""
+
+DETECTORS = tuple(skeleton.joints for skeleton in (COCO_17, BODY_25, HALPE_26, H36M_17, PANOPTIC_15, SHELF_14))
+
+
+@dataclass(frozen=True)
+class RaysRecipe:
+    """The network and what it learns from.
+
+    Attributes:
+        name: of the run and of the weights.
+        seed: of everything that is drawn.
+        captured: whether people move as captured ones do (the folder ``cmu_motion`` is needed), or as procedural ones.
+        model: sizes.
+        sightings: what is drawn of people who stand alone.
+        scenes: what is drawn of rooms full of people, whose detections the fitted detection model makes.
+        scene_share: share of the steps that learn from these.
+        shards: files of them, drawn before training.
+        chunks_per_shard: chunks of frames in each.
+        skeletons: whose joints people have.
+        skeleton_weights: how often.
+        optimisation: steps, people per step.
+        validation_people: on whom the claimed covariances are scaled after training.
+    """
+
+    name: str = "rays"
+    seed: int = 925
+    captured: bool = True
+    model: RaysConfig = RaysConfig()
+    sightings: SightingConfig = field(default_factory=SightingConfig)
+    scenes: SceneConfig = SceneConfig(views=(2, 8))
+    scene_share: float = 0.2
+    shards: int = 24
+    chunks_per_shard: int = 8
+    skeletons: tuple[tuple[str, ...], ...] = (*DETECTORS, MARKERS_15)
+    skeleton_weights: tuple[float, ...] = (0.35, 0.08, 0.07, 0.12, 0.12, 0.1, 0.16)
+    optimisation: Optimisation = Optimisation(
+        steps=12_000, batch=128, rate=1.5e-3, last_rate=0.0, warmup=200, clip=1.0, weight_decay=1e-3
+    )
+    validation_people: int = 4096
 
 
 @dataclass(frozen=True)

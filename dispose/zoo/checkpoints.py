@@ -17,6 +17,7 @@ from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.backbone import Backbone, BackboneConfig
 from dispose.models.dispose.model import DisPose, DisPoseConfig
 from dispose.models.dispose.placement import PlacementConfig, PlacementNet
+from dispose.models.rays.network import RayNetwork, RaysConfig
 from dispose.released.model import ReleasedConfig, ReleasedDisPose
 from dispose.zoo.records import from_json, to_json
 
@@ -107,6 +108,7 @@ KINDS = (
     Kind(PlacementNet, PlacementConfig),
     Kind(Backbone, BackboneConfig),
     Kind(DisPose, DisPoseConfig),
+    Kind(RayNetwork, RaysConfig),
     Kind(ReleasedDisPose, ReleasedConfig),
 )
 """What a weights file of this project may hold; it says which by the name of the class."""

@@ -1,0 +1,70 @@
+"""From the network's answer to people in the world: joints with covariances, those refused that nobody can know."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from dispose.association.reconstruct import GroupKeypoints
+from dispose.geometry.uncertainty import expected_error, probability_within
+from dispose.models.rays.network import MOST_M, RayNetwork
+from dispose.models.rays.sightings import Sightings, body_rays
+from dispose.scene.frame import Poses
+from dispose.tensors import TensorStruct, cat
+
+NEAR_MM = 50.0
+"""A joint is near the truth within this; its confidence is the probability of that."""
+
+RIGHT_MM = 150.0
+"""A person is right whose joints lie this near the truth in the mean."""
+
+PEOPLE_AT_ONCE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class JointEstimates(TensorStruct):
+    """Joints in the world.
+
+    Attributes:
+        xyz_world: places, mm.
+        covariance: mm²; a Gaussian of this covariance holds the truth as often as it says.
+        score: probability that a person's joints lie within `RIGHT_MM` of the truth in the mean.
+        weight: how far every ray was trusted (`BodyEstimate.weight`).
+    """
+
+    xyz_world: Float[Tensor, "persons joints 3"]
+    covariance: Float[Tensor, "persons joints 3 3"]
+    score: Float[Tensor, " persons"]
+    weight: Float[Tensor, "persons views joints"]
+
+
+@torch.no_grad()
+def estimate_joints(network: RayNetwork, sightings: Sightings) -> JointEstimates:
+    """All joints of all people, whether they can be known or not."""
+    rays = body_rays(sightings)
+    found, odds = network(rays)
+    last, axes = found[-1], rays.axes
+    covariance = 1e6 * axes.mT[:, None] @ last.covariance.double() @ axes[:, None] * network.claim.double() ** 2
+    return JointEstimates(rays.to_world(last.xyz), covariance, odds.double().sigmoid(), last.weight.double())
+
+
+@torch.no_grad()
+def triangulate_rays(network: RayNetwork, groups: GroupKeypoints) -> Poses:
+    """The people of groups: joints whose claimed error is small enough, also those that one view sees or none."""
+    parts = [
+        estimate_joints(network, Sightings.of(groups.select(persons=slice(first, first + PEOPLE_AT_ONCE))))
+        for first in range(0, max(len(groups.frame), 1), PEOPLE_AT_ONCE)
+    ]
+    found = cat(parts, "persons")
+    known = is_known(found, groups)
+    xyz = torch.where(known[..., None], found.xyz_world, 0.0)
+    confidence = torch.where(known, probability_within(found.covariance, NEAR_MM), 0.0)
+    number = torch.zeros_like(groups.frame)
+    return Poses(groups.packed.skeleton, xyz, confidence, known, number, found.covariance, found.score)
+
+
+def is_known(found: JointEstimates, groups: GroupKeypoints) -> Bool[Tensor, "persons joints"]:
+    """Which joints are said at all: their claimed error is small enough, and somebody sees the person."""
+    seen = groups.seen.any(2).any(1)[:, None]
+    return seen & (expected_error(found.covariance) <= 1000 * MOST_M)
