@@ -136,7 +136,7 @@ class Round(nn.Module):
         told = self.norm(joints)
         trust = self.trust(torch.nn.functional.silu(token + self.back(told)[:, None]))[..., 0]
         expected = self.expect(told)
-        return joints, _settle(xyz, foot, rays, trust, expected)
+        return joints, settle(xyz, foot, rays, trust, expected)
 
 
 class RayNetwork(nn.Module):
@@ -227,7 +227,7 @@ def _told_of_joints(rays: BodyRays, xyz: Tensor) -> Float[Tensor, "persons joint
     return torch.cat([xyz.clamp(-3, 3), rays.robust.float()[..., None], seen / 4, agreed / 4], -1)
 
 
-def _settle(
+def settle(
     xyz: Float[Tensor, "persons joints 3"],
     foot: Float[Tensor, "persons views joints 3"],
     rays: BodyRays,

@@ -1,0 +1,164 @@
+"""The network that reads joints from rays: its axes, its fit, and what may not change its answer."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dispose.geometry.rigid import rodrigues
+from dispose.models.rays.body_axes import lay_axes
+from dispose.models.rays.estimate import estimate_joints
+from dispose.models.rays.network import MOST_M, PRIOR_M, RayNetwork, RaysConfig, settle
+from dispose.models.rays.sightings import Sightings, body_rays
+from dispose.models.rays.template import JOINT_NAMES, template_of
+from dispose.skeletons.catalog import CATALOG, COCO_17
+from dispose_synthetic.randomness import Noise
+from dispose_synthetic.sightings import SightingConfig, sample_sightings
+from tests.synthetic.motions import small_motion
+
+SMALL = RaysConfig(chans=32, ray_chans=16, rounds=2, layers=1)
+
+
+def shaken(config: RaysConfig = SMALL) -> RayNetwork:
+    """A network whose every weight says something."""
+    torch.manual_seed(1)
+    network = RayNetwork(config).eval()
+    with torch.no_grad():
+        for value in network.parameters():
+            value.add_(0.05 * torch.randn_like(value))
+    return network
+
+
+def people(views: int, count: int = 12, joints: tuple[str, ...] = COCO_17.joints) -> Sightings:
+    config = SightingConfig(views=(views, views), view_weights=(1.0,), unseen=0.0)
+    source = Noise(torch.Generator().manual_seed(views))
+    return sample_sightings(source, small_motion(30), count, joints, config).sightings
+
+
+def moved(sightings: Sightings, turn: torch.Tensor, shift: torch.Tensor) -> Sightings:
+    """The same in a world turned and moved."""
+    cameras = sightings.cameras
+    rotation = cameras.rotation @ turn.T
+    translation = cameras.translation - (rotation @ shift[:, None])[..., 0]
+    return replace(sightings, cameras=replace(cameras, rotation=rotation, translation=translation))
+
+
+@pytest.mark.parametrize("views", [1, 2, 4])
+def test_the_answer_turns_and_moves_with_the_world(views):
+    network, sightings = shaken(), people(views)
+    turn = rodrigues(torch.tensor([0.9, -1.7, 0.6], dtype=torch.float64))
+    shift = torch.tensor([5000.0, -3000.0, 700.0], dtype=torch.float64)
+    here, there = estimate_joints(network, sightings), estimate_joints(network, moved(sightings, turn, shift))
+    wanted = here.xyz_world @ turn.T + shift
+    usable = sightings.seen.sum((1, 2)) >= 6
+    assert int(usable.sum()) >= 8
+    assert float((there.xyz_world - wanted)[usable].norm(dim=-1).max()) < 0.2
+    rotated = turn @ here.covariance @ turn.T
+    assert torch.allclose(there.covariance[usable], rotated[usable], rtol=2e-3, atol=2.0)
+    assert torch.allclose(there.score[usable], here.score[usable], atol=1e-3)
+
+
+def test_the_order_of_the_views_does_not_matter():
+    network, sightings = shaken(), people(4)
+    other = estimate_joints(network, sightings.select(views=[2, 0, 3, 1]))
+    here = estimate_joints(network, sightings)
+    assert float((other.xyz_world - here.xyz_world).norm(dim=-1).max()) < 1e-3
+
+
+def test_a_person_does_not_depend_on_their_batch():
+    network, sightings = shaken(), people(3)
+    alone = estimate_joints(network, sightings[[5]])
+    together = estimate_joints(network, sightings)
+    assert torch.allclose(alone.xyz_world[0], together.xyz_world[5], atol=1e-2)
+
+
+def test_a_view_that_sees_nobody_changes_nothing():
+    network, sightings = shaken(), people(3)
+    empty = replace(
+        sightings,
+        seen=sightings.seen & torch.tensor([True, True, False])[:, None],
+        xy_image=sightings.xy_image,
+    )
+    fewer = sightings.select(views=[0, 1])
+    one, two = estimate_joints(network, empty), estimate_joints(network, fewer)
+    assert torch.allclose(one.xyz_world, two.xyz_world, atol=1e-2)
+
+
+@pytest.mark.parametrize("skeleton", CATALOG, ids=lambda one: one.name)
+def test_every_skeleton_of_the_catalogue_gets_an_answer(skeleton):
+    joints = tuple(name for name in skeleton.joints if name in JOINT_NAMES)
+    assert joints == skeleton.joints
+    found = estimate_joints(shaken(), people(2, 3, joints))
+    assert bool(torch.isfinite(found.xyz_world).all()) and bool((torch.linalg.eigvalsh(found.covariance) > 0).all())
+
+
+def test_joints_of_unknown_names_and_nobody_at_all_are_answered():
+    network, sightings = shaken(), people(3)
+    odd = replace(sightings, joints=tuple(f"thing_{k}" for k in range(17)))
+    assert bool(torch.isfinite(estimate_joints(network, odd).xyz_world).all())
+    nobody = sightings[torch.zeros(0, dtype=torch.long)]
+    assert estimate_joints(network, nobody).xyz_world.shape == (0, 17, 3)
+    unseen = replace(sightings, seen=torch.zeros_like(sightings.seen))
+    assert bool(torch.isfinite(estimate_joints(network, unseen).xyz_world).all())
+
+
+def test_axes_follow_the_mean_body_wherever_it_is_laid():
+    template = template_of(COCO_17.joints)
+    turn = rodrigues(torch.tensor([0.4, -0.2, 2.1], dtype=torch.float64))
+    shift = torch.tensor([100.0, -2000.0, 900.0], dtype=torch.float64)
+    xyz = (template.points @ turn.T + shift)[None]
+    # One wild joint must not turn the body.
+    xyz[0, COCO_17.index("l_shoulder")] += torch.tensor([0.0, 0.0, 3000.0])
+    known = torch.ones(1, 17, dtype=torch.bool)
+    up = (turn @ torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))[None, None]
+    origin, axes = lay_axes(xyz, known, template, up, torch.ones(1, 1, dtype=torch.bool))
+    assert torch.allclose(axes[0], turn.T, atol=0.02) and float((origin[0] - shift).norm()) < 10
+    assert float(torch.linalg.det(axes[0])) == pytest.approx(1.0)
+
+
+def test_before_training_joints_lie_where_their_rays_meet():
+    config = SightingConfig(views=(3, 3), view_weights=(1.0,), noise_px=(0.1, 0.1), noise_mm=(0.1, 0.1), outliers=0.0,
+                            bias_mm=0.0, swapped=0.0, stranger=0.0)  # fmt: skip
+    drawn = sample_sightings(Noise(torch.Generator().manual_seed(0)), None, 20, COCO_17.joints, config)
+    rays = body_rays(drawn.sightings)
+    last = RayNetwork(SMALL)(rays)[0][-1]
+    error = (last.xyz - rays.to_body(drawn.xyz_world)).norm(dim=-1)[rays.robust]
+    assert float(error.median().detach()) < 0.03
+
+
+def by_hand(direction: torch.Tensor, foot: torch.Tensor, trust: torch.Tensor, expected: torch.Tensor):
+    """The fit of one joint, with 1 m of person in every view: a trust of 0 is a precision of 1 / (2 cm)^2."""
+    rays = body_rays(people(len(trust), 1))
+    views = len(trust)
+    flat = replace(
+        rays.select(joints=[0]),
+        direction=direction[None, :, None],
+        seen=torch.ones(1, views, 1, dtype=torch.bool),
+        size_px=torch.ones(1, views),
+        metres_per_px=torch.ones(1, views),
+    )
+    return settle(torch.zeros(1, 1, 3), foot[None, :, None], flat, trust[None, :, None], expected[None, None])
+
+
+def test_the_fit_weighs_rays_and_expectation_by_their_precisions():
+    along_x, along_y = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0])
+    direction, foot = torch.stack([along_x, along_y]), torch.tensor([[0.0, 0.0, 0.1], [0.0, 0.0, -0.2]])
+    trust = torch.tensor([0.0, 0.5])
+    expected = torch.tensor([0.5, 0.0, 0.0, 0.0, 0.0, 0.0])
+    found = by_hand(direction, foot, trust, expected)
+    ray = torch.tensor([1.0, float(torch.e)]) / 0.02**2
+    own = 1 / PRIOR_M**2
+    # x is seen by the second ray, y by the first, z by both; the body expects 0.3 · 0.5 m along x.
+    x = 0.3 * 0.5 * own / (ray[1] + own)
+    z = (0.1 * ray[0] - 0.2 * ray[1]) / (ray.sum() + own)
+    assert found.xyz[0, 0].tolist() == pytest.approx([float(x), 0.0, float(z)], rel=1e-4, abs=1e-7)
+    variance = torch.diagonal(found.covariance[0, 0])
+    wanted = [1 / (ray[1] + own), 1 / (ray[0] + own), 1 / (ray.sum() + own)]
+    assert variance.tolist() == pytest.approx([float(value) for value in wanted], rel=1e-4)
+
+
+def test_one_ray_leaves_its_own_direction_to_the_body():
+    found = by_hand(torch.tensor([[1.0, 0.0, 0.0]]), torch.zeros(1, 3), torch.zeros(1), torch.zeros(6))
+    sigma = torch.diagonal(found.covariance[0, 0]).sqrt()
+    assert sigma[0] == pytest.approx(PRIOR_M, rel=1e-3) and sigma[1] == pytest.approx(0.02, rel=0.02)
+    assert not bool(replace(found, covariance=found.covariance * (2 * MOST_M / PRIOR_M) ** 2).said.any())
