@@ -14,7 +14,7 @@ def test_the_likelihood_is_the_students_t_of_scipy():
     xyz, truth = torch.randn(2, 2, 3, generator=generator, dtype=torch.float64)
     known = torch.tensor([True, True])
     core = (covariance + SMALLEST_M2 * torch.eye(3, dtype=torch.float64)).numpy()
-    at_centre = [multivariate_t(shape=c, df=DEGREES_OF_FREEDOM) for c in core]
+    at_centre = [multivariate_t(shape=c, df=int(DEGREES_OF_FREEDOM)) for c in core]
     constant = [one.logpdf([0, 0, 0]) + 0.5 * torch.logdet(torch.tensor(c)) for one, c in zip(at_centre, core)]
     wanted = [float(constant[k]) - one.logpdf((truth[k] - xyz[k]).numpy()) for k, one in enumerate(at_centre)]
     assert float(student_t_loss(xyz, covariance, truth, known)) == pytest.approx(sum(wanted) / 2, abs=1e-6)

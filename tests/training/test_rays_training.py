@@ -110,7 +110,7 @@ def test_claims_make_intervals_hold_what_they_say():
     first = float(network.claim)
     # A network that claims a third of its spread must be scaled up threefold.
     with torch.no_grad():
-        network.spread.bias -= torch.log(torch.tensor(3.0))
+        network.spread.bias.sub_(torch.log(torch.tensor(3.0)))
     network.claim.fill_(1.0)
     again = scale_covariances(network, TINY, None)
     assert float(network.claim) == pytest.approx(3 * first, rel=0.2)
