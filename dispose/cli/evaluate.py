@@ -31,6 +31,7 @@ from dispose.evaluation.score import (
     score,
 )
 from dispose.evaluation.toy_images import evaluate_toy_images, reduction
+from dispose.evaluation.triangulators import chosen_trials, compare, trials
 from dispose.inference.readings import Source
 from dispose.inference.results_folder import RunFiles, write_results
 from dispose.models.dispose.model import DisPose
@@ -44,11 +45,13 @@ from dispose.zoo.checkpoints import (
     read_metadata,
     shipped_image_weights,
 )
+from dispose.zoo.triangulators import TRIANGULATOR_NAMES, load_triangulator
 
 OPTIMAL = "integer_programme"
 NAMES = ("ours", *(one.key for one in CLASSIC), "random", "oracle")
 TOY = "toy_images"
 DOUBT = "doubt"
+TRIANGULATORS = "triangulators"
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,12 @@ class EvaluateCommand:
 
     `doubt` asks on synthetic huddles whether the associator's diffusion earns its place: the sampler without one of its
     parts, a wrong state shown to the denoiser, and whether samples are as often right as they claim.
+
+    `triangulators` compares the ways from groups of keypoints to joints on the same groups: HumanEva with simulated
+    detections, Shelf, MVOR and Pose2Sim's two people; what is not in the folder of the data is left out.
     """
 
-    protocol: Annotated[str, tyro.conf.Positional, one_of(*protocol_names())]
+    protocol: Annotated[str, tyro.conf.Positional, one_of(*protocol_names(), TRIANGULATORS)]
     """What to score on; `mvor` scores all three detectors into one file (OpenPose also without its exact repeats)."""
     associators: tuple[Annotated[str, one_of(*NAMES)], ...] = NAMES
     """Which methods; `ours` is the trained associator, `oracle` reads the labels."""
@@ -79,6 +85,10 @@ class EvaluateCommand:
     """Gates to try for every classic associator; the table shows the best by pair F1 (default: the protocol's)."""
     weights: PathOption = None
     """Weights of `ours` or of the image model (default: those shipped)."""
+    protocols: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="")] = ()
+    """Of `triangulators`: which of its parts, such as humaneva_3 (default: all)."""
+    triangulators: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="")] = ()
+    """Of `triangulators`: which of them (default: all)."""
     frames: Count = 120
     """Synthetic frames that `toy_images` scores, and `doubt` for every number of views (three seeds)."""
     save: PathOption = None
@@ -88,8 +98,13 @@ class EvaluateCommand:
 
     def run(self) -> int:
         """Score, print, write."""
-        name = "_".join(map(str, (self.protocol, *(("views", *self.views) if self.views else ()))))
+        parts = (*(("views", *self.views) if self.views else ()), *self.protocols, *self.triangulators)
+        name = "_".join(map(str, (self.protocol, *parts)))
         path = require_file(self.out or Path("data/results") / f"{name}.json")
+        if self.protocol == TRIANGULATORS:
+            return self.score_triangulators(path)
+        if self.protocols or self.triangulators:
+            raise InputError(f"--protocols and --triangulators are for triangulators, not for {self.protocol}.")
         if self.protocol == DOUBT:
             return self.score_doubt(path)
         if system_of(self.protocol).name != "dispose":
@@ -99,6 +114,25 @@ class EvaluateCommand:
         if self.views or self.gates_mm:
             raise InputError(f"--views and --gates-mm are for associators, not for {self.protocol}.")
         return self.score_toy(path) if self.protocol == TOY else self.score_images(path)
+
+    def score_triangulators(self, path: Path) -> int:
+        """Triangulators on the same groups."""
+        if self.save is not None or self.views or self.gates_mm:
+            raise InputError("--save, --views and --gates-mm are for associators, not for triangulators.")
+        start, rows, names = time.perf_counter(), list[Row](), self.triangulators or TRIANGULATOR_NAMES
+        table = [(name, load_triangulator(name)) for name in names]
+        for trial in chosen_trials(trials(load_associator(self.weights).associate), self.protocols):
+            if not (self.data / trial.folder).is_dir():
+                print(f"left out: {trial.title}; there is no folder {self.data / trial.folder}.")
+                continue
+            print(trial.title)
+            rows += compare(trial, self.data, table)
+            print(text_table(tuple(rows[-len(table) :])))
+        if not rows:
+            raise InputError(f"{self.data}: none of the data are there; data/README.md says how to obtain them.")
+        write_report(path, self.report(rows, (), start))
+        print(f"wrote {path}")
+        return 0
 
     def score_doubt(self, path: Path) -> int:
         """Controls of the associator's sampler."""

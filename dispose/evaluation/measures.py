@@ -95,7 +95,9 @@ def shelf_figures(results: Sequence[FrameResult]) -> tuple[Figure, ...]:
 
 
 def person_scores(poses: Poses) -> Float[Tensor, " persons"]:
-    """How sure a prediction is of a person: the mean confidence of its known joints."""
+    """How sure a prediction is of a person: what it says itself, else the mean confidence of the known joints."""
+    if poses.score is not None:
+        return poses.score.to(torch.float64)
     known = torch.where(poses.valid, poses.confidence, 0.0).sum(-1)
     return known / poses.valid.sum(-1).clamp(min=1)
 

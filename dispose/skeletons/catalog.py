@@ -131,9 +131,24 @@ MVOR_10 = Skeleton(
     root_of=("l_hip", "r_hip"),
 )  # fmt: skip
 
+# By markers: its pelvis lies 50 mm behind the middle of the hips, its thorax 44 mm from that of the shoulders.
+HUMANEVA_15 = Skeleton(
+    name="humaneva_15",
+    joints=(
+        "pelvis", "thorax", "l_shoulder", "l_elbow", "l_wrist", "r_shoulder", "r_elbow", "r_wrist",
+        "l_hip", "l_knee", "l_ankle", "r_hip", "r_knee", "r_ankle", "head",
+    ),
+    bones=(
+        ("pelvis", "thorax"), ("thorax", "l_shoulder"), ("l_shoulder", "l_elbow"), ("l_elbow", "l_wrist"),
+        ("thorax", "r_shoulder"), ("r_shoulder", "r_elbow"), ("r_elbow", "r_wrist"), ("pelvis", "l_hip"),
+        ("l_hip", "l_knee"), ("l_knee", "l_ankle"), ("pelvis", "r_hip"), ("r_hip", "r_knee"), ("r_knee", "r_ankle"),
+        ("thorax", "head"),
+    ),
+    root_of=("l_hip", "r_hip"),
+)  # fmt: skip
+
 CATALOG = (
-    COCO_17, BODY_25, BODY_25B, HALPE_26, PANOPTIC_15, PANOPTIC_19, SHELF_14, H36M_17, MPII_17,
-    MVOR_10,
+    COCO_17, BODY_25, BODY_25B, HALPE_26, PANOPTIC_15, PANOPTIC_19, SHELF_14, H36M_17, MPII_17, MVOR_10, HUMANEVA_15,
 )  # fmt: skip
 
 

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from dispose.datasets.tables.humaneva import read_humaneva
 from dispose.datasets.tables.mvor import SCORED_JOINTS, UPPER_BODY, read_mvor
 from dispose.datasets.tables.panoptic import Simulation, read_panoptic_mini
 from dispose.datasets.tables.reading import read_cameras, read_columns, read_detections, without_repeats
 from dispose.datasets.tables.shelf import LABEL_GATE, read_shelf
 from dispose.errors import InputError
 from dispose.scene.frame import Frame, Labels
-from dispose.skeletons.catalog import COCO_17, MVOR_10, SHELF_14
+from dispose.skeletons.catalog import COCO_17, HUMANEVA_15, MVOR_10, SHELF_14
 from dispose.tensors import ABSENT
 
 
@@ -46,6 +47,30 @@ def test_shelf(shared_data: Path) -> None:
             if frame.detections.visible[view, slot, elbow]:
                 gap = (frame.detections.xy_image[view, slot, elbow] - xy[view, person, true_elbow]).norm()
                 assert gap < 2 * LABEL_GATE * size
+
+
+def test_humaneva(shared_data: Path) -> None:
+    every = list(read_humaneva(shared_data / "humaneva", every=100))
+    assert len(every) == 34  # of 3,369
+    frame, labels = every[0]
+    assert len(frame.cameras) == 3 and frame.detections.skeleton == labels.poses.skeleton == HUMANEVA_15
+    assert not frame.detections.valid.any() and labels.poses.valid.all()
+    # Everybody is in every picture, before the cameras of their own session.
+    for frame, labels in every:
+        xy, front = frame.cameras.project(labels.poses.xyz_world)
+        assert front.all() and frame.cameras.inside(xy).all()
+    first, last = every[0][0].cameras, every[-1][0].cameras
+    assert not torch.equal(first.matrix, last.matrix)
+    pelvis, hips = HUMANEVA_15.index("pelvis"), list(HUMANEVA_15.indices(("l_hip", "r_hip")))
+    behind = labels.poses.xyz_world[0, hips].mean(0) - labels.poses.xyz_world[0, pelvis]
+    assert 40 < float(behind.norm()) < 60
+    alone = list(read_humaneva(shared_data / "humaneva", split="train", every=100, subjects=(2,)))
+    assert {int(labels.poses.id) for _, labels in alone} == {2} and len(alone) == 17
+
+
+def test_an_unknown_split_of_humaneva_is_answered_with_the_known_ones(shared_data: Path) -> None:
+    with pytest.raises(InputError, match="'test'; known: train, validation"):
+        next(read_humaneva(shared_data / "humaneva", split="test"))
 
 
 @pytest.mark.parametrize(("detector", "people"), [("rtpose", 575), ("openpose", 505)])
