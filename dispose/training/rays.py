@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from dispose.association.reconstruct import GroupKeypoints, gather_groups
-from dispose.datasets.tables.cmu_motion import Motion, read_cmu_motion
+from dispose.datasets.cmu_motion import Motion, read_motion
 from dispose.errors import InputError
 from dispose.losses.estimates import distance_loss, mean_of, student_t_loss
 from dispose.losses.objective import Term
@@ -210,7 +210,7 @@ def train_rays(recipe: RaysRecipe, folder: Path, motion: Path | None, *, workers
     """
     if recipe.captured and motion is None:
         raise InputError(f"training {recipe.name} needs --data FOLDER, which holds cmu_motion (see data/README.md)")
-    captured = read_cmu_motion(motion) if recipe.captured and motion is not None else None
+    captured = read_motion(motion) if recipe.captured and motion is not None else None
     claim(folder, to_json(recipe))
     weights, raw = folder / RAYS, folder / "rays_unscaled.safetensors"
     build = functools.partial(build_scene_shard, recipe)

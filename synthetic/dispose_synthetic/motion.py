@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dispose.datasets.tables.cmu_motion import Motion
+from dispose.datasets.cmu_motion import Motion
 from dispose.geometry.rigid import rodrigues
 from dispose_synthetic.randomness import Noise
 

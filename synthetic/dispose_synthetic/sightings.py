@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.datasets.tables.cmu_motion import Motion
+from dispose.datasets.cmu_motion import Motion
 from dispose.models.rays.sightings import Sightings
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import COCO_17

@@ -2,7 +2,7 @@
 
 import torch
 
-from dispose.datasets.tables.cmu_motion import Motion
+from dispose.datasets.cmu_motion import Motion
 
 TREE = (
     ("root", -1, (0.0, 0.0, 0.0)),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dispose.datasets.tables.cmu_motion import Motion, read_cmu_motion
+from dispose.datasets.cmu_motion import Motion, read_motion
 from dispose.errors import InputError
 from dispose.models.rays.template import JOINT_NAMES
 from dispose_synthetic.motion import (
@@ -82,7 +82,7 @@ def test_the_table_gives_back_its_own_joints(shared_data):
     import numpy as np
 
     folder = shared_data / "cmu_motion"
-    motion = read_cmu_motion(folder)
+    motion = read_motion(folder)
     places, _ = tree_places(motion, motion.offsets[motion.skeleton], motion.rotations, motion.root)
     stored = torch.from_numpy(np.load(folder / "poses.npz")["kpts"])
     assert float((places[:, motion.joints.index("l_wrist")] - stored[:, 13, :3]).norm(dim=-1).max()) < 0.5
@@ -90,8 +90,8 @@ def test_the_table_gives_back_its_own_joints(shared_data):
 
 
 def test_a_missing_folder_and_a_foreign_description_are_named(tmp_path):
-    with pytest.raises(InputError, match=r"meta\.json"):
-        read_cmu_motion(tmp_path)
+    with pytest.raises(InputError, match=r"holds neither meta\.json with poses\.npz nor any \.asf"):
+        read_motion(tmp_path)
     (tmp_path / "meta.json").write_text('{"tree": {"rest_offsets_mm": {}}}')
     with pytest.raises(InputError, match=r"meta\.json: does not describe trees and clips"):
-        read_cmu_motion(tmp_path)
+        read_motion(tmp_path)

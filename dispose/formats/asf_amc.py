@@ -1,0 +1,167 @@
+"""Acclaim's motion files, as mocap.cs.cmu.edu gives them: a skeleton (.asf) and its motions (.amc).
+
+A bone turns by ``C M C⁻¹`` against its parent, C the bone's own axes and M the turn by the file's angles, x first.
+Files have +Y up and people who face +Z; here +Z is up and they face +X. Lengths are in units of which the skeleton says
+how many make an inch.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dispose.errors import InputError
+from dispose.formats.files import read_text
+
+INCH_MM = 25.4
+TURNED = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
+"""From the file's axes to ours: forward z, left x, up y."""
+
+
+@dataclass(frozen=True)
+class Bone:
+    """A bone at rest: offset of its end from its parent's end (file axes, mm), own axes, angles that frames give."""
+
+    offset: tuple[float, float, float]
+    axes: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    angles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AcclaimSkeleton:
+    """Bones by name, parents before children (the root is ``root``), and what a unit of length is, mm."""
+
+    bones: dict[str, Bone]
+    parent: dict[str, str]
+    unit_mm: float
+
+
+@dataclass(frozen=True, eq=False)
+class AcclaimMotion:
+    """Frames in our axes: place of the root, mm, and every bone's turn against its parent, in the skeleton's order."""
+
+    root: Float[Tensor, "frames 3"]
+    turns: Float[Tensor, "frames bones 3 3"]
+
+
+def read_asf(path: Path) -> AcclaimSkeleton:
+    """A skeleton.
+
+    Raises:
+        InputError: no skeleton, an odd number, an order of angles other than x, y, z, or a bone without a parent.
+    """
+    unit, bones, parent, section = INCH_MM, {"root": Bone((0.0, 0.0, 0.0))}, dict[str, str](), ""
+    bone: dict[str, list[str]] = {}
+    for number, words in _lines(path):
+        if words[0].startswith(":"):
+            section = words[0]
+        elif section == ":units" and words[0] == "length":
+            unit = INCH_MM / _numbers(path, number, words[1:2])[0]
+        elif section == ":root" and words[0] == "axis" and words[1:] != ["XYZ"]:
+            raise InputError(
+                f"{path}: line {number}: the root's axis order is {' '.join(words[1:])}; only XYZ is read."
+            )
+        elif section == ":bonedata" and words[0] == "end":
+            bones["".join(bone.get("name", []))] = _bone(path, number, bone, unit)
+            bone = {}
+        elif section == ":bonedata":
+            bone[words[0]] = words[1:]
+        elif section == ":hierarchy" and words[0] not in ("begin", "end"):
+            parent |= dict.fromkeys(words[1:], words[0])
+    lost = [name for name in bones if name != "root" and parent.get(name) not in bones]
+    if lost or len(bones) == 1:
+        raise InputError(f"{path}: {f'bone {lost[0]} hangs on nothing' if lost else 'has no bones'}; not a skeleton.")
+    return AcclaimSkeleton({name: bones[name] for name in _from_the_root(bones, parent)}, parent, unit)
+
+
+def read_amc(path: Path, skeleton: AcclaimSkeleton, *, every: int = 1) -> AcclaimMotion:
+    """The frames of a motion, of which every so many-th.
+
+    Raises:
+        InputError: a bone that the skeleton does not have, or another number of angles than it says.
+    """
+    names = list(skeleton.bones)
+    roots, turns = list[Tensor](), list[Tensor]()
+    frame, wanted = 0, False
+    for number, words in _lines(path):
+        if len(words) == 1 and words[0].isdigit():
+            wanted = frame % every == 0
+            frame += 1
+            if wanted:
+                roots.append(torch.zeros(3, dtype=torch.float64))
+                turns.append(torch.zeros(len(names), 3, dtype=torch.float64))
+        elif wanted and not words[0].startswith((":", "#")):
+            values = _numbers(path, number, words[1:])
+            if words[0] not in skeleton.bones:
+                raise InputError(f"{path}: line {number}: the skeleton has no bone {words[0]}.")
+            angles = ("rx", "ry", "rz") if words[0] == "root" else skeleton.bones[words[0]].angles
+            place = values[:3] if words[0] == "root" else []
+            given = values[len(place) :]
+            if len(given) != len(angles):
+                raise InputError(
+                    f"{path}: line {number}: {len(given)} angles of {words[0]}, {len(angles)} in the skeleton."
+                )
+            if place:
+                roots[-1] = torch.tensor(place, dtype=torch.float64) * skeleton.unit_mm
+            for angle, value in zip(angles, given, strict=True):
+                turns[-1][names.index(words[0]), "xyz".index(angle[1])] = value
+    if not roots:
+        raise InputError(f"{path}: has no frames.")
+    axes = euler(torch.tensor([bone.axes for bone in skeleton.bones.values()], dtype=torch.float64))
+    turned = axes @ euler(torch.stack(turns)) @ axes.mT
+    return AcclaimMotion(torch.stack(roots) @ TURNED.T, TURNED @ turned @ TURNED.T)
+
+
+def euler(degrees: Float[Tensor, "*bones 3"]) -> Float[Tensor, "*bones 3 3"]:
+    """Turn about x first, then y, then z: ``Rz Ry Rx``."""
+    x, y, z = torch.deg2rad(degrees).unbind(-1)
+    (cx, cy, cz), (sx, sy, sz) = (torch.stack([x, y, z]).cos(), torch.stack([x, y, z]).sin())
+    rows = (
+        cy * cz, sx * sy * cz - cx * sz, cx * sy * cz + sx * sz,
+        cy * sz, sx * sy * sz + cx * cz, cx * sy * sz - sx * cz,
+        -sy, sx * cy, cx * cy,
+    )  # fmt: skip
+    return torch.stack(rows, -1).reshape(*degrees.shape, 3)
+
+
+def _bone(path: Path, number: int, words: dict[str, list[str]], unit: float) -> Bone:
+    lacking = {"name", "direction", "length"} - words.keys()
+    if lacking:
+        raise InputError(f"{path}: the bone that ends in line {number} has no {sorted(lacking)[0]}.")
+    length = _numbers(path, number, words["length"])[0] * unit
+    x, y, z = _numbers(path, number, words["direction"])
+    axes = words.get("axis", ["0", "0", "0", "XYZ"])
+    if axes[3:] not in ([], ["XYZ"]):
+        raise InputError(f"{path}: bone {words['name'][0]}: the axis order is {axes[3]}; only XYZ is read.")
+    a, b, c = _numbers(path, number, axes[:3])
+    return Bone((length * x, length * y, length * z), (a, b, c), tuple(words.get("dof", ())))
+
+
+def _from_the_root(bones: dict[str, Bone], parent: dict[str, str]) -> list[str]:
+    """Names, parents before children."""
+    order = ["root"]
+    for name in order:
+        order += [child for child in bones if parent.get(child) == name and child not in order]
+    return order
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Numbers and words of the lines that say something."""
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        words = line.split()
+        if words and not words[0].startswith("#"):
+            yield number, words
+
+
+def _numbers(path: Path, number: int, words: list[str]) -> list[float]:
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        values = []
+    if not values or not all(math.isfinite(value) for value in values):
+        raise InputError(f"{path}: line {number}: {' '.join(words) or 'nothing'} where numbers should be.")
+    return values
