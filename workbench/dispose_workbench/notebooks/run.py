@@ -43,6 +43,9 @@ SAVED_EVERY_S = 2.0
 LINE_EVERY_S = 10.0
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}]"
 
+LONGEST_SOCKET_FOLDER = 90
+"""A socket's path has at most 107 bytes."""
+
 INJECTED = "injected-parameters"
 """papermill's tag of the cell that it puts behind the one with the parameters."""
 
@@ -152,6 +155,7 @@ def execute(path: Path, values: Sequence[tuple[str, Value]], work: Path) -> Any:
     Raises:
         NotebookError: a cell failed or the kernel died; what had run is in the notebook.
     """
+    from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
     from papermill.iorw import load_notebook_node
@@ -166,7 +170,10 @@ def execute(path: Path, values: Sequence[tuple[str, Value]], work: Path) -> Any:
         extra_arguments=["--log-level=ERROR"],  # the kernel would warn that it talks over TCP
     )  # fmt: skip
     place, saved = 0, -math.inf
-    with progress(path.stem, len(notebook.cells)) as show:
+    with progress(path.stem, len(notebook.cells)) as show, tempfile.TemporaryDirectory(prefix="kernel-") as sockets:
+        if os.name == "posix" and len(sockets) < LONGEST_SOCKET_FOLDER:
+            # Two kernels that start at once may be given one port; files of their own they cannot share.
+            client.km = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=str(Path(sockets) / "kernel"))
         try:
             # Not `client.execute()`, which takes the handling of signals over and ends only the kernel.
             with client.setup_kernel(env={**os.environ, **ENVIRONMENT}):
