@@ -15,7 +15,9 @@ from dispose.geometry.triangulation import (
     joint_confidence,
     solve_symmetric,
     triangulate_algebraic,
+    triangulate_dlt,
     triangulate_midpoint,
+    triangulate_ransac,
     triangulate_robust,
 )
 from dispose.scene.cameras import Cameras
@@ -112,6 +114,17 @@ def test_fewer_than_two_views_have_no_position_and_spoil_nobody() -> None:
         rest = torch.cat([found[0, 2:], found[1:].flatten(0, 1)])
         assert torch.isfinite(rest).all()
         assert torch.isfinite(torch.autograd.grad(rest.sum(), xy, retain_graph=True)[0]).all()
+
+
+def test_a_single_camera_places_nothing() -> None:
+    cameras, xyz = rig(3).select(views=[1]), people()
+    xy = images(cameras, xyz)
+    weights, lens = torch.ones(xy.shape[:-1], dtype=torch.float64), (cameras.matrix, cameras.distortion)
+    pose = (cameras.rotation, cameras.translation)
+    assert triangulate_algebraic(normalized(cameras, xy), *pose, weights).isnan().all()
+    for method in (triangulate_dlt, triangulate_ransac, triangulate_robust):
+        found = method(xy, weights, *lens, *pose)
+        assert found.xyz_world.shape == xyz.shape and found.xyz_world.isnan().all() and not found.inlier.any()
 
 
 def test_order_of_views_and_batch_do_not_matter() -> None:

@@ -34,7 +34,7 @@ def triangulate_algebraic(
     eye = torch.eye(3, dtype=rows.dtype, device=rows.device)
     # Without two views a harmless system: the gradient of what is not looked at must be finite too.
     normal = torch.where(enough[..., None], normal + RIDGE * trace * eye, eye)
-    xyz = torch.zeros_like(target[..., :3])
+    xyz = torch.zeros_like(normal[..., 0])
     for _ in range(3):
         left = target - (rows @ xyz[..., None])[..., 0]
         step = solve_symmetric(normal, (rows.mT @ left[..., None])[..., 0])

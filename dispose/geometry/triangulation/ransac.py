@@ -72,9 +72,11 @@ def _widest_consent(sights: Sights) -> Float[Tensor, "*batch 3"]:
 def _pairs(seen: Bool[Tensor, "*batch views"]) -> Int[Tensor, "*batch pairs 2"]:
     """Pairs of views that both see a point: all of few views, of many always the same `MOST_PAIRS`; -1 = none."""
     views, device = seen.shape[-1], seen.device
-    every = torch.tensor([*combinations(range(views), 2)], device=device).reshape(-1, 2)
+    # A single view is paired with itself, which proposes nothing.
+    ends = [*combinations(range(views), 2)] if views > 1 else [(0, 0)]
+    every = torch.tensor(ends, device=device)
     if len(every) <= MOST_PAIRS:
-        both = seen[..., every].all(-1)
+        both = seen[..., every].all(-1) & (every[:, 0] != every[:, 1])
         return torch.where(both[..., None], every, -1)
     shuffled = every[torch.randperm(len(every), generator=torch.Generator().manual_seed(SEED)).to(device)]
     both = seen[..., shuffled].all(-1)
