@@ -17,10 +17,10 @@ from dispose.association.polytope import CandidateGraph
 from dispose.association.roots import group_roots, map_pixel_of
 from dispose.geometry.image_affine import apply, letterbox, map_from_input, rotation_about
 from dispose.losses.objective import total
-from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.model import DisPose, DisPoseConfig
 from dispose.models.dispose.root_associator import ImageAssociator
 from dispose.models.dispose.sampling import Problem, SamplerConfig
+from dispose.nn.backbones import STRIDE
 from dispose.nn.heatmaps import Features, render_gaussians
 from dispose.released.candidates import released_candidates
 from dispose.released.model import (

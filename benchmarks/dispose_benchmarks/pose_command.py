@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from dispose.errors import DisposeError, InputError
 from dispose.evaluation.published import FOLDER, read_published
-from dispose.models.dispose.backbone import BackboneConfig
+from dispose.nn.backbones import BackboneConfig
 from dispose.options import Count, require_file
 from dispose.recipes.datasets import DATASETS
 from dispose.recipes.synthetic import TOY_IMAGES, TOY_SMOKE

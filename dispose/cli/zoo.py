@@ -15,10 +15,12 @@ from dispose.formats.files import visible
 from dispose.options import PathOption, require_file
 from dispose.released.model import RELEASED
 from dispose.zoo.checkpoints import read_metadata
-from dispose.zoo.importing import import_backbone, import_released, save_imported
+from dispose.zoo.importing import import_backbone, import_released, import_triangulation, save_imported
 
 SourceArgument = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
-DatasetOption = Annotated[Literal["panoptic", "shelf", "campus", "mm_or"] | None, tyro.conf.arg(help_behavior_hint="")]
+Dataset = Literal["panoptic", "shelf", "campus", "mm_or", "human36m"]
+DatasetOption = Annotated[Dataset | None, tyro.conf.arg(help_behavior_hint="")]
+AggregationOption = Annotated[Literal["sum", "conf", "conf_norm", "max", "softmax"], tyro.conf.arg(metavar="NAME")]
 FOLDER = Path("weights")
 
 
@@ -29,6 +31,8 @@ class ZooCommand:
     `import` reads a checkpoint of the authors of DisPOSE (panoptic.pt, shelf.pt, campus.pt, mm_or.pt) and writes
     safetensors with the configuration in them. Nothing in a checkpoint is executed; every tensor must be known and of
     the right shape.
+
+    With `--dataset human36m` it reads one of Learnable Triangulation (algebraic or volumetric, its tensors tell).
 
     `import-backbone` takes the heat-map backbone alone: of such a checkpoint, of a backbone file of the release, or of
     one in mmpose's naming.
@@ -41,7 +45,10 @@ class ZooCommand:
     path: SourceArgument = None
     """The checkpoint to import; for `list` the folder to look at (weights, unless said otherwise)."""
     dataset: DatasetOption = None
-    """What a released checkpoint was trained on: panoptic, shelf, campus or mm_or. It fixes threshold and room."""
+    """What a released checkpoint was trained on: panoptic, shelf, campus or mm_or (DisPOSE; it fixes threshold and
+    room), or human36m (Learnable Triangulation)."""
+    aggregation: AggregationOption = "softmax"
+    """How a volumetric network of Learnable Triangulation joins the views: sum, conf, conf_norm, max or softmax."""
     out: PathOption = None
     """File to write; without it weights/NAME.safetensors after the name of the checkpoint."""
     half: bool = False
@@ -60,7 +67,9 @@ class ZooCommand:
             network = import_backbone(self.path)
         elif self.dataset is None:
             names = ", ".join(config.dataset for config in RELEASED)
-            raise InputError(f"`dispose zoo import` needs --dataset, one of {names}.")
+            raise InputError(f"`dispose zoo import` needs --dataset, one of {names}, human36m.")
+        elif self.dataset == "human36m":
+            network = import_triangulation(self.path, self.aggregation)
         else:
             network = import_released(self.path, self.dataset)
         save_imported(out, network, self.path, storage=torch.float16 if self.half else torch.float32)

@@ -34,7 +34,7 @@ from dispose.metrics.detection import (
 )
 from dispose.metrics.pcp import PARTS, PartResults, correct_parts, pcp, pcp_of_actor, pcp_of_part, pool_parts
 from dispose.metrics.pose import pa_mpjpe, pairwise_mpjpe, root_error
-from dispose.models.dispose.backbone import STRIDE
+from dispose.nn.backbones import STRIDE
 from dispose.released.metrics import released_average_precision, released_matches, released_mpjpe, released_recall
 from dispose.scene.convert import campus_poses, convert_poses, shelf_poses
 from dispose.scene.frame import Labels, Poses

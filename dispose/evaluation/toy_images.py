@@ -20,8 +20,8 @@ from dispose.evaluation.reports import Figure, Row, figures_of
 from dispose.evaluation.score import Answers, Method, answers, drawn, row_of, without_joints
 from dispose.geometry.image_affine import apply, input_from_map, invert
 from dispose.inference.readings import Source
-from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.model import DisPose, TwoStages
+from dispose.nn.backbones import STRIDE
 from dispose.nn.heatmaps import Peaks, subpixel_peaks
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.peaks import JointPeaks, root_frame

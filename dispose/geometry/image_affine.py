@@ -11,11 +11,17 @@ from torch import Tensor
 
 def letterbox(size: Float[Tensor, "*batch 2"], input_size: tuple[int, int]) -> Float[Tensor, "*batch 2 3"]:
     """Input from image: the whole image at the largest scale that fits, centred. Sizes are width, height."""
+    return crop((size - 1) / 2, size, input_size)
+
+
+def crop(
+    centre: Float[Tensor, "*batch 2"], size: Float[Tensor, "*batch 2"], input_size: tuple[int, int]
+) -> Float[Tensor, "*batch 2 3"]:
+    """Input from image: a box around a point at the largest scale that fits, centred. Sizes are width, height."""
     target = torch.tensor(input_size, dtype=size.dtype, device=size.device)
-    scale = (target / size).amin(-1)
-    linear = scale[..., None, None] * torch.eye(2, dtype=size.dtype, device=size.device)
-    shift = (target - 1) / 2 - scale[..., None] * (size - 1) / 2
-    return torch.cat([linear, shift[..., None]], dim=-1)
+    scale = (target / size).amin(-1)[..., None]
+    linear = scale[..., None] * torch.eye(2, dtype=size.dtype, device=size.device)
+    return torch.cat([linear, ((target - 1) / 2 - scale * centre)[..., None]], dim=-1)
 
 
 def rotation_about(

@@ -81,6 +81,18 @@ def subpixel_peaks(heatmaps: Float[Tensor, "maps joints height width"], count: i
     return Peaks(torch.where(valid[..., None], moved, 0.0), torch.where(valid, peaks.score, 0.0), valid)
 
 
+def soft_argmax(
+    heatmaps: Float[Tensor, "*maps joints height width"], gain: float
+) -> tuple[Float[Tensor, "*maps joints 2"], Float[Tensor, "*maps joints height width"]]:
+    """The expected pixel under ``softmax(gain · heatmap)``, and that probability; differentiable in the values."""
+    height, width = heatmaps.shape[-2:]
+    probability = (gain * heatmaps).flatten(-2).softmax(-1).view_as(heatmaps)
+    x = torch.arange(width, dtype=heatmaps.dtype, device=heatmaps.device)
+    y = torch.arange(height, dtype=heatmaps.dtype, device=heatmaps.device)
+    across, down = probability.sum(-2) @ x, probability.sum(-1) @ y
+    return torch.stack([across, down], dim=-1), probability
+
+
 def render_gaussians(
     xy_map: Float[Tensor, "items joints 2"],
     visible: Bool[Tensor, "items joints"],

@@ -10,10 +10,10 @@ from pathlib import Path
 from dispose.datasets.layouts.source import Layout
 from dispose.datasets.originals import ORIGINALS, Original
 from dispose.errors import InputError
-from dispose.models.dispose.backbone import BackboneConfig
 from dispose.models.dispose.decoder_layer import DecoderConfig
 from dispose.models.dispose.model import DisPoseConfig
 from dispose.models.dispose.root_associator import ImageAssociatorConfig
+from dispose.nn.backbones import BackboneConfig
 from dispose.recipes.orders import TrainingOrder
 from dispose.training.config import (
     MODEL,

@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from dispose.models.dispose.associator import AssociatorConfig
-from dispose.models.dispose.backbone import LAPTOP, BackboneConfig
 from dispose.models.dispose.decoder_layer import DecoderConfig
 from dispose.models.dispose.model import DisPoseConfig
 from dispose.models.dispose.placement import PlacementConfig
 from dispose.models.dispose.root_associator import ImageAssociatorConfig
+from dispose.nn.backbones import LAPTOP, BackboneConfig
 from dispose.recipes.orders import TrainingOrder
 from dispose.training.config import (
     OURS,

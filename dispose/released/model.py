@@ -21,9 +21,9 @@ from dispose.diffusion.parameterisations import predict_clean
 from dispose.diffusion.samplers import Process, final, log_of_mass, reverse_process
 from dispose.diffusion.schedules import rounded_times
 from dispose.geometry import image_affine
-from dispose.models.dispose.backbone import Backbone, BackboneConfig
 from dispose.models.dispose.decoder import Decoder, Refined
 from dispose.models.dispose.sampling import NoiseConfig
+from dispose.nn.backbones import Backbone, BackboneConfig
 from dispose.nn.heatmaps import Features, integer_peaks
 from dispose.nn.projective_attention import ProjectiveAttention
 from dispose.released.candidates import (

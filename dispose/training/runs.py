@@ -18,9 +18,9 @@ from dispose.formats.files import digest_of
 from dispose.formats.pseudo_labels import read_pseudo_labels
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.models.dispose.associator import Associator
-from dispose.models.dispose.backbone import Backbone
 from dispose.models.dispose.model import DisPose
 from dispose.models.dispose.placement import PlacementNet
+from dispose.nn.backbones import Backbone
 from dispose.training.associator import DenoiserTask, PlacementTask
 from dispose.training.config import (
     ASSOCIATOR,

@@ -15,10 +15,10 @@ from dispose.losses.confidence import censored_likelihood, error_likelihood
 from dispose.losses.curation import PoseTargets, curate, pack_labels
 from dispose.losses.heatmaps import asymmetric_mse, heatmap_targets
 from dispose.losses.objective import SampleViews, Term, pose_terms, weigh
-from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.decoder import Refined
 from dispose.models.dispose.model import DisPose
 from dispose.models.dispose.sampling import NoiseConfig, Problem
+from dispose.nn.backbones import STRIDE
 from dispose.scene.frame import Frame, ImageBatch
 from dispose.tensors import ABSENT, TensorStruct
 from dispose.training.associator import TOLERANCE, denoise_known

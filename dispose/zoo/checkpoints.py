@@ -14,11 +14,14 @@ from torch import nn
 from dispose.errors import InputError, OutputError
 from dispose.formats.files import replacing_path
 from dispose.models.dispose.associator import Associator, AssociatorConfig
-from dispose.models.dispose.backbone import Backbone, BackboneConfig
 from dispose.models.dispose.model import DisPose, DisPoseConfig
 from dispose.models.dispose.placement import PlacementConfig, PlacementNet
 from dispose.models.rays.network import RayNetwork, RaysConfig
+from dispose.models.triangulation.algebraic import Algebraic, AlgebraicConfig
+from dispose.models.triangulation.volumetric import Volumetric, VolumetricConfig
+from dispose.nn.backbones import Backbone, BackboneConfig
 from dispose.released.model import ReleasedConfig, ReleasedDisPose
+from dispose.released.triangulation import ReleasedAlgebraic, ReleasedVolumetric
 from dispose.zoo.records import from_json, to_json
 
 WORDS = {
@@ -110,6 +113,10 @@ KINDS = (
     Kind(DisPose, DisPoseConfig),
     Kind(RayNetwork, RaysConfig),
     Kind(ReleasedDisPose, ReleasedConfig),
+    Kind(Algebraic, AlgebraicConfig),
+    Kind(Volumetric, VolumetricConfig),
+    Kind(ReleasedAlgebraic, AlgebraicConfig),
+    Kind(ReleasedVolumetric, VolumetricConfig),
 )
 """What a weights file of this project may hold; it says which by the name of the class."""
 

@@ -17,9 +17,19 @@ from torch import Tensor, nn
 import dispose
 from dispose.errors import InputError
 from dispose.formats.files import digest_of
-from dispose.models.dispose.backbone import Backbone, BackboneConfig, load_torchvision_trunk
 from dispose.models.dispose.model import DisPose
+from dispose.models.triangulation.algebraic import AlgebraicConfig
+from dispose.models.triangulation.volumetric import CubeConfig, VolumetricConfig
+from dispose.nn.backbones import Backbone, BackboneConfig, load_torchvision_trunk
 from dispose.released.model import RELEASED, ReleasedDisPose
+from dispose.released.triangulation import (
+    LEARNED_AGGREGATIONS,
+    PLAIN_AGGREGATIONS,
+    ReleasedAlgebraic,
+    ReleasedVolumetric,
+    algebraic_entry,
+    volumetric_entry,
+)
 from dispose.zoo.checkpoints import load_image_model, load_weights, read_metadata, released_name, save_weights
 
 PARTS = (
@@ -114,6 +124,40 @@ def import_backbone(path: Path) -> Backbone:
     renamed = Entries(path, tensors)
     network = Backbone(_backbone_config(renamed))
     _fill(network, renamed, released_name)
+    return network
+
+
+def import_triangulation(path: Path, aggregation: str = "softmax") -> ReleasedAlgebraic | ReleasedVolumetric:
+    """The released Learnable Triangulation with the weights of a file: algebraic or volumetric, as its tensors say.
+
+    Args:
+        path: of the released file.
+        aggregation: how a volumetric network joins the views, by its released name: its weights do not tell.
+
+    Raises:
+        InputError: see `read_entries`; or the tensors are those of neither network; or the aggregation needs a
+            confidence head and there is none, or the other way round.
+    """
+    entries = read_entries(path)
+    tensors = {name.removeprefix("module."): value for name, value in entries.tensors.items()}
+    entries = Entries(path, tensors)
+    shapes = {name: tuple(value.shape) for name, value in tensors.items()}
+    asked = {"backbone.conv1.weight": 4, "backbone.final_layer.weight": 4}
+    if any(len(shapes.get(name, ())) != dimensions for name, dimensions in asked.items()):
+        raise InputError(f"{path}: holds no network of Learnable Triangulation: it has no {' or no '.join(asked)}")
+    joints, deep = shapes["backbone.final_layer.weight"][0], "backbone.layer3.35.conv3.weight" in shapes
+    backbone = BackboneConfig(depth=152 if deep else 50, joints=joints)
+    if "volume_net.output_layer.weight" not in shapes:
+        network = ReleasedAlgebraic(AlgebraicConfig(backbone=backbone))
+        _fill(network, entries, algebraic_entry)
+        return network
+    learned = "backbone.vol_confidences.head.0.weight" in shapes
+    fitting = LEARNED_AGGREGATIONS if learned else PLAIN_AGGREGATIONS
+    if aggregation not in fitting:
+        has = "has a" if learned else "has no"
+        raise InputError(f"{path}: {has} confidence head, so the views are joined by {' or '.join(fitting)}")
+    network = ReleasedVolumetric(VolumetricConfig(backbone=backbone, cube=CubeConfig(aggregation=aggregation)))
+    _fill(network, entries, volumetric_entry)
     return network
 
 

@@ -35,7 +35,7 @@ from dispose.inference.capture import (
 from dispose.inference.run import results_of
 
 # %%
-from dispose.models.dispose.backbone import STRIDE
+from dispose.nn.backbones import STRIDE
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator, load_image_model, shipped_image_weights
 from dispose_viz.image import residuals, view_panels
 from dispose_viz.style import new_figure, save_figure

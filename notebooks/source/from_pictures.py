@@ -28,7 +28,7 @@ from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_image_capture, read_image_frame, read_raw
 
 # %%
-from dispose.models.dispose.backbone import STRIDE
+from dispose.nn.backbones import STRIDE
 from dispose.zoo.checkpoints import load_image_model, shipped_image_weights
 from dispose_viz.image import view_panels
 from dispose_viz.style import new_figure, save_figure

@@ -9,7 +9,7 @@ from torch import nn
 
 import dispose.cli.main as cli
 from dispose.geometry.image_affine import apply, map_from_input
-from dispose.models.dispose.backbone import STRIDE, BackboneConfig
+from dispose.nn.backbones import STRIDE, BackboneConfig
 from dispose.nn.heatmaps import subpixel_peaks
 from dispose.recipes.synthetic import TOY_SMOKE
 from dispose.released.model import RELEASED

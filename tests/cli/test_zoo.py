@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dispose.cli.main import main
-from dispose.models.dispose.backbone import Backbone, BackboneConfig
+from dispose.nn.backbones import Backbone, BackboneConfig
 from dispose.zoo.checkpoints import load_weights, released_name
 
 

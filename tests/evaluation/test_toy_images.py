@@ -27,8 +27,8 @@ from dispose.evaluation.toy_images import (
     toy_scenes,
 )
 from dispose.geometry.image_affine import map_from_input
-from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.model import DisPose
+from dispose.nn.backbones import STRIDE
 from dispose.nn.heatmaps import Features, render_gaussians, subpixel_peaks
 from dispose.recipes.synthetic import TOY_SMOKE
 from dispose.scene.frame import ImageBatch

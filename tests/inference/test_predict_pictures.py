@@ -17,8 +17,8 @@ from dispose.formats.detections.openpose import write_openpose
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import image_source_of, read_image_capture
 from dispose.inference.run import results_of
-from dispose.models.dispose.backbone import BackboneConfig
 from dispose.models.dispose.model import DisPose, FrameByFrame
+from dispose.nn.backbones import BackboneConfig
 from dispose.recipes.synthetic import TOY_SMOKE
 from dispose.released.model import ReleasedConfig, ReleasedDisPose
 from dispose.scene.cameras import Cameras

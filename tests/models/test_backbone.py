@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from dispose.errors import InputError, ShapeError
-from dispose.models.dispose.backbone import LAPTOP, Backbone, BackboneConfig, load_torchvision_trunk
+from dispose.nn.backbones import LAPTOP, Backbone, BackboneConfig, load_torchvision_trunk
 from dispose.zoo.checkpoints import released_name
 
 TINY = BackboneConfig(depth=18, width=8, deconv_chans=16, joints=5)

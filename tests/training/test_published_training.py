@@ -16,8 +16,8 @@ from dispose.datasets.originals import ORIGINALS
 from dispose.errors import InputError
 from dispose.formats.pseudo_labels import LabelledFrame, read_pseudo_labels, write_pseudo_labels
 from dispose.losses.objective import Term
-from dispose.models.dispose.backbone import Backbone
 from dispose.models.dispose.model import DisPose
+from dispose.nn.backbones import Backbone
 from dispose.recipes.datasets import DATASETS, beginning_of
 from dispose.recipes.orders import TrainingOrder
 from dispose.recipes.synthetic import RECIPES, TOY_SMOKE

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dispose.models.dispose.backbone import Backbone, BackboneConfig
+from dispose.nn.backbones import Backbone, BackboneConfig
 from dispose.nn.heatmaps import Features
 from dispose.released.model import RELEASED, ReleasedDisPose
 from dispose.scene.cameras import Cameras

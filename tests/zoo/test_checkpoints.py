@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from dispose.errors import InputError, OutputError
 from dispose.models.dispose.associator import Associator, AssociatorConfig
-from dispose.models.dispose.backbone import Backbone, BackboneConfig
 from dispose.models.dispose.model import DisPose
 from dispose.models.dispose.placement import PlacementConfig, PlacementNet
+from dispose.nn.backbones import Backbone, BackboneConfig
 from dispose.released.model import RELEASED, ReleasedDisPose
 from dispose.zoo import checkpoints
 from dispose.zoo.checkpoints import WORDS, load_weights, our_name, read_metadata, released_name, save_weights

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.files import digest_of
-from dispose.models.dispose.backbone import Backbone, BackboneConfig
+from dispose.nn.backbones import Backbone, BackboneConfig
 from dispose.released.model import ReleasedDisPose
 from dispose.zoo import importing
 from dispose.zoo.checkpoints import load_weights, released_name

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dispose.models.dispose.backbone import BackboneConfig
+from dispose.nn.backbones import BackboneConfig
 from dispose.nn.heatmaps import Features
 from dispose.released.denoiser import ReleasedDenoiser, ReleasedDenoiserConfig, RootGraph
 from dispose.released.model import (

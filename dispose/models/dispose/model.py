@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from dispose.association.roots import group_roots, map_pixel_of
 from dispose.errors import ShapeError
 from dispose.geometry.image_affine import apply, input_from_map, invert
-from dispose.models.dispose.backbone import STRIDE, Backbone, BackboneConfig
 from dispose.models.dispose.decoder import Decoder, DecoderConfig, LayerState, Refined
 from dispose.models.dispose.root_associator import ImageAssociator, ImageAssociatorConfig
 from dispose.models.dispose.sampling import SamplerConfig
+from dispose.nn.backbones import STRIDE, Backbone, BackboneConfig
 from dispose.nn.heatmaps import Features, subpixel_peaks
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame, ImageBatch, Poses

@@ -25,9 +25,9 @@ from dispose.association.roots import (
     root_tuples,
 )
 from dispose.geometry.image_affine import apply, fraction, sampling_grid
-from dispose.models.dispose.backbone import STRIDE
 from dispose.models.dispose.denoiser import Denoiser, DenoiserConfig
 from dispose.models.dispose.sampling import Problem, SamplerConfig, better_together, decide, nobody, trajectory
+from dispose.nn.backbones import STRIDE
 from dispose.nn.heatmaps import Features
 from dispose.nn.projective_attention import ProjectiveAttention
 from dispose.scene.frame import Frame, ImageBatch

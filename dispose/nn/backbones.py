@@ -1,7 +1,8 @@
 """The heat-map backbone: a residual trunk, three transposed convolutions, one map per joint at stride 4.
 
-The trunk's modules stand in the order of torchvision's ResNet, so that its weights and the released ones fit
-(`dispose.zoo.checkpoints`). torchvision itself is not needed.
+DisPOSE reads the transposed convolutions' raw outputs, Learnable Triangulation the trunk's last map and what the last
+transposed convolution becomes. The trunk's modules stand in the order of torchvision's ResNet, so that its weights and
+the released ones fit (`dispose.zoo.checkpoints`). torchvision itself is not needed.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from dispose.errors import InputError, ShapeError
 from dispose.nn.heatmaps import Features
+from dispose.tensors import TensorStruct
 
 STRIDE = 4
 """Input pixels per heat-map pixel, along each axis."""
@@ -29,7 +31,7 @@ class BackboneConfig:
     """Sizes of the network; the defaults are the released one.
 
     Attributes:
-        depth: 50 (bottleneck blocks) or 18 (basic blocks).
+        depth: 152 or 50 (bottleneck blocks), or 18 (basic blocks).
         width: channels of the trunk's first stage; every stage scales with it. 64 fits ImageNet weights.
         deconv_chans: channels of the three transposed convolutions, which are the feature maps of Stage II.
         joints: number of heat maps.
@@ -43,6 +45,11 @@ class BackboneConfig:
     deconv_chans: int = 256
     joints: int = 15
     lateral: bool = False
+
+    @property
+    def deep_chans(self) -> int:
+        """Channels of the trunk's last map."""
+        return 8 * self.width * _STAGES[self.depth][0].expansion
 
 
 LAPTOP = BackboneConfig(depth=18, width=32, deconv_chans=64, lateral=True)
@@ -92,7 +99,31 @@ class Bottleneck(nn.Module):
         return self.relu(self.bn3(self.conv3(y)) + self.downsample(x))
 
 
-_STAGES = {18: (BasicBlock, (2, 2, 2, 2)), 50: (Bottleneck, (3, 4, 6, 3))}
+_STAGES = {
+    18: (BasicBlock, (2, 2, 2, 2)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+    152: (Bottleneck, (3, 8, 36, 3)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Sight(TensorStruct):
+    """All that a backbone makes of images on its way to heat maps, map by map.
+
+    Attributes:
+        deep: the trunk's last map, at stride 32.
+        coarse, middle, fine: the transposed convolutions' raw outputs, at strides 16, 8 and 4, before normalisation and
+            ReLU.
+        last: what the heat maps are made of: the last of them after normalisation and ReLU.
+        heatmaps: one per joint, at stride 4.
+    """
+
+    deep: Float[Tensor, "maps deep_chans deep_height deep_width"]
+    coarse: Float[Tensor, "maps chans coarse_height coarse_width"]
+    middle: Float[Tensor, "maps chans middle_height middle_width"]
+    fine: Float[Tensor, "maps chans height width"]
+    last: Float[Tensor, "maps chans height width"]
+    heatmaps: Float[Tensor, "maps joints height width"]
 
 
 class Backbone(nn.Module):
@@ -133,7 +164,12 @@ class Backbone(nn.Module):
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, pixels: Float[Tensor, "maps 3 height width"]) -> Features:
-        """Heat maps and features of normalised images.
+        """Heat maps and features of normalised images; see `look`."""
+        seen = self.look(pixels)
+        return Features(seen.heatmaps, seen.fine, seen.middle, seen.coarse)
+
+    def look(self, pixels: Float[Tensor, "maps 3 height width"]) -> Sight:
+        """Everything on the way from normalised images to their heat maps.
 
         Raises:
             ShapeError: the images' width or height is no multiple of 32.
@@ -153,8 +189,7 @@ class Backbone(nn.Module):
             x = self.upsampling[3 * k + 2](self.upsampling[3 * k + 1](rising))
         with torch.autocast(pixels.device.type, enabled=False):
             heatmaps = self.heatmaps(x.to(self.heatmaps.weight.dtype))
-        coarse, middle, fine = raw
-        return Features(heatmaps, fine, middle, coarse)
+        return Sight(stages[-1], *raw, x, heatmaps)
 
     def _initialise(self) -> None:
         """He's initialisation for the trunk; transposed and last convolution N(0, 1e-3) as released."""
