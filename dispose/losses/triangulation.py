@@ -18,10 +18,10 @@ def capped_squares(
     known: Bool[Tensor, "samples joints"],
 ) -> Float[Tensor, ""]:
     """Mean squared error per coordinate, cm²; d where ``d ≤ 400``, else ``d^0.1 · 400^0.9``."""
-    square = ((xyz - truth) * CM_PER_MM).square()
+    square = (_differences(xyz, truth, known) * CM_PER_MM).square()
     # The power's derivative is infinite at 0: it must not see small errors, not even to be thrown away.
     beyond = square.clamp(min=CAP_CM2) ** 0.1 * CAP_CM2**0.9
-    return _mean(torch.where(square > CAP_CM2, beyond, square), known)
+    return torch.where(square > CAP_CM2, beyond, square).sum() / _count(known)
 
 
 def absolute_errors(
@@ -30,7 +30,7 @@ def absolute_errors(
     known: Bool[Tensor, "samples joints"],
 ) -> Float[Tensor, ""]:
     """Mean absolute error per coordinate, cm."""
-    return _mean(((xyz - truth) * CM_PER_MM).abs(), known)
+    return (_differences(xyz, truth, known) * CM_PER_MM).abs().sum() / _count(known)
 
 
 def surprise_of_voxels(
@@ -50,6 +50,15 @@ def relative_to_root(
     return torch.where(alone[:, None, None], xyz - xyz[:, root : root + 1], xyz)
 
 
-def _mean(values: Float[Tensor, "samples joints 3"], known: Bool[Tensor, "samples joints"]) -> Float[Tensor, ""]:
-    # What is not known may be no number.
-    return torch.where(known[..., None], values, 0.0).sum() / (3 * known.sum().clamp(min=1))
+def _differences(
+    xyz: Float[Tensor, "samples joints 3"],
+    truth: Float[Tensor, "samples joints 3"],
+    known: Bool[Tensor, "samples joints"],
+) -> Float[Tensor, "samples joints 3"]:
+    """0 where the truth is not known: it may be no number there, and would spoil the gradient."""
+    return torch.where(known[..., None], xyz - torch.where(known[..., None], truth, 0.0), 0.0)
+
+
+def _count(known: Bool[Tensor, "samples joints"]) -> Float[Tensor, ""]:
+    """Coordinates of all known joints, at least those of one."""
+    return 3.0 * known.sum().clamp(min=1)

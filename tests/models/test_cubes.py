@@ -58,9 +58,8 @@ def test_unprojection_is_a_bilinear_look_at_where_the_voxel_appears(size, genera
         turn = float(cubes.yaw[sample])
         for index in np.ndindex(3, 3, 3):
             x, y, z = (1400.0 * (i / 2 - 0.5) for i in index)
-            place = centre[sample] + torch.tensor(
-                [math.cos(turn) * x - math.sin(turn) * y, math.sin(turn) * x + math.cos(turn) * y, z]
-            )
+            turned = [math.cos(turn) * x - math.sin(turn) * y, math.sin(turn) * x + math.cos(turn) * y, z]
+            place = centre[sample] + torch.tensor(turned, dtype=torch.float64)
             xy, _ = cameras[sample].project(place)
             for view in range(3):
                 at = map_from_input(apply(affine[sample, view], xy[view]), STRIDE)
@@ -94,8 +93,8 @@ def test_ideal_maps_lead_to_the_joints(views, cells, size, bound):
     people = 4 if cells == 32 else 1
     rigs = [human36m_rig("S9"), human36m_rig("S11")] * 2
     drawn = draw_joint_maps(generator, rigs[:people], torch.zeros(people, dtype=torch.long), config)
-    drawn = drawn.select(views=slice(0, views), joints=[3, 6, 10, 13, 16])
-    cubes = Cubes(cells, 2500.0, drawn.xyz_world[:, 2].float(), torch.linspace(0.7, 2.0, people))
+    drawn = drawn.select(views=slice(0, views), joints=[0, 3, 10, 13, 16])
+    cubes = Cubes(cells, 2500.0, drawn.xyz_world[:, 0].float(), torch.linspace(0.7, 2.0, people))
     values = unproject(drawn.maps, cubes, drawn.cameras, drawn.input_from_image)
     logits = log_sum(values, torch.ones(people, views, 5))
     found = cubes.expected(logits.flatten(2).softmax(-1).view_as(logits))

@@ -121,6 +121,7 @@ def require_views(batch: ImageBatch, fewest: int, method: str) -> None:
     counts = batch.images.present.sum(1)
     short = (counts < fewest).nonzero()[:, 0].tolist()
     if short:
+        needed = f"{fewest} view{'s' if fewest > 1 else ''}"
         raise InputError(
-            f"{method} triangulation needs {fewest} views at least; sample {short[0]} has {int(counts[short[0]])}"
+            f"{method} triangulation needs {needed} at least; sample {short[0]} has {int(counts[short[0]])}"
         )

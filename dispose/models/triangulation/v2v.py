@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import max_pool3d
@@ -85,7 +86,10 @@ class RaisingBlock(nn.Sequential):
 
 
 class V2V(nn.Module):
-    """Cubes of features to cubes of logits; what is lost on the way down is added on the way up."""
+    """Cubes of features to cubes of logits; what is lost on the way down is added on the way up.
+
+    Weights and cubes lie channels-last in memory, which is faster.
+    """
 
     def __init__(self, inward: int, outward: int, config: V2VConfig) -> None:
         super().__init__()
@@ -111,6 +115,9 @@ class V2V(nn.Module):
                 nn.init.xavier_normal_(module.weight)
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
+        for parameter in self.parameters():
+            if parameter.ndim == 5:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
 
     def forward(self, x: Cube) -> Float[Tensor, "samples outward cells cells cells"]:
         """Logits of every voxel.
@@ -119,7 +126,7 @@ class V2V(nn.Module):
             InputError: the side is no multiple of what the network halves.
         """
         self.config.require_side(x.shape[-1])
-        x = self.front(x)
+        x = self.front(x.contiguous(memory_format=torch.channels_last_3d))
         kept = []
         for down, across in zip(self.down, self.across):
             kept.append(across(x))

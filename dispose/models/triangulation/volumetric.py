@@ -126,14 +126,19 @@ class CubeReader(nn.Module):
             cameras: of the views.
             input_from_image: of the views.
         """
-        values = unproject(maps, cubes, cameras, input_from_image, self.rules)
-        logits = self.network(self.aggregation.join(values, shares))
-        if self.gain is not None:
-            seen = values if heat is None else unproject(heat, cubes, cameras, input_from_image, self.rules)
-            there = (shares > 0).any(-1, keepdim=True).to(shares.dtype).expand(*shares.shape[:2], seen.shape[2])
-            logits = logits + self.gain * log_sum(seen, there)
-        log_probability = logits.flatten(2).log_softmax(-1).view_as(logits)
-        return Located(cubes.expected(log_probability.exp()), log_probability, cubes)
+        kind = maps.device.type
+        # Under autocast the network alone is computed in half precision: places and probabilities need more.
+        with torch.autocast(kind, enabled=False):
+            values = unproject(maps.to(cubes.centre.dtype), cubes, cameras, input_from_image, self.rules)
+            joined = self.aggregation.join(values, shares)
+        logits = self.network(joined).to(values.dtype)
+        with torch.autocast(kind, enabled=False):
+            if self.gain is not None:
+                seen = values if heat is None else unproject(heat, cubes, cameras, input_from_image, self.rules)
+                there = (shares > 0).any(-1, keepdim=True).to(values.dtype).expand(*shares.shape[:2], seen.shape[2])
+                logits = logits + self.gain * log_sum(seen, there)
+            log_probability = logits.flatten(2).log_softmax(-1).view_as(logits)
+            return Located(cubes.expected(log_probability.exp()), log_probability, cubes)
 
 
 class Volumetric(nn.Module):
