@@ -189,7 +189,8 @@ class Backbone(nn.Module):
             x = self.upsampling[3 * k + 2](self.upsampling[3 * k + 1](rising))
         with torch.autocast(pixels.device.type, enabled=False):
             heatmaps = self.heatmaps(x.to(self.heatmaps.weight.dtype))
-        return Sight(stages[-1], *raw, x, heatmaps)
+        coarse, middle, fine = raw
+        return Sight(stages[-1], coarse, middle, fine, x, heatmaps)
 
     def _initialise(self) -> None:
         """He's initialisation for the trunk; transposed and last convolution N(0, 1e-3) as released."""

@@ -32,7 +32,7 @@ def map_statistics(
     x, y = place % width, place // width
     column, row = (torch.arange(length, device=maps.device, dtype=maps.dtype) for length in (width, height))
     across, down = share.view(maps.shape).sum(-2), share.view(maps.shape).sum(-1)
-    variance = sum((line @ at.square()) - (line @ at).square() for line, at in ((across, column), (down, row)))
+    variance = across @ column.square() - (across @ column).square() + down @ row.square() - (down @ row).square()
     disorder = -(share * share.clamp(min=1e-12).log()).sum(-1)
     near = ((column - x[..., None]).abs() <= RIVAL_DISTANCE)[..., None, :]
     near = near & ((row - y[..., None]).abs() <= RIVAL_DISTANCE)[..., :, None]
