@@ -107,7 +107,7 @@ _STAGES = {
 
 
 @dataclass(frozen=True, eq=False)
-class Sight(TensorStruct):
+class BackboneMaps(TensorStruct):
     """All that a backbone makes of images on its way to heat maps, map by map.
 
     Attributes:
@@ -168,7 +168,7 @@ class Backbone(nn.Module):
         seen = self.look(pixels)
         return Features(seen.heatmaps, seen.fine, seen.middle, seen.coarse)
 
-    def look(self, pixels: Float[Tensor, "maps 3 height width"]) -> Sight:
+    def look(self, pixels: Float[Tensor, "maps 3 height width"]) -> BackboneMaps:
         """Everything on the way from normalised images to their heat maps.
 
         Raises:
@@ -190,7 +190,7 @@ class Backbone(nn.Module):
         with torch.autocast(pixels.device.type, enabled=False):
             heatmaps = self.heatmaps(x.to(self.heatmaps.weight.dtype))
         coarse, middle, fine = raw
-        return Sight(stages[-1], coarse, middle, fine, x, heatmaps)
+        return BackboneMaps(stages[-1], coarse, middle, fine, x, heatmaps)
 
     def _initialise(self) -> None:
         """He's initialisation for the trunk; transposed and last convolution N(0, 1e-3) as released."""

@@ -50,7 +50,7 @@ class AlgebraicConfig:
     gain: float = 100.0
 
 
-class ConfidenceHead(nn.Module):
+class ViewTrust(nn.Module):
     """From the trunk's last map to one logit per output: two convolutions, the mean over the map, three layers.
 
     Every convolution halves the map, so its sides are at least four pixels (images of 128 pixels). 10.9 million weights
@@ -121,7 +121,7 @@ class Algebraic(nn.Module):
         require_joints(config.skeleton, config.backbone)
         self.config, self.solve, self.rules = config, solve, rules
         self.backbone = Backbone(config.backbone)
-        self.confidence = ConfidenceHead(config.backbone.deep_chans, config.head_chans, config.backbone.joints)
+        self.confidence = ViewTrust(config.backbone.deep_chans, config.head_chans, config.backbone.joints)
 
     @property
     def skeleton(self) -> Skeleton:

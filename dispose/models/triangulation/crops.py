@@ -15,7 +15,7 @@ from torch import Tensor
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, input_from_map, invert, map_from_input
 from dispose.geometry.pinhole import normalize_points
-from dispose.nn.backbones import STRIDE, Backbone, Sight
+from dispose.nn.backbones import STRIDE, Backbone, BackboneMaps
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import ImageBatch
 from dispose.tensors import TensorStruct
@@ -101,7 +101,7 @@ def project_into_maps(
     return rules.map_from_input(xy_input, STRIDE), front
 
 
-def look_at_views(backbone: Backbone, batch: ImageBatch) -> Sight:
+def look_at_views(backbone: Backbone, batch: ImageBatch) -> BackboneMaps:
     """What the backbone makes of every image of every sample; all is 0 where a view has no image."""
     present = batch.images.present.flatten()
     pixels = batch.images.pixels.flatten(0, 1)
@@ -113,7 +113,7 @@ def look_at_views(backbone: Backbone, batch: ImageBatch) -> Sight:
         name: value.new_zeros(len(present), *value.shape[1:]).index_copy(0, rows, value)
         for name, value in vars(seen).items()
     }
-    return Sight(**wide)
+    return BackboneMaps(**wide)
 
 
 def require_views(batch: ImageBatch, fewest: int, method: str) -> None:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dispose.models.triangulation.algebraic import ConfidenceHead, require_joints, shares_of_views
+from dispose.models.triangulation.algebraic import ViewTrust, require_joints, shares_of_views
 from dispose.models.triangulation.crops import EXACT_MAPS, MapRules, look_at_views, require_views
 from dispose.models.triangulation.cube import (
     Cubes,
@@ -157,9 +157,7 @@ class Volumetric(nn.Module):
         self.narrowing = nn.Conv2d(config.backbone.deconv_chans, config.chans, 1)
         self.cube = CubeReader(config.chans, config.backbone.joints, config.cube, rules=rules)
         learned = self.cube.aggregation.learned
-        self.confidence = (
-            ConfidenceHead(config.backbone.deep_chans, config.head_chans, config.chans) if learned else None
-        )
+        self.confidence = ViewTrust(config.backbone.deep_chans, config.head_chans, config.chans) if learned else None
 
     @property
     def skeleton(self) -> Skeleton:
