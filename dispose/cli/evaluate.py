@@ -31,7 +31,7 @@ from dispose.evaluation.score import (
     score,
 )
 from dispose.evaluation.toy_images import evaluate_toy_images, reduction
-from dispose.evaluation.triangulators import chosen_trials, compare, trials
+from dispose.evaluation.triangulators import Tables, chosen_trials, compare, trials
 from dispose.inference.readings import Source
 from dispose.inference.results_folder import RunFiles, write_results
 from dispose.models.dispose.model import DisPose
@@ -119,19 +119,24 @@ class EvaluateCommand:
         """Triangulators on the same groups."""
         if self.save is not None or self.views or self.gates_mm:
             raise InputError("--save, --views and --gates-mm are for associators, not for triangulators.")
-        start, rows, names = time.perf_counter(), list[Row](), self.triangulators or TRIANGULATOR_NAMES
+        start, found, names = time.perf_counter(), Tables(), self.triangulators or TRIANGULATOR_NAMES
         table = [(name, load_triangulator(name)) for name in names]
         for trial in chosen_trials(trials(load_associator(self.weights).associate), self.protocols):
             if not (self.data / trial.folder).is_dir():
                 print(f"left out: {trial.title}; there is no folder {self.data / trial.folder}.")
                 continue
             print(trial.title)
-            rows += compare(trial, self.data, table)
-            print(text_table(tuple(rows[-len(table) :])))
-        if not rows:
+            said = compare(trial, self.data, table)
+            print(text_table(said.rows + said.by_views))
+            found += said
+        parts = (("", found.rows), ("_by_views", found.by_views), ("_reliability", found.claims))
+        if not any(rows for _, rows in parts):
             raise InputError(f"{self.data}: none of the data are there; data/README.md says how to obtain them.")
-        write_report(path, self.report(rows, (), start))
-        print(f"wrote {path}")
+        for end, rows in parts:
+            if rows:
+                target = path.with_name(f"{path.stem}{end}.json")
+                write_report(target, self.report(rows, (), start))
+                print(f"wrote {target}")
         return 0
 
     def score_doubt(self, path: Path) -> int:

@@ -7,7 +7,7 @@ found once and handed to every triangulator.
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
@@ -22,6 +22,7 @@ from dispose.association.reconstruct import (
 )
 from dispose.datasets.tables.humaneva import read_humaneva
 from dispose.errors import InputError
+from dispose.evaluation.claims import Claims, claim_rows, claims_of
 from dispose.evaluation.joints import bone_figures, joint_figures, ranking_figures
 from dispose.evaluation.measures import shelf_figures
 from dispose.evaluation.protocols import (
@@ -33,12 +34,22 @@ from dispose.evaluation.protocols import (
 )
 from dispose.evaluation.reports import Figure, Row, figures_of
 from dispose.evaluation.score import Method, answers, gather, oracle_method, without_joints
+from dispose.evaluation.view_trials import panoptic_views, synthetic_views
 from dispose.inference.capture import read_capture, source_of
 from dispose.inference.readings import Source
 from dispose.scene.convert import shelf_poses
 from dispose.scene.frame import Frame, Labels, Poses
-from dispose.scene.results import Associate, Association, AssociationResult, Prediction, reconstruct_each
-from dispose.skeletons.catalog import HUMANEVA_15
+from dispose.scene.labels import association_of_identities
+from dispose.scene.results import (
+    Associate,
+    Association,
+    AssociationResult,
+    FrameResult,
+    Prediction,
+    associate_each,
+    reconstruct_each,
+)
+from dispose.skeletons.catalog import COCO_17, HUMANEVA_15
 from dispose.tensors import ABSENT
 from dispose_synthetic.detectors.points import PointNoise, detect_points
 
@@ -56,10 +67,11 @@ class Trial:
 
     Attributes:
         name: on the command line.
-        folder: what it needs of the folder of the data.
+        folder: what it needs of the folder of the data; empty where it draws its own frames.
         draws: the same frames with other random noise; a figure is the median of theirs.
         group: from frames to their groups, which are the same for every triangulator.
         views: cameras to use, by position; all where None.
+        joints: those whose claims are compared with the truth; none where it is not known of everybody.
     """
 
     name: str
@@ -67,11 +79,34 @@ class Trial:
     draws: tuple[Protocol, ...]
     group: Callable[[Source], Associate]
     views: tuple[int, ...] | None = None
+    joints: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         """What it is, for people."""
         return self.draws[0].title
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Rows for every triangulator by name: of trials with one rig, by number of cameras, and of what was claimed."""
+
+    rows: tuple[Row, ...] = ()
+    by_views: tuple[Row, ...] = ()
+    claims: tuple[Row, ...] = ()
+
+    def __add__(self, other: "Tables") -> "Tables":
+        return Tables(self.rows + other.rows, self.by_views + other.by_views, self.claims + other.claims)
+
+
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What remains of the answers to one draw: figures and frames by number of cameras, claims, seconds a frame."""
+
+    figures: dict[int, tuple[Figure, ...]]
+    frames: dict[int, int]
+    claims: Claims | None
+    seconds: float
 
 
 def chosen_trials(trials: Sequence[Trial], names: Sequence[str]) -> list[Trial]:
@@ -83,28 +118,47 @@ def chosen_trials(trials: Sequence[Trial], names: Sequence[str]) -> list[Trial]:
     return [known[name] for name in names or known]
 
 
-def compare(trial: Trial, data: Path, table: Sequence[tuple[str, Triangulate]]) -> Iterator[Row]:
-    """A row for every triangulator, by name; `seconds` is the mean time of a frame's triangulation.
+def compare(trial: Trial, data: Path, table: Sequence[tuple[str, Triangulate]]) -> Tables:
+    """What a trial says about triangulators, by name; `Row.seconds` is the mean time of a frame's triangulation.
 
     Raises `InputError` where the trial's data are not in the folder.
     """
     if not (data / trial.folder).is_dir():
         raise InputError(f"{data / trial.folder}: there is no such folder; data/README.md says how to obtain it.")
-    drawn: dict[str, list[tuple[Figure, ...]]] = {name: [] for name, _ in table}
-    spent, frames = dict.fromkeys(drawn, 0.0), 0
+    said: dict[str, list[Said]] = {name: [] for name, _ in table}
     for protocol in trial.draws:
         source = gather(protocol.read(data), trial.views)
         groups = trial.group(source)
-        frames = len(source.numbers)
         for name, triangulate in table:
             clocked = Clocked(triangulate)
             method = Method(name, groups, clocked.reconstruct)
             found = answers(source, method, title=f"{trial.name}: {name}", batch=BATCH)
-            drawn[name].append(figures_of(found.results, protocol.measures))
-            spent[name] += clocked.seconds
-    for name, figures in drawn.items():
-        seconds = spent[name] / max(frames * len(trial.draws), 1)
-        yield Row(name, trial.draws[0].detections, frames, None, medians(figures), seconds)
+            said[name].append(summary(trial, protocol, found.results, clocked.seconds))
+    return sum((tables_of(trial, name, draws) for name, draws in said.items()), Tables())
+
+
+def summary(trial: Trial, protocol: Protocol, results: Sequence[FrameResult], seconds: float) -> Said:
+    """What remains of the answers to one draw."""
+    rigs: dict[int, list[FrameResult]] = {}
+    for one in results:
+        rigs.setdefault(one.prediction.association.members.shape[1], []).append(one)
+    figures = {views: figures_of(some, protocol.measures) for views, some in rigs.items()}
+    claims = claims_of(results, trial.joints) if trial.joints else None
+    frames = {views: len(some) for views, some in rigs.items()}
+    return Said(figures, frames, claims, seconds / max(len(results), 1))
+
+
+def tables_of(trial: Trial, name: str, draws: Sequence[Said]) -> Tables:
+    """The rows of one triangulator."""
+    detections, seconds = trial.draws[0].detections, statistics.mean(one.seconds for one in draws)
+    rigs, rows = draws[0].frames, []
+    for views, frames in rigs.items():
+        figures = medians([one.figures[views] for one in draws])
+        told = (Figure("views", float(views)),) if len(rigs) > 1 else ()
+        rows.append(Row(name, detections, frames, None, (*told, *figures), seconds))
+    known = [one.claims for one in draws if one.claims is not None]
+    claims = tuple(claim_rows(name, detections, sum(rigs.values()), known)) if known else ()
+    return Tables((), tuple(rows), claims) if len(rows) > 1 else Tables(tuple(rows), (), claims)
 
 
 class Clocked:
@@ -141,6 +195,19 @@ def labelled_groups(source: Source) -> Associate:
     return oracle_method(source).associate
 
 
+def everybody_seen(source: Source) -> Associate:
+    """Everybody's detections, by the labels, also of those whom a single view sees."""
+    known = {number: reading.labels for number in source.numbers if (reading := source.read(number)) is not None}
+
+    def associate(frame: Frame) -> Association:
+        labels = known[frame.number]
+        if labels is None:
+            raise InputError(f"frame {frame.number} has no labels to group by")
+        return association_of_identities(labels.identity, fewest=1)
+
+    return associate_each(associate)
+
+
 def found_groups(associate: Associate) -> Callable[[Source], Associate]:
     """The groups of an associator, asked once for all frames."""
 
@@ -174,7 +241,21 @@ def humaneva_trial(views: int) -> Trial:
                  said, partial(read, seed=seed), measures)
         for seed in SEEDS
     )  # fmt: skip
-    return Trial(f"humaneva_{views}", "humaneva", draws, labelled_groups)
+    return Trial(f"humaneva_{views}", "humaneva", draws, labelled_groups, joints=LIMBS)
+
+
+def view_trial(name: str, folder: str, title: str, detections: str, read: Callable[..., Iterable]) -> Trial:
+    """People whose groups are known, before more and more cameras."""
+    measures = (partial(joint_figures, joints=COCO_17.joints),)
+    draws = tuple(Protocol(name, title, detections, partial(read, seed=seed), measures) for seed in SEEDS)
+    return Trial(name, folder, draws, everybody_seen, joints=COCO_17.joints)
+
+
+VIEW_TRIALS = (
+    view_trial("synthetic_views", "", "synthetic people before one to ten cameras", "synthetic", synthetic_views),
+    view_trial("panoptic_views", "panoptic_mini", "Panoptic's people before two to ten of 31 cameras, 6 px of noise "
+               "and a tenth of the points displaced by 60 px", "Panoptic mini", panoptic_views),
+)  # fmt: skip
 
 
 def read_pose2sim(folder: Path) -> Iterator[tuple[Frame, Labels]]:
@@ -210,4 +291,5 @@ def trials(associate: Associate) -> tuple[Trial, ...]:
         humaneva_trial(3),
         humaneva_trial(2),
         *(Trial(one.name, folder, (one,), group, views) for folder, (views, one) in zip(folders, each, strict=True)),
+        *VIEW_TRIALS,
     )

@@ -41,12 +41,12 @@ def labels_of(frame: Frame | None, truth: Prediction) -> Labels:
     return Labels.of_detections(identities(frame, truth), truth.poses)
 
 
-def association_of_identities(identity: Int[Tensor, "views slots"]) -> Association:
-    """One group for everybody seen in at least two views."""
+def association_of_identities(identity: Int[Tensor, "views slots"], *, fewest: int = 2) -> Association:
+    """One group for everybody seen in so many views at least."""
     rows = []
     for person in torch.unique(identity[identity != ABSENT]):
         view, slot = (identity == person).nonzero(as_tuple=True)
-        if len(view) >= 2:
+        if len(view) >= fewest:
             members = torch.full((identity.shape[0],), ABSENT, dtype=torch.long)
             members[view] = slot
             rows.append(members)

@@ -12,7 +12,9 @@ import torch
 from dispose.association.reconstruct import GroupKeypoints, dlt
 from dispose.cli.evaluate import EvaluateCommand
 from dispose.errors import InputError
+from dispose.evaluation.claims import AskedPeople, Claims, claim_rows, claims_of, groups_of
 from dispose.evaluation.joints import (
+    AskedJoints,
     asked_joints,
     bone_figures,
     coverage,
@@ -28,11 +30,13 @@ from dispose.evaluation.triangulators import (
     Trial,
     chosen_trials,
     compare,
+    everybody_seen,
     found_groups,
     humaneva_trial,
     labelled_groups,
     medians,
 )
+from dispose.evaluation.view_trials import fewer_views, panoptic_views, synthetic_views
 from dispose.geometry.rigid import look_at
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame, Labels, Poses
@@ -201,7 +205,7 @@ def test_every_triangulator_gets_the_same_groups(tmp_path: Path) -> None:
         poses = dlt(evidence)
         return replace(poses, valid=torch.tensor([[True, False]]).expand_as(poses.valid))
 
-    one, other = compare(stick_trial(labelled_groups), tmp_path, (("dlt", dlt), ("half", half)))
+    one, other = compare(stick_trial(labelled_groups), tmp_path, (("dlt", dlt), ("half", half))).rows
     assert (one.method, other.method, one.frames) == ("dlt", "half", 2)
     assert one.value("joint_mm") == pytest.approx(0.0, abs=1e-6) and one.value("joints") == 100.0
     assert other.value("joints") == 50.0 and one.seconds > 0
@@ -216,28 +220,111 @@ def test_an_associator_is_asked_once_for_all_triangulators(tmp_path: Path) -> No
         rows = torch.tensor([[0, 0, 0]])
         return [AssociationResult(Association(rows, torch.ones(1, dtype=torch.float64))) for _ in frames]
 
-    rows = list(compare(stick_trial(found_groups(associate)), tmp_path, (("dlt", dlt), ("again", dlt))))
+    rows = compare(stick_trial(found_groups(associate)), tmp_path, (("dlt", dlt), ("again", dlt))).rows
     assert asked == [3, 7]
     assert [row.value("joints") for row in rows] == [100.0, 100.0]
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"humaneva: there is no such folder"):
-        next(compare(humaneva_trial(3), tmp_path, (("dlt", dlt),)))
+        compare(humaneva_trial(3), tmp_path, (("dlt", dlt),))
     with pytest.raises(InputError, match=r"--protocols shelf.*humaneva_3"):
         chosen_trials((humaneva_trial(3),), ("shelf",))
 
 
 def test_the_command_leaves_out_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="none of the data are there"):
-        EvaluateCommand("triangulators", data=tmp_path, out=tmp_path / "x.json").run()
-    assert capsys.readouterr().out.count("left out: ") == 7
+        EvaluateCommand(
+            "triangulators", data=tmp_path, protocols=("shelf", "panoptic_views"), out=tmp_path / "x.json"
+        ).run()
+    assert capsys.readouterr().out.count("left out: ") == 2
     with pytest.raises(InputError, match="--protocols and --triangulators are for triangulators"):
         EvaluateCommand("shelf", protocols=("humaneva_3",), out=tmp_path / "x.json").run()
     with pytest.raises(InputError, match="no triangulator named 'magic'"):
         EvaluateCommand("triangulators", triangulators=("magic",), out=tmp_path / "x.json").run()
     with pytest.raises(InputError, match="not for triangulators"):
         EvaluateCommand("triangulators", views=(0, 1), out=tmp_path / "x.json").run()
+
+
+def claimed(count: int, sigma: float, claim: float, views: float, seed: int) -> Claims:
+    """Joints with normal errors of one width that claim another, and people of whom half are right."""
+    generator = torch.Generator().manual_seed(seed)
+    offset = sigma * torch.randn(count, 3, generator=generator, dtype=torch.float64)
+    covariance = (claim**2 * torch.eye(3, dtype=torch.float64)).expand(count, 3, 3)
+    known = torch.ones(count, dtype=torch.bool)
+    many = torch.full((count,), views, dtype=torch.float64)
+    joints = AskedJoints(offset, known, offset, covariance, many)
+    error = torch.where(torch.arange(count) % 2 == 0, 149.0, 151.0).double()
+    return Claims(joints, AskedPeople(torch.full((count,), 0.25, dtype=torch.float64), error, many))
+
+
+def test_claimed_and_real_errors_stand_beside_each_other() -> None:
+    rows = list(claim_rows("x", "y", 9, [claimed(600, 10.0, 20.0, 2.0, 0), claimed(600, 10.0, 10.0, 5.0, 1)]))
+    joints, people = [row for row in rows if len(row.figures) and row.figures[3].name == "claimed_mm"], rows[20:]
+    assert [row.value("views") for row in joints] == [2.0] * 10 + [4.0] * 10
+    assert {row.value("count") for row in joints} == {60.0} and {row.frames for row in rows} == {9}
+    # The mean length of three normal errors of 10 mm is 16 mm.
+    real = [sum(row.value("real_mm") for row in some) / 10 for some in (joints[:10], joints[10:])]
+    assert real == pytest.approx([16.0, 16.0], rel=0.05)
+    assert joints[0].value("claimed_mm") == pytest.approx(32.0, rel=0.02)
+    assert joints[10].value("claimed_mm") == pytest.approx(16.0, rel=0.02)
+    assert {row.value("claimed") for row in people} == {25.0}
+    assert sum(row.value("real") for row in people) / len(people) == pytest.approx(50.0)
+
+
+def test_groups_are_equally_large_and_in_order_of_what_is_claimed() -> None:
+    claim = torch.arange(100, dtype=torch.float64).flip(0)
+    asked = torch.arange(100) < 95
+    groups = groups_of(claim, asked)
+    assert [len(group) for group in groups] == [32, 32, 31]
+    assert torch.equal(torch.cat(groups), torch.arange(94, -1, -1))
+    assert groups_of(claim, torch.arange(100) < 29) == []
+
+
+def test_what_claims_nothing_has_no_rows() -> None:
+    silent = claimed(300, 10.0, math.nan, 2.0, 0)
+    people = replace(silent.people, score=torch.full((300,), math.nan, dtype=torch.float64))
+    assert list(claim_rows("x", "y", 1, [replace(silent, people=people)])) == []
+
+
+def test_claims_are_read_off_what_was_said_of_known_people() -> None:
+    truth = people((0, 0), (800, 0))
+    found = moved(truth, [[(100, 0, 0), (220, 0, 0)], [(0, 0, 30)] * 2])
+    found = replace(found, score=torch.tensor([0.3, 0.8], dtype=torch.float64))
+    told = claims_of([result(truth, found)], ("foot",))
+    assert told.people.error_mm.tolist() == [160.0, 30.0] and told.people.score.tolist() == [0.3, 0.8]
+    assert told.people.views.tolist() == [3.0, 3.0] and told.joints.errors().tolist() == [100.0, 30.0]
+    assert told.joints.views.tolist() == [3.0, 3.0] and told.joints.covariance.isnan().all()
+
+
+def test_cameras_are_added_to_those_before_and_tables_are_by_their_number(tmp_path: Path) -> None:
+    scenes = [seen(people((0, 0), (800, 0)), number) for number in (3, 7)]
+    shown = list(fewer_views(scenes, (1, 2, 3), torch.Generator().manual_seed(2)))
+    assert [frame.number for frame, _ in shown] == list(range(6))
+    names = [frame.cameras.names for frame, _ in shown]
+    assert [len(some) for some in names] == [1, 1, 2, 2, 3, 3]
+    assert names[4][:1] == names[0] and names[4][:2] == names[2] and names[0] != names[1]
+    measures = (lambda results: joint_figures(results, joints=STICK.joints),)
+    draws = (Protocol("x", "x", "sticks", lambda _: shown, measures),)
+    trial = Trial("x", "", draws, everybody_seen, joints=STICK.joints)
+    found = compare(trial, tmp_path, (("dlt", dlt),))
+    assert found.rows == () and [row.value("views") for row in found.by_views] == [1.0, 2.0, 3.0]
+    assert [row.value("joints") for row in found.by_views] == [0.0, 100.0, 100.0]
+    assert {row.frames for row in found.by_views} == {2}
+
+
+@pytest.mark.slow
+def test_synthetic_people_are_seen_by_one_camera_to_ten() -> None:
+    drawn = list(synthetic_views(Path(), seed=0))
+    assert len(drawn) == 10 * 96
+    assert [len(frame.cameras) for frame, _ in drawn[::96]] == list(range(1, 11))
+
+
+@pytest.mark.slow
+def test_panoptic_s_people_are_seen_by_two_cameras_to_ten(shared_data: Path) -> None:
+    drawn = list(panoptic_views(shared_data, seed=0))
+    assert [len(frame.cameras) for frame, _ in drawn[::20]] == list(range(2, 11))
+    assert len({frame.cameras.names for frame, _ in drawn[:20]}) > 15
 
 
 @pytest.mark.slow
