@@ -31,7 +31,7 @@ from dispose.evaluation.score import (
     score,
 )
 from dispose.evaluation.toy_images import evaluate_toy_images, reduction
-from dispose.evaluation.triangulators import Comparison, chosen_trials, compare, trials
+from dispose.evaluation.triangulators import Compared, chosen_trials, compare, trials
 from dispose.inference.readings import Source
 from dispose.inference.results_folder import RunFiles, write_results
 from dispose.models.dispose.model import DisPose
@@ -119,7 +119,7 @@ class EvaluateCommand:
         """Triangulators on the same groups."""
         if self.save is not None or self.views or self.gates_mm:
             raise InputError("--save, --views and --gates-mm are for associators, not for triangulators.")
-        start, found, names = time.perf_counter(), Comparison(), self.triangulators or TRIANGULATOR_NAMES
+        start, found, names = time.perf_counter(), Compared(), self.triangulators or TRIANGULATOR_NAMES
         table = [(name, load_triangulator(name)) for name in names]
         for trial in chosen_trials(trials(load_associator(self.weights).associate), self.protocols):
             if not (self.data / trial.folder).is_dir():

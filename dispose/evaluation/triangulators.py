@@ -88,15 +88,15 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Compared:
     """Rows for every triangulator by name: of trials with one rig, by number of cameras, and of what was claimed."""
 
     rows: tuple[Row, ...] = ()
     by_views: tuple[Row, ...] = ()
     claims: tuple[Row, ...] = ()
 
-    def __add__(self, other: "Comparison") -> "Comparison":
-        return Comparison(self.rows + other.rows, self.by_views + other.by_views, self.claims + other.claims)
+    def __add__(self, other: "Compared") -> "Compared":
+        return Compared(self.rows + other.rows, self.by_views + other.by_views, self.claims + other.claims)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def chosen_trials(trials: Sequence[Trial], names: Sequence[str]) -> list[Trial]:
     return [known[name] for name in names or known]
 
 
-def compare(trial: Trial, data: Path, table: Sequence[tuple[str, Triangulate]]) -> Comparison:
+def compare(trial: Trial, data: Path, table: Sequence[tuple[str, Triangulate]]) -> Compared:
     """What a trial says about triangulators, by name; `Row.seconds` is the mean time of a frame's triangulation.
 
     Raises `InputError` where the trial's data are not in the folder.
@@ -134,7 +134,7 @@ def compare(trial: Trial, data: Path, table: Sequence[tuple[str, Triangulate]]) 
             method = Method(name, groups, clocked.reconstruct)
             found = answers(source, method, title=f"{trial.name}: {name}", batch=BATCH)
             said[name].append(summary(trial, protocol, found.results, clocked.seconds))
-    return sum((tables_of(trial, name, draws) for name, draws in said.items()), Comparison())
+    return sum((tables_of(trial, name, draws) for name, draws in said.items()), Compared())
 
 
 def summary(trial: Trial, protocol: Protocol, results: Sequence[FrameResult], seconds: float) -> Said:
@@ -148,7 +148,7 @@ def summary(trial: Trial, protocol: Protocol, results: Sequence[FrameResult], se
     return Said(figures, frames, claims, seconds / max(len(results), 1))
 
 
-def tables_of(trial: Trial, name: str, draws: Sequence[Said]) -> Comparison:
+def tables_of(trial: Trial, name: str, draws: Sequence[Said]) -> Compared:
     """The rows of one triangulator."""
     detections, seconds = trial.draws[0].detections, statistics.mean(one.seconds for one in draws)
     rigs, rows = draws[0].frames, []
@@ -158,7 +158,7 @@ def tables_of(trial: Trial, name: str, draws: Sequence[Said]) -> Comparison:
         rows.append(Row(name, detections, frames, None, (*told, *figures), seconds))
     known = [one.claims for one in draws if one.claims is not None]
     claims = tuple(claim_rows(name, detections, sum(rigs.values()), known)) if known else ()
-    return Comparison((), tuple(rows), claims) if len(rows) > 1 else Comparison(tuple(rows), (), claims)
+    return Compared((), tuple(rows), claims) if len(rows) > 1 else Compared(tuple(rows), (), claims)
 
 
 class Clocked:
