@@ -1,6 +1,8 @@
 """`dispose evaluate`: figures, with what made them."""
 
+import importlib.util
 import shlex
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -137,7 +139,7 @@ class EvaluateCommand:
                 target = path.with_name(f"{path.stem}{end}.json")
                 write_report(target, self.report(rows, (), start))
                 print(f"wrote {target}")
-        return 0
+        return draw_triangulators(path)
 
     def score_doubt(self, path: Path) -> int:
         """Controls of the associator's sampler."""
@@ -246,6 +248,14 @@ class EvaluateCommand:
         """The rows with the command as it was typed and the seconds since the start."""
         command, seconds = shlex.join(("dispose", *sys.argv[1:])), time.perf_counter() - start
         return Report(self.protocol, self.views or None, tuple(rows), tuple(sweep), command, seconds)
+
+
+def draw_triangulators(path: Path) -> int:
+    """The viz package draws the tables in a process of its own: `dispose` never draws."""
+    if importlib.util.find_spec("matplotlib") is None:
+        print("no pictures: matplotlib is not installed (pip install 'dispose[viz]')")
+        return 0
+    return subprocess.run([sys.executable, "-m", "dispose_viz.charts.triangulators", str(path)], check=False).returncode
 
 
 def save_answers(folder: Path, protocol: Protocol, found: Answers) -> None:
