@@ -10,10 +10,12 @@ from dispose_viz.charts.triangulators import (
     BY_VIEWS,
     JOINTS,
     PEOPLE,
+    Chart,
+    Series,
     draw_by_views,
     draw_claims,
     draw_tables,
-    series_of,
+    read_series,
     title_of,
 )
 from dispose_viz.style import new_figure
@@ -33,23 +35,29 @@ ROWS = [
 ]
 
 
-def claims(method: str, views: tuple[float, float], keys: tuple[str, str]) -> list[dict[str, object]]:
+def claims(method: str, views: tuple[float, float], chart: Chart) -> list[dict[str, object]]:
     low, high = views
     return [
-        {"method": method, "detections": "rooms", "views": low, "most_views": high, keys[0]: c, keys[1]: 2.0 * c}
+        {"method": method, "detections": "rooms", "views": low, "most_views": high, chart.at: c, chart.value: 2.0 * c}
         for c in (5.0, 10.0, 40.0)
     ]
 
 
-def test_lines_are_the_rows_of_a_method_and_what_is_not_known_is_left_out() -> None:
-    first, second, third = series_of(ROWS, "views", "joint_mm")
+def lines(folder: Path, rows: list[dict[str, object]], chart: Chart) -> list[Series]:
+    path = folder / "rows.json"
+    path.write_text(json.dumps({"rows": rows}))
+    return read_series(path, chart)
+
+
+def test_lines_are_the_rows_of_a_method_and_what_is_not_known_is_left_out(tmp_path: Path) -> None:
+    first, second, third = lines(tmp_path, ROWS, BY_VIEWS[0])
     assert (first.name, second.name, third.frames) == ("dlt", "ransac", "a dome")
     assert first.at == (1.0, 2.0, 3.0) and np.isnan(first.value[0]) and first.value[1:] == (100.0, 60.0)
-    assert series_of(ROWS, "views", "nothing") == []
+    assert lines(tmp_path, ROWS, JOINTS) == []
 
 
-def test_every_set_of_frames_has_its_row_of_charts() -> None:
-    figure = draw_by_views(new_figure(16, 9), ROWS)
+def test_every_set_of_frames_has_its_row_of_charts(tmp_path: Path) -> None:
+    figure = draw_by_views(new_figure(16, 9), [lines(tmp_path, ROWS, chart) for chart in BY_VIEWS])
     assert len(figure.axes) == 2 * len(BY_VIEWS)
     error, worst, joints = figure.axes[:3]
     assert error.get_title() == "rooms: mean error of the placed joints"
@@ -62,14 +70,13 @@ def test_every_set_of_frames_has_its_row_of_charts() -> None:
     assert [text.get_text() for text in legend.get_texts()] == ["DLT", "RANSAC"]
 
 
-@pytest.mark.parametrize("keys", [JOINTS, PEOPLE])
-def test_claims_stand_over_a_line_on_which_they_are_true(keys: tuple[str, str]) -> None:
-    other = PEOPLE if keys == JOINTS else JOINTS
-    rows = [*claims("dlt", (1.0, 1.0), keys), *claims("dlt", (4.0, 5.0), keys), *claims("dlt", (2.0, 2.0), other)]
-    figure = draw_claims(new_figure(16, 5), rows, keys)
-    what = "joints" if keys == JOINTS else "people"
+@pytest.mark.parametrize("chart", [JOINTS, PEOPLE], ids=["joints", "people"])
+def test_claims_stand_over_a_line_on_which_they_are_true(tmp_path: Path, chart: Chart) -> None:
+    other = PEOPLE if chart == JOINTS else JOINTS
+    rows = [*claims("dlt", (1.0, 1.0), chart), *claims("dlt", (4.0, 5.0), chart), *claims("dlt", (2.0, 2.0), other)]
+    figure = draw_claims(new_figure(16, 5), lines(tmp_path, rows, chart), chart)
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles == [f"rooms\n{what} seen by 1 view", f"rooms\n{what} seen by 4 to 5 views"]
+    assert titles == [f"rooms\n{chart.title} seen by 1 view", f"rooms\n{chart.title} seen by 4 to 5 views"]
     line, diagonal = figure.axes[1].lines
     np.testing.assert_array_equal(line.get_ydata(), 2 * np.asarray(line.get_xdata()))
     np.testing.assert_array_equal(diagonal.get_xdata(), diagonal.get_ydata())

@@ -21,6 +21,9 @@ from dispose.zoo.triangulators import TRIANGULATORS
 from dispose_viz.charts.curves import LINES, MARKERS, look_of
 from dispose_viz.style import POINTS_PER_INCH, dress_chart, new_figure, panels, theme_of
 
+COLUMNS = 4
+"""Charts of claims beside each other."""
+
 FEWEST_TICKS = 3
 ROOM = 1.05
 """So much farther than its values reach a logarithmic axis."""
@@ -28,100 +31,118 @@ ROOM = 1.05
 
 @dataclass(frozen=True)
 class Series:
-    """One triangulator on one set of frames: what is drawn over what, NaN where there is nothing."""
+    """One triangulator on one set of frames: what is drawn over what, NaN where there is nothing.
+
+    `views` are the fewest and most views of what is claimed; of other figures (0, 0).
+    """
 
     name: str
     frames: str
+    views: tuple[float, float]
     at: tuple[float, ...]
     value: tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class Measure:
-    """A figure of the tables, what it is, and whether its axis is one of ratios."""
+class Chart:
+    """Two figures of a table drawn over each other.
 
-    key: str
+    Attributes:
+        at: the figure across.
+        value: the figure up.
+        title: what is shown.
+        xlabel: across, with its unit.
+        ylabel: up, with its unit.
+        ratios: whether the values' axis is one of ratios.
+    """
+
+    at: str
+    value: str
     title: str
-    unit: str
+    xlabel: str
+    ylabel: str
     ratios: bool
 
 
+CAMERAS = "cameras of the rig"
 BY_VIEWS = (
-    Measure("joint_mm", "mean error of the placed joints", "mm", True),
-    Measure("p95_mm", "error that one joint of 20 exceeds", "mm", True),
-    Measure("joints", "joints that are placed", "% of all", False),
+    Chart("views", "joint_mm", "mean error of the placed joints", CAMERAS, "mm", True),
+    Chart("views", "p95_mm", "error that one joint of 20 exceeds", CAMERAS, "mm", True),
+    Chart("views", "joints", "joints that are placed", CAMERAS, "% of all", False),
 )
-JOINTS = ("claimed_mm", "real_mm")
-PEOPLE = ("claimed", "real")
-
-Row = dict[str, object]
-
-
-def series_of(rows: Sequence[Row], at: str, value: str) -> list[Series]:
-    """The lines of a table, in its order: one for every triangulator and set of frames that has both figures."""
-    found: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        if at in row and value in row:
-            found.setdefault((str(row["method"]), str(row["detections"])), []).append(row)
-    return [
-        Series(name, frames, tuple(map(_number, (row[at] for row in some))),
-               tuple(map(_number, (row[value] for row in some))))
-        for (name, frames), some in found.items()
-    ]  # fmt: skip
+JOINTS = Chart("claimed_mm", "real_mm", "joints", "claimed mean error, mm", "real mean error, mm", True)
+PEOPLE = Chart(
+    "claimed", "real", "people", "claimed probability to be within 150 mm, %", "people within 150 mm, %", False
+)
 
 
-def draw_by_views(figure: Figure, rows: Sequence[Row]) -> Figure:
-    """A row of charts for every set of frames: mean error, the worst, and how many joints are placed at all."""
-    frames = list(dict.fromkeys(str(row["detections"]) for row in rows))
-    names = list(dict.fromkeys(str(row["method"]) for row in rows))
+def read_series(table: Path, chart: Chart) -> list[Series]:
+    """The lines of a result file, in its order: one for every triangulator, set of frames and, of claims, views."""
+    found: dict[tuple[str, str, tuple[float, float]], list[tuple[float, float]]] = {}
+    for row in json.loads(table.read_text())["rows"]:
+        if chart.at in row and chart.value in row:
+            views = (row["views"], row["most_views"]) if "most_views" in row else (0.0, 0.0)
+            key = str(row["method"]), str(row["detections"]), views
+            found.setdefault(key, []).append((_number(row[chart.at]), _number(row[chart.value])))
+    return [Series(*key, *map(tuple, zip(*points, strict=True))) for key, points in found.items()]
+
+
+def draw_by_views(figure: Figure, lines: Sequence[Sequence[Series]]) -> Figure:
+    """A row of charts for every set of frames: mean error, the worst, and how many joints are placed at all.
+
+    Args:
+        figure: what is drawn on.
+        lines: those of every chart of `BY_VIEWS`.
+    """
+    frames = list(dict.fromkeys(line.frames for some in lines for line in some))
+    names = list(dict.fromkeys(line.name for some in lines for line in some))
     places = iter(panels(figure, len(frames) * len(BY_VIEWS), len(BY_VIEWS)))
     for one in frames:
-        mine = [row for row in rows if row["detections"] == one]
-        for measure in BY_VIEWS:
-            axes = next(places)
-            lines = series_of(mine, "views", measure.key)
-            _draw_lines(axes, lines, names)
-            axes.set(title=f"{one}: {measure.title}", xlabel="cameras of the rig", ylabel=measure.unit)
-            views = sorted({int(at) for line in lines for at in line.at})
+        for chart, some in zip(BY_VIEWS, lines, strict=True):
+            axes, mine = next(places), [line for line in some if line.frames == one]
+            _draw_lines(axes, mine, names)
+            axes.set(title=f"{one}: {chart.title}", xlabel=chart.xlabel, ylabel=chart.ylabel)
+            views = sorted({int(at) for line in mine for at in line.at})
             axes.set_xticks(views)
             axes.set_xlim(views[0] - 0.3, views[-1] + 0.3)
-            if measure.ratios:
+            if chart.ratios:
                 axes.set_yscale("log")
-                _label_ratios(axes.yaxis, _values(lines))
+                _label_ratios(axes.yaxis, _values(mine))
             else:
                 axes.set_ylim(-3, 103)
             dress_chart(axes)
     return _legend(figure, names)
 
 
-def draw_claims(figure: Figure, rows: Sequence[Row], keys: tuple[str, str]) -> Figure:
+def draw_claims(figure: Figure, lines: Sequence[Series], chart: Chart) -> Figure:
     """What is claimed (across) and what is true (up), a chart for every set of frames and number of views.
 
     On the dashed line claims are true; above it what is said of joints is too good, what is said of people too bad.
     """
-    rows = [row for row in rows if keys[0] in row]
-    names = list(dict.fromkeys(str(row["method"]) for row in rows))
-    kinds = list(dict.fromkeys((str(row["detections"]), row["views"], row["most_views"]) for row in rows))
-    joints = keys == JOINTS
-    for (frames, low, high), axes in zip(kinds, panels(figure, len(kinds), 4), strict=True):
-        mine = [row for row in rows if (row["detections"], row["views"], row["most_views"]) == (frames, low, high)]
-        lines = series_of(mine, *keys)
-        _draw_lines(axes, lines, names)
-        axes.set_title(f"{frames}\n{_seen(_number(low), _number(high), 'joints' if joints else 'people')}")
-        if joints:
-            both = [*_values(lines), *(at for line in lines for at in line.at)]
+    names = list(dict.fromkeys(line.name for line in lines))
+    kinds = kinds_of(lines)
+    for (frames, (low, high)), axes in zip(kinds, panels(figure, len(kinds), COLUMNS), strict=True):
+        mine = [line for line in lines if (line.frames, line.views) == (frames, (low, high))]
+        _draw_lines(axes, mine, names)
+        views = f"{low:.0f} view{'' if high == 1 else 's'}" if low == high else f"{low:.0f} to {high:.0f} views"
+        axes.set(title=f"{frames}\n{chart.title} seen by {views}", xlabel=chart.xlabel, ylabel=chart.ylabel)
+        ends = 0.0, 100.0
+        if chart.ratios:
+            both = [*_values(mine), *(at for line in mine for at in line.at)]
             axes.set(xscale="log", yscale="log")
             _label_ratios(axes.xaxis, both)
             _label_ratios(axes.yaxis, both)
             ends = min(both), max(both)
-            axes.set(xlabel="claimed mean error, mm", ylabel="real mean error, mm")
         else:
-            ends = 0.0, 100.0
-            axes.set(xlabel="claimed probability to be within 150 mm, %", ylabel="people within 150 mm, %")
             axes.set(xlim=(-3, 103), ylim=(-3, 103))
         axes.plot(ends, ends, "--", color=theme_of(axes).muted, linewidth=1.5, zorder=1)
         dress_chart(axes)
     return _legend(figure, names, "as claimed")
+
+
+def kinds_of(lines: Sequence[Series]) -> list[tuple[str, tuple[float, float]]]:
+    """Sets of frames with numbers of views: what claims have a chart for."""
+    return list(dict.fromkeys((line.frames, line.views) for line in lines))
 
 
 def title_of(name: str) -> str:
@@ -169,11 +190,6 @@ def _values(lines: Sequence[Series]) -> list[float]:
     return [value for line in lines for value in line.value if math.isfinite(value)] or [1.0]
 
 
-def _seen(low: float, high: float, what: str) -> str:
-    views = f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
-    return f"{what} seen by {views} view{'' if high == 1 else 's'}"
-
-
 def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
@@ -183,17 +199,15 @@ def draw_tables(results: Path) -> list[Path]:
     written = []
     views, claims = (results.with_name(f"{results.stem}_{end}.json") for end in ("by_views", "reliability"))
     if views.is_file():
-        rows = json.loads(views.read_text())["rows"]
-        sets = len({row["detections"] for row in rows})
-        written.append(_save(draw_by_views(new_figure(16, 1 + 4 * sets), rows), views.with_suffix(".png")))
+        lines = [read_series(views, chart) for chart in BY_VIEWS]
+        height = 1 + 4 * len({line.frames for line in lines[0]})
+        written.append(_save(draw_by_views(new_figure(16, height), lines), views.with_suffix(".png")))
     if claims.is_file():
-        rows = json.loads(claims.read_text())["rows"]
-        for keys, end in ((JOINTS, ".png"), (PEOPLE, "_people.png")):
-            kinds = len({(row["detections"], row["views"]) for row in rows if keys[0] in row})
-            if kinds:
-                height = 1 + 4 * math.ceil(kinds / 4)
-                drawn = draw_claims(new_figure(16, height), rows, keys)
-                written.append(_save(drawn, claims.with_name(f"{claims.stem}{end}")))
+        for chart, end in ((JOINTS, ".png"), (PEOPLE, "_people.png")):
+            said = read_series(claims, chart)
+            if said:
+                figure = new_figure(16, 1 + 4 * math.ceil(len(kinds_of(said)) / COLUMNS))
+                written.append(_save(draw_claims(figure, said, chart), claims.with_name(f"{claims.stem}{end}")))
     return written
 
 
