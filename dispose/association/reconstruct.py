@@ -1,110 +1,35 @@
 """From groups of detections to skeletons: every joint seen in two or more views, triangulated robustly."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.association.packing import PackedDetections, pack_detections
+from dispose.association.body_bounds import without_impossible
+from dispose.association.claims import claim
+from dispose.association.groups import GroupKeypoints, gather_groups, inlier_bound
+from dispose.association.person_score import score_persons
 from dispose.errors import ShapeError
 from dispose.geometry.triangulation import (
     RobustPoints,
-    joint_confidence,
     triangulate_dlt,
     triangulate_ransac,
     triangulate_robust,
 )
-from dispose.scene.cameras import Cameras
+from dispose.geometry.uncertainty import probability_within
 from dispose.scene.frame import Frame, Poses
 from dispose.scene.results import Association, Prediction
 from dispose.skeletons.skeleton import Skeleton
-from dispose.tensors import ABSENT, TensorStruct
 
-THRESHOLD_PER_SIZE = 0.15
-"""Inlier bound as a share of the person's apparent size: three to four times what real detectors scatter."""
-
-MIN_THRESHOLD_PX = 4.0
-
-
-@dataclass(frozen=True, eq=False)
-class GroupKeypoints(TensorStruct):
-    """The keypoints of the groups of some frames, frame by frame and view by view.
-
-    Attributes:
-        packed: the detections of the frames.
-        frame: frame of every group.
-        member: its detection in every view, `ABSENT` where there is none.
-    """
-
-    packed: PackedDetections
-    frame: Int[Tensor, " persons"]
-    member: Int[Tensor, "persons views"]
-
-    @property
-    def cameras(self) -> Cameras:
-        """The rig of every group."""
-        return self.packed.cameras[self.frame]
-
-    @cached_property
-    def seen(self) -> Bool[Tensor, "persons views joints"]:
-        """Which keypoints there are."""
-        return self._of(self.packed.visible) & (self._of(self.packed.confidence) > 0)
-
-    @cached_property
-    def xy_image(self) -> Float[Tensor, "persons views joints 2"]:
-        """Pixels; 0 where a joint is not seen."""
-        return torch.where(self.seen[..., None], self._of(self.packed.xy_image), 0.0).double()
-
-    @cached_property
-    def confidence(self) -> Float[Tensor, "persons views joints"]:
-        """Scores; 0 where a joint is not seen."""
-        return torch.where(self.seen, self._of(self.packed.confidence), 0.0).double()
-
-    def _of(self, values: Shaped[Tensor, "detections *chans"]) -> Shaped[Tensor, "persons views *chans"]:
-        # The row behind the last stands for nobody, whose index is -1.
-        return torch.cat([values, values.new_zeros(1, *values.shape[1:])])[self.member]
-
+NEAR_MM = 50.0
+"""A joint nearer than this to the truth is right, as far as its confidence goes."""
 
 Triangulate = Callable[[GroupKeypoints], Poses]
 """Where the joints of some groups are, with covariances and scores; a group's answer does not depend on the others."""
-
-
-def gather_groups(frames: Sequence[Frame], associations: Sequence[Association]) -> GroupKeypoints:
-    """The keypoints of the members of every group. Raises `ShapeError` where the views differ in number."""
-    for frame, association in zip(frames, associations, strict=True):
-        if association.members.shape[1] != len(frame.cameras):
-            raise ShapeError(
-                f"frame {frame.number}: {len(frame.cameras)} views, {association.members.shape[1]} in the association"
-            )
-    packed = pack_detections(frames)
-    views, slots = packed.number.shape[1:]
-    members = torch.cat(
-        [a.members if a.members.shape[1] == views else a.pad(views=views).members for a in associations]
-    )
-    counts = torch.tensor([len(association) for association in associations], device=members.device)
-    frame = torch.arange(len(frames), device=members.device).repeat_interleave(counts)
-    if slots == 0:
-        return GroupKeypoints(packed, frame, torch.full_like(members, ABSENT))
-    view = torch.arange(views, device=members.device)
-    number = packed.number[frame[:, None], view, members.clamp(min=0)]
-    return GroupKeypoints(packed, frame, torch.where(members == ABSENT, ABSENT, number))
-
-
-def apparent_size(evidence: GroupKeypoints) -> Float[Tensor, "persons views"]:
-    """Diagonal of the box around every group's keypoints in every view, pixels; 0 where nothing is seen."""
-    seen = evidence.seen[..., None]
-    low = torch.where(seen, evidence.xy_image, torch.inf).amin(2)
-    high = torch.where(seen, evidence.xy_image, -torch.inf).amax(2)
-    return torch.where(seen.any(2), high - low, 0.0).norm(dim=-1)
-
-
-def inlier_bound(evidence: GroupKeypoints) -> Float[Tensor, "persons views"]:
-    """How far a keypoint may lie from its joint's projection, pixels."""
-    return (THRESHOLD_PER_SIZE * apparent_size(evidence)).clamp(min=MIN_THRESHOLD_PX)
 
 
 @runtime_checkable
@@ -148,18 +73,33 @@ def roots_of(
     return torch.where(valid[:, rows].all(1, keepdim=True), xyz_world[:, rows].mean(1), torch.nan)
 
 
-def triangulate_groups(evidence: GroupKeypoints, by: TriangulatePoints = triangulate_robust) -> Poses:
-    """Skeletons of groups: joints on which at least two views agree, others not valid.
+def triangulate_joints(evidence: GroupKeypoints, by: TriangulatePoints = triangulate_robust) -> Poses:
+    """Skeletons of groups: joints on which at least two views agree, others not valid; confidence 1 where known.
 
     Two rays that pass each other by are two different things, not one joint.
     """
     points = triangulate_keypoints(evidence, by)
     valid = torch.isfinite(points.xyz_world).all(-1) & (points.inlier.sum(-1) >= 2)
     xyz = torch.where(valid[..., None], points.xyz_world, 0.0)
-    error = points.error_px / inlier_bound(evidence)[:, None]
-    trust = joint_confidence(points.inlier, error, evidence.confidence.transpose(1, 2))
-    confidence = torch.where(valid, trust, 0.0)
-    return Poses(evidence.packed.skeleton, xyz, confidence, valid, torch.zeros_like(evidence.frame))
+    return Poses(evidence.packed.skeleton, xyz, valid.double(), valid, torch.zeros_like(evidence.frame))
+
+
+def judge_poses(evidence: GroupKeypoints, poses: Poses) -> Poses:
+    """Skeletons with covariances, made of these groups by anybody, with what follows from them.
+
+    The confidence of a joint is the probability that it lies within `NEAR_MM` of the truth; the score of a person that
+    their joints lie within 150 mm of it in the mean. Joints that no body could have there are not known.
+    """
+    if poses.covariance is None:
+        raise ShapeError("skeletons are judged by how uncertain their joints are, and these do not say it")
+    near = probability_within(poses.covariance, NEAR_MM)
+    judged = without_impossible(replace(poses, confidence=torch.where(poses.valid, near, 0.0)))
+    return score_persons(evidence, judged)
+
+
+def triangulate_groups(evidence: GroupKeypoints, by: TriangulatePoints = triangulate_robust) -> Poses:
+    """Skeletons of groups, with covariances (`dispose.association.claims`), confidences and scores (`judge_poses`)."""
+    return judge_poses(evidence, claim(evidence, triangulate_joints(evidence, by)))
 
 
 def predictions_of(frames: Sequence[Frame], associations: Sequence[Association], poses: Poses) -> list[Prediction]:

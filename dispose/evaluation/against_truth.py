@@ -89,9 +89,7 @@ def _truths(numbers: Sequence[int], truth: Sequence[Prediction]) -> list[Predict
 def _nearest(predictions: Sequence[Prediction], truth: Sequence[Prediction]) -> NearestTruths:
     """Everybody predicted, with the nearest true person of the same frame."""
     true = _truths([prediction.number for prediction in predictions], truth)
-    return pool(
-        [nearest_truths(p.poses, p.association.confidence, t.poses) for p, t in zip(predictions, true, strict=True)]
-    )
+    return pool([nearest_truths(p.poses, p.score, t.poses) for p, t in zip(predictions, true, strict=True)])
 
 
 def count_results(results: Sequence[FrameResult]) -> list[PairCounts]:

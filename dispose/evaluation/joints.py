@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.association.reconstruct import gather_groups, triangulate_keypoints
+from dispose.association.groups import gather_groups
+from dispose.association.reconstruct import triangulate_keypoints
 from dispose.errors import InputError
 from dispose.evaluation.measures import FOUND_MM, person_scores, truth_of
 from dispose.evaluation.reports import Figure

@@ -251,12 +251,12 @@ def _matched(
     """Of every frame predictions, truth, their errors, and the rows and columns of these that belong together."""
     for result in results:
         predicted, truth = poses_of(result)
-        frame = pair_errors(predicted, result.prediction.association.confidence, truth)
+        frame = pair_errors(predicted, result.prediction.score, truth)
         yield predicted, truth, frame, *best_pairs(frame.error_mm, limit_mm=FOUND_MM)
 
 
 def _released(results: Sequence[FrameResult], poses_of: Callable[[FrameResult], tuple[Poses, Poses]]) -> NearestTruths:
-    confidences = (one.prediction.association.confidence for one in results)
+    confidences = (one.prediction.score for one in results)
     pairs = zip(map(poses_of, results), confidences, strict=True)
     return pool([released_matches(predicted, sure, truth) for (predicted, truth), sure in pairs])
 

@@ -15,11 +15,8 @@ from pathlib import Path
 
 import torch
 
-from dispose.association.reconstruct import (
-    Triangulate,
-    gather_groups,
-    predictions_of,
-)
+from dispose.association.groups import gather_groups
+from dispose.association.reconstruct import Triangulate, predictions_of
 from dispose.datasets.tables.humaneva import read_humaneva
 from dispose.errors import InputError
 from dispose.evaluation.claims import Claims, claim_rows, claims_of

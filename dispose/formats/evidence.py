@@ -23,6 +23,7 @@ from torch import Tensor
 from dispose.errors import InputError, ShapeError
 from dispose.formats.arrays import FLAGS, INTEGERS, NUMBERS, Arrays, read_arrays
 from dispose.formats.files import Columns, digest_of
+from dispose.formats.person_table import with_covariances
 from dispose.formats.predictions import by_slot, read_predictions, skeleton_of
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame, Labels, Poses
@@ -31,7 +32,7 @@ from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 
 SCHEMA = "dispose.evidence/1"
-PREDICTIONS, EVIDENCE = "predictions.jsonl", "evidence.npz"
+PREDICTIONS, PEOPLE, EVIDENCE = "predictions.jsonl", "predictions.npz", "evidence.npz"
 CAMERA_PARTS = {"size": (2,), "matrix": (3, 3), "distortion": (8,), "rotation": (3, 3), "translation": (3,)}
 
 Column = tuple[str, type, tuple[int, ...], Callable[[Any], Tensor]]
@@ -170,6 +171,8 @@ def read_run(folder: Path) -> Results:
     not fit.
     """
     saved, path = read_predictions(folder / PREDICTIONS), folder / EVIDENCE
+    if (folder / PEOPLE).exists():
+        saved = with_covariances(folder / PEOPLE, saved)
     arrays = read_arrays(path, SCHEMA)
     cameras, numbers = _cameras_of(arrays), arrays.get("frame", INTEGERS, None).tolist()
     skeleton, extent = _skeleton_in(arrays, "skeleton", "joints"), _extent_of(arrays, len(numbers), len(cameras))

@@ -1,4 +1,8 @@
-"""Predictions as files: JSON lines (what everything else reads) and `.npz`.
+"""Predictions as JSON lines, what everything else reads; `dispose.formats.person_table` has them as arrays.
+
+A person's ``score`` says how probably they are right, and where somebody else knows how probably these detections are
+one person, ``association`` says that. ``error_mm`` holds the expected error of every joint. Both are optional: files
+written earlier, and by those who do not claim anything, have neither.
 
 In a file, `Association.members` counts detections by their position in each camera's own source list, not by slot.
 Where people were found in images there is no such list: a member names a camera that saw the person's root (the
@@ -10,16 +14,15 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
 
 from dispose.errors import InputError
 from dispose.formats.entry import Entry, short
-from dispose.formats.files import Columns, parse_json_line, read_text, replacing
+from dispose.formats.files import parse_json_line, read_text, replacing
+from dispose.geometry.uncertainty import expected_error, round_covariance
 from dispose.scene.frame import Detections, Poses
 from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import CATALOG
@@ -94,25 +97,31 @@ def header_line(skeleton: Skeleton, cameras: Sequence[str]) -> str:
 
 def frame_line(prediction: Prediction, cameras: Sequence[str]) -> str:
     """One further line: the persons of a frame. An unknown joint is ``[null, null, null, 0.0]``."""
-    poses, association = prediction.poses, prediction.association
-    persons = []
-    for row in range(len(association)):
-        members = association.members[row].tolist()
-        persons.append(
-            {
-                "id": int(poses.id[row]),
-                "score": _rounded(association.confidence[row], 6),
-                "root": [_rounded(x, 3) for x in prediction.root[row]],
-                "joints": [
-                    [*(_rounded(x, 3) for x in xyz), _rounded(score, 6)] if valid else [None, None, None, 0.0]
-                    for xyz, score, valid in zip(
-                        poses.xyz_world[row].tolist(), poses.confidence[row].tolist(), poses.valid[row].tolist()
-                    )
-                ],
-                "members": {camera: m for camera, m in zip(cameras, members, strict=True) if m != ABSENT},
-            }
-        )
+    persons = [_person(prediction, row, cameras) for row in range(len(prediction.association))]
     return json.dumps({"frame": prediction.number, "persons": persons})
+
+
+def _person(prediction: Prediction, row: int, cameras: Sequence[str]) -> dict[str, object]:
+    """The object of one person in a line."""
+    poses, association = prediction.poses, prediction.association
+    known, members = poses.valid[row].tolist(), association.members[row].tolist()
+    places = zip(poses.xyz_world[row].tolist(), poses.confidence[row].tolist(), known, strict=True)
+    person: dict[str, object] = {
+        "id": int(poses.id[row]),
+        "score": _rounded(prediction.score[row], 6),
+        "root": [_rounded(x, 3) for x in prediction.root[row]],
+        "joints": [
+            [*(_rounded(x, 3) for x in xyz), _rounded(score, 6)] if valid else [None, None, None, 0.0]
+            for xyz, score, valid in places
+        ],
+        "members": {camera: m for camera, m in zip(cameras, members, strict=True) if m != ABSENT},
+    }
+    if poses.score is not None:
+        person["association"] = _rounded(association.confidence[row], 6)
+    if poses.covariance is not None:
+        error = expected_error(poses.covariance[row]).tolist()
+        person["error_mm"] = [_rounded(mm, 1) if valid else None for mm, valid in zip(error, known, strict=True)]
+    return person
 
 
 def _rounded(value: torch.Tensor | float, digits: int) -> float | None:
@@ -131,7 +140,10 @@ def write_predictions(
 
 
 def read_predictions(path: Path) -> SavedPredictions:
-    """Read `predictions.jsonl`; `InputError` names the line that is wrong."""
+    """Read `predictions.jsonl`; `InputError` names the line that is wrong.
+
+    Of how uncertain joints are the file knows the expected error alone: covariances are round ones of that error.
+    """
     # Not `splitlines`, which also ends lines at characters that may stand in a name.
     lines = [(number, line) for number, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
     if not lines:
@@ -188,12 +200,15 @@ def _parse_frame(entry: Entry, skeleton: Skeleton, cameras: tuple[str, ...]) -> 
     entry = Entry(f"{entry.place} (frame {frame})", entry.value)
     persons = list(entry.at("persons").items())
     count, joints = len(persons), len(skeleton)
+    error = torch.full((count, joints), torch.nan, dtype=torch.float64)
     table = torch.full((count, joints, 4), torch.nan, dtype=torch.float64)
     root = torch.full((count, 3), torch.nan, dtype=torch.float64)
     members = torch.full((count, len(cameras)), ABSENT, dtype=torch.long)
     for row, person in enumerate(persons):
         table[row] = nullable(person.at("joints"), 4 * joints).reshape(joints, 4)
         root[row] = nullable(person.at("root"), 3)
+        if person.has("error_mm"):
+            error[row] = nullable(person.at("error_mm"), joints)
         for camera in person.at("members").keys():  # noqa: SIM118
             if camera not in cameras:
                 raise InputError(f"{person.place}: member camera {camera!r} is not in the header.")
@@ -207,8 +222,13 @@ def _parse_frame(entry: Entry, skeleton: Skeleton, cameras: tuple[str, ...]) -> 
         torch.tensor(_ids(persons), dtype=torch.long),
     )
     scores = torch.tensor([person.at("score").number() for person in persons], dtype=torch.float64)
+    grouped = [person.at("association" if person.has("association") else "score").number() for person in persons]
+    if any(person.has("association") for person in persons):
+        poses = replace(poses, score=scores)
+    if any(person.has("error_mm") for person in persons):
+        poses = replace(poses, covariance=torch.where(valid[..., None, None], round_covariance(error), 0.0))
     root = torch.where(torch.isfinite(root).all(-1, keepdim=True), root, torch.nan)
-    return Prediction(frame, Association(members, scores), poses, root)
+    return Prediction(frame, Association(members, torch.tensor(grouped, dtype=torch.float64)), poses, root)
 
 
 def _ids(persons: Sequence[Entry]) -> list[int]:
@@ -236,78 +256,3 @@ def nullable(entry: Entry, count: int) -> torch.Tensor:
     if len(array) != count:
         raise InputError(f"{entry.place}: {count} numbers are expected, there are {len(array)}.")
     return torch.from_numpy(array.copy())
-
-
-@dataclass(frozen=True, eq=False)
-class PersonTable:
-    """The rows of `prediction_rows` over all frames, and the numbers of these, also of those without people.
-
-    Arrays in files are read as far as somebody looks.
-    """
-
-    skeleton: Skeleton
-    numbers: Int[np.ndarray, " frames"]
-    frame: Int[np.ndarray, " rows"]
-    id: Int[np.ndarray, " rows"]
-    joints: Float[np.ndarray, "rows joints 4"]
-
-    @cached_property
-    def _rows(self) -> dict[int, tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]]:
-        """Every person's rows and the places of their frames, the latter rising."""
-        order = np.argsort(self.numbers, kind="stable")
-        place = order[np.searchsorted(self.numbers, self.frame, sorter=order)]
-        rows = np.lexsort((place, self.id))
-        people, first = np.unique(self.id[rows], return_index=True)
-        parts = np.split(rows, first[1:]) if len(first) else []
-        return {int(person): (part, place[part]) for person, part in zip(people, parts, strict=True)}
-
-    @property
-    def people(self) -> tuple[tuple[int, int], ...]:
-        """Every person's number and the number of frames they were found in, most frequent first."""
-        count = [(person, len(rows)) for person, (rows, _) in self._rows.items()]
-        return tuple(sorted(count, key=lambda item: (-item[1], item[0])))
-
-    def clip(self, person: int, start: int, stop: int) -> Float[torch.Tensor, "frames joints 3"]:
-        """One person's joints in the frames from one place to another, mm; NaN where not known."""
-        rows, place = self._rows[person]
-        first, last = np.searchsorted(place, (start, stop))
-        xyz = torch.full((len(self.numbers[start:stop]), len(self.skeleton), 3), torch.nan, dtype=torch.float64)
-        xyz[place[first:last] - start] = torch.from_numpy(self.joints[rows[first:last], :, :3])
-        return torch.where(torch.isfinite(xyz).all(-1, keepdim=True), xyz, torch.nan)
-
-
-def prediction_names(skeleton: Skeleton, cameras: Sequence[str]) -> Columns:
-    """What the columns of the table mean."""
-    return [
-        ("skeleton", np.array(skeleton.name)),
-        ("joint_names", np.array(skeleton.joints)),
-        ("cameras", np.array(cameras)),
-        ("units", np.array("mm")),
-    ]
-
-
-def prediction_rows(frames: Sequence[Prediction], views: int, joints: int) -> Columns:
-    """A row per person and frame.
-
-    Columns: ``frame, id, score (rows,)``, ``root (rows, 3)``, ``joints (rows, joints, 4)`` = x y z confidence in mm
-    (NaN NaN NaN 0 where unknown), ``members (rows, views)`` (-1 = not seen).
-    """
-    places = [
-        torch.cat([torch.where(valid, xyz, torch.nan), torch.where(valid, confidence[..., None], 0.0)], -1)
-        for xyz, confidence, valid in (
-            (f.poses.xyz_world, f.poses.confidence, f.poses.valid[..., None]) for f in frames
-        )
-    ]
-    numbers = [torch.full((len(f.association),), f.number) for f in frames]
-    return [
-        ("frame", _joined(numbers, (0,)).astype(np.int64)),
-        ("id", _joined([f.poses.id for f in frames], (0,)).astype(np.int64)),
-        ("score", _joined([f.association.confidence for f in frames], (0,))),
-        ("root", _joined([f.root for f in frames], (0, 3))),
-        ("joints", _joined(places, (0, joints, 4))),
-        ("members", _joined([f.association.members for f in frames], (0, views)).astype(np.int64)),
-    ]
-
-
-def _joined(parts: list[torch.Tensor], empty: tuple[int, ...]) -> np.ndarray:
-    return torch.cat(parts).numpy() if parts else np.zeros(empty)

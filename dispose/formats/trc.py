@@ -15,7 +15,8 @@ from torch import Tensor
 from dispose.association.reconstruct import roots_of
 from dispose.errors import InputError
 from dispose.formats.files import read_text, replacing, visible
-from dispose.formats.predictions import PersonTable, SavedPredictions
+from dispose.formats.person_table import PersonTable
+from dispose.formats.predictions import SavedPredictions
 from dispose.scene.frame import Poses
 from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import CATALOG

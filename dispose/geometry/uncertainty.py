@@ -15,6 +15,13 @@ def expected_error(covariance: Float[Tensor, "*points 3 3"]) -> Float[Tensor, "*
     return (scale.sqrt().log() + torch.lgamma(shape + 0.5) - torch.lgamma(shape)).exp()
 
 
+def round_covariance(error: Float[Tensor, "*points"]) -> Float[Tensor, "*points 3 3"]:
+    """The covariance of a point that is equally uncertain in all directions, of which that is the expected error."""
+    # The mean length of a normal vector in space is 2 sqrt(2 / pi) standard deviations.
+    variance = error.square() * torch.pi / 8
+    return variance[..., None, None] * torch.eye(3, dtype=error.dtype, device=error.device)
+
+
 def probability_within(covariance: Float[Tensor, "*points 3 3"], radius: float) -> Float[Tensor, "*points"]:
     """Probability that a point lies within a distance of the truth, to 0.05; as for `expected_error`."""
     shape, scale = _gamma_of(covariance)

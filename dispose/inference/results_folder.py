@@ -16,17 +16,10 @@ import numpy as np
 import torch
 
 from dispose.errors import InputError, OutputError
-from dispose.formats.evidence import EVIDENCE, PREDICTIONS, evidence_common, evidence_head, evidence_rows
+from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS, evidence_common, evidence_head, evidence_rows
 from dispose.formats.files import GrowingFolder, GrownColumn, lock_folder, replacing_path, write_npz
-from dispose.formats.predictions import (
-    PersonTable,
-    by_source,
-    frame_line,
-    header_line,
-    prediction_names,
-    prediction_rows,
-    skeleton_of,
-)
+from dispose.formats.person_table import PersonTable, prediction_names, prediction_rows
+from dispose.formats.predictions import by_source, frame_line, header_line, skeleton_of
 from dispose.formats.trc import write_trcs
 from dispose.inference.readings import Summary
 from dispose.inference.run import Progress
@@ -145,8 +138,9 @@ class ResultsFolder:
             with replacing_path(folder / PREDICTIONS) as temporary:
                 shutil.copyfile(growing.folder / PREDICTIONS, temporary)
             written = [folder / PREDICTIONS]
+            (folder / PEOPLE).unlink(missing_ok=True)
             if files.tables:
-                written += [folder / "predictions.npz", *write_trcs(folder / "trc", files.name, table, files.rate_hz)]
+                written += [folder / PEOPLE, *write_trcs(folder / "trc", files.name, table, files.rate_hz)]
                 write_npz(written[1], self._members("people."))
                 _remove_others(folder / "trc", files.name, written)
             if files.evidence:

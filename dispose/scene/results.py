@@ -42,6 +42,11 @@ class Prediction(TensorStruct):
     poses: Poses
     root: Float[Tensor, "persons 3"]
 
+    @property
+    def score(self) -> Float[Tensor, " persons"]:
+        """How sure one may be of a person: that they are right (`Poses.score`), else that these detections are one."""
+        return self.association.confidence if self.poses.score is None else self.poses.score
+
 
 @dataclass(frozen=True, eq=False)
 class Hypotheses(TensorStruct):

@@ -36,7 +36,7 @@ def corner_cameras() -> Cameras:
 def observed(generator: torch.Generator, *, noise_px: float = 0.0) -> tuple[Frame, torch.Tensor]:
     """One person in four views; three joints are troubled."""
     cameras = corner_cameras()
-    scale = torch.tensor([300.0, 300.0, 1600.0], dtype=torch.float64)
+    scale = torch.tensor([300.0, 300.0, 500.0], dtype=torch.float64)
     xyz = (torch.rand(17, 3, generator=generator, dtype=torch.float64) - 0.5) * scale
     xy, front = cameras.project(xyz)
     assert front.all()

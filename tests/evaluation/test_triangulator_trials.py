@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dispose.association.reconstruct import GroupKeypoints, dlt
+from dispose.association.groups import GroupKeypoints
+from dispose.association.reconstruct import dlt
 from dispose.cli.evaluate import EvaluateCommand
 from dispose.errors import InputError
 from dispose.evaluation.claims import AskedPeople, Claims, claim_rows, claims_of, groups_of

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,15 @@ from torch.testing import assert_close
 
 from dispose.errors import InputError
 from dispose.formats.files import Columns, replacing, write_npz
+from dispose.formats.person_table import PersonTable, prediction_names, prediction_rows, with_covariances
 from dispose.formats.predictions import (
-    PersonTable,
     SavedPredictions,
     by_source,
-    prediction_names,
-    prediction_rows,
     read_predictions,
     write_predictions,
 )
 from dispose.formats.trc import read_trc, write_trc, write_trcs
+from dispose.geometry.uncertainty import expected_error
 from dispose.scene.frame import Detections, Poses
 from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import COCO_17
@@ -91,6 +91,66 @@ def test_jsonl_is_what_the_documentation_says(tmp_path: Path) -> None:
     assert list(person) == ["id", "score", "root", "joints", "members"]
     assert (len(person["joints"]), len(person["joints"][0])) == (17, 4)
     assert "NaN" not in path.read_text()
+
+
+def claiming(number: int, ids: tuple[int, ...]) -> Prediction:
+    """A prediction that says how uncertain joints are and how probably people are right."""
+    one = prediction(number, ids)
+    factor = 30 * torch.randn(len(ids), 17, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(number))
+    covariance = torch.where(one.poses.valid[..., None, None], factor @ factor.mT, 0.0)
+    score = torch.linspace(0.2, 0.9, len(ids), dtype=torch.float64).round(decimals=6)
+    return replace(one, poses=replace(one.poses, covariance=covariance, score=score))
+
+
+def test_scores_and_expected_errors_there_and_back(tmp_path: Path) -> None:
+    """The score is the pose's, the association keeps its own; of the covariance the lines know the expected error."""
+    path, frames = tmp_path / "predictions.jsonl", (claiming(3, (1, 2)), claiming(4, ()), claiming(5, (7,)))
+    write_predictions(path, COCO_17, CAMERAS, frames)
+    person = json.loads(path.read_text().splitlines()[1])["persons"][1]
+    assert list(person) == ["id", "score", "root", "joints", "members", "association", "error_mm"]
+    assert (person["score"], person["association"], len(person["error_mm"])) == (0.9, 0.75, 17)
+    assert [mm is None for mm in person["error_mm"]] == (~frames[0].poses.valid[1]).tolist()
+    for found, was in zip(read_predictions(path).frames, frames, strict=True):
+        if not len(was.association):
+            continue
+        assert found.poses.score is not None and found.poses.covariance is not None
+        assert was.poses.score is not None and was.poses.covariance is not None
+        assert_close(found.poses.score, was.poses.score)
+        assert_close(found.association.confidence, was.association.confidence)
+        known = was.poses.valid
+        expected = expected_error(was.poses.covariance[known])
+        assert_close(expected_error(found.poses.covariance[known]), expected, atol=0.06, rtol=0.02)
+        assert (found.poses.covariance[~known] == 0).all()
+
+
+def test_files_of_earlier_versions_claim_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    write_predictions(path, COCO_17, CAMERAS, saved().frames)
+    frame = read_predictions(path).frames[0]
+    assert frame.poses.score is None and frame.poses.covariance is None
+    assert frame.association.confidence.tolist() == [0.75, 0.75] == frame.score.tolist()
+
+
+def test_the_table_gives_covariances_back(tmp_path: Path) -> None:
+    path, table = tmp_path / "predictions.jsonl", tmp_path / "predictions.npz"
+    frames = (claiming(3, (1, 2)), claiming(4, ()), claiming(5, (7,)))
+    people = SavedPredictions(COCO_17, CAMERAS, frames)
+    write_predictions(path, COCO_17, CAMERAS, frames)
+    write_npz(table, [*prediction_names(COCO_17, CAMERAS), *rows_of(people)])
+    with np.load(table) as arrays:
+        assert arrays["score"].tolist() == pytest.approx([0.2, 0.9, 0.2])
+        assert arrays["association"].tolist() == [0.75] * 3 and arrays["covariance"].dtype == np.float32
+        assert np.isnan(arrays["covariance"][0][~frames[0].poses.valid[0].numpy()]).all()
+    for found, was in zip(with_covariances(table, read_predictions(path)).frames, frames, strict=True):
+        if len(was.association):
+            assert_close(found.poses.covariance, was.poses.covariance, rtol=1e-5, atol=1e-3)
+    write_npz(table, [*prediction_names(COCO_17, CAMERAS), *rows_of(replace(people, frames=frames[:1]))])
+    with pytest.raises(InputError, match="other people than the predictions"):
+        with_covariances(table, read_predictions(path))
+    rows = [(name, value) for name, value in rows_of(people) if name != "covariance"]
+    write_npz(table, [*prediction_names(COCO_17, CAMERAS), *rows])
+    kept = with_covariances(table, read_predictions(path)).frames[0].poses.covariance
+    assert kept is not None and bool(torch.isfinite(kept).all())
 
 
 def test_members_in_files_count_source_positions() -> None:

@@ -7,9 +7,11 @@ import torch
 
 from dispose.association.completion import CompletionConfig
 from dispose.association.decode import limit_untried
+from dispose.association.groups import gather_groups
 from dispose.association.pairwise import pair_distances
 from dispose.association.polytope import collate
 from dispose.association.reconstruct import reconstruct_frame
+from dispose.association.viewpoint import viewpoints
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.placement import PlacementConfig
 from dispose.models.dispose.sampling import SamplerConfig
@@ -188,7 +190,7 @@ def test_a_detection_without_joints_is_legal(associator, frames):
 
 
 def test_filled_joints_lie_on_their_ray_and_are_marked(associator, scenes):
-    """A joint that one view sees keeps that view's keypoint; its confidence is low, all others are untouched."""
+    """A joint that one view sees keeps that view's keypoint and is uncertain along its ray; others are untouched."""
     filled = 0
     for frame, labels in scenes:
         association = truth(labels)
@@ -197,7 +199,11 @@ def test_filled_joints_lie_on_their_ray_and_are_marked(associator, scenes):
         full = associator.reconstruct([frame], [association], completion=anywhere)[0]
         new = full.poses.valid & ~plain.poses.valid
         torch.testing.assert_close(full.poses.xyz_world[plain.poses.valid], plain.poses.xyz_world[plain.poses.valid])
-        assert (full.poses.confidence[new] <= 0.25).all()
+        assert full.poses.covariance is not None and plain.poses.covariance is not None
+        groups = gather_groups([frame], [association])
+        with torch.no_grad():
+            sigma = associator.placement(viewpoints(groups.packed)).offset_sigma.double()
+        variance = plain.poses.covariance.diagonal(dim1=-2, dim2=-1).mean(-1)
         xy, _ = frame.cameras.project(full.poses.xyz_world)
         for person, joint in new.nonzero().tolist():
             members = association.members[person]
@@ -205,6 +211,12 @@ def test_filled_joints_lie_on_their_ray_and_are_marked(associator, scenes):
             assert len(views) == 1
             seen = frame.detections.xy_image[views[0], members[views[0]], joint]
             torch.testing.assert_close(xy[views[0], person, joint], seen, rtol=0, atol=0.1)
+            ray = full.poses.xyz_world[person, joint] - frame.cameras.centres[views[0]]
+            along, claimed = ray / ray.norm(), full.poses.covariance[person, joint]
+            depth = 2 * sigma[groups.member[person, views[0]], joint]
+            torch.testing.assert_close(claimed @ along, depth.square() * along, rtol=1e-6, atol=1e-3)
+            across = variance[person][plain.poses.valid[person]].mean()
+            torch.testing.assert_close(claimed.trace() - depth.square(), 2 * across, rtol=1e-6, atol=1e-3)
             filled += 1
     assert filled > 0
 

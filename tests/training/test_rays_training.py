@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dispose.association.reconstruct import gather_groups
+from dispose.association.groups import gather_groups
 from dispose.errors import InputError
 from dispose.models.rays.network import RayNetwork
 from dispose.recipes.rays import RAYS_SMOKE

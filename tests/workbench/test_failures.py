@@ -30,7 +30,7 @@ from dispose_workbench.failures.measures import (
 from dispose_workbench.failures.reasons import explain
 
 NAMES = ("north", "east", "south", "west")
-BODY = torch.randn(17, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64) * 250
+BODY = torch.randn(17, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64) * 150
 
 
 def rig(names: tuple[str, ...] = NAMES) -> Cameras:
@@ -189,10 +189,8 @@ def test_somebody_found_twice_is_one_too_many() -> None:
     # As of an associator that gives its second person no detections of their own but a label's.
     poses = prediction.poses
     twice = replace(
-        poses,
+        poses.select(persons=[0, 0]),
         xyz_world=poses.xyz_world.repeat(2, 1, 1) + torch.tensor([[[0.0]], [[50.0]]], dtype=torch.float64),
-        confidence=poses.confidence.repeat(2, 1),
-        valid=poses.valid.repeat(2, 1),
         id=torch.tensor([5, 6]),
     )
     both = groups((0, 0, -1, -1), (-1, -1, 0, 0))
@@ -209,10 +207,8 @@ def with_doubles(result: FrameResult, rows: tuple[int, ...], *, shift: float, me
     prediction = result.prediction
     poses = prediction.poses
     copies = replace(
-        poses,
+        poses.select(persons=[*range(len(poses.id)), *rows]),
         xyz_world=torch.cat([poses.xyz_world, poses.xyz_world[[*rows]] + shift]),
-        confidence=torch.cat([poses.confidence, poses.confidence[[*rows]]]),
-        valid=torch.cat([poses.valid, poses.valid[[*rows]]]),
         id=torch.arange(len(poses.id) + len(rows)),
     )
     both = torch.cat([prediction.association.members, torch.tensor([members] * len(rows)).reshape(len(rows), -1)])

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.association.reconstruct import GroupKeypoints
+from dispose.association.groups import GroupKeypoints
 from dispose.geometry.uncertainty import expected_error, probability_within
 from dispose.models.rays.network import MOST_M, RayNetwork
 from dispose.models.rays.sightings import Sightings, body_rays

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.association.reconstruct import MIN_THRESHOLD_PX, THRESHOLD_PER_SIZE, GroupKeypoints
+from dispose.association.groups import MIN_THRESHOLD_PX, THRESHOLD_PER_SIZE, GroupKeypoints
 from dispose.geometry.triangulation import RobustPoints, rotate, triangulate_robust
 from dispose.models.rays.body_axes import lay_axes
 from dispose.models.rays.template import Template, template_of
