@@ -24,12 +24,12 @@ def student_t_loss(
     """
     eye = torch.eye(3, dtype=covariance.dtype, device=covariance.device)
     factor = torch.linalg.cholesky(covariance + SMALLEST_M2 * eye)
-    error = torch.linalg.solve_triangular(factor, (truth - xyz)[..., None], upper=False)[..., 0]
+    error = torch.linalg.solve_triangular(factor, (truth - xyz).to(factor)[..., None], upper=False)[..., 0]
     distance = error.square().sum(-1)
     volume = torch.diagonal(factor, dim1=-2, dim2=-1).log().sum(-1)
     free = DEGREES_OF_FREEDOM
     loss = volume + (free + 3) / 2 * torch.log1p(distance / free)
-    return mean_of(loss, known)
+    return mean_of(loss.to(xyz), known)
 
 
 def distance_loss(

@@ -174,7 +174,7 @@ class RayNetwork(nn.Module):
         self, joints: Float[Tensor, "persons joints chans"], covariance: Float[Tensor, "persons joints 3 3"]
     ) -> Float[Tensor, " persons"]:
         """Log-odds that the joints that are said are right in the mean: by what is claimed of them, and the tokens."""
-        error = expected_error(covariance)
+        error = expected_error(covariance).float()
         said = (error <= MOST_M).float()
         count = said.sum(1, keepdim=True).clamp(min=1)
         mean = (said[..., None] * joints).sum(1) / count
@@ -238,15 +238,16 @@ def settle(
     # A keypoint that is off by 2 % of the person's size: what trust of 0 means.
     usual = 0.02 * (rays.size_px * rays.metres_per_px).clamp(min=0.05)[:, :, None]
     weight = (2 * trust.clamp(-6, 3)).exp() * rays.seen
-    precision = weight / usual**2
-    direction = rays.direction
-    across = torch.eye(3, device=foot.device) - direction[..., :, None] * direction[..., None, :]
+    # Doubles: across a good ray the system is ten orders of magnitude stiffer than along it.
+    precision = (weight / usual**2).double()
+    direction = torch.nn.functional.normalize(rays.direction.double(), dim=-1)
+    across = torch.eye(3, dtype=direction.dtype, device=foot.device) - direction[..., :, None] * direction[..., None, :]
     matrix = (precision[..., None, None] * across).sum(1)
     pull = (precision[..., None] * foot).sum(1)
-    own = (2 * expected[..., 3:].clamp(-4, 4)).exp() / PRIOR_M**2
+    own = (2 * expected[..., 3:].double().clamp(-4, 4)).exp() / PRIOR_M**2
     matrix = matrix + torch.diag_embed(own)
     step = solve_symmetric(matrix, pull + own * 0.3 * expected[..., :3])
-    return BodyEstimate(xyz + step, inverse_symmetric(matrix), weight)
+    return BodyEstimate(xyz + step.float(), inverse_symmetric(matrix), weight)
 
 
 def inverse_symmetric(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
