@@ -162,3 +162,15 @@ def test_one_ray_leaves_its_own_direction_to_the_body():
     sigma = torch.diagonal(found.covariance[0, 0]).sqrt()
     assert sigma[0] == pytest.approx(PRIOR_M, rel=1e-3) and sigma[1] == pytest.approx(0.02, rel=0.02)
     assert not bool(replace(found, covariance=found.covariance * (2 * MOST_M / PRIOR_M) ** 2).said.any())
+
+
+def test_the_surest_ray_beside_the_vaguest_body_still_has_a_covariance():
+    direction = torch.nn.functional.normalize(torch.tensor([[0.6, -0.3, 0.7], [0.61, -0.3, 0.7]]), dim=-1)
+    expected = torch.tensor([0.0, 0.0, 0.0, -9.0, -9.0, -9.0])
+    found = by_hand(direction[:1], torch.zeros(1, 3), torch.tensor([9.0]), expected)
+    sigma = torch.linalg.eigvalsh(found.covariance[0, 0]).sqrt()
+    # Along the ray the body's own e^4 times 15 cm, across it 2 cm by e^3, and nothing lost between them.
+    assert float(sigma[2]) == pytest.approx(PRIOR_M * torch.e**4, rel=1e-3)
+    assert float(sigma[0]) == pytest.approx(0.02 / torch.e**3, rel=1e-3)
+    both = by_hand(direction, torch.zeros(2, 3), torch.tensor([9.0, 9.0]), expected)
+    assert bool(torch.isfinite(torch.linalg.cholesky(both.covariance)).all())
