@@ -16,7 +16,7 @@ from dispose.datasets.cmu_motion import Motion, read_motion
 from dispose.errors import InputError
 from dispose.losses.estimates import distance_loss, mean_of, student_t_loss
 from dispose.losses.objective import Term
-from dispose.models.rays.estimate import PEOPLE_AT_ONCE, RIGHT_MM
+from dispose.models.rays.estimate import FEWEST_KEYPOINTS, PEOPLE_AT_ONCE, RIGHT_MM
 from dispose.models.rays.network import BodyEstimate, RayNetwork
 from dispose.models.rays.sightings import BodyRays, Sightings, body_rays
 from dispose.scene.frame import Labels
@@ -35,9 +35,6 @@ from dispose_synthetic.scenes import sample_scenes
 from dispose_synthetic.sightings import SeenPeople, sample_sightings
 
 FARTHEST_M = 5.0
-FEWEST_KEYPOINTS = 3
-"""Of people of whom all cameras together show less nothing is learned."""
-
 EARLY = 0.3
 """How much an early round's joints count against the last one's."""
 

@@ -122,6 +122,7 @@ KINDS = (
 
 SHIPPED_ASSOCIATOR = "associator.safetensors"
 SHIPPED_IMAGE_WEIGHTS = "toy_images.safetensors"
+SHIPPED_RAYS = "rays.safetensors"
 
 ImageModel = DisPose | ReleasedDisPose
 """A network that takes images: frame in, people out, at its ``config.input_size``."""
@@ -232,6 +233,11 @@ def load_image_model(path: Path | None = None) -> ImageModel:
     raise InputError(
         f"{path}: holds weights of {name}; pictures need those of {DisPose.__name__} or {ReleasedDisPose.__name__}."
     )
+
+
+def load_rays(path: Path | None = None) -> RayNetwork:
+    """The network that reads joints from rays: the one shipped with the project, or the one stored in a file."""
+    return load_weights(path or Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_RAYS, RayNetwork)
 
 
 def shipped_associator_weights() -> Path:

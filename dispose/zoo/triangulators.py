@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dispose.association.reconstruct import Triangulate, dlt, ransac, robust
 from dispose.errors import InputError
+from dispose.models.rays.estimate import triangulate_rays
+from dispose.zoo.checkpoints import load_rays
 
 DEFAULT_TRIANGULATOR = "robust"
 
@@ -31,10 +34,18 @@ class NamedTriangulator:
     one_view: bool = False
 
 
+def rays(weights: Path | None) -> Triangulate:
+    """Rays weighed by a network, joined with what it expects of bodies (decision 0053)."""
+    return partial(triangulate_rays, load_rays(weights))
+
+
 TRIANGULATORS = (
     NamedTriangulator("dlt", "DLT", lambda _: dlt),
     NamedTriangulator("robust", "robust", lambda _: robust),
     NamedTriangulator("ransac", "RANSAC", lambda _: ransac),
+    NamedTriangulator(
+        "rays", "rays", lambda path: partial(triangulate_rays, load_rays(path)), learned=True, one_view=True
+    ),
 )
 """From the plainest on."""
 

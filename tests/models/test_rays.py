@@ -5,13 +5,19 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dispose.association.reconstruct import gather_groups
 from dispose.geometry.rigid import rodrigues
+from dispose.geometry.uncertainty import expected_error, probability_within
+from dispose.models.rays import estimate
 from dispose.models.rays.body_axes import lay_axes
-from dispose.models.rays.estimate import estimate_joints
+from dispose.models.rays.estimate import MOST_MM, NEAR_MM, estimate_joints, triangulate_rays
 from dispose.models.rays.network import MOST_M, PRIOR_M, RayNetwork, RaysConfig, settle
 from dispose.models.rays.sightings import Sightings, body_rays
 from dispose.models.rays.template import JOINT_NAMES, template_of
+from dispose.scene.frame import Detections, Frame
+from dispose.scene.results import Association
 from dispose.skeletons.catalog import CATALOG, COCO_17
+from dispose.zoo.checkpoints import load_rays
 from dispose_synthetic.randomness import Noise
 from dispose_synthetic.sightings import SightingConfig, sample_sightings
 from tests.synthetic.motions import small_motion
@@ -174,3 +180,46 @@ def test_the_surest_ray_beside_the_vaguest_body_still_has_a_covariance():
     assert float(sigma[0]) == pytest.approx(0.02 / torch.e**3, rel=1e-3)
     both = by_hand(direction, torch.zeros(2, 3), torch.tensor([9.0, 9.0]), expected)
     assert bool(torch.isfinite(torch.linalg.cholesky(both.covariance)).all())
+
+
+def groups_of(count: int, joints: int = 17):
+    """People who stand alone before three cameras as groups, and what is drawn of them."""
+    sightings = people(3, count)
+    frames, associations = [], []
+    for row in range(count):
+        one = sightings[[row]]
+        keypoints = torch.cat([one.xy_image, one.confidence[..., None]], -1)
+        keypoints[:, :, joints:] = 0
+        detections = Detections.from_lists(COCO_17, [[view] for view in keypoints[0]])
+        frames.append(Frame(row, replace(one.cameras[0], names=("a", "b", "c")), detections))
+        associations.append(Association(torch.zeros(1, 3, dtype=torch.long), torch.ones(1, dtype=torch.float64)))
+    return gather_groups(frames, associations), sightings
+
+
+def test_groups_become_people_with_covariances_and_scores():
+    network = load_rays()
+    groups, sightings = groups_of(10)
+    poses, found = triangulate_rays(network, groups), estimate_joints(network, sightings)
+    assert poses.covariance is not None and poses.score is not None
+    assert torch.allclose(poses.covariance, found.covariance, rtol=1e-3)
+    said = expected_error(found.covariance) <= MOST_MM
+    assert torch.equal(poses.valid, said) and 0 < int(said.sum()) < said.numel()
+    assert torch.allclose(poses.xyz_world[said], found.xyz_world[said], atol=0.1)
+    assert bool((poses.xyz_world[~said] == 0).all()) and bool((poses.confidence[~said] == 0).all())
+    assert torch.allclose(poses.confidence[said], probability_within(found.covariance, NEAR_MM)[said], atol=1e-3)
+    known = said.any(1)
+    assert torch.allclose(poses.score[known], found.score[known], atol=1e-3) and bool((poses.score[~known] == 0).all())
+
+
+def test_people_in_parts_are_the_same_people(monkeypatch):
+    network, (groups, _) = load_rays(), groups_of(10)
+    whole = triangulate_rays(network, groups)
+    monkeypatch.setattr(estimate, "PEOPLE_AT_ONCE", 3)
+    assert torch.allclose(triangulate_rays(network, groups).xyz_world, whole.xyz_world, atol=1e-2)
+    nobody = triangulate_rays(network, groups.select(persons=[]))
+    assert nobody.xyz_world.shape == (0, 17, 3)
+
+
+def test_of_a_nose_alone_no_body_is_made():
+    poses = triangulate_rays(load_rays(), groups_of(20, joints=1)[0])
+    assert not bool(poses.valid[:, 1:].any())

@@ -8,16 +8,22 @@ from torch import Tensor
 
 from dispose.association.groups import GroupKeypoints
 from dispose.geometry.uncertainty import expected_error, probability_within
-from dispose.models.rays.network import MOST_M, RayNetwork
+from dispose.models.rays.network import RayNetwork
 from dispose.models.rays.sightings import Sightings, body_rays
 from dispose.scene.frame import Poses
 from dispose.tensors import TensorStruct, cat
+
+MOST_MM = 120.0
+"""A joint whose expected error is larger than this is not known."""
 
 NEAR_MM = 50.0
 """A joint is near the truth within this; its confidence is the probability of that."""
 
 RIGHT_MM = 150.0
 """A person is right whose joints lie this near the truth in the mean."""
+
+FEWEST_KEYPOINTS = 3
+"""With fewer keypoints in all views together there is no body to speak for a joint."""
 
 PEOPLE_AT_ONCE = 256
 
@@ -58,13 +64,17 @@ def triangulate_rays(network: RayNetwork, groups: GroupKeypoints) -> Poses:
     ]
     found = cat(parts, "persons")
     known = is_known(found, groups)
+    score = torch.where(known.any(1), found.score, 0.0)
     xyz = torch.where(known[..., None], found.xyz_world, 0.0)
     confidence = torch.where(known, probability_within(found.covariance, NEAR_MM), 0.0)
     number = torch.zeros_like(groups.frame)
-    return Poses(groups.packed.skeleton, xyz, confidence, known, number, found.covariance, found.score)
+    return Poses(groups.packed.skeleton, xyz, confidence, known, number, found.covariance, score)
 
 
 def is_known(found: JointEstimates, groups: GroupKeypoints) -> Bool[Tensor, "persons joints"]:
-    """Which joints are said at all: their claimed error is small enough, and somebody sees the person."""
-    seen = groups.seen.any(2).any(1)[:, None]
-    return seen & (expected_error(found.covariance) <= 1000 * MOST_M)
+    """Which joints are said at all: their claimed error is small enough.
+
+    Of people of whom there are fewer than `FEWEST_KEYPOINTS`, only what two views see.
+    """
+    enough = groups.seen.sum((1, 2))[:, None] >= FEWEST_KEYPOINTS
+    return (enough | (groups.seen.sum(1) >= 2)) & (expected_error(found.covariance) <= MOST_MM)

@@ -17,6 +17,9 @@ from dispose.models.rays.template import Template, template_of
 from dispose.scene.cameras import Cameras
 from dispose.tensors import TensorStruct, along
 
+FARTHEST_MM = 20_000.0
+"""People whose keypoints lie on one spot are not taken to be farther away than this."""
+
 FEW = 3
 """With fewer triangulated joints than this the rest of the body is first put where it looks as large as a mean one."""
 
@@ -170,6 +173,7 @@ def _first_places(
     # Two of three directions show in an image.
     spread = (share * (template.points - mean).square()).sum((1, 2)).mul(2 / 3).sqrt()
     by_size = focal_px(cameras)[person, view] * spread.clamp(min=100.0) / apparent.clamp(min=1.0)
+    by_size = by_size.clamp(max=FARTHEST_MM)
     front, centre = cameras.rotation[person, view, 2], cameras.centres[person, view]
     xyz = torch.where(robust[..., None], points.xyz_world, 0.0)
     depth = ((xyz - centre[:, None]) * front[:, None]).sum(-1)
