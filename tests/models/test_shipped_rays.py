@@ -14,6 +14,7 @@ from dispose.models.rays.sightings import Sightings
 from dispose.skeletons.catalog import COCO_17
 from dispose.zoo.checkpoints import load_rays
 from dispose_synthetic.randomness import Noise
+from dispose_synthetic.rigs import CalibrationError
 from dispose_synthetic.sightings import SeenPeople, SightingConfig, sample_sightings
 
 UNSEEN = 77
@@ -84,7 +85,8 @@ def test_a_joint_that_one_view_sees_is_placed_and_doubted(network):
 
 @pytest.mark.parametrize("views", [1, 2, 3, 5])
 def test_intervals_hold_the_truth_as_often_as_they_say(network, views):
-    config = SightingConfig(views=(views, views), view_weights=(1.0,), procedural=1.0)
+    usual = CalibrationError(scale=(0.0, 1.0))
+    config = SightingConfig(views=(views, views), view_weights=(1.0,), procedural=1.0, calibration=usual)
     people = draw(config, 400)
     found = estimate_joints(network, people.sightings)
     shown = (people.sightings.seen.sum((1, 2)) >= 6)[:, None] & people.sightings.seen.any(1)
