@@ -91,6 +91,19 @@ def _read_from_rays() -> "Callable[[TrainingOrder], Path]":
     return rays.train
 
 
+def _algebraic_detections() -> Parts:
+    from dispose.models.triangulation.detections import DetectionWeights, DetectionWeightsConfig
+    from dispose.training.detection_weights import DetectionWeightsTask
+
+    return Parts(DetectionWeights, DetectionWeightsConfig, (DetectionWeightsTask,))
+
+
+def _weighed() -> "Callable[[TrainingOrder], Path]":
+    from dispose.recipes import algebraic_detections
+
+    return algebraic_detections.train
+
+
 def _drawn() -> "Callable[[TrainingOrder], Path]":
     from dispose.recipes import synthetic
 
@@ -129,5 +142,14 @@ SYSTEMS = (
         ("toy_images", "panoptic_images", "shelf_images", "campus_images", "mm_or_images"),
     ),
     System("rays", _rays, (Recipes(("rays", "rays_smoke"), _read_from_rays),), ()),
+    System(
+        "algebraic_detections",
+        _algebraic_detections,
+        (Recipes(("algebraic_detections", "algebraic_detections_smoke"), _weighed),),
+        (),
+    ),
 )
-"""`associator`: who is who among 2-D people. `dispose`: people in images. `rays`: where every joint of a person is."""
+"""`associator`: who is who among 2-D people. `dispose`: people in images. `rays`: where every joint of a person is.
+
+`algebraic_detections`: how far each keypoint of a group can be trusted, and so where its person's joints are.
+"""

@@ -18,6 +18,7 @@ from dispose.models.dispose.model import DisPose, DisPoseConfig
 from dispose.models.dispose.placement import PlacementConfig, PlacementNet
 from dispose.models.rays.network import RayNetwork, RaysConfig
 from dispose.models.triangulation.algebraic import Algebraic, AlgebraicConfig
+from dispose.models.triangulation.detections import DetectionWeights, DetectionWeightsConfig
 from dispose.models.triangulation.volumetric import Volumetric, VolumetricConfig
 from dispose.nn.backbones import Backbone, BackboneConfig
 from dispose.released.model import ReleasedConfig, ReleasedDisPose
@@ -117,12 +118,14 @@ KINDS = (
     Kind(Volumetric, VolumetricConfig),
     Kind(ReleasedAlgebraic, AlgebraicConfig),
     Kind(ReleasedVolumetric, VolumetricConfig),
+    Kind(DetectionWeights, DetectionWeightsConfig),
 )
 """What a weights file of this project may hold; it says which by the name of the class."""
 
 SHIPPED_ASSOCIATOR = "associator.safetensors"
 SHIPPED_IMAGE_WEIGHTS = "toy_images.safetensors"
 SHIPPED_RAYS = "rays.safetensors"
+SHIPPED_DETECTION_WEIGHTS = "algebraic_detections.safetensors"
 
 ImageModel = DisPose | ReleasedDisPose
 """A network that takes images: frame in, people out, at its ``config.input_size``."""
@@ -238,6 +241,12 @@ def load_image_model(path: Path | None = None) -> ImageModel:
 def load_rays(path: Path | None = None) -> RayNetwork:
     """The network that reads joints from rays: the one shipped with the project, or the one stored in a file."""
     return load_weights(path or Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_RAYS, RayNetwork)
+
+
+def load_detection_weights(path: Path | None = None) -> DetectionWeights:
+    """The weights of 2-D detections shipped with the project, or those stored in a file."""
+    shipped = Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_DETECTION_WEIGHTS
+    return load_weights(path or shipped, DetectionWeights)
 
 
 def shipped_associator_weights() -> Path:

@@ -10,13 +10,14 @@ from dispose.errors import InputError
 from dispose.scene.frame import Detections, Frame
 from dispose.scene.results import Association
 from dispose.skeletons.catalog import COCO_17
+from dispose.zoo.checkpoints import shipped_associator_weights
 from dispose.zoo.triangulators import DEFAULT_TRIANGULATOR, TRIANGULATORS, find_triangulator, load_triangulator
 from dispose_benchmarks.studies.triangulation import ring_of
 
-GEOMETRIC = ("dlt", "robust", "ransac")
+EXACT = ("dlt", "robust", "ransac", "algebraic", "hybrid")
 
 
-@pytest.mark.parametrize("name", GEOMETRIC)
+@pytest.mark.parametrize("name", EXACT)
 def test_exact_rays_give_the_joints(name: str, generator: torch.Generator) -> None:
     cameras = ring_of(4)
     xyz = 500 * torch.rand(17, 3, generator=generator, dtype=torch.float64)
@@ -35,3 +36,10 @@ def test_names() -> None:
         find_triangulator("tea")
     with pytest.raises(InputError, match=r"mine.safetensors: the triangulator ransac has no weights"):
         load_triangulator("ransac", Path("mine.safetensors"))
+
+
+@pytest.mark.parametrize("name", ["algebraic", "hybrid"])
+def test_weights_of_another_network_are_refused(name: str) -> None:
+    other = shipped_associator_weights()
+    with pytest.raises(InputError, match=r"holds weights of Associator, those of DetectionWeights are needed"):
+        load_triangulator(name, other)
