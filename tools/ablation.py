@@ -22,6 +22,7 @@ from dispose.models.dispose.associator import Associator
 from dispose.models.dispose.sampling import RELEASED_SAMPLER, SamplerConfig
 from dispose.scene.results import associate_each
 from dispose.zoo import load_associator
+from dispose.zoo.triangulators import load_reconstruction
 from dispose_benchmarks.limits import geometry_alone
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +45,7 @@ def methods(associator: Associator) -> list[Method]:
     }
     ways = {name: associate_each(one) for name, one in choices.items()}
     ways["no diffusion: geometric cost alone"] = partial(geometry_alone, associator)
-    return [Method(name, one, associator.reconstruct) for name, one in ways.items()]
+    return [Method(name, one, load_reconstruction()) for name, one in ways.items()]
 
 
 def main() -> int:

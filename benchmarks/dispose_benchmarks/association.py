@@ -27,7 +27,9 @@ from dispose.association.evidence import pair_misfit
 from dispose.models.dispose.associator import Associator
 from dispose.options import Count, require_file
 from dispose.scene.frame import Frame
+from dispose.scene.results import Reconstruct
 from dispose.zoo import load_associator
+from dispose.zoo.triangulators import load_reconstruction
 from dispose_benchmarks.clock import Clock, peak_mib
 from dispose_benchmarks.held_out import detect_simply
 from dispose_benchmarks.report import apart, require_numbers, write_figures
@@ -71,10 +73,10 @@ def bench_frame(views: int, persons: int, generator: torch.Generator) -> Frame:
     return frame
 
 
-def whole_frames(associator: Associator, frames: Sequence[Frame]) -> None:
+def whole_frames(associator: Associator, reconstruct: Reconstruct, frames: Sequence[Frame]) -> None:
     """What `dispose predict` does for a batch of frames."""
     found = associator.associate(frames)
-    associator.reconstruct(frames, [result.association for result in found])
+    reconstruct(frames, [result.association for result in found])
 
 
 def plain_seconds(associator: Associator, frame: Frame) -> float:
@@ -130,9 +132,9 @@ def combinations(frame: Frame) -> float:
 def measure(views: int, persons: int, *, batch: int, repeats: int, seed: int) -> Cell:
     """One cell, in this process."""
     torch.set_num_threads(1)
-    associator = load_associator()
+    associator, reconstruct = load_associator(), load_reconstruction()
     frames = [bench_frame(views, persons, torch.Generator().manual_seed(seed + k)) for k in range(batch)]
-    parts = Clock(torch.device("cpu")).median(partial(whole_frames, associator, frames), repeats)
+    parts = Clock(torch.device("cpu")).median(partial(whole_frames, associator, reconstruct, frames), repeats)
     peak = peak_mib()
     hypotheses = associator.associate(frames[:1])[0].hypotheses
     return Cell(

@@ -25,6 +25,7 @@ from dispose.models.dispose.associator import Associator
 from dispose.options import Count, CountOption, require_file
 from dispose.skeletons.catalog import COCO_17
 from dispose.zoo import load_associator
+from dispose.zoo.triangulators import load_reconstruction
 from dispose_benchmarks.clock import Clock, Part, peak_mib
 from dispose_benchmarks.report import apart, write_figures
 from dispose_synthetic.sequences import write_capture
@@ -152,7 +153,7 @@ def whole_path(
         loop.run(
             Source(source.numbers, reader.wrap("read", source.read)),
             clock.wrap("associate", associator.associate),
-            clock.wrap("reconstruct", associator.reconstruct),
+            clock.wrap("reconstruct", load_reconstruction()),
             sink,
             reference=clock.wrap("second opinion", second) if options.evidence else None,
             batch=options.batch,

@@ -83,12 +83,24 @@ def gather_groups(frames: Sequence[Frame], associations: Sequence[Association]) 
 
 def apparent_size(evidence: GroupKeypoints) -> Float[Tensor, "persons views"]:
     """Diagonal of the box around every group's keypoints in every view, pixels; 0 where nothing is seen."""
-    seen = evidence.seen[..., None]
-    low = torch.where(seen, evidence.xy_image, torch.inf).amin(2)
-    high = torch.where(seen, evidence.xy_image, -torch.inf).amax(2)
-    return torch.where(seen.any(2), high - low, 0.0).norm(dim=-1)
+    return box_diagonal(evidence.xy_image, evidence.seen)
+
+
+def box_diagonal(
+    xy_image: Float[Tensor, "*people joints 2"], seen: Bool[Tensor, "*people joints"]
+) -> Float[Tensor, "*people"]:
+    """Diagonal of the box around seen points; 0 where there are none."""
+    shown = seen[..., None]
+    low = torch.where(shown, xy_image, torch.inf).amin(-2)
+    high = torch.where(shown, xy_image, -torch.inf).amax(-2)
+    return torch.where(shown.any(-2), high - low, 0.0).norm(dim=-1)
 
 
 def inlier_bound(evidence: GroupKeypoints) -> Float[Tensor, "persons views"]:
     """How far a keypoint may lie from its joint's projection, pixels."""
-    return (THRESHOLD_PER_SIZE * apparent_size(evidence)).clamp(min=MIN_THRESHOLD_PX)
+    return bound_of(apparent_size(evidence))
+
+
+def bound_of(size_px: Float[Tensor, "*people"]) -> Float[Tensor, "*people"]:
+    """How far a keypoint of somebody who looks so large may lie from its joint's projection, pixels."""
+    return (THRESHOLD_PER_SIZE * size_px).clamp(min=MIN_THRESHOLD_PX)

@@ -30,6 +30,7 @@ from dispose.inference.run import Kept, run
 from dispose.models.dispose.associator import Associator
 from dispose.scene.results import FrameResult, associate_each
 from dispose.zoo.checkpoints import load_associator, load_image_model, shipped_image_weights
+from dispose.zoo.triangulators import load_reconstruction
 from dispose_workbench.notebooks.run import NotebookError, folder_beside, notebook_path, replace_folder, run_notebook
 
 SAMPLE, IMAGE_SAMPLE = "crossing", "studio"
@@ -95,8 +96,9 @@ def write_demo(capture: Capture[DetectionView], associator: Associator, folder: 
     """Everything the demo shows, into an existing folder."""
     truth = read_predictions(capture.source / "truth" / "predictions.jsonl").frames
     print(f"people in 3-D, by ours and by the classic associators on the same detections\n\n{HEADER}", flush=True)
-    methods = [Method("ours (diffusion)", associator.associate, associator.reconstruct)]
-    methods += [Method(one.name, associate_each(one.associate)) for one in reversed(CLASSIC)]
+    place = load_reconstruction()
+    methods = [Method("ours (diffusion)", associator.associate, place)]
+    methods += [Method(one.name, associate_each(one.associate), place) for one in reversed(CLASSIC)]
     rows, found = [], dict[str, list[FrameResult]]()
     for method in methods:
         results, ms = timed(source_of(capture), method)

@@ -47,7 +47,7 @@ from dispose.zoo.checkpoints import (
     read_metadata,
     shipped_image_weights,
 )
-from dispose.zoo.triangulators import TRIANGULATOR_NAMES, load_triangulator
+from dispose.zoo.triangulators import TRIANGULATOR_NAMES, load_reconstruction, load_triangulator
 
 OPTIMAL = "integer_programme"
 NAMES = ("ours", *(one.key for one in CLASSIC), "random", "oracle")
@@ -161,7 +161,7 @@ class EvaluateCommand:
         if len(self.views) == 1:
             raise InputError(f"--views is {self.views[0]}; at least two cameras are needed.")
         associator = load_associator(self.weights) if "ours" in self.associators else None
-        ours = None if associator is None else Method("ours", associator.associate, associator.reconstruct)
+        ours = None if associator is None else Method("ours", associator.associate)
         rows, sweep = [], []
         for protocol in protocols_of(self.protocol):
             source = gather(protocol.read(self.data), self.views or None)
@@ -180,6 +180,7 @@ class EvaluateCommand:
     def answer(self, protocol: Protocol, source: Source, ours: Method | None) -> tuple[list[Answers], list[Row]]:
         """What every method says, in the order asked for, and the gates that were tried.
 
+        Joints are everybody's by one and the same triangulator, the usual one.
         To be saved, the integer programme at its best gate is everybody's reference, and answers first.
         """
         names, reference, sweep = self.associators, None, list[Row]()
@@ -188,6 +189,7 @@ class EvaluateCommand:
             names = (OPTIMAL, *(name for name in names if name != OPTIMAL))
         for name in names:
             method, tried = best_method(protocol, source, self.methods(name, protocol, source, ours))
+            method = replace(method, reconstruct=load_reconstruction())
             title = f"{protocol.name}: {method.name}"
             found[name] = answers(source, method, title=title, reference=reference)
             sweep += tried if name in self.associators else ()

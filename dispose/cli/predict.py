@@ -11,8 +11,6 @@ import cv2
 import torch
 import tyro
 
-from dispose.association.completion import FILL_WHERE_SURE
-from dispose.association.reconstruct import reconstruct
 from dispose.baselines.integer_programme import integer_programme
 from dispose.errors import InputError
 from dispose.evaluation.classic import CLASSIC, classic
@@ -54,7 +52,7 @@ from dispose.zoo.checkpoints import (
     shipped_associator_weights,
     shipped_image_weights,
 )
-from dispose.zoo.triangulators import DEFAULT_TRIANGULATOR, TRIANGULATOR_NAMES, find_triangulator, load_triangulator
+from dispose.zoo.triangulators import DEFAULT_TRIANGULATOR, TRIANGULATOR_NAMES, load_reconstruction
 
 FALLBACK_RATE_HZ = 30.0
 ADVICE_ON_DETECTIONS = "`dispose check` says whether units, axes and extrinsics of the calibration fit"
@@ -235,14 +233,12 @@ class PredictCommand(CaptureOptions):
         torch.set_num_threads(1)
         second = SECOND_OPINION if self.evidence and self.associator != "ilp" else None
         frames, advice = source_of(capture), ADVICE_ON_DETECTIONS
-        triangulate = load_triangulator(self.triangulator, self.triangulator_weights)
         if self.associator in CLASSICS:
-            one, place = classic(self.associator), partial(reconstruct, triangulate=triangulate)
+            one, place = classic(self.associator), load_reconstruction(self.triangulator, self.triangulator_weights)
             return Job(frames, one.name, associate_each(one.associate), place, None, 16, advice, second)
         associator, weights = load_associator(self.weights), self.weights or shipped_associator_weights()
         associate = partial(associator.associate, sampler=self.sampler())
-        completion = None if find_triangulator(self.triangulator).one_view else FILL_WHERE_SURE
-        place = partial(associator.reconstruct, triangulate=triangulate, completion=completion)
+        place = load_reconstruction(self.triangulator, self.triangulator_weights, associator=associator)
         return Job(frames, "ours", associate, place, weights, 16, advice, second)
 
     def of_images(self, capture: Capture[ImageSeries]) -> Job:

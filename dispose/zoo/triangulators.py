@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from dispose.association.reconstruct import Triangulate, dlt, ransac, robust
+from dispose.association.reconstruct import Triangulate, dlt, ransac, reconstruct, robust
 from dispose.errors import InputError
+from dispose.models.dispose.associator import Associator
 from dispose.models.rays.estimate import triangulate_rays
 from dispose.models.triangulation.detections import algebraic, hybrid
+from dispose.scene.results import Reconstruct
 from dispose.zoo.checkpoints import load_detection_weights, load_rays
 
-DEFAULT_TRIANGULATOR = "robust"
+DEFAULT_TRIANGULATOR = "rays"
+"""The best by `dispose evaluate triangulators`."""
 
 
 @dataclass(frozen=True)
@@ -72,3 +75,18 @@ def load_triangulator(name: str, weights: Path | None = None) -> Triangulate:
     if weights is not None and not one.learned:
         raise InputError(f"{weights}: the triangulator {name} has no weights.")
     return one.make(weights)
+
+
+def load_reconstruction(
+    name: str = DEFAULT_TRIANGULATOR, weights: Path | None = None, *, associator: Associator | None = None
+) -> Reconstruct:
+    """From groups to people by the triangulator of a name, with weights from a file or its own.
+
+    Where it does not say itself what one view sees, an associator's depth network does.
+
+    Raises `InputError` as `load_triangulator` does.
+    """
+    triangulate = load_triangulator(name, weights)
+    if associator is None or find_triangulator(name).one_view:
+        return partial(reconstruct, triangulate=triangulate)
+    return partial(associator.reconstruct, triangulate=triangulate)

@@ -37,6 +37,7 @@ from dispose.models.dispose.sampling import SamplerConfig
 
 # %%
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
+from dispose.zoo.triangulators import load_reconstruction
 from dispose_viz.export import name_figure
 from dispose_viz.hypergraph import trajectory
 from dispose_viz.image import view_panels
@@ -108,7 +109,7 @@ save_figure(view_panels.draw_views(new_figure(15.0, 6.4), seen), out / "detectio
 
 # %%
 associator = load_associator(Path(weights))
-found = results_of(source_of(opened), associator.associate, associator.reconstruct)
+found = results_of(source_of(opened), associator.associate, load_reconstruction())
 frames, predictions = [one.frame for one in found], [one.prediction for one in found]
 here = predictions[opened.numbers.index(frame)]
 people = here.poses.id.tolist()

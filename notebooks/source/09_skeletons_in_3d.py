@@ -29,6 +29,7 @@ from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, read_image_capture, read_raw, select_frames, source_of
 from dispose.inference.run import results_of
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
+from dispose.zoo.triangulators import load_reconstruction
 
 # %%
 from dispose_viz.export import name_figure
@@ -65,7 +66,7 @@ require_one_of("joint", joint, opened.skeleton.joints, capture)
 require_at_least("before", before, 0)
 opened = select_frames(opened, frame - before, frame + 1)
 associator = load_associator(Path(weights))
-found = results_of(source_of(opened), associator.associate, associator.reconstruct)
+found = results_of(source_of(opened), associator.associate, load_reconstruction())
 frames, predictions = [one.frame for one in found], [one.prediction for one in found]
 here, earlier = predictions[-1], [p.poses for p in predictions[:-1]]
 answers = capture / "truth" / "predictions.jsonl"

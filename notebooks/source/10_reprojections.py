@@ -37,6 +37,7 @@ from dispose.inference.run import results_of
 # %%
 from dispose.nn.backbones import STRIDE
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator, load_image_model, shipped_image_weights
+from dispose.zoo.triangulators import load_reconstruction
 from dispose_viz.image import residuals, view_panels
 from dispose_viz.style import new_figure, save_figure
 from dispose_viz.widgets import picker
@@ -68,7 +69,7 @@ require_at_least("frames", frames, 1)
 last = max(opened.numbers[min(frames, len(opened.numbers)) - 1], frame)
 associator = load_associator(Path(weights))
 source = source_of(select_frames(opened, None, last + 1))
-answers = results_of(source, associator.associate, associator.reconstruct)
+answers = results_of(source, associator.associate, load_reconstruction())
 found = {one.prediction.number: (one.frame, one.prediction) for one in answers}
 seen, here = found[frame]
 cameras, people = seen.cameras, here.poses.id.tolist()

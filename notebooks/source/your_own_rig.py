@@ -29,6 +29,7 @@ from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.run import run
 from dispose.scene import teaching
 from dispose.zoo.checkpoints import load_associator
+from dispose.zoo.triangulators import load_reconstruction
 from dispose_viz.export import name_figure
 
 # %%
@@ -172,7 +173,7 @@ picker(mistake, list(mistakes), description="mistake")
 associator = load_associator()
 results = out / "results"
 with results_folder(results, RunFiles(capture.name, "ours", rate_hz)) as sink:
-    run(source_of(opened), associator.associate, associator.reconstruct, sink, reference=integer_programme)
+    run(source_of(opened), associator.associate, load_reconstruction(), sink, reference=integer_programme)
 for person, frames in sink.people:
     print(f"P{person}: {frames} of {len(opened.numbers)} frames")
 

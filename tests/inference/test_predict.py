@@ -29,8 +29,12 @@ def run(folder: Path, out: Path, *options: str) -> int:
     return main(["predict", str(folder), "--associator", "greedy", "--out", str(out), *options])
 
 
-def test_exact_detections_give_the_people_back(walk, capture_folder, tmp_path: Path, capsys) -> None:
-    assert run(capture_folder.path, tmp_path / "out") == 0
+@pytest.mark.parametrize(("triangulator", "off_mm"), [("robust", 0.01), ("rays", 10.0)])
+def test_exact_detections_give_the_people_back(
+    walk, capture_folder, tmp_path: Path, capsys, triangulator: str, off_mm: float
+) -> None:
+    """The learned way has never seen keypoints without noise and leans on the body a little."""
+    assert run(capture_folder.path, tmp_path / "out", "--triangulator", triangulator) == 0
     assert "2 people:" in capsys.readouterr().out
     saved = read_predictions(tmp_path / "out" / "predictions.jsonl")
     first = saved.frames[0].poses
@@ -38,12 +42,12 @@ def test_exact_detections_give_the_people_back(walk, capture_folder, tmp_path: P
     for frame in saved.frames:
         truth = walk.people_at(frame.number)[order]
         rows = [frame.poses.id.tolist().index(person) for person in (1, 2)]
-        assert_close(frame.poses.xyz_world[rows], truth, atol=0.01, rtol=0)
+        assert_close(frame.poses.xyz_world[rows], truth, atol=off_mm, rtol=0)
         index = walk.detections_at(frame.number).index
         assert sorted(frame.association.members[:, 0].tolist()) == sorted(index[0].tolist())
     walker = read_trc(tmp_path / "out" / "trc" / "walk_P1.trc")
     expected = torch.stack([walk.people_at(n)[order[0]] for n in range(walk.frames)])
-    assert_close(walker.xyz_world, expected, atol=0.01, rtol=0)
+    assert_close(walker.xyz_world, expected, atol=off_mm, rtol=0)
     with np.load(tmp_path / "out" / "predictions.npz") as table:
         assert table["id"].shape == (2 * walk.frames,)
 
@@ -67,12 +71,13 @@ def test_triangulators_by_name(capture_folder, tmp_path: Path, capsys) -> None:
         # What contradicts pulls the robust place a little, RANSAC's not at all.
         assert 0.01 < near < 20 and 3 * near < far < 500
     capsys.readouterr()
-    assert run(capture_folder.path, tmp_path, "--triangulator-weights", "some.safetensors") == 2
+    given = ("--triangulator", "robust", "--triangulator-weights", "some.safetensors")
+    assert run(capture_folder.path, tmp_path, *given) == 2
     assert "the triangulator robust has no weights" in capsys.readouterr().err
 
 
 def test_members_point_into_the_files(walk, capture_folder, tmp_path: Path) -> None:
-    run(capture_folder.path, tmp_path)
+    run(capture_folder.path, tmp_path, "--triangulator", "robust")
     for line in (tmp_path / "predictions.jsonl").read_text().splitlines()[1:]:
         record = json.loads(line)
         for person in record["persons"]:

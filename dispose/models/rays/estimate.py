@@ -6,18 +6,17 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dispose.association.body_bounds import without_impossible
 from dispose.association.groups import GroupKeypoints
+from dispose.association.reconstruct import NEAR_MM
 from dispose.geometry.uncertainty import expected_error, probability_within
 from dispose.models.rays.network import RayNetwork
 from dispose.models.rays.sightings import Sightings, body_rays
 from dispose.scene.frame import Poses
 from dispose.tensors import TensorStruct, cat
 
-MOST_MM = 120.0
+MOST_MM = 100.0
 """A joint whose expected error is larger than this is not known."""
-
-NEAR_MM = 50.0
-"""A joint is near the truth within this; its confidence is the probability of that."""
 
 RIGHT_MM = 150.0
 """A person is right whose joints lie this near the truth in the mean."""
@@ -57,7 +56,10 @@ def estimate_joints(network: RayNetwork, sightings: Sightings) -> JointEstimates
 
 @torch.no_grad()
 def triangulate_rays(network: RayNetwork, groups: GroupKeypoints) -> Poses:
-    """The people of groups: joints whose claimed error is small enough, also those that one view sees or none."""
+    """The people of groups: joints whose claimed error is small enough, also those that one view sees or none.
+
+    The confidence of a joint is the probability that it lies within `NEAR_MM` of the truth.
+    """
     parts = [
         estimate_joints(network, Sightings.of(groups.select(persons=slice(first, first + PEOPLE_AT_ONCE))))
         for first in range(0, max(len(groups.frame), 1), PEOPLE_AT_ONCE)
@@ -68,7 +70,7 @@ def triangulate_rays(network: RayNetwork, groups: GroupKeypoints) -> Poses:
     xyz = torch.where(known[..., None], found.xyz_world, 0.0)
     confidence = torch.where(known, probability_within(found.covariance, NEAR_MM), 0.0)
     number = torch.zeros_like(groups.frame)
-    return Poses(groups.packed.skeleton, xyz, confidence, known, number, found.covariance, score)
+    return without_impossible(Poses(groups.packed.skeleton, xyz, confidence, known, number, found.covariance, score))
 
 
 def is_known(found: JointEstimates, groups: GroupKeypoints) -> Bool[Tensor, "persons joints"]:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.association.groups import MIN_THRESHOLD_PX, THRESHOLD_PER_SIZE, GroupKeypoints
+from dispose.association.groups import GroupKeypoints, bound_of, box_diagonal
 from dispose.geometry.triangulation import RobustPoints, rotate, triangulate_robust
 from dispose.models.rays.body_axes import lay_axes
 from dispose.models.rays.template import Template, template_of
@@ -51,9 +51,7 @@ class Sightings(TensorStruct):
     @property
     def size_px(self) -> Float[Tensor, "persons views"]:
         """Diagonal of the box around everybody's keypoints in every view; 0 where nothing is seen."""
-        low = torch.where(self.seen[..., None], self.xy_image, torch.inf).amin(2)
-        high = torch.where(self.seen[..., None], self.xy_image, -torch.inf).amax(2)
-        return torch.where(self.seen.any(2)[..., None], high - low, 0.0).norm(dim=-1)
+        return box_diagonal(self.xy_image, self.seen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +102,7 @@ class BodyRays(TensorStruct):
 def body_rays(sightings: Sightings, *, steps: int = 3) -> BodyRays:
     """Triangulate robustly, lay axes into every person, and tell their rays in these; `steps`: of the triangulation."""
     cameras, seen, size = sightings.cameras, sightings.seen, sightings.size_px
-    bound = (THRESHOLD_PER_SIZE * size).clamp(min=MIN_THRESHOLD_PX)
+    bound = bound_of(size)
     points = triangulate_robust(
         sightings.xy_image.transpose(1, 2),
         torch.where(seen, sightings.confidence, 0.0).transpose(1, 2),
