@@ -36,6 +36,7 @@ class Column:
 # Columns that a table may have, in the order of the table; a table shows those that its rows have.
 COLUMNS = (
     Column("kind", "held-out frames"),
+    Column("line", "line"),
     Column("steps", "steps", 0),
     Column("method", "method"),
     Column("detections", "detections"),
@@ -64,6 +65,9 @@ COLUMNS = (
     Column("ap_150", "AP150"),
     Column("recall_500", "R@500"),
     Column("mpjpe_mm", "MPJPE, mm"),
+    Column("value", "measured", 3),
+    Column("asked", "asked"),
+    Column("holds", "holds"),
     Column("pa_mpjpe_mm", "PA-MPJPE, mm"),
     Column("relative_mm", "MPJPE about the pelvis, mm"),
     Column("absolute_mm", "MPJPE where they are, mm"),
@@ -126,7 +130,7 @@ def markdown(rows: list[dict[str, object]]) -> list[str]:
     shown = [column for column in COLUMNS if any(row.get(column.key) not in (None, "") for row in rows)]
     # A figure that is null everywhere still has its column.
     shown = [c for c in COLUMNS if c in shown or (c.key != "note" and any(c.key in row for row in rows))]
-    texts = ("kind", "method", "detections", "split", "note")
+    texts = ("kind", "line", "method", "detections", "split", "asked", "holds", "note")
     lines = ["| " + " | ".join(column.title for column in shown) + " |"]
     lines += ["|" + "|".join("---" if column.key in texts else "--:" for column in shown) + "|"]
     for row in rows:

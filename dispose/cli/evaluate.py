@@ -48,12 +48,14 @@ from dispose.zoo.checkpoints import (
     shipped_image_weights,
 )
 from dispose.zoo.triangulators import TRIANGULATOR_NAMES, load_reconstruction, load_triangulator
+from dispose_benchmarks.studies.learnable import FULL, SMOKE, LearnableStudy
 
 OPTIMAL = "integer_programme"
 NAMES = ("ours", *(one.key for one in CLASSIC), "random", "oracle")
 TOY = "toy_images"
 DOUBT = "doubt"
 TRIANGULATORS = "triangulators"
+LEARNABLE = "learnable"
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,14 @@ class EvaluateCommand:
     `doubt` asks on synthetic huddles whether the associator's diffusion earns its place: the sampler without one of its
     parts, a wrong state shown to the denoiser, and whether samples are as often right as they claim.
 
+    `learnable` trains small networks of learned triangulation on heat maps of which some lie, and measures each line
+    that they are to hold beside plain and robust triangulation (twelve minutes a seed on one core).
+
     `triangulators` compares the ways from groups of keypoints to joints on the same groups: HumanEva with simulated
     detections, Shelf, MVOR and Pose2Sim's two people; what is not in the folder of the data is left out.
     """
 
-    protocol: Annotated[str, tyro.conf.Positional, one_of(*protocol_names(), TRIANGULATORS)]
+    protocol: Annotated[str, tyro.conf.Positional, one_of(*protocol_names(), TRIANGULATORS, LEARNABLE)]
     """What to score on; `mvor` scores all three detectors into one file (OpenPose also without its exact repeats)."""
     associators: tuple[Annotated[str, one_of(*NAMES)], ...] = NAMES
     """Which methods; `ours` is the trained associator, `oracle` reads the labels."""
@@ -91,6 +96,12 @@ class EvaluateCommand:
     """Of `triangulators`: which of its parts, such as humaneva_3 (default: all)."""
     triangulators: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="")] = ()
     """Of `triangulators`: which of them (default: all)."""
+    seeds: Annotated[tuple[int, ...], tyro.conf.arg(help_behavior_hint="")] = (0, 1, 2)
+    """Of `learnable`: what is drawn and learned; figures are medians over them."""
+    workers: Count = 1
+    """Of `learnable`: seeds that are measured at the same time."""
+    smoke: bool = False
+    """Of `learnable`: a minute of it, to see that it runs."""
     frames: Count = 120
     """Synthetic frames that `toy_images` scores, and `doubt` for every number of views (three seeds)."""
     save: PathOption = None
@@ -105,6 +116,8 @@ class EvaluateCommand:
         path = require_file(self.out or Path("data/results") / f"{name}.json")
         if self.protocol == TRIANGULATORS:
             return self.score_triangulators(path)
+        if self.protocol == LEARNABLE:
+            return LearnableStudy(self.seeds, SMOKE if self.smoke else FULL, path, self.workers).run()
         if self.protocols or self.triangulators:
             raise InputError(f"--protocols and --triangulators are for triangulators, not for {self.protocol}.")
         if self.protocol == DOUBT:

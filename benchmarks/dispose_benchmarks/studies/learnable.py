@@ -1,0 +1,173 @@
+"""The study of learned triangulation, behind `dispose evaluate learnable`: geometry, trust in views, cubes.
+
+It proves the mechanism on synthetic heat maps of one person before real cameras, not the accuracy on a data set. Every
+line that it is to hold is measured, and written down whether it holds or not.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+
+import torch
+from tqdm import tqdm
+
+from dispose.models.triangulation.cube import Cubes, log_sum, unproject
+from dispose_benchmarks.report import require_numbers, write_figures
+from dispose_benchmarks.studies.cube_study import CUBE, score_cube, train_cube
+from dispose_benchmarks.studies.view_trust import StudyLine, StudyPlan, mean_error, score_trust, train_trust
+from dispose_synthetic.human36m_rig import TEST_SUBJECTS, human36m_rig
+from dispose_synthetic.joint_maps import JointMapConfig, draw_joint_maps
+
+SCHEMA = "dispose.learnable/1"
+IDEAL = ((64, (96, 96)), (64, (72, 96)), (32, (48, 48)))
+"""Voxels along a side, and width and height of the maps."""
+
+FULL = StudyPlan()
+SMOKE = StudyPlan(trust_steps=10, trust_batch=8, cube_steps=6, cube_batch=4, people=32)
+"""A minute: to see that it runs, not for the figures."""
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A line that is to hold: the value of a method in a case, at most (or least) a factor times another's.
+
+    Attributes:
+        title: for people.
+        case: of the study.
+        method: whose value.
+        bound: the factor, or the bound itself where there is no other method.
+        against: the other method, in the same case.
+        other_case: the case of the other value, where it is another one.
+        least: the value is to be at least that, not at most.
+    """
+
+    title: str
+    case: str
+    method: str
+    bound: float
+    against: str = ""
+    other_case: str = ""
+    least: bool = False
+
+
+def _views(count: int, wrong: int) -> str:
+    return f"{count} view{'s' if count > 1 else ''}, {wrong} wrong" + (", a new ring" if count > 4 else "")
+
+
+def _ideal(views: int, cells: int, size: tuple[int, int]) -> str:
+    return f"ideal maps of {size[0]} x {size[1]}, {cells}³ voxels, {views} views"
+
+
+CLEAN = tuple(_views(count, 0) for count in (1, 2, 3, 4))
+PROMISES = (
+    *(
+        Promise(_ideal(views, cells, size), _ideal(views, cells, size), "log-sum", 4.0 if cells == 64 else 8.0)
+        for cells, size in IDEAL for views in (2, 3, 4)
+    ),
+    Promise("b: 2 of 4 wrong, learned / RANSAC", _views(4, 2), "learned", 0.65, "RANSAC, b"),
+    Promise("b: 2 of 4 wrong, learned / DLT", _views(4, 2), "learned", 0.5, "DLT, b"),
+    Promise("b: 1 of 4 wrong, learned / DLT", _views(4, 1), "learned", 0.4, "DLT, b"),
+    Promise("b: 1 of 4 wrong, learned / RANSAC", _views(4, 1), "learned", 1.25, "RANSAC, b"),
+    Promise("b: none wrong, learned / DLT", _views(4, 0), "learned", 1.4, "DLT, b"),
+    Promise("b: AUROC of the weights, 1 of 4 wrong", _views(4, 1), "AUROC of the weights", 0.93, least=True),
+    Promise("b: AUROC of the weights, 2 of 4 wrong", _views(4, 2), "AUROC of the weights", 0.93, least=True),
+    Promise("c: 2 of 4 wrong, volumetric / RANSAC", _views(4, 2), "volumetric", 0.5, "RANSAC, c"),
+    Promise("c: 1 of 3 wrong, volumetric / RANSAC", _views(3, 1), "volumetric", 0.75, "RANSAC, c"),
+    Promise("c: 1 of 2 wrong, volumetric / DLT", _views(2, 1), "volumetric", 0.6, "DLT, c"),
+    *(
+        Promise(f"c: none wrong, {n + 1} views / {n}", CLEAN[n], "volumetric", 1.0, "volumetric", CLEAN[n - 1])
+        for n in (1, 2, 3)
+    ),
+    Promise("c: none of 4 wrong, in voxels", _views(4, 0), "volumetric, voxels", 0.5),
+    Promise("c: new ring of 8, 2 wrong, volumetric / DLT", _views(8, 2), "volumetric", 0.5, "DLT, c"),
+    Promise("c: other order of the views, mm", "4 views in another order", "largest change, mm", 1e-3),
+)  # fmt: skip
+"""What is asked of the study (the two parts draw people of their own, so DLT and RANSAC stand in both)."""
+
+
+@torch.no_grad()
+def score_geometry(seed: int) -> list[StudyLine]:
+    """Part a: ideal heat maps, views joined by `log_sum`, soft-argmax; no network. Four people."""
+    lines = []
+    for cells, size in IDEAL:
+        config = JointMapConfig(size, noise_px=0.0, height=(1.0, 1.0), sharp=(2.0, 2.0), clutter=0.0)
+        for views in (2, 3, 4):
+            generator = torch.Generator().manual_seed(seed + 3)
+            rigs = [human36m_rig(subject).select(views=slice(0, views)) for subject in TEST_SUBJECTS * 2]
+            drawn = draw_joint_maps(generator, rigs, torch.zeros(4, dtype=torch.long), config)
+            cubes = Cubes(cells, 2500.0, drawn.xyz_world[:, 0].float(), torch.linspace(0.0, 2.0, 4))
+            logits = log_sum(
+                unproject(drawn.maps, cubes, drawn.cameras, drawn.input_from_image), torch.ones(4, views, 17)
+            )
+            xyz = cubes.expected(logits.flatten(2).softmax(-1).view_as(logits))
+            lines.append(StudyLine(_ideal(views, cells, size), "log-sum", mean_error(xyz, drawn.xyz_world)))
+    return lines
+
+
+def study_seed(seed: int, plan: StudyPlan) -> list[StudyLine]:
+    """Everything that one seed says."""
+    torch.set_num_threads(1)
+    lines = score_geometry(seed)
+    trust = score_trust(train_trust(seed, plan), seed, plan)
+    cube = score_cube(train_cube(seed, plan), seed, plan)
+    lines += [_of_part(line, "b") for line in trust] + [_of_part(line, "c") for line in cube]
+    clean = next(line.value for line in cube if line.case == CLEAN[3] and line.method == "volumetric")
+    voxel = CUBE.side_mm / (CUBE.cells - 1)
+    return [*lines, StudyLine(CLEAN[3], "volumetric, voxels", clean / voxel)]
+
+
+def _of_part(line: StudyLine, part: str) -> StudyLine:
+    """The plain ways stand in both parts, on other people."""
+    plain = line.method in ("DLT", "RANSAC", "robust")
+    return StudyLine(line.case, f"{line.method}, {part}", line.value) if plain else line
+
+
+def kept(promise: Promise, lines: Sequence[StudyLine]) -> float:
+    """The value that a promise speaks of, as one seed has it."""
+    found = {(line.case, line.method): line.value for line in lines}
+    value = found[promise.case, promise.method]
+    return value / found[promise.other_case or promise.case, promise.against] if promise.against else value
+
+
+@dataclass(frozen=True)
+class LearnableStudy:
+    """The study and where its figures go: errors by case and method, and beside them the lines that are to hold."""
+
+    seeds: tuple[int, ...]
+    plan: StudyPlan
+    path: Path
+    workers: int = 1
+
+    def run(self) -> int:
+        """Measure, print, write: after every seed what is known so far."""
+        require_numbers("seeds", self.seeds, 0)
+        done: list[list[StudyLine]] = []
+        with ProcessPoolExecutor(min(self.workers, len(self.seeds)), mp_context=get_context("spawn")) as pool:
+            for lines in tqdm(pool.map(partial(study_seed, plan=self.plan), self.seeds), total=len(self.seeds)):
+                done.append(lines)
+                self.write(done)
+        return 0
+
+    def write(self, done: Sequence[Sequence[StudyLine]]) -> None:
+        """Medians over the seeds that are done, and how many these are."""
+        rows = []
+        for place, line in enumerate(done[0]):
+            values = [lines[place].value for lines in done]
+            unit = (
+                "value" if "AUROC" in line.method or "change" in line.method or "voxels" in line.method else "mpjpe_mm"
+            )
+            rows.append({"kind": line.case, "method": line.method, unit: median(values), "seeds": len(done)})
+        checks = []
+        for promise in PROMISES:
+            value = median(kept(promise, lines) for lines in done)
+            holds = value >= promise.bound if promise.least else value <= promise.bound
+            asked = f"{'≥' if promise.least else '≤'} {promise.bound:g}"
+            checks.append({"line": promise.title, "value": value, "asked": asked, "holds": "yes" if holds else "no"})
+            print(f"{promise.title:<52} {value:8.3f}  {asked:<8} {'' if holds else 'DOES NOT HOLD'}")
+        write_figures(self.path, SCHEMA, {"plan": asdict(self.plan), "rows": rows})
+        beside = self.path.with_name(f"{self.path.stem}_lines.json")
+        write_figures(beside, SCHEMA, {"plan": asdict(self.plan), "rows": checks})
