@@ -116,6 +116,26 @@ def _datasets() -> "Callable[[TrainingOrder], Path]":
     return datasets.train
 
 
+def _algebraic() -> Parts:
+    from dispose.models.triangulation.algebraic import Algebraic, AlgebraicConfig
+    from dispose.training.triangulation import AlgebraicTask
+
+    return Parts(Algebraic, AlgebraicConfig, (AlgebraicTask,))
+
+
+def _volumetric() -> Parts:
+    from dispose.models.triangulation.volumetric import Volumetric, VolumetricConfig
+    from dispose.training.triangulation import VolumetricTask
+
+    return Parts(Volumetric, VolumetricConfig, (VolumetricTask,))
+
+
+def _one_person() -> "Callable[[TrainingOrder], Path]":
+    from dispose.recipes import triangulation
+
+    return triangulation.train
+
+
 SYSTEMS = (
     System(
         "associator",
@@ -141,6 +161,10 @@ SYSTEMS = (
         ),
         ("toy_images", "panoptic_images", "shelf_images", "campus_images", "mm_or_images"),
     ),
+    System("algebraic", _algebraic, (Recipes(("algebraic", "toy_algebraic", "toy_algebraic_smoke"), _one_person),), ()),
+    System(
+        "volumetric", _volumetric, (Recipes(("volumetric", "toy_volumetric", "toy_volumetric_smoke"), _one_person),), ()
+    ),
     System("rays", _rays, (Recipes(("rays", "rays_smoke"), _read_from_rays),), ()),
     System(
         "algebraic_detections",
@@ -152,4 +176,5 @@ SYSTEMS = (
 """`associator`: who is who among 2-D people. `dispose`: people in images. `rays`: where every joint of a person is.
 
 `algebraic_detections`: how far each keypoint of a group can be trusted, and so where its person's joints are.
+`algebraic` and `volumetric`: one person cut out of several images (Learnable Triangulation).
 """

@@ -11,6 +11,8 @@ from dispose.models.dispose.associator import AssociatorConfig
 from dispose.models.dispose.model import DisPoseConfig
 from dispose.models.dispose.sampling import NoiseConfig
 from dispose.models.rays.network import RaysConfig
+from dispose.models.triangulation.algebraic import AlgebraicConfig
+from dispose.models.triangulation.volumetric import VolumetricConfig
 from dispose.skeletons.catalog import BODY_25, COCO_17, H36M_17, HALPE_26, PANOPTIC_15, SHELF_14
 from dispose_synthetic.renderer.captures import RenderConfig
 from dispose_synthetic.rigs import ARCHETYPES, HUDDLES
@@ -20,6 +22,8 @@ from dispose_synthetic.sightings import SightingConfig
 ASSOCIATOR = "associator.safetensors"
 BACKBONE = "backbone.safetensors"
 MODEL = "dispose.safetensors"
+ALGEBRAIC = "algebraic.safetensors"
+VOLUMETRIC = "volumetric.safetensors"
 RAYS = "rays.safetensors"
 """What runs leave in their folder."""
 
@@ -253,6 +257,50 @@ class RaysRecipe:
         steps=12_000, batch=128, rate=1.5e-3, last_rate=0.0, warmup=200, clip=1.0, weight_decay=1e-3
     )
     validation_people: int = 4096
+
+
+@dataclass(frozen=True)
+class TriangulationTraining:
+    """One person cut out of several views, to its joints.
+
+    Attributes:
+        optimisation: steps and rates.
+        views: fewest and most views of a step, chosen at random for every sample.
+        margin: side of a cut, in extents of the true joints in the image.
+        jitter: how much cuts are moved and scaled at random, as a share of their side.
+        bfloat16: compute the networks in bfloat16.
+        heatmap: what the error of the heat maps counts (0 as released: that backbone comes trained).
+        sigma_map_px: width of their targets.
+        surprise: what the surprise at the right voxels counts.
+        root_noise_mm: deviation of the cubes' centres from the true root, per axis.
+        slow_backbone: the backbone of a volumetric network learns at a tenth of the rate.
+    """
+
+    optimisation: Optimisation
+    views: tuple[int, int] = (4, 4)
+    margin: float = 1.25
+    jitter: float = 0.0
+    bfloat16: bool = False
+    heatmap: float = 0.0
+    sigma_map_px: float = 1.5
+    surprise: float = 0.01
+    root_noise_mm: float = 0.0
+    slow_backbone: bool = False
+
+
+@dataclass(frozen=True)
+class TriangulationRecipe:
+    """Algebraic or volumetric triangulation, as the model says; `shards`: synthetic images to learn from.
+
+    Training usually goes on from the backbone of the recipe `warm`.
+    """
+
+    name: str
+    model: AlgebraicConfig | VolumetricConfig
+    training: TriangulationTraining
+    seed: int = 925
+    shards: ShardConfig | None = None
+    warm: str | None = None
 
 
 @dataclass(frozen=True)

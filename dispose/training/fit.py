@@ -127,9 +127,14 @@ class Loop(lightning.LightningModule):
 
 
 def optimizer_of(task: Task, plan: Optimisation) -> torch.optim.Optimizer:
-    """AdamW (Adam where nothing decays) over what is trained."""
-    learned = [p for p in task.parameters() if p.requires_grad]
-    return torch.optim.AdamW(learned, lr=plan.rate, weight_decay=plan.weight_decay)
+    """AdamW (Adam where nothing decays) over what is trained, at the task's own rates."""
+    learned = [(name, p) for name, p in task.named_parameters() if p.requires_grad]
+    rates = {**task.rates(), "": 1.0}
+    groups: dict[str, list[torch.nn.Parameter]] = {beginning: [] for beginning in rates}
+    for name, parameter in learned:
+        groups[next(beginning for beginning in rates if name.startswith(beginning))].append(parameter)
+    options = [{"params": some, "lr": plan.rate * rates[beginning]} for beginning, some in groups.items() if some]
+    return torch.optim.AdamW(options, lr=plan.rate, weight_decay=plan.weight_decay)
 
 
 class KeepBest(lightning.Callback):

@@ -6,7 +6,7 @@ same.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -25,6 +25,10 @@ class Task(nn.Module, ABC):
     """
 
     name: str
+
+    def rates(self) -> Mapping[str, float]:
+        """Factors on the learning rate of the parameters whose names begin so; 1 for all others."""
+        return {}
 
     @abstractmethod
     def forward(self, batch: Any) -> tuple[Term, ...]:

@@ -18,8 +18,8 @@ import dispose
 from dispose.errors import InputError
 from dispose.formats.files import digest_of
 from dispose.models.dispose.model import DisPose
-from dispose.models.triangulation.algebraic import AlgebraicConfig
-from dispose.models.triangulation.volumetric import CubeConfig, VolumetricConfig
+from dispose.models.triangulation.algebraic import Algebraic, AlgebraicConfig
+from dispose.models.triangulation.volumetric import CubeConfig, Volumetric, VolumetricConfig
 from dispose.nn.backbones import Backbone, BackboneConfig, load_torchvision_trunk
 from dispose.released.model import RELEASED, ReleasedDisPose
 from dispose.released.triangulation import (
@@ -277,11 +277,24 @@ def start_backbone(backbone: Backbone, path: Path) -> None:
     Raises:
         InputError: see `load_weights`; or it has other sizes.
     """
-    alone = read_metadata(path)[0] == Backbone.__name__
-    found = load_weights(path, Backbone) if alone else load_image_model(path).backbone
+    found = _backbone_in(path)
     if found.config != backbone.config:
         raise InputError(f"{path}: holds a backbone of {found.config}, this recipe trains one of {backbone.config}")
     backbone.load_state_dict(found.state_dict())
+
+
+def _backbone_in(path: Path) -> Backbone:
+    """The backbone of whatever network a file holds."""
+    name = read_metadata(path)[0]
+    if name == Backbone.__name__:
+        return load_weights(path, Backbone)
+    for kind in (Algebraic, Volumetric):
+        if name == kind.__name__:
+            return load_weights(path, kind).backbone
+    for kind in (ReleasedAlgebraic, ReleasedVolumetric):
+        if name == kind.__name__:
+            return load_weights(path, kind).network.backbone
+    return load_image_model(path).backbone
 
 
 def start_stages(model: DisPose, path: Path) -> str:

@@ -99,12 +99,14 @@ class Triangulated(TensorStruct):
         weights: share of every view in every joint.
         xy_input: where the views see the joints, pixels of the network's input.
         probability: of every pixel of the maps.
+        heatmaps: before the soft-max.
     """
 
     xyz_world: Float[Tensor, "samples joints 3"]
     weights: Float[Tensor, "samples views joints"]
     xy_input: Float[Tensor, "samples views joints 2"]
     probability: Float[Tensor, "samples views joints height width"]
+    heatmaps: Float[Tensor, "samples views joints height width"]
 
 
 class Algebraic(nn.Module):
@@ -139,11 +141,13 @@ class Algebraic(nn.Module):
         seen = look_at_views(self.backbone, batch)
         logits = self.confidence(seen.deep).unflatten(0, present.shape)
         heatmaps = seen.heatmaps.unflatten(0, present.shape)
-        xy_map, probability = soft_argmax(heatmaps, self.config.gain)
-        xy_input = self.rules.input_from_map(xy_map, STRIDE)
-        weights = (shares_of_views(logits, present) + LEAST_SHARE) * present[..., None]
-        points = view_points(xy_input, weights, batch.cameras, batch.images.input_from_image)
-        return Triangulated(self.solve(points), weights, xy_input, probability)
+        # Under autocast networks are computed in half precision; places in space never.
+        with torch.autocast(heatmaps.device.type, enabled=False):
+            xy_map, probability = soft_argmax(heatmaps, self.config.gain)
+            xy_input = self.rules.input_from_map(xy_map, STRIDE)
+            weights = (shares_of_views(logits.to(xy_input.dtype), present) + LEAST_SHARE) * present[..., None]
+            points = view_points(xy_input, weights, batch.cameras, batch.images.input_from_image)
+            return Triangulated(self.solve(points), weights, xy_input, probability, heatmaps)
 
 
 def require_joints(skeleton: str, backbone: BackboneConfig) -> None:

@@ -180,11 +180,12 @@ class Volumetric(nn.Module):
         seen = look_at_views(self.backbone, batch)
         maps = self.narrowing(seen.last).unflatten(0, images.present.shape)
         size = (maps.shape[-1], maps.shape[-2])
-        require_seen(cubes, batch.cameras.to(cubes.centre.dtype), images.input_from_image, images.present, size)
+        with torch.autocast(maps.device.type, enabled=False):
+            require_seen(cubes, batch.cameras.to(cubes.centre.dtype), images.input_from_image, images.present, size)
         heat = None
         if self.config.cube.shortcut:
             heat = seen.heatmaps.clamp(min=0).unflatten(0, images.present.shape)
-        shares = self._shares(seen.deep, images.present)
+        shares = self._shares(seen.deep, images.present).to(cubes.centre.dtype)
         return self.cube(maps, heat, shares, cubes, batch.cameras, images.input_from_image)
 
     def _shares(
