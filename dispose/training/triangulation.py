@@ -62,7 +62,7 @@ class VolumetricTask(Task):
         return {"network.backbone.": BACKBONE_RATE if self.settings.slow_backbone else 1.0}
 
     def forward(self, batch: PersonBatch) -> tuple[Term, ...]:
-        """Absolute errors in cm, relative to the root where only one view sees, and the surprise at the right voxels."""
+        """Absolute errors in cm, relative to the root if only one view sees, and the surprise at the right voxels."""
         batch = on_device(batch, self)
         images = some_views(batch, self.settings.views)
         cubes = self.network.cubes_around(*self.places(batch))

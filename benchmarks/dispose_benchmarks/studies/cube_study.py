@@ -84,7 +84,7 @@ def read(reader: CubeReader, drawn: JointMaps, cubes: Cubes) -> Located:
     return reader(drawn.maps, None, shares, cubes, drawn.cameras, drawn.input_from_image)
 
 
-def test_scene(generator: torch.Generator, views: int, wrong: int, people: int) -> JointMaps:
+def unseen_scene(generator: torch.Generator, views: int, wrong: int, people: int) -> JointMaps:
     """People before some views of the test subjects' rigs, or, where more are asked for, a ring that is new."""
     if views > 4:
         ring = replace(STUDIO, views=(views, views), span_deg=(360.0, 360.0))
@@ -103,7 +103,7 @@ def score_cube(reader: CubeReader, seed: int, plan: StudyPlan) -> list[StudyLine
         generator = torch.Generator().manual_seed(9_000_011 * (seed + 1) + 10 * views + wrong)
         errors: dict[str, list[float]] = {}
         for _ in range(max(plan.people // (2 * BATCH), 1)):
-            drawn = test_scene(generator, views, wrong, BATCH)
+            drawn = unseen_scene(generator, views, wrong, min(BATCH, plan.people))
             found, truth = read(reader, drawn, cubes_around(drawn, generator)).xyz_world, drawn.xyz_world
             if views == 1:
                 found, truth = found - found[:, [root]], truth - truth[:, [root]]
@@ -127,7 +127,7 @@ def plain_answers(drawn: JointMaps) -> dict[str, Float[Tensor, "samples joints 3
 def order_effect(reader: CubeReader, seed: int) -> float:
     """The largest distance, mm, by which a joint moves when the views come in another order."""
     generator = torch.Generator().manual_seed(seed + 5)
-    drawn = test_scene(generator, 4, 1, 4)
+    drawn = unseen_scene(generator, 4, 1, 4)
     cubes = cubes_around(drawn, generator)
     moved = read(reader, drawn, cubes).xyz_world - read(reader, drawn.select(views=[2, 0, 3, 1]), cubes).xyz_world
     return float(moved.norm(dim=-1).max())
