@@ -1,7 +1,9 @@
 """Write the tables between `<!-- results:NAME -->` markers in README.md and docs/*.md from data/results/NAME.json.
 
 A result that names a published table has its lines below its own; `results:published-NAME` is data/published/NAME.json
-alone, and `results:NAME-by-method` NAME.json with a line for every kind of frames and a column for every method.
+alone, and `results:NAME-by-method` NAME.json with a line for every kind of frames and a column for every method;
+`results:NAME-on-FRAMES` has the lines of NAME.json on one set of frames (`shelf-views-0-2-4`: Shelf, views 0 2 4), and
+`results:triangulators-summary` the chosen figures of all sets, a line for every triangulator.
 
 `--check` writes nothing and fails if a table differs from its results. No number in these tables is written by hand.
 """
@@ -14,6 +16,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,6 +25,12 @@ BLOCK = re.compile(
 )
 BY_METHOD = "-by-method"
 """End of a table's name that puts the methods beside each other."""
+
+ON = "-on-"
+"""In a table's name, before the set of frames whose lines it has."""
+
+SUMMARY = "-summary"
+"""End of a table's name that has a line for every triangulator."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +81,24 @@ COLUMNS = (
     Column("relative_mm", "MPJPE about the pelvis, mm"),
     Column("absolute_mm", "MPJPE where they are, mm"),
     Column("joint_mm", "mean joint, mm"),
+    Column("median_mm", "median joint, mm"),
+    Column("p95_mm", "95th percentile, mm"),
     Column("joints", "joints, %"),
+    Column("all_mm", "mean of all joints, mm"),
+    Column("all_p95_mm", "95th percentile of all, mm"),
+    Column("cover_50", "50 % intervals hold, %"),
+    Column("cover_50_axes", "along x y z"),
+    Column("cover_90", "90 % intervals hold, %"),
+    Column("cover_90_axes", "along x y z"),
+    Column("ap_150_evidence", "AP150 by 2-D scores"),
+    Column("ranked", "right ones first, by the score"),
+    Column("ranked_evidence", "by 2-D scores"),
+    Column("long_bones", "people with a bone over 0.6 m, %"),
     Column("root_map", "root mAP"),
     Column("root_recall_500", "root R@500"),
     Column("root_mm", "root, mm"),
     Column("batch_ms", "ms per batch", 0),
+    Column("person_ms", "ms per person", 2),
     Column("memory_gib", "memory, GiB"),
     Column("share", "share of the time, %"),
     Column("persons", "people", 0),
@@ -89,6 +111,28 @@ COLUMNS = (
     Column("plain_seconds", "brute force, s", 3),
     Column("note", "remark"),
 )
+
+
+@dataclass(frozen=True)
+class SummaryColumn:
+    """Figures of the lines on one set of frames, as one column of a summary."""
+
+    title: str
+    frames: str
+    keys: tuple[str, ...]
+
+
+SUMMARY_COLUMNS = (
+    SummaryColumn("HumanEva, 3 views: mean / 95th percentile, mm", "humaneva-3-views", ("joint_mm", "p95_mm")),
+    SummaryColumn("2 views", "humaneva-2-views", ("joint_mm", "p95_mm")),
+    SummaryColumn("50 / 90 % intervals hold (3 views)", "humaneva-3-views", ("cover_50", "cover_90")),
+    SummaryColumn("Shelf: PCP", "shelf-5-views", ("pcp",)),
+    SummaryColumn("views 0 2 4", "shelf-views-0-2-4", ("pcp",)),
+    SummaryColumn("MVOR, RTPose: AP150", "mvor-rtpose", ("ap_150",)),
+    SummaryColumn("OpenPose, distinct", "mvor-openpose-distinct", ("ap_150",)),
+)
+SUMMARY_VIEWS = 5
+"""Views of the groups whose time a summary tells."""
 
 
 def cell(value: object, digits: int) -> str:
@@ -108,10 +152,15 @@ def table_of(path: Path) -> str:
     if path.stem.startswith("published-"):
         table = json.loads((published / f"{path.stem.removeprefix('published-')}.json").read_text())
         return "\n".join([*markdown(published_rows(table)), "", printed(table)]) + "\n"
+    table = markdown
     if path.stem.endswith(BY_METHOD):
         path, table = path.with_stem(path.stem.removesuffix(BY_METHOD)), by_method
-    else:
-        table = markdown
+    elif path.stem.endswith(SUMMARY):
+        path = path.with_stem(path.stem.removesuffix(SUMMARY))
+        table = partial(summary, costs=path.with_stem(f"bench_{path.stem}"))
+    elif ON in path.stem:
+        name, _, frames = path.stem.partition(ON)
+        path, table = path.with_stem(name), partial(on_frames, frames=frames)
     if not path.exists():
         return "*Not measured yet.*\n"
     result = json.loads(path.read_text())
@@ -149,6 +198,31 @@ def by_method(rows: list[dict[str, object]]) -> list[str]:
         shown = {name: f"{f1[name]} / {cell(row['exact'], 1)}" for name, row in own.items()}
         cells = [f"**{shown[name]}**" if f1.get(name) == best else shown.get(name, "–") for name in methods]
         lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def slug(words: object) -> str:
+    """Words as a part of a table's name."""
+    return re.sub(r"\W+", "-", str(words).lower()).strip("-")
+
+
+def on_frames(rows: list[dict[str, object]], *, frames: str) -> list[str]:
+    """The lines of one set of frames without what all of them share."""
+    shared, own = ("detections", "gate_mm", "seconds"), [row for row in rows if slug(row["detections"]) == frames]
+    return markdown([{key: value for key, value in row.items() if key not in shared} for row in own])
+
+
+def summary(rows: list[dict[str, object]], *, costs: Path) -> list[str]:
+    """A line for every method, with the figures of `SUMMARY_COLUMNS` and what a person costs."""
+    timed = json.loads(costs.read_text())["rows"] if costs.exists() else []
+    time = {row["method"]: row["person_ms"] for row in timed if row["views"] == SUMMARY_VIEWS}
+    lines = ["| triangulator | " + " | ".join(column.title for column in SUMMARY_COLUMNS) + " | ms per person |"]
+    lines += ["|---|" + "--:|" * (len(SUMMARY_COLUMNS) + 1)]
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = {slug(row["detections"]): row for row in rows if row["method"] == method}
+        told = [(own.get(column.frames, {}), column.keys) for column in SUMMARY_COLUMNS]
+        cells = (" / ".join(cell(row.get(key), 1) for key in keys) for row, keys in told)
+        lines.append(f"| {method} | " + " | ".join(cells) + f" | {cell(time.get(method), 2)} |")
     return lines
 
 

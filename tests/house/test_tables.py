@@ -72,3 +72,28 @@ def test_methods_stand_beside_each_other(tmp_path: Path):
     # Equal as shown is equally good.
     assert "| a | **98.0 / 90.0** | **98.0 / 91.0** |\n| b | – | **51.0 / –** |\n" in text
     assert "Not measured yet" in tables.filled(text, tmp_path / "elsewhere")
+
+
+EVA, SHELF = ({"detections": frames, "gate_mm": None} for frames in ("HumanEva, 3 views", "Shelf, views 0 2 4"))
+TRIANGULATORS = [
+    {**EVA, "method": "dlt", "joint_mm": 47.44, "p95_mm": 176.8, "cover_50": None},
+    {**EVA, "method": "rays", "joint_mm": 28.0, "p95_mm": 90.0, "cover_50": 51.0},
+    {**SHELF, "method": "dlt", "pcp": 91.6},
+]
+
+
+def test_a_table_of_one_set_of_frames_has_its_lines_and_figures_alone(tmp_path: Path):
+    result = {"command": "c", "commit": "0123456789", "rows": TRIANGULATORS}
+    (tmp_path / "triangulators.json").write_text(json.dumps(result))
+    head, _, *lines = tables.table_of(tmp_path / "triangulators-on-shelf-views-0-2-4.json").splitlines()
+    assert (head, lines[0], lines[1]) == ("| method | PCP |", "| dlt | 91.6 |", "")
+
+
+def test_a_summary_has_a_line_for_every_triangulator_and_a_dash_for_what_is_not_known(tmp_path: Path):
+    result = {"command": "c", "commit": "0123456789", "rows": TRIANGULATORS}
+    (tmp_path / "triangulators.json").write_text(json.dumps(result))
+    costs = [{"method": "rays", "views": 5, "person_ms": 1.234}, {"method": "rays", "views": 2, "person_ms": 0.5}]
+    (tmp_path / "bench_triangulators.json").write_text(json.dumps({"rows": costs}))
+    _, _, dlt, rays, *_ = tables.table_of(tmp_path / "triangulators-summary.json").splitlines()
+    assert dlt == "| dlt | 47.4 / 176.8 | – / – | – / – | – | 91.6 | – | – | – |"
+    assert rays == "| rays | 28.0 / 90.0 | – / – | 51.0 / – | – | – | – | – | 1.23 |"

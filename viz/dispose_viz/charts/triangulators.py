@@ -71,9 +71,7 @@ BY_VIEWS = (
     Chart("views", "joints", "joints that are placed", CAMERAS, "% of all", False),
 )
 JOINTS = Chart("claimed_mm", "real_mm", "joints", "claimed mean error, mm", "real mean error, mm", True)
-PEOPLE = Chart(
-    "claimed", "real", "people", "claimed probability to be within 150 mm, %", "people within 150 mm, %", False
-)
+PEOPLE = Chart("claimed", "real", "people", "claimed: within 150 mm, %", "really within 150 mm, %", False)
 
 
 def read_series(table: Path, chart: Chart) -> list[Series]:
