@@ -220,16 +220,16 @@ def found_groups(associate: Associate) -> Callable[[Source], Associate]:
 def humaneva_trial(views: int) -> Trial:
     """HumanEva's validation clips, one frame of four, before so many of its cameras, with three seeds of noise.
 
-    Fewer views than there are: all choices of them, pooled.
+    Fewer views than there are: each frame before one of the choices of them, all in turn.
     """
 
     def read(folder: Path, *, seed: int) -> Iterator[tuple[Frame, Labels]]:
-        generator, number = torch.Generator().manual_seed(seed), 0
-        for frame, labels in read_humaneva(folder / "humaneva", every=EVERY):
-            seen, known = detect_points(frame, labels, PointNoise(), generator)
-            for some in combinations(range(len(frame.cameras)), views):
-                yield replace(seen.select(views=list(some)), number=number), known.select(views=list(some))
-                number += 1
+        generator = torch.Generator().manual_seed(seed)
+        for number, pair in enumerate(read_humaneva(folder / "humaneva", every=EVERY)):
+            seen, known = detect_points(*pair, PointNoise(), generator)
+            choices = [*combinations(range(len(seen.cameras)), views)]
+            some = list(choices[number % len(choices)])
+            yield seen.select(views=some), known.select(views=some)
 
     said = f"HumanEva, {views} views"
     measures = (partial(joint_figures, joints=LIMBS),)

@@ -16,7 +16,7 @@ HELD_OUT = 9_000_000_000
 """Added to seeds: training draws from others."""
 
 MOST_VIEWS = 10
-SCENES = 96
+SCENES = 48
 HD_NOISE = PointNoise(6.0, 0.1, 60.0)
 """Of HD pictures: twice that of HumanEva's small ones."""
 

@@ -317,8 +317,8 @@ def test_cameras_are_added_to_those_before_and_tables_are_by_their_number(tmp_pa
 @pytest.mark.slow
 def test_synthetic_people_are_seen_by_one_camera_to_ten() -> None:
     drawn = list(synthetic_views(Path(), seed=0))
-    assert len(drawn) == 10 * 96
-    assert [len(frame.cameras) for frame, _ in drawn[::96]] == list(range(1, 11))
+    assert len(drawn) == 10 * 48
+    assert [len(frame.cameras) for frame, _ in drawn[::48]] == list(range(1, 11))
 
 
 @pytest.mark.slow
@@ -339,15 +339,16 @@ def test_humaneva_gives_the_reference_of_the_data(shared_data: Path, tmp_path: P
     assert row["p95_mm"] == pytest.approx(176.0, abs=4.0)
 
 
-def test_two_views_of_humaneva_are_all_pairs(shared_data: Path) -> None:
+def test_two_views_of_humaneva_are_all_pairs_in_turn(shared_data: Path) -> None:
     protocol = humaneva_trial(2).draws[0]
     source = gather(islice(protocol.read(shared_data), 4))
     first = [source.read(number) for number in source.numbers]
     names = [one.frame.cameras.names for one in first if one]
     assert names == [("C1", "C2"), ("C1", "C3"), ("C2", "C3"), ("C1", "C2")]
-    assert first[0] and first[1]
-    # The same noise in both pairs that a camera is in.
-    assert torch.equal(first[0].frame.detections.xy_image[0], first[1].frame.detections.xy_image[0])
+    ((whole, _),) = islice(humaneva_trial(3).draws[0].read(shared_data), 1)
+    assert first[0]
+    # The same noise as before all cameras.
+    assert torch.equal(first[0].frame.detections.xy_image, whole.detections.xy_image[:2])
 
 
 def test_every_draw_has_noise_of_its_own(shared_data: Path) -> None:
