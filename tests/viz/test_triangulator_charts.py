@@ -73,7 +73,7 @@ def test_every_set_of_frames_has_its_row_of_charts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("chart", [JOINTS, PEOPLE], ids=["joints", "people"])
 def test_claims_stand_over_a_line_on_which_they_are_true(tmp_path: Path, chart: Chart) -> None:
     other = PEOPLE if chart == JOINTS else JOINTS
-    rows = [*claims("dlt", (1.0, 1.0), chart), *claims("dlt", (4.0, 5.0), chart), *claims("dlt", (2.0, 2.0), other)]
+    rows = [*claims("dlt", (4.0, 5.0), chart), *claims("dlt", (1.0, 1.0), chart), *claims("dlt", (2.0, 2.0), other)]
     figure = draw_claims(new_figure(16, 5), lines(tmp_path, rows, chart), chart)
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == [f"rooms\n{chart.title} seen by 1 view", f"rooms\n{chart.title} seen by 4 to 5 views"]

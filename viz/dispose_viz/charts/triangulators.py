@@ -139,8 +139,9 @@ def draw_claims(figure: Figure, lines: Sequence[Series], chart: Chart) -> Figure
 
 
 def kinds_of(lines: Sequence[Series]) -> list[tuple[str, tuple[float, float]]]:
-    """Sets of frames with numbers of views: what claims have a chart for."""
-    return list(dict.fromkeys((line.frames, line.views) for line in lines))
+    """Sets of frames, in their order, with rising numbers of views: what claims have a chart for."""
+    frames = list(dict.fromkeys(line.frames for line in lines))
+    return sorted({(line.frames, line.views) for line in lines}, key=lambda kind: (frames.index(kind[0]), kind[1]))
 
 
 def title_of(name: str) -> str:
