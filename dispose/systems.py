@@ -161,7 +161,12 @@ SYSTEMS = (
         ),
         ("toy_images", "panoptic_images", "shelf_images", "campus_images", "mm_or_images"),
     ),
-    System("algebraic", _algebraic, (Recipes(("algebraic", "toy_algebraic", "toy_algebraic_smoke"), _one_person),), ()),
+    System(
+        "algebraic",
+        _algebraic,
+        (Recipes(("algebraic", "toy_algebraic", "toy_algebraic_smoke"), _one_person),),
+        ("toy_people", "human36m_people"),
+    ),
     System(
         "volumetric", _volumetric, (Recipes(("volumetric", "toy_volumetric", "toy_volumetric_smoke"), _one_person),), ()
     ),

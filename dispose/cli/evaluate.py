@@ -17,6 +17,7 @@ from dispose.cli.predict import stages_of
 from dispose.errors import InputError
 from dispose.evaluation.classic import CLASSIC, classic
 from dispose.evaluation.doubt import evaluate_doubt
+from dispose.evaluation.one_person import load_person_network, recorded_people, score_people, synthetic_people
 from dispose.evaluation.protocols import ImageFrames, Protocol, protocols_of
 from dispose.evaluation.published import FOLDER, read_published, side_by_side
 from dispose.evaluation.reports import Report, Row, text_table, write_report
@@ -53,6 +54,8 @@ from dispose_benchmarks.studies.learnable import FULL, SMOKE, LearnableStudy
 OPTIMAL = "integer_programme"
 NAMES = ("ours", *(one.key for one in CLASSIC), "random", "oracle")
 TOY = "toy_images"
+TOY_PEOPLE = "toy_people"
+HUMAN36M_STEP = 64
 DOUBT = "doubt"
 TRIANGULATORS = "triangulators"
 LEARNABLE = "learnable"
@@ -72,6 +75,9 @@ class EvaluateCommand:
 
     `doubt` asks on synthetic huddles whether the associator's diffusion earns its place: the sampler without one of its
     parts, a wrong state shown to the denoiser, and whether samples are as often right as they claim.
+
+    `toy_people` and `human36m_people` score an algebraic or a volumetric network (--weights) on one person at a time,
+    synthetic or Human3.6M's as Learnable Triangulation prepares it (--data: its folder; every 64th instant).
 
     `learnable` trains small networks of learned triangulation on heat maps of which some lie, and measures each line
     that they are to hold beside plain and robust triangulation (twelve minutes a seed on one core).
@@ -122,6 +128,8 @@ class EvaluateCommand:
             raise InputError(f"--protocols and --triangulators are for triangulators, not for {self.protocol}.")
         if self.protocol == DOUBT:
             return self.score_doubt(path)
+        if system_of(self.protocol).name == "algebraic":
+            return self.score_one_person(path)
         if system_of(self.protocol).name != "dispose":
             return self.score_associators(path)
         if self.save is not None:
@@ -153,6 +161,19 @@ class EvaluateCommand:
                 write_report(target, self.report(rows, (), start))
                 print(f"wrote {target}")
         return draw_triangulators(path)
+
+    def score_one_person(self, path: Path) -> int:
+        """An algebraic or a volumetric network on one person at a time."""
+        if self.save is not None or self.views or self.gates_mm:
+            raise InputError(f"--save, --views and --gates-mm are for associators, not for {self.protocol}.")
+        start, network = time.perf_counter(), load_person_network(self.weights)
+        drawn = self.protocol == TOY_PEOPLE
+        people = synthetic_people(self.frames) if drawn else recorded_people(self.data, HUMAN36M_STEP)
+        rows = score_people(network, people, "synthetic people" if drawn else "Human3.6M, S9 and S11")
+        print(text_table(rows))
+        write_report(path, self.report(rows, (), start))
+        print(f"wrote {path}")
+        return 0
 
     def score_doubt(self, path: Path) -> int:
         """Controls of the associator's sampler."""

@@ -6,13 +6,14 @@ from pathlib import Path
 import torch
 
 from dispose.datasets.layouts.source import Layout
+from dispose.datasets.one_person import RecordedPeople
 from dispose.formats.files import digest_of
 from dispose.models.triangulation.algebraic import Algebraic, AlgebraicConfig
 from dispose.models.triangulation.volumetric import Volumetric
 from dispose.training.config import ALGEBRAIC, NOTHING, VOLUMETRIC, Beginning, ShardConfig, TriangulationRecipe
 from dispose.training.fit import fit
 from dispose.training.frames import render_shard
-from dispose.training.person_crops import OnePerson, PersonSource, RecordedPeople, RenderedPeople
+from dispose.training.person_crops import OnePerson, PersonSource, RenderedPeople
 from dispose.training.shards import build_files, claim, write_once
 from dispose.training.triangulation import AlgebraicTask, VolumetricTask
 from dispose.zoo.checkpoints import save_weights

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dispose.cli.main import main
+from dispose.datasets.one_person import Person, cut_out
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply
 from dispose.losses.objective import total
@@ -20,7 +21,7 @@ from dispose.scene.frame import ImageBatch, Images, Poses, stack_rigs
 from dispose.skeletons.catalog import H36M_17, MPII_17
 from dispose.training.config import Optimisation, TriangulationTraining
 from dispose.training.fit import optimizer_of
-from dispose.training.person_crops import Person, PersonBatch, PersonSource, cut_out
+from dispose.training.person_crops import PersonBatch, PersonSource
 from dispose.training.triangulation import AlgebraicTask, VolumetricTask, heatmap_error, some_views
 from dispose.zoo.checkpoints import load_weights
 from dispose_synthetic.human36m_rig import human36m_rig

@@ -1,0 +1,130 @@
+"""Learnable Triangulation on one person at a time: errors of a network, and of plain ways on its own heat maps."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dispose.datasets.layouts.human36m import DRIFTED, TEST_SUBJECTS, open_human36m
+from dispose.datasets.one_person import Person, RecordedPeople, cut_out
+from dispose.errors import InputError
+from dispose.evaluation.reports import Figure, Row
+from dispose.geometry.image_affine import apply, input_from_map, invert
+from dispose.geometry.triangulation import triangulate_ransac
+from dispose.models.triangulation.algebraic import Algebraic, solve_cholesky
+from dispose.models.triangulation.crops import STRIDE, view_points
+from dispose.models.triangulation.volumetric import Volumetric
+from dispose.nn.heatmaps import soft_argmax
+from dispose.released.triangulation import ReleasedAlgebraic, ReleasedVolumetric
+from dispose.scene.frame import ImageBatch
+from dispose.zoo.checkpoints import kind_of, load_weights, read_metadata
+from dispose_synthetic.renderer.captures import RenderConfig, sample_captures
+
+UNSEEN_SEED = 20_261_130
+"""Of the synthetic people that are scored: training draws from other seeds."""
+
+MARGIN = 1.3
+RANSAC_INPUT_PX = 30.0
+"""As published, pixels of the network's input."""
+
+PersonNetwork = Algebraic | Volumetric | ReleasedAlgebraic | ReleasedVolumetric
+
+
+@dataclass
+class Errors:
+    """Mean errors per person of one method, mm."""
+
+    absolute: list[float] = field(default_factory=list)
+    relative: list[float] = field(default_factory=list)
+
+    def add(self, xyz: Float[Tensor, "joints 3"], person: Person, root: int) -> None:
+        """One more person."""
+        difference = (xyz - person.poses.xyz_world[0].to(xyz))[person.poses.valid[0]]
+        at_root = xyz[root] - person.poses.xyz_world[0, root].to(xyz)
+        self.absolute.append(float(difference.norm(dim=-1).mean()))
+        self.relative.append(float((difference - at_root).norm(dim=-1).mean()))
+
+
+def load_person_network(path: Path | None) -> PersonNetwork:
+    """The network of a weights file.
+
+    Raises:
+        InputError: no file is named (none ships with the project), or it holds a network of another kind.
+    """
+    if path is None:
+        raise InputError(
+            "weights of an algebraic or a volumetric network must be named with --weights: none ship with the project; "
+            "`dispose train toy_algebraic` makes some, `dispose zoo import` reads the released ones."
+        )
+    name = read_metadata(path)[0]
+    for kind in (Algebraic, Volumetric, ReleasedAlgebraic, ReleasedVolumetric):
+        if name == kind.__name__:
+            return load_weights(path, kind)
+    kind_of(name, str(path))
+    raise InputError(f"{path}: holds weights of {name}; those of an algebraic or a volumetric network are needed.")
+
+
+def synthetic_people(count: int) -> Iterator[Person]:
+    """Rendered people that no training saw, before three to five cameras."""
+    config = RenderConfig(persons=(1, 1), empty=0.0, views=(3, 5), furniture=0.2)
+    captures = sample_captures(torch.Generator().manual_seed(UNSEEN_SEED), count, config)
+    for number, capture in enumerate(captures):
+        yield Person(number, capture.cameras, list(capture.images.numpy()), capture.poses)
+
+
+def recorded_people(folder: Path, every: int) -> Iterator[Person]:
+    """Human3.6M's test subjects without the recordings whose joints drift, of all instants every so many-th."""
+    people = RecordedPeople(open_human36m(folder, TEST_SUBJECTS, without=DRIFTED, every=every))
+    return (people.person(row) for row in range(len(people)))
+
+
+@torch.no_grad()
+def score_people(network: PersonNetwork, people: Iterable[Person], title: str) -> tuple[Row, ...]:
+    """The network beside plain triangulation of its heat maps; the cube of a volumetric one stands at the true root."""
+    skeleton, found, seconds = network.skeleton, dict[str, Errors](), 0.0
+    (root,) = skeleton.indices(skeleton.root_of)
+    for person in people:
+        if person.poses.skeleton != skeleton:
+            raise InputError(f"the labels are of {person.poses.skeleton.name}, the weights of {skeleton.name}")
+        batch = ImageBatch.of([cut_out(person, network.config.input_size, margin=MARGIN)])
+        start = time.perf_counter()
+        answers = answers_of(network, batch, person.poses.xyz_world[:, root].float())
+        seconds += time.perf_counter() - start
+        for method, xyz in answers.items():
+            found.setdefault(method, Errors()).add(xyz[0], person, root)
+    if not found:
+        raise InputError(f"{title}: there is nobody to score")
+    count = len(next(iter(found.values())).absolute)
+    return tuple(Row(method, title, count, None, _figures(errors), seconds / count) for method, errors in found.items())
+
+
+def answers_of(
+    network: PersonNetwork, batch: ImageBatch, roots: Float[Tensor, "samples 3"]
+) -> dict[str, Float[Tensor, "samples joints 3"]]:
+    """What the network says, and for an algebraic one what plain ways make of the same heat maps."""
+    inner = network.network if isinstance(network, ReleasedAlgebraic | ReleasedVolumetric) else network
+    if isinstance(inner, Volumetric):
+        return {"volumetric": network(batch, inner.cubes_around(roots)).xyz_world}
+    seen = network(batch)
+    xy_map, _ = soft_argmax(seen.heatmaps, inner.config.gain)
+    affine, cameras = batch.images.input_from_image, batch.cameras
+    xy_input = input_from_map(xy_map, STRIDE).double()
+    votes = batch.images.present[..., None].double().expand(xy_input.shape[:-1])
+    xy_image = apply(invert(affine.double())[:, :, None], xy_input)
+    bound = RANSAC_INPUT_PX / affine[..., 0, 0].double()
+    consent = triangulate_ransac(
+        xy_image.transpose(1, 2), votes.transpose(1, 2), cameras.matrix[:, None], cameras.distortion[:, None],
+        cameras.rotation[:, None], cameras.translation[:, None], threshold_px=bound[:, None],
+    ).xyz_world  # fmt: skip
+    plain = solve_cholesky(view_points(xy_input, votes, cameras, affine))
+    return {"algebraic": seen.xyz_world, "DLT": plain, "RANSAC": consent}
+
+
+def _figures(errors: Errors) -> tuple[Figure, ...]:
+    """Mean errors over people, root-relative and absolute."""
+    mean = (sum(some) / len(some) for some in (errors.relative, errors.absolute))
+    return tuple(Figure(name, value) for name, value in zip(("mpjpe_mm", "absolute_mm"), mean, strict=True))
