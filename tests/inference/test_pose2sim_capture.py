@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from dispose.cli.main import main
@@ -38,7 +39,7 @@ def check_identities(results: Path) -> None:
     assert all((row[bystander] >= 0).tolist() == [True, True, False, False] for row in used)
 
 
-def check_places(source: Path, results: Path) -> None:
+def check_places(source: Path, results: Path, *, mean_mm: float, median_mm: float) -> None:
     saved = read_predictions(results / "predictions.jsonl")
     matched = []
     for path in sorted((source / "pose-3d").glob("*.trc")):
@@ -52,8 +53,8 @@ def check_places(source: Path, results: Path) -> None:
         mean = table.nanmean(dim=(0, 2))
         same = int(mean.argmin())
         matched.append(same)
-        assert mean[same] < 35
-        assert table[:, same].nanmedian() < 15
+        assert mean[same] < mean_mm
+        assert table[:, same].nanmedian() < median_mm
         # Nobody changes places in any frame, and nobody is mixed from two people.
         assert (table.nanmean(-1).argmin(1) == same).all()
         others = [person for person in range(3) if person != same]
@@ -81,10 +82,20 @@ def check_files(results: Path) -> None:
             np.testing.assert_allclose(row[2:].reshape(-1, 3), ours[:, (1, 2, 0)], atol=2e-6)
 
 
-def test_the_capture_as_it_stands(shared_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("triangulator", "mean_mm", "median_mm"),
+    [
+        # Theirs is a triangulation too, not the truth: what moves keypoints towards a body lies farther from it.
+        ("robust", 35.0, 15.0),
+        ("rays", 40.0, 20.0),
+    ],
+)
+def test_the_capture_as_it_stands(
+    shared_data: Path, tmp_path: Path, triangulator: str, mean_mm: float, median_mm: float
+) -> None:
     # One test, because the command takes a quarter of a minute and workers share no results.
     source = shared_data / "raw" / "pose2sim_multi"
-    assert main(["predict", str(source), "--out", str(tmp_path)]) == 0
+    assert main(["predict", str(source), "--out", str(tmp_path), "--triangulator", triangulator]) == 0
     check_identities(tmp_path)
-    check_places(source, tmp_path)
+    check_places(source, tmp_path, mean_mm=mean_mm, median_mm=median_mm)
     check_files(tmp_path)

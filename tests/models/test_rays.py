@@ -11,7 +11,7 @@ from dispose.geometry.rigid import rodrigues
 from dispose.geometry.uncertainty import expected_error, probability_within
 from dispose.models.rays import estimate
 from dispose.models.rays.body_axes import lay_axes
-from dispose.models.rays.estimate import MOST_MM, estimate_joints, triangulate_rays
+from dispose.models.rays.estimate import MOST_MM, MOST_OF_DOUBTFUL_MM, estimate_joints, triangulate_rays
 from dispose.models.rays.network import MOST_M, PRIOR_M, RayNetwork, RaysConfig, settle
 from dispose.models.rays.sightings import Sightings, body_rays
 from dispose.models.rays.template import JOINT_NAMES, template_of
@@ -199,15 +199,18 @@ def groups_of(count: int, joints: int = 17):
 
 def test_groups_become_people_with_covariances_and_scores():
     network = load_rays()
-    groups, sightings = groups_of(10)
+    groups, sightings = groups_of(30)
     poses, found = triangulate_rays(network, groups), estimate_joints(network, sightings)
     assert poses.covariance is not None and poses.score is not None
-    assert torch.allclose(poses.covariance, found.covariance, rtol=1e-3)
-    said = expected_error(found.covariance) <= MOST_MM
+    error, shown = expected_error(found.covariance), sightings.seen.any(1)
+    doubtful = ((error <= MOST_MM) & shown).sum(1) < shown.sum(1) / 2
+    said = error <= torch.where(doubtful, MOST_OF_DOUBTFUL_MM, MOST_MM)[:, None]
+    assert 0 < int(doubtful.sum()) < len(doubtful)
     assert bool((said | ~poses.valid).all()) and float((said & ~poses.valid).double().mean()) < 0.02
     said = poses.valid
     assert 0 < int(said.sum()) < said.numel()
     assert torch.allclose(poses.xyz_world[said], found.xyz_world[said], atol=0.1)
+    assert torch.allclose(poses.covariance[said], found.covariance[said], rtol=1e-3, atol=1.0)
     assert bool((poses.xyz_world[~said] == 0).all()) and bool((poses.confidence[~said] == 0).all())
     assert torch.allclose(poses.confidence[said], probability_within(found.covariance, NEAR_MM)[said], atol=1e-3)
     known = said.any(1)

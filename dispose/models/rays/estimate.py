@@ -18,6 +18,9 @@ from dispose.tensors import TensorStruct, cat
 MOST_MM = 100.0
 """A joint whose expected error is larger than this is not known."""
 
+MOST_OF_DOUBTFUL_MM = 150.0
+"""The same where otherwise little would be known of a person."""
+
 RIGHT_MM = 150.0
 """A person is right whose joints lie this near the truth in the mean."""
 
@@ -76,7 +79,13 @@ def triangulate_rays(network: RayNetwork, groups: GroupKeypoints) -> Poses:
 def is_known(found: JointEstimates, groups: GroupKeypoints) -> Bool[Tensor, "persons joints"]:
     """Which joints are said at all: their claimed error is small enough.
 
-    Of people of whom there are fewer than `FEWEST_KEYPOINTS`, only what two views see.
+    Of people of whom fewer than half of the seen joints would be said, such as somebody far off whom two cameras see,
+    larger errors are: that they are there is worth saying. Of people of whom there are fewer than `FEWEST_KEYPOINTS`,
+    only what two views see.
     """
+    shown, error = groups.seen.any(1), expected_error(found.covariance)
+    sure = error <= MOST_MM
+    doubtful = 2 * (sure & shown).sum(1) < shown.sum(1)
+    said = torch.where(doubtful[:, None], error <= MOST_OF_DOUBTFUL_MM, sure)
     enough = groups.seen.sum((1, 2))[:, None] >= FEWEST_KEYPOINTS
-    return (enough | (groups.seen.sum(1) >= 2)) & (expected_error(found.covariance) <= MOST_MM)
+    return (enough | (groups.seen.sum(1) >= 2)) & said
