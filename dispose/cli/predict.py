@@ -52,7 +52,7 @@ from dispose.zoo.checkpoints import (
     shipped_associator_weights,
     shipped_image_weights,
 )
-from dispose.zoo.triangulators import DEFAULT_TRIANGULATOR, TRIANGULATOR_NAMES, load_reconstruction
+from dispose.zoo.triangulators import DEFAULT_TRIANGULATOR, TRIANGULATOR_NAMES, load_reconstruction, weights_of
 
 FALLBACK_RATE_HZ = 30.0
 ADVICE_ON_DETECTIONS = "`dispose check` says whether units, axes and extrinsics of the calibration fit"
@@ -264,7 +264,7 @@ class PredictCommand(CaptureOptions):
         tensors = (cameras.size, cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
         rig = hashlib.sha256(b"".join(value.numpy().tobytes() for value in tensors)).hexdigest()
         numbers = capture.numbers
-        given = () if self.triangulator_weights is None else (self.triangulator_weights,)
+        learned = weights_of(self.triangulator, self.triangulator_weights)
         return (
             ("capture", str(capture.source.resolve())),
             ("frames", f"{spans(numbers)} ({len(numbers)})"),
@@ -272,7 +272,7 @@ class PredictCommand(CaptureOptions):
             ("skeleton", capture.skeleton.name),
             ("associator", self.associator),
             ("weights", "none" if weights is None else described(weights)),
-            ("triangulator", " ".join((self.triangulator, *map(described, given)))),
+            ("triangulator", self.triangulator if learned is None else f"{self.triangulator}, {described(learned)}"),
             ("steps", "the usual" if self.steps is None else str(self.steps)),
             ("past", "takes part" if self.past else "takes no part"),
             ("device", self.device),

@@ -240,20 +240,24 @@ def load_image_model(path: Path | None = None) -> ImageModel:
 
 def load_rays(path: Path | None = None) -> RayNetwork:
     """The network that reads joints from rays: the one shipped with the project, or the one stored in a file."""
-    return load_weights(path or Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_RAYS, RayNetwork)
+    return load_weights(path or shipped_weights(SHIPPED_RAYS), RayNetwork)
 
 
 def load_detection_weights(path: Path | None = None) -> DetectionWeights:
     """The weights of 2-D detections shipped with the project, or those stored in a file."""
-    shipped = Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_DETECTION_WEIGHTS
-    return load_weights(path or shipped, DetectionWeights)
+    return load_weights(path or shipped_weights(SHIPPED_DETECTION_WEIGHTS), DetectionWeights)
+
+
+def shipped_weights(name: str) -> Path:
+    """Where a file of weights lies that comes with the package."""
+    return Path(str(files("dispose.zoo"))) / "weights" / name
 
 
 def shipped_associator_weights() -> Path:
     """Where the shipped associator lies."""
-    return Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_ASSOCIATOR
+    return shipped_weights(SHIPPED_ASSOCIATOR)
 
 
 def shipped_image_weights() -> Path:
     """Where the shipped weights for images lie."""
-    return Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_IMAGE_WEIGHTS
+    return shipped_weights(SHIPPED_IMAGE_WEIGHTS)

@@ -11,7 +11,13 @@ from dispose.models.dispose.associator import Associator
 from dispose.models.rays.estimate import triangulate_rays
 from dispose.models.triangulation.detections import algebraic, hybrid
 from dispose.scene.results import Reconstruct
-from dispose.zoo.checkpoints import load_detection_weights, load_rays
+from dispose.zoo.checkpoints import (
+    SHIPPED_DETECTION_WEIGHTS,
+    SHIPPED_RAYS,
+    load_detection_weights,
+    load_rays,
+    shipped_weights,
+)
 
 DEFAULT_TRIANGULATOR = "rays"
 """The best by `dispose evaluate triangulators`."""
@@ -26,7 +32,7 @@ class NamedTriangulator:
         title: how tables and pages call it.
         make: the function, of a file of weights or of those that come with the package; reads nothing before it is
             called. Raises `InputError` for weights of another kind.
-        learned: whether there are weights.
+        shipped: the file of its weights in the package; empty where it has none.
         one_view: whether it says itself where a joint is that one view sees; for others the rest of the body does
             (`dispose.association.completion`).
     """
@@ -34,7 +40,7 @@ class NamedTriangulator:
     name: str
     title: str
     make: Callable[[Path | None], Triangulate]
-    learned: bool = False
+    shipped: str = ""
     one_view: bool = False
 
 
@@ -47,11 +53,11 @@ TRIANGULATORS = (
     NamedTriangulator("dlt", "DLT", lambda _: dlt),
     NamedTriangulator("robust", "robust", lambda _: robust),
     NamedTriangulator("ransac", "RANSAC", lambda _: ransac),
-    NamedTriangulator("algebraic", "algebraic", lambda path: algebraic(load_detection_weights(path)), learned=True),
-    NamedTriangulator("hybrid", "hybrid", lambda path: hybrid(load_detection_weights(path)), learned=True),
     NamedTriangulator(
-        "rays", "rays", lambda path: partial(triangulate_rays, load_rays(path)), learned=True, one_view=True
+        "algebraic", "algebraic", lambda path: algebraic(load_detection_weights(path)), SHIPPED_DETECTION_WEIGHTS
     ),
+    NamedTriangulator("hybrid", "hybrid", lambda path: hybrid(load_detection_weights(path)), SHIPPED_DETECTION_WEIGHTS),
+    NamedTriangulator("rays", "rays", rays, SHIPPED_RAYS, one_view=True),
 )
 """From the plainest on."""
 
@@ -72,9 +78,15 @@ def load_triangulator(name: str, weights: Path | None = None) -> Triangulate:
     Raises `InputError` for an unknown name, and for weights where the triangulator has none.
     """
     one = find_triangulator(name)
-    if weights is not None and not one.learned:
+    if weights is not None and not one.shipped:
         raise InputError(f"{weights}: the triangulator {name} has no weights.")
     return one.make(weights)
+
+
+def weights_of(name: str, weights: Path | None = None) -> Path | None:
+    """The file of the weights that a triangulator is made of; None where it has none."""
+    one = find_triangulator(name)
+    return weights or (shipped_weights(one.shipped) if one.shipped else None)
 
 
 def load_reconstruction(
