@@ -51,6 +51,7 @@ GALLERY = (
     Shown("01_cameras_and_rays", "matrix.png", "Which camera is wrong? The one whose column stands out."),
     Shown("10_reprojections", "view.png", "Back in the image: what does not fit, in pixels."),
     Shown("08_hypergraph_decoder", "gaze_last.png", "Where the decoder looks before it moves a joint."),
+    Shown("learnable_triangulation", "lie.png", "One camera takes left for right: who notices, and what they claim."),
 )
 
 

@@ -20,6 +20,7 @@ from dispose_workbench.results.run_folders import read_record, read_run_folder
 # Those that take longest start first, so that no worker waits for the last one alone.
 LONGEST = (
     "train",
+    "learnable_triangulation",
     "09_skeletons_in_3d",
     "10_reprojections",
     "05_toy_diffusion",
@@ -32,6 +33,7 @@ LARGEST_PAGE = 15e6
 METRICS = {
     "00_start_here": {"pair_f1", "exact", "found", "mpjpe_mm"},
     "from_pictures": {"found", "mpjpe_mm"},
+    "learnable_triangulation": {"no lie · dlt · mm", "a stranger · rays · mm", "2 cameras · rays · mm"},
     "evaluate": {"ours · pair_f1", "integer programme · exact"},
     "compare_runs": {"fast · people_right_%", "slow · people_right_%"},
     "train": {"seconds", "placement/loss", "denoiser/loss"},

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patheffects import withStroke
 
 from dispose.formats.files import replacing_path
@@ -78,14 +78,14 @@ def new_figure(width: float, height: float, *, theme: Theme = LIGHT) -> Figure:
     return Figure(figsize=(width, height), dpi=POINTS_PER_INCH, layout="constrained", facecolor=theme.paper)
 
 
-def theme_of(drawn: Axes | Figure) -> Theme:
+def theme_of(drawn: Axes | Figure | SubFigure) -> Theme:
     """The theme that a figure was made in, as its paper tells."""
     figure = drawn.get_figure(root=True)
     dark = figure is not None and to_hex(figure.get_facecolor()).upper() == DARK.paper
     return DARK if dark else LIGHT
 
 
-def panels(figure: Figure, count: int, columns: int) -> list[Axes]:
+def panels(figure: Figure | SubFigure, count: int, columns: int) -> list[Axes]:
     """So many axes of a figure in a grid, row by row."""
     rows, columns = math.ceil(count / columns), min(columns, count)
     return [figure.add_subplot(rows, columns, place + 1) for place in range(count)]

@@ -105,7 +105,7 @@ def draw_by_views(figure: Figure, lines: Sequence[Sequence[Series]]) -> Figure:
             axes.set_xlim(views[0] - 0.3, views[-1] + 0.3)
             if chart.ratios:
                 axes.set_yscale("log")
-                _label_ratios(axes.yaxis, _values(mine))
+                label_ratios(axes.yaxis, _values(mine))
             else:
                 axes.set_ylim(-3, 103)
             dress_chart(axes)
@@ -128,8 +128,8 @@ def draw_claims(figure: Figure, lines: Sequence[Series], chart: Chart) -> Figure
         if chart.ratios:
             both = [*_values(mine), *(at for line in mine for at in line.at)]
             axes.set(xscale="log", yscale="log")
-            _label_ratios(axes.xaxis, both)
-            _label_ratios(axes.yaxis, both)
+            label_ratios(axes.xaxis, both)
+            label_ratios(axes.yaxis, both)
             ends = min(both), max(both)
         else:
             axes.set(xlim=(-3, 103), ylim=(-3, 103))
@@ -175,7 +175,7 @@ def _legend(figure: Figure, names: Sequence[str], diagonal: str = "") -> Figure:
     return figure
 
 
-def _label_ratios(axis: Axis, values: Sequence[float]) -> None:
+def label_ratios(axis: Axis, values: Sequence[float]) -> None:
     """Plain numbers, at least three of them, along a logarithmic axis."""
     low, high = min(values) / ROOM, max(values) * ROOM
     few, many = ([10.0**power * one for power in range(-2, 7) for one in ones] for ones in ((1, 2, 5), range(1, 10)))

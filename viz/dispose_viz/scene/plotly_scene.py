@@ -74,17 +74,18 @@ def new_scene(*, theme: Theme = LIGHT, height: int = 620) -> go.Figure:
 def draw_cameras(figure: go.Figure, cameras: Cameras, *, reach_mm: float = 600.0) -> go.Figure:
     """All cameras as one trace of frusta, and one of names."""
     theme = scene_theme(figure)
-    figure.add_trace(_lines(frustum_lines(cameras, reach_mm), "cameras", theme.muted, 3))
+    figure.add_trace(lines_trace(frustum_lines(cameras, reach_mm), "cameras", theme.muted, 3))
     names = [break_tags(shorten(name, LONGEST_TICK)) for name in cameras.names]
     return figure.add_trace(go.Scatter3d(
-        **_points(cameras.centres.numpy()), mode="markers+text", text=names, showlegend=False, name="camera names",
+        **coordinates(cameras.centres.numpy()), mode="markers+text", text=names, showlegend=False, name="camera names",
         textposition="top center", textfont={"color": theme.ink, "size": 13}, marker={"color": theme.ink, "size": 4},
     ))  # fmt: skip
 
 
 def draw_floor(figure: go.Figure, low_mm: Float[np.ndarray, " 2"], high_mm: Float[np.ndarray, " 2"]) -> go.Figure:
     """A grid of one-metre squares at z = 0 that covers the corners given."""
-    return figure.add_trace(_lines(floor_lines(low_mm, high_mm), "floor, 1 m squares", scene_theme(figure).grid, 2))
+    lines, color = floor_lines(low_mm, high_mm), scene_theme(figure).grid
+    return figure.add_trace(lines_trace(lines, "floor, 1 m squares", color, 2))
 
 
 def draw_timeline(
@@ -101,12 +102,12 @@ def draw_timeline(
     for step, (number, poses) in enumerate(zip(numbers, people, strict=True)):
         traces = []
         for person in ids:
-            color, bones = color_of(person, LIGHT), _bones(poses, rows_of(poses, person))
+            color, bones = color_of(person, LIGHT), bones_of(poses, rows_of(poses, person))
             look = {"mode": "lines+markers", "marker": {"color": color, "size": 3}, "hoverinfo": "name"}
-            traces.append(_lines(bones, label_of(person), color, 7).update(look))
+            traces.append(lines_trace(bones, label_of(person), color, 7).update(look))
         if truth is not None:
-            bones = _bones(truth[step], range(len(truth[step].id)))
-            traces.append(_lines(bones, "truth", theme.muted, 12).update(opacity=0.55))
+            bones = bones_of(truth[step], range(len(truth[step].id)))
+            traces.append(lines_trace(bones, "truth", theme.muted, 12).update(opacity=0.55))
         changed = list(range(first, first + len(traces)))
         frames.append(go.Frame(data=traces, name=str(number), traces=changed))
         if step == 0:
@@ -137,18 +138,18 @@ def draw_stage(figure: go.Figure, stage: Stage) -> go.Figure:
         figure.add_traces([_sheet(stage.cameras, view, image, reach) for view, image in images])
     for person, rays in ray_lines(stage):
         name = label_of(person)
-        trace = _lines(rays, f"rays to {name}", color_of(person, theme), 2)
+        trace = lines_trace(rays, f"rays to {name}", color_of(person, theme), 2)
         figure.add_trace(trace.update(hoverinfo="name", opacity=0.6, showlegend=False, legendgroup=name))
     if stage.ghosts is not None:
         solid = people_solid(stage.ghosts, range(len(stage.ghosts.id)), radius_mm=GHOST_RADIUS_MM)
-        ghosts = _mesh(solid).update(name="ghosts", showlegend=True, color=theme.muted, opacity=0.5, lighting=SOFT)
+        ghosts = mesh_trace(solid).update(name="ghosts", showlegend=True, color=theme.muted, opacity=0.5, lighting=SOFT)
         figure.add_trace(ghosts)
     for person in sorted(people_of(stage)):
         if stage.trails:
             path, name = path_of(stage, person), label_of(person)
             line = {"width": 6, "color": np.linspace(0, 1, len(path), dtype=np.float32), "cmin": 0, "cmax": 1,
                     "colorscale": _fading(color_of(person, theme), theme)}  # fmt: skip
-            figure.add_scatter3d(**_points(path), mode="lines", name=f"way of {name}", hoverinfo="name", line=line,
+            figure.add_scatter3d(**coordinates(path), mode="lines", name=f"way of {name}", hoverinfo="name", line=line,
                                  showlegend=False, legendgroup=name)  # fmt: skip
         figure.add_traces([_body(stage.people, person, theme), _joints(stage.people, person, theme)])
     return figure.add_trace(_names(stage, theme))
@@ -177,7 +178,7 @@ def look_from(figure: go.Figure, stage: Stage, viewpoint: Viewpoint) -> go.Figur
 def _body(poses: Poses, person: int, theme: Theme) -> go.Mesh3d:
     """One person as capsules, pale where unsure."""
     solid, color = people_solid(poses, rows_of(poses, person)), color_of(person, theme)
-    return _mesh(solid).update(
+    return mesh_trace(solid).update(
         name=f"body of {label_of(person)}", legendgroup=label_of(person), lighting=SOFT, color=color,
         intensity=solid.strength.astype(np.float32), colorscale=_fading(color, theme), cmin=0, cmax=1, showscale=False,
     )  # fmt: skip
@@ -189,7 +190,7 @@ def _joints(poses: Poses, person: int, theme: Theme) -> go.Scatter3d:
     at = [(row, int(joint)) for row in rows_of(poses, person) for joint in np.flatnonzero(known[row])]
     words = [f"{name} · {poses.skeleton.joints[j]} · sure {float(poses.confidence[i, j]):.2f}" for i, j in at]
     return go.Scatter3d(
-        **_points([poses.xyz_world[row, joint].tolist() for row, joint in at]), mode="markers", text=words,
+        **coordinates([poses.xyz_world[row, joint].tolist() for row, joint in at]), mode="markers", text=words,
         hoverinfo="text", name=name, legendgroup=name, marker={"color": color_of(person, theme), "size": 2},
         showlegend=True,
     )  # fmt: skip
@@ -199,7 +200,7 @@ def _names(stage: Stage, theme: Theme) -> go.Scatter3d:
     """Everybody's name above the head, because colour never stands alone."""
     signs = name_signs(stage)
     return go.Scatter3d(
-        **_points([place for _, place in signs]), mode="text", text=[label_of(person) for person, _ in signs],
+        **coordinates([place for _, place in signs]), mode="text", text=[label_of(person) for person, _ in signs],
         textfont={"size": 15, "color": [color_of(person, theme) for person, _ in signs]}, name="names",
         hoverinfo="skip", showlegend=False,
     )  # fmt: skip
@@ -216,33 +217,33 @@ def _sheet(cameras: Cameras, view: int, image: UInt8[np.ndarray, "_ _ 3"], reach
     scale = [[(n + edge) / len(stops), color] for n, color in stops for edge in (0, 1)]
     solid, _ = image_sheet(cameras, view, reach_mm, SHEET_COLUMNS, rows)
     numbers = np.repeat(np.asarray(mosaic).ravel(), 2).astype(np.uint8)
-    return _mesh(solid).update(
+    return mesh_trace(solid).update(
         name=f"picture of {escape_markup(cameras.names[view])}", lighting=FLAT, intensitymode="cell", intensity=numbers,
         colorscale=scale, cmin=-0.5, cmax=len(stops) - 0.5, showscale=False,
     )  # fmt: skip
 
 
-def _mesh(solid: Solid) -> go.Mesh3d:
+def mesh_trace(solid: Solid) -> go.Mesh3d:
     """Only the triangles, in metres."""
     i, j, k = solid.triangles.T.astype(np.uint16 if len(solid.xyz) < 2**16 else np.uint32)
-    return go.Mesh3d(**_points(solid.xyz), i=i, j=j, k=k, hoverinfo="skip")
+    return go.Mesh3d(**coordinates(solid.xyz), i=i, j=j, k=k, hoverinfo="skip")
 
 
-def _bones(poses: Poses, rows: Iterable[int]) -> list[Float[np.ndarray, "2 3"]]:
+def bones_of(poses: Poses, rows: Iterable[int]) -> list[Float[np.ndarray, "2 3"]]:
     """The bones of some people whose two ends are known, mm."""
     xyz, known = poses.xyz_world.cpu().numpy(), known_joints(poses)
     return [xyz[row, [a, b]] for row in rows for a, b in poses.skeleton.bone_indices if known[row, a] and known[row, b]]
 
 
-def _lines(lines: Sequence[Float[np.ndarray, "2 3"]], name: str, color: str, width: float) -> go.Scatter3d:
+def lines_trace(lines: Sequence[Float[np.ndarray, "2 3"]], name: str, color: str, width: float) -> go.Scatter3d:
     """Several lines (mm) as one trace, NaN where the pen is lifted."""
     lift = np.full((1, 3), np.nan)
     points = np.concatenate([np.zeros((0, 3)), *(part for line in lines for part in (line, lift))])
-    return go.Scatter3d(**_points(points), mode="lines", name=name, hoverinfo="skip",
+    return go.Scatter3d(**coordinates(points), mode="lines", name=name, hoverinfo="skip",
                         line={"color": color, "width": width})  # fmt: skip
 
 
-def _points(places: ArrayLike) -> dict[str, Float[np.ndarray, " points"]]:
+def coordinates(places: ArrayLike) -> dict[str, Float[np.ndarray, " points"]]:
     """The coordinates of places (mm) in metres, as every trace takes them."""
     # Single precision is a tenth of a micrometre here and halves what the page has to carry.
     x, y, z = (np.asarray(places, dtype=float).reshape(-1, 3) / METRE).T.astype(np.float32)
