@@ -18,7 +18,7 @@ from dispose.association.viewpoint import Viewpoints
 from dispose.tensors import TensorStruct
 from dispose_kernels.candidates import Evidence, beliefs, misfit
 
-EXPECTED_MISFIT = 1.2
+EXPECTED_MISFIT = 1.0
 """Mean misfit of two detections of one person where cameras and detector are as good as assumed."""
 
 DOUBTING_PAIRS = 20
