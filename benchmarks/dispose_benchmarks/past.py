@@ -32,6 +32,9 @@ HELD_OUT = 9_000_000_000
 
 ROOM_MM = 800.0
 RATE_HZ = 25.0
+EVERY = 2
+"""Every so many frames two people are exchanged."""
+
 WITHIN = 3
 """Frames in which an exchange of two people has to be mended."""
 
@@ -113,9 +116,9 @@ def is_mixed(association: Association, labels: Labels, people: Sequence[int]) ->
 
 
 def count_mended(associator: Associator, scenes: Scenes, past: bool, view: int) -> tuple[int, int]:
-    """Exchanges that are gone within a few frames, and how many were made: one every tenth frame."""
+    """Exchanges that are gone within a few frames, and how many were made: one every `EVERY`-th frame."""
     mended = made = 0
-    for start in range(2, len(scenes) - WITHIN - 1, 10):
+    for start in range(2, len(scenes) - WITHIN - 1, EVERY):
         memory = Memory()
         for frame, labels in scenes[start - 2 : start]:
             association = association_of_identities(labels.identity)

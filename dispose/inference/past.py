@@ -2,7 +2,8 @@
 
 A person who was found is expected a little further along their way. Their skeleton, seen by a camera that does not
 exist, is a detection like any other, so candidates, network and polytope need not know where it comes from. Groups
-are of real detections alone: nobody is there because they were there before.
+are of real detections alone: nobody is there because they were there before. Who has just jumped further than people
+do is expected where they would have been without: an exchange of two people does not confirm itself.
 """
 
 import math
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from dispose.association.decode import limit_untried
 from dispose.geometry.rigid import look_at
-from dispose.inference.tracking import Memory, expected_joints
+from dispose.inference.tracking import Memory, believed_joints
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame
 from dispose.scene.results import Associate, Association, AssociationResult, Hypotheses
@@ -58,7 +59,7 @@ def with_past(frame: Frame, memory: Memory) -> Frame:
     tracks = tracks[(frame.number - tracks.number <= MOST_FRAMES) & (tracks.valid.sum(1) >= FEWEST_JOINTS)]
     if not len(tracks.id):
         return frame
-    xyz = expected_joints(tracks, frame.number)
+    xyz = believed_joints(tracks, frame.number)
     camera = imagined_camera(frame.cameras, xyz[tracks.valid].mean(0))
     if frame.cameras.present is not None:
         camera = replace(camera, present=torch.ones(1, dtype=torch.bool))

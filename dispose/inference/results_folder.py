@@ -81,7 +81,8 @@ class ResultsFolder:
                 )
         tracks = {name.removeprefix("track_"): value for name, value in arrays.items() if name.startswith("track_")}
         people = {name: torch.from_numpy(value.copy()) for name, value in tracks.items()}
-        return Progress(summary, Memory(Tracks(**people) if people else None, about["next_id"]))
+        memory = Memory(Tracks(**people) if people else None, about["next_id"], about["usual_mm"])
+        return Progress(summary, memory)
 
     def add(self, results: Sequence[FrameResult], progress: Progress) -> None:
         """Write one block. Raises `OutputError` that says how to go on where there is no room; what is done stays."""
@@ -121,6 +122,7 @@ class ResultsFolder:
             "inputs": self.files.inputs,
             "summary": asdict(progress.summary),
             "next_id": progress.memory.next_id,
+            "usual_mm": progress.memory.usual_mm,
         }
         self._growing.commit(json.dumps(about), arrays)
 

@@ -1,5 +1,6 @@
 """Identities over time: who in this frame is who of the frames before."""
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,6 +13,25 @@ from dispose.scene.results import Prediction
 from dispose.tensors import ABSENT, TensorStruct, cat
 
 UNRELATED = 1e6
+NEWCOMER = 1.0
+"""What a person costs who was not there before: as much as one at the edge of the gate, whom nothing speaks for."""
+
+HALF_NEAR = 0.05
+"""Keypoints that moved by this share of a person's size are half as near as those that did not move."""
+
+BLIND_NEAR = 0.1
+"""Who cannot be compared in space has to be at least so near in the images."""
+
+JUMP = 5.0
+LEAST_JUMP_MM = 50.0
+"""A person jumps who is found this many times as far from where they are expected as people of this capture usually
+are, and this far at least. Nobody does: somebody else's detection took part."""
+
+MOST_JUMPS = 3
+"""After so many jumps in a row a person is believed to be where they are found."""
+
+REMEMBERED = 0.8
+"""What the distances of earlier frames count in the usual one."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +43,7 @@ class TrackingConfig:
         gate_growth_mm: what every further frame without the person adds to the gate.
         gate_limit_mm: the gate grows no further than this.
         patience_frames: a person unseen for longer gets a new number when they return.
-        image_share: weight of the continuity in the images, as a share of the gate.
+        image_share: what the continuity in the images is worth, as a share of the gate.
     """
 
     gate_mm: float = 500.0
@@ -37,7 +57,9 @@ class TrackingConfig:
 class Tracks(TensorStruct):
     """People as last seen: who, in which frame, at which pose (mm), with which keypoints in every view.
 
-    The velocity is that of the whole body, mm per frame.
+    The velocity is that of the whole body, mm per frame. Where somebody has just jumped further than people do, for
+    the `jumps`-th time in a row, they are believed to be where they were expected (`believed_world`), not where they
+    were found (`xyz_world`).
     """
 
     id: Int[Tensor, " tracks"]
@@ -47,14 +69,20 @@ class Tracks(TensorStruct):
     velocity: Float[Tensor, "tracks 3"]
     xy_image: Float[Tensor, "tracks views keypoints 2"]
     visible: Bool[Tensor, "tracks views keypoints"]
+    believed_world: Float[Tensor, "tracks joints 3"]
+    jumps: Int[Tensor, " tracks"]
 
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """Everybody who may come back (None before the first frame), and the next free number."""
+    """Everybody who may come back (None before the first frame), and the next free number.
+
+    `usual_mm` is how far people are usually found from where they are expected, a frame later; None until known.
+    """
 
     tracks: Tracks | None = None
     next_id: int = 1
+    usual_mm: float | None = None
 
 
 def link(
@@ -63,8 +91,8 @@ def link(
     """The prediction with `poses.id` continued from the memory, and the memory afterwards.
 
     The assignment of people to tracks minimises the total of 3-D distance to the position expected at constant
-    velocity, less a bonus where the people's keypoints moved little in the images; pairs beyond the gate are
-    refused and become new people.
+    velocity, less a bonus where the people's keypoints moved little in the images, and of `NEWCOMER` for everybody
+    without a track; pairs beyond the gate are refused.
     """
     config = config or TrackingConfig()
     now = _as_tracks(prediction, frame)
@@ -72,21 +100,31 @@ def link(
     # Nobody is followed from one rig into another.
     if old is None or old.visible.shape[1:] != now.visible.shape[1:]:
         old = now[:0]
-    cost = _costs(old, now, config)
-    before = torch.full((len(now.id),), ABSENT)
-    for row, column in zip(*linear_sum_assignment(cost.numpy()), strict=True):
-        if cost[row, column] < UNRELATED:
-            before[row] = column
+    before = _matched(_costs(old, now, config))
     new = before == ABSENT
     ids = torch.where(new, memory.next_id + new.cumsum(0) - 1, old.id[before] if len(old.id) else ABSENT)
-    fresh = replace(now, id=ids)
+    fresh, usual = replace(now, id=ids), memory.usual_mm
     if len(old.id):
-        fresh = _updated(old[before], fresh, ~new)
+        away = _away(old[before], now, ~new)
+        fresh = _updated(old[before], fresh, ~new, away > _farthest(usual))
+        usual = _usual(usual, away)
     waiting = prediction.number - old.number <= config.patience_frames
     waiting[before[~new]] = False
     tracks = cat([fresh, old[waiting]], "tracks")
     poses = replace(prediction.poses, id=ids)
-    return Memory(tracks, memory.next_id + int(new.sum())), replace(prediction, poses=poses)
+    return Memory(tracks, memory.next_id + int(new.sum()), usual), replace(prediction, poses=poses)
+
+
+def _matched(cost: Float[Tensor, "persons tracks"]) -> Int[Tensor, " persons"]:
+    """Everybody's track, `ABSENT` for newcomers.
+
+    They have a price: without one a single newcomer pushes a chain of people off their own tracks.
+    """
+    persons, tracks = cost.shape
+    new = torch.full((persons, persons), UNRELATED, dtype=cost.dtype).fill_diagonal_(NEWCOMER)
+    _, column = linear_sum_assignment(torch.cat([cost, new], 1).numpy())
+    column = torch.from_numpy(column)
+    return torch.where(column < tracks, column, ABSENT)
 
 
 def _as_tracks(prediction: Prediction, frame: Frame) -> Tracks:
@@ -102,7 +140,8 @@ def _as_tracks(prediction: Prediction, frame: Frame) -> Tracks:
         visible = found.visible[views, slot] & (members != ABSENT)[..., None]
     xyz = poses.xyz_world.double()
     number = torch.full((len(members),), prediction.number)
-    return Tracks(poses.id, number, xyz, poses.valid, xyz.new_zeros(len(members), 3), xy, visible)
+    rest = xyz.new_zeros(len(members), 3)
+    return Tracks(poses.id, number, xyz, poses.valid, rest, xy, visible, xyz, torch.zeros_like(number))
 
 
 def _costs(old: Tracks, now: Tracks, config: TrackingConfig) -> Float[Tensor, "persons tracks"]:
@@ -120,18 +159,29 @@ def _costs(old: Tracks, now: Tracks, config: TrackingConfig) -> Float[Tensor, "p
     distance = torch.where(both.any(-1), distance, middles)
     near = _continuity(old, now)
     # Without any 3-D joint only the images can tell.
-    blind = torch.where(near < 0.5, UNRELATED, gate / config.gate_mm)
+    blind = torch.where(near < BLIND_NEAR, UNRELATED, 1 - config.image_share * near)
     cost = torch.where(distance > gate, UNRELATED, distance / gate - config.image_share * near)
     return torch.where(distance.isnan(), blind, cost)
 
 
+def believed_joints(tracks: Tracks, number: int) -> Float[Tensor, "tracks joints 3"]:
+    """Where people are believed to be in a frame, mm: as `expected_joints`, unless they have just jumped."""
+    return _along(tracks, tracks.believed_world, (number - tracks.number).double())
+
+
 def expected_joints(tracks: Tracks, number: int) -> Float[Tensor, "tracks joints 3"]:
-    """Where people are expected in a frame, mm: further along their way.
+    """Where people are expected in a frame, mm: further along their way."""
+    return _along(tracks, tracks.xyz_world, (number - tracks.number).double())
+
+
+def _along(
+    tracks: Tracks, xyz: Float[Tensor, "tracks joints 3"], elapsed: Float[Tensor, " tracks"]
+) -> Float[Tensor, "tracks joints 3"]:
+    """Joints so many frames later.
 
     People rarely keep their direction through a long gap: the velocity counts for a few frames only.
     """
-    elapsed = (number - tracks.number).clamp(min=1, max=5).double()
-    return tracks.xyz_world + (tracks.velocity * elapsed[:, None])[:, None]
+    return xyz + (tracks.velocity * elapsed.clamp(min=1, max=5)[:, None])[:, None]
 
 
 def _middle(xyz: Float[Tensor, "people joints 3"], valid: Bool[Tensor, "people joints"]) -> Float[Tensor, "people 3"]:
@@ -140,7 +190,7 @@ def _middle(xyz: Float[Tensor, "people joints 3"], valid: Bool[Tensor, "people j
 
 
 def _continuity(old: Tracks, now: Tracks) -> Float[Tensor, "persons tracks"]:
-    """Share of the common views in which the keypoints moved by less than a fifth of the person's size."""
+    """``1 / (1 + (m / HALF_NEAR)²)``, the mean over the common views; m is how far keypoints moved over the size."""
     both = now.visible[:, None] & old.visible
     shown = old.visible[..., None]
     low = torch.where(shown, old.xy_image, torch.inf).amin(2)
@@ -148,23 +198,51 @@ def _continuity(old: Tracks, now: Tracks) -> Float[Tensor, "persons tracks"]:
     size = torch.where(old.visible.any(-1), (high - low).norm(dim=-1), 1.0)
     gap = (now.xy_image[:, None] - old.xy_image).norm(dim=-1)
     moved = torch.where(both, gap, torch.nan).nanmedian(-1).values
-    return (moved < 0.2 * size).double().sum(-1) / both.any(-1).sum(-1).clamp(min=1)
+    near = 1 / (1 + (moved / (HALF_NEAR * size.clamp(min=1.0))) ** 2)
+    return near.nan_to_num(0.0).sum(-1) / both.any(-1).sum(-1).clamp(min=1)
 
 
-def _updated(old: Tracks, now: Tracks, known: Bool[Tensor, " tracks"]) -> Tracks:
+def _away(old: Tracks, now: Tracks, known: Bool[Tensor, " tracks"]) -> Float[Tensor, " tracks"]:
+    """How far people were found from where they were expected, mm for every frame since; NaN where nothing tells."""
+    elapsed = (now.number - old.number).clamp(min=1).double()
+    gap = (now.xyz_world - _along(old, old.xyz_world, elapsed)).norm(dim=-1)
+    both = now.valid & old.valid & known[:, None]
+    return torch.where(both, gap, torch.nan).nanmedian(1).values / elapsed
+
+
+def _farthest(usual_mm: float | None) -> float:
+    """How far from where they are expected somebody may be found who has not jumped, mm."""
+    return math.inf if usual_mm is None else max(JUMP * usual_mm, LEAST_JUMP_MM)
+
+
+def _usual(usual_mm: float | None, away: Float[Tensor, " tracks"]) -> float | None:
+    """How far people are usually found from where they are expected, after one frame more."""
+    middle = float(away.nanmedian())
+    if math.isnan(middle):
+        return usual_mm
+    return middle if usual_mm is None else REMEMBERED * usual_mm + (1 - REMEMBERED) * middle
+
+
+def _updated(old: Tracks, now: Tracks, known: Bool[Tensor, " tracks"], jumped: Bool[Tensor, " tracks"]) -> Tracks:
     """People as seen now, row by row the same; joints not seen now move along with the body. Others stay as they are.
 
-    Rows of `old` mean nothing where a person is not `known`.
+    Rows of `old` mean nothing where a person is not `known`. Who jumped keeps their velocity.
     """
     both = now.valid & old.valid & known[:, None]
     elapsed = (now.number - old.number).clamp(min=1).double()
     gap = torch.where(both[..., None], now.xyz_world - old.xyz_world, torch.nan)
     shift = gap.nanmedian(1).values.nan_to_num()
-    velocity = torch.where(both.any(-1)[:, None], 0.5 * old.velocity + 0.5 * shift / elapsed[:, None], old.velocity)
+    jumped = jumped & known & (old.jumps < MOST_JUMPS)
+    moved = both.any(-1) & ~jumped
+    velocity = torch.where(moved[:, None], 0.5 * old.velocity + 0.5 * shift / elapsed[:, None], old.velocity)
     kept = torch.where(now.valid[..., None], now.xyz_world, old.xyz_world + shift[:, None])
+    xyz = torch.where(known[:, None, None], kept, now.xyz_world)
+    stay = jumped[:, None] & old.valid
     return replace(
         now,
-        xyz_world=torch.where(known[:, None, None], kept, now.xyz_world),
+        xyz_world=xyz,
         valid=torch.where(known[:, None], now.valid | old.valid, now.valid),
         velocity=torch.where(known[:, None], velocity, now.velocity),
+        believed_world=torch.where(stay[..., None], _along(old, old.believed_world, elapsed), xyz),
+        jumps=torch.where(jumped, old.jumps + 1, 0),
     )

@@ -66,6 +66,16 @@ def test_the_view_of_the_past_holds_who_is_remembered_where_they_are_expected(re
         assert torch.equal(before.to(after.dtype), after[:2, :slots])
 
 
+def test_who_has_just_jumped_is_expected_where_they_are_believed_to_be(remembered, sequence):
+    tracks = remembered.tracks
+    moved = replace(remembered, tracks=replace(tracks, believed_world=tracks.believed_world + 200.0))
+    extended = with_past(sequence[2][0], moved)
+    xy, _ = extended.cameras.project(tracks.xyz_world + 200.0 + tracks.velocity[:, None])
+    past = extended.detections.select(views=[2])
+    seen = past.visible[0, : len(tracks.id)]
+    torch.testing.assert_close(past.xy_image[0, : len(tracks.id)][seen], xy[2][seen])
+
+
 def test_who_was_not_found_for_long_is_not_expected(remembered, sequence):
     frame = sequence[2][0]
     late = replace(frame, number=int(remembered.tracks.number.max()) + MOST_FRAMES + 1)
