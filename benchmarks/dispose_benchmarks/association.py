@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from dispose.association.cues import MISFIT_CAP, fuse
 from dispose.association.evidence import pair_misfit
+from dispose.association.view_blocks import DIRECT_VIEWS
 from dispose.models.dispose.associator import Associator
 from dispose.options import Count, require_file
 from dispose.scene.frame import Frame
@@ -64,6 +65,33 @@ class Cell:
     memory_mib: float
     combinations: float
     plain_seconds: float
+
+
+@dataclass(frozen=True)
+class GrowthFit:
+    """``time ~ views^a people^b``, least squares of logarithms over the sizes of `from_views` views and more."""
+
+    from_views: int
+    views_exponent: float
+    persons_exponent: float
+
+
+def fit_growth(cells: Sequence[Cell], from_views: int) -> GrowthFit | None:
+    """How processor time grows with views and people; None where sizes are too few to tell both."""
+    sizes = [cell for cell in cells if cell.views >= from_views]
+    if len({cell.views for cell in sizes}) < 2 or len({cell.persons for cell in sizes}) < 2:
+        return None
+    known = torch.tensor([[cell.views, cell.persons, math.e] for cell in sizes], dtype=torch.float64).log()
+    time = torch.tensor([[cell.processor_seconds] for cell in sizes], dtype=torch.float64).log()
+    views, persons, _ = torch.linalg.lstsq(known, time).solution[:, 0].tolist()
+    return GrowthFit(from_views, views, persons)
+
+
+def growth_fits(cells: Sequence[Cell]) -> list[GrowthFit]:
+    """The fit over all sizes, and over those whose views are decided in blocks, where there are both."""
+    numbers = sorted({cell.views for cell in cells})
+    starts = dict.fromkeys((numbers[0], next((views for views in numbers if views > DIRECT_VIEWS), numbers[0])))
+    return [fit for start in starts if (fit := fit_growth(cells, start)) is not None]
 
 
 def bench_frame(views: int, persons: int, generator: torch.Generator) -> Frame:
@@ -184,7 +212,12 @@ class AssociationBench:
             for views, persons in tqdm(sizes, unit="size")
         ]
         print(table(cells))
-        write_figures(self.out, SCHEMA, {"rows": [asdict(cell) for cell in cells]})
+        fits = growth_fits(cells)
+        for fit in fits:
+            exponents = f"views^{fit.views_exponent:.2f} people^{fit.persons_exponent:.2f}"
+            print(f"from {fit.from_views} views on: processor time ~ {exponents}")
+        rows, growth = ([asdict(one) for one in several] for several in (cells, fits))
+        write_figures(self.out, SCHEMA, {"rows": rows, "growth": growth})
         return self.draw()
 
     def draw(self) -> int:

@@ -15,10 +15,11 @@ import tyro
 
 from dispose.cli.predict import stages_of
 from dispose.errors import InputError
+from dispose.evaluation.agreement import evaluate_agreement
 from dispose.evaluation.classic import CLASSIC, classic
 from dispose.evaluation.doubt import evaluate_doubt
 from dispose.evaluation.one_person import load_person_network, recorded_people, score_people, synthetic_people
-from dispose.evaluation.protocols import ImageFrames, Protocol, protocols_of
+from dispose.evaluation.protocols import SWEEP_MM, ImageFrames, Protocol, protocols_of
 from dispose.evaluation.published import FOLDER, read_published, side_by_side
 from dispose.evaluation.reports import Report, Row, text_table, write_report
 from dispose.evaluation.score import (
@@ -33,6 +34,7 @@ from dispose.evaluation.score import (
     random_method,
     score,
 )
+from dispose.evaluation.subsets import evaluate_subsets
 from dispose.evaluation.toy_images import evaluate_toy_images, reduction
 from dispose.evaluation.triangulators import Compared, chosen_trials, compare, trials
 from dispose.inference.readings import Source
@@ -57,6 +59,9 @@ TOY = "toy_images"
 TOY_PEOPLE = "toy_people"
 HUMAN36M_STEP = 64
 DOUBT = "doubt"
+CLEAR = "shelf"
+"""The data set, and its folder, whose scenes are so clear that random samples should agree."""
+
 TRIANGULATORS = "triangulators"
 LEARNABLE = "learnable"
 
@@ -74,7 +79,8 @@ class EvaluateCommand:
     layout (--data: its folder), counted as released and cleanly, beside the published figures.
 
     `doubt` asks on synthetic huddles whether the associator's diffusion earns its place: the sampler without one of its
-    parts, a wrong state shown to the denoiser, and whether samples are as often right as they claim.
+    parts, a wrong state shown to the denoiser, and whether samples are as often right as they claim; and on Shelf,
+    where it is among the data, whether samples agree in clear scenes.
 
     `toy_people` and `human36m_people` score an algebraic or a volumetric network (--weights) on one person at a time,
     synthetic or Human3.6M's as Learnable Triangulation prepares it (--data: its folder; every 64th instant).
@@ -110,6 +116,9 @@ class EvaluateCommand:
     """Of `learnable`: a minute of it, to see that it runs."""
     frames: Count = 120
     """Synthetic frames that `toy_images` scores, and `doubt` for every number of views (three seeds)."""
+    every: Annotated[int, tyro.conf.arg(help_behavior_hint="")] = 0
+    """So many of the cameras, every subset of them: means of the association figures, of classic associators at every
+    gate (default: all cameras at once)."""
     save: PathOption = None
     """Also what every method said about every frame, for `dispose inspect`: a folder per data set and method here."""
     out: PathOption = None
@@ -117,9 +126,14 @@ class EvaluateCommand:
 
     def run(self) -> int:
         """Score, print, write."""
-        parts = (*(("views", *self.views) if self.views else ()), *self.protocols, *self.triangulators)
+        every = ("every", self.every) if self.every else ()
+        parts = (*(("views", *self.views) if self.views else ()), *every, *self.protocols, *self.triangulators)
         name = "_".join(map(str, (self.protocol, *parts)))
         path = require_file(self.out or Path("data/results") / f"{name}.json")
+        others = (TRIANGULATORS, LEARNABLE, DOUBT)
+        tables = self.protocol not in others and system_of(self.protocol).name == "associator"
+        if self.every and (self.views or self.save is not None or not tables):
+            raise InputError("--every is for associators on all cameras of a data set, without --views and --save.")
         if self.protocol == TRIANGULATORS:
             return self.score_triangulators(path)
         if self.protocol == LEARNABLE:
@@ -130,8 +144,8 @@ class EvaluateCommand:
             return self.score_doubt(path)
         if system_of(self.protocol).name == "algebraic":
             return self.score_one_person(path)
-        if system_of(self.protocol).name != "dispose":
-            return self.score_associators(path)
+        if tables:
+            return self.score_subsets(path) if self.every else self.score_associators(path)
         if self.save is not None:
             raise InputError(f"--save keeps what associators say, which {self.protocol} does not score.")
         if self.views or self.gates_mm:
@@ -160,7 +174,7 @@ class EvaluateCommand:
                 target = path.with_name(f"{path.stem}{end}.json")
                 write_report(target, self.report(rows, (), start))
                 print(f"wrote {target}")
-        return draw_triangulators(path)
+        return draw_results(path, "triangulators")
 
     def score_one_person(self, path: Path) -> int:
         """An algebraic or a volumetric network on one person at a time."""
@@ -179,13 +193,22 @@ class EvaluateCommand:
         """Controls of the associator's sampler."""
         if self.save is not None or self.views or self.gates_mm:
             raise InputError("--save, --views and --gates-mm are for data sets; doubt draws its own frames.")
-        start, frames = time.perf_counter(), max(self.frames // 3, 1)
-        rows = list(evaluate_doubt(load_associator(self.weights), frames=frames))
+        start, frames, associator = time.perf_counter(), max(self.frames // 3, 1), load_associator(self.weights)
+        rows = list(evaluate_doubt(associator, frames=frames))
         for _, alike in groupby(rows, key=lambda row: (row.detections, len(row.figures))):
             print(text_table(tuple(alike)))
         write_report(path, self.report(rows, (), start))
         print(f"wrote {path}")
-        return 0
+        (clear,) = protocols_of(CLEAR)
+        if (self.data / CLEAR).is_dir():
+            agreement = tuple(evaluate_agreement(associator, clear.read(self.data), clear.title))
+            print(text_table(agreement))
+            beside = path.with_name(f"{path.stem}_{CLEAR}.json")
+            write_report(beside, self.report(agreement, (), start))
+            print(f"wrote {beside}")
+        else:
+            print(f"left out: samples on {clear.title}; there is no folder {self.data / CLEAR}.")
+        return draw_results(path, "doubt")
 
     def score_associators(self, path: Path) -> int:
         """Associators on tables of detections."""
@@ -208,6 +231,21 @@ class EvaluateCommand:
             sweep += tried
         print(text_table(tuple(rows)))
         write_report(path, self.report(rows, sweep, start))
+        print(f"wrote {path}")
+        return 0
+
+    def score_subsets(self, path: Path) -> int:
+        """Associators on every subset of the cameras."""
+        start, rows = time.perf_counter(), list[Row]()
+        associator = load_associator(self.weights) if "ours" in self.associators else None
+        ours = None if associator is None else Method("ours", associator.associate)
+        for protocol in protocols_of(self.protocol):
+            pairs = list(protocol.read(self.data))
+            gated = replace(protocol, gates_mm=self.gates_mm or SWEEP_MM)
+            methods = [one for name in self.associators for one in self.methods(name, gated, gather(pairs), ours)]
+            rows += evaluate_subsets(protocol, pairs, self.every, methods)
+        print(text_table(tuple(rows)))
+        write_report(path, self.report(rows, (), start))
         print(f"wrote {path}")
         return 0
 
@@ -286,12 +324,12 @@ class EvaluateCommand:
         return Report(self.protocol, self.views or None, tuple(rows), tuple(sweep), command, seconds)
 
 
-def draw_triangulators(path: Path) -> int:
-    """The viz package draws the tables in a process of its own: `dispose` never draws."""
+def draw_results(path: Path, chart: str) -> int:
+    """A module of the viz package's charts draws results in a process of its own: `dispose` never draws."""
     if importlib.util.find_spec("matplotlib") is None:
         print("no pictures: matplotlib is not installed (pip install 'dispose[viz]')")
         return 0
-    return subprocess.run([sys.executable, "-m", "dispose_viz.charts.triangulators", str(path)], check=False).returncode
+    return subprocess.run([sys.executable, "-m", f"dispose_viz.charts.{chart}", str(path)], check=False).returncode
 
 
 def save_answers(folder: Path, protocol: Protocol, found: Answers) -> None:
