@@ -229,3 +229,70 @@ def test_people_in_parts_are_the_same_people(monkeypatch):
 def test_of_a_nose_alone_no_body_is_made():
     poses = triangulate_rays(load_rays(), groups_of(20, joints=1)[0])
     assert not bool(poses.valid[:, 1:].any())
+
+
+def test_people_are_judged_by_what_is_claimed_of_the_joints_that_are_said():
+    network, sightings = shaken(), people(3)
+    rays = body_rays(sightings)
+    plain = network(rays)[1]
+    with torch.no_grad():
+        network.spread.bias.sub_(torch.log(torch.tensor(2.0)))
+        network.claim.fill_(2.0)
+    assert torch.allclose(network(rays)[1], plain, atol=1e-4)
+    joints = torch.randn(2, 17, SMALL.chans, generator=torch.Generator().manual_seed(0))
+    covariance = 1e-3 * torch.eye(3, dtype=torch.float64).expand(2, 17, 3, 3).clone()
+    covariance[:, 4] *= 100
+    other = joints.clone()
+    other[:, 4] += 1.0
+    assert torch.equal(network.doubt(other, covariance), network.doubt(joints, covariance))
+    other[:, 5] += 1.0
+    assert not torch.allclose(network.doubt(other, covariance), network.doubt(joints, covariance))
+
+
+def lay(xyz: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """The axes of one person of COCO's joints, the sky straight up."""
+    up = torch.tensor([[[0.0, 0.0, 1.0]]], dtype=torch.float64)
+    return lay_axes(xyz[None], known[None], template_of(COCO_17.joints), up, torch.ones(1, 1, dtype=torch.bool))[1][0]
+
+
+def test_a_joint_out_of_place_hardly_turns_the_body():
+    xyz, known = template_of(COCO_17.joints).points.clone(), torch.ones(17, dtype=torch.bool)
+    xyz[COCO_17.index("l_hip")] += torch.tensor([450.0, 0.0, 0.0])
+    assert float((lay(xyz, known) - torch.eye(3)).abs().max()) < 0.2
+
+
+def test_where_joints_leave_the_turn_open_the_cameras_say_what_is_up():
+    known = torch.zeros(17, dtype=torch.bool)
+    known[COCO_17.indices(("l_shoulder", "r_shoulder"))] = True
+    points = template_of(COCO_17.joints).points
+    for angle in (0.0, 1.0, 2.5):
+        turn = rodrigues(torch.tensor([0.0, 0.0, angle], dtype=torch.float64))
+        axes = lay(points @ turn.T, known)
+        assert float(axes[2, 2]) > 0.99 and torch.allclose(axes[1], turn[:, 1], atol=0.02)
+
+
+def test_rays_say_who_agrees_and_how_sure_the_detector_was():
+    sightings = people(3, 20)
+    wrist = COCO_17.index("l_wrist")
+    all_three = sightings.seen[:, :, wrist].all(1)
+    xy = sightings.xy_image.clone()
+    xy[:, 0, wrist] += 400.0
+    rays = body_rays(replace(sightings, xy_image=xy))
+    agreed = rays.robust[:, wrist] & all_three
+    assert int(agreed.sum()) > 5
+    assert (
+        float(rays.inlier[agreed, 0, wrist].double().mean())
+        < 0.2
+        < float(rays.inlier[agreed, 1, wrist].double().mean())
+    )
+    assert torch.allclose(rays.confidence, sightings.confidence.float())
+    # Two rays that pass each other by are no triangulated joint.
+    pair = body_rays(replace(sightings.select(views=[0, 1]), xy_image=xy[:, :2]))
+    assert float(pair.robust[all_three, wrist].double().mean()) < 0.5
+
+
+def test_what_is_claimed_is_the_distribution_times_the_claim():
+    network, sightings = shaken(), people(3)
+    before = estimate_joints(network, sightings).covariance
+    network.claim.fill_(2.0)
+    assert torch.allclose(estimate_joints(network, sightings).covariance, 4 * before)
