@@ -296,3 +296,36 @@ def test_what_is_claimed_is_the_distribution_times_the_claim():
     before = estimate_joints(network, sightings).covariance
     network.claim.fill_(2.0)
     assert torch.allclose(estimate_joints(network, sightings).covariance, 4 * before)
+
+
+def certain(xyz_world: torch.Tensor, sigma_mm: float = 5.0) -> estimate.JointEstimates:
+    """Joints of which the network says that it knows them exactly."""
+    persons, joints, _ = xyz_world.shape
+    covariance = sigma_mm**2 * torch.eye(3, dtype=torch.float64).expand(persons, joints, 3, 3)
+    return estimate.JointEstimates(xyz_world, covariance, torch.ones(persons).double(), torch.ones(persons, 3, joints))
+
+
+def test_two_keypoints_make_a_joint_but_no_body():
+    nose = torch.zeros(17, 3)
+    nose[0] = torch.tensor([300.0, 200.0, 1.0])
+    eye = torch.zeros(17, 3)
+    eye[1] = torch.tensor([300.0, 200.0, 1.0])
+    sightings = people(3, 2)
+    frames = []
+    for row, second in enumerate((nose, eye)):
+        detections = Detections.from_lists(COCO_17, [[nose], [second], [torch.zeros(17, 3)]])
+        frames.append(Frame(row, replace(sightings.cameras[row], names=("a", "b", "c")), detections))
+    one = Association(torch.zeros(1, 3, dtype=torch.long), torch.ones(1, dtype=torch.float64))
+    groups = gather_groups(frames, [one, one])
+    known = estimate.is_known(certain(torch.zeros(2, 17, 3, dtype=torch.float64)), groups)
+    assert known[0].tolist() == [True] + [False] * 16 and not bool(known[1].any())
+
+
+def test_joints_that_no_body_could_have_are_not_said(monkeypatch):
+    groups, _ = groups_of(3)
+    points = template_of(COCO_17.joints).points.expand(3, 17, 3).clone()
+    wrist = COCO_17.index("l_wrist")
+    points[:, wrist] += 2000.0
+    monkeypatch.setattr(estimate, "estimate_joints", lambda network, of: certain(points)[: len(of.seen)])
+    poses = triangulate_rays(load_rays(), groups)
+    assert not bool(poses.valid[:, wrist].any()) and int(poses.valid.sum()) == 3 * 16

@@ -7,6 +7,7 @@ import torch
 
 from dispose.association.groups import gather_groups
 from dispose.errors import InputError
+from dispose.losses.estimates import distance_loss, student_t_loss
 from dispose.models.rays.network import RayNetwork
 from dispose.recipes.rays import RAYS_SMOKE
 from dispose.scene.labels import association_of_identities
@@ -129,3 +130,18 @@ def test_a_run_leaves_weights_and_goes_on_where_it_stopped(tmp_path):
 def test_captured_motion_is_asked_for(tmp_path):
     with pytest.raises(InputError, match=r"needs --data FOLDER, which holds cmu_motion"):
         train_rays(replace(TINY, captured=True), tmp_path / "run", None)
+
+
+def test_early_rounds_count_a_little():
+    task, batch = RaysTask(RayNetwork(TINY.model).eval()), draw(3)
+    terms = {term.name: float(term.value) for term in task(batch)}
+    first, last = task.network(batch.rays)[0]
+    for name, loss in (
+        ("likelihood", lambda one: student_t_loss(one.xyz, one.covariance, batch.xyz, batch.known)),
+        ("distance", lambda one: distance_loss(one.xyz, batch.xyz, batch.known, most=5.0)),
+    ):
+        assert terms[name] == pytest.approx(float(0.3 * loss(first) + loss(last)), rel=1e-4)
+    odds = task.network(batch.rays)[1]
+    right, judged = are_right(last, batch)
+    doubt = torch.where(right, (-odds).exp().log1p(), odds.exp().log1p())[judged].mean()
+    assert terms["doubt"] == pytest.approx(float(doubt), rel=1e-4)
