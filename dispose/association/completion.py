@@ -59,8 +59,8 @@ def fill_seen_once(
 
     Filled joints keep their keypoint exactly and take their depth from the body; along the ray they are as uncertain as
     `DEPTH_FACTOR` times what the network says, across it as the person's other joints are in the mean. All other
-    joints stay as they are, and a joint that no body could have there is not filled. Confidences and scores are for
-    `judge_poses` to give.
+    joints stay as they are, and a joint that no body could have there is not filled. Confidences are for
+    `trust_joints` to give; scores stay those of what was triangulated.
 
     Args:
         groups: the groups the skeletons are of.

@@ -84,17 +84,20 @@ def triangulate_joints(evidence: GroupKeypoints, by: TriangulatePoints = triangu
     return Poses(evidence.packed.skeleton, xyz, valid.double(), valid, torch.zeros_like(evidence.frame))
 
 
-def judge_poses(evidence: GroupKeypoints, poses: Poses) -> Poses:
-    """Skeletons with covariances, made of these groups by anybody, with what follows from them.
+def trust_joints(poses: Poses) -> Poses:
+    """Skeletons with covariances, with the confidence of every joint: how probably it lies within `NEAR_MM` of the truth.
 
-    The confidence of a joint is the probability that it lies within `NEAR_MM` of the truth; the score of a person that
-    their joints lie within 150 mm of it in the mean. Joints that no body could have there are not known.
+    Joints that no body could have there are not known.
     """
     if poses.covariance is None:
-        raise ShapeError("skeletons are judged by how uncertain their joints are, and these do not say it")
+        raise ShapeError("joints are trusted by how uncertain they are, and these skeletons do not say it")
     near = probability_within(poses.covariance, NEAR_MM)
-    judged = without_impossible(replace(poses, confidence=torch.where(poses.valid, near, 0.0)))
-    return score_persons(evidence, judged)
+    return without_impossible(replace(poses, confidence=torch.where(poses.valid, near, 0.0)))
+
+
+def judge_poses(evidence: GroupKeypoints, poses: Poses) -> Poses:
+    """`trust_joints` of skeletons made of these groups, and how probably every person is right (`score_persons`)."""
+    return score_persons(evidence, trust_joints(poses))
 
 
 def triangulate_groups(evidence: GroupKeypoints, by: TriangulatePoints = triangulate_robust) -> Poses:

@@ -37,7 +37,7 @@ from dispose.models.dispose.sampling import SamplerConfig
 
 # %%
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, load_associator
-from dispose.zoo.triangulators import load_reconstruction
+from dispose.zoo.triangulators import DEFAULT_TRIANGULATOR, load_reconstruction
 from dispose_viz.export import name_figure
 from dispose_viz.hypergraph import trajectory
 from dispose_viz.image import view_panels
@@ -51,6 +51,7 @@ SHIPPED = Path(str(files("dispose.zoo"))) / "weights" / SHIPPED_ASSOCIATOR
 capture: Path = sample_folder("crossing")  # a capture folder as Pose2Sim has it
 frame: int = 25  # the frame that is looked at closely
 weights: Path = SHIPPED  # a file that a training wrote
+triangulator: str = DEFAULT_TRIANGULATOR  # what turns a group's keypoints into joints: dlt, robust, rays, …
 out: Path = Path(".")  # where pictures go
 
 # %% [markdown]
@@ -109,7 +110,8 @@ save_figure(view_panels.draw_views(new_figure(15.0, 6.4), seen), out / "detectio
 
 # %%
 associator = load_associator(Path(weights))
-found = results_of(source_of(opened), associator.associate, load_reconstruction())
+place = load_reconstruction(triangulator, associator=associator)
+found = results_of(source_of(opened), associator.associate, place)
 frames, predictions = [one.frame for one in found], [one.prediction for one in found]
 here = predictions[opened.numbers.index(frame)]
 people = here.poses.id.tolist()

@@ -29,7 +29,7 @@ from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.run import run
 from dispose.scene import teaching
 from dispose.zoo.checkpoints import load_associator
-from dispose.zoo.triangulators import load_reconstruction
+from dispose.zoo.triangulators import DEFAULT_TRIANGULATOR, load_reconstruction
 from dispose_viz.export import name_figure
 
 # %%
@@ -48,6 +48,7 @@ capture: Path = sample_folder("crossing")  # your capture folder
 start: int = 16  # first frame
 stop: int = 36  # frame after the last
 rate_hz: float = 30.0  # frames per second, for the times in TRC files
+triangulator: str = DEFAULT_TRIANGULATOR  # what turns a group's keypoints into joints: dlt, robust, rays, …
 out: Path = Path(".")  # where pictures and results go
 
 # %% [markdown]
@@ -171,9 +172,10 @@ picker(mistake, list(mistakes), description="mistake")
 
 # %%
 associator = load_associator()
+place = load_reconstruction(triangulator, associator=associator)
 results = out / "results"
 with results_folder(results, RunFiles(capture.name, "ours", rate_hz)) as sink:
-    run(source_of(opened), associator.associate, load_reconstruction(), sink, reference=integer_programme)
+    run(source_of(opened), associator.associate, place, sink, reference=integer_programme)
 for person, frames in sink.people:
     print(f"P{person}: {frames} of {len(opened.numbers)} frames")
 

@@ -24,7 +24,7 @@ from dispose.association.evidence import (
 from dispose.association.groups import gather_groups
 from dispose.association.packing import PackedDetections, camera_order, pack_detections
 from dispose.association.polytope import CandidateGraph, feasible_marginals, with_fallbacks
-from dispose.association.reconstruct import Triangulate, judge_poses, predictions_of, robust
+from dispose.association.reconstruct import Triangulate, predictions_of, robust, trust_joints
 from dispose.association.view_blocks import DIRECT_VIEWS, ROUNDS, join_blocks, share_people, view_blocks
 from dispose.association.viewpoint import Viewpoints, viewpoints
 from dispose.diffusion.samplers import Step
@@ -295,7 +295,7 @@ class Associator(nn.Module):
         if completion is not None and len(groups.frame):
             seen = viewpoints(groups.packed.convert(COCO_17))
             filled = fill_seen_once(groups, poses, COCO_17, seen, self.placement(seen), completion)
-            poses = judge_poses(groups, filled)
+            poses = trust_joints(filled)
         return predictions_of(frames, associations, poses)
 
     def reconstruct_frame(self, frame: Frame, association: Association) -> Prediction:
