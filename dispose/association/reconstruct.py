@@ -85,7 +85,7 @@ def triangulate_joints(evidence: GroupKeypoints, by: TriangulatePoints = triangu
 
 
 def trust_joints(poses: Poses) -> Poses:
-    """Skeletons with covariances, with the confidence of every joint: how probably it lies within `NEAR_MM` of the truth.
+    """Skeletons with covariances, with confidences: how probably every joint lies within `NEAR_MM` of the truth.
 
     Joints that no body could have there are not known.
     """
