@@ -88,6 +88,22 @@ def test_joints_are_nearer_the_truth_and_nobody_changes(results, tmp_path, capsy
     assert trc.rate_hz == 30 and len(trc.numbers) == 45
 
 
+def test_what_stays_uncertain_is_not_said(results, tmp_path):
+    saved = read_predictions(results / "predictions.jsonl")
+    wide = tmp_path / "wide"
+    frames = []
+    for frame in saved.frames:
+        assert frame.poses.covariance is not None
+        covariance = frame.poses.covariance.clone()
+        covariance[:, 9] = 1e6 * torch.eye(3)
+        frames.append(replace(frame, poses=replace(frame.poses, covariance=covariance)))
+    write_predictions(wide / "predictions.jsonl", COCO_17, saved.cameras, frames)
+    assert main(["smooth", str(wide), *RATE]) == 0
+    after = read_predictions(tmp_path / "wide-smooth" / "predictions.jsonl").frames
+    assert not any(bool(frame.poses.valid[:, 9].any()) for frame in after)
+    assert all(bool(frame.poses.valid[:, 8].all()) for frame in after)
+
+
 def test_frame_numbers_are_times(results, tmp_path):
     """Every third frame of a recording at 90 frames a second is the same motion."""
     saved = read_predictions(results / "predictions.jsonl")

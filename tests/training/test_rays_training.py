@@ -12,19 +12,25 @@ from dispose.models.rays.network import RayNetwork
 from dispose.recipes.rays import RAYS_SMOKE
 from dispose.scene.labels import association_of_identities
 from dispose.skeletons.catalog import COCO_17
+from dispose.training import rays
 from dispose.training.rays import (
     DrawnPeople,
     RaysTask,
     are_right,
+    build_scene_shard,
     labelled_rows,
     mirror,
+    ray_examples,
     scale_covariances,
     scene_examples,
     train_rays,
     with_strangers,
 )
 from dispose.zoo.checkpoints import load_weights
+from dispose_synthetic.randomness import Noise
+from dispose_synthetic.rigs import CalibrationError
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
+from dispose_synthetic.sightings import sample_sightings
 from tests.synthetic.motions import small_motion
 
 TINY = replace(
@@ -81,8 +87,30 @@ def test_a_mirror_exchanges_the_sides():
     assert torch.allclose(seen.xyz[:, left] * torch.tensor([1.0, -1.0, 1.0]), found.xyz[:, right])
     assert torch.allclose(seen.rays.direction[:, :, left, 1], -found.rays.direction[:, :, right, 1])
     assert torch.equal(seen.rays.seen[:, :, left], found.rays.seen[:, :, right])
+    assert torch.allclose(seen.rays.centre * torch.tensor([1.0, -1.0, 1.0]), found.rays.centre)
     again = mirror(seen)
     assert torch.equal(again.xyz, found.xyz) and torch.equal(again.rays.centre, found.rays.centre)
+
+
+def test_as_many_steps_show_rooms_as_the_share_says(tmp_path):
+    build_scene_shard(TINY, 0, tmp_path / "scenes.safetensors")
+    for share, wanted in ((1.0, True), (0.0, False)):
+        source = DrawnPeople(replace(TINY, scene_share=share), small_motion(10), [tmp_path / "scenes.safetensors"])
+        batches = [source.batch(list(range(4)), [seed] * 4) for seed in range(4)]
+        # Rooms have COCO's joints and the three cameras of the recipe's scenes.
+        of_rooms = [batch.rays.seen.shape[1:] == (3, 17) and len(batch.xyz) <= 4 for batch in batches]
+        assert all(of_rooms) if wanted else not all(of_rooms)
+
+
+def test_of_people_hardly_seen_nothing_is_learned():
+    source = Noise(torch.Generator().manual_seed(1))
+    config = replace(TINY.sightings, missing=0.0, views=(2, 2), view_weights=(1.0,))
+    drawn = sample_sightings(source, small_motion(10), 6, COCO_17.joints, config)
+    seen = drawn.sightings.seen.clone()
+    seen[0] = False
+    seen[0, 0, :2] = True
+    examples = ray_examples(replace(drawn, sightings=replace(drawn.sightings, seen=seen)))
+    assert not bool(examples.known[0].any()) and bool(examples.known[1:].any())
 
 
 def test_people_are_judged_by_the_joints_that_are_said():
@@ -104,7 +132,7 @@ def test_every_loss_reaches_the_network():
         assert any(p.grad is not None and float(p.grad.abs().sum()) > 0 for p in task.parameters()), term.name
 
 
-def test_claims_make_intervals_hold_what_they_say():
+def test_claims_make_intervals_hold_what_they_say(monkeypatch):
     torch.manual_seed(0)
     network = RayNetwork(TINY.model).eval()
     note = scale_covariances(network, TINY, None)
@@ -115,7 +143,14 @@ def test_claims_make_intervals_hold_what_they_say():
     network.claim.fill_(1.0)
     again = scale_covariances(network, TINY, None)
     assert float(network.claim) == pytest.approx(3 * first, rel=0.2)
-    assert "intervals of 50 and 90 % hold" in note and note.split("hold")[0][:20] == again.split("hold")[0][:20]
+    # Where every calibration is three times as wrong the claim would be wider.
+    monkeypatch.setattr(rays, "USUAL_CALIBRATION", CalibrationError(scale=(3.0, 3.0)))
+    network.claim.fill_(1.0)
+    scale_covariances(network, TINY, None)
+    assert float(network.claim) > 1.05 * 3 * first
+    assert (
+        "intervals of 50 and 90 % hold 50.0 and" in note and note.split("hold")[0][:20] == again.split("hold")[0][:20]
+    )
 
 
 def test_a_run_leaves_weights_and_goes_on_where_it_stopped(tmp_path):
