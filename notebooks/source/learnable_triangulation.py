@@ -179,7 +179,7 @@ for color, views in ((1, [0]), (2, [0, 2]), (0, list(range(len(rig))))):
     few = study.by_views([(moment, labels)], views)
     said = estimate_joints(network, Sightings.of(few.groups)).select(persons=few.truth.id == chosen)
     name = f"{len(views)} view{'s' * (len(views) > 1)}, sure to {float(expected_error(said.covariance[0, at])):.0f} mm"
-    uncertainty.draw_claims(scene, [uncertainty.Claim(name, said.xyz_world[0, at], said.covariance[0, at], color)])
+    uncertainty.draw_claims(scene, [uncertainty.PlaceClaim(name, said.xyz_world[0, at], said.covariance[0, at], color)])
 name_figure(uncertainty.look_closely(scene, true_mm, 900.0), "one_to_all")
 
 # %% [markdown]

@@ -11,7 +11,7 @@ import torch
 from dispose_viz.scene.plotly_scene import new_scene
 from dispose_viz.scene.uncertainty import (
     RADIUS_90,
-    Claim,
+    PlaceClaim,
     claim_of,
     draw_claims,
     draw_cloud,
@@ -74,8 +74,8 @@ def test_the_surface_of_an_ellipsoid_is_closed_and_looks_outwards(mirrored: bool
 
 def test_a_claim_is_a_point_and_an_ellipsoid_and_says_how_far_it_reaches() -> None:
     figure = draw_claims(new_scene(), [
-        Claim("rays", CENTRE, turned((10.0, 20.0, 40.0)), 3), Claim("dlt", CENTRE + 10, None, 0),
-        Claim("lost", CENTRE * torch.nan, None, 1),
+        PlaceClaim("rays", CENTRE, turned((10.0, 20.0, 40.0)), 3), PlaceClaim("dlt", CENTRE + 10, None, 0),
+        PlaceClaim("lost", CENTRE * torch.nan, None, 1),
     ])  # fmt: skip
     assert [trace.name for trace in traces(figure)] == ["shell of rays", "rays", "dlt"]
     np.testing.assert_allclose(places(called(figure, "rays"))[0], CENTRE, atol=1e-3)
@@ -153,7 +153,7 @@ def test_a_choice_shows_what_was_drawn_for_it_and_what_was_there_before() -> Non
     figure, firsts = draw_cube(new_scene(), CENTRE, 100.0), []
     for name in ("a", "b"):
         firsts.append(len(traces(figure)))
-        draw_claims(figure, [Claim(name, CENTRE, torch.eye(3), 0)])
+        draw_claims(figure, [PlaceClaim(name, CENTRE, torch.eye(3), 0)])
     drawn: Any = offer_choice(figure, ["no lie", "a lie"], firsts)
     (menu,) = drawn.layout.updatemenus
     assert [trace.visible for trace in traces(figure)] == [True, True, True, False, False]

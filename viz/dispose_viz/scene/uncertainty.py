@@ -32,7 +32,7 @@ UNTRUSTED = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Claim:
+class PlaceClaim:
     """Where somebody says that a joint is.
 
     Attributes:
@@ -48,11 +48,11 @@ class Claim:
     color: int
 
 
-def claim_of(name: str, poses: Poses, joint: str, *, color: int) -> Claim:
+def claim_of(name: str, poses: Poses, joint: str, *, color: int) -> PlaceClaim:
     """What is said of a joint of the first of some people; nowhere where it is not known."""
     at = poses.skeleton.index(joint)
     place = torch.where(poses.valid[0, at], poses.xyz_world[0, at].double(), torch.nan)
-    return Claim(name, place, None if poses.covariance is None else poses.covariance[0, at], color)
+    return PlaceClaim(name, place, None if poses.covariance is None else poses.covariance[0, at], color)
 
 
 def ellipsoid(xyz_world: Float[Tensor, " 3"], covariance: Float[Tensor, "3 3"]) -> Solid:
@@ -77,7 +77,7 @@ def ellipsoid(xyz_world: Float[Tensor, " 3"], covariance: Float[Tensor, "3 3"]) 
     return Solid(places, triangles, np.ones(len(places)))
 
 
-def draw_claims(figure: go.Figure, claims: Sequence[Claim]) -> go.Figure:
+def draw_claims(figure: go.Figure, claims: Sequence[PlaceClaim]) -> go.Figure:
     """Every claim as a point with the ellipsoid that should hold the truth nine times of ten; the legend hides both.
 
     Who does not say how sure they are has a point only; a place that is no number has nothing.
