@@ -86,7 +86,7 @@ class EvaluateCommand:
     synthetic or Human3.6M's as Learnable Triangulation prepares it (--data: its folder; every 64th instant).
 
     `learnable` trains small networks of learned triangulation on heat maps of which some lie, and measures each line
-    that they are to hold beside plain and robust triangulation (twelve minutes a seed on one core).
+    that they are to hold beside plain and robust triangulation (three minutes a seed on one idle core).
 
     `triangulators` compares the ways from groups of keypoints to joints on the same groups: HumanEva with simulated
     detections, Shelf, MVOR and Pose2Sim's two people; what is not in the folder of the data is left out.

@@ -119,7 +119,7 @@ class _HerePool:
 
 @pytest.mark.slow
 def test_most_promises_are_kept_by_one_seed():
-    """Six minutes of one core; `dispose evaluate learnable` asks the median of three seeds."""
+    """Three minutes of one core; `dispose evaluate learnable` asks the median of three seeds."""
     lines = study_seed(0, FULL)
     broken = []
     for promise in PROMISES:
