@@ -125,8 +125,8 @@ picker(draw_judge, judges, description="judge")
 # image shows there: a peak becomes a beam. Where the beams of all views cross, the joint is probable (red).
 #
 # Here two places are left, one for each wrist, because two images meant the wrong one. No view by itself could have
-# said so. The method has a network in three dimensions that reads such cubes and learns what bodies allow; no weights
-# of it come with the project (`dispose train volumetric` makes some), so what you see is what that network is shown:
+# said so. The method has a network in three dimensions that reads such cubes and learns what bodies allow. No weights
+# of it come with the project (`dispose train toy_volumetric` makes some), so what you see is what comes before it:
 # views as independent witnesses, the logarithms of their heat added up.
 
 # %%
@@ -137,7 +137,8 @@ uncertainty.draw_truth(scene, seen.truth, joint)
 for number, name in enumerate(opened.cameras.names):
     look = {"color": PALETTE[2 + number % 4], "levels": (0.6,), "opacity": 0.25}
     uncertainty.draw_cloud(scene, cube.xyz_world, cube.shown[number, place], f"beam of {name}", **look)
-uncertainty.draw_cloud(scene, cube.xyz_world, cube.probability[place], "all together", color=PALETTE[1], opacity=0.4)
+look = {"color": PALETTE[1], "levels": (0.05, 0.4, 0.75), "opacity": 0.4}
+uncertainty.draw_cloud(scene, cube.xyz_world, cube.probability[place], "all together", **look)
 name_figure(uncertainty.look_closely(scene, root, 0.54 * cube.cubes.side_mm), "cube")
 
 # %% [markdown]

@@ -34,7 +34,7 @@ MARGIN = 0.05
 GAIN = 100.0
 """How much more a high pixel of a heat map counts than a low one."""
 
-CELLS, SIDE_MM = 32, 2000.0
+CELLS, SIDE_MM = 40, 2000.0
 """Voxels along a side of a cube, and its size."""
 
 WITNESS = 2.0
