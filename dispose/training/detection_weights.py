@@ -1,4 +1,4 @@
-"""Training of the weights of 2-D detections: joints, how uncertain they are, and who is right."""
+"""Training of the weights of 2-D detections: joints, and how uncertain they are."""
 
 import functools
 from collections.abc import Sequence
@@ -6,14 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from dispose.losses.estimates import student_t_loss
 from dispose.losses.objective import Term
 from dispose.losses.triangulation import capped_squares
-from dispose.models.triangulation.detections import DetectionWeights, WeighedJoints
+from dispose.models.triangulation.detections import DetectionWeights
 from dispose.models.triangulation.statistics import UNNAMED
 from dispose.tensors import cat
 from dispose.training.detection_scenes import (
@@ -33,9 +32,6 @@ from dispose.zoo.records import to_json
 WEIGHTS = "algebraic_detections.safetensors"
 """What a run leaves in its folder."""
 
-RIGHT_MM = 150.0
-"""A person's score is the probability that the mean error of their joints is at most this."""
-
 PER_METRE = 1e-3
 """Likelihoods are of metres."""
 
@@ -45,8 +41,8 @@ EARLY = 0.3
 NAMELESS = 0.15
 """Share of the joints without a name."""
 
-LIKELIHOOD, RIGHT = 5.0, 5.0
-"""How much the likelihood of the covariances and the doubt about people count against a squared cm."""
+LIKELIHOOD = 5.0
+"""How much the likelihood of the covariances counts against a squared cm."""
 
 GAUSSIAN_INTERVALS = ((0.5, 0.67449), (0.9, 1.64485))
 """Shares of a normal distribution, and the standard deviations on both sides that hold them."""
@@ -90,7 +86,7 @@ class DetectionWeightsTask(Task):
         self.network = network
 
     def forward(self, batch: WeighedPeople) -> tuple[Term, ...]:
-        """Capped squared errors of all rounds, the likelihood of the last one's covariances, the doubt about people."""
+        """Capped squared errors of all rounds, and the likelihood of the last one's covariances."""
         batch = batch.to(self.network.stretch.device)
         rounds = self.network(batch.statistics)
         last, known, truth = rounds[-1], batch.known, batch.xyz_world
@@ -98,20 +94,7 @@ class DetectionWeightsTask(Task):
         errors = [w * capped_squares(one.xyz_world, truth, known) for w, one in zip(weights, rounds, strict=True)]
         claimed = PER_METRE**2 * last.covariance
         likelihood = student_t_loss(PER_METRE * last.xyz_world.detach(), claimed, PER_METRE * truth, known)
-        there = known.any(1)
-        right = mean_error(last, batch) <= RIGHT_MM
-        doubt = binary_cross_entropy_with_logits(last.logit[there], right[there].to(last.logit.dtype))
-        return (
-            Term("joints", torch.stack(errors).sum()),
-            Term("likelihood", likelihood, LIKELIHOOD),
-            Term("right", doubt, RIGHT),
-        )
-
-
-def mean_error(found: WeighedJoints, people: WeighedPeople) -> Float[Tensor, " persons"]:
-    """Mean distance of everybody's known joints from the truth, mm; no gradient."""
-    distance = torch.where(people.known, (found.xyz_world.detach() - people.xyz_world).norm(dim=-1), 0.0)
-    return distance.sum(1) / people.known.sum(1).clamp(min=1)
+        return (Term("joints", torch.stack(errors).sum()), Term("likelihood", likelihood, LIKELIHOOD))
 
 
 def train_detection_weights(recipe: DetectionWeightsRecipe, folder: Path, *, workers: int | None = None) -> Path:

@@ -12,11 +12,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dispose.association.body_bounds import without_impossible
 from dispose.association.groups import GroupKeypoints
-from dispose.association.reconstruct import NEAR_MM, Triangulate, triangulate_keypoints
+from dispose.association.reconstruct import Triangulate, judge_poses, triangulate_keypoints
 from dispose.geometry.triangulation import rotate, triangulate_algebraic, triangulate_ransac
-from dispose.geometry.uncertainty import probability_within
 from dispose.models.triangulation.statistics import (
     NAMES,
     STATISTICS,
@@ -29,7 +27,7 @@ from dispose.nn.blocks import mlp
 from dispose.scene.frame import Poses
 from dispose.tensors import TensorStruct
 
-WIDEST_MM = 300.0
+WIDEST_MM = 120.0
 """A joint whose standard deviation is larger, in the mean of the axes, is not known."""
 
 LEAST_LOG_SIGMA, MOST_LOG_SIGMA = -6.0, 5.0
@@ -58,13 +56,11 @@ class WeighedJoints(TensorStruct):
         xyz_world: joints, mm; the start's where fewer than two views see them.
         log_sigma: logarithm of every keypoint's expected standard deviation, inlier bounds.
         covariance: of the joints, mm².
-        logit: of the probability that a person's known joints lie within 150 mm of the truth in the mean.
     """
 
     xyz_world: Float[Tensor, "persons joints 3"]
     log_sigma: Float[Tensor, "persons views joints"]
     covariance: Float[Tensor, "persons joints 3 3"]
-    logit: Float[Tensor, " persons"]
 
 
 class DetectionWeights(nn.Module):
@@ -85,7 +81,6 @@ class DetectionWeights(nn.Module):
         self.blocks = nn.ModuleList(_Exchange(chans) for _ in range(config.rounds))
         self.sigma = mlp([chans, chans, 1])
         self.joint = mlp([2 * chans + 1, chans, 2])
-        self.person = mlp([2 * chans + 2, chans, 1])
         self.register_buffer("stretch", torch.ones(()))
 
     def forward(
@@ -124,10 +119,7 @@ class DetectionWeights(nn.Module):
         scale, floor = self.joint(pooled).unbind(-1)
         scale, floor = scale.clamp(-4, 4).double(), (2.0 + floor.clamp(-4, 5)).double()
         covariance = (2 * scale).exp()[..., None, None] * spread + (2 * floor).exp()[..., None, None] * eye
-        covariance = covariance * self.stretch.double().square()
-        size = torch.diagonal(covariance, dim1=-2, dim2=-1).sum(-1).log().float() / 2 - 4.0
-        told = _mean_over(torch.cat([pooled, size[..., None]], dim=-1), known)
-        return WeighedJoints(xyz, log_sigma, covariance, self.person(told)[..., 0])
+        return WeighedJoints(xyz, log_sigma, covariance * self.stretch.double().square())
 
 
 class _Exchange(nn.Module):
@@ -238,13 +230,11 @@ def hybrid(network: DetectionWeights) -> Triangulate:
 
 
 def poses_of(evidence: GroupKeypoints, statistics: KeypointStatistics, found: WeighedJoints) -> Poses:
-    """The joints as poses: those that two views see, of which something is known, and that a body may have there."""
+    """The joints as poses, judged by their covariances: those that two views see and of which something is known."""
     deviation = torch.diagonal(found.covariance, dim1=-2, dim2=-1).mean(-1).sqrt()
     finite = torch.isfinite(found.xyz_world).all(-1) & torch.isfinite(deviation)
     valid = statistics.known & finite & (deviation <= WIDEST_MM)
-    confidence = torch.where(valid, probability_within(found.covariance, NEAR_MM), 0.0)
     xyz = torch.where(valid[..., None], found.xyz_world, 0.0)
     covariance = torch.where(valid[..., None, None], found.covariance, 0.0)
-    score = found.logit.sigmoid().to(xyz.dtype) * valid.any(-1)
     number = torch.zeros_like(evidence.frame)
-    return without_impossible(Poses(evidence.packed.skeleton, xyz, confidence, valid, number, covariance, score))
+    return judge_poses(evidence, Poses(evidence.packed.skeleton, xyz, valid.double(), valid, number, covariance))
