@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+from matplotlib.container import ErrorbarContainer
 
 from dispose_viz.charts.doubt import Claim, draw_claims, main, read_claims, wilson_interval
 from dispose_viz.style import new_figure
@@ -27,8 +29,9 @@ def test_claims_are_drawn_over_what_is_right(tmp_path):
     claims = read_claims(path)
     assert claims == [Claim("huddles", 40.0, 30.0, 10), Claim("crowds", 90.0, 100.0, 5)]
     axes = draw_claims(new_figure(7, 5).subplots(), claims)
-    drawn = [container.lines[0] for container in axes.containers]
-    assert [line.get_ydata().tolist() for line in drawn] == [[30.0], [100.0]]
-    assert drawn[0].get_xdata().tolist() == [40.0]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["huddles", "crowds"]
+    drawn = [one.lines[0] for one in axes.containers if isinstance(one, ErrorbarContainer)]
+    assert [np.asarray(line.get_ydata()).tolist() for line in drawn] == [[30.0], [100.0]]
+    assert np.asarray(drawn[0].get_xdata()).tolist() == [40.0]
+    legend = axes.get_legend()
+    assert legend is not None and [text.get_text() for text in legend.get_texts()] == ["huddles", "crowds"]
     assert main([str(path)]) == 0 and path.with_suffix(".png").stat().st_size > 5000
