@@ -15,7 +15,8 @@ from dispose.formats.files import visible
 from dispose.options import PathOption, require_file
 from dispose.released.model import RELEASED
 from dispose.zoo.checkpoints import read_metadata
-from dispose.zoo.importing import import_backbone, import_released, import_triangulation, save_imported
+from dispose.zoo.import_lifters import import_graph_pose, is_graph_pose
+from dispose.zoo.importing import import_backbone, import_released, import_triangulation, read_entries, save_imported
 
 SourceArgument = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
 Dataset = Literal["panoptic", "shelf", "campus", "mm_or", "human36m"]
@@ -32,7 +33,8 @@ class ZooCommand:
     safetensors with the configuration in them. Nothing in a checkpoint is executed; every tensor must be known and of
     the right shape.
 
-    With `--dataset human36m` it reads one of Learnable Triangulation (algebraic or volumetric, its tensors tell).
+    With `--dataset human36m` it reads one of Learnable Triangulation (algebraic or volumetric) or of Gong's DiffPose
+    (initial pose or denoiser); its tensors tell.
 
     `import-backbone` takes the heat-map backbone alone: of such a checkpoint, of a backbone file of the release, or of
     one in mmpose's naming.
@@ -46,7 +48,7 @@ class ZooCommand:
     """The checkpoint to import; for `list` the folder to look at (weights, unless said otherwise)."""
     dataset: DatasetOption = None
     """What a released checkpoint was trained on: panoptic, shelf, campus or mm_or (DisPOSE; it fixes threshold and
-    room), or human36m (Learnable Triangulation)."""
+    room), or human36m (Learnable Triangulation, DiffPose)."""
     aggregation: AggregationOption = "softmax"
     """How a volumetric network of Learnable Triangulation joins the views: sum, conf, conf_norm, max or softmax."""
     out: PathOption = None
@@ -68,6 +70,8 @@ class ZooCommand:
         elif self.dataset is None:
             names = ", ".join(config.dataset for config in RELEASED)
             raise InputError(f"`dispose zoo import` needs --dataset, one of {names}, human36m.")
+        elif self.dataset == "human36m" and is_graph_pose(read_entries(self.path).tensors):
+            network = import_graph_pose(self.path)
         elif self.dataset == "human36m":
             network = import_triangulation(self.path, self.aggregation)
         else:

@@ -13,6 +13,7 @@ from torch import nn
 
 from dispose.errors import InputError, OutputError
 from dispose.formats.files import replacing_path
+from dispose.models.diffpose_gmm.networks import GraphDenoiserConfig, GraphLifterConfig
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.model import DisPose, DisPoseConfig
 from dispose.models.dispose.placement import PlacementConfig, PlacementNet
@@ -21,6 +22,7 @@ from dispose.models.triangulation.algebraic import Algebraic, AlgebraicConfig
 from dispose.models.triangulation.detections import DetectionWeights, DetectionWeightsConfig
 from dispose.models.triangulation.volumetric import Volumetric, VolumetricConfig
 from dispose.nn.backbones import Backbone, BackboneConfig
+from dispose.released.diffpose_gmm import ReleasedGraphDenoiser, ReleasedGraphLifter
 from dispose.released.model import ReleasedConfig, ReleasedDisPose
 from dispose.released.triangulation import ReleasedAlgebraic, ReleasedVolumetric
 from dispose.zoo.records import from_json, to_json
@@ -119,6 +121,8 @@ KINDS = (
     Kind(ReleasedAlgebraic, AlgebraicConfig),
     Kind(ReleasedVolumetric, VolumetricConfig),
     Kind(DetectionWeights, DetectionWeightsConfig),
+    Kind(ReleasedGraphLifter, GraphLifterConfig),
+    Kind(ReleasedGraphDenoiser, GraphDenoiserConfig),
 )
 """What a weights file of this project may hold; it says which by the name of the class."""
 

@@ -58,7 +58,9 @@ class Entries:
 
 
 def read_entries(path: Path) -> Entries:
-    """The state dict of a torch file: plain, or under ``state_dict`` or ``model``. Nothing in the file is executed.
+    """The state dict of a torch file: plain, under ``state_dict`` or ``model``, or first in a list.
+
+    Nothing in the file is executed.
 
     Raises:
         InputError: the file is missing, no torch file, broken off, holds anything but tensors and plain values, or no
@@ -77,6 +79,8 @@ def read_entries(path: Path) -> Entries:
     except Exception as error:  # a reader of foreign bytes can stumble in any way
         line = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:160]}".rstrip(": ")
         raise InputError(f"{path}: is no complete torch checkpoint ({line})") from None
+    if isinstance(held, list) and held and isinstance(held[0], dict):
+        held = held[0]
     for key in ("state_dict", "model"):
         if isinstance(held, dict) and isinstance(held.get(key), dict):
             held = held[key]
@@ -102,7 +106,7 @@ def import_released(path: Path, dataset: str) -> ReleasedDisPose:
         raise InputError(f"there are no released weights for {dataset!r}, only for {', '.join(configs)}")
     entries, alpha = _without_repetitions(read_entries(path))
     network = ReleasedDisPose(replace(configs[dataset], alpha=alpha))
-    _fill(network, entries, released_entry)
+    fill(network, entries, released_entry)
     return network
 
 
@@ -123,7 +127,7 @@ def import_backbone(path: Path) -> Backbone:
         tensors = {_from_mmpose(name): value for name, value in tensors.items()}
     renamed = Entries(path, tensors)
     network = Backbone(_backbone_config(renamed))
-    _fill(network, renamed, released_name)
+    fill(network, renamed, released_name)
     return network
 
 
@@ -149,7 +153,7 @@ def import_triangulation(path: Path, aggregation: str = "softmax") -> ReleasedAl
     backbone = BackboneConfig(depth=152 if deep else 50, joints=joints)
     if "volume_net.output_layer.weight" not in shapes:
         network = ReleasedAlgebraic(AlgebraicConfig(backbone=backbone))
-        _fill(network, entries, algebraic_entry)
+        fill(network, entries, algebraic_entry)
         return network
     learned = "backbone.vol_confidences.head.0.weight" in shapes
     fitting = LEARNED_AGGREGATIONS if learned else PLAIN_AGGREGATIONS
@@ -157,7 +161,7 @@ def import_triangulation(path: Path, aggregation: str = "softmax") -> ReleasedAl
         has = "has a" if learned else "has no"
         raise InputError(f"{path}: {has} confidence head, so the views are joined by {' or '.join(fitting)}")
     network = ReleasedVolumetric(VolumetricConfig(backbone=backbone, cube=CubeConfig(aggregation=aggregation)))
-    _fill(network, entries, volumetric_entry)
+    fill(network, entries, volumetric_entry)
     return network
 
 
@@ -234,7 +238,7 @@ def _backbone_config(entries: Entries) -> BackboneConfig:
     )
 
 
-def _fill(network: nn.Module, entries: Entries, name_of: Callable[[str], str]) -> None:
+def fill(network: nn.Module, entries: Entries, name_of: Callable[[str], str]) -> None:
     """Put entries into a network and make it ready for inference; `name_of` says what the file calls a tensor."""
     wanted = {name_of(name): value for name, value in network.state_dict().items()}
     counters = {name: value for name, value in wanted.items() if name.endswith(COUNTER)}

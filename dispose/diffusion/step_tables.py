@@ -1,0 +1,54 @@
+"""Chains of numbered steps: a table of signal fractions, and the steps between which a reverse process goes."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dispose.errors import InputError
+
+
+@dataclass(frozen=True)
+class StepTable:
+    """Signal fractions ``alpha_bar`` of steps 0, 1, …; in time, step 0 is 0 and the last one is 1."""
+
+    alpha_bar: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.alpha_bar)
+
+    def step_at(self, time: float) -> int:
+        """The step nearest to a time in [0, 1]."""
+        return round(time * (len(self) - 1))
+
+    def at(self, time: float) -> float:
+        """The signal fraction at a time."""
+        return self.alpha_bar[self.step_at(time)]
+
+    def times_between(self, start: int, count: int) -> list[float]:
+        """`count` times, evenly from a step down to step 0; only the start where one is asked for.
+
+        Raises:
+            InputError: there is no such step, or too few between it and 0.
+        """
+        if not 0 <= start < len(self) or not 1 <= count <= start + 1:
+            raise InputError(f"{count} steps from step {start} of a chain of {len(self)} steps: there are not so many.")
+        steps = [round(start * (1 - k / max(count - 1, 1))) for k in range(count)]
+        return [step / max(len(self) - 1, 1) for step in steps]
+
+    def matched_step(self, deviation: float) -> int:
+        """The step whose noise ``sqrt(1 - alpha_bar)`` is nearest to a standard deviation: where what is that wrong
+        should start.
+        """
+        return min(range(len(self)), key=lambda step: abs((1 - self.alpha_bar[step]) ** 0.5 - deviation))
+
+
+def table_of_betas(betas: Float[Tensor, " steps"]) -> StepTable:
+    """``alpha_bar_k``, the product of ``1 - beta`` up to step k; in double precision."""
+    return StepTable(tuple((1 - betas.double()).cumprod(0).tolist()))
+
+
+def linear_betas(first: float = 1e-4, last: float = 1e-3, steps: int = 51) -> Float[Tensor, " steps"]:
+    """Rates of noise that rise evenly. Source: Ho et al. 2020; these numbers are Gong's (2023)."""
+    return torch.linspace(first, last, steps, dtype=torch.float64)
