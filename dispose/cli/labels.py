@@ -1,4 +1,4 @@
-"""`dispose labels`: pseudo-label files, converted and looked at."""
+"""`dispose labels`: pseudo-label files, converted and looked at; and how uncertain 2-D joints are."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,11 +7,14 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
+from dispose.datasets.joint_mixtures import mixtures_of_detectors, mixtures_of_maps
 from dispose.errors import InputError
+from dispose.formats.joint_mixtures import write_joint_mixtures
 from dispose.formats.pseudo_labels import PseudoLabelStore, read_pseudo_labels, write_pseudo_labels
 from dispose.options import require_file
 from dispose.released.pseudo_labels import read_released_labels
 from dispose.scene.labels import FEWEST_JOINTS
+from dispose.skeletons.catalog import by_name
 
 # How our adapters call the cameras that the pickles number, and the only recording of a data set that has one.
 CAMERAS = {"shelf": "Camera{}", "campus": "Camera{}", "mm_or": "camera{:02d}"}
@@ -75,14 +78,56 @@ class ShowLabels:
 
 
 @dataclass(frozen=True)
-class LabelsCommand:
-    """Pseudo-labels for training on images: convert the released ones into our format, or look at a file.
+class UncertaintyLabels:
+    """Say how uncertain 2-D joints are, as the Gaussian mixtures that DiffPose (Gong et al.) learns from.
 
-    The format is described in docs/pseudo_labels.md.
+    From the 2-D files of two or more detectors (data_2d_h36m_*.npz), or with `--skeleton` from one .npz of heat maps:
+    arrays SUBJECT/ACTION/CAMERA (frames, joints, height, width), each with SUBJECT/ACTION/CAMERA/image_from_map
+    (frames, 2, 3) beside it where the maps are of a part of the image.
+    """
+
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    """The .npz files."""
+
+    out: Path
+    """The .npz to write: positions_2d[subject][action][camera], (frames, joints, kernels, 5)."""
+
+    kernels: int = 1
+    """Gaussians per joint."""
+
+    skeleton: Annotated[str | None, tyro.conf.arg(help_behavior_hint="")] = None
+    """The file holds heat maps of this skeleton's joints, such as h36m_17."""
+
+    def run(self) -> int:
+        """Fit, write, and say how wide the kernels are."""
+        out = require_file(self.out)
+        if not self.files:
+            raise InputError("`dispose labels uncertainty` needs the files of at least two detectors, or heat maps.")
+        if self.skeleton is not None:
+            skeleton = by_name(self.skeleton)
+            recordings = mixtures_of_maps(self.files[0], self.kernels, skeleton)
+        else:
+            recordings, skeleton = mixtures_of_detectors(self.files, self.kernels)
+        write_joint_mixtures(out, recordings, skeleton)
+        mixtures = [mixture for cameras in recordings.values() for mixture in cameras]
+        wide = np.median(np.concatenate([mixture.scale[:, :, 0].flatten().numpy() for mixture in mixtures]))
+        frames = sum(len(mixture.weight) for mixture in mixtures)
+        print(f"{frames} pictures of {len(recordings)} recordings; the likeliest kernels are {wide:.1f} px wide")
+        print(f"wrote {out}")
+        return 0
+
+
+@dataclass(frozen=True)
+class LabelsCommand:
+    """Labels for training: pseudo-labels of images, converted into our format or looked at; uncertainty of 2-D joints.
+
+    The format of pseudo-labels is described in docs/pseudo_labels.md.
     """
 
     command: tyro.conf.OmitSubcommandPrefixes[
-        Annotated[ConvertLabels, tyro.conf.subcommand("convert")] | Annotated[ShowLabels, tyro.conf.subcommand("show")]
+        Annotated[ConvertLabels, tyro.conf.subcommand("convert")]
+        | Annotated[ShowLabels, tyro.conf.subcommand("show")]
+        | Annotated[UncertaintyLabels, tyro.conf.subcommand("uncertainty")]
     ]
 
     def run(self) -> int:

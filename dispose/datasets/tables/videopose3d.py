@@ -61,10 +61,10 @@ def read_videopose3d(
         InputError: names file, subject, action and camera of what is not as it should be.
     """
     cameras = read_cameras(rig)
-    space = _tree(poses, "positions_3d")
+    space = read_tree(poses, "positions_3d")
     stored = load_plain_arrays(require(keypoints))
-    images = _tree(keypoints, "positions_2d", stored)
-    skeleton = _skeleton(keypoints, stored.get("metadata"))
+    images = read_tree(keypoints, "positions_2d", stored)
+    skeleton = skeleton_of(keypoints, stored.get("metadata"))
     found = {}
     for subject, actions in images.items():
         mine = _rig(rig, cameras, subject)
@@ -81,7 +81,7 @@ def read_videopose3d(
     return found
 
 
-def _tree(path: Path, name: str, stored: Mapping[str, object] | None = None) -> Mapping[str, Mapping[str, object]]:
+def read_tree(path: Path, name: str, stored: Mapping[str, object] | None = None) -> Mapping[str, Mapping[str, object]]:
     """The dictionary of subjects and actions."""
     stored = load_plain_arrays(require(path)) if stored is None else stored
     tree = stored.get(name)
@@ -93,7 +93,7 @@ def _tree(path: Path, name: str, stored: Mapping[str, object] | None = None) -> 
     return tree
 
 
-def _skeleton(path: Path, metadata: object) -> Skeleton:
+def skeleton_of(path: Path, metadata: object) -> Skeleton:
     """The skeleton whose left and right joints are those of the file."""
     symmetry = metadata.get("keypoints_symmetry") if isinstance(metadata, Mapping) else None
     try:
