@@ -149,11 +149,11 @@ def _strangers(
     which = (source.uniform((people, 1)) * views).long() == torch.arange(views)
     there = (source.uniform((people, 1)) < config.stranger) & which & (views > 1)
     whole = source.uniform((people, 1)) < 0.6
-    some = _limbs(source, (people, views), skeleton, 0.4)
+    some = limbs_drawn(source, (people, views), skeleton, 0.4)
     return there[..., None] & (whole[..., None] | some)
 
 
-def _limbs(
+def limbs_drawn(
     source: Noise, shape: tuple[int, ...], skeleton: tuple[str, ...], share: float
 ) -> Bool[Tensor, "... joints"]:
     """Arms, legs and heads drawn by their share; the joints of those that are."""
@@ -211,7 +211,7 @@ def _reported(
     put = (source.uniform((people, 1, 1)) < config.border) & near & (source.uniform(inside.shape) < 0.5) & ~inside
     loss = config.missing * source.uniform((people, 1, 1)) ** 2
     seen = front & (inside | put) & (source.uniform(inside.shape) >= loss)
-    seen = seen & ~_limbs(source, (people, views), skeleton, config.limb_missing)
+    seen = seen & ~limbs_drawn(source, (people, views), skeleton, config.limb_missing)
     legs = torch.tensor([any(word in joint for word in LIMB_ENDINGS[1][1:]) for joint in skeleton])
     table = (source.uniform((people, 1)) < config.legs_hidden) & (source.uniform((people, views)) < 0.8)
     seen = seen & ~(table[..., None] & legs)

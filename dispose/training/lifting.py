@@ -1,0 +1,58 @@
+"""What networks learn from that lift one image: people drawn for every step, as many as one likes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from dispose.datasets.cmu_motion import Motion
+from dispose.models.lifting.view import ViewPeople
+from dispose.skeletons.skeleton import Skeleton
+from dispose.tensors import TensorStruct
+from dispose_synthetic.one_view import OneViewConfig, sample_views
+from dispose_synthetic.randomness import Noise
+
+NUMBERS = 65_536
+
+
+@dataclass(frozen=True, eq=False)
+class LiftExamples(TensorStruct):
+    """People as a camera sees them, and where their joints truly are: metres from the middle of the hips, in the axes
+    of `ViewPeople`; `known` which to learn from.
+    """
+
+    people: ViewPeople
+    xyz: Float[Tensor, "persons joints 3"]
+    known: Bool[Tensor, "persons joints"]
+
+    def mirror(self) -> "LiftExamples":
+        """Everybody seen in a mirror."""
+        swap = Skeleton("", self.people.joints, ()).mirror
+        flip = self.xyz.new_tensor([-1.0, 1.0, 1.0])
+        return LiftExamples(self.people.mirror(swap), self.xyz[:, swap] * flip, self.known[:, swap])
+
+
+class DrawnViews:
+    """People drawn for every step by its seeds, in postures of captured motion where there is some.
+
+    Without motion all postures are procedural.
+    """
+
+    def __init__(self, config: OneViewConfig, motion: Motion | None) -> None:
+        self.config, self.motion = config, motion
+
+    @property
+    def groups(self) -> Sequence[int]:
+        """One. Examples are numbers to draw by."""
+        return [0] * NUMBERS
+
+    def batch(self, rows: Sequence[int], seeds: Sequence[int]) -> LiftExamples:
+        """As many people as there are rows."""
+        source = Noise(torch.Generator().manual_seed(seeds[0]))
+        return self.draw(source, len(rows))
+
+    def draw(self, source: Noise, people: int) -> LiftExamples:
+        """So many people."""
+        return LiftExamples(*sample_views(source, self.motion, people, self.config))

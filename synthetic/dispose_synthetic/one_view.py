@@ -1,0 +1,134 @@
+"""People as one camera sees them, with a detector's mistakes, and their true poses: what lifters learn from."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from dispose.datasets.cmu_motion import Motion
+from dispose.models.lifting.view import ViewPeople, view_people
+from dispose.scene.cameras import Cameras
+from dispose.skeletons.catalog import COCO_17
+from dispose_synthetic.detectors.parameters import sample_detectors
+from dispose_synthetic.detectors.points import fitted_points
+from dispose_synthetic.human36m_rig import TRAINING_SUBJECTS, human36m_rig
+from dispose_synthetic.randomness import Noise, between
+from dispose_synthetic.rigs import ARCHETYPES, RigArchetype, sample_rooms
+from dispose_synthetic.sightings import ALL_JOINTS, limbs_drawn, sample_bodies_in_motion
+
+RECORDING_MM = 1500.0
+"""Half the side of the floor on which people of Human3.6M's room stand."""
+
+HIPS = ("l_hip", "r_hip")
+FACE = ("nose", "l_eye", "r_eye", "l_ear", "r_ear")
+
+
+@dataclass(frozen=True)
+class OneViewConfig:
+    """What is drawn; shares are of people unless said otherwise.
+
+    Attributes:
+        procedural: in procedural postures instead of captured ones.
+        recording: in the cameras of Human3.6M's room instead of drawn ones.
+        upside: whose direction of up is told.
+        exact: whose keypoints are where the joints are.
+        noise: least and most of a detector's noise, as a factor, drawn log-uniformly.
+        faceless: whose face is not told.
+        missing: largest share of single keypoints that are not told.
+        limb_missing: whose arms, legs or heads are missing, each.
+        legs_hidden: whose legs are hidden.
+        told: deviation of the logarithm of what is told of the noise from the truth.
+    """
+
+    joints: tuple[str, ...] = COCO_17.joints
+    procedural: float = 0.3
+    recording: float = 0.25
+    upside: float = 0.7
+    exact: float = 0.3
+    noise: tuple[float, float] = (0.15, 2.0)
+    faceless: float = 0.6
+    missing: float = 0.2
+    whole: float = 0.5
+    limb_missing: float = 0.04
+    legs_hidden: float = 0.08
+    told: float = 0.25
+    rigs: tuple[RigArchetype, ...] = ARCHETYPES
+
+
+def sample_cameras(source: Noise, people: int, config: OneViewConfig) -> tuple[Cameras, Float[Tensor, "people 2"]]:
+    """Of every person one camera (``people 1 …``), and where on the floor they stand, mm."""
+    rooms = sample_rooms(source, people, 1, config.rigs)
+    radius = rooms.room.double() * source.uniform((people,)).sqrt()
+    angle = between(source, (people,), 0.0, 2 * torch.pi)
+    floor = torch.stack([radius * angle.cos(), radius * angle.sin()], -1)
+    recorded = [human36m_rig(subject) for subject in TRAINING_SUBJECTS]
+    which = (source.uniform((people,)) * 4 * len(recorded)).long()
+    subject, view = which // 4, which % 4
+    here = source.uniform((people,)) < config.recording
+
+    def take(name: str) -> Tensor:
+        known = torch.stack([vars(rig)[name] for rig in recorded])[subject, view][:, None]
+        mask = here.reshape(-1, *(1,) * (known.ndim - 1))
+        return torch.where(mask, known, vars(rooms.cameras)[name])
+
+    cameras = Cameras(
+        ("camera",), *(take(name) for name in ("size", "matrix", "distortion", "rotation", "translation"))
+    )
+    middle = torch.stack([meeting_point(rig) for rig in recorded])[subject]
+    stand = middle + RECORDING_MM * (2 * source.uniform((people, 2)).double() - 1)
+    return cameras, torch.where(here[:, None], stand, floor)
+
+
+def meeting_point(rig: Cameras) -> Float[Tensor, " 2"]:
+    """The place on the floor nearest to the optical axes of a rig's cameras, mm."""
+    axis = rig.rotation[:, 2]
+    across = torch.eye(3, dtype=axis.dtype) - axis[:, :, None] * axis[:, None]
+    return torch.linalg.solve(across.sum(0), (across @ rig.centres[..., None]).sum(0))[:2, 0]
+
+
+def sample_views(
+    source: Noise, motion: Motion | None, people: int, config: OneViewConfig
+) -> tuple[ViewPeople, Float[Tensor, "people joints 3"], Bool[Tensor, "people joints"]]:
+    """People as their camera sees them; their joints in `ViewPeople`'s axes, metres; and which of these are known."""
+    joints = config.joints
+    bodies, known = sample_bodies_in_motion(source, motion, people, config.procedural)
+    columns = [ALL_JOINTS.index(joint) for joint in joints]
+    hips = bodies[:, [ALL_JOINTS.index(joint) for joint in HIPS]].mean(1).double()
+    xyz, known = bodies[:, columns].double(), known[:, columns]
+    cameras, floor = sample_cameras(source, people, config)
+    away = torch.cat([floor, floor.new_zeros(people, 1)], 1)
+    xy, front = cameras.project(xyz + away[:, None])
+    depth = cameras.to_camera((hips + away)[:, None])[:, 0, 0, 2]
+    px_per_mm = cameras.matrix[:, 0, 0, 0] / depth.clamp(min=300.0)
+    found, sigma = fitted_points(
+        source, xy[:, 0], px_per_mm, cameras.size[:, 0, 0], joints, sample_detectors(source, people)
+    )
+    low, high = torch.tensor(config.noise).log()
+    much = between(source, (people, 1), low, high).exp()
+    much = torch.where(source.uniform((people, 1)) < config.exact, 0.02, much)
+    found = xy[:, 0] + much[..., None] * (found - xy[:, 0])
+    told = much * sigma * (config.told * source.normal((people, 1))).exp()
+    seen = told_joints(source, known & front[:, 0] & cameras.inside(xy)[:, 0], config)
+    known = known & (depth > 500.0)[:, None] & (seen.sum(1) >= 4)[:, None]
+    upright = source.uniform((people, 1)) < config.upside
+    confidence = torch.where(seen, torch.exp(-8.0 * told * cameras.size[:, 0, :1].reciprocal()), 0.0)
+    views = view_people(joints, cameras, found, confidence, seen, told)
+    views = ViewPeople(**{**vars(views), "up": views.up * upright})
+    turned = cameras.rotation[:, 0] @ (xyz - hips[:, None]).mT / 1000
+    return views, views.from_camera(turned.mT).float(), known
+
+
+def told_joints(
+    source: Noise, there: Bool[Tensor, "people joints"], config: OneViewConfig
+) -> Bool[Tensor, "people joints"]:
+    """Which of the joints that could be seen are told."""
+    people, joints = there.shape[0], config.joints
+    loss = config.missing * source.uniform((people, 1)) ** 2
+    kept = source.uniform(there.shape) >= loss
+    kept &= ~limbs_drawn(source, (people,), joints, config.limb_missing)
+    legs = torch.tensor([any(word in joint for word in ("knee", "ankle", "toe", "heel")) for joint in joints])
+    kept &= ~((source.uniform((people, 1)) < config.legs_hidden) & legs)
+    kept |= source.uniform((people, 1)) < config.whole
+    face = torch.tensor([joint in FACE for joint in joints])
+    return there & kept & ~((source.uniform((people, 1)) < config.faceless) & face)
