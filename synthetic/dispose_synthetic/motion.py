@@ -3,13 +3,15 @@
 Body axes as in `dispose_synthetic.people`: +X forward, +Y to the person's left, +Z up.
 """
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from dispose.datasets.cmu_motion import Motion
-from dispose.geometry.rigid import rodrigues
-from dispose_synthetic.randomness import Noise
+from dispose.geometry.rigid import rodrigues, rotation_vector
+from dispose_synthetic.randomness import Noise, between
 
 SIZE_SPREADS = (
     (("knee", "ankle", "elbow", "wrist"), 0.08),
@@ -144,11 +146,60 @@ def sample_definitions(source: Noise, people: int) -> Float[Tensor, "people land
     return DEFINITION_MM * much * spread[:, None] * drawn
 
 
-def sample_moving_people(source: Noise, motion: Motion, people: int) -> Float[Tensor, "people landmarks 3"]:
+@dataclass(frozen=True)
+class Variety:
+    """Postures beyond those that were captured.
+
+    Attributes:
+        exchanged: share of the people whose arms, legs and trunk are each those of another captured instant.
+        turned_deg: most, per person, that every bone is turned about a random axis besides (standard deviation).
+        tipped: share of the people who lie, lean or tumble: turned as a whole.
+    """
+
+    exchanged: float = 0.5
+    turned_deg: float = 12.0
+    tipped: float = 0.1
+
+
+LIMB_ROOTS = ("l_shoulder", "r_shoulder", "l_hip", "r_hip")
+"""With which the parts of a body begin that are exchanged; what is in none of them is the trunk."""
+
+
+def part_of_joints(motion: Motion) -> Int[Tensor, " joints"]:
+    """Of every joint of the tree the limb that it is in, counted from 1 as in `LIMB_ROOTS`; 0 = trunk."""
+    part = [0] * len(motion.joints)
+    for joint, parent in enumerate(motion.parents):
+        name = motion.joints[joint]
+        part[joint] = LIMB_ROOTS.index(name) + 1 if name in LIMB_ROOTS else part[parent] if joint else 0
+    return torch.tensor(part)
+
+
+def vary(
+    source: Noise, motion: Motion, frame: Int[Tensor, " people"], variety: Variety
+) -> Float[Tensor, "people joints 3"]:
+    """Rotation vectors of the bones at captured instants, with limbs of other instants and turned a little."""
+    people, part = len(frame), part_of_joints(motion)
+    others = (source.uniform((people, len(LIMB_ROOTS) + 1)) * len(motion.root)).long()
+    swapped = source.uniform((people, 1)) < variety.exchanged
+    whose = torch.where(swapped, others, frame[:, None])[:, part]
+    vectors = motion.rotations[whose, torch.arange(len(part))]
+    much = torch.deg2rad(variety.turned_deg * source.uniform((people, 1, 1)))
+    turns = rodrigues(much * source.normal(vectors.shape)) @ rodrigues(vectors)
+    axis = source.normal((people, 3))
+    tip = axis / axis.norm(dim=-1, keepdim=True) * between(source, (people, 1), 0.3, 1.8)
+    tipped = source.uniform((people, 1)) < variety.tipped
+    turns[:, 0] = rodrigues(torch.where(tipped, tip, 0.0)) @ turns[:, 0]
+    return rotation_vector(turns)
+
+
+def sample_moving_people(
+    source: Noise, motion: Motion, people: int, variety: Variety | None = None
+) -> Float[Tensor, "people landmarks 3"]:
     """Bodies of all sizes in poses of the motion, their hips above the origin, the lowest landmark on the floor."""
     frame = (source.uniform((people,)) * len(motion.root)).long()
     offsets = resize(source, motion, motion.skeleton[frame])
-    places, frames = tree_places(motion, offsets, motion.rotations[frame], motion.root[frame])
+    rotations = motion.rotations[frame] if variety is None else vary(source, motion, frame, variety)
+    places, frames = tree_places(motion, offsets, rotations, motion.root[frame])
     xyz = landmarks(motion, places, frames, sample_definitions(source, people))
     hips = xyz[:, list(LANDMARKS).index("mid_hip"), :2]
     down = torch.cat([hips, xyz[..., 2].amin(1, keepdim=True)], 1)

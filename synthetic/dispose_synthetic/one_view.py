@@ -13,6 +13,8 @@ from dispose.skeletons.catalog import COCO_17
 from dispose_synthetic.detectors.parameters import sample_detectors
 from dispose_synthetic.detectors.points import fitted_points
 from dispose_synthetic.human36m_rig import TRAINING_SUBJECTS, human36m_rig
+from dispose_synthetic.motion import Variety
+from dispose_synthetic.people import PeopleConfig
 from dispose_synthetic.randomness import Noise, between
 from dispose_synthetic.rigs import ARCHETYPES, RigArchetype, sample_rooms
 from dispose_synthetic.sightings import ALL_JOINTS, limbs_drawn, sample_bodies_in_motion
@@ -30,6 +32,10 @@ class OneViewConfig:
 
     Attributes:
         procedural: in procedural postures instead of captured ones.
+        postures: of these.
+        variety: of the others.
+        hips: by which factors sets lay hips closer together or farther apart, drawn log-uniformly for every person.
+        shoulders: and shoulders.
         recording: in the cameras of Human3.6M's room instead of drawn ones.
         upside: whose direction of up is told.
         exact: whose keypoints are where the joints are.
@@ -42,7 +48,11 @@ class OneViewConfig:
     """
 
     joints: tuple[str, ...] = COCO_17.joints
-    procedural: float = 0.3
+    procedural: float = 0.4
+    postures: PeopleConfig = PeopleConfig((0.12, 0.12, 0.12, 0.16, 0.1, 0.18, 0.1, 0.1), angle_noise_deg=10.0)
+    variety: Variety | None = Variety()
+    hips: tuple[float, float] = (0.6, 1.7)
+    shoulders: tuple[float, float] = (0.85, 1.15)
     recording: float = 0.25
     upside: float = 0.7
     exact: float = 0.3
@@ -92,10 +102,13 @@ def sample_views(
 ) -> tuple[ViewPeople, Float[Tensor, "people joints 3"], Bool[Tensor, "people joints"]]:
     """People as their camera sees them; their joints in `ViewPeople`'s axes, metres; and which of these are known."""
     joints = config.joints
-    bodies, known = sample_bodies_in_motion(source, motion, people, config.procedural)
+    bodies, known = sample_bodies_in_motion(
+        source, motion, people, config.procedural, postures=config.postures, variety=config.variety
+    )
     columns = [ALL_JOINTS.index(joint) for joint in joints]
     hips = bodies[:, [ALL_JOINTS.index(joint) for joint in HIPS]].mean(1).double()
     xyz, known = bodies[:, columns].double(), known[:, columns]
+    xyz = apart(source, apart(source, xyz, joints, "hip", config.hips), joints, "shoulder", config.shoulders)
     cameras, floor = sample_cameras(source, people, config)
     away = torch.cat([floor, floor.new_zeros(people, 1)], 1)
     xy, front = cameras.project(xyz + away[:, None])
@@ -117,6 +130,23 @@ def sample_views(
     views = ViewPeople(**{**vars(views), "up": views.up * upright})
     turned = cameras.rotation[:, 0] @ (xyz - hips[:, None]).mT / 1000
     return views, views.from_camera(turned.mT).float(), known
+
+
+def apart(
+    source: Noise,
+    xyz: Float[Tensor, "people joints 3"],
+    joints: tuple[str, ...],
+    pair: str,
+    factors: tuple[float, float],
+) -> Float[Tensor, "people joints 3"]:
+    """Left and right joint of a name moved along their line, for every person by a factor of their own."""
+    left, right = joints.index(f"l_{pair}"), joints.index(f"r_{pair}")
+    low, high = torch.tensor(factors).log()
+    half = (xyz[:, left] - xyz[:, right]) / 2 * (between(source, (len(xyz), 1), low, high).exp() - 1)
+    moved = xyz.clone()
+    moved[:, left] += half
+    moved[:, right] -= half
+    return moved
 
 
 def told_joints(

@@ -16,13 +16,16 @@ from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import COCO_17
 from dispose.skeletons.skeleton import Skeleton, conversion_between, convert_joints
 from dispose.tensors import TensorStruct
-from dispose_synthetic.motion import LANDMARKS, sample_moving_people
+from dispose_synthetic.motion import LANDMARKS, Variety, sample_moving_people
 from dispose_synthetic.people import PeopleConfig, rotation_about, sample_people
 from dispose_synthetic.randomness import Noise, between, choose
 from dispose_synthetic.rigs import ARCHETYPES, CalibrationError, RigArchetype, miscalibrate, sample_rooms
 
 ALL_JOINTS = Skeleton("landmarks", tuple(LANDMARKS), (), ())
 LIMB_ENDINGS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle", "toe", "heel"), ("nose", "eye", "ear", "head"))
+
+
+USUAL_POSTURES = PeopleConfig()
 
 
 @dataclass(frozen=True)
@@ -77,19 +80,25 @@ class SeenPeople(TensorStruct):
 
 
 def sample_bodies_in_motion(
-    source: Noise, motion: Motion | None, people: int, procedural: float
+    source: Noise,
+    motion: Motion | None,
+    people: int,
+    procedural: float,
+    *,
+    postures: PeopleConfig = USUAL_POSTURES,
+    variety: Variety | None = None,
 ) -> tuple[Float[Tensor, "people landmarks 3"], Bool[Tensor, "people landmarks"]]:
     """People of all sizes at the origin, turned anyhow, half of them seen in a mirror; and which joints they have.
 
     Without captured motion all postures are procedural.
     """
-    coco = sample_people(source, people, 1, PeopleConfig()).xyz_body[:, 0]
+    coco = sample_people(source, people, 1, postures).xyz_body[:, 0]
     everything = torch.ones(coco.shape[:2], dtype=torch.bool)
     rules = conversion_between(COCO_17, ALL_JOINTS)
     xyz, _, known = convert_joints(coco, everything.float(), everything, rules)
     if motion is not None:
         captured = source.uniform((people,)) >= procedural
-        xyz = torch.where(captured[:, None, None], sample_moving_people(source, motion, people), xyz)
+        xyz = torch.where(captured[:, None, None], sample_moving_people(source, motion, people, variety), xyz)
         known = known | captured[:, None]
     flip = source.uniform((people,)) < 0.5
     mirror = xyz[:, ALL_JOINTS.mirror] * torch.tensor([1.0, -1.0, 1.0])

@@ -5,14 +5,18 @@ import torch
 
 from dispose.datasets.cmu_motion import Motion, read_motion
 from dispose.errors import InputError
+from dispose.geometry.rigid import rodrigues, rotation_vector
 from dispose.models.rays.template import JOINT_NAMES
 from dispose_synthetic.motion import (
     LANDMARKS,
+    Variety,
     landmarks,
+    part_of_joints,
     resize,
     sample_definitions,
     sample_moving_people,
     tree_places,
+    vary,
 )
 from dispose_synthetic.randomness import Noise
 from tests.synthetic.motions import small_motion
@@ -95,3 +99,27 @@ def test_a_missing_folder_and_a_foreign_description_are_named(tmp_path):
     (tmp_path / "meta.json").write_text('{"tree": {"rest_offsets_mm": {}}}')
     with pytest.raises(InputError, match=r"meta\.json: does not describe trees and clips"):
         read_motion(tmp_path)
+
+
+def test_postures_vary_limb_by_limb():
+    motion = small_motion(40)
+    source = Noise(torch.Generator().manual_seed(3))
+    frame = torch.full((300,), 7)
+    as_captured = rotation_vector(rodrigues(motion.rotations[frame]))
+    same = vary(source, motion, frame, Variety(exchanged=0.0, turned_deg=0.0, tipped=0.0))
+    assert torch.allclose(same, as_captured, atol=1e-5)
+    part = part_of_joints(motion)
+    assert [motion.joints[j] for j in (part == 1).nonzero()[:, 0]] == ["l_shoulder", "l_elbow", "l_wrist"]
+    mixed = vary(source, motion, frame, Variety(exchanged=1.0, turned_deg=0.0, tipped=0.0))
+    # Every bone of a limb turns with every instant by the same: what it was at tells whose limb this is.
+    first = (mixed[:, part == 1] - mixed[:, part == 1][:, :1]).norm(dim=-1)
+    assert float(first.max()) < 1e-4
+    arms, legs = mixed[:, motion.joints.index("l_elbow")], mixed[:, motion.joints.index("r_knee")]
+    assert float((arms - legs).norm(dim=-1).max()) > 0.1
+    turned = vary(source, motion, frame, Variety(exchanged=0.0, turned_deg=10.0, tipped=0.0))
+    angle = rotation_vector(rodrigues(turned) @ rodrigues(as_captured).mT).norm(dim=-1)
+    assert 4.0 < float(torch.rad2deg(angle).mean()) < 13.0
+    tipped = vary(source, motion, frame, Variety(exchanged=0.0, turned_deg=0.0, tipped=1.0))
+    tip = rotation_vector(rodrigues(tipped[:, 0]) @ rodrigues(as_captured[:, 0]).mT).norm(dim=-1)
+    assert float(tip.min()) > 0.29 and float(tip.max()) < 1.81
+    assert torch.allclose(tipped[:, 1:], as_captured[:, 1:], atol=1e-5)

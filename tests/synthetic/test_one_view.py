@@ -1,5 +1,6 @@
 """People drawn for lifters: keypoints and truth agree, and everything that may go wrong does."""
 
+import math
 from dataclasses import replace
 
 import torch
@@ -9,7 +10,7 @@ from dispose.skeletons.catalog import COCO_17
 from dispose_synthetic.detectors.parameters import PERFECT, sample_detectors
 from dispose_synthetic.detectors.points import fitted_points
 from dispose_synthetic.human36m_rig import human36m_rig
-from dispose_synthetic.one_view import OneViewConfig, meeting_point, sample_views
+from dispose_synthetic.one_view import OneViewConfig, apart, meeting_point, sample_views
 from dispose_synthetic.randomness import Noise
 
 CLEAR = OneViewConfig(exact=1.0, noise=(1e-6, 2e-6), whole=1.0, faceless=0.0)
@@ -79,3 +80,13 @@ def test_fitted_points_are_as_uncertain_as_is_told():
     wider, same = fitted_points(source, xy, scale, width, ("l_wrist", "pelvis"), heavy)
     assert torch.equal(same, sigma)
     assert abs(float(wider[:, 1].std()) / float(torch.hypot(torch.tensor(16.0), torch.tensor(5.0))) - 1) < 0.05
+
+
+def test_hips_lie_as_far_apart_as_sets_have_them():
+    xyz = torch.zeros(500, 3, 3, dtype=torch.float64)
+    xyz[:, 0, 1], xyz[:, 1, 1], xyz[:, 2, 2] = 60.0, -60.0, 500.0
+    moved = apart(Noise(torch.Generator().manual_seed(0)), xyz, ("l_hip", "r_hip", "nose"), "hip", (0.5, 2.0))
+    width = (moved[:, 0] - moved[:, 1]).norm(dim=-1)
+    assert 60.0 <= float(width.min()) < 70.0 and 220.0 < float(width.max()) <= 240.0
+    assert abs(float(width.log().mean()) - math.log(120.0)) < 0.06
+    assert torch.allclose(moved[:, :2].mean(1), xyz[:, :2].mean(1), atol=1e-9) and torch.equal(moved[:, 2], xyz[:, 2])
