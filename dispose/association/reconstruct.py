@@ -28,6 +28,9 @@ from dispose.skeletons.skeleton import Skeleton
 NEAR_MM = 50.0
 """A joint nearer than this to the truth is right, as far as its confidence goes."""
 
+RIGHT_MM = 150.0
+"""A person is right whose joints lie this near the truth in the mean."""
+
 Triangulate = Callable[[GroupKeypoints], Poses]
 """Where the joints of some groups are, with covariances and scores; a group's answer does not depend on the others."""
 

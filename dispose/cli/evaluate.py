@@ -18,7 +18,7 @@ from dispose.errors import InputError
 from dispose.evaluation.agreement import evaluate_agreement
 from dispose.evaluation.classic import CLASSIC, classic
 from dispose.evaluation.doubt import evaluate_doubt
-from dispose.evaluation.one_person import load_person_network, recorded_people, score_people, synthetic_people
+from dispose.evaluation.one_person import recorded_people, score_people, synthetic_people
 from dispose.evaluation.protocols import SWEEP_MM, ImageFrames, Protocol, protocols_of
 from dispose.evaluation.published import FOLDER, read_published, side_by_side
 from dispose.evaluation.reports import Report, Row, text_table, write_report
@@ -46,6 +46,7 @@ from dispose.systems import protocol_names, system_of
 from dispose.zoo.checkpoints import (
     load_associator,
     load_image_model,
+    load_person_network,
     load_weights,
     read_metadata,
     shipped_image_weights,

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,9 +28,11 @@ from dispose.inference.capture import (
     select_frames,
     source_of,
 )
+from dispose.inference.pictures import InPictures, pictures_beside
 from dispose.inference.readings import Source, spans
 from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.run import ended_early, run
+from dispose.models.dispose.associator import Associator
 from dispose.models.dispose.model import DisPose, FrameByFrame, TwoStages
 from dispose.models.dispose.sampling import SamplerConfig
 from dispose.options import (
@@ -52,7 +54,15 @@ from dispose.zoo.checkpoints import (
     shipped_associator_weights,
     shipped_image_weights,
 )
-from dispose.zoo.triangulators import DEFAULT_TRIANGULATOR, TRIANGULATOR_NAMES, load_reconstruction, weights_of
+from dispose.zoo.triangulators import (
+    DEFAULT_TRIANGULATOR,
+    EVERY_NAME,
+    LOOK_AT_PICTURES,
+    load_picture_triangulator,
+    load_reconstruction,
+    looks_at_pictures,
+    weights_of,
+)
 
 FALLBACK_RATE_HZ = 30.0
 ADVICE_ON_DETECTIONS = "`dispose check` says whether units, axes and extrinsics of the calibration fit"
@@ -70,7 +80,8 @@ class Job:
     """Somebody who answers, by weights from a file or none, and the frames they answer about.
 
     A batch is enough frames for the overhead of one not to count, and few enough for any memory. The advice is for
-    those who find nobody, the reference a second opinion to keep; `evidence`: whether there is anything else to keep.
+    those who find nobody, the reference a second opinion to keep; `evidence`: whether there is anything else to keep,
+    `lost` says what was lost beside what the source has lost.
     """
 
     source: Source
@@ -82,6 +93,7 @@ class Job:
     advice: str
     reference: Callable[[Frame], Association] | None = None
     evidence: bool = True
+    lost: Callable[[], tuple[str, ...]] = tuple
 
 
 @dataclass(frozen=True)
@@ -133,11 +145,13 @@ class PredictCommand(CaptureOptions):
     """Who decides which detections are one person: ours (learned) or a classic one."""
     steps: CountOption = None
     """Steps of the reverse diffusion (default: as the weights were chosen for)."""
-    triangulator: Annotated[str, one_of(*TRIANGULATOR_NAMES)] = DEFAULT_TRIANGULATOR
+    triangulator: Annotated[str, one_of(*EVERY_NAME)] = DEFAULT_TRIANGULATOR
     """What turns the keypoints of a group into joints: all views alike (dlt), those left out that contradict the others
-    (robust), or the place on which most views agree (ransac)."""
+    (robust), the place on which most views agree (ransac), learned weights (algebraic, hybrid), rays and what bodies
+    are like (rays); or a network that looks at the pictures around people (volumetric, and algebraic with weights
+    that do)."""
     triangulator_weights: PathOption = None
-    """Weights of a triangulator that learns (default: those of the package)."""
+    """Weights of a triangulator that learns (default: those of the package; for pictures there are none)."""
     past: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Let the people of the last frames take part in deciding who is who: better where few cameras see a crowd, two to
     five times slower."""
@@ -162,6 +176,9 @@ class PredictCommand(CaptureOptions):
         images = self.takes_images()
         if self.past and images:
             raise InputError("--past is given, but people in images are found in every frame by itself.")
+        if self.past and self.looks():
+            raise InputError(f"--past is given, but the triangulator {self.triangulator} may say other joints than are "
+                             "detected.")  # fmt: skip
         capture: Capture[Any] = self.open_images() if images else self.open_detections()
         capture = select_frames(capture, *parse_frames(self.frames))
         source = self.capture or capture.source
@@ -185,7 +202,7 @@ class PredictCommand(CaptureOptions):
                 batch=batch,
                 past=self.past,
             )
-        for sentence in (*progress.summary.sentences(), *ended_early(job.source, progress)):
+        for sentence in (*progress.summary.sentences(), *job.lost(), *ended_early(job.source, progress)):
             print(sentence)
         report_people(sink.people, job.advice)
         for path in sink.written:
@@ -198,7 +215,7 @@ class PredictCommand(CaptureOptions):
             self.refuse_with_images("people are to be found in pictures")
             return True
         if self.capture is None or self.detections is not None or not only_images(self.capture):
-            if self.device != "cpu":
+            if self.device != "cpu" and not self.looks():
                 raise InputError(f"--device is {self.device}, but only pictures are looked at there, not detections.")
             return False
         self.refuse_with_images(f"{self.capture} has pictures only")
@@ -208,13 +225,14 @@ class PredictCommand(CaptureOptions):
     def refuse_with_images(self, why: str) -> None:
         """Raise `InputError` for options that speak of detections."""
         associator = None if self.associator == "learned" else self.associator
-        triangulator = None if self.triangulator == DEFAULT_TRIANGULATOR else self.triangulator
+        looks = self.triangulator in LOOK_AT_PICTURES
+        triangulator = None if looks or self.triangulator == DEFAULT_TRIANGULATOR else self.triangulator
         given = (
             ("--detections", self.detections),
             ("--skeleton", self.skeleton),
             ("--associator", associator),
             ("--triangulator", triangulator),
-            ("--triangulator-weights", self.triangulator_weights),
+            ("--triangulator-weights", None if looks else self.triangulator_weights),
         )
         for option, there in given:
             if there is not None:
@@ -232,19 +250,46 @@ class PredictCommand(CaptureOptions):
         # Frames are thousands of small operations: more threads only wait for each other.
         torch.set_num_threads(1)
         second = SECOND_OPINION if self.evidence and self.associator != "ilp" else None
-        frames, advice = source_of(capture), ADVICE_ON_DETECTIONS
+        learned, who, weights = None, self.associator, None
         if self.associator in CLASSICS:
-            one, place = classic(self.associator), load_reconstruction(self.triangulator, self.triangulator_weights)
-            return Job(frames, one.name, associate_each(one.associate), place, None, 16, advice, second)
-        associator, weights = load_associator(self.weights), self.weights or shipped_associator_weights()
-        associate = partial(associator.associate, sampler=self.sampler())
-        place = load_reconstruction(self.triangulator, self.triangulator_weights, associator=associator)
-        return Job(frames, "ours", associate, place, weights, 16, advice, second)
+            one = classic(self.associator)
+            who, associate = one.name, associate_each(one.associate)
+        else:
+            learned, weights = load_associator(self.weights), self.weights or shipped_associator_weights()
+            who, associate = "ours", partial(learned.associate, sampler=self.sampler())
+        job = Job(source_of(capture), who, associate, self.start(learned), weights, 16, ADVICE_ON_DETECTIONS, second)
+        if not self.looks():
+            return job
+        pictures = pictures_beside(
+            capture, self.capture, self.calibration, self.mm_per_unit, needed_by=self.triangulator
+        )
+        place = self.in_pictures(pictures, job.reconstruct)
+        return replace(job, reconstruct=place, lost=place.sentences)
+
+    def start(self, associator: Associator | None) -> Reconstruct:
+        """Joints from the keypoints of groups: the answer, or where the network that looks at pictures begins."""
+        if self.looks():
+            return load_reconstruction(associator=associator)
+        return load_reconstruction(self.triangulator, self.triangulator_weights, associator=associator)
+
+    def looks(self) -> bool:
+        """Whether the triangulator looks at pictures."""
+        return looks_at_pictures(self.triangulator, self.triangulator_weights)
+
+    def in_pictures(self, pictures: Capture[ImageSeries], start: Reconstruct) -> InPictures:
+        """Joints by the pictures around those whom somebody has placed."""
+        self.require_device()
+        place = load_picture_triangulator(self.triangulator, self.triangulator_weights, self.device)
+        return InPictures(pictures, start, place)
+
+    def require_device(self) -> None:
+        """Raise `InputError` where the device is not there."""
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise InputError("--device is cuda, and there is no CUDA device; leave it out or say cpu.")
 
     def of_images(self, capture: Capture[ImageSeries]) -> Job:
         """People from what the cameras saw."""
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise InputError("--device is cuda, and there is no CUDA device; leave it out or say cpu.")
+        self.require_device()
         model = load_image_model(self.weights).to(self.device)
         check_sizes(capture)
         stages, weights = stages_of(model, self.sampler()), self.weights or shipped_image_weights()
@@ -252,7 +297,12 @@ class PredictCommand(CaptureOptions):
         # A released model does not say which peaks it looked at: there are no detections to keep.
         ours = isinstance(stages, TwoStages)
         method = "DisPOSE" if ours else "DisPOSE as released"
-        return Job(frames, method, stages.associate, stages.reconstruct, weights, 4, ADVICE_ON_IMAGES, evidence=ours)
+        job = Job(frames, method, stages.associate, stages.reconstruct, weights, 4, ADVICE_ON_IMAGES, evidence=ours)
+        if self.triangulator not in LOOK_AT_PICTURES:
+            return job
+        # Opened a second time: the frames are read ahead by another thread.
+        place = self.in_pictures(self.open_images(), job.reconstruct)
+        return replace(job, reconstruct=place, lost=place.unplaced)
 
     def sampler(self) -> SamplerConfig | None:
         """The sampler asked for; None for the usual one."""

@@ -13,6 +13,9 @@ from dispose.geometry.image_affine import crop
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame, Poses
 
+MARGIN = 1.3
+"""Side of a square around a person, in extents of their joints, as the recipes train with."""
+
 
 @dataclass(frozen=True, eq=False)
 class Person:

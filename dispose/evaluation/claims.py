@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.evaluation.joints import RIGHT_MM, AskedJoints, asked_joints, truths_of_groups
+from dispose.association.reconstruct import RIGHT_MM
+from dispose.evaluation.joints import AskedJoints, asked_joints, truths_of_groups
 from dispose.evaluation.reports import Figure, Row
 from dispose.geometry.uncertainty import expected_error
 from dispose.metrics.pose import mpjpe

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dispose.association.groups import gather_groups
-from dispose.association.reconstruct import triangulate_keypoints
+from dispose.association.reconstruct import RIGHT_MM, triangulate_keypoints
 from dispose.errors import InputError
 from dispose.evaluation.measures import FOUND_MM, person_scores, truth_of
 from dispose.evaluation.reports import Figure
@@ -25,9 +25,6 @@ CLAIMED = (0.5, 0.9)
 
 LONGEST_BONE_MM = 600.0
 """No two joints that a skeleton joins lie farther apart in anybody."""
-
-RIGHT_MM = 150.0
-"""People whose joints lie within this of the truth in the mean are right: what `Poses.score` is the probability of."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,28 +10,24 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.datasets.layouts.human36m import DRIFTED, TEST_SUBJECTS, open_human36m
-from dispose.datasets.one_person import Person, RecordedPeople, cut_out
+from dispose.datasets.one_person import MARGIN, Person, RecordedPeople, cut_out
 from dispose.errors import InputError
 from dispose.evaluation.reports import Figure, Row
 from dispose.geometry.image_affine import apply, input_from_map, invert
 from dispose.geometry.triangulation import triangulate_ransac
-from dispose.models.triangulation.algebraic import Algebraic, solve_cholesky
+from dispose.models.triangulation.algebraic import solve_cholesky
 from dispose.models.triangulation.crops import STRIDE, view_points
 from dispose.models.triangulation.volumetric import Volumetric
 from dispose.nn.heatmaps import soft_argmax
-from dispose.released.triangulation import ReleasedAlgebraic, ReleasedVolumetric
 from dispose.scene.frame import ImageBatch
-from dispose.zoo.checkpoints import kind_of, load_weights, read_metadata
+from dispose.zoo.checkpoints import PersonNetwork
 from dispose_synthetic.renderer.captures import RenderConfig, sample_captures
 
 UNSEEN_SEED = 20_261_130
 """Of the synthetic people that are scored: training draws from other seeds."""
 
-MARGIN = 1.3
 RANSAC_INPUT_PX = 30.0
 """As published, pixels of the network's input."""
-
-PersonNetwork = Algebraic | Volumetric | ReleasedAlgebraic | ReleasedVolumetric
 
 
 @dataclass
@@ -47,25 +43,6 @@ class Errors:
         at_root = xyz[root] - person.poses.xyz_world[0, root].to(xyz)
         self.absolute.append(float(difference.norm(dim=-1).mean()))
         self.relative.append(float((difference - at_root).norm(dim=-1).mean()))
-
-
-def load_person_network(path: Path | None) -> PersonNetwork:
-    """The network of a weights file.
-
-    Raises:
-        InputError: no file is named (none ships with the project), or it holds a network of another kind.
-    """
-    if path is None:
-        raise InputError(
-            "weights of an algebraic or a volumetric network must be named with --weights: none ship with the project; "
-            "`dispose train toy_algebraic` makes some, `dispose zoo import` reads the released ones."
-        )
-    name = read_metadata(path)[0]
-    for kind in (Algebraic, Volumetric, ReleasedAlgebraic, ReleasedVolumetric):
-        if name == kind.__name__:
-            return load_weights(path, kind)
-    kind_of(name, str(path))
-    raise InputError(f"{path}: holds weights of {name}; those of an algebraic or a volumetric network are needed.")
 
 
 def synthetic_people(count: int) -> Iterator[Person]:
@@ -106,11 +83,10 @@ def answers_of(
     network: PersonNetwork, batch: ImageBatch, roots: Float[Tensor, "samples 3"]
 ) -> dict[str, Float[Tensor, "samples joints 3"]]:
     """What the network says, and for an algebraic one what plain ways make of the same heat maps."""
-    inner = network.network if isinstance(network, ReleasedAlgebraic | ReleasedVolumetric) else network
-    if isinstance(inner, Volumetric):
-        return {"volumetric": network(batch, inner.cubes_around(roots)).xyz_world}
+    if isinstance(network, Volumetric):
+        return {"volumetric": network(batch, network.cubes_around(roots)).xyz_world}
     seen = network(batch)
-    xy_map, _ = soft_argmax(seen.heatmaps, inner.config.gain)
+    xy_map, _ = soft_argmax(seen.heatmaps, network.config.gain)
     affine, cameras = batch.images.input_from_image, batch.cameras
     xy_input = input_from_map(xy_map, STRIDE).double()
     votes = batch.images.present[..., None].double().expand(xy_input.shape[:-1])

@@ -66,25 +66,32 @@ def _newton_polish(
     tolerance = 100 * torch.finfo(xy_distorted.dtype).eps
     finite = torch.isfinite(start).all(-1, keepdim=True)
     x = torch.where(finite, start, xy_distorted)
-    residual = distort(x, distortion) - xy_distorted
-    better = residual.norm(dim=-1, keepdim=True) <= (distort(xy_distorted, distortion) - xy_distorted).norm(
-        dim=-1, keepdim=True
-    )
+    residual = (distort(x, distortion) - xy_distorted).norm(dim=-1, keepdim=True)
+    better = residual <= (distort(xy_distorted, distortion) - xy_distorted).norm(dim=-1, keepdim=True)
     x = torch.where(better, x, xy_distorted)
+    # Only points that are not done are computed with: a result never depends on its neighbours in the batch.
+    row = (~(better & (residual <= tolerance)))[..., 0].flatten().nonzero()[:, 0]
+    flat, lens = x.reshape(-1, 2).clone(), distortion.expand(*x.shape[:-1], 8).reshape(-1, 8)[row]
+    point, target = flat[row], xy_distorted.reshape(-1, 2)[row]
     for _ in range(steps):
-        residual = distort(x, distortion) - xy_distorted
+        residual = distort(point, lens) - target
         error = residual.norm(dim=-1, keepdim=True)
-        open_points = error > tolerance
-        # Points that are done stay as they are, so a result never depends on its neighbours in the batch.
-        if not bool(open_points.any()):
-            break
-        step = _jacobian_solve(x, residual, distortion)
+        step = _jacobian_solve(point, residual, lens)
+        gained = torch.zeros_like(error, dtype=torch.bool)
+        moved = point
         for scale in (1.0, 0.3, 0.05):
-            trial = x - scale * step
-            gain = (distort(trial, distortion) - xy_distorted).norm(dim=-1, keepdim=True) < error
-            x = torch.where(open_points & gain, trial, x)
-            open_points = open_points & ~gain
-    return x
+            trial = point - scale * step
+            gain = ~gained & (error > tolerance) & ((distort(trial, lens) - target).norm(dim=-1, keepdim=True) < error)
+            moved, gained = torch.where(gain, trial, moved), gained | gain
+            if bool((gained | (error <= tolerance)).all()):
+                break
+        flat[row] = moved
+        # Whom no step brings nearer is where they stay.
+        left = gained[:, 0].nonzero()[:, 0]
+        if not len(left):
+            break
+        row, point, target, lens = row[left], moved[left], target[left], lens[left]
+    return flat.reshape(x.shape)
 
 
 def _jacobian_solve(

@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from dispose.association.groups import GroupKeypoints, gather_groups
+from dispose.association.reconstruct import RIGHT_MM
 from dispose.datasets.cmu_motion import Motion, read_motion
 from dispose.errors import InputError
 from dispose.losses.estimates import distance_loss, mean_of, student_t_loss
 from dispose.losses.objective import Term
-from dispose.models.rays.estimate import FEWEST_KEYPOINTS, PEOPLE_AT_ONCE, RIGHT_MM
+from dispose.models.rays.estimate import FEWEST_KEYPOINTS, PEOPLE_AT_ONCE
 from dispose.models.rays.network import BodyEstimate, RayNetwork
 from dispose.models.rays.sightings import BodyRays, Sightings, body_rays
 from dispose.scene.frame import Labels

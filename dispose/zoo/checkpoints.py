@@ -134,6 +134,9 @@ SHIPPED_DETECTION_WEIGHTS = "algebraic_detections.safetensors"
 ImageModel = DisPose | ReleasedDisPose
 """A network that takes images: frame in, people out, at its ``config.input_size``."""
 
+PersonNetwork = Algebraic | Volumetric
+"""A network that takes one person cut out of several images."""
+
 
 def save_weights(
     path: Path, network: nn.Module, *, recipe: str = "", note: str = "", storage: torch.dtype = torch.float32
@@ -240,6 +243,29 @@ def load_image_model(path: Path | None = None) -> ImageModel:
     raise InputError(
         f"{path}: holds weights of {name}; pictures need those of {DisPose.__name__} or {ReleasedDisPose.__name__}."
     )
+
+
+def load_person_network(path: Path | None, option: str = "--weights") -> PersonNetwork:
+    """The network of a weights file that takes one person, ours or an imported released one.
+
+    Raises:
+        InputError: no file is named (none ships with the project; `option` names one), or it holds another network.
+    """
+    if path is None:
+        raise InputError(
+            f"weights of an algebraic or a volumetric network must be named with {option}: none ship with the project; "
+            "`dispose zoo import` reads the released ones, `dispose train toy_algebraic` (or toy_volumetric) makes "
+            "some that know drawn people only."
+        )
+    name = read_metadata(path)[0]
+    for kind in (Algebraic, Volumetric):
+        if name == kind.__name__:
+            return load_weights(path, kind)
+    for kind in (ReleasedAlgebraic, ReleasedVolumetric):
+        if name == kind.__name__:
+            return load_weights(path, kind).network
+    kind_of(name, str(path))
+    raise InputError(f"{path}: holds weights of {name}; those of an algebraic or a volumetric network are needed.")
 
 
 def load_rays(path: Path | None = None) -> RayNetwork:

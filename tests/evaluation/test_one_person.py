@@ -10,13 +10,13 @@ from dispose.cli.main import main
 from dispose.datasets.one_person import Person
 from dispose.errors import InputError
 from dispose.evaluation import one_person
-from dispose.evaluation.one_person import Errors, load_person_network, score_people, synthetic_people
+from dispose.evaluation.one_person import Errors, score_people, synthetic_people
 from dispose.models.triangulation.algebraic import Algebraic, AlgebraicConfig
 from dispose.models.triangulation.volumetric import Volumetric
 from dispose.nn.backbones import Backbone, BackboneConfig
 from dispose.recipes.triangulation import TOY_ALGEBRAIC_SMOKE, TOY_VOLUMETRIC_SMOKE
 from dispose.skeletons.catalog import PANOPTIC_15
-from dispose.zoo.checkpoints import save_weights
+from dispose.zoo.checkpoints import load_person_network, save_weights
 
 ROOT = PANOPTIC_15.index("mid_hip")
 

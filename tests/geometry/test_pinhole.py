@@ -52,9 +52,11 @@ def test_points_beyond_the_lens_stay_finite() -> None:
     assert torch.isfinite(undistort(torch.tensor([[3.0, 2.0], [50.0, -9.0]], dtype=torch.float64), lens)).all()
 
 
-def test_a_result_does_not_depend_on_its_batch() -> None:
-    lens = torch.tensor(LENSES[1], dtype=torch.float64)
-    xy = distort(grid(0.9), lens)
+@pytest.mark.parametrize("numbers", LENSES)
+def test_a_result_does_not_depend_on_its_batch(numbers: list[float]) -> None:
+    """Neither on points that are done earlier, nor on those that no step brings nearer."""
+    lens = torch.tensor(numbers, dtype=torch.float64)
+    xy = torch.cat([distort(grid(0.9), lens), torch.tensor([[3.0, 2.0], [50.0, -9.0], [0.0, 0.0]]).double()])
     together = undistort(xy, lens)
     apart = torch.stack([undistort(p, lens) for p in xy])
     assert torch.equal(together, apart)

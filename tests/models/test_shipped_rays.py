@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dispose.association.reconstruct import RIGHT_MM
 from dispose.geometry.pinhole import normalize_points
 from dispose.geometry.triangulation import triangulate_algebraic
 from dispose.geometry.uncertainty import expected_error
-from dispose.models.rays.estimate import MOST_MM, RIGHT_MM, JointEstimates, estimate_joints
+from dispose.models.rays.estimate import MOST_MM, JointEstimates, estimate_joints
 from dispose.models.rays.network import MOST_M, RayNetwork
 from dispose.models.rays.sightings import Sightings
 from dispose.skeletons.catalog import COCO_17

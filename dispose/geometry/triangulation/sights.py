@@ -113,17 +113,25 @@ def pair_midpoints(
 
 
 def refine(xyz: Float[Tensor, "*batch 3"], sights: Sights, steps: int) -> Float[Tensor, "*batch 3"]:
-    """Gauss-Newton steps on ``Σ w f(e)`` with Geman-McClure's f of scale `Sights.threshold`."""
+    """Gauss-Newton steps on ``Σ w f(e)`` with Geman-McClure's f of scale `Sights.threshold`.
+
+    A step that does not descend is not taken.
+    """
+    known = torch.isfinite(xyz[..., 0])
+    point = torch.where(known[..., None], xyz, 0.0)
+    cost = sights.cost(point)
     for _ in range(steps):
-        xyz = _step(xyz, sights)
-    return xyz
+        trial = point - _step(point, sights)
+        there = sights.cost(trial)
+        # Rounding must not stop the iteration: its last steps are what makes the gradient exact.
+        descends = known & (there <= cost * (1 + 1e-9))
+        point, cost = torch.where(descends[..., None], trial, point), torch.where(descends, there, cost)
+    return torch.where(known[..., None], point, xyz)
 
 
-def _step(xyz: Float[Tensor, "*batch 3"], sights: Sights) -> Float[Tensor, "*batch 3"]:
-    """One Gauss-Newton step on ``Σ w f(e)`` with Geman-McClure's f; a step that does not descend is not taken."""
+def _step(point: Float[Tensor, "*batch 3"], sights: Sights) -> Float[Tensor, "*batch 3"]:
+    """What one Gauss-Newton step takes from finite points."""
     focal, rotation = sights.focal, sights.rotation
-    known = torch.isfinite(xyz[..., :1])
-    point = torch.where(known, xyz, 0.0)
     xyz_camera = rotate(rotation, point[..., None, :]) + sights.translation
     ahead = xyz_camera[..., 2:] > MIN_DEPTH_MM
     inverse = 1 / torch.where(ahead, xyz_camera[..., 2:], 1.0)
@@ -138,11 +146,7 @@ def _step(xyz: Float[Tensor, "*batch 3"], sights: Sights) -> Float[Tensor, "*bat
     normal = torch.einsum("...vki,...vkj->...ij", weighted, jacobian)
     gradient = torch.einsum("...vki,...vk->...i", weighted, residual)
     trace = torch.diagonal(normal, dim1=-2, dim2=-1).sum(-1)[..., None, None]
-    eye = torch.eye(3, dtype=xyz.dtype, device=xyz.device)
+    eye = torch.eye(3, dtype=point.dtype, device=point.device)
     solvable = (strength > 0).sum(-1)[..., None, None] >= 2
     normal = torch.where(solvable, normal + 1e-14 * trace * eye, eye)
-    step = solve_symmetric(normal, torch.where(solvable[..., 0], gradient, 0.0))
-    trial = point - step
-    # Rounding must not stop the iteration: its last steps are what makes the gradient exact.
-    descends = (sights.cost(trial) <= sights.cost(point) * (1 + 1e-9))[..., None]
-    return torch.where(known & descends, trial, xyz)
+    return solve_symmetric(normal, torch.where(solvable[..., 0], gradient, 0.0))

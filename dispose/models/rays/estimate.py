@@ -21,9 +21,6 @@ MOST_MM = 100.0
 MOST_OF_DOUBTFUL_MM = 150.0
 """The same where otherwise little would be known of a person."""
 
-RIGHT_MM = 150.0
-"""A person is right whose joints lie this near the truth in the mean."""
-
 FEWEST_KEYPOINTS = 3
 """With fewer keypoints in all views together there is no body to speak for a joint."""
 

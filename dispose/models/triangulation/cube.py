@@ -68,6 +68,17 @@ class Cubes(TensorStruct):
         # Around the centre, where single precision is finest.
         return torch.einsum("sjxyz,sxyzi->sji", probability, self.offsets) + self.centre[:, None]
 
+    def covariance(
+        self, probability: Float[Tensor, "samples joints cells cells cells"]
+    ) -> Float[Tensor, "samples joints 3 3"]:
+        """How uncertain a position is under a probability of the voxels, mm²; within a voxel all places are alike."""
+        mean = torch.einsum("sjxyz,sxyzi->sji", probability, self.offsets)
+        square = (self.offsets[..., :, None] * self.offsets[..., None, :]).flatten(-2)
+        second = torch.einsum("sjxyz,sxyzi->sji", probability, square).unflatten(-1, (3, 3))
+        within = (self.side_mm / (self.cells - 1)) ** 2 / 12
+        eye = torch.eye(3, dtype=mean.dtype, device=mean.device)
+        return second - mean[..., :, None] * mean[..., None, :] + within * eye
+
 
 def unproject(
     maps: Float[Tensor, "samples views chans height width"],
