@@ -136,6 +136,19 @@ def _one_person() -> "Callable[[TrainingOrder], Path]":
     return triangulation.train
 
 
+def _diffpose_gmm() -> Parts:
+    from dispose.models.diffpose_gmm.model import DiffPoseGmm, DiffPoseGmmConfig
+    from dispose.training.diffpose_gmm import LifterTask, RefinerTask
+
+    return Parts(DiffPoseGmm, DiffPoseGmmConfig, (LifterTask, RefinerTask))
+
+
+def _informed() -> "Callable[[TrainingOrder], Path]":
+    from dispose.recipes import diffpose_gmm
+
+    return diffpose_gmm.train
+
+
 SYSTEMS = (
     System(
         "associator",
@@ -175,6 +188,12 @@ SYSTEMS = (
         "algebraic_detections",
         _algebraic_detections,
         (Recipes(("algebraic_detections", "algebraic_detections_smoke"), _weighed),),
+        (),
+    ),
+    System(
+        "diffpose-gmm",
+        _diffpose_gmm,
+        (Recipes(("diffpose-gmm", "diffpose-gmm_smoke", "diffpose-gmm_published"), _informed),),
         (),
     ),
 )

@@ -13,6 +13,7 @@ from torch import nn
 
 from dispose.errors import InputError, OutputError
 from dispose.formats.files import replacing_path
+from dispose.models.diffpose_gmm.model import DiffPoseGmm, DiffPoseGmmConfig
 from dispose.models.diffpose_gmm.networks import GraphDenoiserConfig, GraphLifterConfig
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.model import DisPose, DisPoseConfig
@@ -121,6 +122,7 @@ KINDS = (
     Kind(ReleasedAlgebraic, AlgebraicConfig),
     Kind(ReleasedVolumetric, VolumetricConfig),
     Kind(DetectionWeights, DetectionWeightsConfig),
+    Kind(DiffPoseGmm, DiffPoseGmmConfig),
     Kind(ReleasedGraphLifter, GraphLifterConfig),
     Kind(ReleasedGraphDenoiser, GraphDenoiserConfig),
 )

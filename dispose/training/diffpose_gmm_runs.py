@@ -1,0 +1,64 @@
+"""Runs of informed diffusion from nothing to weights."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from dispose.datasets.cmu_motion import read_motion
+from dispose.errors import InputError
+from dispose.models.diffpose_gmm.model import DiffPoseGmm
+from dispose.training.diffpose_gmm import (
+    VALIDATION_SEED,
+    WEIGHTS,
+    DiffPoseGmmRecipe,
+    LifterTask,
+    RefinerTask,
+    describe,
+    error_of,
+)
+from dispose.training.fit import fit
+from dispose.training.lifting import DrawnViews
+from dispose.training.shards import claim, write_once
+from dispose.zoo.checkpoints import load_weights, save_weights
+from dispose.zoo.records import to_json
+from dispose_synthetic.randomness import Noise
+
+
+def train_diffpose_gmm(
+    recipe: DiffPoseGmmRecipe, folder: Path, motion: Path | None, *, workers: int | None = None
+) -> Path:
+    """Train the lifter, measure how wrong it is, train the refiner, save; the path of the weights.
+
+    Args:
+        recipe: what is trained and how.
+        folder: of the run.
+        motion: the folder ``cmu_motion``.
+        workers: processes that draw ahead.
+
+    Raises:
+        InputError: the recipe needs captured motion and there is none; the folder holds a run of another recipe.
+    """
+    if recipe.captured and motion is None:
+        raise InputError(f"training {recipe.name} needs --data FOLDER, which holds cmu_motion (see data/README.md)")
+    captured = read_motion(motion) if recipe.captured and motion is not None else None
+    claim(folder, to_json(recipe))
+    lifted, weights = folder / "lifter.safetensors", folder / WEIGHTS
+    people = DrawnViews(recipe.views, captured)
+    held_out = people.draw(Noise(torch.Generator().manual_seed(VALIDATION_SEED)), recipe.validation_people)
+    if not lifted.exists():
+        torch.manual_seed(recipe.seed)
+        network = DiffPoseGmm(recipe.model)
+        fit(LifterTask(network.lifter), people, folder / "lifter", recipe.lifter, seed=recipe.seed, workers=workers)
+        network.error.copy_(error_of(network.eval(), held_out))
+        write_once(lifted, lambda path: save_weights(path, network, recipe=to_json(recipe)))
+    if not weights.exists():
+        network = load_weights(lifted, DiffPoseGmm).requires_grad_(True)
+        mode = recipe.model.mode
+        seen = replace(recipe.views, exact=1.0) if mode.exact_2d else recipe.views
+        task, source = RefinerTask(network), DrawnViews(seen, captured)
+        fit(task, source, folder / "refiner", recipe.refiner, seed=recipe.seed + 1, workers=workers)
+        note = describe(network.eval(), held_out)
+        print(note)
+        write_once(weights, lambda path: save_weights(path, network, recipe=to_json(recipe), note=note))
+    return weights
