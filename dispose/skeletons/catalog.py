@@ -118,6 +118,30 @@ MPII_17 = Skeleton(
 )  # fmt: skip
 """MPII's sixteen joints and the nose: those of `H36M_17` in Learnable Triangulation's order (iskakov2019learnable)."""
 
+# Index 7, which some code calls the spine, is the thorax: the neck of the others, between the shoulders.
+MPII_16 = Skeleton(
+    name="mpii_16",
+    joints=(
+        "r_ankle", "r_knee", "r_hip", "l_hip", "l_knee", "l_ankle", "mid_hip", "neck", "upper_neck", "head_top",
+        "r_wrist", "r_elbow", "r_shoulder", "l_shoulder", "l_elbow", "l_wrist",
+    ),
+    bones=(*(b for b in NECK_TREE if "nose" not in b), ("neck", "upper_neck"), ("upper_neck", "head_top")),
+    root_of=("mid_hip",),
+)  # fmt: skip
+
+MPI_INF_3DHP_17 = Skeleton(
+    name="mpi_inf_3dhp_17",
+    joints=(
+        "head_top", "neck", "r_shoulder", "r_elbow", "r_wrist", "l_shoulder", "l_elbow", "l_wrist", "r_hip", "r_knee",
+        "r_ankle", "l_hip", "l_knee", "l_ankle", "mid_hip", "spine", "head",
+    ),
+    bones=(
+        ("mid_hip", "spine"), ("spine", "neck"), ("neck", "head"), ("head", "head_top"),
+        *(b for b in NECK_TREE if b not in (("mid_hip", "neck"), ("neck", "nose"))),
+    ),
+    root_of=("mid_hip",),
+)  # fmt: skip
+
 MVOR_10 = Skeleton(
     name="mvor_10",
     joints=(
@@ -149,6 +173,7 @@ HUMANEVA_15 = Skeleton(
 
 CATALOG = (
     COCO_17, BODY_25, BODY_25B, HALPE_26, PANOPTIC_15, PANOPTIC_19, SHELF_14, H36M_17, MPII_17, MVOR_10, HUMANEVA_15,
+    MPII_16, MPI_INF_3DHP_17,
 )  # fmt: skip
 
 

@@ -3,6 +3,9 @@
 ``data_3d_h36m.npz``: ``positions_3d[subject][action]``, (frames, 32, 3), metres. ``data_2d_h36m_*.npz``:
 ``positions_2d[subject][action][camera]``, (frames, joints, 2), pixels, and ``metadata``, whose symmetry tells which
 joints they are: Human3.6M's seventeen or COCO's. The cameras are in a calibration of ours, named ``S1_54138969``.
+
+Gong's DiffPose (gong2023diffpose) keeps in the same tree what is uncertain: (frames, 17, parts, 5), of each part its
+weight, the mean and the standard deviation of x and y. In the files in circulation one part has all the weight.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dispose.datasets.human36m_choice import ACTIONS, CAMERAS, RAW_ROWS, SUBJECTS, Choice, Rigs, action_number
+from dispose.datasets.seen_people import Names, SeenPeople, join_people, one_view, people_of
 from dispose.datasets.tables.reading import LabelledFrames, read_cameras, require
 from dispose.errors import InputError
 from dispose.formats.plain_arrays import load_plain_arrays
@@ -23,14 +28,11 @@ from dispose.scene.frame import Detections, Frame, Labels, Poses
 from dispose.skeletons.catalog import COCO_17, H36M_17
 from dispose.skeletons.skeleton import Skeleton
 
-CAMERAS = ("54138969", "55011271", "58860488", "60457274")
-"""In the order of the files' lists."""
-
 RAW_JOINTS = 32
-RAW_ROWS = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
-"""The joints of `H36M_17` among the 32 of the motion capture."""
 
 MM_PER_METRE = 1000.0
+SCREEN_PX = 500.0
+"""Pixels of one screen coordinate: half the width of Human3.6M's pictures."""
 
 Lens = Callable[
     [Float[Tensor, "*batch 2"], Float[Tensor, "*#batch 3 3"], Float[Tensor, "*#batch 8"]], Float[Tensor, "*batch 2"]
@@ -72,13 +74,76 @@ def read_videopose3d(
             if action not in space.get(subject, {}):
                 continue
             xyz = _places(f"{poses}: {subject}, {action}", space[subject][action])
-            xy = _views(f"{keypoints}: {subject}, {action}", views, len(xyz), len(skeleton))
+            if not bool(xyz.isfinite().all()):
+                lost = int((~xyz.isfinite()).nonzero()[0, 0])
+                raise InputError(f"{poses}: {subject}, {action}: frame {lost} has a joint that is no number.")
+            xy = _views(f"{keypoints}: {subject}, {action}", views, len(xyz), len(skeleton), 2)
             xy = lens(xy, mine.matrix[:, None, None], mine.distortion[:, None, None])
             frame_of = partial(_frame, mine, skeleton, xyz, xy)
             found[f"{subject}/{action}"] = LabelledFrames(mine, tuple(range(len(xyz))), frame_of)
     if not found:
         raise InputError(f"{keypoints}: no action of any subject that {poses} has too.")
     return found
+
+
+def read_videopose3d_views(
+    poses: Path, keypoints: Path, rigs: Rigs, choice: Choice, *, lens: Lens = opencv_place
+) -> SeenPeople:
+    """The chosen frames of both files, every view of a frame a person of its own.
+
+    The released code adds noise of a mixture's deviations, as they stand in the file, to screen coordinates: where none
+    of a file reaches 1 they are such, else pixels as the means are.
+
+    Args:
+        poses: ``data_3d_h36m.npz``.
+        keypoints: places (``data_2d_h36m_*.npz``) or Gong's mixtures, whose mean and mean deviation are then told too.
+        rigs: the cameras of a subject.
+        choice: of subjects and frames.
+        lens: as in `read_videopose3d`.
+
+    Raises:
+        InputError: names file, subject, action and camera of what is not as it should be.
+    """
+    space, stored = read_tree(poses, "positions_3d"), load_plain_arrays(require(keypoints))
+    images, people = read_tree(keypoints, "positions_2d", stored), list[SeenPeople]()
+    deviation_px = _deviation_px(images)
+    for subject in choice.subjects:
+        for recording, views in images.get(subject, {}).items():
+            if recording not in space.get(subject, {}):
+                continue
+            rig, where = rigs(subject), f"{keypoints}: {subject}, {recording}"
+            xyz = rig.to_camera(_places(f"{poses}: {subject}, {recording}", space[subject][recording]))
+            parts = _parts_of(views)
+            skeleton = H36M_17 if parts and "metadata" not in stored else skeleton_of(keypoints, stored.get("metadata"))
+            told = _views(where, views, xyz.shape[1], len(skeleton), *((parts, 5) if parts else (2,)))
+            action = action_number(where, recording)
+            names = Names(skeleton, H36M_17, SUBJECTS, ACTIONS)
+            for view, camera in enumerate(CAMERAS):
+                frames = choice.frames(subject, recording, camera, xyz.shape[1])
+                here = told[view, frames]
+                xy = lens(here[..., 1:3] if parts else here, rig.matrix[view], rig.distortion[view])
+                if parts:
+                    # Parts without weight hold nothing.
+                    here = torch.cat([here[..., :1], xy, here[..., 3:] * deviation_px], -1)
+                    xy = torch.where(here[..., :1] > 0, here, 0.0)
+                who = torch.tensor([[SUBJECTS.index(subject), action, n, n] for n in frames]).reshape(-1, 4)
+                people.append(people_of(names, one_view(rig, view, len(frames)), xy, xyz[view, frames], who))
+    return join_people(people, keypoints)
+
+
+def _deviation_px(images: Mapping[str, Mapping[str, object]]) -> float:
+    """Pixels of the unit of a file's deviations."""
+    largest = 0.0
+    for views in (views for actions in images.values() for views in actions.values() if _parts_of(views)):
+        for view in views if isinstance(views, list | tuple | np.ndarray) else ():
+            largest = max(largest, float(np.nanmax(np.asarray(view)[..., 3:], initial=0.0)))
+    return SCREEN_PX if largest < 1.0 else 1.0
+
+
+def _parts_of(views: object) -> int:
+    """How many parts the mixtures of a file have; 0 where it holds places."""
+    first = views[0] if isinstance(views, list | tuple | np.ndarray) and len(views) else None
+    return first.shape[2] if isinstance(first, np.ndarray) and first.ndim == 4 else 0
 
 
 def read_tree(path: Path, name: str, stored: Mapping[str, object] | None = None) -> Mapping[str, Mapping[str, object]]:
@@ -120,20 +185,18 @@ def _places(where: str, value: object) -> Float[Tensor, "frames 17 3"]:
     """The truth of an action, mm."""
     if not isinstance(value, np.ndarray) or value.shape[1:] != (RAW_JOINTS, 3) or value.dtype.kind != "f":
         raise InputError(f"{where}: positions are {_shape(value)}, not [frames, {RAW_JOINTS}, 3].")
-    if not np.isfinite(value).all():
-        raise InputError(f"{where}: frame {int(np.argwhere(~np.isfinite(value))[0, 0])} has a joint that is no number.")
     return MM_PER_METRE * torch.from_numpy(value[:, list(RAW_ROWS)].astype(np.float64))
 
 
-def _views(where: str, value: object, frames: int, joints: int) -> Float[Tensor, "views frames joints 2"]:
-    """The keypoints of all cameras, as long as the truth."""
+def _views(where: str, value: object, frames: int, *shape: int) -> Float[Tensor, "views frames ..."]:
+    """What all cameras say of every frame, as long as the truth."""
     if not isinstance(value, list | tuple | np.ndarray) or len(value) != len(CAMERAS):
         count = len(value) if isinstance(value, list | tuple | np.ndarray) else 0
         raise InputError(f"{where}: {count} cameras, there must be {len(CAMERAS)}.")
-    each = []
+    each, wanted = [], ", ".join(map(str, ("frames", *shape)))
     for camera, xy in zip(CAMERAS, value, strict=True):
-        if not isinstance(xy, np.ndarray) or xy.shape[1:] != (joints, 2) or xy.dtype.kind != "f":
-            raise InputError(f"{where}, camera {camera}: keypoints are {_shape(xy)}, not [frames, {joints}, 2].")
+        if not isinstance(xy, np.ndarray) or xy.shape[1:] != shape or xy.dtype.kind != "f":
+            raise InputError(f"{where}, camera {camera}: keypoints are {_shape(xy)}, not [{wanted}].")
         if len(xy) < frames:
             raise InputError(f"{where}, camera {camera}: {len(xy)} frames, the motion capture has {frames}.")
         each.append(torch.from_numpy(xy[:frames].astype(np.float64)))

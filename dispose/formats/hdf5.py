@@ -1,0 +1,49 @@
+"""HDF5 files, MATLAB's of version 7.3 among them, by h5py: it executes nothing, and reads the rows that are asked for.
+
+PyTables, which wrote some of these files, would unpickle the attributes that it finds in them.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from dispose.errors import InputError, MissingBackendError
+from dispose.formats.arrays import NUMBERS
+
+
+@contextmanager
+def open_hdf5(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The groups and arrays of a file while the block lasts.
+
+    Raises:
+        MissingBackendError: h5py is not installed.
+        InputError: the file is missing, no HDF5 file, or damaged.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingBackendError(f"{path}: reading it needs the package h5py: pip install 'dispose[hdf5]'") from error
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file.")
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{path}: is no whole HDF5 file ({error}).") from error
+
+
+def hdf5_array(path: Path, file: Mapping[str, Any], name: str, *shape: int | None) -> Shaped[np.ndarray, "..."]:
+    """A whole array of numbers of a shape (None: any length); `InputError` where it is missing or other than that."""
+    found = file.get(name)
+    # A group is a mapping too.
+    if found is None or isinstance(found, Mapping):
+        raise InputError(f"{path}: no array {name!r} in it (there is {', '.join(file) or 'nothing'}).")
+    fits = len(found.shape) == len(shape) and all(w in (None, n) for w, n in zip(shape, found.shape, strict=False))
+    if not fits or found.dtype.kind not in NUMBERS:
+        wanted = "x".join("?" if size is None else str(size) for size in shape)
+        raise InputError(f"{path}: array {name!r} is {found.dtype} {'x'.join(map(str, found.shape))}, not {wanted}.")
+    return found[()]
