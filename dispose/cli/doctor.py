@@ -232,7 +232,7 @@ def look_at_kernelspec() -> DoctorFinding:
     return optional("notebooks", "Jupyter has no kernel named python3", mend)
 
 
-GROUPS = ("", "viz", "notebooks", "train", "mocap", "cluster", "dev")
+GROUPS = ("", "viz", "notebooks", "train", "mocap", "hdf5", "cluster", "dev")
 WEIGHTS_OF = (
     ("weights", State.REQUIRED, SHIPPED_ASSOCIATOR, load_associator),
     ("weights, pictures", State.OPTIONAL, SHIPPED_IMAGE_WEIGHTS, load_image_model),

@@ -65,6 +65,7 @@ EXTRAS = {
     "rerun": ("rerun",),
     "train": ("lightning", "tensorboard"),
     "mocap": ("ezc3d",),
+    "hdf5": ("h5py",),
     "cluster": ("submitit",),
     "scatter": ("torch_scatter",),
 }

@@ -8,7 +8,7 @@ Gong's DiffPose (gong2023diffpose) keeps in the same tree what is uncertain: (fr
 weight, the mean and the standard deviation of x and y. In the files in circulation one part has all the weight.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -106,38 +106,40 @@ def read_videopose3d_views(
     """
     space, stored = read_tree(poses, "positions_3d"), load_plain_arrays(require(keypoints))
     images, people = read_tree(keypoints, "positions_2d", stored), list[SeenPeople]()
-    deviation_px = _deviation_px(images)
+    trees = [views for actions in images.values() for views in actions.values()]
+    parts, unit_px = next(map(_parts_of, trees), 0), _deviation_px(trees)
+    skeleton = H36M_17 if parts and "metadata" not in stored else skeleton_of(keypoints, stored.get("metadata"))
+    names = Names(skeleton, H36M_17, SUBJECTS, ACTIONS)
     for subject in choice.subjects:
         for recording, views in images.get(subject, {}).items():
             if recording not in space.get(subject, {}):
                 continue
             rig, where = rigs(subject), f"{keypoints}: {subject}, {recording}"
             xyz = rig.to_camera(_places(f"{poses}: {subject}, {recording}", space[subject][recording]))
-            parts = _parts_of(views)
-            skeleton = H36M_17 if parts and "metadata" not in stored else skeleton_of(keypoints, stored.get("metadata"))
             told = _views(where, views, xyz.shape[1], len(skeleton), *((parts, 5) if parts else (2,)))
             action = action_number(where, recording)
-            names = Names(skeleton, H36M_17, SUBJECTS, ACTIONS)
             for view, camera in enumerate(CAMERAS):
                 frames = choice.frames(subject, recording, camera, xyz.shape[1])
+                if not frames:
+                    continue
                 here = told[view, frames]
                 xy = lens(here[..., 1:3] if parts else here, rig.matrix[view], rig.distortion[view])
                 if parts:
                     # Parts without weight hold nothing.
-                    here = torch.cat([here[..., :1], xy, here[..., 3:] * deviation_px], -1)
+                    here = torch.cat([here[..., :1], xy, here[..., 3:] * unit_px], -1)
                     xy = torch.where(here[..., :1] > 0, here, 0.0)
-                who = torch.tensor([[SUBJECTS.index(subject), action, n, n] for n in frames]).reshape(-1, 4)
-                people.append(people_of(names, one_view(rig, view, len(frames)), xy, xyz[view, frames], who))
+                who = torch.tensor([[SUBJECTS.index(subject), action, n, n] for n in frames])
+                people.append(
+                    people_of(names, one_view(rig, view, len(frames)), xy, xyz[view, frames], who.reshape(-1, 4))
+                )
     return join_people(people, keypoints)
 
 
-def _deviation_px(images: Mapping[str, Mapping[str, object]]) -> float:
+def _deviation_px(trees: Sequence[object]) -> float:
     """Pixels of the unit of a file's deviations."""
-    largest = 0.0
-    for views in (views for actions in images.values() for views in actions.values() if _parts_of(views)):
-        for view in views if isinstance(views, list | tuple | np.ndarray) else ():
-            largest = max(largest, float(np.nanmax(np.asarray(view)[..., 3:], initial=0.0)))
-    return SCREEN_PX if largest < 1.0 else 1.0
+    each = [view for views in trees if _parts_of(views) for view in views]  # type: ignore[union-attr]
+    largest = [np.nanmax(v[..., 3:], initial=0) for v in each if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
+    return SCREEN_PX if max(largest, default=1.0) < 1.0 else 1.0
 
 
 def _parts_of(views: object) -> int:
