@@ -82,6 +82,7 @@ COLUMNS = (
     Column("asked", "asked"),
     Column("holds", "holds"),
     Column("pa_mpjpe_mm", "PA-MPJPE, mm"),
+    Column("pa_best_mm", "PA-MPJPE of the best hypothesis, mm"),
     Column("relative_mm", "MPJPE about the pelvis, mm"),
     Column("absolute_mm", "MPJPE where they are, mm"),
     Column("joint_mm", "mean joint, mm"),

@@ -15,7 +15,10 @@ from dispose.datasets.download.fetch import Item, fetch
 from dispose.errors import DownloadError, InputError
 from dispose.options import PathOption, require_folder
 
-SetName = Literal["panoptic", "shelf", "campus", "mm_or", "mvor", "released_weights", "released_labels"]
+SetName = Literal[
+    "panoptic", "shelf", "campus", "mm_or", "mvor", "human36m", "humaneva", "mpi_inf_3dhp", "released_weights",
+    "released_labels",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class DownloadCommand:
     """
 
     name: Annotated[SetName, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
-    """panoptic, shelf, campus, mm_or, mvor, released_weights or released_labels."""
+    """A data set (panoptic, shelf, campus, mm_or, mvor, human36m, humaneva, mpi_inf_3dhp), released_weights or
+    released_labels."""
 
     out: PathOption = None
     """The folder for it (default: downloads/NAME)."""

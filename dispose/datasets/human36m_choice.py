@@ -33,7 +33,7 @@ Shown = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True)
-class Choice:
+class FrameChoice:
     """Some frames by name.
 
     Attributes:
@@ -58,21 +58,21 @@ class Choice:
             raise InputError(f"the choice {self.name!r} needs the file framelist_h36m_hard_subset.")
         return [n for n in range(count) if (subject, recording, camera, n) in self.among]
 
-    def with_list(self, path: Path) -> "Choice":
+    def with_list(self, path: Path) -> "FrameChoice":
         """The choice with the ambiguous frames of a list, where it needs one."""
         return replace(self, among=read_hard_subset(path)) if self.hard else self
 
 
 CHOICES = (
-    Choice("train", TRAINING_SUBJECTS, every=4),
-    Choice("test", TEST_SUBJECTS, every=64),
-    Choice("test_all", TEST_SUBJECTS),
-    Choice("hard", TEST_SUBJECTS, hard=True),
+    FrameChoice("train", TRAINING_SUBJECTS, every=4),
+    FrameChoice("test", TEST_SUBJECTS, every=64),
+    FrameChoice("test_all", TEST_SUBJECTS),
+    FrameChoice("hard", TEST_SUBJECTS, hard=True),
 )
 """`test` and `hard` are those of Holmquist and Wandt (the latter is called H36MA); the others score `test_all`."""
 
 
-def choice_of(name: str) -> Choice:
+def choice_of(name: str) -> FrameChoice:
     """The choice of a name; `InputError` lists the names where there is none."""
     for choice in CHOICES:
         if choice.name == name:

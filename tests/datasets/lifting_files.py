@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from dispose.datasets.human36m_choice import CAMERAS, RAW_ROWS
-from dispose.datasets.seen_people import screen_of_pixels
+from dispose.datasets.labelled_people import screen_of_pixels
 from dispose.formats.human36m import IMAGE_SIZES
 from dispose.geometry.human36m_lens import distort_human36m
 from dispose.scene.cameras import Cameras
@@ -75,8 +75,10 @@ def write_npz(folder: Path, some: list[Recording], *, mixtures: bool = False, sc
             places = parts
         images[one.subject] = {one.name: [np.concatenate([view, view[-1:]]) for view in places]}
     path = folder / ("data_2d_h36m_cpn_ft_h36m_dbb_gmm.npz" if mixtures else "data_2d_h36m_cpn_ft_h36m_dbb.npz")
-    extra = {} if mixtures else {"metadata": np.array({"keypoints_symmetry": SIDES}, object)}
-    np.savez_compressed(path, positions_2d=np.array(images, object), **extra)
+    arrays = {"positions_2d": np.array(images, object)}
+    if not mixtures:
+        arrays["metadata"] = np.array({"keypoints_symmetry": SIDES}, object)
+    np.savez_compressed(path, allow_pickle=True, **arrays)
     return path
 
 

@@ -11,7 +11,7 @@ import torch
 
 from dispose.datasets.human36m_choice import CAMERAS, CHOICES, RAW_ROWS, choice_of, read_hard_subset
 from dispose.datasets.human36m_views import DETECTIONS, HARD_LIST, LABELS, MIXTURES, read_human36m_views
-from dispose.datasets.seen_people import SeenPeople, pixels_of_screen, screen_of_pixels
+from dispose.datasets.labelled_people import LabelledPeople, pixels_of_screen, screen_of_pixels
 from dispose.datasets.tables.human36m_h5 import read_human36m_h5
 from dispose.datasets.tables.human36m_pickles import read_camera_data, read_context_pickle
 from dispose.datasets.tables.videopose3d import read_videopose3d_views
@@ -22,6 +22,7 @@ from dispose.skeletons.catalog import COCO_17, H36M_17, MPI_INF_3DHP_17, MPII_16
 from dispose_synthetic.human36m_rig import human36m_rig
 from tests.datasets.lifting_files import (
     FRAMES,
+    H5_ROW,
     PEAKS,
     Recording,
     camera_data,
@@ -47,7 +48,7 @@ def write_h5(path: Path, rows: np.ndarray) -> Path:
     return path
 
 
-def check_people(people: SeenPeople, some: list[Recording], *, frames: int = FRAMES) -> None:
+def check_people(people: LabelledPeople, some: list[Recording], *, frames: int = FRAMES) -> None:
     """Everybody's joints are where they were made, and their keypoints where OpenCV's lens shows these."""
     assert len(people) == len(some) * 4 * frames and people.left_out == 0
     for row in range(len(people)):
@@ -295,6 +296,7 @@ def test_ambiguous_frames_need_a_file_that_marks_them(some: list[Recording], tmp
 
 def test_foreign_tables_are_refused(some: list[Recording], tmp_path: Path) -> None:
     rows = h5_rows(some)
+    names = list(H5_ROW.names or ())
     path = tmp_path / "H36M_dataset_x.h5"
 
     def refused(sentence: str) -> None:
@@ -311,9 +313,9 @@ def test_foreign_tables_are_refused(some: list[Recording], tmp_path: Path) -> No
     with h5py.File(path, "w") as file:
         file["dataset/testset/deeper"] = rows
     refused("no table dataset/testset")
-    write_h5(path, rows[[name for name in rows.dtype.names if name != "cam"]])
+    write_h5(path, rows[[name for name in names if name != "cam"]])
     refused("column 'cam' of testset is missing")
-    wrong = np.zeros(3, [(n, "<f4", (51,)) if n == "gt_3d" else (n, rows.dtype[n]) for n in rows.dtype.names])
+    wrong = np.zeros(3, [(n, "<f4", (51,)) if n == "gt_3d" else (n, rows.dtype[n]) for n in names])
     write_h5(path, wrong)
     refused(r"column 'gt_3d' of testset is \[51\], \[3, 17\] is expected")
     for field, value, sentence in (

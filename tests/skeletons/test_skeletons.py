@@ -35,7 +35,7 @@ def random_poses(skeleton: Skeleton, *, persons: int = 4, missing: float = 0.3, 
 
 @pytest.mark.parametrize("skeleton", CATALOG, ids=lambda s: s.name)
 def test_a_name_finds_its_skeleton(skeleton: Skeleton) -> None:
-    number = int(skeleton.name.split("_")[1].rstrip("b"))
+    number = int(skeleton.name.split("_")[-1].rstrip("b"))
     assert by_name(skeleton.name) is skeleton and len(skeleton) == number
 
 

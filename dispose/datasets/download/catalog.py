@@ -152,4 +152,56 @@ MVOR = Listing(
     ("follow the README of https://github.com/CAMMA-public/MVOR, which names the archive and its checks",),
 )
 
-LISTINGS = (panoptic(), SHELF, CAMPUS, MM_OR, MVOR, RELEASED_WEIGHTS, RELEASED_LABELS)
+HUMAN36M = Listing(
+    "human36m",
+    "Human3.6M",
+    "ionescu2014h36m; its forms: iskakov2019learnable, pavllo2019videopose3d, holmquist2023diffpose, gong2023diffpose, "
+    "zhao2023contextpose",
+    "Academic use only, no redistribution; the page of the data set has the terms. Weights trained on it may not ship.",
+    (),
+    "",
+    (
+        "register at http://vision.imar.ro/human3.6m and fetch the poses, and the videos where pictures are needed",
+        "keypoints of four views: DATASETS.md of https://github.com/facebookresearch/VideoPose3D makes "
+        "data_3d_h36m.npz and data_2d_h36m_gt.npz and links data_2d_h36m_cpn_ft_h36m_dbb.npz: all into {folder}",
+        "mixtures: the README of https://github.com/GONGJIA0208/Diffpose links its npz: into {folder}",
+        "heat maps (50 GB): data/preprocessing/H36M.py of https://github.com/bastianwandt/DiffPose makes "
+        "{folder}/H36M_dataset_h36m_hrnet.h5; framelist_h36m_hard_subset beside it",
+        "pickles: H36M-Toolbox of https://github.com/QitaoZhao/ContextAware-PoseFormer makes h36m_train.pkl and "
+        "h36m_validation.pkl: into {folder}",
+        "data/cards/human36m.md says what each of them holds",
+    ),
+)
+
+HUMANEVA = Listing(
+    "humaneva",
+    "HumanEva-I",
+    "sigal2010humaneva",
+    "Research only, not to be redistributed; weights trained on it may not ship.",
+    (),
+    "",
+    (
+        "register at http://humaneva.is.tue.mpg.de; the joints and cameras used here are those in common use with "
+        "lifting networks (https://github.com/qingchuanma/3Dpose)",
+        "the adapter reads the converted tables {folder}/poses.npz, meta.json and cameras_S1.json (data/README.md)",
+    ),
+)
+
+MPI_INF_3DHP = Listing(
+    "mpi_inf_3dhp",
+    "MPI-INF-3DHP",
+    "mehta2017monocular",
+    "Non-commercial research only; methods and models that make use of it for non-commercial purposes only; no "
+    "redistribution. Weights trained on it may not ship.",
+    (),
+    "",
+    (
+        "fetch the scripts at https://vcai.mpi-inf.mpg.de/3dhp-dataset, accept the licence in conf.ig, then "
+        "get_dataset.sh and get_testset.sh",
+        "the adapter reads {folder}/S1/Seq1/annot.mat … and {folder}/TS1/annot_data.mat …; pictures are not needed",
+    ),
+)
+
+LISTINGS = (
+    panoptic(), SHELF, CAMPUS, MM_OR, MVOR, HUMAN36M, HUMANEVA, MPI_INF_3DHP, RELEASED_WEIGHTS, RELEASED_LABELS,
+)  # fmt: skip

@@ -22,11 +22,11 @@ from dispose.datasets.human36m_choice import (
     RAW_ROWS,
     SUBJECTS,
     TRAINING_SUBJECTS,
-    Choice,
+    FrameChoice,
     Rigs,
     action_number,
 )
-from dispose.datasets.seen_people import CAMERA_FIELDS, Names, SeenPeople, people_of
+from dispose.datasets.labelled_people import CAMERA_FIELDS, LabelledPeople, Names, people_of
 from dispose.errors import InputError
 from dispose.formats.hdf5 import open_hdf5
 from dispose.geometry.human36m_lens import opencv_place
@@ -48,7 +48,7 @@ COLUMNS: Mapping[str, tuple[int, ...]] = {
 class MappedPeople:
     """The peaks of heat maps as keypoints of `MPII_16`, and the truth; the maps stay in a table of their file."""
 
-    people: SeenPeople
+    people: LabelledPeople
     path: Path
     table: str
 
@@ -60,7 +60,7 @@ class MappedPeople:
         return torch.from_numpy(maps.astype(np.float32))[back]
 
 
-def read_human36m_h5(path: Path, rigs: Rigs, choice: Choice) -> MappedPeople:
+def read_human36m_h5(path: Path, rigs: Rigs, choice: FrameChoice) -> MappedPeople:
     """The chosen rows of a file: every so many-th of the whole table, as the published protocol counts.
 
     Peaks are moved from where Human3.6M's lens shows them to where OpenCV's does. Ambiguous frames are marked in the
@@ -98,7 +98,7 @@ def _table(path: Path, file: Mapping[str, Any], table: str) -> Any:
 
 def _people(
     where: str, column: Shaped[np.ndarray, " rows"], rows: Shaped[np.ndarray, " rows"], rigs: Rigs
-) -> SeenPeople:
+) -> LabelledPeople:
     """Rows as people."""
     subject, views = _texts(column["subject"]).tolist(), _texts(column["cam"]).tolist()
     if not set(views) <= set(CAMERAS):

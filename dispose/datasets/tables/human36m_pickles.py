@@ -19,8 +19,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn.functional import pad
 
-from dispose.datasets.human36m_choice import ACTIONS, CAMERAS, SUBJECTS, Choice
-from dispose.datasets.seen_people import Names, SeenPeople, people_of, pixels_of_screen
+from dispose.datasets.human36m_choice import ACTIONS, CAMERAS, SUBJECTS, FrameChoice
+from dispose.datasets.labelled_people import LabelledPeople, Names, people_of, pixels_of_screen
 from dispose.errors import InputError
 from dispose.formats.calibration.rig import CameraParameters, as_cameras, check_view, pinhole_matrix
 from dispose.formats.human36m import IMAGE_SIZES
@@ -44,12 +44,12 @@ class PicturedPeople:
         box: left, top, right, bottom of the published crop, pixels: 2 m about the true root.
     """
 
-    people: SeenPeople
+    people: LabelledPeople
     pictures: tuple[str, ...]
     box: Float[Tensor, "persons 4"]
 
 
-def read_context_pickle(path: Path, choice: Choice) -> PicturedPeople:
+def read_context_pickle(path: Path, choice: FrameChoice) -> PicturedPeople:
     """The chosen pictures of a labels file, in its order.
 
     Raises:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dispose.datasets.seen_people import Names, SeenPeople, join_people, one_view, people_of
+from dispose.datasets.labelled_people import LabelledPeople, Names, join_people, one_view, people_of
 from dispose.errors import InputError
 from dispose.formats.calibration.rig import pinhole_matrix
 from dispose.formats.hdf5 import hdf5_array, open_hdf5
@@ -50,7 +50,7 @@ MOST_PX = 10.0
 """Largest accepted distance (root of the mean square) of projected joints from their keypoints."""
 
 
-def read_3dhp_training(folder: Path, sequences: Sequence[str] = TRAINING, *, every: int = 1) -> SeenPeople:
+def read_3dhp_training(folder: Path, sequences: Sequence[str] = TRAINING, *, every: int = 1) -> LabelledPeople:
     """Training sequences such as ``S1 Seq1``, eight cameras each; keypoints are projections of the truth.
 
     Intrinsics are those by which the joints fall on the keypoints.
@@ -72,7 +72,7 @@ def read_3dhp_training(folder: Path, sequences: Sequence[str] = TRAINING, *, eve
     return join_people(people, folder)
 
 
-def read_3dhp_test(folder: Path, sequences: Sequence[str] = TEST, *, every: int = 1) -> SeenPeople:
+def read_3dhp_test(folder: Path, sequences: Sequence[str] = TEST, *, every: int = 1) -> LabelledPeople:
     """Test sequences; frames that are not valid are left out (they are not scored). Raises as `read_3dhp_training`."""
     people = []
     for sequence in sequences:
@@ -87,7 +87,7 @@ def read_3dhp_test(folder: Path, sequences: Sequence[str] = TEST, *, every: int 
     return join_people(people, folder)
 
 
-def read_3dhp_npz(path: Path, *, every: int = 1) -> SeenPeople:
+def read_3dhp_npz(path: Path, *, every: int = 1) -> LabelledPeople:
     """``data_train_3dhp.npz`` or ``data_test_3dhp.npz``; the truth is of bodies rescaled to one height.
 
     Raises:
@@ -130,7 +130,8 @@ def fitted_lens(
     error = float(torch.stack(off).square().sum(0).mean().sqrt())
     (fx, cx), (fy, cy) = found[0].tolist(), found[1].tolist()
     if not (error <= MOST_PX and fx > 0 and fy > 0):
-        raise InputError(f"{where}: no camera shows annot3 at annot2 (the best is {error:.0f} pixels off).")
+        told = f"of focal length {fx:.0f} and {fy:.0f}, is {error:.0f} pixels off"
+        raise InputError(f"{where}: no camera shows annot3 at annot2 (the best, {told}).")
     return fx, fy, cx, cy
 
 
@@ -152,7 +153,7 @@ def _people(
     xy: Float[Tensor, "frames 17 2"],
     xyz: Float[Tensor, "frames 17 3"],
     frames: Int[Tensor, " frames"],
-) -> SeenPeople:
+) -> LabelledPeople:
     """One view of a sequence; where the camera stands in the room is not told."""
     size = torch.tensor(OUTDOORS_SIZE if sequence in OUTDOORS else STUDIO_SIZE, dtype=torch.float64)
     still = torch.zeros(1, 8, dtype=torch.float64)

@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dispose.datasets.human36m_choice import ACTIONS, CAMERAS, RAW_ROWS, SUBJECTS, Choice, Rigs, action_number
-from dispose.datasets.seen_people import Names, SeenPeople, join_people, one_view, people_of
+from dispose.datasets.human36m_choice import ACTIONS, CAMERAS, RAW_ROWS, SUBJECTS, FrameChoice, Rigs, action_number
+from dispose.datasets.labelled_people import LabelledPeople, Names, join_people, one_view, people_of
 from dispose.datasets.tables.reading import LabelledFrames, read_cameras, require
 from dispose.errors import InputError
 from dispose.formats.plain_arrays import load_plain_arrays
@@ -87,8 +87,8 @@ def read_videopose3d(
 
 
 def read_videopose3d_views(
-    poses: Path, keypoints: Path, rigs: Rigs, choice: Choice, *, lens: Lens = opencv_place
-) -> SeenPeople:
+    poses: Path, keypoints: Path, rigs: Rigs, choice: FrameChoice, *, lens: Lens = opencv_place
+) -> LabelledPeople:
     """The chosen frames of both files, every view of a frame a person of its own.
 
     The released code adds noise of a mixture's deviations, as they stand in the file, to screen coordinates: where none
@@ -105,7 +105,7 @@ def read_videopose3d_views(
         InputError: names file, subject, action and camera of what is not as it should be.
     """
     space, stored = read_tree(poses, "positions_3d"), load_plain_arrays(require(keypoints))
-    images, people = read_tree(keypoints, "positions_2d", stored), list[SeenPeople]()
+    images, people = read_tree(keypoints, "positions_2d", stored), list[LabelledPeople]()
     trees = [views for actions in images.values() for views in actions.values()]
     parts, unit_px = next(map(_parts_of, trees), 0), _deviation_px(trees)
     skeleton = H36M_17 if parts and "metadata" not in stored else skeleton_of(keypoints, stored.get("metadata"))

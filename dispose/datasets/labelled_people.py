@@ -26,7 +26,7 @@ class Names:
 
 
 @dataclass(frozen=True, eq=False)
-class SeenPeople(TensorStruct):
+class LabelledPeople(TensorStruct):
     """A person per row, as one camera saw them; rows are taken by ``people[rows]``.
 
     Attributes:
@@ -73,7 +73,7 @@ class SeenPeople(TensorStruct):
         root = self.xyz_camera[:, self.names.skeleton.indices(self.names.skeleton.root_of)].mean(1, keepdim=True)
         return torch.where(self.known[..., None], self.xyz_camera - root, 0.0)
 
-    def converted(self, skeleton: Skeleton) -> "SeenPeople":
+    def converted(self, skeleton: Skeleton) -> "LabelledPeople":
         """Keypoints and truth as joints of another skeleton, by their names; parts of mixtures are left behind."""
         told = torch.cat([self.xy_image, self.sigma_px[..., None]], -1)
         of_keypoints = conversion_between(self.names.keypoints, skeleton)
@@ -92,7 +92,7 @@ def people_of(
     told: Float[Tensor, "persons keypoints 2"] | Float[Tensor, "persons keypoints parts 5"],
     xyz_camera: Float[Tensor, "persons joints 3"],
     who: Int[Tensor, "persons 4"],
-) -> SeenPeople:
+) -> LabelledPeople:
     """People as a file has them, places or mixtures; what is no number is not seen, or not known.
 
     People without a keypoint or a root are left out and counted.
@@ -116,7 +116,7 @@ def people_of(
     xyz = torch.where(known[..., None], xyz_camera, 0.0)
     sigma = variance.mean(-1).sqrt()
     subject, action, number, row = who.unbind(1)
-    found = SeenPeople(names, cameras, mean, sigma, seen, xyz, known, subject, action, number, row, mixture)
+    found = LabelledPeople(names, cameras, mean, sigma, seen, xyz, known, subject, action, number, row, mixture)
     return replace(found[there], left_out=int((~there).sum()))
 
 
@@ -127,7 +127,7 @@ def one_view(rig: Cameras, view: int, people: int) -> Cameras:
     return Cameras(single.names, **each)
 
 
-def join_people(parts: Sequence[SeenPeople], where: object) -> SeenPeople:
+def join_people(parts: Sequence[LabelledPeople], where: object) -> LabelledPeople:
     """Everybody of several records with the same names; `InputError` says where there is nobody."""
     if sum(map(len, parts)) == 0:
         raise InputError(f"{where}: nobody in it, of the subjects and frames that are asked for.")
