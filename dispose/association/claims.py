@@ -70,12 +70,23 @@ def fit_of(evidence: GroupKeypoints, poses: Poses) -> Fit:
 
 
 def keypoint_noise(evidence: GroupKeypoints) -> Float[Tensor, "persons views joints"]:
-    """Usual standard deviation of keypoints, pixels: a share of the person's size, more at the border of the image."""
-    size = apparent_size(evidence)[..., None]
-    noise = (NOISE_PER_SIZE * size).clamp(min=MIN_NOISE_PX)
-    far = evidence.cameras.size[:, :, None] - 1 - evidence.xy_image
-    room = torch.minimum(evidence.xy_image, far).amin(-1).clamp(min=0)
-    return noise * (1 + torch.exp(-room / (BORDER_PER_SIZE * size).clamp(min=1.0)))
+    """`usual_noise` of the keypoints of groups."""
+    return usual_noise(apparent_size(evidence)[..., None], evidence.xy_image, evidence.cameras.size[:, :, None])
+
+
+def usual_noise(
+    size_px: Float[Tensor, "*#batch"], xy_image: Float[Tensor, "*batch 2"], image: Float[Tensor, "*#batch 2"]
+) -> Float[Tensor, "*batch"]:
+    """Usual standard deviation of keypoints, pixels: a share of the person's size, more at the border of the image.
+
+    Args:
+        size_px: how large everybody looks (`apparent_size`).
+        xy_image: keypoints.
+        image: width and height.
+    """
+    noise = (NOISE_PER_SIZE * size_px).clamp(min=MIN_NOISE_PX)
+    room = torch.minimum(xy_image, image - 1 - xy_image).amin(-1).clamp(min=0)
+    return noise * (1 + torch.exp(-room / (BORDER_PER_SIZE * size_px).clamp(min=1.0)))
 
 
 def ideal_covariance(fit: Fit) -> Float[Tensor, "persons joints 3 3"]:

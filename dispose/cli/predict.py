@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +12,7 @@ import torch
 import tyro
 
 from dispose.baselines.integer_programme import integer_programme
+from dispose.cli.lifting import LiftOptions, LiftOrder, lift
 from dispose.errors import InputError
 from dispose.evaluation.classic import CLASSIC, classic
 from dispose.formats.detections.people import DetectionView
@@ -70,6 +71,9 @@ ADVICE_ON_IMAGES = (
     "the package's weights have seen synthetic people only, of a quarter to three quarters of a picture's height"
 )
 CLASSICS = tuple(one.option for one in reversed(CLASSIC))
+
+WITH_MODEL = ("capture", "calibration", "mm_per_unit", "skeleton", "weights", "out", "frames", "one_camera")
+"""Options that mean something for one camera too."""
 
 SECOND_OPINION = partial(integer_programme, budget=100)
 """A quarter of the usual budget: a fifth of the time where ten cameras see many people, and the same groups."""
@@ -131,6 +135,9 @@ class PredictCommand(CaptureOptions):
 
     With --from-pictures, or where there are no detections, people are looked for in images/CAMERA/*.jpg or
     videos/CAMERA.* instead; the weights that come with the package have seen synthetic pictures only.
+
+    With --model, CAPTURE is one image or video of one camera: everybody in it gets many poses that fit, as
+    lifted.json (or .jsonl), .npz and a figure, from --keypoints of any detector.
     """
 
     out: PathOption = None
@@ -165,9 +172,15 @@ class PredictCommand(CaptureOptions):
     """Frames worked on together (default: 16, of pictures 4)."""
     rate_hz: PositiveOption = None
     """Frames per second, for the times in TRC files (default: of videos/*, else 30)."""
+    one_camera: tyro.conf.OmitArgPrefixes[LiftOptions] = LiftOptions()
 
     def run(self) -> int:
         """Read, predict, write, and say what was found and what was lost."""
+        if self.one_camera.model is not None:
+            return lift(self.of_one_camera())
+        for option in fields(LiftOptions):
+            if vars(self.one_camera)[option.name] != option.default:
+                raise InputError(f"--{option.name.replace('_', '-')} speaks of one camera; say --model NAME with it.")
         for given, there in (("--weights are", self.weights), ("--steps is", self.steps)):
             if there is not None and self.associator in CLASSICS:
                 raise InputError(f"{given} given, but the associator {self.associator} has none.")
@@ -208,6 +221,23 @@ class PredictCommand(CaptureOptions):
         for path in sink.written:
             print(f"wrote {path}")
         return 0
+
+    def of_one_camera(self) -> LiftOrder:
+        """What is to be lifted; `InputError` for options that speak of several cameras."""
+        for option in fields(self):
+            if option.name not in WITH_MODEL and vars(self)[option.name] != option.default:
+                name = option.name.replace("_", "-")
+                raise InputError(f"--{name} speaks of captures of several cameras, but --model lifts one.")
+        return LiftOrder(
+            self.one_camera,
+            self.capture,
+            self.calibration,
+            self.mm_per_unit,
+            None if self.skeleton is None else by_name(self.skeleton),
+            self.weights,
+            self.out,
+            parse_frames(self.frames),
+        )
 
     def takes_images(self) -> bool:
         """Whether people are to be found in images; without detections they are, and that is said."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dispose.datasets.tables.human36m_motion import Clip, place_clip, read_clips
 from dispose.datasets.tables.humaneva import read_humaneva
-from dispose.models.lifting.view import ViewPeople, view_people
+from dispose.models.lifting.view import ViewPeople, confidence_of, view_people
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import COCO_17, H36M_17, HUMANEVA_15
 from dispose.skeletons.skeleton import Skeleton
@@ -78,7 +78,7 @@ class LiftTrial(TensorStruct):
         seen[:, rows] = True
         places, told = torch.zeros(*shape, 2, dtype=torch.float64), torch.zeros(shape)
         places[:, rows], told[:, rows] = xy.double(), sigma.float()
-        confidence = torch.exp(-8.0 * told / self.cameras.size[:, 0, :1].float())
+        confidence = confidence_of(told, self.cameras.size[:, 0, :1].float())
         return view_people(joints, self.cameras, places, confidence, seen, told)
 
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dispose.scene.cameras import Cameras
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import TensorStruct
 
@@ -30,8 +31,37 @@ class Lifted(TensorStruct):
     @property
     def covariance(self) -> Float[Tensor, "persons joints 3 3"]:
         """Of every joint over the hypotheses, mm²; 0 where there is only one."""
-        off = (self.xyz_camera - self.xyz_camera.mean(1, keepdim=True)).transpose(1, 2)
-        return off.mT @ off / max(off.shape[2] - 1, 1)
+        return spread_of(self.xyz_camera.transpose(1, 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Placed(TensorStruct):
+    """Lifted people, and for each of their poses where before the camera the middle of the hips is, mm.
+
+    A pose that is larger stands farther away: how far is as uncertain as how large somebody is.
+    """
+
+    lifted: Lifted
+    place: Float[Tensor, "persons hypotheses 3"]
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    @property
+    def xyz_camera(self) -> Float[Tensor, "persons hypotheses joints 3"]:
+        """Joints in the camera's axes, mm from its centre."""
+        return self.lifted.xyz_camera + self.place[:, :, None]
+
+    def to_world(self, cameras: Cameras) -> Float[Tensor, "persons hypotheses joints 3"]:
+        """Joints in the world, mm; of every person one view."""
+        off = self.xyz_camera - cameras.translation[:, :1, None]
+        return (off.flatten(1, 2) @ cameras.rotation[:, 0]).view(off.shape)
+
+
+def spread_of(samples: Float[Tensor, "*batch samples dims"]) -> Float[Tensor, "*batch dims dims"]:
+    """Covariance of samples of equal weight; 0 where there is only one."""
+    off = samples - samples.mean(-2, keepdim=True)
+    return off.mT @ off / max(off.shape[-2] - 1, 1)
 
 
 def place_before_camera(

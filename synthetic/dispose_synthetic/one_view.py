@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dispose.datasets.cmu_motion import Motion
-from dispose.models.lifting.view import ViewPeople, view_people
+from dispose.models.lifting.view import ViewPeople, confidence_of, view_people
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import COCO_17
 from dispose_synthetic.detectors.parameters import sample_detectors
@@ -125,7 +125,7 @@ def sample_views(
     seen = told_joints(source, known & front[:, 0] & cameras.inside(xy)[:, 0], config)
     known = known & (depth > 500.0)[:, None] & (seen.sum(1) >= 4)[:, None]
     upright = source.uniform((people, 1)) < config.upside
-    confidence = torch.where(seen, torch.exp(-8.0 * told * cameras.size[:, 0, :1].reciprocal()), 0.0)
+    confidence = torch.where(seen, confidence_of(told, cameras.size[:, 0, :1]), 0.0)
     views = view_people(joints, cameras, found, confidence, seen, told)
     views = ViewPeople(**{**vars(views), "up": views.up * upright})
     turned = cameras.rotation[:, 0] @ (xyz - hips[:, None]).mT / 1000

@@ -77,6 +77,14 @@ def _turn(xyz: Tensor, rotation: Tensor) -> Tensor:
     return (flat @ rotation.mT).reshape(xyz.shape).to(xyz.dtype)
 
 
+def confidence_of(sigma_px: Float[Tensor, "*people"], width: Float[Tensor, "*#people"]) -> Float[Tensor, "*people"]:
+    """The score that lifters learn to see beside keypoints of some standard deviation, in images of some width, pixels.
+
+    Scores of real detectors mean something else with every detector; they first become standard deviations.
+    """
+    return torch.exp(-8.0 * sigma_px / width)
+
+
 def view_people(
     joints: tuple[str, ...],
     cameras: Cameras,

@@ -101,7 +101,7 @@ def draw_cloud(
     offsets = (points - centre)[:, rows]
     shape = covariance[rows][:, rows]
     axes.plot(*offsets.T.numpy(), ".", color=PALETTE[4], markersize=4, alpha=0.5, zorder=2, label="measured again")
-    axes.add_patch(_ellipse(shape, (0.0, 0.0), 1.0, theme_of(axes).alarm))
+    axes.add_patch(ellipse_of(shape, (0.0, 0.0), 1.0, theme_of(axes).alarm))
     inside = (torch.einsum("ni,ij,nj->n", offsets, torch.linalg.inv(shape), offsets) < CHI_95).double().mean()
     first, second = (AXES[axis] for axis in plane)
     axes.set(xlim=(-REACH_MM, REACH_MM), ylim=(-REACH_MM, REACH_MM), aspect="equal")
@@ -121,7 +121,7 @@ def draw_ellipses_from_above(
     for place, shape, fine in zip(places, covariance, known.tolist(), strict=True):
         middle = (float(place[0]) / 1000, float(place[1]) / 1000)
         if fine:
-            axes.add_patch(_ellipse(shape[:2, :2], middle, MAGNIFY / 1000, theme.alarm))
+            axes.add_patch(ellipse_of(shape[:2, :2], middle, MAGNIFY / 1000, theme.alarm))
         else:
             axes.plot(*middle, "x", color=theme.muted, markersize=10, markeredgewidth=2)
     told = {int(sizes.argmax()), int(torch.where(known, sizes, torch.inf).argmin())} if bool(known.any()) else set()
@@ -169,9 +169,11 @@ def _look(row: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _ellipse(shape: Float[Tensor, "2 2"], middle: tuple[float, float], scale: float, color: str) -> Ellipse:
-    """The 95 % ellipse of a two-dimensional covariance."""
+def ellipse_of(
+    shape: Float[Tensor, "2 2"], middle: tuple[float, float], scale: float, color: str, *, radius: float = CHI_95
+) -> Ellipse:
+    """The ellipse of a two-dimensional covariance: of 95 %, or of another squared radius."""
     values, vectors = torch.linalg.eigh(shape)
-    width, height = (2 * scale * math.sqrt(CHI_95 * max(float(value), 0.0)) for value in (values[1], values[0]))
+    width, height = (2 * scale * math.sqrt(radius * max(float(value), 0.0)) for value in (values[1], values[0]))
     angle = math.degrees(math.atan2(float(vectors[1, 1]), float(vectors[0, 1])))
     return Ellipse(middle, width, height, angle=angle, fill=False, edgecolor=color, linewidth=2.4, zorder=4)

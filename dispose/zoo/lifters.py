@@ -1,0 +1,93 @@
+"""The table of lifters: by which name every way from one image to poses is asked for, and the weights it comes with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dispose.errors import InputError
+from dispose.models.lifting.sight import LiftSeen, PeopleInView, PeopleLifter, Picture
+from dispose.models.lifting.view import Lift
+from dispose.zoo.checkpoints import shipped_weights
+
+HYPOTHESES = 200
+"""So many poses of everybody where nobody asks for another number."""
+
+
+@dataclass(frozen=True)
+class NamedLifter:
+    """A lifter with weights.
+
+    Attributes:
+        name: what it is asked for by.
+        title: how figures and pages call it.
+        make: the lifter, of a file of weights and of how many poses it is to give of everybody; reads nothing before
+            it is called. Raises `InputError` for weights of another kind.
+        shipped: the file of its weights in the package.
+        several: whether it draws poses that differ; others give one.
+        looks: whether it needs the image beside the keypoints.
+    """
+
+    name: str
+    title: str
+    make: Callable[[Path, int], PeopleLifter]
+    shipped: str
+    several: bool = True
+    looks: bool = False
+
+
+LIFTERS: tuple[NamedLifter, ...] = ()
+"""By name."""
+
+
+def keypoints_alone(lift: Lift) -> LiftSeen:
+    """A lifter that does not look at the image."""
+
+    def by_keypoints(sight: PeopleInView, image: Picture | None, generator: torch.Generator) -> Tensor:
+        return lift(sight.people, generator)
+
+    return by_keypoints
+
+
+def find_lifter(name: str) -> NamedLifter:
+    """The row of a name; `InputError` lists the names where there is none."""
+    for one in LIFTERS:
+        if one.name == name:
+            return one
+    raise InputError(f"no lifter named {name!r}; known: {', '.join(one.name for one in LIFTERS)}.")
+
+
+def lifter_weights(name: str, weights: Path | None = None) -> Path:
+    """The file of weights that a lifter is made of: the one that is given, or its own.
+
+    Raises:
+        InputError: an unknown name; or none is given, and its own is not in this copy of the project.
+    """
+    one = find_lifter(name)
+    path = weights or shipped_weights(one.shipped)
+    if weights is None and not path.is_file():
+        raise InputError(f"{path}: the weights of {name} are not in this copy of the project; give some: --weights.")
+    return path
+
+
+def load_lifter(name: str, weights: Path | None = None, hypotheses: int | None = None) -> PeopleLifter:
+    """The lifter of a name, with weights from a file or its own.
+
+    Args:
+        name: of a row.
+        weights: None = its own.
+        hypotheses: poses of everybody; None = `HYPOTHESES` where they differ, else 1.
+
+    Raises:
+        InputError: an unknown name, weights of another kind, fewer poses than one, or several of a lifter that
+            gives one.
+    """
+    one = find_lifter(name)
+    count = (HYPOTHESES if one.several else 1) if hypotheses is None else hypotheses
+    if count < 1:
+        raise InputError(f"{count} hypotheses are asked for; at least one is needed.")
+    if count > 1 and not one.several:
+        raise InputError(f"{count} hypotheses are asked for, but {name} gives one pose of everybody.")
+    return one.make(lifter_weights(name, weights), count)
