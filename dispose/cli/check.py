@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from dispose.cli.predict import CaptureOptions
+from dispose.cli.captures import CaptureOptions
 from dispose.inference.capture import Capture, read_frame
 from dispose.inference.check.diagnosis import diagnose
 from dispose.inference.check.report import table, write_check

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.skeletons.catalog import CATALOG, H36M_17, LIMB_BONES, MPII_17
+from dispose.skeletons.catalog import CATALOG, H36M_17, LIMB_BONES, MPI_INF_3DHP_17, MPII_17
 from dispose.skeletons.skeleton import Skeleton
 
 CLEAR_MARGIN = 1.6
@@ -17,8 +17,8 @@ CLEAR_MARGIN = 1.6
 
 ENOUGH_PEOPLE = 5
 
-# Human3.6M's joints are measured by markers; no 2-D detector reports them, so 17 joints are COCO's.
-DETECTED_SKELETONS = tuple(skeleton for skeleton in CATALOG if skeleton not in (H36M_17, MPII_17))
+# Joints measured by markers are reported by no 2-D detector, so 17 joints are COCO's.
+DETECTED_SKELETONS = tuple(one for one in CATALOG if one not in (H36M_17, MPII_17, MPI_INF_3DHP_17))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,79 @@
+"""What commands on captures share: where a capture lies, which of its frames, and what is said of the people in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from dispose.errors import InputError
+from dispose.formats.detections.people import DetectionView
+from dispose.inference.capture import DETECTION_FOLDERS, IMAGE_FOLDERS, Capture, read_capture
+from dispose.options import CaptureArgument, PathOption, PositiveOption, TextOption
+from dispose.skeletons.catalog import by_name
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """Where a capture of detections lies."""
+
+    capture: CaptureArgument = None
+    """The capture folder; not needed where its parts are named."""
+    calibration: PathOption = None
+    """A calibration elsewhere: TOML, JSON (own, Panoptic, Shelf/Campus), OpenCV YAML, COLMAP folder."""
+    mm_per_unit: PositiveOption = None
+    """How many mm one unit of a COLMAP calibration is."""
+    detections: PathOption = None
+    """Detections elsewhere: folder of OpenPose folders, COCO result file, folder with one such file per camera."""
+    skeleton: TextOption = None
+    """The detector's joints: coco_17, body_25, body_25b, halpe_26, … (default: told from the files)."""
+
+    def open_detections(self) -> Capture[DetectionView]:
+        """The capture of detections that the options describe."""
+        folder = self.capture
+        if folder is None:
+            if self.calibration is None or self.detections is None:
+                raise InputError("name a capture folder, or both --calibration and --detections.")
+            folder = self.detections if self.detections.is_dir() else self.detections.parent
+        skeleton = None if self.skeleton is None else by_name(self.skeleton)
+        return read_capture(folder, skeleton, self.calibration, self.detections, self.mm_per_unit)
+
+
+def video_rate_hz(folder: Path) -> float | None:
+    """Frames per second of the capture's first readable video; None where there is none."""
+    for path in sorted((folder / "videos").glob("*")):
+        video = cv2.VideoCapture(str(path))
+        rate = float(video.get(cv2.CAP_PROP_FPS)) if video.isOpened() else 0.0
+        video.release()
+        if rate > 0:
+            return rate
+    return None
+
+
+def only_images(folder: Path) -> bool:
+    """Whether a capture folder has pictures or videos and no folder of detections."""
+    return any((folder / name).is_dir() for name in IMAGE_FOLDERS) and not any(
+        (folder / name).is_dir() for name in DETECTION_FOLDERS
+    )
+
+
+def parse_frames(text: str | None) -> tuple[int | None, int | None]:
+    """The two ends of ``A:B``."""
+    if text is None:
+        return None, None
+    start, colon, stop = text.partition(":")
+    if not colon or not all(part == "" or part.lstrip("-").isdigit() for part in (start, stop)):
+        raise InputError(f"--frames is {text!r}; it must be A:B with whole numbers, as in 100:200.")
+    return int(start) if start else None, int(stop) if stop else None
+
+
+def report_people(people: Sequence[tuple[int, int]], advice: str) -> None:
+    """Who was found, in words; `advice` for those who find nobody."""
+    if not people:
+        print(f"nobody was found; {advice}.")
+        return
+    print(f"{len(people)} people:")
+    for person, frames in people[:20]:
+        print(f"  id {person}: {frames} frames")
+    if len(people) > 20:
+        print(f"  and {len(people) - 20} more in at most {people[20][1]} frames each")
