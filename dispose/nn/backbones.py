@@ -125,6 +125,50 @@ class BackboneMaps(TensorStruct):
     last: Float[Tensor, "maps chans height width"]
     heatmaps: Float[Tensor, "maps joints height width"]
 
+    @property
+    def pyramid(self) -> tuple[Float[Tensor, "maps _ _ _"], ...]:
+        """Maps at strides 4 to 32, the finest as the heat maps read it."""
+        return self.last, self.middle, self.coarse, self.deep
+
+
+def trunk_chans(depth: int, width: int) -> tuple[int, ...]:
+    """Channels of the four stages of a trunk."""
+    return tuple(width * 2**stage * _STAGES[depth][0].expansion for stage in range(4))
+
+
+def residual_trunk(depth: int, width: int) -> nn.Sequential:
+    """The trunk of a ResNet: `STEM` modules, then four stages."""
+    block, counts = _STAGES[depth]
+    chans = width
+    stem = [nn.Conv2d(3, chans, 7, 2, 3, bias=False), nn.BatchNorm2d(chans), nn.ReLU(inplace=True)]
+    layers: list[nn.Module] = [*stem, nn.MaxPool2d(3, 2, 1)]
+    for stage, count in enumerate(counts):
+        inner = width * 2**stage
+        blocks = [block(chans, inner, 1 if stage == 0 else 2)]
+        chans = inner * block.expansion
+        layers.append(nn.Sequential(*blocks, *(block(chans, inner, 1) for _ in range(count - 1))))
+    return nn.Sequential(*layers)
+
+
+def look_up(trunk: nn.Sequential, pixels: Float[Tensor, "maps 3 height width"]) -> list[Tensor]:
+    """What the stem and every stage of a trunk make of normalised images.
+
+    Raises:
+        ShapeError: the images' width or height is no multiple of 32.
+    """
+    require_multiple(pixels)
+    stages = [trunk[:STEM](pixels)]
+    for number in range(STEM, len(trunk)):
+        stages.append(trunk[number](stages[-1]))
+    return stages
+
+
+def require_multiple(pixels: Float[Tensor, "maps 3 height width"]) -> None:
+    """Raise `ShapeError` where the images' width or height is no multiple of 32."""
+    height, width = pixels.shape[-2:]
+    if height % MULTIPLE or width % MULTIPLE:
+        raise ShapeError(f"pictures of {width} x {height} pixels: both must be multiples of {MULTIPLE}")
+
 
 class Backbone(nn.Module):
     """Images to heat maps and the feature maps that Stage I and II read.
@@ -139,29 +183,25 @@ class Backbone(nn.Module):
         if config.depth not in _STAGES:
             raise InputError(f"a backbone of depth {config.depth} is not known, only {sorted(_STAGES)}")
         self.config = config
-        block, counts = _STAGES[config.depth]
-        chans = config.width
-        stem = [nn.Conv2d(3, chans, 7, 2, 3, bias=False), nn.BatchNorm2d(chans), nn.ReLU(inplace=True)]
-        layers: list[nn.Module] = [*stem, nn.MaxPool2d(3, 2, 1)]
-        for stage, count in enumerate(counts):
-            width = config.width * 2**stage
-            blocks = [block(chans, width, 1 if stage == 0 else 2)]
-            chans = width * block.expansion
-            layers.append(nn.Sequential(*blocks, *(block(chans, width, 1) for _ in range(count - 1))))
-        self.trunk = nn.Sequential(*layers)
+        self.trunk = residual_trunk(config.depth, config.width)
         raising: list[nn.Module] = []
-        for inward in (chans, config.deconv_chans, config.deconv_chans):
+        for inward in (config.deep_chans, config.deconv_chans, config.deconv_chans):
             raising += [nn.ConvTranspose2d(inward, config.deconv_chans, 4, 2, 1, bias=False)]
             raising += [nn.BatchNorm2d(config.deconv_chans), nn.ReLU(inplace=True)]
         self.upsampling = nn.Sequential(*raising)
         self.heatmaps = nn.Conv2d(config.deconv_chans, config.joints, 1)
         # One per transposed convolution, from the trunk's stage of the same resolution.
-        inward = [config.width * 2**stage * block.expansion for stage in (2, 1, 0)] if config.lateral else []
+        inward = trunk_chans(config.depth, config.width)[2::-1] if config.lateral else []
         self.lateral = nn.ModuleList(nn.Conv2d(c, config.deconv_chans, 1) for c in inward)
         self._initialise()
         for parameter in self.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+    @property
+    def pyramid_chans(self) -> tuple[int, ...]:
+        """Channels of the maps of `BackboneMaps.pyramid`."""
+        return *[self.config.deconv_chans] * 3, self.config.deep_chans
 
     def forward(self, pixels: Float[Tensor, "maps 3 height width"]) -> Features:
         """Heat maps and features of normalised images; see `look`."""
@@ -174,12 +214,7 @@ class Backbone(nn.Module):
         Raises:
             ShapeError: the images' width or height is no multiple of 32.
         """
-        height, width = pixels.shape[-2:]
-        if height % MULTIPLE or width % MULTIPLE:
-            raise ShapeError(f"pictures of {width} x {height} pixels: both must be multiples of {MULTIPLE}")
-        stages = [self.trunk[:STEM](pixels)]
-        for number in range(STEM, len(self.trunk)):
-            stages.append(self.trunk[number](stages[-1]))
+        stages = look_up(self.trunk, pixels)
         x, raw = stages[-1], []
         for k in range(3):
             rising = self.upsampling[3 * k](x)

@@ -1,7 +1,7 @@
 """Small building blocks shared by the networks."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -9,25 +9,75 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-def mlp(widths: Sequence[int]) -> nn.Sequential:
-    """Linear layers of these widths with SiLU between them (none after the last)."""
+Activation = Callable[[], nn.Module]
+
+
+def mlp(widths: Sequence[int], activation: Activation = nn.SiLU) -> nn.Sequential:
+    """Linear layers of these widths with an activation between them (none after the last)."""
     layers: list[nn.Module] = []
     for k, (inward, outward) in enumerate(pairwise(widths)):
-        layers += ([nn.SiLU()] if k else []) + [nn.Linear(inward, outward)]
+        layers += ([activation()] if k else []) + [nn.Linear(inward, outward)]
     return nn.Sequential(*layers)
 
 
-class ResidualMLP(nn.Module):
-    """Pre-norm feed-forward block ``x + W2 silu(W1 norm(x))``."""
+class DropPath(nn.Module):
+    """In training a share of the items goes without a residual branch; for the others it counts the more.
 
-    def __init__(self, chans: int, expansion: int = 2) -> None:
+    The expectation stays (Huang et al. 2016). Draws from torch's global generator, as dropout does.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, branch: Float[Tensor, "items *rest"]) -> Float[Tensor, "items *rest"]:
+        """The branch, or 0 for the items that go without; as it is where nothing is trained."""
+        if not self.training or not self.share:
+            return branch
+        drawn = torch.rand(len(branch), *[1] * (branch.ndim - 1), device=branch.device)
+        return branch * (drawn >= self.share).to(branch.dtype) / (1 - self.share)
+
+
+class ResidualMLP(nn.Module):
+    """Pre-norm feed-forward block ``x + W2 activation(W1 norm(x))``."""
+
+    def __init__(
+        self, chans: int, expansion: int = 2, *, activation: Activation = nn.SiLU, drop_path: float = 0.0
+    ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(chans)
-        self.body = mlp([chans, expansion * chans, chans])
+        self.body = mlp([chans, expansion * chans, chans], activation)
+        self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Float[Tensor, "*items chans"]) -> Float[Tensor, "*items chans"]:
         """Shape is kept."""
-        return x + self.body(self.norm(x))
+        return x + self.drop_path(self.body(self.norm(x)))
+
+
+class AttentionBlock(nn.Module):
+    """Pre-norm attention among the tokens of an item, then a feed-forward block."""
+
+    def __init__(
+        self, chans: int, heads: int, *, activation: Activation = nn.SiLU, drop_path: float = 0.0
+    ) -> None:
+        super().__init__()
+        if chans % heads:
+            raise ValueError(f"{chans} chans do not split over {heads} heads")
+        self.heads = heads
+        self.norm = nn.LayerNorm(chans)
+        self.qkv = nn.Linear(chans, 3 * chans)
+        self.outward = nn.Linear(chans, chans)
+        self.drop_path = DropPath(drop_path)
+        self.feed_forward = ResidualMLP(chans, activation=activation, drop_path=drop_path)
+
+    def forward(self, x: Float[Tensor, "items tokens chans"]) -> Float[Tensor, "items tokens chans"]:
+        """Shape is kept."""
+        items, tokens, chans = x.shape
+        parts = self.qkv(self.norm(x)).view(items, tokens, 3, self.heads, chans // self.heads)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        x = x + self.drop_path(self.outward(mixed.transpose(1, 2).reshape(items, tokens, chans)))
+        return self.feed_forward(x)
 
 
 class Modulation(nn.Module):

@@ -16,7 +16,7 @@ from dispose.geometry.triangulation import solve_symmetric
 from dispose.geometry.uncertainty import expected_error
 from dispose.models.rays.sightings import BodyRays
 from dispose.models.rays.template import JOINT_NAMES
-from dispose.nn.blocks import ResidualMLP, mlp
+from dispose.nn.blocks import AttentionBlock, mlp
 from dispose.tensors import TensorStruct
 
 STATIC_FEATURES, MOVING_FEATURES, JOINT_FEATURES = 9, 10, 6
@@ -71,27 +71,6 @@ def start_at_zero(layer: nn.Linear) -> nn.Linear:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
-
-
-class AttentionBlock(nn.Module):
-    """Pre-norm attention among a person's joints, then a feed-forward block."""
-
-    def __init__(self, chans: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm = nn.LayerNorm(chans)
-        self.qkv = nn.Linear(chans, 3 * chans)
-        self.outward = nn.Linear(chans, chans)
-        self.feed_forward = ResidualMLP(chans)
-
-    def forward(self, x: Float[Tensor, "persons joints chans"]) -> Float[Tensor, "persons joints chans"]:
-        """Shape is kept."""
-        persons, joints, chans = x.shape
-        parts = self.qkv(self.norm(x)).view(persons, joints, 3, self.heads, chans // self.heads)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)
-        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
-        x = x + self.outward(mixed.transpose(1, 2).reshape(persons, joints, chans))
-        return self.feed_forward(x)
 
 
 class Round(nn.Module):

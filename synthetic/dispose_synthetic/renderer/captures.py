@@ -32,7 +32,7 @@ from dispose_synthetic.randomness import Noise, between
 from dispose_synthetic.renderer.backdrop import Backdrop, draw_room, floor_shadow
 from dispose_synthetic.renderer.bodies import PARTS, Builds, Outfits, bodies, paint, part_of, sample_outfits
 from dispose_synthetic.renderer.lenses import Lenses, Sensors, expose, lenses_of, sample_sensors
-from dispose_synthetic.renderer.rooms import Room, sample_clutter, sample_room
+from dispose_synthetic.renderer.rooms import Light, Room, sample_clutter, sample_room
 from dispose_synthetic.renderer.solids import Strikes, strike
 from dispose_synthetic.rigs import CEILING, CORNERS, HALF_CIRCLE, RING, RigArchetype, sample_rooms
 
@@ -175,6 +175,18 @@ def _lift(furniture: Furniture) -> Furniture:
     return replace(furniture, low=furniture.low + lift, high=furniture.high + lift)
 
 
+def sample_builds(source: Noise, stature: Float[Tensor, " persons"]) -> Builds:
+    """How thick people of some statures (mm) are, in what they wear."""
+    shape = stature.shape
+    return Builds(
+        (stature / 1720.0) ** 0.8,
+        (1 + 0.1 * source.normal(shape)).clamp(0.8, 1.35),
+        (1 + 0.08 * source.normal(shape)).clamp(0.82, 1.25),
+        between(source, shape, 1.0, 1.35),
+        between(source, shape, 0.12, 0.28) * (source.uniform(shape) < 0.25),
+    )
+
+
 def sample_casts(source: Noise, studio: Studio, frames: int, config: RenderConfig) -> list[Cast]:
     """People for several frames in one room; other people in every frame."""
     low, high = config.persons
@@ -195,26 +207,27 @@ def sample_casts(source: Noise, studio: Studio, frames: int, config: RenderConfi
     casts = []
     for frame, count in enumerate(counts.tolist()):
         stature = people.bodies.stature[frame, :count]
-        builds = Builds(
-            (stature / 1720.0) ** 0.8,
-            (1 + 0.1 * source.normal((count,))).clamp(0.8, 1.35),
-            (1 + 0.08 * source.normal((count,))).clamp(0.82, 1.25),
-            between(source, (count,), 1.0, 1.35),
-            between(source, (count,), 0.12, 0.28) * (source.uniform((count,)) < 0.25),
-        )
+        builds = sample_builds(source, stature)
         casts.append(Cast(xyz[frame, :count].float(), builds, sample_outfits(source, count)))
     return casts
 
 
 def draw_people(studio: Studio, cast: Cast) -> tuple[Float[Tensor, "pixels 3"], Strikes]:
     """Light that reaches every pixel, and where it shows people."""
+    return light_people(studio.lenses, studio.backdrop, studio.room.light, cast)
+
+
+def light_people(
+    lenses: Lenses, backdrop: Backdrop, light: Light, cast: Cast
+) -> tuple[Float[Tensor, "pixels 3"], Strikes]:
+    """The same of people before a backdrop."""
     solids = bodies(cast.xyz_world, cast.builds)
-    shade = torch.cat([floor_shadow(solids, studio.room.light), torch.ones(1)])
+    shade = torch.cat([floor_shadow(solids, light), torch.ones(1)])
     # Cell -1 is the last: pixels that show no floor keep their light.
-    colour = studio.backdrop.colour * shade[studio.backdrop.cell][:, None]
-    strikes = strike(solids, studio.lenses, studio.backdrop.distance)
+    colour = backdrop.colour * shade[backdrop.cell][:, None]
+    strikes = strike(solids, lenses, backdrop.distance)
     persons = len(cast.xyz_world)
-    lit = paint(strikes, persons, cast.outfits) * studio.room.light.shade(strikes.normal)
+    lit = paint(strikes, persons, cast.outfits) * light.shade(strikes.normal)
     colour[strikes.pixel] = lit
     return colour, strikes
 
