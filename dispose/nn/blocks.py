@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-
 Activation = Callable[[], nn.Module]
 
 
@@ -57,9 +56,7 @@ class ResidualMLP(nn.Module):
 class AttentionBlock(nn.Module):
     """Pre-norm attention among the tokens of an item, then a feed-forward block."""
 
-    def __init__(
-        self, chans: int, heads: int, *, activation: Activation = nn.SiLU, drop_path: float = 0.0
-    ) -> None:
+    def __init__(self, chans: int, heads: int, *, activation: Activation = nn.SiLU, drop_path: float = 0.0) -> None:
         super().__init__()
         if chans % heads:
             raise ValueError(f"{chans} chans do not split over {heads} heads")

@@ -23,7 +23,7 @@ MODULES = (1, 4, 3)
 
 @dataclass(frozen=True)
 class HRNetConfig:
-    """Sizes: `width` is the channels of the finest branch (32 or 48 as published), coarser ones have twice as many each.
+    """Sizes: `width` is the channels of the finest branch (32 or 48 as published), twice as many in each coarser one.
 
     `joints` is the number of heat maps; 0 = none, only features are read.
     """

@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dispose.losses.heatmaps import peaked_error
 from dispose.losses.objective import Term
 from dispose.losses.triangulation import absolute_errors, capped_squares, relative_to_root, surprise_of_voxels
 from dispose.models.triangulation.algebraic import Algebraic
 from dispose.models.triangulation.crops import project_into_maps
 from dispose.models.triangulation.volumetric import Volumetric
-from dispose.nn.heatmaps import render_gaussians
 from dispose.scene.frame import ImageBatch
 from dispose.training.config import TriangulationTraining
 from dispose.training.person_crops import PersonBatch
@@ -117,14 +117,8 @@ def heatmap_error(
     """Mean squared error of heat maps against Gaussians at the true joints; pixels near a peak count ten times."""
     present: Bool[Tensor, "samples views"] = images.images.present
     xy_input, _ = project_into_maps(batch.xyz_world, images.cameras, images.images.input_from_image)
-    maps = present.numel()
-    height, width = heatmaps.shape[-2:]
-    known = batch.known[:, None].expand(*present.shape, -1).flatten(0, 1)
-    number = torch.arange(maps, device=heatmaps.device)
-    target = render_gaussians(xy_input.flatten(0, 1), known, number, maps, size=(width, height), sigma=sigma)
-    counted = (known & present.flatten()[:, None])[..., None, None] * (1 + 9 * target)
-    error = counted * (heatmaps.flatten(0, 1) - target).square()
-    return error.sum() / (counted.sum().clamp(min=1) / 2)
+    known = (batch.known[:, None] & present[..., None]).flatten(0, 1)
+    return peaked_error(heatmaps.flatten(0, 1), xy_input.flatten(0, 1), known, sigma)
 
 
 def _generator(seed: int, use: int) -> torch.Generator:

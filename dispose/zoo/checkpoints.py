@@ -14,6 +14,7 @@ from torch import nn
 from dispose.errors import InputError, OutputError
 from dispose.formats.files import replacing_path
 from dispose.models.diffpose_gmm.model import DiffPoseGmm, DiffPoseGmmConfig
+from dispose.models.context.network import ContextConfig, ContextNetwork
 from dispose.models.diffpose_gmm.networks import GraphDenoiserConfig, GraphLifterConfig
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.model import DisPose, DisPoseConfig
@@ -23,6 +24,8 @@ from dispose.models.triangulation.algebraic import Algebraic, AlgebraicConfig
 from dispose.models.triangulation.detections import DetectionWeights, DetectionWeightsConfig
 from dispose.models.triangulation.volumetric import Volumetric, VolumetricConfig
 from dispose.nn.backbones import Backbone, BackboneConfig
+from dispose.nn.hrnet import HRNet, HRNetConfig
+from dispose.released.context import ReleasedContext
 from dispose.released.diffpose_gmm import ReleasedGraphDenoiser, ReleasedGraphLifter
 from dispose.released.model import ReleasedConfig, ReleasedDisPose
 from dispose.released.triangulation import ReleasedAlgebraic, ReleasedVolumetric
@@ -125,6 +128,9 @@ KINDS = (
     Kind(DiffPoseGmm, DiffPoseGmmConfig),
     Kind(ReleasedGraphLifter, GraphLifterConfig),
     Kind(ReleasedGraphDenoiser, GraphDenoiserConfig),
+    Kind(HRNet, HRNetConfig),
+    Kind(ContextNetwork, ContextConfig),
+    Kind(ReleasedContext, ContextConfig),
 )
 """What a weights file of this project may hold; it says which by the name of the class."""
 
@@ -132,6 +138,7 @@ SHIPPED_ASSOCIATOR = "associator.safetensors"
 SHIPPED_IMAGE_WEIGHTS = "toy_images.safetensors"
 SHIPPED_RAYS = "rays.safetensors"
 SHIPPED_DETECTION_WEIGHTS = "algebraic_detections.safetensors"
+SHIPPED_CONTEXT = "context.safetensors"
 
 ImageModel = DisPose | ReleasedDisPose
 """A network that takes images: frame in, people out, at its ``config.input_size``."""
@@ -278,6 +285,17 @@ def load_rays(path: Path | None = None) -> RayNetwork:
 def load_detection_weights(path: Path | None = None) -> DetectionWeights:
     """The weights of 2-D detections shipped with the project, or those stored in a file."""
     return load_weights(path or shipped_weights(SHIPPED_DETECTION_WEIGHTS), DetectionWeights)
+
+
+def load_context(path: Path | None = None) -> ContextNetwork | ReleasedContext:
+    """Context-Aware PoseFormer: the small one shipped with the project, or the one stored in a file, ours or released.
+
+    Raises:
+        InputError: see `load_weights`.
+    """
+    path = path or shipped_weights(SHIPPED_CONTEXT)
+    released = read_metadata(path)[0] == ReleasedContext.__name__
+    return load_weights(path, ReleasedContext) if released else load_weights(path, ContextNetwork)
 
 
 def shipped_weights(name: str) -> Path:

@@ -1,6 +1,6 @@
 """People as one camera sees them, with a detector's mistakes, and their true poses: what lifters learn from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -111,8 +111,32 @@ def sample_views(
     xyz = apart(source, apart(source, xyz, joints, "hip", config.hips), joints, "shoulder", config.shoulders)
     cameras, floor = sample_cameras(source, people, config)
     away = torch.cat([floor, floor.new_zeros(people, 1)], 1)
-    xy, front = cameras.project(xyz + away[:, None])
-    depth = cameras.to_camera((hips + away)[:, None])[:, 0, 0, 2]
+    views, _, known = see_people(source, cameras, xyz + away[:, None], hips + away, known, config)
+    turned = cameras.rotation[:, 0] @ (xyz - hips[:, None]).mT / 1000
+    return views, views.from_camera(turned.mT).float(), known
+
+
+def see_people(
+    source: Noise,
+    cameras: Cameras,
+    xyz_world: Float[Tensor, "people joints 3"],
+    hips: Float[Tensor, "people 3"],
+    known: Bool[Tensor, "people joints"],
+    config: OneViewConfig,
+) -> tuple[ViewPeople, Float[Tensor, "people joints 2"], Bool[Tensor, "people joints"]]:
+    """What a detector says of people, where it puts their joints in the images (pixels), and which can be learned.
+
+    Args:
+        source: of everything random.
+        cameras: of every person one view (``people 1 …``).
+        xyz_world: joints, mm.
+        hips: the middle of the hips, mm.
+        known: which joints there are.
+        config: of the detector and of what is told.
+    """
+    people, joints = len(hips), config.joints
+    xy, front = cameras.project(xyz_world)
+    depth = cameras.to_camera(hips[:, None])[:, 0, 0, 2]
     px_per_mm = cameras.matrix[:, 0, 0, 0] / depth.clamp(min=300.0)
     found, sigma = fitted_points(
         source, xy[:, 0], px_per_mm, cameras.size[:, 0, 0], joints, sample_detectors(source, people)
@@ -127,9 +151,7 @@ def sample_views(
     upright = source.uniform((people, 1)) < config.upside
     confidence = torch.where(seen, confidence_of(told, cameras.size[:, 0, :1]), 0.0)
     views = view_people(joints, cameras, found, confidence, seen, told)
-    views = ViewPeople(**{**vars(views), "up": views.up * upright})
-    turned = cameras.rotation[:, 0] @ (xyz - hips[:, None]).mT / 1000
-    return views, views.from_camera(turned.mT).float(), known
+    return replace(views, up=views.up * upright), found, known
 
 
 def apart(

@@ -1,4 +1,4 @@
-"""Places on maps as `grid_sample` counts them, -1 to 1, for maps of any size: which pixels are -1 and 1, what lies beyond.
+"""Places on maps as `grid_sample` counts them, -1 to 1: which pixels these are, and what lies beyond.
 
 Deformable attention counts in fractions of a map between its outer edges and reads zero beyond them. The functions here
 turn other conventions into that one, so that every backend serves them all, in values and in gradients.

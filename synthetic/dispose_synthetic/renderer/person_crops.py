@@ -7,16 +7,20 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from dispose.datasets.cmu_motion import Motion
 from dispose.geometry.image_affine import crop
 from dispose.scene.cameras import Cameras
-from dispose.tensors import TensorStruct
+from dispose.skeletons.catalog import COCO_17
+from dispose.tensors import TensorStruct, cat
+from dispose_synthetic.one_view import OneViewConfig, sample_cameras
 from dispose_synthetic.randomness import Noise, between
 from dispose_synthetic.renderer.backdrop import draw_room
 from dispose_synthetic.renderer.bodies import PARTS, Builds, bodies, part_of, sample_outfits
 from dispose_synthetic.renderer.captures import Cast, light_people, sample_builds
-from dispose_synthetic.renderer.lenses import Lenses, Sensors, expose, lenses_of
-from dispose_synthetic.renderer.rooms import Light, Room
+from dispose_synthetic.renderer.lenses import Lenses, Sensors, expose, lenses_of, sample_sensors
+from dispose_synthetic.renderer.rooms import Light, Room, sample_clutter, sample_room
 from dispose_synthetic.renderer.solids import strike
+from dispose_synthetic.sightings import ALL_JOINTS, sample_bodies_in_motion
 
 
 @dataclass(frozen=True)
@@ -39,27 +43,50 @@ Draw = Callable[[Noise, Lenses, Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Cuts(TensorStruct):
-    """What the cameras of a rig see of one person: the pictures (RGB) and where they lie in the cameras' images."""
+class FilmedPeople(TensorStruct):
+    """Pictures of one person each, with the truth.
 
-    pixels: UInt8[Tensor, "views height width 3"]
-    input_from_image: Float[Tensor, "views 2 3"]
+    Attributes:
+        pixels: RGB.
+        input_from_image: where the pictures lie in the images of their cameras.
+        size, matrix, distortion, rotation, translation: of every person's camera, as in `Cameras`.
+        xyz_world: COCO's joints, mm.
+    """
+
+    pixels: UInt8[Tensor, "persons height width 3"]
+    input_from_image: Float[Tensor, "persons 2 3"]
+    size: Float[Tensor, "persons 2"]
+    matrix: Float[Tensor, "persons 3 3"]
+    distortion: Float[Tensor, "persons 8"]
+    rotation: Float[Tensor, "persons 3 3"]
+    translation: Float[Tensor, "persons 3"]
+    xyz_world: Float[Tensor, "persons 17 3"]
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def cameras(self) -> Cameras:
+        """Of every person one view (``persons 1 …``)."""
+        parts = (self.size, self.matrix, self.distortion, self.rotation, self.translation)
+        return Cameras((), *(part[:, None] for part in parts))
 
 
-def cut_people(
+def film_person(
     source: Noise, cameras: Cameras, xyz_world: Float[Tensor, "17 3"], draw: Draw, sensors: Sensors, config: CropConfig
-) -> Cuts:
-    """One person (COCO's joints, mm) in every camera of a rig."""
+) -> FilmedPeople:
+    """One person as every camera of a rig sees them: a row per view."""
     xy, _ = cameras.project(xyz_world.double())
     low, high = xy.amin(1), xy.amax(1)
-    views = len(cameras)
+    views, (width, height) = len(cameras), config.size
     size = (high - low) * between(source, (views, 1), *config.margin)
     centre = (low + high) / 2 + config.shift * size * (2 * source.uniform((views, 2)) - 1)
     affine = crop(centre, size, config.size)
     lenses = lenses_of(cut_cameras(cameras, affine, config.size), config.size)
     light = draw(source, lenses, xyz_world[None].float())
-    width, height = config.size
-    return Cuts(expose(source, light.reshape(-1, height, width, 3), sensors), affine)
+    pixels = expose(source, light.reshape(-1, height, width, 3), sensors)
+    camera = (cameras.size, cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
+    return FilmedPeople(pixels, affine, *camera, xyz_world.float().expand(views, -1, -1))
 
 
 def cut_cameras(cameras: Cameras, input_from_image: Float[Tensor, "views 2 3"], size: tuple[int, int]) -> Cameras:
@@ -100,3 +127,41 @@ def mannequins(source: Noise, lenses: Lenses, xyz: Float[Tensor, "persons 17 3"]
     part, _ = part_of(found.solid, persons)
     light[found.pixel] = MANNEQUIN[part] * STUDIO_LIGHT.shade(found.normal)
     return light
+
+
+@dataclass(frozen=True)
+class FilmConfig:
+    """People in rooms, each before one camera.
+
+    Attributes:
+        crop: how they are cut out.
+        views: which cameras, and what a detector says of the joints.
+        noise: least and most deviation of the sensor's noise, of full scale.
+        blur: least and most deviation of the point spread, pixels.
+    """
+
+    crop: CropConfig = CropConfig()
+    views: OneViewConfig = OneViewConfig()
+    noise: tuple[float, float] = (0.005, 0.03)
+    blur: tuple[float, float] = (0.45, 1.2)
+
+
+def film_people(source: Noise, motion: Motion | None, people: int, config: FilmConfig) -> FilmedPeople:
+    """Dressed people at the origin, in postures of captured motion where there is some, each in a room of their own.
+
+    Nothing stands between them and their camera: all furniture is farther from them than it.
+    """
+    bodies, _ = sample_bodies_in_motion(source, motion, people, config.views.procedural)
+    bodies = bodies[:, [ALL_JOINTS.index(joint) for joint in COCO_17.joints]]
+    cameras, floor = sample_cameras(source, people, config.views)
+    away = torch.cat([floor, floor.new_zeros(people, 1)], 1)[:, None, :, None]
+    cameras = replace(cameras, translation=cameras.translation + (cameras.rotation @ away)[..., 0])
+    filmed, nothing = [], torch.zeros(0, 3)
+    for person, xyz in enumerate(bodies):
+        rig = cameras[person]
+        centres = rig.centres
+        clutter = sample_clutter(source, nothing, nothing, float(centres[0, :2].norm()), centres)
+        draw = dressed(sample_room(source, centres, clutter))
+        sensors = sample_sensors(source, 1, config.noise, config.blur)
+        filmed.append(film_person(source, rig, xyz, draw, sensors, config.crop))
+    return cat(filmed, "persons")

@@ -1,0 +1,228 @@
+"""The study of context in lifting one image: what do maps of a network that only knows 2-D joints add to these joints?
+
+Drawn people in the cameras of Human3.6M, one build and three colours, in one light; a small network learns their heat
+maps and is frozen; then three lifters learn beside each other from the same pictures: of one the maps are zero, one
+reads them at the joints, one looks around. It proves the mechanism, not the accuracy on photographs.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dispose.formats.images.series import normalize_pixels
+from dispose.geometry.image_affine import map_from_input
+from dispose.losses.heatmaps import peaked_error
+from dispose.metrics.pose import mpjpe, pa_mpjpe
+from dispose.models.context.crops import ImageKeypoints, PersonCrops, crop_people, mirror_some
+from dispose.models.context.lifter import LifterConfig
+from dispose.models.context.network import TOLD, ContextConfig, ContextNetwork, Levels, PyramidConfig, from_hips
+from dispose.models.lifting.view import view_people
+from dispose.nn.backbones import STRIDE, Backbone, BackboneConfig
+from dispose.skeletons.catalog import COCO_17
+from dispose.tensors import cat
+from dispose_benchmarks.studies.learnable import Promise
+from dispose_benchmarks.studies.view_trust import StudyLine, draw_rigs
+from dispose_synthetic.human36m_rig import TEST_SUBJECTS, TRAINING_SUBJECTS
+from dispose_synthetic.joint_maps import looked_at
+from dispose_synthetic.people import PeopleConfig, place_people, sample_people
+from dispose_synthetic.randomness import Noise, between
+from dispose_synthetic.renderer.lenses import sample_sensors
+from dispose_synthetic.renderer.person_crops import CropConfig, FilmedPeople, film_person, mannequins
+
+SIGMA_PX = 1.0
+"""Noise of the keypoints, pixels of the whole image."""
+
+SIGMA_MAP_PX = 1.5
+FLOOR_MM = 1200.0
+CROP = CropConfig()
+
+PYRAMID = PyramidConfig(resnet=BackboneConfig(depth=18, width=16, deconv_chans=32, joints=17, lateral=True))
+SMALL = LifterConfig(coordinates=TOLD, chans=48, context=2, within=2, between=2, heads=8, drop_path=0.0)
+OWN, WRONG, FROZEN = "own picture", "somebody else's picture", "the network of the maps"
+COORDINATES, AT_JOINTS, CONTEXT = "coordinates only", "features at the joints", "deformable context"
+LIFTERS = {COORDINATES: SMALL, AT_JOINTS: replace(SMALL, context=0), CONTEXT: SMALL}
+
+
+@dataclass(frozen=True)
+class ContextPlan:
+    """How much is drawn, learned and scored: people, optimiser steps, pictures of a step."""
+
+    people: int = 4000
+    test_people: int = 500
+    heat_steps: int = 600
+    heat_rate: float = 2e-3
+    lift_steps: int = 900
+    lift_rate: float = 1e-3
+    batch: int = 64
+
+
+SMOKE = ContextPlan(people=12, test_people=6, heat_steps=6, lift_steps=6, batch=8)
+"""Seconds: to see that it runs, not for the figures."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Filmed people with noisy keypoints, and their true joints in the axes of `ViewPeople`, metres from the hips."""
+
+    filmed: FilmedPeople
+    found: ImageKeypoints
+    xyz: Float[Tensor, "persons joints 3"]
+
+    def crops(self, rows: Tensor) -> PersonCrops:
+        """Some of them, ready for the network."""
+        filmed = self.filmed[rows]
+        pixels = torch.stack([normalize_pixels(image) for image in filmed.pixels.numpy()])
+        return crop_people(pixels, filmed.input_from_image, self.found[rows])
+
+
+def draw_pictures(generator: torch.Generator, subjects: Sequence[str], people: int) -> Pictures:
+    """People anywhere in the room, each before one of the cameras of one of the subjects."""
+    source, filmed = Noise(generator), list[FilmedPeople]()
+    views = torch.randint(4, (people,), generator=generator).tolist()
+    for whole, view in zip(draw_rigs(generator, subjects, people), views, strict=True):
+        rig = whole.select(views=[view])
+        xyz = sample_people(source, 1, 1, PeopleConfig()).xyz_body[:, 0]
+        floor = looked_at(whole).float() + between(source, (1, 2), -FLOOR_MM, FLOOR_MM)
+        xyz = place_people(xyz, floor, between(source, (1,), 0.0, 2 * torch.pi))[0]
+        sensors = sample_sensors(source, 1, (0.005, 0.02), (0.45, 0.9))
+        filmed.append(film_person(source, rig, xyz, mannequins, sensors, CROP))
+    return with_keypoints(source, cat(filmed, "persons"))
+
+
+def with_keypoints(source: Noise, filmed: FilmedPeople) -> Pictures:
+    """Every joint is told, with noise; nobody knows where up is."""
+    xyz, cameras = filmed.xyz_world.double(), filmed.cameras
+    xy = cameras.project(xyz)[0][:, 0]
+    xy = xy + SIGMA_PX * source.normal(xy.shape)
+    seen = torch.ones(xy.shape[:2], dtype=torch.bool)
+    sigma = torch.full(xy.shape[:2], SIGMA_PX)
+    people = view_people(COCO_17.joints, cameras, xy, torch.ones_like(sigma), seen, sigma, upright=False)
+    truth = people.from_camera((cameras.rotation[:, 0] @ from_hips(xyz, COCO_17).mT).mT / 1000)
+    return Pictures(filmed, ImageKeypoints(cameras, xy, people), truth.float())
+
+
+def draw_batch(
+    generator: torch.Generator, plan: ContextPlan, pictures: Pictures
+) -> tuple[PersonCrops, Float[Tensor, "persons joints 3"]]:
+    """Some pictures at random, half of them mirrored, with the true joints."""
+    rows = torch.randint(len(pictures.filmed), (plan.batch,), generator=generator)
+    flip = torch.rand(plan.batch, generator=generator) < 0.5
+    return mirror_some(pictures.crops(rows), pictures.xyz[rows], flip, COCO_17.mirror)
+
+
+class Learner:
+    """A network's weights, stepped by AdamW at a rate that rises and falls."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], rate: float, steps: int) -> None:
+        self.parameters = list(parameters)
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=rate, weight_decay=0.01)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, rate, steps + 1, pct_start=0.1)
+
+    def learn(self, loss: Float[Tensor, ""]) -> None:
+        """One step."""
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        self.schedule.step()
+
+
+def train_pyramid(seed: int, plan: ContextPlan, pictures: Pictures) -> Backbone:
+    """A network that finds the joints in the pictures, and knows nothing of space."""
+    torch.manual_seed(seed)
+    backbone = Backbone(PYRAMID.resnet or BackboneConfig())
+    learner = Learner(backbone.parameters(), plan.heat_rate, plan.heat_steps)
+    generator = torch.Generator().manual_seed(1_000_003 * seed + 1)
+    for _ in range(plan.heat_steps):
+        crops, _ = draw_batch(generator, plan, pictures)
+        with torch.autocast("cpu", torch.bfloat16):
+            heat = backbone.look(crops.pixels.contiguous(memory_format=torch.channels_last)).heatmaps
+        learner.learn(peaked_error(heat, map_from_input(crops.xy_crop, STRIDE), crops.people.seen, SIGMA_MAP_PX))
+    return backbone.eval()
+
+
+def maps_for(name: str, maps: Levels) -> Levels:
+    """What a lifter sees: nothing, where it is to get by with coordinates."""
+    return tuple(torch.zeros_like(level) for level in maps) if name == COORDINATES else maps
+
+
+def train_lifters(seed: int, plan: ContextPlan, pictures: Pictures, backbone: Backbone) -> dict[str, ContextNetwork]:
+    """The lifters on the frozen network, from the same pictures in the same order."""
+    networks = {}
+    for name, config in LIFTERS.items():
+        torch.manual_seed(seed + 7)
+        networks[name] = ContextNetwork(ContextConfig("coco_17", CROP.size, PYRAMID, config))
+        networks[name].pyramid.load_state_dict(backbone.state_dict())
+        networks[name].train()
+    learners = {
+        name: Learner(one.lifter.parameters(), plan.lift_rate, plan.lift_steps) for name, one in networks.items()
+    }
+    generator = torch.Generator().manual_seed(1_000_003 * seed + 2)
+    for _ in range(plan.lift_steps):
+        crops, truth = draw_batch(generator, plan, pictures)
+        maps = networks[CONTEXT].look(crops.pixels)
+        for name, network in networks.items():
+            found = network.answer(maps_for(name, maps), crops)
+            learners[name].learn((found - truth).norm(dim=-1).mean())
+    return {name: network.eval() for name, network in networks.items()}
+
+
+@torch.no_grad()
+def score_lifters(networks: Mapping[str, ContextNetwork], plan: ContextPlan, pictures: Pictures) -> list[StudyLine]:
+    """Errors about the hips with the right picture and with a wrong one; answers are means of a cut and its mirror."""
+    swap, flip = COCO_17.mirror, torch.tensor([-1.0, 1.0, 1.0])
+    found = {(case, name): list[Tensor]() for case in (OWN, WRONG) for name in networks}
+    order = torch.arange(len(pictures.filmed))
+    for rows in order.split(plan.batch):
+        crops = pictures.crops(rows)
+        # The next person in another batch's worth of pictures: nobody before the same cameras at the same time.
+        others = pictures.crops((rows + len(order) // 2) % len(order))
+        for case, seen in ((OWN, crops), (WRONG, replace(crops, pixels=others.pixels))):
+            both = [(one, networks[CONTEXT].look(one.pixels)) for one in (seen, seen.mirror(swap))]
+            for name, network in networks.items():
+                plain, other = (network.answer(maps_for(name, maps), one) for one, maps in both)
+                found[case, name].append(from_hips((plain + other[:, swap] * flip) / 2, COCO_17))
+    truth, valid, lines = 1000 * pictures.xyz, torch.ones(pictures.xyz.shape[:2], dtype=torch.bool), []
+    for (case, name), parts in found.items():
+        xyz = 1000 * torch.cat(parts)
+        lines.append(StudyLine(case, name, float(mpjpe(xyz, truth, valid).mean())))
+        lines.append(StudyLine(case, f"{name}, PA", float(pa_mpjpe(xyz, truth, valid).mean())))
+    return lines
+
+
+def frozen(before: Backbone, networks: Mapping[str, ContextNetwork]) -> list[StudyLine]:
+    """What training the lifters did to the network of the maps: its largest gradient, and its largest change."""
+    gradients = [
+        p.grad.abs().max() for one in networks.values() for p in one.pyramid.parameters() if p.grad is not None
+    ]
+    known = before.state_dict()
+    changes = [
+        (value - known[name]).abs().max().float()
+        for one in networks.values()
+        for name, value in one.pyramid.state_dict().items()
+    ]
+    gradient = float(torch.stack(gradients).max()) if gradients else 0.0
+    return [StudyLine(FROZEN, "largest gradient", gradient), StudyLine(FROZEN, "largest change", float(max(changes)))]
+
+
+def study_seed(seed: int, plan: ContextPlan) -> list[StudyLine]:
+    """Everything that one seed says."""
+    torch.set_num_threads(1)
+    training = draw_pictures(torch.Generator().manual_seed(31 * seed + 3), TRAINING_SUBJECTS, plan.people)
+    unseen = draw_pictures(torch.Generator().manual_seed(31 * seed + 5), TEST_SUBJECTS, plan.test_people)
+    backbone = train_pyramid(seed, plan, training)
+    networks = train_lifters(seed, plan, training, backbone)
+    return [*score_lifters(networks, plan, unseen), *frozen(backbone, networks)]
+
+
+PROMISES = (
+    Promise("8.3: context / coordinates only", OWN, CONTEXT, 0.75, COORDINATES),
+    Promise("8.3: context / features at the joints", OWN, CONTEXT, 1.0, AT_JOINTS),
+    Promise("8.3: context with a wrong picture / with its own", WRONG, CONTEXT, 1.5, CONTEXT, OWN, least=True),
+    Promise("8.3: largest gradient of the frozen network", FROZEN, "largest gradient", 0.0),
+    Promise("8.3: largest change of the frozen network", FROZEN, "largest change", 0.0),
+)
+"""What is asked of the study."""
