@@ -104,6 +104,19 @@ def _weighed() -> "Callable[[TrainingOrder], Path]":
     return algebraic_detections.train
 
 
+def _context() -> Parts:
+    from dispose.models.context.network import ContextConfig, ContextNetwork
+    from dispose.training.context import ContextTask, HeatTask
+
+    return Parts(ContextNetwork, ContextConfig, (HeatTask, ContextTask))
+
+
+def _with_context() -> "Callable[[TrainingOrder], Path]":
+    from dispose.recipes import context
+
+    return context.train
+
+
 def _drawn() -> "Callable[[TrainingOrder], Path]":
     from dispose.recipes import synthetic
 
@@ -196,9 +209,11 @@ SYSTEMS = (
         (Recipes(("diffpose-gmm", "diffpose-gmm_smoke", "diffpose-gmm_published"), _informed),),
         (),
     ),
+    System("context", _context, (Recipes(("context", "context_smoke"), _with_context),), ("context",)),
 )
 """`associator`: who is who among 2-D people. `dispose`: people in images. `rays`: where every joint of a person is.
 
 `algebraic_detections`: how far each keypoint of a group can be trusted, and so where its person's joints are.
 `algebraic` and `volumetric`: one person cut out of several images (Learnable Triangulation).
+`context`: one person cut out of one image, with 2-D joints (Context-Aware PoseFormer).
 """

@@ -104,9 +104,9 @@ def context_entry(name: str) -> str:
 
 def released_config(shapes: dict[str, tuple[int, ...]]) -> ContextConfig | None:
     """The released network whose tensors have these shapes; None where there is none."""
-    chans = tuple(shapes.get(f"volume_net.feat_embed.{level}.weight", (0, 0))[-1] for level in range(4))
-    width = {(32, 64, 128, 256): "hrnet_32", (48, 96, 192, 384): "hrnet_48"}.get(chans)
-    if width is None:
+    finest = shapes.get("volume_net.feat_embed.0.weight", (0,))[-1]
+    if finest not in (32, 48):
         return None
+    width = f"hrnet_{finest}"
     around = "volume_net.context_blocks.0.norm1.weight" in shapes
     return (HUMAN36M_CONTEXT if around else MPI_INF_3DHP_CONTEXT)[width]

@@ -179,7 +179,7 @@ def import_context(path: Path) -> ReleasedContext:
     if config is None:
         raise InputError(f"{path}: holds no Context-Aware PoseFormer on the maps of HRNet-32 or HRNet-48")
     network = ReleasedContext(config)
-    _fill(network, Entries(path, tensors), context_entry)
+    fill(network, Entries(path, tensors), context_entry)
     return network
 
 
@@ -203,7 +203,7 @@ def import_hrnet(path: Path) -> HRNet:
         raise InputError(f"{path}: holds no HRNet: it has no tensor stage2.0.branches.0.0.conv1.weight")
     joints = tensors["final_layer.weight"].shape[0] if "final_layer.weight" in tensors else 0
     network = HRNet(HRNetConfig(len(branch), joints))
-    _fill(network, Entries(path, tensors), released_name)
+    fill(network, Entries(path, tensors), released_name)
     return network
 
 

@@ -16,7 +16,7 @@ from dispose.formats.images.series import normalize_pixels
 from dispose.geometry.image_affine import map_from_input
 from dispose.losses.heatmaps import peaked_error
 from dispose.metrics.pose import mpjpe, pa_mpjpe
-from dispose.models.context.crops import ImageKeypoints, PersonCrops, crop_people, mirror_some
+from dispose.models.context.crops import ImageKeypoints, PersonCrops, crop_people
 from dispose.models.context.lifter import LifterConfig
 from dispose.models.context.network import TOLD, ContextConfig, ContextNetwork, Levels, PyramidConfig, from_hips
 from dispose.models.lifting.view import view_people
@@ -26,7 +26,7 @@ from dispose.tensors import cat
 from dispose_benchmarks.studies.learnable import Promise
 from dispose_benchmarks.studies.view_trust import StudyLine, draw_rigs
 from dispose_synthetic.human36m_rig import TEST_SUBJECTS, TRAINING_SUBJECTS
-from dispose_synthetic.joint_maps import looked_at
+from dispose_synthetic.one_view import meeting_point
 from dispose_synthetic.people import PeopleConfig, place_people, sample_people
 from dispose_synthetic.randomness import Noise, between
 from dispose_synthetic.renderer.lenses import sample_sensors
@@ -50,67 +50,61 @@ LIFTERS = {COORDINATES: SMALL, AT_JOINTS: replace(SMALL, context=0), CONTEXT: SM
 class ContextPlan:
     """How much is drawn, learned and scored: people, optimiser steps, pictures of a step."""
 
-    people: int = 4000
-    test_people: int = 500
-    heat_steps: int = 600
+    people: int = 2500
+    test_people: int = 300
+    heat_steps: int = 500
     heat_rate: float = 2e-3
-    lift_steps: int = 900
+    first_steps: int = 400
+    lift_steps: int = 500
     lift_rate: float = 1e-3
-    batch: int = 64
+    batch: int = 32
 
 
-SMOKE = ContextPlan(people=12, test_people=6, heat_steps=6, lift_steps=6, batch=8)
+SMOKE = ContextPlan(people=12, test_people=6, heat_steps=6, first_steps=6, lift_steps=6, batch=8)
 """Seconds: to see that it runs, not for the figures."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Filmed people with noisy keypoints, and their true joints in the axes of `ViewPeople`, metres from the hips."""
+    """People filmed, with noisy keypoints, and their true joints in the axes of `ViewPeople`, metres from the hips.
 
-    filmed: FilmedPeople
-    found: ImageKeypoints
+    Each is there twice: as filmed, and in the second half of the rows in a mirror.
+    """
+
+    crops: PersonCrops
     xyz: Float[Tensor, "persons joints 3"]
 
-    def crops(self, rows: Tensor) -> PersonCrops:
-        """Some of them, ready for the network."""
-        filmed = self.filmed[rows]
-        pixels = torch.stack([normalize_pixels(image) for image in filmed.pixels.numpy()])
-        return crop_people(pixels, filmed.input_from_image, self.found[rows])
+    def __len__(self) -> int:
+        return len(self.xyz)
 
 
 def draw_pictures(generator: torch.Generator, subjects: Sequence[str], people: int) -> Pictures:
     """People anywhere in the room, each before one of the cameras of one of the subjects."""
     source, filmed = Noise(generator), list[FilmedPeople]()
     views = torch.randint(4, (people,), generator=generator).tolist()
-    for whole, view in zip(draw_rigs(generator, subjects, people), views, strict=True):
-        rig = whole.select(views=[view])
+    for rig, view in zip(draw_rigs(generator, subjects, people), views, strict=True):
         xyz = sample_people(source, 1, 1, PeopleConfig()).xyz_body[:, 0]
-        floor = looked_at(whole).float() + between(source, (1, 2), -FLOOR_MM, FLOOR_MM)
+        floor = meeting_point(rig).float() + between(source, (1, 2), -FLOOR_MM, FLOOR_MM)
         xyz = place_people(xyz, floor, between(source, (1,), 0.0, 2 * torch.pi))[0]
         sensors = sample_sensors(source, 1, (0.005, 0.02), (0.45, 0.9))
-        filmed.append(film_person(source, rig, xyz, mannequins, sensors, CROP))
+        filmed.append(film_person(source, rig.select(views=[view]), xyz, mannequins, sensors, CROP))
     return with_keypoints(source, cat(filmed, "persons"))
 
 
 def with_keypoints(source: Noise, filmed: FilmedPeople) -> Pictures:
     """Every joint is told, with noise; nobody knows where up is."""
     xyz, cameras = filmed.xyz_world.double(), filmed.cameras
-    xy = cameras.project(xyz)[0][:, 0]
+    xy = cameras.project(xyz[:, None])[0][:, 0, 0]
     xy = xy + SIGMA_PX * source.normal(xy.shape)
     seen = torch.ones(xy.shape[:2], dtype=torch.bool)
     sigma = torch.full(xy.shape[:2], SIGMA_PX)
     people = view_people(COCO_17.joints, cameras, xy, torch.ones_like(sigma), seen, sigma, upright=False)
-    truth = people.from_camera((cameras.rotation[:, 0] @ from_hips(xyz, COCO_17).mT).mT / 1000)
-    return Pictures(filmed, ImageKeypoints(cameras, xy, people), truth.float())
-
-
-def draw_batch(
-    generator: torch.Generator, plan: ContextPlan, pictures: Pictures
-) -> tuple[PersonCrops, Float[Tensor, "persons joints 3"]]:
-    """Some pictures at random, half of them mirrored, with the true joints."""
-    rows = torch.randint(len(pictures.filmed), (plan.batch,), generator=generator)
-    flip = torch.rand(plan.batch, generator=generator) < 0.5
-    return mirror_some(pictures.crops(rows), pictures.xyz[rows], flip, COCO_17.mirror)
+    truth = people.from_camera((cameras.rotation[:, 0] @ from_hips(xyz, COCO_17).mT).mT / 1000).float()
+    pixels = torch.stack([normalize_pixels(image) for image in filmed.pixels.numpy()])
+    crops = crop_people(pixels, filmed.input_from_image, ImageKeypoints(cameras, xy, people))
+    flip = torch.tensor([-1.0, 1.0, 1.0])
+    both = cat([crops, crops.mirror(COCO_17.mirror)], "persons")
+    return Pictures(both, torch.cat([truth, truth[:, COCO_17.mirror] * flip]))
 
 
 class Learner:
@@ -137,59 +131,86 @@ def train_pyramid(seed: int, plan: ContextPlan, pictures: Pictures) -> Backbone:
     learner = Learner(backbone.parameters(), plan.heat_rate, plan.heat_steps)
     generator = torch.Generator().manual_seed(1_000_003 * seed + 1)
     for _ in range(plan.heat_steps):
-        crops, _ = draw_batch(generator, plan, pictures)
+        crops = pictures.crops[torch.randint(len(pictures), (plan.batch,), generator=generator)]
         with torch.autocast("cpu", torch.bfloat16):
             heat = backbone.look(crops.pixels.contiguous(memory_format=torch.channels_last)).heatmaps
         learner.learn(peaked_error(heat, map_from_input(crops.xy_crop, STRIDE), crops.people.seen, SIGMA_MAP_PX))
     return backbone.eval()
 
 
-def maps_for(name: str, maps: Levels) -> Levels:
-    """What a lifter sees: nothing, where it is to get by with coordinates."""
-    return tuple(torch.zeros_like(level) for level in maps) if name == COORDINATES else maps
+def look_at_all(network: ContextNetwork, pictures: Pictures, batch: int) -> Levels:
+    """The maps of all pictures, in half the precision: the frozen network looks once."""
+    parts = [network.look(pictures.crops[rows].pixels) for rows in torch.arange(len(pictures)).split(batch)]
+    return tuple(torch.cat([one.bfloat16() for one in levels]) for levels in zip(*parts, strict=True))
+
+
+def maps_of(name: str, maps: Levels, rows: Tensor) -> Levels:
+    """What a lifter sees of some pictures: nothing, where it is to get by with coordinates."""
+    return tuple((0.0 if name == COORDINATES else 1.0) * level[rows].float() for level in maps)
 
 
 def train_lifters(seed: int, plan: ContextPlan, pictures: Pictures, backbone: Backbone) -> dict[str, ContextNetwork]:
-    """The lifters on the frozen network, from the same pictures in the same order."""
+    """The lifters on the frozen network, from the same pictures in the same order.
+
+    All begin as the one that knows coordinates alone does after `ContextPlan.first_steps`, and see nothing at first.
+    """
     networks = {}
     for name, config in LIFTERS.items():
         torch.manual_seed(seed + 7)
         networks[name] = ContextNetwork(ContextConfig("coco_17", CROP.size, PYRAMID, config))
         networks[name].pyramid.load_state_dict(backbone.state_dict())
         networks[name].train()
-    learners = {
-        name: Learner(one.lifter.parameters(), plan.lift_rate, plan.lift_steps) for name, one in networks.items()
-    }
+    maps = look_at_all(networks[CONTEXT], pictures, plan.batch)
     generator = torch.Generator().manual_seed(1_000_003 * seed + 2)
-    for _ in range(plan.lift_steps):
-        crops, truth = draw_batch(generator, plan, pictures)
-        maps = networks[CONTEXT].look(crops.pixels)
-        for name, network in networks.items():
-            found = network.answer(maps_for(name, maps), crops)
-            learners[name].learn((found - truth).norm(dim=-1).mean())
+    learn_together({COORDINATES: networks[COORDINATES]}, plan, plan.first_steps, generator, pictures, maps)
+    start = networks[COORDINATES].lifter.state_dict()
+    for network in networks.values():
+        own = network.lifter.state_dict()
+        network.lifter.load_state_dict({name: start[name] for name in own})
+        for layer in (*network.lifter.features, *(value for block in network.lifter.context for value in block.value)):
+            nn.init.zeros_(layer.weight)
+    learn_together(networks, plan, plan.lift_steps, generator, pictures, maps)
     return {name: network.eval() for name, network in networks.items()}
+
+
+def learn_together(
+    networks: Mapping[str, ContextNetwork],
+    plan: ContextPlan,
+    steps: int,
+    generator: torch.Generator,
+    pictures: Pictures,
+    maps: Levels,
+) -> None:
+    """So many steps of all networks."""
+    learners = {name: Learner(one.lifter.parameters(), plan.lift_rate, steps) for name, one in networks.items()}
+    for _ in range(steps):
+        rows = torch.randint(len(pictures), (plan.batch,), generator=generator)
+        crops, truth = pictures.crops[rows], pictures.xyz[rows]
+        for name, network in networks.items():
+            found = network.answer(maps_of(name, maps, rows), crops)
+            learners[name].learn((found - truth).norm(dim=-1).mean())
 
 
 @torch.no_grad()
 def score_lifters(networks: Mapping[str, ContextNetwork], plan: ContextPlan, pictures: Pictures) -> list[StudyLine]:
     """Errors about the hips with the right picture and with a wrong one; answers are means of a cut and its mirror."""
-    swap, flip = COCO_17.mirror, torch.tensor([-1.0, 1.0, 1.0])
-    found = {(case, name): list[Tensor]() for case in (OWN, WRONG) for name in networks}
-    order = torch.arange(len(pictures.filmed))
-    for rows in order.split(plan.batch):
-        crops = pictures.crops(rows)
-        # The next person in another batch's worth of pictures: nobody before the same cameras at the same time.
-        others = pictures.crops((rows + len(order) // 2) % len(order))
-        for case, seen in ((OWN, crops), (WRONG, replace(crops, pixels=others.pixels))):
-            both = [(one, networks[CONTEXT].look(one.pixels)) for one in (seen, seen.mirror(swap))]
-            for name, network in networks.items():
-                plain, other = (network.answer(maps_for(name, maps), one) for one, maps in both)
-                found[case, name].append(from_hips((plain + other[:, swap] * flip) / 2, COCO_17))
-    truth, valid, lines = 1000 * pictures.xyz, torch.ones(pictures.xyz.shape[:2], dtype=torch.bool), []
-    for (case, name), parts in found.items():
-        xyz = 1000 * torch.cat(parts)
-        lines.append(StudyLine(case, name, float(mpjpe(xyz, truth, valid).mean())))
-        lines.append(StudyLine(case, f"{name}, PA", float(pa_mpjpe(xyz, truth, valid).mean())))
+    maps, half, lines = look_at_all(networks[CONTEXT], pictures, plan.batch), len(pictures) // 2, list[StudyLine]()
+    flip, rows = torch.tensor([-1.0, 1.0, 1.0]), torch.arange(half)
+    truth, valid = 1000 * pictures.xyz[:half], torch.ones(pictures.xyz[:half].shape[:2], dtype=torch.bool)
+    for case, seen in ((OWN, rows), (WRONG, rows.roll(half // 2))):
+        for name, network in networks.items():
+            plain, other = (
+                torch.cat(
+                    [
+                        network.answer(maps_of(name, maps, seen[some] + first), pictures.crops[some + first])
+                        for some in rows.split(plan.batch)
+                    ]
+                )
+                for first in (0, half)
+            )
+            xyz = 1000 * from_hips((plain + other[:, COCO_17.mirror] * flip) / 2, COCO_17)
+            lines.append(StudyLine(case, name, float(mpjpe(xyz, truth, valid).mean())))
+            lines.append(StudyLine(case, f"{name}, PA", float(pa_mpjpe(xyz, truth, valid).mean())))
     return lines
 
 

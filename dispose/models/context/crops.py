@@ -14,7 +14,7 @@ from dispose.geometry.image_affine import apply, crop
 from dispose.geometry.pinhole import project_points
 from dispose.models.lifting.view import ViewPeople
 from dispose.scene.cameras import Cameras
-from dispose.tensors import TensorStruct, cat
+from dispose.tensors import TensorStruct
 
 MARGIN = 1.25
 """Width and height of a box, in those of the keypoints inside it."""
@@ -147,12 +147,3 @@ def cut_out_people(
             raise InputError(f"person {person}: no keypoint lies inside the image of {width} x {height} pixels")
     affine = crop(centre.double(), size.double(), input_size)
     return crop_people(warp_views(images, affine, input_size).pixels, affine, found)
-
-
-def mirror_some(
-    crops: PersonCrops, xyz: Float[Tensor, "persons joints 3"], which: Bool[Tensor, " persons"], swap: list[int]
-) -> tuple[PersonCrops, Float[Tensor, "persons joints 3"]]:
-    """Some people seen in a mirror, with their joints in the virtual axes; these come last."""
-    other = xyz[which][:, swap] * xyz.new_tensor([-1.0, 1.0, 1.0])
-    crops = cat([crops[~which], crops[which].mirror(swap)], "persons")
-    return crops, torch.cat([xyz[~which], other])
