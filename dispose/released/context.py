@@ -43,7 +43,12 @@ def tell_released(crops: PersonCrops) -> Float[Tensor, "persons joints 2"]:
     return crops.xy_screen
 
 
-RELEASED_CONTEXT = ContextRules(levels_released, grid_released, tell_released)
+def in_camera_axes(crops: PersonCrops, xyz: Float[Tensor, "persons joints 3"]) -> Float[Tensor, "persons joints 3"]:
+    """Answers are in the camera's axes."""
+    return xyz
+
+
+RELEASED_CONTEXT = ContextRules(levels_released, grid_released, tell_released, in_camera_axes)
 
 _SIZES = LifterConfig()
 HUMAN36M_CONTEXT = {

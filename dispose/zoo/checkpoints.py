@@ -287,7 +287,7 @@ def load_detection_weights(path: Path | None = None) -> DetectionWeights:
     return load_weights(path or shipped_weights(SHIPPED_DETECTION_WEIGHTS), DetectionWeights)
 
 
-def load_context(path: Path | None = None) -> ContextNetwork | ReleasedContext:
+def load_context(path: Path | None = None) -> ContextNetwork:
     """Context-Aware PoseFormer: the small one shipped with the project, or the one stored in a file, ours or released.
 
     Raises:
@@ -295,7 +295,7 @@ def load_context(path: Path | None = None) -> ContextNetwork | ReleasedContext:
     """
     path = path or shipped_weights(SHIPPED_CONTEXT)
     released = read_metadata(path)[0] == ReleasedContext.__name__
-    return load_weights(path, ReleasedContext) if released else load_weights(path, ContextNetwork)
+    return load_weights(path, ReleasedContext).network if released else load_weights(path, ContextNetwork)
 
 
 def shipped_weights(name: str) -> Path:

@@ -29,9 +29,7 @@ def image_keypoints(
     return ImageKeypoints(cameras, torch.where(seen[..., None], xy_image, 0.0), people)
 
 
-def lift_images(
-    network: ContextNetwork, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], found: ImageKeypoints
-) -> Lifted:
+def lift_images(network: ContextNetwork, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], found: ImageKeypoints) -> Lifted:
     """The pose of every person, one hypothesis each.
 
     Args:
@@ -47,5 +45,5 @@ def lift_images(
 
 def to_lifted(network: ContextNetwork, crops: PersonCrops) -> Lifted:
     """The poses of people who are cut out already, in the axes of their cameras, mm."""
-    xyz = crops.people.to_camera(1000 * lift_crops(network, crops))
+    xyz = network.rules.to_camera(crops, 1000 * lift_crops(network, crops))
     return Lifted(network.skeleton, xyz[:, None])

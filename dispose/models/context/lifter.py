@@ -98,7 +98,7 @@ class ContextBlock(nn.Module):
         return grid[:, None, :, None, None] + offset, self.weight(query).unflatten(-1, self.split).softmax(-1)
 
 
-class Lifter(nn.Module):
+class ContextLifter(nn.Module):
     """2-D joints and maps to 3-D joints.
 
     Args:

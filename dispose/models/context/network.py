@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dispose.errors import InputError
 from dispose.models.context.crops import PersonCrops
-from dispose.models.context.lifter import Lifter, LifterConfig
+from dispose.models.context.lifter import ContextLifter, LifterConfig
 from dispose.nn.backbones import Backbone, BackboneConfig, BackboneMaps
 from dispose.nn.cpn import CPN, CPNConfig, CPNMaps
 from dispose.nn.hrnet import HRNet, HRNetConfig, HRNetMaps
@@ -73,6 +73,11 @@ def told_of_joints(crops: PersonCrops) -> Float[Tensor, "persons joints told"]:
     return torch.cat([people.uv, of_joint, of_person[:, None].expand(-1, people.uv.shape[1], -1)], -1)
 
 
+def from_virtual_axes(crops: PersonCrops, xyz: Float[Tensor, "persons joints 3"]) -> Float[Tensor, "persons joints 3"]:
+    """Answers are in the axes of `ViewPeople`, and turned back into the camera's."""
+    return crops.people.to_camera(xyz)
+
+
 @dataclass(frozen=True)
 class ContextRules:
     """What is done one way here and another way in the released code.
@@ -81,11 +86,13 @@ class ContextRules:
         levels: which maps of the pyramid are looked at.
         grid: where keypoints lie in a cut, -1 to 1.
         tell: what the coordinate tokens are made of.
+        to_camera: answers in the camera's axes.
     """
 
     levels: Callable[[PyramidMaps], Levels] = own_levels
     grid: Callable[[Tensor, tuple[int, int]], Tensor] = grid_of_crop
     tell: Callable[[PersonCrops], Tensor] = told_of_joints
+    to_camera: Callable[[PersonCrops, Tensor], Tensor] = from_virtual_axes
 
 
 class ContextNetwork(nn.Module):
@@ -101,7 +108,7 @@ class ContextNetwork(nn.Module):
             count = len(self.skeleton)
             raise InputError(f"a lifter of {config.lifter.joints} joints is not for the {count} of {config.skeleton}")
         self.pyramid = config.pyramid.build().requires_grad_(False).eval()
-        self.lifter = Lifter(self.pyramid.pyramid_chans, config.lifter)
+        self.lifter = ContextLifter(self.pyramid.pyramid_chans, config.lifter)
 
     def train(self, mode: bool = True) -> "ContextNetwork":
         """The lifter alone changes its ways in training."""
