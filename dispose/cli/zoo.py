@@ -9,13 +9,21 @@ from typing import Annotated, Literal
 import torch
 import tyro
 from safetensors import safe_open
+from torch import nn
 
 from dispose.errors import InputError
 from dispose.formats.files import visible
 from dispose.options import PathOption, require_file
 from dispose.released.model import RELEASED
 from dispose.zoo.checkpoints import read_metadata
-from dispose.zoo.import_lifters import import_graph_pose, is_graph_pose
+from dispose.zoo.import_lifters import (
+    import_context,
+    import_graph_pose,
+    import_hrnet,
+    is_context,
+    is_graph_pose,
+    is_hrnet,
+)
 from dispose.zoo.importing import import_backbone, import_released, import_triangulation, read_entries, save_imported
 
 SourceArgument = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
@@ -33,11 +41,11 @@ class ZooCommand:
     safetensors with the configuration in them. Nothing in a checkpoint is executed; every tensor must be known and of
     the right shape.
 
-    With `--dataset human36m` it reads one of Learnable Triangulation (algebraic or volumetric) or of Gong's DiffPose
-    (initial pose or denoiser); its tensors tell.
+    With `--dataset human36m` it reads one of Learnable Triangulation (algebraic or volumetric), of Gong's DiffPose
+    (initial pose or denoiser) or of Context-Aware PoseFormer; its tensors tell.
 
     `import-backbone` takes the heat-map backbone alone: of such a checkpoint, of a backbone file of the release, or of
-    one in mmpose's naming.
+    one in mmpose's naming; and HRNet by its official names, mmpose's or timm's.
 
     `list` shows the weights that ship with the project and those in a folder.
     """
@@ -48,7 +56,7 @@ class ZooCommand:
     """The checkpoint to import; for `list` the folder to look at (weights, unless said otherwise)."""
     dataset: DatasetOption = None
     """What a released checkpoint was trained on: panoptic, shelf, campus or mm_or (DisPOSE; it fixes threshold and
-    room), or human36m (Learnable Triangulation, DiffPose)."""
+    room), or human36m (Learnable Triangulation, DiffPose, Context-Aware PoseFormer)."""
     aggregation: AggregationOption = "softmax"
     """How a volumetric network of Learnable Triangulation joins the views: sum, conf, conf_norm, max or softmax."""
     out: PathOption = None
@@ -65,20 +73,24 @@ class ZooCommand:
         out = require_file(self.out or FOLDER / f"{self.path.stem}.safetensors")
         if out.suffix != ".safetensors":
             raise InputError(f"{out}: weights are written as safetensors; name a file that ends in .safetensors.")
-        if self.what == "import-backbone":
-            network = import_backbone(self.path)
-        elif self.dataset is None:
-            names = ", ".join(config.dataset for config in RELEASED)
-            raise InputError(f"`dispose zoo import` needs --dataset, one of {names}, human36m.")
-        elif self.dataset == "human36m" and is_graph_pose(read_entries(self.path).tensors):
-            network = import_graph_pose(self.path)
-        elif self.dataset == "human36m":
-            network = import_triangulation(self.path, self.aggregation)
-        else:
-            network = import_released(self.path, self.dataset)
+        network = self.read(self.path)
         save_imported(out, network, self.path, storage=torch.float16 if self.half else torch.float32)
         print(f"wrote {out}\n{card(out)}")
         return 0
+
+    def read(self, path: Path) -> nn.Module:
+        """The network of a checkpoint."""
+        if self.what == "import-backbone":
+            return import_hrnet(path) if is_hrnet(read_entries(path).tensors) else import_backbone(path)
+        if self.dataset is None:
+            names = ", ".join(config.dataset for config in RELEASED)
+            raise InputError(f"`dispose zoo import` needs --dataset, one of {names}, human36m.")
+        if self.dataset != "human36m":
+            return import_released(path, self.dataset)
+        tensors = read_entries(path).tensors
+        if is_context(tensors):
+            return import_context(path)
+        return import_graph_pose(path) if is_graph_pose(tensors) else import_triangulation(path, self.aggregation)
 
 
 def show(folder: Path) -> int:

@@ -13,8 +13,8 @@ from torch import nn
 
 from dispose.errors import InputError, OutputError
 from dispose.formats.files import replacing_path
-from dispose.models.diffpose_gmm.model import DiffPoseGmm, DiffPoseGmmConfig
 from dispose.models.context.network import ContextConfig, ContextNetwork
+from dispose.models.diffpose_gmm.model import DiffPoseGmm, DiffPoseGmmConfig
 from dispose.models.diffpose_gmm.networks import GraphDenoiserConfig, GraphLifterConfig
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.model import DisPose, DisPoseConfig

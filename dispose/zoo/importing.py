@@ -21,8 +21,6 @@ from dispose.models.dispose.model import DisPose
 from dispose.models.triangulation.algebraic import Algebraic, AlgebraicConfig
 from dispose.models.triangulation.volumetric import CubeConfig, Volumetric, VolumetricConfig
 from dispose.nn.backbones import Backbone, BackboneConfig, load_torchvision_trunk
-from dispose.nn.hrnet import HRNet, HRNetConfig
-from dispose.released.context import ReleasedContext, context_entry, released_config
 from dispose.released.model import RELEASED, ReleasedDisPose
 from dispose.released.triangulation import (
     LEARNED_AGGREGATIONS,
@@ -164,46 +162,6 @@ def import_triangulation(path: Path, aggregation: str = "softmax") -> ReleasedAl
         raise InputError(f"{path}: {has} confidence head, so the views are joined by {' or '.join(fitting)}")
     network = ReleasedVolumetric(VolumetricConfig(backbone=backbone, cube=CubeConfig(aggregation=aggregation)))
     fill(network, entries, volumetric_entry)
-    return network
-
-
-def import_context(path: Path) -> ReleasedContext:
-    """The released Context-Aware PoseFormer with the weights of a file: its tensors say which.
-
-    Raises:
-        InputError: see `read_entries`; or the tensors are those of none of the released networks on HRNet.
-    """
-    entries = read_entries(path)
-    tensors = {name.removeprefix("module."): value for name, value in entries.tensors.items()}
-    config = released_config({name: tuple(value.shape) for name, value in tensors.items()})
-    if config is None:
-        raise InputError(f"{path}: holds no Context-Aware PoseFormer on the maps of HRNet-32 or HRNet-48")
-    network = ReleasedContext(config)
-    fill(network, Entries(path, tensors), context_entry)
-    return network
-
-
-TIMM_HEADS = ("incre_modules.", "downsamp_modules.", "final_layer.", "classifier.")
-"""What timm's HRNets have for ImageNet's classes. They fuse all maps at the end, too, where COCO's fuse one."""
-
-
-def import_hrnet(path: Path) -> HRNet:
-    """HRNet by its official names for COCO, by mmpose's, or by timm's, whose heads are left out: no heat maps then.
-
-    Raises:
-        InputError: see `read_entries`; or the tensors make no HRNet.
-    """
-    entries = read_entries(path)
-    tensors = {re.sub(r"^(module|backbone|keypoint_head)\.", "", n): v for n, v in entries.tensors.items()}
-    if "classifier.weight" in tensors:
-        surplus = (*TIMM_HEADS, *(f"stage4.2.fuse_layers.{level}." for level in (1, 2, 3)))
-        tensors = {name: value for name, value in tensors.items() if not name.startswith(surplus)}
-    branch = tensors.get("stage2.0.branches.0.0.conv1.weight")
-    if branch is None or branch.ndim != 4:
-        raise InputError(f"{path}: holds no HRNet: it has no tensor stage2.0.branches.0.0.conv1.weight")
-    joints = tensors["final_layer.weight"].shape[0] if "final_layer.weight" in tensors else 0
-    network = HRNet(HRNetConfig(len(branch), joints))
-    fill(network, Entries(path, tensors), released_name)
     return network
 
 
