@@ -14,10 +14,12 @@ from typing import Annotated
 import tyro
 
 from dispose.cli.predict import stages_of
+from dispose.datasets.human36m_choice import CHOICES, choice_of
 from dispose.errors import InputError
 from dispose.evaluation.agreement import evaluate_agreement
 from dispose.evaluation.classic import CLASSIC, classic
 from dispose.evaluation.doubt import evaluate_doubt
+from dispose.evaluation.human36m_lifting import LIFTED_PROTOCOLS, LiftedProtocol, lifted_protocol, score_human36m
 from dispose.evaluation.one_person import recorded_people, score_people, synthetic_people
 from dispose.evaluation.protocols import SWEEP_MM, ImageFrames, Protocol, protocols_of
 from dispose.evaluation.published import FOLDER, read_published, side_by_side
@@ -40,7 +42,7 @@ from dispose.evaluation.triangulators import Compared, chosen_trials, compare, t
 from dispose.inference.readings import Source
 from dispose.inference.results_folder import RunFiles, write_results
 from dispose.models.dispose.model import DisPose
-from dispose.options import Count, PathOption, one_of, require_file, require_folder
+from dispose.options import Count, CountOption, PathOption, one_of, require_file, require_folder
 from dispose.released.model import ReleasedDisPose
 from dispose.systems import protocol_names, system_of
 from dispose.zoo.checkpoints import (
@@ -51,6 +53,7 @@ from dispose.zoo.checkpoints import (
     read_metadata,
     shipped_image_weights,
 )
+from dispose.zoo.lifters import find_lifter, load_lifter
 from dispose.zoo.triangulators import TRIANGULATOR_NAMES, load_reconstruction, load_triangulator
 from dispose_benchmarks.studies.learnable import FULL, SMOKE, LearnableStudy
 
@@ -65,6 +68,7 @@ CLEAR = "shelf"
 
 TRIANGULATORS = "triangulators"
 LEARNABLE = "learnable"
+LIFTED = tuple(one.name for one in LIFTED_PROTOCOLS)
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,15 @@ class EvaluateCommand:
     `learnable` trains small networks of learned triangulation on heat maps of which some lie, and measures each line
     that they are to hold beside plain and robust triangulation (three minutes a seed on one idle core).
 
+    `diffpose-hypotheses`, `diffpose-gmm` and `context` score such a network (--weights; default: those shipped) on
+    Human3.6M's original files in --data (data/cards/human36m.md names them), on the frames that --choice names, beside
+    what was published. Each reads any of these files.
+
     `triangulators` compares the ways from groups of keypoints to joints on the same groups: HumanEva with simulated
     detections, Shelf, MVOR and Pose2Sim's two people; what is not in the folder of the data is left out.
     """
 
-    protocol: Annotated[str, tyro.conf.Positional, one_of(*protocol_names(), TRIANGULATORS, LEARNABLE)]
+    protocol: Annotated[str, tyro.conf.Positional, one_of(*protocol_names(), *LIFTED, TRIANGULATORS, LEARNABLE)]
     """What to score on; `mvor` scores all three detectors into one file (OpenPose also without its exact repeats)."""
     associators: tuple[Annotated[str, one_of(*NAMES)], ...] = NAMES
     """Which methods; `ours` is the trained associator, `oracle` reads the labels."""
@@ -115,6 +123,10 @@ class EvaluateCommand:
     """Of `learnable`: seeds that are measured at the same time."""
     smoke: bool = False
     """Of `learnable`: a minute of it, to see that it runs."""
+    choice: Annotated[str, one_of(*(choice.name for choice in CHOICES))] = "test"
+    """Of the three lifters: every 64th frame of S9 and S11 (`test`), every one, the ambiguous ones, or S1 to S8."""
+    hypotheses: CountOption = None
+    """Of the three lifters: poses of everybody (default: 200, and 1 of a network that gives one)."""
     frames: Count = 120
     """Synthetic frames that `toy_images` scores, and `doubt` for every number of views (three seeds)."""
     every: Annotated[int, tyro.conf.arg(help_behavior_hint="")] = 0
@@ -131,7 +143,7 @@ class EvaluateCommand:
         parts = (*(("views", *self.views) if self.views else ()), *every, *self.protocols, *self.triangulators)
         name = "_".join(map(str, (self.protocol, *parts)))
         path = require_file(self.out or Path("data/results") / f"{name}.json")
-        others = (TRIANGULATORS, LEARNABLE, DOUBT)
+        others = (TRIANGULATORS, LEARNABLE, DOUBT, *LIFTED)
         tables = self.protocol not in others and system_of(self.protocol).name == "associator"
         if self.every and (self.views or self.save is not None or not tables):
             raise InputError("--every is for associators on all cameras of a data set, without --views and --save.")
@@ -139,6 +151,9 @@ class EvaluateCommand:
             return self.score_triangulators(path)
         if self.protocol == LEARNABLE:
             return LearnableStudy(self.seeds, SMOKE if self.smoke else FULL, path, self.workers).run()
+        lifted = lifted_protocol(self.protocol)
+        if lifted is not None:
+            return self.score_lifter(lifted, path)
         if self.protocols or self.triangulators:
             raise InputError(f"--protocols and --triangulators are for triangulators, not for {self.protocol}.")
         if self.protocol == DOUBT:
@@ -187,6 +202,17 @@ class EvaluateCommand:
         rows = score_people(network, people, "synthetic people" if drawn else "Human3.6M, S9 and S11")
         print(text_table(rows))
         write_report(path, self.report(rows, (), start))
+        print(f"wrote {path}")
+        return 0
+
+    def score_lifter(self, protocol: LiftedProtocol, path: Path) -> int:
+        """A network that lifts one image on Human3.6M's original files."""
+        start, named = time.perf_counter(), find_lifter(protocol.name)
+        lifter = load_lifter(protocol.name, self.weights, self.hypotheses)
+        row = score_human36m(protocol, lifter, self.data, choice_of(self.choice), looks=named.looks)
+        print(text_table((row,)))
+        print(side_by_side([row], read_published(FOLDER / f"{protocol.published}.json")))
+        write_report(path, replace(self.report((row,), (), start), published=(protocol.published,)))
         print(f"wrote {path}")
         return 0
 
