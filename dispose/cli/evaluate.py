@@ -56,6 +56,7 @@ from dispose.zoo.checkpoints import (
 from dispose.zoo.lifters import find_lifter, load_lifter
 from dispose.zoo.triangulators import TRIANGULATOR_NAMES, load_reconstruction, load_triangulator
 from dispose_benchmarks.studies.learnable import FULL, SMOKE, LearnableStudy
+from dispose_benchmarks.studies.real_motion import RealMotionStudy, trained_lifters
 
 OPTIMAL = "integer_programme"
 NAMES = ("ours", *(one.key for one in CLASSIC), "random", "oracle")
@@ -68,6 +69,7 @@ CLEAR = "shelf"
 
 TRIANGULATORS = "triangulators"
 LEARNABLE = "learnable"
+REAL_MOTION = "real_motion"
 LIFTED = tuple(one.name for one in LIFTED_PROTOCOLS)
 
 
@@ -97,11 +99,16 @@ class EvaluateCommand:
     Human3.6M's original files in --data (data/cards/human36m.md names them), on the frames that --choice names, beside
     what was published. Each reads any of these files.
 
+    `real_motion` measures the lifters of keypoints on HumanEva and Human3.6M, which none has learned from, beside a
+    reference that is trained first, and their hypotheses beside errors made elsewhere (an hour on one core).
+
     `triangulators` compares the ways from groups of keypoints to joints on the same groups: HumanEva with simulated
     detections, Shelf, MVOR and Pose2Sim's two people; what is not in the folder of the data is left out.
     """
 
-    protocol: Annotated[str, tyro.conf.Positional, one_of(*protocol_names(), *LIFTED, TRIANGULATORS, LEARNABLE)]
+    protocol: Annotated[
+        str, tyro.conf.Positional, one_of(*protocol_names(), *LIFTED, TRIANGULATORS, LEARNABLE, REAL_MOTION)
+    ]
     """What to score on; `mvor` scores all three detectors into one file (OpenPose also without its exact repeats)."""
     associators: tuple[Annotated[str, one_of(*NAMES)], ...] = NAMES
     """Which methods; `ours` is the trained associator, `oracle` reads the labels."""
@@ -119,6 +126,8 @@ class EvaluateCommand:
     """Of `triangulators`: which of them (default: all)."""
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(help_behavior_hint="")] = (0, 1, 2)
     """Of `learnable`: what is drawn and learned; figures are medians over them."""
+    runs: Annotated[tuple[Path, ...], tyro.conf.arg(help_behavior_hint="")] = ()
+    """Of `real_motion`: weights of further trainings from other seeds; figures are medians over them and what ships."""
     workers: Count = 1
     """Of `learnable`: seeds that are measured at the same time."""
     smoke: bool = False
@@ -143,7 +152,7 @@ class EvaluateCommand:
         parts = (*(("views", *self.views) if self.views else ()), *every, *self.protocols, *self.triangulators)
         name = "_".join(map(str, (self.protocol, *parts)))
         path = require_file(self.out or Path("data/results") / f"{name}.json")
-        others = (TRIANGULATORS, LEARNABLE, DOUBT, *LIFTED)
+        others = (TRIANGULATORS, LEARNABLE, REAL_MOTION, DOUBT, *LIFTED)
         tables = self.protocol not in others and system_of(self.protocol).name == "associator"
         if self.every and (self.views or self.save is not None or not tables):
             raise InputError("--every is for associators on all cameras of a data set, without --views and --save.")
@@ -151,6 +160,9 @@ class EvaluateCommand:
             return self.score_triangulators(path)
         if self.protocol == LEARNABLE:
             return LearnableStudy(self.seeds, SMOKE if self.smoke else FULL, path, self.workers).run()
+        if self.protocol == REAL_MOTION:
+            start, study = time.perf_counter(), RealMotionStudy(trained_lifters(self.runs), self.data, self.seeds)
+            return study.run(path, lambda rows: self.report(rows, (), start))
         lifted = lifted_protocol(self.protocol)
         if lifted is not None:
             return self.score_lifter(lifted, path)

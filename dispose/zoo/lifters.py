@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.models.lifting.sight import LiftSeen, PeopleInView, PeopleLifter, Picture
+from dispose.models.lifting.sight import PeopleInView, PeopleLifter, Picture
 from dispose.models.lifting.view import Lift
 from dispose.zoo.checkpoints import shipped_weights
 
@@ -42,13 +42,15 @@ LIFTERS: tuple[NamedLifter, ...] = ()
 """By name."""
 
 
-def keypoints_alone(lift: Lift) -> LiftSeen:
+@dataclass(frozen=True, eq=False)
+class KeypointsAlone:
     """A lifter that does not look at the image."""
 
-    def by_keypoints(sight: PeopleInView, image: Picture | None, generator: torch.Generator) -> Tensor:
-        return lift(sight.people, generator)
+    lift: Lift
 
-    return by_keypoints
+    def __call__(self, sight: PeopleInView, image: Picture | None, generator: torch.Generator) -> Tensor:
+        """Hypotheses as `LiftSeen` says them."""
+        return self.lift(sight.people, generator)
 
 
 def find_lifter(name: str) -> NamedLifter:

@@ -17,7 +17,7 @@ from dispose.models.lifting.residual import ResidualConfig, ResidualLifter
 from dispose.models.lifting.sight import PeopleInView, PeopleLifter, Picture
 from dispose.skeletons.catalog import COCO_17, HALPE_26
 from dispose.zoo import lifters
-from dispose.zoo.lifters import NamedLifter, keypoints_alone
+from dispose.zoo.lifters import KeypointsAlone, NamedLifter
 
 SIZE, FOCAL = (640, 480), 600.0
 HIPS_MM = torch.tensor([[200.0, 100.0, 4000.0], [-700.0, 0.0, 5000.0]], dtype=torch.float64)
@@ -53,7 +53,7 @@ def untrained(path: Path, count: int) -> PeopleLifter:
     """A network for one answer."""
     torch.manual_seed(0)
     network = ResidualLifter(ResidualConfig()).eval().requires_grad_(False)
-    return PeopleLifter(COCO_17, keypoints_alone(lambda people, generator: network(people)[:, None]))
+    return PeopleLifter(COCO_17, KeypointsAlone(lambda people, generator: network(people)[:, None]))
 
 
 def needs_the_image(path: Path, count: int) -> PeopleLifter:

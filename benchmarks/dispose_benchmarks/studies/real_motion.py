@@ -26,13 +26,19 @@ from dispose.models.lifting.view import Lift, ViewPeople, view_people
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import COCO_17, H36M_17
 from dispose.skeletons.skeleton import Skeleton
+from dispose.systems import system_of
 from dispose.training.lifting import DrawnViews, LiftExamples
+from dispose.zoo.checkpoints import read_metadata
+from dispose.zoo.lifters import HYPOTHESES, LIFTERS, KeypointsAlone, lifter_weights, load_lifter
 from dispose_synthetic.human36m_rig import TRAINING_SUBJECTS, human36m_rig
 from dispose_synthetic.one_view import RECORDING_MM, OneViewConfig, meeting_point
 from dispose_synthetic.people import PeopleConfig
 from dispose_synthetic.randomness import Noise
 
 BATCH, RATE = 256, 1.5e-3
+FEWER = 20
+"""Hypotheses whose mean is a lifter's single answer."""
+
 REFERENCE_STEPS, RECORDED_STEPS = 2000, 6000
 HELD_OUT = "S8"
 
@@ -100,6 +106,30 @@ class RealMotionStudy:
             figures.append(score_answers(Lifter("recorded", LIMBS, answer_of(network)), trial, noise=None))
         title = f"Human3.6M motion, placed, exact, {HELD_OUT} held out"
         return Row("residual network trained on Human3.6M, unshipped", title, len(trial), None, medians(figures), 0.0)
+
+
+def trained_lifters(runs: Sequence[Path]) -> tuple[tuple[Lifter, ...], ...]:
+    """For every lifter of keypoints that ships, its own weights and those of its kind among `runs`.
+
+    Raises:
+        InputError: weights that are no such lifter's.
+    """
+    kinds, found = {path: read_metadata(path)[0] for path in runs}, list[tuple[Lifter, ...]]()
+    names = {one.name: system_of(one.name).parts().network.__name__ for one in LIFTERS if not one.looks}
+    for path, kind in kinds.items():
+        if kind not in names.values():
+            raise InputError(f"{path}: holds a {kind}, which lifts no keypoints; known: {', '.join(names)}.")
+    for name, network in names.items():
+        files = [lifter_weights(name), *(path for path, kind in kinds.items() if kind == network)]
+        found.append(tuple(lifter_of(name, path) for path in files))
+    return tuple(found)
+
+
+def lifter_of(name: str, weights: Path) -> Lifter:
+    """A lifter of keypoints as it is measured: its mean pose by a few hypotheses, and many."""
+    few, many = load_lifter(name, weights, FEWER), load_lifter(name, weights, HYPOTHESES)
+    assert isinstance(few.lift, KeypointsAlone) and isinstance(many.lift, KeypointsAlone), "it looks at the image"
+    return Lifter(name, few.skeleton.joints, few.lift.lift, many.lift.lift)
 
 
 def train_plain(draw: Callable[[Noise], LiftExamples], config: ResidualConfig, seed: int, steps: int) -> ResidualLifter:
