@@ -28,7 +28,7 @@ from dispose.formats.lifted import (
 )
 from dispose.inference.one_camera import OneCamera
 from dispose.inference.results_folder import PARTIAL
-from dispose.models.lifting.sight import FEWEST_JOINTS, PeopleLifter, lift_people, same_camera, sight_of
+from dispose.models.lifting.sight import FEWEST_JOINTS, PeopleLifter, lift_people, one_view_each, sight_of
 from dispose.skeletons.skeleton import conversion_between, convert_joints
 
 SECONDS_BEFORE_A_BAR = 2.0
@@ -77,7 +77,7 @@ class Lifting:
         table = torch.stack([people.keypoints[row] for row in rows])
         conversion = conversion_between(self.camera.skeleton, self.lifter.skeleton)
         xy, score, seen = convert_joints(table[..., :2], table[..., 2], table[..., 2] > 0, conversion)
-        cameras = same_camera(self.camera.lens.cameras, 0, len(rows))
+        cameras = one_view_each(self.camera.lens.cameras, torch.zeros_like(who))
         outside = seen & ~cameras.inside(xy[:, None])[:, 0]
         self._refuse_strangers(outside, seen, [f"{where}, person {index}" for index in who.tolist()])
         seen = seen & ~outside

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from dispose.association.claims import usual_noise
@@ -15,7 +15,7 @@ from dispose.models.lifting.view import ViewPeople, confidence_of, view_people
 from dispose.scene.cameras import Cameras
 from dispose.scene.lifted import Lifted, Placed, place_before_camera
 from dispose.skeletons.skeleton import Skeleton
-from dispose.tensors import TensorStruct, stack
+from dispose.tensors import TensorStruct
 
 DOUBT = 1.5
 """Exponent by which keypoints of score 0 are less certain than those of score 1: 4.5 times."""
@@ -95,9 +95,10 @@ def sight_of(
     return PeopleInView(cameras, torch.where(seen[..., None], xy_image, 0.0), people)
 
 
-def same_camera(cameras: Cameras, view: int, persons: int) -> Cameras:
-    """One view of a rig, once for every person."""
-    return stack([cameras.select(views=[view])] * persons)
+def one_view_each(cameras: Cameras, views: Int[Tensor, " persons"]) -> Cameras:
+    """Of every person one view of a rig (``persons 1 …``)."""
+    parts = ("size", "matrix", "distortion", "rotation", "translation")
+    return Cameras(("camera",), *(vars(cameras)[part][views][:, None] for part in parts))
 
 
 def lift_people(lifter: PeopleLifter, sight: PeopleInView, image: Picture | None, generator: torch.Generator) -> Placed:
