@@ -31,6 +31,7 @@ from dispose.inference.pictures import InPictures, pictures_beside
 from dispose.inference.readings import Source, spans
 from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.run import ended_early, run
+from dispose.inference.single_view import SingleViews
 from dispose.models.dispose.associator import Associator
 from dispose.models.dispose.model import DisPose, FrameByFrame, TwoStages
 from dispose.models.dispose.sampling import SamplerConfig
@@ -38,6 +39,7 @@ from dispose.options import (
     CountOption,
     PathOption,
     PositiveOption,
+    TextOption,
     one_of,
     require_folder,
 )
@@ -51,6 +53,7 @@ from dispose.zoo.checkpoints import (
     shipped_associator_weights,
     shipped_image_weights,
 )
+from dispose.zoo.lifters import lifter_weights, load_keypoint_lifter
 from dispose.zoo.triangulators import (
     DEFAULT_TRIANGULATOR,
     EVERY_NAME,
@@ -142,6 +145,9 @@ class PredictCommand(CaptureOptions):
     """Frames worked on together (default: 16, of pictures 4)."""
     rate_hz: PositiveOption = None
     """Frames per second, for the times in TRC files (default: of videos/*, else 30)."""
+    single_view: TextOption = None
+    """Also say where people and joints are that one camera alone sees, by a lifter of this name (default: nothing is
+    said of whom no second camera confirms)."""
     one_camera: tyro.conf.OmitArgPrefixes[LiftOptions] = LiftOptions()
 
     def run(self) -> int:
@@ -233,6 +239,7 @@ class PredictCommand(CaptureOptions):
             ("--associator", associator),
             ("--triangulator", triangulator),
             ("--triangulator-weights", None if looks else self.triangulator_weights),
+            ("--single-view", self.single_view),
         )
         for option, there in given:
             if there is not None:
@@ -270,7 +277,8 @@ class PredictCommand(CaptureOptions):
         """Joints from the keypoints of groups: the answer, or where the network that looks at pictures begins."""
         if self.looks():
             return load_reconstruction(associator=associator)
-        return load_reconstruction(self.triangulator, self.triangulator_weights, associator=associator)
+        several = load_reconstruction(self.triangulator, self.triangulator_weights, associator=associator)
+        return several if self.single_view is None else SingleViews(several, load_keypoint_lifter(self.single_view))
 
     def looks(self) -> bool:
         """Whether the triangulator looks at pictures."""
@@ -304,6 +312,10 @@ class PredictCommand(CaptureOptions):
         place = self.in_pictures(self.open_images(), job.reconstruct)
         return replace(job, reconstruct=place, lost=place.unplaced)
 
+    def lonely_by(self, name: str) -> str:
+        """Who speaks of what one view alone sees."""
+        return f"{name}, {described(lifter_weights(name))}"
+
     def sampler(self) -> SamplerConfig | None:
         """The sampler asked for; None for the usual one."""
         return None if self.steps is None else SamplerConfig(steps=self.steps)
@@ -323,6 +335,7 @@ class PredictCommand(CaptureOptions):
             ("associator", self.associator),
             ("weights", "none" if weights is None else described(weights)),
             ("triangulator", self.triangulator if learned is None else f"{self.triangulator}, {described(learned)}"),
+            ("single views", "say nothing" if self.single_view is None else self.lonely_by(self.single_view)),
             ("steps", "the usual" if self.steps is None else str(self.steps)),
             ("past", "takes part" if self.past else "takes no part"),
             ("device", self.device),

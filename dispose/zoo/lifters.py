@@ -93,3 +93,17 @@ def load_lifter(name: str, weights: Path | None = None, hypotheses: int | None =
     if count > 1 and not one.several:
         raise InputError(f"{count} hypotheses are asked for, but {name} gives one pose of everybody.")
     return one.make(lifter_weights(name, weights), count)
+
+
+def load_keypoint_lifter(name: str) -> PeopleLifter:
+    """The lifter of a name with its own weights, for captures without images.
+
+    Raises:
+        InputError: an unknown name, one that looks at images, or one that gives a single pose, which says nothing of
+            how uncertain it is.
+    """
+    one = find_lifter(name)
+    if one.looks or not one.several:
+        why = "looks at images" if one.looks else "gives one pose and does not say how uncertain it is"
+        raise InputError(f"{name} {why}; of what one view alone sees a lifter speaks that draws poses by keypoints.")
+    return load_lifter(name)
