@@ -1,0 +1,92 @@
+"""What a lifter is worth in captures: people whom all cameras but one lose, with and without `--single-view`."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from dispose.datasets.tables.mvor import read_mvor
+from dispose.datasets.tables.panoptic import read_panoptic_mini
+from dispose.datasets.tables.reading import LabelledFrames
+from dispose.datasets.tables.shelf import read_shelf
+from dispose.evaluation.single_view import HiddenFigures, answer_hidden, hide_people, score_hidden
+from dispose.inference.single_view import SingleViews
+from dispose.options import Count, require_file
+from dispose.zoo.checkpoints import load_associator
+from dispose.zoo.lifters import load_keypoint_lifter
+from dispose.zoo.triangulators import DEFAULT_TRIANGULATOR, load_reconstruction
+from dispose_benchmarks.report import write_figures
+
+SCHEMA = "dispose.bench.single_view/1"
+
+Read = Callable[[Path], LabelledFrames]
+SETS: tuple[tuple[str, Read], ...] = (
+    ("Panoptic mini", lambda data: read_panoptic_mini(data / "panoptic_mini")),
+    ("Shelf", lambda data: read_shelf(data / "shelf")),
+    ("MVOR", lambda data: read_mvor(data / "mvor", "rtpose")),
+)
+
+
+@dataclass(frozen=True)
+class SingleViewRow:
+    """A data set, answered one way."""
+
+    data_set: str
+    method: str
+    figures: HiddenFigures
+
+
+@dataclass(frozen=True)
+class SingleViewBench:
+    """Leave one person of every frame to one camera, and see who finds them (`dispose predict --single-view`)."""
+
+    lifters: tuple[str, ...] = ("diffpose-hypotheses",)
+    """Lifters by name."""
+    triangulator: str = DEFAULT_TRIANGULATOR
+    """What places everybody else."""
+    frames: Count = 60
+    """Frames of every data set."""
+    data: Path = Path("../shared/data")
+    """Folder of the converted tables."""
+    out: Path = Path("data/results/single_view.json")
+    """Result file."""
+
+    def run(self) -> int:
+        """Measure, print, write."""
+        require_file(self.out)
+        torch.set_num_threads(1)
+        associator = load_associator()
+        several = load_reconstruction(self.triangulator, associator=associator)
+        ways = [("no lifter", several)]
+        ways += [(name, SingleViews(several, load_keypoint_lifter(name))) for name in self.lifters]
+        rows = []
+        for title, read in tqdm(SETS, unit="data set"):
+            table = read(self.data)
+            numbers = table.numbers[:: max(1, len(table.numbers) // self.frames)]
+            cases = hide_people([table.frame(number) for number in numbers])
+            for name, way in ways:
+                predictions = answer_hidden(cases, associator.associate, way)
+                rows.append(SingleViewRow(title, name, score_hidden(cases, predictions)))
+        print_rows(rows)
+        known = [{**asdict(row), "figures": finite(row.figures)} for row in rows]
+        write_figures(self.out, SCHEMA, {"triangulator": self.triangulator, "rows": known})
+        return 0
+
+
+def print_rows(rows: list[SingleViewRow]) -> None:
+    """The table."""
+    print("data set      lifter                hidden  found  150 mm    error     pose  covered  others  extra")
+    for row in rows:
+        of = row.figures
+        print(
+            f"{row.data_set:<13} {row.method:<21} {of.people:>6} {100 * of.found:>5.0f}% {100 * of.within_150:>6.0f}% "
+            f"{of.error_mm:>5.0f} mm {of.pose_mm:>5.0f} mm {100 * of.covered:>7.0f}% {100 * of.others:>6.0f}% "
+            f"{of.extra:>6.2f}"
+        )
+
+
+def finite(figures: HiddenFigures) -> dict[str, float | None]:
+    """Figures for JSON, which knows no NaN."""
+    return {name: None if value != value else value for name, value in asdict(figures).items()}
