@@ -260,14 +260,14 @@ def change(entries: list[dict[str, Any]], number: int, **fields: Any) -> list[di
 BAD_ENTRIES: dict[str, tuple[Callable[[list[dict[str, Any]]], Any], str]] = {
     "no list": (lambda e: {"a": 1}, "holds dict, a list"),
     "a number": (lambda e: change(e, 2, subject="S9"), "entry 2: 'subject' is str"),
-    "no action": (lambda e: change(e, 0, action=17), "actions go from 12 to 17"),
-    "no camera": (lambda e: change(e, 3, camera_id=4), "entry 3: camera_id is 4"),
+    "no action": (lambda e: change(e, 0, action=17), "action goes from 12 to 17, there are 2 to 16"),
+    "no camera": (lambda e: change(e, 3, camera_id=4), "camera_id goes from 0 to 4, there are 0 to 3"),
     "joints": (
         lambda e: change(e, 5, joints_3d=np.zeros((16, 3))),
         r"entry 5: 'joints_3d' is \[16, 3\], not \[17, 3\]",
     ),
-    "no lens": (lambda e: change(e, 1, camera={}), "entry 1: its camera has no R, T"),
-    "few numbers": (lambda e: change(e, 1, camera=e[1]["camera"] | {"k": [0.1]}), "entry 1: R, T"),
+    "no lens": (lambda e: change(e, 1, camera={}), r"entry 1: its camera does not consist of the numbers R \(9\)"),
+    "few numbers": (lambda e: change(e, 1, camera=e[1]["camera"] | {"k": [0.1]}), "entry 1: its camera"),
     "no rotation": (lambda e: change(e, 4, camera=e[4]["camera"] | {"R": np.ones((3, 3))}), "entry 4: camera 5"),
     "of nobody": (lambda e: [entry | {"subject": 1} for entry in e], "no picture is of the choice 'test_all'"),
 }

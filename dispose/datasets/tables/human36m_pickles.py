@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -29,9 +29,11 @@ from dispose.geometry.human36m_lens import opencv_place
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import H36M_17
 
-FIRST_ACTION = 2
 MM_PER_METRE = 1000.0
 NUMBERS = ("subject", "action", "camera_id", "image_id")
+IN_AN_ENTRY: Mapping[str, int] = {"R": 9, "T": 3, "fx": 1, "fy": 1, "cx": 1, "cy": 1, "k": 3, "p": 2}
+IN_A_TUPLE: Mapping[str, int] = {"R": 9, "T": 3, "f": 2, "c": 2, "k": 3, "p": 2}
+"""The parts of a camera and how many numbers they have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,33 +59,33 @@ def read_context_pickle(path: Path, choice: FrameChoice) -> PicturedPeople:
             ambiguous frames, which these files do not mark.
     """
     if choice.hard:
-        raise InputError(
-            f"{path}: does not say which frames are ambiguous: the choice {choice.name!r} needs other files."
-        )
+        raise InputError(f"{path}: does not say which frames are ambiguous; the choice {choice.name!r} asks that.")
     stored = load_plain_pickle(path)
-    if not isinstance(stored, list) or not all(isinstance(row, dict) for row in stored):
+    if not isinstance(stored, list) or not all(isinstance(entry, dict) for entry in stored):
         raise InputError(f"{path}: holds {type(stored).__name__}, a list with a dictionary per picture is expected.")
-    rows, numbers = list[int](), list[list[int]]()
-    for row, entry in enumerate(stored):
-        told = [_whole(path, row, entry, name) for name in NUMBERS]
-        if f"S{told[0]}" in choice.subjects and (told[3] - 1) % choice.every == 0:
-            rows.append(row)
-            numbers.append(told)
-    if not rows:
+    told = np.array([[_whole(f"{path}: entry {n}", e, name) for name in NUMBERS] for n, e in enumerate(stored)])
+    told = told.reshape(-1, len(NUMBERS)).astype(np.int64)
+    wanted = np.isin(told[:, 0], [int(name[1:]) for name in choice.subjects]) & ((told[:, 3] - 1) % choice.every == 0)
+    rows = np.flatnonzero(wanted)
+    if not len(rows):
         raise InputError(f"{path}: no picture is of the choice {choice.name!r}.")
-    found = [stored[row] for row in rows]
-    subject, action, camera, frame = torch.tensor(numbers).unbind(1)
-    if not bool(((action >= FIRST_ACTION) & (action < FIRST_ACTION + len(ACTIONS))).all()):
-        raise InputError(f"{path}: actions go from {int(action.min())} to {int(action.max())}, there are 2 to 16.")
-    cameras = _cameras(path, rows, found, camera.tolist())
-    xy = pixels_of_screen(_stacked(path, rows, found, "joints_2d_cpn", 17, 2), cameras.size)
+    subject, action, camera, frame = torch.from_numpy(told[rows]).unbind(1)
+    for name, numbers, least, most in (("action", action, 2, 1 + len(ACTIONS)), ("camera_id", camera, 0, 3)):
+        if int(numbers.min()) < least or int(numbers.max()) > most:
+            raise InputError(
+                f"{path}: {name} goes from {numbers.min()} to {numbers.max()}, there are {least} to {most}."
+            )
+    found = [(f"{path}: entry {row}", stored[row]) for row in rows]
+    cameras = _cameras(found, camera)
+    xy = pixels_of_screen(_stacked(found, "joints_2d_cpn", 17, 2), cameras.size)
     xy = opencv_place(xy, cameras.matrix, cameras.distortion)
-    xyz, box = MM_PER_METRE * _stacked(path, rows, found, "joints_3d", 17, 3), _stacked(path, rows, found, "box", 4)
     subject = torch.tensor([SUBJECTS.index(f"S{number}") for number in subject.tolist()])
-    who = torch.stack([subject, action - FIRST_ACTION, frame - 1, torch.arange(len(rows))], 1)
+    who = torch.stack([subject, action - 2, frame - 1, torch.arange(len(rows))], 1)
+    xyz = MM_PER_METRE * _stacked(found, "joints_3d", 17, 3)
     people = people_of(Names(H36M_17, H36M_17, SUBJECTS, ACTIONS), cameras, xy, xyz, who)
-    pictures = tuple(str(found[row].get("image", "")) for row in people.row.tolist())
-    return PicturedPeople(replace(people, row=torch.tensor(rows)[people.row]), pictures, box[people.row])
+    left, box = people.row, _stacked(found, "box", 4)
+    pictures = tuple(str(found[row][1].get("image", "")) for row in left.tolist())
+    return PicturedPeople(replace(people, row=torch.from_numpy(rows)[left]), pictures, box[left])
 
 
 def read_camera_data(path: Path) -> Mapping[str, Cameras]:
@@ -97,80 +99,67 @@ def read_camera_data(path: Path) -> Mapping[str, Cameras]:
         raise InputError(f"{path}: holds no dictionary from subject and camera to a camera.")
     rigs = {}
     for subject in dict.fromkeys(key[0] for key in stored):
-        views = []
+        where, views = f"{path}: subject {subject}", []
         for number, name in enumerate(CAMERAS, 1):
             entry = stored.get((subject, number))
-            if not isinstance(entry, Sequence) or len(entry) < 6:
-                raise InputError(f"{path}: no R, T, f, c, k, p of subject {subject}, camera {number}.")
-            rotation, centre, focal, middle, radial, tangential = (_flat(part) for part in entry[:6])
-            parts = (rotation, centre, np.concatenate([focal, middle]), radial, tangential)
-            views.append(_camera(f"{path}: subject {subject}, camera {number}", name, *parts))
-        rigs[f"S{subject}"] = as_cameras(f"{path}: subject {subject}", views)
+            parts = dict(zip(IN_A_TUPLE, entry, strict=False)) if isinstance(entry, tuple | list) else entry
+            views.append(_camera(where, name, _numbers(f"{where}, camera {number}", parts, IN_A_TUPLE)))
+        rigs[f"S{subject}"] = as_cameras(where, views)
     return rigs
 
 
-def _of_row(path: Path, number: int, row: Mapping[str, object], name: str) -> CameraParameters:
-    """The camera of an entry."""
-    where, given = f"{path}: entry {number}", row.get("camera")
-    if not isinstance(given, dict) or not {"R", "T", "fx", "fy", "cx", "cy", "k", "p"} <= set(given):
-        raise InputError(f"{where}: its camera has no R, T, fx, fy, cx, cy, k, p.")
-    lens = np.concatenate([_flat(given[key]) for key in ("fx", "fy", "cx", "cy")])
-    return _camera(where, name, _flat(given["R"]), _flat(given["T"]), lens, _flat(given["k"]), _flat(given["p"]))
+def _cameras(found: Sequence[tuple[str, Mapping[str, object]]], camera: Int[Tensor, " persons"]) -> Cameras:
+    """Of every entry its camera; there are few different ones."""
+    numbers = np.stack([_numbers(where, entry.get("camera"), IN_AN_ENTRY) for where, entry in found])
+    each = np.concatenate([numbers, camera.numpy()[:, None]], 1)
+    known, first, which = np.unique(each, axis=0, return_index=True, return_inverse=True)
+    views = [
+        _camera(found[row][0], CAMERAS[int(one[-1])], one[:-1]) for row, one in zip(first.tolist(), known, strict=True)
+    ]
+    rows = torch.from_numpy(which.reshape(-1))
+    names = ("size", "matrix", "rotation", "translation")
+    fields = {name: torch.stack([vars(view)[name] for view in views])[rows, None] for name in names}
+    bent = pad(torch.stack([view.distortion for view in views]), (0, 3))[rows, None]
+    return Cameras(("camera",), distortion=bent, **fields)
 
 
-def _camera(
-    where: str, name: str, rotation: np.ndarray, centre: np.ndarray, lens: np.ndarray, k: np.ndarray, p: np.ndarray
-) -> CameraParameters:
-    """A camera in our form; `InputError` where it has too few or impossible numbers."""
-    sizes = tuple(len(part) for part in (rotation, centre, lens, k, p))
-    if sizes != (9, 3, 4, 3, 2):
-        raise InputError(f"{where}: R, T, f and c, k, p have {sizes} numbers, (9, 3, 4, 3, 2) are expected.")
+def _numbers(where: str, given: object, parts: Mapping[str, int]) -> Float[np.ndarray, " 21"]:
+    """The numbers of a camera, one part after the other; `InputError` where one lacks or has another size."""
+    try:
+        each = [np.asarray(given[name], np.float64).reshape(-1) for name in parts]  # type: ignore[index]
+    except (KeyError, TypeError, ValueError):
+        each = []
+    if [len(part) for part in each] != list(parts.values()):
+        told = ", ".join(f"{name} ({count})" for name, count in parts.items())
+        raise InputError(f"{where}: its camera does not consist of the numbers {told}.")
+    return np.concatenate(each)
+
+
+def _camera(where: str, name: str, numbers: Float[np.ndarray, " 21"]) -> CameraParameters:
+    """A camera in our form; `InputError` where it cannot be right."""
+    rotation, centre, (fx, fy), (cx, cy), k, p = np.split(numbers, [9, 12, 14, 16, 19])
     turn = torch.from_numpy(rotation.reshape(3, 3))
     size = torch.tensor(IMAGE_SIZES.get(name, (1000, 1000)), dtype=torch.float64)
-    bent = torch.from_numpy(np.concatenate([k[:2], p, k[2:]]))
-    found = CameraParameters(name, size, pinhole_matrix(*lens.tolist()), bent, turn, -turn @ torch.from_numpy(centre))
+    bent, place = torch.from_numpy(np.concatenate([k[:2], p, k[2:]])), -turn @ torch.from_numpy(centre)
+    found = CameraParameters(name, size, pinhole_matrix(fx, fy, cx, cy), bent, turn, place)
     check_view(where, found)
     return found
 
 
-def _cameras(path: Path, rows: Sequence[int], found: Sequence[Mapping[str, object]], numbers: Sequence[int]) -> Cameras:
-    """Of every entry its camera; entries of one recording share one object."""
-    known, views = dict[tuple[int, int], CameraParameters](), list[CameraParameters]()
-    for row, entry, number in zip(rows, found, numbers, strict=True):
-        if number not in range(len(CAMERAS)):
-            raise InputError(f"{path}: entry {row}: camera_id is {number}, 0 to 3 are expected.")
-        key = (id(entry.get("camera")), number)
-        if key not in known:
-            known[key] = _of_row(path, row, entry, CAMERAS[number])
-        views.append(known[key])
-    names = ("size", "matrix", "rotation", "translation")
-    fields = {name: torch.stack([vars(view)[name] for view in views])[:, None] for name in names}
-    bent = pad(torch.stack([view.distortion for view in views]), (0, 3))[:, None]
-    return Cameras(("camera",), distortion=bent, **fields)
-
-
-def _whole(path: Path, number: int, row: Mapping[str, object], name: str) -> int:
+def _whole(where: str, entry: Mapping[str, object], name: str) -> int:
     """A whole number of an entry."""
-    value = row.get(name)
+    value = entry.get(name)
     if not isinstance(value, int):
-        raise InputError(f"{path}: entry {number}: {name!r} is {type(value).__name__}, a whole number is expected.")
+        raise InputError(f"{where}: {name!r} is {type(value).__name__}, a whole number is expected.")
     return value
 
 
 def _stacked(
-    path: Path, rows: Sequence[int], found: Sequence[Mapping[str, object]], name: str, *shape: int
+    found: Sequence[tuple[str, Mapping[str, object]]], name: str, *shape: int
 ) -> Float[Tensor, "persons *shape"]:
     """An array of every entry."""
-    each = [np.asarray(row.get(name, ())) for row in found]
-    for number, value in zip(rows, each, strict=True):
+    each = [np.asarray(entry.get(name, ())) for _, entry in found]
+    for (where, _), value in zip(found, each, strict=True):
         if value.shape != shape or value.dtype.kind not in "fiu":
-            raise InputError(f"{path}: entry {number}: {name!r} is {list(value.shape)}, not {list(shape)}.")
+            raise InputError(f"{where}: {name!r} is {list(value.shape)}, not {list(shape)}.")
     return torch.from_numpy(np.stack(each).astype(np.float64))
-
-
-def _flat(value: object) -> Shaped[np.ndarray, " numbers"]:
-    """Numbers in whatever form; none of what is none."""
-    try:
-        return np.asarray(value, dtype=np.float64).reshape(-1)
-    except (TypeError, ValueError):
-        return np.zeros(0)
