@@ -138,13 +138,14 @@ def test_velocity_stops_at_the_end_of_a_clip() -> None:
     known = torch.ones(4, 1, dtype=torch.bool)
     clip = torch.tensor([5, 5, 2, 2])
     assert velocity_error(predicted, truth, known, clip).item() == pytest.approx(2.0, abs=1e-4)
-    known[1] = False
+    known[0] = False
     assert velocity_error(predicted, truth, known, clip).item() == pytest.approx(1.0, abs=1e-4)
 
 
 def test_the_quantile_counts_what_is_nearer_to_the_median() -> None:
     cloud = torch.tensor([-10.0, -1.0, 0.0, 2.0, 10.0])[None, :, None, None] * torch.tensor([1.0, 0.0, 0.0])
     assert radial_quantile(cloud, torch.tensor([[[1.5, 0.0, 0.0]]])).item() == pytest.approx(2 / 5)
+    assert radial_quantile(cloud, torch.tensor([[[0.0, 2.0, 0.0]]])).item() == pytest.approx(2 / 5)
     assert radial_quantile(cloud, torch.tensor([[[0.0, 99.0, 0.0]]])).item() == 1.0
 
 
