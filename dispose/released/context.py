@@ -43,12 +43,12 @@ def tell_released(crops: PersonCrops) -> Float[Tensor, "persons joints 2"]:
     return crops.xy_screen
 
 
-def in_camera_axes(crops: PersonCrops, xyz: Float[Tensor, "persons joints 3"]) -> Float[Tensor, "persons joints 3"]:
+def from_camera_axes(crops: PersonCrops, xyz: Float[Tensor, "persons joints 3"]) -> Float[Tensor, "persons joints 3"]:
     """Answers are in the camera's axes."""
-    return xyz
+    return crops.people.from_camera(xyz)
 
 
-RELEASED_CONTEXT = ContextRules(levels_released, grid_released, tell_released, in_camera_axes)
+RELEASED_CONTEXT = ContextRules(levels_released, grid_released, tell_released, from_camera_axes)
 
 _SIZES = LifterConfig()
 HUMAN36M_CONTEXT = {

@@ -15,21 +15,14 @@ from dispose.metrics.pose import mpjpe, pa_mpjpe
 from dispose.models.context.network import ContextNetwork, Pyramid, lift_crops
 from dispose.nn.backbones import STRIDE
 from dispose.tensors import cat
-from dispose.training.context_examples import (
-    VALIDATION_CHUNK,
-    ContextExamples,
-    ContextRecipe,
-    FilmedSource,
-    film_chunk,
-    nobody,
-    tell,
-)
+from dispose.training.context_examples import VALIDATION_CHUNK, ContextRecipe, FilmedSource, film_chunk, nobody
 from dispose.training.fit import fit
 from dispose.training.shards import Shards, build_files, claim, write_once
 from dispose.training.task import Task
 from dispose.zoo.checkpoints import load_weights, save_weights
 from dispose.zoo.records import to_json
 from dispose_synthetic.randomness import Noise
+from dispose_synthetic.renderer.filmed_people import ContextExamples, tell
 from dispose_synthetic.renderer.person_crops import FilmedPeople
 
 WEIGHTS = "context.safetensors"

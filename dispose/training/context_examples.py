@@ -5,23 +5,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
 from dispose.datasets.cmu_motion import Motion
-from dispose.formats.images.series import normalize_pixels
-from dispose.models.context.crops import ImageKeypoints, PersonCrops, crop_people
 from dispose.models.context.lifter import LifterConfig
-from dispose.models.context.network import TOLD, ContextConfig, PyramidConfig, from_hips
+from dispose.models.context.network import TOLD, ContextConfig, PyramidConfig
 from dispose.nn.backbones import BackboneConfig
 from dispose.skeletons.catalog import COCO_17
-from dispose.tensors import TensorStruct, cat
+from dispose.tensors import cat
 from dispose.training.config import Optimisation
 from dispose.training.shards import save_shard
 from dispose.training.task import uniform
-from dispose_synthetic.one_view import see_people
 from dispose_synthetic.randomness import Noise
-from dispose_synthetic.renderer.person_crops import FilmConfig, FilmedPeople, film_people
+from dispose_synthetic.renderer.filmed_people import ContextExamples, FilmConfig, film_people, tell
+from dispose_synthetic.renderer.person_crops import FilmedPeople
 
 VALIDATION_CHUNK = 1_000_000
 """No training sees the people of this chunk and those after it."""
@@ -63,36 +59,6 @@ class ContextRecipe:
     lift: Optimisation = Optimisation(
         steps=1500, batch=64, rate=1e-3, last_rate=0.0, warmup=100, clip=1.0, weight_decay=0.1
     )
-
-
-@dataclass(frozen=True, eq=False)
-class ContextExamples(TensorStruct):
-    """People as the network is told of them, and their joints: metres from the middle of the hips, virtual axes.
-
-    `known` says which joints to learn from, `blind` whose picture says nothing.
-    """
-
-    crops: PersonCrops
-    xyz: Float[Tensor, "persons joints 3"]
-    known: Bool[Tensor, "persons joints"]
-    blind: Bool[Tensor, " persons"]
-
-    def mirror(self) -> "ContextExamples":
-        """Everybody seen in a mirror."""
-        swap, flip = COCO_17.mirror, self.xyz.new_tensor([-1.0, 1.0, 1.0])
-        return ContextExamples(self.crops.mirror(swap), self.xyz[:, swap] * flip, self.known[:, swap], self.blind)
-
-
-def tell(source: Noise, filmed: FilmedPeople, config: FilmConfig) -> ContextExamples:
-    """Filmed people with what a detector says of their joints. Nobody is blind."""
-    xyz, cameras = filmed.xyz_world.double(), filmed.cameras
-    hips = xyz[:, COCO_17.indices(COCO_17.root_of)].mean(1)
-    there = torch.ones(xyz.shape[:2], dtype=torch.bool)
-    people, xy, known = see_people(source, cameras, xyz, hips, there, config.views)
-    pixels = torch.stack([normalize_pixels(image) for image in filmed.pixels.numpy()])
-    crops = crop_people(pixels, filmed.input_from_image, ImageKeypoints(cameras, xy, people))
-    turned = (cameras.rotation[:, 0] @ from_hips(xyz, COCO_17).mT).mT / 1000
-    return ContextExamples(crops, people.from_camera(turned).float(), known, torch.zeros(len(xyz), dtype=torch.bool))
 
 
 class FilmedSource:

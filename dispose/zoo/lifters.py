@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from dispose.errors import InputError
+from dispose.models.context.lift import ContextLift
 from dispose.models.lifting.sight import PeopleInView, PeopleLifter, Picture
 from dispose.models.lifting.view import Lift
-from dispose.zoo.checkpoints import shipped_weights
+from dispose.zoo.checkpoints import SHIPPED_CONTEXT, load_context, shipped_weights
 
 HYPOTHESES = 200
 """So many poses of everybody where nobody asks for another number."""
@@ -38,7 +39,15 @@ class NamedLifter:
     looks: bool = False
 
 
-LIFTERS: tuple[NamedLifter, ...] = ()
+def context(weights: Path, hypotheses: int) -> PeopleLifter:
+    """The picture around the keypoints, looked at by a frozen network, then one answer."""
+    network = load_context(weights)
+    return PeopleLifter(network.skeleton, ContextLift(network))
+
+
+LIFTERS: tuple[NamedLifter, ...] = (
+    NamedLifter("context", "Context-Aware PoseFormer", context, SHIPPED_CONTEXT, several=False, looks=True),
+)
 """By name."""
 
 

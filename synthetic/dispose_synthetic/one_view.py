@@ -45,6 +45,8 @@ class OneViewConfig:
         limb_missing: whose arms, legs or heads are missing, each.
         legs_hidden: whose legs are hidden.
         told: deviation of the logarithm of what is told of the noise from the truth.
+        rigs: the cameras that are drawn.
+        subjects: for whom Human3.6M's were calibrated.
     """
 
     joints: tuple[str, ...] = COCO_17.joints
@@ -64,6 +66,7 @@ class OneViewConfig:
     legs_hidden: float = 0.08
     told: float = 0.25
     rigs: tuple[RigArchetype, ...] = ARCHETYPES
+    subjects: tuple[str, ...] = TRAINING_SUBJECTS
 
 
 def sample_cameras(source: Noise, people: int, config: OneViewConfig) -> tuple[Cameras, Float[Tensor, "people 2"]]:
@@ -72,7 +75,7 @@ def sample_cameras(source: Noise, people: int, config: OneViewConfig) -> tuple[C
     radius = rooms.room.double() * source.uniform((people,)).sqrt()
     angle = between(source, (people,), 0.0, 2 * torch.pi)
     floor = torch.stack([radius * angle.cos(), radius * angle.sin()], -1)
-    recorded = [human36m_rig(subject) for subject in TRAINING_SUBJECTS]
+    recorded = [human36m_rig(subject) for subject in config.subjects]
     which = (source.uniform((people,)) * 4 * len(recorded)).long()
     subject, view = which // 4, which % 4
     here = source.uniform((people,)) < config.recording

@@ -17,7 +17,7 @@ from dispose.models.context.crops import (
     root_boxes,
     screen_coordinates,
 )
-from dispose.models.context.lift import image_keypoints, lift_images
+from dispose.models.context.lift import lift_with_context
 from dispose.models.context.lifter import ContextLifter, LifterConfig
 from dispose.models.context.network import (
     TOLD,
@@ -28,6 +28,8 @@ from dispose.models.context.network import (
     lift_crops,
     told_of_joints,
 )
+from dispose.models.lifting.sight import PeopleInView, PeopleLifter, lift_people
+from dispose.models.lifting.view import view_people
 from dispose.nn.backbones import BackboneConfig
 from dispose.nn.hrnet import HRNetConfig
 from dispose.released.context import RELEASED_CONTEXT, grid_released, tell_released
@@ -61,7 +63,9 @@ def keypoints(people: int = 3, missing: float = 0.2):
     xy = torch.rand(people, 17, 2, generator=random, dtype=torch.float64) * torch.tensor([120.0, 180.0]) + 40
     seen = torch.rand(people, 17, generator=random) >= missing
     one = torch.ones(people, 17)
-    return image_keypoints(COCO_17.joints, camera(people), xy, 0.8 * one, seen, 2 * one)
+    cameras = camera(people)
+    told = view_people(COCO_17.joints, cameras, xy, 0.8 * one, seen, 2 * one)
+    return PeopleInView(cameras, torch.where(seen[..., None], xy, 0.0), told)
 
 
 def crops(people: int = 3, missing: float = 0.2) -> PersonCrops:
@@ -207,7 +211,9 @@ def test_a_person_outside_the_image_is_refused_in_one_sentence():
     found = keypoints(1, 0.0)
     away = replace(found, xy_image=found.xy_image + 1000)
     with pytest.raises(InputError, match="person 0: no keypoint lies inside the image of 320 x 240 pixels"):
-        lift_images(network(), [np.zeros((240, 320, 3), dtype=np.uint8)], away)
+        lift_with_context(network())(away, np.zeros((240, 320, 3), dtype=np.uint8), torch.Generator())
+    with pytest.raises(InputError, match="looks at the image beside the keypoints, and there is none"):
+        lift_with_context(network())(found, None, torch.Generator())
 
 
 @pytest.mark.parametrize("rules", [None, RELEASED_CONTEXT])
@@ -219,11 +225,13 @@ def test_poses_come_back_in_the_axes_of_the_camera(rules):
         made = ContextNetwork(config, RELEASED_CONTEXT).eval()
     image = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
     found = keypoints(2)
-    lifted = lift_images(made, [image] * 2, found)
-    assert tuple(lifted.xyz_camera.shape) == (2, 1, 17, 3)
-    said = 1000 * lift_crops(made, cut_out_people([image] * 2, found, made.config.input_size))
+    placed = lift_people(PeopleLifter(COCO_17, lift_with_context(made)), found, image, torch.Generator())
+    crops = cut_out_people([image] * 2, found, made.config.input_size)
+    flip, swap = torch.tensor([-1.0, 1.0, 1.0]), COCO_17.mirror
+    said = (made(crops) + made(crops.mirror(swap))[:, swap] * flip) / 2
+    said = said - said[:, COCO_17.indices(COCO_17.root_of)].mean(1, keepdim=True)
     turned = found.people.to_camera(said) if rules is None else said
-    assert_close(lifted.xyz_camera[:, 0], turned)
+    assert_close(placed.lifted.xyz_camera[:, 0], 1000 * turned.detach().double(), atol=1e-2, rtol=1e-4)
 
 
 def test_a_lifter_of_another_skeleton_is_refused():

@@ -16,9 +16,10 @@ from dispose.formats.images.series import normalize_pixels
 from dispose.geometry.image_affine import map_from_input
 from dispose.losses.heatmaps import peaked_error
 from dispose.metrics.pose import mpjpe, pa_mpjpe
-from dispose.models.context.crops import ImageKeypoints, PersonCrops, crop_people
+from dispose.models.context.crops import PersonCrops, crop_people
 from dispose.models.context.lifter import LifterConfig
 from dispose.models.context.network import TOLD, ContextConfig, ContextNetwork, Levels, PyramidConfig, from_hips
+from dispose.models.lifting.sight import PeopleInView
 from dispose.models.lifting.view import view_people
 from dispose.nn.backbones import STRIDE, Backbone, BackboneConfig
 from dispose.skeletons.catalog import COCO_17
@@ -101,7 +102,7 @@ def with_keypoints(source: Noise, filmed: FilmedPeople) -> Pictures:
     people = view_people(COCO_17.joints, cameras, xy, torch.ones_like(sigma), seen, sigma, upright=False)
     truth = people.from_camera((cameras.rotation[:, 0] @ from_hips(xyz, COCO_17).mT).mT / 1000).float()
     pixels = torch.stack([normalize_pixels(image) for image in filmed.pixels.numpy()])
-    crops = crop_people(pixels, filmed.input_from_image, ImageKeypoints(cameras, xy, people))
+    crops = crop_people(pixels, filmed.input_from_image, PeopleInView(cameras, xy, people))
     flip = torch.tensor([-1.0, 1.0, 1.0])
     both = cat([crops, crops.mirror(COCO_17.mirror)], "persons")
     return Pictures(both, torch.cat([truth, truth[:, COCO_17.mirror] * flip]))

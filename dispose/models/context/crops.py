@@ -12,6 +12,7 @@ from dispose.datasets.multiview import warp_views
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, crop
 from dispose.geometry.pinhole import project_points
+from dispose.models.lifting.sight import PeopleInView
 from dispose.models.lifting.view import ViewPeople
 from dispose.scene.cameras import Cameras
 from dispose.tensors import TensorStruct
@@ -95,25 +96,10 @@ def root_boxes(
     return xy.mean(1), xy[:, 1] - xy[:, 0]
 
 
-@dataclass(frozen=True, eq=False)
-class ImageKeypoints(TensorStruct):
-    """2-D joints of single people in whole images, beside what `view_people` makes of them.
-
-    Attributes:
-        cameras: of every person one view.
-        xy_image: pixels.
-        people: the same as every lifter is told.
-    """
-
-    cameras: Cameras
-    xy_image: Float[Tensor, "persons joints 2"]
-    people: ViewPeople
-
-
 def crop_people(
     pixels: Float[Tensor, "persons 3 height width"],
     input_from_image: Float[Tensor, "persons 2 3"],
-    found: ImageKeypoints,
+    found: PeopleInView,
 ) -> PersonCrops:
     """People whose cuts are there already: where they lie in the images says the affine."""
     seen = found.people.seen[..., None]
@@ -124,7 +110,7 @@ def crop_people(
 
 def cut_out_people(
     images: Sequence[UInt8[np.ndarray, "_ _ 3"]],
-    found: ImageKeypoints,
+    found: PeopleInView,
     input_size: tuple[int, int],
     boxes: tuple[Float[Tensor, "persons 2"], Float[Tensor, "persons 2"]] | None = None,
 ) -> PersonCrops:

@@ -1,49 +1,32 @@
-"""One image of one person with 2-D joints: where the joints are in space, by Context-Aware PoseFormer."""
+"""Context-Aware PoseFormer as every lifter of one image is called."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
-from dispose.models.context.crops import ImageKeypoints, PersonCrops, cut_out_people
+from dispose.errors import InputError
+from dispose.models.context.crops import cut_out_people
 from dispose.models.context.network import ContextNetwork, lift_crops
-from dispose.models.lifting.view import view_people
-from dispose.scene.cameras import Cameras
-from dispose.scene.lifted import Lifted
+from dispose.models.lifting.sight import PeopleInView, Picture
 
 
-def image_keypoints(
-    joints: tuple[str, ...],
-    cameras: Cameras,
-    xy_image: Float[Tensor, "persons joints 2"],
-    confidence: Float[Tensor, "persons joints"],
-    seen: Bool[Tensor, "persons joints"],
-    sigma_px: Float[Tensor, "persons joints"],
-    *,
-    upright: bool = True,
-) -> ImageKeypoints:
-    """2-D joints as the network is told of them; the arguments are those of `view_people`."""
-    people = view_people(joints, cameras, xy_image, confidence, seen, sigma_px, upright=upright)
-    return ImageKeypoints(cameras, torch.where(seen[..., None], xy_image, 0.0), people)
+@dataclass(frozen=True, eq=False)
+class ContextLift:
+    """A network with weights that looks at the picture around the keypoints (`LiftSeen`)."""
 
+    network: ContextNetwork
 
-def lift_images(network: ContextNetwork, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], found: ImageKeypoints) -> Lifted:
-    """The pose of every person, one hypothesis each.
+    def __call__(
+        self, sight: PeopleInView, image: Picture | None, generator: torch.Generator
+    ) -> Float[Tensor, "persons 1 joints 3"]:
+        """One hypothesis of everybody in an image (RGB); nothing is drawn.
 
-    Args:
-        network: with weights.
-        images: whole images (RGB), one per person.
-        found: their 2-D joints, in the order of the network's skeleton.
-
-    Raises:
-        InputError: somebody has no keypoint, or none inside the image.
-    """
-    return to_lifted(network, cut_out_people(images, found, network.config.input_size))
-
-
-def to_lifted(network: ContextNetwork, crops: PersonCrops) -> Lifted:
-    """The poses of people who are cut out already, in the axes of their cameras, mm."""
-    xyz = network.rules.to_camera(crops, 1000 * lift_crops(network, crops))
-    return Lifted(network.skeleton, xyz[:, None])
+        Raises:
+            InputError: there is no image; somebody has no keypoint, or none inside the image.
+        """
+        if image is None:
+            raise InputError("Context-Aware PoseFormer looks at the image beside the keypoints, and there is none")
+        crops = cut_out_people([image] * len(sight), sight, self.network.config.input_size)
+        return lift_crops(self.network, crops)[:, None]

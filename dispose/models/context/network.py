@@ -73,9 +73,9 @@ def told_of_joints(crops: PersonCrops) -> Float[Tensor, "persons joints told"]:
     return torch.cat([people.uv, of_joint, of_person[:, None].expand(-1, people.uv.shape[1], -1)], -1)
 
 
-def from_virtual_axes(crops: PersonCrops, xyz: Float[Tensor, "persons joints 3"]) -> Float[Tensor, "persons joints 3"]:
-    """Answers are in the axes of `ViewPeople`, and turned back into the camera's."""
-    return crops.people.to_camera(xyz)
+def in_virtual_axes(crops: PersonCrops, xyz: Float[Tensor, "persons joints 3"]) -> Float[Tensor, "persons joints 3"]:
+    """Answers are in the axes of `ViewPeople`."""
+    return xyz
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,13 @@ class ContextRules:
         levels: which maps of the pyramid are looked at.
         grid: where keypoints lie in a cut, -1 to 1.
         tell: what the coordinate tokens are made of.
-        to_camera: answers in the camera's axes.
+        to_virtual: answers in the axes of `ViewPeople`.
     """
 
     levels: Callable[[PyramidMaps], Levels] = own_levels
     grid: Callable[[Tensor, tuple[int, int]], Tensor] = grid_of_crop
     tell: Callable[[PersonCrops], Tensor] = told_of_joints
-    to_camera: Callable[[PersonCrops, Tensor], Tensor] = from_virtual_axes
+    to_virtual: Callable[[PersonCrops, Tensor], Tensor] = in_virtual_axes
 
 
 class ContextNetwork(nn.Module):
@@ -138,11 +138,12 @@ def from_hips(xyz: Float[Tensor, "*batch joints 3"], skeleton: Skeleton) -> Floa
 
 @torch.no_grad()
 def lift_crops(network: ContextNetwork, crops: PersonCrops) -> Float[Tensor, "persons joints 3"]:
-    """Joints from the middle of the hips, metres: the mean of what is said of a cut and, mirrored back, of its mirror.
+    """Joints from the middle of the hips, metres, in the axes of `ViewPeople`.
 
-    So a person in a mirror gets the mirrored answer, exactly up to rounding.
+    It is the mean of what is said of a cut and, mirrored back, of its mirror: a person in a mirror gets the mirrored
+    answer, exactly up to rounding.
     """
     swap = network.skeleton.mirror
     plain, other = network(crops), network(crops.mirror(swap))
     back = other[:, swap] * other.new_tensor([-1.0, 1.0, 1.0])
-    return from_hips((plain + back) / 2, network.skeleton)
+    return network.rules.to_virtual(crops, from_hips((plain + back) / 2, network.skeleton))

@@ -7,20 +7,16 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from dispose.datasets.cmu_motion import Motion
 from dispose.geometry.image_affine import crop
 from dispose.scene.cameras import Cameras
-from dispose.skeletons.catalog import COCO_17
-from dispose.tensors import TensorStruct, cat
-from dispose_synthetic.one_view import OneViewConfig, sample_cameras
+from dispose.tensors import TensorStruct
 from dispose_synthetic.randomness import Noise, between
 from dispose_synthetic.renderer.backdrop import draw_room
 from dispose_synthetic.renderer.bodies import PARTS, Builds, bodies, part_of, sample_outfits
 from dispose_synthetic.renderer.captures import Cast, light_people, sample_builds
-from dispose_synthetic.renderer.lenses import Lenses, Sensors, expose, lenses_of, sample_sensors
-from dispose_synthetic.renderer.rooms import Light, Room, sample_clutter, sample_room
+from dispose_synthetic.renderer.lenses import Lenses, Sensors, expose, lenses_of
+from dispose_synthetic.renderer.rooms import Light, Room
 from dispose_synthetic.renderer.solids import strike
-from dispose_synthetic.sightings import ALL_JOINTS, sample_bodies_in_motion
 
 
 @dataclass(frozen=True)
@@ -127,41 +123,3 @@ def mannequins(source: Noise, lenses: Lenses, xyz: Float[Tensor, "persons 17 3"]
     part, _ = part_of(found.solid, persons)
     light[found.pixel] = MANNEQUIN[part] * STUDIO_LIGHT.shade(found.normal)
     return light
-
-
-@dataclass(frozen=True)
-class FilmConfig:
-    """People in rooms, each before one camera.
-
-    Attributes:
-        crop: how they are cut out.
-        views: which cameras, and what a detector says of the joints.
-        noise: least and most deviation of the sensor's noise, of full scale.
-        blur: least and most deviation of the point spread, pixels.
-    """
-
-    crop: CropConfig = CropConfig()
-    views: OneViewConfig = OneViewConfig()
-    noise: tuple[float, float] = (0.005, 0.03)
-    blur: tuple[float, float] = (0.45, 1.2)
-
-
-def film_people(source: Noise, motion: Motion | None, people: int, config: FilmConfig) -> FilmedPeople:
-    """Dressed people at the origin, in postures of captured motion where there is some, each in a room of their own.
-
-    Nothing stands between them and their camera: all furniture is farther from them than it.
-    """
-    bodies, _ = sample_bodies_in_motion(source, motion, people, config.views.procedural)
-    bodies = bodies[:, [ALL_JOINTS.index(joint) for joint in COCO_17.joints]]
-    cameras, floor = sample_cameras(source, people, config.views)
-    away = torch.cat([floor, floor.new_zeros(people, 1)], 1)[:, None, :, None]
-    cameras = replace(cameras, translation=cameras.translation + (cameras.rotation @ away)[..., 0])
-    filmed, nothing = [], torch.zeros(0, 3)
-    for person, xyz in enumerate(bodies):
-        rig = cameras[person]
-        centres = rig.centres
-        clutter = sample_clutter(source, nothing, nothing, float(centres[0, :2].norm()), centres)
-        draw = dressed(sample_room(source, centres, clutter))
-        sensors = sample_sensors(source, 1, config.noise, config.blur)
-        filmed.append(film_person(source, rig, xyz, draw, sensors, config.crop))
-    return cat(filmed, "persons")
