@@ -209,7 +209,7 @@ SYSTEMS = (
         (Recipes(("diffpose-gmm", "diffpose-gmm_smoke", "diffpose-gmm_published"), _informed),),
         (),
     ),
-    System("context", _context, (Recipes(("context", "context_smoke"), _with_context),), ("context",)),
+    System("context", _context, (Recipes(("context", "context_smoke"), _with_context),), ("toy_context",)),
 )
 """`associator`: who is who among 2-D people. `dispose`: people in images. `rays`: where every joint of a person is.
 

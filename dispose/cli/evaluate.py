@@ -69,7 +69,7 @@ DOUBT = "doubt"
 CLEAR = "shelf"
 """The data set, and its folder, whose scenes are so clear that random samples should agree."""
 
-CONTEXT = "context"
+TOY_CONTEXT = "toy_context"
 TRIANGULATORS = "triangulators"
 LEARNABLE = "learnable"
 REAL_MOTION = "real_motion"
@@ -95,8 +95,8 @@ class EvaluateCommand:
     `toy_people` and `human36m_people` score an algebraic or a volumetric network (--weights) on one person at a time,
     synthetic or Human3.6M's as Learnable Triangulation prepares it (--data: its folder; every 64th instant).
 
-    `context` scores Context-Aware PoseFormer on drawn people before unseen cameras, with the right picture, a wrong one
-    and none.
+    `toy_context` scores Context-Aware PoseFormer on drawn people before unseen cameras, with the right picture, a wrong
+    one and none.
 
     `learnable` trains small networks of learned triangulation on heat maps of which some lie, and measures each line
     that they are to hold beside plain and robust triangulation (three minutes a seed on one idle core).
@@ -143,8 +143,8 @@ class EvaluateCommand:
     hypotheses: CountOption = None
     """Of the three lifters: poses of everybody (default: 200, and 1 of a network that gives one)."""
     frames: Count = 120
-    """Synthetic frames that `toy_images` scores, people of `context` for each kind of cameras, and frames of `doubt` for
-    every number of views (three seeds)."""
+    """Synthetic frames that `toy_images` scores, people of `toy_context` for each kind of cameras, and frames of
+    `doubt` for every number of views (three seeds)."""
     every: Annotated[int, tyro.conf.arg(help_behavior_hint="")] = 0
     """So many of the cameras, every subset of them: means of the association figures, of classic associators at every
     gate (default: all cameras at once)."""
@@ -179,7 +179,7 @@ class EvaluateCommand:
             return self.score_doubt(path)
         if system_of(self.protocol).name == "algebraic":
             return self.score_one_person(path)
-        if self.protocol == CONTEXT:
+        if self.protocol == TOY_CONTEXT:
             return self.score_context(path)
         if tables:
             return self.score_subsets(path) if self.every else self.score_associators(path)
@@ -234,10 +234,11 @@ class EvaluateCommand:
         print(text_table((row,)))
         print(side_by_side([row], read_published(FOLDER / f"{protocol.published}.json")))
         write_report(path, replace(self.report((row,), (), start), published=(protocol.published,)))
+
     def score_context(self, path: Path) -> int:
         """Context-Aware PoseFormer with the right picture, a wrong one and none."""
         if self.save is not None or self.views or self.gates_mm:
-            raise InputError("--save, --views and --gates-mm are for associators; context draws its own people.")
+            raise InputError("--save, --views and --gates-mm are for associators; toy_context draws its own people.")
         start = time.perf_counter()
         rows = evaluate_context(load_context(self.weights), self.frames)
         print(text_table(rows))

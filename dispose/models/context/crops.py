@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from dispose.datasets.labelled_people import screen_of_pixels
 from dispose.datasets.multiview import warp_views
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, crop
@@ -55,13 +56,6 @@ class PersonCrops(TensorStruct):
         return PersonCrops(self.pixels.flip(-1), xy_crop, flip * self.xy_screen[:, swap], people)
 
 
-def screen_coordinates(
-    xy_image: Float[Tensor, "persons joints 2"], size: Float[Tensor, "persons 2"]
-) -> Float[Tensor, "persons joints 2"]:
-    """``x / w · 2 - 1, y / w · 2 - h / w`` of pixels of images of some width and height."""
-    return (2 * xy_image - size[:, None]) / size[:, None, :1]
-
-
 def keypoint_boxes(
     xy_image: Float[Tensor, "persons joints 2"], seen: Bool[Tensor, "persons joints"], *, margin: float = MARGIN
 ) -> tuple[Float[Tensor, "persons 2"], Float[Tensor, "persons 2"]]:
@@ -104,7 +98,7 @@ def crop_people(
     """People whose cuts are there already: where they lie in the images says the affine."""
     seen = found.people.seen[..., None]
     xy_crop = apply(input_from_image[:, None], found.xy_image.to(input_from_image.dtype)).float()
-    screen = screen_coordinates(found.xy_image, found.cameras.size[:, 0].to(found.xy_image.dtype)).float()
+    screen = screen_of_pixels(found.xy_image, found.cameras.size.to(found.xy_image.dtype)).float()
     return PersonCrops(pixels, torch.where(seen, xy_crop, 0.0), torch.where(seen, screen, 0.0), found.people)
 
 
