@@ -234,6 +234,8 @@ class EvaluateCommand:
         print(text_table((row,)))
         print(side_by_side([row], read_published(FOLDER / f"{protocol.published}.json")))
         write_report(path, replace(self.report((row,), (), start), published=(protocol.published,)))
+        print(f"wrote {path}")
+        return 0
 
     def score_context(self, path: Path) -> int:
         """Context-Aware PoseFormer with the right picture, a wrong one and none."""

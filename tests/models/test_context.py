@@ -17,7 +17,7 @@ from dispose.models.context.crops import (
     keypoint_boxes,
     root_boxes,
 )
-from dispose.models.context.lift import lift_with_context
+from dispose.models.context.lift import ContextLift
 from dispose.models.context.lifter import ContextLifter, LifterConfig
 from dispose.models.context.network import (
     TOLD,
@@ -212,9 +212,9 @@ def test_a_person_outside_the_image_is_refused_in_one_sentence():
     found = keypoints(1, 0.0)
     away = replace(found, xy_image=found.xy_image + 1000)
     with pytest.raises(InputError, match="person 0: no keypoint lies inside the image of 320 x 240 pixels"):
-        lift_with_context(network())(away, np.zeros((240, 320, 3), dtype=np.uint8), torch.Generator())
+        ContextLift(network())(away, np.zeros((240, 320, 3), dtype=np.uint8), torch.Generator())
     with pytest.raises(InputError, match="looks at the image beside the keypoints, and there is none"):
-        lift_with_context(network())(found, None, torch.Generator())
+        ContextLift(network())(found, None, torch.Generator())
 
 
 @pytest.mark.parametrize("rules", [None, RELEASED_CONTEXT])
@@ -226,7 +226,7 @@ def test_poses_come_back_in_the_axes_of_the_camera(rules):
         made = ContextNetwork(config, RELEASED_CONTEXT).eval()
     image = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
     found = keypoints(2)
-    placed = lift_people(PeopleLifter(COCO_17, lift_with_context(made)), found, image, torch.Generator())
+    placed = lift_people(PeopleLifter(COCO_17, ContextLift(made)), found, image, torch.Generator())
     crops = cut_out_people([image] * 2, found, made.config.input_size)
     flip, swap = torch.tensor([-1.0, 1.0, 1.0]), COCO_17.mirror
     said = (made(crops) + made(crops.mirror(swap))[:, swap] * flip) / 2
