@@ -177,10 +177,8 @@ class EvaluateCommand:
             raise InputError(f"--protocols and --triangulators are for triangulators, not for {self.protocol}.")
         if self.protocol == DOUBT:
             return self.score_doubt(path)
-        if system_of(self.protocol).name == "algebraic":
+        if system_of(self.protocol).name in ("algebraic", "context"):
             return self.score_one_person(path)
-        if self.protocol == TOY_CONTEXT:
-            return self.score_context(path)
         if tables:
             return self.score_subsets(path) if self.every else self.score_associators(path)
         if self.save is not None:
@@ -214,17 +212,16 @@ class EvaluateCommand:
         return draw_results(path, "triangulators")
 
     def score_one_person(self, path: Path) -> int:
-        """An algebraic or a volumetric network on one person at a time."""
+        """An algebraic or a volumetric network, or Context-Aware PoseFormer, on one person at a time."""
         if self.save is not None or self.views or self.gates_mm:
             raise InputError(f"--save, --views and --gates-mm are for associators, not for {self.protocol}.")
-        start, network = time.perf_counter(), load_person_network(self.weights)
-        drawn = self.protocol == TOY_PEOPLE
+        start = time.perf_counter()
+        if self.protocol == TOY_CONTEXT:
+            return self.conclude(path, evaluate_context(load_context(self.weights), self.frames), start)
+        network, drawn = load_person_network(self.weights), self.protocol == TOY_PEOPLE
         people = synthetic_people(self.frames) if drawn else recorded_people(self.data, HUMAN36M_STEP)
         rows = score_people(network, people, "synthetic people" if drawn else "Human3.6M, S9 and S11")
-        print(text_table(rows))
-        write_report(path, self.report(rows, (), start))
-        print(f"wrote {path}")
-        return 0
+        return self.conclude(path, rows, start)
 
     def score_lifter(self, protocol: LiftedProtocol, path: Path) -> int:
         """A network that lifts one image on Human3.6M's original files."""
@@ -234,17 +231,6 @@ class EvaluateCommand:
         print(text_table((row,)))
         print(side_by_side([row], read_published(FOLDER / f"{protocol.published}.json")))
         write_report(path, replace(self.report((row,), (), start), published=(protocol.published,)))
-        print(f"wrote {path}")
-        return 0
-
-    def score_context(self, path: Path) -> int:
-        """Context-Aware PoseFormer with the right picture, a wrong one and none."""
-        if self.save is not None or self.views or self.gates_mm:
-            raise InputError("--save, --views and --gates-mm are for associators; toy_context draws its own people.")
-        start = time.perf_counter()
-        rows = evaluate_context(load_context(self.weights), self.frames)
-        print(text_table(rows))
-        write_report(path, self.report(rows, (), start))
         print(f"wrote {path}")
         return 0
 
@@ -303,10 +289,7 @@ class EvaluateCommand:
             gated = replace(protocol, gates_mm=self.gates_mm or SWEEP_MM)
             methods = [one for name in self.associators for one in self.methods(name, gated, gather(pairs), ours)]
             rows += evaluate_subsets(protocol, pairs, self.every, methods)
-        print(text_table(tuple(rows)))
-        write_report(path, self.report(rows, (), start))
-        print(f"wrote {path}")
-        return 0
+        return self.conclude(path, rows, start)
 
     def answer(self, protocol: Protocol, source: Source, ours: Method | None) -> tuple[list[Answers], list[Row]]:
         """What every method says, in the order asked for, and the gates that were tried.
@@ -374,6 +357,13 @@ class EvaluateCommand:
         if (FOLDER / f"{name}.json").exists():
             print(side_by_side(rows, read_published(FOLDER / f"{name}.json")))
         write_report(path, replace(self.report(rows, (), start), published=(name,)))
+        print(f"wrote {path}")
+        return 0
+
+    def conclude(self, path: Path, rows: Sequence[Row], start: float) -> int:
+        """Print the rows and write them with what made them."""
+        print(text_table(tuple(rows)))
+        write_report(path, self.report(rows, (), start))
         print(f"wrote {path}")
         return 0
 
