@@ -9,9 +9,11 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.models.context.lift import ContextLift
+from dispose.models.diffpose_gmm.model import DiffPoseGmm, lift_with
 from dispose.models.lifting.sight import PeopleInView, PeopleLifter, Picture
 from dispose.models.lifting.view import Lift
-from dispose.zoo.checkpoints import SHIPPED_CONTEXT, load_context, shipped_weights
+from dispose.skeletons.catalog import by_name
+from dispose.zoo.checkpoints import SHIPPED_CONTEXT, load_context, load_weights, shipped_weights
 
 HYPOTHESES = 200
 """So many poses of everybody where nobody asks for another number."""
@@ -39,18 +41,6 @@ class NamedLifter:
     looks: bool = False
 
 
-def context(weights: Path, hypotheses: int) -> PeopleLifter:
-    """The picture around the keypoints, looked at by a frozen network, then one answer."""
-    network = load_context(weights)
-    return PeopleLifter(network.skeleton, ContextLift(network))
-
-
-LIFTERS: tuple[NamedLifter, ...] = (
-    NamedLifter("context", "Context-Aware PoseFormer", context, SHIPPED_CONTEXT, several=False, looks=True),
-)
-"""By name."""
-
-
 @dataclass(frozen=True, eq=False)
 class KeypointsAlone:
     """A lifter that does not look at the image."""
@@ -60,6 +50,27 @@ class KeypointsAlone:
     def __call__(self, sight: PeopleInView, image: Picture | None, generator: torch.Generator) -> Tensor:
         """Hypotheses as `LiftSeen` says them."""
         return self.lift(sight.people, generator)
+
+
+def context(weights: Path, hypotheses: int) -> PeopleLifter:
+    """The picture around the keypoints, looked at by a frozen network, then one answer."""
+    network = load_context(weights)
+    return PeopleLifter(network.skeleton, ContextLift(network))
+
+
+def informed(path: Path, count: int) -> PeopleLifter:
+    """Weights that draw nothing give one pose of everybody, whatever is asked for."""
+    network = load_weights(path, DiffPoseGmm)
+    draws = network.config.mode.noised or network.config.mode.stochasticity > 0
+    skeleton = by_name(network.config.skeleton)
+    return PeopleLifter(skeleton, KeypointsAlone(lift_with(network, count if draws else 1)))
+
+
+LIFTERS: tuple[NamedLifter, ...] = (
+    NamedLifter("context", "Context-Aware PoseFormer", context, SHIPPED_CONTEXT, several=False, looks=True),
+    NamedLifter("diffpose-gmm", "DiffPose (Gong et al.)", informed, "diffpose_gmm.safetensors"),
+)
+"""By name."""
 
 
 def find_lifter(name: str) -> NamedLifter:
