@@ -53,7 +53,7 @@ def train_diffpose_gmm(
         network.error.copy_(error_of(network.eval(), held_out))
         write_once(lifted, lambda path: save_weights(path, network, recipe=to_json(recipe)))
     if not weights.exists():
-        network = load_weights(lifted, DiffPoseGmm).requires_grad_(True)
+        network = load_weights(lifted, DiffPoseGmm).requires_grad_(True).train()
         mode = recipe.model.mode
         seen = replace(recipe.views, exact=1.0) if mode.exact_2d else recipe.views
         task, source = RefinerTask(network), DrawnViews(seen, captured)
