@@ -34,6 +34,7 @@ class DiffPoseGmmRecipe:
         model: sizes of the networks and the mode of the diffusion.
         views: people as they are drawn.
         lifter: how the lifter learns.
+        second: how it learns on, from the averaged weights at the end of that; None = it does not.
         refiner: how the refiner learns.
         validation_people: by whom the lifter's error is measured.
     """
@@ -47,6 +48,9 @@ class DiffPoseGmmRecipe:
     views: OneViewConfig = field(default_factory=OneViewConfig)
     lifter: Optimisation = Optimisation(
         steps=4000, batch=256, rate=1.5e-3, warmup=200, clip=1.0, weight_decay=1e-2, average=0.998, checkpoint_every=500
+    )
+    second: Optimisation | None = Optimisation(
+        steps=4000, batch=256, rate=8e-4, warmup=100, clip=1.0, weight_decay=1e-2, average=0.998, checkpoint_every=500
     )
     refiner: Optimisation = Optimisation(
         steps=1200, batch=128, rate=1e-3, warmup=100, clip=5.0, average=0.995, checkpoint_every=500
@@ -91,8 +95,11 @@ class RefinerTask(Task):
         """One term."""
         batch = with_mirror_images(batch).to(self.network.error.device)
         network, people = self.network, batch.people
+        # Asked only where its answer is used: as a centre, as context, or in place of what is not known.
+        asked = network.config.mode.centred or network.config.mode.context or not bool(batch.known.all())
         with torch.no_grad():
-            initial = network.lifter.eval()(people)
+            network.lifter.eval()
+            initial = network.initial(people) if asked else batch.xyz
         clean = state_of(people, torch.where(batch.known[..., None], batch.xyz, initial))
         law, told = network.law(people, initial), network.told(people, initial)
         step = antithetic_steps(len(clean), len(network.table)).to(clean.device)
@@ -118,7 +125,7 @@ def in_half_precision(like: Tensor) -> torch.autocast:
 def error_of(network: DiffPoseGmm, examples: LiftExamples) -> Float[Tensor, "joints 3"]:
     """Root mean squares of the initial pose's errors by joint and axis, metres."""
     known = examples.known[..., None]
-    square = torch.where(known, (network.lifter(examples.people) - examples.xyz).square(), 0.0).sum(0)
+    square = torch.where(known, (network.initial(examples.people) - examples.xyz).square(), 0.0).sum(0)
     return (square / known.sum(0).clamp(min=1)).sqrt().clamp(min=1e-3)
 
 
@@ -130,7 +137,7 @@ def describe(network: DiffPoseGmm, examples: LiftExamples) -> str:
     refined = network.hypotheses(examples.people, count, generator).mean(1)
     off = [
         1000 * float((xyz - examples.xyz).norm(dim=-1)[examples.known].mean())
-        for xyz in (network.lifter(examples.people), refined)
+        for xyz in (network.initial(examples.people), refined)
     ]
     return (
         f"On {len(examples.xyz)} people drawn after training: joints off by {off[0]:.1f} mm in the initial pose, by "

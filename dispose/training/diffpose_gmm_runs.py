@@ -43,13 +43,19 @@ def train_diffpose_gmm(
         raise InputError(f"training {recipe.name} needs --data FOLDER, which holds cmu_motion (see data/README.md)")
     captured = read_motion(motion) if recipe.captured and motion is not None else None
     claim(folder, to_json(recipe))
-    lifted, weights = folder / "lifter.safetensors", folder / WEIGHTS
+    first, lifted, weights = folder / "first.safetensors", folder / "lifter.safetensors", folder / WEIGHTS
     people = DrawnViews(recipe.views, captured)
     held_out = people.draw(Noise(torch.Generator().manual_seed(VALIDATION_SEED)), recipe.validation_people)
-    if not lifted.exists():
+    if not first.exists():
         torch.manual_seed(recipe.seed)
         network = DiffPoseGmm(recipe.model)
-        fit(LifterTask(network.lifter), people, folder / "lifter", recipe.lifter, seed=recipe.seed, workers=workers)
+        fit(LifterTask(network.lifter), people, folder / "first", recipe.lifter, seed=recipe.seed, workers=workers)
+        write_once(first, lambda path: save_weights(path, network, recipe=to_json(recipe)))
+    if not lifted.exists():
+        network = load_weights(first, DiffPoseGmm).requires_grad_(True).train()
+        if recipe.second is not None:
+            task = LifterTask(network.lifter)
+            fit(task, people, folder / "second", recipe.second, seed=recipe.seed + 2, workers=workers)
         network.error.copy_(error_of(network.eval(), held_out))
         write_once(lifted, lambda path: save_weights(path, network, recipe=to_json(recipe)))
     if not weights.exists():

@@ -17,6 +17,7 @@ from dispose.models.diffpose_gmm.model import (
     DiffPoseGmmConfig,
     from_root,
     lift_with,
+    mirrored_pose,
 )
 from dispose.models.lifting.residual import ResidualConfig
 from dispose.models.lifting.view import ViewPeople
@@ -71,7 +72,7 @@ def test_the_two_modes_are_what_is_told_of_them():
 def test_noise_of_the_two_modes(mode):
     network, people = network_of(replace(SMALL, mode=mode)), people_of()
     network.error.copy_(torch.rand(17, 3, generator=generator()) + 0.1)
-    initial = network.lifter(people)
+    initial = network.initial(people)
     law = network.law(people, initial)
     assert (law.scale[..., :2][~people.seen] == UNSEEN_SIGMA).all()
     torch.testing.assert_close(law.scale[..., 0][people.seen], people.sigma[people.seen].clamp(min=LEAST_SIGMA))
@@ -96,7 +97,7 @@ def test_an_oracle_leads_to_the_truth(mode, monkeypatch):
     """A denoiser that knows the truth takes every start to it."""
     network, people = network_of(replace(SMALL, mode=mode)).double(), people_of().to(torch.float64)
     truth = from_root(torch.randn(3, 17, 3, generator=generator(1), dtype=torch.float64), "coco_17")
-    initial = network.lifter(people)
+    initial = network.initial(people)
     law = network.law(people, initial)
 
     def knows(latent, step, law_, told):
@@ -143,7 +144,7 @@ def test_the_start_is_drawn_as_wide_as_its_step_says(monkeypatch):
     found = network.hypotheses(people, 4000, generator(3))[0]
     expected = ((1 - level) / level) ** 0.5 * network.error
     assert ((found.std(0) / expected - 1).abs() < 0.06).all()
-    middle = (found.mean(0) - network.lifter(people)[0]).abs()
+    middle = (found.mean(0) - network.initial(people)[0]).abs()
     assert (middle < 0.08 * expected).all()
 
 
@@ -167,7 +168,7 @@ def test_what_the_denoiser_is_told(monkeypatch):
     for mode in (PAPER, RELEASE):
         network = network_of(replace(SMALL, mode=mode))
         network.error.fill_(0.25)
-        initial = network.lifter(people)
+        initial = network.initial(people)
         law, told = network.law(people, initial), network.told(people, initial)
         seen: list[torch.Tensor] = []
 
@@ -227,8 +228,17 @@ def test_the_error_of_the_lifter():
     off = torch.randn(6, 17, 3, generator=generator(3))
     known = torch.ones(6, 17, dtype=torch.bool)
     known[0] = False
-    examples = LiftExamples(people, network.lifter(people) + off, known)
+    examples = LiftExamples(people, network.initial(people) + off, known)
     torch.testing.assert_close(error_of(network, examples), off[1:].square().mean(0).sqrt(), atol=1e-5, rtol=1e-4)
+
+
+def test_the_initial_pose_of_a_mirror_image_is_the_mirror_image_of_the_pose():
+    network, people, swap = network_of(), people_of(), COCO_17.mirror
+    seen = network.initial(people.mirror(swap))
+    torch.testing.assert_close(seen, mirrored_pose(network.initial(people), swap), atol=1e-6, rtol=1e-5)
+    alone = network_of(replace(SMALL, mirrored=False))
+    assert torch.equal(alone.initial(people), network.lifter(people))
+    assert not torch.allclose(alone.initial(people), network.initial(people))
 
 
 def test_weights_are_kept_with_the_error(tmp_path):

@@ -83,6 +83,7 @@ class DiffPoseGmmConfig:
         graph: the lifter, where it is a graph network. One of the two is None.
         denoiser: sizes of the refiner.
         evidence: both are told how uncertain every keypoint is and whether it is seen; published networks are not.
+        mirrored: the initial pose is the mean of what the lifter says of people and of their mirror images.
         mode: of the diffusion.
     """
 
@@ -91,10 +92,13 @@ class DiffPoseGmmConfig:
     graph: GraphSizes | None = None
     denoiser: GraphSizes = GraphSizes()
     evidence: bool = True
+    mirrored: bool = True
     mode: InformedMode = PAPER
 
 
-PUBLISHED = DiffPoseGmmConfig(skeleton="h36m_17", residual=None, graph=GraphSizes(), evidence=False, mode=RELEASE)
+PUBLISHED = DiffPoseGmmConfig(
+    skeleton="h36m_17", residual=None, graph=GraphSizes(), evidence=False, mirrored=False, mode=RELEASE
+)
 """1.03 million numbers in the denoiser, 0.65 in the lifter (0.84 with those that the release never uses)."""
 
 
@@ -143,6 +147,14 @@ class DiffPoseGmm(nn.Module):
         given = self.config.mode.start
         return self.table.matched_step(float(self.error.square().mean().sqrt())) if given is None else given
 
+    def initial(self, people: ViewPeople) -> Float[Tensor, "persons joints 3"]:
+        """The pose that the diffusion starts from or is told of."""
+        found = self.lifter(people)
+        if not self.config.mirrored:
+            return found
+        swap = by_name(self.config.skeleton).mirror
+        return (found + mirrored_pose(self.lifter(people.mirror(swap)), swap)) / 2
+
     def law(
         self,
         people: ViewPeople,
@@ -189,7 +201,7 @@ class DiffPoseGmm(nn.Module):
         spread: Float[Tensor, "persons joints 2"] | None = None,
     ) -> Float[Tensor, "persons joints 3"]:
         """One pose of everybody, metres from the root; where the start is drawn, one that the generator decides."""
-        mode, initial = self.config.mode, self.lifter(people)
+        mode, initial = self.config.mode, self.initial(people)
         law, told, state = self.law(people, initial, spread), self.told(people, initial), state_of(people, initial)
         if mode.noised:
             level = state.new_tensor(self.table.alpha_bar[self.start])
@@ -261,6 +273,11 @@ def evidence_of(people: ViewPeople) -> Float[Tensor, "persons joints 7"]:
     joint = torch.stack([SIGMA_SCALE * people.sigma, people.confidence, people.seen.to(people.uv.dtype)], -1)
     person = torch.cat([people.size.log()[:, None], people.up], 1)
     return torch.cat([joint, person[:, None].expand(*joint.shape[:2], 4)], -1)
+
+
+def mirrored_pose(xyz: Float[Tensor, "persons joints 3"], swap: list[int]) -> Float[Tensor, "persons joints 3"]:
+    """Poses seen in a mirror; `swap` says for every joint which one its mirror image is."""
+    return xyz[:, swap] * xyz.new_tensor([-1.0, 1.0, 1.0])
 
 
 def from_root(xyz: Float[Tensor, "persons joints 3"], skeleton: str) -> Float[Tensor, "persons joints 3"]:
