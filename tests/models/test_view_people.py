@@ -100,3 +100,15 @@ def test_the_residual_network_reads_all_that_is_told():
         changed = type(people)(**{**vars(people), name: value + 0.1})
         assert not torch.allclose(network(changed), network(people)), name
     assert sum(p.numel() for p in ResidualLifter(ResidualConfig(joints=COCO_17.joints)).parameters()) < 1_000_000
+
+
+def test_an_unseen_keypoint_that_is_no_number_spoils_nothing():
+    cameras = camera()
+    xy, _ = cameras.project(PLACES)
+    wild = xy[:, 0].clone()
+    wild[0, 2] = torch.nan
+    known, noise = torch.tensor([[True, True, False]]), torch.full((1, 3), 4.0)
+    people = view_people(JOINTS, cameras, wild, known.double(), known, noise)
+    other = view_people(JOINTS, cameras, xy[:, 0], known.double(), known, noise)
+    assert torch.equal(people.uv, other.uv) and torch.equal(people.rotation, other.rotation)
+    assert torch.isfinite(people.sigma).all()
