@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.models.context.crops import PersonCrops
+from dispose.models.context.lifter import ContextBlock
 from dispose.models.context.network import ContextNetwork
 from dispose.tensors import TensorStruct, stack
 
@@ -33,6 +34,7 @@ def gaze_of(network: ContextNetwork, crops: PersonCrops) -> Gaze:
     last = crops.xy_crop.new_tensor(crops.size) - 1
     found = []
     for block in lifter.context:
+        assert isinstance(block, ContextBlock)
         place, weight = block.gaze(features, told, grid)
         found.append(Gaze((place + 1) / 2 * last, weight))
         features = block(features, told, maps, grid) * seen[:, None, :, None]

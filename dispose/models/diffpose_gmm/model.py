@@ -4,6 +4,7 @@ A state is ``(u, v, x, y, z)`` of every joint: its place in the image as `ViewPe
 What the forward process ends in, and whether the start is drawn or taken as it is, are values: `PAPER` and `RELEASE`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from dispose.diffusion.noise import Mixture, NoiseLaw, corrupt_about, draw_kernel, draw_noise, law_of_kernel
 from dispose.diffusion.parameterisations import predict_noise
-from dispose.diffusion.samplers import Process, ddim_step, final, reverse_process
+from dispose.diffusion.samplers import Process, Step, ddim_step, final, reverse_process
 from dispose.diffusion.step_tables import StepTable, linear_betas, table_of_betas
 from dispose.errors import InputError
 from dispose.models.diffpose_gmm.networks import GraphDenoiser, GraphDenoiserConfig, GraphLifter, GraphLifterConfig
@@ -193,14 +194,14 @@ class DiffPoseGmm(nn.Module):
         parts += [people.uv, initial] if self.config.mode.context else []
         return torch.cat([people.uv[..., :0], *parts], -1)
 
-    def refine(
+    def reverse(
         self,
         people: ViewPeople,
         generator: torch.Generator | None = None,
         *,
         spread: Float[Tensor, "persons joints 2"] | None = None,
-    ) -> Float[Tensor, "persons joints 3"]:
-        """One pose of everybody, metres from the root; where the start is drawn, one that the generator decides."""
+    ) -> tuple[NoiseLaw, Iterator[Step]]:
+        """The law of the noise, and the reverse process step by step, its states told from the law's centre."""
         mode, initial = self.config.mode, self.initial(people)
         law, told, state = self.law(people, initial, spread), self.told(people, initial), state_of(people, initial)
         if mode.noised:
@@ -214,8 +215,22 @@ class DiffPoseGmm(nn.Module):
         process = Process(denoise, _as_it_is, predict_noise(_as_it_is), self.table.at)
         times = self.table.times_between(self.start, min(mode.steps, self.start + 1))
         step = partial(ddim_step, stochasticity=mode.stochasticity)
-        last = final(reverse_process(process, state - law.centre, times, step=step, generator=generator))
-        return from_root((last.clean + law.centre)[..., 2:], self.config.skeleton)
+        return law, reverse_process(process, state - law.centre, times, step=step, generator=generator)
+
+    def pose_of(self, law: NoiseLaw, state: Float[Tensor, "persons joints 5"]) -> Float[Tensor, "persons joints 3"]:
+        """The pose in a state of `reverse`, metres from the root."""
+        return from_root((state + law.centre)[..., 2:], self.config.skeleton)
+
+    def refine(
+        self,
+        people: ViewPeople,
+        generator: torch.Generator | None = None,
+        *,
+        spread: Float[Tensor, "persons joints 2"] | None = None,
+    ) -> Float[Tensor, "persons joints 3"]:
+        """One pose of everybody, metres from the root; where the start is drawn, one that the generator decides."""
+        law, steps = self.reverse(people, generator, spread=spread)
+        return self.pose_of(law, final(steps).clean)
 
     @torch.no_grad()
     def hypotheses(

@@ -22,7 +22,7 @@ def draw_deviations(axes: Axes, joints: Sequence[str], xyz: Float[Tensor, "hypot
     deviation, places = xyz.std(0).numpy(), np.arange(len(joints))
     for row, (name, values) in enumerate(zip(DIRECTIONS, deviation.T, strict=True)):
         axes.bar(places + 0.27 * (row - 1), values, 0.25, color=PALETTE[row], label=name)
-    name_columns(axes, list(places), joints)
+    name_columns(axes, places.tolist(), joints)
     axes.set(ylabel="standard deviation (mm)", xlim=(-0.6, len(joints) - 0.4))
     return dress_chart(add_legend(axes))
 

@@ -76,6 +76,6 @@ def draw_reach(
     places = np.arange(len(joints))
     for level, values in enumerate(mean.mean(0)):
         axes.bar(places + 0.2 * (level - 1.5), values.numpy(), 0.19, color=PALETTE[level], label=f"map {level + 1}")
-    name_columns(axes, list(places), joints)
+    name_columns(axes, places.tolist(), joints)
     axes.set(ylabel="mean distance (px)", xlim=(-0.6, len(joints) - 0.4))
     return dress_chart(add_legend(axes))
