@@ -74,12 +74,16 @@ class LabelledPeople(TensorStruct):
         return torch.where(self.known[..., None], self.xyz_camera - root, 0.0)
 
     def converted(self, skeleton: Skeleton) -> "LabelledPeople":
-        """Keypoints and truth as joints of another skeleton, by their names; parts of mixtures are left behind."""
+        """Keypoints and truth as joints of another skeleton, by their names; parts of mixtures are left behind.
+
+        Of people whose root is then unknown, no joint is known.
+        """
         told = torch.cat([self.xy_image, self.sigma_px[..., None]], -1)
         of_keypoints = conversion_between(self.names.keypoints, skeleton)
         told, _, seen = convert_joints(told, self.seen.to(told), self.seen, of_keypoints)
         of_truth = conversion_between(self.names.skeleton, skeleton)
         xyz, _, known = convert_joints(self.xyz_camera, self.known.to(told), self.known, of_truth)
+        known = known & known[:, skeleton.indices(skeleton.root_of)].all(1, keepdim=True)
         return replace(
             self, names=replace(self.names, keypoints=skeleton, skeleton=skeleton), xy_image=told[..., :2],
             sigma_px=told[..., 2], seen=seen, xyz_camera=xyz, known=known, mixture=None,

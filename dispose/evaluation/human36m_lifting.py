@@ -43,8 +43,8 @@ from dispose.metrics.lifting import (
     worst_joint,
 )
 from dispose.metrics.pose import mpjpe, pa_mpjpe
-from dispose.models.lifting.sight import PeopleInView, PeopleLifter, told_noise
-from dispose.models.lifting.view import confidence_of, view_people
+from dispose.models.lifting.labelled import see_labelled
+from dispose.models.lifting.sight import PeopleLifter
 from dispose_synthetic.human36m_rig import human36m_rig
 
 BLOCK = 64
@@ -101,21 +101,15 @@ def score_human36m(
 def lift_labelled(
     lifter: PeopleLifter, people: LabelledPeople, pictures: Sequence[Path] = (), *, seed: int = 0
 ) -> Float[Tensor, "persons hypotheses joints 3"]:
-    """What a lifter says of people whose joints are its own, mm in their camera's axes from the root.
-
-    A keypoint is told to be as uncertain as its file says; where that says nothing, as a detector's usually are.
-    """
+    """What a lifter says of people whose joints are its own, mm in their camera's axes from the root."""
     generator, found = torch.Generator().manual_seed(seed), list[Tensor]()
-    joints, roots = lifter.skeleton.joints, lifter.skeleton.indices(lifter.skeleton.root_of)
+    roots = lifter.skeleton.indices(lifter.skeleton.root_of)
     for row in range(0, len(people), 1 if pictures else BLOCK):
         some = people[row : row + (1 if pictures else BLOCK)]
-        usual = told_noise(some.xy_image, some.seen.double(), some.seen, some.cameras.size[:, 0])
-        sigma = torch.where(some.sigma_px > 0, some.sigma_px, usual)
-        confidence = confidence_of(sigma, some.cameras.size[:, 0, :1])
-        view = view_people(joints, some.cameras, some.xy_image, confidence, some.seen, sigma)
         picture = read_image(pictures[row]) if pictures else None
-        metres = lifter.lift(PeopleInView(some.cameras, some.xy_image, view), picture, generator)
-        found.append(about_root(1000 * view.to_camera(metres.float()), roots))
+        sight = see_labelled(some)
+        metres = lifter.lift(sight, picture, generator)
+        found.append(about_root(1000 * sight.people.to_camera(metres.float()), roots))
     return torch.cat(found)
 
 
@@ -140,7 +134,7 @@ def printed_figures(said: Float[Tensor, "persons hypotheses joints 3"], people: 
         ("pa_best_mm", frame_average(pa_mpjpe(said, other, everyone).amin(1))),
         ("pck_150", 100 * frame_average(pck(said, other, of_pck).amax(1))),
         ("auc", 100 * frame_average(pck(said, other, of_pck, AUC_MM).amax(1))),
-        ("cps", correct_poses_score(worst)),
+        ("cps", correct_poses_score(worst[known.any(1)])),
         ("symmetry_mm", frame_average(symmetry_error(said, everyone, joints).mean(1))),
     ]  # fmt: skip
     if said.shape[1] > 1:

@@ -194,6 +194,9 @@ def test_what_is_no_number_is_not_seen_and_people_without_a_root_are_counted(
     assert people.left_out == 2 and len(people) == 70 and len(found.pictures) == 70
     assert people.number[:3].tolist() == [0, 1, 4] and people.row[:3].tolist() == [0, 1, 4]
     assert (~people.seen).nonzero().tolist() == [[0, 4]] and (~people.known).nonzero().tolist() == [[1, 5]]
+    entries[4]["joints_3d"][1] = np.nan
+    hips = read_context_pickle(pickled(tmp_path / "h36m_validation.pkl", entries), ALL).people.converted(COCO_17)
+    assert hips.known.any(1)[:4].tolist() == [True, True, False, True]
     assert not people.xy_image[0, 4].any() and not people.xyz_camera[1, 5].any()
     assert found.pictures[2] == "S9_54138969_000005.jpg"
 

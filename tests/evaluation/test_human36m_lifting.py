@@ -1,6 +1,7 @@
 """Lifters on Human3.6M's original files: an oracle makes no error, a known error is counted as the papers count."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from dispose.formats.images.series import read_image
 from dispose.models.lifting.sight import PeopleInView, PeopleLifter, Picture
 from dispose.skeletons.catalog import COCO_17, H36M_17
 from dispose.skeletons.skeleton import Skeleton
+from dispose.training.lifting import RecordedViews
 from dispose.zoo.lifters import NamedLifter
 from dispose_synthetic.human36m_rig import human36m_rig
 from tests.datasets.lifting_files import context_entries, pickled, recordings, write_npz
@@ -90,6 +92,20 @@ def test_what_lifters_are_told_of_mixtures(folder: Path) -> None:
     assert seen[:, COCO_17.index("nose")].all() and not seen[:, COCO_17.index("l_ear")].any()
 
 
+def test_a_data_set_is_learned_from_in_virtual_axes(folder: Path) -> None:
+    people = people_of_folder(folder)
+    source = RecordedViews(people, COCO_17)
+    assert len(source.groups) == 72
+    batch = source.batch([3, 40], [0, 0])
+    truth = people.converted(COCO_17)[torch.tensor([3, 40])]
+    hips = truth.xyz_camera[:, COCO_17.indices(("l_hip", "r_hip"))].mean(1, keepdim=True)
+    whole = batch.people.from_camera(hips) + 1000 * batch.xyz.double()
+    shown = whole[..., :2] / whole[..., 2:] / batch.people.size[:, None, None]
+    known = batch.known & batch.people.seen
+    torch.testing.assert_close(shown[known].float(), batch.people.uv[known], atol=1e-3, rtol=0)
+    assert known.sum(1).tolist() == [13, 13] and not batch.xyz[~batch.known].any()
+
+
 def test_errors_are_counted_as_printed(folder: Path) -> None:
     people = people_of_folder(folder)
     # One wrist, moved away from the camera: 170 mm for one action's frames, 0 for the other's; then a worse hypothesis.
@@ -110,6 +126,11 @@ def test_errors_are_counted_as_printed(folder: Path) -> None:
     similar, poses = (next(f.value for f in alone if f.name == name) for name in ("pa_frames_mm", "cps"))
     assert found["pa_best_mm"] == pytest.approx(similar, abs=1e-3)
     assert found["cps"] == pytest.approx(poses, abs=1e-3) and poses != pytest.approx(299)
+    unknown = replace(wanted, known=wanted.known & (torch.arange(45) != 40)[:, None])
+    fewer = {figure.name: figure.value for figure in printed_figures(said.float(), unknown)}
+    assert fewer["relative_frames_mm"] == pytest.approx((36 * 20 + 8 * 10) / 44, abs=1e-3)
+    rest = printed_figures(said[torch.arange(45) != 40].float(), wanted[torch.arange(45) != 40])
+    assert fewer == pytest.approx({figure.name: figure.value for figure in rest}, abs=1e-3)
     assert set(found) >= {"energy_mm", "ece", "rank", "in_50", "in_90"}
 
 
