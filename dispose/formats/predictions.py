@@ -7,7 +7,8 @@ written earlier, and by those who do not claim anything, have neither.
 In a file, `Association.members` counts detections by their position in each camera's own source list, not by slot.
 Where people were found in images there is no such list: a member names a camera that saw the person's root (the
 middle of the hips), and its number is the rank of that point among the peaks of the camera's root heat map, 0 for the
-highest. A person has two members at least; cameras without an image, or that do not see the root, are left out.
+highest. A person has two members at least, but for those whom `--single-view` adds; cameras without an image, or that
+do not see the root, are left out.
 """
 
 import json
