@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,10 +14,12 @@ from dispose.association.groups import GroupKeypoints, gather_groups, inlier_bou
 from dispose.association.person_score import score_persons
 from dispose.errors import ShapeError
 from dispose.geometry.triangulation import (
+    BySights,
     RobustPoints,
-    triangulate_dlt,
-    triangulate_ransac,
-    triangulate_robust,
+    dlt_of_sights,
+    ransac_of_sights,
+    robust_of_sights,
+    triangulate_points,
 )
 from dispose.geometry.uncertainty import probability_within
 from dispose.scene.frame import Frame, Poses
@@ -35,29 +36,10 @@ Triangulate = Callable[[GroupKeypoints], Poses]
 """Where the joints of some groups are, with covariances and scores; a group's answer does not depend on the others."""
 
 
-@runtime_checkable
-class TriangulatePoints(Protocol):
-    """A triangulation of points by their views, such as `triangulate_robust`."""
-
-    def __call__(
-        self,
-        xy_image: Float[Tensor, "*batch views 2"],
-        weights: Float[Tensor, "*batch views"],
-        matrix: Float[Tensor, "*#batch views 3 3"],
-        distortion: Float[Tensor, "*#batch views 8"],
-        rotation: Float[Tensor, "*#batch views 3 3"],
-        translation: Float[Tensor, "*#batch views 3"],
-        *,
-        threshold_px: Float[Tensor, "*#batch views"] | float = ...,
-    ) -> RobustPoints:
-        """Points, which views agree with them, and their errors."""
-        ...
-
-
-def triangulate_keypoints(evidence: GroupKeypoints, by: TriangulatePoints = triangulate_robust) -> RobustPoints:
+def triangulate_keypoints(evidence: GroupKeypoints, by: BySights = robust_of_sights) -> RobustPoints:
     """Every joint of every group from the views that see it."""
     cameras = evidence.cameras
-    return by(
+    return triangulate_points(
         evidence.xy_image.transpose(1, 2),
         evidence.confidence.transpose(1, 2),
         cameras.matrix[:, None],
@@ -65,6 +47,7 @@ def triangulate_keypoints(evidence: GroupKeypoints, by: TriangulatePoints = tria
         cameras.rotation[:, None],
         cameras.translation[:, None],
         threshold_px=inlier_bound(evidence)[:, None],
+        by=by,
     )
 
 
@@ -76,7 +59,7 @@ def roots_of(
     return torch.where(valid[:, rows].all(1, keepdim=True), xyz_world[:, rows].mean(1), torch.nan)
 
 
-def triangulate_joints(evidence: GroupKeypoints, by: TriangulatePoints = triangulate_robust) -> Poses:
+def triangulate_joints(evidence: GroupKeypoints, by: BySights = robust_of_sights) -> Poses:
     """Skeletons of groups: joints on which at least two views agree, others not valid; confidence 1 where known.
 
     Two rays that pass each other by are two different things, not one joint.
@@ -103,7 +86,7 @@ def judge_poses(evidence: GroupKeypoints, poses: Poses) -> Poses:
     return score_persons(evidence, trust_joints(poses))
 
 
-def triangulate_groups(evidence: GroupKeypoints, by: TriangulatePoints = triangulate_robust) -> Poses:
+def triangulate_groups(evidence: GroupKeypoints, by: BySights = robust_of_sights) -> Poses:
     """Skeletons of groups, with covariances (`dispose.association.claims`), confidences and scores (`judge_poses`)."""
     return judge_poses(evidence, claim(evidence, triangulate_joints(evidence, by)))
 
@@ -122,13 +105,13 @@ def predictions_of(frames: Sequence[Frame], associations: Sequence[Association],
 
 
 robust: Triangulate = triangulate_groups
-"""Views that contradict the others are left out (`triangulate_robust`)."""
+"""Views that contradict the others are left out (`robust_of_sights`)."""
 
-dlt: Triangulate = partial(triangulate_groups, by=triangulate_dlt)
-"""All views alike (`triangulate_dlt`)."""
+dlt: Triangulate = partial(triangulate_groups, by=dlt_of_sights)
+"""All views alike (`dlt_of_sights`)."""
 
-ransac: Triangulate = partial(triangulate_groups, by=triangulate_ransac)
-"""The place on which most views agree (`triangulate_ransac`)."""
+ransac: Triangulate = partial(triangulate_groups, by=ransac_of_sights)
+"""The place on which most views agree (`ransac_of_sights`)."""
 
 
 def reconstruct(

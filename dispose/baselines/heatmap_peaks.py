@@ -16,7 +16,7 @@ from torch import Tensor
 from dispose.association.body_tree import MISSING, PANOPTIC_SHAPE, BodyShape, best_body
 from dispose.association.joint_candidates import joint_candidates, peak_rays, without_peaks
 from dispose.errors import ShapeError
-from dispose.geometry.triangulation import RobustPoints, joint_confidence, triangulate_robust
+from dispose.geometry.triangulation import RobustPoints, triangulate_robust
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Poses
 from dispose.scene.peaks import JointPeaks
@@ -101,6 +101,21 @@ def people_from_peaks(
     )
     sure = Association(association.members, confidence.mean(1))
     return Prediction(number, sure, poses, torch.where(known[:, None], xyz[:, root], torch.nan))
+
+
+def joint_confidence(
+    inlier: Bool[Tensor, "*batch views"], error: Float[Tensor, "*batch views"], score: Float[Tensor, "*batch views"]
+) -> Float[Tensor, "*batch"]:
+    """How far a triangulated point can be trusted, in [0, 1]: ``s · m/(m+1) · exp(−e²/2)``.
+
+    s is the mean score and m the number of the views that agree with the point (`inlier`), e their root mean square
+    reprojection error in units of the inlier bound.
+    """
+    weight = inlier.to(torch.float64)
+    count = weight.sum(-1)
+    mean = (weight * score).sum(-1) / count.clamp(min=1)
+    square = torch.where(inlier, error, 0.0).square().sum(-1) / count.clamp(min=1)
+    return (mean * count / (count + 1) * torch.exp(-square / 2)).clamp(0, 1)
 
 
 def triangulate_people(

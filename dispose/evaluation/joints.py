@@ -13,7 +13,7 @@ from dispose.association.reconstruct import RIGHT_MM, triangulate_keypoints
 from dispose.errors import InputError
 from dispose.evaluation.measures import FOUND_MM, person_scores, truth_of
 from dispose.evaluation.reports import Figure
-from dispose.geometry.triangulation import triangulate_dlt
+from dispose.geometry.triangulation import dlt_of_sights
 from dispose.metrics.detection import NearestTruths, average_precision, nearest_truths, pool
 from dispose.scene.convert import convert_poses
 from dispose.scene.frame import Poses
@@ -65,7 +65,7 @@ def asked_joints(results: Sequence[FrameResult], joints: Sequence[str]) -> Asked
     evidence = gather_groups(frames, associations)
     rows = evidence.packed.skeleton.indices(tuple(joints))
     views = evidence.seen[:, :, rows].sum(1).double()
-    plain, true, valid = triangulate_keypoints(evidence, triangulate_dlt).xyz_world[:, rows], [], []
+    plain, true, valid = triangulate_keypoints(evidence, dlt_of_sights).xyz_world[:, rows], [], []
     found, known, covariance = [], [], []
     for one in results:
         truth, poses = truths_of_groups(one), one.prediction.poses

@@ -24,7 +24,7 @@ from dispose.training.detection_scenes import (
     no_people,
 )
 from dispose.training.fit import fit
-from dispose.training.shards import Shards, build_files, claim, write_once
+from dispose.training.shards import Shards, build_shards, claim, write_once
 from dispose.training.task import Task, uniform
 from dispose.zoo.checkpoints import load_weights, save_weights
 from dispose.zoo.records import to_json
@@ -106,9 +106,9 @@ def train_detection_weights(recipe: DetectionWeightsRecipe, folder: Path, *, wor
     claim(folder, to_json(recipe))
     weights, raw = folder / WEIGHTS, folder / "unscaled.safetensors"
     if not raw.exists():
-        files = [(chunk, folder / "shards" / f"people_{chunk:05d}.safetensors") for chunk in range(recipe.chunks)]
-        build_files(functools.partial(build_people_chunk, recipe), files, "people", workers=workers)
-        source = WeighedSource(Shards([path for _, path in files], no_people()).read_all())
+        build = functools.partial(build_people_chunk, recipe)
+        paths = build_shards(folder, "people", recipe.chunks, build, workers=workers)
+        source = WeighedSource(Shards(paths, no_people()).read_all())
         torch.manual_seed(recipe.seed)
         task = DetectionWeightsTask(DetectionWeights(recipe.model))
         fit(task, source, folder / task.name, recipe.optimisation, seed=recipe.seed, workers=workers)

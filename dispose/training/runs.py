@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from dispose.datasets.layouts.source import Layout
 from dispose.datasets.multiview import MultiViewDataset
-from dispose.formats.files import digest_of
 from dispose.formats.pseudo_labels import read_pseudo_labels
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.models.dispose.associator import Associator
@@ -22,6 +21,7 @@ from dispose.models.dispose.model import DisPose
 from dispose.models.dispose.placement import PlacementNet
 from dispose.nn.backbones import Backbone
 from dispose.training.associator import DenoiserTask, PlacementTask
+from dispose.training.beginnings import begin, claim_beginning
 from dispose.training.config import (
     ASSOCIATOR,
     BACKBONE,
@@ -50,10 +50,10 @@ from dispose.training.frames import (
     ValidationFrames,
     render_shard,
 )
-from dispose.training.shards import build_files, claim, write_once
+from dispose.training.shards import build_shards, claim, write_once
 from dispose.training.stages import BackboneTask, PoseTask
 from dispose.zoo.checkpoints import load_weights, save_weights
-from dispose.zoo.importing import load_trunk, start_backbone, start_stages
+from dispose.zoo.importing import start_stages
 from dispose.zoo.records import to_json
 
 
@@ -69,13 +69,13 @@ def train_associator(recipe: AssociatorRecipe, folder: Path, *, workers: int | N
         torch.manual_seed(recipe.seed)
         task = PlacementTask(PlacementNet(recipe.model.placement))
         build = functools.partial(build_placement_chunk, recipe)
-        paths = _shards(folder, "detections", recipe.placement.chunks, build, workers)
+        paths = build_shards(folder, "detections", recipe.placement.chunks, build, workers=workers)
         source, plan = PlacementSource(paths), recipe.placement.optimisation
         fit(task, source, folder / task.name, plan, seed=recipe.seed, workers=workers)
         write_once(placement, lambda path: save_weights(path, task.network, recipe=to_json(recipe)))
     if not weights.exists():
         build = functools.partial(build_graph_chunk, recipe, placement=placement)
-        paths = _shards(folder, "graphs", recipe.denoiser.chunks, build, workers)
+        paths = build_shards(folder, "graphs", recipe.denoiser.chunks, build, workers=workers)
         torch.manual_seed(recipe.seed)
         associator = Associator(recipe.model)
         associator.placement.load_state_dict(load_weights(placement, PlacementNet).state_dict())
@@ -99,7 +99,7 @@ def train_rendered(recipe: RenderedRecipe, folder: Path, *, workers: int | None 
     build = functools.partial(render_shard, shards.images, recipe.training.seed, shards.frames_per_chunk)
 
     def frames() -> RenderedFrames:
-        return RenderedFrames(_shards(folder, "images", shards.chunks, build, workers))
+        return RenderedFrames(build_shards(folder, "images", shards.chunks, build, workers=workers))
 
     return _train_model(recipe.training, folder, frames, NOTHING, workers)
 
@@ -128,8 +128,7 @@ def train_dataset(
     Raises:
         InputError: the folder holds a run of another recipe; the labels are of another skeleton or of other frames.
     """
-    given = {name: None if path is None else digest_of(path) for name, path in vars(beginning).items()}
-    claim(folder, to_json(recipe) + "".join(f" {name} {value}" for name, value in given.items() if value))
+    claim_beginning(folder, to_json(recipe), beginning)
     store = read_pseudo_labels(labels, skeleton=DisPose.skeleton)
     size = recipe.training.model.input_size
     dataset = MultiViewDataset(training, size)
@@ -153,10 +152,7 @@ def _train_model(
     if not backbone.exists():
         torch.manual_seed(recipe.seed)
         model = DisPose(recipe.model)
-        if beginning.trunk is not None:
-            load_trunk(model.backbone, beginning.trunk)
-        if beginning.backbone is not None:
-            start_backbone(model.backbone, beginning.backbone)
+        begin(model.backbone, beginning)
         plan = recipe.backbone.optimisation
         if plan.steps:
             task, source = BackboneTask(model, recipe.backbone), FrameSource(frames(), recipe.backbone.copies)
@@ -176,15 +172,6 @@ def _train_model(
         task.skipped.report()
         write_once(weights, lambda path: save_weights(path, model, recipe=to_json(recipe)))
     return weights
-
-
-def _shards(
-    folder: Path, title: str, chunks: int, build: Callable[[int, Path], None], workers: int | None
-) -> list[Path]:
-    """The shards of a run; what is not there yet is built."""
-    files = [(chunk, folder / "shards" / f"{title}_{chunk:05d}.safetensors") for chunk in range(chunks)]
-    build_files(build, files, title, workers=workers)
-    return [path for _, path in files]
 
 
 def _save_validated(path: Path, associator: Associator, recipe: AssociatorRecipe) -> None:
@@ -207,7 +194,7 @@ def time_training(recipe: RenderedRecipe, folder: Path, *, steps: int, workers: 
     """
     training = recipe.training
     build = functools.partial(render_shard, recipe.shards.images, training.seed, recipe.shards.frames_per_chunk)
-    frames = RenderedFrames(_shards(folder, "images", recipe.shards.chunks, build, workers))
+    frames = RenderedFrames(build_shards(folder, "images", recipe.shards.chunks, build, workers=workers))
     plan = replace(training.pose.optimisation, steps=steps)
     task = PoseTask(DisPose(training.model), training.pose)
     source = FrameSource(frames, training.pose.copies)

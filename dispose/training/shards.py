@@ -89,6 +89,15 @@ def build_files(
     meet()
 
 
+def build_shards(
+    folder: Path, title: str, count: int, build: Callable[[int, Path], None], *, workers: int | None = None
+) -> list[Path]:
+    """The numbered shards of a run in its folder, after those that are not there yet are built (`build_files`)."""
+    files = [(number, folder / "shards" / f"{title}_{number:05d}.safetensors") for number in range(count)]
+    build_files(build, files, title, workers=workers)
+    return [path for _, path in files]
+
+
 def _one_thread() -> None:
     torch.set_num_threads(1)
 

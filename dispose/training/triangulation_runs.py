@@ -7,17 +7,16 @@ import torch
 
 from dispose.datasets.layouts.source import Layout
 from dispose.datasets.one_person import RecordedPeople
-from dispose.formats.files import digest_of
 from dispose.models.triangulation.algebraic import Algebraic, AlgebraicConfig
 from dispose.models.triangulation.volumetric import Volumetric
+from dispose.training.beginnings import begin, claim_beginning
 from dispose.training.config import ALGEBRAIC, NOTHING, VOLUMETRIC, Beginning, ShardConfig, TriangulationRecipe
 from dispose.training.fit import fit
 from dispose.training.frames import render_shard
 from dispose.training.person_crops import OnePerson, PersonSource, RenderedPeople
-from dispose.training.shards import build_files, claim, write_once
+from dispose.training.shards import build_shards, write_once
 from dispose.training.triangulation import AlgebraicTask, VolumetricTask
 from dispose.zoo.checkpoints import save_weights
-from dispose.zoo.importing import load_trunk, start_backbone
 from dispose.zoo.records import to_json
 
 
@@ -42,8 +41,7 @@ def train_triangulation(
         InputError: the folder holds a run of another recipe; the labels are of another skeleton; the weights to begin
             with do not fit.
     """
-    given = {name: None if path is None else digest_of(path) for name, path in vars(beginning).items()}
-    claim(folder, to_json(recipe) + "".join(f" {name} {value}" for name, value in given.items() if value))
+    claim_beginning(folder, to_json(recipe), beginning)
     settings = recipe.training
     torch.manual_seed(recipe.seed)
     if isinstance(recipe.model, AlgebraicConfig):
@@ -54,10 +52,7 @@ def train_triangulation(
         task = VolumetricTask(network, settings)
     if weights.exists():
         return weights
-    if beginning.trunk is not None:
-        load_trunk(network.backbone, beginning.trunk)
-    if beginning.backbone is not None:
-        start_backbone(network.backbone, beginning.backbone)
+    begin(network.backbone, beginning)
     people = RecordedPeople(layout) if layout is not None else _rendered(recipe, folder, workers)
     source = PersonSource(
         people, network.skeleton, recipe.model.input_size, margin=settings.margin, jitter=settings.jitter
@@ -71,6 +66,4 @@ def _rendered(recipe: TriangulationRecipe, folder: Path, workers: int | None) ->
     """The recipe's synthetic people; what is not there yet is drawn."""
     shards = recipe.shards or ShardConfig()
     build = functools.partial(render_shard, shards.images, recipe.seed, shards.frames_per_chunk)
-    files = [(chunk, folder / "shards" / f"people_{chunk:05d}.safetensors") for chunk in range(shards.chunks)]
-    build_files(build, files, "people", workers=workers)
-    return RenderedPeople([path for _, path in files])
+    return RenderedPeople(build_shards(folder, "people", shards.chunks, build, workers=workers))

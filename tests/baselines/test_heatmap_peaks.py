@@ -6,10 +6,11 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor
+from torch.testing import assert_close
 
 from dispose.association.imputation import STANDING, impute_joints
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
-from dispose.baselines.heatmap_peaks import MAP_GATES, PeakGates, people_from_peaks
+from dispose.baselines.heatmap_peaks import MAP_GATES, PeakGates, joint_confidence, people_from_peaks
 from dispose.baselines.integer_programme import integer_programme
 from dispose.errors import ShapeError
 from dispose.geometry.rigid import look_at
@@ -214,3 +215,14 @@ def test_gates_are_relative_to_the_heat_map_pixel():
         assert (confidence <= 0.9 * agree / (agree + 1) + 1e-9) and found.poses.valid[0, 5]
         if agree == 3:
             assert torch.linalg.vector_norm(found.poses.xyz_world[0, 5] - truth.xyz_world[0, 5]) < 1e-3
+
+
+def test_confidence_of_a_joint_is_score_times_views_times_agreement() -> None:
+    """Of two views that agree, scores 0.9 and 0.7, errors 1 and 1 bounds: 0.8 · 2/3 · e^(-1/2); others do not count."""
+    inlier = torch.tensor([[True, True, False], [True, True, True], [False, False, False]])
+    error = torch.tensor([[1.0, 1.0, 7.0], [0, 0, 0], [torch.nan, torch.inf, 3.0]], dtype=torch.float64)
+    score = torch.tensor([[0.9, 0.7, 0.1], [1, 1, 1], [1, 1, 1]], dtype=torch.float64)
+    expected = torch.tensor([0.8 * 2 / 3 * math.exp(-0.5), 3 / 4, 0], dtype=torch.float64)
+    assert_close(joint_confidence(inlier, error, score), expected)
+    uneven = torch.tensor([[2.0, 0.0, 7.0]], dtype=torch.float64)
+    assert_close(joint_confidence(inlier[:1], uneven, score[:1]), expected[:1] * math.exp(0.5 - 1.0))

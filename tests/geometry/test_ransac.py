@@ -1,5 +1,7 @@
 """Consensus of views: who wins, who refines, and that nothing is left to chance."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,8 +9,10 @@ from torch.testing import assert_close
 
 from dispose.geometry.triangulation import (
     RobustPoints,
+    ransac_of_sights,
     triangulate_algebraic,
     triangulate_dlt,
+    triangulate_points,
     triangulate_ransac,
     triangulate_robust,
 )
@@ -73,7 +77,8 @@ def test_refinement_makes_it_better_than_the_best_pair() -> None:
     cameras, generator = ring_of(6), torch.Generator().manual_seed(0)
     xy = cameras.project(POINT)[0] + 3 * torch.randn(300, 6, 2, dtype=torch.float64, generator=generator)
     rig = (cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
-    pair = triangulate_ransac(xy, torch.ones(300, 6, dtype=torch.float64), *rig, threshold_px=12.0, steps=0)
+    ones, by = torch.ones(300, 6, dtype=torch.float64), partial(ransac_of_sights, steps=0)
+    pair = triangulate_points(xy, ones, *rig, threshold_px=12.0, by=by)
     error = [(points.xyz_world - POINT).norm(dim=-1).mean() for points in (consensus(cameras, xy), pair)]
     assert error[0] < 0.8 * error[1]
 

@@ -1,8 +1,8 @@
 """Triangulation recovers points, ignores what is unseen, survives outliers and near-parallel rays."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -12,11 +12,12 @@ from dispose.geometry.pinhole import normalize_points
 from dispose.geometry.rigid import look_at
 from dispose.geometry.triangulation import (
     RobustPoints,
-    joint_confidence,
+    robust_of_sights,
     solve_symmetric,
     triangulate_algebraic,
     triangulate_dlt,
     triangulate_midpoint,
+    triangulate_points,
     triangulate_ransac,
     triangulate_robust,
 )
@@ -52,7 +53,8 @@ def normalized(cameras: Cameras, xy: torch.Tensor) -> torch.Tensor:
 
 def robust(cameras: Cameras, xy: torch.Tensor, weights: torch.Tensor, steps: int = 6) -> RobustPoints:
     pose = (cameras.rotation, cameras.translation)
-    return triangulate_robust(xy, weights, cameras.matrix, cameras.distortion, *pose, threshold_px=15.0, steps=steps)
+    by = partial(robust_of_sights, steps=steps)
+    return triangulate_points(xy, weights, cameras.matrix, cameras.distortion, *pose, threshold_px=15.0, by=by)
 
 
 def rays(cameras: Cameras, xy: torch.Tensor) -> torch.Tensor:
@@ -166,9 +168,8 @@ def test_refinement_minimises_the_reprojection_error() -> None:
     xy = images(cameras, xyz)
     xy = xy + 3 * torch.randn(xy.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
     ones = torch.ones(xy.shape[:-1], dtype=torch.float64)
-    found = triangulate_robust(
-        xy, ones, cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation, threshold_px=1e4, steps=15
-    )
+    rig_of = (cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
+    found = triangulate_points(xy, ones, *rig_of, threshold_px=1e4, by=partial(robust_of_sights, steps=15))
 
     def squares(point: torch.Tensor) -> torch.Tensor:
         return (images(cameras, point) - xy).square().sum((-1, -2))
@@ -320,14 +321,3 @@ def test_the_inlier_bound_is_in_pixels_of_the_mean_focal_length() -> None:
         found = robust(cameras, xy, weights)
         assert_close(found.error_px[0], torch.tensor(off * 1090 / 1100, dtype=torch.float64), atol=1e-3, rtol=0)
         assert found.inlier.tolist() == [inside, *[True] * 5]
-
-
-def test_confidence_of_a_joint_is_score_times_views_times_agreement() -> None:
-    """Of two views that agree, scores 0.9 and 0.7, errors 1 and 1 bounds: 0.8 · 2/3 · e^(-1/2); others do not count."""
-    inlier = torch.tensor([[True, True, False], [True, True, True], [False, False, False]])
-    error = torch.tensor([[1.0, 1.0, 7.0], [0, 0, 0], [torch.nan, torch.inf, 3.0]], dtype=torch.float64)
-    score = torch.tensor([[0.9, 0.7, 0.1], [1, 1, 1], [1, 1, 1]], dtype=torch.float64)
-    expected = torch.tensor([0.8 * 2 / 3 * math.exp(-0.5), 3 / 4, 0], dtype=torch.float64)
-    assert_close(joint_confidence(inlier, error, score), expected)
-    uneven = torch.tensor([[2.0, 0.0, 7.0]], dtype=torch.float64)
-    assert_close(joint_confidence(inlier[:1], uneven, score[:1]), expected[:1] * math.exp(0.5 - 1.0))

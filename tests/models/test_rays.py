@@ -202,7 +202,7 @@ def test_groups_become_people_with_covariances_and_scores():
     groups, sightings = groups_of(30)
     poses, found = triangulate_rays(network, groups), estimate_joints(network, sightings)
     assert poses.covariance is not None and poses.score is not None
-    error, shown = expected_error(found.covariance), sightings.seen.any(1)
+    error, shown = found.error_mm, sightings.seen.any(1)
     doubtful = ((error <= MOST_MM) & shown).sum(1) < shown.sum(1) / 2
     said = error <= torch.where(doubtful, MOST_OF_DOUBTFUL_MM, MOST_MM)[:, None]
     assert 0 < int(doubtful.sum()) < len(doubtful)
@@ -300,11 +300,43 @@ def test_what_is_claimed_is_the_distribution_times_the_claim():
     assert torch.allclose(estimate_joints(network, sightings).covariance, 4 * before)
 
 
+def test_claims_follow_the_number_of_cameras_and_what_is_said_does_not():
+    network, sightings = shaken(), people(3)
+    seen = sightings.seen.clone()
+    seen[0, 1:] = False
+    sightings = replace(sightings, seen=seen)
+    cameras = seen.any(2).sum(1)
+    assert int(cameras[0]) == 1 and len(set(cameras.tolist())) > 1
+    before = estimate_joints(network, sightings)
+    with torch.no_grad():
+        network.by_views.copy_(1.0 + torch.arange(8))
+    after = estimate_joints(network, sightings)
+    assert torch.allclose(after.covariance, before.covariance * cameras[:, None, None, None].double() ** 2)
+    assert torch.equal(after.error_mm, before.error_mm) and torch.equal(after.score, before.score)
+    assert torch.allclose(after.error_mm, expected_error(before.covariance))
+    # Those whom nobody sees have no number of cameras; more than eight count as eight.
+    many = torch.ones(2, 9, 1, dtype=torch.bool)
+    many[0] = False
+    assert estimate.seeing(many).tolist() == [0, 7]
+
+
+def test_what_is_said_is_decided_by_the_error_of_all_people_alike(monkeypatch):
+    groups, _ = groups_of(30)
+    network = load_rays()
+    plain = triangulate_rays(network, groups)
+    with torch.no_grad():
+        network.by_views.mul_(3.0)
+    wide = triangulate_rays(network, groups)
+    assert torch.equal(plain.valid, wide.valid) and bool(plain.valid.any())
+    assert bool((wide.confidence[wide.valid] < plain.confidence[plain.valid]).all())
+
+
 def certain(xyz_world: torch.Tensor, sigma_mm: float = 5.0) -> estimate.JointEstimates:
     """Joints of which the network says that it knows them exactly."""
     persons, joints, _ = xyz_world.shape
     covariance = sigma_mm**2 * torch.eye(3, dtype=torch.float64).expand(persons, joints, 3, 3)
-    return estimate.JointEstimates(xyz_world, covariance, torch.ones(persons).double(), torch.ones(persons, 3, joints))
+    score, weight = torch.ones(persons).double(), torch.ones(persons, 3, joints)
+    return estimate.JointEstimates(xyz_world, covariance, score, weight, expected_error(covariance))
 
 
 def test_two_keypoints_make_a_joint_but_no_body():

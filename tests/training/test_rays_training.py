@@ -149,8 +149,27 @@ def test_claims_make_intervals_hold_what_they_say(monkeypatch):
     scale_covariances(network, TINY, None)
     assert float(network.claim) > 1.05 * 3 * first
     assert (
-        "intervals of 50 and 90 % hold 50.0 and" in note and note.split("hold")[0][:20] == again.split("hold")[0][:20]
+        "intervals of 50 and 90 % hold" in note and note.split("hold")[0][:20] == again.split("hold")[0][:20]
     )
+
+
+def test_claims_are_set_for_every_number_of_cameras(monkeypatch):
+    """Half of the joints lie within the interval of 50 %; too few people leave a number of cameras as all are."""
+    torch.manual_seed(0)
+    network = RayNetwork(TINY.model).eval()
+    monkeypatch.setattr(rays, "FEWEST_JOINTS", 40)
+    recipe = replace(TINY, validation_people=512)
+    scale_covariances(network, recipe, None)
+    usual = replace(recipe.sightings, calibration=rays.USUAL_CALIBRATION)
+    drawn = rays.drawn_errors(network, recipe, None, 2048, usual, rays.VALIDATION_SEED + 1)
+    counts = torch.bincount(drawn.place, minlength=8)
+    assert int((counts >= 40).sum()) >= 3 and len(set(network.by_views.tolist())) >= 3
+    for place in (counts >= 40).nonzero()[:, 0].tolist():
+        claimed = drawn.claimed(network)[drawn.place == place]
+        assert float((claimed < rays.GAUSSIAN_INTERVALS[0]).double().mean()) == pytest.approx(0.5, abs=0.01)
+    monkeypatch.setattr(rays, "FEWEST_JOINTS", 10**9)
+    scale_covariances(network, recipe, None)
+    assert network.by_views.tolist() == [1.0] * 8
 
 
 def test_a_run_leaves_weights_and_goes_on_where_it_stopped(tmp_path):

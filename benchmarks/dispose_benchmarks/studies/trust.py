@@ -9,10 +9,10 @@ from torch import Tensor
 
 from dispose.association.groups import GroupKeypoints, gather_groups
 from dispose.association.packing import PackedDetections
-from dispose.association.reconstruct import Triangulate, TriangulatePoints, triangulate_keypoints
+from dispose.association.reconstruct import Triangulate, triangulate_keypoints
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, input_from_map, invert, map_from_input
-from dispose.geometry.triangulation import triangulate_ransac, triangulate_robust
+from dispose.geometry.triangulation import BySights, ransac_of_sights, robust_of_sights
 from dispose.geometry.uncertainty import expected_error
 from dispose.models.rays.estimate import estimate_joints
 from dispose.models.rays.network import RayNetwork
@@ -242,8 +242,8 @@ def weigh_by(name: str) -> Weigh:
     Raises `InputError` for a triangulator without weights, listing those that have some.
     """
     judges: dict[str, Callable[[], Weigh]] = {
-        "robust": lambda: _agreeing(triangulate_robust),
-        "ransac": lambda: _agreeing(triangulate_ransac),
+        "robust": lambda: _agreeing(robust_of_sights),
+        "ransac": lambda: _agreeing(ransac_of_sights),
         "algebraic": lambda: _by_detections(load_detection_weights()),
         "rays": lambda: _by_rays(load_rays()),
     }
@@ -252,7 +252,7 @@ def weigh_by(name: str) -> Weigh:
     return judges[name]()
 
 
-def _agreeing(by: TriangulatePoints) -> Weigh:
+def _agreeing(by: BySights) -> Weigh:
     return lambda groups: (triangulate_keypoints(groups, by).inlier.transpose(1, 2) & groups.seen).double()
 
 

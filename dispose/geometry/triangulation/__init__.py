@@ -10,25 +10,34 @@ from dispose.geometry.triangulation.linear import (
     triangulate_algebraic_svd,
     triangulate_midpoint,
 )
-from dispose.geometry.triangulation.ransac import triangulate_ransac
+from dispose.geometry.triangulation.ransac import ransac_of_sights, triangulate_ransac
 from dispose.geometry.triangulation.rays import ray_distance
-from dispose.geometry.triangulation.robust import joint_confidence, triangulate_dlt, triangulate_robust
-from dispose.geometry.triangulation.sights import RobustPoints, reprojection_error
+from dispose.geometry.triangulation.robust import (
+    dlt_of_sights,
+    robust_of_sights,
+    triangulate_dlt,
+    triangulate_robust,
+)
+from dispose.geometry.triangulation.sights import BySights, RobustPoints, reprojection_error, triangulate_points
 from dispose.geometry.triangulation.small_systems import rotate, solve_symmetric
 
 __all__ = [
+    "BySights",
     "RobustPoints",
-    "joint_confidence",
+    "dlt_of_sights",
     "point_covariance",
     "projection_jacobian",
+    "ransac_of_sights",
     "ray_distance",
     "reprojection_error",
+    "robust_of_sights",
     "rotate",
     "solve_symmetric",
     "triangulate_algebraic",
     "triangulate_algebraic_svd",
     "triangulate_dlt",
     "triangulate_midpoint",
+    "triangulate_points",
     "triangulate_ransac",
     "triangulate_robust",
 ]

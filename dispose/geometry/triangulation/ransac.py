@@ -1,13 +1,14 @@
 """Random sample consensus over pairs of views, without randomness where there are few."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dispose.geometry.triangulation.sights import RobustPoints, Sights, pair_midpoints, refine, sights_of
+from dispose.geometry.triangulation.sights import RobustPoints, Sights, pair_midpoints, refine, triangulate_points
 
 MOST_PAIRS = 28
 """All pairs of eight views."""
@@ -15,38 +16,25 @@ MOST_PAIRS = 28
 SEED = 20190519
 
 
-def triangulate_ransac(
-    xy_image: Float[Tensor, "*batch views 2"],
-    weights: Float[Tensor, "*batch views"],
-    matrix: Float[Tensor, "*#batch views 3 3"],
-    distortion: Float[Tensor, "*#batch views 8"],
-    rotation: Float[Tensor, "*#batch views 3 3"],
-    translation: Float[Tensor, "*#batch views 3"],
-    *,
-    threshold_px: Float[Tensor, "*#batch views"] | float = 20.0,
-    steps: int = 6,
-) -> RobustPoints:
-    """The point on which most views agree, all points at once.
+def ransac_of_sights(sights: Sights, steps: int = 6) -> RobustPoints:
+    """The point on which most views agree.
 
-    Every pair of views that see a point proposes its midpoint. The proposal within `threshold_px` of the most views
+    Every pair of views that see a point proposes its midpoint. The proposal within the inlier bound of the most views
     wins, among those of equal number the one with the smallest sum of their errors; the views that agree with it, and
-    they alone, refine it by Gauss-Newton steps on the Geman-McClure cost.
+    they alone, refine it by so many Gauss-Newton steps on the Geman-McClure cost. Every view has one vote; weights
+    count in the refinement.
 
     Up to eight views that see the point every pair is tried, so that the order of the views does not matter; of more
-    views `MOST_PAIRS` pairs, always the same. A point's result does not depend on the rest of the batch.
-
-    Args:
-        xy_image: pixels, as detected (distorted).
-        weights: confidence of every view in the refinement, 0 = not seen; every view has one vote.
-        matrix: as in `Cameras`, like the other camera tensors; the views axis is the points' last but one.
-        threshold_px: the inlier bound, for instance three times the detector's noise for this person's size.
-        steps: Gauss-Newton steps.
+    views `MOST_PAIRS` pairs, always the same.
     """
-    sights = sights_of(xy_image, weights, matrix, distortion, rotation, translation, threshold_px)
     start = _widest_consent(sights)
     agree = sights.judge(start).inlier
     consenting = replace(sights, weights=torch.where(agree, sights.weights, 0.0))
     return sights.judge(refine(start, consenting, steps))
+
+
+triangulate_ransac = partial(triangulate_points, by=ransac_of_sights)
+"""`triangulate_points` by consent."""
 
 
 def _widest_consent(sights: Sights) -> Float[Tensor, "*batch 3"]:

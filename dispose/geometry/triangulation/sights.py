@@ -1,5 +1,6 @@
 """Points as views see them: reprojection errors, and Gauss-Newton steps that outliers hardly move."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -100,6 +101,36 @@ def sights_of(
     focal = (matrix[..., 0, 0] + matrix[..., 1, 1]) / 2
     threshold = torch.as_tensor(threshold_px, dtype=xy.dtype, device=xy.device).expand(xy.shape[:-1])
     return Sights(xy, weights.expand(xy.shape[:-1]), focal, rotation, translation, threshold)
+
+
+BySights = Callable[[Sights], RobustPoints]
+"""A way to triangulate points that several views see."""
+
+
+def triangulate_points(
+    xy_image: Float[Tensor, "*batch views 2"],
+    weights: Float[Tensor, "*batch views"],
+    matrix: Float[Tensor, "*#batch views 3 3"],
+    distortion: Float[Tensor, "*#batch views 8"],
+    rotation: Float[Tensor, "*#batch views 3 3"],
+    translation: Float[Tensor, "*#batch views 3"],
+    *,
+    threshold_px: Float[Tensor, "*#batch views"] | float = 20.0,
+    by: BySights,
+) -> RobustPoints:
+    """Points by what views see of them, all at once; a point's result does not depend on the rest of the batch.
+
+    Args:
+        xy_image: pixels, as detected (distorted).
+        weights: confidence of every view, 0 = not seen.
+        matrix: as in `Cameras`, like the other camera tensors; the views axis is the points' last but one.
+        distortion: see there.
+        rotation: see there.
+        translation: see there.
+        threshold_px: the inlier bound, for instance three times the detector's noise for this person's size.
+        by: the way.
+    """
+    return by(sights_of(xy_image, weights, matrix, distortion, rotation, translation, threshold_px))
 
 
 def pair_midpoints(

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dispose.association.body_bounds import without_impossible
 from dispose.association.groups import GroupKeypoints
 from dispose.association.reconstruct import NEAR_MM
 from dispose.geometry.uncertainty import expected_error, probability_within
-from dispose.models.rays.network import RayNetwork
+from dispose.models.rays.network import MOST_VIEWS, RayNetwork
 from dispose.models.rays.sightings import Sightings, body_rays
 from dispose.scene.frame import Poses
 from dispose.tensors import TensorStruct, cat
@@ -36,12 +36,15 @@ class JointEstimates(TensorStruct):
         covariance: mm²; a Gaussian of this covariance holds the truth as often as it says.
         score: probability that a person's joints lie within `RIGHT_MM` of the truth in the mean.
         weight: how far every ray was trusted (`BodyEstimate.weight`).
+        error_mm: expected error by the claim that is the same for any number of cameras: what decides whether a joint
+            is said.
     """
 
     xyz_world: Float[Tensor, "persons joints 3"]
     covariance: Float[Tensor, "persons joints 3 3"]
     score: Float[Tensor, " persons"]
     weight: Float[Tensor, "persons views joints"]
+    error_mm: Float[Tensor, "persons joints"]
 
 
 @torch.no_grad()
@@ -50,8 +53,16 @@ def estimate_joints(network: RayNetwork, sightings: Sightings) -> JointEstimates
     rays = body_rays(sightings)
     found, odds = network(rays)
     last, axes = found[-1], rays.axes
-    covariance = 1e6 * axes.mT[:, None] @ last.covariance.double() @ axes[:, None] * network.claim.double() ** 2
-    return JointEstimates(rays.to_world(last.xyz), covariance, odds.double().sigmoid(), last.weight.double())
+    wide = 1e6 * axes.mT[:, None] @ last.covariance.double() @ axes[:, None] * network.claim.double() ** 2
+    factor = network.by_views.double()[seeing(sightings.seen)]
+    covariance = wide * factor[:, None, None, None] ** 2
+    score, weight = odds.double().sigmoid(), last.weight.double()
+    return JointEstimates(rays.to_world(last.xyz), covariance, score, weight, expected_error(wide))
+
+
+def seeing(seen: Bool[Tensor, "persons views joints"]) -> Int[Tensor, " persons"]:
+    """The place of everybody's factor in `RayNetwork.by_views`: how many cameras see them, less one."""
+    return seen.any(2).sum(1).clamp(1, MOST_VIEWS) - 1
 
 
 @torch.no_grad()
@@ -80,7 +91,7 @@ def is_known(found: JointEstimates, groups: GroupKeypoints) -> Bool[Tensor, "per
     larger errors are: that they are there is worth saying. Of people of whom there are fewer than `FEWEST_KEYPOINTS`,
     only what two views see.
     """
-    shown, error = groups.seen.any(1), expected_error(found.covariance)
+    shown, error = groups.seen.any(1), found.error_mm
     sure = error <= MOST_MM
     doubtful = 2 * (sure & shown).sum(1) < shown.sum(1)
     said = torch.where(doubtful[:, None], error <= MOST_OF_DOUBTFUL_MM, sure)

@@ -26,6 +26,9 @@ MOST_M = 0.15
 PRIOR_M = 0.15
 """How far a body's expectation is off before training, metres."""
 
+MOST_VIEWS = 8
+"""More cameras than training has are claimed for as these."""
+
 
 @dataclass(frozen=True)
 class RaysConfig:
@@ -124,9 +127,13 @@ class RayNetwork(nn.Module):
     Attributes:
         claim: what claimed standard deviations are times the distribution's, so that a Gaussian's intervals hold the
             truth as often as they say; training sets it at its end.
+        by_views: by what they are multiplied further, by the number of cameras that see the person; the last is of
+            `MOST_VIEWS` and more. Two rays nearly always agree, and what the network says of them is too cautious.
+            What is known, and who is right, is judged without.
     """
 
     claim: Tensor
+    by_views: Tensor
 
     def __init__(self, config: RaysConfig | None = None) -> None:
         super().__init__()
@@ -136,6 +143,7 @@ class RayNetwork(nn.Module):
         self.spread = start_at_zero(nn.Linear(self.config.chans, 1))
         self.right = mlp([self.config.chans + 3, self.config.chans, 1])
         self.register_buffer("claim", torch.ones(()))
+        self.register_buffer("by_views", torch.ones(MOST_VIEWS))
 
     def forward(self, rays: BodyRays) -> tuple[list[BodyEstimate], Float[Tensor, " persons"]]:
         """An estimate per round, the last one the answer, and the log-odds that people are right."""

@@ -5,13 +5,14 @@ origin lies, so its answer turns and moves with the world.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dispose.association.groups import GroupKeypoints, bound_of, box_diagonal
-from dispose.geometry.triangulation import RobustPoints, rotate, triangulate_robust
+from dispose.geometry.triangulation import RobustPoints, robust_of_sights, rotate, triangulate_points
 from dispose.models.rays.body_axes import lay_axes
 from dispose.models.rays.template import Template, template_of
 from dispose.scene.cameras import Cameras
@@ -103,7 +104,7 @@ def body_rays(sightings: Sightings, *, steps: int = 3) -> BodyRays:
     """Triangulate robustly, lay axes into every person, and tell their rays in these; `steps`: of the triangulation."""
     cameras, seen, size = sightings.cameras, sightings.seen, sightings.size_px
     bound = bound_of(size)
-    points = triangulate_robust(
+    points = triangulate_points(
         sightings.xy_image.transpose(1, 2),
         torch.where(seen, sightings.confidence, 0.0).transpose(1, 2),
         cameras.matrix[:, None],
@@ -111,7 +112,7 @@ def body_rays(sightings: Sightings, *, steps: int = 3) -> BodyRays:
         cameras.rotation[:, None],
         cameras.translation[:, None],
         threshold_px=bound[:, None],
-        steps=steps,
+        by=partial(robust_of_sights, steps=steps),
     )
     robust = torch.isfinite(points.xyz_world).all(-1) & (points.inlier.sum(-1) >= 2)
     direction = cameras.directions(sightings.xy_image)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dispose.association.groups import GroupKeypoints
 from dispose.association.reconstruct import Triangulate, judge_poses, triangulate_keypoints
-from dispose.geometry.triangulation import rotate, triangulate_algebraic, triangulate_ransac
+from dispose.geometry.triangulation import ransac_of_sights, rotate, triangulate_algebraic
 from dispose.models.triangulation.statistics import (
     NAMES,
     STATISTICS,
@@ -221,7 +221,7 @@ def hybrid(network: DetectionWeights) -> Triangulate:
 
     def triangulate(evidence: GroupKeypoints) -> Poses:
         statistics = keypoint_statistics(evidence)
-        agree = triangulate_keypoints(evidence, triangulate_ransac).inlier.transpose(1, 2) & statistics.seen
+        agree = triangulate_keypoints(evidence, ransac_of_sights).inlier.transpose(1, 2) & statistics.seen
         trusted = agree | (agree.sum(1, keepdim=True) < 2)
         with torch.no_grad():
             return poses_of(evidence, statistics, network(statistics, trusted)[-1])
