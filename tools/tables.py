@@ -2,8 +2,9 @@
 
 A result that names a published table has its lines below its own; `results:published-NAME` is data/published/NAME.json
 alone, and `results:NAME-by-method` NAME.json with a line for every kind of frames and a column for every method;
-`results:NAME-on-FRAMES` has the lines of NAME.json on one set of frames (`shelf-views-0-2-4`: Shelf, views 0 2 4), and
-`results:triangulators-summary` the chosen figures of all sets, a line for every triangulator.
+`results:NAME-on-FRAMES` has the lines of NAME.json on one set of frames (`shelf-views-0-2-4`: Shelf, views 0 2 4),
+`results:triangulators-summary` the chosen figures of all sets, a line for every triangulator, and
+`results:learnable-lies` errors by how many of four views are wrong, a column for every method.
 
 `--check` writes nothing and fails if a table differs from its results. No number in these tables is written by hand.
 """
@@ -28,6 +29,9 @@ BY_METHOD = "-by-method"
 
 ON = "-on-"
 """In a table's name, before the set of frames whose lines it has."""
+
+LIES = "-lies"
+"""End of a table's name that puts wrong views against methods."""
 
 SUMMARY = "-summary"
 """End of a table's name that has a line for every triangulator."""
@@ -160,6 +164,9 @@ def table_of(path: Path) -> str:
     table = markdown
     if path.stem.endswith(BY_METHOD):
         path, table = path.with_stem(path.stem.removesuffix(BY_METHOD)), by_method
+    elif path.stem.endswith(LIES):
+        path = path.with_stem(path.stem.removesuffix(LIES))
+        table = partial(lies, asked=path.with_stem(f"{path.stem}_lines"))
     elif path.stem.endswith(SUMMARY):
         path = path.with_stem(path.stem.removesuffix(SUMMARY))
         table = partial(summary, costs=path.with_stem(f"bench_{path.stem}"))
@@ -204,6 +211,24 @@ def by_method(rows: list[dict[str, object]]) -> list[str]:
         cells = [f"**{shown[name]}**" if f1.get(name) == best else shown.get(name, "–") for name in methods]
         lines.append(f"| {kind} | " + " | ".join(cells) + " |")
     return lines
+
+
+LIARS = ("4 views, 0 wrong", "4 views, 1 wrong", "4 views, 2 wrong")
+LIED_TO = (
+    ("DLT", "DLT, b"), ("RANSAC", "RANSAC, b"), ("robust", "robust, b"), ("learned", "learned"),
+    ("learned and robust", "learned and robust"), ("volumetric", "volumetric"),
+)  # fmt: skip
+
+
+def lies(rows: list[dict[str, object]], *, asked: Path) -> list[str]:
+    """Mean errors (mm) by how many views are wrong, and how many of the lines that were asked hold."""
+    titles = [title for title, _ in LIED_TO]
+    lines = ["| mean error, mm | " + " | ".join(titles) + " |", "|---|" + "--:|" * len(titles)]
+    for kind in LIARS:
+        own = {row["method"]: row.get("mpjpe_mm") for row in rows if row["kind"] == kind}
+        lines.append(f"| {kind} | " + " | ".join(cell(own.get(method), 1) for _, method in LIED_TO) + " |")
+    held = [row["holds"] for row in json.loads(asked.read_text())["rows"]] if asked.exists() else []
+    return [*lines, "", f"{held.count('yes')} of the {len(held)} lines that were asked hold."]
 
 
 def slug(words: object) -> str:

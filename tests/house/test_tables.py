@@ -97,3 +97,21 @@ def test_a_summary_has_a_line_for_every_triangulator_and_a_dash_for_what_is_not_
     _, _, dlt, rays, *_ = tables.table_of(tmp_path / "triangulators-summary.json").splitlines()
     assert dlt == "| dlt | 47.4 / 176.8 | – / – | – / – | – | 91.6 | – | – | – |"
     assert rays == "| rays | 28.0 / 90.0 | – / – | 51.0 / – | – | – | – | – | 1.23 |"
+
+
+def test_a_table_of_lies_has_a_column_for_every_method_and_counts_what_holds(tmp_path: Path):
+    rows = [
+        {"kind": "4 views, 1 wrong", "method": "DLT, b", "mpjpe_mm": 157.83},
+        {"kind": "4 views, 1 wrong", "method": "DLT, c", "mpjpe_mm": 999.0},
+        {"kind": "3 views, 1 wrong", "method": "volumetric", "mpjpe_mm": 999.0},
+        {"kind": "4 views, 1 wrong", "method": "volumetric", "mpjpe_mm": 41.16},
+    ]
+    result = {"command": "c", "commit": "0123456789", "rows": rows}
+    (tmp_path / "learnable.json").write_text(json.dumps(result))
+    lines = [{"line": "one", "holds": "yes"}, {"line": "other", "holds": "no"}]
+    (tmp_path / "learnable_lines.json").write_text(json.dumps({"rows": lines}))
+    head, _, none, one, two, _, held, *_ = tables.table_of(tmp_path / "learnable-lies.json").splitlines()
+    assert head == "| mean error, mm | DLT | RANSAC | robust | learned | learned and robust | volumetric |"
+    assert none.count("–") == two.count("–") == 6
+    assert one == "| 4 views, 1 wrong | 157.8 | – | – | – | – | 41.2 |"
+    assert held == "1 of the 2 lines that were asked hold."
