@@ -162,6 +162,11 @@ def _informed() -> "Callable[[TrainingOrder], Path]":
     return diffpose_gmm.train
 
 
+CONTEXT_RECIPES = (
+    "context", "context_smoke", "context_published", "context_published_true_boxes", "context_published_48",
+    "context_published_48_true_boxes",
+)  # fmt: skip
+
 SYSTEMS = (
     System(
         "associator",
@@ -209,7 +214,7 @@ SYSTEMS = (
         (Recipes(("diffpose-gmm", "diffpose-gmm_smoke", "diffpose-gmm_published"), _informed),),
         (),
     ),
-    System("context", _context, (Recipes(("context", "context_smoke"), _with_context),), ("toy_context",)),
+    System("context", _context, (Recipes(CONTEXT_RECIPES, _with_context),), ("toy_context",)),
 )
 """`associator`: who is who among 2-D people. `dispose`: people in images. `rays`: where every joint of a person is.
 

@@ -7,15 +7,30 @@ import torch
 from torch import Tensor
 
 from dispose.datasets.cmu_motion import read_motion
+from dispose.datasets.human36m_choice import TRAINING_SUBJECTS, FrameChoice
+from dispose.datasets.tables.human36m_pickles import read_context_pickle
 from dispose.errors import InputError
+from dispose.formats.files import digest_of
 from dispose.geometry.image_affine import map_from_input
 from dispose.losses.heatmaps import peaked_error
 from dispose.losses.objective import Term
 from dispose.metrics.pose import mpjpe, pa_mpjpe
 from dispose.models.context.network import ContextNetwork, Pyramid, lift_crops
 from dispose.nn.backbones import STRIDE
+from dispose.nn.hrnet import HRNet
+from dispose.released.context import ReleasedContext
 from dispose.tensors import cat
-from dispose.training.context_examples import VALIDATION_CHUNK, ContextRecipe, FilmedSource, film_chunk, nobody
+from dispose.training.context_examples import (
+    BOXES,
+    VALIDATION_CHUNK,
+    BlindSource,
+    ContextRecipe,
+    FilmedSource,
+    PicturedSource,
+    PublishedRecipe,
+    film_chunk,
+    nobody,
+)
 from dispose.training.fit import fit
 from dispose.training.shards import Shards, build_files, claim, write_once
 from dispose.training.task import Task
@@ -25,6 +40,7 @@ from dispose_synthetic.randomness import Noise
 from dispose_synthetic.renderer.filmed_people import ContextExamples, tell
 from dispose_synthetic.renderer.person_crops import FilmedPeople
 
+LABELS_FILE = "h36m_train.pkl"
 WEIGHTS = "context.safetensors"
 """What a run leaves in its folder."""
 
@@ -102,10 +118,49 @@ def train_context(recipe: ContextRecipe, folder: Path, motion: Path | None, *, w
         write_once(heat, lambda path: save_weights(path, task.network, recipe=to_json(recipe)))
     network.pyramid.load_state_dict(load_weights(heat, type(network.pyramid)).state_dict())
     task = ContextTask(network)
+    fit(task, BlindSource(recipe, captured), folder / "first", recipe.first, seed=recipe.seed, workers=workers)
+    network.lifter.close_eyes()
     fit(task, source, folder / task.name, recipe.lift, seed=recipe.seed, workers=workers)
     note = figures(network.eval(), recipe, shards[-1])
     print(note)
     write_once(weights, lambda path: save_weights(path, network, recipe=to_json(recipe), note=note))
+    return weights
+
+
+def train_published(
+    recipe: PublishedRecipe, folder: Path, data: Path, backbone: Path, *, every: int = 1, workers: int | None = None
+) -> Path:
+    """Train a released network on the maps of a backbone that others trained; the path of the weights.
+
+    Args:
+        recipe: what is trained and how.
+        folder: of the run.
+        data: with ``h36m_train.pkl`` and the pictures in ``images``.
+        backbone: HRNet as `dispose zoo import-backbone` writes it.
+        every: one frame in so many.
+        workers: processes that read ahead.
+
+    Raises:
+        InputError: the folder holds a run of another recipe; the backbone is of other sizes; the data are not there.
+    """
+    if recipe.boxes not in BOXES:
+        raise InputError(f"no boxes named {recipe.boxes!r}; there are {', '.join(BOXES)}")
+    claim(folder, f"{to_json(recipe)} backbone {digest_of(backbone)} every {every}")
+    weights = folder / WEIGHTS
+    if weights.exists():
+        return weights
+    torch.manual_seed(recipe.seed)
+    released, found = ReleasedContext(recipe.model), load_weights(backbone, HRNet)
+    own = released.network.pyramid
+    if not isinstance(own, HRNet) or found.config.width != own.config.width:
+        raise InputError(f"{backbone}: is HRNet-{found.config.width}; {recipe.name} looks at {recipe.model.pyramid}")
+    stored = found.state_dict()
+    own.load_state_dict({name: stored.get(name, value) for name, value in own.state_dict().items()})
+    pictured = read_context_pickle(data / LABELS_FILE, FrameChoice("train", TRAINING_SUBJECTS, every))
+    source = PicturedSource(pictured, data / "images", recipe.model.input_size, BOXES[recipe.boxes])
+    task = ContextTask(released.network)
+    fit(task, source, folder / task.name, recipe.lift, seed=recipe.seed, workers=workers)
+    write_once(weights, lambda path: save_weights(path, released, recipe=to_json(recipe)))
     return weights
 
 

@@ -155,6 +155,16 @@ def test_a_joint_reads_the_map_where_it_lies():
     assert_close(features[0, 0, :, :2], grid[0] * seen[0, :, None])
 
 
+def test_with_eyes_closed_the_answer_is_that_of_maps_of_nothing():
+    made, some = network(), crops()
+    maps = made.look(some.pixels)
+    nothing = tuple(torch.zeros_like(level) for level in maps)
+    blind = made.answer(nothing, some)
+    assert not torch.allclose(made.answer(maps, some), blind)
+    made.lifter.close_eyes()
+    assert_close(made.answer(maps, some), blind)
+
+
 def test_places_around_a_joint_start_a_little_apart_and_stay_within_the_crop():
     torch.manual_seed(0)
     lifter = ContextLifter((4,), LifterConfig(chans=16, context=1, within=0, between=0))

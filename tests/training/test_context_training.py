@@ -3,21 +3,37 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
+from dispose.datasets.human36m_choice import FrameChoice
+from dispose.datasets.tables.human36m_pickles import read_context_pickle
 from dispose.errors import InputError
 from dispose.evaluation.context import evaluate_context, exchanged, without_maps
-from dispose.models.context.network import ContextNetwork, lift_crops
+from dispose.models.context.lifter import LifterConfig
+from dispose.models.context.network import ContextConfig, ContextNetwork, PyramidConfig, lift_crops
+from dispose.nn.hrnet import HRNet, HRNetConfig
 from dispose.recipes.context import SHIPPED, SMOKE
+from dispose.released.context import ReleasedContext
 from dispose.skeletons.catalog import COCO_17
-from dispose.training.context import ContextTask, train_context
-from dispose.training.context_examples import FilmedSource, film_chunk, nobody
+from dispose.training.context import ContextTask, train_context, train_published
+from dispose.training.context_examples import (
+    BOXES,
+    FilmedSource,
+    PicturedSource,
+    PublishedRecipe,
+    film_chunk,
+    nobody,
+)
 from dispose.training.shards import Shards
+from dispose.zoo.checkpoints import load_weights, save_weights
 from dispose_synthetic.one_view import OneViewConfig
 from dispose_synthetic.randomness import Noise
 from dispose_synthetic.renderer.filmed_people import FilmConfig, film_people, tell
+from tests.datasets.lifting_files import context_entries, pickled, recordings
 
 EXACT = FilmConfig(views=OneViewConfig(exact=1.0, missing=0.0, whole=1.0, faceless=0.0, legs_hidden=0.0))
 SEEDS = [11, 12, 13, 14, 15, 16, 17, 18]
@@ -118,6 +134,56 @@ def test_chunks_are_a_function_of_seed_and_number(tmp_path: Path):
         film_chunk(few, None, number, tmp_path / name)
     a, b, c = (Shards([tmp_path / name], nobody(few))[0].pixels for name in "abc")
     assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+@pytest.fixture
+def human36m(tmp_path: Path) -> Path:
+    """A little of Human3.6M as Context-Aware PoseFormer prepares it, and a backbone."""
+    entries = [entry | {"subject": 1} for entry in context_entries(recordings())[:6]]
+    pickled(tmp_path / "h36m_train.pkl", entries)
+    (tmp_path / "images").mkdir()
+    random = np.random.default_rng(0)
+    for entry in entries:
+        cv2.imwrite(str(tmp_path / "images" / entry["image"]), random.integers(0, 255, (1000, 1000, 3), dtype=np.uint8))
+    save_weights(tmp_path / "hrnet.safetensors", HRNet(HRNetConfig(4, 3)))
+    return tmp_path
+
+
+TINY = ContextConfig(
+    "h36m_17",
+    (32, 64),
+    PyramidConfig(hrnet=HRNetConfig(4, 17)),
+    LifterConfig(chans=16, context=1, within=1, between=1, heads=2, context_heads=2, points=2),
+)
+PUBLISHED = PublishedRecipe("tiny", TINY, lift=replace(SMOKE.lift, steps=2, batch=3))
+
+
+def test_the_published_run_learns_from_pictures_on_maps_that_stay_as_they_were(human36m: Path, tmp_path: Path):
+    backbone = human36m / "hrnet.safetensors"
+    path = train_published(PUBLISHED, tmp_path / "run", human36m, backbone, workers=0)
+    found, given = load_weights(path, ReleasedContext), load_weights(backbone, HRNet)
+    for name, value in given.state_dict().items():
+        if not name.startswith("heatmaps."):
+            assert torch.equal(found.network.pyramid.state_dict()[name], value), name
+    with pytest.raises(InputError, match="no boxes named 'any'; there are keypoints, true root"):
+        train_published(replace(PUBLISHED, boxes="any"), tmp_path / "other", human36m, backbone)
+    with pytest.raises(InputError, match="is HRNet-4; tiny looks at"):
+        wide = replace(PUBLISHED, model=replace(TINY, pyramid=PyramidConfig(hrnet=HRNetConfig(8))))
+        train_published(wide, tmp_path / "wide", human36m, backbone)
+
+
+def test_boxes_by_the_true_root_hold_more_than_the_person_and_keypoints_lie_where_the_box_says(human36m: Path):
+    pictured = read_context_pickle(human36m / "h36m_train.pkl", FrameChoice("train", ("S1",)))
+    rows, seeds = [0, 1], [1, 2]
+    near, far = (
+        PicturedSource(pictured, human36m / "images", (192, 256), BOXES[name]).batch(rows, seeds)
+        for name in ("keypoints", "true root")
+    )
+    extent = [batch.crops.xy_crop.amax(1) - batch.crops.xy_crop.amin(1) for batch in (near, far)]
+    assert (extent[0] > extent[1]).all()
+    assert_close(near.xyz, far.xyz)
+    root = near.xyz[:, 0]
+    assert_close(root, torch.zeros_like(root))
 
 
 def test_captured_motion_is_asked_for_in_one_sentence(tmp_path: Path):

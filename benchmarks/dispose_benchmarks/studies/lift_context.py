@@ -30,7 +30,7 @@ from dispose_synthetic.human36m_rig import TEST_SUBJECTS, TRAINING_SUBJECTS
 from dispose_synthetic.one_view import meeting_point
 from dispose_synthetic.people import PeopleConfig, place_people, sample_people
 from dispose_synthetic.randomness import Noise, between
-from dispose_synthetic.renderer.lenses import sample_sensors
+from dispose_synthetic.renderer.lenses import Sensors
 from dispose_synthetic.renderer.person_crops import CropConfig, FilmedPeople, film_person, mannequins
 
 SIGMA_PX = 1.0
@@ -39,12 +39,17 @@ SIGMA_PX = 1.0
 SIGMA_MAP_PX = 1.5
 FLOOR_MM = 1200.0
 CROP = CropConfig()
+PEOPLE = PeopleConfig(angle_noise_deg=25.0)
+"""Articulated nearly at random within what joints allow: few postures are likelier than others."""
+
+SENSORS = Sensors(torch.ones(1, 3), torch.zeros(1), torch.tensor([0.5]), torch.tensor([0.01]))
+"""One camera's for all: how bright a limb is says how it is tilted."""
 
 PYRAMID = PyramidConfig(resnet=BackboneConfig(depth=18, width=16, deconv_chans=32, joints=17, lateral=True))
-SMALL = LifterConfig(coordinates=TOLD, chans=48, context=2, within=2, between=2, heads=8, drop_path=0.0)
+SMALL = LifterConfig(coordinates=TOLD, chans=32, context=2, within=2, between=2, heads=8, drop_path=0.0)
 OWN, WRONG, FROZEN = "own picture", "somebody else's picture", "the network of the maps"
 COORDINATES, AT_JOINTS, CONTEXT = "coordinates only", "features at the joints", "deformable context"
-LIFTERS = {COORDINATES: SMALL, AT_JOINTS: replace(SMALL, context=0), CONTEXT: SMALL}
+LIFTERS = {COORDINATES: replace(SMALL, context=0), AT_JOINTS: replace(SMALL, context=0), CONTEXT: SMALL}
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class ContextPlan:
     test_people: int = 300
     heat_steps: int = 500
     heat_rate: float = 2e-3
-    first_steps: int = 400
+    first_steps: int = 250
     lift_steps: int = 500
     lift_rate: float = 1e-3
     batch: int = 32
@@ -84,11 +89,10 @@ def draw_pictures(generator: torch.Generator, subjects: Sequence[str], people: i
     source, filmed = Noise(generator), list[FilmedPeople]()
     views = torch.randint(4, (people,), generator=generator).tolist()
     for rig, view in zip(draw_rigs(generator, subjects, people), views, strict=True):
-        xyz = sample_people(source, 1, 1, PeopleConfig()).xyz_body[:, 0]
+        xyz = sample_people(source, 1, 1, PEOPLE).xyz_body[:, 0]
         floor = meeting_point(rig).float() + between(source, (1, 2), -FLOOR_MM, FLOOR_MM)
         xyz = place_people(xyz, floor, between(source, (1,), 0.0, 2 * torch.pi))[0]
-        sensors = sample_sensors(source, 1, (0.005, 0.02), (0.45, 0.9))
-        filmed.append(film_person(source, rig.select(views=[view]), xyz, mannequins, sensors, CROP))
+        filmed.append(film_person(source, rig.select(views=[view]), xyz, mannequins, SENSORS, CROP))
     return with_keypoints(source, cat(filmed, "persons"))
 
 
@@ -167,11 +171,18 @@ def train_lifters(seed: int, plan: ContextPlan, pictures: Pictures, backbone: Ba
     start = networks[COORDINATES].lifter.state_dict()
     for network in networks.values():
         own = network.lifter.state_dict()
-        network.lifter.load_state_dict({name: start[name] for name in own})
-        for layer in (*network.lifter.features, *(value for block in network.lifter.context for value in block.value)):
-            nn.init.zeros_(layer.weight)
+        network.lifter.load_state_dict({name: start.get(name, value) for name, value in own.items()})
+        silence(network)
     learn_together(networks, plan, plan.lift_steps, generator, pictures, maps)
     return {name: network.eval() for name, network in networks.items()}
+
+
+def silence(network: ContextNetwork) -> None:
+    """Let the maps say nothing, so that the lifter says what coordinates alone do until it learns to look."""
+    network.lifter.close_eyes()
+    for name, parameter in network.lifter.context.named_parameters():
+        if ".value." in name or ".feed_forward.body.2." in name:
+            nn.init.zeros_(parameter)
 
 
 def learn_together(

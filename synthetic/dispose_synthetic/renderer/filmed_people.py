@@ -12,6 +12,7 @@ from dispose.models.context.crops import PersonCrops, crop_people
 from dispose.models.context.network import from_hips
 from dispose.models.lifting.sight import PeopleInView
 from dispose.skeletons.catalog import COCO_17
+from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import TensorStruct, cat
 from dispose_synthetic.one_view import OneViewConfig, sample_cameras, see_people
 from dispose_synthetic.randomness import Noise
@@ -73,7 +74,7 @@ class ContextExamples(TensorStruct):
 
     def mirror(self) -> "ContextExamples":
         """Everybody seen in a mirror."""
-        swap, flip = COCO_17.mirror, self.xyz.new_tensor([-1.0, 1.0, 1.0])
+        swap, flip = Skeleton("", self.crops.people.joints, ()).mirror, self.xyz.new_tensor([-1.0, 1.0, 1.0])
         return ContextExamples(self.crops.mirror(swap), self.xyz[:, swap] * flip, self.known[:, swap], self.blind)
 
 
