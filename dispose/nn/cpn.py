@@ -1,4 +1,4 @@
-"""The first part of the cascaded pyramid network (Chen et al. 2018): a residual trunk, seen top-down."""
+"""The first part of the cascaded pyramid network (chen2018cascaded): a residual trunk, seen top-down."""
 
 from dataclasses import dataclass
 

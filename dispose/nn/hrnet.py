@@ -1,4 +1,4 @@
-"""HRNet: maps of four resolutions side by side, which exchange what they see after every module (Sun et al. 2019).
+"""HRNet: maps of four resolutions side by side, which exchange what they see after every module (sun2019hrnet).
 
 Parameters are named as in the official code for COCO, but for its ``final_layer``, which is `heatmaps` here as in every
 backbone.
