@@ -1,7 +1,7 @@
 """Every quirk of the released Context-Aware PoseFormer: maps, pixels, coordinates, axes, names.
 
-Zhao et al. 2023 (zhao2023contextpose), from the published description: the code has no licence, so none of it is here. No
-released file was at hand when the names of its tensors were written down; a file that says otherwise is refused.
+From the published description (zhao2023contextpose): the code has no licence, so none of it is here. No released file
+was at hand when the names of its tensors were written down; a file that says otherwise is refused.
 """
 
 import re

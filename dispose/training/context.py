@@ -154,8 +154,9 @@ def train_published(
     own = released.network.pyramid
     if not isinstance(own, HRNet) or found.config.width != own.config.width:
         raise InputError(f"{backbone}: is HRNet-{found.config.width}; {recipe.name} looks at {recipe.model.pyramid}")
-    stored = found.state_dict()
-    own.load_state_dict({name: stored.get(name, value) for name, value in own.state_dict().items()})
+    # Nobody reads its heat maps here, so it may have others, or none.
+    stored = {name: value for name, value in found.state_dict().items() if not name.startswith("heatmaps.")}
+    own.load_state_dict({**own.state_dict(), **stored})
     pictured = read_context_pickle(data / LABELS_FILE, FrameChoice("train", TRAINING_SUBJECTS, every))
     source = PicturedSource(pictured, data / "images", recipe.model.input_size, BOXES[recipe.boxes])
     task = ContextTask(released.network)

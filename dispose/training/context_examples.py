@@ -73,17 +73,17 @@ class ContextRecipe:
         default_factory=lambda: ContextConfig("coco_17", (96, 128), PyramidConfig(SMALL_PYRAMID), SMALL_LIFTER)
     )
     films: FilmConfig = field(default_factory=FilmConfig)
-    chunks: int = 12
+    chunks: int = 7
     people_per_chunk: int = 250
     blind: float = 0.2
     heat: Optimisation = Optimisation(
-        steps=400, batch=32, rate=2e-3, last_rate=0.0, warmup=50, clip=1.0, weight_decay=1e-4
+        steps=300, batch=32, rate=2e-3, last_rate=0.0, warmup=50, clip=1.0, weight_decay=1e-4
     )
     first: Optimisation = Optimisation(
-        steps=700, batch=64, rate=1.5e-3, last_rate=0.0, warmup=50, clip=1.0, weight_decay=0.01
+        steps=500, batch=64, rate=1.5e-3, last_rate=0.0, warmup=50, clip=1.0, weight_decay=0.01
     )
     lift: Optimisation = Optimisation(
-        steps=700, batch=32, rate=1e-3, last_rate=0.0, warmup=50, clip=1.0, weight_decay=0.05
+        steps=600, batch=32, rate=1e-3, last_rate=0.0, warmup=50, clip=1.0, weight_decay=0.05
     )
 
 

@@ -1,7 +1,7 @@
 """From 2-D joints and the feature maps around them to 3-D joints: deformable context, then transformers.
 
-Zhao et al. 2023 (zhao2023contextpose), after the published description. A joint has one token of its coordinates and one of
-every map. Maps are frozen: they come from a network that finds joints in images.
+After the published description (zhao2023contextpose). A joint has one token of its coordinates and one of every map.
+Maps are frozen: they come from a network that finds joints in images.
 """
 
 from collections.abc import Sequence
