@@ -148,9 +148,7 @@ def test_claims_make_intervals_hold_what_they_say(monkeypatch):
     network.claim.fill_(1.0)
     scale_covariances(network, TINY, None)
     assert float(network.claim) > 1.05 * 3 * first
-    assert (
-        "intervals of 50 and 90 % hold" in note and note.split("hold")[0][:20] == again.split("hold")[0][:20]
-    )
+    assert "intervals of 50 and 90 % hold" in note and note.split("hold")[0][:20] == again.split("hold")[0][:20]
 
 
 def test_claims_are_set_for_every_number_of_cameras(monkeypatch):
