@@ -167,6 +167,20 @@ CONTEXT_RECIPES = (
     "context_published_48_true_boxes",
 )  # fmt: skip
 
+
+def _hypotheses() -> Parts:
+    from dispose.models.diffpose_hypotheses.network import HypothesesConfig, HypothesesNetwork
+    from dispose.training.hypotheses import HypothesesTask
+
+    return Parts(HypothesesNetwork, HypothesesConfig, (HypothesesTask,))
+
+
+def _lifted_to_many() -> "Callable[[TrainingOrder], Path]":
+    from dispose.recipes import diffpose_hypotheses
+
+    return diffpose_hypotheses.train
+
+
 SYSTEMS = (
     System(
         "associator",
@@ -215,10 +229,17 @@ SYSTEMS = (
         (),
     ),
     System("context", _context, (Recipes(CONTEXT_RECIPES, _with_context),), ("toy_context",)),
+    System(
+        "diffpose-hypotheses",
+        _hypotheses,
+        (Recipes(("diffpose-hypotheses", "diffpose-hypotheses-full", "diffpose-hypotheses_smoke"), _lifted_to_many),),
+        (),
+    ),
 )
 """`associator`: who is who among 2-D people. `dispose`: people in images. `rays`: where every joint of a person is.
 
 `algebraic_detections`: how far each keypoint of a group can be trusted, and so where its person's joints are.
 `algebraic` and `volumetric`: one person cut out of several images (Learnable Triangulation).
 `context`: one person cut out of one image, with 2-D joints (Context-Aware PoseFormer).
+`diffpose-hypotheses`: many poses that a person may have whom one camera sees (DiffPose of Holmquist and Wandt).
 """

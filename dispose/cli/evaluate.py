@@ -58,21 +58,19 @@ from dispose.zoo.checkpoints import (
 from dispose.zoo.lifters import find_lifter, load_lifter
 from dispose.zoo.triangulators import TRIANGULATOR_NAMES, load_reconstruction, load_triangulator
 from dispose_benchmarks.studies.learnable import FULL, SMOKE, LearnableStudy
+from dispose_benchmarks.studies.lifters import LiftersStudy
 from dispose_benchmarks.studies.real_motion import RealMotionStudy, trained_lifters
 
 OPTIMAL = "integer_programme"
 NAMES = ("ours", *(one.key for one in CLASSIC), "random", "oracle")
-TOY = "toy_images"
-TOY_PEOPLE = "toy_people"
+TOY, TOY_PEOPLE = "toy_images", "toy_people"
 HUMAN36M_STEP = 64
 DOUBT = "doubt"
 CLEAR = "shelf"
 """The data set, and its folder, whose scenes are so clear that random samples should agree."""
 
 TOY_CONTEXT = "toy_context"
-TRIANGULATORS = "triangulators"
-LEARNABLE = "learnable"
-REAL_MOTION = "real_motion"
+TRIANGULATORS, LEARNABLE, REAL_MOTION, LIFTERS = "triangulators", "learnable", "real_motion", "lifters"
 LIFTED = tuple(one.name for one in LIFTED_PROTOCOLS)
 
 
@@ -99,7 +97,8 @@ class EvaluateCommand:
     one and none.
 
     `learnable` trains small networks of learned triangulation on heat maps of which some lie, and measures each line
-    that they are to hold beside plain and robust triangulation (three minutes a seed on one idle core).
+    that they are to hold beside plain and robust triangulation (three minutes a seed on one idle core); `lifters` does
+    so for networks that lift one image, beside their controls (`--protocols hypotheses`: one of the studies).
 
     `diffpose-hypotheses`, `diffpose-gmm` and `context` score such a network (--weights; default: those shipped) on
     Human3.6M's original files in --data (data/cards/human36m.md names them), on the frames that --choice names, beside
@@ -113,7 +112,7 @@ class EvaluateCommand:
     """
 
     protocol: Annotated[
-        str, tyro.conf.Positional, one_of(*protocol_names(), *LIFTED, TRIANGULATORS, LEARNABLE, REAL_MOTION)
+        str, tyro.conf.Positional, one_of(*protocol_names(), *LIFTED, TRIANGULATORS, LEARNABLE, REAL_MOTION, LIFTERS)
     ]
     """What to score on; `mvor` scores all three detectors into one file (OpenPose also without its exact repeats)."""
     associators: tuple[Annotated[str, one_of(*NAMES)], ...] = NAMES
@@ -127,17 +126,17 @@ class EvaluateCommand:
     weights: PathOption = None
     """Weights of `ours` or of the image model (default: those shipped)."""
     protocols: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="")] = ()
-    """Of `triangulators`: which of its parts, such as humaneva_3 (default: all)."""
+    """Of `triangulators` and `lifters`: which of their parts, such as humaneva_3 or hypotheses (default: all)."""
     triangulators: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="")] = ()
     """Of `triangulators`: which of them (default: all)."""
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(help_behavior_hint="")] = (0, 1, 2)
-    """Of `learnable`: what is drawn and learned; figures are medians over them."""
+    """Of `learnable` and `lifters`: what is drawn and learned; figures are medians over them."""
     runs: Annotated[tuple[Path, ...], tyro.conf.arg(help_behavior_hint="")] = ()
     """Of `real_motion`: weights of further trainings from other seeds; figures are medians over them and what ships."""
     workers: Count = 1
-    """Of `learnable`: seeds that are measured at the same time."""
+    """Of `learnable` and `lifters`: seeds that are measured at the same time."""
     smoke: bool = False
-    """Of `learnable`: a minute of it, to see that it runs."""
+    """Of `learnable` and `lifters`: a minute of it, to see that it runs."""
     choice: Annotated[str, one_of(*(choice.name for choice in CHOICES))] = "test"
     """Of the three lifters: every 64th frame of S9 and S11 (`test`), every one, the ambiguous ones, or S1 to S8."""
     hypotheses: CountOption = None
@@ -159,7 +158,7 @@ class EvaluateCommand:
         parts = (*(("views", *self.views) if self.views else ()), *every, *self.protocols, *self.triangulators)
         name = "_".join(map(str, (self.protocol, *parts)))
         path = require_file(self.out or Path("data/results") / f"{name}.json")
-        others = (TRIANGULATORS, LEARNABLE, REAL_MOTION, DOUBT, *LIFTED)
+        others = (TRIANGULATORS, LEARNABLE, REAL_MOTION, LIFTERS, DOUBT, *LIFTED)
         tables = self.protocol not in others and system_of(self.protocol).name == "associator"
         if self.every and (self.views or self.save is not None or not tables):
             raise InputError("--every is for associators on all cameras of a data set, without --views and --save.")
@@ -173,6 +172,8 @@ class EvaluateCommand:
         lifted = lifted_protocol(self.protocol)
         if lifted is not None:
             return self.score_lifter(lifted, path)
+        if self.protocol == LIFTERS:
+            return LiftersStudy(self.seeds, self.protocols, path, self.workers, self.smoke).run()
         if self.protocols or self.triangulators:
             raise InputError(f"--protocols and --triangulators are for triangulators, not for {self.protocol}.")
         if self.protocol == DOUBT:

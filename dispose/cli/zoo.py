@@ -20,9 +20,11 @@ from dispose.zoo.import_lifters import (
     import_context,
     import_graph_pose,
     import_hrnet,
+    import_hypotheses,
     is_context,
     is_graph_pose,
     is_hrnet,
+    is_hypotheses,
 )
 from dispose.zoo.importing import import_backbone, import_released, import_triangulation, read_entries, save_imported
 
@@ -42,7 +44,7 @@ class ZooCommand:
     the right shape.
 
     With `--dataset human36m` it reads one of Learnable Triangulation (algebraic or volumetric), of Gong's DiffPose
-    (initial pose or denoiser) or of Context-Aware PoseFormer; its tensors tell.
+    (initial pose or denoiser) or Holmquist and Wandt's, or of Context-Aware PoseFormer; its tensors tell.
 
     `import-backbone` takes the heat-map backbone alone: of such a checkpoint, of a backbone file of the release, or of
     one in mmpose's naming; and HRNet by its official names, mmpose's or timm's.
@@ -90,6 +92,8 @@ class ZooCommand:
         tensors = read_entries(path).tensors
         if is_context(tensors):
             return import_context(path)
+        if is_hypotheses(tensors):
+            return import_hypotheses(path)
         return import_graph_pose(path) if is_graph_pose(tensors) else import_triangulation(path, self.aggregation)
 
 

@@ -1,4 +1,4 @@
-"""What a denoiser answers with, the clean latent or the noise, and how each follows from the other."""
+"""What a denoiser answers with: the clean latent, the noise or a mixture; and how each follows from the others."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,5 +66,37 @@ def predict_noise(project: Callable[[Tensor], Tensor]) -> Parameterisation:
     def estimate(latent: Tensor, answer: Tensor, alpha_bar: float) -> Estimate:
         clean = clean_of(latent, answer, alpha_bar)
         return Estimate(project(clean), clean, answer)
+
+    return estimate
+
+
+def predict_velocity(project: Callable[[Tensor], Tensor]) -> Parameterisation:
+    """The answer is ``sqrt(alpha_bar) noise - sqrt(1 - alpha_bar) clean`` (`velocity_of`).
+
+    As large at any time where the clean latent has unit variance. Source: Salimans & Ho 2022.
+    """
+
+    def estimate(latent: Tensor, answer: Tensor, alpha_bar: float) -> Estimate:
+        signal, rest = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
+        clean = signal * latent - rest * answer
+        return Estimate(project(clean), clean, rest * latent + signal * answer)
+
+    return estimate
+
+
+def velocity_of(
+    clean: Float[Tensor, "*shape"], noise: Float[Tensor, "*shape"], alpha_bar: Float[Tensor, "*#shape"]
+) -> Float[Tensor, "*shape"]:
+    """What `predict_velocity` reads."""
+    return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * clean
+
+
+def bounded(parameterisation: Parameterisation, most: float) -> Parameterisation:
+    """The same answer with the clean latent clamped to ``[-most, most]``, and the noise that then follows."""
+
+    def estimate(latent: Tensor, answer: Tensor, alpha_bar: float) -> Estimate:
+        found = parameterisation(latent, answer, alpha_bar)
+        clean = found.clean.clamp(-most, most)
+        return Estimate(found.state.clamp(-most, most), clean, noise_of(latent, clean, alpha_bar))
 
     return estimate

@@ -62,6 +62,23 @@ def ddim_step(
     return after + spread * normal_start(latent, generator) if spread > 0 else after
 
 
+def mean_step(
+    latent: Float[Tensor, "*shape"],
+    estimate: Estimate,
+    now: float,
+    then: float,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "*shape"]:
+    """The mean of the forward process' posterior of the latent then, given this one and the clean one.
+
+    ``sqrt(a') b / (1 - a) u0 + sqrt(a / a') (1 - a') / (1 - a) u`` with ``b = 1 - a / a'``; nothing is drawn.
+
+    Source: Ho et al. 2020 (DDPM).
+    """
+    rest = max(1 - now, SMALLEST_NOISE)
+    return then**0.5 * (1 - now / then) / rest * estimate.clean + (now / then) ** 0.5 * (1 - then) / rest * latent
+
+
 def ancestral_step(
     latent: Float[Tensor, "*shape"],
     estimate: Estimate,
@@ -69,14 +86,11 @@ def ancestral_step(
     then: float,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "*shape"]:
-    """A draw from the forward process' posterior of the latent then, given this one and the clean one.
-
-    ``sqrt(a') b / (1 - a) u0 + sqrt(a / a') (1 - a') / (1 - a) u`` with ``b = 1 - a / a'``, and `fresh_noise`.
+    """A draw from the forward process' posterior of the latent then: `mean_step` and `fresh_noise`.
 
     Source: Ho et al. 2020 (DDPM).
     """
-    rest = max(1 - now, SMALLEST_NOISE)
-    mean = then**0.5 * (1 - now / then) / rest * estimate.clean + (now / then) ** 0.5 * (1 - then) / rest * latent
+    mean = mean_step(latent, estimate, now, then)
     return mean + fresh_noise(now, then) * normal_start(latent, generator)
 
 

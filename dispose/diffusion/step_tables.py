@@ -1,5 +1,6 @@
 """Chains of numbered steps: a table of signal fractions, and the steps between which a reverse process goes."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -52,3 +53,15 @@ def table_of_betas(betas: Float[Tensor, " steps"]) -> StepTable:
 def linear_betas(first: float = 1e-4, last: float = 1e-3, steps: int = 51) -> Float[Tensor, " steps"]:
     """Rates of noise that rise evenly. Source: Ho et al. 2020; these numbers are Gong's (2023)."""
     return torch.linspace(first, last, steps, dtype=torch.float64)
+
+
+def cosine_betas(steps: int, *, offset: float = 0.008, most: float = 0.999) -> Float[Tensor, " steps"]:
+    """Share of noise that every step of a cosine schedule adds: ``min(1 - f(k + 1) / f(k), most)``.
+
+    ``f`` is the unclipped cosine of `cosine_alpha_bar` at ``k / steps``; double precision.
+
+    Source: Nichol & Dhariwal 2021.
+    """
+    time = torch.arange(steps + 1, dtype=torch.float64) / steps
+    curve = torch.cos((time + offset) / (1 + offset) * math.pi / 2) ** 2
+    return (1 - curve[1:] / curve[:-1]).clamp(0, most)

@@ -81,8 +81,8 @@ def weigh(terms: Sequence[Term], weights: Weights) -> tuple[Term, ...]:
 
 
 def total(terms: Sequence[Term]) -> Float[Tensor, ""]:
-    """Sum of weight times term."""
-    return torch.stack([(term.weight * term.value).double() for term in terms if term.weight]).sum()
+    """Sum of weight times term; 0 of none."""
+    return sum(((term.weight * term.value).double() for term in terms if term.weight), torch.zeros(()).double())
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,6 +51,7 @@ class Optimisation:
         clip: largest gradient norm.
         weight_decay: decoupled from the gradient.
         average: decay of the exponential moving average of the weights, which is what is kept; 0 = the last weights.
+        average_every: optimiser steps between updates of the average.
         checkpoint_every: optimiser steps between checkpoints.
         select_every: optimiser steps between looks at the validation split, whose best weights are kept; one more look
             is taken at the end. 0 = the last weights are kept.
@@ -64,6 +65,7 @@ class Optimisation:
     clip: float = 1.1
     weight_decay: float = 0.0
     average: float = 0.0
+    average_every: int = 1
     checkpoint_every: int = 250
     select_every: int = 0
 

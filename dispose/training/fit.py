@@ -226,7 +226,9 @@ def _trainer(folder: Path, plan: Optimisation, callbacks: list[KeepBest]) -> lig
     keep = ModelCheckpoint(
         folder, filename="last", every_n_train_steps=plan.checkpoint_every, save_top_k=1, enable_version_counter=False
     )
-    averaging = [EMAWeightAveraging(decay=plan.average)] if plan.average else []
+    averaging = []
+    if plan.average:
+        averaging = [EMAWeightAveraging(decay=plan.average, update_every_n_steps=plan.average_every)]
     return lightning.Trainer(
         accelerator="auto" if on_gpu or world == 1 else "cpu",
         devices=local,

@@ -16,6 +16,7 @@ from dispose.formats.files import replacing_path
 from dispose.models.context.network import ContextConfig, ContextNetwork
 from dispose.models.diffpose_gmm.model import DiffPoseGmm, DiffPoseGmmConfig
 from dispose.models.diffpose_gmm.networks import GraphDenoiserConfig, GraphLifterConfig
+from dispose.models.diffpose_hypotheses.network import HypothesesConfig, HypothesesNetwork
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.model import DisPose, DisPoseConfig
 from dispose.models.dispose.placement import PlacementConfig, PlacementNet
@@ -126,6 +127,7 @@ KINDS = (
     Kind(ReleasedVolumetric, VolumetricConfig),
     Kind(DetectionWeights, DetectionWeightsConfig),
     Kind(DiffPoseGmm, DiffPoseGmmConfig),
+    Kind(HypothesesNetwork, HypothesesConfig),
     Kind(ReleasedGraphLifter, GraphLifterConfig),
     Kind(ReleasedGraphDenoiser, GraphDenoiserConfig),
     Kind(HRNet, HRNetConfig),
@@ -139,6 +141,7 @@ SHIPPED_IMAGE_WEIGHTS = "toy_images.safetensors"
 SHIPPED_RAYS = "rays.safetensors"
 SHIPPED_DETECTION_WEIGHTS = "algebraic_detections.safetensors"
 SHIPPED_CONTEXT = "context.safetensors"
+SHIPPED_HYPOTHESES = "diffpose_hypotheses.safetensors"
 
 ImageModel = DisPose | ReleasedDisPose
 """A network that takes images: frame in, people out, at its ``config.input_size``."""

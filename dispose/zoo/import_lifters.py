@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
 from dispose.errors import InputError
+from dispose.models.diffpose_hypotheses.network import HypothesesNetwork
 from dispose.nn.hrnet import HRNet, HRNetConfig
 from dispose.released.context import ReleasedContext, context_entry, released_config
 from dispose.released.diffpose_gmm import (
@@ -17,6 +19,7 @@ from dispose.released.diffpose_gmm import (
     graph_entry,
     plain_graph_tensors,
 )
+from dispose.released.diffpose_hypotheses import RELEASED_HYPOTHESES, hypotheses_entry, used_tensors
 from dispose.zoo.checkpoints import released_name
 from dispose.zoo.importing import Entries, fill, read_entries
 
@@ -108,4 +111,30 @@ def import_hrnet(path: Path) -> HRNet:
     joints = tensors["final_layer.weight"].shape[0] if "final_layer.weight" in tensors else 0
     network = HRNet(HRNetConfig(len(branch), joints))
     fill(network, Entries(path, tensors), released_name)
+    return network
+
+
+HYPOTHESES_START = "denoise_fn.upscale.weight"
+"""By which Holmquist and Wandt's DiffPose is told from others."""
+
+
+def is_hypotheses(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether these are tensors of Holmquist and Wandt's DiffPose."""
+    return HYPOTHESES_START in tensors
+
+
+def import_hypotheses(path: Path) -> HypothesesNetwork:
+    """The released DiffPose of Holmquist and Wandt; the number of its steps is read from its tables.
+
+    Its moving average of the weights is not taken: the release does not evaluate it either.
+
+    Raises:
+        InputError: see `read_entries`; or entries are missing, surplus, of another shape or not finite.
+    """
+    entries = read_entries(path)
+    if not is_hypotheses(entries.tensors):
+        raise InputError(f"{path}: holds no DiffPose of many hypotheses: it has no {HYPOTHESES_START}")
+    steps = len(entries.tensors.get("betas", range(RELEASED_HYPOTHESES.steps)))
+    network = HypothesesNetwork(replace(RELEASED_HYPOTHESES, steps=steps))
+    fill(network, Entries(path, used_tensors(entries.tensors)), hypotheses_entry)
     return network

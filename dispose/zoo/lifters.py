@@ -1,7 +1,7 @@
 """The table of lifters: by which name every way from one image to poses is asked for, and the weights it comes with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,10 +10,13 @@ from torch import Tensor
 from dispose.errors import InputError
 from dispose.models.context.lift import ContextLift
 from dispose.models.diffpose_gmm.model import DiffPoseGmm, lift_with
+from dispose.models.diffpose_hypotheses.network import HypothesesNetwork
+from dispose.models.diffpose_hypotheses.sampling import QUICK, lifter
 from dispose.models.lifting.sight import PeopleInView, PeopleLifter, Picture
 from dispose.models.lifting.view import Lift
-from dispose.skeletons.catalog import by_name
-from dispose.zoo.checkpoints import SHIPPED_CONTEXT, load_context, load_weights, shipped_weights
+from dispose.skeletons.catalog import CATALOG, by_name
+from dispose.skeletons.skeleton import Skeleton
+from dispose.zoo.checkpoints import SHIPPED_CONTEXT, SHIPPED_HYPOTHESES, load_context, load_weights, shipped_weights
 
 HYPOTHESES = 200
 """So many poses of everybody where nobody asks for another number."""
@@ -66,9 +69,25 @@ def informed(path: Path, count: int) -> PeopleLifter:
     return PeopleLifter(skeleton, KeypointsAlone(lift_with(network, count if draws else 1)))
 
 
+def _skeleton_of(joints: tuple[str, ...], path: Path) -> Skeleton:
+    """The known skeleton of these joints; `InputError` names the weights where there is none."""
+    for skeleton in CATALOG:
+        if skeleton.joints == joints:
+            return skeleton
+    raise InputError(f"{path}: says joints of no known skeleton: {', '.join(joints)}.")
+
+
+def many_hypotheses(path: Path, hypotheses: int) -> PeopleLifter:
+    """As many poses as are asked for, by few steps without noise."""
+    network = load_weights(path, HypothesesNetwork)
+    lift = lifter(network, replace(QUICK, hypotheses=hypotheses))
+    return PeopleLifter(_skeleton_of(network.config.joints, path), KeypointsAlone(lift))
+
+
 LIFTERS: tuple[NamedLifter, ...] = (
     NamedLifter("context", "Context-Aware PoseFormer", context, SHIPPED_CONTEXT, several=False, looks=True),
     NamedLifter("diffpose-gmm", "DiffPose (Gong et al.)", informed, "diffpose_gmm.safetensors"),
+    NamedLifter("diffpose-hypotheses", "DiffPose (Holmquist and Wandt)", many_hypotheses, SHIPPED_HYPOTHESES),
 )
 """By name."""
 

@@ -10,9 +10,9 @@ from dispose.cli.main import main
 from dispose.models.triangulation.map_statistics import STATISTICS, map_statistics
 from dispose.skeletons.catalog import H36M_17
 from dispose_benchmarks.studies.cube_study import score_cube, train_cube
-from dispose_benchmarks.studies.learnable import FULL, PROMISES, LearnableStudy, Promise, kept, study_seed
+from dispose_benchmarks.studies.learnable import FULL, PROMISES, LearnableStudy, study_seed
+from dispose_benchmarks.studies.promises import Promise, StudyLine, kept
 from dispose_benchmarks.studies.view_trust import (
-    StudyLine,
     StudyPlan,
     score_trust,
     separation,

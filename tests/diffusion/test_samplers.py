@@ -1,22 +1,35 @@
 """Laws of the reverse process, with a denoiser that knows the answer."""
 
+import math
 from functools import partial
 
 import pytest
 import torch
 
-from dispose.diffusion.parameterisations import Estimate, clean_of, corrupt, noise_of, predict_clean, predict_noise
+from dispose.diffusion.parameterisations import (
+    Estimate,
+    bounded,
+    clean_of,
+    corrupt,
+    noise_of,
+    predict_clean,
+    predict_noise,
+    predict_velocity,
+    velocity_of,
+)
 from dispose.diffusion.samplers import (
     Process,
     ancestral_step,
     ddim_step,
     final,
     fresh_noise,
+    mean_step,
     normal_start,
     reverse_process,
     zero_start,
 )
 from dispose.diffusion.schedules import cosine_alpha_bar, linear_alpha_bar, log_snr_alpha_bar, rounded_times
+from dispose.diffusion.step_tables import cosine_betas, table_of_betas
 
 TRUTH = torch.tensor([1.0, 0.0, 0.0, 1.0], dtype=torch.float64)
 SCALE = 4.0
@@ -183,3 +196,76 @@ def test_a_step_may_go_on_from_what_was_observed():
 def test_a_sampler_without_times_is_an_error():
     with pytest.raises(ValueError, match="at least one time"):
         final(iter(()))
+
+
+def test_a_velocity_says_both_the_clean_latent_and_the_noise():
+    generator = torch.Generator().manual_seed(7)
+    clean, noise = (torch.randn(4, 3, generator=generator, dtype=torch.float64) for _ in "ab")
+    for level in (1e-6, 0.3, 0.999):
+        share = torch.tensor(level, dtype=torch.float64)
+        found = predict_velocity(lambda u: 2 * u)(corrupt(clean, noise, share), velocity_of(clean, noise, share), level)
+        torch.testing.assert_close(found.clean, clean)
+        torch.testing.assert_close(found.noise, noise)
+        torch.testing.assert_close(found.state, 2 * clean)
+
+
+def test_a_bounded_answer_stays_within_its_bounds_and_explains_the_latent():
+    latent, noise = torch.tensor([3.0, -9.0, 0.1]).double(), torch.tensor([0.5, 1.0, 0.2]).double()
+    free, held = (make(latent, noise, 0.04) for make in (predict_noise(_same), bounded(predict_noise(_same), 4.0)))
+    assert float(free.clean.abs().max()) > 4 and float(held.clean.abs().max()) == 4
+    torch.testing.assert_close(held.clean, free.clean.clamp(-4, 4))
+    torch.testing.assert_close(held.state, held.clean)
+    torch.testing.assert_close(0.2 * held.clean + 0.96**0.5 * held.noise, latent)
+
+
+def _same(latent: torch.Tensor) -> torch.Tensor:
+    return latent
+
+
+def test_the_mean_step_is_the_ancestral_one_without_its_noise():
+    latent = torch.full((20_000,), 1.3, dtype=torch.float64)
+    estimate = predict_clean(_same)(latent, torch.full_like(latent, -0.4), 0.3)
+    mean = mean_step(latent, estimate, 0.3, 0.6)
+    draws = ancestral_step(latent, estimate, 0.3, 0.6, torch.Generator().manual_seed(0))
+    assert float(draws.mean()) == pytest.approx(float(mean[0]), abs=0.02)
+    beta = 1 - 0.3 / 0.6
+    assert float(draws.var()) == pytest.approx(beta * (1 - 0.6) / (1 - 0.3), rel=0.05)
+    by_hand = 0.6**0.5 * beta / 0.7 * -0.4 + (0.3 / 0.6) ** 0.5 * 0.4 / 0.7 * 1.3
+    assert float(mean[0]) == pytest.approx(by_hand)
+
+
+def test_the_posterior_of_a_gaussian_is_sampled():
+    """A 2-D Gaussian seen through noise has a Gaussian posterior in closed form; the exact denoiser's samples have its
+    mean and variance, by every step and by fewer.
+    """
+    prior = torch.tensor([[1.0, 0.6], [0.6, 0.8]], dtype=torch.float64)
+    mean, seen, noise = torch.tensor([2.0, -1.0]).double(), torch.tensor([2.8, -2.5]).double(), 0.5
+    gain = prior @ torch.linalg.inv(prior + noise**2 * torch.eye(2).double())
+    expected, covariance = mean + gain @ (seen - mean), prior - gain @ prior
+    table = table_of_betas(cosine_betas(200))
+
+    def denoise(latent: torch.Tensor, time: float) -> torch.Tensor:
+        share = table.at(time)
+        spread = share * covariance + (1 - share) * torch.eye(2).double()
+        off = latent - share**0.5 * expected
+        return (1 - share) ** 0.5 * off @ torch.linalg.inv(spread)
+
+    process = Process(denoise, _same, bounded(predict_noise(_same), 30.0), table.at)
+    for step, count in ((ancestral_step, 200), (ddim_step, 60)):
+        generator = torch.Generator().manual_seed(3)
+        start = normal_start(torch.zeros(60_000, 2, dtype=torch.float64), generator)
+        times = table.times_between(199, count)
+        found = final(reverse_process(process, start, times, step=step, generator=generator)).clean
+        torch.testing.assert_close(found.mean(0), expected, rtol=0.03, atol=0.01)
+        torch.testing.assert_close(found.T.cov(), covariance, rtol=0.03, atol=0.01)
+
+
+def test_the_cosine_table_of_25_steps():
+    """The product of ``1 - beta`` where the cosine's rate is cut at 0.999, by hand in double precision."""
+    f = [math.cos((k / 25 + 0.008) / 1.008 * math.pi / 2) ** 2 for k in range(26)]
+    expected = [f[k + 1] / f[0] for k in range(24)]
+    expected.append(expected[-1] * (1 - 0.999))
+    table = table_of_betas(cosine_betas(25))
+    torch.testing.assert_close(torch.tensor(table.alpha_bar), torch.tensor(expected), rtol=0, atol=1e-6)
+    assert table.alpha_bar[:3] == pytest.approx((0.995, 0.982, 0.961), abs=1e-3)
+    assert round(table.alpha_bar[23], 4) == 0.0039 and table.alpha_bar[24] < 1e-5

@@ -15,8 +15,8 @@ from dispose.models.triangulation.cube import Cubes
 from dispose.models.triangulation.v2v import LITE
 from dispose.models.triangulation.volumetric import CubeConfig, CubeReader, Located
 from dispose.skeletons.catalog import H36M_17
+from dispose_benchmarks.studies.promises import StudyLine
 from dispose_benchmarks.studies.view_trust import (
-    StudyLine,
     StudyPlan,
     draw_rigs,
     mean_error,

@@ -6,19 +6,19 @@ line that it is to hold is measured, and written down whether it holds or not.
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
 
 import torch
 from tqdm import tqdm
 
 from dispose.models.triangulation.cube import Cubes, log_sum, unproject
-from dispose_benchmarks.report import require_numbers, write_figures
+from dispose_benchmarks.report import require_numbers
 from dispose_benchmarks.studies.cube_study import CUBE, score_cube, train_cube
-from dispose_benchmarks.studies.view_trust import StudyLine, StudyPlan, mean_error, score_trust, train_trust
+from dispose_benchmarks.studies.promises import Promise, StudyLine, write_study
+from dispose_benchmarks.studies.view_trust import StudyPlan, mean_error, score_trust, train_trust
 from dispose_synthetic.human36m_rig import TEST_SUBJECTS, human36m_rig
 from dispose_synthetic.joint_maps import JointMapConfig, draw_joint_maps
 
@@ -29,29 +29,6 @@ IDEAL = ((64, (96, 96)), (64, (72, 96)), (32, (48, 48)))
 FULL = StudyPlan()
 SMOKE = StudyPlan(trust_steps=10, trust_batch=8, cube_steps=6, cube_batch=4, people=32)
 """A minute: to see that it runs, not for the figures."""
-
-
-@dataclass(frozen=True)
-class Promise:
-    """A line that is to hold: the value of a method in a case, at most (or least) a factor times another's.
-
-    Attributes:
-        title: for people.
-        case: of the study.
-        method: whose value.
-        bound: the factor, or the bound itself where there is no other method.
-        against: the other method, in the same case.
-        other_case: the case of the other value, where it is another one.
-        least: the value is to be at least that, not at most.
-    """
-
-    title: str
-    case: str
-    method: str
-    bound: float
-    against: str = ""
-    other_case: str = ""
-    least: bool = False
 
 
 def _views(count: int, wrong: int) -> str:
@@ -126,13 +103,6 @@ def _of_part(line: StudyLine, part: str) -> StudyLine:
     return StudyLine(line.case, f"{line.method}, {part}", line.value) if plain else line
 
 
-def kept(promise: Promise, lines: Sequence[StudyLine]) -> float:
-    """The value that a promise speaks of, as one seed has it."""
-    found = {(line.case, line.method): line.value for line in lines}
-    value = found[promise.case, promise.method]
-    return value / found[promise.other_case or promise.case, promise.against] if promise.against else value
-
-
 @dataclass(frozen=True)
 class LearnableStudy:
     """The study and where its figures go: errors by case and method, and beside them the lines that are to hold."""
@@ -154,20 +124,8 @@ class LearnableStudy:
 
     def write(self, done: Sequence[Sequence[StudyLine]]) -> None:
         """Medians over the seeds that are done, and how many these are."""
-        rows = []
-        for place, line in enumerate(done[0]):
-            values = [lines[place].value for lines in done]
-            unit = (
-                "value" if "AUROC" in line.method or "change" in line.method or "voxels" in line.method else "mpjpe_mm"
-            )
-            rows.append({"kind": line.case, "method": line.method, unit: median(values), "seeds": len(done)})
-        checks = []
-        for promise in PROMISES:
-            value = median(kept(promise, lines) for lines in done)
-            holds = value >= promise.bound if promise.least else value <= promise.bound
-            asked = f"{'≥' if promise.least else '≤'} {promise.bound:g}"
-            checks.append({"line": promise.title, "value": value, "asked": asked, "holds": "yes" if holds else "no"})
-            print(f"{promise.title:<52} {value:8.3f}  {asked:<8} {'' if holds else 'DOES NOT HOLD'}")
-        write_figures(self.path, SCHEMA, {"plan": asdict(self.plan), "rows": rows})
-        beside = self.path.with_name(f"{self.path.stem}_lines.json")
-        write_figures(beside, SCHEMA, {"plan": asdict(self.plan), "rows": checks})
+        write_study(self.path, SCHEMA, self.plan, PROMISES, done, _unit)
+
+
+def _unit(line: StudyLine) -> str:
+    return "value" if any(word in line.method for word in ("AUROC", "change", "voxels")) else "mpjpe_mm"

@@ -20,6 +20,7 @@ from dispose.models.triangulation.map_statistics import MapTrust
 from dispose.nn.heatmaps import soft_argmax
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import H36M_17
+from dispose_benchmarks.studies.promises import StudyLine
 from dispose_synthetic.human36m_rig import TEST_SUBJECTS, TRAINING_SUBJECTS, human36m_rig
 from dispose_synthetic.joint_maps import JointMaps, draw_joint_maps
 
@@ -44,15 +45,6 @@ class StudyPlan:
     cube_batch: int = 8
     cube_rate: float = 3e-3
     people: int = 128
-
-
-@dataclass(frozen=True)
-class StudyLine:
-    """The mean error of a method in a case of the study, mm; or another figure, where the method says so."""
-
-    case: str
-    method: str
-    value: float
 
 
 def draw_rigs(generator: torch.Generator, subjects: Sequence[str], count: int) -> list[Cameras]:

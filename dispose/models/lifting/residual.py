@@ -35,7 +35,7 @@ class ResidualBlock(nn.Module):
             nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, width)
         )
 
-    def forward(self, x: Float[Tensor, "persons chans"]) -> Float[Tensor, "persons chans"]:
+    def forward(self, x: Float[Tensor, "*persons chans"]) -> Float[Tensor, "*persons chans"]:
         """The input and what is added."""
         return x + self.layers(x)
 
