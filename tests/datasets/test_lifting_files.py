@@ -106,6 +106,7 @@ def test_pickled_labels_are_read(some: list[Recording], tmp_path: Path) -> None:
     check_people(found.people, some)
     assert found.pictures[0] == "S9_54138969_000001.jpg" and found.box[3].tolist() == [10, 20, 300, 403]
     torch.testing.assert_close(found.people.cameras.distortion[0, 0], some[0].rig.distortion[0])
+    assert read_context_pickle(path, choice_of("test")).people.number.tolist() == [0] * 8
 
 
 def test_raw_joint_sixteen_is_the_neck(some: list[Recording], tmp_path: Path) -> None:
