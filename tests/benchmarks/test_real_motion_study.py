@@ -11,7 +11,7 @@ from dispose.scene.lifted import place_before_camera
 from dispose.skeletons.catalog import COCO_17
 from dispose.training.lifting import DrawnViews
 from dispose.zoo.checkpoints import SHIPPED_RAYS, shipped_weights
-from dispose_benchmarks.studies.real_motion import REFERENCE, RecordedPeople, answer_of, train_plain, trained_lifters
+from dispose_benchmarks.studies.real_motion import REFERENCE, TurnedPeople, answer_of, train_plain, trained_lifters
 from dispose_synthetic.randomness import Noise
 from tests.synthetic.motions import small_motion
 
@@ -34,7 +34,7 @@ def test_the_reference_learns_and_its_answers_turn_with_a_mirror():
 
 
 def test_recorded_people_are_seen_where_their_keypoints_are(shared_data: Path):
-    people = RecordedPeople.read(shared_data, ("S1", "S5"))
+    people = TurnedPeople.read(shared_data, ("S1", "S5"))
     assert len(people.cameras.size) == 8
     drawn = people.draw(Noise(torch.Generator().manual_seed(0)), 50)
     plane = (drawn.people.uv * drawn.people.size[:, None, None]).double()

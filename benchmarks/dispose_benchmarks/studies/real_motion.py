@@ -98,7 +98,7 @@ class RealMotionStudy:
     def recorded(self) -> Row:
         """Trained on Human3.6M's subjects but one, and measured on that one."""
         others = tuple(subject for subject in TRAINING_SUBJECTS if subject != HELD_OUT)
-        people = RecordedPeople.read(self.data, others)
+        people = TurnedPeople.read(self.data, others)
         trial = human36m_views(self.data, subjects=(HELD_OUT,))
         config, figures = ResidualConfig(LIMBS, width=512, blocks=2), []
         for seed in self.seeds:
@@ -165,7 +165,7 @@ def answer_of(network: ResidualLifter) -> Lift:
 
 
 @dataclass(frozen=True, eq=False)
-class RecordedPeople:
+class TurnedPeople:
     """Human3.6M's poses, to be turned and placed anew before its cameras.
 
     Attributes:
@@ -179,7 +179,7 @@ class RecordedPeople:
     middle: torch.Tensor
 
     @staticmethod
-    def read(data: Path, subjects: tuple[str, ...]) -> "RecordedPeople":
+    def read(data: Path, subjects: tuple[str, ...]) -> "TurnedPeople":
         """The poses of some subjects and their cameras."""
         clips = [clip.xyz for clip in read_clips(data / "h36m_motion") if clip.subject in subjects]
         xyz = torch.cat(clips)[:, H36M_17.indices(LIMBS)]
@@ -189,7 +189,7 @@ class RecordedPeople:
         names = ("size", "matrix", "distortion", "rotation", "translation")
         cameras = Cameras(("camera",), *(torch.cat([vars(rig)[name] for rig in rigs])[:, None] for name in names))
         middle = torch.stack([meeting_point(rig) for rig in rigs]).repeat_interleave(len(rigs[0]), 0)
-        return RecordedPeople(xyz, cameras, middle)
+        return TurnedPeople(xyz, cameras, middle)
 
     def draw(self, source: Noise, people: int) -> LiftExamples:
         """So many, turned about the vertical axis and anywhere on the floor; keypoints are exact."""

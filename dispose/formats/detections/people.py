@@ -25,7 +25,7 @@ COLUMNS = ("x", "y", "score")
 
 
 @dataclass(frozen=True, eq=False)
-class ViewPeople:
+class FoundPeople:
     """The people one camera's detector found in one frame.
 
     Attributes:
@@ -41,7 +41,7 @@ class ViewPeople:
     overshoot: int = 0
 
 
-NO_PEOPLE = ViewPeople((), ())
+NO_PEOPLE = FoundPeople((), ())
 
 
 class DamagedFrameError(InputError):
@@ -71,7 +71,7 @@ class DetectionView:
         """File, camera and frame, as complaints name them."""
         return f"{self.files[number]}: camera {self.camera}, frame {number}"
 
-    def read(self, number: int, skeleton: Skeleton) -> ViewPeople:
+    def read(self, number: int, skeleton: Skeleton) -> FoundPeople:
         """The people of a frame; `DamagedFrameError` where the frame's file cannot be read at all."""
         place = self.where(number)
         return checked_people(place, self.people(number, place), skeleton)
@@ -81,7 +81,7 @@ class DetectionView:
         return tuple(len(values) // 3 for values in self.people(number, self.where(number)))
 
 
-def checked_people(place: str, flat: Sequence[Sequence[object]], skeleton: Skeleton) -> ViewPeople:
+def checked_people(place: str, flat: Sequence[Sequence[object]], skeleton: Skeleton) -> FoundPeople:
     """People of flat lists ``x, y, score, x, …`` as they were parsed.
 
     Raises `InputError` that names place, person, joint and value for a wrong number of values, for coordinates
@@ -110,7 +110,7 @@ def checked_people(place: str, flat: Sequence[Sequence[object]], skeleton: Skele
     table[..., 2] = np.minimum(score, 1.0)
     found = np.asarray((table[..., 2] > 0).any(-1))
     index = tuple(number for number, there in zip(listed, found, strict=True) if there)
-    return ViewPeople(tuple(torch.from_numpy(table[found]).unbind()), index, len(flat) - len(index), overshoot)
+    return FoundPeople(tuple(torch.from_numpy(table[found]).unbind()), index, len(flat) - len(index), overshoot)
 
 
 def _refuse(place: str, people: Sequence[tuple[int, Sequence[object]]], skeleton: Skeleton) -> NoReturn:

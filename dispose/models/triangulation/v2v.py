@@ -60,7 +60,7 @@ class ConvolutionBlock(nn.Sequential):
         )
 
 
-class ResidualBlock(nn.Module):
+class ResidualVoxels(nn.Module):
     """Two 3x3x3 convolutions beside the identity, or a 1x1x1 convolution where the channels change."""
 
     def __init__(self, inward: int, outward: int) -> None:
@@ -98,16 +98,16 @@ class V2V(nn.Module):
         widths = [config.first_chans, *[chans[0]] * config.front]
         self.front = nn.Sequential(
             ConvolutionBlock(inward, config.first_chans, config.kernel),
-            *(ResidualBlock(a, b) for a, b in pairwise(widths)),
+            *(ResidualVoxels(a, b) for a, b in pairwise(widths)),
         )
         steps = list(pairwise(chans))
-        self.down = nn.ModuleList(ResidualBlock(a, b) for a, b in steps)
-        self.across = nn.ModuleList(ResidualBlock(a, a) for a, _ in steps)
-        self.deepest = ResidualBlock(chans[-1], chans[-1])
-        self.before_rising = nn.ModuleList(ResidualBlock(b, b) for _, b in steps)
+        self.down = nn.ModuleList(ResidualVoxels(a, b) for a, b in steps)
+        self.across = nn.ModuleList(ResidualVoxels(a, a) for a, _ in steps)
+        self.deepest = ResidualVoxels(chans[-1], chans[-1])
+        self.before_rising = nn.ModuleList(ResidualVoxels(b, b) for _, b in steps)
         self.rising = nn.ModuleList(RaisingBlock(b, a) for a, b in steps)
         self.back = nn.Sequential(
-            ResidualBlock(chans[0], chans[0]), *(ConvolutionBlock(chans[0], chans[0], 1) for _ in range(config.back))
+            ResidualVoxels(chans[0], chans[0]), *(ConvolutionBlock(chans[0], chans[0], 1) for _ in range(config.back))
         )
         self.logits = nn.Conv3d(chans[0], outward, 1)
         for module in self.modules():
