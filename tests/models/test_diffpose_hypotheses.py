@@ -7,7 +7,14 @@ import torch
 
 from dispose.diffusion.samplers import ddim_step
 from dispose.errors import InputError
-from dispose.models.diffpose_hypotheses.network import Guessed, HypothesesConfig, HypothesesNetwork
+from dispose.models.diffpose_hypotheses.network import (
+    LEAST_SPREAD,
+    SPREADS,
+    Guessed,
+    HypothesesConfig,
+    HypothesesNetwork,
+    along_rays,
+)
 from dispose.models.diffpose_hypotheses.sampling import (
     FULL,
     MEAN,
@@ -101,8 +108,8 @@ def test_a_guess_turns_latents_into_states_of_its_covariance_and_back():
     torch.testing.assert_close(guessed.latent(guessed.state(latent)), latent, atol=1e-3, rtol=1e-3)
     assert network.guess is not None
     lean = network.guess.lean(guessed.features).unflatten(-1, (-1, 3))
-    spread = network.guess.spread(guessed.features).clamp(-3, 1).exp()
-    expected = torch.diag_embed(spread**2) + lean @ lean.mT
+    spread = network.guess.spread(guessed.features).clamp(*SPREADS).exp()
+    expected = torch.diag_embed(spread**2 + LEAST_SPREAD**2) + lean @ lean.mT
     torch.testing.assert_close(guessed.factor @ guessed.factor.mT, expected, atol=1e-5, rtol=1e-4)
 
 
@@ -198,3 +205,52 @@ def test_no_hypotheses_are_refused_and_unknown_answers():
         Chain(0)
     with pytest.raises(ValueError, match="'score' is none of noise, velocity, clean"):
         HypothesesNetwork(replace(TINY, answer="score"))
+
+
+def seen_exactly(hidden: tuple[int, ...] = ()) -> tuple[ViewPeople, torch.Tensor, torch.Tensor]:
+    """People whose hips are equally far away, their poses, metres from the hips, and how far away these are."""
+    draw = generator(9)
+    xyz = 0.5 * torch.randn(4, 17, 3, generator=draw)
+    xyz[:, 12] = -xyz[:, 11]
+    xyz[:, 11:13, 2] = 0.0
+    hips = torch.stack([torch.randn(4, generator=draw), torch.randn(4, generator=draw), 4 + torch.rand(4)], -1)
+    place = xyz + hips[:, None]
+    plane = place[..., :2] / place[..., 2:]
+    size = plane.square().sum(-1).mean(1).sqrt()
+    seen = torch.ones(4, 17, dtype=torch.bool)
+    seen[:, list(hidden)] = False
+    uv = torch.where(seen[..., None], plane / size[:, None, None], 0.0)
+    people = replace(people_of(4), uv=uv, seen=seen, sigma=0.004 * seen, confidence=1.0 * seen, size=size)
+    return people, xyz, hips[:, 2]
+
+
+def test_depths_and_the_width_of_the_picture_make_the_pose_of_exact_keypoints():
+    people, xyz, away = seen_exactly()
+    parts = torch.cat([10 * xyz[..., 2], 10 * (people.size * away)[:, None], torch.zeros(4, 34)], 1)
+    made = (along_rays(people) @ parts[..., None])[..., 0]
+    torch.testing.assert_close(made, network_of(TINY).centred(xyz), atol=1e-4, rtol=1e-4)
+
+
+def test_joints_without_a_keypoint_are_only_beside():
+    people, xyz, away = seen_exactly(hidden=(7, 16))
+    parts = torch.cat([10 * xyz[..., 2], 10 * (people.size * away)[:, None], torch.zeros(4, 34)], 1)
+    parts[:, 18 + 7], parts[:, 18 + 17 + 7] = 10 * xyz[:, 7, 0], 10 * xyz[:, 7, 1]
+    parts[:, 18 + 16], parts[:, 18 + 17 + 16] = 10 * xyz[:, 16, 0], 10 * xyz[:, 16, 1]
+    states = along_rays(people)
+    torch.testing.assert_close((states @ parts[..., None])[..., 0], network_of(TINY).centred(xyz), atol=1e-4, rtol=1e-4)
+    assert float(states.unflatten(1, (3, 17)).mean(2).abs().max()) < 1e-6
+
+
+def test_a_guess_along_rays_has_the_covariance_of_its_parts():
+    config = replace(GUESSING, rays=True)
+    network, people = network_of(config), people_of(2)
+    evidence = see_keypoints(config, people, 3, generator())
+    guessed = network.guessed(network.condition(evidence.samples, evidence.sight), evidence.states)
+    assert network.guess is not None and evidence.states is not None
+    lean = network.guess.lean(guessed.features).unflatten(-1, (-1, 3))
+    parts = torch.diag_embed(network.guess.spread(guessed.features).clamp(*SPREADS).exp().square()) + lean @ lean.mT
+    expected = evidence.states @ parts @ evidence.states.mT + LEAST_SPREAD**2 * torch.eye(51)
+    torch.testing.assert_close(guessed.factor @ guessed.factor.mT, expected, atol=1e-4, rtol=1e-3)
+    pose = (evidence.states @ network.guess.pose(guessed.features)[..., None])[..., 0]
+    torch.testing.assert_close(guessed.pose, pose)
+    assert lifter(network, Chain(4, steps=3))(people, generator()).isfinite().all()
