@@ -20,7 +20,7 @@ SMALL = HypothesesConfig(
     width=448,
     answer="velocity",
     guess=3,
-    leans=8,
+    leans=24,
     rays=True,
 )
 """A pose and its covariance first; the diffusion says what is left of it. No transformer: it is worth its time only in

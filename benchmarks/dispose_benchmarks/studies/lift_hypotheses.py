@@ -70,7 +70,7 @@ class HypothesesPlan:
         width=384,
         answer="velocity",
         guess=2,
-        leans=8,
+        leans=24,
     )
 
 
