@@ -209,6 +209,10 @@ def test_cubes_say_how_uncertain_joints_are(walk, rig: Cameras) -> None:
     assert_close(poses.score, right.expand(2), atol=1e-3, rtol=0)
     raw = RawFrame(0, rig, (None,) * 4)
     assert not bool(place_by_cubes(network, raw, found).valid.any())
+    found.root[0] = torch.nan
+    alone = place_by_cubes(network, found_people(walk, rig)[0], found)
+    assert alone.valid.any(1).tolist() == [False, True] and alone.score is not None
+    assert float(alone.score[0]) == 0 < float(alone.score[1])
 
 
 def test_people_found_in_rendered_pictures_are_placed_anew(tmp_path: Path, capsys) -> None:
