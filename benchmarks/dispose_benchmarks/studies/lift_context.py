@@ -1,8 +1,8 @@
 """The study of context in lifting one image: what do maps of a network that only knows 2-D joints add to these joints?
 
-Drawn people in the cameras of Human3.6M, one build and three colours, in one light; a small network learns their heat
-maps and is frozen; then three lifters learn beside each other from the same pictures: of one the maps are zero, one
-reads them at the joints, one looks around. It proves the mechanism, not the accuracy on photographs.
+Drawn people in the cameras of Human3.6M, one build and three colours, each lit from above the camera; a small network
+learns their heat maps and is frozen; then three lifters learn beside each other from the same pictures: of one the maps
+are zero, one reads them at the joints, one looks around. It proves the mechanism, not the accuracy on photographs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,7 +43,7 @@ PEOPLE = PeopleConfig(angle_noise_deg=25.0)
 """Articulated nearly at random within what joints allow: few postures are likelier than others."""
 
 SENSORS = Sensors(torch.ones(1, 3), torch.zeros(1), torch.tensor([0.5]), torch.tensor([0.01]))
-"""One camera's for all: how bright a limb is says how it is tilted."""
+"""One for all cameras: how bright a limb is says how it is tilted."""
 
 PYRAMID = PyramidConfig(resnet=BackboneConfig(depth=18, width=16, deconv_chans=32, joints=17, lateral=True))
 SMALL = LifterConfig(coordinates=TOLD, chans=32, context=2, within=2, between=2, heads=8, drop_path=0.0)
@@ -56,16 +56,17 @@ LIFTERS = {COORDINATES: replace(SMALL, context=0), AT_JOINTS: replace(SMALL, con
 class ContextPlan:
     """How much is drawn, learned and scored: people, optimiser steps, pictures of a step."""
 
-    people: int = 2500
-    test_people: int = 300
-    heat_steps: int = 500
+    people: int = 2000
+    test_people: int = 250
+    heat_steps: int = 350
     heat_rate: float = 2e-3
     first_steps: int = 250
-    lift_steps: int = 500
+    lift_steps: int = 600
     lift_rate: float = 1e-3
     batch: int = 32
 
 
+FULL = ContextPlan()
 SMOKE = ContextPlan(people=12, test_people=6, heat_steps=6, first_steps=6, lift_steps=6, batch=8)
 """Seconds: to see that it runs, not for the figures."""
 

@@ -15,7 +15,7 @@ from dispose_synthetic.renderer.backdrop import draw_room
 from dispose_synthetic.renderer.bodies import PARTS, Builds, bodies, part_of, sample_outfits
 from dispose_synthetic.renderer.captures import Cast, light_people, sample_builds
 from dispose_synthetic.renderer.lenses import Lenses, Sensors, expose, lenses_of
-from dispose_synthetic.renderer.rooms import Light, Room
+from dispose_synthetic.renderer.rooms import Room
 from dispose_synthetic.renderer.solids import strike
 
 
@@ -109,17 +109,19 @@ _LEFT, _RIGHT, _MIDDLE = (0.85, 0.25, 0.2), (0.2, 0.35, 0.9), (0.75, 0.72, 0.65)
 MANNEQUIN = torch.tensor([{"l_": _LEFT, "r_": _RIGHT}.get(part[:2], _MIDDLE) for part in PARTS])
 """The colour of every part: left, right and what lies between."""
 
-STUDIO_LIGHT = Light(torch.tensor([0.48, 0.36, 0.8]), torch.tensor(0.75), torch.tensor(0.4))
-"""One lamp for all: how bright a limb is tells how it is tilted."""
+LAMP = torch.tensor([0.0, -0.8, -0.6])
+"""Where the lamp of every camera is, in its axes: above it. How bright a limb is tells how it is tilted."""
 
 
 def mannequins(source: Noise, lenses: Lenses, xyz: Float[Tensor, "persons 17 3"]) -> Float[Tensor, "pixels 3"]:
-    """People of one build and three colours before an even background, in one light."""
+    """People of one build and three colours before an even background, lit by a lamp at the camera."""
     persons, ones = len(xyz), torch.ones(len(xyz))
     solids = bodies(xyz, Builds(ones, ones, ones, ones, torch.zeros(persons)))
     pixels = lenses.pixels // len(lenses.cameras)
     light = between(source, (len(lenses.cameras), 1, 1), 0.1, 0.6).expand(-1, pixels, 3).flatten(0, 1).clone()
     found = strike(solids, lenses, torch.full((lenses.pixels,), torch.inf))
     part, _ = part_of(found.solid, persons)
-    light[found.pixel] = MANNEQUIN[part] * STUDIO_LIGHT.shade(found.normal)
+    towards = (lenses.cameras.rotation.mT.float() @ LAMP)[found.pixel // pixels]
+    facing = (found.normal * towards).sum(-1, keepdim=True)
+    light[found.pixel] = MANNEQUIN[part] * (0.25 + 0.85 * facing.clamp(min=0.0))
     return light
