@@ -80,10 +80,10 @@ class ContextRecipe:
         steps=300, batch=32, rate=2e-3, last_rate=0.0, warmup=50, clip=1.0, weight_decay=1e-4
     )
     first: Optimisation = Optimisation(
-        steps=500, batch=64, rate=1.5e-3, last_rate=0.0, warmup=50, clip=1.0, weight_decay=0.01
+        steps=250, batch=32, rate=2e-3, last_rate=0.0, warmup=50, clip=1.0, weight_decay=0.01
     )
     lift: Optimisation = Optimisation(
-        steps=600, batch=32, rate=1e-3, last_rate=0.0, warmup=50, clip=1.0, weight_decay=0.05
+        steps=400, batch=32, rate=1e-3, last_rate=0.0, warmup=50, clip=1.0, weight_decay=0.05
     )
 
 
