@@ -2,7 +2,6 @@
 
 import torch
 
-from dispose_benchmarks.studies.learnable import kept
 from dispose_benchmarks.studies.lift_context import (
     AT_JOINTS,
     CONTEXT,
@@ -18,6 +17,7 @@ from dispose_benchmarks.studies.lift_context import (
     train_pyramid,
 )
 from dispose_benchmarks.studies.lift_context import draw_pictures as draw
+from dispose_benchmarks.studies.promises import kept
 from dispose_synthetic.human36m_rig import TEST_SUBJECTS
 
 

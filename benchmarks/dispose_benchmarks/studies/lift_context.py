@@ -24,8 +24,8 @@ from dispose.models.lifting.view import view_people
 from dispose.nn.backbones import STRIDE, Backbone, BackboneConfig
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import cat
-from dispose_benchmarks.studies.learnable import Promise
-from dispose_benchmarks.studies.view_trust import StudyLine, draw_rigs
+from dispose_benchmarks.studies.promises import Promise, StudyLine
+from dispose_benchmarks.studies.view_trust import draw_rigs
 from dispose_synthetic.human36m_rig import TEST_SUBJECTS, TRAINING_SUBJECTS
 from dispose_synthetic.one_view import meeting_point
 from dispose_synthetic.people import PeopleConfig, place_people, sample_people

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from dispose.errors import InputError
 from dispose_benchmarks.report import require_numbers
-from dispose_benchmarks.studies import lift_hypotheses
+from dispose_benchmarks.studies import lift_context, lift_hypotheses
 from dispose_benchmarks.studies.promises import Promise, StudyLine, write_study
 
 SCHEMA = "dispose.lifters/1"
@@ -41,6 +41,7 @@ PARTS = (
         lift_hypotheses.SMOKE,
         lift_hypotheses.PROMISES,
     ),
+    LiftStudy("context", lift_context.study_seed, lift_context.FULL, lift_context.SMOKE, lift_context.PROMISES),
 )
 
 
@@ -91,4 +92,6 @@ class LiftersStudy:
 
 def unit_of(line: StudyLine) -> str:
     """How a line's value is called in the file; shares and ratios are plain values."""
-    return "value" if any(word in line.method for word in ("share", "error of calibration", "ratio")) else "mm"
+    return (
+        "value" if any(word in line.method for word in ("share", "error of calibration", "ratio", "largest")) else "mm"
+    )
