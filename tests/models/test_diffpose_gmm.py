@@ -97,16 +97,15 @@ def test_an_oracle_leads_to_the_truth(mode, monkeypatch):
     """A denoiser that knows the truth takes every start to it."""
     network, people = network_of(replace(SMALL, mode=mode)).double(), people_of().to(torch.float64)
     truth = from_root(torch.randn(3, 17, 3, generator=generator(1), dtype=torch.float64), "coco_17")
-    initial = network.initial(people)
-    law = network.law(people, initial)
 
-    def knows(latent, step, law_, told):
+    def knows(latent, step, law, told):
         level = latent.new_tensor(network.table.alpha_bar)[step.long(), None, None]
-        clean = torch.cat([people.uv, truth], -1) - law.centre
+        clean = torch.cat([people.uv, truth], -1).repeat_interleave(len(latent) // 3, 0) - law.centre
         return (latent - level.sqrt() * clean) / (1 - level).sqrt()
 
     monkeypatch.setattr(network, "noise_in", knows)
-    torch.testing.assert_close(network.refine(people, generator()), truth, atol=1e-5, rtol=0)
+    found = network.hypotheses(people, 4 if mode is PAPER else 1, generator())
+    torch.testing.assert_close(found, truth[:, None].expand_as(found), atol=1e-5, rtol=0)
 
 
 def test_without_noise_two_runs_are_the_same_bits():
@@ -146,6 +145,18 @@ def test_the_start_is_drawn_as_wide_as_its_step_says(monkeypatch):
     assert ((found.std(0) / expected - 1).abs() < 0.06).all()
     middle = (found.mean(0) - network.initial(people)[0]).abs()
     assert (middle < 0.08 * expected).all()
+
+
+def test_starts_come_in_opposite_pairs(monkeypatch):
+    """Where nothing but the start differs, the mean of an even number is the initial pose."""
+    network, people = network_of(), people_of()
+    monkeypatch.setattr(network, "noise_in", lambda latent, step, law, told: 0.5 * latent)
+    found = network.hypotheses(people, 6, generator(3))
+    torch.testing.assert_close(found.mean(1), network.initial(people), atol=1e-4, rtol=0)
+    assert (found[:, 0] - found[:, 1]).abs().max() > 0.01
+    assert network.hypotheses(people, 5, generator(3)).shape[1] == 5
+    monkeypatch.setattr("dispose.models.diffpose_gmm.model.PEOPLE_AT_ONCE", 4)
+    torch.testing.assert_close(network.hypotheses(people, 6, generator(3)), found)
 
 
 def test_every_hypothesis_takes_a_kernel_of_every_joint():

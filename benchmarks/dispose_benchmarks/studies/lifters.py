@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from dispose.errors import InputError
 from dispose_benchmarks.report import require_numbers
-from dispose_benchmarks.studies import lift_context, lift_hypotheses
+from dispose_benchmarks.studies import lift_context, lift_gmm, lift_hypotheses
 from dispose_benchmarks.studies.promises import Promise, StudyLine, write_study
 
 SCHEMA = "dispose.lifters/1"
@@ -41,6 +41,7 @@ PARTS = (
         lift_hypotheses.SMOKE,
         lift_hypotheses.PROMISES,
     ),
+    LiftStudy("gmm", lift_gmm.study_seed, lift_gmm.FULL, lift_gmm.SMOKE, lift_gmm.PROMISES),
     LiftStudy("context", lift_context.study_seed, lift_context.FULL, lift_context.SMOKE, lift_context.PROMISES),
 )
 

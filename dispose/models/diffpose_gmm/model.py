@@ -12,12 +12,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dispose.diffusion.noise import Mixture, NoiseLaw, corrupt_about, draw_kernel, draw_noise, law_of_kernel
+from dispose.diffusion.noise import Mixture, NoiseLaw, corrupt_about, draw_kernel, law_of_kernel
 from dispose.diffusion.parameterisations import predict_noise
-from dispose.diffusion.samplers import Process, Step, ddim_step, final, reverse_process
+from dispose.diffusion.samplers import Process, Step, ddim_step, final, normal_start, reverse_process
 from dispose.diffusion.step_tables import StepTable, linear_betas, table_of_betas
 from dispose.errors import InputError
-from dispose.models.diffpose_gmm.networks import GraphDenoiser, GraphDenoiserConfig, GraphLifter, GraphLifterConfig
+from dispose.models.diffpose_gmm.networks import (
+    STATE,
+    GraphDenoiser,
+    GraphDenoiserConfig,
+    GraphLifter,
+    GraphLifterConfig,
+)
 from dispose.models.lifting.residual import SIGMA_SCALE, ResidualConfig, ResidualLifter
 from dispose.models.lifting.view import Lift, ViewPeople
 from dispose.nn.graph import GraphSizes
@@ -199,14 +205,23 @@ class DiffPoseGmm(nn.Module):
         people: ViewPeople,
         generator: torch.Generator | None = None,
         *,
+        white: Float[Tensor, "persons joints 5"] | None = None,
         spread: Float[Tensor, "persons joints 2"] | None = None,
     ) -> tuple[NoiseLaw, Iterator[Step]]:
-        """The law of the noise, and the reverse process step by step, its states told from the law's centre."""
+        """The law of the noise, and the reverse process step by step, its states told from the law's centre.
+
+        Args:
+            people: as their camera sees them.
+            generator: of all that is drawn.
+            white: what a start that is drawn is off by, before it is scaled; None = the generator decides.
+            spread: see `law`.
+        """
         mode, initial = self.config.mode, self.initial(people)
         law, told, state = self.law(people, initial, spread), self.told(people, initial), state_of(people, initial)
         if mode.noised:
             level = state.new_tensor(self.table.alpha_bar[self.start])
-            state = corrupt_about(law, state, draw_noise(law, state, generator), level)
+            white = normal_start(state, generator) if white is None else white
+            state = corrupt_about(law, state, law.scale * white, level)
 
         def denoise(latent: Tensor, time: float) -> Tensor:
             step = latent.new_full((len(latent),), float(self.table.step_at(time)))
@@ -226,10 +241,11 @@ class DiffPoseGmm(nn.Module):
         people: ViewPeople,
         generator: torch.Generator | None = None,
         *,
+        white: Float[Tensor, "persons joints 5"] | None = None,
         spread: Float[Tensor, "persons joints 2"] | None = None,
     ) -> Float[Tensor, "persons joints 3"]:
-        """One pose of everybody, metres from the root; where the start is drawn, one that the generator decides."""
-        law, steps = self.reverse(people, generator, spread=spread)
+        """One pose of everybody, metres from the root; see `reverse`."""
+        law, steps = self.reverse(people, generator, white=white, spread=spread)
         return self.pose_of(law, final(steps).clean)
 
     @torch.no_grad()
@@ -242,6 +258,8 @@ class DiffPoseGmm(nn.Module):
         mixture: Mixture | None = None,
     ) -> Float[Tensor, "persons hypotheses joints 3"]:
         """Several poses of everybody; of each joint's mixture, where there is one, each takes a kernel of its own.
+
+        Where starts are drawn, they come in opposite pairs: the mean pose then needs fewer of them.
 
         Args:
             people: as their camera sees them.
@@ -257,15 +275,19 @@ class DiffPoseGmm(nn.Module):
             asked = "none are asked for" if count < 1 else f"without noise at the start {count} would be the same"
             raise InputError(f"hypotheses of informed diffusion: {asked}; one or more can be had where noise is drawn.")
         rows = torch.arange(len(people)).repeat_interleave(count)
+        like = people.uv.new_zeros(len(people), (count + 1) // 2, people.uv.shape[1], STATE)
+        half = normal_start(like, generator) if self.config.mode.noised else None
+        white = None if half is None else torch.cat([half, -half], 1)[:, :count].flatten(0, 1)
         found = []
-        for some in rows.split(PEOPLE_AT_ONCE):
+        for place, some in enumerate(rows.split(PEOPLE_AT_ONCE)):
             copies, spread = people[some], None
+            off = None if white is None else white.split(PEOPLE_AT_ONCE)[place]
             if mixture is not None:
                 here = mixture[some]
                 kernel = law_of_kernel(here, draw_kernel(here, generator))
                 spread = kernel.scale
                 copies = replace(copies, uv=kernel.centre, sigma=kernel.scale.square().mean(-1).sqrt())
-            found.append(self.refine(copies, generator, spread=spread))
+            found.append(self.refine(copies, generator, white=off, spread=spread))
         return torch.cat(found).unflatten(0, (len(people), count))
 
 
