@@ -1,7 +1,9 @@
-"""What a lifter is worth in captures: people whom all cameras but one lose, with and without `--single-view`."""
+"""What a lifter is worth in captures: people whom all cameras but one lose, with and without `--single-view`; and how
+often what all views say lies in the region of each view by itself.
+"""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,6 +14,9 @@ from dispose.datasets.tables.panoptic import read_panoptic_mini
 from dispose.datasets.tables.reading import LabelledFrames
 from dispose.datasets.tables.shelf import read_shelf
 from dispose.evaluation.single_view import HiddenFigures, answer_hidden, hide_people, score_hidden
+from dispose.evaluation.views_agree import Agreement, agreement_of, as_labels, lift_capture
+from dispose.inference.capture import read_capture, source_of
+from dispose.inference.run import results_of
 from dispose.inference.single_view import SingleViews
 from dispose.options import Count, require_file
 from dispose.zoo.checkpoints import load_associator
@@ -20,6 +25,9 @@ from dispose.zoo.triangulators import DEFAULT_TRIANGULATOR, load_reconstruction
 from dispose_benchmarks.report import write_figures
 
 SCHEMA = "dispose.bench.single_view/1"
+
+HIPS = ("l_hip", "r_hip")
+CAPTURE = Path("raw/pose2sim_multi")
 
 Read = Callable[[Path], LabelledFrames]
 SETS: tuple[tuple[str, Read], ...] = (
@@ -36,6 +44,52 @@ class SingleViewRow:
     data_set: str
     method: str
     figures: HiddenFigures
+
+
+@dataclass(frozen=True)
+class AgreementRow:
+    """How far single views of a data set, or of one person of a capture, agree with the truth."""
+
+    what: str
+    method: str
+    figures: Agreement
+
+
+def agree(name: str, data: Path, frames: int) -> list[AgreementRow]:
+    """Panoptic mini, whose truth is known, and the capture ``raw/pose2sim_multi``, where all views together are it.
+
+    The capture has a man and a small child, who differ so much that each has a row.
+    """
+    lifter, generator = load_keypoint_lifter(name), torch.Generator().manual_seed(0)
+    hips = lifter.skeleton.indices(HIPS)
+    table = read_panoptic_mini(data / "panoptic_mini")
+    some = [table.frame(number) for number in table.numbers[:: max(1, len(table.numbers) // frames)]]
+    clouds = lift_capture(lifter, some, generator)
+    rows = [AgreementRow("Panoptic mini", name, agreement_of(clouds, hips))]
+    if not (data / CAPTURE).is_dir():
+        return rows
+    capture, associator = read_capture(data / CAPTURE), load_associator()
+    chosen = replace(capture, numbers=capture.numbers[:: max(1, len(capture.numbers) // frames)])
+    results = results_of(source_of(chosen), associator.associate, load_reconstruction(associator=associator))
+    labelled = [(one.frame, as_labels(one.frame, one.prediction)) for one in results if one.frame is not None]
+    clouds = lift_capture(lifter, labelled, generator)
+    rows.append(AgreementRow("pose2sim_multi", name, agreement_of(clouds, hips)))
+    for person in sorted(set(clouds.person.tolist())):
+        mine = clouds[clouds.person == person]
+        if bool(mine.known.any()):
+            rows.append(AgreementRow(f"  person {person}", name, agreement_of(mine, hips)))
+    return rows
+
+
+def print_agreement(rows: list[AgreementRow]) -> None:
+    """The table of regions."""
+    print("\n90 % regions    lifter                joints  in the room  from the hips  view off  pose off  views meet")
+    for row in rows:
+        of = row.figures
+        print(
+            f"{row.what:<15} {row.method:<21} {of.joints:>6} {100 * of.in_room:>11.0f}% {100 * of.from_hips:>13.0f}% "
+            f"{of.view_mm:>6.0f} mm {of.pose_mm:>6.0f} mm {of.meeting_mm:>8.0f} mm"
+        )
 
 
 @dataclass(frozen=True)
@@ -70,8 +124,10 @@ class SingleViewBench:
                 predictions = answer_hidden(cases, associator.associate, way)
                 rows.append(SingleViewRow(title, name, score_hidden(cases, predictions)))
         print_rows(rows)
-        known = [{**asdict(row), "figures": finite(row.figures)} for row in rows]
-        write_figures(self.out, SCHEMA, {"triangulator": self.triangulator, "rows": known})
+        regions = [row for name in self.lifters for row in agree(name, self.data, self.frames)]
+        print_agreement(regions)
+        known, agreed = ([{**asdict(row), "figures": finite(row.figures)} for row in some] for some in (rows, regions))
+        write_figures(self.out, SCHEMA, {"triangulator": self.triangulator, "rows": known, "regions": agreed})
         return 0
 
 
@@ -87,6 +143,6 @@ def print_rows(rows: list[SingleViewRow]) -> None:
         )
 
 
-def finite(figures: HiddenFigures) -> dict[str, float | None]:
+def finite(figures: HiddenFigures | Agreement) -> dict[str, float | None]:
     """Figures for JSON, which knows no NaN."""
     return {name: None if value != value else value for name, value in asdict(figures).items()}
