@@ -35,6 +35,7 @@ METRICS = {
     "from_pictures": {"found", "mpjpe_mm"},
     "learnable_triangulation": {"no lie · dlt · mm", "a stranger · rays · mm", "2 cameras · rays · mm"},
     "multi_hypothesis": {"along_mm", "across_mm", "legs_wider"},
+    "informed_diffusion": {"mean of several · mm", "spread_first_mm", "two_places_wider"},
     "views_agree": {"in_room_%", "from_hips_%", "meeting_mm"},
     "evaluate": {"ours · pair_f1", "integer programme · exact"},
     "compare_runs": {"fast · people_right_%", "slow · people_right_%"},
