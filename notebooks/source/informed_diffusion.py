@@ -81,6 +81,7 @@ def people_in(number: int):
     return told, told.from_camera(about @ cameras.rotation[:, 0].mT / 1000), poses.valid[row]
 
 
+# %%
 people, truth, valid = people_in(frame)
 require_one_of("person", person, range(len(people)), f"frame {frame}, people in views")
 alone = people[[person] * copies]

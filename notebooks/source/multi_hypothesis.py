@@ -150,6 +150,8 @@ hidden.visible[..., columns] = False
 half = lift_views(lifter, replace(moment, detections=hidden), labels, torch.Generator().manual_seed(seed))
 rows = (half.person == labels.poses.id[walker]) & (half.view == mine.view[0])
 less = in_camera_axes(half[rows])[0]
+
+# %%
 figure = new_figure(15.0, 4.6)
 cases = (("all keypoints", poses[0], PALETTE[0]), ("without legs", less[0], PALETTE[1]))
 for place, ((name, some, color), side) in enumerate([(case, side) for side in (FRONT, FLANK) for case in cases]):
