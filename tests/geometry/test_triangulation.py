@@ -21,6 +21,7 @@ from dispose.geometry.triangulation import (
     triangulate_ransac,
     triangulate_robust,
 )
+from dispose.geometry.triangulation.sights import refine, sights_of
 from dispose.scene.cameras import Cameras
 from dispose.tensors import cat
 
@@ -321,3 +322,16 @@ def test_the_inlier_bound_is_in_pixels_of_the_mean_focal_length() -> None:
         found = robust(cameras, xy, weights)
         assert_close(found.error_px[0], torch.tensor(off * 1090 / 1100, dtype=torch.float64), atol=1e-3, rtol=0)
         assert found.inlier.tolist() == [inside, *[True] * 5]
+
+
+def test_refinement_never_makes_the_cost_larger() -> None:
+    """Far from the minimum Gauss-Newton's steps overshoot: those are not taken."""
+    cameras, xyz = rig(4), people(3)
+    noise = torch.randn(xyz.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    pose = (cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
+    sights = sights_of(images(cameras, xyz), torch.ones(*xyz.shape[:-1], 4, dtype=torch.float64), *pose, 15.0)
+    start = xyz + 2500 * noise
+    cost = sights.cost(start)
+    for steps in (1, 2, 6):
+        assert bool((sights.cost(refine(start, sights, steps)) <= cost * (1 + 1e-8)).all())
+    assert bool((sights.cost(refine(start, sights, 6)) < 0.9 * cost).any())

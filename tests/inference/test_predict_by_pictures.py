@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from dispose.association.reconstruct import reconstruct
 from dispose.cli.main import main
 from dispose.datasets.multiview import RawFrame
 from dispose.datasets.samples import sample_folder
@@ -19,6 +20,7 @@ from dispose.formats.predictions import read_predictions
 from dispose.geometry.image_affine import apply
 from dispose.geometry.uncertainty import expected_error, probability_within
 from dispose.inference.capture import read_image_capture
+from dispose.inference.pictures import InPictures
 from dispose.models.triangulation.algebraic import Algebraic, Triangulated
 from dispose.models.triangulation.cube import Cubes
 from dispose.models.triangulation.people import cut_people, place_by_cubes, place_by_heatmaps
@@ -149,6 +151,16 @@ def test_people_of_groups_are_placed_by_their_pictures(
         assert bool((frame.poses.confidence > 0).all()) and frame.poses.score is not None
     with np.load(tmp_path / "out" / "predictions.npz") as table:
         assert table["covariance"].shape == (2 * FRAMES, 15, 6)
+
+
+def test_pictures_are_read_in_the_order_of_the_cameras(folder: Path, rig: Cameras) -> None:
+    shutil.rmtree(folder / "images" / "cam_04")
+    reading = InPictures(read_image_capture(folder), reconstruct, lambda raw, found: found.poses)
+    images = reading.read(1, rig.select(views=[2, 3, 0])).images
+    file = folder / "images" / "cam_01" / "cam_01_0001.png"
+    assert images[1] is None and images[0] is not None and images[2] is not None
+    assert np.array_equal(images[2], cv2.imread(str(file))[..., ::-1]) and not np.array_equal(images[0], images[2])
+    assert reading.sentences() == ()
 
 
 def found_people(walk, rig: Cameras) -> tuple[RawFrame, Prediction]:
