@@ -83,7 +83,7 @@ class ContextRecipe:
         steps=250, batch=32, rate=2e-3, last_rate=0.0, warmup=50, clip=1.0, weight_decay=0.01
     )
     lift: Optimisation = Optimisation(
-        steps=400, batch=32, rate=1e-3, last_rate=0.0, warmup=50, clip=1.0, weight_decay=0.05
+        steps=280, batch=32, rate=1e-3, last_rate=0.0, warmup=50, clip=1.0, weight_decay=0.05
     )
 
 
