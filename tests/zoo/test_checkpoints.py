@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from dispose.errors import InputError, OutputError
+from dispose.models.context.network import ContextNetwork
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.model import DisPose
 from dispose.models.dispose.placement import PlacementConfig, PlacementNet
@@ -160,7 +161,9 @@ def test_a_network_that_is_not_in_the_table_is_refused(tmp_path):
 SHIPPED = Path(checkpoints.__file__).parent / "weights"
 
 
-@pytest.mark.parametrize(("name", "kind"), [("associator", Associator), ("toy_images", DisPose)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("associator", Associator), ("toy_images", DisPose), ("context", ContextNetwork)]
+)
 def test_shipped_weights_load_through_the_names_to_the_same_parameters_bit_for_bit(name, kind):
     path = SHIPPED / f"{name}.safetensors"
     stored, network = load_file(path), load_weights(path, kind)
