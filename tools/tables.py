@@ -81,6 +81,7 @@ COLUMNS = (
     Column("ap_100", "AP100"),
     Column("ap_150", "AP150"),
     Column("recall_500", "R@500"),
+    Column("mm", "error, mm"),
     Column("mpjpe_mm", "MPJPE, mm"),
     Column("value", "measured", 3),
     Column("asked", "asked"),
