@@ -59,7 +59,7 @@ from dispose.zoo.lifters import find_lifter, load_lifter
 from dispose.zoo.triangulators import TRIANGULATOR_NAMES, load_reconstruction, load_triangulator
 from dispose_benchmarks.studies.learnable import FULL, SMOKE, LearnableStudy
 from dispose_benchmarks.studies.lifters import LiftersStudy
-from dispose_benchmarks.studies.real_motion import RealMotionStudy, trained_lifters
+from dispose_benchmarks.studies.real_motion import RealMotionStudy
 
 OPTIMAL = "integer_programme"
 NAMES = ("ours", *(one.key for one in CLASSIC), "random", "oracle")
@@ -167,7 +167,7 @@ class EvaluateCommand:
         if self.protocol == LEARNABLE:
             return LearnableStudy(self.seeds, SMOKE if self.smoke else FULL, path, self.workers).run()
         if self.protocol == REAL_MOTION:
-            start, study = time.perf_counter(), RealMotionStudy(trained_lifters(self.runs), self.data, self.seeds)
+            start, study = time.perf_counter(), RealMotionStudy(self.data, self.seeds, self.runs, self.protocols)
             return study.run(path, lambda rows: self.report(rows, (), start))
         lifted = lifted_protocol(self.protocol)
         if lifted is not None:

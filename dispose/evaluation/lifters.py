@@ -47,7 +47,7 @@ TOLD_NOISY = replace(TOLD_EXACT, exact=0.0, noise=(1.0, 1.0))
 BLOCK = 64
 """People lifted at a time."""
 
-THINNED = {"humaneva": 4, "human36m": 48}
+THINNED = {"humaneva": 12, "human36m": 30}
 """Of so many people one is asked for all hypotheses; of the others the mean pose is scored."""
 
 RESIDUALS, RESIDUAL_SEED, NOISE_SEED = 2048, 20_260, 0

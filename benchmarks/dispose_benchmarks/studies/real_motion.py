@@ -8,6 +8,7 @@ these data allow; it is measured on a subject that it never saw, and does not sh
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -36,7 +37,7 @@ from dispose_synthetic.people import PeopleConfig
 from dispose_synthetic.randomness import Noise
 
 BATCH, RATE = 256, 1.5e-3
-FEWER = 20
+FEWER = 10
 """Hypotheses whose mean is a lifter's single answer."""
 
 REFERENCE_STEPS, RECORDED_STEPS = 2000, 6000
@@ -49,41 +50,49 @@ REFERENCE = OneViewConfig(
 """What the reference learns from."""
 
 
+REFERENCE_PART, RECORDED_PART = "reference", "human36m"
+
+
 @dataclass(frozen=True)
 class RealMotionStudy:
     """The study and where its figures go.
 
     Attributes:
-        lifters: trainings of one lifter each, from other seeds.
         data: the folder of the converted tables.
-        seeds: of the references.
+        seeds: of the references and of the network for Human3.6M.
+        runs: weights of lifters that were trained from other seeds, besides those that ship.
+        parts: names of lifters, `REFERENCE_PART`, `RECORDED_PART`; none = all.
         steps: of the references and of the network for Human3.6M; fewer only show that it runs.
     """
 
-    lifters: tuple[tuple[Lifter, ...], ...]
     data: Path
     seeds: tuple[int, ...]
+    runs: tuple[Path, ...] = ()
+    parts: tuple[str, ...] = ()
     steps: tuple[int, int] = (REFERENCE_STEPS, RECORDED_STEPS)
 
     def run(self, path: Path, report: Callable[[Sequence[Row]], Report]) -> int:
-        """Measure, print, write: after every lifter what is known so far."""
+        """Measure, print, write: after every part what is known so far."""
         if not (self.data / "cmu_motion").is_dir():
-            raise InputError(
-                f"{self.data / 'cmu_motion'}: there is no such folder; data/README.md says how to obtain it."
-            )
+            raise InputError(f"{self.data}: has no folder cmu_motion; data/README.md says how to obtain it.")
+        lifters = trained_lifters(self.runs)
+        known = (*lifters, REFERENCE_PART, RECORDED_PART)
+        for part in self.parts:
+            if part not in known:
+                raise InputError(f"--protocols {part}: there is none of that name; known: {', '.join(known)}")
         motion, found = read_motion(self.data / "cmu_motion"), Measured((), ())
-        for make in (*(lambda some=some: some for some in self.lifters), lambda: self.references(motion)):
-            measured = measure(make(), self.data, motion)
+        for part in self.parts or known:
+            if part == RECORDED_PART:
+                measured = Measured((self.recorded(),), ())
+            else:
+                some = self.references(motion) if part == REFERENCE_PART else lifters[part]()
+                measured = measure(some, self.data, motion)
             found = Measured(found.answers + measured.answers, found.spreads + measured.spreads)
             print(text_table(measured.answers))
+            write_report(path, report(found.answers))
             if measured.spreads:
                 print(text_table(measured.spreads))
-            write_report(path, report(found.answers))
-            write_report(path.with_name(f"{path.stem}_spread.json"), report(found.spreads))
-        if (self.data / "h36m_motion").is_dir():
-            row = self.recorded()
-            print(text_table((row,)))
-            write_report(path, report((*found.answers, row)))
+                write_report(path.with_name(f"{path.stem}_spread.json"), report(found.spreads))
         return 0
 
     def references(self, motion: Motion) -> tuple[Lifter, ...]:
@@ -108,21 +117,23 @@ class RealMotionStudy:
         return Row("residual network trained on Human3.6M, unshipped", title, len(trial), None, medians(figures), 0.0)
 
 
-def trained_lifters(runs: Sequence[Path]) -> tuple[tuple[Lifter, ...], ...]:
-    """For every lifter of keypoints that ships, its own weights and those of its kind among `runs`.
+def trained_lifters(runs: Sequence[Path]) -> dict[str, Callable[[], tuple[Lifter, ...]]]:
+    """By the name of every lifter of keypoints that ships what loads its own weights and those of its kind in `runs`.
 
     Raises:
         InputError: weights that are no such lifter's.
     """
-    kinds, found = {path: read_metadata(path)[0] for path in runs}, list[tuple[Lifter, ...]]()
+    kinds = {path: read_metadata(path)[0] for path in runs}
     names = {one.name: system_of(one.name).parts().network.__name__ for one in LIFTERS if not one.looks}
     for path, kind in kinds.items():
         if kind not in names.values():
             raise InputError(f"{path}: holds a {kind}, which lifts no keypoints; known: {', '.join(names)}.")
-    for name, network in names.items():
-        files = [lifter_weights(name), *(path for path, kind in kinds.items() if kind == network)]
-        found.append(tuple(lifter_of(name, path) for path in files))
-    return tuple(found)
+
+    def load(name: str) -> tuple[Lifter, ...]:
+        further = (path for path, kind in kinds.items() if kind == names[name])
+        return tuple(lifter_of(name, path) for path in (lifter_weights(name), *further))
+
+    return {name: partial(load, name) for name in names}
 
 
 def lifter_of(name: str, weights: Path) -> Lifter:
