@@ -1,5 +1,6 @@
 """The study of lifters on real motion: the references learn, and weights are told apart by their kind."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,14 @@ from dispose.scene.lifted import place_before_camera
 from dispose.skeletons.catalog import COCO_17
 from dispose.training.lifting import DrawnViews
 from dispose.zoo.checkpoints import SHIPPED_RAYS, shipped_weights
-from dispose_benchmarks.studies.real_motion import REFERENCE, TurnedPeople, answer_of, train_plain, trained_lifters
+from dispose_benchmarks.studies.real_motion import (
+    REFERENCE,
+    TurnedPeople,
+    answer_of,
+    train_plain,
+    trained_lifters,
+    unaware,
+)
 from dispose_synthetic.randomness import Noise
 from tests.synthetic.motions import small_motion
 
@@ -23,13 +31,15 @@ def test_the_reference_learns_and_its_answers_turn_with_a_mirror():
     errors = []
     for steps in (2, 60):
         network = train_plain(lambda source: drawn.draw(source, 64), config, 0, steps)
-        off = (network(held_out.people).detach() - held_out.xyz).norm(dim=-1)[held_out.known]
+        off = (network(unaware(held_out.people)).detach() - held_out.xyz).norm(dim=-1)[held_out.known]
         errors.append(float(off.mean()))
     assert errors[1] < 0.8 * errors[0]
     lift, swap = answer_of(network), COCO_17.mirror
     generator = torch.Generator()
     there = lift(held_out.people, generator)
     mirrored = lift(held_out.people.mirror(swap), generator)[:, :, swap] * torch.tensor([-1.0, 1.0, 1.0])
+    doubtful = replace(held_out.people, sigma=held_out.people.sigma + 0.5)
+    assert torch.equal(lift(doubtful, generator), there)
     assert there.shape == (200, 1, 17, 3) and torch.allclose(there, mirrored, atol=1e-5)
 
 

@@ -7,7 +7,7 @@ these data allow; it is measured on a subject that it never saw, and does not sh
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -154,7 +154,7 @@ def train_plain(draw: Callable[[Noise], LiftExamples], config: ResidualConfig, s
     for step in tqdm(range(steps), desc=f"seed {seed}"):
         batch = draw(source)
         batch = batch.mirror() if step % 2 else batch
-        error = (network(batch.people) - batch.xyz).norm(dim=-1)
+        error = (network(unaware(batch.people)) - batch.xyz).norm(dim=-1)
         loss = torch.where(batch.known, error, 0.0).sum() / batch.known.sum().clamp(min=1)
         optimizer.zero_grad()
         loss.backward()
@@ -164,11 +164,17 @@ def train_plain(draw: Callable[[Noise], LiftExamples], config: ResidualConfig, s
     return network.eval()
 
 
+def unaware(people: ViewPeople) -> ViewPeople:
+    """People of whose keypoints nobody says how uncertain they are: it learns from exact ones alone."""
+    return replace(people, sigma=torch.zeros_like(people.sigma), confidence=people.seen.to(people.confidence))
+
+
 def answer_of(network: ResidualLifter) -> Lift:
     """The mean of what it says of people and of their mirror images."""
     swap = Skeleton("", network.config.joints, ()).mirror
 
     def lift(people: ViewPeople, generator: torch.Generator) -> torch.Tensor:
+        people = unaware(people)
         mirrored = network(people.mirror(swap))[:, swap] * torch.tensor([-1.0, 1.0, 1.0])
         return ((network(people) + mirrored) / 2)[:, None]
 
