@@ -81,6 +81,7 @@ def people_in(number: int):
     return crops, true @ cameras.rotation[:, 0].mT, poses.valid[row]
 
 
+# %%
 crops, truth, valid = people_in(picture)
 require_one_of("person", person, range(len(crops)), f"picture {picture}, people in its images")
 
