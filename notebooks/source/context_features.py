@@ -175,9 +175,9 @@ for number in numbers:
         found = 1000 * some.people.to_camera(lift_crops(network, replace(some, pixels=pixels)).double())
         errors[name].append((found - true).norm(dim=-1)[there])
 measured = {f"{name} · mm": float(torch.cat(one).mean()) for name, one in errors.items()}
+(out / "metrics.json").write_text(json.dumps(measured, indent=1))
 for name, value in measured.items():
     print(f"{name}: {value:.0f}")
-(out / "metrics.json").write_text(json.dumps(measured, indent=1))
 
 # %% [markdown]
 # ## Try next

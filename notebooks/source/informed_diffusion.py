@@ -214,11 +214,11 @@ figure = new_figure(8.0, 4.8)
 lines = [Score(name, values.numpy()) for name, values in zip(names, figures, strict=True)]
 draw_scores(figure.add_subplot(), counts, lines, xlabel="poses", ylabel="mean error from the hips (mm)")
 save_figure(figure, out / "worth")
-for name, values in zip(names, figures, strict=True):
-    print(f"{name}: " + ", ".join(f"{value:.1f} mm of {n}" for n, value in zip(counts, values.tolist(), strict=True)))
 measured = {f"{name} · mm": float(values[2]) for name, values in zip(names, figures, strict=True)}
 measured |= {"spread_first_mm": spread[0], "spread_last_mm": float(last.std(0).mean()), "two_places_wider": wider}
 (out / "metrics.json").write_text(json.dumps(measured, indent=1))
+for name, values in zip(names, figures, strict=True):
+    print(f"{name}: " + ", ".join(f"{value:.1f} mm of {n}" for n, value in zip(counts, values.tolist(), strict=True)))
 
 # %% [markdown]
 # ## Try next

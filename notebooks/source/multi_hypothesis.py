@@ -192,14 +192,14 @@ save_figure(figure, out / "calibration")
 
 # %%
 score = {name: 1000 * float(energy_score(some, told.xyz)[:, limbs].mean()) for name, some in both}
+measured = {f"{name} · energy_mm": value for name, value in score.items()}
+measured |= {"along_mm": along, "across_mm": across, "legs_wider": wider}
+(out / "metrics.json").write_text(json.dumps(measured, indent=1))
 for (name, some), one in zip(both, quantiles, strict=True):
     near = 1000 * (some - told.xyz[:, None]).norm(dim=-1)[..., limbs].mean(-1)
     error = float(expected_calibration_error(one.quantile))
     print(f"{name}: calibration error {error:.3f}, energy score {score[name]:.0f} mm, "
           f"best pose {near.amin(1).mean():.0f} mm, mean of all {near.mean():.0f} mm")  # fmt: skip
-measured = {f"{name} · energy_mm": value for name, value in score.items()}
-measured |= {"along_mm": along, "across_mm": across, "legs_wider": wider}
-(out / "metrics.json").write_text(json.dumps(measured, indent=1))
 
 # %% [markdown]
 # ## Try next

@@ -141,10 +141,10 @@ figures = agreement_of(clouds, hips)
 print(f"{figures.joints} joints of people in single views, of {len(numbers)} frames")
 print(f"in the room:   {100 * figures.in_room:.0f} % inside, the mean pose is {figures.view_mm:.0f} mm off")
 print(f"from the hips: {100 * figures.from_hips:.0f} % inside, the mean pose is {figures.pose_mm:.0f} mm off")
-print(f"where all views meet: {figures.meeting_mm:.0f} mm off, median {figures.median_meeting_mm:.0f} mm")
 measured = {"in_room_%": 100 * figures.in_room, "from_hips_%": 100 * figures.from_hips}
 measured |= {"view_mm": figures.view_mm, "pose_mm": figures.pose_mm, "meeting_mm": figures.meeting_mm}
 (out / "metrics.json").write_text(json.dumps(measured, indent=1))
+print(f"where all views meet: {figures.meeting_mm:.0f} mm off, median {figures.median_meeting_mm:.0f} mm")
 
 # %% [markdown]
 # ## 4. A failure, and who explains it

@@ -32,7 +32,7 @@ def test_every_promise_finds_its_lines_and_who_sees_nothing_does_not_mind_a_wron
 
 
 def test_lifters_begin_alike_and_only_one_looks_around():
-    assert LIFTERS[AT_JOINTS].context == 0 < LIFTERS[CONTEXT].context == LIFTERS[COORDINATES].context
+    assert LIFTERS[AT_JOINTS].context == LIFTERS[COORDINATES].context == 0 < LIFTERS[CONTEXT].context
     pictures = draw(torch.Generator().manual_seed(1), TEST_SUBJECTS, 8)
     backbone = train_pyramid(0, SMOKE, pictures)
     networks = train_lifters(0, SMOKE, pictures, backbone)
@@ -40,7 +40,7 @@ def test_lifters_begin_alike_and_only_one_looks_around():
     assert gradient.value == change.value == 0
     # A network that moved would be caught.
     with torch.no_grad():
-        networks[CONTEXT].pyramid.trunk[1].running_mean += 0.5
+        networks[CONTEXT].pyramid.trunk[1].running_mean += 0.5  # pyright: ignore[reportAttributeAccessIssue, reportIndexIssue, reportOperatorIssue]
     assert frozen(backbone, networks)[1].value == 0.5
 
 

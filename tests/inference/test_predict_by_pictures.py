@@ -159,7 +159,7 @@ def test_pictures_are_read_in_the_order_of_the_cameras(folder: Path, rig: Camera
     images = reading.read(1, rig.select(views=[2, 3, 0])).images
     file = folder / "images" / "cam_01" / "cam_01_0001.png"
     assert images[1] is None and images[0] is not None and images[2] is not None
-    assert np.array_equal(images[2], cv2.imread(str(file))[..., ::-1]) and not np.array_equal(images[0], images[2])
+    assert np.array_equal(images[2], cv2.imread(str(file))[..., ::-1]) and not np.array_equal(images[0], images[2])  # pyright: ignore[reportOptionalSubscript]
     assert reading.sentences() == ()
 
 

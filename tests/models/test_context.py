@@ -145,9 +145,9 @@ def test_a_joint_reads_the_map_where_it_lies():
     torch.manual_seed(0)
     lifter = ContextLifter((2,), LifterConfig(joints=3, chans=16, context=0, within=0, between=0))
     with torch.no_grad():
-        lifter.features[0].weight.zero_()
-        lifter.features[0].weight[:2] = torch.eye(2)
-        lifter.features[0].bias.zero_()
+        lifter.features[0].weight.zero_()  # pyright: ignore[reportCallIssue]
+        lifter.features[0].weight[:2] = torch.eye(2)  # pyright: ignore[reportIndexIssue]
+        lifter.features[0].bias.zero_()  # pyright: ignore[reportCallIssue]
     y, x = torch.meshgrid(torch.linspace(-1, 1, 7), torch.linspace(-1, 1, 5), indexing="ij")
     grid = torch.tensor([[[0.3, -0.6], [-1.0, 1.0], [0.9, 0.1]]])
     seen = torch.tensor([[True, True, False]])
@@ -170,14 +170,14 @@ def test_places_around_a_joint_start_a_little_apart_and_stay_within_the_crop():
     lifter = ContextLifter((4,), LifterConfig(chans=16, context=1, within=0, between=0))
     block, tokens = lifter.context[0], torch.randn(2, 1, 17, 16)
     grid = torch.zeros(2, 17, 2)
-    place, weight = block.gaze(tokens, torch.randn(2, 17, 16), grid)
+    place, weight = block.gaze(tokens, torch.randn(2, 17, 16), grid)  # pyright: ignore[reportCallIssue]
     far = place.detach().norm(dim=-1)
     assert 0.005 < float(far.min()) < float(far.max()) < 0.06
     # Four directions, and a step farther for every point.
     assert_close(place[0, 0, 0, 0], torch.tensor([[0.01, 0.0], [0.02, 0.0], [0.03, 0.0], [0.04, 0.0]]).tanh())
     assert_close(weight.sum(-1), torch.ones_like(weight[..., 0]))
-    nn.init.normal_(block.offset.weight, std=100.0)
-    assert float(block.gaze(tokens, torch.randn(2, 17, 16), grid)[0].detach().abs().max()) <= 1
+    nn.init.normal_(block.offset.weight, std=100.0)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
+    assert float(block.gaze(tokens, torch.randn(2, 17, 16), grid)[0].detach().abs().max()) <= 1  # pyright: ignore[reportCallIssue]
 
 
 def test_what_is_told_is_what_the_rules_say():

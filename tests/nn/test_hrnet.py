@@ -82,18 +82,18 @@ def small() -> HRNet:
     made = HRNet(HRNetConfig(4, 5)).eval()
     for module in made.modules():
         if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            nn.init.uniform_(module.running_mean, -0.1, 0.1)  # pyright: ignore[reportArgumentType]
             nn.init.uniform_(module.bias, -0.2, 0.2)
     return made
 
 
 def plain_module(module: nn.Module, maps: list[Tensor]) -> list[Tensor]:
     """As the official code does it, list and all: the maps handed in are overwritten by what leaves the branches."""
-    for k, branch in enumerate(module.branches):
+    for k, branch in enumerate(module.branches):  # pyright: ignore[reportArgumentType]
         maps[k] = branch(maps[k])
     fused = []
-    for row in module.fuse_layers:
-        fused.append(torch.relu(sum(layer(one) for layer, one in zip(row, maps, strict=True))))
+    for row in module.fuse_layers:  # pyright: ignore[reportGeneralTypeIssues]
+        fused.append(torch.relu(sum(layer(one) for layer, one in zip(row, maps, strict=True))))  # pyright: ignore[reportArgumentType]
     return fused
 
 
@@ -109,7 +109,7 @@ def plain(net: HRNet, pixels: Tensor) -> tuple[list[Tensor], list[Tensor], Tenso
     maps = handed
     for module in net.stage4:
         maps = plain_module(module, maps)
-    return maps, handed, net.heatmaps(maps[0])
+    return maps, handed, net.heatmaps(maps[0])  # pyright: ignore[reportOptionalCall]
 
 
 def test_it_computes_what_the_plain_loop_computes_and_the_released_maps_are_the_overwritten_list():
@@ -135,7 +135,7 @@ def test_the_cascaded_pyramid_passes_what_coarse_maps_say_down_to_the_fine_ones(
     assert [tuple(m.shape[1:]) for m in seen.pyramid] == [(12, 16, 24), (12, 8, 12), (12, 4, 6), (12, 2, 3)]
     assert tuple(seen.heatmaps.shape) == (1, 3, 16, 24)
     finest = net.look(torch.zeros(1, 3, 64, 96)).pyramid[0]
-    nn.init.constant_(net.lateral[3][1].bias, 1.0)
+    nn.init.constant_(net.lateral[3][1].bias, 1.0)  # pyright: ignore[reportIndexIssue]
     assert not torch.allclose(net.look(torch.zeros(1, 3, 64, 96)).pyramid[0], finest)
 
 

@@ -144,7 +144,7 @@ def human36m(tmp_path: Path) -> Path:
     (tmp_path / "images").mkdir()
     random = np.random.default_rng(0)
     for entry in entries:
-        cv2.imwrite(str(tmp_path / "images" / entry["image"]), random.integers(0, 255, (1000, 1000, 3), dtype=np.uint8))
+        cv2.imwrite(str(tmp_path / "images" / entry["image"]), random.integers(0, 255, (1000, 1000, 3), dtype=np.uint8))  # pyright: ignore[reportOperatorIssue]
     save_weights(tmp_path / "hrnet.safetensors", HRNet(HRNetConfig(4, 3)))
     return tmp_path
 
