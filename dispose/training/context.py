@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dispose.datasets.cmu_motion import read_motion
 from dispose.datasets.human36m_choice import TRAINING_SUBJECTS, FrameChoice
 from dispose.datasets.tables.human36m_pickles import read_context_pickle
 from dispose.errors import InputError
@@ -20,6 +19,7 @@ from dispose.nn.backbones import STRIDE
 from dispose.nn.hrnet import HRNet
 from dispose.released.context import ReleasedContext
 from dispose.tensors import cat
+from dispose.training.beginnings import claim_with_motion
 from dispose.training.context_examples import (
     BOXES,
     VALIDATION_CHUNK,
@@ -98,10 +98,7 @@ def train_context(recipe: ContextRecipe, folder: Path, motion: Path | None, *, w
     Raises:
         InputError: the recipe needs captured motion and there is none; the folder holds a run of another recipe.
     """
-    if recipe.captured and motion is None:
-        raise InputError(f"training {recipe.name} needs --data FOLDER, which holds cmu_motion (see data/README.md)")
-    captured = read_motion(motion) if recipe.captured and motion is not None else None
-    claim(folder, to_json(recipe))
+    captured = claim_with_motion(folder, recipe, motion)
     weights, heat = folder / WEIGHTS, folder / "pyramid.safetensors"
     if weights.exists():
         return weights

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import torch
 
-from dispose.datasets.cmu_motion import read_motion
-from dispose.errors import InputError
 from dispose.models.diffpose_gmm.model import DiffPoseGmm
+from dispose.training.beginnings import claim_with_motion
 from dispose.training.diffpose_gmm import (
     VALIDATION_SEED,
     WEIGHTS,
@@ -19,7 +18,7 @@ from dispose.training.diffpose_gmm import (
 )
 from dispose.training.fit import fit
 from dispose.training.lifting import DrawnViews
-from dispose.training.shards import claim, write_once
+from dispose.training.shards import write_once
 from dispose.zoo.checkpoints import load_weights, save_weights
 from dispose.zoo.records import to_json
 from dispose_synthetic.randomness import Noise
@@ -39,10 +38,7 @@ def train_diffpose_gmm(
     Raises:
         InputError: the recipe needs captured motion and there is none; the folder holds a run of another recipe.
     """
-    if recipe.captured and motion is None:
-        raise InputError(f"training {recipe.name} needs --data FOLDER, which holds cmu_motion (see data/README.md)")
-    captured = read_motion(motion) if recipe.captured and motion is not None else None
-    claim(folder, to_json(recipe))
+    captured = claim_with_motion(folder, recipe, motion)
     first, lifted, weights = folder / "first.safetensors", folder / "lifter.safetensors", folder / WEIGHTS
     people = DrawnViews(recipe.views, captured)
     held_out = people.draw(Noise(torch.Generator().manual_seed(VALIDATION_SEED)), recipe.validation_people)

@@ -8,16 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dispose.datasets.cmu_motion import Motion, read_motion
-from dispose.errors import InputError
+from dispose.datasets.cmu_motion import Motion
 from dispose.metrics.lifting import energy_score
 from dispose.metrics.pose import mpjpe, pa_mpjpe
 from dispose.models.diffpose_hypotheses.network import HypothesesNetwork
 from dispose.models.diffpose_hypotheses.sampling import PEOPLE_AT_ONCE, QUICK, Chain, lifter
+from dispose.training.beginnings import claim_with_motion
 from dispose.training.fit import fit
 from dispose.training.hypotheses import HypothesesRecipe, HypothesesTask
 from dispose.training.lifting import DrawnViews
-from dispose.training.shards import claim, write_once
+from dispose.training.shards import write_once
 from dispose.zoo.checkpoints import load_weights, save_weights
 from dispose.zoo.records import to_json
 from dispose_synthetic.randomness import Noise
@@ -44,10 +44,7 @@ def train_hypotheses(
     Raises:
         InputError: the recipe needs captured motion and there is none; the folder holds a run of another recipe.
     """
-    if recipe.captured and motion is None:
-        raise InputError(f"training {recipe.name} needs --data FOLDER, which holds cmu_motion (see data/README.md)")
-    captured = read_motion(motion) if recipe.captured and motion is not None else None
-    claim(folder, to_json(recipe))
+    captured = claim_with_motion(folder, recipe, motion)
     weights, raw, people = folder / WEIGHTS, folder / "unscaled.safetensors", DrawnViews(recipe.views, captured)
     if not raw.exists():
         torch.manual_seed(recipe.seed)

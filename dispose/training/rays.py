@@ -12,8 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from dispose.association.groups import GroupKeypoints, gather_groups
 from dispose.association.reconstruct import RIGHT_MM
-from dispose.datasets.cmu_motion import Motion, read_motion
-from dispose.errors import InputError
+from dispose.datasets.cmu_motion import Motion
 from dispose.losses.estimates import distance_loss, mean_of, student_t_loss
 from dispose.losses.objective import Term
 from dispose.models.rays.estimate import FEWEST_KEYPOINTS, PEOPLE_AT_ONCE, seeing
@@ -24,9 +23,10 @@ from dispose.scene.labels import association_of_identities
 from dispose.scene.results import Association
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT, TensorStruct, cat
+from dispose.training.beginnings import claim_with_motion
 from dispose.training.config import RAYS, RaysRecipe
 from dispose.training.fit import fit
-from dispose.training.shards import Shards, build_shards, claim, save_shard, write_once
+from dispose.training.shards import Shards, build_shards, save_shard, write_once
 from dispose.training.task import Task
 from dispose.zoo.checkpoints import load_weights, save_weights
 from dispose.zoo.records import to_json
@@ -213,10 +213,7 @@ def train_rays(recipe: RaysRecipe, folder: Path, motion: Path | None, *, workers
     Raises:
         InputError: the recipe needs captured motion and there is none; the folder holds a run of another recipe.
     """
-    if recipe.captured and motion is None:
-        raise InputError(f"training {recipe.name} needs --data FOLDER, which holds cmu_motion (see data/README.md)")
-    captured = read_motion(motion) if recipe.captured and motion is not None else None
-    claim(folder, to_json(recipe))
+    captured = claim_with_motion(folder, recipe, motion)
     weights, raw = folder / RAYS, folder / "rays_unscaled.safetensors"
     build = functools.partial(build_scene_shard, recipe)
     paths = build_shards(folder, "scenes", recipe.shards, build, workers=workers)
