@@ -3,14 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 
 from dispose.errors import InputError
 from dispose.formats.detections.people import DetectionView
+from dispose.formats.marker_names import MARKER_NAMES
 from dispose.inference.capture import DETECTION_FOLDERS, IMAGE_FOLDERS, Capture, read_capture
-from dispose.options import CaptureArgument, PathOption, PositiveOption, TextOption
+from dispose.options import CaptureArgument, PathOption, PositiveOption, TextOption, one_of
 from dispose.skeletons.catalog import by_name
+
+MarkersOption = Annotated[str, one_of(*MARKER_NAMES)]
+"""What markers are called in TRC and C3D files."""
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ import torch
 import tyro
 
 from dispose.baselines.integer_programme import integer_programme
-from dispose.cli.captures import CaptureOptions, only_images, parse_frames, report_people, video_rate_hz
+from dispose.cli.captures import CaptureOptions, MarkersOption, only_images, parse_frames, report_people, video_rate_hz
 from dispose.cli.lifting import LiftOptions, LiftOrder, lift
 from dispose.errors import InputError
 from dispose.evaluation.classic import CLASSIC, classic
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.files import digest_of
 from dispose.formats.images.series import ImageSeries
+from dispose.formats.marker_names import MARKER_NAMES
 from dispose.inference.capture import (
     DETECTION_FOLDERS,
     Capture,
@@ -145,6 +146,8 @@ class PredictCommand(CaptureOptions):
     """Frames worked on together (default: 16, of pictures 4)."""
     rate_hz: PositiveOption = None
     """Frames per second, for the times in TRC files (default: of videos/*, else 30)."""
+    markers: MarkersOption = "pose2sim"
+    """What markers are called in TRC files: as in Pose2Sim's OpenSim models (RAnkle), or as here (r_ankle)."""
     single_view: TextOption = None
     """Also say where people and joints are that one camera alone sees, by a lifter of this name (default: nothing is
     said of whom no second camera confirms)."""
@@ -180,7 +183,8 @@ class PredictCommand(CaptureOptions):
         job = self.of_images(capture) if images else self.of_detections(capture)
         evidence, batch = self.evidence and job.evidence, self.batch or job.batch
         inputs = self.inputs(capture, job.weights, batch)
-        files = RunFiles(source.resolve().name, job.method, rate or FALLBACK_RATE_HZ, evidence=evidence, inputs=inputs)
+        files = RunFiles(source.resolve().name, job.method, rate or FALLBACK_RATE_HZ, evidence=evidence, inputs=inputs,
+                         markers=MARKER_NAMES[self.markers])  # fmt: skip
         with results_folder(folder, files) as sink:
             progress = run(
                 job.source,

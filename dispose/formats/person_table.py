@@ -45,6 +45,11 @@ class PersonTable:
         count = [(person, len(rows)) for person, (rows, _) in self._rows.items()]
         return tuple(sorted(count, key=lambda item: (-item[1], item[0])))
 
+    def extent(self, person: int) -> tuple[int, int]:
+        """The places of a person's first frame and behind their last."""
+        _, place = self._rows[person]
+        return int(place[0]), int(place[-1]) + 1
+
     def clip(self, person: int, start: int, stop: int) -> Float[torch.Tensor, "frames joints 3"]:
         """One person's joints in the frames from one place to another, mm; NaN where not known."""
         rows, place = self._rows[person]

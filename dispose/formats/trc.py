@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from torch import Tensor
 from dispose.association.reconstruct import roots_of
 from dispose.errors import InputError
 from dispose.formats.files import read_text, replacing, visible
+from dispose.formats.marker_names import MarkerNames, joints_of_markers, pose2sim_names, skeleton_of_joints
 from dispose.formats.person_table import PersonTable
 from dispose.formats.predictions import SavedPredictions
 from dispose.scene.frame import Poses
 from dispose.scene.results import Association, Prediction
-from dispose.skeletons.catalog import CATALOG
 from dispose.skeletons.skeleton import Skeleton
 
 # Pose2Sim turns its Z-up world into OpenSim's Y-up one by the cyclic shift x, y, z -> y, z, x.
@@ -32,6 +32,10 @@ LATER_VERSION = re.compile(r"_(filt|lstm)", re.IGNORECASE)
 
 LARGEST_ID = 10**9
 
+HEADER = (
+    "DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame", "OrigNumFrames",
+)  # fmt: skip
+
 FRAMES_AT_ONCE = 2048
 """So many frames of a person are in memory while they are written."""
 
@@ -40,7 +44,7 @@ FRAMES_AT_ONCE = 2048
 class Markers:
     """One person's markers over time, mm, z up; NaN where one is missing.
 
-    By the header the recording begins with the frame `first`, and `announced` frames follow; None where it is silent.
+    By the header the recording begins with the frame `first`; None where it is silent.
     """
 
     names: tuple[str, ...]
@@ -48,13 +52,15 @@ class Markers:
     xyz_world: Float[Tensor, "frames joints 3"]
     rate_hz: float
     first: int | None = None
-    announced: int | None = None
 
 
 def write_trc(
     path: Path, names: Sequence[str], numbers: Sequence[int], blocks: Iterable[Tensor], rate_hz: float
 ) -> None:
-    """Write one person: metres, Y up, empty fields for missing markers.
+    """Write one person: metres, Y up, blanks for missing markers.
+
+    Every row ends in a tab, as OpenSim's and Pose2Sim's own do: without it OpenSim's reader drops a blank at the end
+    and refuses the row.
 
     Args:
         path: of the file.
@@ -67,36 +73,41 @@ def write_trc(
     coming = iter(numbers)
     with replacing(path) as file:
         file.write(f"PathFileType\t4\t(X/Y/Z)\t{path.name}\n")
-        file.write("\t".join(("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate",
-                              "OrigDataStartFrame", "OrigNumFrames")) + "\n")  # fmt: skip
+        file.write("\t".join(HEADER) + "\n")
         start = numbers[0] if frames else 0
         file.write(f"{rate}\t{rate}\t{frames}\t{joints}\tm\t{rate}\t{start}\t{frames}\n")
-        file.write("Frame#\tTime\t" + "\t\t\t".join(names) + "\t\t\n")
-        file.write("\t\t" + "\t".join(f"X{j}\tY{j}\tZ{j}" for j in range(1, joints + 1)) + "\n")
-        nothing = "\t" * max(3 * joints - 1, 0)
+        file.write("Frame#\tTime\t" + "".join(f"{name}\t\t\t" for name in names) + "\n")
+        file.write("\t\t" + "".join(f"X{j}\tY{j}\tZ{j}\t" for j in range(1, joints + 1)) + "\n")
         for block in blocks:
-            table = (block[..., TRC_AXES] / 1000).flatten(1)
-            for there, row in zip(torch.isfinite(table).any(1).tolist(), table, strict=True):
+            table = (block[..., TRC_AXES] / 1000).flatten(1).tolist()
+            for row in table:
                 number = next(coming)
-                fields = "\t".join(f"{x:.6f}" if math.isfinite(x) else "" for x in row.tolist()) if there else nothing
+                fields = "".join(f"{x:.6f}\t" if math.isfinite(x) else "\t" for x in row)
                 file.write(f"{number}\t{number / rate_hz:.6f}\t{fields}\n")
 
 
-def write_trcs(folder: Path, stem: str, table: PersonTable, rate_hz: float) -> tuple[Path, ...]:
-    """Write ``<stem>_P<id>.trc`` for every person, blank where they were not found; the paths written."""
-    paths, numbers = [], table.numbers.tolist()
+def write_trcs(
+    folder: Path, stem: str, table: PersonTable, rate_hz: float, names: MarkerNames = pose2sim_names
+) -> tuple[Path, ...]:
+    """Write ``<stem>_P<id>.trc`` for every person, from their first frame to their last; the paths written.
+
+    Rows between in which they were not found are blank, so that time runs evenly.
+    """
+    paths, markers = [], names(table.skeleton)
     for person in sorted(person for person, _ in table.people):
+        first, stop = table.extent(person)
         paths.append(folder / f"{stem}_P{person}.trc")
-        starts = range(0, len(numbers), FRAMES_AT_ONCE)
-        blocks = (table.clip(person, start, start + FRAMES_AT_ONCE) for start in starts)
-        write_trc(paths[-1], table.skeleton.joints, numbers, blocks, rate_hz)
+        starts = range(first, stop, FRAMES_AT_ONCE)
+        blocks = (table.clip(person, start, min(start + FRAMES_AT_ONCE, stop)) for start in starts)
+        write_trc(paths[-1], markers, table.numbers[first:stop].tolist(), blocks, rate_hz)
     return tuple(paths)
 
 
 def read_trc(path: Path) -> Markers:
     """Read one person's markers into mm, z up (inverse of `write_trc`; reads Pose2Sim's and OpenSim's files too).
 
-    Fields are separated by tabs, or, in lines without any, by spaces. `InputError` names the line and the marker.
+    Fields are separated by tabs, or, in lines without any, by spaces. A marker has all three coordinates or none.
+    `InputError` names the line and the marker.
     """
     text = read_text(path)
     lines = text.splitlines()
@@ -105,10 +116,36 @@ def read_trc(path: Path) -> Markers:
     if len(lines) < 4:
         raise InputError(f"{path}: breaks off in its header, after line {len(lines)}.")
     header = dict(zip(cells_of(lines[1]), cells_of(lines[2]), strict=False))
-    names = tuple(name for name in cells_of(lines[3])[2:] if name)
+    names = marker_names(path, lines[3], header)
     unit = (header.get("Units") or "").lower()
     if unit not in MM_PER_UNIT:
         raise InputError(f"{path}: units are {header.get('Units')!r}, known are {', '.join(MM_PER_UNIT)}.")
+    announced = whole_of(header.get("NumFrames"))
+    rows = [(count, cells_of(line)) for count, line in enumerate(lines[4:], 5) if line.strip()]
+    if rows and rows[0][1][0] in ("", "X1"):
+        rows = rows[1:]
+    whole = not rows or text.endswith(("\n", "\r")) or len(rows[-1][1]) >= 2 + 3 * len(names)
+    if not whole and len(rows) <= (announced or 0):
+        raise InputError(f"{path}: breaks off in line {rows[-1][0]}, frame {len(rows)} of {announced}.")
+    numbers, table = table_of(path, names, rows)
+    if announced not in (None, len(rows)):
+        raise InputError(
+            f"{path}: line 3: NumFrames is {announced}, and {len(rows)} frames follow; write the number that is right."
+        )
+    xyz = torch.from_numpy(table)[..., WORLD_AXES] * MM_PER_UNIT[unit]
+    rate = number_of(header.get("DataRate"))
+    if not 0 < rate < math.inf:
+        raise InputError(
+            f"{path}: DataRate is {header.get('DataRate')!r}, a positive number of frames per second is expected."
+        )
+    return Markers(
+        names, torch.tensor(numbers, dtype=torch.long), xyz, rate, whole_of(header.get("OrigDataStartFrame"))
+    )
+
+
+def marker_names(path: Path, line: str, header: Mapping[str, str]) -> tuple[str, ...]:
+    """The markers of line 4, as many as line 3 announces, each with a name of its own."""
+    names = tuple(name for name in cells_of(line)[2:] if name)
     if not names:
         raise InputError(f"{path}: line 4 names no marker.")
     if len(set(names)) != len(names):
@@ -116,22 +153,10 @@ def read_trc(path: Path) -> Markers:
         raise InputError(
             f"{path}: line 4 names {len(names)} markers, some twice ({twice!r}); each needs a name of its own."
         )
-    announced = whole_of(header.get("NumFrames"))
-    rows = [(count, cells_of(line)) for count, line in enumerate(lines[4:], 5) if line.strip()]
-    if rows and rows[0][1][0] in ("", "X1"):
-        rows = rows[1:]
-    cut = bool(rows) and not text.endswith(("\n", "\r")) and len(rows) < (announced or 0)
-    if cut and len(rows[-1][1]) < 2 + 3 * len(names):
-        raise InputError(f"{path}: breaks off in line {rows[-1][0]}, frame {len(rows)} of {announced}.")
-    numbers, table = table_of(path, names, rows)
-    xyz = torch.from_numpy(table)[..., WORLD_AXES] * MM_PER_UNIT[unit]
-    rate = number_of(header.get("DataRate"))
-    if not 0 < rate < math.inf:
-        raise InputError(
-            f"{path}: DataRate is {header.get('DataRate')!r}, a positive number of frames per second is expected."
-        )
-    first = whole_of(header.get("OrigDataStartFrame"))
-    return Markers(names, torch.tensor(numbers, dtype=torch.long), xyz, rate, first, announced)
+    announced = header.get("NumMarkers")
+    if announced is not None and whole_of(announced) != len(names):
+        raise InputError(f"{path}: line 3: NumMarkers is {announced!r}, and line 4 names {len(names)} markers.")
+    return names
 
 
 def cells_of(line: str) -> list[str]:
@@ -140,15 +165,17 @@ def cells_of(line: str) -> list[str]:
 
 
 def number_of(text: str | None) -> float:
-    """A number of a header, NaN where there is none."""
+    """A number as all programs write it, NaN where there is none: ``1_000`` is one in Python alone."""
+    if text is None or "_" in text or not text.isascii():
+        return math.nan
     try:
-        return float(text or "")
+        return float(text)
     except ValueError:
         return math.nan
 
 
 def whole_of(text: str | None) -> int | None:
-    """A whole number of a header, None where there is none."""
+    """A whole number, None where there is none."""
     value = number_of(text)
     return int(value) if math.isfinite(value) and value == int(value) else None
 
@@ -160,6 +187,8 @@ def table_of(
     width = 3 * len(names)
     numbers: dict[int, int] = {}
     table = np.full((len(rows), width), np.nan)
+    # One more field, a blank one, stands behind a tab at the end, in all rows or in none.
+    most = max((len(cells) - 2 for _, cells in rows if not any(cells[2 + width :])), default=width)
     for row, (line, cells) in enumerate(rows):
         number = whole_of(cells[0])
         if number is None or abs(number) >= 10**18:
@@ -167,21 +196,26 @@ def table_of(
         if number in numbers:
             raise InputError(f"{path}: line {line}: frame {number} is there already, in line {numbers[number]}.")
         numbers[number] = line
-        values = cells[2:]
-        if any(values[width:]):
-            raise InputError(
-                f"{path}: line {line}: frame {number} has {len(values)} coordinates, {len(names)} markers have {width}."
-            )
-        for column, value in enumerate(values[:width]):
-            try:
-                table[row, column] = float(value or "nan")
-            except ValueError as error:
-                comma = ", with a point and no comma" if "," in value else ""
-                raise InputError(
-                    f"{path}: line {line}: frame {number}: marker {names[column // 3]} has {value!r}, a number is "
-                    f"expected{comma}."
-                ) from error
+        values, place = cells[2:], f"{path}: line {line}: frame {number}"
+        if any(values[width:]) or len(values) < width:
+            raise InputError(f"{place} has {len(values)} coordinates, {len(names)} markers have {width}.")
+        if len(values) < most:
+            raise InputError(f"{place} has {len(values)} fields behind its time, other rows have {most}: one is lost.")
+        table[row] = row_of(place, names, values[:width])
     return list(numbers), table.reshape(len(rows), len(names), 3)
+
+
+def row_of(place: str, names: Sequence[str], values: Sequence[str]) -> list[float]:
+    """The coordinates of a row, blank = NaN. `InputError` for what is no number, and for a marker without all three."""
+    row = [number_of(value or "nan") for value in values]
+    for column, number in enumerate(row):
+        value, marker = values[column], names[column // 3]
+        if not math.isfinite(number) and value.lower() not in ("", "nan"):
+            comma = ", with a point and no comma" if "," in value else ""
+            raise InputError(f"{place}: marker {marker} has {value!r}, a number is expected{comma}.")
+        if math.isnan(number) and not all(map(math.isnan, row[column // 3 * 3 : column // 3 * 3 + 3])):
+            raise InputError(f"{place}: marker {marker} has not all three coordinates; a field is lost or blank.")
+    return row
 
 
 def read_trc_people(paths: Sequence[Path]) -> SavedPredictions:
@@ -194,20 +228,16 @@ def read_trc_people(paths: Sequence[Path]) -> SavedPredictions:
     Raises `InputError` for files with different markers, and for two files of one person.
     """
     files = visible(paths)
-    people = [with_our_names(read_trc(path)) for path in files]
+    people = [replace(one, names=joints_of_markers(one.names)) for one in map(read_trc, files)]
     names = people[0].names if people else ()
     for place, (path, markers) in enumerate(zip(files, people, strict=True)):
         if set(markers.names) != set(names):
             raise InputError(f"{path}: its {len(markers.names)} markers are not those of {files[0].name}.")
         order = [markers.names.index(name) for name in names]
         people[place] = replace(markers, names=names, xyz_world=markers.xyz_world[:, order])
-    notes = [
-        f"{path.name} announces {markers.announced} frames and holds {len(markers.numbers)}."
-        for path, markers in zip(files, people, strict=True)
-        if markers.announced is not None and markers.announced != len(markers.numbers)
-    ]
+    notes: list[str] = []
     ids = ids_of(files)
-    skeleton = skeleton_of_markers(names)
+    skeleton = skeleton_of_joints(names)
     numbers = sorted({number for markers in people for number in markers.numbers.tolist()})
     firsts = {markers.first for markers in people}
     first = firsts.pop() if len(firsts) == 1 else None
@@ -229,36 +259,6 @@ def read_trc_people(paths: Sequence[Path]) -> SavedPredictions:
         seen = [(i, xyz) for i, xyz in here if bool(torch.isfinite(xyz).any())]
         frames.append(people_at(number + shift, seen, skeleton))
     return SavedPredictions(skeleton, (), tuple(frames), tuple(notes))
-
-
-def with_our_names(markers: Markers) -> Markers:
-    """Markers called ``RHip`` as ``r_hip``, where the catalogue has such a joint and no other marker is called so."""
-    known = {joint for skeleton in CATALOG for joint in skeleton.joints}
-    ours = [name if name in known else our_name(name) for name in markers.names]
-    names = tuple(
-        mine if mine in known and ours.count(mine) == 1 else name
-        for mine, name in zip(ours, markers.names, strict=True)
-    )
-    return replace(markers, names=names)
-
-
-def our_name(marker: str) -> str:
-    """``LBigToe`` as ``l_big_toe``, ``Nose`` as ``nose``; OpenSim's ``Head`` and ``Hip`` are the top and the middle."""
-    words = re.findall(r"[A-Z](?=[A-Z][a-z])|[A-Z]?[a-z]+|\d+|[A-Z]+", marker)
-    name = "_".join(word.lower() for word in words)
-    return {"hip": "mid_hip", "c_hip": "mid_hip", "head": "head_top"}.get(name, name)
-
-
-def skeleton_of_markers(names: tuple[str, ...]) -> Skeleton:
-    """The catalogue's skeleton of these joints, or one with the bones of the first that has most of them."""
-    for known in CATALOG:
-        if known.joints == names:
-            return known
-    nearest = max(CATALOG, key=lambda known: sum(a in names and b in names for a, b in known.bones))
-    bones = tuple((a, b) for a, b in nearest.bones if a in names and b in names)
-    if not bones or not set(nearest.root_of) <= set(names):
-        return Skeleton("trc", names, bones)
-    return Skeleton("trc", names, bones, nearest.root_of)
 
 
 def without_later_versions(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:

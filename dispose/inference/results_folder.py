@@ -18,6 +18,7 @@ import torch
 from dispose.errors import InputError, OutputError
 from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS, evidence_common, evidence_head, evidence_rows
 from dispose.formats.files import GrowingFolder, GrownColumn, lock_folder, replacing_path, write_npz
+from dispose.formats.marker_names import MarkerNames, pose2sim_names
 from dispose.formats.person_table import PersonTable, prediction_names, prediction_rows
 from dispose.formats.predictions import by_source, frame_line, header_line, skeleton_of
 from dispose.formats.trc import write_trcs
@@ -40,6 +41,7 @@ class RunFiles:
         rate_hz: frames per second in TRC files.
         evidence: whether what was known and weighed is kept.
         tables: whether predictions.npz and TRC files are written beside predictions.jsonl.
+        markers: what TRC files call the joints.
         inputs: what a run must agree in to go on with another: names, and values as text.
     """
 
@@ -48,6 +50,7 @@ class RunFiles:
     rate_hz: float = 30.0
     evidence: bool = True
     tables: bool = True
+    markers: MarkerNames = pose2sim_names
     inputs: tuple[tuple[str, str], ...] = ()
 
 
@@ -142,7 +145,10 @@ class ResultsFolder:
             written = [folder / PREDICTIONS]
             (folder / PEOPLE).unlink(missing_ok=True)
             if files.tables:
-                written += [folder / PEOPLE, *write_trcs(folder / "trc", files.name, table, files.rate_hz)]
+                written += [
+                    folder / PEOPLE,
+                    *write_trcs(folder / "trc", files.name, table, files.rate_hz, files.markers),
+                ]
                 write_npz(written[1], self._members("people."))
                 _remove_others(folder / "trc", files.name, written)
             if files.evidence:

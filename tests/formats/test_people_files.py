@@ -208,13 +208,38 @@ def test_frames_counted_from_one_are_those_of_the_recording(tmp_path: Path) -> N
     assert [frame.number for frame in trimmed.frames] == [2, 7]
 
 
-def test_fewer_frames_than_announced_are_said(tmp_path: Path) -> None:
-    assert read_trc_people([trc(tmp_path / "one.trc", ROWS, frames=5)]).notes == (
-        "one.trc announces 5 frames and holds 2.",
-    )
+def test_other_counts_than_announced_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"one\.trc: line 3: NumFrames is 5, and 2 frames follow"):
+        read_trc_people([trc(tmp_path / "one.trc", ROWS, frames=5)])
+    with pytest.raises(InputError, match=r"one\.trc: line 3: NumFrames is 1, and 2 frames follow"):
+        read_trc_people([trc(tmp_path / "one.trc", ROWS, frames=1)])
+    with pytest.raises(InputError, match=r"line 3: NumMarkers is '2', and line 4 names 3 markers"):
+        read_trc_people([trc(tmp_path / "one.trc", ROWS, names="RHip\t\t\tLBigToe\t\t\tNose\t\t")])
     for length in range(len(ROWS) - 20, len(ROWS) - 4):
         with pytest.raises(InputError, match=r"one\.trc: breaks off in line 7, frame 2 of 5"):
             read_trc_people([trc(tmp_path / "one.trc", ROWS[:length], frames=5)])
+
+
+@pytest.mark.parametrize("end", ["", "\t"])
+@pytest.mark.parametrize("names", [("a", "b", "c")])
+def test_no_lost_field_shifts_the_others(tmp_path: Path, names: tuple[str, ...], end: str) -> None:
+    numbers = [f"{value}.5" for value in range(9)]
+    known = {"all": numbers, "not the last": [*numbers[:6], "", "", ""], "not the first": ["", "", "", *numbers[3:]]}
+    head = "\t\t\t".join(names)
+    for what, fields in known.items():
+        rows = [["1", "0", *numbers], ["2", "0.02", *fields]]
+        path = tmp_path / "one.trc"
+        for lost in range(2, 11):
+            lines = [rows[0], [field for place, field in enumerate(rows[1]) if place != lost]]
+            body = "".join("\t".join(line) + f"{end}\n" for line in lines)
+            path.write_text(f"{HEADER}60\t60\t2\t3\tmm\t1\nFrame#\tTime\t{head}\n{body}")
+            with pytest.raises(InputError, match="line 6: frame 2"):
+                print(what, lost, read_trc_people([path]).frames[1].poses.xyz_world)
+        # The only row there is has no other to be compared with.
+        path.write_text(f"{HEADER}60\t60\t1\t3\tmm\t1\nFrame#\tTime\t{head}\n" + "\t".join(lines[1]) + f"{end}\n")
+        if what != "not the last" or not end:
+            with pytest.raises(InputError, match="line 5: frame 2"):
+                read_trc_people([path])
 
 
 @pytest.mark.parametrize(
@@ -225,7 +250,18 @@ def test_fewer_frames_than_announced_are_said(tmp_path: Path) -> None:
         ("2\t0.02", "1\t0.02", "line 7: frame 1 is there already, in line 6"),
         ("\t7\t", "\t7,5\t", "line 7: frame 2: marker RHip has '7,5', a number is expected, with a point"),
         ("\t12\n", "\t12\t13\n", "line 7: frame 2 has 7 coordinates, 2 markers have 6"),
-        ("LBigToe", "", "line 6: frame 1 has 6 coordinates, 1 markers have 3"),
+        ("\t12\n", "\t12\t\n", "line 6: frame 1 has 6 fields behind its time, other rows have 7: one is lost"),
+        (
+            "2\tmm\t1\nFrame#\tTime\tRHip\t\t\tLBigToe",
+            "1\tmm\t1\nFrame#\tTime\tRHip\t\t\t",
+            "line 6: frame 1 has 6 coordinates, 1 markers have 3",
+        ),
+        ("LBigToe", "", "line 3: NumMarkers is '2', and line 4 names 1 markers"),
+        ("\t7\t", "\t1_000\t", "line 7: frame 2: marker RHip has '1_000', a number is expected"),
+        ("\t7\t", "\t٣\t", "line 7: frame 2: marker RHip has '٣', a number is expected"),
+        ("\t7\t", "\tinf\t", "line 7: frame 2: marker RHip has 'inf', a number is expected"),
+        ("\t7\t", "\t\t", "line 7: frame 2: marker RHip has not all three coordinates"),
+        ("\n2\t", "\n1_0\t", "line 7: a frame's number is expected, not '1_0'"),
         ("RHip\t\t\tLBigToe\t\t", "", "line 4 names no marker"),
     ],
 )

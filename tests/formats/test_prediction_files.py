@@ -13,6 +13,7 @@ from torch.testing import assert_close
 
 from dispose.errors import InputError
 from dispose.formats.files import Columns, replacing, write_npz
+from dispose.formats.marker_names import our_names, pose2sim_names
 from dispose.formats.person_table import PersonTable, prediction_names, prediction_rows, with_covariances
 from dispose.formats.predictions import (
     SavedPredictions,
@@ -20,7 +21,7 @@ from dispose.formats.predictions import (
     read_predictions,
     write_predictions,
 )
-from dispose.formats.trc import read_trc, write_trc, write_trcs
+from dispose.formats.trc import read_trc, read_trc_people, write_trc, write_trcs
 from dispose.geometry.uncertainty import expected_error
 from dispose.scene.frame import Detections, Poses
 from dispose.scene.results import Association, Prediction
@@ -187,18 +188,23 @@ def test_trc_there_and_back(tmp_path: Path) -> None:
         for row, poses in enumerate(frame.poses for frame in frames):
             mine = (poses.id == person)[:, None] & poses.valid
             expected[row, mine.any(0)] = poses.xyz_world[mine]
-        assert (found.names, found.rate_hz) == (COCO_17.joints, 60.0)
-        assert found.numbers.tolist() == [frame.number for frame in frames]
-        assert_close(found.xyz_world, expected, atol=1e-3, rtol=0, equal_nan=True)
+        # From a person's first frame to their last: 1 and 2 are away in the middle one, 5 is in the last one only.
+        rows = slice(2, 3) if person == 5 else slice(0, 3)
+        assert (found.names, found.rate_hz) == (pose2sim_names(COCO_17), 60.0)
+        assert found.numbers.tolist() == [frame.number for frame in frames][rows]
+        assert_close(found.xyz_world, expected[rows], atol=1e-3, rtol=0, equal_nan=True)
+    assert read_trc_people(paths).skeleton == COCO_17
     header = paths[0].read_text().splitlines()
     assert header[2].split("\t") == ["60", "60", "3", "17", "m", "60", "3", "3"]
-    assert len({line.count("\t") for line in header[5:]}) == 1
+    assert {line.count("\t") for line in header[4:]} == {2 + 3 * 17} and all(line.endswith("\t") for line in header[4:])
+    (ours, *_) = write_trcs(tmp_path, "ours", person_table(saved()), 60.0, our_names)
+    assert read_trc(ours).names == COCO_17.joints and read_trc_people([ours]).skeleton == COCO_17
 
 
 def test_trc_is_y_up_metres(tmp_path: Path) -> None:
     up = torch.tensor([[[100.0, 200.0, 1700.0]]], dtype=torch.float64)
     write_trc(tmp_path / "t.trc", ("head",), [1], [up], 30.0)
-    assert (tmp_path / "t.trc").read_text().splitlines()[5].split("\t")[2:] == ["0.200000", "1.700000", "0.100000"]
+    assert (tmp_path / "t.trc").read_text().splitlines()[5].split("\t")[2:-1] == ["0.200000", "1.700000", "0.100000"]
 
 
 def test_trc_of_pose2sim(shared_data: Path) -> None:

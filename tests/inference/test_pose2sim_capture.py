@@ -11,6 +11,7 @@ from dispose.cli.main import main
 from dispose.formats.predictions import read_predictions
 from dispose.formats.trc import read_trc
 from dispose.scene.results import Prediction
+from tests.formats.opensim_reader import read_by_opensim
 
 # Pose2Sim's names of joints that it triangulates from the same keypoints as we do, and ours.
 SAME_JOINTS = {
@@ -81,6 +82,15 @@ def check_noses_and_bones(source: Path, results: Path) -> None:
     assert sum(known) / len(known) > 0.9, "nobody makes this true by knowing no nose"
 
 
+def check_opensim(results: Path) -> None:
+    arrays = np.load(results / "predictions.npz")
+    for person in (1, 2, 3):
+        names, read = read_by_opensim(results / "trc" / f"pose2sim_multi_P{person}.trc")
+        assert set(SAME_JOINTS) <= set(names) and len(names) == 25
+        ours = arrays["joints"][arrays["id"] == person][..., :3] / 1000
+        np.testing.assert_allclose(read, ours[..., (1, 2, 0)], atol=2e-6)
+
+
 def check_files(results: Path) -> None:
     header, *lines = [json.loads(line) for line in (results / "predictions.jsonl").read_text().splitlines()]
     assert header["schema"] == "dispose.predictions/1"
@@ -92,6 +102,7 @@ def check_files(results: Path) -> None:
         assert len(arrays["id"]) == sum(len(line["persons"]) for line in lines)
     for person in (1, 2, 3):
         table = np.genfromtxt(results / "trc" / f"pose2sim_multi_P{person}.trc", delimiter="\t", skip_header=5)
+        table = table[:, :-1]  # rows end in a tab
         assert table.shape == (100, 2 + 3 * len(header["joints"]))
         assert np.allclose(np.diff(table[:, 1]), 1 / 60, atol=1e-5)  # the frame rate of its videos
         for line, row in zip(lines, table, strict=True):
@@ -119,3 +130,4 @@ def test_the_capture_as_it_stands(
     check_places(source, tmp_path, mean_mm=mean_mm, median_mm=median_mm)
     check_noses_and_bones(source, tmp_path)
     check_files(tmp_path)
+    check_opensim(tmp_path)
