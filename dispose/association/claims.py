@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dispose.association.body_bounds import bone_excess
 from dispose.association.groups import GroupKeypoints, apparent_size, inlier_bound
+from dispose.geometry.pinhole import pixels_per_unit
 from dispose.scene.frame import Poses
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import TensorStruct
@@ -62,7 +63,7 @@ def fit_of(evidence: GroupKeypoints, poses: Poses) -> Fit:
     error = torch.where(poses.valid[:, None] & evidence.seen, error, torch.nan).transpose(1, 2)
     rotation, local = cameras.rotation[:, None], cameras.to_camera(xyz).transpose(1, 2)
     depth = local[..., 2:].clamp(min=100.0)
-    focal = (cameras.matrix[:, None, :, 0, 0] + cameras.matrix[:, None, :, 1, 1]) / 2
+    focal = pixels_per_unit(local[..., :2] / depth, cameras.matrix[:, None], cameras.lens[:, None])
     # d(x/z) = (row_xy - (x/z) row_z) / z
     jacobian = rotation[..., :2, :] - (local[..., :2] / depth)[..., None] * rotation[..., 2:, :]
     jacobian = jacobian * (focal[..., None] / depth / keypoint_noise(evidence).transpose(1, 2)[..., None])[..., None]

@@ -43,7 +43,7 @@ def triangulate_keypoints(evidence: GroupKeypoints, by: BySights = robust_of_sig
         evidence.xy_image.transpose(1, 2),
         evidence.confidence.transpose(1, 2),
         cameras.matrix[:, None],
-        cameras.distortion[:, None],
+        cameras.lens[:, None],
         cameras.rotation[:, None],
         cameras.translation[:, None],
         threshold_px=inlier_bound(evidence)[:, None],

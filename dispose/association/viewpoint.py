@@ -54,7 +54,7 @@ def viewpoints(packed: PackedDetections) -> Viewpoints:
     """
     cameras, place, visible = packed.cameras, (packed.frame, packed.view), packed.visible
     rotation, matrix = cameras.rotation[place], cameras.matrix[place]
-    flat = normalize_points(packed.xy_image, matrix[:, None], cameras.distortion[place][:, None])
+    flat = normalize_points(packed.xy_image, matrix[:, None], cameras.lens[place][:, None])
     direction = torch.cat([flat, torch.ones_like(flat[..., :1])], dim=-1) @ rotation
     direction = direction / direction.norm(dim=-1, keepdim=True)
     seen = visible[..., None].to(direction.dtype)

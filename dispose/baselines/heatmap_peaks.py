@@ -131,7 +131,7 @@ def triangulate_people(
         xy = peaks.xy_image[chosen].to(torch.float64)
         score = torch.where(members != ABSENT, peaks.score[chosen].to(torch.float64).clamp(1e-3, 1), 0.0)
     points = triangulate_robust(
-        xy, score, cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation,
+        xy, score, cameras.matrix, cameras.lens, cameras.rotation, cameras.translation,
         threshold_px=gate * peaks.spacing_px.to(torch.float64),
     )  # fmt: skip
     return points, score

@@ -165,7 +165,7 @@ def camera_of(lens: Lens) -> LiftedCamera:
     cameras = lens.cameras
     width, height = (int(x) for x in cameras.size[0])
     matrix = tuple(tuple(row) for row in cameras.matrix[0].tolist())
-    return LiftedCamera(cameras.names[0], (width, height), matrix, tuple(cameras.distortion[0].tolist()), lens.told_by)
+    return LiftedCamera(cameras.names[0], (width, height), matrix, tuple(cameras.lens[0].tolist()), lens.told_by)
 
 
 def draw(folder: Path) -> int:

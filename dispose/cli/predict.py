@@ -327,7 +327,7 @@ class PredictCommand(CaptureOptions):
     def inputs(self, capture: Capture, weights: Path | None, batch: int) -> tuple[tuple[str, str], ...]:
         """What a killed run must have been given to be gone on with."""
         cameras = capture.cameras
-        tensors = (cameras.size, cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
+        tensors = (cameras.size, cameras.matrix, cameras.lens, cameras.rotation, cameras.translation)
         rig = hashlib.sha256(b"".join(value.numpy().tobytes() for value in tensors)).hexdigest()
         numbers = capture.numbers
         learned = weights_of(self.triangulator, self.triangulator_weights)

@@ -93,7 +93,7 @@ def answers_of(
     xy_image = apply(invert(affine.double())[:, :, None], xy_input)
     bound = RANSAC_INPUT_PX / affine[..., 0, 0].double()
     consent = triangulate_ransac(
-        xy_image.transpose(1, 2), votes.transpose(1, 2), cameras.matrix[:, None], cameras.distortion[:, None],
+        xy_image.transpose(1, 2), votes.transpose(1, 2), cameras.matrix[:, None], cameras.lens[:, None],
         cameras.rotation[:, None], cameras.translation[:, None], threshold_px=bound[:, None],
     ).xyz_world  # fmt: skip
     plain = solve_cholesky(view_points(xy_input, votes, cameras, affine))

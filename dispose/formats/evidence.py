@@ -72,6 +72,7 @@ def evidence_common(path: Path, cases: Sequence[FrameResult], known: Mapping[str
         ("joints", np.array(skeleton.joints)),
         ("camera_names", np.array(rig.names)),
         *((f"camera_{part}", vars(rig)[part].numpy()) for part in CAMERA_PARTS),
+        *(() if rig.fisheye is None else (("camera_fisheye", rig.fisheye.numpy()),)),
         ("tuple_time", time.double().numpy()),
         ("truth_skeleton", np.array(truths[0].name if truths else "")),
         ("truth_joints", np.array(truths[0].joints if truths else ())),
@@ -232,7 +233,10 @@ def _cameras_of(arrays: Arrays) -> Cameras:
     """The rig. `InputError` for entries that are not finite."""
     names = arrays.texts("camera_names")
     parts = (arrays.finite(f"camera_{part}", len(names), *tail) for part, tail in CAMERA_PARTS.items())
-    return Cameras(names, *map(_double, parts))
+    fisheye = None
+    if "camera_fisheye" in arrays.columns:
+        fisheye = torch.from_numpy(arrays.get("camera_fisheye", FLAGS, len(names)))
+    return Cameras(names, *map(_double, parts), fisheye=fisheye)
 
 
 def _skeleton_in(arrays: Arrays, name: str, joints: str) -> Skeleton:
@@ -348,4 +352,5 @@ def _frame_of(case: FrameResult) -> Frame:
 def _same_rig(one: Cameras, other: Cameras) -> bool:
     """Whether two rigs are the same cameras in the same places."""
     same = one.names == other.names and all(torch.equal(vars(one)[k], vars(other)[k]) for k in CAMERA_PARTS)
+    same = same and torch.equal(one.lens, other.lens)
     return one is other or same

@@ -30,7 +30,7 @@ AXES = "of the camera: x right, y down, z away; joints from the middle of the hi
 
 @dataclass(frozen=True)
 class LiftedCamera:
-    """The lens that people were seen through: its name, size (px), OpenCV's numbers, and who told them."""
+    """The lens that people were seen through: its name, size (px), numbers (as `Cameras.lens`), and who told them."""
 
     name: str
     size: tuple[int, int]
@@ -209,7 +209,7 @@ def _header(entry: Entry) -> LiftedHeader:
             camera.at("name").text(),
             (width, height),
             tuple(tuple(row) for row in matrix),
-            tuple(camera.at("distortion").numbers(8).tolist()),
+            tuple(camera.at("distortion").numbers(8, 9).tolist()),
             camera.at("told_by").text(),
         ),
         skeleton_of(entry.at("skeleton").text(), tuple(one.text() for one in entry.at("joints").items())),

@@ -1,17 +1,53 @@
-"""The OpenCV pinhole camera with rational distortion, and its inverse.
+"""The OpenCV pinhole camera with its lens, rational or fisheye, and the inverse.
 
 World points become camera points by ``xyz_camera = R @ xyz_world + t``; image points are pixels with
-pixel centres at integers. Distortion order is OpenCV's ``k1 k2 p1 p2 k3 k4 k5 k6``.
+pixel centres at integers. A lens is eight numbers, OpenCV's ``k1 k2 p1 p2 k3 k4 k5 k6``, or where a rig has a fisheye
+nine: the last is 1 for a fisheye, of which the first four are its ``k1 k2 k3 k4``, and 0 otherwise (`Cameras.lens`).
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dispose.geometry.fisheye import distort_fisheye, fisheye_stretch, undistort_fisheye
+
 MIN_DEPTH_MM = 1e-6
+RATIONAL = 8
+"""Numbers of a rational lens."""
 
 
-def distort(
+def distort(xy_normalized: Float[Tensor, "*batch 2"], lens: Float[Tensor, "*#batch lens"]) -> Float[Tensor, "*batch 2"]:
+    """Apply a lens to normalised camera coordinates (``x/z, y/z``)."""
+    if lens.shape[-1] == RATIONAL:
+        return distort_rational(xy_normalized, lens)
+    fisheye, round_lens, rational = split_lens(lens)
+    bent = distort_fisheye(xy_normalized, round_lens)
+    return torch.where(fisheye, bent, distort_rational(xy_normalized, rational))
+
+
+def undistort(
+    xy_distorted: Float[Tensor, "*batch 2"], lens: Float[Tensor, "*#batch lens"], *, steps: int = 10
+) -> Float[Tensor, "*batch 2"]:
+    """Invert `distort`. Points beyond the lens model's range get the nearest value reached (always finite).
+
+    The derivative is that of the inverse function, not of the iterations; it is zero where the model has none.
+    """
+    if lens.shape[-1] == RATIONAL:
+        return undistort_rational(xy_distorted, lens, steps=steps)
+    fisheye, round_lens, rational = split_lens(lens)
+    straight = undistort_fisheye(xy_distorted, round_lens)
+    return torch.where(fisheye, straight, undistort_rational(xy_distorted, rational, steps=steps))
+
+
+def split_lens(
+    lens: Float[Tensor, "*batch 9"],
+) -> tuple[Bool[Tensor, "*batch 1"], Float[Tensor, "*batch 4"], Float[Tensor, "*batch 8"]]:
+    """Which lenses are fisheyes, and the numbers of both kinds: 0 for a lens of the other."""
+    fisheye = lens[..., RATIONAL:] > 0
+    return fisheye, torch.where(fisheye, lens[..., :4], 0.0), torch.where(fisheye, 0.0, lens[..., :RATIONAL])
+
+
+def distort_rational(
     xy_normalized: Float[Tensor, "*batch 2"], distortion: Float[Tensor, "*#batch 8"]
 ) -> Float[Tensor, "*batch 2"]:
     """Apply the OpenCV rational lens model to normalised camera coordinates (``x/z, y/z``)."""
@@ -24,10 +60,10 @@ def distort(
     return torch.stack([xd, yd], dim=-1)
 
 
-def undistort(
+def undistort_rational(
     xy_distorted: Float[Tensor, "*batch 2"], distortion: Float[Tensor, "*#batch 8"], *, steps: int = 10
 ) -> Float[Tensor, "*batch 2"]:
-    """Invert `distort`: OpenCV's fixed-point iteration, then Newton where that was not accurate.
+    """Invert `distort_rational`: OpenCV's fixed-point iteration, then Newton where that was not accurate.
 
     The fixed point contracts for mild lenses only; Newton's steps make the inverse exact wherever the lens
     model is invertible. Points beyond the lens model's range get the nearest value reached (always finite).
@@ -35,7 +71,7 @@ def undistort(
     """
     with torch.no_grad():
         found = _newton_polish(_fixed_point(xy_distorted, distortion, steps), xy_distorted, distortion)
-    step = _jacobian_solve(found, distort(found, distortion) - xy_distorted, distortion.detach())
+    step = _jacobian_solve(found, distort_rational(found, distortion) - xy_distorted, distortion.detach())
     return found - (step - step.detach())
 
 
@@ -62,26 +98,30 @@ def _newton_polish(
     *,
     steps: int = 20,
 ) -> Float[Tensor, "*batch 2"]:
-    """Newton steps on ``distort(x) = xy_distorted`` for the points whose residual is above the tolerance."""
+    """Newton steps on ``distort_rational(x) = xy_distorted`` for the points whose residual is above the tolerance."""
     tolerance = 100 * torch.finfo(xy_distorted.dtype).eps
     finite = torch.isfinite(start).all(-1, keepdim=True)
     x = torch.where(finite, start, xy_distorted)
-    residual = (distort(x, distortion) - xy_distorted).norm(dim=-1, keepdim=True)
-    better = residual <= (distort(xy_distorted, distortion) - xy_distorted).norm(dim=-1, keepdim=True)
+    residual = (distort_rational(x, distortion) - xy_distorted).norm(dim=-1, keepdim=True)
+    better = residual <= (distort_rational(xy_distorted, distortion) - xy_distorted).norm(dim=-1, keepdim=True)
     x = torch.where(better, x, xy_distorted)
     # Only points that are not done are computed with: a result never depends on its neighbours in the batch.
     row = (~(better & (residual <= tolerance)))[..., 0].flatten().nonzero()[:, 0]
     flat, lens = x.reshape(-1, 2).clone(), distortion.expand(*x.shape[:-1], 8).reshape(-1, 8)[row]
     point, target = flat[row], xy_distorted.reshape(-1, 2)[row]
     for _ in range(steps):
-        residual = distort(point, lens) - target
+        residual = distort_rational(point, lens) - target
         error = residual.norm(dim=-1, keepdim=True)
         step = _jacobian_solve(point, residual, lens)
         gained = torch.zeros_like(error, dtype=torch.bool)
         moved = point
         for scale in (1.0, 0.3, 0.05):
             trial = point - scale * step
-            gain = ~gained & (error > tolerance) & ((distort(trial, lens) - target).norm(dim=-1, keepdim=True) < error)
+            gain = (
+                ~gained
+                & (error > tolerance)
+                & ((distort_rational(trial, lens) - target).norm(dim=-1, keepdim=True) < error)
+            )
             moved, gained = torch.where(gain, trial, moved), gained | gain
             if bool((gained | (error <= tolerance)).all()):
                 break
@@ -97,7 +137,7 @@ def _newton_polish(
 def _jacobian_solve(
     xy: Float[Tensor, "*batch 2"], residual: Float[Tensor, "*batch 2"], distortion: Float[Tensor, "*#batch 8"]
 ) -> Float[Tensor, "*batch 2"]:
-    """``J⁻¹ residual`` with the Jacobian of `distort`; zero where it is singular."""
+    """``J⁻¹ residual`` with the Jacobian of `distort_rational`; zero where it is singular."""
     x, y = xy.unbind(-1)
     k1, k2, p1, p2, k3, k4, k5, k6 = distortion.unbind(-1)
     r2 = x * x + y * y
@@ -118,20 +158,37 @@ def _jacobian_solve(
 def project_points(
     xyz_camera: Float[Tensor, "*batch 3"],
     matrix: Float[Tensor, "*#batch 3 3"],
-    distortion: Float[Tensor, "*#batch 8"],
+    lens: Float[Tensor, "*#batch lens"],
 ) -> Float[Tensor, "*batch 2"]:
     """Camera points (mm) to image points (pixels). Points with z <= 0 give a finite, meaningless result."""
     depth = xyz_camera[..., 2:].clamp(min=MIN_DEPTH_MM)
-    return _affine(matrix, distort(xyz_camera[..., :2] / depth, distortion))
+    return _affine(matrix, distort(xyz_camera[..., :2] / depth, lens))
 
 
 def normalize_points(
     xy_image: Float[Tensor, "*batch 2"],
     matrix: Float[Tensor, "*#batch 3 3"],
-    distortion: Float[Tensor, "*#batch 8"],
+    lens: Float[Tensor, "*#batch lens"],
 ) -> Float[Tensor, "*batch 2"]:
     """Image points (pixels) to undistorted normalised camera coordinates ``x/z, y/z``."""
-    return undistort(_affine(torch.linalg.inv(matrix), xy_image), distortion)
+    return undistort(_affine(torch.linalg.inv(matrix), xy_image), lens)
+
+
+def pixels_per_unit(
+    xy_normalized: Float[Tensor, "*batch 2"],
+    matrix: Float[Tensor, "*#batch 3 3"],
+    lens: Float[Tensor, "*#batch lens"],
+) -> Float[Tensor, "..."]:
+    """Pixels that one unit of normalised camera coordinates measures: the mean focal length.
+
+    A rational lens is taken to change that little, and the answer has no more axes than `matrix`. A fisheye shows the
+    border of its image at a small fraction of its focal length, so that the answer depends on the place.
+    """
+    focal = (matrix[..., 0, 0] + matrix[..., 1, 1]) / 2
+    if lens.shape[-1] == RATIONAL:
+        return focal
+    fisheye, round_lens, _ = split_lens(lens)
+    return focal * torch.where(fisheye[..., 0], fisheye_stretch(xy_normalized, round_lens), 1.0)
 
 
 def _affine(matrix: Float[Tensor, "*#batch 3 3"], xy: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from dispose.association.decode import limit_untried
 from dispose.geometry.rigid import look_at
 from dispose.inference.tracking import Memory, believed_joints
-from dispose.scene.cameras import Cameras
+from dispose.scene.cameras import Cameras, telling_fisheyes
 from dispose.scene.frame import Detections, Frame
 from dispose.scene.results import Associate, Association, AssociationResult, Hypotheses
 from dispose.tensors import ABSENT, cat
@@ -63,6 +63,8 @@ def with_past(frame: Frame, memory: Memory) -> Frame:
     camera = imagined_camera(frame.cameras, xyz[tracks.valid].mean(0))
     if frame.cameras.present is not None:
         camera = replace(camera, present=torch.ones(1, dtype=torch.bool))
+    if frame.cameras.fisheye is not None:
+        camera = telling_fisheyes(camera)
     xy, front = camera.project(xyz)
     people = torch.cat([xy[0], CONFIDENCE * (tracks.valid & front[0]).double()[..., None]], -1)
     past = Detections.from_lists(frame.detections.skeleton, [list(people)])

@@ -13,7 +13,7 @@ from torch import Tensor
 from dispose.association.polytope import Marginals, marginals_of
 from dispose.errors import ShapeError
 from dispose.geometry.pinhole import undistort
-from dispose.scene.cameras import Cameras
+from dispose.scene.cameras import Cameras, perspective_only
 from dispose.tensors import ABSENT, TensorStruct
 from dispose_kernels.candidates import Evidence, join
 
@@ -127,7 +127,7 @@ def midpoint(
 
 def _directions(points: RootPoints) -> Float[Tensor, "views slots 3"]:
     """Unit world directions, undistorted by the five iterations of the released code."""
-    cameras = points.cameras.to(torch.float64)
+    cameras = perspective_only(points.cameras).to(torch.float64)
     xy = points.xy_image.double()
     xyz = torch.cat([xy, torch.ones_like(xy[..., :1])], -1) @ torch.linalg.inv(cameras.matrix).mT
     xy = undistort(xyz[..., :2], cameras.distortion[:, None], steps=5)

@@ -36,7 +36,7 @@ from dispose.released.candidates import (
 )
 from dispose.released.denoiser import ReleasedDenoiser, ReleasedDenoiserConfig, RootGraph
 from dispose.released.key_maps import LEGACY_RULES, released_decoder_config
-from dispose.scene.cameras import Cameras
+from dispose.scene.cameras import Cameras, perspective_only
 from dispose.scene.frame import Frame, ImageBatch, Poses
 from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import PANOPTIC_15
@@ -341,7 +341,7 @@ def _single_precision_rays(
     cameras: Cameras, xy_image: Float[Tensor, "persons views 2"]
 ) -> Float[Tensor, "persons views 3"]:
     """Unit world directions after five undistorting iterations, by way of undistorted pixels."""
-    k1, k2, p1, p2, k3, k4, k5, k6 = cameras.distortion.unbind(-1)
+    k1, k2, p1, p2, k3, k4, k5, k6 = perspective_only(cameras).distortion.unbind(-1)
     focal, middle = cameras.matrix[:, [0, 1], [0, 1]], cameras.matrix[:, :2, 2]
     start = (xy_image - middle) / focal
     x, y = start.unbind(-1)

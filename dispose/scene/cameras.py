@@ -1,6 +1,6 @@
 """The calibrated cameras of one rig, or of many."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 
@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dispose.errors import InputError
 from dispose.geometry.pinhole import normalize_points, project_points
 from dispose.tensors import TensorStruct, along
 
@@ -23,10 +24,11 @@ class Cameras(TensorStruct):
         names: one unique name per view; those of the first rig where several are stacked.
         size: image width and height in pixels.
         matrix: 3x3 intrinsics.
-        distortion: OpenCV's ``k1 k2 p1 p2 k3 k4 k5 k6``.
+        distortion: OpenCV's ``k1 k2 p1 p2 k3 k4 k5 k6``; of a fisheye ``k1 k2 k3 k4`` of that model and zeros.
         rotation: rotation part of ``camera_from_world``.
         translation: translation part of ``camera_from_world``, mm.
         present: which views are cameras, where stacked rigs have fewer than the widest; None = all.
+        fisheye: which views have a fisheye lens; None = none.
     """
 
     names: tuple[str, ...] = field(metadata=along("views"))
@@ -36,9 +38,17 @@ class Cameras(TensorStruct):
     rotation: Float[Tensor, "*batch views 3 3"]
     translation: Float[Tensor, "*batch views 3"]
     present: Bool[Tensor, "*batch views"] | None = None
+    fisheye: Bool[Tensor, "*batch views"] | None = None
 
     def __len__(self) -> int:
         return self.size.shape[-2]
+
+    @property
+    def lens(self) -> Float[Tensor, "*batch views lens"]:
+        """The numbers that `geometry.pinhole` takes: the distortion, and where there are fisheyes, which they are."""
+        if self.fisheye is None:
+            return self.distortion
+        return torch.cat([self.distortion, self.fisheye[..., None].to(self.distortion)], dim=-1)
 
     @cached_property
     def centres(self) -> Float[Tensor, "*batch views 3"]:
@@ -61,14 +71,14 @@ class Cameras(TensorStruct):
         """
         xyz_camera = self.to_camera(xyz_world)
         points = xyz_world.ndim - self.size.ndim + 1
-        xy = project_points(xyz_camera, self._spread(self.matrix, points, 2), self._spread(self.distortion, points, 1))
+        xy = project_points(xyz_camera, self._spread(self.matrix, points, 2), self._spread(self.lens, points, 1))
         front = xyz_camera[..., 2] > 0
         return xy, front if self.present is None else front & self._spread(self.present, points, 0)
 
     def directions(self, xy_image: Float[Tensor, "*batch_views_points 2"]) -> Float[Tensor, "*batch_views_points 3"]:
         """Unit world directions of the rays through image points; their origins are `centres`."""
         points = xy_image.ndim - self.size.ndim
-        xy = normalize_points(xy_image, self._spread(self.matrix, points, 2), self._spread(self.distortion, points, 1))
+        xy = normalize_points(xy_image, self._spread(self.matrix, points, 2), self._spread(self.lens, points, 1))
         xyz = torch.cat([xy, torch.ones_like(xy[..., :1])], dim=-1)
         world = (self._spread(self.rotation.mT, points, 2) @ xyz[..., None])[..., 0]
         return world / world.norm(dim=-1, keepdim=True)
@@ -82,3 +92,19 @@ class Cameras(TensorStruct):
         """A camera's numbers before the point axes of what they are applied to."""
         shape = (*value.shape[: value.ndim - inner], *(1,) * points, *value.shape[value.ndim - inner :])
         return value.reshape(shape)
+
+
+def telling_fisheyes(cameras: Cameras) -> Cameras:
+    """The same cameras, which say of every view whether it has a fisheye lens: as several rigs joined must."""
+    if cameras.fisheye is not None:
+        return cameras
+    return replace(cameras, fisheye=torch.zeros(cameras.size.shape[:-1], dtype=torch.bool, device=cameras.size.device))
+
+
+def perspective_only(cameras: Cameras) -> Cameras:
+    """The same cameras; `InputError` where one has a fisheye lens, for what was made without them."""
+    if cameras.fisheye is not None and bool(cameras.fisheye.any()):
+        raise InputError(
+            "a camera has a fisheye lens, which released weights do not know; undistort the pictures first."
+        )
+    return cameras

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dispose.errors import ShapeError
-from dispose.scene.cameras import Cameras
+from dispose.scene.cameras import Cameras, telling_fisheyes
 from dispose.skeletons.catalog import COCO_17
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT, TensorStruct, stack
@@ -251,8 +251,10 @@ class ImageBatch(TensorStruct):
 def stack_rigs(rigs: Sequence[Cameras]) -> Cameras:
     """One rig per sample; rigs with fewer cameras are padded with views that are not `present`."""
     views, wide = max((len(rig) for rig in rigs), default=0), []
+    round_lenses = any(rig.fisheye is not None for rig in rigs)
     for rig in rigs:
         rows, held = filled_rows(len(rig), views, rig.size.device)
+        rig = telling_fisheyes(rig) if round_lenses else rig
         wide.append(replace(rig.select(views=rows), names=(), present=held))
     return stack(wide)
 

@@ -38,19 +38,19 @@ def midpoint(cameras: Cameras, xy_image: Pixels, weights: Weights) -> Points:
 
 def dlt(cameras: Cameras, xy_image: Pixels, weights: Weights) -> Points:
     """The linear solution of the projection equations, all views alike."""
-    xy = normalize_points(xy_image, cameras.matrix, cameras.distortion)
+    xy = normalize_points(xy_image, cameras.matrix, cameras.lens)
     return triangulate_algebraic(xy, cameras.rotation, cameras.translation, (weights > 0).to(xy.dtype))
 
 
 def algebraic(cameras: Cameras, xy_image: Pixels, weights: Weights) -> Points:
     """The linear solution, every view as strong as the detector is sure of it."""
-    xy = normalize_points(xy_image, cameras.matrix, cameras.distortion)
+    xy = normalize_points(xy_image, cameras.matrix, cameras.lens)
     return triangulate_algebraic(xy, cameras.rotation, cameras.translation, weights)
 
 
 def robust(cameras: Cameras, xy_image: Pixels, weights: Weights) -> Points:
     """The least truncated reprojection error: a view that contradicts the others is left out."""
-    tensors = (cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
+    tensors = (cameras.matrix, cameras.lens, cameras.rotation, cameras.translation)
     return triangulate_robust(xy_image, weights, *tensors, threshold_px=THRESHOLD_PX).xyz_world
 
 
@@ -155,7 +155,7 @@ def spread_of(
 
 def covariance_at(cameras: Cameras, points: Points, sigma_px: float) -> Float[Tensor, "*points 3 3"]:
     """Covariance (mm²) of points that all cameras see."""
-    tensors = (cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
+    tensors = (cameras.matrix, cameras.lens, cameras.rotation, cameras.translation)
     sigma = torch.full((len(cameras),), sigma_px, dtype=points.dtype)
     return point_covariance(projection_jacobian(points, *tensors), sigma)
 

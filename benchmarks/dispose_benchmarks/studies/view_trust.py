@@ -102,7 +102,7 @@ def triangulate_by_consent(
         xy_image.transpose(1, 2),
         votes.transpose(1, 2),
         cameras.matrix[:, None],
-        cameras.distortion[:, None],
+        cameras.lens[:, None],
         cameras.rotation[:, None],
         cameras.translation[:, None],
         threshold_px=bound[:, None],

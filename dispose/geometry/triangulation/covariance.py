@@ -10,14 +10,14 @@ from dispose.geometry.pinhole import project_points
 def projection_jacobian(
     xyz_world: Float[Tensor, "*points 3"],
     matrix: Float[Tensor, "views 3 3"],
-    distortion: Float[Tensor, "views 8"],
+    lens: Float[Tensor, "views lens"],
     rotation: Float[Tensor, "views 3 3"],
     translation: Float[Tensor, "views 3"],
 ) -> Float[Tensor, "*points views 2 3"]:
     """Derivative of every view's image point by the world point, pixels per mm, the lens included."""
 
     def projected(xyz: Tensor) -> Tensor:
-        return project_points((rotation @ xyz) + translation, matrix, distortion)
+        return project_points((rotation @ xyz) + translation, matrix, lens)
 
     flat = xyz_world.reshape(-1, 3)
     each = [torch.autograd.functional.jacobian(projected, point) for point in flat]

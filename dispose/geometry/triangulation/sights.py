@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.geometry.pinhole import normalize_points
+from dispose.geometry.pinhole import normalize_points, pixels_per_unit
 from dispose.geometry.triangulation.linear import triangulate_midpoint
 from dispose.geometry.triangulation.small_systems import rotate, solve_symmetric
 from dispose.tensors import TensorStruct
@@ -90,15 +90,15 @@ def sights_of(
     xy_image: Float[Tensor, "*batch views 2"],
     weights: Float[Tensor, "*batch views"],
     matrix: Float[Tensor, "*#batch views 3 3"],
-    distortion: Float[Tensor, "*#batch views 8"],
+    lens: Float[Tensor, "*#batch views lens"],
     rotation: Float[Tensor, "*#batch views 3 3"],
     translation: Float[Tensor, "*#batch views 3"],
     threshold_px: Float[Tensor, "*#batch views"] | float,
 ) -> Sights:
     """Image points as detected, of which those without weight may be anything, as sights."""
-    xy = normalize_points(torch.where(weights[..., None] > 0, xy_image, 0.0), matrix, distortion)
+    xy = normalize_points(torch.where(weights[..., None] > 0, xy_image, 0.0), matrix, lens)
     xy = torch.where(weights[..., None] > 0, xy, 0.0)
-    focal = (matrix[..., 0, 0] + matrix[..., 1, 1]) / 2
+    focal = pixels_per_unit(xy, matrix, lens)
     threshold = torch.as_tensor(threshold_px, dtype=xy.dtype, device=xy.device).expand(xy.shape[:-1])
     return Sights(xy, weights.expand(xy.shape[:-1]), focal, rotation, translation, threshold)
 
@@ -111,7 +111,7 @@ def triangulate_points(
     xy_image: Float[Tensor, "*batch views 2"],
     weights: Float[Tensor, "*batch views"],
     matrix: Float[Tensor, "*#batch views 3 3"],
-    distortion: Float[Tensor, "*#batch views 8"],
+    lens: Float[Tensor, "*#batch views lens"],
     rotation: Float[Tensor, "*#batch views 3 3"],
     translation: Float[Tensor, "*#batch views 3"],
     *,
@@ -124,13 +124,13 @@ def triangulate_points(
         xy_image: pixels, as detected (distorted).
         weights: confidence of every view, 0 = not seen.
         matrix: as in `Cameras`, like the other camera tensors; the views axis is the points' last but one.
-        distortion: see there.
+        lens: see there.
         rotation: see there.
         translation: see there.
         threshold_px: the inlier bound, for instance three times the detector's noise for this person's size.
         by: the way.
     """
-    return by(sights_of(xy_image, weights, matrix, distortion, rotation, translation, threshold_px))
+    return by(sights_of(xy_image, weights, matrix, lens, rotation, translation, threshold_px))
 
 
 def pair_midpoints(

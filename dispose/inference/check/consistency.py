@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from dispose.geometry.pinhole import normalize_points
+from dispose.geometry.pinhole import normalize_points, pixels_per_unit
 from dispose.geometry.triangulation import ray_distance, reprojection_error, triangulate_midpoint, triangulate_robust
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections
@@ -154,7 +154,7 @@ def rig_consistency(frames: Sequence[Detections], cameras: Cameras) -> Consisten
         xy,
         seen.double(),
         cameras.matrix,
-        cameras.distortion,
+        cameras.lens,
         cameras.rotation,
         cameras.translation,
         threshold_px=INLIER_SHARE * size,
@@ -203,8 +203,8 @@ def _pair_error(
     directions = rig.directions(xy.movedim(-2, 0)).movedim(0, -2)
     weights = seen[..., None].expand(*seen.shape, 2).double()
     xyz = triangulate_midpoint(rig.centres, directions, weights)
-    flat = normalize_points(xy, rig.matrix, rig.distortion)
-    focal = (rig.matrix[:, 0, 0] + rig.matrix[:, 1, 1]) / 2
+    flat = normalize_points(xy, rig.matrix, rig.lens)
+    focal = pixels_per_unit(flat, rig.matrix, rig.lens)
     error = reprojection_error(torch.where(seen[..., None], xyz, 0.0), flat, focal, rig.rotation, rig.translation)
     return PairError(a, b, len(matches), _quantile(error.mean(-1)[seen], 0.5))
 

@@ -85,7 +85,7 @@ def root_boxes(
     """
     corners = root_camera.new_tensor(ROOT_BOX_MM)
     offset = torch.cat([corners, torch.zeros_like(corners[:, :1])], 1)
-    matrix, distortion = (part.to(root_camera.dtype)[:, 0, None] for part in (cameras.matrix, cameras.distortion))
+    matrix, distortion = (part.to(root_camera.dtype)[:, 0, None] for part in (cameras.matrix, cameras.lens))
     xy = project_points(root_camera[:, None] + offset, matrix, distortion)
     return xy.mean(1), xy[:, 1] - xy[:, 0]
 

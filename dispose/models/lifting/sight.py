@@ -97,8 +97,9 @@ def sight_of(
 
 def one_view_each(cameras: Cameras, views: Int[Tensor, " persons"]) -> Cameras:
     """Of every person one view of a rig (``persons 1 …``)."""
-    parts = ("size", "matrix", "distortion", "rotation", "translation")
-    return Cameras(("camera",), *(vars(cameras)[part][views][:, None] for part in parts))
+    parts = (cameras.size, cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
+    fisheye = None if cameras.fisheye is None else cameras.fisheye[views][:, None]
+    return Cameras(("camera",), *(part[views][:, None] for part in parts), fisheye=fisheye)
 
 
 def lift_people(lifter: PeopleLifter, sight: PeopleInView, image: Picture | None, generator: torch.Generator) -> Placed:
@@ -113,7 +114,7 @@ def lift_people(lifter: PeopleLifter, sight: PeopleInView, image: Picture | None
     people, cameras = sight.people, sight.cameras
     metres = lifter.lift(sight, image, generator)
     xyz = 1000 * people.to_camera(metres.double())
-    plane = normalize_points(sight.xy_image.double(), cameras.matrix[:, 0, None], cameras.distortion[:, 0, None])
+    plane = normalize_points(sight.xy_image.double(), cameras.matrix[:, 0, None], cameras.lens[:, 0, None])
     rows = [people.joints.index(joint) for joint in lifter.skeleton.joints]
     weight = torch.where(people.seen, people.sigma.double().clamp(min=1e-4).reciprocal().square(), 0.0)[:, rows]
     place = place_before_camera(xyz, plane[:, None, rows], weight[:, None])

@@ -108,7 +108,7 @@ def view_people(
             intrinsics alone.
     """
     matrix, rotation = cameras.matrix[:, 0], cameras.rotation[:, 0]
-    plane = normalize_points(xy_image.double(), matrix[:, None], cameras.distortion[:, 0, None])
+    plane = normalize_points(xy_image.double(), matrix[:, None], cameras.lens[:, 0, None])
     # Of who is not seen, such as behind the camera, the place may be no number, which no weight of 0 removes.
     plane = torch.where(seen[..., None], plane, 0.0)
     rays = torch.cat([plane, torch.ones_like(plane[..., :1])], -1)

@@ -108,7 +108,7 @@ def body_rays(sightings: Sightings, *, steps: int = 3) -> BodyRays:
         sightings.xy_image.transpose(1, 2),
         torch.where(seen, sightings.confidence, 0.0).transpose(1, 2),
         cameras.matrix[:, None],
-        cameras.distortion[:, None],
+        cameras.lens[:, None],
         cameras.rotation[:, None],
         cameras.translation[:, None],
         threshold_px=bound[:, None],

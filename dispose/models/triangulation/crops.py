@@ -77,7 +77,7 @@ def view_points(
     """Pixels of the network's input as rays of the cameras, in the dtype of the pixels."""
     cameras, affine = cameras.to(xy_input.dtype), input_from_image.to(xy_input.dtype)
     xy_image = apply(invert(affine)[:, :, None], xy_input)
-    xy = normalize_points(xy_image, cameras.matrix[:, :, None], cameras.distortion[:, :, None])
+    xy = normalize_points(xy_image, cameras.matrix[:, :, None], cameras.lens[:, :, None])
     focal = (affine[..., :2] @ cameras.matrix[..., :2, :2]).norm(dim=-1)
     return ViewPoints(
         xy.transpose(1, 2), focal, cameras.rotation, cameras.translation, weights.to(xy.dtype).transpose(1, 2)

@@ -112,13 +112,13 @@ def neighbours_of(skeleton: Skeleton) -> Float[Tensor, "joints joints"]:
 def keypoint_statistics(evidence: GroupKeypoints) -> KeypointStatistics:
     """The statistics of the keypoints of some groups."""
     cameras, seen, skeleton = evidence.cameras, evidence.seen, evidence.packed.skeleton
-    xy = normalize_points(evidence.xy_image, cameras.matrix[:, :, None], cameras.distortion[:, :, None])
+    xy = normalize_points(evidence.xy_image, cameras.matrix[:, :, None], cameras.lens[:, :, None])
     bound = inlier_bound(evidence) / NARROWER
     points = triangulate_robust(
         evidence.xy_image.transpose(1, 2),
         evidence.confidence.transpose(1, 2),
         cameras.matrix[:, None],
-        cameras.distortion[:, None],
+        cameras.lens[:, None],
         cameras.rotation[:, None],
         cameras.translation[:, None],
         threshold_px=bound[:, None],

@@ -155,5 +155,5 @@ def through_lens(camera: Cameras, xy_straight: Float[Tensor, "*points 2"]) -> Fl
     """Where the first camera's lens puts the pixels of a camera without one."""
     matrix = camera.matrix[0]
     flat = torch.cat([xy_straight, torch.ones_like(xy_straight[..., :1])], dim=-1) @ torch.linalg.inv(matrix).T
-    bent = distort(flat[..., :2], camera.distortion[0])
+    bent = distort(flat[..., :2], camera.lens[0])
     return (torch.cat([bent, torch.ones_like(bent[..., :1])], dim=-1) @ matrix.T)[..., :2]

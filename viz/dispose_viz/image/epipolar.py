@@ -56,10 +56,10 @@ def sight_of(cameras: Cameras, source: int, xy_image: Float[Tensor, " 2"], targe
         raise InputError(f"camera {cameras.names[source]} sees its own ray as a point: choose another view.")
     if not bool(torch.isfinite(xy_image).all()):
         raise InputError(f"camera {cameras.names[source]}: {xy_image.tolist()} is no pixel, it has no ray.")
-    rotation, distortion = cameras.rotation[target], cameras.distortion[target]
+    rotation, lens = cameras.rotation[target], cameras.lens[target]
     direction = rotation @ cameras.select(views=[source]).directions(xy_image[None].double())[0]
     origin = rotation @ cameras.centres[source] + cameras.translation[target]
-    widest = lens_reach(distortion)
+    widest = lens_reach(lens)
 
     def sight(share: Float[Tensor, "*points"]) -> tuple[Float[Tensor, "*points 2"], Bool[Tensor, "*points"]]:
         share = share[..., None]
@@ -68,18 +68,18 @@ def sight_of(cameras: Cameras, source: int, xy_image: Float[Tensor, " 2"], targe
         front = xyz[..., 2] > 1e-9 * REACH_MM
         ahead = torch.where(front[..., None], xyz, xyz.new_tensor([0.0, 0.0, 1.0]))
         narrow = ahead[..., :2].norm(dim=-1) < widest * ahead[..., 2]
-        return project_points(ahead, cameras.matrix[target], distortion), front & narrow
+        return project_points(ahead, cameras.matrix[target], lens), front & narrow
 
     return sight
 
 
-def lens_reach(distortion: Float[Tensor, " 8"]) -> float:
+def lens_reach(lens: Float[Tensor, " lens"]) -> float:
     """Tangent of the angle off the axis up to which a lens model moves points outwards as they go outwards.
 
     Beyond it a polynomial turns back and shows the edge of the world in the middle of the image.
     """
-    tangent = torch.linspace(0, WIDEST, 4001, dtype=distortion.dtype)
-    image = distort(torch.stack([tangent, torch.zeros_like(tangent)], dim=-1), distortion).norm(dim=-1)
+    tangent = torch.linspace(0, WIDEST, 4001, dtype=lens.dtype)
+    image = distort(torch.stack([tangent, torch.zeros_like(tangent)], dim=-1), lens).norm(dim=-1)
     turns = (image.diff() <= 0).nonzero()
     return WIDEST if len(turns) == 0 else float(tangent[turns[0, 0]])
 
