@@ -77,8 +77,8 @@ def test_a_pixel_at_the_border_of_a_fisheye_counts_as_one() -> None:
     weights = torch.tensor([0, 0, 0, 1.0], dtype=torch.float64).expand(7, 4)
     rig = (cameras.matrix, cameras.lens, cameras.rotation, cameras.translation)
     error = sights_of(seen, weights, *rig, 1.5).error(xyz)[:, 3]
-    # The mean over directions: outwards a pixel is more than one across. In focal lengths it would be over 10.
-    assert float(error.min()) > 5 and float(error.max()) < 9
+    # The mean over directions: outwards a pixel is more than one across. In focal lengths it would be up to 42.
+    assert float(error.min()) > 5 and float(error.max()) < 11
 
 
 def test_rigs_are_selected_stacked_and_joined() -> None:
