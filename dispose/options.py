@@ -47,6 +47,7 @@ def one_of(*names: str) -> PrimitiveConstructorSpec[str]:
 CaptureArgument = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="CAPTURE", help_behavior_hint="")]
 PathOption = Annotated[Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="")]
 TextOption = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
+NamesOption = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME=NAME", help_behavior_hint="")]
 PositiveOption = Annotated[float | None, _POSITIVE, tyro.conf.arg(help_behavior_hint="")]
 CountOption = Annotated[int | None, _COUNT, tyro.conf.arg(help_behavior_hint="")]
 Count = Annotated[int, _COUNT]

@@ -6,16 +6,22 @@ from pathlib import Path
 from typing import Annotated
 
 import cv2
+import tyro
 
 from dispose.errors import InputError
+from dispose.formats.calibration.rig import UP_AXES
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.marker_names import MARKER_NAMES
 from dispose.inference.capture import DETECTION_FOLDERS, IMAGE_FOLDERS, Capture, read_capture
-from dispose.options import CaptureArgument, PathOption, PositiveOption, TextOption, one_of
+from dispose.inference.finding import folder_named
+from dispose.options import CaptureArgument, NamesOption, PathOption, PositiveOption, TextOption, one_of
 from dispose.skeletons.catalog import by_name
 
 MarkersOption = Annotated[str, one_of(*MARKER_NAMES)]
 """What markers are called in TRC and C3D files."""
+
+VIDEO_FOLDERS = ("videos-sync", "videos")
+UpOption = Annotated[str | None, one_of(*UP_AXES), tyro.conf.arg(help_behavior_hint="")]
 
 
 @dataclass(frozen=True)
@@ -25,9 +31,14 @@ class CaptureOptions:
     capture: CaptureArgument = None
     """The capture folder; not needed where its parts are named."""
     calibration: PathOption = None
-    """A calibration elsewhere: TOML, JSON (own, Panoptic, Shelf/Campus), OpenCV YAML, COLMAP folder."""
+    """A calibration elsewhere: file or folder of any format in docs/calibrations.md (told by its content)."""
     mm_per_unit: PositiveOption = None
-    """How many mm one unit of a COLMAP calibration is."""
+    """How many mm one unit of the calibration is, where that is not what its format says: 1 for millimetres, 1000 for
+    metres."""
+    up: UpOption = None
+    """The axis of the calibration's world that points up, where that is not what its format says (`--up=-y`)."""
+    cameras: NamesOption = ()
+    """Which camera of the calibration recorded what, as in `--cameras cam_0=cam1 cam_1=cam2` (default: by names)."""
     detections: PathOption = None
     """Detections elsewhere: folder of OpenPose folders, COCO result file, folder with one such file per camera."""
     skeleton: TextOption = None
@@ -41,12 +52,15 @@ class CaptureOptions:
                 raise InputError("name a capture folder, or both --calibration and --detections.")
             folder = self.detections if self.detections.is_dir() else self.detections.parent
         skeleton = None if self.skeleton is None else by_name(self.skeleton)
-        return read_capture(folder, skeleton, self.calibration, self.detections, self.mm_per_unit)
+        return read_capture(
+            folder, skeleton, self.calibration, self.detections, self.mm_per_unit, up=self.up, told=self.cameras
+        )
 
 
 def video_rate_hz(folder: Path) -> float | None:
     """Frames per second of the capture's first readable video; None where there is none."""
-    for path in sorted((folder / "videos").glob("*")):
+    place = folder_named(folder, VIDEO_FOLDERS)
+    for path in sorted(place.glob("*")) if place is not None else ():
         video = cv2.VideoCapture(str(path))
         rate = float(video.get(cv2.CAP_PROP_FPS)) if video.isOpened() else 0.0
         video.release()
@@ -57,9 +71,7 @@ def video_rate_hz(folder: Path) -> float | None:
 
 def only_images(folder: Path) -> bool:
     """Whether a capture folder has pictures or videos and no folder of detections."""
-    return any((folder / name).is_dir() for name in IMAGE_FOLDERS) and not any(
-        (folder / name).is_dir() for name in DETECTION_FOLDERS
-    )
+    return folder_named(folder, IMAGE_FOLDERS) is not None and folder_named(folder, DETECTION_FOLDERS) is None
 
 
 def parse_frames(text: str | None) -> tuple[int | None, int | None]:

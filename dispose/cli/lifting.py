@@ -3,15 +3,16 @@
 import importlib.util
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import tyro
 
 import dispose
 from dispose.errors import InputError, MissingBackendError
-from dispose.formats.calibration.read import read_calibration
+from dispose.formats.calibration.read import open_calibration
 from dispose.formats.files import digest_of
 from dispose.formats.images.series import ImageSeries
 from dispose.formats.lifted import ARRAYS, IMAGE_FILE, VIDEO_FILE, LiftedCamera, LiftedHeader
@@ -32,6 +33,14 @@ from dispose.zoo.lifters import HYPOTHESES, find_lifter, lifter_weights, load_li
 
 MOST_NOTES = 5
 WholeOption = Annotated[int | None, tyro.conf.arg(metavar="NUMBER", help_behavior_hint="")]
+
+
+@dataclass(frozen=True)
+class RigWords:
+    """What is said of a calibration beside the file: its unit, mm, and its world's axis that points up."""
+
+    mm_per_unit: float | None = None
+    up: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class LiftOptions:
     figure: bool = True
     """Draw lifted.png, or lifted.gif of a video."""
 
-    def lens(self, pictures: ImageSeries, path: Path, calibration: Path | None, mm_per_unit: float | None) -> Lens:
+    def lens(self, pictures: ImageSeries, path: Path, calibration: Path | None, words: RigWords) -> Lens:
         """The camera as it is told. Raises `InputError` where it is not told, or twice."""
         told = [
             ("--calibration", calibration is not None),
@@ -73,9 +82,12 @@ class LiftOptions:
         if len(given) > 1:
             raise InputError(f"{' and '.join(given)} are given; one of them says what lens took {path}.")
         if calibration is not None:
-            return lens_of_calibration(
-                read_calibration(calibration, mm_per_unit=mm_per_unit), calibration, path, self.camera
-            )
+            rig = open_calibration(calibration, mm_per_unit=words.mm_per_unit, up=words.up)
+            lens = lens_of_calibration(rig.cameras, calibration, path, self.camera)
+            if lens.cameras.names[0] not in rig.guessed:
+                return lens
+            size = torch.tensor([size_of(pictures)], dtype=torch.float64)
+            return replace(lens, cameras=replace(lens.cameras, size=size))
         if self.camera is not None:
             raise InputError(f"--camera is {self.camera!r}, but there is no --calibration that knows cameras by name.")
         size = size_of(pictures)
@@ -92,7 +104,7 @@ class LiftOrder:
     options: LiftOptions
     path: Path | None
     calibration: Path | None
-    mm_per_unit: float | None
+    rig: RigWords
     skeleton: Skeleton | None
     weights: Path | None
     out: Path | None
@@ -111,7 +123,7 @@ def lift(order: LiftOrder) -> int:
     weights = lifter_weights(options.model, order.weights)
     lifter = load_lifter(options.model, order.weights, options.hypotheses)
     pictures = open_pictures(path)
-    lens = options.lens(pictures, path, order.calibration, order.mm_per_unit)
+    lens = options.lens(pictures, path, order.calibration, order.rig)
     camera = open_one_camera(pictures, options.keypoints, lens, order.skeleton)
     folder = require_folder(order.out or Path("out") / path.stem)
     for note in (f"lens: {lens.told_by}.", *camera.notes):

@@ -12,7 +12,7 @@ import tyro
 
 from dispose.baselines.integer_programme import integer_programme
 from dispose.cli.captures import CaptureOptions, MarkersOption, only_images, parse_frames, report_people, video_rate_hz
-from dispose.cli.lifting import LiftOptions, LiftOrder, lift
+from dispose.cli.lifting import LiftOptions, LiftOrder, RigWords, lift
 from dispose.errors import InputError
 from dispose.evaluation.classic import CLASSIC, classic
 from dispose.formats.detections.people import DetectionView
@@ -72,7 +72,7 @@ ADVICE_ON_IMAGES = (
 )
 CLASSICS = tuple(one.option for one in reversed(CLASSIC))
 
-WITH_MODEL = ("capture", "calibration", "mm_per_unit", "skeleton", "weights", "out", "frames", "one_camera")
+WITH_MODEL = ("capture", "calibration", "mm_per_unit", "up", "skeleton", "weights", "out", "frames", "one_camera")
 """Options that mean something for one camera too."""
 
 SECOND_OPINION = partial(integer_programme, budget=100)
@@ -212,7 +212,7 @@ class PredictCommand(CaptureOptions):
             self.one_camera,
             self.capture,
             self.calibration,
-            self.mm_per_unit,
+            RigWords(self.mm_per_unit, self.up),
             None if self.skeleton is None else by_name(self.skeleton),
             self.weights,
             self.out,
@@ -254,7 +254,9 @@ class PredictCommand(CaptureOptions):
         folder = self.capture or self.pictures
         if folder is None or (self.capture is None and self.calibration is None):
             raise InputError("name a capture folder, or both --calibration and --pictures.")
-        return read_image_capture(folder, self.calibration, self.pictures, self.mm_per_unit)
+        return read_image_capture(
+            folder, self.calibration, self.pictures, self.mm_per_unit, up=self.up, told=self.cameras
+        )
 
     def of_detections(self, capture: Capture[DetectionView]) -> Job:
         """People from the 2-D skeletons that a detector found."""
@@ -272,8 +274,9 @@ class PredictCommand(CaptureOptions):
         if not self.looks():
             return job
         pictures = pictures_beside(
-            capture, self.capture, self.calibration, self.mm_per_unit, needed_by=self.triangulator
-        )
+            capture, self.capture, self.calibration, self.mm_per_unit, up=self.up, told=self.cameras,
+            needed_by=self.triangulator,
+        )  # fmt: skip
         place = self.in_pictures(pictures, job.reconstruct)
         return replace(job, reconstruct=place, lost=place.sentences)
 

@@ -78,6 +78,12 @@ class Entry:
             raise InputError(f"{self.place}: a text is expected, not {short(self.value)}.")
         return self.value
 
+    def flag(self) -> bool:
+        """True or false, not as a text."""
+        if not isinstance(self.value, bool):
+            raise InputError(f"{self.place}: true or false is expected, not {short(self.value)}.")
+        return self.value
+
     def number(self) -> float:
         """A finite number."""
         if isinstance(self.value, bool) or not isinstance(self.value, int | float):

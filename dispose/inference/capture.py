@@ -17,14 +17,18 @@ from torch import Tensor
 
 from dispose.datasets.multiview import RawFrame, check_size, letterbox_frame
 from dispose.errors import InputError
-from dispose.formats.calibration.read import read_calibration
+from dispose.formats.calibration.read import open_calibration
+from dispose.formats.calibration.rig import Calibration
 from dispose.formats.detections.coco_results import open_coco_results
 from dispose.formats.detections.openpose import open_openpose
 from dispose.formats.detections.people import NO_PEOPLE, DamagedFrameError, DetectionView
 from dispose.formats.files import visible
 from dispose.formats.images.series import ImageSeries, open_image_series
-from dispose.inference.names import NameMatch, choose_skeleton, match_names
+from dispose.inference.finding import find_calibration, folder_named
+from dispose.inference.names import NameMatch, choose_skeleton
+from dispose.inference.pairing import pair_cameras
 from dispose.inference.readings import Loss, Reading, Source, gaps_of, spans
+from dispose.inference.sizes import sized_by_pictures
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame
 from dispose.skeletons.catalog import CATALOG, COCO_17, PANOPTIC_15
@@ -33,9 +37,6 @@ from dispose.skeletons.skeleton import Skeleton
 # Pose2Sim writes synchronised detections and videos beside the raw ones; where there are any, they are the ones to use.
 DETECTION_FOLDERS = ("pose-sync", "pose", "detections")
 IMAGE_FOLDERS = ("images", "videos-sync", "videos")
-CALIBRATION_PATTERNS = (
-    "calib*/*.toml", "calib*/*.json", "calib*/intri.yml", "calib*.toml", "calib*.json", "cameras.json",
-)  # fmt: skip
 PEOPLE_TO_TELL_SKELETONS = 40
 LOOKED_AT = 5
 """Images of a camera that `check_sizes` opens at most."""
@@ -67,6 +68,9 @@ def read_capture(
     calibration: Path | None = None,
     detections: Path | None = None,
     mm_per_unit: float | None = None,
+    *,
+    up: str | None = None,
+    told: Sequence[str] = (),
 ) -> Capture[DetectionView]:
     """Open the detections of a capture folder (Pose2Sim's layout), or its parts by their own paths.
 
@@ -75,15 +79,20 @@ def read_capture(
         skeleton: the detector's; default the only one with that many joints, or the one that fits the people.
         calibration: a calibration elsewhere or in another format.
         detections: a folder of OpenPose folders, a COCO result file, or a folder with one per camera.
-        mm_per_unit: scale of a COLMAP calibration.
+        mm_per_unit: what one unit of the calibration is, where that is not what its format says.
+        up: the axis of the calibration's world that points up, likewise.
+        told: pairs ``calibrated=recorded`` of cameras; default by their names.
 
     Raises `InputError` where less than two cameras have both a calibration and detections, or where no frame
     number occurs in two cameras.
     """
     rig_file = calibration or find_calibration(folder)
-    cameras = read_calibration(rig_file, mm_per_unit=mm_per_unit)
+    rig = open_calibration(rig_file, mm_per_unit=mm_per_unit, up=up)
     place = detections or find_recordings(folder, DETECTION_FOLDERS, "detections")
-    found = _matched(place, cameras, open_detections(place), "detections", COCO_17)
+    views = open_detections(place)
+    match = pair_cameras(str(place), rig, [view.camera for view in views], told)
+    rig = sized_by_pictures(rig, pictures_of(folder), match, [view.camera for view in views])
+    found = _matched(place, rig, match, views, "detections", COCO_17)
     notes = list(found.notes)
     if calibration is None and folder not in rig_file.parents:
         notes.insert(0, f"calibration of the session: {rig_file}.")
@@ -94,7 +103,13 @@ def read_capture(
 
 
 def read_image_capture(
-    folder: Path, calibration: Path | None = None, pictures: Path | None = None, mm_per_unit: float | None = None
+    folder: Path,
+    calibration: Path | None = None,
+    pictures: Path | None = None,
+    mm_per_unit: float | None = None,
+    *,
+    up: str | None = None,
+    told: Sequence[str] = (),
 ) -> Capture[ImageSeries]:
     """Open the images of a capture folder, or its parts by their own paths.
 
@@ -102,39 +117,37 @@ def read_image_capture(
         folder: holds ``calib*/`` with one calibration, and ``images/<camera>/`` or ``videos/<camera>.*``.
         calibration: a calibration elsewhere or in another format.
         pictures: a folder that holds one sub-folder of images, or one video, per camera.
-        mm_per_unit: scale of a COLMAP calibration.
+        mm_per_unit: what one unit of the calibration is, where that is not what its format says.
+        up: the axis of the calibration's world that points up, likewise.
+        told: pairs ``calibrated=recorded`` of cameras; default by their names.
 
     Raises `InputError` where less than two cameras have both a calibration and images, or where no frame number
     occurs in two cameras.
     """
-    cameras = read_calibration(calibration or find_calibration(folder), mm_per_unit=mm_per_unit)
+    rig = open_calibration(calibration or find_calibration(folder), mm_per_unit=mm_per_unit, up=up)
     place = pictures or find_recordings(folder, IMAGE_FOLDERS, "pictures")
-    found = _matched(place, cameras, open_image_series(place), "pictures", PANOPTIC_15)
+    views = open_image_series(place)
+    names = [view.camera for view in views]
+    match = pair_cameras(str(place), rig, names, told)
+    found = _matched(place, sized_by_pictures(rig, views, match, names), match, views, "pictures", PANOPTIC_15)
     return replace(found, notes=(*found.notes, *_gap_notes(found.numbers)))
 
 
-def find_calibration(folder: Path) -> Path:
-    """The one calibration of a capture folder, else of the session it lies in; `InputError` for none or several."""
-    if not folder.is_dir():
-        what = "is a file, not a capture folder" if folder.exists() else "there is no such capture folder"
-        raise InputError(f"{folder}: {what}.")
-    # Pose2Sim keeps trials in folders beside the calibration of their session.
-    for place in (folder, folder.resolve().parent):
-        found = visible({path for pattern in CALIBRATION_PATTERNS for path in place.glob(pattern)})
-        if len(found) > 1:
-            names = ", ".join(str(path.relative_to(place)) for path in found)
-            raise InputError(f"{place}: several calibrations ({names}); choose one with --calibration.")
-        if found:
-            return found[0]
-    raise InputError(f"{folder}: no calibration in it (looked for {', '.join(CALIBRATION_PATTERNS)}).")
-
-
 def find_recordings(folder: Path, names: Sequence[str], what: str) -> Path:
-    """The first of some folders that is there; `InputError` where none is."""
-    for name in names:
-        if (folder / name).is_dir():
-            return folder / name
+    """The first of some folders that is there, in any capitals; `InputError` where none is."""
+    found = folder_named(folder, names)
+    if found is not None:
+        return found
     raise InputError(f"{folder}: no {what} in it (looked for {', '.join(names)}).")
+
+
+def pictures_of(folder: Path) -> tuple[ImageSeries, ...]:
+    """The images and videos that lie in a capture folder; none where there are none that can be opened."""
+    place = folder_named(folder, IMAGE_FOLDERS)
+    try:
+        return () if place is None else open_image_series(place)
+    except InputError:
+        return ()
 
 
 def open_detections(path: Path) -> tuple[DetectionView, ...]:
@@ -146,9 +159,11 @@ def open_detections(path: Path) -> tuple[DetectionView, ...]:
     return open_coco_results(path)
 
 
-def _matched(place: Path, cameras: Cameras, views: Sequence[View], what: str, skeleton: Skeleton) -> Capture[View]:
+def _matched(
+    place: Path, rig: Calibration, match: NameMatch, views: Sequence[View], what: str, skeleton: Skeleton
+) -> Capture[View]:
     """The cameras that have recordings and share a frame number with another; `InputError` for fewer than two."""
-    match = match_names(cameras.names, tuple(view.camera for view in views))
+    cameras = rig.cameras
     if len(match.pairs) < 2:
         raise InputError(
             f"{place}: {len(match.pairs)} of its cameras ({', '.join(v.camera for v in views)}) belong to the "
@@ -159,7 +174,7 @@ def _matched(place: Path, cameras: Cameras, views: Sequence[View], what: str, sk
     if not kept:
         ranges = ", ".join(f"{views[j].camera}: {spans(views[j].numbers) or 'none'}" for _, j in match.pairs)
         raise InputError(f"{place}: no frame number occurs in two cameras ({ranges}).")
-    notes = _match_notes(match, cameras.names, [view.camera for view in views], what)
+    notes = [*rig.notes, *_match_notes(match, cameras.names, [view.camera for view in views], what)]
     notes += [
         f"camera {views[j].camera} is left out: its frames ({spans(views[j].numbers) or 'none'}) "
         "occur in no other camera."
@@ -175,7 +190,7 @@ def _match_notes(match: NameMatch, calibrated: Sequence[str], recorded: Sequence
     other = [(calibrated[i], recorded[j]) for i, j in match.pairs if calibrated[i] != recorded[j]]
     notes = []
     if other:
-        notes.append(f"cameras matched by name: {', '.join(f'{a} is {b}' for a, b in other)}.")
+        notes.append(f"cameras matched: {', '.join(f'{a} is {b}' for a, b in other)}.")
     if match.only_calibrated:
         notes.append(f"calibrated cameras without {what}, left out: {_few(match.only_calibrated)}.")
     if match.only_detected:

@@ -12,6 +12,7 @@ from dispose.datasets.multiview import RawFrame
 from dispose.errors import InputError
 from dispose.formats.images.series import ImageSeries
 from dispose.inference.capture import IMAGE_FOLDERS, Capture, check_sizes, read_image_capture, read_raw
+from dispose.inference.finding import folder_named
 from dispose.inference.readings import REASONS
 from dispose.models.triangulation.people import PlacePeople
 from dispose.scene.cameras import Cameras
@@ -19,17 +20,25 @@ from dispose.scene.frame import Frame
 from dispose.scene.results import Association, Prediction, Reconstruct
 
 
-def pictures_beside(capture: Capture, folder: Path | None, calibration: Path | None, mm_per_unit: float | None, *,
-                    needed_by: str) -> Capture[ImageSeries]:  # fmt: skip
+def pictures_beside(
+    capture: Capture,
+    folder: Path | None,
+    calibration: Path | None,
+    mm_per_unit: float | None,
+    *,
+    up: str | None,
+    told: Sequence[str],
+    needed_by: str,
+) -> Capture[ImageSeries]:
     """The images that lie beside the detections of a capture.
 
     Raises `InputError` where there are none, and where fewer than two of its cameras have some.
     """
     place = folder or capture.source
-    if not any((place / name).is_dir() for name in IMAGE_FOLDERS):
+    if folder_named(place, IMAGE_FOLDERS) is None:
         looked = ", ".join(IMAGE_FOLDERS)
         raise InputError(f"{place}: the triangulator {needed_by} looks at pictures, and there are none ({looked}).")
-    pictures = read_image_capture(place, calibration, None, mm_per_unit)
+    pictures = read_image_capture(place, calibration, None, mm_per_unit, up=up, told=told)
     if sum(name in capture.cameras.names for name in pictures.cameras.names) < 2:
         raise InputError(f"{place}: fewer than two of the cameras with detections have pictures.")
     check_sizes(pictures)

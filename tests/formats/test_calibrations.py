@@ -1,6 +1,7 @@
 """Every calibration format: there and back, a second path through OpenCV, and refusals that name the culprit."""
 
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -217,6 +218,12 @@ IMPOSSIBLE = {
     "rotation is a reflection": ("rotation", torch.diag(torch.tensor([1.0, 1, -1]))),
     "focal length in x is -900": ("matrix", torch.tensor([[-900.0, 0, 5], [0, 900, 5], [0, 0, 1]])),
     "focal length in y is 0": ("matrix", torch.tensor([[900.0, 0, 5], [0, 0, 5], [0, 0, 1]])),
+    "focal length in x is 3 pixels, which no lens has": ("matrix", torch.tensor([[3.0, 0, 5], [0, 900, 5], [0, 0, 1]])),
+    "focal length in y is 5e+08 pixels": ("matrix", torch.tensor([[900.0, 0, 5], [0, 5e8, 5], [0, 0, 1]])),
+    "principal point in x is 4000, far outside": ("matrix", torch.tensor([[900.0, 0, 4e3], [0, 900, 5], [0, 0, 1]])),
+    "principal point in y is -1200, far out": ("matrix", torch.tensor([[900.0, 0, 5], [0, 900, -1200], [0, 0, 1]])),
+    "the picture is 1.92e+08 x 1080": ("size", torch.tensor([1.92e8, 1080.0])),
+    "translation is": ("translation", torch.tensor([1e13, 0.0, 0.0])),
     "the picture is 0 x 1080": ("size", torch.tensor([0.0, 1080.0])),
     "intrinsic matrix is not upper triangular": ("matrix", torch.tensor([[900.0, 0, 5], [0, 900, 5], [0, 0, 2]])),
 }
@@ -226,7 +233,7 @@ IMPOSSIBLE = {
 def test_impossible_cameras_are_named(tmp_path: Path, sentence: str) -> None:
     field, value = IMPOSSIBLE[sentence]
     write_calibration_json(tmp_path / "rig.json", spoiled(rig(), field, 1, value.double()))
-    with pytest.raises(InputError, match=rf"rig\.json: camera cam_2: {sentence}"):
+    with pytest.raises(InputError, match=re.escape(f"rig.json: camera cam_2: {sentence}")):
         read_calibration(tmp_path / "rig.json")
 
 
@@ -251,7 +258,7 @@ def test_toml_rotation_matrices_and_lenses(tmp_path: Path) -> None:
     (tmp_path / "matrix.toml").write_text(text.replace(f"rotation = {vector}", f"rotation = {matrix}"))
     assert_same(read_calibration(tmp_path / "matrix.toml"), rig())
     (tmp_path / "eye.toml").write_text(text.replace("fisheye = false", "fisheye = true", 1))
-    with pytest.raises(InputError, match=r"eye\.toml: camera cam_1: fisheye"):
+    with pytest.raises(InputError, match=r"eye\.toml: camera cam_1: distortion number 5 is 0\.01, but a fish"):
         read_calibration(tmp_path / "eye.toml")
     (tmp_path / "nan.toml").write_text(text.replace("size = [1920.0", "size = [nan", 1))
     with pytest.raises(InputError, match=r"nan\.toml: camera cam_1: size: number 1 is nan"):
@@ -288,11 +295,14 @@ def test_other_broken_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such calibration"):
         read_calibration(tmp_path / "absent.toml")
     write_colmap(tmp_path / "model", rig())
-    with pytest.raises(InputError, match="COLMAP's scale is unknown"):
+    with pytest.raises(InputError, match="its scale is unknown; say how many mm one of its units is"):
         read_calibration(tmp_path / "model")
     write_calibration_toml(tmp_path / "rig.toml", rig())
-    with pytest.raises(InputError, match=r"rig\.toml: 250 mm per unit are given, but only COLMAP"):
-        read_calibration(tmp_path / "rig.toml", mm_per_unit=250.0)
+    found = read_calibration(tmp_path / "rig.toml", mm_per_unit=250.0)
+    assert_close(found.translation, rig().translation / 4)
+    for wrong in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="mm per unit are given, which is no length"):
+            read_calibration(tmp_path / "rig.toml", mm_per_unit=wrong)
     write_opencv(tmp_path / "easy", rig())
     extri = tmp_path / "easy" / "extri.yml"
     extri.write_text(extri.read_text().replace("T_cam_2", "U_cam_2"))
@@ -318,4 +328,19 @@ def test_colmap_words(tmp_path: Path) -> None:
     cameras.write_text("1 PINHOLE 640 480 500 510 320 240\n")
     images.write_text("1 0.5 0 0 0 0 0 4 1 left.jpg\n\n")
     with pytest.raises(InputError, match=r"quaternion has length 0\.5"):
+        read_calibration_colmap(tmp_path, mm_per_unit=1.0)
+    cameras.write_text(
+        "1 OPENCV_FISHEYE 640 480 500 510 320 240 0.1 -0.02 0.003 -0.0004\n2 PINHOLE 640 480 500 510 320 240\n"
+    )
+    # An editor has taken the empty lines out: every line is a pose.
+    images.write_text("1 1 0 0 0 0 0 4 1 left.jpg\n2 1 0 0 0 1 0 4 2 my right.png\n3 1 0 0 0 2 0 4 2 0003.png\n")
+    found = read_calibration_colmap(tmp_path, mm_per_unit=1.0)
+    assert found.names == ("left", "my right", "0003")
+    assert found.fisheye is not None and found.fisheye.tolist() == [True, False, False]
+    assert found.distortion[0].tolist() == [0.1, -0.02, 0.003, -0.0004, 0, 0, 0, 0]
+    images.write_text("1 1 0 0 0 0 0 4 1 left.jpg\n1 1 0 0 0 1 0 4 2 right.png\n")
+    with pytest.raises(InputError, match=r"images\.txt: line 2: image 1 is there twice \(line 1\)"):
+        read_calibration_colmap(tmp_path, mm_per_unit=1.0)
+    cameras.write_text("1 PINHOLE 640 480 500 510 320 240\n1 PINHOLE 640 480 500 510 320 240\n")
+    with pytest.raises(InputError, match=r"cameras\.txt: camera 1: is there twice"):
         read_calibration_colmap(tmp_path, mm_per_unit=1.0)

@@ -29,9 +29,7 @@ def account(folder: Path) -> Summary:
 def test_a_capture_is_what_was_written(walk, capture_folder) -> None:
     capture = read_capture(capture_folder.path)
     assert (capture.skeleton, capture.numbers) == (COCO_17, tuple(range(walk.frames)))
-    assert capture.notes == (
-        "cameras matched by name: cam_01 is cam01, cam_02 is cam02, cam_03 is cam03, cam_04 is cam04.",
-    )
+    assert capture.notes == ("cameras matched: cam_01 is cam01, cam_02 is cam02, cam_03 is cam03, cam_04 is cam04.",)
     assert_close(capture.cameras.project(walk.people_at(0))[0], walk.rig().project(walk.people_at(0))[0])
     for number in capture.numbers:
         found, wanted = read_frame(capture, number).frame.detections, walk.detections_at(number)

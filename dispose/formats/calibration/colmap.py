@@ -1,5 +1,7 @@
 """Calibrations of COLMAP in text form: `cameras.txt` and `images.txt`, an unknown scale and unknown axes."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -7,8 +9,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.formats.calibration.rig import CameraParameters, as_cameras, pinhole_matrix, rotation_of_quaternion
-from dispose.formats.files import read_text
+from dispose.formats.calibration.documents import read_bytes
+from dispose.formats.calibration.rig import (
+    CameraParameters,
+    RigFile,
+    calibration_of,
+    pinhole_matrix,
+    rotation_of_quaternion,
+)
 from dispose.scene.cameras import Cameras
 
 # Number of parameters per COLMAP model, and which of them are fx fy cx cy; the rest are lens coefficients.
@@ -19,43 +27,77 @@ FOCAL_AND_CENTRE = {
     "RADIAL": (0, 0, 1, 2),
     "OPENCV": (0, 1, 2, 3),
     "FULL_OPENCV": (0, 1, 2, 3),
+    "SIMPLE_RADIAL_FISHEYE": (0, 0, 1, 2),
+    "RADIAL_FISHEYE": (0, 0, 1, 2),
+    "OPENCV_FISHEYE": (0, 1, 2, 3),
 }
-PARAMETERS = {"SIMPLE_PINHOLE": 3, "PINHOLE": 4, "SIMPLE_RADIAL": 4, "RADIAL": 5, "OPENCV": 8, "FULL_OPENCV": 12}
+PARAMETERS = {
+    "SIMPLE_PINHOLE": 3, "PINHOLE": 4, "SIMPLE_RADIAL": 4, "RADIAL": 5, "OPENCV": 8, "FULL_OPENCV": 12,
+    "SIMPLE_RADIAL_FISHEYE": 4, "RADIAL_FISHEYE": 5, "OPENCV_FISHEYE": 8,
+}  # fmt: skip
 
 # COLMAP's top-left pixel has its centre at (0.5, 0.5), ours at (0, 0).
 PIXEL_CENTRE = 0.5
+MOST_BYTES = 256 << 20
+"""`images.txt` lists every point that an image shows."""
 
 
 def read_calibration_colmap(folder: Path, *, mm_per_unit: float) -> Cameras:
-    """Cameras of a COLMAP reconstruction in text form, one view per image, named after the image without its ending.
+    """The cameras of a COLMAP reconstruction in text form (`colmap_rig`).
 
     Args:
         folder: holds ``cameras.txt`` and ``images.txt``.
-        mm_per_unit: a reconstruction from images has no scale; measure a known length in it. COLMAP's axes are
-            arbitrary as well: they are kept, and `dispose check` says whether people stand upright in them.
+        mm_per_unit: a reconstruction from images has no scale; measure a known length in it.
     """
-    if mm_per_unit <= 0:
-        raise InputError(f"{folder}: mm_per_unit is {mm_per_unit:g}, it must be positive.")
+    return calibration_of(colmap_rig(folder), mm_per_unit=mm_per_unit).cameras
+
+
+def colmap_rig(folder: Path) -> RigFile:
+    """One view per image, named after it without its ending.
+
+    COLMAP's axes are arbitrary: they are kept, and `dispose check` says whether people stand upright in them.
+    """
     lenses = _read_lenses(folder / "cameras.txt")
     path = folder / "images.txt"
-    lines = [line for line in read_text(path).splitlines() if not line.startswith("#")]
-    views = []
-    # Two lines per image: the pose, then its 2-D points (possibly none: an empty line).
-    for number, line in enumerate(lines[::2]):
-        words = line.split()
-        if not words:
-            continue
-        place = f"{path}: image {number + 1}"
-        if len(words) < 10:
-            raise InputError(f"{place}: ten words are expected, there are {len(words)}.")
+    views, seen = [], dict[str, int]()
+    for number, words in _pose_lines(path):
+        place = f"{path}: line {number}"
         values = _floats(place, words[1:8])
+        if words[0] in seen:
+            raise InputError(f"{place}: image {words[0]} is there twice (line {seen[words[0]]}).")
+        seen[words[0]] = number
         if words[8] not in lenses:
             raise InputError(f"{place}: camera {words[8]} is not in cameras.txt.")
         name = Path(" ".join(words[9:])).with_suffix("").as_posix()
-        size, matrix, lens = lenses[words[8]]
+        lens = lenses[words[8]]
         rotation = rotation_of_quaternion(f"{path}: camera {name}", values[:4])
-        views.append(CameraParameters(name, size, matrix, lens, rotation, values[4:] * mm_per_unit))
-    return as_cameras(str(path), views)
+        views.append(
+            CameraParameters(name, lens.size, lens.matrix, lens.distortion, rotation, values[4:], lens.fisheye)
+        )
+    return RigFile(str(path), tuple(views), None)
+
+
+def _pose_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The lines of poses, numbered from 1; each may be followed by one of 2-D points, which may be empty or missing."""
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith("#") or _are_points(words):
+            continue
+        if len(words) < 10:
+            raise InputError(f"{path}: line {number}: ten words are expected, there are {len(words)}.")
+        yield number, words
+
+
+def _are_points(words: list[str]) -> bool:
+    """Whether a line lists points, ``x y id`` each: a pose ends with a name, and has no multiple of three numbers."""
+    return len(words) % 3 == 0 and all(word.lstrip("+-")[:1].isdigit() or word[:1] == "." for word in words[-3:])
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_bytes(path, MOST_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not a text file (byte {error.start} is no UTF-8).") from error
 
 
 def _floats(place: str, words: list[str]) -> Float[Tensor, " count"]:
@@ -65,13 +107,25 @@ def _floats(place: str, words: list[str]) -> Float[Tensor, " count"]:
         raise InputError(f"{place}: numbers are expected ({error}).") from error
 
 
-def _read_lenses(path: Path) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
-    lenses = {}
-    for line in read_text(path).splitlines():
+@dataclass(frozen=True, eq=False)
+class ColmapLens:
+    """A line of ``cameras.txt``."""
+
+    size: Float[Tensor, " 2"]
+    matrix: Float[Tensor, "3 3"]
+    distortion: Float[Tensor, " 8"]
+    fisheye: bool
+
+
+def _read_lenses(path: Path) -> dict[str, ColmapLens]:
+    lenses: dict[str, ColmapLens] = {}
+    for line in _text(path).splitlines():
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
         place = f"{path}: camera {words[0]}"
+        if words[0] in lenses:
+            raise InputError(f"{place}: is there twice.")
         model = words[1] if len(words) > 1 else ""
         if model not in PARAMETERS:
             raise InputError(f"{place}: lens model {model!r} is not supported; known: {', '.join(PARAMETERS)}.")
@@ -85,5 +139,5 @@ def _read_lenses(path: Path) -> dict[str, tuple[Tensor, Tensor, Tensor]]:
         lens = torch.zeros(8, dtype=torch.float64)
         coefficients = parameters[max(chosen) + 1 :]
         lens[: len(coefficients)] = coefficients
-        lenses[words[0]] = (size, matrix, lens)
+        lenses[words[0]] = ColmapLens(size, matrix, lens, model.endswith("_FISHEYE"))
     return lenses

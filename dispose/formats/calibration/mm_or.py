@@ -11,14 +11,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dispose.formats.calibration.rig import CameraParameters, as_cameras, rotation_of_quaternion
+from dispose.formats.calibration.documents import read_document
+from dispose.formats.calibration.rig import (
+    CameraParameters,
+    RigFile,
+    calibration_of,
+    rotation_of_quaternion,
+    size_from_principal_point,
+)
 from dispose.formats.entry import Entry
 from dispose.scene.cameras import Cameras
 
 MM_PER_METRE = 1000.0
-
-Z_UP_FROM_Y_UP = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]], dtype=torch.float64)
-"""Rx(90°)."""
 
 FLIP = torch.tensor([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]], dtype=torch.float64)
 """Rx(180°)."""
@@ -32,31 +36,44 @@ def read_calibration_mm_or(folder: Path, names: Sequence[str], *, size: tuple[in
         names: of the cameras, in the order wanted.
         size: width and height of the images, for files that do not say them.
     """
-    return as_cameras(str(folder), [read_view(folder / f"{name}.json", name, size) for name in names])
+    return calibration_of(mm_or_rig(folder, [(name, folder / f"{name}.json") for name in names], size)).cameras
 
 
-def read_view(path: Path, name: str, size: tuple[int, int]) -> CameraParameters:
-    """One camera in our units and axes."""
-    root = Entry.of_json(path).at("value0")
+def mm_or_files(folder: Path) -> list[tuple[str, Path]]:
+    """The cameras of a folder by their names."""
+    return [(path.stem, path) for path in sorted(folder.glob("camera*.json"))]
+
+
+def mm_or_rig(folder: Path, files: Sequence[tuple[str, Path]], size: tuple[int, int] | None = None) -> RigFile:
+    """The rig of some files, mm, y up; `size`: of the images, for files that do not say it (default: a guess)."""
+    return RigFile(str(folder), tuple(read_view(path, name, size) for name, path in files), 1.0, "y")
+
+
+def read_view(path: Path, name: str, size: tuple[int, int] | None = None) -> CameraParameters:
+    """One camera in mm, in a world with y up."""
+    root = read_document(path).at("value0")
     lens = root.at("color_parameters")
     to_world, centre = motion(root.at("camera_pose"))
     to_depth, offset = motion(root.at("color2depth_transform"))
-    world_from_camera = Z_UP_FROM_Y_UP @ to_world @ to_depth @ FLIP
-    centre_world = Z_UP_FROM_Y_UP @ (to_world @ offset + centre)
+    world_from_camera = to_world @ to_depth @ FLIP
+    centre_world = to_world @ offset + centre
     # Stored as m<column><row>; the last element is 1 whatever the file says.
     matrix = elements(lens.at("intrinsics_matrix"), *(f"m{j}{i}" for i in range(3) for j in range(3))).reshape(3, 3)
     matrix[2, 2] = 1.0
     radial = elements(lens.at("radial_distortion"), *(f"m{k}0" for k in range(6)))
     tangential = elements(lens.at("tangential_distortion"), "m00", "m10")
-    sides = (("width", size[0]), ("height", size[1]))
-    told = [lens.at(key).number() if lens.has(key) else float(otherwise) for key, otherwise in sides]
+    told = size_from_principal_point(matrix) if size is None else torch.tensor(size, dtype=torch.float64)
+    for side, key in enumerate(("width", "height")):
+        if lens.has(key):
+            told[side] = lens.at(key).number()
     return CameraParameters(
         name,
-        torch.tensor(told, dtype=torch.float64),
+        told,
         matrix,
         torch.cat([radial[:2], tangential, radial[2:]]),
         world_from_camera.T,
         -(world_from_camera.T @ centre_world),
+        size_is_guessed=size is None and not (lens.has("width") and lens.has("height")),
     )
 
 

@@ -1,51 +1,89 @@
-"""Calibrations of Pose2Sim, anipose, FreeMoCap and Caliscope: TOML, a table per camera, metres."""
+"""Calibrations of Pose2Sim, anipose, FreeMoCap and Caliscope: TOML, a table per camera."""
 
-import tomllib
 from pathlib import Path
 
 from dispose.errors import InputError
-from dispose.formats.calibration.rig import CameraParameters, as_cameras, check_rotation
+from dispose.formats.calibration.documents import read_document
+from dispose.formats.calibration.rig import (
+    CameraParameters,
+    RigFile,
+    calibration_of,
+    check_rotation,
+    lens_of,
+    turn_of,
+)
+from dispose.formats.calibration.tables import (
+    IncompleteCameraError,
+    needed,
+    numbers_or_none,
+    refuse_misspelt,
+    size_or_guess,
+    usable_cameras,
+)
 from dispose.formats.entry import Entry
-from dispose.formats.files import read_text, replacing
-from dispose.geometry.rigid import rodrigues, rotation_vector
+from dispose.formats.files import replacing
+from dispose.geometry.rigid import rotation_vector
 from dispose.scene.cameras import Cameras
+
+OF_A_CAMERA = ("matrix", "distortions", "rotation", "translation", "size")
+KNOWN = (*OF_A_CAMERA, "name", "fisheye", "ignore")
 
 
 def read_calibration_toml(path: Path) -> Cameras:
-    """Cameras of a TOML file: ``name, size, matrix, distortions, rotation`` (Rodrigues vector), ``translation`` in m.
+    """The cameras of a TOML file in metres and z up, as Pose2Sim has them (`toml_rig`)."""
+    return calibration_of(toml_rig(read_document(path))).cameras
 
-    The world is taken to be z-up, as Pose2Sim has it. Tables without a ``matrix`` (such as ``[metadata]``) are
-    no cameras. Raises `InputError` for broken files, impossible cameras and fisheye lenses.
+
+def toml_rig(root: Entry) -> RigFile:
+    """A rig in tables: ``name, size, matrix, distortions, rotation`` (Rodrigues vector), ``translation``.
+
+    Caliscope has its tables in one called ``cameras``, says `null` of cameras that it has not calibrated, and
+    ``ignore = true`` of those that are not to be used: both are left out by name. A table with fewer than two of a
+    camera's entries (such as ``[metadata]``) is no camera.
+
+    Raises `InputError` for impossible cameras, and for names that are misspelt.
     """
-    try:
-        tables = Entry(str(path), tomllib.loads(read_text(path)))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: is no TOML ({error}).") from error
-    views = [_view(table, key) for key, table in tables.entries() if table.has("matrix")]
-    if not views:
-        raise InputError(f"{path}: no camera in it (no table has a 'matrix').")
-    return as_cameras(str(path), views)
-
-
-def _view(table: Entry, key: str) -> CameraParameters:
-    name = table.at("name").text() if table.has("name") else key
-    table = Entry(f"{table.place.removesuffix(key)}camera {name}", table.value)
-    if table.has("fisheye") and table.at("fisheye").value is True:
-        raise InputError(f"{table.place}: fisheye lenses are not supported; undistort the pictures first.")
-    turn = table.at("rotation").numbers(3, 9)
-    if len(turn) == 9:
-        rotation = turn.reshape(3, 3)
-        check_rotation(table.place, rotation)
-    else:
-        rotation = rodrigues(turn)
-    return CameraParameters(
-        name,
-        table.at("size").numbers(2),
-        table.at("matrix").matrix(),
-        table.numbers_or_none("distortions", 0, 4, 5, 8),
-        rotation,
-        table.at("translation").numbers(3) * 1000,
+    tables = _tables(root)
+    if not tables:
+        raise InputError(f"{root.place}: no camera in it (no table has a 'matrix' and a 'rotation').")
+    named = [(name_of(table, key), table) for key, table in tables]
+    views, notes = usable_cameras(
+        [(name, Entry(f"{root.place}: camera {name}", table.value)) for name, table in named], _view
     )
+    return RigFile(root.place, views, notes=notes)
+
+
+def has_tables(root: Entry) -> bool:
+    """Whether a tree holds cameras as tables of these names."""
+    return bool(_tables(root))
+
+
+def _tables(root: Entry) -> list[tuple[str, Entry]]:
+    nested = root.has("cameras") and isinstance(root.at("cameras").value, dict)
+    tables = (root.at("cameras") if nested else root).entries()
+    return [(key, table) for key, table in tables if sum(table.has(of) for of in OF_A_CAMERA) >= 2]
+
+
+def name_of(table: Entry, key: str) -> str:
+    """A camera's name: what it says itself, else that of its table."""
+    if not table.has("name"):
+        return key
+    name = table.at("name")
+    return str(name.value) if isinstance(name.value, int) and not isinstance(name.value, bool) else name.text()
+
+
+def _view(name: str, table: Entry) -> CameraParameters:
+    if table.has("ignore") and table.at("ignore").flag():
+        raise IncompleteCameraError("its file says ignore = true")
+    refuse_misspelt(table, KNOWN)
+    fisheye = table.has("fisheye") and table.at("fisheye").flag()
+    matrix = needed(table, "matrix").matrix()
+    rotation = turn_of(table.place, needed(table, "rotation").numbers(3, 9))
+    check_rotation(table.place, rotation)
+    size, guessed = size_or_guess(table, "size", matrix)
+    lens = lens_of(table.place, numbers_or_none(table, "distortions"), fisheye=fisheye)
+    shift = needed(table, "translation").numbers(3)
+    return CameraParameters(name, size, matrix, lens, rotation, shift, fisheye, guessed)
 
 
 def write_calibration_toml(path: Path, cameras: Cameras) -> None:
@@ -53,6 +91,7 @@ def write_calibration_toml(path: Path, cameras: Cameras) -> None:
     with replacing(path) as file:
         for v, name in enumerate(cameras.names):
             lens = cameras.distortion[v].tolist()
+            fisheye = cameras.fisheye is not None and bool(cameras.fisheye[v])
             count = 8 if any(lens[5:]) else 5 if lens[4] else 4
             file.write(f"[{_key(name)}]\n")
             file.write(f'name = "{_escaped(name)}"\n')
@@ -61,7 +100,7 @@ def write_calibration_toml(path: Path, cameras: Cameras) -> None:
             file.write(f"distortions = {lens[:count]}\n")
             file.write(f"rotation = {rotation_vector(cameras.rotation[v]).tolist()}\n")
             file.write(f"translation = {(cameras.translation[v] / 1000).tolist()}\n")
-            file.write("fisheye = false\n\n")
+            file.write(f"fisheye = {'true' if fisheye else 'false'}\n\n")
         file.write("[metadata]\nadjusted = false\nerror = 0.0\n")
 
 

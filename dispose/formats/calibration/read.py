@@ -1,40 +1,106 @@
-"""Any calibration file that we read, told apart by its content."""
+"""Any calibration that we read, told apart by its content."""
 
 from pathlib import Path
+from xml.etree.ElementTree import Element
 
 from dispose.errors import InputError
-from dispose.formats.calibration.colmap import read_calibration_colmap
-from dispose.formats.calibration.json_files import read_any_json
-from dispose.formats.calibration.opencv import read_calibration_opencv
-from dispose.formats.calibration.pose2sim import read_calibration_toml
+from dispose.formats.calibration.colmap import colmap_rig
+from dispose.formats.calibration.documents import read_bytes, read_document
+from dispose.formats.calibration.json_files import holds_json_rig, json_rig
+from dispose.formats.calibration.kalibr import is_kalibr, kalibr_rig
+from dispose.formats.calibration.mm_or import mm_or_files, mm_or_rig
+from dispose.formats.calibration.opencap import opencap_files, opencap_rig
+from dispose.formats.calibration.opencv import is_easymocap, is_stereo, opencv_pair, yaml_of_opencv
+from dispose.formats.calibration.pose2sim import has_tables, toml_rig
+from dispose.formats.calibration.rig import Calibration, RigFile, calibration_of
+from dispose.formats.calibration.xml_files import xml_rig
+from dispose.formats.entry import Entry
 from dispose.scene.cameras import Cameras
 
+KNOWN = (
+    "Pose2Sim, anipose, FreeMoCap, Caliscope (TOML), our own, Panoptic, VoxelPose (JSON), EasyMocap and stereo pairs "
+    "(OpenCV's YAML), Kalibr (YAML), Qualisys .qca.txt, Vicon .xcp (XML), folders of COLMAP, OpenCap and MM-OR"
+)
+ENDINGS = (".toml", ".json", ".yml", ".yaml", ".xcp", ".txt", ".xml", ".mcal", ".pickle")
+"""Endings of files that may be calibrations."""
 
-def read_calibration(path: Path, *, mm_per_unit: float | None = None) -> Cameras:
-    """Cameras from any format we know.
 
-    TOML (Pose2Sim, anipose), JSON (our own, Panoptic, Shelf/Campus), OpenCV YAML (EasyMocap), COLMAP text.
+def read_calibration(path: Path, *, mm_per_unit: float | None = None, up: str | None = None) -> Cameras:
+    """The cameras of any format we know (`open_calibration`)."""
+    return open_calibration(path, mm_per_unit=mm_per_unit, up=up).cameras
+
+
+def open_calibration(path: Path, *, mm_per_unit: float | None = None, up: str | None = None) -> Calibration:
+    """A rig from any format we know, with what was left out or guessed.
 
     Args:
-        path: a file, or a folder for COLMAP and for OpenCV YAML.
-        mm_per_unit: for COLMAP only, whose scale is unknown.
+        path: a file, or a folder for COLMAP, OpenCap, MM-OR and EasyMocap.
+        mm_per_unit: what one unit of its translations is, where that is not what the format says.
+        up: the axis of its world that points up (x, -x, y, -y, z, -z), where that is another than the format says.
+
+    Raises `InputError` for files that are none of them or damaged, and for cameras that cannot be right.
     """
-    if not path.exists():
+    return calibration_of(rig_of(path), mm_per_unit=mm_per_unit, up=up)
+
+
+def rig_of(path: Path) -> RigFile:
+    """What a file or folder says of a rig, in its own units and axes."""
+    try:
+        there, folder = path.exists(), path.is_dir()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be looked at ({error}).") from error
+    if not there:
         raise InputError(f"{path}: there is no such calibration.")
-    folder = path if path.is_dir() else path.parent
-    if path.name in ("cameras.txt", "images.txt") or (path.is_dir() and (path / "images.txt").exists()):
-        if mm_per_unit is None:
-            raise InputError(f"{path}: COLMAP's scale is unknown; say how many mm one of its units is (--mm-per-unit).")
-        return read_calibration_colmap(folder, mm_per_unit=mm_per_unit)
-    if mm_per_unit is not None:
-        raise InputError(f"{path}: {mm_per_unit:g} mm per unit are given, but only COLMAP leaves its unit open.")
-    if path.suffix in (".yml", ".yaml") or (path.is_dir() and (path / "intri.yml").exists()):
-        return read_calibration_opencv(path)
-    if path.suffix == ".toml":
-        return read_calibration_toml(path)
-    if path.suffix == ".json":
-        return read_any_json(path)
-    raise InputError(
-        f"{path}: unknown kind of calibration; known: .toml (Pose2Sim, anipose), .json (own, Panoptic, Shelf/Campus), "
-        ".yml (OpenCV), a folder with cameras.txt and images.txt (COLMAP)."
-    )
+    if folder:
+        return _rig_of_folder(path)
+    if path.name in ("cameras.txt", "images.txt"):
+        return colmap_rig(path.parent)
+    if path.suffix.lower() == ".pickle" or read_bytes(path)[:1] == b"\x80":
+        own = path.parent.parent if path.name == "cameraIntrinsicsExtrinsics.pickle" else path.parent
+        return opencap_rig(own, opencap_files(own))
+    return _rig_of_tree(path, read_document(path))
+
+
+def _rig_of_folder(folder: Path) -> RigFile:
+    if (folder / "images.txt").exists() or (folder / "cameras.txt").exists():
+        return colmap_rig(folder)
+    if (folder / "images.bin").exists():
+        raise InputError(f"{folder}: is COLMAP's binary form; write it as text (`colmap model_converter`).")
+    names = {path.stem.lower() for path in folder.iterdir() if path.suffix.lower() in (".yml", ".yaml")}
+    if {"intri", "extri"} & names:
+        return opencv_pair(folder)
+    pickles = opencap_files(folder)
+    if pickles:
+        return opencap_rig(folder, pickles)
+    files = mm_or_files(folder)
+    if len(files) > 1 and all(read_document(path).has("value0") for _, path in files):
+        return mm_or_rig(folder, files)
+    one = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS and path.is_file()]
+    if len(one) == 1:
+        return rig_of(one[0])
+    raise InputError(f"{folder}: no calibration in it that we know; name the file. Known: {KNOWN}.")
+
+
+def _rig_of_tree(path: Path, root: Entry) -> RigFile:
+    if isinstance(root.value, Element):
+        return xml_rig(path, root.value)
+    if isinstance(root.value, list):
+        return json_rig(root)
+    if not isinstance(root.value, dict):
+        raise InputError(f"{path}: no calibration that we know. Known: {KNOWN}.")
+    if root.has("value0"):
+        return mm_or_rig(path.parent, mm_or_files(path.parent))
+    if is_kalibr(root):
+        return kalibr_rig(root)
+    if holds_json_rig(root):
+        return json_rig(root)
+    if is_stereo(root) or is_easymocap(root):
+        return yaml_of_opencv(path, root)
+    if has_tables(root):
+        return toml_rig(root)
+    # What it holds is none of these, or damaged: the complaint is that of the kind which its ending promises.
+    ending = path.suffix.lower()
+    return yaml_of_opencv(path, root) if ending in (".yml", ".yaml") else BY_ENDING.get(ending, json_rig)(root)
+
+
+BY_ENDING = {".toml": toml_rig, ".json": json_rig}

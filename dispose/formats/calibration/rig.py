@@ -1,7 +1,8 @@
 """The one place where cameras that come from files are put together and checked."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from dispose.errors import InputError
+from dispose.geometry.rigid import rodrigues
 from dispose.scene.cameras import Cameras
 
 ORTHONORMAL_TOLERANCE = 1e-3
@@ -22,11 +24,31 @@ SAME_PLACE = 1e-5
 """Two cameras nearer to each other than this share of the rig's size stand at one place."""
 
 
+FOCAL_SHARES = (0.05, 200.0)
+"""Focal lengths, in widths of the image, from wider than any fisheye to longer than any lens at people."""
+
+MOST_PIXELS = 65_535
+FARTHEST = 1e9
+"""Translations above that, mm, are no place on Earth."""
+
+OURS_FROM_UP = {
+    "x": ((0.0, 1, 0), (0, 0, 1), (1, 0, 0)),
+    "-x": ((0.0, 0, 1), (0, 1, 0), (-1, 0, 0)),
+    "y": ((1.0, 0, 0), (0, 0, -1), (0, 1, 0)),
+    "-y": ((1.0, 0, 0), (0, 0, 1), (0, -1, 0)),
+    "z": ((1.0, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "-z": ((1.0, 0, 0), (0, -1, 0), (0, 0, -1)),
+}
+"""The turn from worlds where that axis points up to ours, where +z does."""
+
+UP_AXES = tuple(OURS_FROM_UP)
+
+
 @dataclass(frozen=True, eq=False)
 class CameraParameters:
-    """One camera as read from a file, in our units and axes: pixels, and ``camera_from_world`` in mm.
+    """One camera as read from a file: pixels, and ``camera_from_world`` in the file's units and axes.
 
-    There are up to eight of OpenCV's coefficients; missing ones are 0.
+    There are up to eight of OpenCV's coefficients, or the four of a fisheye; missing ones are 0.
     """
 
     name: str
@@ -35,6 +57,68 @@ class CameraParameters:
     distortion: Float[Tensor, " coefficients"]
     rotation: Float[Tensor, "3 3"]
     translation: Float[Tensor, " 3"]
+    fisheye: bool = False
+    size_is_guessed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class RigFile:
+    """What a file says of a rig, in its own units and axes.
+
+    Attributes:
+        source: the file, for complaints.
+        views: the cameras that can be used.
+        mm_per_unit: of translations; None where the format leaves it open.
+        up: the axis of the world that points up, one of `UP_AXES`.
+        notes: sentences about what was left out or taken to be so.
+        named: whether the cameras have names; otherwise they are counted in their order.
+    """
+
+    source: str
+    views: tuple[CameraParameters, ...]
+    mm_per_unit: float | None = 1000.0
+    up: str = "z"
+    notes: tuple[str, ...] = ()
+    named: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A rig in our units and axes, and what a user should know about how it was read.
+
+    Attributes:
+        cameras: mm, +z up.
+        guessed: the cameras whose image size the file does not say: taken as twice the principal point.
+        notes: sentences about what was left out or taken to be so.
+        named: whether the cameras have names; otherwise they are counted in their order.
+    """
+
+    cameras: Cameras
+    guessed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    named: bool = True
+
+
+def calibration_of(rig: RigFile, *, mm_per_unit: float | None = None, up: str | None = None) -> Calibration:
+    """A file's rig in our units and axes; `InputError` where its unit is open and not told, and for impossible cameras.
+
+    Args:
+        rig: what the file says.
+        mm_per_unit: what one unit of its translations is, where that is not what the format says.
+        up: the axis of its world that points up, where that is another than the format says.
+    """
+    factor = rig.mm_per_unit if mm_per_unit is None else mm_per_unit
+    if factor is None:
+        raise InputError(f"{rig.source}: its scale is unknown; say how many mm one of its units is (--mm-per-unit).")
+    if not 0 < factor < math.inf:
+        raise InputError(f"{rig.source}: {factor:g} mm per unit are given, which is no length.")
+    turn = torch.tensor(OURS_FROM_UP[rig.up if up is None else up], dtype=torch.float64)
+    views = [
+        replace(view, rotation=view.rotation @ turn.T, translation=view.translation * factor) for view in rig.views
+    ]
+    cameras = as_cameras(rig.source, views, notes=rig.notes)
+    guessed = tuple(view.name for view in views if view.size_is_guessed)
+    return Calibration(cameras, guessed, rig.notes, rig.named)
 
 
 def pinhole_matrix(fx: float, fy: float, cx: float, cy: float) -> Float[Tensor, "3 3"]:
@@ -61,11 +145,43 @@ def rotation_of_quaternion(where: str, wxyz: Float[Tensor, " 4"]) -> Float[Tenso
     return torch.tensor(rows, dtype=torch.float64)
 
 
-def as_cameras(source: str, views: list[CameraParameters]) -> Cameras:
-    """Cameras of a rig, checked; `InputError` names the file, the camera and the value."""
+THIN_PRISM = ("s1", "s2", "s3", "s4", "tau_x", "tau_y")
+"""OpenCV's coefficients beyond the eighth."""
+
+
+def lens_of(where: str, numbers: Float[Tensor, " coefficients"], *, fisheye: bool) -> Float[Tensor, " modelled"]:
+    """The coefficients that we have a model for; `InputError` names others that are not 0, and odd counts.
+
+    Of 4, 5, 8, 12 or 14 numbers those beyond the eighth are of a thin prism and a tilted sensor; of a fisheye's, those
+    beyond the fourth mean nothing.
+    """
+    if len(numbers) not in (0, 4, 5, 8, 12, 14):
+        raise InputError(f"{where}: distortion has {len(numbers)} numbers; it must have 4, 5, 8, 12 or 14.")
+    known = 4 if fisheye else 8
+    names = [f"number {k}" for k in range(5, 15)] if fisheye else THIN_PRISM
+    for name, value in zip(names, numbers[known:].tolist(), strict=False):
+        if value != 0:
+            kind = "a fisheye has four coefficients" if fisheye else "lenses with it are not supported"
+            raise InputError(f"{where}: distortion {name} is {value:g}, but {kind}; undistort the pictures first.")
+    return numbers[:known]
+
+
+def turn_of(where: str, numbers: Float[Tensor, " count"]) -> Float[Tensor, "3 3"]:
+    """A rotation of nine numbers, or of a Rodrigues vector's three, which are radians."""
+    if len(numbers) == 9:
+        return numbers.reshape(3, 3)
+    length = float(numbers.norm())
+    if length > 2 * math.pi + 1e-3:
+        raise InputError(f"{where}: the rotation is a turn by {length:g} radians; are these degrees?")
+    return rodrigues(numbers)
+
+
+def as_cameras(source: str, views: list[CameraParameters], notes: Sequence[str] = ()) -> Cameras:
+    """Cameras of a rig, checked; `InputError` names the file, the camera and the value, and where few are left why."""
     for view in views:
         check_view(source, view)
-    check_rig(source, views)
+    check_rig(source, views, notes)
+    fisheye = torch.tensor([view.fisheye for view in views]) if any(view.fisheye for view in views) else None
     return Cameras(
         tuple(view.name for view in views),
         torch.stack([view.size for view in views]),
@@ -73,6 +189,7 @@ def as_cameras(source: str, views: list[CameraParameters]) -> Cameras:
         torch.stack([pad(view.distortion, (0, 8 - len(view.distortion))) for view in views]),
         torch.stack([view.rotation for view in views]),
         torch.stack([view.translation for view in views]),
+        fisheye=fisheye,
     )
 
 
@@ -82,11 +199,27 @@ def check_view(source: str, view: CameraParameters) -> None:
     for name, tensor in vars(view).items():
         if isinstance(tensor, Tensor) and not bool(torch.isfinite(tensor).all()):
             raise InputError(f"{where}: {name} has an entry that is not finite ({tensor.flatten().tolist()}).")
-    if bool((view.size < 1).any()):
-        raise InputError(f"{where}: the picture is {view.size[0]:g} x {view.size[1]:g} pixels.")
+    width, height = view.size.tolist()
+    if not (1 <= width <= MOST_PIXELS and 1 <= height <= MOST_PIXELS):
+        raise InputError(f"{where}: the picture is {width:g} x {height:g} pixels.")
+    if not view.name or len(view.name) > 200 or not view.name.isprintable():
+        raise InputError(f"{where[:300]!r}: the name is no printable text of up to 200 letters.")
+    least, most = (share * max(width, height) for share in FOCAL_SHARES)
     for axis, focal in (("x", float(view.matrix[0, 0])), ("y", float(view.matrix[1, 1]))):
         if focal <= 0:
             raise InputError(f"{where}: focal length in {axis} is {focal:g}, it must be positive.")
+        if not least <= focal <= most:
+            raise InputError(
+                f"{where}: focal length in {axis} is {focal:g} pixels, which no lens has whose pictures are "
+                f"{width:g} x {height:g}."
+            )
+    for axis, middle, side in (("x", float(view.matrix[0, 2]), width), ("y", float(view.matrix[1, 2]), height)):
+        if not -side <= middle <= 2 * side:
+            raise InputError(
+                f"{where}: principal point in {axis} is {middle:g}, far outside of pictures of {width:g} x {height:g}."
+            )
+    if float(view.translation.abs().max()) > FARTHEST:
+        raise InputError(f"{where}: translation is {view.translation.tolist()} mm, which is no place on Earth.")
     if view.matrix[2].tolist() != [0.0, 0.0, 1.0] or float(view.matrix[1, 0]) != 0.0:
         raise InputError(f"{where}: intrinsic matrix is not upper triangular with last row 0 0 1.")
     check_rotation(where, view.rotation)
@@ -104,11 +237,12 @@ def check_rotation(where: str, rotation: Float[Tensor, "3 3"]) -> None:
         raise InputError(f"{where}: rotation is a reflection (determinant {determinant:.3g}).")
 
 
-def check_rig(source: str, views: list[CameraParameters]) -> None:
-    """Raise `InputError` where several cameras cannot be a rig."""
+def check_rig(source: str, views: list[CameraParameters], notes: Sequence[str] = ()) -> None:
+    """Raise `InputError` where several cameras cannot be a rig; the notes say why others were left out."""
     if len(views) < 2:
         names = views[0].name if views else "none"
-        raise InputError(f"{source}: at least two cameras are needed, there is {len(views)} ({names}).")
+        why = " ".join(["", *(note[:1].upper() + note[1:] for note in notes if "left out" in note)])
+        raise InputError(f"{source}: at least two cameras are needed, there is {len(views)} ({names}).{why}")
     names = [view.name for view in views]
     for name in names:
         if names.count(name) > 1:

@@ -1,0 +1,230 @@
+"""The text of a calibration as a tree of plain values: JSON, TOML, YAML or XML, each bounded and without executing it.
+
+OpenCV's own reader of YAML and XML is not used: one damaged token in a file corrupts the memory of the process.
+"""
+
+import json
+import re
+import stat
+import tomllib
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import yaml
+
+from dispose.errors import InputError
+from dispose.formats.entry import Entry, short
+
+MOST_BYTES = 4 << 20
+"""A calibration of a thousand cameras has about a million."""
+
+MOST_YAML_BYTES = 128 << 10
+"""YAML's grammar is read by Python code, at some ten to hundred kilobytes per second; a camera has about one."""
+
+DEEPEST = 20
+
+XML_MARKS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe<", b"\xfe\xff\x00<")
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The bytes of a small regular file; `InputError` for anything else, pipes and devices among it."""
+    try:
+        kind = path.stat()
+        if not stat.S_ISREG(kind.st_mode):
+            what = "is a folder" if stat.S_ISDIR(kind.st_mode) else "is no regular file"
+            raise InputError(f"{path}: {what}; a calibration file is expected.")
+        if kind.st_size > most:
+            raise InputError(f"{path}: has {kind.st_size:,} bytes; a calibration of this kind has at most {most:,}.")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is no name of a file ({error}).") from error
+
+
+def read_document(path: Path) -> Entry:
+    """A file's tree, whatever its ending: told by how it begins, where that may be TOML as well as JSON by trying.
+
+    Raises:
+        InputError: the file is none of the four, is damaged, nested too deeply, or says one thing twice.
+    """
+    data = read_bytes(path)
+    if not data.strip():
+        raise InputError(f"{path}: is empty.")
+    if data.lstrip().startswith(XML_MARKS):
+        return Entry(str(path), _xml(data, path))
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not a text file (byte {error.start} is no UTF-8).") from error
+    return Entry(str(path), _not_too_deep(_parsed(text, path), path))
+
+
+def _parsed(text: str, path: Path) -> object:
+    start, ending = text.lstrip(), path.suffix.lower()
+    if start.startswith("{") or (start.startswith("[") and ending == ".json"):
+        return _json(text, path)
+    if start.startswith(("%YAML", "---")):
+        return _yaml(text, path)
+    if ending in (".yml", ".yaml"):
+        return _yaml(text, path)
+    if ending == ".json":
+        return _json(text, path)
+    return _toml(text, path)
+
+
+def _json(text: str, path: Path) -> object:
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        return _each_once(pairs, path)
+
+    try:
+        return json.loads(text, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        ended = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated")
+        cut = "breaks off" if ended else "is no JSON"
+        raise InputError(f"{path}: {cut} at line {error.lineno}, column {error.colno} ({error.msg}).") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: is nested too deeply to be one of our formats.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: holds a number that is too long to be one ({error}).") from error
+
+
+def _each_once(pairs: Sequence[tuple[Hashable, object]], path: Path) -> dict[Any, object]:
+    table: dict[Any, object] = {}
+    for key, value in pairs:
+        if key in table:
+            raise InputError(f"{path}: {key!r} is there twice.")
+        table[key] = value
+    return table
+
+
+def _toml(text: str, path: Path) -> object:
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path}: is no TOML ({error}).") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: is nested too deeply to be one of our formats.") from error
+
+
+class _DamagedYamlError(yaml.constructor.ConstructorError):
+    """What a YAML file says that none of ours would."""
+
+    def __init__(self, problem: str, mark: yaml.Mark) -> None:
+        super().__init__(None, None, problem, mark)
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader without aliases, with YAML 1.2's plain values and OpenCV's matrices."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        mark = self.peek_event().start_mark
+        if self.check_event(yaml.AliasEvent):
+            raise _DamagedYamlError("an alias (*) is not admitted", mark)
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise _DamagedYamlError("is nested too deeply", mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, object]:
+    """A mapping that names everything once; keys are texts as they are written."""
+    table: dict[str, object] = {}
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise _DamagedYamlError("a name is no plain text", key.start_mark)
+        if key.value in table:
+            raise _DamagedYamlError(f"{key.value!r} is there twice", key.start_mark)
+        table[key.value] = loader.construct_object(value, deep=True)
+    return table
+
+
+def _matrix(loader: _Loader, node: yaml.Node) -> object:
+    """OpenCV's ``rows, cols, dt, data`` as a list of rows."""
+    table = _mapping(loader, node) if isinstance(node, yaml.MappingNode) else {}
+    rows, columns, data = table.get("rows"), table.get("cols"), table.get("data")
+    values = data if isinstance(data, list) else []
+    if (
+        not isinstance(rows, int)
+        or not isinstance(columns, int)
+        or not (0 <= rows <= len(values) and rows * columns == len(values))
+    ):
+        problem = f"a matrix of {short(rows)} x {short(columns)} has {len(values)} numbers"
+        raise _DamagedYamlError(problem, node.start_mark)
+    return [values[row * columns : (row + 1) * columns] for row in range(rows)]
+
+
+def _float(_: _Loader, node: yaml.ScalarNode) -> float:
+    # Python knows YAML's `.inf` and `.nan` without their dots, and everything else as it is.
+    return float(re.sub(r"\.(?=inf|nan)", "", node.value.lower()))
+
+
+KINDS = ("str", "seq", "int", "bool", "null")
+# Nothing else is constructed: no dates, sets or bytes, which no calibration has.
+_Loader.yaml_constructors = {
+    **{f"tag:yaml.org,2002:{kind}": yaml.SafeLoader.yaml_constructors[f"tag:yaml.org,2002:{kind}"] for kind in KINDS},
+    None: yaml.SafeLoader.yaml_constructors[None],
+}
+# As YAML 1.2 has them: `no` and `1:30` are texts, `1e-5` is a number, `01` may be the name of a camera.
+_Loader.yaml_implicit_resolvers = {}
+for _kind, _pattern, _starts in (
+    ("null", r"~|null|Null|NULL|", "~nN"),
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(?:0|[1-9][0-9]{0,39})", "-+0123456789"),
+    ("float", r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?|[-+]?\.(?i:inf)|\.(?i:nan)",
+     "-+.0123456789"),
+):  # fmt: skip
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})$"), [*_starts])
+_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"$"), [""])
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", _matrix)
+_Loader.add_constructor("tag:yaml.org,2002:float", _float)
+
+
+def _yaml(text: str, path: Path) -> object:
+    if len(text) > MOST_YAML_BYTES:
+        raise InputError(f"{path}: has {len(text):,} letters; a calibration in YAML has at most {MOST_YAML_BYTES:,}.")
+    # OpenCV's first line is no directive of YAML's.
+    body = re.sub(r"\A\s*%YAML[^\n]*", "", text)
+    try:
+        return yaml.load(body, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = "" if mark is None else f" at line {mark.line + 1}"
+        raise InputError(f"{path}: is no YAML that we read{place} ({error.problem}).") from error
+    except (yaml.YAMLError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: is no YAML that we read ({' '.join(str(error).split())}).") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: is nested too deeply to be one of our formats.") from error
+
+
+def _xml(data: bytes, path: Path) -> ElementTree.Element:
+    plain = data.replace(b"\0", b"")
+    if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:
+        raise InputError(f"{path}: declares entities, which no calibration needs.")
+    try:
+        return ElementTree.fromstring(data)
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        raise InputError(f"{path}: is no XML ({error}).") from error
+
+
+def _not_too_deep(value: object, path: Path) -> object:
+    """The same value; `InputError` where its lists and objects are nested deeper than any calibration's."""
+    layer = [value]
+    for _ in range(DEEPEST):
+        layer = [inner for outer in layer for inner in _inside(outer)]
+        if not layer:
+            return value
+    raise InputError(f"{path}: is nested too deeply to be one of our formats.")
+
+
+def _inside(value: object) -> Sequence[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else ()

@@ -1,0 +1,130 @@
+"""Calibrations in XML: Qualisys' `.qca.txt` and Vicon's `.xcp`, as Pose2Sim's converters understand them."""
+
+import math
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dispose.errors import InputError
+from dispose.formats.calibration.rig import CameraParameters, RigFile, pinhole_matrix, rotation_of_quaternion
+from dispose.formats.calibration.tables import IncompleteCameraError
+
+SUBPIXELS = 64
+"""Qualisys counts focal lengths, centres and distortion in 64ths."""
+
+QUALISYS_AXES = torch.tensor([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]], dtype=torch.float64)
+"""From Qualisys' camera axes (y up, looking along -z) to OpenCV's."""
+
+
+def xml_rig(path: Path, root: Element) -> RigFile:
+    """The rig of an XML file: Qualisys' or Vicon's."""
+    kind = root.tag.lower()
+    if kind == "calibration" and root.find("cameras/camera") is not None:
+        return _rig(path, root.findall("cameras/camera"), "serial", "model", ("video", "none"), _qualisys_view)
+    if kind == "cameras" and root.find("Camera") is not None:
+        return _rig(path, root.findall("Camera"), "DEVICEID", "TYPE", ("video",), _vicon_view)
+    if root.find(".//Camera/Extrinsic") is not None:
+        raise InputError(
+            f"{path}: is a calibration of OptiTrack's Motive, which is not read: its axes are not documented, and "
+            "public readers contradict each other; write it as Pose2Sim's TOML."
+        )
+    raise InputError(f"{path}: is XML, but no calibration we know (neither Qualisys' .qca.txt nor Vicon's .xcp).")
+
+
+def _rig(path: Path, cameras: list[Element], name_key: str, kind_key: str, kinds: tuple[str, ...], read) -> RigFile:
+    """Those of some cameras that take videos; the others see markers only."""
+    views, notes, markers = [], [], []
+    for camera in cameras:
+        name = camera.get(name_key)
+        if not name:
+            raise InputError(f"{path}: a camera has no {name_key}.")
+        # Vicon's files of video cameras only may not say what they are.
+        kind = camera.get(kind_key)
+        if kind is not None and not any(one in kind.lower() for one in kinds):
+            markers.append(name)
+            continue
+        try:
+            views.append(read(f"{path}: camera {name}", name, camera))
+        except IncompleteCameraError as lack:
+            notes.append(f"camera {name} is left out: {lack}.")
+    if markers:
+        notes.append(f"cameras that see markers only are left out: {', '.join(markers)}.")
+    return RigFile(str(path), tuple(views), 1.0, "z", tuple(notes))
+
+
+def _qualisys_view(where: str, name: str, camera: Element) -> CameraParameters:
+    field, inner, place = (_part(camera, tag) for tag in ("fov_video", "intrinsic", "transform"))
+    left, top, right, bottom = (_number(where, field, key) for key in ("left", "top", "right", "bottom"))
+    size = torch.tensor([right - left + 1, bottom - top + 1], dtype=torch.float64)
+    keys = ("focalLengthU", "focalLengthV", "centerPointU", "centerPointV")
+    fx, fy, cx, cy = (_number(where, inner, key) / SUBPIXELS for key in keys)
+    keys = ("radialDistortion1", "radialDistortion2", "tangentalDistortion1", "tangentalDistortion2")
+    lens = torch.tensor([_number(where, inner, key) / SUBPIXELS for key in keys], dtype=torch.float64)
+    turn = torch.tensor(
+        [[_number(where, place, f"r{row}{column}") for column in (1, 2, 3)] for row in (1, 2, 3)], dtype=torch.float64
+    )
+    centre = torch.tensor([_number(where, place, key) for key in "xyz"], dtype=torch.float64)
+    rotation = QUALISYS_AXES @ turn
+    return CameraParameters(
+        name, size, pinhole_matrix(fx, fy, cx - left, cy - top), lens, rotation, -(rotation @ centre)
+    )
+
+
+def _vicon_view(where: str, name: str, camera: Element) -> CameraParameters:
+    frame = _part(camera, "KeyFrames/KeyFrame")
+    size = _numbers(where, camera, "SENSOR_SIZE", 2)
+    focal = float(_numbers(where, frame, "FOCAL_LENGTH", 1))
+    aspect = float(_numbers(where, camera, "PIXEL_ASPECT_RATIO", 1)) if camera.get("PIXEL_ASPECT_RATIO") else 1.0
+    if aspect <= 0:
+        raise InputError(f"{where}: PIXEL_ASPECT_RATIO is {aspect:g}.")
+    cx, cy = _numbers(where, frame, "PRINCIPAL_POINT", 2).tolist()
+    x, y, z, w = _numbers(where, frame, "ORIENTATION", 4).tolist()
+    rotation = rotation_of_quaternion(where, torch.tensor([w, x, y, z], dtype=torch.float64))
+    centre = _numbers(where, frame, "POSITION", 3)
+    return CameraParameters(
+        name, size, pinhole_matrix(focal, focal / aspect, cx, cy), _vicon_lens(where, frame), rotation,
+        -(rotation @ centre),
+    )  # fmt: skip
+
+
+def _vicon_lens(where: str, frame: Element) -> Float[Tensor, " coefficients"]:
+    """Radial coefficients: the words after ``ViconRadial2 x y``, up to three, or two of the older entry."""
+    told = frame.get("VICON_RADIAL2")
+    words = (frame.get("VICON_RADIAL") or "0 0").split()[:2] if told is None else told.split()[3:6]
+    radial = [_float(where, "VICON_RADIAL", word) for word in words]
+    k1, k2, k3 = (*radial, 0.0, 0.0, 0.0)[:3]
+    return torch.tensor([k1, k2, 0.0, 0.0, k3], dtype=torch.float64)
+
+
+def _part(camera: Element, tag: str) -> Element:
+    found = camera.find(tag)
+    if found is None:
+        raise IncompleteCameraError(f"it has no {tag.split('/')[-1]}")
+    return found
+
+
+def _number(where: str, element: Element, key: str) -> float:
+    return float(_numbers(where, element, key, 1))
+
+
+def _numbers(where: str, element: Element, key: str, count: int) -> Float[Tensor, " count"]:
+    told = element.get(key)
+    if told is None:
+        raise IncompleteCameraError(f"it has no {key}")
+    values = [_float(where, key, word) for word in told.split()]
+    if len(values) != count:
+        raise InputError(f"{where}: {key} has {len(values)} numbers, not {count}.")
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def _float(where: str, key: str, word: str) -> float:
+    try:
+        value = float(word)
+    except ValueError as error:
+        raise InputError(f"{where}: {key} is {word[:40]!r}, which is no number.") from error
+    if not math.isfinite(value):
+        raise InputError(f"{where}: {key} is {value}.")
+    return value

@@ -1,0 +1,106 @@
+"""Where a capture folder has its calibration and its recordings, however their names are capitalised."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from dispose.errors import InputError
+from dispose.formats.calibration.opencap import NAME as OPENCAP_NAME
+from dispose.formats.calibration.read import rig_of
+from dispose.formats.files import visible
+
+ENDINGS = (".toml", ".json", ".yml", ".yaml", ".xcp", ".qca.txt", ".mcal")
+"""Of files that may be calibrations, lower case."""
+
+FOLDER = re.compile(r"^calib|calib(ration)?s?$")
+"""Folders of calibrations, lower case: `calibration`, `Calib_2024`, `S00_Calibration`."""
+
+OWN_NAMES = ("cameras.json", "camera_array.toml", "camchain")
+"""How files are called that tools write beside the recordings; the last is a beginning."""
+
+
+def find_calibration(folder: Path) -> Path:
+    """The one calibration of a capture folder, else of the session it lies in; `InputError` for none or several.
+
+    A session's trials lie up to two folders below it (Pose2Sim: ``S00_P01/T01`` beside ``S00_Calibration``).
+    """
+    if not folder.is_dir():
+        what = "is a file, not a capture folder" if folder.exists() else "there is no such capture folder"
+        raise InputError(f"{folder}: {what}.")
+    whole = folder.resolve()
+    for place in (folder, whole.parent, whole.parent.parent):
+        found = _candidates(place)
+        # A folder of calibrations may hold settings and point lists too: what is one decides.
+        chosen = found if len(found) < 2 else [path for path in found if _is_calibration(path)] or found
+        # Pose2Sim writes its TOML beside the file that it converts.
+        converted = [path for path in chosen if path.suffix.lower() == ".toml"]
+        chosen = converted if len(converted) == 1 and _one_folder(chosen) else chosen
+        if len(chosen) > 1:
+            names = ", ".join(str(path.relative_to(place)) for path in chosen)
+            raise InputError(f"{place}: several calibrations ({names}); choose one with --calibration.")
+        if chosen:
+            return chosen[0]
+    raise InputError(
+        f"{folder}: no calibration in it, nor up to two folders above (looked for folders and files called calib…, and "
+        f"for {', '.join(OWN_NAMES)}…)."
+    )
+
+
+def _candidates(place: Path) -> list[Path]:
+    """Files and folders of a place that may be calibrations, by their names."""
+    found: list[Path] = []
+    inside = _inside(place)
+    for path in inside:
+        name = path.name.lower()
+        if path.is_dir():
+            found += _in_folder(path) if FOLDER.search(name) else []
+        elif name.endswith(ENDINGS) and (
+            name.startswith(("calib", *OWN_NAMES)) or name.endswith((".qca.txt", ".xcp", ".mcal"))
+        ):
+            found.append(path)
+    return found + _pairs(inside)
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Calibrations in a folder that is named after them."""
+    inside = _inside(folder)
+    names = {path.name.lower() for path in inside}
+    if {"cameras.txt", "images.txt"} <= names or any((path / OPENCAP_NAME).is_file() for path in inside):
+        return [folder]
+    files = [path for path in inside if path.name.lower().endswith(ENDINGS) and path.is_file()]
+    pairs = _pairs(files)
+    single = [path for path in files if path.stem.lower() not in ("intri", "extri")]
+    # MM-OR has a file per camera.
+    if len(single) > 1 and all(path.stem.lower().startswith("camera") and path.suffix == ".json" for path in single):
+        return [folder]
+    return single + pairs
+
+
+def _pairs(files: Sequence[Path]) -> list[Path]:
+    """EasyMocap's intrinsics that have extrinsics beside them."""
+    by_stem = {path.stem.lower(): path for path in files if path.suffix.lower() in (".yml", ".yaml")}
+    return [by_stem["intri"]] if {"intri", "extri"} <= set(by_stem) else []
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return visible(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _one_folder(paths: Sequence[Path]) -> bool:
+    return len({path.parent for path in paths}) == 1
+
+
+def _is_calibration(path: Path) -> bool:
+    try:
+        return len(rig_of(path).views) > 0
+    except InputError:
+        return False
+
+
+def folder_named(folder: Path, names: Sequence[str]) -> Path | None:
+    """The first of some sub-folders that is there, in any capitals; None where none is."""
+    inside = {path.name.lower(): path for path in reversed(_inside(folder)) if path.is_dir()}
+    return next((inside[name] for name in names if name in inside), None)

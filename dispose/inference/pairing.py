@@ -1,0 +1,143 @@
+"""Which camera of a calibration took which recordings: told, by their names, or by their order where there are none."""
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from dispose.errors import InputError
+from dispose.formats.calibration.rig import Calibration
+from dispose.inference.names import NameMatch, digits, match_names, plain
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+def pair_cameras(place: str, calibration: Calibration, recorded: Sequence[str], told: Sequence[str]) -> NameMatch:
+    """The cameras that are the same.
+
+    Args:
+        place: of the recordings, for complaints.
+        calibration: its cameras.
+        recorded: names of those that recorded.
+        told: pairs ``calibrated=recorded``; where there are any, no others are made.
+
+    Raises:
+        InputError: a pair that is told names a camera that is not there; or the names do not say who is who, because
+            one side counts from 0 and the other from 1: the sentence shows what to type.
+    """
+    names = calibration.cameras.names
+    if told:
+        pairs = _told_pairs(place, names, recorded, told)
+        return _match_of(pairs, names, recorded)
+    if not calibration.named:
+        return _by_order(place, names, recorded)
+    match = match_names(names, recorded)
+    other = _counted_apart(names, recorded, match)
+    if other:
+        raise InputError(_question(place, names, recorded, other, match.pairs))
+    return match
+
+
+def _match_of(pairs: Pairs, names: Sequence[str], recorded: Sequence[str]) -> NameMatch:
+    """Pairs, and the names of those that are in none."""
+    alone = tuple(name for i, name in enumerate(names) if i not in [a for a, _ in pairs])
+    lone = tuple(name for j, name in enumerate(recorded) if j not in [b for _, b in pairs])
+    return NameMatch(tuple(sorted(pairs)), alone, lone)
+
+
+def _told_pairs(place: str, names: Sequence[str], recorded: Sequence[str], told: Sequence[str]) -> Pairs:
+    pairs: list[tuple[int, int]] = []
+    bare = [name.removesuffix("_json") for name in recorded]
+    for pair in told:
+        cuts = [at for at, letter in enumerate(pair) if letter == "="]
+        if not cuts:
+            raise InputError(f"--cameras is {pair!r}; it must be CALIBRATED=RECORDED, as in cam_0=cam1.")
+        # A name may hold the sign itself: the cut is where both sides are names.
+        sides = [(pair[:at], pair[at + 1 :].removesuffix("_json")) for at in cuts]
+        left, right = next((one for one in sides if one[0] in names and one[1] in bare), sides[0])
+        if left not in names:
+            raise InputError(
+                f"--cameras {pair}: the calibration has no camera {left!r} (there are {', '.join(names)})."
+            )
+        if right not in bare:
+            raise InputError(f"--cameras {pair}: {place} has no camera {right!r} (there are {', '.join(recorded)}).")
+        pairs.append((names.index(left), bare.index(right)))
+    for side, what in ((0, names), (1, recorded)):
+        rows = [pair[side] for pair in pairs]
+        twice = [row for row in rows if rows.count(row) > 1]
+        if twice:
+            raise InputError(f"--cameras names {what[twice[0]]} more than once.")
+    return tuple(pairs)
+
+
+def number_of(name: str) -> int | None:
+    """The one number in a camera's name; None where there is none or there are several."""
+    found = digits(name)
+    return int(found) if found.isdigit() and len(found) < 10 else None
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts `cam2` before `cam10`."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name.lower()) if part]
+
+
+def _by_order(place: str, names: Sequence[str], recorded: Sequence[str]) -> NameMatch:
+    """The pairs of a list without names: by numbers where recordings count as lists do, else in the order of names."""
+    numbers = [number_of(name) for name in recorded]
+    counted = [number_of(name) for name in names]
+    if numbers.count(counted[0]) == 1 and all(number in counted for number in numbers):
+        return match_names(names, recorded)
+    if len(names) != len(recorded):
+        raise InputError(
+            f"{place}: the calibration is a list of {len(names)} cameras without names, and there are recordings of "
+            f"{len(recorded)} ({', '.join(recorded)}); say which is which, as in --cameras "
+            f"{_typed([(names[0], recorded[0])])}."
+        )
+    order = sorted(range(len(recorded)), key=lambda j: natural(recorded[j]))
+    return NameMatch(tuple(enumerate(order)), (), ())
+
+
+def _counted_apart(names: Sequence[str], recorded: Sequence[str], match: NameMatch) -> Pairs:
+    """The other pairs that are as likely, where one side counts from 0 and the other from 1; else none."""
+    ours, theirs = _numbered(names), _numbered(recorded)
+    if not ours or not theirs or (min(ours), min(theirs)) not in ((0, 1), (1, 0)):
+        return ()
+    shift = min(theirs) - min(ours)
+    shifted = tuple((i, theirs[n + shift]) for n, i in ours.items() if n + shift in theirs)
+    alike = all(_bare(names[i]) == _bare(recorded[j]) for i, j in match.pairs)
+    # Names that are the same to the letter are believed, unless they leave somebody without a calibration.
+    suspicious = len(shifted) > len(match.pairs) or (len(shifted) == len(match.pairs) and not alike)
+    return shifted if suspicious else ()
+
+
+def _numbered(names: Sequence[str]) -> dict[int, int]:
+    """Positions by the number in every name; empty where names do not have one each, or two the same."""
+    numbers = [number_of(name) for name in names]
+    found = {number: row for row, number in enumerate(numbers) if number is not None}
+    return found if len(found) == len(names) else {}
+
+
+def _bare(name: str) -> str:
+    return name.removesuffix("_json").lower()
+
+
+def _question(place: str, names: Sequence[str], recorded: Sequence[str], other: Pairs, same: Pairs) -> str:
+    first, start = (0, 1) if 0 in [number_of(name) for name in names] else (1, 0)
+    by_order = _typed([(names[i], recorded[j]) for i, j in other])
+    by_number = _typed([(names[i], recorded[j]) for i, j in same])
+    otherwise = f", or --cameras {by_number} if the same number is the same camera" if same else ""
+    return (
+        f"{place}: the calibration counts its cameras from {first} ({', '.join(names)}) and the recordings count from "
+        f"{start} ({', '.join(recorded)}), so their names do not say which is which; say --cameras {by_order} if they "
+        f"are in the same order{otherwise}."
+    )
+
+
+def _typed(pairs: Sequence[tuple[str, str]]) -> str:
+    """Pairs as they are typed."""
+    return " ".join(shlex.quote(f"{a}={b}") for a, b in pairs)
+
+
+def same_names(names: Sequence[str], others: Sequence[str]) -> dict[str, str]:
+    """Of every name the other one that is the same but for case, punctuation and endings."""
+    found = {plain(name): name for name in others}
+    return {name: found[plain(name)] for name in names if plain(name) in found}
