@@ -18,7 +18,7 @@ from torch import Tensor
 from dispose.datasets.multiview import RawFrame, check_size, letterbox_frame
 from dispose.errors import InputError
 from dispose.formats.calibration.read import open_calibration
-from dispose.formats.calibration.rig import Calibration
+from dispose.formats.calibration.rig import CalibratedRig
 from dispose.formats.detections.coco_results import open_coco_results
 from dispose.formats.detections.openpose import open_openpose
 from dispose.formats.detections.people import NO_PEOPLE, DamagedFrameError, DetectionView
@@ -160,7 +160,7 @@ def open_detections(path: Path) -> tuple[DetectionView, ...]:
 
 
 def _matched(
-    place: Path, rig: Calibration, match: NameMatch, views: Sequence[View], what: str, skeleton: Skeleton
+    place: Path, rig: CalibratedRig, match: NameMatch, views: Sequence[View], what: str, skeleton: Skeleton
 ) -> Capture[View]:
     """The cameras that have recordings and share a frame number with another; `InputError` for fewer than two."""
     cameras = rig.cameras

@@ -5,13 +5,13 @@ import shlex
 from collections.abc import Sequence
 
 from dispose.errors import InputError
-from dispose.formats.calibration.rig import Calibration
+from dispose.formats.calibration.rig import CalibratedRig
 from dispose.inference.names import NameMatch, digits, match_names, plain
 
 Pairs = tuple[tuple[int, int], ...]
 
 
-def pair_cameras(place: str, calibration: Calibration, recorded: Sequence[str], told: Sequence[str]) -> NameMatch:
+def pair_cameras(place: str, calibration: CalibratedRig, recorded: Sequence[str], told: Sequence[str]) -> NameMatch:
     """The cameras that are the same.
 
     Args:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from dispose.errors import InputError
-from dispose.formats.calibration.rig import Calibration
+from dispose.formats.calibration.rig import CalibratedRig
 from dispose.formats.detections.people import DamagedFrameError
 from dispose.formats.images.series import ImageSeries
 from dispose.inference.names import NameMatch
@@ -20,8 +20,8 @@ SAME_IMAGE = 1.5
 
 
 def sized_by_pictures(
-    rig: Calibration, pictures: Sequence[ImageSeries], match: NameMatch, recorded: Sequence[str]
-) -> Calibration:
+    rig: CalibratedRig, pictures: Sequence[ImageSeries], match: NameMatch, recorded: Sequence[str]
+) -> CalibratedRig:
     """A rig whose guessed sizes are those of the images; where a camera has none, a sentence says that it is a guess.
 
     Args:

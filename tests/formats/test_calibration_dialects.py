@@ -17,33 +17,9 @@ from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.formats.calibration.read import open_calibration, read_calibration
 from dispose.formats.calibration.rig import OURS_FROM_UP, UP_AXES
-from dispose.geometry.rigid import look_at, quaternion, rotation_vector
+from dispose.geometry.rigid import rotation_vector
 from dispose.scene.cameras import Cameras
-
-POINTS = torch.tensor([[300.0, -200.0, 1500.0], [-500.0, 400.0, 900.0], [0.0, 0.0, 100.0]], dtype=torch.float64)
-
-
-def rig(names: tuple[str, ...] = ("cam1", "cam2", "cam3")) -> Cameras:
-    angle = 0.4 + 2 * torch.arange(3, dtype=torch.float64)
-    centre = torch.stack([4000 * angle.cos(), 4000 * angle.sin(), 2000 + 200 * angle], -1)
-    target = torch.tensor([0.0, 0.0, 900.0], dtype=torch.float64).expand(3, 3)
-    rotation, translation = look_at(centre, target, torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64))
-    matrix = torch.tensor([[1100.5, 0, 959.5], [0, 1080.25, 539.5], [0, 0, 1]], dtype=torch.float64).repeat(3, 1, 1)
-    lens = torch.tensor([-0.2, 0.05, 1e-3, -2e-3, 0, 0, 0, 0], dtype=torch.float64).repeat(3, 1)
-    size = torch.tensor([1920.0, 1080.0], dtype=torch.float64).repeat(3, 1)
-    return Cameras(names, size, matrix, lens, rotation, translation)
-
-
-def in_world(cameras: Cameras, up: str) -> Cameras:
-    """The same rig in a world where that axis points up."""
-    return replace(cameras, rotation=cameras.rotation @ torch.tensor(OURS_FROM_UP[up], dtype=torch.float64))
-
-
-def assert_same(found: Cameras, cameras: Cameras, tolerance: float = 1e-6) -> None:
-    assert_close(found.project(POINTS)[0], cameras.project(POINTS)[0], atol=tolerance, rtol=0)
-    assert_close(found.centres, cameras.centres, atol=tolerance, rtol=0)
-    assert_close(found.size, cameras.size)
-
+from tests.formats.rigs_of_others import POINTS, assert_same, in_world, kalibr, rig, vicon, voxelpose
 
 # Units and axes.
 
@@ -177,19 +153,6 @@ def test_fisheyes_go_there_and_back(tmp_path: Path) -> None:
 # JSON.
 
 
-def voxelpose(cameras: Cameras) -> list[dict]:
-    return [
-        {
-            "R": cameras.rotation[v].tolist(), "T": cameras.centres[v][:, None].tolist(),
-            "fx": float(cameras.matrix[v, 0, 0]), "fy": float(cameras.matrix[v, 1, 1]),
-            "cx": float(cameras.matrix[v, 0, 2]), "cy": float(cameras.matrix[v, 1, 2]),
-            "k": [[float(cameras.distortion[v, 0])], [float(cameras.distortion[v, 1])], [0]],
-            "p": [[float(cameras.distortion[v, 2])], [float(cameras.distortion[v, 3])]],
-        }
-        for v in range(3)
-    ]  # fmt: skip
-
-
 def test_voxelpose_as_a_list_and_under_its_sequence(tmp_path: Path) -> None:
     path, cameras = tmp_path / "calibration.json", voxelpose(rig())
     for value in (cameras, {"my_sequence": cameras}):
@@ -209,167 +172,6 @@ def test_voxelpose_as_a_list_and_under_its_sequence(tmp_path: Path) -> None:
     path.write_text(json.dumps(cameras).replace('"cx": ', '"cx": 1, "cx": ', 1))
     with pytest.raises(InputError, match=r"calibration\.json: 'cx' is there twice"):
         open_calibration(path)
-
-
-# YAML.
-
-
-def kalibr(cameras: Cameras, lens: str = "radtan") -> str:
-    lines = []
-    for v, name in enumerate(cameras.names):
-        fx, fy, cx, cy = (float(cameras.matrix[v][at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
-        lines += [
-            f"{name}:", "  camera_model: pinhole", f"  intrinsics: [{fx}, {fy}, {cx}, {cy}]",
-            f"  distortion_model: {lens}", f"  distortion_coeffs: {cameras.distortion[v, :4].tolist()}",
-            f"  resolution: {[int(x) for x in cameras.size[v]]}", "  rostopic: /x/image_raw",
-        ]  # fmt: skip
-        if v:
-            turn = cameras.rotation[v] @ cameras.rotation[v - 1].T
-            shift = (cameras.translation[v] - turn @ cameras.translation[v - 1]) / 1000
-            rows = torch.cat([torch.cat([turn, shift[:, None]], 1), torch.tensor([[0.0, 0, 0, 1]])]).tolist()
-            lines += ["  T_cn_cnm1:", *(f"  - {row}" for row in rows)]
-    return "\n".join(lines) + "\n"
-
-
-def from_the_first(cameras: Cameras) -> Cameras:
-    """The rig in a world whose axes are the first camera's, turned so that its y is down."""
-    first, ours = cameras.rotation[0], torch.tensor(OURS_FROM_UP["-y"], dtype=torch.float64)
-    turn = cameras.rotation @ first.T
-    shift = cameras.translation - (turn @ cameras.translation[0])
-    return replace(cameras, rotation=turn @ ours.T, translation=shift)
-
-
-@pytest.mark.parametrize("lens", ["radtan", "equidistant"])
-def test_a_chain_of_kalibr(tmp_path: Path, lens: str) -> None:
-    cameras = rig(("cam0", "cam1", "cam2"))
-    if lens == "equidistant":
-        cameras = replace(cameras, fisheye=torch.ones(3, dtype=torch.bool))
-    path = tmp_path / "camchain.yaml"
-    path.write_text(kalibr(cameras, lens))
-    found = open_calibration(path)
-    wanted = from_the_first(cameras)
-    assert found.cameras.names == ("cam0", "cam1", "cam2")
-    assert (found.cameras.fisheye is not None) == (lens == "equidistant")
-    assert_close(found.cameras.centres, wanted.centres, atol=1e-6, rtol=0)
-    xyz = torch.tensor([[100.0, 3000, 50], [-500, 4000, 300]], dtype=torch.float64)
-    assert_close(found.cameras.project(xyz)[0], wanted.project(xyz)[0], atol=1e-6, rtol=0)
-    assert "the first camera's y is taken as down" in found.notes[0]
-
-
-def test_a_chain_that_breaks(tmp_path: Path) -> None:
-    path, text = tmp_path / "camchain.yaml", kalibr(rig(("cam0", "cam1", "cam2")))
-    path.write_text(text.replace("  T_cn_cnm1:", "  other:", 1))
-    with pytest.raises(
-        InputError, match=r"there is 1 \(cam0\)\. Camera cam1 is left out: it has no T_cn_cnm1"
-    ) as caught:
-        open_calibration(path)
-    assert "Camera cam2 is left out: its pose hangs on cam1, which has none." in str(caught.value)
-    path.write_text(text.replace("  T_cn_cnm1:", "  T_cn_cnml:", 1))
-    with pytest.raises(InputError, match="there is 'T_cn_cnml', but no 'T_cn_cnm1'; is it misspelt"):
-        open_calibration(path)
-    path.write_text(text.replace("pinhole", "omni", 1))
-    with pytest.raises(InputError, match="camera cam0: lens omni-radtan is not supported"):
-        open_calibration(path)
-    # A file of its own name is no EasyMocap pair, and nobody speaks of one.
-    path.write_text("what: [1, 2]\n")
-    with pytest.raises(InputError, match=r"camchain\.yaml: is YAML, but no calibration we know") as caught:
-        open_calibration(path)
-    assert "intri" not in str(caught.value)
-
-
-def easymocap(folder: Path, cameras: Cameras, sizes: bool = True) -> None:
-    """The pair as OpenCV itself writes it."""
-    folder.mkdir(exist_ok=True)
-    for file in ("intri", "extri"):
-        storage = cv2.FileStorage(str(folder / f"{file}.yml"), cv2.FILE_STORAGE_WRITE)
-        storage.startWriteStruct("names", cv2.FILE_NODE_SEQ)
-        for name in cameras.names:
-            storage.write("", name)
-        storage.endWriteStruct()
-        for v, name in enumerate(cameras.names):
-            if file == "intri":
-                storage.write(f"K_{name}", cameras.matrix[v].contiguous().numpy())
-                storage.write(f"dist_{name}", cameras.distortion[v, None, :5].contiguous().numpy())
-                if sizes:
-                    storage.write(f"W_{name}", float(cameras.size[v, 0]))
-                    storage.write(f"H_{name}", float(cameras.size[v, 1]))
-            else:
-                storage.write(f"R_{name}", rotation_vector(cameras.rotation[v])[:, None].contiguous().numpy())
-                storage.write(f"T_{name}", (cameras.translation[v] / 1000)[:, None].contiguous().numpy())
-        storage.release()
-
-
-def test_easymocap_with_and_without_sizes(tmp_path: Path) -> None:
-    cameras = rig(("01", "02", "3"))
-    easymocap(tmp_path, cameras)
-    for path in (tmp_path, tmp_path / "intri.yml", tmp_path / "extri.yml"):
-        found = open_calibration(path)
-        assert found.cameras.names == ("01", "02", "3") and found.guessed == ()
-        assert_same(found.cameras, cameras)
-    whole = (tmp_path / "intri.yml").read_text() + "\n".join((tmp_path / "extri.yml").read_text().splitlines()[6:])
-    (tmp_path / "one.yml").write_text(whole)
-    assert_same(read_calibration(tmp_path / "one.yml"), cameras)
-    easymocap(tmp_path, cameras, sizes=False)
-    assert open_calibration(tmp_path).guessed == cameras.names
-    (tmp_path / "intri.yml").rename(tmp_path / "Intri.YML")
-    assert_same(read_calibration(tmp_path / "extri.yml"), cameras)
-    (tmp_path / "Intri.YML").unlink()
-    with pytest.raises(InputError, match=r"extri\.yml: holds extrinsics only, and there is no intri\.yml beside it"):
-        open_calibration(tmp_path / "extri.yml")
-
-
-def test_a_stereo_pair(tmp_path: Path) -> None:
-    path, cameras = tmp_path / "stereo.yml", rig().select(views=[0, 1])
-    turn = cameras.rotation[1] @ cameras.rotation[0].T
-    shift = cameras.translation[1] - turn @ cameras.translation[0]
-    storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
-    for number in (1, 2):
-        storage.write(f"K{number}", cameras.matrix[number - 1].contiguous().numpy())
-        storage.write(f"D{number}", cameras.distortion[number - 1, None, :5].contiguous().numpy())
-    storage.write("R", turn.contiguous().numpy())
-    storage.write("T", shift[:, None].contiguous().numpy())
-    storage.release()
-    found = open_calibration(path, mm_per_unit=1.0)
-    assert found.cameras.names == ("1", "2") == found.guessed and not found.named
-    assert_close(found.cameras.centres, from_the_first(cameras).centres, atol=1e-6, rtol=0)
-    assert "taken as metres" in found.notes[0]
-    metres = open_calibration(path).cameras.centres
-    assert_close(metres, 1000 * found.cameras.centres, atol=1e-3, rtol=0)
-
-
-DAMAGED_YAML = {
-    "alias": "a: &x [1]\nb: *x\n",
-    "twice": "K_1: 1\nK_1: 2\n",
-    "deep": "[" * 5000,
-    "nested": "a: " + "[" * 40 + "]" * 40,
-    "huge count": "K_1: !!opencv-matrix\n  rows: 1\n  cols: 999999999999999999999999999999\n  data: [ 1. ]\n",
-    "wrong count": "K_1: !!opencv-matrix\n  rows: 3\n  cols: 3\n  dt: d\n  data: [ 1., 2. ]\n",
-    "no matrix": "K_1: !!opencv-matrix 3\n",
-    "object": "a: !!python/object/apply:os.system [true]\n",
-    "date": "a: !!timestamp x\n",
-    "bool": "a: !!bool x\n",
-    "binary": "a: \x00\n",
-    "open": "a: [1, 2\n",
-    "key": "? [a]\n: b\n",
-    "long": "a: [" + "1, " * 100_000 + "]",
-}
-
-
-@pytest.mark.parametrize("kind", DAMAGED_YAML)
-def test_damaged_yaml_is_one_sentence(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "rig.yml"
-    path.write_text("%YAML:1.0\n---\n" + DAMAGED_YAML[kind])
-    with pytest.raises(InputError, match=r"rig\.yml: ") as caught:
-        open_calibration(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_the_token_that_aborted_opencv(tmp_path: Path) -> None:
-    easymocap(tmp_path, rig())
-    path = tmp_path / "extri.yml"
-    path.write_text(path.read_text().replace("cols: 1", "cols: 999999999999999999999999999999", 1))
-    with pytest.raises(InputError, match=r"extri\.yml: is no YAML that we read at line \d+ \(a matrix of 3 x 9999"):
-        open_calibration(tmp_path)
 
 
 # XML.
@@ -393,21 +195,6 @@ def qualisys(cameras: Cameras) -> str:
             f"<intrinsic {inner} {lens}/>", "</camera>",
         ]  # fmt: skip
     return "\n".join([*lines, "</cameras></calibration>"])
-
-
-def vicon(cameras: Cameras) -> str:
-    lines = ["<Cameras>"]
-    for v, name in enumerate(cameras.names):
-        w, x, y, z = quaternion(cameras.rotation[v]).tolist()
-        aspect = float(cameras.matrix[v, 0, 0] / cameras.matrix[v, 1, 1])
-        lines.append(
-            f'<Camera DEVICEID="{name}" TYPE="VideoCamera" SENSOR_SIZE="1920 1080" PIXEL_ASPECT_RATIO="{aspect!r}">'
-            f'<KeyFrames><KeyFrame FOCAL_LENGTH="{float(cameras.matrix[v, 0, 0])!r}" '
-            f'PRINCIPAL_POINT="{float(cameras.matrix[v, 0, 2])} {float(cameras.matrix[v, 1, 2])}" '
-            f'ORIENTATION="{x!r} {y!r} {z!r} {w!r}" POSITION="{" ".join(map(repr, cameras.centres[v].tolist()))}" '
-            f'VICON_RADIAL2="ViconRadial2 960 540 -0.2 0.05 0.01"/></KeyFrames></Camera>'
-        )
-    return "\n".join([*lines, "</Cameras>"])
 
 
 XML: dict[str, Callable[[Cameras], str]] = {"session.qca.txt": qualisys, "take.xcp": vicon}

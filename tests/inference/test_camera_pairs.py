@@ -11,7 +11,7 @@ import torch
 
 from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
-from dispose.formats.calibration.rig import Calibration
+from dispose.formats.calibration.rig import CalibratedRig
 from dispose.formats.detections.openpose import write_openpose
 from dispose.inference.capture import read_capture, read_image_capture
 from dispose.inference.finding import find_calibration
@@ -19,14 +19,14 @@ from dispose.inference.pairing import pair_cameras
 from dispose.scene.cameras import Cameras
 
 
-def called(*names: str, named: bool = True) -> Calibration:
+def called(*names: str, named: bool = True) -> CalibratedRig:
     count = len(names)
     one = torch.ones(count, 3, 3, dtype=torch.float64)
     cameras = Cameras(names, one[:, 0, :2], one, torch.zeros(count, 8, dtype=torch.float64), one, one[:, 0])
-    return Calibration(cameras, named=named)
+    return CalibratedRig(cameras, named=named)
 
 
-def paired(rig: Calibration, *recorded: str, told: tuple[str, ...] = ()) -> dict[str, str]:
+def paired(rig: CalibratedRig, *recorded: str, told: tuple[str, ...] = ()) -> dict[str, str]:
     match = pair_cameras("place", rig, recorded, told)
     return {rig.cameras.names[i]: recorded[j] for i, j in match.pairs}
 

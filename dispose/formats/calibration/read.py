@@ -12,7 +12,7 @@ from dispose.formats.calibration.mm_or import mm_or_files, mm_or_rig
 from dispose.formats.calibration.opencap import opencap_files, opencap_rig
 from dispose.formats.calibration.opencv import is_easymocap, is_stereo, opencv_pair, yaml_of_opencv
 from dispose.formats.calibration.pose2sim import has_tables, toml_rig
-from dispose.formats.calibration.rig import Calibration, RigFile, calibration_of
+from dispose.formats.calibration.rig import CalibratedRig, RigFile, calibration_of
 from dispose.formats.calibration.xml_files import xml_rig
 from dispose.formats.entry import Entry
 from dispose.scene.cameras import Cameras
@@ -30,7 +30,7 @@ def read_calibration(path: Path, *, mm_per_unit: float | None = None, up: str | 
     return open_calibration(path, mm_per_unit=mm_per_unit, up=up).cameras
 
 
-def open_calibration(path: Path, *, mm_per_unit: float | None = None, up: str | None = None) -> Calibration:
+def open_calibration(path: Path, *, mm_per_unit: float | None = None, up: str | None = None) -> CalibratedRig:
     """A rig from any format we know, with what was left out or guessed.
 
     Args:

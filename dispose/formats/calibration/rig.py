@@ -83,7 +83,7 @@ class RigFile:
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class CalibratedRig:
     """A rig in our units and axes, and what a user should know about how it was read.
 
     Attributes:
@@ -99,7 +99,7 @@ class Calibration:
     named: bool = True
 
 
-def calibration_of(rig: RigFile, *, mm_per_unit: float | None = None, up: str | None = None) -> Calibration:
+def calibration_of(rig: RigFile, *, mm_per_unit: float | None = None, up: str | None = None) -> CalibratedRig:
     """A file's rig in our units and axes; `InputError` where its unit is open and not told, and for impossible cameras.
 
     Args:
@@ -118,7 +118,7 @@ def calibration_of(rig: RigFile, *, mm_per_unit: float | None = None, up: str | 
     ]
     cameras = as_cameras(rig.source, views, notes=rig.notes)
     guessed = tuple(view.name for view in views if view.size_is_guessed)
-    return Calibration(cameras, guessed, rig.notes, rig.named)
+    return CalibratedRig(cameras, guessed, rig.notes, rig.named)
 
 
 def pinhole_matrix(fx: float, fy: float, cx: float, cy: float) -> Float[Tensor, "3 3"]:
