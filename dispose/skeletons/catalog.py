@@ -171,18 +171,85 @@ HUMANEVA_15 = Skeleton(
     root_of=("l_hip", "r_hip"),
 )  # fmt: skip
 
+# The body of COCO-WholeBody: COCO's joints and the feet.
+COCO_23 = Skeleton(
+    name="coco_23",
+    joints=(*COCO_17.joints, "l_big_toe", "l_small_toe", "l_heel", "r_big_toe", "r_small_toe", "r_heel"),
+    bones=(*COCO_17.bones, *FOOT_BONES),
+    root_of=("l_hip", "r_hip"),
+)
+
+CROWDPOSE_14 = Skeleton(
+    name="crowdpose_14",
+    joints=(
+        "l_shoulder", "r_shoulder", "l_elbow", "r_elbow", "l_wrist", "r_wrist", "l_hip", "r_hip",
+        "l_knee", "r_knee", "l_ankle", "r_ankle", "head_top", "neck",
+    ),
+    bones=(*LIMB_BONES, ("neck", "head_top"), ("neck", "l_shoulder"), ("neck", "r_shoulder")),
+    root_of=("l_hip", "r_hip"),
+)  # fmt: skip
+
+# OpenPose's older model, "COCO" there: COCO's joints in an order of its own, and a neck.
+OPENPOSE_18 = Skeleton(
+    name="openpose_18",
+    joints=(
+        "nose", "neck", "r_shoulder", "r_elbow", "r_wrist", "l_shoulder", "l_elbow", "l_wrist",
+        "r_hip", "r_knee", "r_ankle", "l_hip", "l_knee", "l_ankle", "r_eye", "l_eye", "r_ear", "l_ear",
+    ),
+    bones=(("neck", "nose"), ("neck", "l_shoulder"), ("neck", "r_shoulder"), *FACE_BONES, *LIMB_BONES),
+    root_of=("l_hip", "r_hip"),
+)  # fmt: skip
+
+# The body of MediaPipe's (BlazePose's) landmarks; its foot index is the tip of the foot.
+MEDIAPIPE_21 = Skeleton(
+    name="mediapipe_21",
+    joints=(*COCO_17.joints, "l_heel", "r_heel", "l_big_toe", "r_big_toe"),
+    bones=(*COCO_17.bones, *(bone for bone in FOOT_BONES if not bone[1].endswith("small_toe"))),
+    root_of=("l_hip", "r_hip"),
+)
+
 CATALOG = (
     COCO_17, BODY_25, BODY_25B, HALPE_26, PANOPTIC_15, PANOPTIC_19, SHELF_14, H36M_17, MPII_17, MVOR_10, HUMANEVA_15,
-    MPII_16, MPI_INF_3DHP_17,
+    MPII_16, MPI_INF_3DHP_17, COCO_23, CROWDPOSE_14, OPENPOSE_18, MEDIAPIPE_21,
 )  # fmt: skip
+
+_FACE = tuple(f"face_{number}" for number in range(68))
+_HANDS = tuple(f"{side}_hand_{number}" for side in "lr" for number in range(21))
+
+COCO_WHOLEBODY_133 = Skeleton(
+    "coco_wholebody_133", (*COCO_23.joints, *_FACE, *_HANDS), COCO_23.bones, COCO_23.root_of
+)  # fmt: skip
+
+HALPE_136 = Skeleton("halpe_136", (*HALPE_26.joints, *_FACE, *_HANDS), HALPE_26.bones, HALPE_26.root_of)
+
+MEDIAPIPE_33 = Skeleton(
+    name="mediapipe_33",
+    joints=(
+        "nose", "l_eye_inner", "l_eye", "l_eye_outer", "r_eye_inner", "r_eye", "r_eye_outer", "l_ear", "r_ear",
+        "l_mouth", "r_mouth", "l_shoulder", "r_shoulder", "l_elbow", "r_elbow", "l_wrist", "r_wrist",
+        "l_pinky", "r_pinky", "l_index", "r_index", "l_thumb", "r_thumb", "l_hip", "r_hip", "l_knee", "r_knee",
+        "l_ankle", "r_ankle", "l_heel", "r_heel", "l_big_toe", "r_big_toe",
+    ),
+    bones=MEDIAPIPE_21.bones,
+    root_of=MEDIAPIPE_21.root_of,
+)  # fmt: skip
+
+WHOLE_BODIES = ((COCO_WHOLEBODY_133, COCO_23), (HALPE_136, HALPE_26), (MEDIAPIPE_33, MEDIAPIPE_21))
+"""Skeletons of detectors that also see faces and hands, and the body that is read of them: joints of the same names."""
+
+
+def body_of(skeleton: Skeleton) -> Skeleton:
+    """The body that is read of a detector's skeleton: of most of them all joints."""
+    return dict(WHOLE_BODIES).get(skeleton, skeleton)
 
 
 def by_name(name: str) -> Skeleton:
-    """The skeleton of the catalogue with this name; `InputError` lists the names where there is none."""
-    for skeleton in CATALOG:
+    """The skeleton with this name, of the catalogue or of `WHOLE_BODIES`; `InputError` lists the names for another."""
+    known = (*CATALOG, *(whole for whole, _ in WHOLE_BODIES))
+    for skeleton in known:
         if skeleton.name == name:
             return skeleton
-    raise InputError(f"no skeleton named {name!r}; known: {', '.join(s.name for s in CATALOG)}")
+    raise InputError(f"no skeleton named {name!r}; known: {', '.join(s.name for s in known)}")
 
 
 @dataclass(frozen=True)
