@@ -40,9 +40,9 @@ class CaptureOptions:
     cameras: NamesOption = ()
     """Which camera of the calibration recorded what, as in `--cameras cam_0=cam1 cam_1=cam2` (default: by names)."""
     detections: PathOption = None
-    """Detections elsewhere: folder of OpenPose folders, COCO result file, folder with one such file per camera."""
+    """Detections elsewhere, of any detector: a folder with a folder or a file per camera, or one file of all."""
     skeleton: TextOption = None
-    """The detector's joints: coco_17, body_25, body_25b, halpe_26, … (default: told from the files)."""
+    """The detector's joints: coco_17, body_25, halpe_26, coco_wholebody_133, … (default: told from the files)."""
 
     def open_detections(self) -> Capture[DetectionView]:
         """The capture of detections that the options describe."""
@@ -84,10 +84,10 @@ def parse_frames(text: str | None) -> tuple[int | None, int | None]:
     return int(start) if start else None, int(stop) if stop else None
 
 
-def report_people(people: Sequence[tuple[int, int]], advice: str) -> None:
-    """Who was found, in words; `advice` for those who find nobody."""
+def report_people(people: Sequence[tuple[int, int]], why_nobody: str) -> None:
+    """Who was found, in words; where nobody was, why or what to do about it."""
     if not people:
-        print(f"nobody was found; {advice}.")
+        print(f"nobody was found in any frame: {why_nobody}.")
         return
     print(f"{len(people)} people:")
     for person, frames in people[:20]:

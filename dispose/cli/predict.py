@@ -66,6 +66,8 @@ from dispose.zoo.triangulators import (
 )
 
 FALLBACK_RATE_HZ = 30.0
+NOBODY_FOUND = 1
+"""The exit status where nobody is found in any frame."""
 ADVICE_ON_DETECTIONS = "`dispose check` says whether units, axes and extrinsics of the calibration fit"
 ADVICE_ON_IMAGES = (
     "the package's weights have seen synthetic people only, of a quarter to three quarters of a picture's height"
@@ -112,6 +114,8 @@ class PredictCommand(CaptureOptions):
 
     With --model, CAPTURE is one image or video of one camera: everybody in it gets many poses that fit, as
     lifted.json (or .jsonl), .npz and a figure, from --keypoints of any detector.
+
+    Exit status 0: somebody was found; 1: nobody in any frame, and why; 2: cannot be read.
     """
 
     out: PathOption = None
@@ -197,10 +201,10 @@ class PredictCommand(CaptureOptions):
             )
         for sentence in (*progress.summary.sentences(), *job.lost(), *ended_early(job.source, progress)):
             print(sentence)
-        report_people(sink.people, job.advice)
+        report_people(sink.people, progress.summary.why_nobody(job.advice))
         for path in sink.written:
             print(f"wrote {path}")
-        return 0
+        return 0 if sink.people else NOBODY_FOUND
 
     def of_one_camera(self) -> LiftOrder:
         """What is to be lifted; `InputError` for options that speak of several cameras."""

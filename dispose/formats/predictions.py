@@ -96,6 +96,11 @@ def header_line(skeleton: Skeleton, cameras: Sequence[str]) -> str:
     return json.dumps(header)
 
 
+def header_with(line: str, read: Sequence[str]) -> str:
+    """A header line that also says what was read, lost, left out or taken otherwise: a sentence for each."""
+    return json.dumps({**json.loads(line), "read": list(read)}) + "\n"
+
+
 def frame_line(prediction: Prediction, cameras: Sequence[str]) -> str:
     """One further line: the persons of a frame. An unknown joint is ``[null, null, null, 0.0]``."""
     persons = [_person(prediction, row, cameras) for row in range(len(prediction.association))]

@@ -12,32 +12,30 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
-from jaxtyping import Float, UInt8
-from torch import Tensor
+from jaxtyping import UInt8
 
 from dispose.datasets.multiview import RawFrame, check_size, letterbox_frame
 from dispose.errors import InputError
 from dispose.formats.calibration.read import open_calibration
 from dispose.formats.calibration.rig import CalibratedRig
-from dispose.formats.detections.coco_results import open_coco_results
-from dispose.formats.detections.openpose import open_openpose
-from dispose.formats.detections.people import NO_PEOPLE, DamagedFrameError, DetectionView
-from dispose.formats.files import visible
+from dispose.formats.detections.people import NO_PEOPLE, DamagedFrameError, DetectionView, FoundPeople
+from dispose.formats.detections.read import open_detections
 from dispose.formats.images.series import ImageSeries, open_image_series
+from dispose.formats.odd import Odd, counted
 from dispose.inference.finding import find_calibration, folder_named
-from dispose.inference.names import NameMatch, choose_skeleton
+from dispose.inference.first_look import settle_detections
+from dispose.inference.names import NameMatch
 from dispose.inference.pairing import pair_cameras
 from dispose.inference.readings import Loss, Reading, Source, gaps_of, spans
 from dispose.inference.sizes import sized_by_pictures
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame
-from dispose.skeletons.catalog import CATALOG, COCO_17, PANOPTIC_15
+from dispose.skeletons.catalog import COCO_17, PANOPTIC_15, body_of
 from dispose.skeletons.skeleton import Skeleton
 
 # Pose2Sim writes synchronised detections and videos beside the raw ones; where there are any, they are the ones to use.
 DETECTION_FOLDERS = ("pose-sync", "pose", "detections")
 IMAGE_FOLDERS = ("images", "videos-sync", "videos")
-PEOPLE_TO_TELL_SKELETONS = 40
 LOOKED_AT = 5
 """Images of a camera that `check_sizes` opens at most."""
 
@@ -76,9 +74,10 @@ def read_capture(
 
     Args:
         folder: holds ``calib*/`` with one calibration and ``pose/<camera>_json/``.
-        skeleton: the detector's; default the only one with that many joints, or the one that fits the people.
+        skeleton: the detector's; default what the files say, or the one that fits the people.
         calibration: a calibration elsewhere or in another format.
-        detections: a folder of OpenPose folders, a COCO result file, or a folder with one per camera.
+        detections: in any form of `dispose.formats.detections.read`: a folder with a folder or a file per camera, or a
+            file that names camera and frame of everybody.
         mm_per_unit: what one unit of the calibration is, where that is not what its format says.
         up: the axis of the calibration's world that points up, likewise.
         told: pairs ``calibrated=recorded`` of cameras; default by their names.
@@ -96,10 +95,16 @@ def read_capture(
     notes = list(found.notes)
     if calibration is None and folder not in rig_file.parents:
         notes.insert(0, f"calibration of the session: {rig_file}.")
-    if skeleton is None:
-        skeleton, note = choose_skeleton(str(place), _some_people(found.views))
-        notes += [note] if note else []
-    return replace(found, source=folder, skeleton=skeleton, notes=(*notes, *_gap_notes(found.numbers)))
+    settled, said = settle_detections(str(place), found.views, _sizes(found.cameras), skeleton)
+    detected = settled[0].skeleton
+    assert detected is not None
+    notes = [*notes, *said, *_gap_notes(found.numbers)]
+    return replace(found, source=folder, views=settled, skeleton=body_of(detected), notes=tuple(notes))
+
+
+def _sizes(cameras: Cameras) -> list[tuple[float, float]]:
+    """Width and height of every camera's image."""
+    return [(float(width), float(height)) for width, height in cameras.size.tolist()]
 
 
 def read_image_capture(
@@ -150,15 +155,6 @@ def pictures_of(folder: Path) -> tuple[ImageSeries, ...]:
         return ()
 
 
-def open_detections(path: Path) -> tuple[DetectionView, ...]:
-    """Detections in OpenPose's form (a folder of folders) or as COCO results (a file, or a file per camera)."""
-    if not path.exists():
-        raise InputError(f"{path}: there are no such detections.")
-    if path.is_dir() and any(p.is_dir() for p in visible(path.iterdir())):
-        return open_openpose(path)
-    return open_coco_results(path)
-
-
 def _matched(
     place: Path, rig: CalibratedRig, match: NameMatch, views: Sequence[View], what: str, skeleton: Skeleton
 ) -> Capture[View]:
@@ -207,33 +203,6 @@ def _gap_notes(numbers: Sequence[int]) -> list[str]:
     return [f"frames {spans(gaps)} are in no camera, and will not be in the results."] if gaps else []
 
 
-def _some_people(views: Sequence[DetectionView]) -> list[Float[Tensor, "joints 3"]]:
-    """Some people from all over the capture, with the most frequent number of joints; damaged frames are skipped."""
-    widths: Counter[int] = Counter()
-    places: list[tuple[DetectionView, int, int]] = []
-    for view in views:
-        for number in view.numbers[:: max(1, len(view.numbers) // 10)]:
-            try:
-                counts = {count for count in view.joint_counts(number) if count}
-            except DamagedFrameError:
-                continue
-            widths.update(counts)
-            places += [(view, number, count) for count in counts]
-    if not widths:
-        return []
-    joints = widths.most_common(1)[0][0]
-    # Any skeleton of that width reads the numbers; a width that none has is complained about by the caller.
-    reader = next((s for s in CATALOG if len(s) == joints), None)
-    if reader is None:
-        names = tuple(f"joint {j}" for j in range(joints))
-        reader = Skeleton("unknown", names, ())
-    people: list[Float[Tensor, "joints 3"]] = []
-    for view, number, count in places:
-        if count == joints and len(people) < PEOPLE_TO_TELL_SKELETONS:
-            people += view.read(number, reader).keypoints
-    return people
-
-
 def source_of(capture: Capture[DetectionView]) -> Source:
     """The frames of a capture's detections."""
     return Source(capture.numbers, partial(read_frame, capture))
@@ -245,16 +214,24 @@ def image_source_of(capture: Capture[ImageSeries], input_size: tuple[int, int]) 
 
 
 def read_frame(capture: Capture[DetectionView], number: int) -> Reading:
-    """One frame of a capture; `InputError` for values that cannot be right, never for a missing or damaged file."""
-    found, missing, damaged = _read_views(
-        capture, number, "no file", lambda _, series: series.read(number, capture.skeleton)
-    )
+    """One frame of a capture, with what was missing, damaged or odd in it."""
+    sizes = _sizes(capture.cameras)
+
+    def read(view: int, series: DetectionView) -> FoundPeople:
+        return series.read(number, sizes[view])
+
+    found, missing, damaged = _read_views(capture, number, "no file", read)
     people = [NO_PEOPLE if one is None else one for one in found]
     detections = Detections.from_lists(
         capture.skeleton, [p.keypoints for p in people], index=[list(p.index) for p in people]
     )
-    frame, empty = Frame(number, capture.cameras, detections), sum(p.empty for p in people)
-    return Reading(frame, None, missing, damaged, empty, sum(p.overshoot for p in people))
+    odd = counted([*_odd_files(capture, number), *(odd for one in people for odd in one.odd)])
+    return Reading(Frame(number, capture.cameras, detections), None, missing, damaged, odd)
+
+
+def _odd_files(capture: Capture[DetectionView], number: int) -> list[Odd]:
+    """What was odd in files as a whole is told with the first frame."""
+    return [odd for view in capture.views for odd in view.odd] if number == capture.numbers[0] else []
 
 
 def read_raw(capture: Capture[ImageSeries], number: int) -> tuple[RawFrame, tuple[Loss, ...], tuple[Loss, ...]]:

@@ -66,13 +66,15 @@ class Lifting:
         Raises:
             InputError: half of somebody's keypoints or more lie outside the image; `person` is not in an image.
         """
-        people, where = self.camera.found.read(number, self.camera.skeleton), self.camera.found.where(number)
+        width, height = self.camera.lens.cameras.size[0].tolist()
+        people, where = self.camera.found.read(number, (width, height)), self.camera.found.where(number)
+        odd = tuple(str(one) for one in people.odd)
         rows = [row for row, index in enumerate(people.index) if self.person in (None, index)]
         if not rows:
             if not self.camera.video:
                 there = ", ".join(map(str, people.index)) or "nobody"
                 raise InputError(f"{where}: there is no person {self.person} with keypoints (there is {there}).")
-            return None, ()
+            return None, odd
         who = torch.tensor([people.index[row] for row in rows])
         table = torch.stack([people.keypoints[row] for row in rows])
         conversion = conversion_between(self.camera.skeleton, self.lifter.skeleton)
@@ -83,7 +85,7 @@ class Lifting:
         seen = seen & ~outside
         kept = (seen.sum(1) >= FEWEST_JOINTS).nonzero()[:, 0]
         few, off = len(rows) - len(kept), int(outside.sum())
-        notes = [f"{off} keypoints outside the image are taken as not seen."] if off else []
+        notes = [*odd, *([f"{off} keypoints outside the image are taken as not seen."] if off else [])]
         notes += [f"{few} people with fewer than {FEWEST_JOINTS} keypoints are left out."] if few else []
         if not len(kept):
             return None, tuple(notes)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,14 +10,14 @@ import torch
 from dispose.datasets.multiview import check_size
 from dispose.errors import InputError
 from dispose.formats.detections.one_camera import keypoints_of_image, keypoints_of_video
-from dispose.formats.detections.people import DetectionView
+from dispose.formats.detections.people import DamagedFrameError, DetectionView
 from dispose.formats.files import frame_number
 from dispose.formats.images.series import ENDINGS, VIDEO_ENDINGS, ImageFolder, ImageSeries, Video
-from dispose.inference.names import choose_skeleton, match_names
+from dispose.inference.first_look import settle_detections
+from dispose.inference.names import match_names
 from dispose.scene.cameras import Cameras
+from dispose.skeletons.catalog import body_of
 from dispose.skeletons.skeleton import Skeleton
-
-LOOKED_AT_PEOPLE = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,25 +123,21 @@ def open_one_camera(pictures: ImageSeries, keypoints: Path, lens: Lens, skeleton
     check_size(pictures.read(first), lens.cameras, 0, str(path))
     found = keypoints_of_video(keypoints, path.stem) if video else keypoints_of_image(keypoints, path)
     numbers = tuple(number for number in found.numbers if number in pictures.numbers)
-    people = [one for number in numbers for one in found.joint_counts(number) if one]
-    if not people:
+    here = replace(found, files={number: found.files[number] for number in numbers})
+    if not any(isinstance(one, list) and one for number in numbers for one in _listed(here, number)):
         what = "frame of this video" if video else "person in this image"
         raise InputError(f"{keypoints}: no {what} has keypoints.")
-    notes = []
-    if skeleton is None:
-        skeleton, note = choose_skeleton(str(keypoints), _some_people(found, numbers))
-        notes += [note] if note else []
+    width, height = lens.cameras.size[0].tolist()
+    (here,), notes = settle_detections(str(keypoints), [here], [(width, height)], skeleton)
+    assert here.skeleton is not None
     left_out = len(found.numbers) - len(numbers)
     if left_out:
-        notes.append(f"keypoints of {left_out} frames that the video does not have are left out.")
-    return OneCamera(pictures, video, found, skeleton, lens, numbers, tuple(notes))
+        notes = (*notes, f"keypoints of {left_out} frames that the video does not have are left out.")
+    return OneCamera(pictures, video, here, body_of(here.skeleton), lens, numbers, notes)
 
 
-def _some_people(found: DetectionView, numbers: Sequence[int]) -> list[torch.Tensor]:
-    """Some people to tell the skeleton by."""
-    some: list[torch.Tensor] = []
-    for number in numbers[:: max(1, len(numbers) // LOOKED_AT_PEOPLE)]:
-        where = found.where(number)
-        flat = [values for values in found.people(number, where) if values and len(values) % 3 == 0]
-        some += [torch.tensor([float(x) for x in values if isinstance(x, int | float)]) for values in flat]
-    return [one.view(-1, 3) for one in some if len(one) % 3 == 0]
+def _listed(found: DetectionView, number: int) -> Sequence[object]:
+    try:
+        return found.listed(number)
+    except DamagedFrameError:
+        return ()

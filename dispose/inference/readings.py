@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from dispose.formats.odd import Odd, counted
 from dispose.scene.frame import Frame, Labels
 
 SHOWN = 6
@@ -30,16 +31,14 @@ class Reading:
         labels: the truth, where the source knows it; for scores and for looking at, no method sees it.
         missing: cameras without a file for this frame.
         damaged: cameras whose file cannot be read, or whose image has another size than the calibration.
-        empty_people: people in the files without a single keypoint.
-        overshoot: scores slightly above 1, taken as 1.
+        odd: what was left out of the files, or taken otherwise.
     """
 
     frame: Frame
     labels: Labels | None = None
     missing: tuple[Loss, ...] = ()
     damaged: tuple[Loss, ...] = ()
-    empty_people: int = 0
-    overshoot: int = 0
+    odd: tuple[Odd, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +111,8 @@ class Summary:
     """What was read, and what was lost: counts and ranges, which stay short however long a run is.
 
     So many frames with so many detections, or images, in them; of the losses of `Reading` the sums, and why the first
-    frames of single cameras could not be used. `alone` are the frames with fewer than two images.
+    frames of single cameras could not be used. `alone` are the frames with fewer than two images, `shared` counts those
+    in which two cameras detect somebody.
     """
 
     frames: int = 0
@@ -122,8 +122,8 @@ class Summary:
     damaged: int = 0
     reasons: tuple[str, ...] = ()
     alone: Spans = Spans()
-    empty_people: int = 0
-    overshoot: int = 0
+    odd: tuple[Odd, ...] = ()
+    shared: int = 0
 
     def plus(self, reading: Reading) -> "Summary":
         """The account with one more frame."""
@@ -141,8 +141,8 @@ class Summary:
             damaged=self.damaged + len(reading.damaged),
             reasons=(*self.reasons, *(loss.reason for loss in reading.damaged))[:REASONS],
             alone=self.alone if images is None or found > 1 else self.alone.plus(reading.frame.number),
-            empty_people=self.empty_people + reading.empty_people,
-            overshoot=self.overshoot + reading.overshoot,
+            odd=counted([*self.odd, *reading.odd]),
+            shared=self.shared + (images is None and int(reading.frame.detections.valid.any(1).sum()) > 1),
         )
 
     def sentences(self) -> tuple[str, ...]:
@@ -159,8 +159,12 @@ class Summary:
         if self.alone.count:
             found.append(f"{self.alone.count} frames have fewer than two pictures, nobody is placed in them: "
                          f"{self.alone}.")  # fmt: skip
-        if self.empty_people:
-            found.append(f"left out: people without a single keypoint, {self.empty_people} in the files.")
-        if self.overshoot:
-            found.append(f"{self.overshoot} joint scores lie slightly above 1 (OpenPose's overshoot) and count as 1.")
-        return tuple(found)
+        return (*found, *map(str, self.odd))
+
+    def why_nobody(self, advice: str) -> str:
+        """Why nobody was found in any frame, in a sentence; `advice` where it is not the files."""
+        if not self.images and not self.found:
+            return "the detections hold nobody in any frame"
+        if not self.images and not self.shared:
+            return "in no frame is anybody seen by two cameras"
+        return advice

@@ -17,10 +17,10 @@ import torch
 
 from dispose.errors import InputError, OutputError
 from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS, evidence_common, evidence_head, evidence_rows
-from dispose.formats.files import GrowingFolder, GrownColumn, lock_folder, replacing_path, write_npz
+from dispose.formats.files import GrowingFolder, GrownColumn, lock_folder, replacing, write_npz
 from dispose.formats.marker_names import MarkerNames, pose2sim_names
 from dispose.formats.person_table import PersonTable, prediction_names, prediction_rows
-from dispose.formats.predictions import by_source, frame_line, header_line, skeleton_of
+from dispose.formats.predictions import by_source, frame_line, header_line, header_with, skeleton_of
 from dispose.formats.trc import write_trcs
 from dispose.inference.readings import Summary
 from dispose.inference.run import Progress
@@ -140,8 +140,10 @@ class ResultsFolder:
         try:
             # Evidence speaks of the predictions beside it: the old one goes first, the new one comes last.
             (folder / EVIDENCE).unlink(missing_ok=True)
-            with replacing_path(folder / PREDICTIONS) as temporary:
-                shutil.copyfile(growing.folder / PREDICTIONS, temporary)
+            with replacing(folder / PREDICTIONS) as file, open(growing.folder / PREDICTIONS, encoding="utf-8") as lines:
+                # What was odd is known at the end only; the header says it before anything else.
+                file.write(header_with(next(lines), progress.summary.sentences()))
+                shutil.copyfileobj(lines, file)
             written = [folder / PREDICTIONS]
             (folder / PEOPLE).unlink(missing_ok=True)
             if files.tables:

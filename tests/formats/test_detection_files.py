@@ -1,6 +1,7 @@
-"""Detection files: there and back, legal oddities, and refusals that name file, camera, frame, person and value."""
+"""Detection files: there and back, and odd values counted with file, camera, frame, person, joint and value."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,24 +9,32 @@ import torch
 from torch.testing import assert_close
 
 from dispose.errors import InputError
-from dispose.formats.detections.coco_results import open_coco_results
-from dispose.formats.detections.openpose import open_openpose, open_view, write_openpose
-from dispose.formats.detections.people import DamagedFrameError
+from dispose.formats.detections.frames import open_frames
+from dispose.formats.detections.openpose import write_openpose
+from dispose.formats.detections.people import DamagedFrameError, DetectionView, FoundPeople
+from dispose.formats.detections.read import open_detections, open_folder
 from dispose.formats.files import frame_number
+from dispose.formats.odd import CLAMPED, EMPTY, MISSHAPEN, NO_FRAME, NO_NUMBER, OUTSIDE, Odd
 from dispose.scene.frame import Detections
 from dispose.skeletons.catalog import COCO_17
+
+SIZE = (2000.0, 2000.0)
+
+
+def read(view: DetectionView, number: int) -> FoundPeople:
+    return replace(view, skeleton=COCO_17).read(number, SIZE)
 
 
 def detections(seed: int = 0) -> Detections:
     generator = torch.Generator().manual_seed(seed)
     people = torch.rand(2, 3, 17, 3, dtype=torch.float64, generator=generator)
-    people[..., :2] = people[..., :2] * 2000 - 200
+    people[..., :2] = people[..., :2] * 2200
     people[0, 1, 4] = 0
     return Detections.from_lists(COCO_17, [list(people[0]), list(people[1, :2])], index=[[0, 1, 2], [1, 4]])
 
 
 def read_back(folder: Path, number: int) -> Detections:
-    people = [view.read(number, COCO_17) for view in open_openpose(folder)]
+    people = [read(view, number) for view in open_detections(folder)]
     return Detections.from_lists(COCO_17, [p.keypoints for p in people], index=[p.index for p in people])
 
 
@@ -48,10 +57,10 @@ def test_coco_names_camera_and_frame(tmp_path: Path) -> None:
             people = torch.cat([found.xy_image, found.confidence[..., None]], -1)[view, found.valid[view]]
             records += [{"image_id": f"{camera}/{number:06d}", "keypoints": p.flatten().tolist()} for p in people]
     (tmp_path / "results.json").write_text(json.dumps(records))
-    views = open_coco_results(tmp_path / "results.json")
+    views = open_detections(tmp_path / "results.json")
     assert [view.camera for view in views] == ["a", "b"]
     assert all(view.numbers == (3, 11) for view in views)
-    people = [view.read(11, COCO_17) for view in views]
+    people = [read(view, 11) for view in views]
     found = Detections.from_lists(COCO_17, [p.keypoints for p in people])
     assert_close(found.xy_image, detections(11).xy_image)
     assert_close(found.confidence, detections(11).confidence)
@@ -61,16 +70,18 @@ def test_coco_per_camera_and_image_names(tmp_path: Path) -> None:
     record = {"image_id": 5, "category_id": 1, "keypoints": [1.0, 2.0, 0.5] * 17, "score": 0.9}
     (tmp_path / "left.json").write_text(json.dumps([record]))
     (tmp_path / "right.json").write_text("[]")
-    left, right = open_coco_results(tmp_path)
+    left, right = open_detections(tmp_path)
     assert (left.camera, left.numbers, right.camera, right.numbers) == ("left", (5,), "right", ())
-    assert len(left.read(5, COCO_17).keypoints) == 1
+    assert len(read(left, 5).keypoints) == 1
     combined = tmp_path / "all" / "results.json"
     combined.parent.mkdir()
     combined.write_text(json.dumps([{**record, "image_id": "north_000012.jpg"}, {**record, "image_id": "s/12"}]))
-    assert [(v.camera, v.numbers) for v in open_coco_results(combined)] == [("north", (12,)), ("s", (12,))]
+    assert [(v.camera, v.numbers) for v in open_detections(combined)] == [("north", (12,)), ("s", (12,))]
     combined.write_text(json.dumps([record]))
-    with pytest.raises(InputError, match=r"results\.json: 0: image_id: is 5; .*must name camera and frame"):
-        open_coco_results(combined)
+    with pytest.raises(
+        InputError, match=r"results\.json: image 5: in a file of several cameras it must name camera and frame"
+    ):
+        open_detections(combined)
 
 
 def test_frame_numbers_of_file_names() -> None:
@@ -88,52 +99,128 @@ def one_person(tmp_path: Path, values: list[object]) -> Path:
 
 
 GOOD = [5.0, 6.0, 0.5] * 17
-WRONG = {
-    "joint l_eye: x is nan": [*GOOD[:3], float("nan"), *GOOD[4:]],
-    "joint l_eye: y is -?inf": [*GOOD[:4], float("-inf"), *GOOD[5:]],
-    "joint nose: score is 1.7, it must lie in": [5.0, 6.0, 1.7, *GOOD[3:]],
-    "joint nose: score is -0.2, it must lie in": [5.0, 6.0, -0.2, *GOOD[3:]],
-    "16 joints, but the skeleton coco_17 has 17 joints": GOOD[:-3],
-    "50 numbers .*no multiple of three": GOOD[:-1],
-    "'x' stands where a number is expected": ["x", *GOOD[1:]],
-    "None stands where a number is expected": [None, *GOOD[1:]],
+ODD_JOINTS = {
+    "joint l_eye: x is nan": (NO_NUMBER, [*GOOD[:3], float("nan"), *GOOD[4:]]),
+    "joint l_eye: y is -inf": (NO_NUMBER, [*GOOD[:4], float("-inf"), *GOOD[5:]]),
+    "joint nose: x is 'x'": (NO_NUMBER, ["x", *GOOD[1:]]),
+    "joint nose: x is None": (NO_NUMBER, [None, *GOOD[1:]]),
+    "joint nose: x is True": (NO_NUMBER, [True, *GOOD[1:]]),
+    "joint nose: score is nan": (NO_NUMBER, [5.0, 6.0, float("nan"), *GOOD[3:]]),
+    "joint nose: y is 1000000000": (NO_NUMBER, [5.0, 10**400, 0.5, *GOOD[3:]]),
+    "joint nose: x is -7.5": (OUTSIDE, [-7.5, *GOOD[1:]]),
+    "joint l_eye: y is -0.6": (OUTSIDE, [*GOOD[:4], -0.6, *GOOD[5:]]),
+    "joint nose: y is 4001.0": (OUTSIDE, [5.0, 4001.0, *GOOD[2:]]),
+    "joint nose: x is 1e+300": (OUTSIDE, [1e300, *GOOD[1:]]),
+    "joint nose: score is -0.2": (CLAMPED, [5.0, 6.0, -0.2, *GOOD[3:]]),
 }
 
 
-@pytest.mark.parametrize("sentence", WRONG)
-def test_wrong_values_are_named(tmp_path: Path, sentence: str) -> None:
-    view = open_view(one_person(tmp_path, WRONG[sentence]))
-    with pytest.raises(InputError, match=rf"cam01\.0003\.json: camera cam01, frame 3, person 1[,:].*{sentence}") as e:
-        view.read(3, COCO_17)
-    assert not isinstance(e.value, DamagedFrameError)
+@pytest.mark.parametrize("sentence", ODD_JOINTS)
+def test_an_odd_value_costs_its_joint_and_is_counted_with_its_place(tmp_path: Path, sentence: str) -> None:
+    kind, values = ODD_JOINTS[sentence]
+    found = read(open_folder(one_person(tmp_path, values)), 3)
+    assert found.index == (1,) and int((found.keypoints[0][:, 2] > 0).sum()) == 16
+    assert found.keypoints[0][found.keypoints[0][:, 2] == 0].abs().sum() == 0
+    empty, odd = found.odd
+    assert (empty.kind, empty.count, odd.kind, odd.count) == (EMPTY, 1, kind, 1)
+    path = tmp_path / "cam01_json" / "cam01.0003.json"
+    assert odd.first.startswith(f"{path}: camera cam01, frame 3, person 1, {sentence}")
+    assert str(odd).startswith(f"{kind}: 1 (the first: {path}") and str(odd).endswith(").")
+
+
+def test_scores_above_one_are_one(tmp_path: Path) -> None:
+    found = read(open_folder(one_person(tmp_path, [5.0, 6.0, 1.3, 5.0, 6.0, 1.0000001, *GOOD[6:]])), 3)
+    assert found.keypoints[0][:3, 2].tolist() == [1.0, 1.0, 0.5]
+    assert [(odd.kind, odd.count) for odd in found.odd] == [(EMPTY, 1), (CLAMPED, 2)]
+    assert found.odd[1].first.endswith("joint nose: score is 1.3")
+
+
+NOBODY = {
+    "no keypoints": [],
+    "no joint of use, the first is 0.0, 0.0, 0.0": [0.0] * 51,
+    "no joint of use, the first is nan, nan, nan": [float("nan")] * 51,
+    "no joint of use, the first is None, None, None": [None] * 51,
+    "no joint of use, the first is nan, nan, 0": [float("nan"), float("nan"), 0] * 17,
+}
+
+
+@pytest.mark.parametrize("words", NOBODY)
+def test_a_person_without_a_joint_is_nobody_and_the_others_keep_their_places(tmp_path: Path, words: str) -> None:
+    folder = one_person(tmp_path, list(GOOD))
+    people = [{}, {"pose_keypoints_2d": NOBODY[words]}, None, {"pose_keypoints_2d": GOOD}]
+    (folder / "cam01.0003.json").write_text(json.dumps({"people": people}))
+    found = read(open_folder(folder), 3)
+    assert found.index == (3,) and len(found.keypoints) == 1
+    assert [(odd.kind, odd.count) for odd in found.odd] == [(EMPTY, 3)]
+    assert found.odd[0].first.endswith("frame 3, person 0: no keypoints")
+    (folder / "cam01.0003.json").write_text(json.dumps({"people": people[1:]}))
+    assert read(open_folder(folder), 3).odd[0].first.endswith(f"frame 3, person 0: {words}")
+
+
+MISSHAPEN_PEOPLE = {
+    "16 joints, coco_17 has 17 joints": {"pose_keypoints_2d": GOOD[:-3]},
+    "50 numbers, coco_17 has 17 joints": {"pose_keypoints_2d": GOOD[:-1]},
+    "'5, 6, 0.5' instead of a list of keypoints": {"pose_keypoints_2d": "5, 6, 0.5"},
+    "{'x': 5} instead of a list of keypoints": {"pose_keypoints_2d": {"x": 5}},
+    "'person' instead of a list of keypoints": "person",
+    "7 instead of a list of keypoints": 7,
+}
+
+
+@pytest.mark.parametrize("words", MISSHAPEN_PEOPLE)
+def test_a_person_of_another_shape_is_left_out(tmp_path: Path, words: str) -> None:
+    folder = one_person(tmp_path, list(GOOD))
+    people = [MISSHAPEN_PEOPLE[words], {"pose_keypoints_2d": GOOD}]
+    (folder / "cam01.0003.json").write_text(json.dumps({"people": people}))
+    found = read(open_folder(folder), 3)
+    assert (found.index, found.odd[0].kind, found.odd[0].count) == ((1,), MISSHAPEN, 1)
+    assert found.odd[0].first.endswith(f"frame 3, person 0: {words}")
 
 
 def test_legal_oddities(tmp_path: Path) -> None:
-    values = [-80, 9000, 1.04, 0, 0, 0, *GOOD[6:]]
-    people = open_view(one_person(tmp_path, list(values))).read(3, COCO_17)
-    assert (people.index, people.empty, people.overshoot) == ((1,), 1, 1)
-    assert people.keypoints[0][0].tolist() == [-80.0, 9000.0, 1.0]
-    nobody = open_view(one_person(tmp_path, [0.0] * 51)).read(3, COCO_17)
-    assert (nobody.keypoints, nobody.empty) == ((), 2)
+    values = [-0.4, 3900, 1.0, 0, 0, 0, *GOOD[6:]]
+    people = read(open_folder(one_person(tmp_path, list(values))), 3)
+    assert people.index == (1,) and [odd.kind for odd in people.odd] == [EMPTY]
+    assert people.keypoints[0][0].tolist() == [-0.4, 3900.0, 1.0]
 
 
 def test_damage_of_one_frame_is_told_from_a_wrong_file(tmp_path: Path) -> None:
     folder = one_person(tmp_path, list(GOOD))
     path = folder / "cam01.0003.json"
     text = path.read_text()
-    for damaged in (text[: len(text) // 2], "", "no json"):
+    for damaged in (text[: len(text) // 2], "", "no json", "[" * 100_000, '{"people": [' + "7" * 6000 + "]}"):
         path.write_text(damaged)
         with pytest.raises(DamagedFrameError, match=r"cam01\.0003\.json: camera cam01, frame 3: "):
-            open_view(folder).read(3, COCO_17)
+            read(open_frames(folder), 3)
+    # One such file is a damaged frame; where all are of another form, so is the capture.
     path.write_text('{"persons": []}')
-    with pytest.raises(InputError, match="no 'people'") as caught:
-        open_view(folder).read(3, COCO_17)
+    with pytest.raises(InputError, match=r"no 'people' in it .*neither OpenPose's form") as caught:
+        open_frames(folder)
     assert not isinstance(caught.value, DamagedFrameError)
-    (folder / "cam01_3.json").write_text(text)
-    with pytest.raises(InputError, match=r"frame 3 has two files"):
-        open_view(folder)
+    (folder / "cam01.0004.json").write_text(text)
+    view = open_folder(folder)
+    assert len(read(view, 4).keypoints) == 1
+    with pytest.raises(DamagedFrameError, match=r"cam01\.0003\.json: camera cam01, frame 3: no 'people' in it"):
+        read(view, 3)
+    (folder / "cam01_4.json").write_text(text)
+    with pytest.raises(InputError, match=r"frame 4 has two files"):
+        open_folder(folder)
     (folder / "notes.json").write_text("{}")
     with pytest.raises(InputError, match=r"notes\.json: the file name holds no frame number"):
-        open_view(folder)
-    with pytest.raises(InputError, match="no such folder"):
-        open_openpose(tmp_path / "absent")
+        open_folder(folder)
+    with pytest.raises(InputError, match="no such detections"):
+        open_detections(tmp_path / "absent")
+
+
+def test_entries_without_an_image_are_left_out_and_counted(tmp_path: Path) -> None:
+    good = {"image_id": "cam/7", "keypoints": GOOD}
+    records = [{"keypoints": GOOD}, good, {**good, "image_id": None}, {**good, "image_id": 10**30}, "x", good]
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(records))
+    (view,) = open_detections(path)
+    assert view.numbers == (7,) and len(read(view, 7).keypoints) == 2
+    (odd,) = view.odd
+    assert isinstance(odd, Odd) and (odd.kind, odd.count) == (NO_FRAME, 4) and odd.first.startswith(f"{path}: 0: ")
+    path.write_text(json.dumps([{"keypoints": GOOD, "image_id": None}]))
+    with pytest.raises(InputError, match=r"results\.json: 0: .* does not say which image it is of"):
+        open_detections(path)

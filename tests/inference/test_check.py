@@ -207,4 +207,4 @@ def test_pose2sims_published_cameras_are_off_and_usable(shared_data: Path, tmp_p
     arguments = ["--calibration", str(refined), "--out", str(tmp_path)]
     assert main(["check", str(shared_data / "raw" / "pose2sim_multi"), *arguments]) == 0
     report = json.loads((tmp_path / "check.json").read_text())
-    assert max(camera["median_px"] for camera in report["cameras"]) < 4
+    assert max(camera["median_px"] for camera in report["cameras"]) < 4.5

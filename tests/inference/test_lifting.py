@@ -187,7 +187,9 @@ def test_a_video_goes_on_where_it_was_killed(given: Given, monkeypatch: pytest.M
     flat = [[float(v) for x, y in one for v in (x, y, 0.9)] for one in keypoints()]
     entries = [{"image_id": f"cam_{n:04d}.jpg", "keypoints": one} for n in (0, 1, 3, 9) for one in flat]
     given.file.write_text(json.dumps(entries))
-    assert given.run("--hypotheses", "5", image=video) == 0
+    # Keypoints without a shape fit no skeleton.
+    assert given.run("--hypotheses", "5", image=video) == 2
+    assert given.run("--hypotheses", "5", "--skeleton", "coco_17", image=video) == 0
     whole = (given.folder / "out" / "lifted.jsonl").read_text()
     assert [json.loads(line)["frame"] for line in whole.splitlines()[1:]] == [0, 1, 3]
 
@@ -200,12 +202,12 @@ def test_a_video_goes_on_where_it_was_killed(given: Given, monkeypatch: pytest.M
         return lift(self, number)
 
     monkeypatch.setattr(Lifting, "frame", killed)
-    other = ("--hypotheses", "5", "--seed", "0")
+    other = ("--hypotheses", "5", "--skeleton", "coco_17", "--seed", "0")
     (given.folder / "out" / "lifted.jsonl").unlink()
     assert given.run(*other, image=video) == 130
     assert not (given.folder / "out" / "lifted.jsonl").exists()
     monkeypatch.setattr(Lifting, "frame", lambda self, number: (done.append(number), lift(self, number))[1])
-    assert given.run("--hypotheses", "6", image=video) == 2
+    assert given.run("--hypotheses", "6", "--skeleton", "coco_17", image=video) == 2
     done.clear()
     assert given.run(*other, image=video) == 0
     assert done == [3]

@@ -23,6 +23,7 @@ from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.run import run as run_frames
 from dispose.scene.frame import Frame
 from dispose.scene.results import Association, associate_each, reconstruct_each
+from dispose.skeletons.catalog import COCO_17
 
 
 def run(folder: Path, out: Path, *options: str) -> int:
@@ -230,13 +231,25 @@ def spoil_values(change: Callable[[list[float]], list[float]]) -> Callable:
     return lambda folder: folder.spoil_person("cam03", 4, change)
 
 
+def spoil_all(change: Callable[[list[float]], list[float]]) -> Callable:
+    def spoil(folder) -> None:
+        for path in sorted((folder.path / "pose").glob("*/*.json")):
+            people = [{"pose_keypoints_2d": change(one["pose_keypoints_2d"])} for one in read_json(path)["people"]]
+            path.write_text(json.dumps({"people": people}))
+
+    return spoil
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
 def rename_frames(folder) -> None:
     for v in (1, 2, 3, 4):
         for path in sorted((folder.path / "pose" / f"cam0{v}_json").glob("*.json"), reverse=True):
             path.rename(path.with_name(f"cam0{v}.{int(path.stem[-4:]) + 100 * v:04d}.json"))
 
 
-PERSON = r"cam03\.0004\.json: camera cam03, frame 4, person 1"
 BAD_INPUT: dict[str, tuple[Callable, str]] = {
     "focal": (spoil_calibration("[[1100.0", "[[-3.5"), "Calib.toml: camera cam_01: focal length in x is -3.5"),
     "truncated calibration": (truncate_calibration, "Calib.toml: is no TOML"),
@@ -244,18 +257,31 @@ BAD_INPUT: dict[str, tuple[Callable, str]] = {
     "one place": (second_camera_at_the_first, "Calib.toml: cameras cam_01 and cam_02 stand at one place"),
     "singular": (singular_rotation, r"Calib.toml: camera cam_02: rotation is singular \(determinant 0\)"),
     "not orthonormal": (skewed_rotation, "Calib.toml: camera cam_02: rotation is not orthonormal .* by 0.2"),
-    "nan": (spoil_values(lambda v: [float("nan"), *v[1:]]), f"{PERSON}, joint nose: x is nan"),
-    "inf": (spoil_values(lambda v: [v[0], float("inf"), *v[2:]]), f"{PERSON}, joint nose: y is inf"),
-    "score": (spoil_values(lambda v: [*v[:5], 7.25, *v[6:]]), f"{PERSON}, joint l_eye: score is 7.25"),
-    "negative score": (spoil_values(lambda v: [*v[:5], -1, *v[6:]]), f"{PERSON}, joint l_eye: score is -1"),
-    "true": (spoil_values(lambda v: [True, *v[1:]]), f"{PERSON}, joint nose: x: True stands where a number"),
-    "endless": (spoil_values(lambda v: [10**400, *v[1:]]), f"{PERSON}, joint nose: x is 1000"),
-    "far out": (spoil_values(lambda v: [1e308, *v[1:]]), f"{PERSON}, joint nose: x is 1e\\+308"),
     "text for a focal length": (
         spoil_calibration("[[1100.0", '[["1100.0"'),
         "Calib.toml: camera cam_01: matrix: numbers are expected, not '1100",
     ),
-    "too few joints": (spoil_values(lambda v: v[:30]), f"{PERSON}: 10 joints, but the skeleton coco_17 has 17"),
+    "scores in percent": (
+        spoil_all(lambda v: [100 * x if at % 3 == 2 else x for at, x in enumerate(v)]),
+        r"cam01\.0000\.json: camera cam01, frame 0: scores .* reach 90 .* probably 100 times too large",
+    ),
+    "another image size": (
+        spoil_all(lambda v: [x if at % 3 == 2 else 2 * x for at, x in enumerate(v)]),
+        r"camera cam0\d, frame 0: .* lie outside the calibrated image of 1920 x 1080 .* times as large",
+    ),
+    "another unit": (
+        spoil_all(lambda v: [x if at % 3 == 2 else 100 * x for at, x in enumerate(v)]),
+        r"camera cam0\d, frame 0: .* lie outside the calibrated image .* or in another unit",
+    ),
+    "another skeleton": (spoil_all(lambda v: v[:30] + v[:30]), "people have 20 joints, which fits no skeleton we know"),
+    "another order": (
+        spoil_all(lambda v: v[27:] + v[:27]),
+        r"17 joints, .* do not fit .*say which \(--skeleton coco_17",
+    ),
+    "pairs of numbers": (
+        spoil_all(lambda v: v[:50]),
+        "people have 50 numbers, x, y and score of every joint are expec",
+    ),
     "frame numbers": (rename_frames, r"no frame number occurs in two cameras \(cam01: 100-105, cam02: 200-205"),
     "no detections": (lambda f: shutil.rmtree(f.path / "pose"), "walk: no detections in it"),
 }
@@ -288,3 +314,46 @@ def test_what_is_lost_is_counted_and_the_rest_is_kept(capture_folder, tmp_path: 
     frames = read_predictions(tmp_path / "predictions.jsonl").frames
     assert [len(frame.association) for frame in frames] == [2, 2, 2, 2, 2, 0]
     assert [sorted(frame.poses.id.tolist()) for frame in frames[:5]] == [[1, 2]] * 5
+
+
+NOBODY_FOUND = {
+    "nobody is seen by two cameras": (
+        lambda folder: [
+            folder.frame_file(f"cam0{v}", n).write_text('{"people": []}') for v in (2, 3, 4) for n in range(6)
+        ],
+        "nobody was found in any frame: in no frame is anybody seen by two cameras.",
+        1,
+    ),
+    "nobody is detected": (
+        spoil_all(lambda v: [0.0] * len(v)),
+        "walk/pose: nobody is detected in any frame, so choose the skeleton with --skeleton",
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOBODY_FOUND)
+def test_where_nobody_is_found_the_status_says_so_and_the_sentence_why(
+    capture_folder, tmp_path: Path, capsys, case: str
+) -> None:
+    spoil, sentence, status = NOBODY_FOUND[case]
+    spoil(capture_folder)
+    assert run(capture_folder.path, tmp_path / "out") == status
+    said = capsys.readouterr()
+    assert sentence in said.out + said.err
+    # Told the skeleton, a run has nothing to stop for.
+    assert run(capture_folder.path, tmp_path / "told", "--skeleton", "coco_17") == 1
+    assert "nobody was found in any frame: " in capsys.readouterr().out
+
+
+def test_what_was_odd_stands_in_the_header(capture_folder, tmp_path: Path, capsys) -> None:
+    capture_folder.spoil_person("cam03", 4, lambda v: [float("nan"), *v[1:]])
+    capture_folder.spoil_person("cam02", 5, lambda v: [v[0], v[1], 1.25, *v[3:]])
+    assert run(capture_folder.path, tmp_path) == 0
+    said = capsys.readouterr().out
+    header = json.loads((tmp_path / "predictions.jsonl").read_text().splitlines()[0])
+    assert header["joints"] == list(COCO_17.joints) and len(header["read"]) == 3
+    assert header["read"][0] == "6 frames read, 48 detections."
+    assert all(sentence in said for sentence in header["read"])
+    assert "cam03.0004.json: camera cam03, frame 4, person 1, joint nose: x is nan)." in header["read"][1]
+    assert "joint nose: score is 1.25)." in header["read"][2]

@@ -1,44 +1,12 @@
-"""Detections in OpenPose's form: a folder per camera, a JSON file per frame with ``people[].pose_keypoints_2d``."""
+"""Detections written as OpenPose writes them: a folder per camera, a JSON file per frame."""
 
 import json
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
-from dispose.errors import InputError
-from dispose.formats.detections.people import DamagedFrameError, DetectionView
-from dispose.formats.entry import Entry
-from dispose.formats.files import numbered_files, replacing, visible
+from dispose.formats.detections.frames import FOLDER_SUFFIX
+from dispose.formats.files import replacing
 from dispose.scene.frame import Detections
-
-FOLDER_SUFFIX = "_json"
-
-
-def open_view(folder: Path) -> DetectionView:
-    """A camera's folder, its files listed but not read; `InputError` where file names do not number the frames."""
-    files = numbered_files(folder, (".json",))
-    return DetectionView(folder.name.removesuffix(FOLDER_SUFFIX), files, partial(read_people, files))
-
-
-def read_people(files: Mapping[int, Path], number: int, place: str) -> list[list[object]]:
-    """The flat keypoint lists in a frame's file."""
-    path = files[number]
-    try:
-        root = Entry.of_json(path)
-    except InputError as error:
-        raise DamagedFrameError(f"{place}: {str(error).removeprefix(f'{path}: ')}") from error
-    people = enumerate(Entry(place, root.value).at("people").items())
-    return [Entry(f"{place}, person {n}", person.value).at("pose_keypoints_2d").values() for n, person in people]
-
-
-def open_openpose(folder: Path) -> tuple[DetectionView, ...]:
-    """The cameras of a ``pose`` folder: every sub-folder that holds JSON files, in alphabetical order."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder of detections.")
-    folders = [path for path in visible(folder.iterdir()) if path.is_dir() and visible(path.glob("*.json"))]
-    if not folders:
-        raise InputError(f"{folder}: no sub-folder with JSON files in it (one per camera is expected).")
-    return tuple(open_view(path) for path in folders)
 
 
 def write_openpose(folder: Path, number: int, cameras: Sequence[str], detections: Detections) -> None:

@@ -1,25 +1,30 @@
-"""What a detection file says about one camera and one frame, and the checks every such reader shares."""
+"""What a detection file says about one camera and one frame, and what every such reader makes of odd values.
+
+Whatever form a file has, a person is a list ``x, y, score, x, …`` as it was parsed, or None where the file has no
+keypoints of them. One odd value costs a joint or a person, never a run: it is left out and counted.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.entry import short
+from dispose.formats.odd import CLAMPED, EMPTY, MISSHAPEN, NO_NUMBER, OUTSIDE, Odd, counted
+from dispose.skeletons.catalog import body_of
 from dispose.skeletons.skeleton import Skeleton
 
-LARGEST_SCORE = 1.1
-"""OpenPose interpolates its heat maps, so that real files hold scores up to 1.06; up to here they count as 1."""
+FARTHEST = 2.0
+"""Detectors guess joints beyond the border of an image; what is farther off than so many images is a broken value."""
 
-LARGEST_PX = 1e7
-"""No image is that large; what lies further outside is no coordinate but a broken value."""
+BORDER_PX = -0.5
+"""The image begins half a pixel before the centre of its first one."""
 
 COLUMNS = ("x", "y", "score")
 
@@ -31,14 +36,12 @@ class FoundPeople:
     Attributes:
         keypoints: per person ``(joints, 3)``: x, y in pixels and score; 0, 0, 0 = not found.
         index: each person's position in the file.
-        empty: people in the file without a single keypoint, left out above.
-        overshoot: scores between 1 and `LARGEST_SCORE`, taken as 1.
+        odd: what was left out above, or taken otherwise.
     """
 
     keypoints: tuple[Float[Tensor, "joints 3"], ...]
     index: tuple[int, ...]
-    empty: int = 0
-    overshoot: int = 0
+    odd: tuple[Odd, ...] = ()
 
 
 NO_PEOPLE = FoundPeople((), ())
@@ -55,12 +58,20 @@ class DetectionView:
     Attributes:
         camera: the camera's name as the detections have it.
         files: the file of every frame number, ascending.
-        people: the flat keypoint lists of a frame's people; of the number and the place that complaints name.
+        people: the keypoints of a frame's people; of the number and the place that complaints name.
+        skeleton: of the joints in the files, where these say it or it has been worked out.
+        normalized: whether coordinates are shares of the image's width and height.
+        odd: what was left out when the files were opened.
+        notes: sentences about what else was made of the files.
     """
 
     camera: str
     files: Mapping[int, Path]
-    people: Callable[[int, str], Sequence[Sequence[object]]]
+    people: Callable[[int, str], Sequence[object]]
+    skeleton: Skeleton | None = None
+    normalized: bool = False
+    odd: tuple[Odd, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def numbers(self) -> tuple[int, ...]:
@@ -71,62 +82,113 @@ class DetectionView:
         """File, camera and frame, as complaints name them."""
         return f"{self.files[number]}: camera {self.camera}, frame {number}"
 
-    def read(self, number: int, skeleton: Skeleton) -> FoundPeople:
-        """The people of a frame; `DamagedFrameError` where the frame's file cannot be read at all."""
-        place = self.where(number)
-        return checked_people(place, self.people(number, place), skeleton)
+    def listed(self, number: int) -> Sequence[object]:
+        """The people of a frame as they were parsed; `DamagedFrameError` where the frame's file cannot be read."""
+        return self.people(number, self.where(number))
 
-    def joint_counts(self, number: int) -> tuple[int, ...]:
-        """How many joints each person of a frame has, before any skeleton is known."""
-        return tuple(len(values) // 3 for values in self.people(number, self.where(number)))
+    def read(self, number: int, size: tuple[float, float]) -> FoundPeople:
+        """The people of a frame of an image of some width and height, once the skeleton is known.
+
+        Their joints are those of `body_of` the skeleton. Raises `DamagedFrameError` where the frame's file cannot be
+        read at all.
+        """
+        if self.skeleton is None:
+            raise ValueError(f"camera {self.camera}: the skeleton is not known yet")
+        return checked_people(
+            self.where(number), self.listed(number), self.skeleton, size, normalized=self.normalized
+        )  # fmt: skip
 
 
-def checked_people(place: str, flat: Sequence[Sequence[object]], skeleton: Skeleton) -> FoundPeople:
-    """People of flat lists ``x, y, score, x, …`` as they were parsed.
+def is_list_of(values: object, joints: int) -> bool:
+    """Whether a person has keypoints of so many joints."""
+    return isinstance(values, list) and len(values) == 3 * joints
 
-    Raises `InputError` that names place, person, joint and value for a wrong number of values, for coordinates
-    that are not finite and for scores outside [0, 1].
-    """
-    listed = [number for number, values in enumerate(flat) if values]
-    for number in listed:
-        count = len(flat[number])
-        if count != 3 * len(skeleton):
-            given = f"{count // 3} joints" if count % 3 == 0 else f"{count} numbers (no multiple of three)"
-            who = f"{place}, person {number}"
-            raise InputError(f"{who}: {given}, but the skeleton {skeleton.name} has {len(skeleton)} joints.")
+
+def numbers_of(people: Sequence[list[object]]) -> Float[np.ndarray, "people values"]:
+    """Lists of values of one length as numbers; NaN for what is none."""
+    if not people:
+        return np.zeros((0, 0))
     # Values are looked at one by one only where something is wrong with them.
-    numbers = all(set(map(type, flat[number])) <= {int, float} for number in listed)
-    table = np.zeros((0, len(skeleton), 3))
-    try:
-        table = np.array([flat[number] for number in listed] if numbers else [], np.float64).reshape(
-            -1, *table.shape[1:]
-        )
-    except OverflowError:
-        numbers = False
-    score = table[..., 2]
-    if not (numbers and (np.abs(table) <= LARGEST_PX).all() and (score >= 0).all() and (score <= LARGEST_SCORE).all()):
-        _refuse(place, [(number, flat[number]) for number in listed], skeleton)
-    overshoot = int((score > 1).sum())
-    table[..., 2] = np.minimum(score, 1.0)
-    found = np.asarray((table[..., 2] > 0).any(-1))
-    index = tuple(number for number, there in zip(listed, found, strict=True) if there)
-    return FoundPeople(tuple(torch.from_numpy(table[found]).unbind()), index, len(flat) - len(index), overshoot)
+    if all(set(map(type, values)) <= {int, float} for values in people):
+        try:
+            return np.array(people, np.float64)
+        except OverflowError:
+            pass
+    return np.array([[_number(value) for value in values] for values in people], np.float64)
 
 
-def _refuse(place: str, people: Sequence[tuple[int, Sequence[object]]], skeleton: Skeleton) -> NoReturn:
-    """Name the first value that cannot be right."""
-    for person, values in people:
-        for at, value in enumerate(values):
-            what = _complaint(value, score=at % 3 == 2)
-            if what:
-                joint = skeleton.joints[at // 3]
-                raise InputError(f"{place}, person {person}, joint {joint}: {COLUMNS[at % 3]}{what}.")
-    raise AssertionError(place)
-
-
-def _complaint(value: object, *, score: bool) -> str:
+def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return f": {short(value)} stands where a number is expected"
-    if not abs(value) <= LARGEST_PX:
-        return f" is {short(value)}"
-    return f" is {value:g}, it must lie in [0, 1]" if score and not 0 <= value <= LARGEST_SCORE else ""
+        return float("nan")
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+
+
+def checked_people(
+    place: str, people: Sequence[object], skeleton: Skeleton, size: tuple[float, float], *, normalized: bool = False
+) -> FoundPeople:
+    """People as they were parsed, with the joints of `body_of` the skeleton; everything odd is counted with its place.
+
+    Not seen are joints with a value that is no number, at negative coordinates, or farther than `FARTHEST` times the
+    image from its corner; left out are people without a joint and those of another width. Scores are brought into
+    [0, 1].
+    """
+    body = body_of(skeleton)
+    columns = skeleton.indices(body.joints)
+    listed = [n for n, values in enumerate(people) if is_list_of(values, len(skeleton))]
+    table = numbers_of([people[n] for n in listed]).reshape(-1, len(skeleton), 3)[:, columns]  # type: ignore[misc]
+    if normalized:
+        table = table * (*size, 1.0)
+    no_number = ~np.isfinite(table).all(-1)
+    score = np.where(no_number, 0.0, table[..., 2]).clip(0.0, 1.0)
+    clamped = ~no_number & (score != table[..., 2])
+    off = (table[..., :2] < BORDER_PX) | (table[..., :2] > FARTHEST * np.array(size))
+    outside = ~no_number & (score > 0) & off.any(-1)
+    seen = ~no_number & ~outside & (score > 0)
+    found = np.asarray(seen.any(-1))
+    blank = (no_number | (table == 0).all(-1)).all(-1)
+    odd = [*_left_out(place, people, set(np.array(listed, int)[found].tolist()), skeleton)]
+    for kind, wrong in ((NO_NUMBER, no_number), (OUTSIDE, outside), (CLAMPED, clamped)):
+        wrong = wrong & ~blank[:, None]
+        if wrong.any():
+            row, joint = (int(at) for at in np.argwhere(wrong)[0])
+            values = people[listed[row]][3 * columns[joint] : 3 * columns[joint] + 3]  # type: ignore[index]
+            who = f"{place}, person {listed[row]}, joint {body.joints[joint]}"
+            odd.append(Odd(kind, int(wrong.sum()), f"{who}: {_named(kind, values, table[row, joint], size)}"))
+    table[..., 2] = score
+    table[~seen] = 0.0
+    index = tuple(n for n, there in zip(listed, found, strict=True) if there)
+    return FoundPeople(tuple(torch.from_numpy(table[found]).unbind()), index, counted(odd))
+
+
+def _left_out(place: str, people: Sequence[object], kept: set[int], skeleton: Skeleton) -> list[Odd]:
+    """Those who are not kept, each by itself."""
+    found = []
+    for n, values in enumerate(people):
+        if n in kept:
+            continue
+        who = f"{place}, person {n}"
+        if values is None or values == []:
+            found.append(Odd(EMPTY, 1, f"{who}: no keypoints"))
+        elif not isinstance(values, list):
+            found.append(Odd(MISSHAPEN, 1, f"{who}: {short(values)} instead of a list of keypoints"))
+        elif len(values) != 3 * len(skeleton):
+            given = f"{len(values) // 3} joints" if len(values) % 3 == 0 else f"{len(values)} numbers"
+            found.append(Odd(MISSHAPEN, 1, f"{who}: {given}, {skeleton.name} has {len(skeleton)} joints"))
+        else:
+            first = ", ".join(short(value) for value in values[:3])
+            found.append(Odd(EMPTY, 1, f"{who}: no joint of use, the first is {first}"))
+    return found
+
+
+def _named(kind: str, values: list[object], numbers: Float[np.ndarray, " 3"], size: tuple[float, float]) -> str:
+    """The first of a joint's three values that is odd in this way."""
+    wrong: Bool[np.ndarray, " 3"] = ~np.isfinite(numbers)
+    if kind == OUTSIDE:
+        wrong = np.append((numbers[:2] < BORDER_PX) | (numbers[:2] > FARTHEST * np.array(size)), False)
+    if kind == CLAMPED:
+        wrong = np.array([False, False, True])
+    at = int(wrong.argmax())
+    return f"{COLUMNS[at]} is {short(values[at])}"

@@ -1,0 +1,225 @@
+"""DeepLabCut's tables, csv or h5: a row per frame, columns of scorer, (individual,) body part and x, y, likelihood."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from dispose.errors import InputError
+from dispose.formats.detections.joint_names import NamedJoints, named_joints
+from dispose.formats.detections.people import DetectionView
+from dispose.formats.detections.views import number_in
+from dispose.formats.entry import MOST_WHOLE, short
+from dispose.formats.files import read_text
+from dispose.formats.hdf5 import hdf5_array, open_hdf5
+from dispose.formats.odd import NO_FRAME, Odd
+from dispose.formats.plain_pickle import unpickled
+
+LEVELS = ("scorer", "individuals", "bodyparts", "coords")
+ONLY = "the only one"
+COORDS = ("x", "y", "likelihood")
+TABLE, BLOCK = "table", "block0_values"
+"""Where pandas puts the numbers, in its two ways of writing HDF5."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """A table: a row per image, and of every column the individual, the body part and the coordinate."""
+
+    images: tuple[int | str, ...]
+    columns: tuple[tuple[str, str, str], ...]
+    values: Float[np.ndarray, "images columns"]
+
+
+def camera_of(path: Path) -> str:
+    """The video's name, which DeepLabCut puts before its own."""
+    return path.stem.split("DLC")[0].rstrip("_-. ") or path.stem
+
+
+def open_deeplabcut(path: Path, camera: str | None = None) -> DetectionView:
+    """The people of a table, by frame.
+
+    Raises:
+        MissingBackendError: an h5 file without the package h5py.
+        InputError: it is another table, its body parts are not those of people, or no row says its frame.
+    """
+    sheet = _read_csv(path) if path.suffix.lower() == ".csv" else _read_h5(path)
+    if not {"x", "y"} <= {coord for _, _, coord in sheet.columns} <= set(COORDS):
+        raise InputError(f"{path}: its columns are {', '.join(sorted({c for *_, c in sheet.columns}))}, not x, y and "
+                         "likelihood in pixels.")  # fmt: skip
+    parts = tuple(dict.fromkeys(part for _, part, _ in sheet.columns))
+    joints = named_joints(parts)
+    if joints is None:
+        raise InputError(f"{path}: its body parts ({', '.join(parts[:12])}) are not those of people.")
+    rows, lost = _rows_of_frames(sheet, path)
+    who = tuple(dict.fromkeys(individual for individual, _, _ in sheet.columns))
+    places = [_places(sheet, individual, parts, joints) for individual in who]
+    notes = [f"{path}: skeleton {joints.skeleton.name}, told from the names of the body parts."]
+    if joints.strange:
+        notes.append(f"{path}: body parts that it has no joint for, left out: {', '.join(joints.strange)}.")
+    return DetectionView(
+        camera or camera_of(path),
+        dict.fromkeys(sorted(rows), path),
+        partial(_people, sheet.values, rows, places),
+        joints.skeleton,
+        odd=(Odd(NO_FRAME, len(lost), lost[0]),) if lost else (),
+        notes=tuple(notes),
+    )
+
+
+def _places(sheet: Sheet, individual: str, parts: Sequence[str], joints: NamedJoints) -> list[int | None]:
+    """For every value of a person its column: x, y, likelihood of the skeleton's joints."""
+    at = {column: place for place, column in enumerate(sheet.columns)}
+    names = [None if column is None else parts[column] for column in joints.columns]
+    return [None if name is None else at.get((individual, name, coord)) for name in names for coord in COORDS]
+
+
+def _people(
+    values: Float[np.ndarray, "images columns"],
+    rows: Mapping[int, int],
+    places: Sequence[Sequence[int | None]],
+    number: int,
+    place: str,
+) -> list[object]:
+    """The people of a frame; without likelihood the joints that there are score 1."""
+    row = values[rows[number]].tolist()
+    people: list[object] = []
+    for one in places:
+        person = [0.0 if at is None else row[at] for at in one]
+        for x, at in enumerate(one[2::3]):
+            if at is None and one[3 * x] is not None:
+                person[3 * x + 2] = 1.0
+        people.append(person)
+    return people
+
+
+def _rows_of_frames(sheet: Sheet, path: Path) -> tuple[dict[int, int], list[str]]:
+    """The row of every frame number, and the rows that say none or one that was there before."""
+    rows: dict[int, int] = {}
+    lost = []
+    for row, image in enumerate(sheet.images):
+        number = number_in(image) if isinstance(image, str) else image
+        if number is None or not 0 <= number <= MOST_WHOLE or number in rows:
+            lost.append(f"{path}: row {row + 1} is of image {short(image)}")
+        else:
+            rows[number] = row
+    if lost and not rows:
+        raise InputError(f"{lost[0]}, which is no frame number.")
+    return rows, lost
+
+
+def _column(names: Sequence[str], levels: Sequence[str]) -> tuple[str, str, str]:
+    """Individual, body part and coordinate of a column."""
+    said = dict(zip(levels, names, strict=True))
+    return said.get("individuals", ONLY), said["bodyparts"], said["coords"]
+
+
+def _read_csv(path: Path) -> Sheet:
+    """Header lines that begin with their level's name, then a line per frame that begins with its number or image."""
+    try:
+        table = [row for row in csv.reader(StringIO(read_text(path))) if row]
+    except csv.Error as error:
+        raise InputError(f"{path}: is no table of texts ({error}).") from error
+    levels = [row[0].strip() for row in table[: len(LEVELS)] if row[0].strip() in LEVELS]
+    if levels[:1] != ["scorer"] or not {"bodyparts", "coords"} <= set(levels):
+        first = ", ".join(table[0][:4]) if table else "nothing"
+        raise InputError(
+            f"{path}: is no table of DeepLabCut's, which begins with scorer, bodyparts and coords ({first[:120]})."
+        )
+    head, body = table[: len(levels)], table[len(levels) :]
+    # Of labelled images three columns say the folders and the file.
+    begin = next((at for at, word in enumerate(head[0][1:], 1) if word.strip()), len(head[0]))
+    names = list(zip(*(row[begin:] for row in head), strict=False))
+    columns = tuple(_column([name.strip() for name in column], levels) for column in names)
+    values = np.full((len(body), len(columns)), np.nan)
+    for row, words in enumerate(body):
+        for at, word in enumerate(words[begin : begin + len(columns)]):
+            values[row, at] = _value(word)
+    images = tuple(words[min(begin, len(words)) - 1].strip() for words in body)
+    return Sheet(images, columns, values)
+
+
+def _value(word: str) -> float:
+    try:
+        return float("nan") if "_" in word else float(word)
+    except ValueError:
+        return float("nan")
+
+
+def _read_h5(path: Path) -> Sheet:
+    """What pandas writes of a table with named columns, in either of its two ways."""
+    with open_hdf5(path) as file:
+        for group in file.values():
+            if isinstance(group, Mapping) and TABLE in group:
+                return _of_table(path, group[TABLE])
+            if isinstance(group, Mapping) and BLOCK in group:
+                return _of_block(path, group)
+        there = ", ".join(map(str, file)) or "nothing"
+    raise InputError(f"{path}: holds no table of DeepLabCut's (there is {there}).")
+
+
+def _of_table(path: Path, table: Any) -> Sheet:
+    """Records of an index and blocks of values; a pickled list, read without executing it, names a block's columns."""
+    fields = table.dtype.names or ()
+    blocks = [name for name in fields if name.startswith("values_block_")]
+    if "index" not in fields or not blocks or len(table.shape) != 1:
+        raise InputError(f"{path}: its table is not one of DeepLabCut's (it has {', '.join(fields) or 'no fields'}).")
+    columns: list[tuple[str, str, str]] = []
+    for block in blocks:
+        pickled = table.attrs.get(f"{block}_kind")
+        names = unpickled(BytesIO(bytes(pickled)), path) if isinstance(pickled, bytes) else None
+        columns += _named(path, names)
+    rows = table[()]
+    values = np.concatenate([rows[block].reshape(len(rows), -1).astype(np.float64) for block in blocks], 1)
+    return _sheet(path, rows["index"].tolist(), columns, values)
+
+
+def _of_block(path: Path, group: Mapping[str, Any]) -> Sheet:
+    """One block of values; of every level of the columns, and of the rows, the names and which of them each has."""
+    values = hdf5_array(path, group, BLOCK, None, None).astype(np.float64)
+    levels = sum(f"block0_items_level{k}" in group for k in range(len(LEVELS)))
+    names = [_level(path, group, f"block0_items_level{k}", f"block0_items_label{k}") for k in range(levels)]
+    last = max((k for k in range(8) if f"axis1_level{k}" in group), default=None)
+    if last is None:
+        images = hdf5_array(path, group, "axis1", None).tolist()
+    else:
+        images = _level(path, group, f"axis1_level{last}", f"axis1_label{last}")
+    return _sheet(path, images, _named(path, list(zip(*names, strict=True))), values)
+
+
+def _level(path: Path, group: Mapping[str, Any], level: str, label: str) -> list[str]:
+    names, rows = group.get(level), hdf5_array(path, group, label, None)
+    if names is None or isinstance(names, Mapping) or len(names.shape) != 1:
+        raise InputError(f"{path}: no texts {level!r} in it.")
+    if len(rows) and not (rows.min() >= 0 and rows.max() < len(names)):
+        raise InputError(f"{path}: {label} counts names that {level} does not have.")
+    texts = [_text(name) for name in names[()].tolist()]
+    return [texts[row] for row in rows.tolist()]
+
+
+def _named(path: Path, names: object) -> list[tuple[str, str, str]]:
+    """Columns by their names, one text a level: three levels, or four with individuals."""
+    found = []
+    for column in names if isinstance(names, list) else [None]:
+        if not isinstance(column, tuple) or len(column) not in (3, 4) or not all(isinstance(n, str) for n in column):
+            raise InputError(f"{path}: its columns are not named as DeepLabCut's ({short(column)}).")
+        levels = LEVELS if len(column) == len(LEVELS) else [level for level in LEVELS if level != "individuals"]
+        found.append(_column(column, levels))
+    return found
+
+
+def _sheet(path: Path, images: list[Any], columns: list[tuple[str, str, str]], values: np.ndarray) -> Sheet:
+    if values.shape != (len(images), len(columns)):
+        raise InputError(f"{path}: {values.shape[1]} columns of numbers, but names of {len(columns)}.")
+    known = tuple(one if isinstance(one, int) else _text(one) for one in images)
+    return Sheet(known, tuple(columns), values)
+
+
+def _text(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

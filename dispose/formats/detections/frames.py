@@ -1,0 +1,106 @@
+"""A file per frame: OpenPose's JSON, AlphaPose's and MMPose's of one image, and YOLO's text."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from dispose.errors import InputError
+from dispose.formats.detections.keypoints import person_of_object
+from dispose.formats.detections.people import DamagedFrameError, DetectionView
+from dispose.formats.detections.yolo import people_of_text
+from dispose.formats.entry import Entry
+from dispose.formats.files import numbered_files, read_text
+
+FOLDER_SUFFIX = "_json"
+
+PEOPLE_LISTS = (("people", "pose_keypoints_2d"), ("bodies", "joints"))
+"""Where people and their keypoints stand in a frame's file: OpenPose's, and AlphaPose's in the form of OpenPose."""
+
+TRIED = 5
+"""So many frames of a camera are looked at before it is refused; one among many may be damaged."""
+
+FramePeople = Callable[[Path, str], list[object]]
+
+
+def open_frames(folder: Path, camera: str | None = None, ending: str = ".json") -> DetectionView:
+    """A camera's folder, its files listed but not read.
+
+    Raises:
+        InputError: file names do not number the frames; or the files are of another form.
+    """
+    people, normalized = (people_of_yolo, True) if ending == ".txt" else (people_of_json, False)
+    files = numbered_files(folder, (ending,))
+    wrong = None
+    for path in list(files.values())[:TRIED]:
+        try:
+            people(path, str(path))
+        except DamagedFrameError:
+            continue
+        except InputError as error:
+            wrong = wrong or error
+            continue
+        break
+    else:
+        if wrong is not None:
+            raise wrong
+    name = camera or folder.name.removesuffix(FOLDER_SUFFIX)
+    return DetectionView(name, files, partial(read_frame_people, files, people), normalized=normalized)
+
+
+def read_frame_people(files: Mapping[int, Path], people: FramePeople, number: int, place: str) -> list[object]:
+    """The people in a frame's file; `DamagedFrameError` where it cannot be read or is not of this form."""
+    try:
+        return people(files[number], place)
+    except DamagedFrameError:
+        raise
+    except InputError as error:
+        raise DamagedFrameError(str(error)) from error
+
+
+def people_of_json(path: Path, place: str) -> list[object]:
+    """The people in a frame's JSON file; `DamagedFrameError` where it is none, `InputError` for another form."""
+    return people_of_image(Entry(place, _root(path, place).value))
+
+
+def people_of_yolo(path: Path, place: str) -> list[object]:
+    """The people in a frame's text file, coordinates as shares of the image's size."""
+    return people_of_text(_readable(path, place), place)
+
+
+def says_one_image(root: Entry) -> bool:
+    """Whether a JSON value is one of those that `people_of_image` reads."""
+    if any(root.has(key) for key, _ in PEOPLE_LISTS):
+        return True
+    people = root.at("instance_info").value if root.has("instance_info") else root.value
+    return isinstance(people, list) and any(
+        isinstance(one, dict) and "keypoints" in one and not {"image_id", "frame_id"} & set(one) for one in people
+    )
+
+
+def people_of_image(root: Entry) -> list[object]:
+    """The people of a JSON value that speaks of one image: OpenPose's, AlphaPose's, MMPose's."""
+    for key, keypoints in PEOPLE_LISTS:
+        if root.has(key):
+            return [person_of_object(person, keypoints) for person in root.at(key).values()]
+    if says_one_image(root) or root.value == []:
+        people = root.at("instance_info") if root.has("instance_info") else root
+        return [person_of_object(person, "keypoints") for person in people.values()]
+    there = ", ".join(root.keys()[:8]) if isinstance(root.value, dict) else type(root.value).__name__
+    raise InputError(
+        f"{root.place}: no 'people' in it (there is {there or 'nothing'}): neither OpenPose's form, nor AlphaPose's or "
+        "MMPose's of one image."
+    )
+
+
+def _root(path: Path, place: str) -> Entry:
+    try:
+        return Entry.of_json(path)
+    except InputError as error:
+        raise DamagedFrameError(f"{place}: {str(error).removeprefix(f'{path}: ')}") from error
+
+
+def _readable(path: Path, place: str) -> str:
+    try:
+        return read_text(path)
+    except InputError as error:
+        raise DamagedFrameError(f"{place}: {str(error).removeprefix(f'{path}: ')}") from error

@@ -1,0 +1,116 @@
+"""Detections in any form that detectors write, told by their content: a folder or a file per camera, or one file."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from dispose.errors import InputError
+from dispose.formats.detections.deeplabcut import open_deeplabcut
+from dispose.formats.detections.frames import FOLDER_SUFFIX, open_frames, says_one_image
+from dispose.formats.detections.listing import KNOWN_FORMS, listing_of
+from dispose.formats.detections.people import DetectionView
+from dispose.formats.detections.views import views_of
+from dispose.formats.entry import Entry
+from dispose.formats.files import visible
+
+TABLES = (".csv", ".h5", ".hdf5")
+ENDINGS = (".json", ".txt", *TABLES)
+INNER_FOLDERS = ("labels", "predictions", "sep-json")
+"""Where YOLO, MMPose and AlphaPose put a camera's files inside the folder that they are given."""
+
+RESULTS = "results_"
+"""What MMPose puts before the name of a video."""
+
+
+def open_detections(place: Path) -> tuple[DetectionView, ...]:
+    """The cameras of a folder, with a folder or a file for each; or of a file that names camera and frame of everybody.
+
+    Raises:
+        InputError: there is nothing of the kind, or in a form that is not known.
+    """
+    if place.is_file():
+        return open_file(place, None)
+    if not place.is_dir():
+        raise InputError(f"{place}: there are no such detections.")
+    folders = [path for path in visible(place.iterdir()) if path.is_dir() and _files(_inner(path))]
+    if folders:
+        return tuple(open_folder(path) for path in folders)
+    files = _files(place)
+    if not files:
+        raise InputError(
+            f"{place}: no files of detections in it, nor folders with such files; known are {KNOWN_FORMS}."
+        )
+    views = [view for path in _once(files) for view in open_file(path, _camera_of(path))]
+    repeated = [name for name, count in Counter(view.camera for view in views).items() if count > 1]
+    if repeated:
+        raise InputError(
+            f"{place}: two files of camera {repeated[0]} ({', '.join(path.name for path in files)[:200]})."
+        )
+    return tuple(views)
+
+
+def open_folder(folder: Path, camera: str | None = None) -> DetectionView:
+    """The folder of one camera: a file per frame, or one file of all of them.
+
+    Raises:
+        InputError: it is another kind of folder; the files do not say frames.
+    """
+    name = camera or folder.name.removesuffix(FOLDER_SUFFIX)
+    inner = _inner(folder)
+    files = _once(_files(inner))
+    if not files:
+        raise InputError(f"{folder}: no files of detections in it.")
+    tables = [path for path in files if path.suffix.lower() in TABLES]
+    frames = [path for path in files if path.suffix.lower() == ".json"]
+    if tables:
+        if len(tables) > 1:
+            raise InputError(
+                f"{folder}: several tables ({', '.join(path.name for path in tables[:6])}); one is expected."
+            )
+        return open_deeplabcut(tables[0], name)
+    if len(frames) == 1 and not _says_one_image(frames[0]):
+        (view,) = open_file(frames[0], name)
+        return view
+    return open_frames(inner, name, ".json" if frames else ".txt")
+
+
+def open_file(path: Path, camera: str | None) -> tuple[DetectionView, ...]:
+    """A file of all frames of one camera; or, where no camera is said, of all cameras.
+
+    Raises:
+        InputError: it is of another form, or does not say what it is of.
+    """
+    if path.suffix.lower() in TABLES:
+        return (open_deeplabcut(path, camera),)
+    if path.suffix.lower() == ".txt":
+        raise InputError(f"{path}: is one text file; of YOLO's a folder per camera with a file per frame is expected.")
+    return views_of(listing_of(Entry.of_json(path)), path, camera)
+
+
+def _says_one_image(path: Path) -> bool:
+    """Whether a JSON file is of a single frame, or cannot be read at all."""
+    try:
+        return says_one_image(Entry.of_json(path))
+    except InputError:
+        return True
+
+
+def _camera_of(path: Path) -> str | None:
+    """The camera that a file in a folder of files is named after; a table says it itself."""
+    return None if path.suffix.lower() in TABLES else path.stem.removeprefix(RESULTS)
+
+
+def _inner(folder: Path) -> Path:
+    """The folder itself, or the one in it that holds its files."""
+    inner = [folder / name for name in INNER_FOLDERS if (folder / name).is_dir()]
+    return inner[0] if inner and not _files(folder) else folder
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in visible(folder.iterdir()) if path.suffix.lower() in ENDINGS and path.is_file()]
+
+
+def _once(files: Sequence[Path]) -> list[Path]:
+    """Without the h5 files beside which the same table stands as csv."""
+    texts = {path.stem for path in files if path.suffix.lower() == ".csv"}
+    return [path for path in files if path.suffix.lower() not in TABLES[1:] or path.stem not in texts]

@@ -1,0 +1,75 @@
+"""From the images that a file names to cameras and frames."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from dispose.errors import InputError
+from dispose.formats.detections.listing import Listing
+from dispose.formats.detections.people import DetectionView
+from dispose.formats.entry import MOST_WHOLE, short
+from dispose.formats.files import frame_number
+from dispose.formats.odd import NO_FRAME, Odd, counted
+
+
+def views_of(listing: Listing, path: Path, camera: str | None) -> tuple[DetectionView, ...]:
+    """The cameras of a file whose images name camera and frame; or the one camera that it is said to be of.
+
+    Raises:
+        InputError: no image names a frame or, where no camera is said, a camera.
+    """
+    cameras: dict[str, dict[int, list[object]]] = {} if camera is None else {camera: {}}
+    lost: list[str] = []
+    frames = listing.frames()
+    for image, people in frames.items():
+        try:
+            name, number = _camera_and_frame(image, camera, path)
+        except InputError as error:
+            lost += [str(error).rstrip(".")] * max(len(people), 1)
+            continue
+        cameras.setdefault(name, {}).setdefault(number, []).extend(people)
+    if lost and not any(cameras.values()):
+        raise InputError(f"{lost[0]}.")
+    odd = counted([*listing.odd, *([Odd(NO_FRAME, len(lost), lost[0])] if lost else [])])
+    return tuple(
+        DetectionView(
+            name,
+            dict.fromkeys(sorted(found), path),
+            partial(people_listed, found),
+            listing.skeleton,
+            odd=() if at else odd,
+        )
+        for at, (name, found) in enumerate(sorted(cameras.items()))
+    )
+
+
+def people_listed(frames: Mapping[int, list[object]], number: int, place: str) -> list[object]:
+    """The people of a frame, all of which are in memory."""
+    return frames[number]
+
+
+def number_in(name: str) -> int | None:
+    """The frame number in an image's name; None where there is none, or one that no array holds."""
+    number = frame_number(Path(name))
+    return number if number is not None and number <= MOST_WHOLE else None
+
+
+def _camera_and_frame(image: int | str, camera: str | None, path: Path) -> tuple[str, int]:
+    if isinstance(image, int):
+        if camera is None:
+            raise InputError(
+                f"{path}: image {image}: in a file of several cameras it must name camera and frame, as in "
+                "'cam01/000042'."
+            )
+        return camera, image
+    number = number_in(image)
+    if number is None:
+        raise InputError(f"{path}: image {short(image)} holds no frame number.")
+    if camera is not None:
+        return camera, number
+    folder, stem = Path(image).parent.as_posix(), Path(image).stem
+    stem = stem.removesuffix("_keypoints").rstrip("0123456789").rstrip("_.-")
+    name = folder if folder != "." else stem
+    if not name:
+        raise InputError(f"{path}: image {short(image)} names no camera.")
+    return name, number
