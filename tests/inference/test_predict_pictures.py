@@ -174,8 +174,8 @@ def test_a_camera_without_pictures_is_left_out_and_one_camera_is_too_few(
 
 def test_nobody_in_the_room_is_an_answer(folder: Path, tmp_path: Path, capsys) -> None:
     save_weights(tmp_path / "blind.safetensors", some_network(0.99))
-    assert run(folder, tmp_path / "out", "--weights", str(tmp_path / "blind.safetensors")) == 0
-    assert "nobody was found" in capsys.readouterr().out
+    assert run(folder, tmp_path / "out", "--weights", str(tmp_path / "blind.safetensors")) == 1
+    assert "nobody was found in any frame: the package's weights have seen synthetic people only" in capsys.readouterr().out
     saved = read_predictions(tmp_path / "out" / "predictions.jsonl")
     assert len(saved.frames) == 3 and not any(len(frame.association) for frame in saved.frames)
     assert not list((tmp_path / "out").glob("trc/*"))

@@ -141,11 +141,16 @@ def go(folder: Path, out: Path, *options: str) -> int:
 @pytest.fixture
 def unfinished(capture_folder, tmp_path: Path) -> Path:
     """A run of the command that died after two frames of six."""
-    out, file = tmp_path / "out", capture_folder.frame_file("cam01", 3)
-    text = file.read_text()
-    file.write_text('{"people": [{"pose_keypoints_2d": [1, 2, 9]}]}')
-    assert go(capture_folder.path, out) == 2
-    file.write_text(text)
+    out, read = tmp_path / "out", capture.read_frame
+
+    def read_until_it_dies(*capture_and_number) -> Reading:
+        if capture_and_number[1] == 3:
+            raise InputError("it died")
+        return read(*capture_and_number)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(capture, "read_frame", read_until_it_dies)
+        assert go(capture_folder.path, out) == 2
     assert frames_done(out) == 2 and not (out / "predictions.jsonl").exists()
     return out
 

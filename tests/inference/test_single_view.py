@@ -149,7 +149,7 @@ def test_the_option_adds_people_and_is_off_by_default(
                 text = file.read_text()
                 file.write_text(text.replace(text[text.index('"people"') :], '"people": [{"pose_keypoints_2d": []}]}'))
     words = ["predict", str(capture_folder.path), "--associator", "greedy", "--frames", "0:1"]
-    assert main([*words, "--out", str(tmp_path / "off")]) == 0
+    assert main([*words, "--out", str(tmp_path / "off")]) == 1
     assert len(read_predictions(tmp_path / "off" / "predictions.jsonl").frames[0].poses.id) == 0
     assert main([*words, "--out", str(tmp_path / "on"), "--single-view", "body"]) == 0
     frame = read_predictions(tmp_path / "on" / "predictions.jsonl").frames[0]
