@@ -33,7 +33,7 @@ STRANGE_SHARE, SAID_SHARE = 1 / 3, 0.05
 """Share of the people whose middle lies outside the image: refused, and said."""
 
 ENOUGH_PEOPLE = 5
-USUAL_FACTORS = (4 / 3, 1.5, 1.6, 2.0, 2.25, 8 / 3, 3.0, 4.0, 4.5, 6.0, 8.0)
+USUAL_FACTORS = (4 / 3, 1.5, 1.6, 2.0, 2.25, 8 / 3, 3.0, 4.0, 4.5, 6.0, 8.0, 10.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +149,7 @@ def _sample(view: DetectionView, joints: int) -> Sample:
             place = view.where(number)
         found += mine  # type: ignore[arg-type]
     table = numbers_of(found).reshape(-1, joints, 3) if found else np.zeros((0, joints, 3))
-    known = np.isfinite(table).all(-1)
+    known = np.asarray(np.isfinite(table).all(-1))
     return Sample(view, np.where(known[..., None], table, 0.0), place)
 
 
@@ -157,7 +157,7 @@ def _in_turn(samples: Sequence[Float[np.ndarray, "_ joints 3"]]) -> list[Float[n
     """People of all cameras in turn, with scores that are 0 where nothing was seen."""
     found: list[Float[np.ndarray, "joints 3"]] = []
     for row in range(max((len(people) for people in samples), default=0)):
-        found += [people[row] for people in samples if row < len(people) and (people[row, :, 2] > 0).any()]
+        found += [people[row] for people in samples if row < len(people) and np.any(people[row, :, 2] > 0)]
     return found[:PEOPLE_TO_TELL_SKELETONS]
 
 

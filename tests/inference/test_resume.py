@@ -16,8 +16,9 @@ from dispose.cli.main import main
 from dispose.errors import InputError, OutputError
 from dispose.formats.files import lock_folder
 from dispose.formats.predictions import read_predictions
+from dispose.inference import capture
 from dispose.inference.capture import read_capture, source_of
-from dispose.inference.readings import Source
+from dispose.inference.readings import Reading, Source
 from dispose.inference.results_folder import PARTIAL, RunFiles, results_folder
 from dispose.inference.run import ended_early, results_of
 from dispose.inference.run import run as run_frames
