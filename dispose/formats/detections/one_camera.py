@@ -8,10 +8,10 @@ from dispose.errors import InputError
 from dispose.formats.detections.frames import FOLDER_SUFFIX, people_of_image, people_of_yolo, says_one_image
 from dispose.formats.detections.listing import listing_of
 from dispose.formats.detections.people import DetectionView
-from dispose.formats.detections.read import ENDINGS, TABLES, open_file, open_folder
+from dispose.formats.detections.read import TABLES, is_of_a_camera, open_file, open_folder
 from dispose.formats.detections.views import number_in, people_listed
 from dispose.formats.entry import Entry
-from dispose.formats.files import frame_number, visible
+from dispose.formats.files import frame_number
 
 
 def keypoints_of_image(path: Path, image: Path) -> DetectionView:
@@ -40,8 +40,7 @@ def keypoints_of_image(path: Path, image: Path) -> DetectionView:
         return DetectionView(image.stem, {number: path}, partial(people_listed, {number: people_of_image(root)}))
     listing = listing_of(root)
     people = _of_image(list(listing.frames().items()), path, image)
-    view = DetectionView(image.stem, {number: path}, partial(people_listed, {number: people}), listing.skeleton)
-    return view
+    return DetectionView(image.stem, {number: path}, partial(people_listed, {number: people}), listing.skeleton)
 
 
 def _of_image(found: Sequence[tuple[int | str, list[object]]], path: Path, image: Path) -> list[object]:
@@ -65,12 +64,12 @@ def keypoints_of_video(path: Path, camera: str) -> DetectionView:
         InputError: neither is there.
     """
     if path.is_dir():
-        if any(found.suffix.lower() in ENDINGS for found in visible(path.iterdir()) if found.is_file()):
+        if is_of_a_camera(path):
             return open_folder(path, camera)
         for name in (f"{camera}{FOLDER_SUFFIX}", camera):
             if (path / name).is_dir():
                 return open_folder(path / name, camera)
-        raise InputError(f"{path}: no JSON files in it, and no folder {camera}{FOLDER_SUFFIX}.")
+        raise InputError(f"{path}: no files of detections in it, and no folder {camera}{FOLDER_SUFFIX}.")
     if path.suffix.lower() == ".json" and says_one_image(Entry.of_json(path)):
         raise InputError(f"{path}: speaks of one image; of a video a folder of such files is expected.")
     (view,) = open_file(path, camera)

@@ -32,7 +32,7 @@ def open_detections(place: Path) -> tuple[DetectionView, ...]:
         return open_file(place, None)
     if not place.is_dir():
         raise InputError(f"{place}: there are no such detections.")
-    folders = [path for path in visible(place.iterdir()) if path.is_dir() and _files(_inner(path))]
+    folders = [path for path in visible(place.iterdir()) if path.is_dir() and is_of_a_camera(path)]
     if folders:
         return tuple(open_folder(path) for path in folders)
     files = _files(place)
@@ -47,6 +47,11 @@ def open_detections(place: Path) -> tuple[DetectionView, ...]:
             f"{place}: two files of camera {repeated[0]} ({', '.join(path.name for path in files)[:200]})."
         )
     return tuple(views)
+
+
+def is_of_a_camera(folder: Path) -> bool:
+    """Whether a folder holds files of detections, or one inside it by its usual name."""
+    return bool(_files(_inner(folder)))
 
 
 def open_folder(folder: Path, camera: str | None = None) -> DetectionView:
