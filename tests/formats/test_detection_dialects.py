@@ -1,23 +1,17 @@
 """The forms that detectors write: each gives the same people, and an odd value costs the same in each."""
 
-import json
-import pickle
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
 from dispose.errors import InputError
-from dispose.formats.detections.deeplabcut import camera_of
-from dispose.formats.detections.joint_names import joints_called, named_joints, skeleton_of_names
 from dispose.formats.detections.one_camera import keypoints_of_image, keypoints_of_video
 from dispose.formats.detections.people import FoundPeople
 from dispose.formats.detections.read import open_detections
-from dispose.formats.odd import CLAMPED, EMPTY, MISSHAPEN, NO_FRAME, NO_NUMBER, OUTSIDE
+from dispose.formats.odd import CLAMPED, EMPTY, MISSHAPEN, NO_NUMBER, OUTSIDE
 from dispose.skeletons.catalog import (
     COCO_17,
     COCO_23,
@@ -26,178 +20,20 @@ from dispose.skeletons.catalog import (
     HALPE_136,
     MEDIAPIPE_21,
     MEDIAPIPE_33,
-    PANOPTIC_15,
-    SHELF_14,
     body_of,
 )
-
-SIZE = (640.0, 480.0)
-CAMERAS, FRAMES = ("cam1", "cam2"), (4, 5, 6)
-
-Values = list[object]
-Writer = Callable[[Path, dict[tuple[str, int], list[Values]]], None]
-
-
-def rows(values: Values) -> list[Values]:
-    return [values[at : at + 3] for at in range(0, len(values), 3)]
-
-
-def put(path: Path, value: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(value if isinstance(value, str) else json.dumps(value))
-
-
-def openpose(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
-    for (camera, frame), found in people.items():
-        put(
-            place / f"{camera}_json" / f"{camera}_{frame:012d}_keypoints.json",
-            {"people": [{"pose_keypoints_2d": values} for values in found]},
-        )
-
-
-def alphapose_frames(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
-    for (camera, frame), found in people.items():
-        put(
-            place / camera / "sep-json" / f"{frame}.json",
-            {"version": "AlphaPose v0.3", "bodies": [{"joints": values} for values in found]},
-        )
-
-
-def by_camera(people: dict[tuple[str, int], list[Values]], camera: str) -> list[tuple[int, list[Values]]]:
-    return [(frame, found) for (name, frame), found in people.items() if name == camera]
-
-
-def alphapose_results(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
-    for camera in CAMERAS:
-        put(
-            place / camera / "alphapose-results.json",
-            [
-                {"image_id": f"{frame}.jpg", "category_id": 1, "keypoints": values, "score": 2.9, "idx": at}
-                for frame, found in by_camera(people, camera)
-                for at, values in enumerate(found)
-            ],
-        )
-
-
-def alphapose_openpose(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
-    for camera in CAMERAS:
-        put(
-            place / f"{camera}.json",
-            {f"{frame}.jpg": {"bodies": [{"joints": v} for v in found]} for frame, found in by_camera(people, camera)},
-        )
-
-
-def coco_results(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
-    put(
-        place / "results.json",
-        [{"image_id": f"{c}/{f:06d}", "keypoints": values} for (c, f), found in people.items() for values in found],
-    )
-
-
-def coco_instances(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
-    names = {key: at for at, key in enumerate(people)}
-    put(
-        place / "instances.json",
-        {
-            "images": [{"id": at, "file_name": f"{c}/{f:06d}.jpg"} for (c, f), at in names.items()],
-            "annotations": [
-                {"image_id": names[key], "category_id": 1, "keypoints": v}
-                for key, found in people.items()
-                for v in found
-            ],
-            "categories": [{"name": "person", "keypoints": NAMES}],
-        },
-    )
-
-
-def mmpose_person(values: Values) -> dict[str, object]:
-    return {"keypoints": [row[:2] for row in rows(values)], "keypoint_scores": [row[2] for row in rows(values)]}
-
-
-def mmpose_video(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
-    for camera in CAMERAS:
-        frames = [
-            {"frame_id": frame, "instances": [mmpose_person(values) for values in found]}
-            for frame, found in by_camera(people, camera)
-        ]
-        put(place / f"results_{camera}.json", {"meta_info": {}, "instance_info": frames})
-
-
-def mmpose_list(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
-    for camera in CAMERAS:
-        frames = [
-            {"frame_id": frame, "instances": [mmpose_person(values) for values in found]}
-            for frame, found in by_camera(people, camera)
-        ]
-        put(place / f"{camera}.json", frames)
-
-
-def mmpose_images(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
-    for (camera, frame), found in people.items():
-        put(place / camera / "predictions" / f"{frame:06d}.json", [mmpose_person(values) for values in found])
-
-
-def text(value: object) -> str:
-    return "null" if value is None else repr(value) if isinstance(value, float) else str(value)
-
-
-def yolo(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
-    width, height = SIZE
-
-    def share(value: object, side: float) -> object:
-        return value / side if isinstance(value, int | float) else value
-
-    for (camera, frame), found in people.items():
-        lines = []
-        for values in found:
-            shares = [v for x, y, s in rows(values) for v in (share(x, width), share(y, height), s)]
-            lines.append(" ".join(text(v) for v in (0, 0.5, 0.5, 0.2, 0.4, *shares, 0.87)))
-        put(place / camera / "labels" / f"{camera}_{frame}.txt", "\n".join(lines) + "\n")
-
-
-def words(joint: str) -> str:
-    return {"l_": "left ", "r_": "right "}.get(joint[:2], joint[:2]) + joint[2:].replace("_", " ")
-
-
-NAMES = [words(joint) for joint in COCO_17.joints]
-
-
-def deeplabcut(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
-    columns = [(who, name, c) for who in ("a", "b") for name in NAMES for c in ("x", "y", "likelihood")]
-    for camera in CAMERAS:
-        levels = zip(("individuals", "bodyparts", "coords"), zip(*columns, strict=True), strict=True)
-        lines = [",".join(["scorer", *["DLC_net"] * len(columns)]), *(",".join([k, *names]) for k, names in levels)]
-        for frame, found in by_camera(people, camera):
-            cells = ["" if v is None else text(v) for values in found for v in values]
-            lines.append(",".join([str(frame), *cells, *[""] * (len(columns) - len(cells))]))
-        put(place / f"{camera}DLC_resnet50_walkOct3shuffle1_50000.csv", "\n".join(lines))
-
-
-DIALECTS: dict[str, Writer] = {
-    "OpenPose": openpose,
-    "AlphaPose, a file per frame": alphapose_frames,
-    "AlphaPose results": alphapose_results,
-    "AlphaPose in OpenPose's form": alphapose_openpose,
-    "COCO results": coco_results,
-    "COCO instances": coco_instances,
-    "MMPose of videos": mmpose_video,
-    "MMPose of videos, the list alone": mmpose_list,
-    "MMPose of images": mmpose_images,
-    "YOLO": yolo,
-    "DeepLabCut": deeplabcut,
-}
-
-
-def some_people(seed: int = 0) -> dict[tuple[str, int], list[Values]]:
-    generator = torch.Generator().manual_seed(seed)
-    table = torch.rand(len(CAMERAS), len(FRAMES), 2, 17, 3, dtype=torch.float64, generator=generator)
-    table[..., :2] *= torch.tensor(SIZE)
-    table[..., 2] = 1.0
-    return {
-        (camera, frame): [person.flatten().tolist() for person in table[c, f]]
-        for c, camera in enumerate(CAMERAS)
-        for f, frame in enumerate(FRAMES)
-    }
+from tests.formats.written_detections import (
+    CAMERAS,
+    DIALECTS,
+    FRAMES,
+    SIZE,
+    Values,
+    mmpose_list,
+    mmpose_video,
+    openpose,
+    put,
+    some_people,
+)
 
 
 def place_of(folder: Path, dialect: str) -> Path:
@@ -347,104 +183,6 @@ def test_folders_that_do_not_say_cameras_are_one_sentence(tmp_path: Path) -> Non
     mmpose_video(tmp_path, people)
     with pytest.raises(InputError, match=r"two files of camera cam1 \(cam1\.json, cam2\.json, results_cam1\.json"):
         open_detections(tmp_path)
-
-
-def test_joints_are_known_by_many_names() -> None:
-    for name in ("left_wrist", "LWrist", "wrist_l", "Left Wrist", "wristL", "leftWrist", "wrist2"):
-        assert joints_called(name) == ("l_wrist",), name
-    assert joints_called("rbigtoe") == ("r_big_toe",) and joints_called("tail") == ()
-    assert skeleton_of_names([words(joint) for joint in HALPE_26.joints]) == HALPE_26
-    assert skeleton_of_names(COCO_17.joints[::-1]) is None
-    whole = [*COCO_23.joints, *(f"face-{k}" for k in range(68)), *(f"hand{k}" for k in range(42))]
-    assert skeleton_of_names(whole) == COCO_WHOLEBODY_133
-    human = [
-        "ankle1",
-        "knee1",
-        "hip1",
-        "hip2",
-        "knee2",
-        "ankle2",
-        "wrist1",
-        "elbow1",
-        "shoulder1",
-        "shoulder2",
-        "elbow2",
-    ]
-    found = named_joints([*human, "wrist2", "chin", "forehead"])
-    assert found is not None and found.skeleton == SHELF_14 and found.columns == tuple(range(14))
-    partly = named_joints(["tail", "r_knee", "l_knee", "nose", "mid_hip", "neck", "r_ankle"])
-    assert partly is not None and partly.skeleton == PANOPTIC_15 and partly.strange == ("tail",)
-    assert partly.columns[PANOPTIC_15.index("l_knee")] == 2 and partly.columns[PANOPTIC_15.index("l_wrist")] is None
-    assert named_joints(["snout", "tail", "nose", "neck"]) is None
-
-
-def write_h5(path: Path, columns: Sequence[tuple[str, ...]], values: np.ndarray, frames: Sequence[int]) -> None:
-    """As pandas writes a table with PyTables: records of an index and a block, columns as a pickle of protocol 0."""
-    h5py = pytest.importorskip("h5py")
-    kind = np.dtype([("index", "<i8"), ("values_block_0", "<f8", (len(columns),))])
-    table = np.zeros(len(frames), kind)
-    table["index"], table["values_block_0"] = frames, values
-    with h5py.File(path, "w") as file:
-        data = file.create_group("df_with_missing").create_dataset("table", data=table)
-        data.attrs["values_block_0_kind"] = np.bytes_(pickle.dumps(list(columns), protocol=0))
-
-
-def write_fixed_h5(path: Path, columns: Sequence[tuple[str, ...]], values: np.ndarray, frames: Sequence[int]) -> None:
-    """As pandas writes in its other way: names of every level of the columns, and which of them each column has."""
-    h5py = pytest.importorskip("h5py")
-    with h5py.File(path, "w") as file:
-        group = file.create_group("df_with_missing")
-        group["block0_values"], group["axis1"] = values, np.array(frames)
-        for level, names in enumerate(zip(*columns, strict=True)):
-            known = list(dict.fromkeys(names))
-            group[f"block0_items_level{level}"] = np.array(known, dtype="S")
-            group[f"block0_items_label{level}"] = np.array([known.index(name) for name in names], np.int8)
-
-
-@pytest.mark.parametrize("write", [write_h5, write_fixed_h5])
-def test_deeplabcuts_h5_says_what_its_csv_says(tmp_path: Path, write: Callable) -> None:
-    people = some_people()
-    deeplabcut(tmp_path / "csv", people)
-    columns = [("DLC_net", who, name, c) for who in ("a", "b") for name in NAMES for c in ("x", "y", "likelihood")]
-    for camera in CAMERAS:
-        values = np.array([np.array(found).ravel() for _, found in by_camera(people, camera)])
-        (tmp_path / "h5").mkdir(exist_ok=True)
-        write(tmp_path / "h5" / f"{camera}DLC_net.h5", columns, values, FRAMES)
-    for camera in CAMERAS:
-        one, two = (read(tmp_path / kind, "DeepLabCut", camera, 5) for kind in ("csv", "h5"))
-        assert_close(torch.stack(one.keypoints), torch.stack(two.keypoints))
-    # Beside a csv of the same name the h5 is not needed.
-    (tmp_path / "csv" / "cam1DLC_resnet50_walkOct3shuffle1_50000.h5").write_bytes(b"not looked at")
-    assert read(tmp_path / "csv", "DeepLabCut", "cam1", 5).index == (0, 1)
-
-
-def test_a_pickle_in_an_h5_is_not_executed(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
-    path = tmp_path / "camDLC.h5"
-    write_h5(path, [("s", "nose", "x"), ("s", "nose", "y")], np.zeros((1, 2)), [0])
-    evil = b"cos\nsystem\n(S'touch " + str(tmp_path / "executed").encode() + b"'\ntR."
-    with h5py.File(path, "a") as file:
-        file["df_with_missing/table"].attrs["values_block_0_kind"] = np.bytes_(evil)
-    with pytest.raises(InputError, match="nothing in the file was executed"):
-        open_detections(path)
-    assert not (tmp_path / "executed").exists()
-    path.write_bytes(b"\x89HDF\r\n\x1a\n broken")
-    with pytest.raises(InputError, match="no whole HDF5 file"):
-        open_detections(path)
-
-
-def test_rows_without_a_frame_are_counted_and_labelled_images_name_theirs(tmp_path: Path) -> None:
-    joints = ("nose", "l_hip", "r_hip", "l_knee", "r_knee")
-    head = [["scorer", "", "", *["s"] * 10], ["bodyparts", "", "", *[j for j in joints for _ in "xy"]],
-            ["coords", "", "", *["x", "y"] * 5]]  # fmt: skip
-    body = [["labeled-data", "cam7", name, *["5.5"] * 8, "", ""] for name in ("img003.png", "img004.png", "last.png")]
-    put(tmp_path / "cam7.csv", "\n".join(",".join(row) for row in (*head, *body)))
-    (view,) = open_detections(tmp_path / "cam7.csv")
-    assert view.numbers == (3, 4) and [(odd.kind, odd.count) for odd in view.odd] == [(NO_FRAME, 1)]
-    assert "row 3 is of image 'last.png'" in view.odd[0].first
-    found = view.read(4, SIZE)
-    assert view.skeleton is not None and int((found.keypoints[0][:, 2] == 1).sum()) == 4
-    assert camera_of(Path("left_camDLC_resnet.csv")) == "left_cam"
 
 
 @pytest.mark.parametrize("whole", [COCO_WHOLEBODY_133, HALPE_136, MEDIAPIPE_33], ids=lambda one: one.name)

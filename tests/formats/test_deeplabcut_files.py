@@ -1,0 +1,123 @@
+"""DeepLabCut's tables: names of joints, csv and h5 alike, rows that say no frame, pickles that are not executed."""
+
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from dispose.errors import InputError
+from dispose.formats.detections.deeplabcut import camera_of
+from dispose.formats.detections.joint_names import joints_called, named_joints, skeleton_of_names
+from dispose.formats.detections.people import FoundPeople
+from dispose.formats.detections.read import open_detections
+from dispose.formats.odd import NO_FRAME
+from dispose.skeletons.catalog import COCO_17, COCO_23, COCO_WHOLEBODY_133, HALPE_26, PANOPTIC_15, SHELF_14
+from tests.formats.written_detections import CAMERAS, FRAMES, NAMES, SIZE, by_camera, deeplabcut, some_people, words
+
+
+def test_joints_are_known_by_many_names() -> None:
+    for name in ("left_wrist", "LWrist", "wrist_l", "Left Wrist", "wristL", "leftWrist", "wrist2"):
+        assert joints_called(name) == ("l_wrist",), name
+    assert joints_called("rbigtoe") == ("r_big_toe",) and joints_called("tail") == ()
+    assert skeleton_of_names([words(joint) for joint in HALPE_26.joints]) == HALPE_26
+    assert skeleton_of_names(COCO_17.joints[::-1]) is None
+    whole = [*COCO_23.joints, *(f"face-{k}" for k in range(68)), *(f"hand{k}" for k in range(42))]
+    assert skeleton_of_names(whole) == COCO_WHOLEBODY_133
+    human = [
+        "ankle1",
+        "knee1",
+        "hip1",
+        "hip2",
+        "knee2",
+        "ankle2",
+        "wrist1",
+        "elbow1",
+        "shoulder1",
+        "shoulder2",
+        "elbow2",
+    ]
+    found = named_joints([*human, "wrist2", "chin", "forehead"])
+    assert found is not None and found.skeleton == SHELF_14 and found.columns == tuple(range(14))
+    partly = named_joints(["tail", "r_knee", "l_knee", "nose", "mid_hip", "neck", "r_ankle"])
+    assert partly is not None and partly.skeleton == PANOPTIC_15 and partly.strange == ("tail",)
+    assert partly.columns[PANOPTIC_15.index("l_knee")] == 2 and partly.columns[PANOPTIC_15.index("l_wrist")] is None
+    assert named_joints(["snout", "tail", "nose", "neck"]) is None
+
+
+def read(folder: Path, camera: str, frame: int) -> FoundPeople:
+    (view,) = (view for view in open_detections(folder) if view.camera == camera)
+    assert (view.numbers, view.skeleton) == (FRAMES, COCO_17)
+    return view.read(frame, SIZE)
+
+
+def write_h5(path: Path, columns: Sequence[tuple[str, ...]], values: np.ndarray, frames: Sequence[int]) -> None:
+    """As pandas writes a table with PyTables: records of an index and a block, columns as a pickle of protocol 0."""
+    h5py = pytest.importorskip("h5py")
+    kind = np.dtype([("index", "<i8"), ("values_block_0", "<f8", (len(columns),))])
+    table = np.zeros(len(frames), kind)
+    table["index"], table["values_block_0"] = frames, values
+    with h5py.File(path, "w") as file:
+        data = file.create_group("df_with_missing").create_dataset("table", data=table)
+        data.attrs["values_block_0_kind"] = np.bytes_(pickle.dumps(list(columns), protocol=0))
+
+
+def write_fixed_h5(path: Path, columns: Sequence[tuple[str, ...]], values: np.ndarray, frames: Sequence[int]) -> None:
+    """As pandas writes in its other way: names of every level of the columns, and which of them each column has."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        group = file.create_group("df_with_missing")
+        group["block0_values"], group["axis1"] = values, np.array(frames)
+        for level, names in enumerate(zip(*columns, strict=True)):
+            known = list(dict.fromkeys(names))
+            group[f"block0_items_level{level}"] = np.array(known, dtype="S")
+            group[f"block0_items_label{level}"] = np.array([known.index(name) for name in names], np.int8)
+
+
+@pytest.mark.parametrize("write", [write_h5, write_fixed_h5])
+def test_deeplabcuts_h5_says_what_its_csv_says(tmp_path: Path, write: Callable) -> None:
+    people = some_people()
+    deeplabcut(tmp_path / "csv", people)
+    columns = [("DLC_net", who, name, c) for who in ("a", "b") for name in NAMES for c in ("x", "y", "likelihood")]
+    for camera in CAMERAS:
+        values = np.array([np.array(found).ravel() for _, found in by_camera(people, camera)])
+        (tmp_path / "h5").mkdir(exist_ok=True)
+        write(tmp_path / "h5" / f"{camera}DLC_net.h5", columns, values, FRAMES)
+    for camera in CAMERAS:
+        one, two = (read(tmp_path / kind, camera, 5) for kind in ("csv", "h5"))
+        assert_close(torch.stack(one.keypoints), torch.stack(two.keypoints))
+    # Beside a csv of the same name the h5 is not needed.
+    (tmp_path / "csv" / "cam1DLC_resnet50_walkOct3shuffle1_50000.h5").write_bytes(b"not looked at")
+    assert read(tmp_path / "csv", "cam1", 5).index == (0, 1)
+
+
+def test_a_pickle_in_an_h5_is_not_executed(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "camDLC.h5"
+    write_h5(path, [("s", "nose", "x"), ("s", "nose", "y")], np.zeros((1, 2)), [0])
+    evil = b"cos\nsystem\n(S'touch " + str(tmp_path / "executed").encode() + b"'\ntR."
+    with h5py.File(path, "a") as file:
+        file["df_with_missing/table"].attrs["values_block_0_kind"] = np.bytes_(evil)
+    with pytest.raises(InputError, match="nothing in the file was executed"):
+        open_detections(path)
+    assert not (tmp_path / "executed").exists()
+    path.write_bytes(b"\x89HDF\r\n\x1a\n broken")
+    with pytest.raises(InputError, match="no whole HDF5 file"):
+        open_detections(path)
+
+
+def test_rows_without_a_frame_are_counted_and_labelled_images_name_theirs(tmp_path: Path) -> None:
+    joints = ("nose", "l_hip", "r_hip", "l_knee", "r_knee")
+    head = [["scorer", "", "", *["s"] * 10], ["bodyparts", "", "", *[j for j in joints for _ in "xy"]],
+            ["coords", "", "", *["x", "y"] * 5]]  # fmt: skip
+    body = [["labeled-data", "cam7", name, *["5.5"] * 8, "", ""] for name in ("img003.png", "img004.png", "last.png")]
+    (tmp_path / "cam7.csv").write_text("\n".join(",".join(row) for row in (*head, *body)))
+    (view,) = open_detections(tmp_path / "cam7.csv")
+    assert view.numbers == (3, 4) and [(odd.kind, odd.count) for odd in view.odd] == [(NO_FRAME, 1)]
+    assert "row 3 is of image 'last.png'" in view.odd[0].first
+    found = view.read(4, SIZE)
+    assert view.skeleton is not None and int((found.keypoints[0][:, 2] == 1).sum()) == 4
+    assert camera_of(Path("left_camDLC_resnet.csv")) == "left_cam"

@@ -1,0 +1,177 @@
+"""The same people of two cameras written in every form that detectors write."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from dispose.skeletons.catalog import COCO_17
+
+SIZE = (640.0, 480.0)
+CAMERAS, FRAMES = ("cam1", "cam2"), (4, 5, 6)
+
+Values = list[object]
+Writer = Callable[[Path, dict[tuple[str, int], list[Values]]], None]
+
+
+def rows(values: Values) -> list[Values]:
+    return [values[at : at + 3] for at in range(0, len(values), 3)]
+
+
+def put(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+
+
+def openpose(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    for (camera, frame), found in people.items():
+        put(
+            place / f"{camera}_json" / f"{camera}_{frame:012d}_keypoints.json",
+            {"people": [{"pose_keypoints_2d": values} for values in found]},
+        )
+
+
+def alphapose_frames(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    for (camera, frame), found in people.items():
+        put(
+            place / camera / "sep-json" / f"{frame}.json",
+            {"version": "AlphaPose v0.3", "bodies": [{"joints": values} for values in found]},
+        )
+
+
+def by_camera(people: dict[tuple[str, int], list[Values]], camera: str) -> list[tuple[int, list[Values]]]:
+    return [(frame, found) for (name, frame), found in people.items() if name == camera]
+
+
+def alphapose_results(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    for camera in CAMERAS:
+        put(
+            place / camera / "alphapose-results.json",
+            [
+                {"image_id": f"{frame}.jpg", "category_id": 1, "keypoints": values, "score": 2.9, "idx": at}
+                for frame, found in by_camera(people, camera)
+                for at, values in enumerate(found)
+            ],
+        )
+
+
+def alphapose_openpose(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    for camera in CAMERAS:
+        put(
+            place / f"{camera}.json",
+            {f"{frame}.jpg": {"bodies": [{"joints": v} for v in found]} for frame, found in by_camera(people, camera)},
+        )
+
+
+def coco_results(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    put(
+        place / "results.json",
+        [{"image_id": f"{c}/{f:06d}", "keypoints": values} for (c, f), found in people.items() for values in found],
+    )
+
+
+def coco_instances(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    names = {key: at for at, key in enumerate(people)}
+    put(
+        place / "instances.json",
+        {
+            "images": [{"id": at, "file_name": f"{c}/{f:06d}.jpg"} for (c, f), at in names.items()],
+            "annotations": [
+                {"image_id": names[key], "category_id": 1, "keypoints": v}
+                for key, found in people.items()
+                for v in found
+            ],
+            "categories": [{"name": "person", "keypoints": NAMES}],
+        },
+    )
+
+
+def mmpose_person(values: Values) -> dict[str, object]:
+    return {"keypoints": [row[:2] for row in rows(values)], "keypoint_scores": [row[2] for row in rows(values)]}
+
+
+def mmpose_video(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    for camera in CAMERAS:
+        frames = [
+            {"frame_id": frame, "instances": [mmpose_person(values) for values in found]}
+            for frame, found in by_camera(people, camera)
+        ]
+        put(place / f"results_{camera}.json", {"meta_info": {}, "instance_info": frames})
+
+
+def mmpose_list(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    for camera in CAMERAS:
+        frames = [
+            {"frame_id": frame, "instances": [mmpose_person(values) for values in found]}
+            for frame, found in by_camera(people, camera)
+        ]
+        put(place / f"{camera}.json", frames)
+
+
+def mmpose_images(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    for (camera, frame), found in people.items():
+        put(place / camera / "predictions" / f"{frame:06d}.json", [mmpose_person(values) for values in found])
+
+
+def text(value: object) -> str:
+    return "null" if value is None else repr(value) if isinstance(value, float) else str(value)
+
+
+def yolo(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    width, height = SIZE
+
+    def share(value: object, side: float) -> object:
+        return value / side if isinstance(value, int | float) else value
+
+    for (camera, frame), found in people.items():
+        lines = []
+        for values in found:
+            shares = [v for x, y, s in rows(values) for v in (share(x, width), share(y, height), s)]
+            lines.append(" ".join(text(v) for v in (0, 0.5, 0.5, 0.2, 0.4, *shares, 0.87)))
+        put(place / camera / "labels" / f"{camera}_{frame}.txt", "\n".join(lines) + "\n")
+
+
+def words(joint: str) -> str:
+    return {"l_": "left ", "r_": "right "}.get(joint[:2], joint[:2]) + joint[2:].replace("_", " ")
+
+
+NAMES = [words(joint) for joint in COCO_17.joints]
+
+
+def deeplabcut(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    columns = [(who, name, c) for who in ("a", "b") for name in NAMES for c in ("x", "y", "likelihood")]
+    for camera in CAMERAS:
+        levels = zip(("individuals", "bodyparts", "coords"), zip(*columns, strict=True), strict=True)
+        lines = [",".join(["scorer", *["DLC_net"] * len(columns)]), *(",".join([k, *names]) for k, names in levels)]
+        for frame, found in by_camera(people, camera):
+            cells = ["" if v is None else text(v) for values in found for v in values]
+            lines.append(",".join([str(frame), *cells, *[""] * (len(columns) - len(cells))]))
+        put(place / f"{camera}DLC_resnet50_walkOct3shuffle1_50000.csv", "\n".join(lines))
+
+
+DIALECTS: dict[str, Writer] = {
+    "OpenPose": openpose,
+    "AlphaPose, a file per frame": alphapose_frames,
+    "AlphaPose results": alphapose_results,
+    "AlphaPose in OpenPose's form": alphapose_openpose,
+    "COCO results": coco_results,
+    "COCO instances": coco_instances,
+    "MMPose of videos": mmpose_video,
+    "MMPose of videos, the list alone": mmpose_list,
+    "MMPose of images": mmpose_images,
+    "YOLO": yolo,
+    "DeepLabCut": deeplabcut,
+}
+
+
+def some_people(seed: int = 0) -> dict[tuple[str, int], list[Values]]:
+    generator = torch.Generator().manual_seed(seed)
+    table = torch.rand(len(CAMERAS), len(FRAMES), 2, 17, 3, dtype=torch.float64, generator=generator)
+    table[..., :2] *= torch.tensor(SIZE)
+    table[..., 2] = 1.0
+    return {
+        (camera, frame): [person.flatten().tolist() for person in table[c, f]]
+        for c, camera in enumerate(CAMERAS)
+        for f, frame in enumerate(FRAMES)
+    }
