@@ -44,7 +44,7 @@ DOWN_THE_BODY = (
 
 
 @dataclass(frozen=True)
-class Fit:
+class LimbFit:
     """How badly people's joints in the image fit a skeleton's names.
 
     Attributes:
@@ -68,7 +68,7 @@ class Fit:
             f"down the body lead up, bones measure {100 * self.lengths:.0f} % of any two joints' distance"
         )
 
-    def against(self, better: "Fit") -> str:
+    def against(self, better: "LimbFit") -> str:
         """What would have to be true, beside what is true under a better skeleton."""
         return (
             f"left and right limbs would differ by {100 * self.asymmetry:.0f} % (not {100 * better.asymmetry:.0f}), "
@@ -76,11 +76,11 @@ class Fit:
         )
 
 
-def fit_of(skeleton: Skeleton, people: Float[Tensor, "people joints 3"]) -> Fit:
+def fit_of(skeleton: Skeleton, people: Float[Tensor, "people joints 3"]) -> LimbFit:
     """How people (``x, y, score`` in the skeleton's order, 0 = not seen) fit the body of a skeleton."""
     body = body_of(skeleton)
     body_people = people[:, skeleton.indices(body.joints)]
-    return Fit(bone_share(body, body_people), limb_asymmetry(body, body_people), disorder(body, body_people))
+    return LimbFit(bone_share(body, body_people), limb_asymmetry(body, body_people), disorder(body, body_people))
 
 
 def bone_share(skeleton: Skeleton, people: Float[Tensor, "people joints 3"]) -> float:

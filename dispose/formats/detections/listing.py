@@ -25,7 +25,7 @@ KNOWN_FORMS = (
 
 
 @dataclass(frozen=True)
-class Listing:
+class ImageListing:
     """The people of a file by image.
 
     Attributes:
@@ -48,7 +48,7 @@ class Listing:
         return found
 
 
-def listing_of(root: Entry) -> Listing:
+def listing_of(root: Entry) -> ImageListing:
     """The people of a JSON file of several images; `InputError` where it is of another form, or of one image."""
     if root.has("annotations") and root.has("images"):
         return _coco_instances(root)
@@ -60,7 +60,7 @@ def listing_of(root: Entry) -> Listing:
     images = [(name, entry) for name, entry in root.entries()] if isinstance(root.value, dict) else []
     if images and any(entry.has(key) for _, entry in images[:TRIED] for key, _ in PEOPLE_LISTS):
         people = [(name, person) for name, entry in images for person in people_of_image(entry)]
-        return Listing(tuple(people), tuple(name for name, _ in images))
+        return ImageListing(tuple(people), tuple(name for name, _ in images))
     if says_one_image(root):
         raise InputError(
             f"{root.place}: speaks of one image; of several, a folder per camera with a file per frame is expected."
@@ -104,16 +104,16 @@ def _listing(
     entries: Sequence[tuple[int | str | None, Entry]],
     images: Sequence[int | str] = (),
     skeleton: Skeleton | None = None,
-) -> Listing:
+) -> ImageListing:
     """People by image; those whose entry says none are counted, or `InputError` where nobody's does."""
     lost = [f"{entry.place}: {short(entry.value)}" for image, entry in entries if image is None]
     if lost and len(lost) == len(entries):
         raise InputError(f"{lost[0]} does not say which image it is of.")
     odd = (Odd(NO_FRAME, len(lost), lost[0]),) if lost else ()
-    return Listing(tuple((image, one) for image, one in people if image is not None), tuple(images), skeleton, odd)
+    return ImageListing(tuple((image, one) for image, one in people if image is not None), tuple(images), skeleton, odd)
 
 
-def _coco_instances(root: Entry) -> Listing:
+def _coco_instances(root: Entry) -> ImageListing:
     """Images by their file's name, people with visibilities as scores, joints by the names of the category."""
     names: dict[int | str, str] = {}
     for entry in root.at("images").items():
@@ -144,7 +144,7 @@ def _skeleton_of_categories(root: Entry) -> Skeleton | None:
     return None
 
 
-def _mmpose_video(root: Entry) -> Listing:
+def _mmpose_video(root: Entry) -> ImageListing:
     """Frames by their number."""
     frames = root.at("instance_info") if root.has("instance_info") else root
     found, people = [], []

@@ -5,14 +5,14 @@ from functools import partial
 from pathlib import Path
 
 from dispose.errors import InputError
-from dispose.formats.detections.listing import Listing
+from dispose.formats.detections.listing import ImageListing
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.entry import MOST_WHOLE, short
 from dispose.formats.files import frame_number
 from dispose.formats.odd import NO_FRAME, Odd, counted
 
 
-def views_of(listing: Listing, path: Path, camera: str | None) -> tuple[DetectionView, ...]:
+def views_of(listing: ImageListing, path: Path, camera: str | None) -> tuple[DetectionView, ...]:
     """The cameras of a file whose images name camera and frame; or the one camera that it is said to be of.
 
     Raises:
