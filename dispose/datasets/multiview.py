@@ -90,9 +90,9 @@ def check_size(image: UInt8[np.ndarray, "height width 3"], cameras: Cameras, vie
     height, width = image.shape[:2]
     told = cameras.size[view].tolist()
     if (width, height) != tuple(told):
-        raise DamagedFrameError(
-            f"{where}: the picture is {width} x {height} pixels, the calibration is for {told[0]:g} x {told[1]:g}."
-        )
+        turned = "; one of them is turned" if (height, width) == tuple(told) else ""
+        wanted = f"{told[0]:g} x {told[1]:g}{turned}"
+        raise DamagedFrameError(f"{where}: the picture is {width} x {height} pixels, the calibration is for {wanted}.")
 
 
 def letterbox_frame(raw: RawFrame, input_size: tuple[int, int]) -> Frame:

@@ -60,7 +60,8 @@ class _Plain(Unpickler):
         # NumPy 2 calls its core `_core`.
         known = (module.replace("numpy._core", "numpy.core"), name)
         if known not in _NAMES:
-            raise _RefusedError(f"holds {module}.{name}, which is neither a NumPy array nor a plain value")
+            called = "".join(letter if letter.isprintable() else "?" for letter in f"{module}.{name}"[:100])
+            raise _RefusedError(f"holds {called}, which is neither a NumPy array nor a plain value")
         return _NAMES[known]
 
     def persistent_load(self, pid: object) -> object:

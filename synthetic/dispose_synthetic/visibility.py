@@ -136,7 +136,7 @@ def look(
     """What every camera of the true rigs sees of everybody."""
     # Written out: `Cameras.to_camera` rounds otherwise, and a seed's captures would be others.
     xyz = xyz_world.double()[:, None] @ rigs.rotation[:, :, None].mT + rigs.translation[:, :, None, None]
-    xy = project_points(xyz, rigs.matrix[:, :, None, None], rigs.distortion[:, :, None, None])
+    xy = project_points(xyz, rigs.matrix[:, :, None, None], rigs.lens[:, :, None, None])
     depth, focal = xyz[..., 2], rigs.matrix[..., 0, 0]
     # Far outside the image the lens model folds back into it: such points are outside whatever it says.
     radius = (xyz[..., :2] / depth.clamp(min=1.0)[..., None]).norm(dim=-1)
