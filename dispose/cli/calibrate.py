@@ -1,5 +1,6 @@
 """`dispose calibrate`: cameras refined by the people they see, or calibrated by a board."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,11 @@ from tqdm import tqdm
 from dispose.cli.captures import CaptureOptions, parse_frames
 from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
+from dispose.formats.calibration.read import read_calibration
 from dispose.formats.detections.people import DetectionView
+from dispose.formats.images.series import ImageSeries, Video, open_image_series
+from dispose.inference.calibration.board import DICTIONARIES, Board, BoardSightings, look_for_board
+from dispose.inference.calibration.board_rig import CalibratedRig, calibrate_rig, place_by_floor, place_level, usable
 from dispose.inference.calibration.bundle import CENTRE, EXTRINSICS, FOCAL, LENS
 from dispose.inference.calibration.refine import Refinement, refine_rig, split_frames
 from dispose.inference.calibration.report import judge, refine_table, write_refinement
@@ -24,8 +29,9 @@ from dispose.inference.calibration.world import (
     scaling,
 )
 from dispose.inference.capture import Capture, read_frame, select_frames
+from dispose.inference.names import match_names
 from dispose.inference.readings import Summary
-from dispose.options import Count, PathOption, PositiveOption, one_of, require_file, require_folder
+from dispose.options import Count, PathOption, Positive, PositiveOption, one_of, require_file, require_folder
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame
 from dispose.skeletons.skeleton import Skeleton
@@ -75,9 +81,7 @@ class RefineCalibration(CaptureOptions):
         capture = select_frames(self.open_detections(), *parse_frames(self.frames))
         name = capture.source.resolve().name
         folder = require_folder(self.report or Path("out") / name)
-        out = require_file(self.out or folder / "refined.toml")
-        if out.suffix != ".toml":
-            raise InputError(f"{out}: the calibration is written as TOML; name a file that ends in .toml.")
+        out = require_toml(self.out or folder / "refined.toml")
         for note in capture.notes:
             print(note)
         by, judges = split_frames(min(self.most_frames, len(capture.numbers)))
@@ -132,10 +136,99 @@ def spread_frames(capture: Capture[DetectionView], count: int) -> tuple[list[Fra
 
 
 @dataclass(frozen=True)
-class CalibrateCommand:
-    """Better cameras: a calibration refined by the people whom the cameras see."""
+class BoardCalibration:
+    """Calibrate cameras, lenses and places, by a ChArUco board or a chessboard that they all saw.
 
-    command: tyro.conf.OmitSubcommandPrefixes[Annotated[RefineCalibration, tyro.conf.subcommand("refine")]]
+    PICTURES is a folder with a folder of pictures, or a video, per camera; pictures of one number, or frames of videos,
+    are of one instant. Without --marker-mm the board is a chessboard.
+    """
+
+    pictures: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="PICTURES")]
+    """Folder with a folder of pictures, or a video, per camera."""
+    squares: Annotated[tuple[int, int], tyro.conf.arg(metavar="COLUMNS ROWS")]
+    """Squares of the board from left to right and from top to bottom."""
+    square_mm: Positive
+    """Side of a square, as measured on the print."""
+    marker_mm: PositiveOption = None
+    """Side of a marker inside a white square: the board is a ChArUco board."""
+    dictionary: Annotated[str, tyro.conf.arg(metavar="NAME")] = "DICT_4X4_50"
+    """Dictionary of the markers, by OpenCV's name."""
+    inverted: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Black and white are exchanged."""
+    legacy: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """A ChArUco board of OpenCV before 4.6 with an even number of rows: it begins with a white square."""
+    lenses: PathOption = None
+    """A calibration whose lenses are right already: places alone are found."""
+    floor_frame: Annotated[int | None, tyro.conf.arg(metavar="NUMBER", help_behavior_hint="")] = None
+    """Number of a frame in which the board lies on the floor: it becomes z = 0 (default: cameras are taken to have no
+    roll)."""
+    out: PathOption = None
+    """Calibration to write, .toml as Pose2Sim has it (default: out/NAME of the folder/board.toml)."""
+    most_frames: Count = 150
+    """Frames looked at, from all over the pictures."""
+
+    def run(self) -> int:
+        """Look for the board, calibrate, write."""
+        out = require_toml(self.out or Path("out") / self.pictures.resolve().name / "board.toml")
+        if self.dictionary not in DICTIONARIES:
+            raise InputError(f"--dictionary {self.dictionary} is none of OpenCV's: {', '.join(DICTIONARIES)}.")
+        board = Board(self.squares, self.square_mm, self.marker_mm, self.dictionary, self.inverted, self.legacy)
+        board.require()
+        series = open_image_series(self.pictures)
+        known = None if self.lenses is None else lenses_of(self.lenses, series)
+        sightings = look_for_board(series, board, self.most_frames)
+        places = [str(one.path) if isinstance(one, Video) else str(self.pictures / one.camera) for one in series]
+        rig = calibrate_rig(sightings, board, places, known)
+        rig = place_level(rig) if self.floor_frame is None else place_by_floor(rig, self.floor_frame)
+        for note in rig.notes:
+            print(note)
+        print(f"\n{board_table(sightings, rig)}\n")
+        if self.floor_frame is None:
+            print("the world is level if the cameras have no roll; with --floor-frame the board on the floor says it.")
+        write_calibration_toml(out, rig.cameras)
+        print(f"wrote {out}")
+        return 0
+
+
+def require_toml(path: Path) -> Path:
+    """The path for a calibration, before the work: `InputError` where it cannot be one."""
+    if path.suffix != ".toml":
+        raise InputError(f"{path}: the calibration is written as TOML; name a file that ends in .toml.")
+    return require_file(path)
+
+
+def lenses_of(path: Path, series: Sequence[ImageSeries]) -> Cameras:
+    """The cameras of a calibration that are named like those of some images, in their order."""
+    known = read_calibration(path)
+    match = match_names(tuple(one.camera for one in series), known.names)
+    if match.only_calibrated:
+        raise InputError(f"{path}: has no camera {match.only_calibrated[0]} (there are {', '.join(known.names)}).")
+    return known.select(views=[j for _, j in match.pairs])
+
+
+def board_table(sightings: BoardSightings, rig: CalibratedRig) -> str:
+    """Per camera how often it saw the board, what its lens is, and how well all of it fits."""
+    width = max(6, *(len(name) for name in rig.cameras.names))
+    lines = [
+        f"{'camera':<{width}} {'pictures':>9} {'corners':>8} {'focal px':>9} {'k1':>8} {'median px':>10} {'90 % px':>8}"
+    ]
+    for k, (name, view) in enumerate(zip(rig.cameras.names, rig.views, strict=True)):
+        error = rig.error_px[k][~rig.error_px[k].isnan()].sort().values
+        lens = f"{float(rig.cameras.matrix[k, 0, 0]):9.1f} {float(rig.cameras.distortion[k, 0]):8.3f}"
+        px = f"{float(error[len(error) // 2]):10.2f} {float(error[len(error) * 9 // 10]):8.2f}"
+        pictures = int(usable(sightings)[view].sum())
+        lines.append(f"{name:<{width}} {pictures:9d} {len(error):8d} {lens} {px}")
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class CalibrateCommand:
+    """Better cameras: a calibration refined by the people whom its cameras see, or a new one by a board."""
+
+    command: tyro.conf.OmitSubcommandPrefixes[
+        Annotated[RefineCalibration, tyro.conf.subcommand("refine")]
+        | Annotated[BoardCalibration, tyro.conf.subcommand("board")]
+    ]
 
     def run(self) -> int:
         """Do what was asked."""

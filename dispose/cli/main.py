@@ -39,7 +39,7 @@ class Command:
 COMMANDS = (
     Command("demo", "the whole path on a small synthetic capture, with pictures", "dispose demo --out out/demo"),
     Command("check", "look at a capture before any model does: units, axes, extrinsics", "dispose check my_capture"),
-    Command("calibrate", "cameras refined by people", "dispose calibrate refine my_capture"),
+    Command("calibrate", "cameras refined by people, or from a board", "dispose calibrate refine my_capture"),
     Command("predict", "a capture folder in, consistent 3-D people out", "dispose predict my_capture --out out/mine"),
     Command("smooth", "joints of a finished run by all of its frames", "dispose smooth out/mine --rate-hz 30"),
     Command("train", "train by a recipe: for detections, or for images", "dispose train synthetic --out runs/mine"),

@@ -27,6 +27,15 @@ def projected_frame(number: int, cameras: Cameras, poses: Poses) -> Frame:
     return Frame(number, cameras, Detections(poses.skeleton, xy, confidence, visible, valid.double(), valid, index))
 
 
+def knock_cameras(cameras: Cameras, degrees: float, mm: float, generator: torch.Generator) -> Cameras:
+    """The calibration of a rig of which every camera was knocked: turned about its centre, and moved, any way."""
+    draws = torch.randn(2, len(cameras), 3, dtype=torch.float64, generator=generator)
+    turn, shift = draws / draws.norm(dim=-1, keepdim=True)
+    rotation = rodrigues(math.radians(degrees) * turn) @ cameras.rotation
+    centres = cameras.centres + mm * shift
+    return replace(cameras, rotation=rotation, translation=-(rotation @ centres[..., None])[..., 0])
+
+
 def rotate_camera(cameras: Cameras, view: int, degrees: float, *, axis: int = 1) -> Cameras:
     """The calibration of a rig of which one camera was knocked afterwards: turned about its own centre.
 

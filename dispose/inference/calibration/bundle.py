@@ -2,7 +2,7 @@
 
 Every seen thing (a joint, a board) has few numbers of its own and is independent of the others given the cameras, so
 its block is eliminated by Schur's complement and a step costs a dense system in the cameras alone (Triggs et al. 2000).
-scipy's sparse least squares finds the same minimum (a test holds both together) in a hundred times the time.
+A test holds the minimum together with that of scipy's least squares, which has to carry everything seen as unknowns.
 """
 
 from collections.abc import Callable
@@ -94,8 +94,7 @@ class Adjusted:
 
 @dataclass(frozen=True, eq=False)
 class _Now:
-    """Where the adjustment is; `moved` is by how much the cameras differ from the given ones, `held` by how much they
-    are held."""
+    """Where the adjustment is: by how much the cameras have `moved`, and how firmly they are `held`."""
 
     cameras: Cameras
     xyz: Tensor
@@ -116,8 +115,9 @@ def adjust(
 ) -> Adjusted:
     """The cameras and things that explain the sightings best.
 
-    Minimises Cauchy's ``Σ c² log(1 + (e / cσ)²)`` over the sightings, with `EXPECTED` as a normal prior
-    about the given cameras. What no sighting can tell (where the whole is, and how large where things are single points) stays about where it was.
+    Minimises Cauchy's ``Σ c² log(1 + (e / cσ)²)`` over the sightings, with `EXPECTED` as a normal prior about the given
+    cameras. What no sighting can tell (where the whole is, and how large where things are single points) stays about
+    where it was.
 
     Args:
         observations: what is seen, and where things are to begin with.

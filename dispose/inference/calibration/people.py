@@ -1,4 +1,4 @@
-"""People as what cameras are calibrated by: who is who, their joints as things in space, and how far cameras miss them."""
+"""People as what cameras are calibrated by: who is who, their joints in space, and how far cameras miss them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -67,11 +67,9 @@ def associate_people(frames: Sequence[Frame], cameras: Cameras, associate: Assoc
     """Who is who in some frames, as these cameras have it; a progress bar over two seconds."""
     seen = [replace(frame, cameras=cameras) for frame in frames]
     found: list[Association] = []
-    with tqdm(total=len(seen), unit="frame", desc=title, delay=SECONDS_BEFORE_A_BAR, mininterval=0.5, leave=None) as bar:
-        for first in range(0, len(seen), BATCH):
-            some = seen[first : first + BATCH]
-            found += [one.association for one in associate(some)]
-            bar.update(len(some))
+    blocks = [seen[first : first + BATCH] for first in range(0, len(seen), BATCH)]
+    for some in tqdm(blocks, unit="block", desc=title, delay=SECONDS_BEFORE_A_BAR, mininterval=0.5, leave=None):
+        found += [one.association for one in associate(some)]
     return gather_groups(seen, found)
 
 
@@ -173,9 +171,9 @@ def _nothing_holds(people: PlacedPeople, names: Sequence[str], joined: Mapping[t
     frames = len(people.groups.packed.number)
     (a, b), most = max(joined.items(), key=lambda pair: pair[1])
     if not most:
-        return f"nobody is seen by two cameras at once in the {frames} frames looked at, so nothing says where they are."
+        return f"nobody is seen by two cameras at once in the {frames} frames looked at: nothing says where they are."
     return (
-        f"people stand still, or all in one place: in {frames} frames the joints that cameras {names[a]} and {names[b]} "
-        f"agree on are in {most} places ({PLACE_MM:g} mm apart), and {FEWEST_PLACES} are needed; let somebody walk "
-        "through the room, and see with `dispose check` that the calibration is in mm."
+        f"people stand still, or all in one place: in {frames} frames the joints that cameras {names[a]} and "
+        f"{names[b]} agree on are in {most} places ({PLACE_MM:g} mm apart), and {FEWEST_PLACES} are needed; "
+        "let somebody walk through the room, and see with `dispose check` that the calibration is in mm."
     )

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from dispose.errors import InputError
+from dispose.geometry.rigid import rotation_vector
 from dispose.inference.calibration.bundle import EXTRINSICS, adjust
 from dispose.inference.calibration.people import (
     LeftCamera,
@@ -21,7 +22,6 @@ from dispose.inference.calibration.people import (
     connected_views,
     observations_of,
     place_people,
-    seen_by,
 )
 from dispose.inference.calibration.world import carry_cameras, onto_rig
 from dispose.scene.cameras import Cameras
@@ -56,7 +56,7 @@ def split_frames(count: int) -> tuple[list[int], list[int]]:
         InputError: there are fewer than `FEWEST_FRAMES`.
     """
     if count < FEWEST_FRAMES:
-        raise InputError(f"{count} frames are too few to refine cameras by and to judge them, {FEWEST_FRAMES} are needed.")
+        raise InputError(f"{count} frames are too few to refine cameras and to judge them: {FEWEST_FRAMES} are needed.")
     stretch = [k * STRETCHES // count for k in range(count)]
     return [k for k in range(count) if stretch[k] % 3 != 1], [k for k in range(count) if stretch[k] % 3 == 1]
 
@@ -181,18 +181,18 @@ def adjust_views(people: PlacedPeople, cameras: Cameras, views: Sequence[int], f
 def with_views(cameras: Cameras, views: Sequence[int], some: Cameras) -> Cameras:
     """The rig with some of its cameras exchanged."""
     rows = torch.tensor(list(views))
-    names = ("matrix", "distortion", "rotation", "translation")
-    matrix, distortion, rotation, translation = (vars(cameras)[name].index_copy(0, rows, vars(some)[name]) for name in names)
-    return replace(cameras, matrix=matrix, distortion=distortion, rotation=rotation, translation=translation)
+    return replace(
+        cameras,
+        matrix=cameras.matrix.index_copy(0, rows, some.matrix),
+        distortion=cameras.distortion.index_copy(0, rows, some.distortion),
+        rotation=cameras.rotation.index_copy(0, rows, some.rotation),
+        translation=cameras.translation.index_copy(0, rows, some.translation),
+    )
 
 
 def moved_by(given: Cameras, found: Cameras) -> tuple[Float[Tensor, " views"], Float[Tensor, " views"]]:
     """By how much cameras moved, mm, and turned, degrees."""
-    turned = found.rotation @ given.rotation.mT
-    # From the skew part: the trace is flat where turns are small.
-    sine = torch.stack([turned[:, 2, 1] - turned[:, 1, 2], turned[:, 0, 2] - turned[:, 2, 0], turned[:, 1, 0] - turned[:, 0, 1]], -1)
-    trace = torch.diagonal(turned, dim1=-2, dim2=-1).sum(-1)
-    angle = torch.atan2(sine.norm(dim=-1), trace - 1)
+    angle = rotation_vector(found.rotation @ given.rotation.mT).norm(dim=-1)
     return (found.centres - given.centres).norm(dim=-1), torch.rad2deg(angle)
 
 

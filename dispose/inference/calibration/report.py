@@ -114,7 +114,7 @@ def _finite(value: Tensor) -> float | None:
 
 
 def draw_residuals(refinement: Refinement) -> str:
-    """Where every camera disagrees with the others, before and after, as SVG by the viz package: `dispose` never draws."""
+    """Where every camera disagrees, before and after, as SVG by the viz package: `dispose` never draws."""
     cameras = refinement.given
     panels = []
     for view, name in enumerate(cameras.names):
@@ -129,7 +129,7 @@ def draw_residuals(refinement: Refinement) -> str:
 
 
 def _arrows(people: PlacedPeople, view: int, size: tuple[float, float]) -> list[list[float]]:
-    """Per cell of an image its middle, and the median of where joints are projected less where they are seen, pixels."""
+    """Per cell of an image its middle, and the median of projection less sighting of the joints there, pixels."""
     xy, off = residuals(people, view)
     side = size[0] / COLUMNS
     cell = torch.div(xy, side, rounding_mode="floor").long()
@@ -142,9 +142,7 @@ def _arrows(people: PlacedPeople, view: int, size: tuple[float, float]) -> list[
     return found
 
 
-def residuals(
-    people: PlacedPeople, view: int
-) -> tuple[Float[Tensor, "sightings 2"], Float[Tensor, "sightings 2"]]:
+def residuals(people: PlacedPeople, view: int) -> tuple[Float[Tensor, "sightings 2"], Float[Tensor, "sightings 2"]]:
     """Where a camera sees joints whose place is known, and by how much they are projected elsewhere, pixels."""
     person, joint = torch.isfinite(people.error_px[..., view]).nonzero().unbind(1)
     cameras = people.groups.cameras

@@ -60,7 +60,7 @@ def _spread(centres: Float[Tensor, "views 3"]) -> Float[Tensor, ""]:
 
 def scaling(factor: float, about: Float[Tensor, " 3"]) -> Similarity:
     """Everything so many times as large, a point staying where it is."""
-    return Similarity(torch.tensor(factor, dtype=torch.float64), torch.eye(3, dtype=torch.float64), (1 - factor) * about)
+    return Similarity(about.new_tensor(factor), torch.eye(3, dtype=torch.float64), (1 - factor) * about)
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,8 @@ def _panel(panel: ResidualPanel, left: float, top: float, magnified: float) -> l
 
 
 def _words(x: float, y: float, words: str, *, size: int = 14, weight: str = "normal", colour: str = INK) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" fill="{colour}">{escape(words)}</text>'
+    paint = f'font-size="{size}" font-weight="{weight}" fill="{colour}"'
+    return f'<text x="{x:.1f}" y="{y:.1f}" {paint}>{escape(words)}</text>'
 
 
 def main() -> int:
