@@ -10,6 +10,7 @@ from dispose_benchmarks.kernels import KernelsBench
 from dispose_benchmarks.limits import LimitsBench
 from dispose_benchmarks.past import PastBench
 from dispose_benchmarks.pose_command import PoseBench
+from dispose_benchmarks.refine import RefineBench
 from dispose_benchmarks.rendering import RenderingBench
 from dispose_benchmarks.run import RunBench
 from dispose_benchmarks.single_view import SingleViewBench
@@ -24,7 +25,7 @@ class BenchCommand:
     models, at the published sizes; of the fast operators beside their definitions; of drawing synthetic images; of a
     training step, and how long it waits for its loader; of the joints of a person by every triangulator; and how good
     the association is: by the steps of its sampler, at its limits, beside the classic ways, with the past of a
-    sequence, and with a lifter for people whom one camera alone sees.
+    sequence, and with a lifter for people whom one camera alone sees; and what refining gives back of knocked cameras.
 
     Whole ways, association and image models run in a process of their own for each capture or size, so that its peak
     memory is its own. Times are of this machine in this minute.
@@ -36,6 +37,7 @@ class BenchCommand:
         | Annotated[PastBench, tyro.conf.subcommand("past")]
         | Annotated[PoseBench, tyro.conf.subcommand("pose")]
         | Annotated[KernelsBench, tyro.conf.subcommand("kernels")]
+        | Annotated[RefineBench, tyro.conf.subcommand("refine")]
         | Annotated[RenderingBench, tyro.conf.subcommand("rendering")]
         | Annotated[RunBench, tyro.conf.subcommand("run")]
         | Annotated[SingleViewBench, tyro.conf.subcommand("single-view")]

@@ -203,7 +203,11 @@ def lenses_of(path: Path, series: Sequence[ImageSeries]) -> Cameras:
     match = match_names(tuple(one.camera for one in series), known.names)
     if match.only_calibrated:
         raise InputError(f"{path}: has no camera {match.only_calibrated[0]} (there are {', '.join(known.names)}).")
-    return known.select(views=[j for _, j in match.pairs])
+    chosen = known.select(views=[j for _, j in match.pairs])
+    if chosen.fisheye is not None and bool(chosen.fisheye.any()):
+        name = chosen.names[int(chosen.fisheye.int().argmax())]
+        raise InputError(f"{path}: camera {name} has a fisheye lens; a board is looked at through others.")
+    return chosen
 
 
 def board_table(sightings: BoardSightings, rig: CalibratedRig) -> str:

@@ -34,10 +34,11 @@ LEAST_SURE = 0.05
 MOST_JOINTS = 4000
 """Joints that are adjusted with the cameras; of more, every so-manieth."""
 
-PLACE_MM = 100.0
+PLACE_SHARE = 0.06
+"""Two places are two that are so far from each other, as a share of a body's extent: about 100 mm."""
+
 FEWEST_PLACES = 100
-"""Joints must have been in so many places so far from each other, or nothing holds the cameras. A body that stands
-still has about fifteen."""
+"""Joints must have been in so many places, or nothing holds the cameras; a body that stands still has about fifteen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,12 +111,21 @@ def noise_share(people: PlacedPeople) -> float:
     return min(max(float(known.median()) / MEDIAN_PER_SIGMA, low), high) if len(known) else high
 
 
-def places_of(xyz_world: Float[Tensor, "joints 3"]) -> int:
-    """In how many places, `PLACE_MM` from each other, joints were; no more than `FEWEST_PLACES` are counted."""
+def place_size(people: PlacedPeople) -> float:
+    """How far apart two places are (`PLACE_SHARE`), in units of the calibration; 0 where nobody is placed."""
+    known = torch.isfinite(people.xyz_world).all(-1, keepdim=True)
+    low = torch.where(known, people.xyz_world, torch.inf).amin(1)
+    high = torch.where(known, people.xyz_world, -torch.inf).amax(1)
+    extent = (high - low).norm(dim=-1)[2 * known[..., 0].sum(1) >= known.shape[1]]
+    return PLACE_SHARE * float(extent.median()) if len(extent) else 0.0
+
+
+def places_of(xyz_world: Float[Tensor, "joints 3"], apart: float) -> int:
+    """In how many places, so far apart, joints were; no more than `FEWEST_PLACES` are counted."""
     points = xyz_world[torch.isfinite(xyz_world).all(-1)].numpy()
     chosen = points[:0]
     for point in points:
-        if not len(chosen) or float(np.square(chosen - point).sum(-1).min()) > PLACE_MM**2:
+        if not len(chosen) or float(np.square(chosen - point).sum(-1).min()) > apart**2:
             chosen = np.concatenate([chosen, point[None]])
         if len(chosen) == FEWEST_PLACES:
             break
@@ -145,9 +155,9 @@ def connected_views(people: PlacedPeople, names: Sequence[str]) -> tuple[list[in
     Raises:
         InputError: no two cameras are connected; the sentence says what lacks.
     """
-    agreed = people.inlier
+    agreed, apart = people.inlier, place_size(people)
     joined = {
-        (a, b): places_of(people.xyz_world[agreed[..., a] & agreed[..., b]])
+        (a, b): places_of(people.xyz_world[agreed[..., a] & agreed[..., b]], apart)
         for a, b in combinations(range(len(names)), 2)
     }
     parts = [[view] for view in range(len(names))]
@@ -174,6 +184,6 @@ def _nothing_holds(people: PlacedPeople, names: Sequence[str], joined: Mapping[t
         return f"nobody is seen by two cameras at once in the {frames} frames looked at: nothing says where they are."
     return (
         f"people stand still, or all in one place: in {frames} frames the joints that cameras {names[a]} and "
-        f"{names[b]} agree on are in {most} places ({PLACE_MM:g} mm apart), and {FEWEST_PLACES} are needed; "
-        "let somebody walk through the room, and see with `dispose check` that the calibration is in mm."
+        f"{names[b]} agree on are in {most} places that are told apart, and {FEWEST_PLACES} are needed; "
+        "let somebody walk through the room."
     )

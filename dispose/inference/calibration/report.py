@@ -149,4 +149,4 @@ def residuals(people: PlacedPeople, view: int) -> tuple[Float[Tensor, "sightings
     rotation, translation = cameras.rotation[person, view], cameras.translation[person, view]
     xyz = (rotation @ people.xyz_world[person, joint][..., None])[..., 0] + translation
     xy = people.groups.xy_image[person, view, joint]
-    return xy, project_points(xyz, cameras.matrix[person, view], cameras.distortion[person, view]) - xy
+    return xy, project_points(xyz, cameras.matrix[person, view], cameras.lens[person, view]) - xy
