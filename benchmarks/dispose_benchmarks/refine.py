@@ -33,6 +33,9 @@ HELD_OUT = 9_100_000_000
 KNOCKS = ((0.0, 0.0), (1.0, 30.0))
 """By how much every camera was knocked: degrees, mm."""
 
+ENOUGH_FRAMES = 40
+"""A recording of fewer is scored by the frames that judge: nothing would be left to adjust by."""
+
 CORNERS = 12
 VIEWS = (3, 4, 5, 6)
 
@@ -48,7 +51,7 @@ class RefineCase:
 
 @dataclass(frozen=True)
 class RefineRow:
-    """One refinement; errors are medians over the sightings of frames that the refinement never saw, pixels.
+    """One refinement; errors are medians over the sightings of frames that nothing was adjusted by, pixels.
 
     Attributes:
         case: the recording.
@@ -124,13 +127,16 @@ def synthetic_case(seed: int, frames: int, associate: Associate) -> RefineCase:
 
 
 def measure(case: RefineCase, degrees: float, mm: float, seed: int) -> RefineRow:
-    """Knock the cameras, refine them by two thirds of the frames, and score them by the last third."""
+    """Knock the cameras, refine them by two thirds of the frames, and score them by the others."""
     seen, judges = split_frames(len(case.frames))
     true = case.frames[0].cameras
     knocked = knock_cameras(true, degrees, mm, torch.Generator().manual_seed(seed)) if degrees or mm else true
     given = [replace(case.frames[k], cameras=knocked) for k in seen]
-    by, held = split_frames(len(given))
-    found = refine_rig([given[k] for k in by], [given[k] for k in held], case.associate)
+    if len(case.frames) >= ENOUGH_FRAMES:
+        by, held = ([given[k] for k in some] for some in split_frames(len(given)))
+    else:
+        by, held = given, [replace(case.frames[k], cameras=knocked) for k in judges]
+    found = refine_rig(by, held, case.associate)
     groups = associate_people([case.frames[k] for k in judges], true, case.associate, case.name)
 
     def errors(cameras: Cameras) -> RigErrors:
@@ -148,7 +154,7 @@ def measure(case: RefineCase, degrees: float, mm: float, seed: int) -> RefineRow
 @dataclass(frozen=True)
 class RefineBench:
     """Knock every camera by 1° and 30 mm and refine the calibration by people (`dispose calibrate refine`), or leave it
-    as it is and see whether it is left in peace; errors on frames that the refinement never saw.
+    as it is and see whether it is left in peace; errors on frames that nothing was adjusted by.
 
     Shelf, Pose2Sim's two people, a real board, and synthetic rooms; what is not in the folder of the data is left out.
     """

@@ -20,7 +20,7 @@ from dispose.scene.cameras import Cameras
 CHARUCO = Board((5, 7), 60.0, 45.0)
 CHESS = Board((6, 7), 60.0)
 PX_PER_MM = 4
-FRAMES = 12
+FRAMES = 16
 
 
 def rig() -> Cameras:
@@ -48,8 +48,8 @@ def board_places(generator: torch.Generator) -> list[BoardPose]:
     facing = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=torch.float64)
     places = []
     for _ in range(FRAMES):
-        turn = rodrigues(0.35 * torch.randn(3, generator=generator, dtype=torch.float64)) @ facing
-        middle = 150 * torch.randn(3, generator=generator, dtype=torch.float64) + torch.tensor([0.0, 0, 850])
+        turn = rodrigues(0.5 * torch.randn(3, generator=generator, dtype=torch.float64)) @ facing
+        middle = 200 * torch.randn(3, generator=generator, dtype=torch.float64) + torch.tensor([0.0, 0, 850])
         places.append(BoardPose(turn, middle - turn @ torch.tensor([150.0, 210, 0], dtype=torch.float64)))
     return places
 
@@ -111,7 +111,7 @@ def test_known_lenses_stay_and_the_floor_is_where_the_board_lies(
     torch.testing.assert_close(found.matrix, true.matrix)
     # The board lies 300 mm above the true origin: x to the right, z up, its first inner corner the origin.
     origin = torch.tensor([-150.0 + 60, 100 - 60, 300], dtype=torch.float64)
-    torch.testing.assert_close(found.centres, true.centres - origin, rtol=0, atol=4)
+    torch.testing.assert_close(found.centres, true.centres - origin, rtol=0, atol=15)
     capsys.readouterr()
     assert main([*arguments(CHARUCO, tmp_path / "board", out), *more[:3], "77"]) == 2
     assert "--floor-frame is 77" in capsys.readouterr().err

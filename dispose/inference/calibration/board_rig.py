@@ -28,6 +28,9 @@ UNSURE_FOCAL = 0.05
 """Share by which a focal length may be uncertain (standard deviation)."""
 
 CORNER_NOISE_PX = 0.5
+FIRMNESS = 0.01
+"""How firmly cameras are held where OpenCV and the tree have put them: hardly, since corners are exact."""
+
 UNLIKE_OTHERS = 4.0
 """A picture whose error is so many times the median's is left out of its lens."""
 
@@ -182,7 +185,7 @@ def calibrate_rig(
     noise = torch.full(seen.shape, CORNER_NOISE_PX, dtype=torch.float64)
     observations = RigObservations(torch.stack(corners), xy, noise, seen)
     free = LENS if known is None else EXTRINSICS
-    found = adjust(observations, rig, free=free, move=move_rigidly, numbers=6)
+    found = adjust(observations, rig, free=free, move=move_rigidly, numbers=6, repeats=FIRMNESS)
     error = (found.cameras.project(found.xyz_world)[0] - xy).norm(dim=-1)
     error = torch.where(seen, error, torch.nan)
     numbers = tuple(sightings.numbers[frame] for frame in frames)
