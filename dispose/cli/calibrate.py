@@ -182,7 +182,7 @@ class BoardCalibration:
         rig = place_level(rig) if self.floor_frame is None else place_by_floor(rig, self.floor_frame)
         for note in rig.notes:
             print(note)
-        print(f"\n{board_table(sightings, rig)}\n")
+        print(f"\n{board_table(sightings, board, rig)}\n")
         if self.floor_frame is None:
             print("the world is level if the cameras have no roll; with --floor-frame the board on the floor says it.")
         write_calibration_toml(out, rig.cameras)
@@ -210,7 +210,7 @@ def lenses_of(path: Path, series: Sequence[ImageSeries]) -> Cameras:
     return chosen
 
 
-def board_table(sightings: BoardSightings, rig: CalibratedRig) -> str:
+def board_table(sightings: BoardSightings, board: Board, rig: CalibratedRig) -> str:
     """Per camera how often it saw the board, what its lens is, and how well all of it fits."""
     width = max(6, *(len(name) for name in rig.cameras.names))
     lines = [
@@ -220,7 +220,7 @@ def board_table(sightings: BoardSightings, rig: CalibratedRig) -> str:
         error = rig.error_px[k][~rig.error_px[k].isnan()].sort().values
         lens = f"{float(rig.cameras.matrix[k, 0, 0]):9.1f} {float(rig.cameras.distortion[k, 0]):8.3f}"
         px = f"{float(error[len(error) // 2]):10.2f} {float(error[len(error) * 9 // 10]):8.2f}"
-        pictures = int(usable(sightings)[view].sum())
+        pictures = int(usable(sightings, board)[view].sum())
         lines.append(f"{name:<{width}} {pictures:9d} {len(error):8d} {lens} {px}")
     return "\n".join(lines)
 

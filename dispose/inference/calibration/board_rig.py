@@ -75,9 +75,12 @@ class CalibratedRig:
     notes: tuple[str, ...]
 
 
-def usable(sightings: BoardSightings) -> Bool[Tensor, "views frames"]:
-    """In which frames a camera sees enough of the board."""
-    return sightings.seen.sum(-1) >= FEWEST_CORNERS
+def usable(sightings: BoardSightings, board: Board) -> Bool[Tensor, "views frames"]:
+    """In which frames a camera sees enough of the board: so many corners, and not all in a row or a column."""
+    across, down = board.corners
+    grid = sightings.seen.unflatten(-1, (down, across))
+    wide, tall = (grid.any(axis).sum(-1) >= 2 for axis in (-2, -1))
+    return (sightings.seen.sum(-1) >= FEWEST_CORNERS) & wide & tall
 
 
 def calibrate_lens(
@@ -88,7 +91,7 @@ def calibrate_lens(
     Raises:
         InputError: too few pictures of the board, or all of them alike.
     """
-    frames = usable(sightings)[view].nonzero()[:, 0].tolist()
+    frames = usable(sightings, board)[view].nonzero()[:, 0].tolist()
     if len(frames) < FEWEST_PICTURES:
         raise InputError(
             f"{where}: camera {sightings.cameras[view]} sees {FEWEST_CORNERS} corners of the board or more in "
@@ -120,12 +123,14 @@ def calibrate_lens(
 
 def board_pose(
     sightings: BoardSightings, board: Board, view: int, frame: int, lens: tuple[Tensor, Tensor]
-) -> BoardPose:
-    """Where the board is before a camera that sees enough of it."""
+) -> BoardPose | None:
+    """Where the board is before a camera that sees enough of it; None where OpenCV finds no place for it."""
     seen = sightings.seen[view, frame]
     objects, images = board.corners_mm[seen].numpy(), sightings.xy_image[view, frame][seen].numpy()
     matrix, distortion = (value.numpy() for value in lens)
-    _, turn, shift = cv2.solvePnP(objects, images, matrix, distortion, flags=cv2.SOLVEPNP_IPPE)
+    found, turn, shift = cv2.solvePnP(objects, images, matrix, distortion, flags=cv2.SOLVEPNP_IPPE)
+    if not found:
+        return None
     turn, shift = cv2.solvePnPRefineLM(objects, images, matrix, distortion, turn, shift)
     return BoardPose(rodrigues(torch.from_numpy(turn[:, 0])), torch.from_numpy(shift[:, 0]))
 
@@ -159,11 +164,12 @@ def calibrate_rig(
     notes += [f"left out: {reason}" for reason in reasons]
     if len(lenses) < 2:
         raise InputError(reasons[0] if reasons else f"{where[0]}: a rig has at least two cameras, there is one.")
-    poses = {
+    placed = {
         (view, frame): board_pose(sightings, board, view, frame, lenses[view])
-        for view, frame in usable(sightings).nonzero().tolist()
+        for view, frame in usable(sightings, board).nonzero().tolist()
         if view in lenses
     }
+    poses = {key: pose for key, pose in placed.items() if pose is not None}
     chain, apart = chain_cameras(sightings, sorted(lenses), poses, where)
     notes += apart
     views = tuple(sorted(chain))
@@ -180,7 +186,7 @@ def calibrate_rig(
         best = max(counts, key=counts.__getitem__)
         motion = chain[best].inverse().after(poses[best, frame])
         corners.append(board.corners_mm @ motion.rotation.T + motion.translation)
-    seen = sightings.seen[list(views)][:, frames] & usable(sightings)[list(views)][:, frames, None]
+    seen = sightings.seen[list(views)][:, frames] & usable(sightings, board)[list(views)][:, frames, None]
     xy = sightings.xy_image[list(views)][:, frames]
     noise = torch.full(seen.shape, CORNER_NOISE_PX, dtype=torch.float64)
     observations = RigObservations(torch.stack(corners), xy, noise, seen)
