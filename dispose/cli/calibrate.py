@@ -16,7 +16,7 @@ from dispose.formats.calibration.read import read_calibration
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.images.series import ImageSeries, Video, open_image_series
 from dispose.inference.calibration.board import DICTIONARIES, Board, BoardSightings, look_for_board
-from dispose.inference.calibration.board_rig import CalibratedRig, calibrate_rig, place_by_floor, place_level, usable
+from dispose.inference.calibration.board_rig import BoardRig, calibrate_rig, place_by_floor, place_level, usable
 from dispose.inference.calibration.bundle import CENTRE, EXTRINSICS, FOCAL, LENS
 from dispose.inference.calibration.refine import Refinement, refine_rig, split_frames
 from dispose.inference.calibration.report import judge, refine_table, write_refinement
@@ -210,7 +210,7 @@ def lenses_of(path: Path, series: Sequence[ImageSeries]) -> Cameras:
     return chosen
 
 
-def board_table(sightings: BoardSightings, board: Board, rig: CalibratedRig) -> str:
+def board_table(sightings: BoardSightings, board: Board, rig: BoardRig) -> str:
     """Per camera how often it saw the board, what its lens is, and how well all of it fits."""
     width = max(6, *(len(name) for name in rig.cameras.names))
     lines = [

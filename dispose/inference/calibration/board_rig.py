@@ -55,7 +55,7 @@ class BoardPose:
 
 
 @dataclass(frozen=True, eq=False)
-class CalibratedRig:
+class BoardRig:
     """What a board says of cameras.
 
     Attributes:
@@ -137,7 +137,7 @@ def board_pose(
 
 def calibrate_rig(
     sightings: BoardSightings, board: Board, where: Sequence[str], known: Cameras | None = None
-) -> CalibratedRig:
+) -> BoardRig:
     """Cameras from a board; the world's axes are the board's in its first frame (`place_by_floor`, `place_level`).
 
     Args:
@@ -195,7 +195,7 @@ def calibrate_rig(
     error = (found.cameras.project(found.xyz_world)[0] - xy).norm(dim=-1)
     error = torch.where(seen, error, torch.nan)
     numbers = tuple(sightings.numbers[frame] for frame in frames)
-    return CalibratedRig(found.cameras, views, found.xyz_world, error, numbers, tuple(notes))
+    return BoardRig(found.cameras, views, found.xyz_world, error, numbers, tuple(notes))
 
 
 def chain_cameras(
@@ -246,7 +246,7 @@ def middle_motion(motions: Sequence[BoardPose]) -> BoardPose:
     return motions[int((angle + apart).sum(1).argmin())]
 
 
-def place_by_floor(rig: CalibratedRig, frame: int) -> CalibratedRig:
+def place_by_floor(rig: BoardRig, frame: int) -> BoardRig:
     """The world in which the board lies on the floor in one frame: x to its right, z up, its first corner the origin.
 
     Raises:
@@ -263,7 +263,7 @@ def place_by_floor(rig: CalibratedRig, frame: int) -> CalibratedRig:
     return _placed(rig, _axes(across, normal), corners[0])
 
 
-def place_level(rig: CalibratedRig) -> CalibratedRig:
+def place_level(rig: BoardRig) -> BoardRig:
     """The world in which cameras have no roll, as far as can be (rows of pixels are level); its origin is the board."""
     right, down = rig.cameras.rotation[:, 0], rig.cameras.rotation[:, 1]
     up = -down.mean(0)
@@ -285,7 +285,7 @@ def _axes(ahead: Float[Tensor, " 3"], up: Float[Tensor, " 3"]) -> Float[Tensor, 
     return torch.stack([x, torch.linalg.cross(up, x), up])
 
 
-def _placed(rig: CalibratedRig, axes: Float[Tensor, "3 3"], origin: Float[Tensor, " 3"]) -> CalibratedRig:
+def _placed(rig: BoardRig, axes: Float[Tensor, "3 3"], origin: Float[Tensor, " 3"]) -> BoardRig:
     cameras = rig.cameras
     rotation = cameras.rotation @ axes.T
     translation = cameras.translation + (cameras.rotation @ origin[:, None])[..., 0]
