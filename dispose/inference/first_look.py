@@ -203,7 +203,7 @@ def _in_pixels(sample: Sample, size: tuple[float, float]) -> tuple[DetectionView
 def _of_another_image(
     sample: Sample, xy: Float[np.ndarray, "people joints 2"], share: float, size: tuple[float, float]
 ) -> str:
-    """The sentence, with the factor of a usual size of image that holds nearly all joints."""
+    """The sentence, with the least factor of a usual size of image that holds nearly all joints."""
     reach = float((np.nanquantile(xy, 0.98, axis=(0, 1)) / np.array(size)).max())
     factor = next((one for one in USUAL_FACTORS if one >= 0.97 * reach), None)
     sentence = (
@@ -214,6 +214,6 @@ def _of_another_image(
         return f"{sentence}, or in another unit."
     width, height = (round(factor * side) for side in size)
     return (
-        f"{sentence}, probably {factor:.4g} times as large ({width} x {height}); divide their coordinates by that, or "
+        f"{sentence}, at least {factor:.4g} times as large ({width} x {height}); divide their coordinates by that, or "
         "calibrate for that size."
     )

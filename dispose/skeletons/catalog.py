@@ -189,6 +189,17 @@ CROWDPOSE_14 = Skeleton(
     root_of=("l_hip", "r_hip"),
 )  # fmt: skip
 
+# AI Challenger's.
+AIC_14 = Skeleton(
+    name="aic_14",
+    joints=(
+        "r_shoulder", "r_elbow", "r_wrist", "l_shoulder", "l_elbow", "l_wrist", "r_hip", "r_knee", "r_ankle",
+        "l_hip", "l_knee", "l_ankle", "head_top", "neck",
+    ),
+    bones=CROWDPOSE_14.bones,
+    root_of=CROWDPOSE_14.root_of,
+)  # fmt: skip
+
 # OpenPose's older model, "COCO" there: COCO's joints in an order of its own, and a neck.
 OPENPOSE_18 = Skeleton(
     name="openpose_18",
@@ -210,7 +221,7 @@ MEDIAPIPE_21 = Skeleton(
 
 CATALOG = (
     COCO_17, BODY_25, BODY_25B, HALPE_26, PANOPTIC_15, PANOPTIC_19, SHELF_14, H36M_17, MPII_17, MVOR_10, HUMANEVA_15,
-    MPII_16, MPI_INF_3DHP_17, COCO_23, CROWDPOSE_14, OPENPOSE_18, MEDIAPIPE_21,
+    MPII_16, MPI_INF_3DHP_17, COCO_23, CROWDPOSE_14, AIC_14, OPENPOSE_18, MEDIAPIPE_21,
 )  # fmt: skip
 
 _FACE = tuple(f"face_{number}" for number in range(68))
