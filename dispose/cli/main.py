@@ -42,6 +42,7 @@ COMMANDS = (
     Command("calibrate", "cameras refined by people, or from a board", "dispose calibrate refine my_capture"),
     Command("predict", "a capture folder in, consistent 3-D people out", "dispose predict my_capture --out out/mine"),
     Command("smooth", "joints of a finished run by all of its frames", "dispose smooth out/mine --rate-hz 30"),
+    Command("export", "a finished run as C3D, BVH, glTF, films and more", "dispose export out/mine --to c3d bvh gltf"),
     Command("train", "train by a recipe: for detections, or for images", "dispose train synthetic --out runs/mine"),
     Command("evaluate", "score us and the classic associators on a data set", "dispose evaluate shelf"),
     Command("bench", "time and memory: of a whole run, of association, of models and operators", "dispose bench run"),

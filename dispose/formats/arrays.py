@@ -1,8 +1,12 @@
 """Named arrays of an `.npz`, looked at before they are used: no pickle, and complaints that name file and array."""
 
+import math
+import shutil
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +76,46 @@ class Arrays:
         return array
 
 
+@contextmanager
+def mapped_arrays(path: Path, wanted: Callable[[str], bool]) -> Iterator[Arrays]:
+    """Those arrays of a file whose names are wanted, unpacked beside so that nothing is in memory before it is used.
+
+    `InputError` for anything that is not a whole archive of arrays, and for one that is not as large as it says.
+    """
+    with tempfile.TemporaryDirectory(prefix="dispose-") as folder:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = [name.removesuffix(".npy") for name in archive.namelist() if wanted(name.removesuffix(".npy"))]
+                columns = {name: _unpacked(archive, name, Path(folder) / str(at)) for at, name in enumerate(names)}
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: there is no such file.") from error
+        except BROKEN as error:
+            raise InputError(f"{path}: cannot be read as a whole ({error}); was its writing cut short?") from error
+        yield Arrays(path, columns)
+
+
+def _unpacked(archive: zipfile.ZipFile, name: str, place: Path) -> Shaped[np.ndarray, "..."]:
+    """An array of an archive as a file, mapped; small ones are read. `ValueError` for other sizes than it claims."""
+    info = archive.getinfo(f"{name}.npy")
+    with archive.open(info) as source, open(place, "wb") as target:
+        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, by_columns, dtype = readers[np.lib.format.read_magic(source)](source)
+        size = math.prod(shape) * dtype.itemsize
+        if dtype.hasobject or info.file_size - source.tell() != size:
+            raise ValueError(f"array {name!r} is not as large as it says")
+        shutil.copyfileobj(source, target, 1 << 20)
+    order = "F" if by_columns else "C"
+    if not size or not shape:
+        return np.frombuffer(place.read_bytes(), dtype).reshape(shape, order=order)
+    return np.memmap(place, dtype, "r", shape=shape, order=order)
+
+
+BROKEN = (
+    ValueError, OSError, EOFError, KeyError, RuntimeError, SyntaxError, MemoryError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What a damaged archive raises when it is read."""
+
+
 def open_arrays(path: Path) -> Arrays:
     """All arrays of a file. `InputError` for anything that is not a whole archive of arrays."""
     try:
@@ -81,18 +125,21 @@ def open_arrays(path: Path) -> Arrays:
             return Arrays(path, {name: np.asarray(archive[name]) for name in archive.files})
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file.") from error
-    except (
-        ValueError, OSError, EOFError, KeyError, RuntimeError, SyntaxError, MemoryError, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
+    except BROKEN as error:
         raise InputError(f"{path}: cannot be read as a whole ({error}); was its writing cut short?") from error
 
 
 def read_arrays(path: Path, schema: str) -> Arrays:
     """All arrays of a file with that schema. `InputError` for anything that is not a whole file of ours."""
     arrays = open_arrays(path)
+    check_schema(arrays, schema)
+    return arrays
+
+
+def check_schema(arrays: Arrays, schema: str) -> None:
+    """Raise `InputError` where arrays are not a file of ours with that schema."""
     if "schema" not in arrays.columns:
-        raise InputError(f"{path}: does not say what it is (no array 'schema').")
+        raise InputError(f"{arrays.path}: does not say what it is (no array 'schema').")
     found = str(arrays.columns["schema"])
     if found != schema:
-        raise InputError(f"{path}: schema is {found!r}, this version reads {schema!r}.")
-    return arrays
+        raise InputError(f"{arrays.path}: schema is {found!r}, this version reads {schema!r}.")

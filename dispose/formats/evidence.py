@@ -175,9 +175,9 @@ def read_run(folder: Path) -> Results:
     if (folder / PEOPLE).exists():
         saved = with_covariances(folder / PEOPLE, saved)
     arrays = read_arrays(path, SCHEMA)
-    cameras, numbers = _cameras_of(arrays), arrays.get("frame", INTEGERS, None).tolist()
-    skeleton, extent = _skeleton_in(arrays, "skeleton", "joints"), _extent_of(arrays, len(numbers), len(cameras))
-    detections = _detections_of(arrays, skeleton, extent)
+    cameras, numbers = cameras_of(arrays), arrays.get("frame", INTEGERS, None).tolist()
+    skeleton, extent = skeleton_in(arrays, "skeleton", "joints"), extent_of(arrays, len(numbers), len(cameras))
+    detections = detections_of(arrays, skeleton, extent)
     name, method, digest = (arrays.text(key) for key in ("name", "method", "predictions"))
     hypotheses, references = _hypotheses_of(arrays, extent), _rivals_of(arrays, extent)
     labels = _labels_of(arrays, detections, extent)
@@ -211,7 +211,8 @@ class Extent:
     views: int
 
 
-def _extent_of(arrays: Arrays, frames: int, views: int) -> Extent:
+def extent_of(arrays: Arrays, frames: int, views: int) -> Extent:
+    """The extent that the slots of every frame say. `InputError` for numbers that none has."""
     slots = arrays.get("detection_slots", INTEGERS, frames)
     if frames and not 0 <= slots.min() <= slots.max() < np.iinfo(np.int16).max:
         raise InputError(f"{arrays.path}: array 'detection_slots' has {slots.min()} to {slots.max()} slots a view.")
@@ -229,7 +230,7 @@ def _double(array: Shaped[np.ndarray, "..."]) -> Tensor:
     return torch.from_numpy(array.astype(np.float64))
 
 
-def _cameras_of(arrays: Arrays) -> Cameras:
+def cameras_of(arrays: Arrays) -> Cameras:
     """The rig. `InputError` for entries that are not finite."""
     names = arrays.texts("camera_names")
     parts = (arrays.finite(f"camera_{part}", len(names), *tail) for part, tail in CAMERA_PARTS.items())
@@ -239,7 +240,7 @@ def _cameras_of(arrays: Arrays) -> Cameras:
     return Cameras(names, *map(_double, parts), fisheye=fisheye)
 
 
-def _skeleton_in(arrays: Arrays, name: str, joints: str) -> Skeleton:
+def skeleton_in(arrays: Arrays, name: str, joints: str) -> Skeleton:
     """A skeleton by its name and joints. `InputError` where two joints have one name."""
     names = arrays.texts(joints)
     if len(set(names)) != len(names):
@@ -248,7 +249,7 @@ def _skeleton_in(arrays: Arrays, name: str, joints: str) -> Skeleton:
     return skeleton_of(arrays.text(name), names)
 
 
-def _detections_of(arrays: Arrays, skeleton: Skeleton, extent: Extent) -> list[Detections]:
+def detections_of(arrays: Arrays, skeleton: Skeleton, extent: Extent) -> list[Detections]:
     """The detections of every frame."""
     frame, places = _frames_in(arrays, "detection", extent)
     count = len(frame)
@@ -315,7 +316,7 @@ def _rivals_of(arrays: Arrays, extent: Extent) -> list[Association | None]:
 def _labels_of(arrays: Arrays, detections: Sequence[Detections], extent: Extent) -> list[Labels | None]:
     """The truth of every frame, None where it is not known."""
     labelled = arrays.get("labelled", FLAGS, extent.frames)
-    skeleton = _skeleton_in(arrays, "truth_skeleton", "truth_joints")
+    skeleton = skeleton_in(arrays, "truth_skeleton", "truth_joints")
     frame, places = _frames_in(arrays, "truth", extent)
     people = torch.from_numpy(arrays.get("truth_id", INTEGERS, len(frame)).astype(np.int64))
     xyz = _double(arrays.get("truth_xyz", NUMBERS, len(frame), len(skeleton), 3))

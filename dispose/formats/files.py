@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from glob import escape
 from itertools import pairwise
 from pathlib import Path
 from typing import TextIO
@@ -70,6 +71,14 @@ def writing(path: Path) -> Iterator[None]:
 def visible(paths: Iterable[Path]) -> list[Path]:
     """Paths in alphabetical order without hidden ones: what a killed writer or another system left behind."""
     return sorted(path for path in paths if not path.name.startswith("."))
+
+
+def remove_other_people(folder: Path, stem: str, ending: str, written: Sequence[Path]) -> None:
+    """Remove the files ``<stem>_P<id><ending>`` of people whom an earlier run of that name found."""
+    for old in folder.glob(f"{escape(stem)}_P*{ending}"):
+        who = re.fullmatch(r"\d+(_part\d+)?", old.stem.removeprefix(f"{stem}_P"))
+        if who and old not in written:
+            old.unlink()
 
 
 def frame_number(path: Path) -> int | None:

@@ -39,6 +39,16 @@ class PersonTable:
         parts = np.split(rows, first[1:]) if len(first) else []
         return {int(person): (part, place[part]) for person, part in zip(people, parts, strict=True)}
 
+    @cached_property
+    def _by_frame(self) -> Int[np.ndarray, " rows"]:
+        """All rows, in the order of their frames' numbers."""
+        return np.argsort(self.frame, kind="stable")
+
+    def rows_at(self, number: int) -> Int[np.ndarray, " _"]:
+        """The rows of a frame."""
+        first, last = np.searchsorted(self.frame, (number, number + 1), sorter=self._by_frame)
+        return self._by_frame[first:last]
+
     @property
     def people(self) -> tuple[tuple[int, int], ...]:
         """Every person's number and the number of frames they were found in, most frequent first."""

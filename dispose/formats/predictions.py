@@ -13,7 +13,8 @@ do not see the root, are left out.
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,21 +85,26 @@ def by_slot(
     return replace(prediction, association=replace(prediction.association, members=slots))
 
 
-def header_line(skeleton: Skeleton, cameras: Sequence[str]) -> str:
-    """The first line of `predictions.jsonl`."""
+def header_line(skeleton: Skeleton, cameras: Sequence[str], frames: int | None = None) -> str:
+    """The first line of `predictions.jsonl`, with the number of frames that follow if it is known."""
     header = {
         "schema": SCHEMA,
         "skeleton": skeleton.name,
         "joints": list(skeleton.joints),
         "units": "mm",
         "cameras": list(cameras),
+        **({} if frames is None else {"frames": frames}),
     }
     return json.dumps(header)
 
 
-def header_with(line: str, read: Sequence[str]) -> str:
-    """A header line that also says what was read, lost, left out or taken otherwise: a sentence for each."""
-    return json.dumps({**json.loads(line), "read": list(read)}) + "\n"
+def header_with(line: str, read: Sequence[str], frames: int, rate_hz: float) -> str:
+    """A header line that also says how many frames follow, so that a lost tail is seen, and frames per second.
+
+    And what was read, lost, left out or taken otherwise: a sentence for each.
+    """
+    told = {"frames": frames, "rate_hz": rate_hz, "read": list(read)}
+    return json.dumps({**json.loads(line), **told}) + "\n"
 
 
 def frame_line(prediction: Prediction, cameras: Sequence[str]) -> str:
@@ -140,7 +146,8 @@ def write_predictions(
 ) -> None:
     """Write `predictions.jsonl`; an existing file is replaced only when the last frame has been written."""
     with replacing(path) as file:
-        file.write(header_line(skeleton, cameras) + "\n")
+        count = len(predictions) if isinstance(predictions, Sized) else None
+        file.write(header_line(skeleton, cameras, count) + "\n")
         for prediction in predictions:
             file.write(frame_line(prediction, cameras) + "\n")
 
@@ -154,7 +161,8 @@ def read_predictions(path: Path) -> SavedPredictions:
     lines = [(number, line) for number, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
     if not lines:
         raise InputError(f"{path}: is empty.")
-    skeleton, cameras = _parse_header(path, *lines[0])
+    header = _parse_header(path, *lines[0])
+    skeleton, cameras = header.skeleton, header.cameras
     frames: list[Prediction] = []
     line_of: dict[int, int] = {}
     for number, line in lines[1:]:
@@ -164,11 +172,54 @@ def read_predictions(path: Path) -> SavedPredictions:
             raise InputError(f"{place}: frame {frame.number} is there already, in line {line_of[frame.number]}.")
         line_of[frame.number] = number
         frames.append(frame)
+    if header.frames not in (None, len(frames)):
+        raise InputError(
+            f"{path}: line 1 announces {header.frames} frames, and {len(frames)} follow: lines are lost, "
+            "run `dispose predict` again."
+        )
     return SavedPredictions(skeleton, cameras, tuple(frames))
 
 
-def _parse_header(path: Path, number: int, line: str) -> tuple[Skeleton, tuple[str, ...]]:
-    """Skeleton and cameras of the first line."""
+@dataclass(frozen=True)
+class PredictionsHeader:
+    """What the first line of a prediction file says; None where it is silent."""
+
+    skeleton: Skeleton
+    cameras: tuple[str, ...]
+    frames: int | None = None
+    rate_hz: float | None = None
+
+
+def header_of(path: Path) -> PredictionsHeader:
+    """What is said in the first line of `predictions.jsonl`. `InputError` where that is not one of ours."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            line = file.readline(LONGEST_HEADER)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}).") from error
+    return _parse_header(path, 1, line)
+
+
+def frame_numbers(path: Path) -> list[int]:
+    """The numbers of all frames of `predictions.jsonl`, line by line, so that nothing else is in memory."""
+    numbers = []
+    with open(path, encoding="utf-8-sig", newline="\n") as file:
+        file.readline(LONGEST_HEADER)
+        for count, line in enumerate(file, 2):
+            found = re.match(r'\s*\{"frame": (-?\d{1,18}),', line[:64])
+            place = f"{path}: line {count}"
+            if found:
+                numbers.append(int(found.group(1)))
+            elif line.strip():
+                numbers.append(Entry(place, parse_json_line(line, place)).at("frame").whole())
+    return numbers
+
+
+LONGEST_HEADER = 1 << 20
+
+
+def _parse_header(path: Path, number: int, line: str) -> PredictionsHeader:
+    """What the first line says."""
     header = Entry(f"{path}: line {number}", parse_json_line(line, f"{path}: line {number}"))
     if header.at("schema").text() != SCHEMA:
         raise InputError(f"{path}: schema is {header.at('schema').text()!r}, this version reads {SCHEMA!r}.")
@@ -180,7 +231,11 @@ def _parse_header(path: Path, number: int, line: str) -> tuple[Skeleton, tuple[s
     )
     if not joints:
         raise InputError(f"{header.at('joints').place}: there is none.")
-    return skeleton_of(header.at("skeleton").text(), joints), cameras
+    frames = header.at("frames").whole(least=0) if header.has("frames") else None
+    rate = header.at("rate_hz").number() if header.has("rate_hz") else None
+    if rate is not None and not 0 < rate < math.inf:
+        raise InputError(f"{header.place}: rate_hz is {rate}, a positive number is expected.")
+    return PredictionsHeader(skeleton_of(header.at("skeleton").text(), joints), cameras, frames, rate)
 
 
 def _names(entry: Entry, what: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ import torch
 
 from dispose.errors import InputError, OutputError
 from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS, evidence_common, evidence_head, evidence_rows
-from dispose.formats.files import GrowingFolder, GrownColumn, lock_folder, replacing, write_npz
+from dispose.formats.files import GrowingFolder, GrownColumn, lock_folder, remove_other_people, replacing, write_npz
 from dispose.formats.marker_names import MarkerNames, pose2sim_names
 from dispose.formats.person_table import PersonTable, prediction_names, prediction_rows
 from dispose.formats.predictions import by_source, frame_line, header_line, header_with, skeleton_of
@@ -140,10 +140,7 @@ class ResultsFolder:
         try:
             # Evidence speaks of the predictions beside it: the old one goes first, the new one comes last.
             (folder / EVIDENCE).unlink(missing_ok=True)
-            with replacing(folder / PREDICTIONS) as file, open(growing.folder / PREDICTIONS, encoding="utf-8") as lines:
-                # What was odd is known at the end only; the header says it before anything else.
-                file.write(header_with(next(lines), progress.summary.sentences()))
-                shutil.copyfileobj(lines, file)
+            self._write_lines(progress.summary)
             written = [folder / PREDICTIONS]
             (folder / PEOPLE).unlink(missing_ok=True)
             if files.tables:
@@ -152,7 +149,7 @@ class ResultsFolder:
                     *write_trcs(folder / "trc", files.name, table, files.rate_hz, files.markers),
                 ]
                 write_npz(written[1], self._members("people."))
-                _remove_others(folder / "trc", files.name, written)
+                remove_other_people(folder / "trc", files.name, ".trc", written)
             if files.evidence:
                 written.append(folder / EVIDENCE)
                 head = evidence_head(folder / PREDICTIONS, files.name, files.method)
@@ -162,6 +159,15 @@ class ResultsFolder:
             raise OutputError(f"{str(error).rstrip('.')}{how}.") from error
         growing.remove()
         self.people, self.written = table.people, tuple(written)
+
+    def _write_lines(self, summary: Summary) -> None:
+        """`predictions.jsonl`, whose first line can now say what was odd, and how many frames follow."""
+        with (
+            replacing(self.folder / PREDICTIONS) as file,
+            open(self._growing.folder / PREDICTIONS, encoding="utf-8", newline="\n") as lines,
+        ):
+            file.write(header_with(next(lines), summary.sentences(), summary.frames, self.files.rate_hz))
+            shutil.copyfileobj(lines, file, 1 << 20)
 
     def _members(self, prefix: str) -> list[tuple[str, np.ndarray | GrownColumn]]:
         """What belongs into one archive: fixed arrays first, then those that have grown."""
@@ -177,13 +183,6 @@ class ResultsFolder:
 
 
 TABLE = ("numbers", "people.frame", "people.id", "people.joints")
-
-
-def _remove_others(folder: Path, stem: str, written: Sequence[Path]) -> None:
-    """Remove the TRC files of people that an earlier run of that name found."""
-    for old in folder.glob(f"{stem}_P*.trc"):
-        if old not in written and old.stem.removeprefix(f"{stem}_P").isdigit():
-            old.unlink()
 
 
 def _remove_temporaries(folder: Path, stem: str) -> None:

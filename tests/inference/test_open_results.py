@@ -62,7 +62,8 @@ def test_labels_come_from_a_truth_beside_it(run: Path, tmp_path: Path) -> None:
     one["members"], two["members"] = {**one["members"], "cam_01": two["members"]["cam_01"]}, {
         **two["members"], "cam_01": one["members"]["cam_01"],
     }  # fmt: skip
-    truth.write_text("\n".join([lines[0], json.dumps(record), *lines[2:4]]))
+    head = lines[0].replace('"frames": 6', '"frames": 3')
+    truth.write_text("\n".join([head, json.dumps(record), *lines[2:4]]))
     results = read_results(run, truth=truth)
     assert results.notes == (f"3 frames have no truth in {truth}.",)
     failures = [failure_of(result) for result in results.cases]
@@ -112,7 +113,7 @@ def without_anything(run: Path, folder) -> str:
 
 def without_frames(run: Path, folder) -> str:
     (run / EVIDENCE).unlink()
-    header = (run / PREDICTIONS).read_text().splitlines()[0]
+    header = (run / PREDICTIONS).read_text().splitlines()[0].replace('"frames": 6', '"frames": 0')
     (run / PREDICTIONS).write_text(header + "\n")
     return "holds no frame"
 
@@ -174,7 +175,7 @@ def test_joints_that_are_not_numbers_are_not_known(run: Path, tmp_path: Path) ->
     record["persons"][0]["joints"][3] = [float("nan"), 1.0, 2.0, 0.5]
     record["persons"][0]["joints"][4] = [1.0, 2.0, 3.0, float("nan")]
     path = tmp_path / "nan.jsonl"
-    path.write_text("\n".join([lines[0], json.dumps(record)]))
+    path.write_text("\n".join([lines[0].replace('"frames": 6', '"frames": 1'), json.dumps(record)]))
     poses = read_results(path).cases[0].prediction.poses
     assert poses.valid[0].tolist() == [j != 3 for j in range(17)]
     assert bool(torch.isfinite(poses.xyz_world).all() and torch.isfinite(poses.confidence).all())

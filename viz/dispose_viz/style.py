@@ -18,10 +18,8 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patheffects import withStroke
 
 from dispose.formats.files import replacing_path
+from dispose.scene.colours import PALETTE
 from dispose.tensors import ABSENT
-
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8B6FC0", "#7A5C3E")
-"""Okabe and Ito's colours (without black, and without yellow, which is lost on white), then violet and brown."""
 
 MAP = "cividis"
 """The matplotlib colour map for quantities: perceptually uniform and colour-blind safe."""

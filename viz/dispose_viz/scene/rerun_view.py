@@ -5,7 +5,7 @@ The only module that imports the optional package `rerun`; what is shown is deci
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +13,14 @@ import rerun as rr
 import rerun.blueprint as rrb
 from matplotlib.colors import to_rgb
 
-from dispose.errors import DisposeError, InputError
+from dispose.errors import DisposeError
 from dispose.formats.files import replacing_path
-from dispose.inference.capture import read_image_capture
 from dispose.scene.cameras import Cameras
 from dispose.scene.results import Results
+from dispose_viz.image.series import images_of_capture
 from dispose_viz.scene.timeline import (
     CurveStyle,
     Eye,
-    Images,
     Signs,
     Strokes,
     Thing,
@@ -111,26 +110,6 @@ def stream(results: Results, recording: rr.RecordingStream, capture: Path | None
         for archetype in archetypes(entry.thing):
             recording.log(entry.path, archetype, static=entry.frame is None and entry.step is None)
     return count
-
-
-def images_of_capture(folder: Path, cameras: Cameras) -> Callable[[int], Images]:
-    """A function from a frame's number to what these cameras saw; None where there is no image.
-
-    Raises:
-        InputError: the folder has no images, or none of these cameras.
-    """
-    capture = read_image_capture(folder)
-    place = {name: view for view, name in enumerate(capture.cameras.names)}
-    if not set(place) & set(cameras.names):
-        raise InputError(
-            f"{folder}: has pictures of {', '.join(place)}, the results are of {', '.join(cameras.names)}."
-        )
-
-    def at(number: int) -> Images:
-        series = [capture.views[place[name]] if name in place else None for name in cameras.names]
-        return tuple(s.read(number) if s is not None and number in s.numbers else None for s in series)
-
-    return at
 
 
 def save(results: Results, path: Path, capture: Path | None = None) -> None:
