@@ -90,7 +90,7 @@ def read_capture(
     place = detections or find_recordings(folder, DETECTION_FOLDERS, "detections")
     views = open_detections(place)
     match = pair_cameras(str(place), rig, [view.camera for view in views], told)
-    rig = sized_by_pictures(rig, pictures_of(folder), match, [view.camera for view in views])
+    rig = sized_by_pictures(rig, pictures_of(folder) if rig.guessed else (), match, [view.camera for view in views])
     found = _matched(place, rig, match, views, "detections", COCO_17)
     notes = list(found.notes)
     if calibration is None and folder not in rig_file.parents:

@@ -183,14 +183,17 @@ def qualisys(cameras: Cameras) -> str:
     for v, name in enumerate(cameras.names):
         turn, centre = flip @ cameras.rotation[v], cameras.centres[v].tolist()
         places = " ".join(f'r{i + 1}{j + 1}="{float(turn[i, j])!r}"' for i in range(3) for j in range(3))
-        numbers = [64 * float(cameras.matrix[v][at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2))]
+        # Centres count from the sensor's corner, of which the video shows a part.
+        corner = (0, 0, 8, 4)
+        shown = zip(((0, 0), (1, 1), (0, 2), (1, 2)), corner, strict=True)
+        numbers = [64 * (float(cameras.matrix[v][at]) + start) for at, start in shown]
         keys = ("focalLengthU", "focalLengthV", "centerPointU", "centerPointV")
         inner = " ".join(f'{key}="{number!r}"' for key, number in zip(keys, numbers, strict=True))
         keys = ("radialDistortion1", "radialDistortion2", "tangentalDistortion1", "tangentalDistortion2")
         lens = " ".join(f'{key}="{64 * float(x)!r}"' for key, x in zip(keys, cameras.distortion[v], strict=False))
         lines += [
             f'<camera serial="{name}" model="Miqus Video" avg-residual="0.4">',
-            '<fov_video left="0" top="0" right="1919" bottom="1079"/>',
+            '<fov_video left="8" top="4" right="1927" bottom="1083"/>',
             f'<transform x="{centre[0]!r}" y="{centre[1]!r}" z="{centre[2]!r}" {places}/>',
             f"<intrinsic {inner} {lens}/>", "</camera>",
         ]  # fmt: skip
@@ -214,7 +217,7 @@ def test_calibrations_in_xml(tmp_path: Path, name: str) -> None:
     assert open_calibration(path).notes == ("cameras that see markers only are left out: 2111.",)
     path.write_text(text.replace("<transform", "<place", 1).replace("POSITION", "POSITON", 1))
     assert open_calibration(path).cameras.names == ("2112", "2113")
-    path.write_text(text.replace("1079", "wide", 1).replace('"1920 1080"', '"1920"', 1))
+    path.write_text(text.replace("1083", "wide", 1).replace('"1920 1080"', '"1920"', 1))
     with pytest.raises(InputError, match=rf"{name}: camera 2111: "):
         open_calibration(path)
     bomb = '<!DOCTYPE x [<!ENTITY a "aaaa">]>'

@@ -122,3 +122,11 @@ def test_a_fisheye_shows_its_border_smaller() -> None:
     pixels = pixels_per_unit(xy.expand(2, 48, 2), MATRIX, mixed[:, None])
     assert_close(pixels[0], torch.full((48,), 415.0, dtype=torch.float64))
     assert_close(pixels[1], 415 * area.sqrt(), atol=1e-4, rtol=1e-6)
+
+
+def test_near_the_axis_it_is_the_same_function() -> None:
+    r = torch.tensor([1e-9, 3e-5, 9e-5, 1.1e-4], dtype=torch.float64)
+    lens = torch.tensor(LENSES[3], dtype=torch.float64)
+    theta = r.atan()
+    wanted = theta * (1 + 0.3 * theta**2 + 0.1 * theta**4)
+    assert_close(distort_fisheye(torch.stack([r, 0 * r], -1), lens)[:, 0], wanted, atol=0, rtol=1e-12)
