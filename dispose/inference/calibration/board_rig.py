@@ -15,7 +15,7 @@ from dispose.formats.calibration.rig import CameraParameters, as_cameras
 from dispose.geometry.rigid import rodrigues
 from dispose.inference.calibration.board import Board, BoardSightings
 from dispose.inference.calibration.bundle import EXTRINSICS, LENS, RigObservations, adjust, move_rigidly
-from dispose.scene.cameras import Cameras
+from dispose.scene.cameras import Cameras, perspective_only
 
 FEWEST_CORNERS = 6
 """Corners of a board by which its place before a camera is known."""
