@@ -101,10 +101,8 @@ def telling_fisheyes(cameras: Cameras) -> Cameras:
     return replace(cameras, fisheye=torch.zeros(cameras.size.shape[:-1], dtype=torch.bool, device=cameras.size.device))
 
 
-def perspective_only(cameras: Cameras) -> Cameras:
+def perspective_only(cameras: Cameras, who: str = "released weights") -> Cameras:
     """The same cameras; `InputError` where one has a fisheye lens, for what was made without them."""
     if cameras.fisheye is not None and bool(cameras.fisheye.any()):
-        raise InputError(
-            "a camera has a fisheye lens, which released weights do not know; undistort the pictures first."
-        )
+        raise InputError(f"a camera has a fisheye lens, which {who} do not know; undistort the pictures first.")
     return cameras

@@ -149,6 +149,7 @@ def calibrate_rig(
     Raises:
         InputError: fewer than two cameras see the board often enough, or together.
     """
+    known = None if known is None else perspective_only(known, "calibrations by a board")
     lenses: dict[int, tuple[Tensor, Tensor]] = {}
     notes, reasons = list[str](), list[str]()
     for view, name in enumerate(sightings.cameras):
