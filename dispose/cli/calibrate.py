@@ -1,7 +1,7 @@
 """`dispose calibrate`: cameras refined by the people they see, or calibrated by a board."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from dispose.cli.captures import CaptureOptions, parse_frames
 from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
-from dispose.formats.calibration.read import read_calibration
+from dispose.formats.calibration.read import open_calibration, read_calibration
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.images.series import ImageSeries, Video, open_image_series
 from dispose.inference.calibration.board import DICTIONARIES, Board, BoardSightings, look_for_board
@@ -29,12 +29,14 @@ from dispose.inference.calibration.world import (
     scaling,
 )
 from dispose.inference.capture import Capture, read_frame, select_frames
+from dispose.inference.finding import find_calibration
 from dispose.inference.names import match_names
 from dispose.inference.readings import Summary
 from dispose.options import Count, PathOption, Positive, PositiveOption, one_of, require_file, require_folder
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame
 from dispose.skeletons.skeleton import Skeleton
+from dispose.tensors import cat
 from dispose.zoo.checkpoints import load_associator
 
 INTRINSICS = (("none", EXTRINSICS), ("focal", FOCAL), ("centre", CENTRE), ("lens", LENS))
@@ -90,23 +92,28 @@ class RefineCalibration(CaptureOptions):
             print(sentence)
         free = dict(INTRINSICS)[self.intrinsics]
         found = refine_rig([frames[k] for k in by], [frames[k] for k in judges], load_associator().associate, free=free)
-        cameras = self.placed(found, capture.skeleton)
+        whole = self.placed(found, with_unseen(found.found, self.calibrated(capture)), capture.skeleton)
+        cameras = whole.select(views=range(len(found.given)))
         verdict = judge(found)
         print(f"\n{refine_table(found, cameras)}\n")
         for sentence in verdict.sentences:
             print(sentence)
         written = write_refinement(folder, found, cameras, verdict)
         if verdict.better:
-            write_calibration_toml(out, cameras)
+            write_calibration_toml(out, whole)
             written = (out, *written)
         for path in written:
             print(f"wrote {path}")
         return 0 if verdict.better else 1
 
-    def placed(self, found: Refinement, skeleton: Skeleton) -> Cameras:
-        """The refined rig, as large and as level as was asked for."""
-        cameras, xyz = found.found, found.people.xyz_world
-        middle = cameras.centres.mean(0)
+    def calibrated(self, capture: Capture[DetectionView]) -> Cameras:
+        """All cameras of the calibration, also those that recorded nothing."""
+        path = self.calibration or find_calibration(capture.source)
+        return open_calibration(path, mm_per_unit=self.mm_per_unit, up=self.up).cameras
+
+    def placed(self, found: Refinement, cameras: Cameras, skeleton: Skeleton) -> Cameras:
+        """Cameras in the world of the refined ones, as large and as level as was asked for."""
+        xyz, middle = found.people.xyz_world, found.found.centres.mean(0)
         factor = None
         if self.distance_mm is not None:
             factor = factor_by_distance(cameras, CameraDistance(*self.distance_mm))
@@ -121,6 +128,12 @@ class RefineCalibration(CaptureOptions):
             cameras = carry_cameras(cameras, flat.motion)
             print(f"the floor was tilted by {flat.tilt_deg:.2f}°; now it is z = 0.")
         return cameras
+
+
+def with_unseen(cameras: Cameras, calibrated: Cameras) -> Cameras:
+    """Cameras, and behind them those of their calibration that recorded nothing, as they were."""
+    others = calibrated.select(views=[v for v, name in enumerate(calibrated.names) if name not in cameras.names])
+    return replace(cat([cameras, others], "views"), names=(*cameras.names, *others.names))
 
 
 def spread_frames(capture: Capture[DetectionView], count: int) -> tuple[list[Frame], Summary]:

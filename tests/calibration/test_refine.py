@@ -164,19 +164,20 @@ def test_arrows_have_one_handy_scale() -> None:
 def write_walk(folder: Path, cameras: Cameras, frames: Sequence[Frame]) -> None:
     write_calibration_toml(folder / "calib" / "Calib.toml", cameras)
     for frame in frames:
-        write_openpose(folder / "pose", frame.number, cameras.names, frame.detections)
+        write_openpose(folder / "pose", frame.number, frame.cameras.names, frame.detections)
 
 
 def test_the_command_writes_what_predict_reads(tmp_path: Path, generator: torch.Generator, capsys) -> None:
+    # The fourth camera is calibrated and recorded nothing.
     true = ring(3)
-    write_walk(tmp_path / "walk", knock_cameras(true, 1.0, 30.0, generator), filmed(true, 24, generator))
+    write_walk(tmp_path / "walk", knock_cameras(ring(4), 1.0, 30.0, generator), filmed(true, 24, generator))
     out, report = tmp_path / "better.toml", tmp_path / "report"
     arguments = ["calibrate", "refine", str(tmp_path / "walk"), "--out", str(out), "--report", str(report), "--level"]
     assert main([*arguments, "--distance-mm", "cam_01", "cam_03", "6000"]) == 0
     said = capsys.readouterr().out
     assert "better on held-out frames, in every camera" in said and f"wrote {out}" in said
     found = read_calibration_toml(out)
-    assert found.names == true.names
+    assert found.names == ring(4).names
     assert float((found.centres[0] - found.centres[2]).norm()) == pytest.approx(6000, abs=1e-6)
     record = json.loads((report / "refine.json").read_text())
     assert record["better"] and record["whole_px"]["after"] < record["whole_px"]["before"] / 2
