@@ -83,6 +83,14 @@ def test_the_minimum_is_that_of_scipy(generator: torch.Generator) -> None:
     assert found.after == pytest.approx(2 * theirs.cost, rel=0.01)
 
 
+def test_a_dozen_steps_are_enough(generator: torch.Generator) -> None:
+    # With a wrong system the damping still finds its way down, but needs all the steps there are.
+    true = ring(4)
+    observations = seen(true, points(60, generator), 1.0, generator)
+    found = adjust(observations, disturbed(true, generator))
+    assert found.steps <= 20 and found.after < 0.07 * found.before
+
+
 def test_wild_sightings_hardly_move_it(generator: torch.Generator) -> None:
     true = ring(4)
     observations = seen(true, points(150, generator), 1.0, generator)
