@@ -12,7 +12,9 @@ import torch
 
 from dispose.cli.main import main
 from dispose.formats.arrays import open_arrays
+from dispose.formats.exports.coco_people import write_coco
 from dispose.formats.marker_names import pose2sim_names
+from dispose.formats.person_table import PersonTable
 from dispose.formats.trc import read_trc
 from dispose.inference.results_folder import RunFiles, write_results
 from dispose.scene.frame import Frame, Poses
@@ -256,3 +258,13 @@ def test_a_lost_line_is_seen(run: Path, tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "predictions.jsonl").write_text("".join(lines[:-1]))
     assert main(["export", str(tmp_path), "--to", "csv"]) == 2
     assert f"line 1 announces {FRAMES} frames, and {FRAMES - 1} follow" in capsys.readouterr().err
+
+
+def test_coco_sees_nothing_beside_the_picture(tmp_path: Path) -> None:
+    camera = rig().select(views=[0])
+    joints = torch.cat([people_at(0)[:1], torch.ones(1, 17, 1).double()], -1)
+    joints[0, 3, :3] += 9000 * camera.rotation[0, 0]  # nine metres to the right of where it was
+    one = np.zeros(1, dtype=np.int64)
+    write_coco(tmp_path / "one.json", PersonTable(COCO_17, one, one, one, joints.numpy()), camera, lambda rows: None)
+    (entry,) = json.loads((tmp_path / "one.json").read_text())["annotations"]
+    assert entry["keypoints"][9:12] == [0, 0, 0] and entry["num_keypoints"] == 16

@@ -116,3 +116,14 @@ def test_strange_joints_hang_on_their_neighbours() -> None:
     assert motion is not None
     rows = [tree.joints.index(joint) for joint in strange.joints]
     np.testing.assert_allclose(forward(motion, 6)[:, rows], xyz[..., Y_UP], atol=1e-8)
+
+
+def test_who_turns_their_head_does_not_turn_their_shoulders() -> None:
+    xyz = standing(COCO_17)[None].repeat(2, 0)
+    head = COCO_17.indices(("nose", "l_eye", "r_eye", "l_ear", "r_ear"))
+    xyz[1, head] = xyz[1, head] @ Rotation.from_euler("z", np.radians(60)).as_matrix().T
+    motion = motion_of(COCO_17, xyz)
+    assert motion is not None
+    turned = Rotation.from_matrix(motion.poses(1, 2).rotation[0]).magnitude()
+    joints = motion.tree.joints
+    assert turned[joints.index("mid_shoulders")] < 3e-3 and turned[joints.index("nose")] > np.radians(50)
