@@ -13,6 +13,7 @@ import tyro
 from dispose.baselines.integer_programme import integer_programme
 from dispose.cli.captures import CaptureOptions, MarkersOption, only_images, parse_frames, report_people, video_rate_hz
 from dispose.cli.lifting import LiftOptions, LiftOrder, RigWords, lift
+from dispose.cli.smooth import SmoothCommand
 from dispose.errors import InputError
 from dispose.evaluation.classic import CLASSIC, classic
 from dispose.formats.detections.people import DetectionView
@@ -152,6 +153,9 @@ class PredictCommand(CaptureOptions):
     """Frames per second, for the times in TRC files (default: of videos/*, else 30)."""
     markers: MarkersOption = "pose2sim"
     """What markers are called in TRC files: as in Pose2Sim's OpenSim models (RAnkle), or as here (r_ankle)."""
+    smooth: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Afterwards also bring all frames of a person to agree, as `dispose smooth` does, into a folder of its own
+    (that of the results with -smooth behind it)."""
     single_view: TextOption = None
     """Also say where people and joints are that one camera alone sees, by a lifter of this name (default: nothing is
     said of whom no second camera confirms)."""
@@ -184,11 +188,13 @@ class PredictCommand(CaptureOptions):
         rate = self.rate_hz if self.rate_hz is not None else video_rate_hz(source)
         if rate is None:
             print(f"no video tells the frame rate: TRC times count {FALLBACK_RATE_HZ:g} frames per second.")
+            if self.smooth:
+                raise InputError("--smooth needs the frame rate, and no video tells it; give --rate-hz.")
         job = self.of_images(capture) if images else self.of_detections(capture)
         evidence, batch = self.evidence and job.evidence, self.batch or job.batch
         inputs = self.inputs(capture, job.weights, batch)
-        files = RunFiles(source.resolve().name, job.method, rate or FALLBACK_RATE_HZ, evidence=evidence, inputs=inputs,
-                         markers=MARKER_NAMES[self.markers])  # fmt: skip
+        files = RunFiles(source.resolve().name, job.method, rate or FALLBACK_RATE_HZ, rate is not None,
+                         evidence=evidence, markers=MARKER_NAMES[self.markers], inputs=inputs)  # fmt: skip
         with results_folder(folder, files) as sink:
             progress = run(
                 job.source,
@@ -204,6 +210,8 @@ class PredictCommand(CaptureOptions):
         report_people(sink.people, progress.summary.why_nobody(job.advice))
         for path in sink.written:
             print(f"wrote {path}")
+        if self.smooth and sink.people:
+            return SmoothCommand(folder, markers=self.markers).run()
         return 0 if sink.people else NOBODY_FOUND
 
     def of_one_camera(self) -> LiftOrder:

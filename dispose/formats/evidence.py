@@ -22,7 +22,7 @@ from torch import Tensor
 
 from dispose.errors import InputError, ShapeError
 from dispose.formats.arrays import FLAGS, INTEGERS, NUMBERS, Arrays, read_arrays
-from dispose.formats.files import Columns, digest_of
+from dispose.formats.files import Columns, digest_of, write_npz
 from dispose.formats.person_table import with_covariances
 from dispose.formats.predictions import by_slot, read_predictions, skeleton_of
 from dispose.scene.cameras import Cameras
@@ -200,6 +200,12 @@ def read_run(folder: Path) -> Results:
     kept = sum(len(one.members) for one in hypotheses if one is not None)
     left_out = f"{kept} of {kept + dropped} candidate tuples are kept; the others never had mass and were not cheap."
     return Results(name, method, saved.skeleton, tuple(cases), (left_out,) if dropped else ())
+
+
+def copy_evidence(source: Path, target: Path, predictions: Path) -> None:
+    """The evidence of a run for other predictions of the same frames: what was detected and weighed stays."""
+    arrays = read_arrays(source, SCHEMA).columns
+    write_npz(target, [*{**arrays, "predictions": np.array(digest_of(predictions))}.items()])
 
 
 @dataclass(frozen=True, eq=False)

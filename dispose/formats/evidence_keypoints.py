@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dispose.errors import InputError
-from dispose.formats.arrays import INTEGERS, NUMBERS, open_arrays
-from dispose.formats.evidence import SCHEMA, cameras_in, skeleton_in
+from dispose.formats.arrays import INTEGERS, NUMBERS, Arrays, mapped_arrays
+from dispose.formats.evidence import SCHEMA, cameras_of, skeleton_in
 from dispose.formats.files import digest_of
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.skeleton import Skeleton
@@ -62,15 +62,23 @@ class SeenPeople:
 
 def read_seen_people(path: Path, predictions: Path) -> SeenPeople:
     """The detections of a run. `InputError` for a broken file, and for one of other predictions."""
-    arrays = open_arrays(path, ("schema", "frame", "skeleton", "joints", "predictions", "camera_", "detection_"))
+    with mapped_arrays(path, lambda name: name in WANTED or name.startswith("camera_")) as arrays:
+        return _seen_people(path, predictions, arrays)
+
+
+WANTED = ("schema", "frame", "skeleton", "joints", "predictions",
+          *(f"detection_{name}" for name in ("frame", "view", "index", "keypoints")))  # fmt: skip
+
+
+def _seen_people(path: Path, predictions: Path, arrays: Arrays) -> SeenPeople:
     if arrays.text("schema") != SCHEMA:
         raise InputError(f"{path}: schema is {arrays.text('schema')!r}, this version reads {SCHEMA!r}.")
     if arrays.text("predictions") != digest_of(predictions):
         raise InputError(f"{path}: belongs to other predictions than {predictions}; run `dispose predict` again.")
-    skeleton, cameras = skeleton_in(arrays, "skeleton", "joints"), cameras_in(arrays)
+    skeleton, cameras = skeleton_in(arrays, "skeleton", "joints"), cameras_of(arrays)
     numbers = arrays.get("frame", INTEGERS, None).astype(np.int64)
     frame = arrays.rows("detection_frame", len(numbers), rising=True).astype(np.int64)
     count = len(frame)
     view, index = (arrays.get(f"detection_{name}", INTEGERS, count).astype(np.int64) for name in ("view", "index"))
-    keypoints = arrays.get("detection_keypoints", NUMBERS, count, len(skeleton), 3)
+    keypoints = np.array(arrays.get("detection_keypoints", NUMBERS, count, len(skeleton), 3))
     return SeenPeople(cameras, skeleton, numbers, frame, view, index, keypoints)

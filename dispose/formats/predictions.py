@@ -14,7 +14,7 @@ do not see the root, are left out.
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,13 +38,16 @@ SCHEMA = "dispose.predictions/1"
 class SavedPredictions:
     """The content of a prediction file, a prediction per frame, and sentences about what the file left open.
 
-    Members are positions in each camera's source list, or ranks of root peaks.
+    Members are positions in each camera's source list, or ranks of root peaks. `rate_hz`: frames per second, None
+    where the run did not know; `smoothed`: how, empty where each frame speaks for itself.
     """
 
     skeleton: Skeleton
     cameras: tuple[str, ...]
     frames: tuple[Prediction, ...]
     notes: tuple[str, ...] = ()
+    rate_hz: float | None = None
+    smoothed: str = ""
 
 
 def by_source(prediction: Prediction, detections: Detections) -> Prediction:
@@ -98,12 +101,13 @@ def header_line(skeleton: Skeleton, cameras: Sequence[str], frames: int | None =
     return json.dumps(header)
 
 
-def header_with(line: str, read: Sequence[str], frames: int, rate_hz: float) -> str:
+def header_with(line: str, read: Sequence[str], frames: int, rate_hz: float | None) -> str:
     """A header line that also says how many frames follow, so that a lost tail is seen, and frames per second.
 
     And what was read, lost, left out or taken otherwise: a sentence for each.
     """
-    told = {"frames": frames, "rate_hz": rate_hz, "read": list(read)}
+    rate = {} if rate_hz is None else {"rate_hz": rate_hz}
+    told = {"frames": frames, **rate, "read": list(read)}
     return json.dumps({**json.loads(line), **told}) + "\n"
 
 
@@ -142,12 +146,21 @@ def _rounded(value: torch.Tensor | float, digits: int) -> float | None:
 
 
 def write_predictions(
-    path: Path, skeleton: Skeleton, cameras: Sequence[str], predictions: Iterable[Prediction]
+    path: Path,
+    skeleton: Skeleton,
+    cameras: Sequence[str],
+    predictions: Iterable[Prediction],
+    *,
+    told: Mapping[str, object] | None = None,
 ) -> None:
-    """Write `predictions.jsonl`; an existing file is replaced only when the last frame has been written."""
+    """Write `predictions.jsonl`; an existing file is replaced only when the last frame has been written.
+
+    `told`: what else the header says.
+    """
     with replacing(path) as file:
         count = len(predictions) if isinstance(predictions, Sized) else None
-        file.write(header_line(skeleton, cameras, count) + "\n")
+        header = json.loads(header_line(skeleton, cameras, count)) | dict(told or {})
+        file.write(json.dumps(header) + "\n")
         for prediction in predictions:
             file.write(frame_line(prediction, cameras) + "\n")
 
@@ -177,17 +190,18 @@ def read_predictions(path: Path) -> SavedPredictions:
             f"{path}: line 1 announces {header.frames} frames, and {len(frames)} follow: lines are lost, "
             "run `dispose predict` again."
         )
-    return SavedPredictions(skeleton, cameras, tuple(frames))
+    return SavedPredictions(skeleton, cameras, tuple(frames), rate_hz=header.rate_hz, smoothed=header.smoothed)
 
 
 @dataclass(frozen=True)
 class PredictionsHeader:
-    """What the first line of a prediction file says; None where it is silent."""
+    """What the first line of a prediction file says; None or empty where it is silent (`SavedPredictions`)."""
 
     skeleton: Skeleton
     cameras: tuple[str, ...]
     frames: int | None = None
     rate_hz: float | None = None
+    smoothed: str = ""
 
 
 def header_of(path: Path) -> PredictionsHeader:
@@ -235,7 +249,8 @@ def _parse_header(path: Path, number: int, line: str) -> PredictionsHeader:
     rate = header.at("rate_hz").number() if header.has("rate_hz") else None
     if rate is not None and not 0 < rate < math.inf:
         raise InputError(f"{header.place}: rate_hz is {rate}, a positive number is expected.")
-    return PredictionsHeader(skeleton_of(header.at("skeleton").text(), joints), cameras, frames, rate)
+    smoothed = header.at("smoothed").at("by").text() if header.has("smoothed") else ""
+    return PredictionsHeader(skeleton_of(header.at("skeleton").text(), joints), cameras, frames, rate, smoothed)
 
 
 def _names(entry: Entry, what: str) -> tuple[str, ...]:

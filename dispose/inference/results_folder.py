@@ -39,6 +39,7 @@ class RunFiles:
         name: what the run is about: the beginning of the names of TRC files.
         method: who answers.
         rate_hz: frames per second in TRC files.
+        rate_known: whether that is known of the recording; predictions say it then.
         evidence: whether what was known and weighed is kept.
         tables: whether predictions.npz and TRC files are written beside predictions.jsonl.
         markers: what TRC files call the joints.
@@ -48,6 +49,7 @@ class RunFiles:
     name: str
     method: str
     rate_hz: float = 30.0
+    rate_known: bool = True
     evidence: bool = True
     tables: bool = True
     markers: MarkerNames = pose2sim_names
@@ -166,7 +168,8 @@ class ResultsFolder:
             replacing(self.folder / PREDICTIONS) as file,
             open(self._growing.folder / PREDICTIONS, encoding="utf-8", newline="\n") as lines,
         ):
-            file.write(header_with(next(lines), summary.sentences(), summary.frames, self.files.rate_hz))
+            rate = self.files.rate_hz if self.files.rate_known else None
+            file.write(header_with(next(lines), summary.sentences(), summary.frames, rate))
             shutil.copyfileobj(lines, file, 1 << 20)
 
     def _members(self, prefix: str) -> list[tuple[str, np.ndarray | GrownColumn]]:

@@ -6,20 +6,12 @@ the best places from all frames, and how uncertain they are. A frame that contra
 claims counts less (Student's t instead of Gauss).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from tqdm import tqdm
 
-from dispose.association.reconstruct import NEAR_MM, roots_of
-from dispose.errors import InputError
-from dispose.formats.predictions import SavedPredictions
-from dispose.geometry.uncertainty import expected_error, probability_within
-from dispose.models.rays.estimate import MOST_MM
-from dispose.scene.frame import Poses
-from dispose.scene.results import Prediction
 from dispose.tensors import TensorStruct
 
 RESTLESSNESS = (
@@ -143,61 +135,3 @@ def _lasting(covariance: Float[Tensor, "frames joints 3 3"], known: Bool[Tensor,
     trace = torch.diagonal(covariance, dim1=-2, dim2=-1).sum(-1)
     usual = torch.where(known, trace, torch.nan).nanmedian(0).values.nan_to_num(UNKNOWN_MM2)
     return LASTING / 3 * usual[:, None, None] * torch.eye(3, dtype=torch.float64)
-
-
-def smooth_people(saved: SavedPredictions, rate_hz: float) -> tuple[Prediction, ...]:
-    """Everybody's joints in the frames that have them, by all of their frames.
-
-    Joints that a frame does not say are filled where the others know them well enough (`MOST_MM`), and those that
-    remain uncertain are not said.
-
-    Raises:
-        InputError: the joints come without claims of how uncertain they are.
-    """
-    if any(len(frame.poses.id) and frame.poses.covariance is None for frame in saved.frames):
-        raise InputError(
-            "joints without claimed errors cannot be weighed; run `dispose predict` again for these results"
-        )
-    smoothed = [frame.poses for frame in saved.frames]
-    density = sway(saved.skeleton.joints)
-    where: dict[int, list[tuple[int, int]]] = {}
-    for k, frame in enumerate(saved.frames):
-        for row, person in enumerate(frame.poses.id.tolist()):
-            where.setdefault(person, []).append((k, row))
-    for rows in tqdm(where.values(), desc="smoothing", unit="person"):
-        xyz = torch.stack([smoothed[k].xyz_world[row] for k, row in rows])
-        covariance = torch.stack([_require(smoothed[k].covariance)[row] for k, row in rows])
-        known = torch.stack([smoothed[k].valid[row] for k, row in rows])
-        seconds = torch.tensor([saved.frames[k].number / rate_hz for k, _ in rows], dtype=torch.float64)
-        found = smooth_joints(xyz, covariance, known, seconds, density)
-        said = expected_error(found.covariance) <= MOST_MM
-        near = torch.where(said, probability_within(found.covariance, NEAR_MM), 0.0)
-        place = torch.where(said[..., None], found.xyz_world, 0.0)
-        for at, (k, row) in enumerate(rows):
-            smoothed[k] = _with_row(smoothed[k], row, place[at], near[at], said[at], found.covariance[at])
-    return tuple(
-        replace(frame, poses=poses, root=roots_of(saved.skeleton, poses.xyz_world, poses.valid))
-        for frame, poses in zip(saved.frames, smoothed, strict=True)
-    )
-
-
-def _require(covariance: Tensor | None) -> Tensor:
-    assert covariance is not None, "checked for all frames"
-    return covariance
-
-
-def _with_row(poses: Poses, row: int, xyz: Tensor, confidence: Tensor, valid: Tensor, covariance: Tensor) -> Poses:
-    """The same people, one of them with other joints."""
-    others = torch.arange(len(poses.id)) != row
-
-    def with_(values: Tensor, mine: Tensor) -> Tensor:
-        mask = others.reshape(-1, *(1,) * (values.ndim - 1))
-        return torch.where(mask, values, mine.to(values.dtype))
-
-    return replace(
-        poses,
-        xyz_world=with_(poses.xyz_world, xyz),
-        confidence=with_(poses.confidence, confidence),
-        valid=with_(poses.valid, valid),
-        covariance=with_(_require(poses.covariance), covariance),
-    )

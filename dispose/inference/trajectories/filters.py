@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d, median_filter
 from scipy.signal import butter, sosfiltfilt
@@ -30,14 +30,17 @@ def butterworth(run: Run, rate_hz: float, *, cutoff_hz: float, order: int) -> Ru
     Raises:
         InputError: the rate is too low for the cut-off.
     """
-    each = order // 2
-    corrected = math.tan(math.pi * cutoff_hz / rate_hz) / (math.sqrt(2) - 1) ** (0.5 / each)
     if 2 * cutoff_hz >= rate_hz:
-        raise InputError(f"--cutoff-hz is {cutoff_hz:g}; with {rate_hz:g} frames per second it must be below "
-                         f"{rate_hz / 2:g}.")  # fmt: skip
-    stages = butter(each, math.atan(corrected) / math.pi * rate_hz, fs=rate_hz, output="sos")
-    pad = min(3 * (2 * len(stages) + 1) + int(rate_hz / cutoff_hz), len(run) - 1)
-    return run if len(run) <= 3 * (2 * len(stages) + 1) else sosfiltfilt(stages, run, axis=0, padlen=pad)
+        raise InputError(
+            f"--cutoff-hz is {cutoff_hz:g}; with {rate_hz:g} frames per second it must be below {rate_hz / 2:g}."
+        )
+    each = order // 2
+    # In the frequencies of the bilinear transform, where the formula of one pass is exact.
+    higher = math.tan(math.pi * cutoff_hz / rate_hz) / (math.sqrt(2) - 1) ** (0.5 / each)
+    stages = np.asarray(butter(each, math.atan(higher) / math.pi * rate_hz, fs=rate_hz, output="sos"))
+    start = 3 * (2 * len(stages) + 1)
+    pad = min(start + int(rate_hz / cutoff_hz), len(run) - 1)
+    return run if len(run) <= start else sosfiltfilt(stages, run, axis=0, padlen=pad)
 
 
 def gaussian(run: Run, rate_hz: float, *, seconds: float) -> Run:
@@ -80,13 +83,13 @@ class FilteredJoints:
     """Places of all frames, mm; `said`: those in runs of known places and gaps that were to be bridged."""
 
     xyz_world: Float[np.ndarray, "frames joints 3"]
-    said: Float[np.ndarray, "frames joints"]
+    said: Bool[np.ndarray, "frames joints"]
 
 
 def filter_joints(
     xyz_world: Float[np.ndarray, "frames joints 3"],
-    known: Float[np.ndarray, "frames joints"],
-    bridge: Float[np.ndarray, "frames joints"],
+    known: Bool[np.ndarray, "frames joints"],
+    bridge: Bool[np.ndarray, "frames joints"],
     rate_hz: float,
     by: Filter,
 ) -> FilteredJoints:
@@ -99,12 +102,12 @@ def filter_joints(
         rate_hz: frames per second.
         by: the filter.
     """
-    xyz, said = xyz_world.copy(), known.astype(bool)
+    xyz, said = xyz_world.copy(), known.copy()
     for joint in range(xyz.shape[1]):
         where = np.flatnonzero(known[:, joint])
         if len(where) < 2:
             continue
-        between = bridge[:, joint].astype(bool) & (np.arange(len(xyz)) > where[0]) & (np.arange(len(xyz)) < where[-1])
+        between = bridge[:, joint] & (np.arange(len(xyz)) > where[0]) & (np.arange(len(xyz)) < where[-1])
         curve = PchipInterpolator(where, xyz_world[where, joint], axis=0)
         xyz[between, joint] = curve(np.flatnonzero(between))
         said[:, joint] |= between

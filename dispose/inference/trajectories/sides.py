@@ -25,9 +25,7 @@ class Untangled:
     switched: Bool[np.ndarray, "frames views joints"]
 
 
-def surprise(
-    error: Float[np.ndarray, "*batch 2"], noise: Float[np.ndarray, "*batch"]
-) -> Float[np.ndarray, "*batch"]:
+def surprise(error: Float[np.ndarray, "*batch 2"], noise: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
     """Minus the logarithm of how likely an error is by Student's t, from 0 on."""
     return (FREEDOM + 2) / 2 * np.log1p((error**2).sum(-1) / noise**2 / FREEDOM)
 
