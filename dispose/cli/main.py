@@ -41,7 +41,7 @@ COMMANDS = (
     Command("check", "look at a capture before any model does: units, axes, extrinsics", "dispose check my_capture"),
     Command("calibrate", "cameras refined by people, or from a board", "dispose calibrate refine my_capture"),
     Command("predict", "a capture folder in, consistent 3-D people out", "dispose predict my_capture --out out/mine"),
-    Command("smooth", "joints of a finished run by all of its frames", "dispose smooth out/mine --rate-hz 30"),
+    Command("smooth", "joints of a finished run by all of its frames", "dispose smooth out/mine"),
     Command("export", "a finished run as C3D, BVH, glTF, films and more", "dispose export out/mine --to c3d bvh gltf"),
     Command("train", "train by a recipe: for detections, or for images", "dispose train synthetic --out runs/mine"),
     Command("evaluate", "score us and the classic associators on a data set", "dispose evaluate shelf"),

@@ -138,10 +138,8 @@ def test_the_results_are_ordinary_ones(run, smoothed, capsys):
     assert np.median(spread[:, 0] / spread[:, 1]) < 0.3
     assert main(["smooth", str(smoothed)]) == 2
     assert "is smoothed already (adjust)" in capsys.readouterr().err
-    assert (
-        main(["smooth", str(smoothed), "--filter", "butterworth", "--out", str(smoothed / "again"), "--no-picture"])
-        == 0
-    )
+    again = ("--filter", "butterworth", "--out", str(smoothed / "again"), "--no-picture")
+    assert main(["smooth", str(smoothed), *again]) == 0
 
 
 def test_switched_sides_are_put_right(scenes, tmp_path, capsys):
