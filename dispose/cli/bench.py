@@ -14,6 +14,7 @@ from dispose_benchmarks.refine import RefineBench
 from dispose_benchmarks.rendering import RenderingBench
 from dispose_benchmarks.run import RunBench
 from dispose_benchmarks.single_view import SingleViewBench
+from dispose_benchmarks.smoothing import SmoothingBench
 from dispose_benchmarks.steps import StepsBench
 from dispose_benchmarks.training import TrainingBench
 from dispose_benchmarks.triangulators import TriangulatorsBench
@@ -25,7 +26,8 @@ class BenchCommand:
     models, at the published sizes; of the fast operators beside their definitions; of drawing synthetic images; of a
     training step, and how long it waits for its loader; of the joints of a person by every triangulator; and how good
     the association is: by the steps of its sampler, at its limits, beside the classic ways, with the past of a
-    sequence, and with a lifter for people whom one camera alone sees; and what refining gives back of knocked cameras.
+    sequence, and with a lifter for people whom one camera alone sees; what refining gives back of knocked cameras, and
+    what smoothing over all frames is worth.
 
     Whole ways, association and image models run in a process of their own for each capture or size, so that its peak
     memory is its own. Times are of this machine in this minute.
@@ -41,6 +43,7 @@ class BenchCommand:
         | Annotated[RenderingBench, tyro.conf.subcommand("rendering")]
         | Annotated[RunBench, tyro.conf.subcommand("run")]
         | Annotated[SingleViewBench, tyro.conf.subcommand("single-view")]
+        | Annotated[SmoothingBench, tyro.conf.subcommand("smoothing")]
         | Annotated[StepsBench, tyro.conf.subcommand("steps")]
         | Annotated[TrainingBench, tyro.conf.subcommand("training")]
         | Annotated[TriangulatorsBench, tyro.conf.subcommand("triangulators")]

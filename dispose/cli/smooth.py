@@ -179,7 +179,7 @@ class SmoothCommand:
                 "from": self.results.resolve().name,
                 "fill_seconds": self.fill_seconds,
                 "confidence": "of joints that are filled it is half the probability",
-            }
+            },
         }
         (folder / EVIDENCE).unlink(missing_ok=True)
         write_predictions(folder / PREDICTIONS, skeleton, cameras, frames, told=told)

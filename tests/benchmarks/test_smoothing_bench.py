@@ -1,0 +1,19 @@
+"""What smoothing is worth: the bench in small, and what its rows have to hold."""
+
+import json
+
+from dispose_benchmarks.smoothing import WAYS, SmoothingBench
+
+
+def test_the_adjustment_beats_frames_and_its_own_parts(tmp_path, capsys):
+    out = tmp_path / "smoothing.json"
+    assert SmoothingBench(sequences=2, frames=50, people=1, out=out).run() == 0
+    rows = {row["method"]: row for row in json.loads(out.read_text())["rows"]}
+    assert list(rows) == [name for name, _, _ in WAYS]
+    whole, robust, rays = (rows[name] for name in ("smooth, of rays", "robust, every frame alone",
+                                                   "rays, every frame alone"))  # fmt: skip
+    assert robust["less"] == 0 and whole["less"] > 25 and whole["joint_mm"] < 0.95 * rays["joint_mm"]
+    assert whole["joint_mm"] < rows["without bones"]["joint_mm"]
+    assert whole["second_differences"] < 0.5 * rows["without motion"]["second_differences"]
+    assert whole["known"] == 100 and whole["cover_90"] > 70
+    assert "fast wrists" in capsys.readouterr().out
