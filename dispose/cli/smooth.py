@@ -17,7 +17,7 @@ import tyro
 from dispose.cli.captures import MarkersOption
 from dispose.errors import InputError
 from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS, copy_evidence
-from dispose.formats.evidence_keypoints import SeenPeople, read_seen_people
+from dispose.formats.evidence_keypoints import RunKeypoints, read_run_keypoints
 from dispose.formats.files import lock_folder, replacing, write_npz
 from dispose.formats.marker_names import MARKER_NAMES
 from dispose.formats.person_table import PersonTable, prediction_names, prediction_rows, with_covariances
@@ -107,7 +107,7 @@ class SmoothCommand:
             print(f"wrote {path}")
         return draw_bones(folder / BONES) if self.picture else 0
 
-    def read(self) -> tuple[SavedPredictions, SeenPeople | None]:
+    def read(self) -> tuple[SavedPredictions, RunKeypoints | None]:
         """The results, and their keypoints where there are any of use; says why there are none."""
         source = self.results
         if not (source / PREDICTIONS).is_file():
@@ -136,12 +136,12 @@ class SmoothCommand:
         print(f"{why}: joints are smoothed by what the frames claim (--filter kalman), without cameras and bones.")
         return saved, None
 
-    def seen(self, saved: SavedPredictions) -> SeenPeople | None:
+    def seen(self, saved: SavedPredictions) -> RunKeypoints | None:
         """The keypoints; None where these are of other joints, as of people found in pictures."""
-        found = read_seen_people(self.results / EVIDENCE, self.results / PREDICTIONS)
+        found = read_run_keypoints(self.results / EVIDENCE, self.results / PREDICTIONS)
         return found if found.skeleton == saved.skeleton and len(found.keypoints) else None
 
-    def way(self, name: str, saved: SavedPredictions, seen: SeenPeople | None, rate: float) -> Smooth:
+    def way(self, name: str, saved: SavedPredictions, seen: RunKeypoints | None, rate: float) -> Smooth:
         """The way to smooth of that name."""
         if name == ADJUST:
             assert seen is not None, "refused when reading"

@@ -17,7 +17,7 @@ from dispose.tensors import ABSENT
 
 
 @dataclass(frozen=True, eq=False)
-class SeenPeople:
+class RunKeypoints:
     """All detections of a run, a row each.
 
     Attributes:
@@ -60,7 +60,7 @@ class SeenPeople:
         return np.where(seen[..., None], found[..., :2], 0.0), seen
 
 
-def read_seen_people(path: Path, predictions: Path) -> SeenPeople:
+def read_run_keypoints(path: Path, predictions: Path) -> RunKeypoints:
     """The detections of a run. `InputError` for a broken file, and for one of other predictions."""
     with mapped_arrays(path, lambda name: name in WANTED or name.startswith("camera_")) as arrays:
         return _seen_people(path, predictions, arrays)
@@ -70,7 +70,7 @@ WANTED = ("schema", "frame", "skeleton", "joints", "predictions",
           *(f"detection_{name}" for name in ("frame", "view", "index", "keypoints")))  # fmt: skip
 
 
-def _seen_people(path: Path, predictions: Path, arrays: Arrays) -> SeenPeople:
+def _seen_people(path: Path, predictions: Path, arrays: Arrays) -> RunKeypoints:
     if arrays.text("schema") != SCHEMA:
         raise InputError(f"{path}: schema is {arrays.text('schema')!r}, this version reads {SCHEMA!r}.")
     if arrays.text("predictions") != digest_of(predictions):
@@ -81,4 +81,4 @@ def _seen_people(path: Path, predictions: Path, arrays: Arrays) -> SeenPeople:
     count = len(frame)
     view, index = (arrays.get(f"detection_{name}", INTEGERS, count).astype(np.int64) for name in ("view", "index"))
     keypoints = np.array(arrays.get("detection_keypoints", NUMBERS, count, len(skeleton), 3))
-    return SeenPeople(cameras, skeleton, numbers, frame, view, index, keypoints)
+    return RunKeypoints(cameras, skeleton, numbers, frame, view, index, keypoints)

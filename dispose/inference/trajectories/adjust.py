@@ -99,7 +99,7 @@ class AdjustedTrack:
 
 
 @dataclass(frozen=True, eq=False)
-class _State:
+class _Iterate:
     """Where the iteration is; `density` of accelerations (mm²/s³), `claimed`: which claims count."""
 
     place: Float[np.ndarray, "frames joints 3"]
@@ -142,7 +142,7 @@ def windows(frames: int) -> list[tuple[slice, slice]]:
     return [(core, slice(max(core.start - MARGIN, 0), min(core.stop + MARGIN, frames))) for core in cores]
 
 
-def _start(track: Track, captured: Float[np.ndarray, " joints"]) -> _State:
+def _start(track: Track, captured: Float[np.ndarray, " joints"]) -> _Iterate:
     """Joints as the frames know them, in a straight line between; one that none knows in the middle of the others."""
     frames, joints = track.known.shape
     place = track.xyz_world.copy()
@@ -156,7 +156,7 @@ def _start(track: Track, captured: Float[np.ndarray, " joints"]) -> _State:
             place[:, joint, axis] = way
     speed = np.gradient(place, track.seconds, axis=0) if frames > 1 else np.zeros_like(place)
     density = np.broadcast_to(captured, (frames, joints)).copy()
-    return _State(place, speed, density, track.known, track.keypoints, np.zeros_like(track.keypoints.seen))
+    return _Iterate(place, speed, density, track.known, track.keypoints, np.zeros_like(track.keypoints.seen))
 
 
 def _precision(track: Track) -> Float[np.ndarray, "frames joints 3 3"]:
@@ -166,7 +166,7 @@ def _precision(track: Track) -> Float[np.ndarray, "frames joints 3 3"]:
     return found
 
 
-def _informed(state: _State) -> Bool[np.ndarray, "frames joints"]:
+def _informed(state: _Iterate) -> Bool[np.ndarray, "frames joints"]:
     """Of which joints a frame knows something."""
     return state.claimed | (state.keypoints.seen.sum(1) >= 2)
 
@@ -184,7 +184,7 @@ def bone_lengths(
 
 
 def _held(
-    state: _State,
+    state: _Iterate,
     track: Track,
     precision: Float[np.ndarray, "frames joints 3 3"],
     weights: AdjustWeights,
@@ -207,7 +207,7 @@ def _held(
 
 
 def _band(
-    state: _State,
+    state: _Iterate,
     track: Track,
     held: Float[np.ndarray, "frames joints 3 3"],
     pull: Float[np.ndarray, "frames joints 3"],
@@ -242,7 +242,7 @@ def _give(skeleton: Skeleton) -> list[float]:
     return [1.0 if tuple(pair) in FIRM or tuple(pair[::-1]) in FIRM else SOFT for pair in ends]
 
 
-def _untangled(state: _State, skeleton: Skeleton) -> _State:
+def _untangled(state: _Iterate, skeleton: Skeleton) -> _Iterate:
     """Sides as they are; what a frame made of switched ones does not count."""
     found = untangle(state.keypoints, state.place, skeleton)
     claimed = state.claimed & ~found.switched.any(1)
@@ -250,7 +250,7 @@ def _untangled(state: _State, skeleton: Skeleton) -> _State:
 
 
 def _density(
-    state: _State,
+    state: _Iterate,
     track: Track,
     firm: Float[np.ndarray, "frames joints"],
     captured: Float[np.ndarray, " joints"],
@@ -272,7 +272,7 @@ def _density(
 
 
 def _adjusted(
-    state: _State,
+    state: _Iterate,
     track: Track,
     precision: Float[np.ndarray, "frames joints 3 3"],
     skeleton: Skeleton,

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from dispose.formats.evidence_keypoints import SeenPeople
+from dispose.formats.evidence_keypoints import RunKeypoints
 from dispose.inference.smoothing import UNKNOWN_MM2, smooth_joints, sway
 from dispose.inference.trajectories.adjust import AdjustWeights, adjust_track
 from dispose.inference.trajectories.filters import Filter, filter_joints
@@ -18,12 +18,12 @@ ODD = 5.0
 """A keypoint so many usual standard deviations from its joint contradicts everything else."""
 
 
-def adjustment(seen: SeenPeople, weights: AdjustWeights | None = None) -> Smooth:
+def adjustment(seen: RunKeypoints, weights: AdjustWeights | None = None) -> Smooth:
     """Cameras, bones and motion at once (`dispose.inference.trajectories.adjust`)."""
     return partial(_adjust, seen=seen, weights=weights or AdjustWeights())
 
 
-def _adjust(stay: Stay, *, seen: SeenPeople, weights: AdjustWeights) -> Way:
+def _adjust(stay: Stay, *, seen: RunKeypoints, weights: AdjustWeights) -> Way:
     xy, shown = seen.of_person(stay.place, stay.members)
     track = Track(stay.seconds, stay.xyz_world, stay.known, stay.covariance, track_keypoints(seen.cameras, xy, shown))
     found = adjust_track(track, stay.skeleton, weights)
