@@ -3,15 +3,19 @@
 import math
 import shutil
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
+from typing import Any, Literal, cast
 
 import numpy as np
 from jaxtyping import Shaped
+from numpy.lib import format as npy
 
 from dispose.errors import InputError
 from dispose.tensors import ABSENT
@@ -19,13 +23,16 @@ from dispose.tensors import ABSENT
 INTEGERS, NUMBERS, TEXTS, FLAGS = "iu", "fiu", "U", "b"
 """Kinds of entries, as numpy's letters."""
 
+LARGEST, UNFOLDED = 1 << 28, 200
+"""An array larger than so many bytes must not unfold to more than so many times what it takes in its file."""
+
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
     """The arrays of one file by name."""
 
     path: Path
-    columns: Mapping[str, Shaped[np.ndarray, "..."]]
+    columns: Mapping[str, Any]  # arrays; whoever checked their types here would read them all
 
     def get(self, name: str, kinds: str, *shape: int | None) -> Shaped[np.ndarray, "..."]:
         """An array of a kind and shape (None: any length). `InputError` where it is missing or other than that."""
@@ -76,6 +83,75 @@ class Arrays:
         return array
 
 
+class StoredArrays(Mapping[str, Shaped[np.ndarray, "..."]]):
+    """The arrays of an archive; one is unfolded when it is first asked for, after its size was looked at."""
+
+    def __init__(self, path: Path, members: Mapping[str, zipfile.ZipInfo]) -> None:
+        self.path, self.members = path, members
+        self._read: dict[str, Shaped[np.ndarray, ...]] = {}
+
+    def __getitem__(self, name: str) -> Shaped[np.ndarray, "..."]:
+        if name not in self._read:
+            member = self.members[name]
+            with (
+                saying_what_is_broken(self.path),
+                zipfile.ZipFile(self.path) as archive,
+                archive.open(member) as file,
+            ):
+                self._read[name] = _array_in(cast(BufferedIOBase, file), member, f"{self.path}: array {name!r}")
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.members)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+
+def _array_in(file: BufferedIOBase, member: zipfile.ZipInfo, place: str) -> Shaped[np.ndarray, "..."]:
+    """The array of a member; its checksum is right, and it takes no more memory than it has bytes."""
+    refuse_bomb(member, place)
+    shape, order, kind, size = _head_of(file, place)
+    data = file.read(min(size, member.file_size))
+    # To its end: only there the checksum is looked at.
+    if len(data) != size or file.read(1):
+        raise InputError(f"{place} is said to be {'x'.join(map(str, shape))} {kind}, which are not the bytes in it.")
+    array = np.frombuffer(data, kind) if kind.itemsize else np.zeros(math.prod(shape), kind)
+    return array.reshape(shape, order=order)
+
+
+def _head_of(file: BufferedIOBase, place: str) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype, int]:
+    """Shape, order of the axes, type and bytes of the array that a member holds from here on."""
+    version = npy.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise InputError(f"{place} is written in version {version} of NumPy's format, which is not known here.")
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, kind = read_header(file)
+    if kind.hasobject:
+        raise InputError(f"{place} holds objects, not numbers or texts; nothing of it is executed.")
+    return shape, "F" if fortran else "C", kind, math.prod(shape) * kind.itemsize
+
+
+def refuse_bomb(member: zipfile.ZipInfo, place: str) -> None:
+    """Raise `InputError` for a member of an archive that takes memory out of all proportion to its file."""
+    if member.file_size > max(LARGEST, UNFOLDED * member.compress_size):
+        raise InputError(f"{place} unfolds from {member.compress_size} bytes to {member.file_size}; it is not read.")
+
+
+@contextmanager
+def saying_what_is_broken(path: Path) -> Iterator[None]:
+    """Whatever reading a broken archive raises, as `InputError` that names the file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file.") from error
+    except (
+        ValueError, OSError, EOFError, KeyError, RuntimeError, SyntaxError, TypeError, MemoryError, OverflowError,
+        NotImplementedError, zipfile.BadZipFile, zlib.error, tokenize.TokenError,
+    ) as error:  # fmt: skip
+        raise InputError(f"{path}: cannot be read as a whole ({error}); was its writing cut short?") from error
+
+
 @contextmanager
 def mapped_arrays(path: Path, wanted: Callable[[str], bool]) -> Iterator[Arrays]:
     """Those arrays of a file whose names are wanted, unpacked beside so that nothing is in memory before it is used.
@@ -83,14 +159,9 @@ def mapped_arrays(path: Path, wanted: Callable[[str], bool]) -> Iterator[Arrays]
     `InputError` for anything that is not a whole archive of arrays, and for one that is not as large as it says.
     """
     with tempfile.TemporaryDirectory(prefix="dispose-") as folder:
-        try:
-            with zipfile.ZipFile(path) as archive:
-                names = [name.removesuffix(".npy") for name in archive.namelist() if wanted(name.removesuffix(".npy"))]
-                columns = {name: _unpacked(archive, name, Path(folder) / str(at)) for at, name in enumerate(names)}
-        except FileNotFoundError as error:
-            raise InputError(f"{path}: there is no such file.") from error
-        except BROKEN as error:
-            raise InputError(f"{path}: cannot be read as a whole ({error}); was its writing cut short?") from error
+        with saying_what_is_broken(path), zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist() if wanted(name.removesuffix(".npy"))]
+            columns = {name: _unpacked(archive, name, Path(folder) / str(at)) for at, name in enumerate(names)}
         yield Arrays(path, columns)
 
 
@@ -98,48 +169,41 @@ def _unpacked(archive: zipfile.ZipFile, name: str, place: Path) -> Shaped[np.nda
     """An array of an archive as a file, mapped; small ones are read. `ValueError` for other sizes than it claims."""
     info = archive.getinfo(f"{name}.npy")
     with archive.open(info) as source, open(place, "wb") as target:
-        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        shape, by_columns, dtype = readers[np.lib.format.read_magic(source)](source)
-        size = math.prod(shape) * dtype.itemsize
-        if dtype.hasobject or info.file_size - source.tell() != size:
+        shape, order, kind, size = _head_of(cast(BufferedIOBase, source), f"{archive.filename}: array {name!r}")
+        if info.file_size - source.tell() != size:
             raise ValueError(f"array {name!r} is not as large as it says")
         shutil.copyfileobj(source, target, 1 << 20)
-    order = "F" if by_columns else "C"
     if not size or not shape:
-        return np.frombuffer(place.read_bytes(), dtype).reshape(shape, order=order)
-    return np.memmap(place, dtype, "r", shape=shape, order=order)
-
-
-BROKEN = (
-    ValueError, OSError, EOFError, KeyError, RuntimeError, SyntaxError, MemoryError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What a damaged archive raises when it is read."""
+        return np.frombuffer(place.read_bytes(), kind).reshape(shape, order=order)
+    return np.memmap(place, kind, "r", shape=shape, order=order)
 
 
 def open_arrays(path: Path) -> Arrays:
-    """All arrays of a file. `InputError` for anything that is not a whole archive of arrays."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
+    """The arrays of a file, each read when it is asked for.
+
+    Raises:
+        InputError: for anything that is not an archive of arrays, at once or when an array is asked for: it breaks
+            off, is not what the archive's directory says, or would take memory out of all proportion.
+    """
+    with saying_what_is_broken(path):
+        with open(path, "rb") as file:
+            if file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
                 raise InputError(f"{path}: is a single array, not an archive of arrays.")
-            return Arrays(path, {name: np.asarray(archive[name]) for name in archive.files})
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file.") from error
-    except BROKEN as error:
-        raise InputError(f"{path}: cannot be read as a whole ({error}); was its writing cut short?") from error
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    names = [member.filename.removesuffix(".npy") for member in members]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InputError(f"{path}: holds the array {twice[0]!r} twice.")
+    return Arrays(path, StoredArrays(path, dict(zip(names, members, strict=True))))
 
 
 def read_arrays(path: Path, schema: str) -> Arrays:
     """All arrays of a file with that schema. `InputError` for anything that is not a whole file of ours."""
     arrays = open_arrays(path)
-    check_schema(arrays, schema)
-    return arrays
-
-
-def check_schema(arrays: Arrays, schema: str) -> None:
-    """Raise `InputError` where arrays are not a file of ours with that schema."""
     if "schema" not in arrays.columns:
-        raise InputError(f"{arrays.path}: does not say what it is (no array 'schema').")
+        raise InputError(f"{path}: does not say what it is (no array 'schema').")
     found = str(arrays.columns["schema"])
     if found != schema:
-        raise InputError(f"{arrays.path}: schema is {found!r}, this version reads {schema!r}.")
+        raise InputError(f"{path}: schema is {found!r}, this version reads {schema!r}.")
+    return arrays

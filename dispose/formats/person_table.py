@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 
 from dispose.errors import InputError
+from dispose.formats.arrays import INTEGERS, NUMBERS, open_arrays
 from dispose.formats.files import Columns
 from dispose.formats.predictions import SavedPredictions
 from dispose.scene.results import Prediction
@@ -121,10 +122,12 @@ def with_covariances(path: Path, predictions: SavedPredictions) -> SavedPredicti
     A table without covariances, as earlier versions wrote it, changes nothing. Raises `InputError` for a table of other
     people.
     """
-    with np.load(path, allow_pickle=False) as table:
-        if "covariance" not in table:
-            return predictions
-        frame, number, triangle = table["frame"], table["id"], table["covariance"].astype(np.float64)
+    table = open_arrays(path)
+    if "covariance" not in table.columns:
+        return predictions
+    number = table.get("id", INTEGERS, None)
+    frame = table.get("frame", INTEGERS, len(number))
+    triangle = table.get("covariance", NUMBERS, len(number), len(predictions.skeleton), 6).astype(np.float64)
     ours = [(one.number, person) for one in predictions.frames for person in one.poses.id.tolist()]
     if ours != list(zip(frame.tolist(), number.tolist(), strict=True)):
         raise InputError(f"{path}: holds other people than the predictions beside it.")

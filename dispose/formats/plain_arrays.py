@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from dispose.errors import InputError
+from dispose.formats.arrays import refuse_bomb, saying_what_is_broken
 from dispose.formats.plain_pickle import unpickled
 
 
@@ -28,14 +29,12 @@ def load_plain_array(path: Path) -> object:
 
 def load_plain_arrays(path: Path) -> Mapping[str, object]:
     """The values of an `.npz` by name, each as `load_plain_array` reads it; raises as that."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            return {name.removesuffix(".npy"): _value(io.BytesIO(archive.read(name)), path) for name in names}
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise InputError(f"{path}: is no whole archive of arrays ({error}).") from error
+    found = {}
+    with saying_what_is_broken(path), zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            refuse_bomb(member, f"{path}: array {member.filename!r}")
+            found[member.filename.removesuffix(".npy")] = _value(io.BytesIO(archive.read(member)), path)
+    return found
 
 
 def _value(file: io.BufferedIOBase, path: Path) -> object:

@@ -6,10 +6,13 @@ with changed flags) makes them read memory as objects. Arrays of objects are mad
 """
 
 import math
+import pickletools
 import re
+from collections.abc import Iterable
 from io import BufferedIOBase
 from pathlib import Path
 from pickle import Unpickler
+from typing import IO, cast
 
 import numpy as np
 
@@ -20,6 +23,8 @@ TYPES = re.compile(r"[?]|[biufSUV]\d{1,6}|[bhilqBHILQefdg]")
 OBJECTS = re.compile(r"O\d?")
 ORDERS = {"<": "<", ">": ">", "!": ">", "=": "=", "|": "="}
 MOST_ELEMENTS = 2**33
+MOST_VALUES = 2**28
+MOST_BITS = 1024
 
 
 class _RefusedError(Exception):
@@ -44,7 +49,10 @@ def load_plain_pickle(path: Path) -> object:
 def unpickled(file: BufferedIOBase, path: Path) -> object:
     """As `load_plain_pickle`, of an open file from where it stands; complaints name `path`."""
     try:
-        return _finished(_Plain(file).load())
+        start = file.tell()
+        _look_at_orders(file)
+        file.seek(start)
+        return _Finished().value(_Plain(file).load())
     except _RefusedError as error:
         raise InputError(f"{path}: {error}; nothing in the file was executed.") from error
     except Exception as error:
@@ -211,16 +219,62 @@ def _sizes(shape: object) -> tuple[int, ...]:
     return sizes
 
 
-def _finished(value: object) -> object:
-    """A value with NumPy's arrays instead of what they were read into."""
-    if isinstance(value, _Array):
-        return _finished(value.array)
-    if isinstance(value, np.ndarray) and value.dtype.hasobject:
-        return _objects([_finished(item) for item in value.ravel()], value.shape)
-    if isinstance(value, type | _StandIn):
-        raise _RefusedError("holds a function or type as a value")
-    if isinstance(value, dict):
-        return {key: _finished(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_finished(item) for item in value)
-    return value
+def _look_at_orders(file: BufferedIOBase) -> None:
+    """Refuse what would take memory that the file does not have bytes for, before anything is made of it.
+
+    Places in the unpickler's memory are handed out one by one by whoever writes pickles; it makes room for any that a
+    file names, the last of four thousand million too.
+    """
+    for count, (order, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], file))):
+        if "PUT" in order.name and isinstance(argument, int) and not 0 <= argument <= count + 1:
+            raise _RefusedError(f"remembers a value in place {short(argument)}, which no pickle of its size has")
+        if isinstance(argument, int) and argument.bit_length() > MOST_BITS:
+            raise _RefusedError(f"holds a whole number of {argument.bit_length()} bits")
+
+
+class _Finished:
+    """Values with NumPy's arrays instead of what they were read into; what is there twice is walked through once."""
+
+    def __init__(self) -> None:
+        # The second keeps the first alive, whose address the key is.
+        self.seen: dict[int, tuple[object, object, int]] = {}
+
+    def value(self, value: object) -> object:
+        """The value. `_RefusedError` where it is not plain, contains itself, or repeats itself beyond all measure."""
+        return self._walk(value)[0]
+
+    def _walk(self, value: object) -> tuple[object, int]:
+        """The value, and of how many it consists with all repetitions."""
+        if isinstance(value, type | _StandIn) and not isinstance(value, _Array):
+            raise _RefusedError("holds a function or type as a value")
+        if not isinstance(value, _Array | np.ndarray | dict | list | tuple):
+            return value, 1
+        if id(value) in self.seen:
+            _, found, size = self.seen[id(value)]
+            if not size:
+                raise _RefusedError("holds a value that contains itself")
+            return found, size
+        self.seen[id(value)] = (value, None, 0)
+        found, size = self._parts(value)
+        if size > MOST_VALUES:
+            raise _RefusedError(f"repeats its values until they are more than {MOST_VALUES}")
+        self.seen[id(value)] = (value, found, size)
+        return found, size
+
+    def _parts(self, value: "_Array | np.ndarray | dict | list | tuple") -> tuple[object, int]:
+        if isinstance(value, _Array):
+            return self._walk(value.array)
+        if isinstance(value, np.ndarray):
+            if not value.dtype.hasobject:
+                return value, 1
+            items, sizes = self._all(value.ravel())
+            return _objects(items, value.shape), sizes
+        if isinstance(value, dict):
+            items, sizes = self._all(value.values())
+            return dict(zip(value, items, strict=True)), sizes
+        items, sizes = self._all(value)
+        return type(value)(items), sizes
+
+    def _all(self, values: Iterable[object]) -> tuple[list[object], int]:
+        walked = [self._walk(one) for one in values]
+        return [one for one, _ in walked], 1 + sum(size for _, size in walked)

@@ -1,0 +1,230 @@
+"""Every reader of files that somebody else may have written, with a small valid file for each."""
+
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import scipy.io
+import torch
+
+from dispose.cli.main import main
+from dispose.datasets.cmu_motion import read_motion
+from dispose.formats.actors_mat import KEY, read_actors
+from dispose.formats.arrays import open_arrays
+from dispose.formats.body3d import read_body3d_files
+from dispose.formats.calibration.pose2sim import write_calibration_toml
+from dispose.formats.calibration.read import read_calibration
+from dispose.formats.detections.openpose import write_openpose
+from dispose.formats.images.series import open_image_series, read_image
+from dispose.formats.plain_arrays import load_plain_arrays
+from dispose.formats.plain_pickle import load_plain_pickle
+from dispose.formats.pseudo_labels import LabelledFrame, read_pseudo_labels, write_pseudo_labels
+from dispose.formats.trc import read_trc_people, write_trc
+from dispose.inference.capture import read_capture, read_frame
+from dispose.models.rays.network import RayNetwork, RaysConfig
+from dispose.scene.frame import Detections, Labels, Poses
+from dispose.skeletons.catalog import COCO_17
+from dispose.zoo.checkpoints import load_weights, save_weights
+from dispose_workbench.results.open import read_results
+from tests.formats.test_asf_amc import FRAME, write_amc, write_asf
+from tests.formats.test_calibrations import WRITERS, rig
+from tests.inference.conftest import FRAMES, detections_at
+from tests.inference.conftest import rig as capture_rig
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader.
+
+    Attributes:
+        name: in reports.
+        build: writes valid files into an empty folder.
+        read: reads what is in the folder.
+        damaged: pattern of the files that are damaged.
+    """
+
+    name: str
+    build: Callable[[Path], object]
+    read: Callable[[Path], object]
+    damaged: str = "**/*"
+
+
+def write_detections(folder: Path) -> None:
+    """A capture of four cameras."""
+    cameras = capture_rig()
+    (folder / "calibration").mkdir()
+    write_calibration_toml(folder / "calibration" / "Calib.toml", cameras)
+    for frame in range(3):
+        write_openpose(folder / "pose", frame, cameras.names, detections_at(cameras, frame))
+
+
+def read_all_frames(folder: Path) -> object:
+    """As `dispose predict` reads them."""
+    capture = read_capture(folder)
+    return [read_frame(capture, number) for number in capture.numbers[:20]]
+
+
+def write_coco(folder: Path) -> None:
+    """The same as result files of COCO's form."""
+    cameras = capture_rig()
+    write_calibration_toml(folder / "calib.toml", cameras)
+    (folder / "detections").mkdir()
+    for view, camera in enumerate(cameras.names):
+        rows = []
+        for frame in range(3):
+            found = detections_at(cameras, frame)
+            for person in range(2):
+                points = torch.cat([found.xy_image[view, person], found.confidence[view, person][:, None]], -1)
+                rows.append({"image_id": frame, "category_id": 1, "keypoints": points.flatten().tolist(), "score": 0.9})
+        (folder / "detections" / f"{camera}.json").write_text(json.dumps(rows))
+
+
+def write_results(folder: Path) -> None:
+    """A finished run, evidence and TRC included."""
+    write_detections(folder)
+    status = main(["predict", str(folder), "--out", str(folder / "run")])
+    assert status == 0, "the run that is to be damaged did not work"
+
+
+def write_bodies(folder: Path) -> None:
+    """Panoptic's people."""
+    for frame in range(2):
+        bodies = [{"id": one, "joints19": [1.0 + one, 2.0, 3.0, 0.5] * 19} for one in range(2)]
+        text = json.dumps({"version": 0.7, "univTime": 1.5, "bodies": bodies})
+        (folder / f"body3DScene_{frame:08d}.json").write_text(text)
+
+
+def write_person(folder: Path) -> None:
+    """TRC of one person."""
+    xyz = torch.randn(3, 17, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 1000
+    xyz[1, 3] = torch.nan
+    write_trc(folder / "walk_P1.trc", COCO_17.joints, [0, 1, 2], [xyz], 30.0)
+
+
+def write_labels(folder: Path) -> None:
+    """Pseudo-labels of two frames."""
+    random = torch.Generator().manual_seed(1)
+    xyz = torch.rand(2, 17, 3, generator=random, dtype=torch.float64).float().double()
+    known, score = torch.ones(2, 17, dtype=torch.bool), torch.ones(2, 17, dtype=torch.float64)
+    poses = Poses(COCO_17, xyz, score, known, torch.tensor([0, 4]))
+    seen = torch.ones(3, 2, 17, dtype=torch.bool)
+    xy = torch.rand(3, 2, 17, 2, generator=random, dtype=torch.float64).float().double()
+    nobody = Detections.from_lists(COCO_17, [[], [], []])
+    labels = Labels.of_images(poses, xy, seen.double(), seen, nobody)
+    write_pseudo_labels(
+        folder / "labels.npz", COCO_17, ("a", "b", "c"), [LabelledFrame("take", n, labels) for n in (3, 4)]
+    )
+
+
+def read_labels(folder: Path) -> object:
+    """One frame of them."""
+    return read_pseudo_labels(folder / "labels.npz", skeleton=COCO_17).at("take", 3)
+
+
+def write_pictures(folder: Path) -> None:
+    """Images of several kinds, and a video."""
+    image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    for ending in ("png", "jpg", "bmp", "tif", "webp"):
+        cv2.imwrite(str(folder / f"0.{ending}"), image)
+
+
+def read_pictures(folder: Path) -> object:
+    """Every one of them."""
+    return [read_image(path) for path in sorted(folder.iterdir())]
+
+
+def write_video(folder: Path) -> None:
+    """Eight frames."""
+    stream = cv2.VideoWriter(str(folder / "cam1.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48))
+    for value in range(8):
+        stream.write(np.full((48, 64, 3), 30 * value, np.uint8))
+    stream.release()
+
+
+def read_video(folder: Path) -> object:
+    """All frames that it says it has, of the first hundred."""
+    (video,) = open_image_series(folder)
+    return [video.read(number) for number in list(video.numbers)[:100]]
+
+
+PLAIN = {"people": [{"id": 1, "xyz": np.arange(12.0).reshape(4, 3)}, None], "name": "take", ("S1", 2): (1.5, True)}
+
+
+def write_pickle(folder: Path) -> None:
+    """Plain values in two protocols."""
+    for protocol in (3, 4):
+        (folder / f"{protocol}.pkl").write_bytes(pickle.dumps(PLAIN, protocol=protocol))
+
+
+def write_mat(folder: Path) -> None:
+    """Shelf's truth, compressed."""
+    table = np.empty((1, 2), object)
+    for person in range(2):
+        frames = np.empty((3, 1), object)
+        for frame in range(3):
+            frames[frame, 0] = np.arange(42.0).reshape(14, 3) + frame
+        table[0, person] = frames
+    scipy.io.savemat(folder / "plain.mat", {KEY: table})
+    scipy.io.savemat(folder / "small.mat", {KEY: table}, do_compression=True)
+
+
+def write_object_arrays(folder: Path) -> None:
+    """NumPy's archive of objects."""
+    np.savez(folder / "objects.npz", people=np.array(PLAIN["people"], object), numbers=np.arange(5.0))
+
+
+def write_number_arrays(folder: Path) -> None:
+    """NumPy's archive of numbers, compressed and not."""
+    arrays = {"xyz": np.arange(60.0).reshape(5, 4, 3), "frame": np.arange(5), "names": np.array(["a", "b"])}
+    np.savez(folder / "plain.npz", allow_pickle=False, **arrays)
+    np.savez_compressed(folder / "small.npz", allow_pickle=False, **arrays)
+
+
+def write_weights(folder: Path) -> None:
+    """A small network."""
+    torch.manual_seed(0)
+    save_weights(folder / "rays.safetensors", RayNetwork(RaysConfig()))
+
+
+def write_capture_motion(folder: Path) -> None:
+    """CMU's original files."""
+    write_asf(folder / "07.asf")
+    write_amc(folder / "07_01.amc", ["1", *FRAME, "2", *FRAME])
+
+
+def _calibration(name: str) -> Target:
+    def read(folder: Path) -> object:
+        return read_calibration(folder / name, mm_per_unit=250.0 if name == "colmap" else None)
+
+    return Target(f"calibration {name}", lambda folder: WRITERS[name](folder / name, rig()), read)
+
+
+def each(read: Callable[[Path], object]) -> Callable[[Path], object]:
+    """Every file of a folder."""
+    return lambda folder: [read(path) for path in sorted(folder.iterdir())]
+
+
+TARGETS = (
+    *(_calibration(name) for name in WRITERS),
+    Target("OpenPose", write_detections, read_all_frames, "pose/**/*.json"),
+    Target("COCO", write_coco, read_all_frames, "detections/*.json"),
+    Target("results", write_results, lambda folder: read_results(folder / "run"), "run/*.*"),
+    Target("TRC", write_person, lambda folder: read_trc_people(sorted(folder.glob("*.trc")))),
+    Target("body3D", write_bodies, lambda folder: read_body3d_files(sorted(folder.glob("*.json")))),
+    Target("pseudo-labels", write_labels, read_labels),
+    Target("images", write_pictures, read_pictures),
+    Target("video", write_video, read_video),
+    Target("pickle", write_pickle, each(load_plain_pickle)),
+    Target("MATLAB", write_mat, each(read_actors)),
+    Target("arrays of objects", write_object_arrays, each(load_plain_arrays)),
+    Target("arrays", write_number_arrays, each(lambda path: dict(open_arrays(path).columns))),
+    Target("weights", write_weights, lambda folder: load_weights(folder / "rays.safetensors", RayNetwork)),
+    Target("captured motion", write_capture_motion, read_motion),
+)
+"""In the order in which they are attacked."""
+
+assert FRAMES >= 3
