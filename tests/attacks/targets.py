@@ -3,7 +3,7 @@
 import json
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -19,6 +19,7 @@ from dispose.formats.body3d import read_body3d_files
 from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.formats.calibration.read import read_calibration
 from dispose.formats.detections.openpose import write_openpose
+from dispose.formats.detections.read import open_detections
 from dispose.formats.images.series import open_image_series, read_image
 from dispose.formats.plain_arrays import load_plain_arrays
 from dispose.formats.plain_pickle import load_plain_pickle
@@ -26,12 +27,17 @@ from dispose.formats.pseudo_labels import LabelledFrame, read_pseudo_labels, wri
 from dispose.formats.trc import read_trc_people, write_trc
 from dispose.inference.capture import read_capture, read_frame
 from dispose.models.rays.network import RayNetwork, RaysConfig
+from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Labels, Poses
 from dispose.skeletons.catalog import COCO_17
 from dispose.zoo.checkpoints import load_weights, save_weights
 from dispose_workbench.results.open import read_results
+from tests.formats.rigs_of_others import kalibr
+from tests.formats.rigs_of_others import rig as small_rig
 from tests.formats.test_asf_amc import FRAME, write_amc, write_asf
+from tests.formats.test_calibration_dialects import XML
 from tests.formats.test_calibrations import WRITERS, rig
+from tests.formats.written_detections import DIALECTS, SIZE, some_people
 from tests.inference.conftest import FRAMES, detections_at
 from tests.inference.conftest import rig as capture_rig
 
@@ -45,12 +51,14 @@ class Target:
         build: writes valid files into an empty folder.
         read: reads what is in the folder.
         damaged: pattern of the files that are damaged.
+        forgiving: what is damaged is left out and counted, so that nothing needs to be refused.
     """
 
     name: str
     build: Callable[[Path], object]
     read: Callable[[Path], object]
     damaged: str = "**/*"
+    forgiving: bool = False
 
 
 def write_detections(folder: Path) -> None:
@@ -208,9 +216,29 @@ def each(read: Callable[[Path], object]) -> Callable[[Path], object]:
     return lambda folder: [read(path) for path in sorted(folder.iterdir())]
 
 
+def _text_of_rig(name: str, text: Callable[[Cameras], str]) -> Target:
+    def write(folder: Path) -> None:
+        (folder / name).write_text(text(small_rig()))
+
+    return Target(f"calibration {name}", write, lambda folder: read_calibration(folder / name))
+
+
+def _detections(dialect: str) -> Target:
+    def read(folder: Path) -> object:
+        files = [path for path in folder.iterdir() if path.is_file()]
+        views = open_detections(files[0] if dialect.startswith("COCO") else folder)
+        return [
+            replace(view, skeleton=COCO_17).read(number, SIZE) for view in views for number in list(view.numbers)[:20]
+        ]
+
+    return Target(f"detections {dialect}", lambda folder: DIALECTS[dialect](folder, some_people()), read)
+
+
 TARGETS = (
+    *(_text_of_rig(name, text) for name, text in ({"camchain.yaml": kalibr} | XML).items()),
+    *(_detections(dialect) for dialect in DIALECTS),
     *(_calibration(name) for name in WRITERS),
-    Target("OpenPose", write_detections, read_all_frames, "pose/**/*.json"),
+    Target("capture", write_detections, read_all_frames, "pose/**/*.json", forgiving=True),
     Target("COCO", write_coco, read_all_frames, "detections/*.json"),
     Target("results", write_results, lambda folder: read_results(folder / "run"), "run/*.*"),
     Target("TRC", write_person, lambda folder: read_trc_people(sorted(folder.glob("*.trc")))),

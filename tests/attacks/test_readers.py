@@ -41,7 +41,7 @@ def check(target: Target, folder: Path, seeds: range, capsys: pytest.CaptureFixt
     with capsys.disabled():
         print(f"\n{target.name}: seeds {seeds.start}-{seeds.stop - 1}: {found[READ]} read, {found[REFUSED]} refused")
     assert not set(found) - {READ, REFUSED}, "\n\n".join(sorted(set(found) - {READ, REFUSED})[:5])
-    assert found[REFUSED], "nothing was refused: the attack does not reach the reader"
+    assert found[REFUSED] or target.forgiving, "nothing was refused: the attack does not reach the reader"
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
