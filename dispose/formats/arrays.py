@@ -112,9 +112,11 @@ def _array_in(file: BufferedIOBase, member: zipfile.ZipInfo, place: str) -> Shap
     """The array of a member; its checksum is right, and it takes no more memory than it has bytes."""
     refuse_bomb(member, place)
     shape, order, kind, size = _head_of(file, place)
-    data = file.read(min(size, member.file_size))
+    data, filled = bytearray(min(size, member.file_size)), 0
+    while filled < len(data) and (count := file.readinto(memoryview(data)[filled:])):
+        filled += count
     # To its end: only there the checksum is looked at.
-    if len(data) != size or file.read(1):
+    if filled != size or file.read(1):
         raise InputError(f"{place} is said to be {'x'.join(map(str, shape))} {kind}, which are not the bytes in it.")
     array = np.frombuffer(data, kind) if kind.itemsize else np.zeros(math.prod(shape), kind)
     return array.reshape(shape, order=order)
@@ -201,9 +203,14 @@ def open_arrays(path: Path) -> Arrays:
 def read_arrays(path: Path, schema: str) -> Arrays:
     """All arrays of a file with that schema. `InputError` for anything that is not a whole file of ours."""
     arrays = open_arrays(path)
+    check_schema(arrays, schema)
+    return arrays
+
+
+def check_schema(arrays: Arrays, schema: str) -> None:
+    """Raise `InputError` where arrays are not a file of ours with that schema."""
     if "schema" not in arrays.columns:
-        raise InputError(f"{path}: does not say what it is (no array 'schema').")
+        raise InputError(f"{arrays.path}: does not say what it is (no array 'schema').")
     found = str(arrays.columns["schema"])
     if found != schema:
-        raise InputError(f"{path}: schema is {found!r}, this version reads {schema!r}.")
-    return arrays
+        raise InputError(f"{arrays.path}: schema is {found!r}, this version reads {schema!r}.")

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -149,6 +150,69 @@ def test_the_server_answers_on_this_computer_and_ends_with_the_block(tmp_path: P
     assert page.process.poll() is not None
     with pytest.raises(ProcessLookupError):
         os.killpg(pid, 0)
+
+
+def status_of(address: str, **headers: str) -> int:
+    """The status of the answer."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=60) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_only_who_knows_the_address_is_answered(tmp_path: Path) -> None:
+    """Not another user of the machine, not a page that gave this computer a name of its own, not for another file."""
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
+    nbformat.write(book, tmp_path / "small.ipynb")
+    (tmp_path / "secret.png").write_bytes(b"private")
+    with serve(tmp_path / "small.ipynb", None) as page:
+        root, port = page.address.rstrip("/").rpartition("/")[0], page.address.split(":")[2].split("/")[0]
+        static = f"{page.address}voila/static/voila.js"
+        assert status_of(static) in (200, 404)
+        assert status_of(page.address) == 200
+        kernels = len(children_of_all(page.process.pid))
+        assert status_of(page.address) == 200
+        assert len(children_of_all(page.process.pid)) == kernels == 1, "the second visit's takes the first one's place"
+        for foreign in (f"{root}/", f"{root}/api/kernels", f"{root}/voila/static/voila.js", f"{page.address[:-2]}/"):
+            assert status_of(foreign) == 403, foreign
+        assert status_of(page.address, Host=f"evil.example:{port}") == 403
+        assert status_of(page.address, Host="127.0.0.1:1") == 403
+        assert status_of(page.address, Origin="http://evil.example") == 403
+        assert status_of(static, Origin=f"http://127.0.0.1:{port}") in (200, 404)
+        assert status_of(f"{page.address}voila/files/secret.png") in (403, 404)
+        command = Path(f"/proc/{page.process.pid}/cmdline").read_bytes().decode()
+        assert page.address.rstrip("/").rpartition("/")[2] not in command
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_the_page_goes_with_who_started_it_even_if_that_is_killed(tmp_path: Path) -> None:
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
+    nbformat.write(book, tmp_path / "small.ipynb")
+    program = (
+        "import sys, time, urllib.request; from pathlib import Path\n"
+        "from dispose_workbench.notebooks.inspector_page import serve\n"
+        "with serve(Path(sys.argv[1]), None) as page:\n"
+        "    urllib.request.urlopen(page.address, timeout=120).read(); print(page.process.pid, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "small.ipynb")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        server = int(running.stdout.readline())
+        family = [server, *children_of_all(server)]
+        assert len(family) == 2, "the server and its kernel"
+        running.kill()
+    deadline = time.monotonic() + 5
+    while any(runs(pid) for pid in family) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [pid for pid in family if runs(pid)]
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there, and not just its name, which an orphan leaves until somebody asks for its end."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_server_that_cannot_start_shows_its_last_words(tmp_path: Path) -> None:

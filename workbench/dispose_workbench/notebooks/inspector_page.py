@@ -1,7 +1,11 @@
-"""The page of `dispose inspect`: the inspector's notebook without its code, served on this computer by Voilà."""
+"""The page of `dispose inspect`: the inspector's notebook without its code, served on this computer by Voilà.
+
+Its address is a secret that only who started it is told (`dispose_workbench.notebooks.page_server`).
+"""
 
 import errno
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -17,6 +21,9 @@ from pathlib import Path
 from dispose.errors import DisposeError, InputError
 from dispose_workbench.notebooks.page import TEMPLATES
 from dispose_workbench.notebooks.run import notebook_path
+
+SECRET = "DISPOSE_PAGE_SECRET"
+"""Variable of the environment that tells the server the secret part of its address."""
 
 NOTEBOOK = "11_failure_cases"
 HOST, FIRST_PORT, PORTS = "127.0.0.1", 8866, 100
@@ -70,19 +77,22 @@ def serve(notebook: Path, port: int | None) -> Iterator[Page]:
         InputError: the port is taken.
         PageError: the server ended, or has not answered for too long.
     """
-    number, log = free_port(port), notebook.with_suffix(".log")
+    number, log, secret = free_port(port), notebook.with_suffix(".log"), secrets.token_urlsafe(24)
     command = [
-        sys.executable, "-m", "voila", str(notebook), "--no-browser", f"--port={number}", f"--Voila.ip={HOST}",
+        sys.executable, "-m", "dispose_workbench.notebooks.page_server", str(notebook),
+        "--no-browser", f"--port={number}", f"--Voila.ip={HOST}",
         "--strip_sources=True", "--show_tracebacks=True",
         "--template=offline", *(f"--VoilaConfiguration.extension_denylist={name}" for name in NOT_HERE),
     ]  # fmt: skip
     searched = os.pathsep.join([str(TEMPLATES), *filter(None, [os.environ.get("JUPYTER_PATH")])])
+    told = {"JUPYTER_PATH": searched, "PYDEVD_DISABLE_FILE_VALIDATION": "1", SECRET: secret}
     with log.open("wb") as words:
+        # The server reads its input to the end, which comes when this process is gone, however that ended.
         process = subprocess.Popen(
-            command, stdout=words, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=notebook.parent,
-            start_new_session=True, env={**os.environ, "JUPYTER_PATH": searched, "PYDEVD_DISABLE_FILE_VALIDATION": "1"},
+            command, stdout=words, stderr=subprocess.STDOUT, stdin=subprocess.PIPE, cwd=notebook.parent,
+            start_new_session=True, env={**os.environ, **told},
         )  # fmt: skip
-    page = Page(f"http://{HOST}:{number}/", process)
+    page = Page(f"http://{HOST}:{number}/{secret}/", process)
     try:
         trouble = wait_for_answer(page)
         if trouble:

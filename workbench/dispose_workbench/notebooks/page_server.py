@@ -1,0 +1,91 @@
+"""The server of `dispose inspect`'s page, a process of its own: nobody but who knows the address is answered.
+
+Voilà serves one notebook to whoever asks. Here its address holds a secret, which comes by the environment (arguments of
+processes are there for everybody on a machine to read); names that somebody else's page gave this computer are not
+answered; there is never more than one kernel; and when the pipe to whoever started it closes, however that came about,
+the server goes too.
+"""
+
+import hmac
+import os
+import shutil
+import sys
+import threading
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from tornado.httputil import HTTPServerRequest
+from tornado.web import Application, ErrorHandler
+from traitlets.config import Config
+from voila.app import Voila
+
+from dispose_workbench.notebooks.inspector_page import SECRET
+
+IDLE_S, LOOK_S = 600, 60
+"""A kernel that no page is connected to ends after so many seconds; it is looked after it every so many."""
+
+
+class OneKernel(AsyncMappingKernelManager):
+    """The kernels of a page: a new one takes the place of the last."""
+
+    async def _async_start_kernel(self, **kwargs: Any) -> str:  # type: ignore[override]
+        for running in self.list_kernel_ids():
+            await self.shutdown_kernel(running, now=True)
+        return await super()._async_start_kernel(**kwargs)
+
+    start_kernel = _async_start_kernel
+
+
+def is_welcome(request: HTTPServerRequest, base: str, port: int) -> bool:
+    """Whether a request names the secret, and this computer as itself: in the address and as where it comes from."""
+    names = {f"127.0.0.1:{port}", f"localhost:{port}"}
+    path, origin = request.path.encode(), request.headers.get("Origin")
+    knows = hmac.compare_digest(path[: len(base)], base.encode())
+    return knows and request.host in names and (origin is None or urlsplit(origin).netloc in names)
+
+
+class PageServer(Voila):
+    """Voilà for who is welcome."""
+
+    def listen(self) -> None:
+        """Answer everybody else with status 403, whatever they ask for."""
+        answering: Application = self.app
+        handled = answering.find_handler
+
+        def find_handler(request: HTTPServerRequest, **kwargs: Any) -> Any:
+            if is_welcome(request, self.base_url, self.port):
+                return handled(request, **kwargs)
+            return answering.get_handler_delegate(request, ErrorHandler, {"status_code": 403})
+
+        answering.find_handler = find_handler  # type: ignore[method-assign]
+        super().listen()
+
+
+def end_with_whoever_started_us(server: PageServer) -> None:
+    """Wait for the end of standard input, which comes when its other end is closed or its process is gone."""
+    sys.stdin.buffer.read()
+    for kernel in server.kernel_manager.list_kernel_ids():
+        server.kernel_manager.get_kernel(kernel).provisioner.process.kill()
+    # Nobody waits for an answer any more; ending as Voilà does takes seconds.
+    shutil.rmtree(server.connection_dir, ignore_errors=True)
+    os._exit(0)
+
+
+def main() -> None:
+    """Serve the notebook that the arguments name, below the secret of the environment."""
+    secret = os.environ.pop(SECRET)
+    server = PageServer.instance(base_url=f"/{secret}/")
+    server.update_config(
+        Config(
+            VoilaConfiguration={"file_allowlist": [], "multi_kernel_manager_class": OneKernel},
+            MappingKernelManager={"cull_idle_timeout": IDLE_S, "cull_interval": LOOK_S, "cull_connected": False},
+        )
+    )
+    server.initialize(sys.argv[1:])
+    threading.Thread(target=end_with_whoever_started_us, args=(server,), daemon=True).start()
+    server.start()
+
+
+if __name__ == "__main__":
+    main()
