@@ -149,7 +149,7 @@ def saying_what_is_broken(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: there is no such file.") from error
     except (
         ValueError, OSError, EOFError, KeyError, RuntimeError, SyntaxError, TypeError, MemoryError, OverflowError,
-        NotImplementedError, zipfile.BadZipFile, zlib.error, tokenize.TokenError,
+        zipfile.BadZipFile, zlib.error, tokenize.TokenError,
     ) as error:  # fmt: skip
         raise InputError(f"{path}: cannot be read as a whole ({error}); was its writing cut short?") from error
 
