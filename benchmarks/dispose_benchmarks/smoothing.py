@@ -188,10 +188,10 @@ def measure(name: str, source: str, way: Way, people: Sequence[Recorded]) -> Smo
     moments, bends, ratios = np.concatenate(fast, 1), np.concatenate(second, 1).mean(1), np.concatenate(ratio)
     mean, alone = float(np.concatenate(error).mean()), float(np.concatenate(base).mean())
     quick = moments[1][moments[0] >= np.quantile(moments[0], FAST)]
+    half, most = (100 * float((ratios < edge).mean()) for edge in (0.67449, 1.64485))
     return SmoothingRow(
         name, mean, 100 * (1 - mean / alone), float(bends[0] / bends[1]), float(quick.mean()),
-        100 * float(np.mean(known)), *(100 * float((ratios < edge).mean()) for edge in (0.67449, 1.64485)),
-        1000 * seconds / frames,
+        100 * float(np.mean(known)), half, most, 1000 * seconds / frames,
     )  # fmt: skip
 
 
