@@ -6,6 +6,7 @@ from typing import Annotated
 import tyro
 
 from dispose_benchmarks.association import AssociationBench
+from dispose_benchmarks.faults import FaultsBench
 from dispose_benchmarks.kernels import KernelsBench
 from dispose_benchmarks.limits import LimitsBench
 from dispose_benchmarks.past import PastBench
@@ -27,7 +28,7 @@ class BenchCommand:
     training step, and how long it waits for its loader; of the joints of a person by every triangulator; and how good
     the association is: by the steps of its sampler, at its limits, beside the classic ways, with the past of a
     sequence, and with a lifter for people whom one camera alone sees; what refining gives back of knocked cameras, and
-    what smoothing over all frames is worth.
+    what smoothing over all frames is worth; and whether `dispose check` names and mends what is wrong with a capture.
 
     Whole ways, association and image models run in a process of their own for each capture or size, so that its peak
     memory is its own. Times are of this machine in this minute.
@@ -35,6 +36,7 @@ class BenchCommand:
 
     command: tyro.conf.OmitSubcommandPrefixes[
         Annotated[AssociationBench, tyro.conf.subcommand("association")]
+        | Annotated[FaultsBench, tyro.conf.subcommand("faults")]
         | Annotated[LimitsBench, tyro.conf.subcommand("limits")]
         | Annotated[PastBench, tyro.conf.subcommand("past")]
         | Annotated[PoseBench, tyro.conf.subcommand("pose")]

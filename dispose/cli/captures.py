@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import tyro
 
 from dispose.errors import InputError
@@ -20,7 +19,6 @@ from dispose.skeletons.catalog import by_name
 MarkersOption = Annotated[str, one_of(*MARKER_NAMES)]
 """What markers are called in TRC and C3D files."""
 
-VIDEO_FOLDERS = ("videos-sync", "videos")
 UpOption = Annotated[str | None, one_of(*UP_AXES), tyro.conf.arg(help_behavior_hint="")]
 
 
@@ -55,18 +53,6 @@ class CaptureOptions:
         return read_capture(
             folder, skeleton, self.calibration, self.detections, self.mm_per_unit, up=self.up, told=self.cameras
         )
-
-
-def video_rate_hz(folder: Path) -> float | None:
-    """Frames per second of the capture's first readable video; None where there is none."""
-    place = folder_named(folder, VIDEO_FOLDERS)
-    for path in sorted(place.glob("*")) if place is not None else ():
-        video = cv2.VideoCapture(str(path))
-        rate = float(video.get(cv2.CAP_PROP_FPS)) if video.isOpened() else 0.0
-        video.release()
-        if rate > 0:
-            return rate
-    return None
 
 
 def only_images(folder: Path) -> bool:

@@ -11,9 +11,10 @@ import torch
 import tyro
 
 from dispose.baselines.integer_programme import integer_programme
-from dispose.cli.captures import CaptureOptions, MarkersOption, only_images, parse_frames, report_people, video_rate_hz
+from dispose.cli.captures import CaptureOptions, MarkersOption, only_images, parse_frames, report_people
 from dispose.cli.lifting import LiftOptions, LiftOrder, RigWords, lift
 from dispose.cli.smooth import SmoothCommand
+from dispose.cli.timing import TimeOptions, Timing, say_times, synchronised, timing_of
 from dispose.errors import InputError
 from dispose.evaluation.classic import CLASSIC, classic
 from dispose.formats.detections.people import DetectionView
@@ -34,12 +35,15 @@ from dispose.inference.readings import Source, spans
 from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.run import ended_early, run
 from dispose.inference.single_view import SingleViews
+from dispose.inference.timing import retimed
+from dispose.inference.tracking import TrackingConfig
 from dispose.models.dispose.associator import Associator
 from dispose.models.dispose.model import DisPose, FrameByFrame, TwoStages
 from dispose.models.dispose.sampling import SamplerConfig
 from dispose.options import (
     CountOption,
     PathOption,
+    Positive,
     PositiveOption,
     TextOption,
     one_of,
@@ -66,7 +70,6 @@ from dispose.zoo.triangulators import (
     weights_of,
 )
 
-FALLBACK_RATE_HZ = 30.0
 NOBODY_FOUND = 1
 """The exit status where nobody is found in any frame."""
 ADVICE_ON_DETECTIONS = "`dispose check` says whether units, axes and extrinsics of the calibration fit"
@@ -150,7 +153,12 @@ class PredictCommand(CaptureOptions):
     batch: CountOption = None
     """Frames worked on together (default: 16, of pictures 4)."""
     rate_hz: PositiveOption = None
-    """Frames per second, for the times in TRC files (default: of videos/*, else 30)."""
+    """Frames per second, for times in files and for how long somebody may be gone (default: of videos/*, else 30)."""
+    patience_s: Positive = TrackingConfig().patience_s
+    """For so many seconds somebody may be unseen and keeps their number."""
+    synchronise: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Shift the cameras as `dispose check` finds that they are late."""
+    timing: tyro.conf.OmitArgPrefixes[TimeOptions] = TimeOptions()
     markers: MarkersOption = "pose2sim"
     """What markers are called in TRC files: as in Pose2Sim's OpenSim models (RAnkle), or as here (r_ankle)."""
     smooth: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -185,16 +193,16 @@ class PredictCommand(CaptureOptions):
         folder = require_folder(self.out or Path("out") / source.resolve().name)
         for note in capture.notes:
             print(note)
-        rate = self.rate_hz if self.rate_hz is not None else video_rate_hz(source)
-        if rate is None:
-            print(f"no video tells the frame rate: TRC times count {FALLBACK_RATE_HZ:g} frames per second.")
-            if self.smooth:
-                raise InputError("--smooth needs the frame rate, and no video tells it; give --rate-hz.")
+        times = self.times(capture, images=images)
+        if times.rate_hz is None and self.smooth:
+            raise InputError("--smooth needs the frame rate, and no video tells it; give --rate-hz.")
+        say_times(capture, times)
         job = self.of_images(capture) if images else self.of_detections(capture)
+        job = replace(job, source=retimed(job.source, times.clocks))
         evidence, batch = self.evidence and job.evidence, self.batch or job.batch
-        inputs = self.inputs(capture, job.weights, batch)
-        files = RunFiles(source.resolve().name, job.method, rate or FALLBACK_RATE_HZ, rate is not None,
-                         evidence=evidence, markers=MARKER_NAMES[self.markers], inputs=inputs)  # fmt: skip
+        files = RunFiles(source.resolve().name, job.method, times.rate, times.rate_hz is not None, evidence=evidence,
+                         markers=MARKER_NAMES[self.markers], inputs=self.inputs(capture, job.weights, batch, times),
+                         tracking=TrackingConfig(times.rate, patience_s=self.patience_s))  # fmt: skip
         with results_folder(folder, files) as sink:
             progress = run(
                 job.source,
@@ -213,6 +221,17 @@ class PredictCommand(CaptureOptions):
         if self.smooth and sink.people:
             return SmoothCommand(folder, markers=self.markers).run()
         return 0 if sink.people else NOBODY_FOUND
+
+    def times(self, capture: Capture[Any], *, images: bool) -> Timing:
+        """The clocks of the cameras; `InputError` where pictures would be looked at that are not shifted."""
+        times = timing_of(capture, self.timing, self.rate_hz)
+        if self.synchronise:
+            times, found = synchronised(capture, times)
+            print(found)
+        if self.looks() and times.retimes and not images:
+            raise InputError(f"the triangulator {self.triangulator} looks at pictures by their number, but cameras are "
+                             "shifted or of different rates; choose another --triangulator.")  # fmt: skip
+        return times
 
     def of_one_camera(self) -> LiftOrder:
         """What is to be lifted; `InputError` for options that speak of several cameras."""
@@ -256,6 +275,7 @@ class PredictCommand(CaptureOptions):
             ("--triangulator", triangulator),
             ("--triangulator-weights", None if looks else self.triangulator_weights),
             ("--single-view", self.single_view),
+            ("--synchronise", self.synchronise or None),
         )
         for option, there in given:
             if there is not None:
@@ -339,7 +359,7 @@ class PredictCommand(CaptureOptions):
         """The sampler asked for; None for the usual one."""
         return None if self.steps is None else SamplerConfig(steps=self.steps)
 
-    def inputs(self, capture: Capture, weights: Path | None, batch: int) -> tuple[tuple[str, str], ...]:
+    def inputs(self, capture: Capture, weights: Path | None, batch: int, times: Timing) -> tuple[tuple[str, str], ...]:
         """What a killed run must have been given to be gone on with."""
         cameras = capture.cameras
         tensors = (cameras.size, cameras.matrix, cameras.lens, cameras.rotation, cameras.translation)
@@ -361,6 +381,8 @@ class PredictCommand(CaptureOptions):
             ("evidence", "kept" if self.evidence else "not kept"),
             ("batch", str(batch)),
             ("rate", f"{self.rate_hz or 'of the videos'}"),
+            ("patience", f"{self.patience_s:g} s"),
+            ("times", ", ".join(f"{clock.shift:+g} x {clock.ratio:g}" for clock in times.clocks)),
         )
 
 

@@ -59,7 +59,7 @@ def with_past(frame: Frame, memory: Memory) -> Frame:
     tracks = tracks[(frame.number - tracks.number <= MOST_FRAMES) & (tracks.valid.sum(1) >= FEWEST_JOINTS)]
     if not len(tracks.id):
         return frame
-    xyz = believed_joints(tracks, frame.number)
+    xyz = believed_joints(tracks, frame.number, memory.config)
     camera = imagined_camera(frame.cameras, xyz[tracks.valid].mean(0))
     if frame.cameras.present is not None:
         camera = replace(camera, present=torch.ones(1, dtype=torch.bool))

@@ -24,7 +24,7 @@ from dispose.formats.predictions import by_source, frame_line, header_line, head
 from dispose.formats.trc import write_trcs
 from dispose.inference.readings import Summary
 from dispose.inference.run import Progress
-from dispose.inference.tracking import Memory, Tracks
+from dispose.inference.tracking import Memory, TrackingConfig, Tracks
 from dispose.scene.results import FrameResult
 from dispose.zoo.records import from_json
 
@@ -43,6 +43,7 @@ class RunFiles:
         evidence: whether what was known and weighed is kept.
         tables: whether predictions.npz and TRC files are written beside predictions.jsonl.
         markers: what TRC files call the joints.
+        tracking: how far people move and how long they are waited for.
         inputs: what a run must agree in to go on with another: names, and values as text.
     """
 
@@ -53,6 +54,7 @@ class RunFiles:
     evidence: bool = True
     tables: bool = True
     markers: MarkerNames = pose2sim_names
+    tracking: TrackingConfig = TrackingConfig()
     inputs: tuple[tuple[str, str], ...] = ()
 
 
@@ -73,7 +75,7 @@ class ResultsFolder:
     def resume(self) -> Progress:
         """How far the run is that was killed here; `InputError` where that was another."""
         if not self._growing.about:
-            return Progress()
+            return Progress(memory=Memory(config=self.files.tracking))
         about, arrays = json.loads(self._growing.about), self._growing.arrays
         summary = from_json(json.dumps(about["summary"]), Summary, str(self._growing.folder))
         theirs, ours = dict(about["inputs"]), dict(self.files.inputs)
@@ -86,7 +88,7 @@ class ResultsFolder:
                 )
         tracks = {name.removeprefix("track_"): value for name, value in arrays.items() if name.startswith("track_")}
         people = {name: torch.from_numpy(value.copy()) for name, value in tracks.items()}
-        memory = Memory(Tracks(**people) if people else None, about["next_id"], about["usual_mm"])
+        memory = Memory(Tracks(**people) if people else None, about["next_id"], about["usual_mm"], self.files.tracking)
         return Progress(summary, memory)
 
     def add(self, results: Sequence[FrameResult], progress: Progress) -> None:

@@ -36,21 +36,35 @@ REMEMBERED = 0.8
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """How far people move between frames, and how long they are remembered.
+    """How far people move, and how long they are remembered; times in seconds, whatever the frame rate.
 
     Attributes:
+        rate_hz: frames per second.
         gate_mm: largest distance between a person's expected and new position one frame later.
-        gate_growth_mm: what every further frame without the person adds to the gate.
+        gate_growth_mm_s: what every further second without the person adds to the gate.
         gate_limit_mm: the gate grows no further than this.
-        patience_frames: a person unseen for longer gets a new number when they return.
+        patience_s: a person unseen for longer gets a new number when they return.
+        velocity_s: people rarely keep their direction through a long gap: their velocity counts for so long only.
         image_share: what the continuity in the images is worth, as a share of the gate.
     """
 
+    rate_hz: float = 30.0
     gate_mm: float = 500.0
-    gate_growth_mm: float = 60.0
+    gate_growth_mm_s: float = 1800.0
     gate_limit_mm: float = 1500.0
-    patience_frames: int = 45
+    patience_s: float = 1.5
+    velocity_s: float = 1 / 6
     image_share: float = 0.5
+
+    @property
+    def patience_frames(self) -> int:
+        """The patience in whole frames; a frame is never too short a time."""
+        return max(round(self.patience_s * self.rate_hz), 1)
+
+    @property
+    def velocity_frames(self) -> float:
+        """For how many frames a velocity counts."""
+        return max(self.velocity_s * self.rate_hz, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,11 +92,13 @@ class Memory:
     """Everybody who may come back (None before the first frame), and the next free number.
 
     `usual_mm` is how far people are usually found from where they are expected, a frame later; None until known.
+    `config` says how long people are waited for.
     """
 
     tracks: Tracks | None = None
     next_id: int = 1
     usual_mm: float | None = None
+    config: TrackingConfig = TrackingConfig()
 
 
 def link(
@@ -94,7 +110,7 @@ def link(
     velocity, less a bonus where the people's keypoints moved little in the images, and of `NEWCOMER` for everybody
     without a track; pairs beyond the gate are refused.
     """
-    config = config or TrackingConfig()
+    config = config or memory.config
     now = _as_tracks(prediction, frame)
     old = memory.tracks
     # Nobody is followed from one rig into another.
@@ -105,14 +121,15 @@ def link(
     ids = torch.where(new, memory.next_id + new.cumsum(0) - 1, old.id[before] if len(old.id) else ABSENT)
     fresh, usual = replace(now, id=ids), memory.usual_mm
     if len(old.id):
-        away = _away(old[before], now, ~new)
-        fresh = _updated(old[before], fresh, ~new, away > _farthest(usual))
+        away = _away(old[before], now, ~new, config)
+        fresh = _updated(old[before], fresh, ~new & (away > _farthest(usual)), ~new, config)
         usual = _usual(usual, away)
     waiting = prediction.number - old.number <= config.patience_frames
     waiting[before[~new]] = False
     tracks = cat([fresh, old[waiting]], "tracks")
     poses = replace(prediction.poses, id=ids)
-    return Memory(tracks, memory.next_id + int(new.sum()), usual), replace(prediction, poses=poses)
+    later = replace(memory, tracks=tracks, next_id=memory.next_id + int(new.sum()), usual_mm=usual)
+    return later, replace(prediction, poses=poses)
 
 
 def _matched(cost: Float[Tensor, "persons tracks"]) -> Int[Tensor, " persons"]:
@@ -149,8 +166,9 @@ def _costs(old: Tracks, now: Tracks, config: TrackingConfig) -> Float[Tensor, "p
     if not len(old.id) or not len(now.id):
         return torch.zeros(len(now.id), len(old.id), dtype=torch.float64)
     elapsed = (now.number[0] - old.number).clamp(min=1).double()
-    gate = (config.gate_mm + config.gate_growth_mm * (elapsed - 1)).clamp(max=config.gate_limit_mm)
-    expected = expected_joints(old, int(now.number[0]))
+    growth = config.gate_growth_mm_s / config.rate_hz
+    gate = (config.gate_mm + growth * (elapsed - 1)).clamp(max=config.gate_limit_mm)
+    expected = expected_joints(old, int(now.number[0]), config)
     both = now.valid[:, None] & old.valid
     gap = (now.xyz_world[:, None] - expected).norm(dim=-1)
     # The median: a few joints thrown far by a bad triangulation do not make another person.
@@ -164,24 +182,24 @@ def _costs(old: Tracks, now: Tracks, config: TrackingConfig) -> Float[Tensor, "p
     return torch.where(distance.isnan(), blind, cost)
 
 
-def believed_joints(tracks: Tracks, number: int) -> Float[Tensor, "tracks joints 3"]:
+def believed_joints(tracks: Tracks, number: int, config: TrackingConfig) -> Float[Tensor, "tracks joints 3"]:
     """Where people are believed to be in a frame, mm: as `expected_joints`, unless they have just jumped."""
-    return _along(tracks, tracks.believed_world, (number - tracks.number).double())
+    return _along(tracks, tracks.believed_world, (number - tracks.number).double(), config)
 
 
-def expected_joints(tracks: Tracks, number: int) -> Float[Tensor, "tracks joints 3"]:
+def expected_joints(tracks: Tracks, number: int, config: TrackingConfig) -> Float[Tensor, "tracks joints 3"]:
     """Where people are expected in a frame, mm: further along their way."""
-    return _along(tracks, tracks.xyz_world, (number - tracks.number).double())
+    return _along(tracks, tracks.xyz_world, (number - tracks.number).double(), config)
 
 
 def _along(
-    tracks: Tracks, xyz: Float[Tensor, "tracks joints 3"], elapsed: Float[Tensor, " tracks"]
+    tracks: Tracks,
+    xyz: Float[Tensor, "tracks joints 3"],
+    elapsed: Float[Tensor, " tracks"],
+    config: TrackingConfig,
 ) -> Float[Tensor, "tracks joints 3"]:
-    """Joints so many frames later.
-
-    People rarely keep their direction through a long gap: the velocity counts for a few frames only.
-    """
-    return xyz + (tracks.velocity * elapsed.clamp(min=1, max=5)[:, None])[:, None]
+    """Joints so many frames later; through a long gap the velocity counts for its beginning only."""
+    return xyz + (tracks.velocity * elapsed.clamp(min=1, max=config.velocity_frames)[:, None])[:, None]
 
 
 def _middle(xyz: Float[Tensor, "people joints 3"], valid: Bool[Tensor, "people joints"]) -> Float[Tensor, "people 3"]:
@@ -202,10 +220,10 @@ def _continuity(old: Tracks, now: Tracks) -> Float[Tensor, "persons tracks"]:
     return near.nan_to_num(0.0).sum(-1) / both.any(-1).sum(-1).clamp(min=1)
 
 
-def _away(old: Tracks, now: Tracks, known: Bool[Tensor, " tracks"]) -> Float[Tensor, " tracks"]:
+def _away(old: Tracks, now: Tracks, known: Bool[Tensor, " tracks"], config: TrackingConfig) -> Float[Tensor, " tracks"]:
     """How far people were found from where they were expected, mm for every frame since; NaN where nothing tells."""
     elapsed = (now.number - old.number).clamp(min=1).double()
-    gap = (now.xyz_world - _along(old, old.xyz_world, elapsed)).norm(dim=-1)
+    gap = (now.xyz_world - _along(old, old.xyz_world, elapsed, config)).norm(dim=-1)
     both = now.valid & old.valid & known[:, None]
     return torch.where(both, gap, torch.nan).nanmedian(1).values / elapsed
 
@@ -223,7 +241,13 @@ def _usual(usual_mm: float | None, away: Float[Tensor, " tracks"]) -> float | No
     return middle if usual_mm is None else REMEMBERED * usual_mm + (1 - REMEMBERED) * middle
 
 
-def _updated(old: Tracks, now: Tracks, known: Bool[Tensor, " tracks"], jumped: Bool[Tensor, " tracks"]) -> Tracks:
+def _updated(
+    old: Tracks,
+    now: Tracks,
+    jumped: Bool[Tensor, " tracks"],
+    known: Bool[Tensor, " tracks"],
+    config: TrackingConfig,
+) -> Tracks:
     """People as seen now, row by row the same; joints not seen now move along with the body. Others stay as they are.
 
     Rows of `old` mean nothing where a person is not `known`. Who jumped keeps their velocity.
@@ -232,7 +256,7 @@ def _updated(old: Tracks, now: Tracks, known: Bool[Tensor, " tracks"], jumped: B
     elapsed = (now.number - old.number).clamp(min=1).double()
     gap = torch.where(both[..., None], now.xyz_world - old.xyz_world, torch.nan)
     shift = gap.nanmedian(1).values.nan_to_num()
-    jumped = jumped & known & (old.jumps < MOST_JUMPS)
+    jumped = jumped & (old.jumps < MOST_JUMPS)
     moved = both.any(-1) & ~jumped
     velocity = torch.where(moved[:, None], 0.5 * old.velocity + 0.5 * shift / elapsed[:, None], old.velocity)
     kept = torch.where(now.valid[..., None], now.xyz_world, old.xyz_world + shift[:, None])
@@ -243,6 +267,6 @@ def _updated(old: Tracks, now: Tracks, known: Bool[Tensor, " tracks"], jumped: B
         xyz_world=xyz,
         valid=torch.where(known[:, None], now.valid | old.valid, now.valid),
         velocity=torch.where(known[:, None], velocity, now.velocity),
-        believed_world=torch.where(stay[..., None], _along(old, old.believed_world, elapsed), xyz),
+        believed_world=torch.where(stay[..., None], _along(old, old.believed_world, elapsed, config), xyz),
         jumps=torch.where(jumped, old.jumps + 1, 0),
     )

@@ -24,7 +24,8 @@ from pathlib import Path
 from dispose.baselines.integer_programme import integer_programme
 from dispose.datasets.samples import sample_folder
 from dispose.inference.capture import read_capture, read_frame, select_frames, source_of
-from dispose.inference.check.diagnosis import diagnose, inverted
+from dispose.inference.check.diagnosis import diagnose
+from dispose.inference.check.hypotheses import inverted
 from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.run import run
 from dispose.scene import teaching

@@ -41,11 +41,22 @@ def test_people_keep_their_number_in_any_order(walk) -> None:
 
 
 def test_a_gap_is_survived_up_to_the_patience(walk) -> None:
-    config = TrackingConfig(patience_frames=10)
+    config = TrackingConfig(rate_hz=30.0, patience_s=10 / 30)
     short = [scene(walk, n, walk.people_at(n)[:1] if 5 <= n < 12 else walk.people_at(n)) for n in range(20)]
     assert ids(short, config)[-1] == [1, 2]
     long = [scene(walk, n, walk.people_at(0)[:1] if 2 <= n < 20 else walk.people_at(0)) for n in range(25)]
     assert ids(long, config)[-1] == [1, 3]
+
+
+def test_limits_are_seconds_whatever_the_rate(walk) -> None:
+    """Gone for a second: the same person at 12.5, 60 and 120 frames per second; gone for two: somebody new."""
+    body = walk.people_at(0)[:1]
+    for rate_hz in (12.5, 60.0, 120.0):
+        config = TrackingConfig(rate_hz)
+        for seconds, expected in ((1.0, 1), (2.0, 2)):
+            back = round(seconds * rate_hz)
+            sequence = [scene(walk, 0, body), scene(walk, back - 1, body[:0]), scene(walk, back, body)]
+            assert ids(sequence, config)[-1] == [expected]
 
 
 def test_velocity_tells_crossing_people_apart(walk) -> None:
@@ -187,7 +198,7 @@ def test_the_gate_grows_with_every_frame_without_the_person_up_to_its_limit(walk
     body, x = walk.people_at(0)[:1], torch.tensor([1.0, 0, 0], dtype=torch.float64)
 
     def is_known(elapsed: int, far: float) -> bool:
-        config = TrackingConfig(500.0, 60.0, 700.0, patience_frames=100)
+        config = TrackingConfig(30.0, 500.0, 1800.0, 700.0, patience_s=4.0)
         return ids([scene(walk, 0, body), scene(walk, elapsed, body + far * x)], config)[1] == [1]
 
     for elapsed, gate in ((1, 500), (2, 560), (4, 680), (5, 700), (50, 700)):
@@ -197,7 +208,7 @@ def test_the_gate_grows_with_every_frame_without_the_person_up_to_its_limit(walk
 def test_the_velocity_counts_for_five_frames_of_a_gap(walk) -> None:
     """Somebody of velocity 60 mm a frame (steps of 80) who is lost is expected 300 mm on, however long it takes."""
     body, x = walk.people_at(0)[:1], torch.tensor([1.0, 0, 0], dtype=torch.float64)
-    config = TrackingConfig(gate_mm=100.0, gate_growth_mm=0.0)
+    config = TrackingConfig(gate_mm=100.0, gate_growth_mm_s=0.0)
     start = [scene(walk, n, body + 80 * n * x) for n in range(3)]
     for elapsed, ahead in ((1, 60), (3, 180), (5, 300), (20, 300)):
         for off, expected in ((-99, 1), (99, 1), (-101, 2), (101, 2)):
@@ -209,7 +220,7 @@ def test_somebody_is_waited_for_as_long_as_the_patience_lasts(walk) -> None:
     body, nobody = walk.people_at(0)[:1], walk.people_at(0)[:0]
     for patience, expected in ((4, 1), (3, 2)):
         sequence = [scene(walk, n, body if n in (0, 5) else nobody) for n in range(6)]
-        assert ids(sequence, TrackingConfig(patience_frames=patience))[-1] == [expected]
+        assert ids(sequence, TrackingConfig(rate_hz=30.0, patience_s=patience / 30))[-1] == [expected]
 
 
 def test_who_jumps_further_than_people_do_is_believed_where_they_were_expected(walk) -> None:

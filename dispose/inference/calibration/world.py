@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.geometry.rigid import Similarity, umeyama
-from dispose.inference.check.diagnosis import ADULT_MM
+from dispose.inference.check.world import ADULT_MM
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.skeleton import Skeleton
 

@@ -1,31 +1,22 @@
-"""What is probably wrong with a calibration: its direction, its axes, its units, or a single camera."""
+"""What is probably wrong with a rig: units, axes, extrinsics, time, or single cameras; and the rig as it is right."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from dispose.association.decode import LEAST_BASELINE_MM
 from dispose.inference.check.consistency import Consistency, rig_consistency
+from dispose.inference.check.contest import thinned
+from dispose.inference.check.footage import Footage, footage_of
+from dispose.inference.check.hypotheses import REPAIRS
+from dispose.inference.check.recording import frozen_views, silent_views
+from dispose.inference.check.trial import Fault, RigTrial, small_turn, try_rig
+from dispose.inference.check.world import Finding, axes_finding, body_scale, in_mm, levelled, units_finding
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections
-
-# Bone lengths of an adult in mm, as far apart as detectors' joints lie; children are down to half of it.
-ADULT_MM = (
-    ("l_shoulder", "l_elbow", 285.0),
-    ("r_shoulder", "r_elbow", 285.0),
-    ("l_elbow", "l_wrist", 245.0),
-    ("r_elbow", "r_wrist", 245.0),
-    ("l_shoulder", "l_hip", 510.0),
-    ("r_shoulder", "r_hip", 510.0),
-    ("l_hip", "l_knee", 410.0),
-    ("r_hip", "r_knee", 410.0),
-    ("l_knee", "l_ankle", 400.0),
-    ("r_knee", "r_ankle", 400.0),
-)
+from dispose.tensors import cat
 
 GOOD_SHARE = 0.02
 """Cameras whose median reprojection error is below this share of a person's size are good."""
@@ -36,122 +27,200 @@ USABLE_SHARE = 0.06
 LOST_SHARE = 0.12
 """A camera that people miss by more than this share of their size does not belong to the others."""
 
-SAME_SCALE = 2.5
-UPRIGHT = 0.7
+HARMFUL = 0.045
+"""A camera whose people lie this far from the others', in their sizes, does more harm than good."""
+
+NEAR_WHOLE = 0.15
+"""So near to a whole number of frames a lag is taken for it."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that looks wrong.
-
-    The topic is extrinsics, units, axes, camera, place or floor; the sentence says what was seen, its likely cause, and
-    what to do.
-    """
-
-    topic: str
-    sentence: str
+LOOKED_AT = 60
+"""Frames that the table of errors is made of, at most."""
 
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
-    """What looks wrong with the cameras as given, and whether it makes sense to predict with them."""
+    """What looks wrong with the cameras as given, and whether it makes sense to predict with them.
+
+    Attributes:
+        consistency: of the cameras as they were given.
+        findings: what is wrong.
+        notes: what could be better, and is no more than calibrations usually are off.
+        verdict: one sentence.
+        usable: whether to go on.
+        repaired: the cameras with everything mended that is found; those that see nobody are left out.
+        shifts: per camera, in frames, what is to be added to its frame numbers.
+        trial: what was tried; None where nothing could be.
+    """
 
     consistency: Consistency
     findings: tuple[Finding, ...]
     verdict: str
     usable: bool
+    repaired: Cameras
+    shifts: tuple[float, ...]
+    notes: tuple[Finding, ...] = ()
+    trial: RigTrial | None = None
 
 
-def inverted(cameras: Cameras) -> Cameras:
-    """Every extrinsic inverted: right where the file holds world_from_camera."""
-    return replace(cameras, rotation=cameras.rotation.mT.contiguous(), translation=cameras.centres)
+def diagnose(
+    frames: Sequence[Detections],
+    cameras: Cameras,
+    numbers: Sequence[int] | None = None,
+    rate_hz: float = 30.0,
+) -> Diagnosis:
+    """Look at a rig through people's detections; changes nothing, says what it would change.
 
-
-def centre_as_translation(cameras: Cameras) -> Cameras:
-    """The stored translation taken as the camera's centre."""
-    shift = -(cameras.rotation @ cameras.translation[..., None])[..., 0]
-    return replace(cameras, translation=shift)
-
-
-def transposed_rotation(cameras: Cameras) -> Cameras:
-    """Every rotation transposed, the translation kept."""
-    return replace(cameras, rotation=cameras.rotation.mT.contiguous())
-
-
-def opengl_camera(cameras: Cameras) -> Cameras:
-    """Camera axes turned from OpenGL's (y up, looking along -z) to OpenCV's."""
-    flip = torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)
-    return replace(cameras, rotation=flip[:, None] * cameras.rotation, translation=flip * cameras.translation)
-
-
-def inverted_opengl(cameras: Cameras) -> Cameras:
-    """World_from_camera of OpenGL's camera axes, as Blender and NeRF tools write it."""
-    return opengl_camera(inverted(cameras))
-
-
-REPAIRS: tuple[tuple[Callable[[Cameras], Cameras], str], ...] = (
-    (inverted, "the extrinsics are world_from_camera (camera to world); invert them"),
-    (centre_as_translation, "the translation is the camera's centre; it must be t = -R C"),
-    (transposed_rotation, "the rotations are transposed (world_from_camera) while the translations are not"),
-    (opengl_camera, "the camera axes are OpenGL's (y up, looking along -z); flip y and z of the camera"),
-    (inverted_opengl, "the extrinsics are world_from_camera with OpenGL's camera axes, as Blender writes them"),
-)
-
-
-UNIT_MISTAKES = (
-    (1e-3, "the translations are in metres where millimetres are expected (a thousand times too small)"),
-    (1 / 304.8, "the translations are in feet where millimetres are expected"),
-    (1e-2, "the translations are a hundred times too small (m where cm are expected)"),
-    (1 / 25.4, "the translations are in inches where millimetres are expected"),
-    (0.1, "the translations are ten times too small (cm where mm are expected)"),
-    (10.0, "the translations are ten times too large (mm where cm are expected)"),
-    (100.0, "the translations are a hundred times too large (cm where m are expected)"),
-    (1000.0, "the translations are in millimetres where metres are expected (a thousand times too large)"),
-)
-
-
-def diagnose(frames: Sequence[Detections], cameras: Cameras) -> Diagnosis:
-    """Look at a rig through people's detections; changes nothing, says what it would change."""
-    given = rig_consistency(frames, cameras)
-    if not given.pairs:
+    Args:
+        frames: what the cameras saw, in ascending order; frames in a row, where time is to be looked at too.
+        cameras: as they were given.
+        numbers: of the frames; default one after the other.
+        rate_hz: of these numbers.
+    """
+    some = [frames[row] for row in thinned(np.arange(len(frames)), LOOKED_AT)]
+    given = rig_consistency(some, cameras)
+    footage = footage_of(range(len(frames)) if numbers is None else numbers, frames)
+    dead = dead_findings(footage, cameras)
+    alive = [v for v, name in enumerate(cameras.names) if not any(name in finding.cameras for finding in dead)]
+    still = (0.0,) * len(cameras)
+    if not given.pairs or len(alive) < 2:
         finding = Finding("extrinsics", "nobody is seen by two cameras at once, so nothing can be checked.")
-        return Diagnosis(given, (finding,), "Not checked: no person is seen by two cameras.", usable=False)
-    findings: list[Finding] = []
-    best, best_cameras = given, cameras
-    if given.share > USABLE_SHARE:
-        best, best_cameras, finding = _try_repairs(frames, cameras, given)
-        findings.append(finding)
-    if best.share <= USABLE_SHARE:
-        findings += [f for f in (units_finding(best), axes_finding(best)) if f is not None]
-        if not any(f.topic == "axes" for f in findings):
-            findings += floor_findings(best, best_cameras)
-        findings += camera_findings(best, best_cameras)
-        if not any(f.topic == "units" for f in findings):
-            findings += place_findings(best_cameras)
-    return Diagnosis(given, tuple(findings), _verdict(given, findings), _usable(given, findings))
+        verdict = "Not checked: no person is seen by two cameras."
+        return Diagnosis(given, (*dead, finding), verdict, False, cameras, still)
+    trial = try_rig(footage.select(alive), cameras.select(views=alive), rate_hz)
+    shifts = list(still)
+    for view, lag in zip(alive, trial.lags, strict=True):
+        shifts[view] = -lag
+    findings, notes = told(trial, cameras.select(views=alive).names)
+    best = rig_consistency([frame.select(views=alive) for frame in later(frames, shifts, LOOKED_AT)], trial.cameras)
+    unexplained = best.share > USABLE_SHARE
+    if unexplained:
+        findings.append(unexplained_finding(best))
+    scale, up = (None, None) if unexplained else (units_finding(best), axes_finding(best))
+    more = [finding for finding in (scale, up) if finding is not None]
+    repaired = trial.cameras
+    if not unexplained:
+        more += [] if up else floor_findings(best, repaired)
+        more += camera_findings(best, repaired)
+        more += [] if scale else place_findings(repaired)
+        repaired = levelled(repaired, best) if up else repaired
+        repaired = in_mm(repaired, best) if scale else repaired
+    findings = [*dead, *findings, *more]
+    usable = _usable(given, findings, trial.faults)
+    return Diagnosis(
+        given, tuple(findings), _verdict(given, findings, usable=usable), usable, repaired, tuple(shifts), tuple(notes),
+        trial,
+    )  # fmt: skip
 
 
-def _try_repairs(
-    frames: Sequence[Detections], cameras: Cameras, given: Consistency
-) -> tuple[Consistency, Cameras, Finding]:
-    """The repair that explains the detections best, if it makes the rig usable."""
-    tried = []
-    for repair, cause in REPAIRS:
-        repaired = repair(cameras)
-        tried.append((rig_consistency(frames, repaired), repaired, cause))
-    best, best_cameras, cause = min(tried, key=lambda item: item[0].share)
-    seen = f"the same people seen by two cameras do not fit together ({_px(given)} at the median)"
-    if best.share < USABLE_SHARE and best.share < given.share / 2:
-        return (
-            best,
-            best_cameras,
-            Finding("extrinsics", f"{seen}, but read otherwise they do ({_px(best)}): probably {cause}."),
+def later(frames: Sequence[Detections], shifts: Sequence[float], most: int) -> list[Detections]:
+    """Some frames with every camera as it was at that instant, to the nearest frame."""
+    lags = [-round(shift) for shift in shifts]
+    rows = np.arange(max(0, -min(lags)), len(frames) - max(0, *lags))
+    found = []
+    for row in thinned(rows, most):
+        parts = [frames[row + lag].select(views=[view]) for view, lag in enumerate(lags)]
+        slots = max(one.valid.shape[1] for one in parts)
+        found.append(cat([one.pad(slots=slots) for one in parts], "views"))
+    return found
+
+
+def dead_findings(footage: Footage, cameras: Cameras) -> list[Finding]:
+    """Cameras that see nobody, or the same picture all the time."""
+    found = []
+    for views, what in (
+        (silent_views(footage), "sees nobody in any frame: is its lens covered, or are its files another recording's?"),
+        (frozen_views(footage), "shows people who never move, in almost every frame: its picture is frozen."),
+    ):
+        for view in views:
+            name = cameras.names[view]
+            found.append(Finding("dead", f"camera {name} {what} The others are used without it.", (name,)))
+    return found
+
+
+def told(trial: RigTrial, names: Sequence[str]) -> tuple[list[Finding], list[Finding]]:
+    """Faults in words, what is wrong first, then what is no more than usual.
+
+    Where several cameras are turned a little, the calibration is not exact as a whole: no single camera was moved.
+    """
+    findings, notes = [], []
+    little = [fault for fault in trial.faults if small_turn(fault)]
+    general = len({fault.hypothesis.views for fault in little}) > 1
+    for fault in merged(trial):
+        (notes if general and small_turn(fault) else findings).append(worded(fault, names))
+    return findings, notes
+
+
+def merged(trial: RigTrial) -> list[Fault]:
+    """The faults of one kind and camera as one: the last says where the camera has come to."""
+    found: dict[tuple[str, tuple[int, ...]], Fault] = {}
+    for fault in trial.faults:
+        key = (fault.hypothesis.kind, fault.hypothesis.views)
+        first = found.get(key)
+        if first is not None:
+            known, value = first.hypothesis.value, fault.hypothesis.value
+            total = max(known, value) if fault.hypothesis.kind == "turned" else known * value
+            fault = replace(fault, before=first.before, hypothesis=replace(fault.hypothesis, value=total))
+        if fault.hypothesis.kind == "late":
+            view = fault.hypothesis.views[0]
+            lag, error = trial.lags[view], trial.measured[view].error
+            fault = replace(fault, hypothesis=replace(fault.hypothesis, value=lag, error=error))
+        found[key] = fault
+    return list(found.values())
+
+
+def worded(fault: Fault, names: Sequence[str]) -> Finding:
+    """What is wrong, how that shows, and what to do."""
+    one = fault.hypothesis
+    who = " and ".join(names[view] for view in one.views)
+    seen = f"people disagree by {100 * fault.before:.1f} % of their size; mended, by {100 * fault.after:.1f} %"
+    cameras = tuple(names[view] for view in one.views)
+    if one.kind == "extrinsics":
+        sentence = "the same people seen by two cameras do not fit together, but read otherwise they do"
+        return Finding("extrinsics", f"{sentence} ({seen}): probably {REPAIRS[int(one.value)][1]}.")
+    if one.kind == "exchanged":
+        sentence = f"the calibrations of {who} are exchanged: with each other's they fit ({seen})."
+        return Finding("exchanged", sentence, cameras)
+    if one.kind == "late":
+        word, shift = "late" if one.value > 0 else "early", -whole_if_near(one.value, one.error)
+        sentence = (
+            f"camera {who} is {abs(one.value):.1f} frames {word} (± {1.96 * one.error:.1f}): it fits when shifted by "
+            f"{shift:+.3g} frames ({seen}); give --shift {who}={shift:.3g}, or --synchronise."
         )
+        return Finding("time", sentence, cameras, shift)
+    if one.kind == "turned":
+        sentence = (
+            f"camera {who} is turned by {one.value:.1f}° against its calibration ({seen}): it was moved after it was "
+            "calibrated; `dispose calibrate refine` mends that."
+        )
+        return Finding("turned", sentence, cameras)
+    whose = f"camera {who}" if cameras else "all cameras"
+    if one.kind == "focal":
+        wrong = 1 / one.value
+        sentence = (
+            f"the focal length of {whose} is {wrong:.2f} times what it should be ({seen}): other lens or zoom than "
+            "calibrated; `dispose calibrate refine --intrinsics focal` measures it."
+        )
+        return Finding("focal length", sentence, cameras)
     sentence = (
-        f"{seen}, and no usual mistake explains it: are these the cameras of these recordings, in this order, "
-        "synchronised, and at this picture size?"
+        f"the detections of {whose} are of images {one.value:.3g} times as large as those that were calibrated "
+        f"({seen}): resized images; the calibration has to be resized alike."
     )
-    return given, cameras, Finding("extrinsics", sentence)
+    return Finding("picture size", sentence, cameras)
+
+
+def whole_if_near(frames: float, error: float) -> float:
+    """A whole number of frames where that is as likely: cameras mostly start late by whole frames."""
+    return float(round(frames)) if abs(frames - round(frames)) < max(1.96 * error, NEAR_WHOLE) else round(frames, 2)
+
+
+def unexplained_finding(best: Consistency) -> Finding:
+    """People do not fit together, whatever is tried."""
+    return Finding(
+        "extrinsics",
+        f"the same people seen by two cameras do not fit together ({_px(best)} at the median), and no usual mistake "
+        "explains it: are these the cameras of these recordings, in this order, synchronised, at this picture size?",
+    )
 
 
 def _px(consistency: Consistency) -> str:
@@ -159,67 +228,6 @@ def _px(consistency: Consistency) -> str:
     if not np.isfinite(pixels):
         return "their rays meet behind the cameras"
     return f"{pixels:.0f} px ({100 * consistency.share:.1f} % of a person)"
-
-
-def body_scale(consistency: Consistency) -> float | None:
-    """Median of bone length over an adult's, 1 for adults in mm; None where no bone is known."""
-    xyz, skeleton = consistency.xyz_world, consistency.skeleton
-    ratios = []
-    for a, b, length in ADULT_MM:
-        if a in skeleton.joints and b in skeleton.joints:
-            ratio = (xyz[:, skeleton.index(a)] - xyz[:, skeleton.index(b)]).norm(dim=-1) / length
-            ratios.append(ratio[torch.isfinite(ratio)])
-    joined = torch.cat(ratios) if ratios else torch.zeros(0)
-    return float(joined.median()) if len(joined) else None
-
-
-def units_finding(consistency: Consistency) -> Finding | None:
-    """A finding where people are far from human size."""
-    scale = body_scale(consistency)
-    if scale is None or 1 / SAME_SCALE < scale < SAME_SCALE:
-        return None
-    height = f"people are {1700 * scale:.3g} mm tall"
-    factor, cause = min(UNIT_MISTAKES, key=lambda mistake: abs(np.log(scale / mistake[0])))
-    if 1 / SAME_SCALE < scale / factor < SAME_SCALE:
-        return Finding("units", f"{height}: probably {cause}.")
-    off = f"{scale:.2g} times too large" if scale > 1 else f"{1 / scale:.2g} times too small"
-    return Finding("units", f"{height}: the translations are about {off}.")
-
-
-def up_direction(consistency: Consistency) -> Float[Tensor, " 3"] | None:
-    """Mean direction from hips to shoulders and from ankles to hips; shorter than 1 where people disagree."""
-    xyz, skeleton = consistency.xyz_world, consistency.skeleton
-    found = []
-    for low, high in (("hip", "shoulder"), ("ankle", "hip")):
-        names = tuple(f"{side}_{joint}" for joint in (low, high) for side in "lr")
-        if not set(names) <= set(skeleton.joints):
-            continue
-        rows = skeleton.indices(names)
-        up = xyz[:, rows[2:]].mean(1) - xyz[:, rows[:2]].mean(1)
-        length = up.norm(dim=-1, keepdim=True)
-        found.append((up / length)[torch.isfinite(length[:, 0]) & (length[:, 0] > 0)])
-    joined = torch.cat(found) if found else torch.zeros(0, 3)
-    return joined.mean(0) if len(joined) else None
-
-
-def axes_finding(consistency: Consistency) -> Finding | None:
-    """A finding where people stand along another axis than +z."""
-    up = up_direction(consistency)
-    if up is None or float(up.norm()) < UPRIGHT or float(up[2]) >= UPRIGHT * float(up.norm()):
-        return None
-    axis = int(up.abs().argmax())
-    sign = "+" if float(up[axis]) > 0 else "-"
-    if abs(float(up[axis])) < UPRIGHT * float(up.norm()):
-        tilt = float(torch.rad2deg(torch.arccos((up[2] / up.norm()).clamp(-1, 1))))
-        return Finding("axes", f"people lean {tilt:.0f}° from +z: the world is not level, or its axes are arbitrary.")
-    cause = {
-        ("-", 2): "the world's z axis points down",
-        ("+", 1): "the world is y-up",
-        ("-", 1): "the world is y-down",
-        ("+", 0): "the world is x-up",
-        ("-", 0): "the world's x axis points down",
-    }[sign, axis]
-    return Finding("axes", f"people stand along {sign}{'xyz'[axis]} instead of +z: probably {cause}.")
 
 
 def floor_findings(consistency: Consistency, cameras: Cameras) -> list[Finding]:
@@ -273,19 +281,21 @@ def place_findings(cameras: Cameras) -> list[Finding]:
     ]
 
 
-def _usable(given: Consistency, findings: Sequence[Finding]) -> bool:
+def _usable(given: Consistency, findings: Sequence[Finding], faults: Sequence[Fault]) -> bool:
     topics = [finding.topic for finding in findings]
     many = 2 * topics.count("camera") >= len(given.cameras)
-    return given.share <= USABLE_SHARE and not many and not {"units", "axes", "extrinsics"} & set(topics)
+    wrong = {"units", "axes", "extrinsics", "exchanged", "picture size"} & set(topics)
+    harmful = any(fault.before > HARMFUL for fault in faults)
+    return given.share <= USABLE_SHARE and not many and not wrong and not harmful
 
 
-def _verdict(given: Consistency, findings: Sequence[Finding]) -> str:
-    if not _usable(given, findings):
+def _verdict(given: Consistency, findings: Sequence[Finding], *, usable: bool) -> str:
+    if not usable:
         return "Not usable as it stands."
     medians = sorted(camera.median_px for camera in given.cameras)
     low, high = f"{medians[0]:.0f}", f"{medians[-1]:.0f}"
     range_px = f"people reproject with {low if low == high else f'{low} to {high}'} px at the median of each camera"
-    if any(f.topic == "camera" for f in findings):
+    if any(f.topic in ("camera", "turned", "time", "focal length", "dead") for f in findings):
         return f"Usable, but not every camera fits: {range_px}."
     if medians[-1] <= GOOD_SHARE * given.size_px:
         return f"Good: {range_px}."

@@ -1,9 +1,11 @@
-"""What `dispose check` writes and prints: a JSON report, a table, and the rig from above."""
+"""What `dispose check` writes: a page, a JSON report, and the rig from above; and the table of errors it prints."""
 
 import json
 import math
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,21 +15,53 @@ from torch import Tensor
 from dispose.formats.files import replacing
 from dispose.inference.check.consistency import Consistency
 from dispose.inference.check.diagnosis import Diagnosis
-from dispose.inference.readings import Summary
+from dispose.inference.check.lines import Recording, camera_rows, shown
+from dispose.inference.check.page import CheckPage, page
+from dispose.inference.check.world import Finding
 from dispose.scene.cameras import Cameras
 
 SCHEMA = "dispose.check/1"
 
 
-def write_check(folder: Path, title: str, cameras: Cameras, diagnosis: Diagnosis, summary: Summary) -> tuple[Path, ...]:
-    """Write ``check.json`` and ``cameras.svg``; the paths written."""
-    report, image = folder / "check.json", folder / "cameras.svg"
-    given = diagnosis.consistency
-    record = {
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """A finished check: the capture's name and cameras, what was found, recorded, read, and what to type next."""
+
+    name: str
+    cameras: Cameras
+    diagnosis: Diagnosis
+    recordings: tuple[Recording, ...] = ()
+    read: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+def write_check(folder: Path, checked: Checked) -> tuple[Path, ...]:
+    """Write ``check.html``, ``check.json`` and ``cameras.svg``; the paths written."""
+    shown_page, report, image = folder / "check.html", folder / "check.json", folder / "cameras.svg"
+    given, cameras = checked.diagnosis.consistency, checked.cameras
+    drawing = draw_from_above(cameras, people_on_floor(given), f"{checked.name}: cameras from above")
+    with replacing(report) as file:
+        json.dump(as_json(checked), file, indent=1, allow_nan=False)
+        file.write("\n")
+    with replacing(image) as file:
+        file.write(drawing)
+    what = checked.recordings, checked.read, checked.commands
+    content = CheckPage(checked.name, cameras, checked.diagnosis, *what, drawing)
+    with replacing(shown_page) as file:
+        file.write(page(content))
+    return shown_page, report, image
+
+
+def as_json(checked: Checked) -> Mapping[str, object]:
+    """What ``check.json`` holds."""
+    cameras, found = checked.cameras, checked.diagnosis
+    given = found.consistency
+    return {
         "schema": SCHEMA,
-        "usable": diagnosis.usable,
-        "verdict": diagnosis.verdict,
-        "findings": [{"topic": f.topic, "sentence": f.sentence} for f in diagnosis.findings],
+        "usable": found.usable,
+        "verdict": found.verdict,
+        "findings": [_finding(one) for one in found.findings],
+        "notes": [_finding(one) for one in found.notes],
         "person_size_px": round(given.size_px, 2),
         "cameras": [
             {
@@ -47,15 +81,33 @@ def write_check(folder: Path, title: str, cameras: Cameras, diagnosis: Diagnosis
             }
             for p in given.pairs
         ],
-        "read": list(summary.sentences()),
+        "times": _times(checked),
+        "read": list(checked.read),
+        "next": list(checked.commands),
     }
-    with replacing(report) as file:
-        json.dump(record, file, indent=1)
-        file.write("\n")
-    drawing = draw_from_above(cameras, people_on_floor(given), title)
-    with replacing(image) as file:
-        file.write(drawing)
-    return report, image
+
+
+def _finding(one: Finding) -> Mapping[str, object]:
+    shift = {} if one.shift is None else {"shift_frames": round(one.shift, 3)}
+    return {"topic": one.topic, "cameras": list(one.cameras), "sentence": one.sentence, **shift}
+
+
+def _times(checked: Checked) -> list[Mapping[str, object]]:
+    """Per camera that sees somebody: by how many frames it is late, and the error at every shift."""
+    trial = checked.diagnosis.trial
+    if trial is None:
+        return []
+    curves = trial.curves or (None,) * len(trial.cameras)
+    return [
+        {
+            "camera": name,
+            "late_frames": round(lag.frames, 3) if lag.told else None,
+            "standard_error": _finite(lag.error),
+            "shifts": [] if curve is None else curve.lag.tolist(),
+            "distance_share": [] if curve is None else [round(value, 5) for value in curve.distance.tolist()],
+        }
+        for name, lag, curve in zip(trial.cameras.names, trial.measured, curves, strict=True)
+    ]
 
 
 def draw_from_above(cameras: Cameras, people_xy: Float[Tensor, "persons 2"], title: str) -> str:
@@ -86,15 +138,8 @@ def table(cameras: Cameras, consistency: Consistency) -> str:
     """Per camera its place and its error, and per pair of cameras the error; pixels."""
     width = max(6, *(len(name) for name in cameras.names))
     lines = [f"{'camera':<{width}}      x m      y m      z m   people   median px   90 % px"]
-    by_view = {camera.view: camera for camera in consistency.cameras}
-    for view, name in enumerate(cameras.names):
-        x, y, z = (cameras.centres[view] / 1000).tolist()
-        place = f"{name:<{width}} {x:8.2f} {y:8.2f} {z:8.2f}"
-        if view in by_view:
-            camera = by_view[view]
-            lines.append(f"{place} {camera.people:8d} {_shown(camera.median_px):>11} {_shown(camera.p90_px):>9}")
-        else:
-            lines.append(f"{place}        0           -         -")
+    for name, x, y, z, people, median, most in camera_rows(cameras, consistency):
+        lines.append(f"{name:<{width}} {x:>8} {y:>8} {z:>8} {people:>8} {median:>11} {most:>9}")
     lines += ["", "pairs of cameras (median px of people triangulated from these two):"]
     if len(cameras) <= 12:
         lines += _matrix(cameras, consistency, width)
@@ -102,7 +147,7 @@ def table(cameras: Cameras, consistency: Consistency) -> str:
         worst = sorted(consistency.pairs, key=lambda pair: -pair.median_px)[:15]
         lines.append("the 15 worst; all are in check.json")
         lines += [
-            f"{cameras.names[p.view_a]:<{width}} {cameras.names[p.view_b]:<{width}} {_shown(p.median_px):>8}"
+            f"{cameras.names[p.view_a]:<{width}} {cameras.names[p.view_b]:<{width}} {shown(p.median_px):>8}"
             for p in worst
         ]
     return "\n".join(lines)
@@ -111,12 +156,8 @@ def table(cameras: Cameras, consistency: Consistency) -> str:
 def _matrix(cameras: Cameras, consistency: Consistency, width: int) -> list[str]:
     cell = max(8, width + 1)
     lines = [" " * width + "".join(f"{name:>{cell}}" for name in cameras.names)]
-    found = {(p.view_a, p.view_b): _shown(p.median_px) for p in consistency.pairs}
+    found = {(p.view_a, p.view_b): shown(p.median_px) for p in consistency.pairs}
     for a, name in enumerate(cameras.names):
         cells = [found.get((min(a, b), max(a, b)), "-") if a != b else "" for b in range(len(cameras))]
         lines.append(f"{name:<{width}}" + "".join(f"{text:>{cell}}" for text in cells))
     return lines
-
-
-def _shown(pixels: float) -> str:
-    return f"{pixels:.1f}" if math.isfinite(pixels) else "behind"

@@ -1,0 +1,237 @@
+"""Faults injected into captures whose cameras are right: are they found, rightly named, and mended?"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+from tqdm import tqdm
+
+from dispose.errors import InputError
+from dispose.evaluation.classic import classic
+from dispose.inference.check.diagnosis import Diagnosis, diagnose
+from dispose.inference.check.hypotheses import exchanged, inverted, resized, with_focal
+from dispose.metrics.association import PairCounts, count_pairs
+from dispose.options import Count, require_file
+from dispose.scene.cameras import Cameras
+from dispose.scene.frame import Frame
+from dispose_benchmarks.report import write_figures
+from dispose_benchmarks.studies.fault_captures import CAPTURES, SAMPLES, LabelledCapture, Take, taken
+
+SCHEMA = "dispose.bench.faults/1"
+LATE = (1, 5, 12, 30)
+TURNS_DEG = (1.0, 3.0, 10.0)
+OVERLAP = 0.45
+"""A camera is not shifted so far that less of the capture than this is left to compare."""
+
+SAME_LAG = 0.5
+SAME_F1 = 0.5
+
+Rig = tuple[Sequence[Take], Cameras]
+
+
+@dataclass(frozen=True, eq=False)
+class Injected:
+    """A fault: its name, the topic a diagnosis must name, the cameras, and how it is done; `late` in frames."""
+
+    name: str
+    topic: str
+    views: tuple[int, ...]
+    spoil: Callable[[Sequence[Take], Cameras], Rig]
+    late: int = 0
+
+
+@dataclass(frozen=True)
+class FaultRow:
+    """One fault in one capture: was it named, what else was, and the pair F1 (percent) before, spoilt and mended."""
+
+    capture: str
+    fault: str
+    cameras: tuple[str, ...]
+    named: bool
+    cannot_tell: bool
+    topics: tuple[str, ...]
+    f1: float
+    f1_spoilt: float
+    f1_mended: float
+
+
+def turned(takes: Sequence[Take], cameras: Cameras, *, view: int, degrees: float, seed: int) -> Rig:
+    """One camera turned where it stands, about an axis of chance."""
+    axis = np.random.default_rng([seed, view]).normal(size=3)
+    turn = Rotation.from_rotvec(np.radians(degrees) * axis / np.linalg.norm(axis)).as_matrix()
+    rotation, translation = cameras.rotation.clone(), cameras.translation.clone()
+    rotation[view] = torch.from_numpy(turn) @ rotation[view]
+    translation[view] = torch.from_numpy(turn) @ translation[view]
+    return takes, replace(cameras, rotation=rotation, translation=translation)
+
+
+def late(takes: Sequence[Take], cameras: Cameras, *, view: int, frames: int) -> Rig:
+    """One camera shows in its frame `n` what it should have shown `frames` before."""
+    views = range(len(cameras))
+    found = [taken(takes, [n - frames if v == view else n for v in views]) for n in range(frames, len(takes))]
+    return found, cameras
+
+
+def dead(takes: Sequence[Take], cameras: Cameras, *, view: int) -> Rig:
+    """One camera sees nobody."""
+    alive = (torch.arange(len(cameras)) != view)[:, None]
+    return [replace(t, detections=replace(t.detections, valid=t.detections.valid & alive)) for t in takes], cameras
+
+
+def other_cameras(takes: Sequence[Take], cameras: Cameras, *, change: Callable[[Cameras], Cameras]) -> Rig:
+    """The cameras spoilt, the detections as they are."""
+    return takes, change(cameras)
+
+
+def in_unit(cameras: Cameras, factor: float) -> Cameras:
+    """Translations in another unit."""
+    return replace(cameras, translation=cameras.translation * factor)
+
+
+def y_up(cameras: Cameras) -> Cameras:
+    """The same rig in a world whose y axis points up."""
+    ours_from_theirs = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]], dtype=torch.float64)
+    return replace(cameras, rotation=cameras.rotation @ ours_from_theirs)
+
+
+def faults_of(capture: LabelledCapture, cameras_each: int, seed: int) -> Iterator[Injected]:
+    """Every fault of the list: those of one camera in some cameras."""
+    views = len(capture.cameras)
+    for factor in (1e-3, 0.1, 10.0):
+        unit = partial(in_unit, factor=factor)
+        yield Injected(f"unit x {factor:g}", "units", (), partial(other_cameras, change=unit))
+    yield Injected("inverse extrinsics", "extrinsics", (), partial(other_cameras, change=inverted))
+    yield Injected("y up", "axes", (), partial(other_cameras, change=y_up))
+    whole = partial(resized, views=tuple(range(views)), factor=2.0)
+    yield Injected("resized images", "picture size", (), partial(other_cameras, change=whole))
+    for view in range(min(cameras_each, views)):
+        mine, other = (view,), (view + 1) % views
+        for frames in LATE:
+            if len(capture.takes) - frames > max(OVERLAP * len(capture.takes), 6):
+                yield Injected(f"late by {frames}", "time", mine, partial(late, view=view, frames=frames), frames)
+        for degrees in TURNS_DEG:
+            yield Injected(f"turned by {degrees:g} degrees", "turned", mine,
+                           partial(turned, view=view, degrees=degrees, seed=seed))  # fmt: skip
+        focal = partial(with_focal, views=mine, factor=1.1)
+        yield Injected("focal length x 1.1", "focal length", mine, partial(other_cameras, change=focal))
+        half = partial(resized, views=mine, factor=2.0)
+        yield Injected("resized images of one", "picture size", mine, partial(other_cameras, change=half))
+        pair = partial(exchanged, a=min(view, other), b=max(view, other))
+        yield Injected("exchanged", "exchanged", (min(view, other), max(view, other)),
+                       partial(other_cameras, change=pair))  # fmt: skip
+        yield Injected("dead", "dead", mine, partial(dead, view=view))
+
+
+def is_named(diagnosis: Diagnosis, fault: Injected, names: Sequence[str]) -> bool:
+    """Whether a finding, or a note, has the fault's topic and its cameras; of a lag also its size."""
+    wanted = tuple(names[view] for view in fault.views)
+    for one in (*diagnosis.findings, *diagnosis.notes):
+        if one.topic == fault.topic and one.cameras == wanted:
+            return one.shift is None or abs(one.shift + fault.late) <= SAME_LAG
+    return False
+
+
+def cannot_tell(diagnosis: Diagnosis, fault: Injected) -> bool:
+    """Whether a lag is said not to be known."""
+    trial = diagnosis.trial
+    return bool(fault.late and trial is not None and not trial.measured[fault.views[0]].told)
+
+
+def pair_f1(takes: Sequence[Take], cameras: Cameras, most: int) -> float:
+    """F1 of pairs of detections, percent, of some frames by greedy agglomeration."""
+    counts = PairCounts()
+    for row in np.unique(np.linspace(0, len(takes) - 1, min(most, len(takes))).round().astype(int)).tolist():
+        frame = Frame(row, cameras, takes[row].detections)
+        counts += count_pairs(classic("greedy").associate(frame), takes[row].identity)
+    return 100 * counts.f1
+
+
+def mended(takes: Sequence[Take], cameras: Cameras, diagnosis: Diagnosis) -> Rig:
+    """What the diagnosis says to do: shifted, and with the cameras it would write (those that see nobody left out)."""
+    lags = [-round(shift) for shift in diagnosis.shifts]
+    rows = range(max(0, -min(lags)), len(takes) - max(0, *lags))
+    shifted = [taken(takes, [row + lag for lag in lags]) for row in rows]
+    kept = [cameras.names.index(name) for name in diagnosis.repaired.names]
+    found = [Take(one.detections.select(views=kept), one.identity[kept]) for one in shifted]
+    return found, diagnosis.repaired
+
+
+def try_fault(capture: LabelledCapture, fault: Injected, most: int) -> FaultRow:
+    """Inject, diagnose, mend and score."""
+    takes, cameras = fault.spoil(capture.takes, capture.cameras)
+    found = diagnose([one.detections for one in takes], cameras, rate_hz=capture.rate_hz)
+    topics = tuple(f"{one.topic} {' '.join(one.cameras)}".strip() for one in found.findings)
+    names = tuple(cameras.names[view] for view in fault.views)
+    better, rig = mended(takes, cameras, found)
+    right = capture.cameras
+    if fault.topic == "dead":
+        kept = [v for v in range(len(right)) if v not in fault.views]
+        right = right.select(views=kept)
+        whole: Sequence[Take] = [Take(t.detections.select(views=kept), t.identity[kept]) for t in capture.takes]
+    else:
+        whole = capture.takes
+    return FaultRow(
+        capture.name, fault.name, names, is_named(found, fault, cameras.names), cannot_tell(found, fault), topics,
+        pair_f1(whole, right, most), pair_f1(takes, cameras, most), pair_f1(better, rig, most),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FaultsBench:
+    """Inject every usual fault into captures that are right, and say whether `dispose check` names and mends it.
+
+    Shelf, MVOR and Pose2Sim's demo where their tables are at hand, and the two samples of the repository: a camera late
+    by 1, 5, 12 and 30 frames, wrong unit, inverse extrinsics, y up, a camera turned by 1, 3 and 10 degrees, focal
+    length x 1.1, two cameras exchanged, resized images, a dead camera. And the captures as they are: nothing may be
+    found.
+    """
+
+    data: Path = Path("../shared/data")
+    """Folder of the converted tables; without it the samples alone are tried."""
+    captures: tuple[str, ...] = ()
+    """Names of captures (default: all that are there)."""
+    cameras: Count = 1
+    """Cameras of each capture into which the faults of one camera are injected."""
+    frames: Count = 30
+    """Frames whose association is scored."""
+    seed: int = 0
+    """Of the axes that cameras are turned about."""
+    out: Path = Path("data/results/faults.json")
+    """Result file."""
+
+    def run(self) -> int:
+        """Measure, print, write."""
+        require_file(self.out)
+        torch.set_num_threads(1)
+        made = CAPTURES if self.data.is_dir() else SAMPLES
+        chosen = [one for one in made if not self.captures or one.__name__ in self.captures]
+        if not chosen:
+            raise InputError(f"--captures: known are {', '.join(one.__name__ for one in made)}.")
+        rows, alarms = [], []
+        for make in chosen:
+            capture = make(self.data)
+            still = diagnose([one.detections for one in capture.takes], capture.cameras, rate_hz=capture.rate_hz)
+            alarms += [f"{capture.name}: {one.topic}" for one in still.findings]
+            for fault in tqdm(list(faults_of(capture, self.cameras, self.seed)), desc=capture.name, unit="fault"):
+                rows.append(try_fault(capture, fault, self.frames))
+                print(line(rows[-1]), flush=True)
+        named = 100 * float(np.mean([row.named or row.cannot_tell for row in rows]))
+        healed = 100 * float(np.mean([row.f1_mended >= row.f1 - SAME_F1 for row in rows]))
+        print(f"named {named:.1f} % of {len(rows)}; mended to within {SAME_F1:g} of pair F1 {healed:.1f} %; "
+              f"false alarms: {', '.join(alarms) or 'none'}")  # fmt: skip
+        figures = {"named": named, "mended": healed, "false_alarms": alarms, "rows": [asdict(row) for row in rows]}
+        write_figures(self.out, SCHEMA, figures)
+        return 0
+
+
+def line(row: FaultRow) -> str:
+    """One row in words."""
+    said = "named" if row.named else "cannot tell" if row.cannot_tell else "MISSED"
+    return (
+        f"{row.capture:<15}{row.fault:<24}{' '.join(row.cameras):<18}{said:<12}"
+        f"F1 {row.f1:5.1f} {row.f1_spoilt:5.1f} {row.f1_mended:5.1f}  {'; '.join(row.topics)}"
+    )

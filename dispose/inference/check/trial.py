@@ -1,0 +1,193 @@
+"""What is wrong with a rig, fault after fault: the best hypothesis is carried out, then the rest is looked at again."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dispose.inference.check.agreement import Witness, witness_of
+from dispose.inference.check.contest import (
+    Court,
+    Hypothesis,
+    Losses,
+    court_of,
+    losses,
+    quick_loss,
+    rig_of,
+    with_scale,
+)
+from dispose.inference.check.footage import Footage
+from dispose.inference.check.hypotheses import of_one_camera, of_the_whole_rig
+from dispose.inference.check.lags import LagCurve, lag_curves
+from dispose.inference.check.one_camera import LAG, TURN, fit_camera
+from dispose.scene.cameras import Cameras
+
+MOST_FAULTS = 4
+LEAST_GAIN = 0.05
+"""A fault that is worth naming takes this share of the loss of its pairs of cameras away,"""
+
+LEAST_GAIN_OF_TIME = 0.015
+"""(or this share, where a camera is late: who stands still at the time says nothing),"""
+
+LEAST_SURENESS = 3.5
+"""and that is this many standard errors, over stretches of frames that it was not fitted on."""
+
+AS_GOOD = 0.92
+"""Of two hypotheses the simpler one is believed that explains this share of what the better one does."""
+
+GROSS = 0.02
+"""Mistakes that concern all cameras are looked for where people lie farther apart than this, in their sizes."""
+
+LEAST_RISE = 0.15
+"""People stand still where the error rises by less than this share when a camera is shifted;"""
+
+MOST_ERROR = 0.25
+"""and a lag is not known whose standard error is more frames than this: it is to be right to half a frame."""
+
+LEAST_LATE = 0.4
+LEAST_TURN_DEG = 0.6
+LEAST_FACTOR = 0.04
+SMALL_TURN_DEG = 2.2
+
+
+@dataclass(frozen=True, eq=False)
+class Fault:
+    """A hypothesis that held.
+
+    Attributes:
+        hypothesis: what is wrong, with the rig as it is right.
+        before: distance of people between the cameras that are concerned and the others, in people's sizes.
+        after: the same with the repair.
+        gain: share of the loss that the repair takes away.
+        sureness: in standard errors.
+    """
+
+    hypothesis: Hypothesis
+    before: float
+    after: float
+    gain: float
+    sureness: float
+
+
+@dataclass(frozen=True)
+class MeasuredLag:
+    """By how many frames a camera is late, with its standard error; `told` is False where that cannot be told."""
+
+    frames: float
+    error: float
+    told: bool
+
+
+@dataclass(frozen=True, eq=False)
+class RigTrial:
+    """What was found about a rig, in the order of what it explains.
+
+    Attributes:
+        faults: that were found.
+        cameras: repaired.
+        lags: by how many frames every camera is late.
+        curves: error against shift of every camera, before it was shifted.
+        measured: the lag of every camera, beside the repaired others.
+        court: the frames that were looked at.
+    """
+
+    faults: tuple[Fault, ...]
+    cameras: Cameras
+    lags: tuple[float, ...]
+    curves: tuple[LagCurve, ...]
+    measured: tuple[MeasuredLag, ...]
+    court: Court
+
+
+def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
+    """Find what is wrong, one fault after the other, and the cameras and lags with which people agree."""
+    court = court_of(footage)
+    lags = (0.0,) * len(cameras)
+    faults: list[Fault] = []
+    curves: tuple[LagCurve, ...] = ()
+    first: tuple[LagCurve, ...] = ()
+    suspects, gross = list(range(len(cameras))), False
+    while len(faults) < MOST_FAULTS:
+        rig = rig_of(court, cameras, lags)
+        court = with_scale(court, rig)
+        known = losses(court, rig)
+        whole = list[Hypothesis]()
+        # What concerns all cameras is large: it is found first or not at all.
+        if not faults and quick_loss(rig, court.pairs, court.learn) > GROSS:
+            whole = list(of_the_whole_rig(court, cameras, lags))
+        fault = best_fault(court, rig, known, whole)
+        if fault is None or fault.after > GROSS:
+            if not curves or gross:
+                curves = lag_curves(court, rig, rate_hz)
+            single = [h for v in suspects for h in of_one_camera(court, cameras, lags, rig, v, curves[v])]
+            fault = best_fault(court, rig, known, [*whole, *single])
+            first = first or curves
+            # Who is right beside a wrong camera is right beside a right one too.
+            suspects = sorted({h.views[0] for h in single})
+        if fault is None:
+            break
+        faults.append(fault)
+        gross = fault.before > GROSS
+        # What is shown is how late cameras are as they were given, once the rig as a whole is right.
+        first = first if len(fault.hypothesis.views) == 1 else ()
+        cameras, lags = fault.hypothesis.cameras, fault.hypothesis.lags
+    rig = rig_of(court, cameras, lags)
+    measured = tuple(measured_lag(court, rig, view, curves[view] if curves else None) for view in range(len(rig)))
+    late = {fault.hypothesis.views[0] for fault in faults if fault.hypothesis.kind == "late"}
+    lags = tuple(measured[v].frames if v in late else lag for v, lag in enumerate(lags))
+    return RigTrial(tuple(faults), cameras, lags, first or curves, measured, court)
+
+
+def measured_lag(court: Court, rig: Sequence[Witness], view: int, curve: LagCurve | None) -> MeasuredLag:
+    """The lag of one camera, fitted beside a turn of it; nothing can be told of people who stand still."""
+    if not court.of(view):
+        return MeasuredLag(rig[view].lag, np.inf, told=False)
+    fit = fit_camera(view, rig, (*TURN, *LAG), court.learn, court.scale, pairs=court.of(view))
+    error = float(fit.error[LAG[0]])
+    flat = curve is None or np.quantile(curve.distance, 0.9) < (1 + LEAST_RISE) * curve.distance.min()
+    return MeasuredLag(fit.lag, error, told=bool(not flat and error < MOST_ERROR))
+
+
+def best_fault(court: Court, rig: Sequence[Witness], known: Losses, hypotheses: Sequence[Hypothesis]) -> Fault | None:
+    """The simplest hypothesis that explains about as much as the best one does; None where none holds."""
+    held = list(_held(court, rig, known, hypotheses))
+    if not held:
+        return None
+    most = max(total for total, _ in held)
+    good = [(total, fault) for total, fault in held if total >= AS_GOOD * most]
+    _, fault = min(good, key=lambda item: (item[1].hypothesis.freedom, -item[0]))
+    return fault
+
+
+def _held(
+    court: Court, rig: Sequence[Witness], known: Losses, hypotheses: Sequence[Hypothesis]
+) -> Iterator[tuple[float, Fault]]:
+    """Hypotheses that are worth naming and sure, each with what it takes off the loss of the whole rig."""
+    for one in hypotheses:
+        if not matters(one):
+            continue
+        views = one.views or tuple(range(len(rig)))
+        other = list(rig)
+        for view in views:
+            other[view] = witness_of(court.footage, one.cameras, view, one.lags[view])
+        found = losses(court, other, known, one.views)
+        pairs = court.of(*one.views)
+        gain, sureness = found.gain_over(known, [court.pairs.index(pair) for pair in pairs])
+        least = LEAST_GAIN_OF_TIME if one.kind == "late" else LEAST_GAIN
+        if gain >= least and sureness >= LEAST_SURENESS:
+            before, after = (quick_loss(some, pairs, court.judge) for some in (rig, other))
+            yield known.total - found.total, Fault(one, before, after, gain, sureness)
+
+
+def matters(one: Hypothesis) -> bool:
+    """Whether a hypothesis says that anything is wrong by more than what nobody would mend."""
+    if one.kind == "late":
+        return bool(abs(one.value) >= LEAST_LATE and one.error < min(abs(one.value) / 5, MOST_ERROR))
+    if one.kind == "turned":
+        return bool(one.value >= LEAST_TURN_DEG)
+    return one.kind not in ("focal", "resized") or bool(abs(np.log(one.value)) >= LEAST_FACTOR)
+
+
+def small_turn(fault: Fault) -> bool:
+    """Whether a camera is turned by no more than calibrations often are off."""
+    return fault.hypothesis.kind == "turned" and fault.hypothesis.value < SMALL_TURN_DEG

@@ -1,0 +1,124 @@
+"""Cameras that did not start together, or run at their own rates: shifts, interpolation, and who is told of what."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from dispose.cli.main import main
+from dispose.cli.timing import TimeOptions, timing_of
+from dispose.errors import InputError
+from dispose.formats.predictions import read_predictions
+from dispose.inference.capture import read_capture, source_of
+from dispose.inference.readings import Source
+from dispose.inference.timing import CameraClock, clocks_of, retimed, shift_of, shifted
+from dispose.scene.frame import Frame
+
+
+def source(walk, frames: int = 12) -> Source:
+    return Source.of([Frame(n, walk.rig(), walk.detections_at(n)) for n in range(frames)])
+
+
+def sorted_people(frame: Frame, view: int) -> torch.Tensor:
+    """Everybody's keypoints in one view, from left to right."""
+    xy = frame.detections.xy_image[view][frame.detections.valid[view]]
+    return xy[xy[:, :, 0].mean(1).argsort()]
+
+
+def test_a_shifted_camera_shows_what_it_numbers_otherwise(walk) -> None:
+    """Five frames late: its frame 8 is what the others' frame 3 shows."""
+    whole = source(walk)
+    moved = retimed(whole, [CameraClock(), CameraClock(-5.0), CameraClock(), CameraClock()])
+    found, own, others = moved.read(3), whole.read(8), whole.read(3)
+    assert found is not None and own is not None and others is not None
+    torch.testing.assert_close(sorted_people(found.frame, 1), sorted_people(own.frame, 1))
+    torch.testing.assert_close(sorted_people(found.frame, 2), sorted_people(others.frame, 2))
+    assert found.frame.number == 3
+
+
+def test_a_camera_without_a_frame_at_that_instant_sees_nobody_and_is_counted(walk) -> None:
+    found = retimed(source(walk), [CameraClock(), CameraClock(-5.0), CameraClock(), CameraClock()]).read(10)
+    assert found is not None
+    assert found.frame.detections.counts.tolist() == [2, 0, 2, 2]
+    assert [loss.camera for loss in found.missing] == [walk.rig().names[1]]
+
+
+@pytest.mark.parametrize("part", [0.25, 0.5, 0.75])
+def test_fractions_lie_between_two_frames(walk, part: float) -> None:
+    """People walk straight, so that the image of a later part of a frame is known to far less than a pixel."""
+    found = retimed(source(walk), [CameraClock(-part)] + [CameraClock()] * 3).read(4)
+    assert found is not None
+    before, after = (sorted_people(source(walk).read(n).frame, 0) for n in (4, 5))  # pyright: ignore
+    torch.testing.assert_close(sorted_people(found.frame, 0), before + part * (after - before))
+
+
+def test_cameras_of_different_rates_meet_by_time(walk) -> None:
+    """The second camera takes every other frame: its frame 3 is the capture's frame 6, and 7 lies between 3 and 4."""
+    every = [Frame(n, walk.rig(), walk.detections_at(n)) for n in range(12)]
+    slow = [walk.detections_at(2 * n) for n in range(6)]
+    frames = []
+    for n, frame in enumerate(every):
+        mine = frame.detections.select(views=[1])
+        mine = slow[n].select(views=[1]) if n < 6 else replace(mine, valid=torch.zeros_like(mine.valid))
+        parts = [frame.detections.select(views=[0]), mine, frame.detections.select(views=[2, 3])]
+        frames.append(replace(frame, detections=torch_cat(parts)))
+    clocks, rate = clocks_of([60.0, 30.0, 60.0, None])
+    assert rate == 60.0 and [clock.ratio for clock in clocks] == [1.0, 0.5, 1.0, 1.0]
+    moved = retimed(Source.of(frames), clocks)
+    for number in (6, 7):
+        found = moved.read(number)
+        assert found is not None
+        expected = sorted_people(every[number], 1)
+        assert float((sorted_people(found.frame, 1) - expected).norm(dim=-1).max()) < 0.5
+
+
+def torch_cat(parts):
+    from dispose.tensors import cat
+
+    return cat(parts, "views")
+
+
+def test_what_cannot_be_a_shift_is_refused_in_a_sentence(walk) -> None:
+    for wrong in ("cam02", "cam02=", "=5", "cam02=five", "cam02=nan", "cam02=1e9"):
+        with pytest.raises(InputError, match="CAMERA=FRAMES"):
+            shift_of(wrong)
+    assert shift_of("my=cam=-2.5") == ("my=cam", -2.5)
+    with pytest.raises(InputError, match="no such camera; the cameras are a, b"):
+        shifted(["a", "b"], [CameraClock(), CameraClock()], [("c", 1.0)])
+    with pytest.raises(InputError, match="no frame is left"):
+        retimed(source(walk), [CameraClock(50.0)] * 4)
+
+
+def test_shifts_are_applied_by_predict(capture_folder, tmp_path: Path, capsys) -> None:
+    """A camera whose files count from five: shifted back, everybody is found in every frame that all have."""
+    for path in sorted((capture_folder.path / "pose" / "cam02_json").glob("*.json"), reverse=True):
+        number = int(path.stem.rsplit(".", 1)[1])
+        path.rename(path.with_name(f"cam02.{number + 5:04d}.json"))
+    options = ["--associator", "greedy", "--no-evidence", "--shift", "cam02=-5"]
+    assert main(["predict", str(capture_folder.path), "--out", str(tmp_path / "out"), *options]) == 0
+    assert "frames are shifted: cam_02 by -5" in capsys.readouterr().out
+    frames = read_predictions(tmp_path / "out" / "predictions.jsonl").frames
+    members = frames[0].association.members
+    assert len(members) == 2 and (members >= 0).all()
+    assert main(["predict", str(capture_folder.path), "--out", str(tmp_path / "out2"), "--shift", "cam9=1"]) == 2
+    assert "there is no such camera" in capsys.readouterr().err
+
+
+def test_the_rate_of_a_camera_can_be_said(capture_folder) -> None:
+    capture = read_capture(capture_folder.path)
+    times = timing_of(capture, TimeOptions(camera_rate=("cam_01=60", "cam_02=30")), None)
+    assert times.rate == 60.0 and times.clocks[1].ratio == 0.5 and times.retimes
+    with pytest.raises(InputError, match="CAMERA=HZ"):
+        timing_of(capture, TimeOptions(camera_rate=("cam_01=0",)), None)
+    assert retimed(source_of(capture), [CameraClock()] * 4).read(0) is not None
+
+
+def test_somebody_who_is_gone_for_a_second_keeps_their_number(shared_data: Path, tmp_path: Path, capsys) -> None:
+    case = shared_data / "cases" / "leaves_60_frames"
+    given = ["--rate-hz", "60", "--associator", "greedy", "--no-evidence", "--out", str(tmp_path)]
+    assert main(["predict", str(case), *given]) == 0
+    assert "2 people:" in capsys.readouterr().out
+    assert len(list((tmp_path / "trc").glob("*.trc"))) == 2
+    assert main(["predict", str(case), *given, "--patience-s", "0.5"]) == 0
+    assert "3 people:" in capsys.readouterr().out
