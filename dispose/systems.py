@@ -151,7 +151,8 @@ def _one_person() -> "Callable[[TrainingOrder], Path]":
 
 def _diffpose_gmm() -> Parts:
     from dispose.models.diffpose_gmm.model import DiffPoseGmm, DiffPoseGmmConfig
-    from dispose.training.diffpose_gmm import LifterTask, RefinerTask
+    from dispose.training.diffpose_gmm import RefinerTask
+    from dispose.training.lifting import LifterTask
 
     return Parts(DiffPoseGmm, DiffPoseGmmConfig, (LifterTask, RefinerTask))
 

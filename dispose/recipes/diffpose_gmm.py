@@ -12,14 +12,13 @@ from dispose.training.diffpose_gmm import DiffPoseGmmRecipe
 from dispose.zoo.records import override
 
 SHIPPED = DiffPoseGmmRecipe()
-"""The shipped weights: about twelve minutes on one CPU core."""
+"""The shipped weights: about fifteen minutes on one CPU core."""
 
 SMOKE = DiffPoseGmmRecipe(
     name="diffpose-gmm_smoke",
     captured=False,
     model=DiffPoseGmmConfig(residual=ResidualConfig(width=32, blocks=1), denoiser=GraphSizes(chans=16, layers=1)),
     lifter=replace(SHIPPED.lifter, steps=20, batch=16, warmup=5, checkpoint_every=10, average=0.0),
-    second=replace(SHIPPED.lifter, steps=10, batch=16, warmup=5, checkpoint_every=10, average=0.0),
     refiner=replace(SHIPPED.refiner, steps=20, batch=16, warmup=5, checkpoint_every=10, average=0.0),
     validation_people=256,
 )
@@ -29,7 +28,6 @@ PUBLISHED = DiffPoseGmmRecipe(
     name="diffpose-gmm_published",
     model=DiffPoseGmmConfig(residual=None, graph=GraphSizes(), mode=RELEASE),
     lifter=Optimisation(steps=120_000, batch=1024, rate=1e-3, average=0.999, checkpoint_every=2000),
-    second=None,
     refiner=Optimisation(steps=120_000, batch=1024, rate=1e-3, clip=1.0, average=0.999, checkpoint_every=2000),
 )
 """Graph networks of the published sizes in the released mode: wants a GPU."""

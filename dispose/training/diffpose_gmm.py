@@ -8,12 +8,11 @@ from torch import Tensor
 
 from dispose.diffusion.noise import antithetic_steps, corrupt_about, draw_noise
 from dispose.losses.objective import Term
-from dispose.models.diffpose_gmm.model import DiffPoseGmm, DiffPoseGmmConfig, PoseLifter, state_of
+from dispose.models.diffpose_gmm.model import DiffPoseGmm, DiffPoseGmmConfig, state_of
 from dispose.models.lifting.residual import ResidualConfig
 from dispose.nn.graph import GraphSizes
-from dispose.tensors import cat
 from dispose.training.config import Optimisation
-from dispose.training.lifting import LiftExamples
+from dispose.training.lifting import LIFTER_PLAN, LIFTER_WIDTH, LiftExamples, in_half_precision, with_mirror_images
 from dispose.training.task import Task
 from dispose_synthetic.one_view import OneViewConfig
 
@@ -34,7 +33,6 @@ class DiffPoseGmmRecipe:
         model: sizes of the networks and the mode of the diffusion.
         views: people as they are drawn.
         lifter: how the lifter learns.
-        second: how it learns on, from the averaged weights at the end of that; None = it does not.
         refiner: how the refiner learns.
         validation_people: by whom the lifter's error is measured.
     """
@@ -43,36 +41,15 @@ class DiffPoseGmmRecipe:
     seed: int = 0
     captured: bool = True
     model: DiffPoseGmmConfig = DiffPoseGmmConfig(
-        residual=ResidualConfig(width=640), denoiser=GraphSizes(chans=64, layers=3, dropout=0.0, inner_dropout=0.0)
+        residual=ResidualConfig(width=LIFTER_WIDTH),
+        denoiser=GraphSizes(chans=64, layers=3, dropout=0.0, inner_dropout=0.0),
     )
     views: OneViewConfig = field(default_factory=OneViewConfig)
-    lifter: Optimisation = Optimisation(
-        steps=4000, batch=256, rate=1.5e-3, warmup=200, clip=1.0, weight_decay=1e-2, average=0.998, checkpoint_every=500
-    )
-    second: Optimisation | None = Optimisation(
-        steps=4000, batch=256, rate=8e-4, warmup=100, clip=1.0, weight_decay=1e-2, average=0.998, checkpoint_every=500
-    )
+    lifter: Optimisation = LIFTER_PLAN
     refiner: Optimisation = Optimisation(
         steps=1200, batch=128, rate=1e-3, warmup=100, clip=5.0, average=0.995, checkpoint_every=500
     )
     validation_people: int = 4096
-
-
-class LifterTask(Task):
-    """The mean distance of the joints."""
-
-    name = "lifter"
-
-    def __init__(self, network: PoseLifter) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, batch: LiftExamples) -> tuple[Term, ...]:
-        """Metres."""
-        batch = with_mirror_images(batch).to(next(self.parameters()).device)
-        with in_half_precision(batch.xyz):
-            found = self.network(batch.people)
-        return (Term("distance", (found.float() - batch.xyz).norm(dim=-1)[batch.known].mean()),)
 
 
 class RefinerTask(Task):
@@ -109,16 +86,6 @@ class RefinerTask(Task):
             answer = network.noise_in(corrupt_about(law, clean, noise, level) - law.centre, step.float(), law, told)
         off = ((noise - answer.float()) / network.unit(law)).square().sum(-1) * batch.known
         return (Term("noise", off.sum(1).mean()),)
-
-
-def with_mirror_images(batch: LiftExamples) -> LiftExamples:
-    """Everybody, and everybody as seen in a mirror: drawing people costs more than learning from them."""
-    return cat([batch, batch.mirror()], "persons")
-
-
-def in_half_precision(like: Tensor) -> torch.autocast:
-    """Products in bfloat16: a third of the time on a core that has it."""
-    return torch.autocast(like.device.type, torch.bfloat16)
 
 
 @torch.no_grad()

@@ -11,15 +11,15 @@ from dispose.training.diffpose_gmm import (
     VALIDATION_SEED,
     WEIGHTS,
     DiffPoseGmmRecipe,
-    LifterTask,
     RefinerTask,
     describe,
     error_of,
 )
 from dispose.training.fit import fit
+from dispose.training.lifter_runs import train_lifter
 from dispose.training.lifting import DrawnViews
 from dispose.training.shards import write_once
-from dispose.zoo.checkpoints import load_weights, save_weights
+from dispose.zoo.checkpoints import save_weights
 from dispose.zoo.records import to_json
 from dispose_synthetic.randomness import Noise
 
@@ -39,23 +39,15 @@ def train_diffpose_gmm(
         InputError: the recipe needs captured motion and there is none; the folder holds a run of another recipe.
     """
     captured = claim_with_motion(folder, recipe, motion)
-    first, lifted, weights = folder / "first.safetensors", folder / "lifter.safetensors", folder / WEIGHTS
-    people = DrawnViews(recipe.views, captured)
+    weights, people = folder / WEIGHTS, DrawnViews(recipe.views, captured)
     held_out = people.draw(Noise(torch.Generator().manual_seed(VALIDATION_SEED)), recipe.validation_people)
-    if not first.exists():
+    if not weights.exists():
         torch.manual_seed(recipe.seed)
         network = DiffPoseGmm(recipe.model)
-        fit(LifterTask(network.lifter), people, folder / "first", recipe.lifter, seed=recipe.seed, workers=workers)
-        write_once(first, lambda path: save_weights(path, network, recipe=to_json(recipe)))
-    if not lifted.exists():
-        network = load_weights(first, DiffPoseGmm).requires_grad_(True).train()
-        if recipe.second is not None:
-            task = LifterTask(network.lifter)
-            fit(task, people, folder / "second", recipe.second, seed=recipe.seed + 2, workers=workers)
+        lifter = network.lifter if recipe.model.residual is None else network.lifter.network
+        train_lifter(lifter, people, recipe.lifter, folder, seed=recipe.seed, workers=workers)
         network.error.copy_(error_of(network.eval(), held_out))
-        write_once(lifted, lambda path: save_weights(path, network, recipe=to_json(recipe)))
-    if not weights.exists():
-        network = load_weights(lifted, DiffPoseGmm).requires_grad_(True).train()
+        network.train()
         mode = recipe.model.mode
         seen = replace(recipe.views, exact=1.0) if mode.exact_2d else recipe.views
         task, source = RefinerTask(network), DrawnViews(seen, captured)

@@ -12,7 +12,7 @@ from dispose.losses.objective import Term
 from dispose.models.diffpose_hypotheses.network import HypothesesConfig, HypothesesNetwork
 from dispose.models.diffpose_hypotheses.sampling import Sighted, see_keypoints
 from dispose.training.config import Optimisation
-from dispose.training.lifting import LiftExamples
+from dispose.training.lifting import LiftExamples, with_mirror_images
 from dispose.training.task import Task
 from dispose_synthetic.one_view import OneViewConfig
 
@@ -111,7 +111,7 @@ class HypothesesTask(Task):
     def forward(self, batch: LiftExamples) -> tuple[Term, ...]:
         """The terms of `noise_terms`; everything random comes from the global generator, which the loop seeds."""
         device = self.network.denoiser.inward.weight.device
-        batch = batch[batch.known.all(1)].to(device)
+        batch = with_mirror_images(batch[batch.known.all(1)]).to(device)
         if not len(batch.xyz):
             return ()
         generator = torch.default_generator

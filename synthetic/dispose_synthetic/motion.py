@@ -21,6 +21,9 @@ SIZE_SPREADS = (
 )
 """Standard deviation of a segment's length, relative, by the joint at its end; both sides alike."""
 
+CHILDREN, CHILD_SIZES = 0.12, (0.52, 0.85)
+"""Share of children, and their size relative to the adults': from about three years on."""
+
 Place = tuple[str, str, tuple[float, float, float]]
 
 _SIDED: tuple[tuple[str, Place], ...] = (
@@ -88,9 +91,10 @@ def resize(source: Noise, motion: Motion, skeleton: Int[Tensor, " people"]) -> F
                 if word not in drawn:
                     drawn[word] = (1 + spread * source.normal((people,))).clamp(1 - 2.5 * spread, 1 + 2.5 * spread)
                 factor[:, column] = drawn[word]
-    child = source.uniform((people, 1)) < 0.06
-    stature = torch.where(child, 0.62 + 0.2 * source.uniform((people, 1)), 1 + 0.06 * source.normal((people, 1)))
-    return offsets * (factor * stature.clamp(0.6, 1.2))[..., None]
+    child = source.uniform((people, 1)) < CHILDREN
+    low, high = CHILD_SIZES
+    stature = torch.where(child, between(source, (people, 1), low, high), 1 + 0.06 * source.normal((people, 1)))
+    return offsets * (factor * stature.clamp(low, 1.2))[..., None]
 
 
 def tree_places(

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dispose.datasets.cmu_motion import Motion
+from dispose.geometry.rigid import rodrigues
 from dispose.models.rays.sightings import Sightings
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import COCO_17
@@ -26,6 +27,11 @@ LIMB_ENDINGS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle", "toe", 
 
 
 USUAL_POSTURES = PeopleConfig()
+
+FORWARD_MM, BACK_DEG = (("hip", 75.0), ("knee", 52.0)), 9.0
+"""How captured people stand, and procedural ones do not: joints lie farther forward beside the line from the ankles to
+the shoulders, and all that is above the hips leans back.
+"""
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ def sample_bodies_in_motion(
 
     Without captured motion all postures are procedural.
     """
-    coco = sample_people(source, people, 1, postures).xyz_body[:, 0]
+    coco = as_captured(sample_people(source, people, 1, postures).xyz_body[:, 0])
     everything = torch.ones(coco.shape[:2], dtype=torch.bool)
     rules = conversion_between(COCO_17, ALL_JOINTS)
     xyz, _, known = convert_joints(coco, everything.float(), everything, rules)
@@ -108,6 +114,23 @@ def sample_bodies_in_motion(
     xyz = xyz @ turn.mT
     xyz[..., 2] += lift
     return xyz, known
+
+
+def as_captured(xyz: Float[Tensor, "people joints 3"]) -> Float[Tensor, "people joints 3"]:
+    """Procedural people (COCO's joints, mm) who hold themselves as captured ones do (`FORWARD_MM`, `BACK_DEG`)."""
+    column = COCO_17.joints.index
+    hips, shoulders = (xyz[:, [column(f"l_{end}"), column(f"r_{end}")]] for end in ("hip", "shoulder"))
+    middle, left = hips.mean(1, keepdim=True), hips[:, 0] - hips[:, 1]
+    left = left / left.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    forward = torch.linalg.cross(left, shoulders.mean(1) - middle[:, 0])
+    forward = forward / forward.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    back = rodrigues(-torch.deg2rad(torch.tensor(BACK_DEG)) * left)
+    legs = torch.tensor([any(word in joint for word in ("hip", "knee", "ankle")) for joint in COCO_17.joints])
+    moved = torch.where(legs[:, None], xyz, middle + (xyz - middle) @ back.mT)
+    for ending, far in FORWARD_MM:
+        for side in "lr":
+            moved[:, column(f"{side}_{ending}")] += far * forward
+    return moved
 
 
 def sample_sightings(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from dispose.cli.main import main
 from dispose.diffusion.parameterisations import corrupt
@@ -12,9 +13,9 @@ from dispose.models.diffpose_gmm.model import RELEASE, DiffPoseGmm
 from dispose.recipes.diffpose_gmm import SHIPPED, SMOKE
 from dispose.skeletons.catalog import COCO_17
 from dispose.training import diffpose_gmm_runs
-from dispose.training.diffpose_gmm import LifterTask, RefinerTask, error_of, with_mirror_images
+from dispose.training.diffpose_gmm import RefinerTask, error_of
 from dispose.training.diffpose_gmm_runs import VALIDATION_SEED, train_diffpose_gmm
-from dispose.training.lifting import DrawnViews, LiftExamples
+from dispose.training.lifting import DrawnViews, LifterTask, LiftExamples, with_mirror_images
 from dispose.zoo.checkpoints import load_weights, read_metadata
 from dispose.zoo.lifters import load_lifter
 from dispose_synthetic.one_view import OneViewConfig
@@ -43,10 +44,11 @@ def test_a_stopped_run_ends_as_an_unbroken_one(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="another recipe"):
         train_diffpose_gmm(replace(TINY, seed=1), tmp_path / "broken", None, workers=0)
 
-    lifter = load_weights(tmp_path / "whole" / "lifter.safetensors", DiffPoseGmm)
-    stored = whole.lifter.state_dict()
-    assert all(torch.equal(v.half().float(), stored[n]) for n, v in lifter.lifter.state_dict().items())
-    assert not torch.equal(lifter.denoiser.body.leave.weight, whole.denoiser.body.leave.weight)
+    lifter, stored = load_file(tmp_path / "whole" / "lifter.safetensors"), whole.lifter.network.state_dict()
+    assert all(torch.equal(value.half().float(), stored[name]) for name, value in lifter.items())
+    torch.manual_seed(TINY.seed)
+    untrained = DiffPoseGmm(TINY.model)
+    assert not torch.equal(untrained.denoiser.body.leave.weight.half().float(), whole.denoiser.body.leave.weight)
     held_out = people(TINY.validation_people, VALIDATION_SEED)
     torch.testing.assert_close(whole.error, error_of(whole, held_out), rtol=1e-2, atol=1e-3)
 
@@ -64,6 +66,22 @@ def test_the_released_mode_learns_on_exact_keypoints(tmp_path, monkeypatch):
     weights = train_diffpose_gmm(recipe, tmp_path, None, workers=0)
     assert drawn == [TINY.views.exact, 1.0]
     assert "mean of 1 refined" in read_metadata(weights)[3]
+
+
+def test_the_lifter_of_another_run_is_taken_if_it_fits(tmp_path):
+    recipe = replace(TINY, refiner=replace(TINY.refiner, steps=2))
+    found = load_weights(train_diffpose_gmm(recipe, tmp_path / "first", None, workers=0), DiffPoseGmm)
+    lifter = load_file(tmp_path / "first" / "lifter.safetensors")
+    for name, change in (("second", 1.0), ("third", 2.0)):
+        (tmp_path / name).mkdir()
+        save_file({key: change * value for key, value in lifter.items()}, tmp_path / name / "lifter.safetensors")
+        other = load_weights(train_diffpose_gmm(recipe, tmp_path / name, None, workers=0), DiffPoseGmm)
+        assert torch.equal(other.denoiser.body.leave.weight, found.denoiser.body.leave.weight) == (change == 1.0)
+        assert torch.equal(other.error, found.error) == (change == 1.0)
+    (tmp_path / "fourth").mkdir()
+    save_file({key: value[:1] for key, value in lifter.items()}, tmp_path / "fourth" / "lifter.safetensors")
+    with pytest.raises(InputError, match="a lifter of other sizes"):
+        train_diffpose_gmm(recipe, tmp_path / "fourth", None, workers=0)
 
 
 def test_the_command_trains_and_what_it_trained_lifts(tmp_path, capsys):

@@ -20,8 +20,8 @@ from dispose.models.lifting.view import ViewPeople
 from dispose.nn.graph import GraphSizes
 from dispose.skeletons.catalog import H36M_17
 from dispose.tensors import TensorStruct, stack
-from dispose.training.diffpose_gmm import LifterTask, RefinerTask, error_of, in_half_precision, with_mirror_images
-from dispose.training.lifting import LiftExamples
+from dispose.training.diffpose_gmm import RefinerTask, error_of
+from dispose.training.lifting import LifterTask, LiftExamples, in_half_precision, with_mirror_images
 from dispose.training.task import Task
 from dispose_benchmarks.studies.promises import Promise, StudyLine
 from dispose_synthetic.human36m_rig import TEST_SUBJECTS, TRAINING_SUBJECTS, human36m_rig
