@@ -4,9 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from dispose.models.diffpose_hypotheses.network import HypothesesConfig
+from dispose.models.lifting.residual import ResidualConfig
 from dispose.recipes.orders import TrainingOrder
 from dispose.training.config import Optimisation
 from dispose.training.hypotheses import HypothesesRecipe
+from dispose.training.lifting import LIFTER_PLAN, LIFTER_WIDTH
 from dispose.zoo.records import override
 
 SMALL = HypothesesConfig(
@@ -15,16 +17,18 @@ SMALL = HypothesesConfig(
     reach=2.0,
     layers=0,
     joint_dropout=0.0,
-    condition=448,
+    condition=320,
     sight=True,
     width=448,
     answer="velocity",
-    guess=3,
+    lifter=ResidualConfig(width=LIFTER_WIDTH),
+    guess=2,
     leans=24,
     rays=True,
+    even=0.5,
 )
-"""A pose and its covariance first; the diffusion says what is left of it. No transformer: it is worth its time only in
-longer trainings.
+"""A pose first, then its covariance; the diffusion says what is left of it. No transformer: it is worth its time in
+longer trainings only.
 """
 
 SHIPPED = HypothesesRecipe(
@@ -33,10 +37,10 @@ SHIPPED = HypothesesRecipe(
     draws=2,
     bfloat16=True,
     optimisation=Optimisation(
-        steps=4000, batch=256, rate=1.5e-3, last_rate=0.0, warmup=200, clip=1.0, weight_decay=1e-2, average=0.995
+        steps=3000, batch=256, rate=1.5e-3, last_rate=0.0, warmup=200, clip=1.0, weight_decay=1e-2, average=0.995
     ),
 )
-"""The shipped weights: about ten minutes on one CPU core."""
+"""The shipped weights: about half an hour on one CPU core."""
 
 FULL = HypothesesRecipe(
     name="diffpose-hypotheses-full",
@@ -51,10 +55,21 @@ SMOKE = HypothesesRecipe(
     name="diffpose-hypotheses_smoke",
     captured=False,
     model=replace(
-        SMALL, samples=4, channels=8, layers=1, feed_forward=32, condition=32, width=32, blocks=1, guess=1, leans=2
+        SMALL,
+        samples=4,
+        channels=8,
+        layers=1,
+        feed_forward=32,
+        condition=32,
+        width=32,
+        blocks=1,
+        guess=1,
+        leans=2,
+        lifter=ResidualConfig(width=32, blocks=1),
     ),
     draws=2,
     optimisation=replace(SHIPPED.optimisation, steps=20, batch=16, warmup=5, checkpoint_every=10),
+    lifter=replace(LIFTER_PLAN, steps=20, batch=16, warmup=5, checkpoint_every=10, average=0.0),
     validation_people=64,
 )
 """The same in seconds, on procedural people: to see that training works on a machine, not to use the weights."""

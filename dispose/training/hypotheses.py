@@ -12,7 +12,7 @@ from dispose.losses.objective import Term
 from dispose.models.diffpose_hypotheses.network import HypothesesConfig, HypothesesNetwork
 from dispose.models.diffpose_hypotheses.sampling import Sighted, see_keypoints
 from dispose.training.config import Optimisation
-from dispose.training.lifting import LiftExamples, with_mirror_images
+from dispose.training.lifting import LIFTER_PLAN, LiftExamples, with_mirror_images
 from dispose.training.task import Task
 from dispose_synthetic.one_view import OneViewConfig
 
@@ -36,13 +36,16 @@ class HypothesesRecipe:
         draws: noisy poses of every person in a step; the condition is computed once for all of them.
         bfloat16: compute the layers in bfloat16 (weights, covariances and losses stay in float32).
         optimisation: steps, people per step.
-        validation_people: drawn after training, on whom the claimed spread is scaled.
+        lifter: how the lifter learns before everything else, where there is one.
+        validation_people: drawn after training, on whom the claimed spread is scaled; they move as captured people do,
+            where there are any, and not in all the ways that training makes up.
     """
 
     name: str
     model: HypothesesConfig
     optimisation: Optimisation
-    seed: int = 925
+    lifter: Optimisation = LIFTER_PLAN
+    seed: int = 0
     captured: bool = True
     views: OneViewConfig = field(default_factory=OneViewConfig)
     draws: int = 1
@@ -70,9 +73,10 @@ def noise_terms(
     device = generator.device
     held = torch.rand(len(xyz), 1, len(config.seen), generator=generator, device=device).to(truth)
     shown = (held >= config.joint_dropout).to(truth.dtype) if network.training else None
-    guessed = network.guessed(network.condition(evidence.samples, evidence.sight, shown), evidence.states)
+    guessed = network.guessed(evidence.samples, evidence.sight, evidence.states, shown)
     terms, clean = (), truth[:, None]
     if network.guess is not None:
+        # Of a pose that a lifter says this is only told: it learns no more.
         distance = (clean - guessed.pose).unflatten(-1, (3, -1)).norm(dim=-2).mean()
         # The pose is what comes nearest to the truth; likelihood speaks of the covariance alone.
         centred = replace(guessed, pose=guessed.pose.detach())

@@ -16,6 +16,7 @@ from dispose.models.diffpose_hypotheses.sampling import PEOPLE_AT_ONCE, QUICK, C
 from dispose.training.beginnings import claim_with_motion
 from dispose.training.fit import fit
 from dispose.training.hypotheses import HypothesesRecipe, HypothesesTask
+from dispose.training.lifter_runs import train_lifter
 from dispose.training.lifting import DrawnViews
 from dispose.training.shards import write_once
 from dispose.zoo.checkpoints import load_weights, save_weights
@@ -48,7 +49,11 @@ def train_hypotheses(
     weights, raw, people = folder / WEIGHTS, folder / "unscaled.safetensors", DrawnViews(recipe.views, captured)
     if not raw.exists():
         torch.manual_seed(recipe.seed)
-        task = HypothesesTask(HypothesesNetwork(recipe.model), recipe.draws, bfloat16=recipe.bfloat16)
+        network = HypothesesNetwork(recipe.model)
+        if network.lifter is not None:
+            train_lifter(network.lifter, people, recipe.lifter, folder, seed=recipe.seed, workers=workers)
+            network.lifter.requires_grad_(False)
+        task = HypothesesTask(network, recipe.draws, bfloat16=recipe.bfloat16)
         fit(task, people, folder / task.name, recipe.optimisation, seed=recipe.seed, workers=workers)
         write_once(raw, lambda path: save_weights(path, task.network, recipe=to_json(recipe)))
     if not weights.exists():
@@ -68,7 +73,8 @@ def scale_spread(network: HypothesesNetwork, recipe: HypothesesRecipe, motion: M
     its spread.
     """
     source = Noise(torch.Generator().manual_seed(VALIDATION_SEED))
-    batch = DrawnViews(recipe.views, motion).draw(source, max(recipe.validation_people, PEOPLE_AT_ONCE))
+    views = recipe.views if motion is None else replace(recipe.views, procedural=0.0, variety=None)
+    batch = DrawnViews(views, motion).draw(source, max(recipe.validation_people, PEOPLE_AT_ONCE))
     batch = batch[batch.known.all(1)]
     lift = lifter(network, VALIDATION)
     generator = torch.Generator().manual_seed(VALIDATION_SEED)

@@ -1,5 +1,6 @@
 """Many poses of one person: what the condition hears, how poses are drawn, and that runs repeat bit for bit."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from dispose.diffusion.samplers import ddim_step
 from dispose.errors import InputError
+from dispose.metrics.lifting import symmetry_error
 from dispose.models.diffpose_hypotheses.network import (
     LEAST_SPREAD,
     SPREADS,
@@ -26,6 +28,8 @@ from dispose.models.diffpose_hypotheses.sampling import (
     see_heatmaps,
     see_keypoints,
 )
+from dispose.models.lifting.residual import ResidualConfig, ResidualLifter
+from dispose.models.lifting.sides import even_sides
 from dispose.models.lifting.view import ViewPeople
 from dispose.nn.beliefs import Samples
 from dispose.skeletons.catalog import COCO_17
@@ -95,7 +99,7 @@ def test_the_claim_widens_along_its_axis_alone():
         one = draw_poses(network, evidence, FULL, generator(1))
         network.claim[2] = 3.0
         wide = draw_poses(network, evidence, FULL, generator(1))
-    middle = network.poses(network.guessed(network.condition(evidence.samples, evidence.sight)).pose).detach()
+    middle = network.poses(network.guessed(evidence.samples, evidence.sight).pose).detach()
     torch.testing.assert_close(wide[..., :2], one[..., :2], atol=1e-5, rtol=1e-4)
     torch.testing.assert_close((wide - middle)[..., 2], 3 * (one - middle)[..., 2], atol=1e-4, rtol=1e-3)
 
@@ -103,7 +107,7 @@ def test_the_claim_widens_along_its_axis_alone():
 def test_a_guess_turns_latents_into_states_of_its_covariance_and_back():
     network = network_of(GUESSING)
     evidence = see_keypoints(GUESSING, people_of(2), 1, generator())
-    guessed = network.guessed(network.condition(evidence.samples, evidence.sight))
+    guessed = network.guessed(evidence.samples, evidence.sight)
     latent = torch.randn(2, 1, 51, generator=generator())
     torch.testing.assert_close(guessed.latent(guessed.state(latent)), latent, atol=1e-3, rtol=1e-3)
     assert network.guess is not None
@@ -114,8 +118,9 @@ def test_a_guess_turns_latents_into_states_of_its_covariance_and_back():
 
 
 def test_without_a_guess_a_latent_is_the_state():
-    guessed: Guessed = network_of(TINY).guessed(torch.randn(2, 24, generator=generator()))
-    latent = torch.randn(2, 51, generator=generator(1))
+    evidence = see_keypoints(TINY, people_of(2), 1, generator())
+    guessed: Guessed = network_of(TINY).guessed(evidence.samples, evidence.sight)
+    latent = torch.randn(2, 1, 51, generator=generator(1))
     assert torch.equal(guessed.state(latent), latent)
 
 
@@ -245,8 +250,8 @@ def test_a_guess_along_rays_has_the_covariance_of_its_parts():
     config = replace(GUESSING, rays=True)
     network, people = network_of(config), people_of(2)
     evidence = see_keypoints(config, people, 3, generator())
-    guessed = network.guessed(network.condition(evidence.samples, evidence.sight), evidence.states)
-    assert network.guess is not None and evidence.states is not None
+    guessed = network.guessed(evidence.samples, evidence.sight, evidence.states)
+    assert network.guess is not None and network.guess.pose is not None and evidence.states is not None
     lean = network.guess.lean(guessed.features).unflatten(-1, (-1, 3))
     parts = torch.diag_embed(network.guess.spread(guessed.features).clamp(*SPREADS).exp().square()) + lean @ lean.mT
     expected = evidence.states @ parts @ evidence.states.mT + LEAST_SPREAD**2 * torch.eye(51)
@@ -254,3 +259,43 @@ def test_a_guess_along_rays_has_the_covariance_of_its_parts():
     pose = (evidence.states @ network.guess.pose(guessed.features)[..., None])[..., 0]
     torch.testing.assert_close(guessed.pose, pose)
     assert lifter(network, Chain(4, steps=3))(people, generator()).isfinite().all()
+
+
+def test_where_a_lifter_says_the_pose_hypotheses_lie_about_it():
+    config = replace(GUESSING, rays=True, lifter=ResidualConfig(width=16, blocks=1))
+    network, people = network_of(config), people_of(2)
+    assert network.lifter is not None
+    evidence = see_keypoints(config, people, 3, generator())
+    said = network.lifter(people)
+    guessed = network.guessed(evidence.samples, evidence.sight, evidence.states)
+    torch.testing.assert_close(guessed.pose, network.centred(said)[:, None].expand(-1, 3, -1))
+    torch.manual_seed(5)
+    alone = ResidualLifter(config.lifter)
+    assert all(torch.equal(value, alone.state_dict()[name]) for name, value in network.lifter.state_dict().items())
+    with torch.no_grad():
+        network.lifter.leave[1].bias += 1.0
+    assert not torch.equal(
+        network.guessed(evidence.samples, evidence.sight, evidence.states).features, guessed.features
+    )
+    with pytest.raises(ValueError, match="takes a guess, sight"):
+        HypothesesNetwork(replace(config, sight=False))
+
+
+def test_both_sides_of_a_body_become_equally_long():
+    xyz = torch.randn(6, 17, 3, generator=generator())
+    known = torch.ones(6, 17, dtype=torch.bool)
+    before = symmetry_error(xyz, known, COCO_17.joints)
+    for share in (0.0, 0.5, 1.0):
+        after = even_sides(xyz, COCO_17.joints, share)
+        torch.testing.assert_close(
+            symmetry_error(after, known, COCO_17.joints), (1 - share) * before, atol=1e-5, rtol=1e-3
+        )
+    ends = [COCO_17.index(f"l_{joint}") for joint in ("hip", "knee", "ankle")]
+    for inner, outer in itertools.pairwise(ends):
+        bones = [one[:, outer] - one[:, inner] for one in (xyz, after)]
+        torch.testing.assert_close(torch.cosine_similarity(*bones), torch.ones(6))
+    length = [(one[:, ends[1]] - one[:, ends[0]]).norm(dim=-1) for one in (xyz, after)]
+    right = (xyz[:, COCO_17.index("r_knee")] - xyz[:, COCO_17.index("r_hip")]).norm(dim=-1)
+    torch.testing.assert_close(length[1], (length[0] + right) / 2)
+    even = network_of(replace(TINY, even=1.0)).poses(torch.randn(6, 51, generator=generator()))
+    assert float(symmetry_error(even, known, COCO_17.joints).max()) < 1e-5

@@ -68,6 +68,14 @@ def test_both_sides_of_a_body_are_equally_long():
     assert 0.05 < float(knee.std()) < 0.2 and float(knee.max()) > 1.1
 
 
+def test_children_are_among_them_and_smaller():
+    motion = small_motion(1)
+    rest = motion.offsets[0].norm(dim=-1).sum()
+    size = resize(noise(), motion, torch.zeros(4000, dtype=torch.long)).norm(dim=-1).sum(1) / rest
+    assert float((size < 0.8).double().mean()) == pytest.approx(0.1, abs=0.03)
+    assert 0.4 < float(size.min()) < 0.6
+
+
 def test_definitions_mirror_each_other_and_differ_between_people():
     shift = sample_definitions(noise(), 500)
     left, right = shift[:, NAMES.index("l_hip")], shift[:, NAMES.index("r_hip")]

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from dispose.skeletons.catalog import BODY_25B, COCO_17, H36M_17, PANOPTIC_15
+from dispose_synthetic.people import PeopleConfig, sample_people
 from dispose_synthetic.randomness import Noise
 from dispose_synthetic.rigs import PERFECT_CALIBRATION
-from dispose_synthetic.sightings import SightingConfig, sample_sightings
+from dispose_synthetic.sightings import SightingConfig, as_captured, sample_sightings
 from tests.synthetic.motions import small_motion
 
 CLEAN = SightingConfig(
@@ -125,3 +126,24 @@ def test_procedural_people_know_no_joints_but_those_of_coco_and_their_means():
     assert known["neck"] and known["mid_hip"] and not known["head_top"]
     everybody = draw(replace(CLEAN, procedural=0.0), 20, PANOPTIC_15.joints)
     assert bool(everybody.known.all())
+
+
+def test_procedural_people_hold_their_hips_as_far_forward_as_captured_ones():
+    """Of people who stand straight: 64 mm before the line from the ankles to the shoulders on CMU's recordings."""
+    xyz = sample_people(Noise(torch.Generator().manual_seed(1)), 6000, 1, PeopleConfig()).xyz_body[:, 0]
+    far = [hips_before_the_line(some) for some in (xyz, as_captured(xyz))]
+    assert float(far[0].median()) < -10 and 35 < float(far[1].median()) < 80
+
+
+def hips_before_the_line(xyz: torch.Tensor) -> torch.Tensor:
+    """How far forward the hips of people who stand straight lie, mm."""
+    pairs = {end: [COCO_17.index(f"{side}_{end}") for side in "lr"] for end in ("shoulder", "hip", "knee", "ankle")}
+    shoulder, hip, _, ankle = (xyz[:, pair].mean(1) for pair in pairs.values())
+    line = torch.nn.functional.normalize(shoulder - ankle, dim=-1)
+    left = xyz[:, pairs["hip"][0]] - xyz[:, pairs["hip"][1]]
+    forward = torch.nn.functional.normalize(torch.linalg.cross(left, line), dim=-1)
+    thigh, shank = xyz[:, pairs["hip"]] - xyz[:, pairs["knee"]], xyz[:, pairs["knee"]] - xyz[:, pairs["ankle"]]
+    straight = (torch.cosine_similarity(thigh, shank, dim=-1) > 0.96).all(1)
+    straight &= torch.cosine_similarity(shoulder - hip, hip - ankle, dim=-1) > 0.9
+    straight &= (xyz[:, pairs["ankle"][0]] - xyz[:, pairs["ankle"][1]]).norm(dim=-1) < 300
+    return ((hip - ankle) * forward).sum(-1)[straight]

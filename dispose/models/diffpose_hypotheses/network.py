@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dispose.diffusion.step_tables import StepTable, cosine_betas, table_of_betas
-from dispose.models.lifting.residual import ResidualBlock, features_of
+from dispose.models.lifting.residual import ResidualBlock, ResidualConfig, ResidualLifter, features_of
+from dispose.models.lifting.sides import even_sides
 from dispose.models.lifting.view import ViewPeople
 from dispose.nn.beliefs import Samples, channels
 from dispose.skeletons.catalog import COCO_17
@@ -53,10 +54,12 @@ class HypothesesConfig:
         blocks: of the denoiser, of two layers each.
         steps: of the noise.
         answer: what the denoiser answers with: one of `ANSWERS`.
+        lifter: a residual network of the same joints that says the pose; the guess then says its spread. Takes `sight`.
         guess: blocks of the network that says a pose and its spread first; 0 = none, the noise is of the whole pose.
         leans: directions in which the parts of a guess are wrong together.
         rays: a guess is put together from how far along the rays of the keypoints joints lie (`along_rays`), which
             takes `sight` and as many keypoints as joints.
+        even: share of what left and right bones of a pose differ by that is taken away at the end (`even_sides`).
         unit: metres of the state's unit.
         most: largest coordinate of a clean state.
         axes: signs of the state's axes relative to those of a view (right, down, away).
@@ -81,9 +84,11 @@ class HypothesesConfig:
     blocks: int = 2
     steps: int = 25
     answer: str = "noise"
+    lifter: ResidualConfig | None = None
     guess: int = 0
     leans: int = 0
     rays: bool = False
+    even: float = 0.0
     unit: float = 0.1
     most: float = 30.0
     axes: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -123,7 +128,7 @@ class Condition(nn.Module):
         if config.layers:
             layer = nn.TransformerEncoderLayer(chans, HEADS, config.feed_forward, config.dropout, batch_first=True)
             self.transformer = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
-        told = features_of(len(config.seen)) if config.sight else 0
+        told = config.state * (config.lifter is not None) + features_of(len(config.seen)) * config.sight
         self.flatten = nn.Linear(len(config.seen) * chans + told, config.condition)
 
     def forward(
@@ -214,22 +219,30 @@ class Guess(nn.Module):
         self.leans, width = config.leans, config.heard
         parts = config.state + 1 if config.rays else config.state
         self.blocks = nn.Sequential(*(ResidualBlock(width, 0.0) for _ in range(config.guess)), nn.LayerNorm(width))
-        self.pose, self.spread = (nn.Linear(width, parts) for _ in "ab")
+        self.pose = None if config.lifter else nn.Linear(width, parts)
+        self.spread = nn.Linear(width, parts)
         self.lean = nn.Linear(width, parts * config.leans)
         for layer in (self.spread, self.lean):
             nn.init.normal_(layer.weight, std=0.01)
 
     def forward(
-        self, condition: Float[Tensor, "*persons heard"], states: Float[Tensor, "*#persons state parts"] | None = None
+        self,
+        condition: Float[Tensor, "*persons heard"],
+        states: Float[Tensor, "*#persons state parts"] | None = None,
+        lifted: Float[Tensor, "*#persons state"] | None = None,
     ) -> Guessed:
-        """In units of the state."""
+        """In units of the state; `lifted` is the pose where a lifter says it."""
         features = self.blocks(condition)
         with torch.autocast(condition.device.type, enabled=False):
             exact = features.float()
-            pose, spread = self.pose(exact), self.spread(exact).clamp(*SPREADS).exp()
+            spread = self.spread(exact).clamp(*SPREADS).exp()
             root = torch.cat([torch.diag_embed(spread), self.lean(exact).unflatten(-1, (-1, self.leans))], -1)
+            pose = lifted if self.pose is None else self.pose(exact)
+            assert pose is not None, "the pose of this network is said by a lifter"
             if states is not None:
-                pose, root = (states @ pose[..., None])[..., 0], states @ root
+                root = states @ root
+                pose = pose if self.pose is None else (states @ pose[..., None])[..., 0]
+            pose = pose.expand(*root.shape[:-1])
             least = LEAST_SPREAD**2 * torch.eye(pose.shape[-1], device=pose.device)
             return Guessed(pose, torch.linalg.cholesky(root @ root.mT + least), features)
 
@@ -271,7 +284,11 @@ class HypothesesNetwork(nn.Module):
         super().__init__()
         if config.answer not in ANSWERS:
             raise ValueError(f"the answer {config.answer!r} is none of {', '.join(ANSWERS)}")
+        if config.lifter is not None and (not config.guess or not config.sight or config.seen != config.joints):
+            raise ValueError("a lifter takes a guess, sight, and keypoints of the joints of a pose")
         self.config = config
+        # The first, so that its weights begin as those of a lifter alone do.
+        self.lifter = ResidualLifter(config.lifter) if config.lifter else None
         self.condition = Concatenated() if config.concatenate else Condition(config)
         self.guess = Guess(config) if config.guess else None
         self.denoiser = PoseDenoiser(config)
@@ -279,11 +296,24 @@ class HypothesesNetwork(nn.Module):
         self.register_buffer("claim", torch.ones(3), persistent=config.guess > 0)
 
     def guessed(
-        self, condition: Float[Tensor, "*persons heard"], states: Float[Tensor, "*#persons state parts"] | None = None
+        self,
+        samples: Samples,
+        sight: Float[Tensor, "persons hypotheses sight"],
+        states: Float[Tensor, "persons 1 state parts"] | None = None,
+        shown: Float[Tensor, "persons hypotheses joints"] | None = None,
     ) -> Guessed:
-        """What noise is relative to: the guess, of parts that make `states`, or the middle of everything."""
+        """What noise is relative to: the guess, of parts that make `states`, or the middle of everything.
+
+        `shown` are factors of the joints, 0 for those that are held back.
+        """
+        lifted = None
+        if self.lifter is not None:
+            with torch.no_grad(), torch.autocast(sight.device.type, enabled=False):
+                lifted = self.centred(self.lifter.lift(sight[:, :1]))
+            sight = torch.cat([sight, lifted.expand(*sight.shape[:2], -1)], -1)
+        condition = self.condition(samples, sight, shown)
         if self.guess is not None:
-            return self.guess(condition, states)
+            return self.guess(condition, states, lifted)
         none = condition.new_zeros(*condition.shape[:-1], self.config.state)
         return Guessed(none, torch.diag_embed(none + 1), condition)
 
@@ -306,6 +336,6 @@ class HypothesesNetwork(nn.Module):
     def poses(self, state: Float[Tensor, "*persons state"]) -> Float[Tensor, "*persons joints 3"]:
         """States as poses, metres from the middle of the hips."""
         xyz = state.unflatten(-1, (3, -1)).transpose(-2, -1) * self.config.unit
-        xyz = xyz * xyz.new_tensor(self.config.axes)
+        xyz = even_sides(xyz * xyz.new_tensor(self.config.axes), self.config.joints, self.config.even)
         hips = [self.config.joints.index(hip) for hip in ("l_hip", "r_hip")]
         return xyz - xyz[..., hips, :].mean(-2, keepdim=True)

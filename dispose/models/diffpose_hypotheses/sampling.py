@@ -142,7 +142,7 @@ def draw_poses(
         generator: of the noise.
     """
     config, table = network.config, network.table
-    guessed = network.guessed(network.condition(evidence.samples, evidence.sight), evidence.states)
+    guessed = network.guessed(evidence.samples, evidence.sight, evidence.states)
     heard = network.denoiser.hear(guessed.features)
 
     def denoise(latent: Tensor, time: float) -> Tensor:

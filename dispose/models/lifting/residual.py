@@ -53,8 +53,11 @@ class ResidualLifter(nn.Module):
 
     def forward(self, people: ViewPeople) -> Float[Tensor, "persons joints 3"]:
         """Of every person one pose."""
-        x = self.leave(self.blocks(self.enter(told(people))))
-        return x.view(len(people), -1, 3)
+        return self.lift(told(people))
+
+    def lift(self, features: Float[Tensor, "*persons features"]) -> Float[Tensor, "*persons joints 3"]:
+        """The pose of those of whom `told` says this."""
+        return self.leave(self.blocks(self.enter(features))).unflatten(-1, (-1, 3))
 
 
 def features_of(joints: int) -> int:
