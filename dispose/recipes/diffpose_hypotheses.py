@@ -37,7 +37,7 @@ SHIPPED = HypothesesRecipe(
     draws=2,
     bfloat16=True,
     optimisation=Optimisation(
-        steps=3000, batch=256, rate=1.5e-3, last_rate=0.0, warmup=200, clip=1.0, weight_decay=1e-2, average=0.995
+        steps=2000, batch=256, rate=1.5e-3, last_rate=0.0, warmup=200, clip=1.0, weight_decay=1e-2, average=0.995
     ),
 )
 """The shipped weights: about half an hour on one CPU core."""
