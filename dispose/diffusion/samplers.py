@@ -31,6 +31,17 @@ def normal_start(like: Float[Tensor, "*shape"], generator: torch.Generator | Non
     return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=device).to(like.device)
 
 
+def opposite_starts(
+    like: Float[Tensor, "items draws *shape"], generator: torch.Generator | None = None
+) -> Float[Tensor, "items draws *shape"]:
+    """As `normal_start`; every second draw of an item is the one before it with the other sign.
+
+    The mean of a few is then not moved by the noise that they started with.
+    """
+    half = normal_start(like[:, ::2], generator)
+    return torch.stack([half, -half], 2).flatten(1, 2)[:, : like.shape[1]]
+
+
 def fresh_noise(now: float, then: float) -> float:
     """Standard deviation of a latent given the one before and the clean one: the forward process' posterior."""
     return ((1 - then) / max(1 - now, SMALLEST_NOISE) * (1 - now / then)) ** 0.5 if then < 1 else 0.0

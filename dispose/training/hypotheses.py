@@ -50,7 +50,7 @@ class HypothesesRecipe:
     views: OneViewConfig = field(default_factory=OneViewConfig)
     draws: int = 1
     bfloat16: bool = False
-    validation_people: int = 1024
+    validation_people: int = 3072
 
 
 def noise_terms(

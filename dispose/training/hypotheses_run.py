@@ -11,8 +11,8 @@ from torch import Tensor
 from dispose.datasets.cmu_motion import Motion
 from dispose.metrics.lifting import energy_score
 from dispose.metrics.pose import mpjpe, pa_mpjpe
-from dispose.models.diffpose_hypotheses.network import HypothesesNetwork
-from dispose.models.diffpose_hypotheses.sampling import PEOPLE_AT_ONCE, QUICK, Chain, lifter
+from dispose.models.diffpose_hypotheses.network import SHARPNESS, HypothesesNetwork, near_sharpness
+from dispose.models.diffpose_hypotheses.sampling import PEOPLE_AT_ONCE, QUICK, Chain, lifter, told_sigma
 from dispose.training.beginnings import claim_with_motion
 from dispose.training.fit import fit
 from dispose.training.hypotheses import HypothesesRecipe, HypothesesTask
@@ -29,6 +29,8 @@ WEIGHTS = "diffpose_hypotheses.safetensors"
 VALIDATION_SEED = 20_261
 VALIDATION = replace(QUICK, hypotheses=64)
 LEVELS = (0.5, 0.9)
+FEWEST = 50
+"""People by whom a spread is scaled."""
 
 
 def train_hypotheses(
@@ -69,8 +71,8 @@ def train_hypotheses(
 def scale_spread(network: HypothesesNetwork, recipe: HypothesesRecipe, motion: Motion | None) -> str:
     """Set how far hypotheses lie from the guess so that their intervals hold as many joints as they say; in words.
 
-    Per axis, the geometric mean of what makes the intervals of 50 % and of 90 % true. A network without a guess keeps
-    its spread.
+    Per axis and by how uncertain keypoints are told to be, the geometric mean of what makes the intervals of 50 % and
+    of 90 % true. A network without a guess keeps its spread.
     """
     source = Noise(torch.Generator().manual_seed(VALIDATION_SEED))
     views = recipe.views if motion is None else replace(recipe.views, procedural=0.0, variety=None)
@@ -83,17 +85,22 @@ def scale_spread(network: HypothesesNetwork, recipe: HypothesesRecipe, motion: M
         middle = lifter(network, Chain(1, steps=1))
         network.claim.zero_()
         centre = middle(batch.people, generator)[:, 0]
-        network.claim.copy_(needed_claim(found - centre[:, None], batch.xyz - centre))
+        off, truth = found - centre[:, None], batch.xyz - centre
+        nearest = near_sharpness(told_sigma(batch.people)).argmax(1)
+        for knot in range(len(SHARPNESS)):
+            # Where hardly anybody's keypoints are so uncertain, everybody says it.
+            some = nearest == knot if int((nearest == knot).sum()) >= FEWEST else torch.ones_like(nearest).bool()
+            network.claim[knot] = needed_claim(off[some], truth[some])
         found = lift(batch.people, generator)
     held = [100 * float(_inside(found, batch.xyz, share).double().mean()) for share in LEVELS]
     mean, known, truth = found.mean(1), batch.known, batch.xyz
     errors = (mpjpe(mean, truth, known), pa_mpjpe(mean, truth, known), energy_score(found, truth))
     figures = [1000 * float(one.mean()) for one in errors]
+    scaled = "; ".join(", ".join(f"{one:.2f}" for one in knot) for knot in network.claim.tolist())
     return (
         f"On {len(batch.xyz)} people drawn after training: MPJPE of the mean pose {figures[0]:.1f} mm, PA-MPJPE "
         f"{figures[1]:.1f} mm, energy score {figures[2]:.1f} mm; intervals of 50 and 90 % hold {held[0]:.1f} and "
-        f"{held[1]:.1f} % after the spread was scaled by {', '.join(f'{one:.2f}' for one in network.claim.tolist())} "
-        "along x, y, z."
+        f"{held[1]:.1f} % after the spread was scaled by {scaled} along x, y, z for keypoints from exact to poor."
     )
 
 

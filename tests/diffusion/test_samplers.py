@@ -25,6 +25,7 @@ from dispose.diffusion.samplers import (
     fresh_noise,
     mean_step,
     normal_start,
+    opposite_starts,
     reverse_process,
     zero_start,
 )
@@ -269,3 +270,12 @@ def test_the_cosine_table_of_25_steps():
     torch.testing.assert_close(torch.tensor(table.alpha_bar), torch.tensor(expected), rtol=0, atol=1e-6)
     assert table.alpha_bar[:3] == pytest.approx((0.995, 0.982, 0.961), abs=1e-3)
     assert round(table.alpha_bar[23], 4) == 0.0039 and table.alpha_bar[24] < 1e-5
+
+
+def test_every_second_start_is_the_one_before_it_with_the_other_sign():
+    start = opposite_starts(torch.zeros(3, 5, 2, dtype=torch.float64), torch.Generator().manual_seed(1))
+    assert start.shape == (3, 5, 2)
+    assert torch.equal(start[:, 1], -start[:, 0]) and torch.equal(start[:, 3], -start[:, 2])
+    assert not torch.equal(start[:, 0], start[:, 2]) and not torch.equal(start[0], start[1])
+    many = opposite_starts(torch.zeros(500, 3, 4), torch.Generator().manual_seed(2))
+    assert abs(float(many[:, 2].std()) - 1) < 0.05

@@ -27,6 +27,7 @@ from dispose.models.diffpose_hypotheses.sampling import (
     only,
     see_heatmaps,
     see_keypoints,
+    told_sigma,
 )
 from dispose.models.lifting.residual import ResidualConfig, ResidualLifter
 from dispose.models.lifting.sides import even_sides
@@ -97,7 +98,7 @@ def test_the_claim_widens_along_its_axis_alone():
     evidence = see_keypoints(GUESSING, people, 8, generator())
     with torch.no_grad():
         one = draw_poses(network, evidence, FULL, generator(1))
-        network.claim[2] = 3.0
+        network.claim[:, 2] = 3.0
         wide = draw_poses(network, evidence, FULL, generator(1))
     middle = network.poses(network.guessed(evidence.samples, evidence.sight).pose).detach()
     torch.testing.assert_close(wide[..., :2], one[..., :2], atol=1e-5, rtol=1e-4)
@@ -262,7 +263,8 @@ def test_a_guess_along_rays_has_the_covariance_of_its_parts():
 
 
 def test_where_a_lifter_says_the_pose_hypotheses_lie_about_it():
-    config = replace(GUESSING, rays=True, lifter=ResidualConfig(width=16, blocks=1))
+    lifter_config = ResidualConfig(width=16, blocks=1)
+    config = replace(GUESSING, rays=True, lifter=lifter_config)
     network, people = network_of(config), people_of(2)
     assert network.lifter is not None
     evidence = see_keypoints(config, people, 3, generator())
@@ -270,10 +272,10 @@ def test_where_a_lifter_says_the_pose_hypotheses_lie_about_it():
     guessed = network.guessed(evidence.samples, evidence.sight, evidence.states)
     torch.testing.assert_close(guessed.pose, network.centred(said)[:, None].expand(-1, 3, -1))
     torch.manual_seed(5)
-    alone = ResidualLifter(config.lifter)
+    alone = ResidualLifter(lifter_config)
     assert all(torch.equal(value, alone.state_dict()[name]) for name, value in network.lifter.state_dict().items())
     with torch.no_grad():
-        network.lifter.leave[1].bias += 1.0
+        next(network.lifter.leave[1].parameters()).mul_(2.0)
     assert not torch.equal(
         network.guessed(evidence.samples, evidence.sight, evidence.states).features, guessed.features
     )
@@ -292,10 +294,27 @@ def test_both_sides_of_a_body_become_equally_long():
         )
     ends = [COCO_17.index(f"l_{joint}") for joint in ("hip", "knee", "ankle")]
     for inner, outer in itertools.pairwise(ends):
-        bones = [one[:, outer] - one[:, inner] for one in (xyz, after)]
-        torch.testing.assert_close(torch.cosine_similarity(*bones), torch.ones(6))
+        bone, other = (one[:, outer] - one[:, inner] for one in (xyz, after))
+        torch.testing.assert_close(torch.cosine_similarity(bone, other), torch.ones(6))
     length = [(one[:, ends[1]] - one[:, ends[0]]).norm(dim=-1) for one in (xyz, after)]
     right = (xyz[:, COCO_17.index("r_knee")] - xyz[:, COCO_17.index("r_hip")]).norm(dim=-1)
     torch.testing.assert_close(length[1], (length[0] + right) / 2)
     even = network_of(replace(TINY, even=1.0)).poses(torch.randn(6, 51, generator=generator()))
     assert float(symmetry_error(even, known, COCO_17.joints).max()) < 1e-5
+
+
+def test_a_spread_grows_by_what_is_known_of_keypoints_as_uncertain():
+    network = network_of(GUESSING)
+    network.claim[:] = torch.arange(12.0).view(4, 3)
+    told = torch.tensor([0.0, 0.001, 0.002, 0.016, 1.0])
+    expected = [network.claim[0], network.claim[0], network.claim[:2].mean(0), network.claim[2], network.claim[3]]
+    torch.testing.assert_close(network.claimed(told), torch.stack(expected))
+    people = people_of(2)
+    uncertain = told_sigma(replace(people, sigma=torch.where(people.seen, 0.032, 0.0)))
+    torch.testing.assert_close(uncertain, torch.full((2,), 0.032))
+    evidence = see_keypoints(GUESSING, people, 4, generator())
+    poses = [
+        draw_poses(network, replace(evidence, sigma=torch.full((2,), sigma)), FULL, generator(1)).detach().std(1).mean()
+        for sigma in (0.001, 0.064)
+    ]
+    assert float(poses[1]) > 3 * float(poses[0])

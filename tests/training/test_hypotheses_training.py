@@ -161,7 +161,7 @@ def test_the_miniature_leaves_weights_with_scaled_claims(tmp_path: Path, capsys)
     assert network.lifter is not None
     stored = network.lifter.state_dict()
     assert all(torch.equal(value.half().float(), stored[name]) for name, value in lifter.items())
-    assert network.config == SMOKE.model and not torch.equal(network.claim, torch.ones(3))
+    assert network.config == SMOKE.model and not torch.equal(network.claim, torch.ones(4, 3))
     assert "people drawn after training" in capsys.readouterr().out
 
 

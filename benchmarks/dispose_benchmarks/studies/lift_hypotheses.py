@@ -175,7 +175,7 @@ def samples_of(source: Noise, believed: Believed, count: int, hypotheses: int) -
 
     xy = of_mode(believed.middle) + of_mode(believed.width)[..., None] * noise
     likelihood = of_mode(believed.height) * torch.exp(-noise.square().sum(-1) / 2)
-    return Sighted(Samples(xy, likelihood), xy.new_zeros(people, hypotheses, 0))
+    return Sighted(Samples(xy, likelihood), xy.new_zeros(people, hypotheses, 0), xy.new_zeros(people))
 
 
 def train_hypotheses(seed: int, plan: HypothesesPlan) -> HypothesesNetwork:
@@ -231,8 +231,7 @@ def lift_evidence(
     """Poses, mm, some people at a time."""
     parts = []
     for first in range(0, len(evidence.sight), 16):
-        some = Sighted(evidence.samples[first : first + 16], evidence.sight[first : first + 16])
-        parts.append(1000 * draw_poses(network, some, chain, generator))
+        parts.append(1000 * draw_poses(network, evidence[first : first + 16], chain, generator))
     return torch.cat(parts)
 
 

@@ -37,8 +37,8 @@ from dispose_synthetic.people import PeopleConfig
 from dispose_synthetic.randomness import Noise
 
 BATCH, RATE = 256, 1.5e-3
-FEWER = 10
-"""Hypotheses whose mean is a lifter's single answer."""
+FEWER = 8
+"""Hypotheses whose mean is a lifter's single answer: two opposite pairs of an image and two of its mirror image."""
 
 REFERENCE_STEPS, RECORDED_STEPS = 2000, 6000
 HELD_OUT = "S8"

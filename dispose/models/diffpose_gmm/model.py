@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from dispose.diffusion.noise import Mixture, NoiseLaw, corrupt_about, draw_kernel, law_of_kernel
 from dispose.diffusion.parameterisations import predict_noise
-from dispose.diffusion.samplers import Process, Step, ddim_step, final, normal_start, reverse_process
+from dispose.diffusion.samplers import Process, Step, ddim_step, final, normal_start, opposite_starts, reverse_process
 from dispose.diffusion.step_tables import StepTable, linear_betas, table_of_betas
 from dispose.errors import InputError
 from dispose.models.diffpose_gmm.networks import (
@@ -275,9 +275,8 @@ class DiffPoseGmm(nn.Module):
             asked = "none are asked for" if count < 1 else f"without noise at the start {count} would be the same"
             raise InputError(f"hypotheses of informed diffusion: {asked}; one or more can be had where noise is drawn.")
         rows = torch.arange(len(people)).repeat_interleave(count)
-        like = people.uv.new_zeros(len(people), (count + 1) // 2, people.uv.shape[1], STATE)
-        half = normal_start(like, generator) if self.config.mode.noised else None
-        white = None if half is None else torch.cat([half, -half], 1)[:, :count].flatten(0, 1)
+        like = people.uv.new_zeros(len(people), count, people.uv.shape[1], STATE)
+        white = opposite_starts(like, generator).flatten(0, 1) if self.config.mode.noised else None
         found = []
         for place, some in enumerate(rows.split(PEOPLE_AT_ONCE)):
             copies, spread = people[some], None

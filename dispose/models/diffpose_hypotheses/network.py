@@ -27,6 +27,11 @@ SPREADS = (-5.0, 1.0)
 LEAST_SPREAD = 0.03
 """What every coordinate of a state is off by at least."""
 
+SHARPNESS = (0.001, 0.004, 0.016, 0.064)
+"""Uncertainties of keypoints, in units of a person's extent, at which it is known how much a spread has to grow: those
+of exact ones up to those of a poor detector.
+"""
+
 ANSWERS = ("noise", "velocity", "clean")
 
 
@@ -293,7 +298,7 @@ class HypothesesNetwork(nn.Module):
         self.guess = Guess(config) if config.guess else None
         self.denoiser = PoseDenoiser(config)
         self.table: StepTable = table_of_betas(cosine_betas(config.steps))
-        self.register_buffer("claim", torch.ones(3), persistent=config.guess > 0)
+        self.register_buffer("claim", torch.ones(len(SHARPNESS), 3), persistent=config.guess > 0)
 
     def guessed(
         self,
@@ -317,6 +322,10 @@ class HypothesesNetwork(nn.Module):
         none = condition.new_zeros(*condition.shape[:-1], self.config.state)
         return Guessed(none, torch.diag_embed(none + 1), condition)
 
+    def claimed(self, sigma: Float[Tensor, " persons"]) -> Float[Tensor, "persons 3"]:
+        """By how much hypotheses of people with keypoints of some uncertainty lie farther out, along x, y, z."""
+        return near_sharpness(sigma) @ self.claim
+
     def denoise(
         self,
         latent: Float[Tensor, "*poses state"],
@@ -339,3 +348,10 @@ class HypothesesNetwork(nn.Module):
         xyz = even_sides(xyz * xyz.new_tensor(self.config.axes), self.config.joints, self.config.even)
         hips = [self.config.joints.index(hip) for hip in ("l_hip", "r_hip")]
         return xyz - xyz[..., hips, :].mean(-2, keepdim=True)
+
+
+def near_sharpness(sigma: Float[Tensor, " persons"]) -> Float[Tensor, "persons knots"]:
+    """Weights, of sum 1, of the values of `SHARPNESS` on both sides of uncertainties, linear in their logarithm."""
+    knots = sigma.new_tensor(SHARPNESS).log()
+    place = sigma.clamp(SHARPNESS[0], SHARPNESS[-1]).log()
+    return (1 - (place[:, None] - knots).abs() / (knots[1] - knots[0])).clamp(min=0)

@@ -21,7 +21,7 @@ from dispose.diffusion.samplers import (
     ddim_step,
     final,
     mean_step,
-    normal_start,
+    opposite_starts,
     reverse_process,
 )
 from dispose.errors import InputError
@@ -72,11 +72,12 @@ FULL, QUICK, MEAN = Chain(), Chain(steps=8, step=ddim_step), Chain(1, step=mean_
 @dataclass(frozen=True, eq=False)
 class Sighted:
     """What is known of every hypothesis of people: samples of keypoints, the rest of a view, and what guesses are
-    put together from (`along_rays`), if from anything.
+    put together from (`along_rays`), if from anything. `sigma`: what is told of the keypoints' uncertainty in the mean.
     """
 
     samples: Samples
     sight: Float[Tensor, "persons hypotheses sight"]
+    sigma: Float[Tensor, " persons"]
     states: Float[Tensor, "persons 1 state parts"] | None = None
 
 
@@ -104,7 +105,12 @@ def see_keypoints(config: HypothesesConfig, people: ViewPeople, hypotheses: int,
     samples = sample_keypoints(uv, sigma, confidence, seen, config.samples, generator, peak=config.peak)
     sight = told(people) if config.sight else people.size.new_zeros(len(people), 0)
     states = along_rays(people)[:, None] if config.rays else None
-    return Sighted(samples, _again(sight, hypotheses), states)
+    return Sighted(samples, _again(sight, hypotheses), told_sigma(people), states)
+
+
+def told_sigma(people: ViewPeople) -> Float[Tensor, " persons"]:
+    """How uncertain keypoints are said to be, in the mean over those that are seen, in units of a person's extent."""
+    return people.sigma.sum(1) / people.seen.sum(1).clamp(min=1)
 
 
 def _again(value: Tensor, hypotheses: int) -> Tensor:
@@ -127,7 +133,7 @@ def see_heatmaps(
     if config.sight:
         raise InputError("heat maps are for networks that hear samples alone; this one is told keypoints.")
     samples = sample_heatmaps(heatmaps, config.samples, generator, hypotheses=hypotheses, peak=config.peak)
-    return Sighted(samples, heatmaps.new_zeros(len(heatmaps), hypotheses, 0))
+    return Sighted(samples, heatmaps.new_zeros(len(heatmaps), hypotheses, 0), heatmaps.new_zeros(len(heatmaps)))
 
 
 def draw_poses(
@@ -150,12 +156,13 @@ def draw_poses(
         return network.denoise(latent, step, guessed, heard)
 
     answer = bounded(PARAMETERISATIONS[config.answer](_as_it_is), config.most)
-    start = normal_start(torch.zeros_like(guessed.pose), generator)
+    start = opposite_starts(torch.zeros_like(guessed.pose), generator)
     times = table.times_between(len(table) - 1, chain.steps or len(table))
     process = Process(denoise, _as_it_is, answer, table.at)
     last = final(reverse_process(process, start, times, step=chain.step, generator=generator))
     off = guessed.state(last.clean) - guessed.pose
-    return network.poses(guessed.pose + network.claim.repeat_interleave(len(config.joints)) * off)
+    claim = network.claimed(evidence.sigma).repeat_interleave(len(config.joints), -1)
+    return network.poses(guessed.pose + claim[:, None] * off)
 
 
 def lifter(network: HypothesesNetwork, chain: Chain = QUICK) -> Lift:
