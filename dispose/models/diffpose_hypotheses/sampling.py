@@ -30,7 +30,7 @@ from dispose.models.lifting.residual import told
 from dispose.models.lifting.view import Lift, ViewPeople
 from dispose.nn.beliefs import Samples, sample_heatmaps, sample_keypoints
 from dispose.skeletons.skeleton import Skeleton
-from dispose.tensors import ABSENT
+from dispose.tensors import ABSENT, TensorStruct
 
 PEOPLE_AT_ONCE = 32
 
@@ -70,7 +70,7 @@ FULL, QUICK, MEAN = Chain(), Chain(steps=8, step=ddim_step), Chain(1, step=mean_
 
 
 @dataclass(frozen=True, eq=False)
-class Sighted:
+class Sighted(TensorStruct):
     """What is known of every hypothesis of people: samples of keypoints, the rest of a view, and what guesses are
     put together from (`along_rays`), if from anything. `sigma`: what is told of the keypoints' uncertainty in the mean.
     """
