@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dispose.datasets.samples import sample_folder
 from dispose.datasets.tables.mvor import read_mvor
-from dispose.datasets.tables.reading import detections_of, read_columns, read_detections
+from dispose.datasets.tables.reading import Table, detections_of, read_columns
 from dispose.datasets.tables.shelf import read_shelf
 from dispose.formats.calibration.read import read_calibration
 from dispose.formats.predictions import read_predictions
@@ -75,8 +75,9 @@ def mvor(data: Path) -> LabelledCapture:
 def pose2sim_multi(data: Path) -> LabelledCapture:
     """Pose2Sim's demo of two people, with the cameras as published."""
     cameras = read_calibration(data / "raw" / "pose2sim_multi" / "calib" / "Calib_qualisys.toml")
-    table = read_detections(data / "pose2sim" / "detections_multi.npz")
-    (known,) = read_columns(data / "pose2sim" / "detections_multi.npz", ("ref_identity",))
+    path = data / "pose2sim" / "detections_multi.npz"
+    frame, view, keypoints, known = read_columns(path, ("frame", "view", "kpts", "ref_identity"))
+    table = Table(frame, view, keypoints, keypoints[..., 2].mean(1))
     takes = []
     for number in range(int(table.frame.max()) + 1):
         here = table.frame == number

@@ -21,6 +21,10 @@ FEWEST_STRETCHES = 12
 PAIRS_OF_FRAMES = 240
 FEWEST_OF_A_HALF, MOST_OF_A_HALF = 24, 80
 """Frames of either half: so that about so many pairs of images are compared."""
+
+MOST_FOR_TIME = 100
+"""Frames of either half that lags are fitted on: people move in some of them only, so that it takes more."""
+
 ALL_PAIRS = 7
 """Up to so many cameras every pair is looked at; of more, every camera's with those it shares most people with."""
 
@@ -60,6 +64,8 @@ class Court:
         footage: what every camera saw.
         learn: frames that numbers are fitted on.
         judge: frames that hypotheses are compared on.
+        learn_time: of the same half as `learn`, more frames, that lags are fitted on.
+        judge_time: of the same half as `judge`.
         stretch: frames in a row that count as one observation.
         pairs: the pairs of cameras that are looked at.
         scale: of distances.
@@ -68,6 +74,8 @@ class Court:
     footage: Footage
     learn: Int[np.ndarray, " learn"]
     judge: Int[np.ndarray, " judge"]
+    learn_time: Int[np.ndarray, " learn_more"]
+    judge_time: Int[np.ndarray, " judge_more"]
     stretch: int
     pairs: tuple[tuple[int, int], ...]
     scale: float = COARSEST
@@ -101,7 +109,8 @@ def court_of(footage: Footage) -> Court:
         pairs = tuple(sorted(partners))
     count = int(np.clip(PAIRS_OF_FRAMES // max(len(pairs), 1), FEWEST_OF_A_HALF, MOST_OF_A_HALF))
     learn, judge = (thinned(rows[half == k], count) for k in (0, 1))
-    return Court(footage, learn, judge, stretch, pairs)
+    learn_time, judge_time = (thinned(rows[half == k], MOST_FOR_TIME) for k in (0, 1))
+    return Court(footage, learn, judge, learn_time, judge_time, stretch, pairs)
 
 
 def thinned(rows: Int[np.ndarray, " rows"], most: int) -> Int[np.ndarray, " some"]:

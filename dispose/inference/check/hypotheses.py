@@ -163,14 +163,15 @@ def of_one_camera(
         yield Hypothesis("resized", (view,), resized(cameras, (view,), factor), lags, 1, factor)
 
     def fit(free: Sequence[int], values: Float[np.ndarray, " 5"]) -> CameraFit:
-        return fit_camera(view, rig, free, court.learn, court.scale, values, tuple(court.of(view)))
+        frames = court.learn_time if LAG[0] in free else court.learn
+        return fit_camera(view, rig, free, frames, court.scale, values, tuple(court.of(view)))
 
     def lost(fit: CameraFit) -> float:
         other = [fit.witness if v == view else one for v, one in enumerate(rig)]
-        return quick_loss(other, court.of(view), court.learn)
+        return quick_loss(other, court.of(view), court.learn_time)
 
     start, both = min(((values, fit((*TURN, *LAG), values)) for values in begin), key=lambda item: lost(item[1]))
-    if lost(both) > NO_BETTER * here:
+    if lost(both) > NO_BETTER * quick_loss(rig, court.of(view), court.learn_time):
         return
     shifted = tuple(both.lag if v == view else lag for v, lag in enumerate(lags))
     away, error = both.lag - lags[view], both.error[4]

@@ -1,7 +1,8 @@
 """One camera against the others: by how much it is turned, its focal length wrong, or its frames late.
 
 Robust Gauss-Newton on the Sampson distances of the people it shares with all others; who is who is decided again as it
-goes. The standard errors are clustered by stretches of time, since neighbouring frames err alike.
+goes. The standard errors are clustered by stretches of time, since neighbouring frames err alike, and by the other
+camera, since a calibration's error is the same all the time; the larger is taken.
 """
 
 from collections.abc import Sequence
@@ -95,7 +96,7 @@ def fit_camera(
         # Slots speak of frames: with another whole lag they are other people's.
         if turn % 2 == 0 or now.frames_late != before:
             pairings = [pair_up(rig[v], now, frames) for v in others]
-        away, slope, _ = _linear(rig, view, others, pairings, values, chosen)
+        away, slope, _, _ = _linear(rig, view, others, pairings, values, chosen)
         if len(away) < FEWEST:
             break
         weight = 1 / (scale**2 + away**2)
@@ -109,7 +110,8 @@ def fit_camera(
     error = np.full(5, np.nan)
     if chosen:
         pairings = [pair_up(rig[v], now, frames) for v in others]
-        error[chosen] = _errors(*_linear(rig, view, others, pairings, values, chosen), scale)
+        away, slope, frame, other = _linear(rig, view, others, pairings, values, chosen)
+        error[chosen] = np.maximum(*(_errors(away, slope, group, scale) for group in (frame // STRETCH, other)))
     return CameraFit(values[:3], float(np.exp(values[3])), now.lag, error, now)
 
 
@@ -120,8 +122,13 @@ def _linear(
     pairings: Sequence[Pairing],
     values: Float[np.ndarray, " 5"],
     free: Sequence[int],
-) -> tuple[Float[np.ndarray, " joints"], Float[np.ndarray, "joints free"], Int[np.ndarray, " joints"]]:
-    """Distances, their derivatives by the free parameters, and their frames; who is capped pulls nowhere."""
+) -> tuple[
+    Float[np.ndarray, " joints"],
+    Float[np.ndarray, "joints free"],
+    Int[np.ndarray, " joints"],
+    Int[np.ndarray, " joints"],
+]:
+    """Distances, their derivatives, their frames and their other views; who is capped pulls nowhere."""
     moving = LAG[0] in free
     now = altered(rig[view], values)
     found = [distances(rig[v], now, p, moving=moving) for v, p in zip(others, pairings, strict=True)]
@@ -137,24 +144,25 @@ def _linear(
         there = [distances(rig[v], other, p, moving=moving).away for v, p in zip(others, pairings, strict=True)]
         slope[:, column] = (np.concatenate(there) - away) / step
     slope[np.abs(away) >= CAP] = 0.0
-    return away, slope, np.concatenate([one.frame for one in found])
+    other = np.repeat(np.asarray(others, dtype=np.int64), [len(one.away) for one in found])
+    return away, slope, np.concatenate([one.frame for one in found]), other
 
 
 def _errors(
     away: Float[np.ndarray, " joints"],
     slope: Float[np.ndarray, "joints free"],
-    frame: Int[np.ndarray, " joints"],
+    group: Int[np.ndarray, " joints"],
     scale: float,
 ) -> Float[np.ndarray, " free"]:
-    """Standard errors by the sandwich of stretches of time; infinite where nothing is known."""
+    """Standard errors by the sandwich of groups that err alike; infinite where nothing is known, 0 of one group."""
     if len(away) < FEWEST:
         return np.full(slope.shape[1], np.inf)
     weight = 1 / (scale**2 + away**2)
     normal = slope.T @ (weight[:, None] * slope)
     pull = (weight * away)[:, None] * slope
-    stretches = np.unique(frame // STRETCH, return_inverse=True)[1]
-    sums = np.zeros((stretches.max() + 1, slope.shape[1]))
-    np.add.at(sums, stretches, pull)
+    rows = np.unique(group, return_inverse=True)[1]
+    sums = np.zeros((rows.max() + 1, slope.shape[1]))
+    np.add.at(sums, rows, pull)
     few = len(sums) / max(len(sums) - 1, 1)
     bread = np.linalg.pinv(normal)
     error = np.sqrt(np.maximum(np.diag(bread @ (few * sums.T @ sums) @ bread), 0.0))

@@ -1,7 +1,7 @@
 """What is wrong with a rig, fault after fault: the best hypothesis is carried out, then the rest is looked at again."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,7 +30,11 @@ LEAST_GAIN_OF_TIME = 0.015
 """(or this share, where a camera is late: who stands still at the time says nothing),"""
 
 LEAST_SURENESS = 3.5
-"""and that is this many standard errors, over stretches of frames that it was not fitted on."""
+"""and that is this many standard errors, over stretches of frames that it was not fitted on. Of a lag it is the lag
+itself that is so many standard errors long: where people stand still it takes nothing off, so that the gain varies."""
+
+SAME_LAG = 0.5
+"""A lag is believed that is the same to so many frames when it is fitted on the other stretches of time."""
 
 AS_GOOD = 0.92
 """Of two hypotheses the simpler one is believed that explains this share of what the better one does."""
@@ -43,6 +47,9 @@ LEAST_RISE = 0.15
 
 MOST_ERROR = 0.25
 """and a lag is not known whose standard error is more frames than this: it is to be right to half a frame."""
+
+LEAST_ERROR = 0.05
+"""Nothing is known better than that: between two frames people are carried on straight, joints are not points."""
 
 LEAST_LATE = 0.4
 LEAST_TURN_DEG = 0.6
@@ -132,20 +139,42 @@ def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
         first = first if len(fault.hypothesis.views) == 1 else ()
         cameras, lags = fault.hypothesis.cameras, fault.hypothesis.lags
     rig = rig_of(court, cameras, lags)
-    measured = tuple(measured_lag(court, rig, view, curves[view] if curves else None) for view in range(len(rig)))
     late = {fault.hypothesis.views[0] for fault in faults if fault.hypothesis.kind == "late"}
+    measured = tuple(measured_lag(court, rig, view, still=not curves or flat(curves[view])) for view in range(len(rig)))
+    # Who was found late has shown that people move.
+    measured = tuple(replace(one, told=True) if view in late else one for view, one in enumerate(measured))
     lags = tuple(measured[v].frames if v in late else lag for v, lag in enumerate(lags))
     return RigTrial(tuple(faults), cameras, lags, first or curves, measured, court)
 
 
-def measured_lag(court: Court, rig: Sequence[Witness], view: int, curve: LagCurve | None) -> MeasuredLag:
-    """The lag of one camera, fitted beside a turn of it; nothing can be told of people who stand still."""
-    if not court.of(view):
+def flat(curve: LagCurve) -> bool:
+    """Whether it matters little by how much a camera is shifted: people stand still."""
+    return bool(np.quantile(curve.distance, 0.9) < (1 + LEAST_RISE) * curve.distance.min())
+
+
+def measured_lag(court: Court, rig: Sequence[Witness], view: int, *, still: bool) -> MeasuredLag:
+    """The lag of one camera, fitted beside a turn of it on either half of the time; nobody can tell of people at rest.
+
+    The error is the largest of what the fits say, half of what the halves differ by, and what the other cameras differ
+    by, each by itself. That is not divided by their number: they share this camera's calibration, whatever is wrong
+    with it.
+    """
+    halves = [fit_camera(view, rig, (*TURN, *LAG), rows, court.scale, pairs=court.of(view))
+              for rows in (court.learn_time, court.judge_time)] if court.of(view) else []  # fmt: skip
+    if not halves or not all(np.isfinite(fit.error[LAG[0]]) for fit in halves):
         return MeasuredLag(rig[view].lag, np.inf, told=False)
-    fit = fit_camera(view, rig, (*TURN, *LAG), court.learn, court.scale, pairs=court.of(view))
-    error = float(fit.error[LAG[0]])
-    flat = curve is None or np.quantile(curve.distance, 0.9) < (1 + LEAST_RISE) * curve.distance.min()
-    return MeasuredLag(fit.lag, error, told=bool(not flat and error < MOST_ERROR))
+    lags, errors = np.array([fit.lag for fit in halves]), np.array([fit.error[LAG[0]] for fit in halves])
+    weight = 1 / np.maximum(errors, 1e-3) ** 2
+    lag = float((weight * lags).sum() / weight.sum())
+    error = float(max(weight.sum() ** -0.5, abs(lags[0] - lags[1]) / 2))
+    alone = [fit_camera(view, rig, (*TURN, *LAG), court.learn_time, court.scale, pairs=(pair,))
+             for pair in court.of(view)]  # fmt: skip
+    known = [fit.lag for fit in alone if np.isfinite(fit.error[LAG[0]]) and fit.error[LAG[0]] < MOST_ERROR]
+    if len(known) > 1:
+        error = max(error, float(np.std(known, ddof=1)))
+    error = float(np.hypot(error, LEAST_ERROR))
+    settled = abs(lag - rig[view].lag) < SAME_LAG
+    return MeasuredLag(lag, error, told=bool(settled and not still and error < MOST_ERROR))
 
 
 def best_fault(court: Court, rig: Sequence[Witness], known: Losses, hypotheses: Sequence[Hypothesis]) -> Fault | None:
@@ -174,9 +203,24 @@ def _held(
         pairs = court.of(*one.views)
         gain, sureness = found.gain_over(known, [court.pairs.index(pair) for pair in pairs])
         least = LEAST_GAIN_OF_TIME if one.kind == "late" else LEAST_GAIN
+        if one.kind == "late" and gain >= least:
+            sureness = sureness_of_lag(court, other, one)
         if gain >= least and sureness >= LEAST_SURENESS:
             before, after = (quick_loss(some, pairs, court.judge) for some in (rig, other))
             yield known.total - found.total, Fault(one, before, after, gain, sureness)
+
+
+def sureness_of_lag(court: Court, rig: Sequence[Witness], one: Hypothesis) -> float:
+    """How many standard errors a lag is long when it is fitted anew on the other frames; 0 where that is another lag.
+
+    Half of what the two fits differ by is an estimate of the error as well.
+    """
+    (view,) = one.views
+    again = fit_camera(view, rig, (*TURN, *LAG), court.judge_time, court.scale, pairs=court.of(view))
+    gap = again.lag - one.lags[view]
+    if not abs(gap) <= SAME_LAG:
+        return 0.0
+    return abs(one.value + gap) / max(float(again.error[LAG[0]]), one.error, abs(gap) / 2, 1e-9)
 
 
 def matters(one: Hypothesis) -> bool:
