@@ -66,7 +66,11 @@ MISTAKES: dict[str, tuple[Callable[[Cameras], Cameras], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+SMOKE = ("world from camera", "mm for m", "y up")
+"""One of each kind is tried every time."""
+
+
+@pytest.mark.parametrize("mistake", [pytest.param(m, marks=() if m in SMOKE else pytest.mark.slow) for m in MISTAKES])
 def test_every_usual_mistake_is_told_by_its_cause(walk, mistake: str) -> None:
     spoil, topic, sentence = MISTAKES[mistake]
     diagnosis = diagnose(noisy(walk, 3.0), spoil(walk.rig()))
@@ -75,6 +79,7 @@ def test_every_usual_mistake_is_told_by_its_cause(walk, mistake: str) -> None:
     assert not diagnosis.usable
 
 
+@pytest.mark.slow
 def test_two_mistakes_at_once_are_both_told(walk) -> None:
     diagnosis = diagnose(noisy(walk, 3.0), inverted(scaled(1e-3)(walk.rig())))
     assert topics(diagnosis) == ["extrinsics", "units"]
@@ -128,6 +133,7 @@ def test_two_cameras_at_one_place_are_named_and_do_no_harm(walk) -> None:
     assert not [finding for finding in diagnose(noisy(walk, 2.0), cameras).findings if finding.topic == "place"]
 
 
+@pytest.mark.slow
 def test_other_cameras_of_other_recordings_are_refused(walk) -> None:
     diagnosis = diagnose(noisy(walk, 2.0), walk.rig().select(views=[2, 0, 1, 3]))
     assert not diagnosis.usable
@@ -198,6 +204,7 @@ def test_the_command_reports_and_its_status_says_usable(walk, capture_folder, tm
     assert "no such capture folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_pose2sims_published_cameras_are_off_and_usable(shared_data: Path, tmp_path: Path) -> None:
     assert main(["check", str(shared_data / "raw" / "pose2sim_multi"), "--out", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "check.json").read_text())

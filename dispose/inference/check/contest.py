@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from dispose.inference.check.agreement import CAP, Distances, Witness, agreement, pairs_of, witness_of
 from dispose.inference.check.footage import FEWEST_JOINTS, Footage
+from dispose.inference.check.recording import people_move
 from dispose.scene.cameras import Cameras
 
 LONGEST_STRETCH = 10
@@ -68,6 +69,7 @@ class Court:
         judge_time: of the same half as `judge`.
         stretch: frames in a row that count as one observation.
         pairs: the pairs of cameras that are looked at.
+        moves: whether anybody moves; of people at rest every lag is as good.
         scale: of distances.
     """
 
@@ -78,6 +80,7 @@ class Court:
     judge_time: Int[np.ndarray, " judge_more"]
     stretch: int
     pairs: tuple[tuple[int, int], ...]
+    moves: bool = True
     scale: float = COARSEST
 
     @cached_property
@@ -110,7 +113,7 @@ def court_of(footage: Footage) -> Court:
     count = int(np.clip(PAIRS_OF_FRAMES // max(len(pairs), 1), FEWEST_OF_A_HALF, MOST_OF_A_HALF))
     learn, judge = (thinned(rows[half == k], count) for k in (0, 1))
     learn_time, judge_time = (thinned(rows[half == k], MOST_FOR_TIME) for k in (0, 1))
-    return Court(footage, learn, judge, learn_time, judge_time, stretch, pairs)
+    return Court(footage, learn, judge, learn_time, judge_time, stretch, pairs, people_move(footage))
 
 
 def thinned(rows: Int[np.ndarray, " rows"], most: int) -> Int[np.ndarray, " some"]:

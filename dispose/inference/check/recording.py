@@ -8,6 +8,11 @@ from dispose.tensors import ABSENT
 FROZEN_SHARE = 0.9
 """A picture is frozen in which this share of the people do not move at all from frame to frame,"""
 
+APART = 6
+MOVES = 1.2
+"""People move where joints are this many times as far from where they were `APART` frames before as from where they
+were one frame before: of a detector's noise, which is what is left of people at rest, both are equally large."""
+
 FEWEST_STEPS = 5
 """of so many at least: a detector never puts a joint at exactly the same place twice."""
 
@@ -32,3 +37,27 @@ def _unmoved(footage: Footage, view: int) -> float:
     after = footage.following[view][row, slot]
     same = (footage.xy_image[view][row, slot] == footage.xy_image[view][row + 1, after]).all((1, 2))
     return float(same.mean())
+
+
+def people_move(footage: Footage) -> bool:
+    """Whether anybody in any view moves by more than the detector's noise; True where nobody can be followed."""
+    ratios = [
+        _travel(footage, view, APART) / max(_travel(footage, view, 1), 1e-9) for view in range(len(footage.size_px))
+    ]
+    known = [ratio for ratio in ratios if np.isfinite(ratio)]
+    return not known or max(known) > MOVES
+
+
+def _travel(footage: Footage, view: int, steps: int) -> float:
+    """How far joints are after some frames, the median over everybody followed so long; NaN where nobody is."""
+    row, slot = np.nonzero(footage.following[view] != ABSENT)
+    first, now = slot, slot
+    begin = row
+    for step in range(steps):
+        there = begin + step < len(footage) - 1
+        begin, first, now = begin[there], first[there], now[there]
+        after = footage.following[view][begin + step, now]
+        begin, first, now = begin[after != ABSENT], first[after != ABSENT], after[after != ABSENT]
+    both = footage.seen[view][begin, first] & footage.seen[view][begin + steps, now]
+    gap = footage.xy_image[view][begin + steps, now] - footage.xy_image[view][begin, first]
+    return float(np.median(np.linalg.norm(gap, axis=-1)[both])) if both.sum() >= FEWEST_STEPS else np.nan

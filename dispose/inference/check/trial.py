@@ -48,7 +48,7 @@ LEAST_RISE = 0.15
 MOST_ERROR = 0.25
 """and a lag is not known whose standard error is more frames than this: it is to be right to half a frame."""
 
-LEAST_ERROR = 0.05
+LEAST_ERROR = 0.12
 """Nothing is known better than that: between two frames people are carried on straight, joints are not points."""
 
 LEAST_LATE = 0.4
@@ -140,7 +140,10 @@ def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
         cameras, lags = fault.hypothesis.cameras, fault.hypothesis.lags
     rig = rig_of(court, cameras, lags)
     late = {fault.hypothesis.views[0] for fault in faults if fault.hypothesis.kind == "late"}
-    measured = tuple(measured_lag(court, rig, view, still=not curves or flat(curves[view])) for view in range(len(rig)))
+    measured = tuple(
+        measured_lag(court, rig, view, still=not court.moves or not curves or flat(curves[view]))
+        for view in range(len(rig))
+    )
     # Who was found late has shown that people move.
     measured = tuple(replace(one, told=True) if view in late else one for view, one in enumerate(measured))
     lags = tuple(measured[v].frames if v in late else lag for v, lag in enumerate(lags))
@@ -193,7 +196,7 @@ def _held(
 ) -> Iterator[tuple[float, Fault]]:
     """Hypotheses that are worth naming and sure, each with what it takes off the loss of the whole rig."""
     for one in hypotheses:
-        if not matters(one):
+        if not matters(one) or (one.kind == "late" and not court.moves):
             continue
         views = one.views or tuple(range(len(rig)))
         other = list(rig)

@@ -1,0 +1,59 @@
+"""Lags of cameras: told to half a frame where people move, whatever the rates; not told where they stand still."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dispose.inference.check.agreement import CAP
+from dispose.inference.check.diagnosis import Diagnosis, diagnose
+from dispose.inference.readings import Source
+from dispose.inference.timing import clocks_of, retimed
+from dispose.scene.frame import Detections, Frame
+from dispose.tensors import cat
+
+FRAMES, NOISE_PX = 60, 1.5
+
+
+def noisy(found: Detections, generator: torch.Generator) -> Detections:
+    noise = NOISE_PX * torch.randn(found.xy_image.shape, dtype=torch.float64, generator=generator)
+    return replace(found, xy_image=found.xy_image + noise)
+
+
+def sixty_and_thirty(walk, late: float) -> Diagnosis:
+    """Three cameras of 60 frames a second and one of 30, which starts late; all as one capture of 60."""
+    generator = torch.Generator().manual_seed(7)
+    frames = []
+    for n in range(FRAMES):
+        fast = noisy(walk.detections_at(0.5 * n), generator)
+        slow = noisy(walk.detections_at(0.5 * (2 * n - late)), generator).select(views=[2])
+        if 2 * n >= FRAMES:
+            slow = replace(slow, valid=torch.zeros_like(slow.valid))
+        parts = [fast.select(views=[0, 1]), slow, fast.select(views=[3])]
+        frames.append(Frame(n, walk.rig(), cat(parts, "views")))
+    clocks, rate = clocks_of([60.0, 60.0, 30.0, 60.0])
+    assert rate == 60.0
+    source = retimed(Source.of(frames), clocks)
+    readings = [reading for n in range(FRAMES - 2) if (reading := source.read(n)) is not None]
+    return diagnose([one.frame.detections for one in readings], walk.rig(), rate_hz=rate)
+
+
+@pytest.mark.parametrize(
+    "late", [5.0, pytest.param(-8.5, marks=pytest.mark.slow), pytest.param(0.0, marks=pytest.mark.slow)]
+)
+def test_a_slower_camera_is_late_by_what_it_is_late(walk, late: float) -> None:
+    found = sixty_and_thirty(walk, late)
+    assert found.trial is not None
+    lag = found.trial.measured[2]
+    assert lag.told and abs(lag.frames - late) < 0.5
+    assert abs(lag.frames - late) <= 1.96 * lag.error, "what is printed as uncertainty is smaller than the error"
+    assert [one.cameras for one in found.findings] == ([(walk.rig().names[2],)] if late else [])
+
+
+def test_of_people_who_stand_still_nobody_can_tell(walk) -> None:
+    """All frames show one instant, with the detector's noise: every lag fits, so that none is told."""
+    generator = torch.Generator().manual_seed(1)
+    found = diagnose([noisy(walk.detections_at(4), generator) for _ in range(FRAMES)], walk.rig())
+    assert found.trial is not None and found.findings == ()
+    assert [lag.told for lag in found.trial.measured] == [False] * 4
+    assert all(curve.distance.max() < CAP for curve in found.trial.curves)
