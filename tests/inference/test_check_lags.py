@@ -35,7 +35,7 @@ def sixty_and_thirty(walk, late: float) -> Diagnosis:
     assert rate == 60.0
     source = retimed(Source.of(frames), clocks)
     readings = [reading for n in range(FRAMES - 2) if (reading := source.read(n)) is not None]
-    return diagnose([one.frame.detections for one in readings], walk.rig(), rate_hz=rate)
+    return diagnose([one.frame.detections for one in readings], walk.rig(), rate_hz=60.0)
 
 
 @pytest.mark.parametrize(
