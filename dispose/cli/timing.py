@@ -97,9 +97,12 @@ def _rate_of(text: str) -> tuple[str, float]:
 
 
 def video_facts(folder: Path, cameras: list[str]) -> tuple[VideoFacts | None, ...]:
-    """Rate and length of every camera's video, by its name; None where there is none that can be opened."""
+    """Rate and length of every camera's video, by its name; None where there is none that can be opened.
+
+    `folder` is a capture, or itself the folder of its videos.
+    """
     found: dict[str, VideoFacts] = {}
-    places = (folder_named(folder, [name]) for name in IMAGE_FOLDERS) if folder.is_dir() else ()
+    places = (folder, *(folder_named(folder, [name]) for name in IMAGE_FOLDERS)) if folder.is_dir() else ()
     for place in places:
         for path in visible(place.iterdir()) if place is not None else ():
             if path.is_file() and path.stem not in found:

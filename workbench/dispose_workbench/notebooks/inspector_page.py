@@ -27,6 +27,7 @@ SECRET = "DISPOSE_PAGE_SECRET"
 
 NOTEBOOK = "11_failure_cases"
 HOST, FIRST_PORT, PORTS = "127.0.0.1", 8866, 100
+FORBIDDEN = 403
 PATIENCE_S = 60.0
 """How long the server may take until it answers."""
 
@@ -80,7 +81,7 @@ def serve(notebook: Path, port: int | None) -> Iterator[Page]:
     number, log, secret = free_port(port), notebook.with_suffix(".log"), secrets.token_urlsafe(24)
     command = [
         sys.executable, "-m", "dispose_workbench.notebooks.page_server", str(notebook),
-        "--no-browser", f"--port={number}", f"--Voila.ip={HOST}",
+        "--no-browser", f"--port={number}", "--Voila.port_retries=0", f"--Voila.ip={HOST}",
         "--strip_sources=True", "--show_tracebacks=True",
         "--template=offline", *(f"--VoilaConfiguration.extension_denylist={name}" for name in NOT_HERE),
     ]  # fmt: skip
@@ -134,8 +135,11 @@ def wait_for_answer(page: Page) -> str:
         try:
             with urllib.request.urlopen(f"{page.address}voila/static/", timeout=5):
                 return ""
-        except urllib.error.HTTPError:
-            return ""
+        except urllib.error.HTTPError as error:
+            # Whoever refuses this address is another page's server that took the port meanwhile.
+            if error.code != FORBIDDEN:
+                return ""
+            time.sleep(0.2)
         except OSError:
             time.sleep(0.2)
     return f"the page's server has not answered for {PATIENCE_S:.0f} s"
