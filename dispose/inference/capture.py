@@ -20,7 +20,8 @@ from dispose.formats.calibration.read import open_calibration
 from dispose.formats.calibration.rig import CalibratedRig
 from dispose.formats.detections.people import NO_PEOPLE, DamagedFrameError, DetectionView, FoundPeople
 from dispose.formats.detections.read import open_detections
-from dispose.formats.images.series import ImageSeries, open_image_series
+from dispose.formats.files import visible
+from dispose.formats.images.series import ENDINGS, VIDEO_ENDINGS, ImageSeries, open_image_series
 from dispose.formats.odd import Odd, counted
 from dispose.inference.finding import find_calibration, folder_named
 from dispose.inference.first_look import settle_detections
@@ -144,6 +145,32 @@ def find_recordings(folder: Path, names: Sequence[str], what: str) -> Path:
     if found is not None:
         return found
     raise InputError(f"{folder}: no {what} in it (looked for {', '.join(names)}).")
+
+
+def find_images(folder: Path) -> Path:
+    """Where a capture's images or videos lie: in one of the usual sub-folders, or in the folder itself.
+
+    Raises `InputError` where they do not.
+    """
+    place = folder_named(folder, IMAGE_FOLDERS)
+    if place is not None:
+        return place
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such capture folder.")
+    if holds_images(folder):
+        return folder
+    raise InputError(f"{folder}: neither videos nor folders of images in it (looked for {', '.join(IMAGE_FOLDERS)}, "
+                     "and for a video or a folder of images per camera in the folder itself).")  # fmt: skip
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether a folder itself holds videos, or folders of images."""
+    for path in visible(folder.iterdir()):
+        if path.is_dir() and any(one.suffix.lower() in ENDINGS for one in visible(path.iterdir())):
+            return True
+        if path.is_file() and path.suffix.lower() in VIDEO_ENDINGS:
+            return True
+    return False
 
 
 def pictures_of(folder: Path) -> tuple[ImageSeries, ...]:

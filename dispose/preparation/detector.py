@@ -1,7 +1,7 @@
 """What a detector is: it finds the people of an image, and says what its answers depend on."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -53,6 +53,7 @@ class DetectorCard:
     settings: tuple[tuple[str, str], ...] = ()
 
 
+@runtime_checkable
 class Detector(Protocol):
     """Finds people in the images of one camera, one image after the other."""
 

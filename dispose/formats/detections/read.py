@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dispose.errors import InputError
 from dispose.formats.detections.deeplabcut import open_deeplabcut
 from dispose.formats.detections.frames import FOLDER_SUFFIX, open_frames, says_one_image
 from dispose.formats.detections.listing import KNOWN_FORMS, listing_of
+from dispose.formats.detections.manifest import read_manifest
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.detections.views import views_of
 from dispose.formats.entry import Entry
@@ -34,7 +36,8 @@ def open_detections(place: Path) -> tuple[DetectionView, ...]:
         raise InputError(f"{place}: there are no such detections.")
     folders = [path for path in visible(place.iterdir()) if path.is_dir() and is_of_a_camera(path)]
     if folders:
-        return tuple(open_folder(path) for path in folders)
+        views, ours = tuple(open_folder(path) for path in folders), read_manifest(place)
+        return views if ours is None else tuple(replace(view, skeleton=ours.skeleton) for view in views)
     files = _files(place)
     if not files:
         raise InputError(
