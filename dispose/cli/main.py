@@ -46,6 +46,7 @@ COMMANDS = (
     Command("train", "train by a recipe: for detections, or for images", "dispose train synthetic --out runs/mine"),
     Command("evaluate", "score us and the classic associators on a data set", "dispose evaluate shelf"),
     Command("bench", "time and memory: of a whole run, of association, of models and operators", "dispose bench run"),
+    Command("detector", "fetch the weights of the detector, or say what is there", "dispose detector install"),
     Command("download", "fetch a data set, or say exactly how to obtain it", "dispose download shelf"),
     Command("labels", "pseudo-labels: the released ones into our format", "dispose labels convert x.pkl --out x.npz"),
     Command("zoo", "weights: import the released ones, list what is there", "dispose zoo import x.pt --dataset shelf"),

@@ -20,6 +20,7 @@ from dispose.models.diffpose_hypotheses.network import HypothesesConfig, Hypothe
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.model import DisPose, DisPoseConfig
 from dispose.models.dispose.placement import PlacementConfig, PlacementNet
+from dispose.models.movenet.network import MoveNet, MoveNetConfig
 from dispose.models.rays.network import RayNetwork, RaysConfig
 from dispose.models.triangulation.algebraic import Algebraic, AlgebraicConfig
 from dispose.models.triangulation.detections import DetectionWeights, DetectionWeightsConfig
@@ -133,6 +134,7 @@ KINDS = (
     Kind(HRNet, HRNetConfig),
     Kind(ContextNetwork, ContextConfig),
     Kind(ReleasedContext, ContextConfig),
+    Kind(MoveNet, MoveNetConfig),
 )
 """What a weights file of this project may hold; it says which by the name of the class."""
 

