@@ -102,8 +102,6 @@ def our_layout(graph: GraphWeights) -> Mapping[str, Tensor]:
         if tensor.ndim == 4:
             by_channel = name.endswith(("depthwise_weights", "separable_conv2d/ReadVariableOp"))
             tensor = tensor.permute(2, 3, 0, 1) if by_channel else tensor.permute(3, 2, 0, 1)
-            if tensor.shape[2:] == (1, 1):
-                tensor = tensor[:, :, 0, 0]
         tensors[plain] = tensor
     return tensors
 

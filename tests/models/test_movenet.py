@@ -20,8 +20,8 @@ from dispose.models.movenet.network import (
     MoveNet,
     MoveNetConfig,
     MoveNetHeads,
-    Pointwise,
     SamePadded,
+    TracedMoveNet,
 )
 
 SIZES = {"multipose": 4_723_346, "thunder": 6_226_046, "lightning": 2_317_974}
@@ -52,15 +52,23 @@ def test_stride_two_pads_at_the_bottom_and_the_right_only(generator: torch.Gener
         torch.testing.assert_close(layer(x), wanted)
 
 
-def test_a_pointwise_product_is_the_convolution(generator: torch.Generator):
-    layer = Pointwise(5, 7)
-    x = torch.randn(2, 5, 4, 6, generator=generator)
-    torch.testing.assert_close(layer(x), F.conv2d(x, layer.weight[:, :, None, None], layer.bias))
+def test_recorded_steps_say_the_same_for_images_of_any_size(generator: torch.Generator):
+    network = MoveNet(TINY).eval()
+    traced = TracedMoveNet(network)
+    for images, height, width in ((1, 64, 96), (2, 32, 64)):
+        rgb = 255 * torch.rand(images, 3, height, width, generator=generator)
+        with torch.inference_mode():
+            wanted, first, second = network(rgb), traced(rgb), traced(rgb)
+        for name, value in vars(first).items():
+            torch.testing.assert_close(value, vars(wanted)[name])
+            assert torch.equal(value, vars(second)[name])
 
 
 def test_sides_that_no_lateral_meets_are_refused():
     with pytest.raises(ShapeError, match="64x48 px; sides must be multiples of 32"):
         MoveNet(TINY)(torch.zeros(1, 3, 48, 64))
+    with pytest.raises(ShapeError, match="96x80 px"):
+        TracedMoveNet(MoveNet(TINY))(torch.zeros(1, 3, 80, 96))
 
 
 def test_an_image_is_answered_the_same_alone_and_beside_another(generator: torch.Generator):

@@ -1,5 +1,6 @@
 """MoveNet with its published weights, against what an executor of the published graphs says (skipped without them)."""
 
+import functools
 import hashlib
 import json
 from pathlib import Path
@@ -15,12 +16,18 @@ from torch import Tensor
 from dispose.models.movenet.decode import decode_people, decode_person
 from dispose.models.movenet.find import find_joints, find_people
 from dispose.models.movenet.inputs import crop_squares, letterbox
-from dispose.models.movenet.network import MULTIPOSE, THUNDER, MoveNetHeads
+from dispose.models.movenet.network import MULTIPOSE, THUNDER, MoveNetConfig, MoveNetHeads, TracedMoveNet
 from tests.zoo.movenet_weights import published
 
 CASES = {"multi_a": MULTIPOSE, "multi_b": MULTIPOSE, "multi_pad": MULTIPOSE} | {
     f"thunder_{one}": THUNDER for one in ("a0", "a1", "b0", "b1")
 }
+
+
+@functools.cache
+def recorded(config: MoveNetConfig) -> TracedMoveNet:
+    """A published network in its fast form."""
+    return TracedMoveNet(published(config))
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +53,14 @@ def test_decoding_of_given_heads_is_the_graphs_own(shared_data: Path):
             torch.testing.assert_close(said, wanted, atol=2e-6, rtol=0)
 
 
+@pytest.mark.parametrize("traced", [False, True], ids=["plain", "traced"])
 @pytest.mark.parametrize("case", CASES)
-def test_heads_and_people_are_the_graphs_own(case: str, shared_data: Path, fixture: Any):
+def test_heads_and_people_are_the_graphs_own(case: str, traced: bool, shared_data: Path, fixture: Any):
     told, network = fixture["cases"][case], published(CASES[case])
     with np.load(shared_data / "detector" / "inputs.npz") as held:
         image = torch.from_numpy(held[case]).permute(2, 0, 1)[None].float()
     with torch.inference_mode():
-        heads = network(image)
+        heads = recorded(CASES[case])(image) if traced else network(image)
     for name in network.heads:
         tap, head = told["taps"][name], vars(heads)[name][0]
         values = torch.stack([head[tuple(index)] for index in tap["index"]])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dispose.models.movenet.decode import decode_people, decode_person
 from dispose.models.movenet.inputs import Rgb, crop_squares, letterbox
-from dispose.models.movenet.network import MoveNet
+from dispose.models.movenet.network import MoveNet, TracedMoveNet
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class MultiplePeople:
 
 
 @torch.inference_mode()
-def find_people(network: MoveNet, image: Rgb, side: int) -> MultiplePeople:
+def find_people(network: MoveNet | TracedMoveNet, image: Rgb, side: int) -> MultiplePeople:
     """Up to six people, with keypoints that are rough; nobody who is no peak of the network's map of middles.
 
     Args:
@@ -52,7 +52,7 @@ def find_people(network: MoveNet, image: Rgb, side: int) -> MultiplePeople:
 
 @torch.inference_mode()
 def find_joints(
-    network: MoveNet, image: Rgb, squares: Float[np.ndarray, "persons 3"]
+    network: MoveNet | TracedMoveNet, image: Rgb, squares: Float[np.ndarray, "persons 3"]
 ) -> Float[np.ndarray, "persons 17 3"]:
     """Keypoints (x, y in pixels of the image, score) of the one person in each square.
 
