@@ -8,6 +8,7 @@ import tyro
 from dispose_benchmarks.association import AssociationBench
 from dispose_benchmarks.faults import FaultsBench
 from dispose_benchmarks.kernels import KernelsBench
+from dispose_benchmarks.lags import LagsBench
 from dispose_benchmarks.limits import LimitsBench
 from dispose_benchmarks.past import PastBench
 from dispose_benchmarks.pose_command import PoseBench
@@ -37,6 +38,7 @@ class BenchCommand:
     command: tyro.conf.OmitSubcommandPrefixes[
         Annotated[AssociationBench, tyro.conf.subcommand("association")]
         | Annotated[FaultsBench, tyro.conf.subcommand("faults")]
+        | Annotated[LagsBench, tyro.conf.subcommand("lags")]
         | Annotated[LimitsBench, tyro.conf.subcommand("limits")]
         | Annotated[PastBench, tyro.conf.subcommand("past")]
         | Annotated[PoseBench, tyro.conf.subcommand("pose")]

@@ -50,10 +50,18 @@ def test_a_slower_camera_is_late_by_what_it_is_late(walk, late: float) -> None:
     assert [one.cameras for one in found.findings] == ([(walk.rig().names[2],)] if late else [])
 
 
-def test_of_people_who_stand_still_nobody_can_tell(walk) -> None:
-    """All frames show one instant, with the detector's noise: every lag fits, so that none is told."""
+@pytest.mark.parametrize("lasts", [0.0, 0.96])
+def test_of_people_who_stand_still_nobody_can_tell(walk, lasts: float) -> None:
+    """All frames show one instant, with the detector's noise, new in every frame or drifting: no lag is told."""
     generator = torch.Generator().manual_seed(1)
-    found = diagnose([noisy(walk.detections_at(4), generator) for _ in range(FRAMES)], walk.rig())
+    still = walk.detections_at(4)
+    off = torch.zeros_like(still.xy_image)
+    frames = []
+    for _ in range(FRAMES):
+        fresh = torch.randn(off.shape, dtype=torch.float64, generator=generator)
+        off = lasts * off + (1 - lasts**2) ** 0.5 * NOISE_PX * fresh
+        frames.append(replace(still, xy_image=still.xy_image + off))
+    found = diagnose(frames, walk.rig(), rate_hz=60.0)
     assert found.trial is not None and found.findings == ()
     assert [lag.told for lag in found.trial.measured] == [False] * 4
     assert all(curve.distance.max() < CAP for curve in found.trial.curves)

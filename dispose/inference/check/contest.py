@@ -69,8 +69,9 @@ class Court:
         judge_time: of the same half as `judge`.
         stretch: frames in a row that count as one observation.
         pairs: the pairs of cameras that are looked at.
-        moves: whether anybody moves; of people at rest every lag is as good.
+        rate_hz: frames per second.
         scale: of distances.
+        moves: whether anybody moves; of people at rest every lag is as good.
     """
 
     footage: Footage
@@ -80,8 +81,9 @@ class Court:
     judge_time: Int[np.ndarray, " judge_more"]
     stretch: int
     pairs: tuple[tuple[int, int], ...]
-    moves: bool = True
+    rate_hz: float
     scale: float = COARSEST
+    moves: bool = True
 
     @cached_property
     def most(self) -> float:
@@ -97,7 +99,7 @@ class Court:
         return np.log1p((found.away / self.scale) ** 2)
 
 
-def court_of(footage: Footage) -> Court:
+def court_of(footage: Footage, rate_hz: float) -> Court:
     """Frames in which two cameras at least see somebody, in stretches that take turns."""
     there = (footage.seen.sum(-1) >= FEWEST_JOINTS).any(2)
     rows = np.flatnonzero(there.sum(0) >= 2)
@@ -113,7 +115,7 @@ def court_of(footage: Footage) -> Court:
     count = int(np.clip(PAIRS_OF_FRAMES // max(len(pairs), 1), FEWEST_OF_A_HALF, MOST_OF_A_HALF))
     learn, judge = (thinned(rows[half == k], count) for k in (0, 1))
     learn_time, judge_time = (thinned(rows[half == k], MOST_FOR_TIME) for k in (0, 1))
-    return Court(footage, learn, judge, learn_time, judge_time, stretch, pairs, people_move(footage))
+    return Court(footage, learn, judge, learn_time, judge_time, stretch, pairs, rate_hz)
 
 
 def thinned(rows: Int[np.ndarray, " rows"], most: int) -> Int[np.ndarray, " some"]:
@@ -127,11 +129,12 @@ def rig_of(court: Court, cameras: Cameras, lags: Sequence[float]) -> tuple[Witne
 
 
 def with_scale(court: Court, rig: Sequence[Witness]) -> Court:
-    """The same court with the scale at which half the joints of well-matched pairs lie."""
+    """The same court with the scale at which half the joints of well-matched pairs lie, and who moves beside it."""
     medians = [np.median(np.abs(f.away)) for f in (agreement(rig[a], rig[b], court.learn) for a, b in court.pairs)
                if len(f.away)]  # fmt: skip
     scale = float(np.quantile(medians, 0.25)) if medians else COARSEST
-    return replace(court, scale=float(np.clip(scale, SHARPEST, COARSEST)))
+    scale = float(np.clip(scale, SHARPEST, COARSEST))
+    return replace(court, scale=scale, moves=people_move(court.footage, court.rate_hz, scale))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,14 @@ from dispose.tensors import ABSENT
 FROZEN_SHARE = 0.9
 """A picture is frozen in which this share of the people do not move at all from frame to frame,"""
 
-APART = 6
-MOVES = 1.2
-"""People move where joints are this many times as far from where they were `APART` frames before as from where they
-were one frame before: of a detector's noise, which is what is left of people at rest, both are equally large."""
+SECONDS = 1.0
+MOST = 0.75
+MOVES = 8.5
+"""People move where in so many seconds this share of the joints stays nearer, and the others move farther, than this
+many times the scale of distances between views: detectors drift too, but by no more than what they are wrong by."""
+
+ENOUGH_JOINTS = 200
+"""that are followed so long in a view; where they are fewer, a shorter time is looked at."""
 
 FEWEST_STEPS = 5
 """of so many at least: a detector never puts a joint at exactly the same place twice."""
@@ -39,17 +43,25 @@ def _unmoved(footage: Footage, view: int) -> float:
     return float(same.mean())
 
 
-def people_move(footage: Footage) -> bool:
-    """Whether anybody in any view moves by more than the detector's noise; True where nobody can be followed."""
-    ratios = [
-        _travel(footage, view, APART) / max(_travel(footage, view, 1), 1e-9) for view in range(len(footage.size_px))
-    ]
-    known = [ratio for ratio in ratios if np.isfinite(ratio)]
-    return not known or max(known) > MOVES
+def people_move(footage: Footage, rate_hz: float, scale: float) -> bool:
+    """Whether people move by more than their detector drifts; True where nobody can be followed.
+
+    Args:
+        footage: what the views saw.
+        rate_hz: frames per second.
+        scale: of the distances between what two views see of one person, in people's sizes.
+    """
+    views = range(len(footage.size_px))
+    for steps in range(max(round(SECONDS * rate_hz), 1), 0, -1):
+        travels = [_travel(footage, view, steps) for view in views]
+        known = [travel for travel in travels if np.isfinite(travel)]
+        if 2 * len(known) > len(travels):
+            return bool(np.median(known) > MOVES * scale)
+    return True
 
 
 def _travel(footage: Footage, view: int, steps: int) -> float:
-    """How far joints are after some frames, the median over everybody followed so long; NaN where nobody is."""
+    """How far joints are after some frames, in people's sizes; NaN where too few people are followed so long."""
     row, slot = np.nonzero(footage.following[view] != ABSENT)
     first, now = slot, slot
     begin = row
@@ -60,4 +72,5 @@ def _travel(footage: Footage, view: int, steps: int) -> float:
         begin, first, now = begin[after != ABSENT], first[after != ABSENT], after[after != ABSENT]
     both = footage.seen[view][begin, first] & footage.seen[view][begin + steps, now]
     gap = footage.xy_image[view][begin + steps, now] - footage.xy_image[view][begin, first]
-    return float(np.median(np.linalg.norm(gap, axis=-1)[both])) if both.sum() >= FEWEST_STEPS else np.nan
+    far = np.linalg.norm(gap, axis=-1)[both] / footage.size_px[view]
+    return float(np.quantile(far, MOST)) if len(far) >= ENOUGH_JOINTS else np.nan

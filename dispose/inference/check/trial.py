@@ -108,7 +108,7 @@ class RigTrial:
 
 def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
     """Find what is wrong, one fault after the other, and the cameras and lags with which people agree."""
-    court = court_of(footage)
+    court = court_of(footage, rate_hz)
     lags = (0.0,) * len(cameras)
     faults: list[Fault] = []
     curves: tuple[LagCurve, ...] = ()
