@@ -49,7 +49,7 @@ def read_graph_weights(graph: bytes, files: Mapping[str, bytes], source: str) ->
         paths, entries = (group.get(key) if isinstance(group, dict) else None for key in ("paths", "weights"))
         if not isinstance(paths, list) or not isinstance(entries, list):
             raise InputError(f"{source}: a part of its weightsManifest has no lists of paths and weights.")
-        lacking = [path for path in paths if path not in files]
+        lacking = [path for path in paths if not isinstance(path, str) or path not in files]
         if lacking:
             raise InputError(f"{source}: its weights lie in {lacking[0]!r}, which is not there.")
         # An entry may begin in one file and end in the next.

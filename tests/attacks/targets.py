@@ -24,6 +24,7 @@ from dispose.formats.images.series import open_image_series, read_image
 from dispose.formats.plain_arrays import load_plain_arrays
 from dispose.formats.plain_pickle import load_plain_pickle
 from dispose.formats.pseudo_labels import LabelledFrame, read_pseudo_labels, write_pseudo_labels
+from dispose.formats.tfjs import read_graph_weights
 from dispose.formats.trc import read_trc_people, write_trc
 from dispose.inference.capture import read_capture, read_frame
 from dispose.models.rays.network import RayNetwork, RaysConfig
@@ -38,6 +39,7 @@ from tests.formats.test_asf_amc import FRAME, write_amc, write_asf
 from tests.formats.test_calibration_dialects import XML
 from tests.formats.test_calibrations import WRITERS, rig
 from tests.formats.written_detections import DIALECTS, SIZE, some_people
+from tests.formats.written_tfjs import written_graph
 from tests.inference.conftest import FRAMES, detections_at
 from tests.inference.conftest import rig as capture_rig
 
@@ -192,6 +194,20 @@ def write_number_arrays(folder: Path) -> None:
     np.savez_compressed(folder / "small.npz", allow_pickle=False, **arrays)
 
 
+def write_graph(folder: Path) -> None:
+    """A graph model of TensorFlow.js."""
+    arrays = {"a": np.zeros((3, 4), np.float32), "n": np.arange(3, dtype=np.int32), "b": np.ones(5, np.float32)}
+    graph, files = written_graph(arrays)
+    (folder / "graph.json").write_bytes(graph)
+    (folder / "w.bin").write_bytes(files["w.bin"])
+
+
+def read_graph(folder: Path) -> object:
+    """As `dispose detector install` reads them."""
+    files = {"w.bin": (folder / "w.bin").read_bytes()}
+    return read_graph_weights((folder / "graph.json").read_bytes(), files, "graph.json")
+
+
 def write_weights(folder: Path) -> None:
     """A small network."""
     torch.manual_seed(0)
@@ -251,6 +267,7 @@ TARGETS = (
     Target("arrays of objects", write_object_arrays, each(load_plain_arrays)),
     Target("arrays", write_number_arrays, each(lambda path: dict(open_arrays(path).columns))),
     Target("weights", write_weights, lambda folder: load_weights(folder / "rays.safetensors", RayNetwork)),
+    Target("TensorFlow.js", write_graph, read_graph),
     Target("captured motion", write_capture_motion, read_motion),
 )
 """In the order in which they are attacked."""
