@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -79,6 +80,47 @@ def test_an_image_is_answered_the_same_alone_and_beside_another(generator: torch
     for name, value in vars(together).items():
         torch.testing.assert_close(value[1:], vars(alone)[name])
         assert value.shape[-2:] == (16, 24)
+
+
+def plain_heads(network: MoveNet, rgb: Float[Tensor, "1 3 height width"]) -> dict[str, Tensor]:
+    """The published graph, step after step, with padded copies and OpenCV's enlarging (half-pixel centres)."""
+    weights = network.state_dict()
+
+    def conv(name: str, x: Tensor, stride: int = 1) -> Tensor:
+        weight, bias = weights[f"{name}.weight"], weights.get(f"{name}.bias")
+        if weight.shape[-1] == 3:
+            x = F.pad(x, (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1))
+        return F.conv2d(x, weight, bias, stride, groups=x.shape[1] // weight.shape[1])
+
+    def twice(x: Tensor) -> Tensor:
+        maps = x[0].permute(1, 2, 0).numpy()
+        return torch.from_numpy(cv2.resize(maps, (2 * maps.shape[1], 2 * maps.shape[0]))).permute(2, 0, 1)[None]
+
+    x, seen = conv("stem", rgb * 0.007843017578125 - 1, 2).clamp(0, 6), {}
+    for k in range(17):
+        before, stride = x, 2 if k in (1, 3, 6, 13) else 1
+        if k:
+            x = conv(f"blocks.{k}.expand", x).clamp(0, 6)
+        x = conv(f"blocks.{k}.project", conv(f"blocks.{k}.depthwise", x, stride).clamp(0, 6))
+        x = seen[k] = x + before if x.shape == before.shape else x
+    y = conv("laterals.0", conv("last", x).clamp(0, 6))
+    for k, block in enumerate((9, 5, 2)):
+        y = twice(y) + conv(f"laterals.{k + 1}", seen[block])
+        y = conv(f"merges.{k}.pointwise", conv(f"merges.{k}.depthwise", y)).relu()
+    hidden = {name: conv(f"heads.{name}.hidden", conv(f"heads.{name}.depthwise", y)).relu() for name in network.heads}
+    return {name: conv(f"heads.{name}.answer", value) for name, value in hidden.items()}
+
+
+def test_the_network_is_the_published_graph(generator: torch.Generator):
+    network = MoveNet(replace(TINY, outs=(4, 6, 6, *(8,) * 3, *(10,) * 4, *(12,) * 3, *(14,) * 3, 16))).eval().double()
+    for name, value in network.named_parameters():
+        spread = 3 if name.endswith("bias") else 1.5 / value[0].numel() ** 0.5
+        value.data = spread * torch.randn(value.shape, generator=generator, dtype=torch.float64)
+    rgb = 255 * torch.rand(1, 3, 64, 96, generator=generator, dtype=torch.float64)
+    with torch.inference_mode():
+        found = network(rgb)
+        for name, wanted in plain_heads(network, rgb).items():
+            torch.testing.assert_close(vars(found)[name], wanted, rtol=0, atol=1e-6 * float(wanted.std()))
 
 
 def people_by_loops(heads: MoveNetHeads, image: int) -> Float[Tensor, "persons 57"]:
