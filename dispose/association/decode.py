@@ -5,7 +5,7 @@ What a tuple is worth and how disjoint tuples are picked are two choices: `mass_
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -133,36 +133,55 @@ def limit_untried(association: Association, centres: Float[Tensor, "views 3"]) -
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Packing:
+    """Which sets are taken, and what no disjoint sets can be worth more than: their worth where that is the optimum."""
+
+    chosen: Bool[np.ndarray, " sets"]
+    bound: float
+
+
 def pack_sets(worth: Float[np.ndarray, " sets"], member: Bool[np.ndarray, "sets items"]) -> Bool[np.ndarray, " sets"]:
     """Which sets to take: max ``w'y``, every item in at most one, y binary; worths are positive.
-
-    Prices of the items that pay for every set bound the total from above (`pay_for_sets`). Where sets taken greedily,
-    the exactly paid ones first, reach the bound they are the optimum; what is left of the frame, sets that share no
-    item with the others, not even through more of them, is for HiGHS.
 
     Raises:
         ConvergenceError: the solver gives up.
     """
+    return pack_sets_within(worth, member, None).chosen
+
+
+def pack_sets_within(
+    worth: Float[np.ndarray, " sets"], member: Bool[np.ndarray, "sets items"], seconds: float | None
+) -> Packing:
+    """`pack_sets` in so many seconds for each part of the problem, or as long as it takes; then the best so far.
+
+    Prices of the items that pay for every set bound the total from above (`pay_for_sets`). Where sets taken greedily,
+    the exactly paid ones first, reach the bound they are the optimum; what is left of the frame, sets that share no
+    item with the others, not even through more of them, is for HiGHS.
+    """
     chosen = np.zeros(len(worth), dtype=bool)
     if not len(worth):
-        return chosen
+        return Packing(chosen, 0.0)
     price = pay_for_sets(worth, member)
     free = np.ones(len(price), dtype=bool)
     for row in np.lexsort((-worth, (member @ price - worth).round(9))).tolist():
         if free[member[row]].all():
             chosen[row], free[member[row]] = True, False
-    slack = SLACK * worth.sum()
+    slack, bound = SLACK * worth.sum(), 0.0
     if price.sum() - worth[chosen].sum() <= slack:
-        return chosen
+        return Packing(chosen, float(worth[chosen].sum()))
     together = member.astype(np.float64)
-    count, label = connected_components(csr_array(together @ together.T), directed=False)
-    missing = np.array(
-        [price[member[label == k].any(0)].sum() - worth[chosen & (label == k)].sum() for k in range(count)]
-    )
-    for component in np.flatnonzero(missing > slack):
+    count, of_item = connected_components(csr_array(together.T @ together), directed=False)
+    label = of_item[member.argmax(1)]
+    for component in range(count):
         rows = np.flatnonzero(label == component)
-        chosen[rows] = _solve(worth[rows], member[rows])
-    return chosen
+        found, most = worth[rows][chosen[rows]].sum(), price[of_item == component].sum()
+        if most - found > slack:
+            taken, most = _solve(worth[rows], member[rows], seconds)
+            if worth[rows][taken].sum() > found:
+                chosen[rows], found = taken, worth[rows][taken].sum()
+        bound += max(most, found)
+    return Packing(chosen, float(bound))
 
 
 def pay_for_sets(
@@ -183,16 +202,23 @@ def pay_for_sets(
     return price
 
 
-def _solve(worth: Float[np.ndarray, " sets"], member: Bool[np.ndarray, "sets items"]) -> Bool[np.ndarray, " sets"]:
-    """One component by HiGHS."""
+def _solve(
+    worth: Float[np.ndarray, " sets"], member: Bool[np.ndarray, "sets items"], seconds: float | None
+) -> tuple[Bool[np.ndarray, " sets"], float]:
+    """One component by HiGHS: the sets taken, and what no others can be worth more than."""
     used = member[:, member.any(0)]
+    limit = {} if seconds is None else {"time_limit": seconds}
     result = milp(
         -worth,
         constraints=LinearConstraint(csr_array(used.T.astype(np.float64)), ub=1.0),
         integrality=np.ones(len(worth)),
         bounds=Bounds(0, 1),
-        options={"mip_rel_gap": 0.0},
+        options={"mip_rel_gap": 0.0, **limit},
     )
-    if result.x is None:
+    if result.x is None and seconds is None:
         raise ConvergenceError(f"set packing over {len(worth)} tuples: {result.message}")
-    return result.x > 0.5
+    taken = np.zeros(len(worth), dtype=bool) if result.x is None else result.x > 0.5
+    if result.status == 0:
+        return taken, float(worth[taken].sum())
+    known = result.mip_dual_bound
+    return taken, min(float(pay_for_sets(worth, member).sum()), np.inf if known is None else -float(known))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dispose.geometry.triangulation import ray_distance
@@ -36,27 +36,53 @@ class PairDistances(TensorStruct):
         return self.view.shape[0]
 
 
-def pair_distances(frame: Frame) -> PairDistances:
-    """Mean shortest ray-to-ray distance over common joints, for every two detections of different views."""
+@dataclass(frozen=True, eq=False)
+class JointGaps(TensorStruct):
+    """The detections of a frame as one flat list, and for every two of different views the distances of their joints.
+
+    Attributes:
+        view: the view of every detection, ascending.
+        slot: its slot in that view.
+        first: one detection of every pair.
+        second: the other.
+        mm: shortest distance between the rays of a joint, mm.
+        both: which joints both show.
+    """
+
+    view: Int[Tensor, " detections"]
+    slot: Int[Tensor, " detections"]
+    first: Int[Tensor, " pairs"]
+    second: Int[Tensor, " pairs"]
+    mm: Float[Tensor, "pairs joints"]
+    both: Bool[Tensor, "pairs joints"]
+
+
+def joint_gaps(frame: Frame) -> JointGaps:
+    """Shortest ray-to-ray distance of every joint, for every two detections of different views."""
     detections, cameras = frame.detections, frame.cameras.to(torch.float64)
     view, slot = detections.valid.nonzero(as_tuple=True)
     xy, _, seen = usable_keypoints(detections.xy_image, detections.confidence, detections.visible)
     direction = cameras.directions(xy)[view, slot]
     origin = cameras.centres[view]
     visible = seen[view, slot]
-    count = view.shape[0]
-    a, b = torch.triu_indices(count, count, offset=1, device=view.device)
+    a, b = torch.triu_indices(len(view), len(view), offset=1, device=view.device)
     apart = view[a] != view[b]
     a, b = a[apart], b[apart]
-    both = visible[a] & visible[b]
     gaps = ray_distance(origin[a][:, None], direction[a], origin[b][:, None], direction[b])
-    common = both.sum(-1)
-    mean = torch.where(both, gaps, 0.0).sum(-1) / common.clamp(min=1)
-    mm = gaps.new_full((count, count), torch.inf)
+    return JointGaps(view, slot, a, b, gaps, visible[a] & visible[b])
+
+
+def pair_distances(frame: Frame) -> PairDistances:
+    """Mean shortest ray-to-ray distance over common joints, for every two detections of different views."""
+    found = joint_gaps(frame)
+    a, b, count = found.first, found.second, len(found.view)
+    common = found.both.sum(-1)
+    mean = torch.where(found.both, found.mm, 0.0).sum(-1) / common.clamp(min=1)
+    mm = mean.new_full((count, count), torch.inf)
     mm[a, b] = mm[b, a] = torch.where(common > 0, mean, torch.inf)
     shared = common.new_zeros(count, count)
     shared[a, b] = shared[b, a] = common
-    return PairDistances(len(cameras), view, slot, mm, shared)
+    return PairDistances(len(frame.cameras), found.view, found.slot, mm, shared)
 
 
 def association_of_groups(

@@ -240,23 +240,20 @@ class PseudoLabelStore:
         return Labels.of_images(poses, xy[..., :2], xy[..., 2], torch.from_numpy(seen), unmatched)
 
 
-def write_pseudo_labels(
-    path: Path, skeleton: Skeleton, views: Sequence[str], frames: Iterable[LabelledFrame], *, source: str = ""
-) -> None:
-    """Write labels; an existing file is replaced only when everything is written.
+def gather_labels(
+    path: Path, skeleton: Skeleton, views: Sequence[str], frames: Iterable[LabelledFrame]
+) -> PseudoLabelStore:
+    """Labels in memory, as they would be read from a file.
 
     Args:
-        path: the `.npz`.
+        path: what complaints name: the `.npz` that they are for.
         skeleton: of every frame.
         views: names of the view axis of every frame.
         frames: in any order; a (sequence, number) may occur once.
-        source: free text on where the labels come from.
 
     Raises:
         InputError: a frame of another skeleton or number of views, or one that occurs twice.
     """
-    if path.suffix != ".npz":
-        raise InputError(f"{path}: pseudo-labels are written as .npz.")
     ordered = sorted(frames, key=lambda frame: (frame.sequence, frame.number))
     keys = [(frame.sequence, frame.number) for frame in ordered]
     for row, frame in enumerate(ordered):
@@ -271,18 +268,32 @@ def write_pseudo_labels(
     rows = [names.index(sequence) for sequence, _ in keys]
     tables = stack_tables(len(skeleton), rows, [n for _, n in keys], [frame.labels for frame in ordered])
     checked_tables(Arrays(path, vars(tables)), sequences=len(names), views=len(views), joints=len(skeleton))
+    known = {key: row for row, key in enumerate(keys)}
+    return PseudoLabelStore(path, skeleton, tuple(views), tuple(names), tables, np.arange(len(views)), known)
+
+
+def write_pseudo_labels(
+    path: Path, skeleton: Skeleton, views: Sequence[str], frames: Iterable[LabelledFrame], *, source: str = ""
+) -> None:
+    """Write labels (`gather_labels`); an existing file is replaced only when everything is written.
+
+    `source` is free text on where the labels come from. Raises `InputError` for another ending than .npz.
+    """
+    if path.suffix != ".npz":
+        raise InputError(f"{path}: pseudo-labels are written as .npz.")
+    store = gather_labels(path, skeleton, views, frames)
     header = {
         "schema": SCHEMA,
         "skeleton": skeleton.name,
         "joints": list(skeleton.joints),
         "units": {"image": "px", "world": "mm"},
         "views": list(views),
-        "sequences": names,
+        "sequences": list(store.sequences),
         "source": source,
     }
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     with replacing_path(path) as temporary:
-        np.savez_compressed(temporary, header=text, **vars(tables))
+        np.savez_compressed(temporary, header=text, **vars(store.tables))
 
 
 def read_pseudo_labels(path: Path, *, skeleton: Skeleton = PANOPTIC_15) -> PseudoLabelStore:
