@@ -25,7 +25,7 @@ FEWEST_LENGTHS = 20
 
 
 @dataclass(frozen=True)
-class BoneLength:
+class UsualBone:
     """One bone, or it and its mirror image: the middle length, mm, and the standard deviation of its logarithm."""
 
     mm: float
@@ -37,10 +37,10 @@ class BoneLength:
 class Bones:
     """Lengths by the bone's name without sides (``hip-knee``), of everybody and of single people."""
 
-    everybody: Mapping[str, BoneLength] = field(default_factory=dict)
-    persons: Mapping[tuple[int, str], BoneLength] = field(default_factory=dict)
+    everybody: Mapping[str, UsualBone] = field(default_factory=dict)
+    persons: Mapping[tuple[int, str], UsualBone] = field(default_factory=dict)
 
-    def of(self, person: int, bone: str) -> BoneLength | None:
+    def of(self, person: int, bone: str) -> UsualBone | None:
         """What is known of somebody's bone: their own lengths, or else everybody's."""
         return self.persons.get((person, bone), self.everybody.get(bone))
 
@@ -66,8 +66,8 @@ def fit_bones(poses: Poses) -> Bones:
     length, known = lengths_of(poses)
     sure = known & (torch.minimum(poses.confidence[:, ends[:, 0]], poses.confidence[:, ends[:, 1]]) >= SURE).numpy()
     names = np.array(bone_names(poses.skeleton))
-    everybody: dict[str, BoneLength] = {}
-    single: dict[tuple[int, str], BoneLength] = {}
+    everybody: dict[str, UsualBone] = {}
+    single: dict[tuple[int, str], UsualBone] = {}
     for name in dict.fromkeys(names.tolist()):
         mine = sure[:, names == name]
         values, who = length[:, names == name][mine], np.broadcast_to(persons[:, None], mine.shape)[mine]
@@ -81,11 +81,11 @@ def fit_bones(poses: Poses) -> Bones:
     return Bones(everybody, single)
 
 
-def _fitted(values: Float[np.ndarray, " lengths"], least: float) -> BoneLength:
+def _fitted(values: Float[np.ndarray, " lengths"], least: float) -> UsualBone:
     logs = np.log(values)
     middle = float(np.median(logs))
     spread = FROM_MAD * float(np.median(np.abs(logs - middle)))
-    return BoneLength(math.exp(middle), max(spread, least), len(values))
+    return UsualBone(math.exp(middle), max(spread, least), len(values))
 
 
 def misfits(poses: Poses, bones: Bones, limit: float) -> Bool[np.ndarray, "persons joints"]:
@@ -113,7 +113,7 @@ def misfits(poses: Poses, bones: Bones, limit: float) -> Bool[np.ndarray, "perso
 
 def bones_of_json(entry: Entry) -> Bones:
     """Bones that are given: by name ``{"hip-knee": {"mm": 420, "spread": 0.1}}``, as a report has them."""
-    found: dict[str, BoneLength] = {}
+    found: dict[str, UsualBone] = {}
     for name, one in entry.entries():
-        found[name] = BoneLength(one.at("mm").number(), max(one.at("spread").number(), 1e-3))
+        found[name] = UsualBone(one.at("mm").number(), max(one.at("spread").number(), 1e-3))
     return Bones(found)

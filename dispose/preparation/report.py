@@ -12,7 +12,7 @@ from dispose.formats.files import replacing
 from dispose.formats.pseudo_labels import LabelledFrame
 from dispose.inference.check.diagnosis import Diagnosis
 from dispose.inference.check.world import Finding
-from dispose.preparation.anatomy import BoneLength, Bones
+from dispose.preparation.anatomy import UsualBone, Bones
 from dispose.preparation.filters import Removal
 from dispose.preparation.programme import Grouped
 from dispose.preparation.rectify import Repairs
@@ -73,7 +73,7 @@ class SequenceReport:
     views: tuple[int, ...]
     removals: tuple[Removal, ...]
     repairs: Repairs
-    bones: Mapping[str, BoneLength]
+    bones: Mapping[str, UsualBone]
     seconds: tuple[float, float]
     stopped_early: tuple[int, float]
     confidence: tuple[float, ...]
