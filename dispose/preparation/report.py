@@ -12,7 +12,7 @@ from dispose.formats.files import replacing
 from dispose.formats.pseudo_labels import LabelledFrame
 from dispose.inference.check.diagnosis import Diagnosis
 from dispose.inference.check.world import Finding
-from dispose.preparation.anatomy import UsualBone, Bones
+from dispose.preparation.anatomy import Bones, UsualBone
 from dispose.preparation.filters import Removal
 from dispose.preparation.programme import Grouped
 from dispose.preparation.rectify import Repairs

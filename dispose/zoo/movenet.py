@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import dispose
 from dispose.errors import InputError
@@ -66,12 +66,12 @@ def load_movenet(config: MoveNetConfig) -> MoveNet:
     return network
 
 
-def digest_of_numbers(network: MoveNet) -> str:
+def digest_of_numbers(network: nn.Module) -> str:
     """SHA-256 of a network's names and numbers, whatever file they come from."""
     digest = hashlib.sha256()
     for name, value in network.state_dict().items():
         digest.update(name.encode())
-        digest.update(value.contiguous().numpy().tobytes())
+        digest.update(value.contiguous().cpu().numpy().tobytes())
     return digest.hexdigest()
 
 

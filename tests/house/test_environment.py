@@ -126,4 +126,4 @@ def test_the_plain_install_needs_no_compiler_and_no_second_opencv():
     assert everything.isdisjoint({"torchvision", "timm", "opencv-python", "opencv-contrib-python"})
     extras = PROJECT["optional-dependencies"]
     (chosen,) = [Requirement(line).extras for line in extras["all"]]
-    assert chosen == extras.keys() - {"all", "scatter", "rerun"}
+    assert chosen == extras.keys() - {"all", "scatter", "rerun", "rtmlib", "transformers"}
