@@ -11,7 +11,7 @@ from dispose.errors import InputError
 from dispose.formats.calibration.rig import UP_AXES
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.marker_names import MARKER_NAMES
-from dispose.inference.capture import DETECTION_FOLDERS, IMAGE_FOLDERS, Capture, read_capture
+from dispose.inference.capture import DETECTION_FOLDERS, IMAGE_FOLDERS, Capture, holds_images, read_capture
 from dispose.inference.finding import folder_named
 from dispose.options import CaptureArgument, NamesOption, PathOption, PositiveOption, TextOption, one_of
 from dispose.skeletons.catalog import by_name
@@ -49,6 +49,8 @@ class CaptureOptions:
             if self.calibration is None or self.detections is None:
                 raise InputError("name a capture folder, or both --calibration and --detections.")
             folder = self.detections if self.detections.is_dir() else self.detections.parent
+        elif self.detections is None and only_images(folder):
+            raise InputError(f"{folder}: has videos or images only; find people in them first: dispose detect {folder}")
         skeleton = None if self.skeleton is None else by_name(self.skeleton)
         return read_capture(
             folder, skeleton, self.calibration, self.detections, self.mm_per_unit, up=self.up, told=self.cameras
@@ -56,8 +58,10 @@ class CaptureOptions:
 
 
 def only_images(folder: Path) -> bool:
-    """Whether a capture folder has pictures or videos and no folder of detections."""
-    return folder_named(folder, IMAGE_FOLDERS) is not None and folder_named(folder, DETECTION_FOLDERS) is None
+    """Whether a capture folder has images or videos and no folder of detections."""
+    if not folder.is_dir() or folder_named(folder, DETECTION_FOLDERS) is not None:
+        return False
+    return folder_named(folder, IMAGE_FOLDERS) is not None or holds_images(folder)
 
 
 def parse_frames(text: str | None) -> tuple[int | None, int | None]:

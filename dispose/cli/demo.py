@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from dispose.cli.predict import stages_of
+from dispose.cli.jobs import stages_of
 from dispose.datasets.samples import sample_folder
 from dispose.errors import InputError
 from dispose.evaluation.against_truth import Figures, score_frames, score_people

@@ -1,6 +1,8 @@
 """`dispose detect`: from videos or images to the 2-D detections that `dispose predict` reads."""
 
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -62,7 +64,11 @@ class DetectCommand:
         print(f"wrote {folder}; people in 3-D: dispose predict {self.capture}"
               f"{'' if self.out is None else f' --detections {folder}'}")  # fmt: skip
         if self.overlay is not None:
-            draw_overlays(order.images, folder, self.overlay)
+            # The library itself never imports what draws.
+            words = [str(path) for path in (order.images, folder, self.overlay)]
+            drawn = subprocess.run([sys.executable, "-m", "dispose_viz.image.detections", *words]).returncode
+            if drawn:
+                return drawn
         return 0 if any(one.people for one in accounts.values()) else NOBODY_FOUND
 
 

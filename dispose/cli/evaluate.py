@@ -13,7 +13,7 @@ from typing import Annotated
 
 import tyro
 
-from dispose.cli.predict import stages_of
+from dispose.cli.jobs import stages_of
 from dispose.datasets.human36m_choice import CHOICES, choice_of
 from dispose.errors import InputError
 from dispose.evaluation.agreement import evaluate_agreement

@@ -40,6 +40,7 @@ COMMANDS = (
     Command("demo", "the whole path on a small synthetic capture, with pictures", "dispose demo --out out/demo"),
     Command("check", "look at a capture before any model does: units, axes, extrinsics", "dispose check my_capture"),
     Command("calibrate", "cameras refined by people, or from a board", "dispose calibrate refine my_capture"),
+    Command("detect", "videos or images in, 2-D keypoints of everybody out", "dispose detect my_capture"),
     Command("predict", "a capture folder in, consistent 3-D people out", "dispose predict my_capture --out out/mine"),
     Command("smooth", "joints of a finished run by all of its frames", "dispose smooth out/mine"),
     Command("export", "a finished run as C3D, BVH, glTF, films and more", "dispose export out/mine --to c3d bvh gltf"),

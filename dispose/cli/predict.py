@@ -1,7 +1,6 @@
 """`dispose predict`: a capture folder in, consistent 3-D people out."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -12,13 +11,14 @@ import tyro
 
 from dispose.baselines.integer_programme import integer_programme
 from dispose.cli.captures import CaptureOptions, MarkersOption, only_images, parse_frames, report_people
+from dispose.cli.detect import detect_and_say, detect_order
+from dispose.cli.jobs import ADVICE_ON_DETECTIONS, ADVICE_ON_IMAGES, DRAWN, Job, described, stages_of
 from dispose.cli.lifting import LiftOptions, LiftOrder, RigWords, lift
 from dispose.cli.smooth import SmoothCommand
 from dispose.cli.timing import TimeOptions, Timing, say_times, synchronised, timing_of
 from dispose.errors import InputError
 from dispose.evaluation.classic import CLASSIC, classic
 from dispose.formats.detections.people import DetectionView
-from dispose.formats.files import digest_of
 from dispose.formats.images.series import ImageSeries
 from dispose.formats.marker_names import MARKER_NAMES
 from dispose.inference.capture import (
@@ -31,14 +31,14 @@ from dispose.inference.capture import (
     source_of,
 )
 from dispose.inference.pictures import InPictures, pictures_beside
-from dispose.inference.readings import Source, spans
+from dispose.inference.readings import spans
 from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.run import ended_early, run
 from dispose.inference.single_view import SingleViews
 from dispose.inference.timing import retimed
 from dispose.inference.tracking import TrackingConfig
 from dispose.models.dispose.associator import Associator
-from dispose.models.dispose.model import DisPose, FrameByFrame, TwoStages
+from dispose.models.dispose.model import TwoStages
 from dispose.models.dispose.sampling import SamplerConfig
 from dispose.options import (
     CountOption,
@@ -49,11 +49,9 @@ from dispose.options import (
     one_of,
     require_folder,
 )
-from dispose.scene.frame import Frame
-from dispose.scene.results import Associate, Association, Reconstruct, associate_each
+from dispose.scene.results import Reconstruct, associate_each
 from dispose.skeletons.catalog import by_name
 from dispose.zoo.checkpoints import (
-    ImageModel,
     load_associator,
     load_image_model,
     shipped_associator_weights,
@@ -72,10 +70,6 @@ from dispose.zoo.triangulators import (
 
 NOBODY_FOUND = 1
 """The exit status where nobody is found in any frame."""
-ADVICE_ON_DETECTIONS = "`dispose check` says whether units, axes and extrinsics of the calibration fit"
-ADVICE_ON_IMAGES = (
-    "the package's weights have seen synthetic people only, of a quarter to three quarters of a picture's height"
-)
 CLASSICS = tuple(one.option for one in reversed(CLASSIC))
 
 WITH_MODEL = ("capture", "calibration", "mm_per_unit", "up", "skeleton", "weights", "out", "frames", "one_camera")
@@ -85,27 +79,6 @@ SECOND_OPINION = partial(integer_programme, budget=100)
 """A quarter of the usual budget: a fifth of the time where ten cameras see many people, and the same groups."""
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """Somebody who answers, by weights from a file or none, and the frames they answer about.
-
-    A batch is enough frames for the overhead of one not to count, and few enough for any memory. The advice is for
-    those who find nobody, the reference a second opinion to keep; `evidence`: whether there is anything else to keep,
-    `lost` says what was lost beside what the source has lost.
-    """
-
-    source: Source
-    method: str
-    associate: Associate
-    reconstruct: Reconstruct
-    weights: Path | None
-    batch: int
-    advice: str
-    reference: Callable[[Frame], Association] | None = None
-    evidence: bool = True
-    lost: Callable[[], tuple[str, ...]] = tuple
-
-
 @dataclass(frozen=True)
 class PredictCommand(CaptureOptions):
     """Find out who is who and where every joint is, and write it as predictions.jsonl, .npz and TRC.
@@ -113,8 +86,9 @@ class PredictCommand(CaptureOptions):
     CAPTURE is a folder as Pose2Sim users have it: one calibration in calib*/ (.toml in metres, or .json, .yml)
     and pose/CAMERA_json/*.json in OpenPose's form. Run `dispose check CAPTURE` first on a new one.
 
-    With --from-pictures, or where there are no detections, people are looked for in images/CAMERA/*.jpg or
-    videos/CAMERA.* instead; the weights that come with the package have seen synthetic pictures only.
+    Where there are videos/CAMERA.* or images/CAMERA/*.jpg and no detections, people are detected first, as `dispose
+    detect` does, into detections/ of the results. --from-pictures runs the image network instead: on real images only
+    with --weights of your own, the package's have seen drawn people.
 
     With --model, CAPTURE is one image or video of one camera: everybody in it gets many poses that fit, as
     lifted.json (or .jsonl), .npz and a figure, from --keypoints of any detector.
@@ -125,9 +99,9 @@ class PredictCommand(CaptureOptions):
     out: PathOption = None
     """Folder for the results (default: out/NAME of the capture)."""
     from_pictures: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Find people in the pictures, whatever detections there are."""
+    """Find people by the image network, without a detector, whatever detections there are."""
     pictures: PathOption = None
-    """Pictures elsewhere, to find people in: folder with a folder of pictures, or a video, per camera."""
+    """Images elsewhere, to find people in: folder with a folder of images, or a video, per camera."""
     frames: Annotated[str | None, tyro.conf.arg(metavar="A:B", help_behavior_hint="")] = None
     """Frame numbers A:B, from A up to and without B; either may be left out (default: all)."""
     associator: Annotated[str, one_of("learned", *CLASSICS)] = "learned"
@@ -181,7 +155,10 @@ class PredictCommand(CaptureOptions):
                 raise InputError(f"{given} given, but the associator {self.associator} has none.")
         if self.past and self.associator in CLASSICS:
             raise InputError(f"--past is given, but the associator {self.associator} decides every frame by itself.")
-        images = self.takes_images()
+        images = self.from_pictures
+        if self.needs_detector():
+            return self.detected().run()
+        self.refuse_options()
         if self.past and images:
             raise InputError("--past is given, but people in images are found in every frame by itself.")
         if self.past and self.looks():
@@ -202,7 +179,8 @@ class PredictCommand(CaptureOptions):
         evidence, batch = self.evidence and job.evidence, self.batch or job.batch
         files = RunFiles(source.resolve().name, job.method, times.rate, times.rate_hz is not None, evidence=evidence,
                          markers=MARKER_NAMES[self.markers], inputs=self.inputs(capture, job.weights, batch, times),
-                         tracking=TrackingConfig(times.rate, patience_s=self.patience_s))  # fmt: skip
+                         tracking=TrackingConfig(times.rate, patience_s=self.patience_s),
+                         warnings=job.warnings)  # fmt: skip
         with results_folder(folder, files) as sink:
             progress = run(
                 job.source,
@@ -213,7 +191,8 @@ class PredictCommand(CaptureOptions):
                 batch=batch,
                 past=self.past,
             )
-        for sentence in (*progress.summary.sentences(), *job.lost(), *ended_early(job.source, progress)):
+        said = (*progress.summary.sentences(), *job.lost(), *ended_early(job.source, progress), *job.warnings)
+        for sentence in said:
             print(sentence)
         report_people(sink.people, progress.summary.why_nobody(job.advice))
         for path in sink.written:
@@ -250,21 +229,29 @@ class PredictCommand(CaptureOptions):
             parse_frames(self.frames),
         )
 
-    def takes_images(self) -> bool:
-        """Whether people are to be found in images; without detections they are, and that is said."""
-        if self.from_pictures or self.pictures is not None:
-            self.refuse_with_images("people are to be found in pictures")
-            return True
-        if self.capture is None or self.detections is not None or not only_images(self.capture):
+    def needs_detector(self) -> bool:
+        """Whether there are images and no detections yet."""
+        only = self.pictures is not None or (self.capture is not None and only_images(self.capture))
+        return only and self.detections is None and not self.from_pictures
+
+    def detected(self) -> "PredictCommand":
+        """The same command on the detections that are now there; people are detected where they were not yet."""
+        place = self.capture or self.pictures
+        if place is None or (self.capture is None and self.calibration is None):
+            raise InputError("name a capture folder, or both --calibration and --pictures.")
+        if self.associator not in CLASSICS:
+            load_associator(self.weights)  # what cannot be used is refused before the long work
+        out = require_folder(self.out or Path("out") / place.resolve().name)
+        print(f"{place}: no detections ({', '.join(DETECTION_FOLDERS)}): people are detected first.")
+        detect_and_say(place, detect_order(self.pictures or place, out / "detections", self.frames))
+        return replace(self, out=out, detections=out / "detections", pictures=None)
+
+    def refuse_options(self) -> None:
+        """Raise `InputError` for options that do not belong to what is looked at."""
+        if not self.from_pictures:
             if self.device != "cpu" and not self.looks():
                 raise InputError(f"--device is {self.device}, but only pictures are looked at there, not detections.")
-            return False
-        self.refuse_with_images(f"{self.capture} has pictures only")
-        print(f"{self.capture}: no detections ({', '.join(DETECTION_FOLDERS)}): people are found in its pictures.")
-        return True
-
-    def refuse_with_images(self, why: str) -> None:
-        """Raise `InputError` for options that speak of detections."""
+            return
         associator = None if self.associator == "learned" else self.associator
         looks = self.triangulator in LOOK_AT_PICTURES
         triangulator = None if looks or self.triangulator == DEFAULT_TRIANGULATOR else self.triangulator
@@ -279,7 +266,7 @@ class PredictCommand(CaptureOptions):
         )
         for option, there in given:
             if there is not None:
-                raise InputError(f"{option} speaks of detections, but {why}.")
+                raise InputError(f"{option} speaks of detections, but people are to be found in pictures.")
 
     def open_images(self) -> Capture[ImageSeries]:
         """The capture of images that the options describe."""
@@ -340,11 +327,14 @@ class PredictCommand(CaptureOptions):
         model = load_image_model(self.weights).to(self.device)
         check_sizes(capture)
         stages, weights = stages_of(model, self.sampler()), self.weights or shipped_image_weights()
+        warnings = () if self.weights else (DRAWN,)
+        print("\n".join(warnings), end="\n" * len(warnings))
         frames = image_source_of(capture, model.config.input_size)
         # A released model does not say which peaks it looked at: there are no detections to keep.
         ours = isinstance(stages, TwoStages)
         method = "DisPOSE" if ours else "DisPOSE as released"
-        job = Job(frames, method, stages.associate, stages.reconstruct, weights, 4, ADVICE_ON_IMAGES, evidence=ours)
+        job = Job(frames, method, stages.associate, stages.reconstruct, weights, 4, ADVICE_ON_IMAGES, evidence=ours,
+                  warnings=warnings)  # fmt: skip
         if self.triangulator not in LOOK_AT_PICTURES:
             return job
         # Opened a second time: the frames are read ahead by another thread.
@@ -384,17 +374,3 @@ class PredictCommand(CaptureOptions):
             ("patience", f"{self.patience_s:g} s"),
             ("times", ", ".join(f"{clock.shift:+g} x {clock.ratio:g}" for clock in times.clocks)),
         )
-
-
-def described(weights: Path) -> str:
-    """A file of weights by its name and content."""
-    return f"{weights.name} ({digest_of(weights)[:12]})"
-
-
-def stages_of(model: ImageModel, sampler: SamplerConfig | None = None) -> TwoStages | FrameByFrame:
-    """A network for images as the two steps of a run; a released one has its own sampler."""
-    if isinstance(model, DisPose):
-        return TwoStages(model, sampler)
-    if sampler is not None:
-        raise InputError("--steps is given, but released weights have steps of their own.")
-    return FrameByFrame(model, model.skeleton)

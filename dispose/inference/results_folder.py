@@ -45,6 +45,7 @@ class RunFiles:
         markers: what TRC files call the joints.
         tracking: how far people move and how long they are waited for.
         inputs: what a run must agree in to go on with another: names, and values as text.
+        warnings: sentences that predictions carry: what they are not to be used for.
     """
 
     name: str
@@ -56,6 +57,7 @@ class RunFiles:
     markers: MarkerNames = pose2sim_names
     tracking: TrackingConfig = TrackingConfig()
     inputs: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class ResultsFolder:
@@ -121,6 +123,8 @@ class ResultsFolder:
         tracks = progress.memory.tracks
         arrays = [] if tracks is None else [(f"track_{name}", value.numpy()) for name, value in vars(tracks).items()]
         arrays += [(f"people.{name}", array) for name, array in prediction_names(skeleton, frame.cameras.names)]
+        if self.files.warnings:
+            arrays.append(("people.warnings", np.array(self.files.warnings)))
         if self.files.evidence:
             known = {name.removeprefix("evidence."): array for name, array in self._growing.arrays.items()}
             common = evidence_common(self.folder / EVIDENCE, results, known)
@@ -171,7 +175,8 @@ class ResultsFolder:
             open(self._growing.folder / PREDICTIONS, encoding="utf-8", newline="\n") as lines,
         ):
             rate = self.files.rate_hz if self.files.rate_known else None
-            file.write(header_with(next(lines), summary.sentences(), summary.frames, rate))
+            sentences = (*self.files.warnings, *summary.sentences())
+            file.write(header_with(next(lines), sentences, summary.frames, rate))
             shutil.copyfileobj(lines, file, 1 << 20)
 
     def _members(self, prefix: str) -> list[tuple[str, np.ndarray | GrownColumn]]:

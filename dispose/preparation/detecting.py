@@ -31,6 +31,9 @@ REASONS = 3
 SEARCH_EVERY = 5
 """In every so many frames newcomers are looked for in the whole image."""
 
+NEAR_FRAMES = 5
+"""Nobody is looked for where they were more frames ago: images that are far apart are searched whole."""
+
 
 @dataclass(frozen=True)
 class DetectOrder:
@@ -98,9 +101,10 @@ def detect_camera(
         people = files.read(number)
         fresh = people is None
         if people is None:
-            if at and last[0] != at - 1:
+            near = at > 0 and number - series.numbers[at - 1] <= NEAR_FRAMES
+            if near and last[0] != at - 1:
                 last = (at - 1, files.read(series.numbers[at - 1]))
-            before = last[1] if at else None
+            before = last[1] if near else None
             try:
                 image = series.read(number)
             except DamagedFrameError as error:

@@ -72,7 +72,8 @@ def weights(tmp_path_factory) -> Path:
 
 
 def run(folder: Path, out: Path, *options: str) -> int:
-    return main(["predict", str(folder), "--out", str(out), *options])
+    """The image network on a capture's images."""
+    return main(["predict", str(folder), "--out", str(out), "--from-pictures", *options])
 
 
 def test_people_keep_their_number_however_the_model_lists_them(walk, folder: Path) -> None:
@@ -100,7 +101,6 @@ def test_the_command_writes_what_it_finds(folder: Path, weights: Path, tmp_path:
     out = tmp_path / "out"
     assert run(folder, out, "--weights", str(weights), "--rate-hz", "10") == 0
     said = capsys.readouterr().out
-    assert "no detections (pose-sync, pose, detections): people are found in its pictures" in said
     assert "3 frames read, 12 pictures." in said and " people:" in said
     saved = read_predictions(out / "predictions.jsonl")
     assert saved.skeleton == PANOPTIC_15 and saved.cameras == read_image_capture(folder).cameras.names
@@ -122,13 +122,13 @@ def test_pictures_are_taken_where_detections_are_only_when_asked(
         large = walk.detections_at(number)
         small = replace(large, xy_image=(large.xy_image + 0.5) / 10 - 0.5)
         write_openpose(folder / "pose", number, cameras.names, small)
-    assert run(folder, tmp_path / "out", "--associator", "greedy") == 0
+    assert main(["predict", str(folder), "--out", str(tmp_path / "out"), "--associator", "greedy"]) == 0
     assert "detections." in capsys.readouterr().out
-    assert run(folder, tmp_path / "out", "--from-pictures", "--weights", str(weights), "--frames", "1:2") == 0
+    assert run(folder, tmp_path / "out", "--weights", str(weights), "--frames", "1:2") == 0
     assert "1 frames read, 4 pictures." in capsys.readouterr().out
     (folder / "images").rename(tmp_path / "elsewhere")
     arguments = ["--calibration", str(folder / "calib" / "Calib.toml"), "--pictures", str(tmp_path / "elsewhere")]
-    assert main(["predict", *arguments, "--weights", str(weights), "--out", str(tmp_path / "other")]) == 0
+    assert main(["predict", *arguments, "--from-pictures", "--weights", str(weights), "--out", str(tmp_path / "other")]) == 0
     assert (tmp_path / "other" / "trc").is_dir() and "12 pictures." in capsys.readouterr().out
 
 
@@ -215,17 +215,35 @@ def test_what_cannot_be_is_refused_in_a_sentence(case: str, folder: Path, tmp_pa
     backbone = tmp_path / "backbone.safetensors"
     save_weights(backbone, some_network(0.2).backbone)
     options = [option.format(here=tmp_path, backbone=backbone) for option in REFUSED[case][0]]
-    assert run(folder, tmp_path / "out", "--from-pictures", *options) == 2
+    assert run(folder, tmp_path / "out", *options) == 2
     said = capsys.readouterr()
     assert REFUSED[case][1] in said.err and said.err.count("\n") == 1 and "frames read" not in said.out
 
 
 def test_detections_need_the_other_weights(folder: Path, cameras, walk, weights: Path, tmp_path, capsys) -> None:
-    write_openpose(folder / "pose", 0, cameras.names, walk.detections_at(0))
-    assert run(folder, tmp_path / "out", "--weights", str(weights)) == 2
+    detector = ["predict", str(folder), "--out", str(tmp_path / "out")]
+    assert main([*detector, "--weights", str(weights)]) == 2, "and no detector has run before that is said"
     assert "holds weights of DisPose, those of Associator are needed" in capsys.readouterr().err
-    assert run(folder, tmp_path / "out", "--device", "cuda") == 2
+    write_openpose(folder / "pose", 0, cameras.names, walk.detections_at(0))
+    assert main([*detector, "--weights", str(weights)]) == 2
+    assert "holds weights of DisPose, those of Associator are needed" in capsys.readouterr().err
+    assert main([*detector, "--device", "cuda"]) == 2
     assert "only pictures are looked at there" in capsys.readouterr().err
+
+
+def test_weights_of_drawn_people_warn_on_every_output(folder: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    few = tmp_path / "shipped.safetensors"
+    save_weights(few, some_network(0.2))
+    monkeypatch.setattr("dispose.cli.predict.shipped_image_weights", lambda: few)
+    monkeypatch.setattr("dispose.zoo.checkpoints.shipped_image_weights", lambda: few)
+    assert run(folder, tmp_path / "out") == 0
+    assert capsys.readouterr().out.count("learned from drawn people") == 2, "before and after the work"
+    header = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()[0]
+    assert "learned from drawn people" in header
+    with np.load(tmp_path / "out" / "predictions.npz") as table:
+        assert "learned from drawn people" in str(table["warnings"][0])
+    assert run(folder, tmp_path / "named", "--weights", str(few)) == 0
+    assert "drawn people" not in capsys.readouterr().out
 
 
 def test_released_weights_are_told_from_ours(tmp_path: Path, monkeypatch) -> None:
