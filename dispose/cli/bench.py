@@ -6,6 +6,8 @@ from typing import Annotated
 import tyro
 
 from dispose_benchmarks.association import AssociationBench
+from dispose_benchmarks.detect import DetectBench
+from dispose_benchmarks.detect_accuracy import DetectAccuracyBench
 from dispose_benchmarks.faults import FaultsBench
 from dispose_benchmarks.kernels import KernelsBench
 from dispose_benchmarks.lags import LagsBench
@@ -29,7 +31,8 @@ class BenchCommand:
     training step, and how long it waits for its loader; of the joints of a person by every triangulator; and how good
     the association is: by the steps of its sampler, at its limits, beside the classic ways, with the past of a
     sequence, and with a lifter for people whom one camera alone sees; what refining gives back of knocked cameras, and
-    what smoothing over all frames is worth; and whether `dispose check` names and mends what is wrong with a capture.
+    what smoothing over all frames is worth; what detecting in videos costs, and how good people are who were detected;
+    and whether `dispose check` names and mends what is wrong with a capture.
 
     Whole ways, association and image models run in a process of their own for each capture or size, so that its peak
     memory is its own. Times are of this machine in this minute.
@@ -37,6 +40,8 @@ class BenchCommand:
 
     command: tyro.conf.OmitSubcommandPrefixes[
         Annotated[AssociationBench, tyro.conf.subcommand("association")]
+        | Annotated[DetectBench, tyro.conf.subcommand("detect")]
+        | Annotated[DetectAccuracyBench, tyro.conf.subcommand("detect-accuracy")]
         | Annotated[FaultsBench, tyro.conf.subcommand("faults")]
         | Annotated[LagsBench, tyro.conf.subcommand("lags")]
         | Annotated[LimitsBench, tyro.conf.subcommand("limits")]
