@@ -41,6 +41,8 @@ class DetectAccuracyBench:
     """Folder for the detections; a run that was stopped goes on there."""
     tiles: Count = 1
     """Parts of the image that are searched as well."""
+    careful: bool = False
+    """Everybody is looked at twice."""
     processes: Count = 1
     """Cameras that are worked on at once."""
     out: Path = Path("data/results/detect_accuracy.json")
@@ -64,6 +66,7 @@ class DetectAccuracyBench:
         print(f"  {reprojection}")
         figures = {
             "tiles": self.tiles,
+            "careful": self.careful,
             "videos": {"people": asdict(people), "actor": None if actor is None else asdict(actor)},
             "stills": {"people": asdict(still_people), "reprojection": asdict(reprojection)},
         }
@@ -73,5 +76,5 @@ class DetectAccuracyBench:
     def detected(self, images: Path, name: str) -> Path:
         """A folder of detections, as far as they are not there yet."""
         folder = self.work / name
-        detect(DetectOrder(images, folder, processes=self.processes), detector_of(self.tiles))
+        detect(DetectOrder(images, folder, processes=self.processes), detector_of(self.tiles, careful=self.careful))
         return folder

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from dispose.models.movenet.find import find_joints, find_people
 from dispose.models.movenet.inputs import Rgb
-from dispose.models.movenet.network import MoveNet
+from dispose.models.movenet.network import MoveNet, TracedMoveNet
 from dispose.preparation.detector import DetectorCard, ImagePeople
 from dispose.preparation.similarity import COCO_SIGMAS, best_of_alike, box_around, keypoint_similarity
 from dispose.skeletons.catalog import COCO_17
@@ -27,12 +27,13 @@ class MoveNetSettings:
         tiles: the image is also searched in so many parts across and down; 1: only as a whole.
         person_score: people of the search with a higher score are looked at closely.
         same_place: searched people more alike than this (OKS) are one, and are those who are known already.
-        crop: half a side of the square around somebody who is known, in distances from the mean of their keypoints to
-            the farthest.
-        crops: likewise of the squares in which newcomers are looked at, in each of them plainly and in a mirror.
-        sure: who is known and has a lower mean score, or is less alike to where they were, is looked at in a mirror
-            too.
-        agreement: keypoints of which several looks differ by this share of a person's size lose most of their score.
+        follow: side of the square in which somebody is looked at who is known, in longer sides of the box around their
+            keypoints.
+        careful: likewise of a second look at everybody who is known, in a mirror; 0: one look is enough.
+        crops: half a side of the squares in which newcomers are looked at, plainly and in a mirror, in distances from
+            the mean of their keypoints to the farthest.
+        agreement, known_agreement: keypoints of which several looks differ by this share of a person's size lose most
+            of their score, of newcomers and of those who are known.
         joint_score: keypoints of a higher score are kept.
         mean_score: people whose keypoints have a higher mean score are kept.
         same_person: people more alike than this (OKS) in the end are one.
@@ -42,10 +43,11 @@ class MoveNetSettings:
     tiles: int = 1
     person_score: float = 0.15
     same_place: float = 0.35
-    crop: float = 1.25
+    follow: float = 1.2
+    careful: float = 0.0
     crops: tuple[float, ...] = (1.0, 1.1, 1.25, 1.5)
-    sure: float = 0.5
-    agreement: float = 0.02
+    agreement: float = 0.015
+    known_agreement: float = 0.1
     joint_score: float = 0.1
     mean_score: float = 0.2
     same_person: float = 0.5
@@ -55,6 +57,7 @@ SAME_PERSON, SAME_JOINT = 0.5, 0.7
 """Of people who are less alike than the one, joints more alike than the other are one joint."""
 
 LEAST_REACH_PX = 8.0
+FIRST_LOOK = 1.25
 
 LEAST_JOINTS = 5
 """Nobody with fewer keypoints is kept."""
@@ -74,8 +77,8 @@ class MoveNetDetector:
         settings: what is looked for, and what is kept.
     """
 
-    people: MoveNet
-    joints: MoveNet
+    people: MoveNet | TracedMoveNet
+    joints: MoveNet | TracedMoveNet
     weights: tuple[tuple[str, str], ...]
     settings: MoveNetSettings = MoveNetSettings()
 
@@ -87,30 +90,24 @@ class MoveNetDetector:
 
     def find(self, image: Rgb, before: ImagePeople, *, search: bool) -> ImagePeople:
         """The people of an image, those of the frame before first looked for where they were."""
-        use = self.settings
-        expected = before.keypoints[np.isfinite(squares_around(before.keypoints, 1.0)).all(-1)]
-        keypoints, sure = self.known(image, expected)
-        if search or not len(expected):
+        keypoints, sure = self.known(image, before.keypoints)
+        if search or not len(keypoints):
             found = self.search(image)
-            alike = keypoint_similarity(found, expected).max(1, initial=0)
-            new = found[(alike <= use.same_place) & np.isfinite(squares_around(found, 1.0)).all(-1)]
-            expected = np.concatenate([expected, new])
-            theirs, sure_too = self.newcomers(image, new)
+            alike = keypoint_similarity(found, before.keypoints).max(1, initial=0)
+            theirs, sure_too = self.newcomers(image, found[alike <= self.settings.same_place])
             keypoints, sure = np.concatenate([keypoints, theirs]), np.concatenate([sure, sure_too])
-        return self.kept(given_once(keypoints, expected), sure, image)
+        return self.kept(keypoints, sure, image)
 
     def known(self, image: Rgb, expected: Keypoints) -> tuple[Keypoints, Scores]:
-        """Keypoints and mean scores of people who were there a frame before, by one look, or two where it is unsure."""
+        """Keypoints and mean scores of people who were there a frame before."""
         use = self.settings
-        squares = squares_around(expected, use.crop)
-        keypoints = find_joints(self.joints, image, squares)
-        alike = np.diag(keypoint_similarity(keypoints, expected))
-        unsure = np.minimum(alike, keypoints[..., 2].mean(1)) < use.sure
-        sure = keypoints[..., 2].mean(1)
-        if unsure.any():
-            looks = np.stack([keypoints[unsure], self.in_mirror(image, squares[unsure])])
-            keypoints[unsure], sure[unsure] = agreed(looks, use.agreement), looks[..., 2].mean((0, 2))
-        return keypoints, sure
+        boxes = box_around(expected, OUTLINE)
+        boxes = boxes[np.isfinite(boxes).all(-1)]
+        looks = [find_joints(self.joints, image, squares_of(boxes, use.follow))]
+        if use.careful and len(boxes):
+            looks.append(self.in_mirror(image, squares_of(boxes, use.careful)))
+        several = np.stack(looks)
+        return agreed(several, use.known_agreement), several[..., 2].mean((0, 2))
 
     def newcomers(self, image: Rgb, rough: Keypoints) -> tuple[Keypoints, Scores]:
         """Keypoints and mean scores of people who are roughly known, by many looks.
@@ -118,7 +115,10 @@ class MoveNetDetector:
         Where the first look finds somebody else, as in crowds, the others are at the rough keypoints.
         """
         use = self.settings
-        first = find_joints(self.joints, image, squares_around(rough, use.crop))
+        rough = rough[np.isfinite(squares_around(rough, 1.0)).all(-1)]
+        if not len(rough):
+            return rough, np.zeros(0)
+        first = find_joints(self.joints, image, squares_around(rough, FIRST_LOOK))
         theirs = np.diag(keypoint_similarity(first, rough)) > use.same_place
         theirs &= np.isfinite(squares_around(first, 1.0)).all(-1)
         middle = np.where(theirs[:, None, None], first, rough)
@@ -127,14 +127,14 @@ class MoveNetDetector:
             squares = squares_around(middle, crop)
             looks += [find_joints(self.joints, image, squares), self.in_mirror(image, squares)]
         several = np.stack(looks)
-        return agreed(several, use.agreement), several[..., 2].mean((0, 2))
+        return given_once(agreed(several, use.agreement), rough), several[..., 2].mean((0, 2))
 
     def search(self, image: Rgb) -> Float[np.ndarray, "people 17 3"]:
         """Rough people of the whole image and its tiles, each once, the surest first."""
         use = self.settings
         keypoints, scores = [], []
-        for left, top, part in tiles_of(image, use.tiles):
-            some = find_people(self.people, part, use.side)
+        for left, top, right, bottom in tiles_of(image.shape[1], image.shape[0], use.tiles):
+            some = find_people(self.people, image[top:bottom, left:right], use.side)
             keypoints.append(some.keypoints + np.array((left, top, 0)))
             scores.append(some.scores)
         everybody, score = np.concatenate(keypoints), np.concatenate(scores)
@@ -158,6 +158,12 @@ class MoveNetDetector:
         order = [one for one in np.argsort(-sure, kind="stable").tolist() if enough[one]]
         chosen = best_of_alike(keypoints, order, use.same_person)
         return ImagePeople(box_around(keypoints[chosen], 0.0), keypoints[chosen], sure[chosen].clip(0, 1))
+
+
+def squares_of(boxes: Float[np.ndarray, "people 4"], scale: float) -> Float[np.ndarray, "people 3"]:
+    """Middle x, middle y and side of squares about boxes, in their longer sides."""
+    sides = np.maximum((boxes[:, 2:] - boxes[:, :2]).max(1, keepdims=True), LEAST_REACH_PX)
+    return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, scale * sides], -1)
 
 
 def squares_around(people: Float[np.ndarray, "people joints 3"], scale: float) -> Float[np.ndarray, "people 3"]:
@@ -209,15 +215,14 @@ def agreed(looks: Float[np.ndarray, "looks people joints 3"], share: float) -> F
     return np.concatenate([place, score[..., None]], -1)
 
 
-def tiles_of(image: Rgb, count: int) -> list[tuple[int, int, Rgb]]:
-    """The whole image, and parts of it that overlap by half: left, top and pixels of each."""
-    found = [(0, 0, image)]
+def tiles_of(width: int, height: int, count: int) -> list[tuple[int, int, int, int]]:
+    """The whole image, and so many parts of it across and down that overlap by half: left, top, right, bottom."""
+    found = [(0, 0, width, height)]
     if count < 2:
         return found
-    height, width = image.shape[:2]
-    tall, wide = -(-2 * height // (count + 1)), -(-2 * width // (count + 1))
+    wide, tall = -(-2 * width // (count + 1)), -(-2 * height // (count + 1))
     for row in range(count):
         for column in range(count):
-            top, left = row * (height - tall) // (count - 1), column * (width - wide) // (count - 1)
-            found.append((left, top, image[top : top + tall, left : left + wide]))
+            left, top = column * (width - wide) // (count - 1), row * (height - tall) // (count - 1)
+            found.append((left, top, left + wide, top + tall))
     return found

@@ -1,4 +1,4 @@
-"""``python -m dispose_viz.image.detections IMAGES DETECTIONS OUT``: people of a detector, painted into a camera's images.
+"""``python -m dispose_viz.image.detections IMAGES DETECTIONS OUT``: a detector's people painted into the images.
 
 `dispose detect --overlay` calls it: the library itself draws nothing. A joint is the paler the lower its score.
 """
