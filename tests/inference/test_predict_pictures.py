@@ -128,7 +128,8 @@ def test_pictures_are_taken_where_detections_are_only_when_asked(
     assert "1 frames read, 4 pictures." in capsys.readouterr().out
     (folder / "images").rename(tmp_path / "elsewhere")
     arguments = ["--calibration", str(folder / "calib" / "Calib.toml"), "--pictures", str(tmp_path / "elsewhere")]
-    assert main(["predict", *arguments, "--from-pictures", "--weights", str(weights), "--out", str(tmp_path / "other")]) == 0
+    arguments += ["--from-pictures", "--weights", str(weights), "--out", str(tmp_path / "other")]
+    assert main(["predict", *arguments]) == 0
     assert (tmp_path / "other" / "trc").is_dir() and "12 pictures." in capsys.readouterr().out
 
 
