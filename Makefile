@@ -15,10 +15,11 @@ READY := $(VENV)/.ready
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 PYTEST = $(TEST_ENV) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: help setup demo lab test test-all lint format lock notebooks pairs figures clean
+.PHONY: help setup demo detect-demo lab test test-all lint format lock notebooks pairs figures clean
 
 help:
 	@echo "make demo       the main job on a synthetic sample: predictions, pictures, a notebook, a table ($(OUT)/demo)"
+	@echo "make detect-demo CAPTURE=FOLDER   videos to people in 3-D with the real detector, with overlays and a film"
 	@echo "make lab        open the notebooks in JupyterLab; start with 00_start_here"
 	@echo "make test       linters, type checker, import ladder and the tests; the slow ones with: make test-all"
 	@echo "make setup      the environment alone ($(VENV)); TORCH=cpu or TORCH=cu130 choose the build of torch"
@@ -38,6 +39,13 @@ $(READY): pyproject.toml constraints.txt tools/install.py notebooks/jupyter/page
 
 demo: $(READY)
 	$(BIN)/dispose demo --out $(OUT)/demo
+
+detect-demo: $(READY)
+	@test -d "$(CAPTURE)" || { echo "name a folder with videos/ and a calibration: make detect-demo CAPTURE=FOLDER"; exit 2; }
+	$(BIN)/dispose detector show || $(BIN)/dispose detector install
+	$(BIN)/dispose detect "$(CAPTURE)" --out $(OUT)/detect-demo/detections --overlay $(OUT)/detect-demo/overlays
+	$(BIN)/dispose predict "$(CAPTURE)" --detections $(OUT)/detect-demo/detections --out $(OUT)/detect-demo/people
+	$(BIN)/dispose export $(OUT)/detect-demo/people --to mp4 --pictures "$(CAPTURE)"
 
 test: $(READY)
 	$(PYTEST)

@@ -76,5 +76,7 @@ class DetectAccuracyBench:
     def detected(self, images: Path, name: str) -> Path:
         """A folder of detections, as far as they are not there yet."""
         folder = self.work / name
-        detect(DetectOrder(images, folder, processes=self.processes), detector_of(self.tiles, careful=self.careful))
+        detect(
+            DetectOrder(images, folder, processes=self.processes), detector_of(tiles=self.tiles, careful=self.careful)
+        )
         return folder

@@ -20,10 +20,10 @@ from dispose.inference.capture import DETECTION_FOLDERS, find_images
 from dispose.inference.finding import find_calibration, folder_named
 from dispose.inference.names import match_names
 from dispose.inference.sizes import size_of
-from dispose.options import Count, CountOption, PathOption, require_folder
+from dispose.options import Count, CountOption, PathOption, one_of, require_folder
 from dispose.preparation.detecting import SEARCH_EVERY, DetectAccount, DetectOrder, detect
 from dispose.preparation.detector import Detector
-from dispose.preparation.detectors import detector_of
+from dispose.preparation.detectors import DETECTORS, MOVENET, detector_of
 
 NOBODY_FOUND = 1
 DETECTIONS = "pose"
@@ -35,8 +35,8 @@ class DetectCommand:
     """Find people in the videos or images of a capture and write their keypoints as OpenPose does.
 
     CAPTURE holds videos/CAMERA.* or images/CAMERA/*.jpg, or these files themselves. Written is
-    pose/CAMERA_json/CAMERA_000000.json (COCO's 17 joints), which `dispose predict` and Pose2Sim read. The detector is
-    MoveNet; `dispose detector install` fetches its weights once.
+    pose/CAMERA_json/CAMERA_000000.json (of MoveNet COCO's 17 joints), which `dispose predict` and Pose2Sim read.
+    `dispose detector install` fetches MoveNet's weights once.
 
     A run that was stopped goes on where it was by the same command, and frames that are there are not looked at again.
 
@@ -49,6 +49,8 @@ class DetectCommand:
     """Folder for the detections (default: pose/ of the capture)."""
     frames: Annotated[str | None, tyro.conf.arg(metavar="A:B", help_behavior_hint="")] = None
     """Frame numbers A:B, from A up to and without B; either may be left out (default: all)."""
+    detector: Annotated[str, one_of(*DETECTORS)] = MOVENET
+    """Whose networks; others than MoveNet are installed apart (docs/detectors.md)."""
     search_every: Count = SEARCH_EVERY
     """In every so many frames newcomers are looked for in the whole image, in between around those who are there."""
     tiles: Count = 1
@@ -64,7 +66,7 @@ class DetectCommand:
         """Look at every image once, and say what was found and what was lost."""
         folder = require_folder(self.out or own_folder(self.capture))
         order = detect_order(self.capture, folder, self.frames, self.search_every, self.processes)
-        accounts = detect_and_say(self.capture, order, detector_of(self.tiles, careful=self.careful))
+        accounts = detect_and_say(self.capture, order, detector_of(self.detector, self.tiles, careful=self.careful))
         print(f"wrote {folder}; people in 3-D: dispose predict {self.capture}"
               f"{'' if self.out is None else f' --detections {folder}'}")  # fmt: skip
         if self.overlay is not None:

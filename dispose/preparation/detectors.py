@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 
+from dispose.errors import InputError
 from dispose.models.movenet.network import MULTIPOSE, THUNDER, TracedMoveNet
 from dispose.preparation.detector import Detector
 from dispose.preparation.movenet import MoveNetDetector, MoveNetSettings
+from dispose.preparation.rtmlib_people import RTMO, RTMPOSE, RTMPOSE_FEET, load_rtm_detector
+from dispose.preparation.transformers_people import load_vitpose_detector
 from dispose.zoo.movenet import DIGESTS, load_movenet
 
 
@@ -19,15 +22,35 @@ def load_movenet_detector(settings: MoveNetSettings) -> MoveNetDetector:
     return MoveNetDetector(people, joints, weights, settings)
 
 
+MOVENET = "movenet"
 CAREFUL = 1.4
 """Side of the square of the second look, in longer sides of somebody's box: errors that have a side cancel."""
 
 
-def detector_of(tiles: int = 1, *, careful: bool = False) -> Callable[[], Detector]:
-    """How the usual detector is made in a process.
+OTHERS: tuple[tuple[str, Callable[[], Detector]], ...] = (
+    ("rtmpose", partial(load_rtm_detector, RTMPOSE)),
+    ("rtmpose_feet", partial(load_rtm_detector, RTMPOSE_FEET)),
+    ("rtmo", partial(load_rtm_detector, RTMO)),
+    ("vitpose", load_vitpose_detector),
+)
+"""Detectors of other projects, for those who install them (docs/detectors.md)."""
+
+DETECTORS = (MOVENET, *(name for name, _ in OTHERS))
+
+
+def detector_of(name: str = MOVENET, tiles: int = 1, *, careful: bool = False) -> Callable[[], Detector]:
+    """How a detector is made in a process.
 
     Args:
-        tiles: wide scenes are searched in so many parts across and down as well.
-        careful: everybody is looked at twice.
+        name: one of `DETECTORS`.
+        tiles: of MoveNet: wide scenes are searched in so many parts across and down as well.
+        careful: of MoveNet: everybody is looked at twice.
+
+    Raises:
+        InputError: an option of MoveNet's is given to another.
     """
-    return partial(load_movenet_detector, MoveNetSettings(tiles=tiles, careful=CAREFUL if careful else 0.0))
+    if name == MOVENET:
+        return partial(load_movenet_detector, MoveNetSettings(tiles=tiles, careful=CAREFUL if careful else 0.0))
+    if tiles > 1 or careful:
+        raise InputError(f"--tiles and --careful are for {MOVENET}, not for {name}.")
+    return dict(OTHERS)[name]

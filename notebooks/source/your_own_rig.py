@@ -225,5 +225,5 @@ print(f"look at them: dispose inspect {results}")
 #
 # - `dispose notebook run your_own_rig -p capture MY_FOLDER -p start 0 -p stop 200`: this page for your capture.
 # - `dispose inspect results` to click through the frames, `dispose view results` to play them.
-# - No detector at hand? `dispose predict MY_FOLDER --from-pictures` finds people in images or videos.
+# - No detections yet? `dispose detect MY_FOLDER` finds people in videos or images.
 # - `01_cameras_and_rays`: what a calibration means; `10_reprojections`: errors joint by joint.
