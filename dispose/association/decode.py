@@ -151,9 +151,11 @@ def pack_sets(worth: Float[np.ndarray, " sets"], member: Bool[np.ndarray, "sets 
 
 
 def pack_sets_within(
-    worth: Float[np.ndarray, " sets"], member: Bool[np.ndarray, "sets items"], seconds: float | None
+    worth: Float[np.ndarray, " sets"], member: Bool[np.ndarray, "sets items"], nodes: int | None
 ) -> Packing:
-    """`pack_sets` in so many seconds for each part of the problem, or as long as it takes; then the best so far.
+    """`pack_sets` with at most so many nodes of branch and bound for a part of the problem; then the best so far.
+
+    Nodes, not seconds: the answer must not depend on what else the machine does.
 
     Prices of the items that pay for every set bound the total from above (`pay_for_sets`). Where sets taken greedily,
     the exactly paid ones first, reach the bound they are the optimum; what is left of the frame, sets that share no
@@ -177,7 +179,7 @@ def pack_sets_within(
         rows = np.flatnonzero(label == component)
         found, most = worth[rows][chosen[rows]].sum(), price[of_item == component].sum()
         if most - found > slack:
-            taken, most = _solve(worth[rows], member[rows], seconds)
+            taken, most = _solve(worth[rows], member[rows], nodes)
             if worth[rows][taken].sum() > found:
                 chosen[rows], found = taken, worth[rows][taken].sum()
         bound += max(most, found)
@@ -203,11 +205,11 @@ def pay_for_sets(
 
 
 def _solve(
-    worth: Float[np.ndarray, " sets"], member: Bool[np.ndarray, "sets items"], seconds: float | None
+    worth: Float[np.ndarray, " sets"], member: Bool[np.ndarray, "sets items"], nodes: int | None
 ) -> tuple[Bool[np.ndarray, " sets"], float]:
     """One component by HiGHS: the sets taken, and what no others can be worth more than."""
     used = member[:, member.any(0)]
-    limit = {} if seconds is None else {"time_limit": seconds}
+    limit = {} if nodes is None else {"node_limit": nodes}
     result = milp(
         -worth,
         constraints=LinearConstraint(csr_array(used.T.astype(np.float64)), ub=1.0),
@@ -215,7 +217,7 @@ def _solve(
         bounds=Bounds(0, 1),
         options={"mip_rel_gap": 0.0, **limit},
     )
-    if result.x is None and seconds is None:
+    if result.x is None and nodes is None:
         raise ConvergenceError(f"set packing over {len(worth)} tuples: {result.message}")
     taken = np.zeros(len(worth), dtype=bool) if result.x is None else result.x > 0.5
     if result.status == 0:

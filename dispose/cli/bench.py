@@ -10,6 +10,7 @@ from dispose_benchmarks.detect import DetectBench
 from dispose_benchmarks.detect_accuracy import DetectAccuracyBench
 from dispose_benchmarks.faults import FaultsBench
 from dispose_benchmarks.kernels import KernelsBench
+from dispose_benchmarks.labels import LabelsBench
 from dispose_benchmarks.lags import LagsBench
 from dispose_benchmarks.limits import LimitsBench
 from dispose_benchmarks.past import PastBench
@@ -32,7 +33,7 @@ class BenchCommand:
     the association is: by the steps of its sampler, at its limits, beside the classic ways, with the past of a
     sequence, and with a lifter for people whom one camera alone sees; what refining gives back of knocked cameras, and
     what smoothing over all frames is worth; what detecting in videos costs, and how good people are who were detected;
-    and whether `dispose check` names and mends what is wrong with a capture.
+    whether `dispose check` names and mends what is wrong with a capture; and how good pseudo-labels are.
 
     Whole ways, association and image models run in a process of their own for each capture or size, so that its peak
     memory is its own. Times are of this machine in this minute.
@@ -44,6 +45,7 @@ class BenchCommand:
         | Annotated[DetectAccuracyBench, tyro.conf.subcommand("detect-accuracy")]
         | Annotated[FaultsBench, tyro.conf.subcommand("faults")]
         | Annotated[LagsBench, tyro.conf.subcommand("lags")]
+        | Annotated[LabelsBench, tyro.conf.subcommand("labels")]
         | Annotated[LimitsBench, tyro.conf.subcommand("limits")]
         | Annotated[PastBench, tyro.conf.subcommand("past")]
         | Annotated[PoseBench, tyro.conf.subcommand("pose")]

@@ -49,6 +49,7 @@ COMMANDS = (
     Command("bench", "time and memory: of a whole run, of association, of models and operators", "dispose bench run"),
     Command("detector", "fetch the weights of the detector, or say what is there", "dispose detector install"),
     Command("download", "fetch a data set, or say exactly how to obtain it", "dispose download shelf"),
+    Command("prepare", "pseudo-labels from a capture's detections", "dispose prepare my_capture --out labels.npz"),
     Command("labels", "pseudo-labels: the released ones into our format", "dispose labels convert x.pkl --out x.npz"),
     Command("zoo", "weights: import the released ones, list what is there", "dispose zoo import x.pt --dataset shelf"),
     Command("view", "play a finished run in a viewer with timelines", "dispose view out/mine --save mine.rrd"),

@@ -91,7 +91,7 @@ def _fitted(values: Float[np.ndarray, " lengths"], least: float) -> UsualBone:
 def misfits(poses: Poses, bones: Bones, limit: float) -> Bool[np.ndarray, "persons joints"]:
     """Known joints to blame for bones that are `limit` standard deviations off, one joint for each bone.
 
-    That is the end with more such bones; of equal ones the less sure one.
+    That is the end with more such bones, or none that is right; of equal ones the less sure one.
     """
     length, known = lengths_of(poses)
     names, ends = bone_names(poses.skeleton), np.array(poses.skeleton.bone_indices).reshape(-1, 2)
@@ -103,7 +103,8 @@ def misfits(poses: Poses, bones: Bones, limit: float) -> Bool[np.ndarray, "perso
                 wrong[row, bone] = abs(math.log(length[row, bone] / fit.mm)) > limit * fit.spread
     touches = (ends[:, :, None] == np.arange(poses.valid.shape[1])).any(1)
     count = wrong.astype(float) @ touches
-    blame = count - poses.confidence.double().numpy()
+    share = count / np.maximum(known.astype(float) @ touches, 1.0)
+    blame = count + share - 0.1 * poses.confidence.double().numpy()
     found = np.zeros(poses.valid.shape, dtype=bool)
     row, bone = np.nonzero(wrong)
     first = blame[row, ends[bone, 0]] > blame[row, ends[bone, 1]]

@@ -9,16 +9,11 @@ import torch
 from jaxtyping import Bool, Float
 
 from dispose.preparation.areas import NO_AREAS, Areas
+from dispose.preparation.similarity import keypoint_similarity
+from dispose.scene.convert import convert_detections
 from dispose.scene.frame import Detections, Frame
+from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
-
-SIGMAS = {
-    "nose": 0.026, "eye": 0.025, "ear": 0.035, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062, "hip": 0.107,
-    "knee": 0.087, "ankle": 0.089,
-}  # fmt: skip
-"""By how much people who annotate COCO disagree about a joint, over the root of the person's area."""
-
-OTHER_SIGMA = 0.08
 
 WITHIN = 0.9
 """Who has this share of their joints in an area is in it."""
@@ -33,7 +28,7 @@ class FilterConfig:
         fewest_joints: a detection with fewer joints is no evidence,
         least_score: nor is one whose joints are surer than this nowhere near in the mean.
         contained: of two detections that share this much of the smaller one's box,
-        same_oks: and whose common joints agree so well (`agreement_oks`), the smaller one repeats the larger one.
+        same_oks: and whose common joints agree so well (`keypoint_similarity`), the smaller one repeats the larger one.
         areas: where nobody counts.
         still: keypoints that stay within this share of a person's size do not move.
         still_seconds: a picture of a person is still for so long, or for nine tenths of a shorter recording,
@@ -45,7 +40,7 @@ class FilterConfig:
     fewest_joints: int = 3
     least_score: float = 0.1
     contained: float = 0.95
-    same_oks: float = 0.65
+    same_oks: float = 0.85
     areas: Areas = NO_AREAS
     still: float = 0.04
     still_seconds: float = 10.0
@@ -130,7 +125,9 @@ def repeats(found: Detections, slots: Sequence[int], config: FilterConfig) -> li
     order = sorted(range(len(slots)), key=lambda at: (-area[at], at))
     kept: list[int] = []
     gone: list[int] = []
-    oks = agreement_oks(xy, seen, area, found.skeleton.joints)
+    coco = convert_detections(found, COCO_17)
+    keypoints = torch.cat([coco.xy_image, coco.confidence[..., None]], -1)[0, slots].double().numpy()
+    oks = keypoint_similarity(keypoints, keypoints)
     for at in order:
         shared = [
             (np.minimum(high[at], high[k]) - np.maximum(low[at], low[k])).clip(min=0).prod() / area[at] for k in kept
@@ -140,24 +137,6 @@ def repeats(found: Detections, slots: Sequence[int], config: FilterConfig) -> li
         )
         (gone if twice else kept).append(at)
     return [slots[at] for at in sorted(gone)]
-
-
-def agreement_oks(
-    xy: Float[np.ndarray, "people joints 2"],
-    seen: Bool[np.ndarray, "people joints"],
-    area: Float[np.ndarray, " people"],
-    joints: Sequence[str],
-) -> Float[np.ndarray, "people people"]:
-    """``mean of exp(-d² / (2 A σ²))`` over the common joints of two people, A the larger of their areas; 0 without any.
-
-    As the released preparation has it: COCO's evaluation doubles σ.
-    """
-    plain = [name.removeprefix("l_").removeprefix("r_") for name in joints]
-    sigma = np.array([SIGMAS.get(name, OTHER_SIGMA) for name in plain])
-    both = seen[:, None] & seen
-    gap = ((xy[:, None] - xy) ** 2).sum(-1)
-    like = np.exp(-gap / (2 * np.maximum(area[:, None], area)[..., None] * sigma**2))
-    return np.where(both, like, 0.0).sum(-1) / np.maximum(both.sum(-1), 1)
 
 
 @dataclass
@@ -173,7 +152,7 @@ class _Place:
 
 def still_people(
     frames: Sequence[Frame],
-    grouped: Sequence[Bool[np.ndarray, "views slots"]],
+    grouped: Sequence[Bool[np.ndarray, "views _"]],
     rate_hz: float,
     config: FilterConfig,
 ) -> list[tuple[int, int, int]]:
@@ -200,7 +179,7 @@ def still_people(
 
 
 def _places(
-    frames: Sequence[Frame], grouped: Sequence[Bool[np.ndarray, "views slots"]], view: int, still: float
+    frames: Sequence[Frame], grouped: Sequence[Bool[np.ndarray, "views _"]], view: int, still: float
 ) -> list[_Place]:
     """The places of one view; who is within `still` of one belongs to it, everybody else begins a new one."""
     places: list[_Place] = []

@@ -3,6 +3,7 @@
 Nothing here reads a truth: what goes in are frames (`dispose.scene.frame.Frame`), which hold none.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -66,7 +67,6 @@ class LabelSettings:
         triangulate: where the joints of a group are.
         rectify: what is put right.
         bones: how long bones are; None: as the recording says.
-        skeleton: of the labels.
         rate_hz: of the frames' numbers.
         every: one frame of so many.
         inspect: whether cameras at fault are looked for and left out.
@@ -79,7 +79,6 @@ class LabelSettings:
     triangulate: Triangulate = robust
     rectify: RectifyConfig = RectifyConfig()
     bones: Bones | None = None
-    skeleton: Skeleton = PANOPTIC_15
     rate_hz: float = 30.0
     every: int = 1
     inspect: bool = True
@@ -112,6 +111,15 @@ def make_afresh(block: int, find: Callable[[], Sequence[Grouped]]) -> Sequence[G
     return find()
 
 
+@dataclass(frozen=True, eq=False)
+class ReadFrames:
+    """The frames of a recording in memory; what was read, in words; the SHA-256 of cameras and detections."""
+
+    frames: tuple[Frame, ...]
+    sentences: tuple[str, ...]
+    digest: str
+
+
 def make_labels(capture: Capture[DetectionView], settings: LabelSettings, *, name: str = "") -> MadeLabels:
     """The pseudo-labels of a capture's detections, in memory.
 
@@ -124,24 +132,29 @@ def make_labels(capture: Capture[DetectionView], settings: LabelSettings, *, nam
         InputError: no frame can be read.
     """
     name = name or capture.source.resolve().name
-    made = label_source(name, source_of(capture), settings)
-    views, path = capture.cameras.names, capture.source / "labels"
-    store = gather_labels(path, settings.skeleton, views, made.labels)
+    read = read_frames(name, source_of(capture), settings.every)
+    made = label_frames(name, read.frames, settings, read=read.sentences)
+    store = gather_labels(capture.source / "labels", PANOPTIC_15, capture.cameras.names, made.labels)
     return MadeLabels(store, LabelReport((made.report,)))
 
 
-def label_source(name: str, source: Source, settings: LabelSettings, *, keep: Keep = make_afresh) -> SequenceLabels:
-    """The pseudo-labels of frames that are read one by one; of what a reading holds only the frame is looked at."""
-    frames, summary = [], Summary()
-    for number in tqdm(source.numbers[:: settings.every], unit="frame", desc=f"{name}: read", delay=2.0, leave=None):
+def read_frames(name: str, source: Source, every: int) -> ReadFrames:
+    """Every so many frames; of what a reading holds only the frame and what was lost of it are looked at."""
+    frames, summary, digest = list[Frame](), Summary(), hashlib.sha256()
+    for number in tqdm(source.numbers[::every], unit="frame", desc=f"{name}: read", delay=2.0, leave=None):
         reading = source.read(number)
         if reading is None:
             break
         summary = summary.plus(reading)
         frames.append(reading.frame)
+        found, cameras = reading.frame.detections, reading.frame.cameras
+        rig = () if len(frames) > 1 else (cameras.lens, cameras.matrix, cameras.rotation, cameras.translation)
+        for part in (*rig, found.xy_image, found.confidence, found.visible, found.valid):
+            digest.update(part.contiguous().numpy().tobytes())
+        digest.update(f"{number} {cameras.names} {found.skeleton.name}".encode())
     if not frames:
         raise InputError(f"{name}: no frame can be read.")
-    return label_frames(name, frames, settings, read=summary.sentences(), keep=keep)
+    return ReadFrames(tuple(frames), summary.sentences(), digest.hexdigest())
 
 
 def label_frames(
@@ -170,7 +183,7 @@ def label_frames(
     ids = whole.poses.id.split([len(one.association) for one in found])
     found = [replace(one, poses=replace(one.poses, id=mine)) for one, mine in zip(found, ids, strict=True)]
     labels = [
-        LabelledFrame(name, frame.number, labels_of_frame(_with_back(frame, own, left_out), one, settings.skeleton))
+        LabelledFrame(name, frame.number, labels_of_frame(_with_back(frame, own, left_out), one, PANOPTIC_15))
         for frame, own, one in zip(whole.frames, usable, found, strict=True)
     ]
     account = Account(

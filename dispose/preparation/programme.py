@@ -43,7 +43,7 @@ class ProgrammeConfig:
         near: keypoints that moved by this share of a person's size from frame to frame are half as near as at rest.
         budget: tuples that are kept while tuples are built, divided among the detections; where that cuts any, the gap
             says it.
-        seconds: for the programme of a frame; then the best answer so far counts.
+        nodes: of branch and bound for a part of a frame; then the best answer so far counts, and the gap says it.
         joints: those whose rays are compared; all where none is named.
     """
 
@@ -54,7 +54,7 @@ class ProgrammeConfig:
     share: float = 0.5
     near: float = 0.1
     budget: int = 12_000
-    seconds: float = 0.7
+    nodes: int = 50
     joints: tuple[str, ...] = ()
 
 
@@ -76,7 +76,7 @@ class Partition:
         group: number of every detection's group.
         worth: of all groups.
         bound: what no partition can be worth more than; the worth where that is proven to be the optimum.
-        seconds: it took.
+        seconds: of the processor it took.
     """
 
     group: Int[np.ndarray, " detections"]
@@ -92,7 +92,7 @@ class Partition:
 
 @dataclass(frozen=True, eq=False)
 class Grouped:
-    """An answer for one frame, the seconds it took, and how far from the optimum it may be (`Partition.gap`)."""
+    """An answer for one frame, the processor's seconds for it, and how far from the best it may be (`Partition.gap`)."""
 
     association: Association
     seconds: float = 0.0
@@ -110,19 +110,19 @@ def group_by_programme(frames: Sequence[Frame], config: ProgrammeConfig) -> list
     found = []
     gains, clock = [], []
     for frame in frames:
-        start = time.perf_counter()
+        start = time.process_time()
         gains.append(pair_gains(frame, config))
-        clock.append(time.perf_counter() - start)
+        clock.append(time.process_time() - start)
     step = min((b.number - a.number for a, b in pairwise(frames)), default=1)
     links = _Links(frames, config.near)
     for row, frame in enumerate(frames):
-        start = time.perf_counter()
+        start = time.process_time()
         rows = range(max(row - config.window, 0), min(row + config.window + 1, len(frames)))
         around = [r for r in rows if r != row and abs(frames[r].number - frame.number) <= config.window * step]
         said = [(gains[other], links.between(row, other)) for other in around]
         own = with_neighbours(gains[row], said, config.share)
-        answer = solve_partition(own.gain, own.view, config.budget, config.seconds)
-        took = time.perf_counter() - start + clock[row]
+        answer = solve_partition(own.gain, own.view, config.budget, config.nodes)
+        took = time.process_time() - start + clock[row]
         pairs = association_of_groups(pair_distances(frame), answer.group, gate_mm=config.gate_mm)
         found.append(Grouped(pairs, took, answer.gap))
     return found
@@ -143,7 +143,7 @@ def pair_gains(frame: Frame, config: ProgrammeConfig) -> PairGains:
 
 
 def with_neighbours(
-    own: PairGains, said: Sequence[tuple[PairGains, Float[np.ndarray, "views slots others"]]], share: float
+    own: PairGains, said: Sequence[tuple[PairGains, Float[np.ndarray, "_ _ _"]]], share: float
 ) -> PairGains:
     """The gains of a frame with the mean of what the frames around it say of the same detections, times `share`.
 
@@ -206,14 +206,14 @@ def solve_partition(
     gain: Float[np.ndarray, "detections detections"],
     view: Int[np.ndarray, " detections"],
     budget: int,
-    seconds: float | None = None,
+    nodes: int | None = None,
 ) -> Partition:
     """The partition of greatest worth, at most one detection of a view in a group.
 
     Parts that no positive gain joins are solved by themselves; one that is a group without a negative pair is its own
     optimum. For the others the tuples that could be in an optimum are listed and packed (HiGHS).
     """
-    start, group = time.perf_counter(), np.arange(len(view))
+    start, group = time.process_time(), np.arange(len(view))
     count, label = connected_components(csr_array(gain > 0), directed=False)
     worth = bound = 0.0
     for part in range(count):
@@ -224,13 +224,12 @@ def solve_partition(
             worth, bound = worth + total, bound + total
             continue
         member, value, whole = candidate_groups(inner, view[rows], budget)
-        left = None if seconds is None else max(seconds - (time.perf_counter() - start), 0.02)
-        packing = pack_sets_within(value, member, left)
+        packing = pack_sets_within(value, member, nodes)
         for row in np.flatnonzero(packing.chosen):
             group[rows[member[row]]] = rows[member[row]][0]
         worth += float(value[packing.chosen].sum())
         bound += packing.bound if whole else max(packing.bound, _most(inner, view[rows]))
-    return Partition(group, worth, bound, time.perf_counter() - start)
+    return Partition(group, worth, bound, time.process_time() - start)
 
 
 def candidate_groups(

@@ -1,14 +1,11 @@
 """The account of how labels were made: what was left out, put together, repaired, dropped and kept; text and JSON."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
-from dispose.formats.files import replacing
 from dispose.formats.pseudo_labels import LabelledFrame
 from dispose.inference.check.diagnosis import Diagnosis
 from dispose.inference.check.world import Finding
@@ -142,8 +139,8 @@ def _lines(one: SequenceReport) -> list[str]:
     stopped, gap = one.stopped_early
     if stopped:
         lines.append(f"    stopped early in {stopped} frames; the best answer is better by {100 * gap:.1f} % at most")
-    seen = [f"{people} in {views}" for views, people in enumerate(one.views, 2) if people]
-    lines.append(f"    people by the number of views: {', '.join(seen) or 'none'}; {one.unmatched} detections alone")
+    seen = [f"{people} in {views} views" for views, people in enumerate(one.views, 2) if people]
+    lines.append(f"    people: {', '.join(seen) or 'none'}; {one.unmatched} detections alone")
     fixed = one.repairs
     lines += [
         f"  put right: {fixed.views_taken_out} views taken out of people they contradict, {fixed.attached} detections "
@@ -161,18 +158,9 @@ def _lines(one: SequenceReport) -> list[str]:
     return lines
 
 
-def write_report_of_labels(path: Path, report: LabelReport) -> None:
-    """Write the account as JSON, every removed detection with its place; an old file is replaced as a whole."""
-    content = {"schema": SCHEMA, "sequences": [_plain(one) for one in report.sequences]}
-    with replacing(path) as file:
-        json.dump(content, file, indent=1)
-        file.write("\n")
-
-
-def _plain(one: SequenceReport) -> Mapping[str, object]:
-    plain = asdict(one)
-    plain["removed"] = _counts(one.removals)
-    return plain
+def plain_sequence(one: SequenceReport) -> Mapping[str, object]:
+    """The account of one recording as JSON has it, every removed detection with its place."""
+    return {**asdict(one), "removed": _counts(one.removals)}
 
 
 def _counts(removals: Sequence[Removal]) -> Mapping[str, Mapping[str, int]]:
