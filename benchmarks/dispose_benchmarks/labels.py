@@ -245,7 +245,7 @@ class LabelsBench:
                 print(f"{protocol.name:<24}{name:<11}{figures}  {1000 * made[-1].seconds:.0f} ms", flush=True)
         speed = measure_speed(self.frames)
         print(
-            f"{speed.views} views of {speed.persons} people: {speed.seconds:.2f} s a frame, longest {speed.longest:.2f}; "
+            f"{speed.views} views of {speed.persons} people: {speed.seconds:.2f} s each, longest {speed.longest:.2f}, "
             f"{speed.stopped_early} of {speed.frames} not proven, off by {100 * speed.largest_gap:.1f} % at most"
         )
         for make in (shelf, pose2sim_multi):

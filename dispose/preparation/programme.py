@@ -92,7 +92,7 @@ class Partition:
 
 @dataclass(frozen=True, eq=False)
 class Grouped:
-    """An answer for one frame, the processor's seconds for it, and how far from the best it may be (`Partition.gap`)."""
+    """An answer for one frame, its seconds of the processor, and how far from the best it may be (`Partition.gap`)."""
 
     association: Association
     seconds: float = 0.0
