@@ -21,7 +21,7 @@ from dispose.preparation.anatomy import bones_of_json
 from dispose.preparation.areas import NO_AREAS, read_areas
 from dispose.preparation.associators import ASSOCIATORS, WINDOWS, grouping_of
 from dispose.preparation.labels import LabelSettings
-from dispose.preparation.recordings import Recording, prepare, renamed_cameras
+from dispose.preparation.recordings import UnlabelledRecording, prepare, renamed_cameras
 from dispose.zoo.triangulators import DEFAULT_TRIANGULATOR, TRIANGULATOR_NAMES, load_triangulator
 
 
@@ -73,7 +73,7 @@ class PrepareCommand(CaptureOptions):
         folders = (self.capture, *self.also)
         if self.names and len(self.names) != len(folders):
             raise InputError(f"--names: {len(self.names)} names for {len(folders)} captures.")
-        recordings, settings = list[Recording](), self.settings()
+        recordings, settings = list[UnlabelledRecording](), self.settings()
         for row, folder in enumerate(folders):
             recordings.append(self.recording(folder, self.names[row] if self.names else "", settings))
         done = prepare(out, recordings, self.provenance())
@@ -94,7 +94,7 @@ class PrepareCommand(CaptureOptions):
             inspect=not self.trust_cameras,
         )
 
-    def recording(self, folder: Path | None, name: str, settings: LabelSettings) -> Recording:
+    def recording(self, folder: Path | None, name: str, settings: LabelSettings) -> UnlabelledRecording:
         """One capture as a recording, with its frame rate and areas."""
         if folder is not None and self.detections is None and only_images(folder):
             raise InputError(f"{folder}: has no detections yet; make them with `dispose detect {folder}`.")
@@ -108,7 +108,7 @@ class PrepareCommand(CaptureOptions):
         source = retimed(source_of(capture), times.clocks)
         name = name or (folder or capture.source).resolve().name
         cameras = renamed_cameras(str(capture.source), capture.cameras.names, self.rename)
-        return Recording(name, cameras, source, settings)
+        return UnlabelledRecording(name, cameras, source, settings)
 
     def provenance(self) -> tuple[tuple[str, str], ...]:
         """What the labels depend on beside the detections."""

@@ -26,7 +26,7 @@ from dispose.skeletons.catalog import PANOPTIC_15
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
+class UnlabelledRecording:
     """One recording: the name of its sequence, the names of its cameras in labels, its frames, and what is made how."""
 
     name: str
@@ -55,7 +55,7 @@ class Prepared:
     text: str
 
 
-def prepare(out: Path, recordings: Sequence[Recording], provenance: Sequence[tuple[str, str]]) -> Prepared:
+def prepare(out: Path, recordings: Sequence[UnlabelledRecording], provenance: Sequence[tuple[str, str]]) -> Prepared:
     """Make the labels of some recordings and write them, with the account as ``NAME.report.json`` beside.
 
     Args:
@@ -106,7 +106,7 @@ class _Part:
         return [LabelledFrame(name, number, store.at(name, number)) for name, number in store.keys]
 
 
-def _part(folder: Path, recording: Recording, provenance: Sequence[tuple[str, str]]) -> _Part:
+def _part(folder: Path, recording: UnlabelledRecording, provenance: Sequence[tuple[str, str]]) -> _Part:
     """One recording: as an earlier run on the same detections with the same settings has finished it, or made now."""
     settings = recording.settings
     read = read_frames(recording.name, recording.source, settings.every)

@@ -17,7 +17,7 @@ from dispose.metrics.association import PairCounts, count_pairs
 from dispose.preparation import labels as making
 from dispose.preparation import recordings
 from dispose.preparation.labels import LabelSettings, label_frames, read_frames
-from dispose.preparation.recordings import Recording, prepare
+from dispose.preparation.recordings import UnlabelledRecording, prepare
 from dispose.scene.frame import Frame, Labels
 from dispose.tensors import ABSENT
 from tests.preparation.people import sequence
@@ -44,9 +44,9 @@ class Closed(Reading):
         return super().__getattribute__(name)
 
 
-def recording(name: str, scenes: list[tuple[Frame, Labels]]) -> Recording:
+def recording(name: str, scenes: list[tuple[Frame, Labels]]) -> UnlabelledRecording:
     known = {frame.number: Closed(frame, truth) for frame, truth in scenes}
-    return Recording(name, scenes[0][0].cameras.names, Source(tuple(known), known.get), SETTINGS)
+    return UnlabelledRecording(name, scenes[0][0].cameras.names, Source(tuple(known), known.get), SETTINGS)
 
 
 def test_labels_of_a_simple_room_are_right(scenes) -> None:

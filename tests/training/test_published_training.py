@@ -15,14 +15,17 @@ from dispose.datasets.multiview import MultiViewDataset
 from dispose.datasets.originals import ORIGINALS
 from dispose.errors import InputError
 from dispose.formats.pseudo_labels import LabelledFrame, read_pseudo_labels, write_pseudo_labels
+from dispose.inference.readings import Source
 from dispose.losses.objective import Term
 from dispose.models.dispose.model import DisPose
 from dispose.nn.backbones import Backbone
+from dispose.preparation.labels import LabelSettings
+from dispose.preparation.recordings import UnlabelledRecording, prepare
 from dispose.recipes import algebraic_detections, context, diffpose_gmm, diffpose_hypotheses, rays, triangulation
 from dispose.recipes.datasets import DATASETS, beginning_of
 from dispose.recipes.orders import TrainingOrder
 from dispose.recipes.synthetic import RECIPES, TOY_SMOKE
-from dispose.scene.frame import Labels
+from dispose.scene.frame import Detections, Frame, Labels
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.systems import SYSTEMS, protocol_names, recipe_names, system_of
 from dispose.training.config import NOTHING, Beginning, DatasetRecipe, LabelRules, Optimisation
@@ -39,14 +42,14 @@ SMALL = TOY_SMOKE.training
 SIZE = SMALL.model.input_size
 TRAITS = replace(SHELF, input_size=SIZE, image_size=SIZE, skeleton=PANOPTIC_15)
 ANKLE = PANOPTIC_15.index("l_ankle")
+DRAWN = RenderConfig(size=SIZE, views=(3, 3), persons=(2, 2), empty=0.0, frames_per_rig=6)
 
 
 class Drawn:
     """A data set of six frames by three cameras: its layout, and a file of pseudo-labels."""
 
     def __init__(self, folder: Path) -> None:
-        config = RenderConfig(size=SIZE, views=(3, 3), persons=(2, 2), empty=0.0, frames_per_rig=6)
-        captures = captures_of_chunk(config, 11, 0, 6)
+        captures = captures_of_chunk(DRAWN, 11, 0, 6)
         self.names = tuple(f"camera{view}" for view in range(3))
         self.cameras = replace(captures[0].cameras, names=self.names)
         labelled = []
@@ -192,6 +195,19 @@ def small(steps: int, select_every: int = 0) -> DatasetRecipe:
         pose=replace(SMALL.pose, optimisation=replace(plan, select_every=select_every)),
     )
     return DatasetRecipe(training, ("camera0", "camera1", "camera2"))
+
+
+def test_labels_that_prepare_makes_train_as_they_are(drawn, tmp_path):
+    frames = []
+    for number, capture in enumerate(captures_of_chunk(DRAWN, 11, 0, 6)):
+        truth = as_labels(capture)
+        points = torch.cat([truth.xy_image, torch.where(truth.visible, 0.9, 0.0)[..., None]], -1)
+        frames.append(Frame(number, drawn.cameras, Detections.from_lists(PANOPTIC_15, [list(one) for one in points])))
+    recording = UnlabelledRecording("room", drawn.names, Source.of(frames), LabelSettings())
+    made = prepare(tmp_path / "made.npz", [recording], [])
+    assert any(len(read_pseudo_labels(made.labels).at("room", number).poses.id) for number in range(6))
+    weights = train_dataset(small(steps=1), tmp_path / "run", drawn.layout(0, 1, 2), made.labels, workers=0)
+    assert load_weights(weights, DisPose) is not None
 
 
 def test_the_weights_that_are_best_on_the_validation_frames_are_kept(drawn, tmp_path, monkeypatch):
