@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from dispose.models.movenet.find import find_joints, find_people
 from dispose.models.movenet.inputs import Rgb
@@ -36,7 +36,7 @@ class MoveNetSettings:
             of their score, of newcomers and of those who are known.
         joint_score: keypoints of a higher score are kept.
         mean_score: people whose keypoints have a higher mean score are kept.
-        same_person: people more alike than this (OKS) in the end are one.
+        same_person, known_person: people more alike than this (OKS) in the end are one; who were two a frame before.
     """
 
     side: int = 512
@@ -46,15 +46,19 @@ class MoveNetSettings:
     follow: float = 1.2
     careful: float = 0.0
     crops: tuple[float, ...] = (1.0, 1.1, 1.25, 1.5)
-    agreement: float = 0.015
+    agreement: float = 0.0125
     known_agreement: float = 0.1
     joint_score: float = 0.1
     mean_score: float = 0.2
-    same_person: float = 0.5
+    same_person: float = 0.6
+    known_person: float = 0.85
 
 
 SAME_PERSON, SAME_JOINT = 0.5, 0.7
 """Of people who are less alike than the one, joints more alike than the other are one joint."""
+
+DOUBTFUL = 0.12
+"""The score of a keypoint on which looks do not agree: it is there, and counts for little."""
 
 LEAST_REACH_PX = 8.0
 FIRST_LOOK = 1.25
@@ -90,29 +94,47 @@ class MoveNetDetector:
 
     def find(self, image: Rgb, before: ImagePeople, *, search: bool) -> ImagePeople:
         """The people of an image, those of the frame before first looked for where they were."""
+        use = self.settings
         keypoints, sure = self.known(image, before.keypoints)
+        known = len(keypoints)
         if search or not len(keypoints):
             found = self.search(image)
             alike = keypoint_similarity(found, before.keypoints).max(1, initial=0)
-            theirs, sure_too = self.newcomers(image, found[alike <= self.settings.same_place])
+            theirs, sure_too = self.newcomers(image, found[alike <= use.same_place], keypoints)
             keypoints, sure = np.concatenate([keypoints, theirs]), np.concatenate([sure, sure_too])
-        return self.kept(keypoints, sure, image)
+        limits = np.full((len(keypoints), len(keypoints)), use.same_person)
+        limits[:known, :known] = use.known_person
+        return self.kept(keypoints, sure, limits, image)
 
     def known(self, image: Rgb, expected: Keypoints) -> tuple[Keypoints, Scores]:
         """Keypoints and mean scores of people who were there a frame before."""
         use = self.settings
         boxes = box_around(expected, OUTLINE)
-        boxes = boxes[np.isfinite(boxes).all(-1)]
+        there = np.isfinite(boxes).all(-1)
+        expected, boxes = expected[there], boxes[there]
         looks = [find_joints(self.joints, image, squares_of(boxes, use.follow))]
         if use.careful and len(boxes):
             looks.append(self.in_mirror(image, squares_of(boxes, use.careful)))
         several = np.stack(looks)
-        return agreed(several, use.known_agreement), several[..., 2].mean((0, 2))
+        keypoints, sure = agreed(several, use.known_agreement), several[..., 2].mean((0, 2))
+        for lost in np.flatnonzero(are_others(keypoints, expected)).tolist():
+            keypoints[lost], sure[lost] = self.behind_others(image, expected[lost])
+        return keypoints, sure
 
-    def newcomers(self, image: Rgb, rough: Keypoints) -> tuple[Keypoints, Scores]:
+    def behind_others(self, image: Rgb, expected: Float[np.ndarray, "17 3"]) -> tuple[Float[np.ndarray, "17 3"], float]:
+        """Keypoints and mean score of somebody whom a look takes for another, by the most alike of several."""
+        tries = np.concatenate([squares_around(expected[None], crop) for crop in self.settings.crops])
+        found = find_joints(self.joints, image, tries)
+        best = found[int(keypoint_similarity(found, expected[None])[:, 0].argmax())]
+        return best, float(best[:, 2].mean())
+
+    def newcomers(
+        self, image: Rgb, rough: Keypoints, known: Float[np.ndarray, "known 17 3"]
+    ) -> tuple[Keypoints, Scores]:
         """Keypoints and mean scores of people who are roughly known, by many looks.
 
-        Where the first look finds somebody else, as in crowds, the others are at the rough keypoints.
+        Where the first look finds somebody else, as in crowds, the others are at the rough keypoints; where all do,
+        these are the answer.
         """
         use = self.settings
         rough = rough[np.isfinite(squares_around(rough, 1.0)).all(-1)]
@@ -127,7 +149,9 @@ class MoveNetDetector:
             squares = squares_around(middle, crop)
             looks += [find_joints(self.joints, image, squares), self.in_mirror(image, squares)]
         several = np.stack(looks)
-        return given_once(agreed(several, use.agreement), rough), several[..., 2].mean((0, 2))
+        keypoints, sure = given_once(agreed(several, use.agreement), rough), several[..., 2].mean((0, 2))
+        others = are_others(keypoints, np.concatenate([rough, known]))
+        return np.where(others[:, None, None], rough, keypoints), np.where(others, rough[..., 2].mean(1), sure)
 
     def search(self, image: Rgb) -> Float[np.ndarray, "people 17 3"]:
         """Rough people of the whole image and its tiles, each once, the surest first."""
@@ -147,7 +171,9 @@ class MoveNetDetector:
         mirrored = np.ascontiguousarray(image[:, ::-1])
         return find_joints(self.joints, mirrored, squares * flip + shift)[:, MIRROR] * flip + shift
 
-    def kept(self, keypoints: Keypoints, sure: Scores, image: Rgb) -> ImagePeople:
+    def kept(
+        self, keypoints: Keypoints, sure: Scores, limits: Float[np.ndarray, "people people"], image: Rgb
+    ) -> ImagePeople:
         """Those who are sure enough, each once, with the keypoints that are in the image."""
         use = self.settings
         height, width = image.shape[:2]
@@ -156,7 +182,7 @@ class MoveNetDetector:
         keypoints = np.where(seen[..., None], keypoints, 0.0)
         enough = (sure > use.mean_score) & (seen.sum(1) >= LEAST_JOINTS)
         order = [one for one in np.argsort(-sure, kind="stable").tolist() if enough[one]]
-        chosen = best_of_alike(keypoints, order, use.same_person)
+        chosen = best_of_alike(keypoints, order, limits)
         return ImagePeople(box_around(keypoints[chosen], 0.0), keypoints[chosen], sure[chosen].clip(0, 1))
 
 
@@ -203,15 +229,30 @@ def given_once(
     return kept
 
 
+def are_others(
+    keypoints: Float[np.ndarray, "people joints 3"], expected: Float[np.ndarray, "expected joints 3"]
+) -> Bool[np.ndarray, " people"]:
+    """Whether people are more alike to whom somebody else was expected to be than to themselves.
+
+    Expected are first these people, in their order, then whoever else is there.
+    """
+    alike = keypoint_similarity(keypoints, expected)
+    own = np.diag(alike).copy()
+    np.fill_diagonal(alike, 0.0)
+    return alike.max(1, initial=0) > np.maximum(own, SAME_PERSON)
+
+
 def agreed(looks: Float[np.ndarray, "looks people joints 3"], share: float) -> Float[np.ndarray, "people joints 3"]:
     """Medians of several looks at the same people; scores fall where the looks differ.
 
-    ``s exp(-(d / (a size))²)``: s the mean score, d the median distance of the looks from their median, a the share.
+    ``s exp(-(d / (a size))²)``: s the mean score, d the median distance of the looks from their median, a the share;
+    not below `DOUBTFUL`, where the looks themselves say more.
     """
     place = np.median(looks[..., :2], 0)
     apart = np.median(np.linalg.norm(looks[..., :2] - place, axis=-1), 0)
     size = np.sqrt(np.maximum(np.ptp(place, axis=1).prod(-1), 1.0))[:, None]
-    score = looks[..., 2].mean(0) * np.exp(-((apart / (share * size)) ** 2))
+    mean = looks[..., 2].mean(0)
+    score = np.maximum(mean * np.exp(-((apart / (share * size)) ** 2)), np.minimum(mean, DOUBTFUL))
     return np.concatenate([place, score[..., None]], -1)
 
 

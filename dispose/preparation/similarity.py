@@ -31,24 +31,31 @@ def keypoint_similarity(
 ) -> Float[np.ndarray, "people others"]:
     """COCO's object keypoint similarity in [0, 1], over the joints that both have; 0 where they share none.
 
-    ``mean_j exp(-d_j² / (2 s² (2 sigma_j)²))``; the size s² is the mean area of the two boxes around keypoints.
+    ``mean_j exp(-d_j² / (2 s² (2 sigma_j)²))``; the size s² is the smaller area of the two boxes around keypoints.
     """
     areas = []
     for some in (people, others):
         box = np.nan_to_num(box_around(some))
         areas.append(np.maximum(box[:, 2:] - box[:, :2], LEAST_PX).prod(-1))
-    size = (areas[0][:, None] + areas[1][None]) / 2
+    size = np.minimum(areas[0][:, None], areas[1][None])
     squared = ((people[:, None, :, :2] - others[None, :, :, :2]) ** 2).sum(-1)
     both = (people[:, None, :, 2] > SEEN) & (others[None, :, :, 2] > SEEN)
     alike = np.exp(-squared / (8 * size[..., None] * COCO_SIGMAS**2))
     return (alike * both).sum(-1) / np.maximum(both.sum(-1), 1)
 
 
-def best_of_alike(keypoints: Float[np.ndarray, "people joints 3"], order: Sequence[int], threshold: float) -> list[int]:
-    """Those, in some order, who are not more alike than the threshold to one kept before them."""
-    alike = keypoint_similarity(keypoints, keypoints)
+def best_of_alike(
+    keypoints: Float[np.ndarray, "people joints 3"],
+    order: Sequence[int],
+    threshold: float | Float[np.ndarray, "people people"],
+) -> list[int]:
+    """Those, in some order, who are not more alike than the threshold to one kept before them.
+
+    The threshold may be another for every pair.
+    """
+    excess = keypoint_similarity(keypoints, keypoints) - threshold
     kept: list[int] = []
     for one in order:
-        if not kept or alike[one, kept].max() <= threshold:
+        if not kept or excess[one, kept].max() <= 0:
             kept.append(one)
     return kept
