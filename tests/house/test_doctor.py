@@ -46,6 +46,12 @@ def test_missing_and_wrong_packages_are_named(monkeypatch: pytest.MonkeyPatch):
     assert finding.mend
 
 
+def test_a_detector_without_weights_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DISPOSE_CACHE", str(tmp_path))
+    finding = doctor.look_at_detector()
+    assert finding.state is State.OPTIONAL and finding.mend == "dispose detector install"
+
+
 def test_weights_must_build_the_network_of_this_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(doctor, "WEIGHTS", tmp_path)
     assert "there is no such weights file" in doctor.look_at_weights(*doctor.WEIGHTS_OF[0]).text

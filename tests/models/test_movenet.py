@@ -35,7 +35,7 @@ def drawn_heads(generator: torch.Generator, images: int = 2, height: int = 12, w
     def draw(chans: int, scale: float) -> Tensor:
         return scale * torch.randn(images, chans, height, width, generator=generator)
 
-    return MoveNetHeads(draw(1, 2), draw(17, 2), draw(34, 4), draw(34, 0.5), 6 + draw(2, 4), draw(2, 1))
+    return MoveNetHeads(draw(1, 2), draw(17, 2), draw(34, 4), draw(34, 0.5), 6 + draw(2, 4), draw(2, 6))
 
 
 @pytest.mark.parametrize("config", [MULTIPOSE, THUNDER, LIGHTNING], ids=lambda config: config.name)
@@ -189,6 +189,17 @@ def test_the_score_of_a_keypoint_is_the_highest_that_anybody_gives_to_its_place(
     first, second = people.keypoints[0, :2]
     torch.testing.assert_close(first, second)
     assert float(first[0, 2]) == pytest.approx(torch.tensor(9.0).sigmoid().item())
+
+
+def test_a_box_holds_its_first_edge_and_not_its_last():
+    heads = MoveNetHeads(*(torch.zeros(1, chans, 24, 24) for chans in (1, 17, 34, 34, 2, 2)))
+    assert heads.box_scale is not None
+    heads.center[:] = -9
+    heads.center[0, 0, 12, 12] = 5
+    heads.box_scale[0, :, 12, 12] = 8
+    for away, cell in ((-4, 8), (4, 15)):
+        heads.kpt_regress[:, :, 12, 12] = away
+        torch.testing.assert_close(decode_people(heads).keypoints[0, 0, :, :2], torch.full((17, 2), cell / 24))
 
 
 def test_rows_of_nobody_have_no_peak_and_the_first_cells():

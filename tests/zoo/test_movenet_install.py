@@ -202,9 +202,7 @@ def test_npm_fetches_and_leaves_nothing_behind(
 
 def test_failures_of_npm_are_one_sentence(package: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     fake_npm(tmp_path / "bin", "echo npm error code ENOTFOUND >&2; exit 1", monkeypatch)
-    with pytest.raises(
-        DownloadError, match=r"could not fetch .*\(npm error code ENOTFOUND\); try again, or fetch http"
-    ):
+    with pytest.raises(DownloadError, match=r"could not fetch .*\(code ENOTFOUND\); try again, or fetch http"):
         install_movenet()
     fake_npm(tmp_path / "bin", "exit 0", monkeypatch)
     with pytest.raises(InputError, match=f"{TARBALL}: cannot be read"):
@@ -216,7 +214,7 @@ def test_failures_of_npm_are_one_sentence(package: dict[str, bytes], tmp_path: P
     (tmp_path / "bin/npm").unlink()
     fake_npm(tmp_path / "none", "", monkeypatch)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(DownloadError, match=r"no npm .* --from .*pip install 'dispose\[detector\]'"):
+    with pytest.raises(DownloadError, match=r"no npm .*pip install 'dispose\[detector\]'.* --from "):
         install_movenet()
     assert installed(tmp_path / "cache") == []
 
