@@ -51,6 +51,8 @@ class DetectCommand:
     """Frame numbers A:B, from A up to and without B; either may be left out (default: all)."""
     detector: Annotated[str, one_of(*DETECTORS)] = MOVENET
     """Whose networks; others than MoveNet are installed apart (docs/detectors.md)."""
+    models: PathOption = None
+    """Folder of these networks' files, for work without internet (default: they fetch them themselves)."""
     search_every: Count = SEARCH_EVERY
     """In every so many frames newcomers are looked for in the whole image, in between around those who are there."""
     tiles: Count = 1
@@ -66,7 +68,8 @@ class DetectCommand:
         """Look at every image once, and say what was found and what was lost."""
         folder = require_folder(self.out or own_folder(self.capture))
         order = detect_order(self.capture, folder, self.frames, self.search_every, self.processes)
-        accounts = detect_and_say(self.capture, order, detector_of(self.detector, self.tiles, careful=self.careful))
+        make = detector_of(self.detector, self.tiles, careful=self.careful, models=self.models)
+        accounts = detect_and_say(self.capture, order, make)
         print(f"wrote {folder}; people in 3-D: dispose predict {self.capture}"
               f"{'' if self.out is None else f' --detections {folder}'}")  # fmt: skip
         if self.overlay is not None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from dispose.errors import InputError
 from dispose.models.movenet.network import MULTIPOSE, THUNDER, TracedMoveNet
 from dispose.preparation.detector import Detector
 from dispose.preparation.movenet import MoveNetDetector, MoveNetSettings
 from dispose.preparation.rtmlib_people import RTMO, RTMPOSE, RTMPOSE_FEET, load_rtm_detector
-from dispose.preparation.transformers_people import load_vitpose_detector
+from dispose.preparation.transformers_people import ViTPoseSettings, load_vitpose_detector
 from dispose.zoo.movenet import DIGESTS, load_movenet
 
 
@@ -27,30 +28,43 @@ CAREFUL = 1.4
 """Side of the square of the second look, in longer sides of somebody's box: errors that have a side cancel."""
 
 
-OTHERS: tuple[tuple[str, Callable[[], Detector]], ...] = (
+def load_vitpose(models: Path | None) -> Detector:
+    """RT-DETR and ViTPose of the hub, or from the folders `people` and `joints` of a folder."""
+    if models is None:
+        return load_vitpose_detector()
+    here = models.resolve()
+    return load_vitpose_detector(ViTPoseSettings(people=str(here / "people"), joints=str(here / "joints")))
+
+
+OTHERS: tuple[tuple[str, Callable[[Path | None], Detector]], ...] = (
     ("rtmpose", partial(load_rtm_detector, RTMPOSE)),
     ("rtmpose_feet", partial(load_rtm_detector, RTMPOSE_FEET)),
     ("rtmo", partial(load_rtm_detector, RTMO)),
-    ("vitpose", load_vitpose_detector),
+    ("vitpose", load_vitpose),
 )
-"""Detectors of other projects, for those who install them (docs/detectors.md)."""
+"""Detectors of other projects, for those who install them (docs/detectors.md); each is told where its models lie."""
 
 DETECTORS = (MOVENET, *(name for name, _ in OTHERS))
 
 
-def detector_of(name: str = MOVENET, tiles: int = 1, *, careful: bool = False) -> Callable[[], Detector]:
+def detector_of(
+    name: str = MOVENET, tiles: int = 1, *, careful: bool = False, models: Path | None = None
+) -> Callable[[], Detector]:
     """How a detector is made in a process.
 
     Args:
         name: one of `DETECTORS`.
         tiles: of MoveNet: wide scenes are searched in so many parts across and down as well.
         careful: of MoveNet: everybody is looked at twice.
+        models: of others: the folder of their models; None: they fetch them.
 
     Raises:
-        InputError: an option of MoveNet's is given to another.
+        InputError: an option of MoveNet's is given to another, or the other way round.
     """
     if name == MOVENET:
+        if models is not None:
+            raise InputError(f"--models is for detectors other than {MOVENET}: see `dispose detector install --from`.")
         return partial(load_movenet_detector, MoveNetSettings(tiles=tiles, careful=CAREFUL if careful else 0.0))
     if tiles > 1 or careful:
         raise InputError(f"--tiles and --careful are for {MOVENET}, not for {name}.")
-    return dict(OTHERS)[name]
+    return partial(dict(OTHERS)[name], models)

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -117,14 +118,11 @@ def load_vitpose_detector(settings: ViTPoseSettings = ViTPoseSettings()) -> ViTP
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     loaded: list[Any] = []
-    for kind, name, revision in (
-        (RTDetrForObjectDetection, settings.people, settings.people_revision),
-        (VitPoseForPoseEstimation, settings.joints, settings.joints_revision),
-    ):
+    for kind, part in ((RTDetrForObjectDetection, "people"), (VitPoseForPoseEstimation, "joints")):
         # Pickled weights are refused; Pillow's way of resizing is there without torchvision and the same everywhere.
         loaded += [
-            _load(AutoImageProcessor.from_pretrained, name, revision, {"backend": "pil"}),
-            _load(kind.from_pretrained, name, revision, {"use_safetensors": True}).eval().requires_grad_(False),
+            _load(AutoImageProcessor.from_pretrained, settings, part, {"backend": "pil"}),
+            _load(kind.from_pretrained, settings, part, {"use_safetensors": True}).eval().requires_grad_(False),
         ]
     people_inputs, people, joints_inputs, joints = loaded
     if joints.config.num_labels != len(COCO_17):
@@ -136,17 +134,21 @@ def load_vitpose_detector(settings: ViTPoseSettings = ViTPoseSettings()) -> ViTP
     )
 
 
-def _load(load: Callable[..., Any], name: str, revision: str, options: dict[str, bool | str]) -> Any:
-    """A part of a model, from a folder or the hub's cache before the network is asked."""
+def _load(load: Callable[..., Any], settings: ViTPoseSettings, part: str, options: dict[str, bool | str]) -> Any:
+    """Something of the model for `part` (people, joints): a folder and the hub's cache come before the network."""
+    name, revision = vars(settings)[part], vars(settings)[f"{part}_revision"]
     failures = []
     for only_local in (True, False):
         try:
             return load(name, revision=revision, local_files_only=only_local, **options)
         except Exception as error:  # transformers raises many kinds: no file, no network, another model's file
             failures.append(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}")
+    local = Path(name).is_absolute() or Path(name).exists()
+    published = vars(ViTPoseSettings())[part] if local else name
+    target = name if local else f"FOLDER/{part}"
     raise InputError(
-        f"{name}: the model cannot be had ({failures[-1]}); where there is internet, run "
-        f"`hf download {name} --revision {revision} --local-dir FOLDER` and name that folder instead."
+        f"{name}: the model cannot be had ({failures[-1]}); where there is internet, run `hf download {published} "
+        f"--revision {revision} --local-dir {target}`, and name its folder: `--models {Path(target).parent}`."
     )
 
 

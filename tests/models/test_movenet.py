@@ -35,7 +35,7 @@ def drawn_heads(generator: torch.Generator, images: int = 2, height: int = 12, w
     def draw(chans: int, scale: float) -> Tensor:
         return scale * torch.randn(images, chans, height, width, generator=generator)
 
-    return MoveNetHeads(draw(1, 2), draw(17, 2), draw(34, 4), draw(34, 0.5), 6 + draw(2, 4), draw(2, 6))
+    return MoveNetHeads(draw(1, 2), draw(17, 2), draw(34, 4), draw(34, 0.5), 3 + draw(2, 6), draw(2, 6))
 
 
 @pytest.mark.parametrize("config", [MULTIPOSE, THUNDER, LIGHTNING], ids=lambda config: config.name)

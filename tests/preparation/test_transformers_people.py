@@ -9,6 +9,7 @@ import torch
 
 from dispose.errors import InputError, MissingBackendError
 from dispose.preparation.detector import Detector, nobody
+from dispose.preparation.detectors import detector_of
 from dispose.preparation.transformers_people import ViTPoseSettings, load_vitpose_detector
 from dispose.skeletons.catalog import COCO_17
 
@@ -110,10 +111,11 @@ def test_what_is_not_there_is_told_with_what_to_do(
     models: ViTPoseSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    command = "hf download nobody/none --revision v1 --local-dir FOLDER"
+    command = "hf download nobody/none --revision v1 --local-dir FOLDER/people`, .*--models FOLDER"
     with pytest.raises(InputError, match=f"^nobody/none: the model cannot be had .*{command}"):
         load_vitpose_detector(replace(models, people="nobody/none", people_revision="v1"))
-    with pytest.raises(InputError, match=f"^{tmp_path}: the model cannot be had"):
+    usual = f"hf download {ViTPoseSettings().joints} --revision main --local-dir {tmp_path}"
+    with pytest.raises(InputError, match=f"^{tmp_path}: the model cannot be had .*{usual}"):
         load_vitpose_detector(replace(models, joints=str(tmp_path)))
     vitpose(tmp_path, 1, joints=5)
     with pytest.raises(InputError, match="says 5 keypoints; COCO has 17"):
@@ -124,3 +126,11 @@ def test_what_is_not_there_is_told_with_what_to_do(
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with pytest.raises(MissingBackendError, match=r"pip install 'dispose\[transformers\]'"):
         load_vitpose_detector(models)
+
+
+def test_the_command_names_detectors_and_their_folder(models: ViTPoseSettings):
+    folder = Path(models.people).parent
+    detector = detector_of("vitpose", models=folder)()
+    assert detector.card.weights[1][0] == str(folder / "joints")
+    with pytest.raises(InputError, match="--models is for detectors other than movenet"):
+        detector_of(models=folder)
