@@ -123,6 +123,12 @@ def _drawn() -> "Callable[[TrainingOrder], Path]":
     return synthetic.train
 
 
+def _adapted() -> "Callable[[TrainingOrder], Path]":
+    from dispose.recipes import adapt
+
+    return adapt.train
+
+
 def _datasets() -> "Callable[[TrainingOrder], Path]":
     from dispose.recipes import datasets
 
@@ -186,7 +192,7 @@ SYSTEMS = (
     System(
         "associator",
         _associator,
-        (Recipes(("synthetic", "smoke"), _drawn),),
+        (Recipes(("synthetic", "smoke"), _drawn), Recipes(("adapt",), _adapted)),
         (
             "shelf",
             "mvor",

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import tyro
 
+from dispose_benchmarks.adapt import AdaptBench
 from dispose_benchmarks.association import AssociationBench
 from dispose_benchmarks.detect import DetectBench
 from dispose_benchmarks.detect_accuracy import DetectAccuracyBench
@@ -40,7 +41,8 @@ class BenchCommand:
     """
 
     command: tyro.conf.OmitSubcommandPrefixes[
-        Annotated[AssociationBench, tyro.conf.subcommand("association")]
+        Annotated[AdaptBench, tyro.conf.subcommand("adapt")]
+        | Annotated[AssociationBench, tyro.conf.subcommand("association")]
         | Annotated[DetectBench, tyro.conf.subcommand("detect")]
         | Annotated[DetectAccuracyBench, tyro.conf.subcommand("detect-accuracy")]
         | Annotated[FaultsBench, tyro.conf.subcommand("faults")]

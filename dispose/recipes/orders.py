@@ -20,6 +20,9 @@ class TrainingOrder:
     recipe: tyro.conf.Positional[str]
     """Which run."""
 
+    adapt: PathOption = None
+    """A capture of detections to whose room the association is adapted, by labels made of these detections alone."""
+
     out: PathOption = None
     """Folder of the run: examples, checkpoints, logs and, when it is done, the weights (default: runs/RECIPE)."""
 

@@ -55,6 +55,7 @@ class Optimisation:
         checkpoint_every: optimiser steps between checkpoints.
         select_every: optimiser steps between looks at the validation split, whose best weights are kept; one more look
             is taken at the end. 0 = the last weights are kept.
+        patience: looks without a better score after which training ends; 0 = it goes on to the last step.
     """
 
     steps: int
@@ -68,6 +69,7 @@ class Optimisation:
     average_every: int = 1
     checkpoint_every: int = 250
     select_every: int = 0
+    patience: int = 0
 
     def __post_init__(self) -> None:
         if self.average and self.select_every:
@@ -213,6 +215,44 @@ class AssociatorRecipe:
     model: AssociatorConfig = AssociatorConfig(noise=EVEN_NOISE)
     placement: PlacementTraining = field(default_factory=PlacementTraining)
     denoiser: DenoiserTraining = field(default_factory=DenoiserTraining)
+
+
+@dataclass(frozen=True)
+class AdaptRecipe:
+    """The associator's denoiser on the labels of one recording, and how the result is judged.
+
+    Attributes:
+        name: of the run.
+        seed: of everything random.
+        frames: labelled, at most.
+        stretches: of frames in a row, spread over the recording, at most.
+        shortest: frames of a stretch, at least.
+        held_out: every so many-th stretch is not learned from; these decide.
+        subsets: choices of a frame's cameras that are learned from, and judged by, beside all of them.
+        rehearsal: synthetic frames that are learned from as well.
+        rehearsal_share: of what is learned from.
+        least_gain: percent of pair F1 by which the new weights have to be better,
+        least_errors: and so many standard errors over the stretches that decide.
+        denoiser: steps and rates.
+    """
+
+    name: str = "adapt"
+    seed: int = 925
+    frames: int = 600
+    stretches: int = 12
+    shortest: int = 8
+    held_out: int = 3
+    subsets: int = 3
+    rehearsal: int = 96
+    rehearsal_share: float = 0.4
+    least_gain: float = 0.1
+    least_errors: float = 2.0
+    denoiser: DenoiserTraining = DenoiserTraining(
+        optimisation=Optimisation(
+            steps=600, batch=16, rate=2e-4, last_rate=0.0, warmup=40, clip=1.0, weight_decay=1e-2, checkpoint_every=100,
+            select_every=100, patience=3,
+        )
+    )  # fmt: skip
 
 
 MARKERS_15 = (

@@ -137,6 +137,17 @@ def optimizer_of(task: Task, plan: Optimisation) -> torch.optim.Optimizer:
     return torch.optim.AdamW(options, lr=plan.rate, weight_decay=plan.weight_decay)
 
 
+BEST = "best.safetensors"
+
+
+@dataclass(frozen=True)
+class BestSoFar:
+    """The score of the weights that are kept, and the step after which they had it."""
+
+    score: float
+    step: int
+
+
 class KeepBest(lightning.Callback):
     """Keeps the weights with the best score so far; score and weights are one file, so that a killed run agrees."""
 
@@ -154,16 +165,20 @@ class KeepBest(lightning.Callback):
                 score = self.score()
             pl_module.train()
             print(f"step {step}: {score:.2f} on the validation split")
-            if not self.path.exists() or score > self.best():
+            if not self.path.exists() or score > self.best().score:
                 state = {name: value.cpu().contiguous() for name, value in pl_module.task.state_dict().items()}
                 with replacing_path(self.path) as temporary:
                     save_file(state, temporary, metadata={"score": repr(score), "step": str(step)})
         meet()
+        patience = self.plan.patience * self.plan.select_every
+        # Read from the file, so that a run that goes on ends where it would have ended.
+        if patience and step - self.best().step >= patience:
+            trainer.should_stop = True
 
-    def best(self) -> float:
-        """The score of the weights that are kept."""
+    def best(self) -> BestSoFar:
+        """The weights that are kept."""
         with safe_open(self.path, "pt") as file:
-            return float(file.metadata()["score"])
+            return BestSoFar(float(file.metadata()["score"]), int(file.metadata()["step"]))
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -207,7 +222,7 @@ def fit(
     if workers is None:
         workers = min(os.cpu_count() or 1, MOST_WORKERS)
     loop = Loop(task, source, plan, seed=seed, workers=workers)
-    best = folder / "best.safetensors"
+    best = folder / BEST
     selecting = [KeepBest(score, best, plan)] if score is not None and plan.select_every else []
     trainer = _trainer(folder, plan, selecting)
     last = folder / "last.ckpt"
@@ -250,7 +265,8 @@ def _trainer(folder: Path, plan: Optimisation, callbacks: list[KeepBest]) -> lig
 def _quieten() -> None:
     """Lightning says much; and every tensor that a worker hands over holds a file open until it is used."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for sentence in ("does not have many workers", "GPU available but not used", "isinstance.treespec, LeafSpec"):
+    for sentence in ("does not have many workers", "GPU available but not used", "isinstance.treespec, LeafSpec",
+                     "exists and is not empty"):  # fmt: skip
         warnings.filterwarnings("ignore", message=f".*{sentence}.*")
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -20,6 +20,7 @@ from dispose_workbench.results.run_folders import read_record, read_run_folder
 # Those that take longest start first, so that no worker waits for the last one alone.
 LONGEST = (
     "train",
+    "adapt_to_your_rig",
     "learnable_triangulation",
     "09_skeletons_in_3d",
     "10_reprojections",
@@ -27,7 +28,7 @@ LONGEST = (
     "03_polystochastic_tensors",
     "evaluate",
 )
-SLOW = ("train",)
+SLOW = ("train", "adapt_to_your_rig")
 LARGEST_PAGE = 15e6
 
 METRICS = {
@@ -39,6 +40,7 @@ METRICS = {
     "views_agree": {"in_room_%", "from_hips_%", "meeting_mm"},
     "evaluate": {"ours · pair_f1", "integer programme · exact"},
     "compare_runs": {"fast · people_right_%", "slow · people_right_%"},
+    "adapt_to_your_rig": {"before", "after"},
     "train": {"seconds", "placement/loss", "denoiser/loss"},
 }
 """Some figures that a notebook writes."""
