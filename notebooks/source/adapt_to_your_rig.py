@@ -29,6 +29,8 @@ from dispose.metrics.association import PairCounts
 from dispose.preparation.labels import LabelSettings
 from dispose.training import adaptation
 from dispose.training.config import AdaptRecipe
+
+# %%
 from dispose.zoo.checkpoints import load_associator
 from dispose_viz.charts.adaptation import draw_before_after
 from dispose_viz.charts.curves import draw_training, read_training
