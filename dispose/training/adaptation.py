@@ -20,10 +20,11 @@ from dispose.formats.pseudo_labels import write_pseudo_labels
 from dispose.inference.readings import Source
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.models.dispose.associator import Associator
-from dispose.preparation.labels import LabelSettings, label_source
+from dispose.preparation.labels import LabelSettings, ReadFrames, label_frames, read_frames
 from dispose.preparation.report import LabelReport, text_of_report
 from dispose.scene.frame import Frame
 from dispose.scene.labels import identities
+from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.training.associator import DenoiserTask
 from dispose.training.config import ASSOCIATOR, AdaptRecipe, AssociatorRecipe
 from dispose.training.examples import GraphExample, GraphSource, clean_assignment, graph_example, scenes_of_chunk
@@ -97,13 +98,14 @@ def adapt_associator(
         InputError: the folder holds another run, or the recording is too short to be judged apart.
     """
     start = start or shipped_associator_weights()
-    claim(folder, to_json(recipe) + f" recording {name}, {len(source.numbers)} frames; from {digest_of(start)}")
+    parts = stretches_of(source.numbers, recipe)
+    read = read_frames(name, Source([number for part in parts for number in part], source.read), 1)
+    claim(folder, to_json(recipe) + f" recording {name} {read.digest} from {digest_of(start)}")
     weights, shard, decision = folder / ASSOCIATOR, folder / "shards" / "learned.safetensors", folder / DECISION
     if decision.exists():
         verdict = Verdict(**json.loads(decision.read_text()))
         return (weights if verdict.better(recipe) else start), verdict
-    parts = stretches_of(source.numbers, recipe)
-    labelled = label_stretches(recipe, name, source, parts, folder, settings or LabelSettings())
+    labelled = label_stretches(name, read, parts, folder, settings or LabelSettings())
     learned = [one for one in labelled if not is_apart(one, recipe)]
     apart = [one for one in labelled if is_apart(one, recipe)]
     associator = load_associator(start)
@@ -147,18 +149,13 @@ def stretches_of(numbers: Sequence[int], recipe: AdaptRecipe) -> list[list[int]]
 
 
 def label_stretches(
-    recipe: AdaptRecipe,
-    name: str,
-    source: Source,
-    parts: Sequence[Sequence[int]],
-    folder: Path,
-    settings: LabelSettings,
+    name: str, read: ReadFrames, parts: Sequence[Sequence[int]], folder: Path, settings: LabelSettings
 ) -> list[KnownFrame]:
     """The labels of some stretches of a recording, written beside the run with their report."""
     stretch_of = {number: row for row, part in enumerate(parts) for number in part}
-    made = label_source(name, Source(sorted(stretch_of), source.read), settings)
+    made = label_frames(name, read.frames, settings, read=read.sentences)
     views = made.frames[0].cameras.names
-    write_pseudo_labels(folder / LABELS, settings.skeleton, views, made.labels, source=settings.group_name)
+    write_pseudo_labels(folder / LABELS, PANOPTIC_15, views, made.labels, source=settings.group_name)
     with replacing(folder / REPORT) as file:
         file.write(text_of_report(LabelReport((made.report,))) + "\n")
     return [

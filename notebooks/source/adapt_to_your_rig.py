@@ -25,8 +25,9 @@ from pathlib import Path
 
 from dispose.datasets.samples import sample_folder
 from dispose.inference.capture import read_capture, source_of
+from dispose.inference.readings import Source
 from dispose.metrics.association import PairCounts
-from dispose.preparation.labels import LabelSettings
+from dispose.preparation.labels import LabelSettings, read_frames
 from dispose.training import adaptation
 from dispose.training.config import AdaptRecipe
 
@@ -77,7 +78,8 @@ print(verdict.sentence(recipe))
 
 # %%
 parts = adaptation.stretches_of(source.numbers, recipe)
-labelled = adaptation.label_stretches(recipe, capture.name, source, parts, out / "again", LabelSettings())
+read = read_frames(capture.name, Source([number for part in parts for number in part], source.read), 1)
+labelled = adaptation.label_stretches(capture.name, read, parts, out / "again", LabelSettings())
 apart = adaptation.with_subsets([one for one in labelled if adaptation.is_apart(one, recipe)], 6, seed=0)
 
 

@@ -136,9 +136,7 @@ def test_what_was_learned_is_taken_where_the_held_out_stretches_say_so(crossing:
     save_weights(start, spoilt)
     plan = replace(PLAN, steps=60, batch=8, rate=3e-3, warmup=5, select_every=20)
     recipe = replace(SMALL, denoiser=replace(SMALL.denoiser, optimisation=plan), least_errors=0.0)
-    weights, verdict = adapt_associator(
-        recipe, "crossing", crossing, tmp_path / "run", start=start, settings=QUICK, workers=0
-    )
+    weights, verdict = adapt_associator(recipe, "crossing", crossing, tmp_path / "run", start=start, workers=0)
     assert verdict.after > verdict.before + 5, verdict
     assert weights == tmp_path / "run" / "associator.safetensors"
     found, old = load_associator(weights).state_dict(), spoilt.state_dict()
