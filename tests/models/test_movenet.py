@@ -286,6 +286,33 @@ def test_people_come_back_in_pixels_of_the_image():
     np.testing.assert_allclose(joints[..., :2], np.tile((400, 200), (2, 17, 1)), atol=12)
 
 
+class UpAndRight(MoveNet):
+    """Whoever it is shown has all keypoints 3 cells above the middle and 5 to the right, in the middle of the cell."""
+
+    def forward(self, rgb: Float[Tensor, "images 3 height width"]) -> MoveNetHeads:
+        images, _, height, width = rgb.shape
+        zero = rgb.new_zeros(images, 34, height // 4, width // 4)
+        away = torch.tensor([-3.0, 5.0]).repeat(17)[:, None, None] + zero
+        return MoveNetHeads(zero[:, :1], zero[:, :17], away, zero + 0.5)
+
+
+def test_joints_come_back_by_middle_and_side_of_their_square():
+    squares = np.array([[40.0, 30.0, 32.0], [-8.0, 90.0, 160.0]])
+    joints = find_joints(UpAndRight(TINY), np.zeros((60, 80, 3), np.uint8), squares)
+    wanted = squares[:, :2] + squares[:, 2:] * np.array([5.5, -2.5]) / 16
+    np.testing.assert_allclose(joints[..., :2], wanted[:, None].repeat(17, 1))
+    assert joints[..., 2] == pytest.approx(0.5)
+
+
+def test_rows_of_nobody_are_left_out_and_boxes_end_with_the_image():
+    y, x = np.mgrid[:275, :500]
+    image = np.repeat((255 - 0.5 * np.hypot(x - 250, y - 270))[..., None], 3, 2).astype(np.uint8)
+    assert letterbox(image, 512).image.shape[0] == 288, "6 rows of padding"
+    people = find_people(OneBrightCell(TINY), image, 512)
+    assert len(people.scores) == len(people.boxes) == len(people.keypoints) == 1
+    assert people.boxes[0, 3] == 275 and people.boxes[0, 1] == pytest.approx(270 - 16, abs=4)
+
+
 def test_an_image_without_pixels_is_refused():
     with pytest.raises(ShapeError, match="no pixels"):
         find_people(MoveNet(TINY), np.zeros((0, 8, 3), np.uint8), 64)
