@@ -53,8 +53,8 @@ class ProgrammeConfig:
     window: int = 3
     share: float = 0.5
     near: float = 0.1
-    budget: int = 12_000
-    nodes: int = 50
+    budget: int = 8_000
+    nodes: int = 20
     joints: tuple[str, ...] = ()
 
 
@@ -225,9 +225,13 @@ def solve_partition(
             continue
         member, value, whole = candidate_groups(inner, view[rows], budget)
         packing = pack_sets_within(value, member, nodes)
+        own = np.arange(len(rows))
         for row in np.flatnonzero(packing.chosen):
-            group[rows[member[row]]] = rows[member[row]][0]
-        worth += float(value[packing.chosen].sum())
+            own[member[row]] = member[row].argmax()
+        found = float(value[packing.chosen].sum())
+        if packing.bound > found + SLACK or not whole:
+            own, found = improved(own, inner, view[rows])
+        group[rows], worth = rows[own], worth + found
         bound += packing.bound if whole else max(packing.bound, _most(inner, view[rows]))
     return Partition(group, worth, bound, time.process_time() - start)
 
@@ -268,6 +272,32 @@ def candidate_groups(
         member, worth = kept, fewer
     useful = (worth > SLACK) & (member.sum(1) >= 2)
     return member[useful], worth[useful], whole
+
+
+def improved(
+    group: Int[np.ndarray, " detections"],
+    gain: Float[np.ndarray, "detections detections"],
+    view: Int[np.ndarray, " detections"],
+) -> tuple[Int[np.ndarray, " detections"], float]:
+    """Groups, and what they are worth, after every detection has moved to where it gains most, until none moves.
+
+    For parts whose optimum is not proven; a detection moves to a group without one of its view, or goes alone.
+    """
+    group, count = group.copy(), len(group)
+    moved = True
+    while moved:
+        moved = False
+        for one in range(count):
+            gains = np.bincount(group, weights=gain[one], minlength=count)
+            gains[group[view == view[one]]] = -np.inf
+            free = np.setdiff1d(np.arange(count), group)
+            here = gain[one, group == group[one]].sum()
+            best_group = int(gains.argmax())
+            if max(gains[best_group], 0.0) > here + SLACK:
+                moved = True
+                group[one] = best_group if gains[best_group] > 0 else free[0]
+    worth = gain[group[:, None] == group].sum() / 2
+    return group, float(worth)
 
 
 def _most(gain: Float[np.ndarray, "detections detections"], view: Int[np.ndarray, " detections"]) -> float:

@@ -10,6 +10,7 @@ from dispose.preparation.programme import (
     PairGains,
     ProgrammeConfig,
     group_by_programme,
+    improved,
     nearness,
     solve_partition,
     with_neighbours,
@@ -102,3 +103,19 @@ def test_who_moves_little_is_near_and_who_moves_far_is_nobody() -> None:
     half = 0.1 * (100**2 + 200**2) ** 0.5 / 2**0.5
     assert nearness(seen(0), seen(half), 0.1)[0, 0, 0] == pytest.approx(0.5)
     assert nearness(seen(0), seen(300), 0.1)[0, 0, 0] == 0
+
+
+def test_moves_end_where_none_helps_and_never_put_two_of_a_view_together() -> None:
+    generator = np.random.default_rng(16)
+    for _ in range(40):
+        gain, view = random_gains(generator, 8)
+        group, worth = improved(np.arange(len(view)), gain, view)
+        assert worth == pytest.approx(gain[group[:, None] == group].sum() / 2)
+        assert worth <= solve_partition(gain, view, budget=10_000).worth + 1e-9
+        for one in range(len(view)):
+            here = gain[one, group == group[one]].sum()
+            assert here >= -1e-9
+            assert len(np.unique(view[group == group[one]])) == (group == group[one]).sum()
+            for other in np.unique(group):
+                if view[one] not in view[group == other]:
+                    assert gain[one, group == other].sum() <= here + 1e-9
