@@ -81,10 +81,17 @@ def remove_other_people(folder: Path, stem: str, ending: str, written: Sequence[
             old.unlink()
 
 
+MOST_DIGITS = 18
+"""Of whole numbers that fit into an array of integers."""
+
+
 def frame_number(path: Path) -> int | None:
-    """The last group of digits of a file name: ``cam01.0042.json``, ``video_000000000042_keypoints.json`` → 42."""
-    groups = re.findall(r"\d+", path.stem.removesuffix("_keypoints"))
-    return int(groups[-1]) if groups else None
+    """The last group of digits of a file name: ``cam01.0042.json``, ``video_000000000042_keypoints.json`` → 42.
+
+    None where there is none, or one that no array of whole numbers holds.
+    """
+    groups = re.findall(r"[0-9]+", path.stem.removesuffix("_keypoints"))
+    return int(groups[-1]) if groups and len(groups[-1].lstrip("0")) <= MOST_DIGITS else None
 
 
 def numbered_files(folder: Path, endings: Sequence[str]) -> dict[int, Path]:
@@ -94,7 +101,7 @@ def numbered_files(folder: Path, endings: Sequence[str]) -> dict[int, Path]:
         if path.suffix.lower() in endings:
             number = frame_number(path)
             if number is None:
-                raise InputError(f"{path}: the file name holds no frame number.")
+                raise InputError(f"{path}: the file name holds no frame number of at most {MOST_DIGITS} digits.")
             found.append((number, path))
     found.sort()
     for (number, path), (following, other) in pairwise(found):

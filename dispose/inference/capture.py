@@ -27,7 +27,7 @@ from dispose.inference.finding import find_calibration, folder_named
 from dispose.inference.first_look import settle_detections
 from dispose.inference.names import NameMatch
 from dispose.inference.pairing import pair_cameras
-from dispose.inference.readings import Loss, Reading, Source, gaps_of, spans
+from dispose.inference.readings import Loss, Reading, Source, gaps_of, spans, spans_of
 from dispose.inference.sizes import sized_by_pictures
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame
@@ -227,7 +227,7 @@ def _few(names: Sequence[str]) -> str:
 
 def _gap_notes(numbers: Sequence[int]) -> list[str]:
     gaps = gaps_of(numbers)
-    return [f"frames {spans(gaps)} are in no camera, and will not be in the results."] if gaps else []
+    return [f"frames {spans_of(gaps)} are in no camera, and will not be in the results."] if gaps else []
 
 
 def source_of(capture: Capture[DetectionView]) -> Source:

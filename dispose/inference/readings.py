@@ -89,13 +89,22 @@ def spans(numbers: Sequence[int]) -> str:
     return str(found)
 
 
-def gaps_of(numbers: Sequence[int]) -> tuple[int, ...]:
-    """Numbers left out of an ascending sequence that otherwise goes on in even steps."""
+def gaps_of(numbers: Sequence[int]) -> tuple[range, ...]:
+    """Numbers left out of an ascending sequence that otherwise goes on in even steps; a gap may be of any length."""
     steps = Counter(b - a for a, b in pairwise(numbers))
     if not steps:
         return ()
     step = steps.most_common(1)[0][0]
-    return tuple(n for a, b in pairwise(numbers) if (b - a) % step == 0 for n in range(a + step, b, step))
+    return tuple(range(a + step, b, step) for a, b in pairwise(numbers) if (b - a) % step == 0 and b - a > step)
+
+
+def spans_of(gaps: Sequence[range]) -> str:
+    """Gaps as ranges: ``4-9, 12``; long lists are cut."""
+    ranges: list[tuple[int, int]] = []
+    for gap in gaps[: SHOWN + 1]:
+        # Numbers some steps apart stand one by one, as in `spans`.
+        ranges += [(gap[0], gap[-1])] if gap.step == 1 else [(number, number) for number in gap[: SHOWN + 1]]
+    return str(Spans(sum(map(len, gaps)), tuple(ranges)))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from dispose.tensors import ABSENT
 
 MOST_PEOPLE = 12
 """People of one view and frame that are looked at; of more, those seen best."""
+
+LONGEST_GAP = 50
+"""So many frames in a row may be missing."""
 
 FEWEST_JOINTS = 4
 LEAST_SIZE_PX = 1.0
@@ -82,15 +86,21 @@ def footage_of(numbers: Sequence[int], frames: Sequence[Detections]) -> Footage:
 
 
 def even_steps(numbers: Sequence[int]) -> tuple[Int[np.ndarray, " frames"], list[int]]:
-    """An even grid over ascending numbers, in their most frequent step, and the row of every number (or `ABSENT`)."""
+    """An even grid over ascending numbers, in their most frequent step, and the row of every number (or `ABSENT`).
+
+    Numbers beyond a gap of more than `LONGEST_GAP` steps are no part of the same recording: the longest part counts.
+    """
     values = np.asarray(numbers, dtype=np.int64)
     if len(values) < 2:
         return values, list(range(len(values)))
     steps, counts = np.unique(np.diff(values), return_counts=True)
     step = int(steps[counts.argmax()])
-    grid = np.arange(values[0], values[-1] + 1, step)
-    place = values - values[0]
-    return grid, np.where(place % step == 0, place // step, ABSENT).tolist()
+    ends = [0, *(np.flatnonzero(np.diff(values) > LONGEST_GAP * step) + 1).tolist(), len(values)]
+    first, stop = max(pairwise(ends), key=lambda part: part[1] - part[0])
+    grid = np.arange(values[first], values[stop - 1] + 1, step)
+    place = values - values[first]
+    inside = (np.arange(len(values)) >= first) & (np.arange(len(values)) < stop) & (place % step == 0)
+    return grid, np.where(inside, place // step, ABSENT).tolist()
 
 
 def sizes(
