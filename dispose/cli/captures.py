@@ -1,5 +1,6 @@
 """What commands on captures share: where a capture lies, which of its frames, and what is said of the people in it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ def parse_frames(text: str | None) -> tuple[int | None, int | None]:
     if text is None:
         return None, None
     start, colon, stop = text.partition(":")
-    if not colon or not all(part == "" or part.lstrip("-").isdigit() for part in (start, stop)):
+    if not colon or not all(re.fullmatch(r"(-?[0-9]{1,18})?", part) for part in (start, stop)):
         raise InputError(f"--frames is {text!r}; it must be A:B with whole numbers, as in 100:200.")
     return int(start) if start else None, int(stop) if stop else None
 

@@ -3,6 +3,7 @@
 import errno
 import importlib
 import inspect
+import io
 import shutil
 import signal
 import sys
@@ -108,8 +109,39 @@ def wrap(text: str) -> str:
 
 def complain(sentence: str) -> int:
     """One sentence for the user on the error stream; the exit status of a refused run."""
-    print(f"dispose: {sentence}", file=sys.stderr)
+    print(f"dispose: {sentence.translate(CONTROLS)}", file=sys.stderr)
     return 2
+
+
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+"""Characters by which a name in a file could command the terminal, as they are shown instead."""
+
+
+class PlainTerminal(io.TextIOWrapper):
+    """Standard output on which names of files and of cameras are read, and do nothing."""
+
+    def write(self, text: str, /) -> int:
+        """Write what can be shown; of anything else its number stands there."""
+        super().write(text.translate(CONTROLS))
+        return len(text)
+
+
+@contextmanager
+def plain_terminal() -> Iterator[None]:
+    """Whatever is printed while the block runs is plain text, in any encoding of the terminal."""
+    usual = sys.stdout
+    if not isinstance(usual, io.TextIOWrapper):
+        yield
+        return
+    usual.flush()
+    sys.stdout = PlainTerminal(usual.buffer, usual.encoding, "backslashreplace", line_buffering=usual.line_buffering)
+    try:
+        yield
+    finally:
+        if isinstance(sys.stdout, PlainTerminal):
+            # The buffer lives on.
+            sys.stdout.detach()
+            sys.stdout = usual
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -137,7 +169,7 @@ def call(command: Command, arguments: Sequence[str]) -> int:
     from dispose_kernels.errors import BackendError
 
     try:
-        with unwind_on_sigterm():
+        with unwind_on_sigterm(), plain_terminal():
             return parse(command, arguments).run()
     except (DisposeError, BackendError) as error:
         return complain(str(error))

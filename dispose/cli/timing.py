@@ -1,5 +1,6 @@
 """When cameras took their frames: rates of the videos, shifts that are given or found."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from tqdm import tqdm
 from dispose.errors import InputError
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.files import visible
+from dispose.formats.images.series import VIDEO_ENDINGS, open_video
 from dispose.inference.capture import IMAGE_FOLDERS, Capture, source_of
 from dispose.inference.check.contest import thinned
 from dispose.inference.check.diagnosis import diagnose
@@ -105,8 +107,10 @@ def video_facts(folder: Path, cameras: list[str]) -> tuple[VideoFacts | None, ..
     places = (folder, *(folder_named(folder, [name]) for name in IMAGE_FOLDERS)) if folder.is_dir() else ()
     for place in places:
         for path in visible(place.iterdir()) if place is not None else ():
-            if path.is_file() and path.stem not in found:
-                video = cv2.VideoCapture(str(path))
+            if path.suffix.lower() not in VIDEO_ENDINGS or path.stem in found:
+                continue
+            with suppress(InputError):
+                video = open_video(path)
                 rate = float(video.get(cv2.CAP_PROP_FPS)) if video.isOpened() else 0.0
                 frames = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
                 video.release()

@@ -18,6 +18,7 @@ from jaxtyping import Shaped
 from numpy.lib import format as npy
 
 from dispose.errors import InputError
+from dispose.formats.opening import reading
 from dispose.tensors import ABSENT
 
 INTEGERS, NUMBERS, TEXTS, FLAGS = "iu", "fiu", "U", "b"
@@ -144,9 +145,8 @@ def refuse_bomb(member: zipfile.ZipInfo, place: str) -> None:
 def saying_what_is_broken(path: Path) -> Iterator[None]:
     """Whatever reading a broken archive raises, as `InputError` that names the file."""
     try:
-        yield
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file.") from error
+        with reading(path):
+            yield
     except (
         ValueError, OSError, EOFError, KeyError, RuntimeError, SyntaxError, TypeError, MemoryError, OverflowError,
         zipfile.BadZipFile, zlib.error, tokenize.TokenError,

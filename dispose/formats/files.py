@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from jaxtyping import Shaped
 
 from dispose.errors import InputError, OutputError, ShapeError
 from dispose.formats.arrays import read_arrays
+from dispose.formats.opening import read_bytes, reading
 
 
 @contextmanager
@@ -110,23 +112,24 @@ def numbered_files(folder: Path, endings: Sequence[str]) -> dict[int, Path]:
     return dict(found)
 
 
-def read_text(path: Path) -> str:
-    """The text of a file; `InputError` where it is missing, a folder, or no UTF-8 text."""
+def decoded(data: bytes, path: Path) -> str:
+    """The text in a file's bytes; `InputError` where it is no UTF-8."""
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not a text file (byte {error.start} is no UTF-8).") from error
 
 
+def read_text(path: Path) -> str:
+    """The text of a file, with plain line ends; `InputError` where it is missing, a folder, or no UTF-8 text."""
+    text = decoded(read_bytes(path), path)
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
 def digest_of(path: Path) -> str:
     """SHA-256 of a file's bytes, as hexadecimal text."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    with reading(path), open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def parse_json(text: str, source: str) -> object:
@@ -142,8 +145,16 @@ def parse_json_line(line: str, source: str) -> object:
 def _parsed(text: str, source: str, place: Callable[[json.JSONDecodeError], str]) -> object:
     if not text.strip():
         raise InputError(f"{source}: is empty.")
+
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        table = dict(pairs)
+        if len(table) < len(pairs):
+            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+            raise InputError(f"{source}: one object says {twice[:40]!r} twice.")
+        return table
+
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError as error:
         ended = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated")
         cut = "breaks off" if ended else "is no JSON"

@@ -13,6 +13,7 @@ from jaxtyping import Shaped
 
 from dispose.errors import InputError, MissingBackendError
 from dispose.formats.arrays import NUMBERS
+from dispose.formats.opening import reading
 
 
 @contextmanager
@@ -27,8 +28,8 @@ def open_hdf5(path: Path) -> Iterator[Mapping[str, Any]]:
         import h5py
     except ImportError as error:
         raise MissingBackendError(f"{path}: reading it needs the package h5py: pip install 'dispose[hdf5]'") from error
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file.")
+    with reading(path):
+        pass
     try:
         with h5py.File(path, "r") as file:
             yield file

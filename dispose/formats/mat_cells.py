@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from dispose.errors import InputError
+from dispose.formats.opening import read_bytes
 
 HEADER = 128
 ORDERS = {b"IM": "<", b"MI": ">"}
@@ -45,10 +46,7 @@ class _DamagedError(Exception):
 
 def read_mat_cells(path: Path, name: str) -> list[Shaped[np.ndarray, "..."]]:
     """The elements of a variable that is a cell array; `InputError` lists the variables where it is not there."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    data = read_bytes(path)
     order = ORDERS.get(data[126:128], "")
     if len(data) < HEADER or not data.startswith(b"MATLAB 5.0") or not order:
         raise InputError(f"{path}: is no MATLAB file of version 5 to 7.2.")

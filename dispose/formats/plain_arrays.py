@@ -11,6 +11,7 @@ from numpy.lib import format as npy
 
 from dispose.errors import InputError
 from dispose.formats.arrays import refuse_bomb, saying_what_is_broken
+from dispose.formats.opening import reading
 from dispose.formats.plain_pickle import unpickled
 
 
@@ -20,11 +21,8 @@ def load_plain_array(path: Path) -> object:
     Raises:
         InputError: the file is missing, no such file, breaks off, or holds what is not plain; nothing was executed.
     """
-    try:
-        with open(path, "rb") as file:
-            return _value(file, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    with reading(path), open(path, "rb") as file:
+        return _value(file, path)
 
 
 def load_plain_arrays(path: Path) -> Mapping[str, object]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from dispose.errors import InputError
 from dispose.formats.entry import short
+from dispose.formats.opening import reading
 
 TYPES = re.compile(r"[?]|[biufSUV]\d{1,6}|[bhilqBHILQefdg]")
 OBJECTS = re.compile(r"O\d?")
@@ -39,11 +40,8 @@ def load_plain_pickle(path: Path) -> object:
     Raises:
         InputError: the file is no pickle of Python 3, breaks off, or names anything else; nothing of it was executed.
     """
-    try:
-        with open(path, "rb") as file:
-            return unpickled(file, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    with reading(path), open(path, "rb") as file:
+        return unpickled(file, path)
 
 
 def unpickled(file: BufferedIOBase, path: Path) -> object:

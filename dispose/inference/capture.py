@@ -4,7 +4,6 @@
 matched by their number. A file that is missing or damaged leaves its view out of that frame and is counted.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -192,8 +191,9 @@ def _matched(
             f"{place}: {len(match.pairs)} of its cameras ({', '.join(v.camera for v in views)}) belong to the "
             f"calibrated ones ({', '.join(cameras.names)}); at least two are needed."
         )
-    count = Counter(number for _, j in match.pairs for number in views[j].numbers)
-    kept = [(i, j) for i, j in match.pairs if any(count[number] > 1 for number in views[j].numbers)]
+    found = {j: np.asarray(views[j].numbers, dtype=np.int64) for _, j in match.pairs}
+    numbers, count = np.unique(np.concatenate([*found.values()]), return_counts=True)
+    kept = [(i, j) for i, j in match.pairs if np.isin(found[j], numbers[count > 1]).any()]
     if not kept:
         ranges = ", ".join(f"{views[j].camera}: {spans(views[j].numbers) or 'none'}" for _, j in match.pairs)
         raise InputError(f"{place}: no frame number occurs in two cameras ({ranges}).")
@@ -204,9 +204,10 @@ def _matched(
         for i, j in match.pairs
         if (i, j) not in kept
     ]
-    numbers = tuple(sorted({number for _, j in kept for number in views[j].numbers}))
+    numbers = np.unique(np.concatenate([found[j] for _, j in kept]))
     recorded = tuple(views[j] for _, j in kept)
-    return Capture(place, cameras.select(views=[i for i, _ in kept]), recorded, skeleton, numbers, tuple(notes))
+    shown = cameras.select(views=[i for i, _ in kept])
+    return Capture(place, shown, recorded, skeleton, tuple(numbers.tolist()), tuple(notes))
 
 
 def _match_notes(match: NameMatch, calibrated: Sequence[str], recorded: Sequence[str], what: str) -> list[str]:

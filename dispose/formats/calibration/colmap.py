@@ -9,7 +9,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.formats.calibration.documents import read_bytes
 from dispose.formats.calibration.rig import (
     CameraParameters,
     RigFile,
@@ -17,6 +16,8 @@ from dispose.formats.calibration.rig import (
     pinhole_matrix,
     rotation_of_quaternion,
 )
+from dispose.formats.files import decoded
+from dispose.formats.opening import read_bytes
 from dispose.scene.cameras import Cameras
 
 # Number of parameters per COLMAP model, and which of them are fx fy cx cy; the rest are lens coefficients.
@@ -79,7 +80,7 @@ def colmap_rig(folder: Path) -> RigFile:
 
 def _pose_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The lines of poses, numbered from 1; each may be followed by one of 2-D points, which may be empty or missing."""
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in enumerate(decoded(read_bytes(path, MOST_BYTES), path).splitlines(), 1):
         words = line.split()
         if not words or words[0].startswith("#") or _are_points(words):
             continue
@@ -91,13 +92,6 @@ def _pose_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _are_points(words: list[str]) -> bool:
     """Whether a line lists points, ``x y id`` each: a pose ends with a name, and has no multiple of three numbers."""
     return len(words) % 3 == 0 and all(word.lstrip("+-")[:1].isdigit() or word[:1] == "." for word in words[-3:])
-
-
-def _text(path: Path) -> str:
-    try:
-        return read_bytes(path, MOST_BYTES).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not a text file (byte {error.start} is no UTF-8).") from error
 
 
 def _floats(place: str, words: list[str]) -> Float[Tensor, " count"]:
@@ -119,7 +113,7 @@ class ColmapLens:
 
 def _read_lenses(path: Path) -> dict[str, ColmapLens]:
     lenses: dict[str, ColmapLens] = {}
-    for line in _text(path).splitlines():
+    for line in decoded(read_bytes(path, MOST_BYTES), path).splitlines():
         words = line.split()
         if not words or words[0].startswith("#"):
             continue

@@ -3,11 +3,9 @@
 OpenCV's own reader of YAML and XML is not used: one damaged token in a file corrupts the memory of the process.
 """
 
-import json
 import re
-import stat
 import tomllib
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,6 +14,8 @@ import yaml
 
 from dispose.errors import InputError
 from dispose.formats.entry import Entry, short
+from dispose.formats.files import decoded, parse_json
+from dispose.formats.opening import read_bytes
 
 MOST_BYTES = 4 << 20
 """A calibration of a thousand cameras has about a million."""
@@ -28,76 +28,31 @@ DEEPEST = 20
 XML_MARKS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe<", b"\xfe\xff\x00<")
 
 
-def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
-    """The bytes of a small regular file; `InputError` for anything else, pipes and devices among it."""
-    try:
-        kind = path.stat()
-        if not stat.S_ISREG(kind.st_mode):
-            what = "is a folder" if stat.S_ISDIR(kind.st_mode) else "is no regular file"
-            raise InputError(f"{path}: {what}; a calibration file is expected.")
-        if kind.st_size > most:
-            raise InputError(f"{path}: has {kind.st_size:,} bytes; a calibration of this kind has at most {most:,}.")
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise InputError(f"{path}: is no name of a file ({error}).") from error
-
-
 def read_document(path: Path) -> Entry:
     """A file's tree, whatever its ending: told by how it begins, where that may be TOML as well as JSON by trying.
 
     Raises:
         InputError: the file is none of the four, is damaged, nested too deeply, or says one thing twice.
     """
-    data = read_bytes(path)
+    data = read_bytes(path, MOST_BYTES)
     if not data.strip():
         raise InputError(f"{path}: is empty.")
     if data.lstrip().startswith(XML_MARKS):
         return Entry(str(path), _xml(data, path))
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not a text file (byte {error.start} is no UTF-8).") from error
-    return Entry(str(path), _not_too_deep(_parsed(text, path), path))
+    return Entry(str(path), _not_too_deep(_parsed(decoded(data, path), path), path))
 
 
 def _parsed(text: str, path: Path) -> object:
     start, ending = text.lstrip(), path.suffix.lower()
     if start.startswith("{") or (start.startswith("[") and ending == ".json"):
-        return _json(text, path)
+        return parse_json(text, str(path))
     if start.startswith(("%YAML", "---")):
         return _yaml(text, path)
     if ending in (".yml", ".yaml"):
         return _yaml(text, path)
     if ending == ".json":
-        return _json(text, path)
+        return parse_json(text, str(path))
     return _toml(text, path)
-
-
-def _json(text: str, path: Path) -> object:
-    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        return _each_once(pairs, path)
-
-    try:
-        return json.loads(text, object_pairs_hook=once)
-    except json.JSONDecodeError as error:
-        ended = error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated")
-        cut = "breaks off" if ended else "is no JSON"
-        raise InputError(f"{path}: {cut} at line {error.lineno}, column {error.colno} ({error.msg}).") from error
-    except RecursionError as error:
-        raise InputError(f"{path}: is nested too deeply to be one of our formats.") from error
-    except ValueError as error:
-        raise InputError(f"{path}: holds a number that is too long to be one ({error}).") from error
-
-
-def _each_once(pairs: Sequence[tuple[Hashable, object]], path: Path) -> dict[Any, object]:
-    table: dict[Any, object] = {}
-    for key, value in pairs:
-        if key in table:
-            raise InputError(f"{path}: {key!r} is there twice.")
-        table[key] = value
-    return table
 
 
 def _toml(text: str, path: Path) -> object:

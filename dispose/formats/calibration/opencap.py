@@ -8,9 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.formats.calibration.documents import read_bytes
+from dispose.formats.calibration.documents import MOST_BYTES
 from dispose.formats.calibration.rig import CameraParameters, RigFile, lens_of
 from dispose.formats.calibration.tables import IncompleteCameraError
+from dispose.formats.opening import read_bytes
 from dispose.formats.plain_pickle import load_plain_pickle
 
 NAME = "cameraIntrinsicsExtrinsics.pickle"
@@ -37,7 +38,7 @@ def opencap_rig(folder: Path, files: list[tuple[str, Path]]) -> RigFile:
 
 
 def _view(name: str, path: Path) -> CameraParameters:
-    read_bytes(path)  # a small regular file
+    read_bytes(path, MOST_BYTES)  # a small regular file
     table = load_plain_pickle(path)
     if not isinstance(table, dict):
         raise InputError(f"{path}: is no calibration of OpenCap (no dictionary).")

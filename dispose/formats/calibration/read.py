@@ -5,7 +5,7 @@ from xml.etree.ElementTree import Element
 
 from dispose.errors import InputError
 from dispose.formats.calibration.colmap import colmap_rig
-from dispose.formats.calibration.documents import read_bytes, read_document
+from dispose.formats.calibration.documents import MOST_BYTES, read_document
 from dispose.formats.calibration.json_files import holds_json_rig, json_rig
 from dispose.formats.calibration.kalibr import is_kalibr, kalibr_rig
 from dispose.formats.calibration.mm_or import mm_or_files, mm_or_rig
@@ -15,6 +15,7 @@ from dispose.formats.calibration.pose2sim import has_tables, toml_rig
 from dispose.formats.calibration.rig import CalibratedRig, RigFile, calibration_of
 from dispose.formats.calibration.xml_files import xml_rig
 from dispose.formats.entry import Entry
+from dispose.formats.opening import read_bytes
 from dispose.scene.cameras import Cameras
 
 KNOWN = (
@@ -55,7 +56,7 @@ def rig_of(path: Path) -> RigFile:
         return _rig_of_folder(path)
     if path.name in ("cameras.txt", "images.txt"):
         return colmap_rig(path.parent)
-    if path.suffix.lower() == ".pickle" or read_bytes(path)[:1] == b"\x80":
+    if path.suffix.lower() == ".pickle" or read_bytes(path, MOST_BYTES)[:1] == b"\x80":
         own = path.parent.parent if path.name == "cameraIntrinsicsExtrinsics.pickle" else path.parent
         return opencap_rig(own, opencap_files(own))
     return _rig_of_tree(path, read_document(path))

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import cv2
 import numpy as np
+import simplejpeg
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -19,6 +20,8 @@ from torch import Tensor
 from dispose.errors import InputError
 from dispose.formats.detections.people import DamagedFrameError
 from dispose.formats.files import numbered_files, visible
+from dispose.formats.images.heads import JPEG, PNG, size_in_head
+from dispose.formats.opening import read_bytes, reading
 from dispose.geometry.image_affine import compose
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -28,33 +31,58 @@ IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 """Endings of image files, lower case."""
 
-# OpenCV decodes what is there of a torn file and leaves the rest grey or black; the marks of a whole file are these.
+MOST_PIXELS = 100_000_000
+"""Of a larger image nothing is decoded: it would take more than 600 MB, and no camera of a rig has as many."""
+
+# A decoder may draw what is there of a torn file and leave the rest grey or black; the marks of whole files are these.
 TAIL = 4096
-LAST_MARK = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
+LAST_MARK = {JPEG: b"\xff\xd9", PNG: b"IEND"}
+
+JPEG_PASS = b"\xff\xda"
+"""Begins a pass over all pixels."""
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     """RGB as the sensor stored it: a turn in the file's EXIF data is ignored, since calibrations know nothing of it.
 
     Raises:
-        InputError: the file cannot be read, is no image, or breaks off.
+        InputError: the file cannot be read, is no image, is damaged or breaks off, or is larger than `MOST_PIXELS`.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
+    data = read_bytes(path)
     if not data:
         raise InputError(f"{path}: is empty.")
+    size = size_in_head(data)
+    if size is None or min(size) < 1:
+        raise InputError(f"{path}: is no picture (PNG, JPEG, BMP, TIFF or WebP) that says its size.")
+    if size[0] * size[1] > MOST_PIXELS:
+        raise InputError(f"{path}: is {size[0]}x{size[1]} pixels large; up to {MOST_PIXELS:,} are read.")
+    if data.startswith(JPEG) and (passes := data.count(JPEG_PASS)) * size[0] * size[1] > 16 * MOST_PIXELS:
+        raise InputError(f"{path}: draws {size[0]}x{size[1]} pixels in {passes} passes; no camera makes as many.")
     for first, last in LAST_MARK.items():
         if data.startswith(first) and last not in data.rstrip(b"\0")[-TAIL:]:
             raise InputError(f"{path}: the picture breaks off after {len(data)} bytes.")
     try:
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        raise InputError(f"{path}: is no picture that OpenCV reads ({error.err}).") from error
+        image = _decoded_jpeg(data) if data.startswith(JPEG) else _decoded(data)
+    except (cv2.error, ValueError) as error:
+        raise InputError(f"{path}: is a damaged picture ({' '.join(str(error).split())[:200]}).") from error
+    if image.shape[1::-1] != size:
+        raise InputError(f"{path}: says that it is {size[0]}x{size[1]}, and is {image.shape[1]}x{image.shape[0]}.")
+    return image
+
+
+def _decoded_jpeg(data: bytes) -> UInt8[np.ndarray, "height width 3"]:
+    """By libjpeg-turbo itself, which OpenCV uses too; `ValueError` also for damage that it could draw over."""
+    *_, colours, _ = simplejpeg.decode_jpeg_header(data)
+    # Those of prints are left to OpenCV, which knows what their makers mean by them.
+    if colours in ("CMYK", "YCCK"):
+        return _decoded(data)
+    return simplejpeg.decode_jpeg(data, "RGB", strict=True)
+
+
+def _decoded(data: bytes) -> UInt8[np.ndarray, "height width 3"]:
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if decoded is None:
-        raise InputError(f"{path}: is no picture that OpenCV reads.")
+        raise ValueError("OpenCV reads nothing in it")
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
@@ -88,6 +116,12 @@ def normalize_pixels(image: UInt8[np.ndarray, "height width 3"]) -> Float[Tensor
     mean, deviation = torch.tensor(IMAGENET_MEAN)[:, None, None], torch.tensor(IMAGENET_DEVIATION)[:, None, None]
     return planes.sub_(255 * mean).mul_(1 / (255 * deviation))
 
+
+MOST_FRAMES = 10_000_000
+"""A video of more says nonsense: these are four days of 30 frames per second."""
+
+HEAD, TEXT = 256, bytes((*b"\t\n\f\r", *range(0x20, 0x7F), *range(0x80, 0x100)))
+"""So many first bytes of a video are looked at; a text has no others than these."""
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm", ".mpg", ".mpeg")
 """Endings of video files, lower case."""
@@ -126,7 +160,7 @@ class Video:
         self.path = path
         self._stream = self._opened()
         count = int(self._stream.get(cv2.CAP_PROP_FRAME_COUNT))
-        if count < 1:
+        if not 1 <= count <= min(MOST_FRAMES, path.stat().st_size):
             raise InputError(f"{path}: camera {camera}: the video says that it has {count} frames.")
         self.numbers = range(count)
         self._next = 0
@@ -150,10 +184,27 @@ class Video:
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
     def _opened(self) -> cv2.VideoCapture:
-        stream = cv2.VideoCapture(str(self.path))
+        try:
+            stream = open_video(self.path)
+        except InputError as error:
+            raise InputError(
+                f"{self.path}: camera {self.camera}: {str(error).removeprefix(f'{self.path}: ')}"
+            ) from error
         if not stream.isOpened():
             raise InputError(f"{self.path}: camera {self.camera}: is no video that OpenCV reads.")
         return stream
+
+
+def open_video(path: Path) -> cv2.VideoCapture:
+    """OpenCV's stream of a file, which may not be opened. `InputError` for what is no file, and for lists of files.
+
+    FFmpeg would follow a list (as of HTTP streaming) to other files and to the network, whatever its ending.
+    """
+    with reading(path), open(path, "rb") as file:
+        head = file.read(HEAD)
+        if head and not head.translate(None, TEXT):
+            raise InputError(f"{path}: is a text, no video.")
+        return cv2.VideoCapture(str(path))
 
 
 ImageSeries: TypeAlias = ImageFolder | Video
