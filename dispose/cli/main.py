@@ -184,6 +184,11 @@ def call(command: Command, arguments: Sequence[str]) -> int:
         # Somebody closed the pipe (`dispose … | head`); Python would complain once more when it flushes at exit.
         sys.stdout = None
         return 141
+    except RuntimeError as error:
+        # What `Path.resolve` and `expanduser` raise.
+        if not str(error).startswith(("Symlink loop", "Could not determine home")):
+            raise
+        return complain(f"a path cannot be followed: {error}")
     except OSError as error:
         if error.filename is not None:
             return complain(f"{error.strerror}: {error.filename}")

@@ -72,7 +72,7 @@ def write_trc(
     rate, frames, joints = f"{rate_hz:g}", len(numbers), len(names)
     coming = iter(numbers)
     with replacing(path) as file:
-        file.write(f"PathFileType\t4\t(X/Y/Z)\t{path.name}\n")
+        file.write(f"PathFileType\t4\t(X/Y/Z)\t{path.name.encode('utf-8', 'replace').decode()}\n")
         file.write("\t".join(HEADER) + "\n")
         start = numbers[0] if frames else 0
         file.write(f"{rate}\t{rate}\t{frames}\t{joints}\tm\t{rate}\t{start}\t{frames}\n")

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from dispose.errors import DisposeError
 
-MOST_SECONDS, MOST_BYTES = 5, 1 << 30
-"""How long a reader may take, and how much memory beside what there was before."""
+MOST_SECONDS, MOST_WAITING, MOST_BYTES = 5, 30, 1 << 30
+"""How long a reader may work, how long that may take beside others, and how much memory beside what there was."""
 
 READ, REFUSED = "read", "refused"
 
@@ -30,13 +30,16 @@ def call_bounded(function: Callable[[], object]) -> str:
     status = os.waitpid(child, 0)[1]
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        return f"hang of over {MOST_SECONDS} s" if number == signal.SIGALRM else f"signal {number}"
+        hung = {signal.SIGPROF: f"over {MOST_SECONDS} s of work", signal.SIGALRM: f"a hang of over {MOST_WAITING} s"}
+        return hung.get(signal.Signals(number), f"signal {number}")
     return text
 
 
 def _told(function: Callable[[], object]) -> str:
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(MOST_SECONDS)
+    for number in (signal.SIGALRM, signal.SIGPROF):
+        signal.signal(number, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
+    signal.alarm(MOST_WAITING)
     with open("/proc/self/statm", encoding="ascii") as file:
         now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (now + MOST_BYTES, now + MOST_BYTES))

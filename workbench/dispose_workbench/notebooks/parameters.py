@@ -56,7 +56,7 @@ def read_values(declared: Sequence[Parameter], given: Sequence[tuple[str, str]],
             raise InputError(f"the notebook declares {name!r} as {kind}, which no command line can give")
         try:
             values[name] = READERS[kind](text, folder)
-        except ValueError:
+        except (ValueError, RuntimeError):  # the latter: a loop of links, the home of nobody
             raise InputError(f"the parameter {name!r} must be of type {kind}, got {text!r}") from None
     return tuple(values.items())
 

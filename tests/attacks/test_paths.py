@@ -1,0 +1,112 @@
+"""What is named instead of a file or folder: pipes, devices, sockets, loops of links, other people's homes, odd letters."""
+
+import importlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dispose.cli.main import main
+from tests.attacks.bounded import READ, call_bounded
+from tests.attacks.targets import write_detections
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and time are Linux's")
+
+COMMANDS = (
+    ["check", "IT"], ["predict", "IT"], ["smooth", "IT"], ["export", "IT", "--to", "trc"], ["inspect", "IT"],
+    ["predict", "--calibration", "IT", "--detections", "IT", "--out", "out"], ["view", "IT", "--save", "x.rrd"],
+    ["predict", "CAPTURE", "--weights", "IT", "--out", "out"], ["predict", "CAPTURE", "--calibration", "IT"],
+    ["predict", "CAPTURE", "--detections", "IT", "--out", "out"], ["predict", "CAPTURE", "--pictures", "IT"],
+    ["predict", "IT", "--model", "residual", "--keypoints", "IT"], ["zoo", "import", "IT", "--dataset", "shelf"],
+    ["labels", "convert", "IT", "--out", "x.npz"], ["calibrate", "refine", "IT"],
+    ["calibrate", "board", "IT"],
+)  # fmt: skip
+"""Every command that reads something."""
+
+
+def make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(path.name)
+
+
+def make_loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def make_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+ODD: dict[str, Callable[[Path], None]] = {"pipe": make_pipe, "socket": make_socket, "loop": make_loop,
+                                          "device": make_device}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def loaded() -> None:
+    """Commands are imported before their processes part."""
+    for command in {words[0] for words in COMMANDS}:
+        importlib.import_module(f"dispose.cli.{command}")
+
+
+@pytest.fixture
+def here(loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    capture = tmp_path / "capture"
+    capture.mkdir()
+    write_detections(capture)
+    return tmp_path
+
+
+def told(command: list[str], name: str) -> str:
+    """How a command ends that is given this name: refused in one sentence, or badly."""
+    words = [word.replace("IT", name).replace("CAPTURE", "capture") for word in command]
+
+    def run() -> None:
+        os.dup2(os.open("told.txt", os.O_CREAT | os.O_TRUNC | os.O_WRONLY), 2)
+        try:
+            status = main(words)
+        except SystemExit as end:
+            status = end.code
+        assert status == 2, f"status {status}"
+
+    return call_bounded(run)
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_what_is_no_file_is_refused(kind: str, here: Path) -> None:
+    ODD[kind](here / "odd.json")
+    for command in COMMANDS:
+        assert told(command, "odd.json") == READ, command
+
+
+@pytest.mark.parametrize("name", ["~nosuchuser/x", "a" * 300, "\udcff\x1b[2J"])
+def test_odd_names_are_refused(name: str, here: Path) -> None:
+    for command in COMMANDS:
+        assert told(command, name) == READ, command
+
+
+def test_a_pipe_among_files_is_a_damaged_frame_and_no_wait(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (one,) = list((here / "capture" / "pose").glob("*_01_json"))
+    first = min(one.iterdir())
+    first.unlink()
+    os.mkfifo(first)
+    assert main(["predict", "capture", "--out", "out"]) == 0
+    assert "is a pipe" in capsys.readouterr().out
+
+
+def test_any_encoding_and_any_letters_of_names_are_printed(here: Path) -> None:
+    odd = here / "t\x1b]0;owned\x07ake\udcff é"
+    (here / "capture").rename(odd)
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    command = [sys.executable, "-m", "dispose.cli.main", "predict", os.fsencode(odd), "--out", os.fsencode(odd) + b"-"]
+    done = subprocess.run(command, cwd=here, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"\\x1b]0;owned\\x07ake\\udcff \\xe9" in done.stdout and b"\x1b" not in done.stdout + done.stderr
