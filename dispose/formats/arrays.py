@@ -48,13 +48,21 @@ class Arrays:
             raise InputError(f"{self.path}: array {name!r} holds {array.dtype}, which is not what belongs there.")
         return array
 
-    def finite(self, name: str, *shape: int | None) -> Shaped[np.ndarray, "..."]:
-        """As `get`, of numbers. `InputError` says which row has one that is none."""
+    def finite(
+        self, name: str, *shape: int | None, least: float = -math.inf, most: float = math.inf
+    ) -> Shaped[np.ndarray, "..."]:
+        """As `get`, of numbers. `InputError` says which row has one that is none, or lies outside of the bounds."""
         array = self.get(name, NUMBERS, *shape)
         if not np.isfinite(array).all():
             row = int(np.argwhere(~np.isfinite(array))[0, 0])
             raise InputError(
                 f"{self.path}: array {name!r} has an entry that is not finite (row {row} of {len(array)})."
+            )
+        if array.size and not least <= array.min() <= array.max() <= most:
+            row = tuple(np.argwhere((array < least) | (array > most))[0].tolist())
+            raise InputError(
+                f"{self.path}: array {name!r} has {array[row]:g} in row {row[0]} of {len(array)}; possible are "
+                f"{least:g} to {most:g}."
             )
         return array
 

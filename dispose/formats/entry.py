@@ -96,6 +96,13 @@ class Entry:
             raise InputError(f"{self.place}: is {self.value}.")
         return value
 
+    def share(self) -> float:
+        """A number from 0 to 1, such as a score."""
+        value = self.number()
+        if not 0 <= value <= 1:
+            raise InputError(f"{self.place}: is {short(self.value)}; a number from 0 to 1 is expected.")
+        return value
+
     def whole(self, *, least: int = LEAST_WHOLE) -> int:
         """A whole number from `least` on that an array of integers can hold."""
         value = self.number()

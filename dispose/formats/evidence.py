@@ -22,6 +22,7 @@ from torch import Tensor
 
 from dispose.errors import InputError, ShapeError
 from dispose.formats.arrays import FLAGS, INTEGERS, NUMBERS, Arrays, read_arrays
+from dispose.formats.calibration.rig import CameraParameters, check_view
 from dispose.formats.files import Columns, digest_of, write_npz
 from dispose.formats.person_table import with_covariances
 from dispose.formats.predictions import by_slot, read_predictions, skeleton_of
@@ -217,6 +218,10 @@ class Extent:
     views: int
 
 
+PEAK, SHARE, FARTHEST_PX = 2.0, 1.05, 1e6
+"""Peaks of heat maps, as scores, and masses on their way may be a little above 1; nothing is seen farther outside."""
+
+
 def extent_of(arrays: Arrays, frames: int, views: int) -> Extent:
     """The extent that the slots of every frame say. `InputError` for numbers that none has."""
     slots = arrays.get("detection_slots", INTEGERS, frames)
@@ -243,7 +248,11 @@ def cameras_of(arrays: Arrays) -> Cameras:
     fisheye = None
     if "camera_fisheye" in arrays.columns:
         fisheye = torch.from_numpy(arrays.get("camera_fisheye", FLAGS, len(names)))
-    return Cameras(names, *map(_double, parts), fisheye=fisheye)
+    cameras = Cameras(names, *map(_double, parts), fisheye=fisheye)
+    for name, *numbers in zip(names, cameras.size, cameras.matrix, cameras.distortion, cameras.rotation,
+                              cameras.translation, strict=True):  # fmt: skip
+        check_view(str(arrays.path), CameraParameters(name, *numbers))
+    return cameras
 
 
 def skeleton_in(arrays: Arrays, name: str, joints: str) -> Skeleton:
@@ -263,8 +272,15 @@ def detections_of(arrays: Arrays, skeleton: Skeleton, extent: Extent) -> list[De
         torch.from_numpy(arrays.get(f"detection_{name}", INTEGERS, count).astype(np.int64))
         for name in ("view", "slot", "index")
     )
-    score = _double(arrays.finite("detection_score", count))
+    score = _double(arrays.finite("detection_score", count, least=-1.0, most=PEAK))
     points = _double(arrays.get("detection_keypoints", NUMBERS, count, len(skeleton), 3))
+    wild = (points[..., :2].abs() > FARTHEST_PX).any(-1) | (points[..., 2] < -1) | (points[..., 2] > PEAK)
+    if wild.any():
+        row, joint = wild.nonzero()[0].tolist()
+        raise InputError(
+            f"{arrays.path}: array 'detection_keypoints' has {points[row, joint].tolist()} in row {row}, which is no "
+            "x, y and score of a keypoint."
+        )
     beyond = (slot >= torch.from_numpy(extent.slots)[frame]) | (view >= extent.views) | (view < 0) | (slot < 0)
     if beyond.any():
         raise InputError(f"{arrays.path}: a detection lies in a view or slot that is not there.")
@@ -287,13 +303,17 @@ def _hypotheses_of(arrays: Arrays, extent: Extent) -> list[Hypotheses | None]:
     """The candidate tuples of every frame, None where none were weighed."""
     weighed = arrays.get("weighed", FLAGS, extent.frames)
     dropped = arrays.get("dropped", INTEGERS, extent.frames)
-    time = _double(arrays.finite("tuple_time", None))
+    time = _double(arrays.finite("tuple_time", None, least=0.0, most=1.0))
     frame, places = _frames_in(arrays, "tuple", extent)
     if len(frame) and not len(time):
         raise InputError(f"{arrays.path}: array 'tuple_time' names no step, and there are {len(frame)} tuples.")
     members = _members_of(arrays, "tuple", frame, extent)
-    parts = [_double(arrays.finite(f"tuple_{name}", len(frame))) for name in ("cost", "cue", "marginal")]
-    mass = _double(arrays.finite("tuple_mass", len(frame), len(time)))
+    cost = _double(arrays.finite("tuple_cost", len(frame)))
+    shares = [
+        _double(arrays.finite(f"tuple_{name}", len(frame), least=0.0, most=SHARE)) for name in ("cue", "marginal")
+    ]
+    parts = (cost, *shares)
+    mass = _double(arrays.finite("tuple_mass", len(frame), len(time), least=0.0, most=SHARE))
     return [
         Hypotheses(
             members[rows],
@@ -313,7 +333,7 @@ def _rivals_of(arrays: Arrays, extent: Extent) -> list[Association | None]:
     rivalled = arrays.get("rivalled", FLAGS, extent.frames)
     frame, places = _frames_in(arrays, "rival", extent)
     members = _members_of(arrays, "rival", frame, extent)
-    confidence = _double(arrays.finite("rival_confidence", len(frame)))
+    confidence = _double(arrays.finite("rival_confidence", len(frame), least=0.0, most=SHARE))
     return [
         Association(members[rows], confidence[rows]) if rivalled[place] else None for place, rows in enumerate(places)
     ]

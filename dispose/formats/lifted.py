@@ -213,10 +213,21 @@ def _header(entry: Entry) -> LiftedHeader:
             camera.at("told_by").text(),
         ),
         skeleton_of(entry.at("skeleton").text(), tuple(one.text() for one in entry.at("joints").items())),
-        entry.at("hypotheses").whole(least=1),
+        _hypotheses(entry.at("hypotheses")),
         entry.at("seed").whole(),
         entry.at("made_by").text(),
     )
+
+
+def _hypotheses(entry: Entry) -> int:
+    """How many a person has; `InputError` for more than anybody draws."""
+    count = entry.whole(least=1)
+    if count > MOST_HYPOTHESES:
+        raise InputError(f"{entry.place}: is {count}; up to {MOST_HYPOTHESES:,} are read.")
+    return count
+
+
+MOST_HYPOTHESES = 100_000
 
 
 def _frame(entry: Entry, header: LiftedHeader) -> LiftedFrame:
@@ -225,7 +236,10 @@ def _frame(entry: Entry, header: LiftedHeader) -> LiftedFrame:
     xyz = torch.zeros(len(people), count, joints, 3, dtype=torch.float64)
     place = torch.zeros(len(people), count, 3, dtype=torch.float64)
     for row, person in enumerate(people):
-        for joint, one in enumerate(person.at("keypoints").items()):
+        seen = list(person.at("keypoints").items())
+        if len(seen) != joints:
+            raise InputError(f"{person.place}: has {len(seen)} keypoints, not one of each of the {joints} joints.")
+        for joint, one in enumerate(seen):
             if one.value is not None:
                 keypoints[row, joint] = one.numbers(3)
         xyz[row] = person.at("hypotheses").numbers(count * joints * 3).reshape(count, joints, 3)

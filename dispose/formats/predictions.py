@@ -281,10 +281,12 @@ def _parse_frame(entry: Entry, skeleton: Skeleton, cameras: tuple[str, ...]) -> 
     root = torch.full((count, 3), torch.nan, dtype=torch.float64)
     members = torch.full((count, len(cameras)), ABSENT, dtype=torch.long)
     for row, person in enumerate(persons):
-        table[row] = nullable(person.at("joints"), 4 * joints).reshape(joints, 4)
+        table[row] = _joints(person.at("joints"), joints)
         root[row] = nullable(person.at("root"), 3)
         if person.has("error_mm"):
             error[row] = nullable(person.at("error_mm"), joints)
+            if (error[row] < 0).any():
+                raise InputError(f"{person.place}: error_mm has {float(error[row].nan_to_num().min()):g}.")
         for camera in person.at("members").keys():  # noqa: SIM118
             if camera not in cameras:
                 raise InputError(f"{person.place}: member camera {camera!r} is not in the header.")
@@ -297,14 +299,30 @@ def _parse_frame(entry: Entry, skeleton: Skeleton, cameras: tuple[str, ...]) -> 
         valid,
         torch.tensor(_ids(persons), dtype=torch.long),
     )
-    scores = torch.tensor([person.at("score").number() for person in persons], dtype=torch.float64)
-    grouped = [person.at("association" if person.has("association") else "score").number() for person in persons]
+    scores = torch.tensor([person.at("score").share() for person in persons], dtype=torch.float64)
+    grouped = [person.at("association" if person.has("association") else "score").share() for person in persons]
     if any(person.has("association") for person in persons):
         poses = replace(poses, score=scores)
     if any(person.has("error_mm") for person in persons):
         poses = replace(poses, covariance=torch.where(valid[..., None, None], round_covariance(error), 0.0))
     root = torch.where(torch.isfinite(root).all(-1, keepdim=True), root, torch.nan)
     return Prediction(frame, Association(members, torch.tensor(grouped, dtype=torch.float64)), poses, root)
+
+
+def _joints(entry: Entry, joints: int) -> torch.Tensor:
+    """Place and confidence of every joint; `InputError` where one is no place on Earth, or no probability."""
+    table = nullable(entry, 4 * joints).reshape(joints, 4)
+    score = torch.where(table[:, 3].isfinite(), table[:, 3], 0.0)
+    wild = (table[:, :3].isfinite() & (table[:, :3].abs() > FARTHEST_MM)).any(-1) | (score < 0) | (score > 1)
+    if wild.any():
+        joint = int(wild.nonzero()[0])
+        raise InputError(
+            f"{entry.place}: {joint} is {table[joint].tolist()}; x, y, z in mm and a confidence in 0 to 1 are needed."
+        )
+    return table
+
+
+FARTHEST_MM = 1e9
 
 
 def _ids(persons: Sequence[Entry]) -> list[int]:

@@ -138,6 +138,7 @@ def checked_tables(arrays: Arrays, *, sequences: int, views: int, joints: int) -
         arrays.get(name, kind.kind, *shape)
         if kind.kind == "f":
             arrays.finite(name, *shape)
+            _check_scores(arrays, name, shape)
     arrays.rows("frame_sequence", sequences)
     arrays.rows("person_frame", frames, rising=True)
     arrays.rows("sighting_frame", frames, rising=True)
@@ -152,6 +153,15 @@ def checked_tables(arrays: Arrays, *, sequences: int, views: int, joints: int) -
     if len(np.unique(pairs)) != len(pairs):
         raise InputError(f"{arrays.path}: a person is seen twice in one view.")
     return tables
+
+
+def _check_scores(arrays: Arrays, name: str, shape: Sequence[int]) -> None:
+    """Raise `InputError` where a place is none on Earth, or a score none (of heat maps they may leave 0 to 1)."""
+    table = arrays.columns[name]
+    scores, tail = (table[..., -1], shape[:-1]) if table.ndim > 1 else (table, shape)
+    Arrays(arrays.path, {name: scores}).finite(name, *tail, least=-1.0, most=2.0)
+    if table.ndim > 1:
+        Arrays(arrays.path, {name: table[..., :-1]}).finite(name, *tail, None, least=-1e9, most=1e9)
 
 
 SCHEMA = "dispose.pseudo_labels/1"

@@ -1,4 +1,4 @@
-"""What is named instead of a file or folder: pipes, devices, sockets, loops of links, other people's homes, odd letters."""
+"""What is named instead of a file: pipes, devices, sockets, loops of links, homes of nobody, odd letters."""
 
 import importlib
 import os

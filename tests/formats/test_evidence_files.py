@@ -29,7 +29,8 @@ def rig(names: tuple[str, ...] = NAMES) -> Cameras:
     eye = torch.eye(3, dtype=torch.float64).repeat(views, 1, 1)
     shift = torch.randn(views, 3, generator=random, dtype=torch.float64) * 1000
     size = torch.tensor([[640.0, 480.0]], dtype=torch.float64).repeat(views, 1)
-    return Cameras(names, size, eye * 500, torch.zeros(views, 8, dtype=torch.float64), eye, shift)
+    matrix = eye * torch.tensor([500.0, 500.0, 1.0], dtype=torch.float64)
+    return Cameras(names, size, matrix, torch.zeros(views, 8, dtype=torch.float64), eye, shift)
 
 
 def detections(random: torch.Generator, counts: tuple[int, ...] = (2, 0, 3)) -> Detections:

@@ -27,6 +27,9 @@ SAME_PLACE = 1e-5
 FOCAL_SHARES = (0.05, 200.0)
 """Focal lengths, in widths of the image, from wider than any fisheye to longer than any lens at people."""
 
+STRONGEST = 1e4
+"""Of coefficients of distortion; those of rational models may be some hundreds that all but cancel."""
+
 MOST_PIXELS = 65_535
 FARTHEST = 1e9
 """Translations above that, mm, are no place on Earth."""
@@ -222,6 +225,8 @@ def check_view(source: str, view: CameraParameters) -> None:
         raise InputError(f"{where}: translation is {view.translation.tolist()} mm, which is no place on Earth.")
     if view.matrix[2].tolist() != [0.0, 0.0, 1.0] or float(view.matrix[1, 0]) != 0.0:
         raise InputError(f"{where}: intrinsic matrix is not upper triangular with last row 0 0 1.")
+    if (view.distortion.abs() > STRONGEST).any():
+        raise InputError(f"{where}: distortion is {view.distortion.tolist()}, which no lens has.")
     check_rotation(where, view.rotation)
 
 
