@@ -60,7 +60,10 @@ def read_asf(path: Path) -> AcclaimSkeleton:
         if words[0].startswith(":"):
             section = words[0]
         elif section == ":units" and words[0] == "length":
-            unit = INCH_MM / _numbers(path, number, words[1:2])[0]
+            (length,) = _so_many(path, number, words[1:2], 1)
+            if length <= 0:
+                raise InputError(f"{path}: line {number}: the unit of length is {length:g}.")
+            unit = INCH_MM / length
         elif section == ":root" and words[0] == "axis" and words[1:] != ["XYZ"]:
             raise InputError(
                 f"{path}: line {number}: the root's axis order is {' '.join(words[1:])}; only XYZ is read."
@@ -100,6 +103,8 @@ def read_amc(path: Path, skeleton: AcclaimSkeleton, *, every: int = 1) -> Acclai
                 raise InputError(f"{path}: line {number}: the skeleton has no bone {words[0]}.")
             angles = ("rx", "ry", "rz") if words[0] == "root" else skeleton.bones[words[0]].angles
             place = values[:3] if words[0] == "root" else []
+            if words[0] == "root" and len(place) < 3:
+                raise InputError(f"{path}: line {number}: {len(values)} numbers of the root, 6 are expected.")
             given = values[len(place) :]
             if len(given) != len(angles):
                 raise InputError(
@@ -132,13 +137,24 @@ def _bone(path: Path, number: int, words: dict[str, list[str]], unit: float) -> 
     lacking = {"name", "direction", "length"} - words.keys()
     if lacking:
         raise InputError(f"{path}: the bone that ends in line {number} has no {sorted(lacking)[0]}.")
-    length = _numbers(path, number, words["length"])[0] * unit
-    x, y, z = _numbers(path, number, words["direction"])
+    (length,) = _so_many(path, number, words["length"], 1)
+    x, y, z = (length * unit * part for part in _so_many(path, number, words["direction"], 3))
+    angles = words.get("dof", [])
+    if not set(angles) <= {"rx", "ry", "rz"}:
+        raise InputError(f"{path}: bone {' '.join(words['name'])}: turns by {' '.join(angles)}, not by rx, ry, rz.")
     axes = words.get("axis", ["0", "0", "0", "XYZ"])
     if axes[3:] not in ([], ["XYZ"]):
         raise InputError(f"{path}: bone {words['name'][0]}: the axis order is {axes[3]}; only XYZ is read.")
-    a, b, c = _numbers(path, number, axes[:3])
-    return Bone((length * x, length * y, length * z), (a, b, c), tuple(words.get("dof", ())))
+    a, b, c = _so_many(path, number, axes[:3], 3)
+    return Bone((x, y, z), (a, b, c), tuple(angles))
+
+
+def _so_many(path: Path, number: int, words: list[str], count: int) -> list[float]:
+    """So many numbers; `InputError` where there are more or fewer."""
+    found = _numbers(path, number, words)
+    if len(found) != count:
+        raise InputError(f"{path}: line {number}: {count} numbers are expected, there are {len(found)}.")
+    return found
 
 
 def _from_the_root(bones: dict[str, Bone], parent: dict[str, str]) -> list[str]:

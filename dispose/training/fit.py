@@ -15,7 +15,7 @@ import lightning
 import torch
 from jaxtyping import Float
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins import TorchCheckpointIO
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader
 from dispose.formats.files import replacing_path
 from dispose.losses.objective import total
 from dispose.training.config import Optimisation
+from dispose.training.metrics_log import MetricsLog
 from dispose.training.shards import is_first, meet
 from dispose.training.task import ExampleSource, StepNumbers, Task, TrainingStep, TrainingSteps
 
@@ -254,7 +255,7 @@ def _trainer(folder: Path, plan: Optimisation, callbacks: list[KeepBest]) -> lig
         max_epochs=-1,
         gradient_clip_val=plan.clip,
         callbacks=[keep, TQDMProgressBar(refresh_rate=10), *averaging, *callbacks],
-        logger=[CSVLogger(folder, name="csv", version=""), TensorBoardLogger(folder, name="tensorboard", version="")],
+        logger=[MetricsLog(folder / "csv" / "metrics.csv"), TensorBoardLogger(folder, name="tensorboard", version="")],
         plugins=[AtomicCheckpointIO()],
         log_every_n_steps=10,
         enable_model_summary=False,

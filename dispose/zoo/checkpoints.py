@@ -1,6 +1,10 @@
 """Weights as safetensors: the names of their parameters in files, and the configuration that builds their network."""
 
+import hashlib
+import json
 import re
+import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from dispose.errors import InputError, OutputError
 from dispose.formats.files import replacing_path
@@ -171,11 +176,32 @@ def save_weights(
     wild = [name for name, value in state.items() if bool((value.isfinite() & ~tensors[name].isfinite()).any())]
     if wild:
         raise OutputError(f"{path}: the tensor {wild[0]} has values that do not fit {storage}")
+    metadata["digest"] = digest_of_tensors(tensors)
     with replacing_path(path) as temporary:
         try:
             save_file(tensors, temporary, metadata=metadata)
+            order_head(temporary)
         except SafetensorError as error:
             raise OutputError(f"{path}: cannot be written ({error})") from error
+
+
+def digest_of_tensors(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of names and numbers, as hexadecimal text."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def order_head(path: Path) -> None:
+    """Put the head of a safetensors file in order, which the library writes in another one every time."""
+    with open(path, "r+b") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        head = json.dumps(json.loads(file.read(size)), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        file.seek(8)
+        # Blanks at its end are part of the format: tensors begin at multiples of eight bytes.
+        file.write(head.encode().ljust(size))
 
 
 def kind_of(name: str, source: str) -> Kind:
@@ -215,19 +241,64 @@ def load_weights(path: Path, kind: type[Network]) -> Network:
     name, config, _, _ = read_metadata(path)
     if name != kind.__name__:
         raise InputError(f"{path}: holds weights of {name}, those of {kind.__name__} are needed")
-    network = kind(from_json(config, kind_of(name, str(path)).config, str(path)))
-    stored = {our_name(name): value for name, value in load_file(path).items()}
-    wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    held = load_file(path)
+    told = from_json(config, kind_of(name, str(path)).config, str(path))
+    _check_sizes(path, json.loads(config), held)
+    with safe_open(path, "pt") as file:
+        digest = file.metadata().get("digest")
+    stored = {our_name(name): value for name, value in held.items()}
+    # Earlier files have none.
+    if digest is not None and digest != digest_of_tensors(stored):
+        raise InputError(f"{path}: is damaged: its numbers are not those that were written (their digest differs)")
     found = {key: tuple(value.shape) for key, value in stored.items()}
+    with _Within(path, 4 * sum(value.nbytes for value in held.values()) + SPARE_BYTES):
+        network = kind(told)
+    wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     if wanted != found:
         odd = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
-        held, asked = (str(shapes.get(odd[0], "absent")) for shapes in (found, wanted))
-        raise InputError(f"{path}: the tensor {odd[0]} is {held}, by its configuration it must be {asked}")
+        has, asked = (str(shapes.get(odd[0], "absent")) for shapes in (found, wanted))
+        raise InputError(f"{path}: the tensor {odd[0]} is {has}, by its configuration it must be {asked}")
     wild = [key for key, value in stored.items() if not bool(torch.isfinite(value).all())]
     if wild:
         raise InputError(f"{path}: the tensor {wild[0]} has values that are not finite")
     network.load_state_dict(stored)
     return network.eval().requires_grad_(False)
+
+
+LARGEST_SETTING, SPARE_BYTES = 4096, 1 << 27
+
+
+class _Within(TorchFunctionMode):
+    """While a network is built: no more memory than tensors of a file can need, whatever its configuration says."""
+
+    def __init__(self, path: Path, most: int) -> None:
+        super().__init__()
+        self.path, self.left = path, most
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        """Every tensor that is made anew counts."""
+        made = func(*args, **(kwargs or {}))
+        if func in (torch.empty, torch.zeros, torch.ones):
+            self.left -= made.nbytes
+            if self.left < 0:
+                raise InputError(f"{self.path}: its configuration needs far more memory than its tensors")
+        return made
+
+
+def _check_sizes(path: Path, config: object, held: Mapping[str, torch.Tensor]) -> None:
+    """Raise `InputError` where a configuration counts something of which its tensors have not as many."""
+    most = max([LARGEST_SETTING, len(held), *(size for value in held.values() for size in value.shape)])
+    for number in _whole_numbers(config):
+        if abs(number) > most:
+            raise InputError(f"{path}: its configuration says {number}, which is more than anything in the file has")
+
+
+def _whole_numbers(value: object) -> Iterator[int]:
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inside:
+        yield from _whole_numbers(one)
+    if isinstance(value, int):
+        yield value
 
 
 def load_associator(path: Path | None = None) -> Associator:

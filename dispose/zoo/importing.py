@@ -6,6 +6,7 @@ Nothing that a file holds is run.
 import json
 import re
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 import dispose
 from dispose.errors import InputError
+from dispose.formats.arrays import saying_what_is_broken
 from dispose.formats.files import digest_of
 from dispose.models.dispose.model import DisPose
 from dispose.models.triangulation.algebraic import Algebraic, AlgebraicConfig
@@ -68,6 +70,12 @@ def read_entries(path: Path) -> Entries:
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
+    if zipfile.is_zipfile(path):
+        # torch itself looks at no checksum.
+        with saying_what_is_broken(path), zipfile.ZipFile(path) as archive:
+            wrong = archive.testzip()
+        if wrong is not None:
+            raise InputError(f"{path}: is damaged ({wrong} has another checksum)")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on the protocol of a pickle that is refused anyway

@@ -27,7 +27,7 @@ def from_json(text: str, kind: type[Record], source: str) -> Record:
     """
     try:
         stored = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{source}: its configuration is not JSON ({error})") from None
     return _build(stored, kind, source)
 

@@ -1,0 +1,55 @@
+"""``metrics.csv`` of a training that may be killed at any moment and goes on later: Lightning's own begins anew."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from dispose.formats.files import replacing
+
+
+class MetricsLog(Logger):
+    """A row per logged step. Rows of an earlier process stay, but for those of steps that are done once more."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self._columns: list[str] | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the log."""
+        return self.path.stem
+
+    @property
+    def version(self) -> str:
+        """There is one only."""
+        return ""
+
+    @rank_zero_only
+    def log_hyperparams(self, *_: object, **__: object) -> None:
+        """They stand in the recipe."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add a row; it is on disk when this returns."""
+        row = {"step": str(step), **{name: repr(float(value)) for name, value in metrics.items()}}
+        if self._columns is None or not set(row) <= set(self._columns):
+            rows = [one for one in self._written() if self._columns is not None or float(one["step"]) < (step or 0)]
+            self._columns = list(dict.fromkeys([*(rows[0] if rows else {}), *row]))
+            with replacing(self.path) as file:
+                table = csv.DictWriter(file, self._columns, restval="", lineterminator="\n")
+                table.writeheader()
+                table.writerows([*rows, row])
+            return
+        with open(self.path, "a", encoding="utf-8", newline="") as file:
+            csv.DictWriter(file, self._columns, restval="", lineterminator="\n").writerow(row)
+
+    def _written(self) -> list[dict[str, str]]:
+        """The rows that are there, without one that a killed process has left unfinished."""
+        if not self.path.is_file():
+            return []
+        whole = self.path.read_text(encoding="utf-8").rpartition("\n")[0]
+        return list(csv.DictReader(whole.split("\n")))
