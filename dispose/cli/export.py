@@ -22,7 +22,8 @@ from dispose.formats.exports.coco_people import write_coco
 from dispose.formats.exports.gltf import Actor, write_gltf
 from dispose.formats.exports.people_csv import write_people_csv
 from dispose.formats.exports.pose2sim_project import write_pose2sim
-from dispose.formats.files import lock_folder, remove_other_people
+from dispose.formats.files import remove_other_people
+from dispose.formats.folders import lock_folder
 from dispose.formats.marker_names import MARKER_NAMES, MarkerNames
 from dispose.formats.person_table import PersonTable, prediction_rows
 from dispose.formats.saved_run import PersonClip, SavedRun, clips_of, open_run

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from dispose.formats.files import lock_folder
+from dispose.formats.folders import lock_folder
 from dispose.options import Count, PathOption, Positive, require_folder
 from dispose_workbench.notebooks.page import export_figures, title_of
 from dispose_workbench.notebooks.parameters import parameters_of

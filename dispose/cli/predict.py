@@ -181,7 +181,7 @@ class PredictCommand(CaptureOptions):
                          markers=MARKER_NAMES[self.markers], inputs=self.inputs(capture, job.weights, batch, times),
                          tracking=TrackingConfig(times.rate, patience_s=self.patience_s),
                          warnings=job.warnings)  # fmt: skip
-        with results_folder(folder, files) as sink:
+        with results_folder(folder, files, len(job.source.numbers)) as sink:
             progress = run(
                 job.source,
                 job.associate,

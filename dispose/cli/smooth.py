@@ -18,7 +18,8 @@ from dispose.cli.captures import MarkersOption
 from dispose.errors import InputError
 from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS, copy_evidence
 from dispose.formats.evidence_keypoints import RunKeypoints, read_run_keypoints
-from dispose.formats.files import lock_folder, replacing, write_npz
+from dispose.formats.files import digest_of, remove_other_people, replacing, write_npz
+from dispose.formats.folders import lock_folder, publishing, refuse_unfinished, require_room
 from dispose.formats.marker_names import MARKER_NAMES
 from dispose.formats.person_table import PersonTable, prediction_names, prediction_rows, with_covariances
 from dispose.formats.predictions import SavedPredictions, read_predictions, write_predictions
@@ -93,6 +94,7 @@ class SmoothCommand:
         folder = require_folder(self.out or self.results.with_name(f"{self.results.resolve().name}{SUFFIX}"))
         if folder.resolve() == self.results.resolve():
             raise InputError(f"--out {folder} is RESULTS itself; what each frame says would be lost.")
+        require_room(folder)
         name = self.filter or (ADJUST if seen is not None else KALMAN)
         run = smooth_run(saved, rate, self.fill_seconds, self.way(name, saved, seen, rate))
         if self.person is not None:
@@ -100,7 +102,7 @@ class SmoothCommand:
             print(f"kept: {chosen.why}.")
             run = of_person(run, chosen.person)
         bones = bone_table(saved.frames, run.frames, saved.skeleton)
-        with lock_folder(folder):
+        with lock_folder(folder), publishing(folder):
             written = self.write(folder, saved, run, rate, name, bones)
         self.report(saved, run, bones)
         for path in written:
@@ -116,6 +118,7 @@ class SmoothCommand:
             raise InputError(f"--fill-seconds is {self.fill_seconds:g}; seconds from 0 on are expected.")
         if self.order not in (2, 4, 6, 8):
             raise InputError(f"--order is {self.order}; 2, 4, 6 or 8 are possible, half of it in each direction.")
+        refuse_unfinished(source)
         saved = read_predictions(source / PREDICTIONS)
         if (source / PEOPLE).is_file():
             saved = with_covariances(source / PEOPLE, saved)
@@ -181,14 +184,17 @@ class SmoothCommand:
                 "confidence": "of joints that are filled it is half the probability",
             },
         }
-        (folder / EVIDENCE).unlink(missing_ok=True)
+        for old in (EVIDENCE, PEOPLE, BONES, OUTLIERS):
+            (folder / old).unlink(missing_ok=True)
         write_predictions(folder / PREDICTIONS, skeleton, cameras, frames, told=told)
         filled = ("filled", torch.cat(run.filled).numpy() if run.filled else np.zeros((0, len(skeleton)), dtype=bool))
-        write_npz(folder / PEOPLE, [*prediction_names(skeleton, cameras), *table.items(), filled])
+        write_npz(folder / PEOPLE, [*prediction_names(skeleton, cameras), *table.items(), filled,
+                                   ("predictions", np.array(digest_of(folder / PREDICTIONS)))])  # fmt: skip
         people = PersonTable(skeleton, numbers, when, who, joints)
         stem = self.results.resolve().name
         written = [folder / PREDICTIONS, folder / PEOPLE]
         written += write_trcs(folder / "trc", stem, people, rate, MARKER_NAMES[self.markers])
+        remove_other_people(folder / "trc", stem, ".trc", written)
         if (self.results / EVIDENCE).is_file():
             copy_evidence(self.results / EVIDENCE, folder / EVIDENCE, folder / PREDICTIONS)
             written.append(folder / EVIDENCE)

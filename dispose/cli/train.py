@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from dispose.errors import InputError
-from dispose.formats.files import lock_folder
+from dispose.formats.folders import lock_folder
 from dispose.options import one_of, require_folder
 from dispose.recipes.orders import TrainingOrder
 from dispose.systems import recipe_names, train

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import tempfile
 import zipfile
 from collections import Counter
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
-from filelock import FileLock, Timeout
 from jaxtyping import Shaped
 
 from dispose.errors import InputError, OutputError, ShapeError
@@ -46,7 +44,8 @@ def replacing_path(path: Path) -> Iterator[Path]:
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+        prefix = f"{ASIDE}{os.getpid()}-"
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -59,6 +58,10 @@ def replacing_path(path: Path) -> Iterator[Path]:
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+ASIDE = ".dispose-part-"
+"""How names of files begin that are being written; the number of the process and letters follow."""
 
 
 @contextmanager
@@ -164,37 +167,6 @@ def _parsed(text: str, source: str, place: Callable[[json.JSONDecodeError], str]
     except ValueError as error:
         # Python refuses whole numbers of more than some thousand digits.
         raise InputError(f"{source}: holds a number that is too long to be one ({error}).") from error
-
-
-@contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """While the block runs, no other process that asks may write `folder`, which need not exist yet.
-
-    The operating system keeps the promise with a lock on a hidden file beside the folder, so that it ends with the
-    process, however that ends.
-
-    Raises:
-        InputError: another process is writing there.
-        OutputError: nothing can be written beside the folder.
-    """
-    path = folder.parent / f".{folder.name}.lock"
-    lock = FileLock(path, blocking=False)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise InputError(
-            f"{folder}: another run is writing into this folder; wait for it, or name another folder."
-        ) from None
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror}).") from error
-    try:
-        yield
-    finally:
-        # Removed while it is still locked, so that nobody else's lock can be removed; Windows removes no open file.
-        if sys.platform != "win32":
-            path.unlink(missing_ok=True)
-        lock.release()
 
 
 SCHEMA = "dispose.partial/1"

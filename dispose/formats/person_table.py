@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int
 
 from dispose.errors import InputError
-from dispose.formats.arrays import INTEGERS, NUMBERS, open_arrays
-from dispose.formats.files import Columns
+from dispose.formats.arrays import INTEGERS, NUMBERS, Arrays, open_arrays
+from dispose.formats.files import Columns, digest_of
 from dispose.formats.predictions import SavedPredictions
 from dispose.scene.results import Prediction
 from dispose.skeletons.skeleton import Skeleton
@@ -116,6 +116,12 @@ def _triangle(prediction: Prediction) -> Float[torch.Tensor, "persons joints 6"]
     return torch.where(poses.valid[..., None], poses.covariance[..., row, column], torch.nan)
 
 
+def check_digest(table: Arrays, predictions: Path) -> None:
+    """Raise `InputError` where a table is of other predictions than those beside it; earlier ones do not say."""
+    if "predictions" in table.columns and table.text("predictions") != digest_of(predictions):
+        raise InputError(f"{table.path}: belongs to other predictions than {predictions}; run `dispose predict` again.")
+
+
 def with_covariances(path: Path, predictions: SavedPredictions) -> SavedPredictions:
     """Predictions from JSON lines with the covariances of the table beside them, mm².
 
@@ -123,6 +129,7 @@ def with_covariances(path: Path, predictions: SavedPredictions) -> SavedPredicti
     people.
     """
     table = open_arrays(path)
+    check_digest(table, path.with_name("predictions.jsonl"))
     if "covariance" not in table.columns:
         return predictions
     number = table.get("id", INTEGERS, None)

@@ -12,7 +12,8 @@ from jaxtyping import Float, Int
 from dispose.errors import InputError
 from dispose.formats.arrays import INTEGERS, NUMBERS, mapped_arrays
 from dispose.formats.evidence import PEOPLE, PREDICTIONS
-from dispose.formats.person_table import PersonTable
+from dispose.formats.folders import refuse_unfinished
+from dispose.formats.person_table import PersonTable, check_digest
 from dispose.formats.predictions import frame_numbers, header_of, skeleton_of
 
 SPARSE = 20
@@ -52,6 +53,7 @@ class SavedRun:
 @contextmanager
 def open_run(folder: Path) -> Iterator[SavedRun]:
     """A folder of `dispose predict`. `InputError` where its files are broken or not of one run."""
+    refuse_unfinished(folder)
     path = folder / PEOPLE
     header = header_of(folder / PREDICTIONS)
     numbers = np.array(frame_numbers(folder / PREDICTIONS), dtype=np.int64)
@@ -60,8 +62,9 @@ def open_run(folder: Path) -> Iterator[SavedRun]:
             f"{folder / PREDICTIONS}: line 1 announces {header.frames} frames, and {len(numbers)} follow: lines are "
             "lost, run `dispose predict` again."
         )
-    wanted = ("skeleton", "joint_names", "units", "frame", "id", "joints", "members")
+    wanted = ("skeleton", "joint_names", "units", "frame", "id", "joints", "members", "predictions")
     with mapped_arrays(path, lambda name: name in wanted) as arrays:
+        check_digest(arrays, folder / PREDICTIONS)
         skeleton = skeleton_of(arrays.text("skeleton"), arrays.texts("joint_names"))
         frame = arrays.get("frame", INTEGERS, None)
         people = arrays.get("id", INTEGERS, len(frame))

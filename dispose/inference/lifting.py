@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from dispose.errors import InputError
 from dispose.formats.detections.people import DamagedFrameError
-from dispose.formats.files import GrowingFolder, lock_folder, replacing_path, write_npz
+from dispose.formats.files import GrowingFolder, replacing_path, write_npz
+from dispose.formats.folders import lock_folder
 from dispose.formats.lifted import (
     ARRAYS,
     IMAGE_FILE,

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,8 @@ import torch
 
 from dispose.errors import InputError, OutputError
 from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS, evidence_common, evidence_head, evidence_rows
-from dispose.formats.files import GrowingFolder, GrownColumn, lock_folder, remove_other_people, replacing, write_npz
+from dispose.formats.files import GrowingFolder, GrownColumn, digest_of, remove_other_people, replacing, write_npz
+from dispose.formats.folders import LEAST_ROOM, lock_folder, publishing, require_room
 from dispose.formats.marker_names import MarkerNames, pose2sim_names
 from dispose.formats.person_table import PersonTable, prediction_names, prediction_rows
 from dispose.formats.predictions import by_source, frame_line, header_line, header_with, skeleton_of
@@ -141,32 +141,38 @@ class ResultsFolder:
         """Make the files of what lies in ``.partial/``; files of an earlier run that do not belong go too."""
         if not progress.summary.frames:
             return
-        growing, folder, files = self._growing, self.folder, self.files
-        arrays = growing.arrays
+        growing, arrays = self._growing, self._growing.arrays
         skeleton = skeleton_of(str(arrays["people.skeleton"]), tuple(arrays["people.joint_names"].tolist()))
         table = PersonTable(skeleton, *(growing.column(name).array() for name in TABLE))
         try:
-            # Evidence speaks of the predictions beside it: the old one goes first, the new one comes last.
-            (folder / EVIDENCE).unlink(missing_ok=True)
-            self._write_lines(progress.summary)
-            written = [folder / PREDICTIONS]
-            (folder / PEOPLE).unlink(missing_ok=True)
-            if files.tables:
-                written += [
-                    folder / PEOPLE,
-                    *write_trcs(folder / "trc", files.name, table, files.rate_hz, files.markers),
-                ]
-                write_npz(written[1], self._members("people."))
-                remove_other_people(folder / "trc", files.name, ".trc", written)
-            if files.evidence:
-                written.append(folder / EVIDENCE)
-                head = evidence_head(folder / PREDICTIONS, files.name, files.method)
-                write_npz(written[-1], [*head, *self._members("evidence.")])
+            with publishing(self.folder):
+                written = self._publish(table, progress.summary)
         except OutputError as error:
             how = self._how_to_go_on(progress.summary.frames)
             raise OutputError(f"{str(error).rstrip('.')}{how}.") from error
         growing.remove()
         self.people, self.written = table.people, tuple(written)
+
+    def _publish(self, table: PersonTable, summary: Summary) -> list[Path]:
+        """The files in their places; those of an earlier run go first: none of them is taken for one of ours."""
+        folder, files = self.folder, self.files
+        (folder / EVIDENCE).unlink(missing_ok=True)
+        (folder / PEOPLE).unlink(missing_ok=True)
+        self._write_lines(summary)
+        written = [folder / PREDICTIONS]
+        if files.tables:
+            written += [
+                folder / PEOPLE,
+                *write_trcs(folder / "trc", files.name, table, files.rate_hz, files.markers),
+            ]
+            digest = ("predictions", np.array(digest_of(folder / PREDICTIONS)))
+            write_npz(written[1], [*self._members("people."), digest])
+            remove_other_people(folder / "trc", files.name, ".trc", written)
+        if files.evidence:
+            written.append(folder / EVIDENCE)
+            head = evidence_head(folder / PREDICTIONS, files.name, files.method)
+            write_npz(written[-1], [*head, *self._members("evidence.")])
+        return written
 
     def _write_lines(self, summary: Summary) -> None:
         """`predictions.jsonl`, whose first line can now say what was odd, and how many frames follow."""
@@ -192,25 +198,20 @@ class ResultsFolder:
         return f"{kept}: make room and give the same command again"
 
 
+ROOM_OF_A_FRAME = 2048
+"""Bytes that a frame takes at least."""
+
 TABLE = ("numbers", "people.frame", "people.id", "people.joints")
 
 
-def _remove_temporaries(folder: Path, stem: str) -> None:
-    """Remove what a run that was killed while it wrote its last files has left under temporary names."""
-    names = (f".{Path(PREDICTIONS).stem}.????????.*", f".{Path(EVIDENCE).stem}.????????.*")
-    left = [path for name in names for path in folder.glob(name)]
-    for path in (*left, *(folder / "trc").glob(f".{escape(stem)}_P*.????????.trc")):
-        path.unlink()
-
-
 @contextmanager
-def results_folder(folder: Path, files: RunFiles) -> Iterator[ResultsFolder]:
-    """A folder for the results of one run; nobody else may write there meanwhile.
+def results_folder(folder: Path, files: RunFiles, frames: int = 0) -> Iterator[ResultsFolder]:
+    """A folder for the results of one run, of so many frames; nobody else may write there meanwhile.
 
-    Raises `InputError` where another run is writing there.
+    Raises `InputError` where another run is writing there, `OutputError` where it cannot be written or has no room.
     """
     with lock_folder(folder):
-        _remove_temporaries(folder, files.name)
+        require_room(folder, LEAST_ROOM + frames * ROOM_OF_A_FRAME)
         yield ResultsFolder(folder, files)
 
 

@@ -19,10 +19,11 @@ from tqdm import tqdm
 from dispose.errors import DisposeError, InputError
 from dispose.formats.detections.manifest import DetectionsManifest, Named, read_manifest, write_manifest
 from dispose.formats.detections.people import DamagedFrameError
-from dispose.formats.files import lock_folder, visible
+from dispose.formats.files import visible
+from dispose.formats.folders import lock_folder
 from dispose.formats.images.series import ImageSeries, Video, open_image_series
 from dispose.inference.readings import spans
-from dispose.preparation.detection_files import CameraFiles, remove_temporaries
+from dispose.preparation.detection_files import CameraFiles
 from dispose.preparation.detector import Detector, ImagePeople, nobody
 
 REASONS = 3
@@ -145,7 +146,6 @@ def detections_folder(folder: Path, manifest: DetectionsManifest) -> Iterator[No
                 raise InputError(f"{folder}: holds detections made otherwise ({'; '.join(differences)}); say it as "
                                  "then to go on with them, or name another folder with --out.")  # fmt: skip
             recordings = dict(there.recordings) | recordings
-        remove_temporaries(folder)
         write_manifest(folder, replace(manifest, recordings=tuple(recordings.items())))
         yield
 

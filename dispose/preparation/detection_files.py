@@ -64,9 +64,3 @@ class CameraFiles:
         listed = [{"person_id": [-1], "pose_keypoints_2d": one.ravel().tolist()} for one in places]
         with replacing(self.path(number)) as file:
             json.dump({"version": 1.3, "people": listed}, file)
-
-
-def remove_temporaries(folder: Path) -> None:
-    """Remove what a writer that was killed left under temporary names."""
-    for left in folder.glob(f"*{FOLDER_SUFFIX}/.*_??????.????????.json"):
-        left.unlink(missing_ok=True)

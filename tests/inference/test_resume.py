@@ -1,6 +1,7 @@
 """A run that is killed goes on where it was, with the same bytes at the end; long runs need no more memory."""
 
 import json
+import os
 import random
 import re
 import subprocess
@@ -14,7 +15,8 @@ from dispose.association.reconstruct import reconstruct_frame
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.cli.main import main
 from dispose.errors import InputError, OutputError
-from dispose.formats.files import lock_folder
+from dispose.formats.files import ASIDE
+from dispose.formats.folders import lock_folder
 from dispose.formats.predictions import read_predictions
 from dispose.inference import capture
 from dispose.inference.capture import read_capture, source_of
@@ -110,9 +112,9 @@ def kill_and_go_on(tmp_path: Path, kills: int, frames: int) -> None:
 
 def test_what_a_killed_writer_left_goes_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "trc").mkdir()
-    left = [tmp_path / ".predictions.x2_7abcd.jsonl", tmp_path / ".evidence.abcdefgh.npz"]
-    left.append(tmp_path / "trc" / ".a[1]_P3.abcdefgh.trc")
-    kept = [tmp_path / ".predictions.mine.jsonl", tmp_path / "predictions.abcdefgh.jsonl", tmp_path / "trc" / ".b.trc"]
+    left = [tmp_path / f"{ASIDE}4194305-x2_7abcd.jsonl", tmp_path / "trc" / f"{ASIDE}4194305-abcdefgh.trc"]
+    # Somebody is writing the first of these.
+    kept = [tmp_path / f"{ASIDE}{os.getpid()}-abcdefgh.npz", tmp_path / ".mine.jsonl", tmp_path / "trc" / ".b.trc"]
     for path in (*left, *kept):
         path.write_text("")
     with results_folder(tmp_path, RunFiles("a[1]", "greedy")):

@@ -17,7 +17,7 @@ import pytest
 
 from dispose.errors import InputError, OutputError
 from dispose.formats.detections.manifest import NAME, read_manifest
-from dispose.formats.files import lock_folder
+from dispose.formats.folders import lock_folder
 from dispose.preparation.detecting import DetectOrder, detect
 from dispose.preparation.detection_files import CameraFiles
 from dispose.skeletons.catalog import COCO_17

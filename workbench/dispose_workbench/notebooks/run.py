@@ -23,7 +23,8 @@ from tqdm import tqdm
 
 import dispose
 from dispose.errors import DisposeError, InputError, OutputError
-from dispose.formats.files import lock_folder, replacing
+from dispose.formats.files import replacing
+from dispose.formats.folders import lock_folder
 from dispose.formats.provenance import commit, versions
 from dispose_workbench.notebooks.page import heading_of, page_of, without_widgets
 from dispose_workbench.notebooks.parameters import all_values, parameters_of, read_values

@@ -13,6 +13,7 @@ from dispose.formats.calibration.json_files import read_calibration_panoptic
 from dispose.formats.calibration.read import read_calibration
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS, read_run
 from dispose.formats.files import visible
+from dispose.formats.folders import refuse_unfinished
 from dispose.formats.predictions import SavedPredictions, by_slot, read_predictions
 from dispose.formats.trc import read_trc_people, without_later_versions
 from dispose.inference.capture import read_capture, read_frame
@@ -84,6 +85,7 @@ def open_people(path: Path) -> SavedPeople:
         raise InputError(f"{path}: there is no such file or folder.")
     if path.is_file():
         return open_file(path)
+    refuse_unfinished(path)
     if (path / PREDICTIONS).is_file():
         note = f"there is no {EVIDENCE} in {path}: `dispose predict` was cut short, or told to leave it out."
         return SavedPeople(read_predictions(path / PREDICTIONS), path, notes=(note,))

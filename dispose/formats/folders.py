@@ -1,0 +1,111 @@
+"""Folders of results: one writer at a time, room before the work, and never old files beside new ones unmarked."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from dispose.errors import InputError, OutputError
+from dispose.formats.files import ASIDE
+
+LEAST_ROOM = 16 << 20
+"""Bytes that must be free before anything is computed."""
+
+MARK = ".dispose-writing"
+"""A file in a folder whose files are being replaced: what lies beside it may be of two runs."""
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """While the block runs, no other process that asks may write `folder`, which need not exist yet.
+
+    The operating system keeps the promise with a lock on a hidden file beside the folder, so that it ends with the
+    process, however that ends. What killed writers have left under temporary names is removed.
+
+    Raises:
+        InputError: another process is writing there.
+        OutputError: nothing can be written beside the folder.
+    """
+    # However the folder is spelled, and through whatever links.
+    whole = folder.resolve()
+    path = whole.parent / f".{whole.name}.lock"
+    lock = FileLock(path, blocking=False)
+    try:
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise InputError(
+            f"{folder}: another run is writing into this folder; wait for it, or name another folder."
+        ) from None
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror}).") from error
+    try:
+        remove_leftovers(folder)
+        yield
+    finally:
+        # Removed while it is still locked, so that nobody else's lock can be removed; Windows removes no open file.
+        if sys.platform != "win32":
+            path.unlink(missing_ok=True)
+        lock.release()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder under temporary names."""
+    for path in folder.glob(f"**/{ASIDE}*"):
+        writer = path.name.removeprefix(ASIDE).partition("-")[0]
+        if not (writer.isdecimal() and _alive(int(writer))):
+            path.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    """Whether a process is there; on Windows, where asking would end it, ours alone are known to be."""
+    if sys.platform == "win32":
+        return process == os.getpid()
+    with suppress(ProcessLookupError, OverflowError):
+        with suppress(PermissionError):
+            os.kill(process, 0)
+        return True
+    return False
+
+
+def require_room(folder: Path, size: int = LEAST_ROOM) -> None:
+    """Raise `OutputError` where a folder cannot be written, or has too little room, before hours of work."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror}).") from error
+    if free < size:
+        raise OutputError(f"{folder}: {free >> 20} MiB are free there, {size >> 20} are needed; make room, or name "
+                          "another folder.")  # fmt: skip
+
+
+@contextmanager
+def publishing(folder: Path) -> Iterator[None]:
+    """While the files of a folder are replaced; where that is broken off the folder stays marked.
+
+    Raises `OutputError` where the mark cannot be written.
+    """
+    mark = folder / MARK
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except OSError as error:
+        raise OutputError(f"{mark}: cannot be written ({error.strerror}).") from error
+    yield
+    mark.unlink(missing_ok=True)
+
+
+def refuse_unfinished(folder: Path) -> None:
+    """Raise `InputError` where the files of a folder may be of two runs."""
+    if (folder / MARK).exists():
+        raise InputError(
+            f"{folder}: its files are being written, or were when a run was killed; wait for it, or give the command "
+            "that made them again."
+        )
