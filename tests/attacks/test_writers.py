@@ -16,6 +16,7 @@ from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.cli.main import main
 from dispose.errors import InputError, OutputError
 from dispose.formats.folders import MARK, lock_folder
+from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, source_of
 from dispose.inference.readings import Source
 from dispose.inference.results_folder import RunFiles, results_folder
@@ -137,7 +138,7 @@ def kill_and_look(captures: tuple[Path, Path], tmp_path: Path, events: range) ->
 
 
 def test_killed_at_some_events_of_files(captures: tuple[Path, Path], tmp_path: Path) -> None:
-    assert kill_and_look(captures, tmp_path, range(3, 90, 9)) >= 3
+    assert kill_and_look(captures, tmp_path, range(3, 90, 20)) >= 3
 
 
 @pytest.mark.slow
@@ -148,12 +149,13 @@ def test_killed_at_every_event_of_a_file(captures: tuple[Path, Path], tmp_path: 
     assert died > 30
 
 
-def test_a_full_disk_keeps_what_is_done(captures: tuple[Path, Path], tmp_path: Path, capsys) -> None:
-    """At twenty places: the first, the second, … event of a file finds no room."""
+@pytest.mark.parametrize("step", [12, pytest.param(3, marks=pytest.mark.slow)])
+def test_a_full_disk_keeps_what_is_done(captures: tuple[Path, Path], tmp_path: Path, step: int) -> None:
+    """At five places, or twenty: that event of a file finds no room."""
     capture = captures[0]
     assert write(capture, tmp_path / "whole") == 0
     whole, said = content(tmp_path / "whole"), set()
-    for event in range(2, 62, 3):
+    for event in range(2, 62, step):
         out = tmp_path / f"{event}"
 
         def go(out: Path = out, event: int = event) -> int:
@@ -168,7 +170,7 @@ def test_a_full_disk_keeps_what_is_done(captures: tuple[Path, Path], tmp_path: P
         assert status in (0, 2), f"event {event}: status {status}"
         done = out / ".partial" / "predictions.jsonl"
         if status == 2 and done.exists() and (out / ".partial" / "state.npz").exists():
-            assert done.read_text().startswith('{"schema"'), "finished frames stay readable"
+            assert len(read_predictions(done).frames) > 0, "finished frames stay readable"
         assert in_a_child(lambda out=out: write(capture, out)) == 0
         assert content(out) == whole, f"event {event}"
     assert 2 in said
