@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.errors import InputError
+from dispose.formats.entry import number_of
 from dispose.formats.files import read_text
 
 INCH_MM = 25.4
@@ -175,7 +176,7 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _numbers(path: Path, number: int, words: list[str]) -> list[float]:
     try:
-        values = [float(word) for word in words]
+        values = [number_of(word) for word in words]
     except ValueError:
         values = []
     if not values or not all(math.isfinite(value) for value in values):

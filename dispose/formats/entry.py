@@ -143,6 +143,13 @@ class Entry:
         return self.numbers(9).reshape(3, 3)
 
 
+def number_of(word: str) -> float:
+    """A number as all programs write it; `ValueError` for what is none: ``1_000`` is one in Python alone."""
+    if "_" in word or not word.isascii():
+        raise ValueError(f"{short(word)} is no number")
+    return float(word)
+
+
 def short(value: object) -> str:
     """A value as it is shown in a complaint."""
     text = repr(value)

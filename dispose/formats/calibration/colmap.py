@@ -16,6 +16,7 @@ from dispose.formats.calibration.rig import (
     pinhole_matrix,
     rotation_of_quaternion,
 )
+from dispose.formats.entry import number_of
 from dispose.formats.files import decoded
 from dispose.formats.opening import read_bytes
 from dispose.scene.cameras import Cameras
@@ -96,7 +97,7 @@ def _are_points(words: list[str]) -> bool:
 
 def _floats(place: str, words: list[str]) -> Float[Tensor, " count"]:
     try:
-        return torch.tensor([float(word) for word in words], dtype=torch.float64)
+        return torch.tensor([number_of(word) for word in words], dtype=torch.float64)
     except ValueError as error:
         raise InputError(f"{place}: numbers are expected ({error}).") from error
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from dispose.errors import InputError
 from dispose.formats.calibration.rig import CameraParameters, RigFile, pinhole_matrix, rotation_of_quaternion
 from dispose.formats.calibration.tables import IncompleteCameraError
+from dispose.formats.entry import number_of
 
 SUBPIXELS = 64
 """Qualisys counts focal lengths, centres and distortion in 64ths."""
@@ -122,7 +123,7 @@ def _numbers(where: str, element: Element, key: str, count: int) -> Float[Tensor
 
 def _float(where: str, key: str, word: str) -> float:
     try:
-        value = float(word)
+        value = number_of(word)
     except ValueError as error:
         raise InputError(f"{where}: {key} is {word[:40]!r}, which is no number.") from error
     if not math.isfinite(value):
