@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from dispose.errors import InputError, MissingBackendError
-from dispose.formats.arrays import NUMBERS
+from dispose.formats.arrays import LARGEST, NUMBERS, UNFOLDED
 from dispose.formats.opening import reading
 
 
@@ -33,7 +33,7 @@ def open_hdf5(path: Path) -> Iterator[Mapping[str, Any]]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
         raise InputError(f"{path}: is no whole HDF5 file ({error}).") from error
 
 
@@ -47,4 +47,11 @@ def hdf5_array(path: Path, file: Mapping[str, Any], name: str, *shape: int | Non
     if not fits or found.dtype.kind not in NUMBERS:
         wanted = "x".join("?" if size is None else str(size) for size in shape)
         raise InputError(f"{path}: array {name!r} is {found.dtype} {'x'.join(map(str, found.shape))}, not {wanted}.")
+    return whole_array(path, found)
+
+
+def whole_array(path: Path, found: Any) -> Shaped[np.ndarray, "..."]:
+    """All of an array, numbers or records; `InputError` where it takes memory out of all proportion to its file."""
+    if found.nbytes > max(LARGEST, UNFOLDED * found.id.get_storage_size()):
+        raise InputError(f"{path}: array {found.name!r} unfolds to {found.nbytes:,} bytes; it is not read.")
     return found[()]

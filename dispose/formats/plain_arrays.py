@@ -11,7 +11,6 @@ from numpy.lib import format as npy
 
 from dispose.errors import InputError
 from dispose.formats.arrays import refuse_bomb, saying_what_is_broken
-from dispose.formats.opening import reading
 from dispose.formats.plain_pickle import unpickled
 
 
@@ -21,7 +20,7 @@ def load_plain_array(path: Path) -> object:
     Raises:
         InputError: the file is missing, no such file, breaks off, or holds what is not plain; nothing was executed.
     """
-    with reading(path), open(path, "rb") as file:
+    with saying_what_is_broken(path), open(path, "rb") as file:
         return _value(file, path)
 
 

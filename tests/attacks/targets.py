@@ -20,10 +20,14 @@ from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.formats.calibration.read import read_calibration
 from dispose.formats.detections.openpose import write_openpose
 from dispose.formats.detections.read import open_detections
+from dispose.formats.evidence import EVIDENCE, PREDICTIONS
+from dispose.formats.evidence_keypoints import read_run_keypoints
 from dispose.formats.images.series import open_image_series, read_image
-from dispose.formats.plain_arrays import load_plain_arrays
+from dispose.formats.plain_arrays import load_plain_array, load_plain_arrays
 from dispose.formats.plain_pickle import load_plain_pickle
 from dispose.formats.pseudo_labels import LabelledFrame, read_pseudo_labels, write_pseudo_labels
+from dispose.formats.saved_run import clips_of, open_run
+from dispose.formats.seen import open_seen
 from dispose.formats.tfjs import read_graph_weights
 from dispose.formats.trc import read_trc_people, write_trc
 from dispose.inference.capture import read_capture, read_frame
@@ -32,12 +36,18 @@ from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Labels, Poses
 from dispose.skeletons.catalog import COCO_17
 from dispose.zoo.checkpoints import load_weights, save_weights
+from dispose.zoo.importing import read_entries
+from dispose_viz.charts.curves import read_curves
 from dispose_workbench.results.open import read_results
+from dispose_workbench.results.run_folders import read_run_folder
+from tests.datasets.test_mm_or_layout import write_camera
 from tests.formats.rigs_of_others import kalibr
 from tests.formats.rigs_of_others import rig as small_rig
 from tests.formats.test_asf_amc import FRAME, write_amc, write_asf
+from tests.formats.test_calibration_damage import write_opencap
 from tests.formats.test_calibration_dialects import XML
 from tests.formats.test_calibrations import WRITERS, rig
+from tests.formats.test_deeplabcut_files import write_fixed_h5, write_h5
 from tests.formats.written_detections import DIALECTS, SIZE, some_people
 from tests.formats.written_tfjs import written_graph
 from tests.inference.conftest import FRAMES, detections_at
@@ -220,6 +230,60 @@ def write_capture_motion(folder: Path) -> None:
     write_amc(folder / "07_01.amc", ["1", *FRAME, "2", *FRAME])
 
 
+def write_states(folder: Path) -> None:
+    """What torch saves of a network."""
+    torch.save({"layer.weight": torch.randn(3, 4), "layer.bias": torch.zeros(3)}, folder / "x.pt")
+
+
+def write_mm_or(folder: Path) -> None:
+    """A file per camera."""
+    for number in (1, 2, 3):
+        write_camera(folder / f"camera0{number}.json", number)
+
+
+def write_table(folder: Path) -> None:
+    """DeepLabCut's table in HDF5, in both ways of pandas."""
+    values = np.random.default_rng(0).uniform(0, 400, (3, 51))
+    values[:, 2::3] = 0.9
+    columns = [("DLC", joint, coord) for joint in COCO_17.joints for coord in ("x", "y", "likelihood")]
+    for name, write in (("one", write_h5), ("two", write_fixed_h5)):
+        (folder / name).mkdir()
+        write(folder / name / "cam1.h5", columns, values, [4, 5, 6])
+
+
+def read_tables(folder: Path) -> object:
+    """All frames of both."""
+    views = [view for name in ("one", "two") for view in open_detections(folder / name)]
+    return [view.read(number, SIZE) for view in views for number in list(view.numbers)[:20]]
+
+
+def write_array(folder: Path) -> None:
+    """NumPy's file of one array."""
+    np.save(folder / "numbers.npy", np.arange(60.0).reshape(5, 4, 3))
+    np.save(folder / "objects.npy", np.array(PLAIN["people"], object))
+
+
+def export_of(folder: Path) -> object:
+    """What `dispose export` and `dispose smooth` read of a run."""
+    run = folder / "run"
+    with open_run(run) as saved, open_seen(run / EVIDENCE) as seen:
+        clips = [clip.xyz_world for clip in clips_of(saved.table, 30.0)]
+        return clips, list(seen.detections()), read_run_keypoints(run / EVIDENCE, run / PREDICTIONS)
+
+
+def write_training(folder: Path) -> None:
+    """A run of a training."""
+    (folder / "run" / "csv").mkdir(parents=True)
+    (folder / "run" / "recipe.json").write_text(json.dumps({"steps": 100, "rate": 0.001, "name": "x"}))
+    (folder / "run" / "csv" / "metrics.csv").write_text("step,loss\n9,2.0\n19,1.5\n")
+
+
+def read_training(folder: Path) -> object:
+    """Its settings and curves."""
+    run = read_run_folder(folder / "run")
+    return [read_curves(path) for _, path in run.logs]
+
+
 def _calibration(name: str) -> Target:
     def read(folder: Path) -> object:
         return read_calibration(folder / name, mm_per_unit=250.0 if name == "colmap" else None)
@@ -268,6 +332,17 @@ TARGETS = (
     Target("arrays", write_number_arrays, each(lambda path: dict(open_arrays(path).columns))),
     Target("weights", write_weights, lambda folder: load_weights(folder / "rays.safetensors", RayNetwork)),
     Target("TensorFlow.js", write_graph, read_graph),
+    Target(
+        "calibration OpenCap",
+        lambda folder: write_opencap(folder / "rig"),
+        lambda folder: read_calibration(folder / "rig"),
+    ),
+    Target("calibration MM-OR", write_mm_or, read_calibration),
+    Target("detections DeepLabCut h5", write_table, read_tables),
+    Target("torch", write_states, each(read_entries)),
+    Target("array", write_array, each(load_plain_array)),
+    Target("export", write_results, export_of, "run/*.*"),
+    Target("training", write_training, read_training),
     Target("captured motion", write_capture_motion, read_motion),
 )
 """In the order in which they are attacked."""

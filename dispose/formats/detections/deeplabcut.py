@@ -17,7 +17,7 @@ from dispose.formats.detections.people import DetectionView
 from dispose.formats.detections.views import number_in
 from dispose.formats.entry import MOST_WHOLE, short
 from dispose.formats.files import read_text
-from dispose.formats.hdf5 import hdf5_array, open_hdf5
+from dispose.formats.hdf5 import hdf5_array, open_hdf5, whole_array
 from dispose.formats.odd import NO_FRAME, Odd
 from dispose.formats.plain_pickle import unpickled
 
@@ -175,7 +175,7 @@ def _of_table(path: Path, table: Any) -> Sheet:
         pickled = table.attrs.get(f"{block}_kind")
         names = unpickled(BytesIO(bytes(pickled)), path) if isinstance(pickled, bytes) else None
         columns += _named(path, names)
-    rows = table[()]
+    rows = whole_array(path, table)
     values = np.concatenate([rows[block].reshape(len(rows), -1).astype(np.float64) for block in blocks], 1)
     return _sheet(path, rows["index"].tolist(), columns, values)
 

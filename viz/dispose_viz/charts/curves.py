@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dispose.errors import InputError
+from dispose.formats.files import read_text
 from dispose_viz.style import PALETTE, dress_chart, panels, theme_of
 from dispose_workbench.results.run_folders import RunFolder, logs_of
 
@@ -135,9 +136,12 @@ def read_curves(path: Path) -> tuple[Curve, ...]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no metrics log there; start a training first or name its folder")
-    text = path.read_text(encoding="utf-8").splitlines()
+    text = read_text(path).splitlines()
     rows = _rows_of_jsonl(path, text) if path.suffix == ".jsonl" else csv.DictReader(text)
-    steps = [(step, row) for row in rows if (step := _number(row.get("step"))) is not None]
+    try:
+        steps = [(step, row) for row in rows if (step := _number(row.get("step"))) is not None]
+    except csv.Error as error:
+        raise InputError(f"{path}: is no table of numbers ({error})") from error
     points: dict[str, list[tuple[float, float]]] = {}
     for step, row in steps:
         for name, cell in row.items():
