@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from dispose.errors import InputError
-from dispose.formats.files import GrowingFolder, lock_folder, parse_json, read_text, replacing
+from dispose.formats.files import GrowingFolder, parse_json, read_text, replacing
+from dispose.formats.folders import lock_folder
 from dispose.formats.pseudo_labels import LabelledFrame, read_pseudo_labels, write_pseudo_labels
 from dispose.inference.readings import Source
 from dispose.preparation.labels import LabelSettings, label_frames, read_frames

@@ -10,7 +10,7 @@ from dispose.cli.main import main
 from dispose.errors import InputError, OutputError
 from dispose.formats.folders import lock_folder
 
-HOLD = "import sys, time; from pathlib import Path; from dispose.formats.files import lock_folder\n"
+HOLD = "import sys, time; from pathlib import Path; from dispose.formats.folders import lock_folder\n"
 HOLD += "with lock_folder(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
 
 
