@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -88,7 +89,7 @@ def array(name: str, change: Callable[[np.ndarray], object]) -> Edit:
     return edit
 
 
-def at(place: object, value: object) -> Callable[[np.ndarray], None]:
+def at(place: Any, value: object) -> Callable[[np.ndarray], None]:
     """An entry of an array."""
     return lambda changed: changed.__setitem__(place, value)
 
