@@ -46,11 +46,11 @@ class MoveNetSettings:
     follow: float = 1.2
     careful: float = 0.0
     crops: tuple[float, ...] = (1.0, 1.1, 1.25, 1.5)
-    agreement: float = 0.0125
+    agreement: float = 0.015
     known_agreement: float = 0.1
     joint_score: float = 0.1
     mean_score: float = 0.2
-    same_person: float = 0.6
+    same_person: float = 0.5
     known_person: float = 0.85
 
 

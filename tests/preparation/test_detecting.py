@@ -117,6 +117,17 @@ def test_killed_at_random_and_started_again_writes_the_same_bytes(
     assert killed and bytes_of(folder) == whole
 
 
+def test_images_that_are_far_apart_are_searched_anew(dots: ModuleType, capture: Path, tmp_path: Path):
+    folder = capture / "images" / "cam0"
+    for number in range(1, 12):
+        (folder / f"{number:04d}.png").rename(folder / f"{100 * number:04d}.png")
+    detect(order_of(capture, tmp_path / "out"), dots.DotDetector)
+    files = CameraFiles(tmp_path / "out", "cam0", COCO_17)
+    for number in range(12):
+        people = files.read(100 * number)
+        assert people is not None and people.keypoints[:, 0, :2].tolist() == [[7 * number % 64, 5 * number % 48]]
+
+
 def test_other_weights_and_settings_are_refused_and_named(
     dots: ModuleType, capture: Path, tmp_path: Path, whole: dict[str, bytes]
 ):

@@ -108,10 +108,17 @@ def test_two_who_are_looked_for_and_turn_out_to_be_one_are_one(room: Room):
     assert len(detector().find(MIRRORABLE, before, search=False)) == 1
 
 
+def test_whom_no_look_finds_behind_another_is_where_the_search_saw_them(room: Room, monkeypatch: pytest.MonkeyPatch):
+    same = np.repeat(person(150, 200)[None], 4, 0)
+    monkeypatch.setattr(movenet, "find_joints", lambda network, image, squares: same[: len(squares)].copy())
+    found = detector().find(IMAGE, nobody(COCO_17), search=True)
+    assert 403 in found.keypoints[:, :, 0].mean(1).round().tolist(), "the search is 3 px beside"
+
+
 def test_two_who_were_two_stay_two_where_one_is_before_the_other(room: Room):
     room.people = [person(150, 200), person(154, 200)]
     before = ImagePeople(np.zeros((2, 4)), np.stack([person(149, 200), person(155, 200)]), np.full(2, 0.8))
-    assert 0.6 < keypoint_similarity(room.people[0][None], room.people[1][None])[0, 0] < 0.85
+    assert 0.5 < keypoint_similarity(room.people[0][None], room.people[1][None])[0, 0] < 0.85
     assert len(detector().find(MIRRORABLE, before, search=False)) == 2
     assert len(detector(known_person=0.6).find(MIRRORABLE, before, search=False)) == 1
 
