@@ -12,11 +12,13 @@ from torch.testing import assert_close
 from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.inference.capture import read_capture, read_frame, select_frames
+from dispose.inference.check.footage import even_steps
 from dispose.inference.names import match_names
-from dispose.inference.readings import Summary, gaps_of, spans
+from dispose.inference.readings import Summary, gaps_of, spans, spans_of
 from dispose.inference.skeleton_choice import choose_skeleton
 from dispose.skeletons.catalog import BODY_25, BODY_25B, COCO_17, HALPE_26
 from dispose.skeletons.skeleton import Skeleton
+from dispose.tensors import ABSENT
 
 
 def account(folder: Path) -> Summary:
@@ -230,6 +232,9 @@ def test_frames_that_no_camera_has_are_said(capture_folder) -> None:
     # Every tenth frame of a recording leaves nothing out.
     assert gaps_of((0, 10, 20, 30)) == () == gaps_of((7,)) == gaps_of(())
     assert gaps_of((0, 10, 30, 40)) == (range(20, 30, 10),)
+    # One stray file among those of three frames: a gap, not its numbers.
+    assert spans_of(gaps_of((0, 1, 2, 20240101120000))) == "3-20240101119999"
+    assert even_steps((0, 1, 2, 20240101120000))[1] == [0, 1, 2, ABSENT]
 
 
 def test_hidden_files_are_nobodys_frames(capture_folder) -> None:

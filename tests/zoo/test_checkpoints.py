@@ -13,6 +13,7 @@ from dispose.models.context.network import ContextNetwork
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.model import DisPose
 from dispose.models.dispose.placement import PlacementConfig, PlacementNet
+from dispose.models.rays.network import RayNetwork, RaysConfig
 from dispose.nn.backbones import Backbone, BackboneConfig
 from dispose.released.model import RELEASED, ReleasedDisPose
 from dispose.zoo import checkpoints
@@ -196,3 +197,17 @@ def test_files_with_the_old_names_of_an_imported_model_open(tmp_path):
     again = load_weights(tmp_path / "old.safetensors", Backbone)
     for name, value in network.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_equal_networks_are_equal_files_and_a_flipped_bit_is_seen(tmp_path):
+    torch.manual_seed(0)
+    network = RayNetwork(RaysConfig())
+    paths = [tmp_path / name for name in ("one.safetensors", "two.safetensors", "three.safetensors")]
+    for path in paths:
+        save_weights(path, network, recipe='{"steps": 1}', note="é")
+    assert len({path.read_bytes() for path in paths}) == 1
+    data = bytearray(paths[0].read_bytes())
+    data[-2] ^= 1
+    paths[0].write_bytes(data)
+    with pytest.raises(InputError, match="digest"):
+        load_weights(paths[0], RayNetwork)
