@@ -18,7 +18,7 @@ from dispose.inference.readings import Source
 from dispose.options import Count, require_file
 from dispose.preparation.labels import LabelSettings
 from dispose.scene.frame import Frame, Labels
-from dispose.training.adaptation import KnownFrame, Verdict, adapt_associator, f1, scores, with_subsets
+from dispose.training.adaptation import AdaptVerdict, KnownFrame, adapt_associator, f1, scores, with_subsets
 from dispose.training.config import AdaptRecipe
 from dispose.zoo.checkpoints import load_associator
 from dispose.zoo.triangulators import load_reconstruction
@@ -48,7 +48,7 @@ class AdaptRow:
     learned_from: int
     frames: int
     taken: bool
-    verdict: Verdict
+    verdict: AdaptVerdict
     minutes: float
     before: dict[str, float] = field(default_factory=dict)
     after: dict[str, float] = field(default_factory=dict)

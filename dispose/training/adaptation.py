@@ -49,7 +49,7 @@ class KnownFrame:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class AdaptVerdict:
     """Pair F1 on the stretches that decide, percent, before and after, and by how many standard errors that is more."""
 
     before: float
@@ -80,7 +80,7 @@ def adapt_associator(
     start: Path | None = None,
     settings: LabelSettings | None = None,
     workers: int | None = None,
-) -> tuple[Path, Verdict]:
+) -> tuple[Path, AdaptVerdict]:
     """Fine-tune the denoiser on the labels of a recording; the path of the weights that are best, and why.
 
     These are the weights that training started with where it does not help.
@@ -103,7 +103,7 @@ def adapt_associator(
     claim(folder, to_json(recipe) + f" recording {name} {read.digest} from {digest_of(start)}")
     weights, shard, decision = folder / ASSOCIATOR, folder / "shards" / "learned.safetensors", folder / DECISION
     if decision.exists():
-        verdict = Verdict(**json.loads(decision.read_text()))
+        verdict = AdaptVerdict(**json.loads(decision.read_text()))
         return (weights if verdict.better(recipe) else start), verdict
     labelled = label_stretches(name, read, parts, folder, settings or LabelSettings())
     learned = [one for one in labelled if not is_apart(one, recipe)]
@@ -224,11 +224,11 @@ def f1(counts: dict[int, PairCounts]) -> float:
     return 100 * sum(counts.values(), PairCounts()).f1
 
 
-def verdict_of(before: dict[int, PairCounts], after: dict[int, PairCounts]) -> Verdict:
+def verdict_of(before: dict[int, PairCounts], after: dict[int, PairCounts]) -> AdaptVerdict:
     """Both together and how much the difference varies from stretch to stretch."""
     gains = np.array([100 * (after[row].f1 - before[row].f1) for row in before])
     error = float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else float("inf")
-    return Verdict(f1(before), f1(after), error)
+    return AdaptVerdict(f1(before), f1(after), error)
 
 
 def _keep_start(path: Path, task: DenoiserTask, score: float) -> None:

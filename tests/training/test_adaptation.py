@@ -23,8 +23,8 @@ from dispose.training.adaptation import (
     DECISION,
     LABELS,
     REPORT,
+    AdaptVerdict,
     KnownFrame,
-    Verdict,
     adapt_associator,
     stretches_of,
     verdict_of,
@@ -92,10 +92,10 @@ def test_cameras_are_chosen_with_their_detections(crossing: Source) -> None:
 
 def test_new_weights_are_taken_where_they_are_surely_better() -> None:
     recipe = replace(SMALL, least_gain=0.1, least_errors=2.0)
-    assert Verdict(98.0, 98.5, 0.2).better(recipe)
-    assert not Verdict(98.0, 98.5, 0.3).better(recipe), "that may be chance"
-    assert not Verdict(98.0, 98.05, 0.0).better(recipe), "that is worth nothing"
-    assert "nothing is taken" in Verdict(98.0, 97.0, 0.1).sentence(recipe)
+    assert AdaptVerdict(98.0, 98.5, 0.2).better(recipe)
+    assert not AdaptVerdict(98.0, 98.5, 0.3).better(recipe), "that may be chance"
+    assert not AdaptVerdict(98.0, 98.05, 0.0).better(recipe), "that is worth nothing"
+    assert "nothing is taken" in AdaptVerdict(98.0, 97.0, 0.1).sentence(recipe)
 
 
 def test_the_error_is_that_of_the_mean_gain_over_the_stretches() -> None:
