@@ -140,7 +140,7 @@ def test_untidy_videos_are_said_and_stop_nothing(videos: Path, tmp_path: Path, c
 REFUSED = {
     "corrupt": (
         lambda videos: (videos / "cam_02.avi").write_bytes(b"no video"),
-        "cam_02.avi: camera cam_02: is no video",
+        "cam_02.avi: camera cam_02: is a text, no video",
     ),
     "empty": (lambda videos: (videos / "cam_03.avi").write_bytes(b""), "cam_03.avi: camera cam_03: is no video"),
     "no images": (lambda videos: shutil.rmtree(videos), "neither videos nor folders of images in it"),

@@ -17,6 +17,7 @@ import pytest
 
 from dispose.errors import InputError, OutputError
 from dispose.formats.detections.manifest import NAME, read_manifest
+from dispose.formats.files import ASIDE
 from dispose.formats.folders import lock_folder
 from dispose.preparation.detecting import DetectOrder, detect
 from dispose.preparation.detection_files import CameraFiles
@@ -68,7 +69,7 @@ def test_frames_that_are_there_stay_and_gaps_are_filled_with_the_same_bytes(
     written = kept.stat().st_mtime_ns
     for name in ("cam0_json/cam0_000005.json", "cam1_json/cam1_000008.json", "cam1_json/cam1_000009.json"):
         (folder / name).unlink()
-    (folder / "cam0_json" / ".cam0_000005.abcd1234.json").write_text("half")
+    (folder / "cam0_json" / f"{ASIDE}999999999-abc.json").write_text("half")
     accounts = detect(order_of(capture, folder), dots.DotDetector)
     assert bytes_of(folder) == whole and kept.stat().st_mtime_ns == written
     assert [accounts["cam0"].frames, accounts["cam0"].kept, accounts["cam1"].frames] == [1, 11, 2]
