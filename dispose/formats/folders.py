@@ -74,11 +74,15 @@ def _alive(process: int) -> bool:
 
 
 def require_room(folder: Path, size: int = LEAST_ROOM) -> None:
-    """Raise `OutputError` where a folder cannot be written, or has too little room, before hours of work."""
+    """Raise `OutputError` where a folder cannot be written, or has too little room, before hours of work.
+
+    The folder need not exist yet, and is not made.
+    """
+    whole = folder.resolve()
+    there = next(place for place in (whole, *whole.parents) if place.exists())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            free = shutil.disk_usage(folder).free
+        with tempfile.TemporaryFile(dir=there):
+            free = shutil.disk_usage(there).free
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror}).") from error
     if free < size:

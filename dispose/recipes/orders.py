@@ -20,9 +20,6 @@ class TrainingOrder:
     recipe: tyro.conf.Positional[str]
     """Which run."""
 
-    adapt: PathOption = None
-    """A capture of detections to whose room the association is adapted, by labels made of these detections alone."""
-
     out: PathOption = None
     """Folder of the run: examples, checkpoints, logs and, when it is done, the weights (default: runs/RECIPE)."""
 
@@ -54,6 +51,9 @@ class TrainingOrder:
 
     set: SomeNames = ()
     """Values of the recipe, such as `training.pose.optimisation.steps=5000` (`recipe.json` of a run shows them all)."""
+
+    adapt: PathOption = None
+    """A capture of detections to whose room the association is adapted, by labels made of these detections alone."""
 
     @property
     def folder(self) -> Path:

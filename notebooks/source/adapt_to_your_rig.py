@@ -93,8 +93,8 @@ def by_cameras(weights: Path | None) -> dict[int, float]:
 
 
 before, after = by_cameras(None), by_cameras(weights)
-save_figure(draw_before_after(new_figure(7.0, 4.2).add_subplot(), before, after).figure, out / "before_after")
 (out / "metrics.json").write_text(json.dumps({"before": verdict.before, "after": verdict.after}))
+save_figure(draw_before_after(new_figure(7.0, 4.2).add_subplot(), before, after).figure, out / "before_after")
 
 # %% [markdown]
 # ## Try next

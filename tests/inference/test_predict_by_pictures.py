@@ -234,7 +234,7 @@ def test_people_found_in_rendered_pictures_are_placed_anew(tmp_path: Path, capsy
     given = ("--triangulator", "volumetric", "--triangulator-weights", str(tmp_path / "cubes"))
     studio = sample_folder("studio")
     first = read_image_capture(studio).numbers[0]
-    some = ("--frames", f"{first}:{first + 2}")
+    some = ("--from-pictures", "--frames", f"{first}:{first + 2}")
     assert run(studio, tmp_path / "plain", *some) == 0
     assert run(studio, tmp_path / "anew", *some, *given) == 0
     saved = [read_predictions(tmp_path / name / "predictions.jsonl").frames for name in ("plain", "anew")]

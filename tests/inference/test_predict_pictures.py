@@ -136,7 +136,8 @@ def test_pictures_are_taken_where_detections_are_only_when_asked(
 def test_bad_pictures_are_counted_and_named_and_stop_nothing(folder: Path, weights: Path, tmp_path, capsys) -> None:
     pictures = folder / "images"
     (pictures / "cam_01" / "cam_01_0001.png").unlink()
-    (pictures / "cam_02" / "cam_02_0001.png").write_bytes(b"\x89PNG torn")
+    torn = pictures / "cam_02" / "cam_02_0001.png"
+    torn.write_bytes(torn.read_bytes()[:-40])
     cv2.imwrite(str(pictures / "cam_03" / "cam_03_0001.png"), np.zeros((20, 30, 3), np.uint8))
     (pictures / "cam_04" / "cam_04_0002.png").write_bytes(b"")
     assert run(folder, tmp_path / "out", "--weights", str(weights)) == 0
