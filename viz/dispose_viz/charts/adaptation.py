@@ -8,12 +8,14 @@ from dispose_viz.style import dress_chart, person_color, theme_of
 
 
 def draw_before_after(axes: Axes, before: Mapping[int, float], after: Mapping[int, float]) -> Axes:
-    """Pair F1 in percent by the number of cameras, two bars each."""
+    """Pair F1 in percent by the number of cameras, a dot before and a dot after."""
     place = list(range(len(before)))
-    axes.bar([at - 0.2 for at in place], list(before.values()), 0.36, color=theme_of(axes).muted, label="before")
-    axes.bar([at + 0.2 for at in place], [after[views] for views in before], 0.36, color=person_color(0), label="after")
+    marks = (("before", before, -0.1, theme_of(axes).muted), ("after", after, 0.1, person_color(0)))
+    for label, found, aside, color in marks:
+        axes.plot([at + aside for at in place], [found[views] for views in before], "o", color=color, label=label)
     lowest = min([*before.values(), *after.values()])
-    axes.set_ylim(max(lowest - 0.3 * (100.5 - lowest), 0.0), 100.5)
+    axes.set_ylim(lowest - 0.2 * (100.0 - lowest) - 0.1, 100.05)
+    axes.set_xlim(-0.5, len(place) - 0.5)
     axes.set_xticks(place, [str(views) for views in before])
     axes.set_xlabel("cameras")
     axes.set_ylabel("pair F1, %")
