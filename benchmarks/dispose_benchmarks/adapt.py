@@ -31,13 +31,12 @@ Pairs = Sequence[tuple[Frame, Labels]]
 
 @dataclass(frozen=True, eq=False)
 class Halves:
-    """A recording in two parts of time, how it is scored, how its labels are made, and which cameras are looked at."""
+    """A recording in two parts of time, how it is scored, and how its labels are made."""
 
     name: str
     protocol: Protocol
     parts: tuple[Pairs, Pairs]
     settings: LabelSettings
-    views: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class AdaptRow:
 FEW = 6
 """Choices of two cameras and more, but not all, of every frame that is scored."""
 
-FIGURES = ("pair_f1", "exact", "pcp", "ap150")
+FIGURES = ("pair_f1", "exact", "pcp", "ap_150")
 
 
 def figures(row: Row) -> dict[str, float]:

@@ -37,6 +37,8 @@ LABELS, REPORT, DECISION = "labels.npz", "labels.txt", "decision.json"
 """What a run leaves in its folder beside the weights."""
 
 FEWEST_STRETCHES = 3
+REHEARSAL_CHUNK = 900_000
+"""Beyond those that the shipped weights were trained on, below those that they were validated on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,10 +206,6 @@ def drawn_examples(associator: Associator, recipe: AdaptRecipe) -> list[GraphExa
     examples = [graph_example(associator, *scene) for scene in scenes]
     most = recipe.denoiser.most_tuples
     return [one for one in examples if one is not None and len(one.truth) <= most]
-
-
-REHEARSAL_CHUNK = 900_000
-"""Beyond those that the shipped weights were trained on, below those that they were validated on."""
 
 
 def scores(associator: Associator, labelled: Sequence[KnownFrame]) -> dict[int, PairCounts]:
