@@ -120,7 +120,7 @@ def adapt_associator(
     task = DenoiserTask(
         associator.denoiser.requires_grad_(requires_grad=True), recipe.denoiser, associator.config.noise
     )
-    best = folder / task.name / BEST
+    best = tried_weights(folder)
     best.parent.mkdir(parents=True, exist_ok=True)
     write_once(best, lambda path: _keep_start(path, task, f1(before)))
     few, many = len(GraphSource([drawn]).groups), len(GraphSource([shard]).groups)
@@ -135,6 +135,11 @@ def adapt_associator(
     with replacing(decision) as file:
         json.dump(asdict(verdict), file)
     return (weights if verdict.better(recipe) else start), verdict
+
+
+def tried_weights(folder: Path) -> Path:
+    """Where a run keeps the denoiser that agreed best with the labels, whether it is taken or not."""
+    return folder / DenoiserTask.name / BEST
 
 
 def stretches_of(numbers: Sequence[int], recipe: AdaptRecipe) -> list[list[int]]:
