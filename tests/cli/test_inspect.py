@@ -26,7 +26,7 @@ from dispose.inference.run import run as run_frames
 from dispose.scene.results import associate_each, reconstruct_each
 from dispose_synthetic.sequences import crowded_room
 from dispose_workbench.notebooks import inspector_page, run
-from dispose_workbench.notebooks.inspector_page import NOTEBOOK, free_port, page_notebook, serve
+from dispose_workbench.notebooks.inspector_page import NOTEBOOK, PageError, free_port, page_notebook, serve
 from dispose_workbench.notebooks.parameters import parameters_of
 
 
@@ -150,6 +150,23 @@ def test_the_server_answers_on_this_computer_and_ends_with_the_block(tmp_path: P
     assert page.process.poll() is not None
     with pytest.raises(ProcessLookupError):
         os.killpg(pid, 0)
+
+
+def test_a_port_that_another_page_takes_meanwhile_is_given_up_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two pages that start at one moment both find the same port free, and one of them comes too late."""
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")])
+    nbformat.write(book, tmp_path / "small.ipynb")
+    with socket.create_server((inspector_page.HOST, 0)) as other:
+        taken = other.getsockname()[1]
+        found = iter([taken])
+        monkeypatch.setattr(inspector_page, "free_port", lambda port: next(found, None) or free_port(port))
+        with serve(tmp_path / "small.ipynb", None) as page:
+            assert page.process.poll() is None and f":{taken}/" not in page.address
+        monkeypatch.setattr(inspector_page, "free_port", lambda port: taken)
+        with pytest.raises(PageError, match="ended at once"), serve(tmp_path / "small.ipynb", taken):
+            pass
 
 
 def status_of(address: str, **headers: str) -> int:

@@ -34,6 +34,9 @@ PATIENCE_S = 60.0
 NOT_HERE = ("open3d", "jupyterlab-jupytext")
 """Extensions of JupyterLab that the page does not need, and that complain in it because it is no JupyterLab."""
 
+ATTEMPTS = 10
+"""Ports tried where none was asked for: two pages that start at one moment both find the same one free."""
+
 LAST_WORDS = 12
 """Lines of the server's log that are shown when it fails."""
 
@@ -78,7 +81,35 @@ def serve(notebook: Path, port: int | None) -> Iterator[Page]:
         InputError: the port is taken.
         PageError: the server ended, or has not answered for too long.
     """
-    number, log, secret = free_port(port), notebook.with_suffix(".log"), secrets.token_urlsafe(24)
+    page = start_server(notebook, port)
+    try:
+        yield page
+    finally:
+        end_server(page)
+
+
+def start_server(notebook: Path, port: int | None) -> Page:
+    """A server that answers; where another one takes the port while it starts, the next free port is tried."""
+    for _ in range(ATTEMPTS):
+        number, log = free_port(port), notebook.with_suffix(".log")
+        page = start_process(notebook, number, log)
+        try:
+            trouble = wait_for_answer(page)
+        except BaseException:
+            end_server(page)
+            raise
+        if not trouble:
+            return page
+        end_server(page)
+        if port is not None or not is_taken(number):
+            break
+    last = "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-LAST_WORDS:])
+    raise PageError(f"{trouble}:\n{last}")
+
+
+def start_process(notebook: Path, number: int, log: Path) -> Page:
+    """Start the server's process; whether it answers is not known yet."""
+    secret = secrets.token_urlsafe(24)
     command = [
         sys.executable, "-m", "dispose_workbench.notebooks.page_server", str(notebook),
         "--no-browser", f"--port={number}", "--Voila.port_retries=0", f"--Voila.ip={HOST}",
@@ -93,20 +124,26 @@ def serve(notebook: Path, port: int | None) -> Iterator[Page]:
             command, stdout=words, stderr=subprocess.STDOUT, stdin=subprocess.PIPE, cwd=notebook.parent,
             start_new_session=True, env={**os.environ, **told},
         )  # fmt: skip
-    page = Page(f"http://{HOST}:{number}/{secret}/", process)
+    return Page(f"http://{HOST}:{number}/{secret}/", process)
+
+
+def end_server(page: Page) -> None:
+    """End a server and its kernels."""
+    page.process.terminate()
     try:
-        trouble = wait_for_answer(page)
-        if trouble:
-            last = "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-LAST_WORDS:])
-            raise PageError(f"{trouble}:\n{last}")
-        yield page
-    finally:
-        process.terminate()  # it ends its kernels
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        page.process.wait(10)
+    except subprocess.TimeoutExpired:
+        page.process.kill()
+        page.process.wait()
+
+
+def is_taken(port: int) -> bool:
+    """Whether somebody listens at a port of this computer."""
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        return True
+    return False
 
 
 def free_port(port: int | None) -> int:

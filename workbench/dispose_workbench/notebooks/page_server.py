@@ -64,7 +64,8 @@ class PageServer(Voila):
 
 def end_with_whoever_started_us(server: PageServer) -> None:
     """Wait for the end of standard input, which comes when its other end is closed or its process is gone."""
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not `sys.stdin`: its lock would be held while the interpreter ends
+        pass
     for kernel in server.kernel_manager.list_kernel_ids():
         server.kernel_manager.get_kernel(kernel).provisioner.process.kill()
     # Nobody waits for an answer any more; ending as Voilà does takes seconds.
