@@ -4,6 +4,9 @@ The command line prints the message of a `DisposeError` as one sentence and no t
 any other exception is a defect of ours.
 """
 
+import errno
+from pathlib import Path
+
 
 class DisposeError(Exception):
     """Base of every error raised on purpose."""
@@ -31,3 +34,13 @@ class ConvergenceError(DisposeError):
 
 class DownloadError(DisposeError):
     """A file cannot be had from the network, or is not the file it should be; the message names the address."""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""How a file system says that there is no room."""
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """The failure in one sentence, which says what to do where there is no room."""
+    how = "; make room and give the same command again" if error.errno in FULL else ""
+    return OutputError(f"{path}: cannot be written ({error.strerror or error}){how}.")

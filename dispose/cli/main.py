@@ -1,6 +1,5 @@
 """`dispose COMMAND …`: one file of this folder per command, imported only when it is called."""
 
-import errno
 import importlib
 import inspect
 import io
@@ -12,11 +11,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Protocol, runtime_checkable
 
 import dispose
-from dispose.errors import DisposeError
+from dispose.errors import FULL, DisposeError, unwritable
 
 
 @runtime_checkable
@@ -60,9 +60,6 @@ COMMANDS = (
 )
 
 HELP_WIDTH = 100
-
-# Failures of writing that are nobody's defect.
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # Which modules that a command may find missing an extra of the installation brings.
 EXTRAS = {
@@ -190,11 +187,11 @@ def call(command: Command, arguments: Sequence[str]) -> int:
             raise
         return complain(f"a path cannot be followed: {error}")
     except OSError as error:
-        if error.filename is not None:
+        if error.filename is not None and error.errno not in FULL:
             return complain(f"{error.strerror}: {error.filename}")
         if error.errno not in FULL:
             raise
-        return complain(f"what was to be written does not fit: {error.strerror}.")
+        return complain(str(unwritable(Path(error.filename or "a file"), error)))
     except KeyboardInterrupt:
         print("\ndispose: interrupted; files already written are complete.", file=sys.stderr)
         return 130

@@ -27,6 +27,9 @@ INTEGERS, NUMBERS, TEXTS, FLAGS = "iu", "fiu", "U", "b"
 LARGEST, UNFOLDED = 1 << 28, 200
 """An array larger than so many bytes must not unfold to more than so many times what it takes in its file."""
 
+SMALL = 1 << 16
+"""Bytes up to which an array is held in memory where larger ones are mapped."""
+
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
@@ -95,18 +98,15 @@ class Arrays:
 class StoredArrays(Mapping[str, Shaped[np.ndarray, "..."]]):
     """The arrays of an archive; one is unfolded when it is first asked for, after its size was looked at."""
 
-    def __init__(self, path: Path, members: Mapping[str, zipfile.ZipInfo]) -> None:
-        self.path, self.members = path, members
+    def __init__(self, path: Path, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]) -> None:
+        # The archive is open as long as somebody may ask: its directory is read once.
+        self.path, self.archive, self.members = path, archive, members
         self._read: dict[str, Shaped[np.ndarray, ...]] = {}
 
     def __getitem__(self, name: str) -> Shaped[np.ndarray, "..."]:
         if name not in self._read:
             member = self.members[name]
-            with (
-                saying_what_is_broken(self.path),
-                zipfile.ZipFile(self.path) as archive,
-                archive.open(member) as file,
-            ):
+            with saying_what_is_broken(self.path), self.archive.open(member) as file:
                 self._read[name] = _array_in(cast(BufferedIOBase, file), member, f"{self.path}: array {name!r}")
         return self._read[name]
 
@@ -178,6 +178,9 @@ def mapped_arrays(path: Path, wanted: Callable[[str], bool]) -> Iterator[Arrays]
 def _unpacked(archive: zipfile.ZipFile, name: str, place: Path) -> Shaped[np.ndarray, "..."]:
     """An array of an archive as a file, mapped; small ones are read. `ValueError` for other sizes than it claims."""
     info = archive.getinfo(f"{name}.npy")
+    if info.file_size <= SMALL:
+        with archive.open(info) as source:
+            return _array_in(cast(BufferedIOBase, source), info, f"{archive.filename}: array {name!r}")
     with archive.open(info) as source, open(place, "wb") as target:
         shape, order, kind, size = _head_of(cast(BufferedIOBase, source), f"{archive.filename}: array {name!r}")
         if info.file_size - source.tell() != size:
@@ -199,13 +202,13 @@ def open_arrays(path: Path) -> Arrays:
         with open(path, "rb") as file:
             if file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
                 raise InputError(f"{path}: is a single array, not an archive of arrays.")
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
+        archive = zipfile.ZipFile(path)
+        members = archive.infolist()
     names = [member.filename.removesuffix(".npy") for member in members]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise InputError(f"{path}: holds the array {twice[0]!r} twice.")
-    return Arrays(path, StoredArrays(path, dict(zip(names, members, strict=True))))
+    return Arrays(path, StoredArrays(path, archive, dict(zip(names, members, strict=True))))
 
 
 def read_arrays(path: Path, schema: str) -> Arrays:

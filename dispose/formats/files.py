@@ -19,7 +19,7 @@ from typing import TextIO
 import numpy as np
 from jaxtyping import Shaped
 
-from dispose.errors import InputError, OutputError, ShapeError
+from dispose.errors import InputError, ShapeError, unwritable
 from dispose.formats.arrays import read_arrays
 from dispose.formats.opening import read_bytes, reading
 
@@ -70,7 +70,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}).") from error
+        raise unwritable(path, error) from error
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:

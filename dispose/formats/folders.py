@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from dispose.errors import InputError, OutputError
+from dispose.errors import InputError, OutputError, unwritable
 from dispose.formats.files import ASIDE
 
 LEAST_ROOM = 16 << 20
@@ -43,7 +43,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
             f"{folder}: another run is writing into this folder; wait for it, or name another folder."
         ) from None
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror}).") from error
+        raise unwritable(folder, error) from error
     try:
         remove_leftovers(folder)
         yield
@@ -54,9 +54,9 @@ def lock_folder(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what writers that were killed have left in a folder under temporary names."""
-    for path in folder.glob(f"**/{ASIDE}*"):
+def remove_leftovers(folder: Path, below: str = "**/") -> None:
+    """Remove what writers that were killed have left in a folder and those below it under temporary names."""
+    for path in folder.glob(f"{below}{ASIDE}*"):
         writer = path.name.removeprefix(ASIDE).partition("-")[0]
         if not (writer.isdecimal() and _alive(int(writer))):
             path.unlink(missing_ok=True)
@@ -84,7 +84,7 @@ def require_room(folder: Path, size: int = LEAST_ROOM) -> None:
         with tempfile.TemporaryFile(dir=there):
             free = shutil.disk_usage(there).free
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror}).") from error
+        raise unwritable(folder, error) from error
     if free < size:
         raise OutputError(f"{folder}: {free >> 20} MiB are free there, {size >> 20} are needed; make room, or name "
                           "another folder.")  # fmt: skip
@@ -101,7 +101,7 @@ def publishing(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         mark.touch()
     except OSError as error:
-        raise OutputError(f"{mark}: cannot be written ({error.strerror}).") from error
+        raise unwritable(mark, error) from error
     yield
     mark.unlink(missing_ok=True)
 

@@ -195,7 +195,7 @@ class ResultsFolder:
         if not frames:
             return ""
         kept = f"; the {frames} frames that are done are kept in {self._growing.folder}"
-        return f"{kept}: make room and give the same command again"
+        return f"{kept}, and the same command goes on with them"
 
 
 ROOM_OF_A_FRAME = 2048

@@ -20,7 +20,7 @@ from dispose.errors import DisposeError, InputError
 from dispose.formats.detections.manifest import DetectionsManifest, Named, read_manifest, write_manifest
 from dispose.formats.detections.people import DamagedFrameError
 from dispose.formats.files import visible
-from dispose.formats.folders import lock_folder
+from dispose.formats.folders import lock_folder, publishing
 from dispose.formats.images.series import ImageSeries, Video, open_image_series
 from dispose.inference.readings import spans
 from dispose.preparation.detection_files import CameraFiles
@@ -131,6 +131,8 @@ def recordings_of(series: Sequence[ImageSeries]) -> Named:
 def detections_folder(folder: Path, manifest: DetectionsManifest) -> Iterator[None]:
     """A folder for detections that one detector made, with nobody else writing into it meanwhile.
 
+    Until all frames are there it is marked, so that nobody takes it for whole.
+
     Raises:
         InputError: somebody else's detections are in it, those of another detector, or another run is writing there.
     """
@@ -146,8 +148,9 @@ def detections_folder(folder: Path, manifest: DetectionsManifest) -> Iterator[No
                 raise InputError(f"{folder}: holds detections made otherwise ({'; '.join(differences)}); say it as "
                                  "then to go on with them, or name another folder with --out.")  # fmt: skip
             recordings = dict(there.recordings) | recordings
-        write_manifest(folder, replace(manifest, recordings=tuple(recordings.items())))
-        yield
+        with publishing(folder):
+            write_manifest(folder, replace(manifest, recordings=tuple(recordings.items())))
+            yield
 
 
 def detect(order: DetectOrder, make: Callable[[], Detector]) -> dict[str, DetectAccount]:

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from dispose.errors import InputError
-from dispose.formats.files import GrowingFolder, parse_json, read_text, replacing
-from dispose.formats.folders import lock_folder
+from dispose.formats.files import STATE, GrowingFolder, parse_json, read_text, replacing, writing
+from dispose.formats.folders import lock_folder, remove_leftovers
 from dispose.formats.pseudo_labels import LabelledFrame, read_pseudo_labels, write_pseudo_labels
 from dispose.inference.readings import Source
 from dispose.preparation.labels import LabelSettings, label_frames, read_frames
@@ -24,6 +24,9 @@ from dispose.preparation.programme import Grouped
 from dispose.preparation.report import SCHEMA, LabelReport, plain_sequence, text_of_report
 from dispose.scene.results import Association
 from dispose.skeletons.catalog import PANOPTIC_15
+
+ACCOUNT, BLOCKS = "account.json", "blocks"
+"""Of a finished recording, written last; and the folder of what is done of one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,14 +83,22 @@ def prepare(out: Path, recordings: Sequence[UnlabelledRecording], provenance: Se
             )
     folder = out.parent / f".{out.stem}.partial"
     with lock_folder(folder):
+        remove_leftovers(out.parent, below="")
         parts = [_part(folder / f"{row}", one, provenance) for row, one in enumerate(recordings)]
         frames = [frame for part in parts for frame in part.frames()]
         source = {"made by": dict(provenance), "detections": {part.name: part.digest for part in parts}}
-        write_pseudo_labels(out, PANOPTIC_15, recordings[0].cameras, frames, source=json.dumps(source))
+        # The account of earlier labels goes first, so that it never stands beside these.
         report = out.with_suffix(".report.json")
+        with writing(report):
+            report.unlink(missing_ok=True)
+        write_pseudo_labels(out, PANOPTIC_15, recordings[0].cameras, frames, source=json.dumps(source))
         with replacing(report) as file:
             json.dump({"schema": SCHEMA, "sequences": [part.plain for part in parts]}, file, indent=1)
             file.write("\n")
+        for part in parts:
+            # What says that something is done goes first, wherever the removal is killed.
+            for name in (ACCOUNT, f"{BLOCKS}/{STATE}"):
+                (part.folder / name).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
     return Prepared(out, report, "\n\n".join(part.text for part in parts))
 
@@ -113,13 +124,13 @@ def _part(folder: Path, recording: UnlabelledRecording, provenance: Sequence[tup
     read = read_frames(recording.name, recording.source, settings.every)
     said = json.dumps([recording.name, recording.cameras, list(provenance), read.digest])
     inputs = hashlib.sha256(said.encode()).hexdigest()
-    account = folder / "account.json"
+    account = folder / ACCOUNT
     if account.is_file():
         known = parse_json(read_text(account), str(account))
         if isinstance(known, dict) and known.get("inputs") == inputs:
             return _Part(folder, recording.name, read.digest, known["plain"], str(known["text"]))
     made = label_frames(
-        recording.name, read.frames, settings, read=read.sentences, keep=_journal(folder / "blocks", inputs)
+        recording.name, read.frames, settings, read=read.sentences, keep=_journal(folder / BLOCKS, inputs)
     )
     report = LabelReport((made.report,))
     write_pseudo_labels(folder / "labels.npz", PANOPTIC_15, recording.cameras, made.labels)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 import struct
 from collections.abc import Iterator, Mapping
@@ -219,6 +220,11 @@ def read_metadata(path: Path) -> tuple[str, str, str, str]:
     Raises:
         InputError: the file is missing, no safetensors file, or lacks one of these.
     """
+    metadata = _metadata_of(path)
+    return metadata["network"], metadata["config"], metadata["recipe"], metadata["note"]
+
+
+def _metadata_of(path: Path) -> Mapping[str, str]:
     if not path.is_file():
         raise InputError(f"{path}: there is no such weights file")
     try:
@@ -229,7 +235,7 @@ def read_metadata(path: Path) -> tuple[str, str, str, str]:
     lacking = {"network", "config", "recipe", "note"} - set(metadata)
     if lacking:
         raise InputError(f"{path}: its metadata lack {', '.join(sorted(lacking))}: not weights of this project")
-    return metadata["network"], metadata["config"], metadata["recipe"], metadata["note"]
+    return metadata
 
 
 def load_weights(path: Path, kind: type[Network]) -> Network:
@@ -238,14 +244,13 @@ def load_weights(path: Path, kind: type[Network]) -> Network:
     Raises:
         InputError: see `read_metadata`; or the file holds another network, or other tensors than its configuration.
     """
-    name, config, _, _ = read_metadata(path)
+    metadata = _metadata_of(path)
+    name, config, digest = metadata["network"], metadata["config"], metadata.get("digest")
     if name != kind.__name__:
         raise InputError(f"{path}: holds weights of {name}, those of {kind.__name__} are needed")
     held = load_file(path)
     told = from_json(config, kind_of(name, str(path)).config, str(path))
     _check_sizes(path, json.loads(config), held)
-    with safe_open(path, "pt") as file:
-        digest = file.metadata().get("digest")
     stored = {our_name(name): value for name, value in held.items()}
     # Earlier files have none.
     if digest is not None and digest != digest_of_tensors(stored):
@@ -258,7 +263,7 @@ def load_weights(path: Path, kind: type[Network]) -> Network:
         odd = sorted(k for k in wanted.keys() | found.keys() if wanted.get(k) != found.get(k))
         has, asked = (str(shapes.get(odd[0], "absent")) for shapes in (found, wanted))
         raise InputError(f"{path}: the tensor {odd[0]} is {has}, by its configuration it must be {asked}")
-    wild = [key for key, value in stored.items() if not bool(torch.isfinite(value).all())]
+    wild = [key for key, value in stored.items() if not math.isfinite(value.sum(dtype=torch.float64))]
     if wild:
         raise InputError(f"{path}: the tensor {wild[0]} has values that are not finite")
     network.load_state_dict(stored)
@@ -269,7 +274,10 @@ LARGEST_SETTING, SPARE_BYTES = 4096, 1 << 27
 
 
 class _Within(TorchFunctionMode):
-    """While a network is built: no more memory than tensors of a file can need, whatever its configuration says."""
+    """While a network is built: no more memory than tensors of a file can need, whatever its configuration says.
+
+    No random numbers are drawn for weights that the file's will replace.
+    """
 
     def __init__(self, path: Path, most: int) -> None:
         super().__init__()
@@ -277,7 +285,10 @@ class _Within(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         """Every tensor that is made anew counts."""
-        made = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == nn.init.__name__ and "tensor" in kwargs:
+            return kwargs["tensor"]
+        made = func(*args, **kwargs)
         if func in (torch.empty, torch.zeros, torch.ones):
             self.left -= made.nbytes
             if self.left < 0:

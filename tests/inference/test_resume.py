@@ -237,7 +237,7 @@ def test_a_full_disk_keeps_the_frames_that_are_done(capture_folder, tmp_path: Pa
         assert go(capture_folder.path, tmp_path / "out") == 2
     said = capsys.readouterr().err
     assert "No space left on device); the 2 frames that are done are kept in" in said and said.count("\n") == 1
-    assert "make room and give the same command again" in said
+    assert "and the same command goes on with them" in said
     assert len(read_predictions(tmp_path / "out" / PARTIAL / "predictions.jsonl").frames) == 2
     assert go(capture_folder.path, tmp_path / "out") == 0
     with pytest.raises(InputError):

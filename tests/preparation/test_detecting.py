@@ -15,7 +15,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from dispose.errors import InputError, OutputError
+from dispose.errors import InputError
 from dispose.formats.detections.manifest import NAME, read_manifest
 from dispose.formats.files import ASIDE
 from dispose.formats.folders import lock_folder
@@ -162,27 +162,6 @@ def test_detections_of_others_are_never_touched(dots: ModuleType, capture: Path,
 def test_two_runs_at_once_are_refused(dots: ModuleType, capture: Path, tmp_path: Path):
     with lock_folder(tmp_path / "out"), pytest.raises(InputError, match="another run is writing"):
         detect(order_of(capture, tmp_path / "out"), dots.DotDetector)
-
-
-def test_a_full_disk_keeps_what_is_finished(
-    dots: ModuleType, capture: Path, tmp_path: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-):
-    real, room = os.replace, [6]
-
-    def full(self: Path, target: Path) -> Path:
-        if room[0] == 0:
-            raise OSError(28, "No space left on device")
-        room[0] -= 1
-        real(self, target)
-        return target
-
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OutputError, match="No space left on device"):
-        detect(order_of(capture, tmp_path / "full"), dots.DotDetector)
-    monkeypatch.undo()
-    assert len(bytes_of(tmp_path / "full")) == 6
-    detect(order_of(capture, tmp_path / "full"), dots.DotDetector)
-    assert bytes_of(tmp_path / "full") == whole
 
 
 def test_a_frame_range_without_frames_says_which_there_are(dots: ModuleType, capture: Path, tmp_path: Path):

@@ -14,6 +14,7 @@ from dispose.formats.detections.people import DetectionView
 from dispose.formats.detections.views import views_of
 from dispose.formats.entry import Entry
 from dispose.formats.files import visible
+from dispose.formats.folders import refuse_unfinished
 
 TABLES = (".csv", ".h5", ".hdf5")
 ENDINGS = (".json", ".txt", *TABLES)
@@ -28,12 +29,13 @@ def open_detections(place: Path) -> tuple[DetectionView, ...]:
     """The cameras of a folder, with a folder or a file for each; or of a file that names camera and frame of everybody.
 
     Raises:
-        InputError: there is nothing of the kind, or in a form that is not known.
+        InputError: there is nothing of the kind, or in a form that is not known, or it is not finished.
     """
     if place.is_file():
         return open_file(place, None)
     if not place.is_dir():
         raise InputError(f"{place}: there are no such detections.")
+    refuse_unfinished(place)
     folders = [path for path in visible(place.iterdir()) if path.is_dir() and is_of_a_camera(path)]
     if folders:
         views, ours = tuple(open_folder(path) for path in folders), read_manifest(place)

@@ -22,7 +22,7 @@ from typing import Any
 from tqdm import tqdm
 
 import dispose
-from dispose.errors import DisposeError, InputError, OutputError
+from dispose.errors import DisposeError, InputError, OutputError, unwritable
 from dispose.formats.files import replacing
 from dispose.formats.folders import lock_folder
 from dispose.formats.provenance import commit, versions
@@ -273,7 +273,7 @@ def folder_beside(folder: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.running-", dir=folder.parent))
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror}).") from error
+        raise unwritable(folder, error) from error
     # mkdtemp's folder is private; results are as readable as any folder of the user's.
     mask = os.umask(0)
     os.umask(mask)
