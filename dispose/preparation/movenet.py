@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -34,6 +35,7 @@ class MoveNetSettings:
             the mean of their keypoints to the farthest.
         agreement, known_agreement: keypoints of which several looks differ by this share of a person's size lose most
             of their score, of newcomers and of those who are known.
+        paint_width: of the limbs of people who are painted over, as a share of their size.
         joint_score: keypoints of a higher score are kept.
         mean_score: people whose keypoints have a higher mean score are kept.
         same_person, known_person: people more alike than this (OKS) in the end are one; who were two a frame before.
@@ -48,6 +50,7 @@ class MoveNetSettings:
     crops: tuple[float, ...] = (1.0, 1.1, 1.25, 1.5)
     agreement: float = 0.015
     known_agreement: float = 0.1
+    paint_width: float = 0.15
     joint_score: float = 0.1
     mean_score: float = 0.2
     same_person: float = 0.5
@@ -59,6 +62,11 @@ SAME_PERSON, SAME_JOINT = 0.5, 0.7
 
 DOUBTFUL = 0.12
 """The score of a keypoint on which looks do not agree: it is there, and counts for little."""
+
+TORSO = list(COCO_17.indices(("l_shoulder", "r_shoulder", "r_hip", "l_hip")))
+FACE = list(COCO_17.indices(("nose", "l_eye", "r_eye", "l_ear", "r_ear")))
+GREY = (127, 127, 127)
+"""People are painted over with it. In black the network sees limbs."""
 
 LEAST_REACH_PX = 8.0
 FIRST_LOOK = 1.25
@@ -112,45 +120,56 @@ class MoveNetDetector:
         boxes = box_around(expected, OUTLINE)
         there = np.isfinite(boxes).all(-1)
         expected, boxes = expected[there], boxes[there]
-        looks = [find_joints(self.joints, image, squares_of(boxes, use.follow))]
+        looks = [self.among_others(image, expected, squares_of(boxes, use.follow), mirrored=False)]
         if use.careful and len(boxes):
-            looks.append(self.in_mirror(image, squares_of(boxes, use.careful)))
+            looks.append(self.among_others(image, expected, squares_of(boxes, use.careful), mirrored=True))
         several = np.stack(looks)
-        keypoints, sure = agreed(several, use.known_agreement), several[..., 2].mean((0, 2))
-        for lost in np.flatnonzero(are_others(keypoints, expected)).tolist():
-            keypoints[lost], sure[lost] = self.behind_others(image, expected[lost])
-        return keypoints, sure
+        return agreed(several, use.known_agreement), several[..., 2].mean((0, 2))
 
-    def behind_others(self, image: Rgb, expected: Float[np.ndarray, "17 3"]) -> tuple[Float[np.ndarray, "17 3"], float]:
-        """Keypoints and mean score of somebody whom a look takes for another, by the most alike of several."""
-        tries = np.concatenate([squares_around(expected[None], crop) for crop in self.settings.crops])
-        found = find_joints(self.joints, image, tries)
-        best = found[int(keypoint_similarity(found, expected[None])[:, 0].argmax())]
-        return best, float(best[:, 2].mean())
+    def among_others(
+        self, image: Rgb, expected: Keypoints, squares: Float[np.ndarray, "people 3"], *, mirrored: bool
+    ) -> Keypoints:
+        """The keypoints of people who are expected where they are.
+
+        The network answers for two who overlap with joints of both. Whoever has a joint of another is looked at again
+        with the others painted over; the answer is the more alike of the two to what was expected.
+        """
+        look = self.in_mirror if mirrored else self.plainly
+        keypoints = look(image, squares)
+        mixed = are_mixed(keypoints, expected)
+        there = np.where(mixed[:, None, None], expected, keypoints)
+        for one in np.flatnonzero(mixed).tolist():
+            alone = paint_over(image, np.delete(there, one, 0), self.settings.paint_width)
+            both = np.concatenate([keypoints[one : one + 1], look(alone, squares[one : one + 1])])
+            keypoints[one] = both[int(keypoint_similarity(both, expected[one : one + 1])[:, 0].argmax())]
+        return keypoints
 
     def newcomers(
         self, image: Rgb, rough: Keypoints, known: Float[np.ndarray, "known 17 3"]
     ) -> tuple[Keypoints, Scores]:
         """Keypoints and mean scores of people who are roughly known, by many looks.
 
-        Where the first look finds somebody else, as in crowds, the others are at the rough keypoints; where all do,
-        these are the answer.
+        Where the first look finds somebody else, as in crowds, the others are at the rough keypoints, with everybody
+        else painted over; where all do, the rough keypoints are the answer.
         """
         use = self.settings
         rough = rough[np.isfinite(squares_around(rough, 1.0)).all(-1)]
         if not len(rough):
             return rough, np.zeros(0)
-        first = find_joints(self.joints, image, squares_around(rough, FIRST_LOOK))
+        everybody = np.concatenate([rough, known])
+        first = self.plainly(image, squares_around(rough, FIRST_LOOK))
         theirs = np.diag(keypoint_similarity(first, rough)) > use.same_place
-        theirs &= np.isfinite(squares_around(first, 1.0)).all(-1)
+        theirs &= np.isfinite(squares_around(first, 1.0)).all(-1) & ~are_mixed(first, everybody)
         middle = np.where(theirs[:, None, None], first, rough)
-        looks = []
-        for crop in use.crops:
-            squares = squares_around(middle, crop)
-            looks += [find_joints(self.joints, image, squares), self.in_mirror(image, squares)]
-        several = np.stack(looks)
-        keypoints, sure = given_once(agreed(several, use.agreement), rough), several[..., 2].mean((0, 2))
-        others = are_others(keypoints, np.concatenate([rough, known]))
+        looks = np.zeros((2 * len(use.crops), *rough.shape))
+        for one, alone in enumerate(theirs.tolist()):
+            seen = image if alone else paint_over(image, np.delete(everybody, one, 0), use.paint_width)
+            for place, crop in enumerate(use.crops):
+                square = squares_around(middle[one : one + 1], crop)
+                looks[2 * place, one] = self.plainly(seen, square)[0]
+                looks[2 * place + 1, one] = self.in_mirror(seen, square)[0]
+        keypoints, sure = given_once(agreed(looks, use.agreement), rough), looks[..., 2].mean((0, 2))
+        others = are_others(keypoints, everybody)
         return np.where(others[:, None, None], rough, keypoints), np.where(others, rough[..., 2].mean(1), sure)
 
     def search(self, image: Rgb) -> Float[np.ndarray, "people 17 3"]:
@@ -164,6 +183,10 @@ class MoveNetDetector:
         everybody, score = np.concatenate(keypoints), np.concatenate(scores)
         order = [one for one in np.argsort(-score, kind="stable").tolist() if score[one] > use.person_score]
         return everybody[best_of_alike(everybody, order, use.same_place)]
+
+    def plainly(self, image: Rgb, squares: Float[np.ndarray, "people 3"]) -> Float[np.ndarray, "people 17 3"]:
+        """The keypoints of the one person in each square."""
+        return find_joints(self.joints, image, squares)
 
     def in_mirror(self, image: Rgb, squares: Float[np.ndarray, "people 3"]) -> Float[np.ndarray, "people 17 3"]:
         """The keypoints of the one person in each square, seen in a mirror and turned back."""
@@ -240,6 +263,48 @@ def are_others(
     own = np.diag(alike).copy()
     np.fill_diagonal(alike, 0.0)
     return alike.max(1, initial=0) > np.maximum(own, SAME_PERSON)
+
+
+def are_mixed(
+    keypoints: Float[np.ndarray, "people joints 3"], expected: Float[np.ndarray, "expected joints 3"]
+) -> Bool[np.ndarray, " people"]:
+    """Whether a joint of somebody is where another's was expected, and not where their own was.
+
+    Expected are first these people, in their order, then whoever else is there.
+    """
+    box = np.nan_to_num(box_around(expected))
+    spread = 8 * np.maximum((box[:, 2:] - box[:, :2]).prod(-1), 1.0)[:, None] * COCO_SIGMAS**2
+    squared = ((keypoints[:, None, :, :2] - expected[None, :, :, :2]) ** 2).sum(-1)
+    seen = (keypoints[:, None, :, 2] > OUTLINE) & (expected[None, :, :, 2] > OUTLINE)
+    at = seen & (np.exp(-squared / spread) > SAME_JOINT)
+    own = np.diagonal(at).T
+    others = at & ~np.eye(*at.shape[:2], dtype=bool)[..., None]
+    return (others.any(1) & ~own).any(-1)
+
+
+def paint_over(image: Rgb, people: Keypoints, share: float) -> Rgb:
+    """A copy of an image in which limbs, trunks and heads of people are painted over with grey.
+
+    Args:
+        image: RGB.
+        people: in its pixels.
+        share: width of limbs as a share of somebody's size, the root of the area of the box around them.
+    """
+    painted = image.copy()
+    for one in people:
+        seen, at = one[:, 2] > OUTLINE, one[:, :2].round().astype(np.int32)
+        if not seen.any():
+            continue
+        width = max(round(share * float(np.sqrt(np.ptp(one[seen, :2], axis=0).prod()))), 1)
+        for a, b in COCO_17.bone_indices:
+            if seen[a] and seen[b]:
+                cv2.line(painted, at[a].tolist(), at[b].tolist(), GREY, width)
+        if seen[TORSO].all():
+            cv2.fillConvexPoly(painted, cv2.convexHull(at[TORSO]), GREY)
+        if seen[FACE].any():
+            head = at[FACE][seen[FACE]].mean(0).round().astype(int)
+            cv2.circle(painted, head.tolist(), width, GREY, cv2.FILLED)
+    return painted
 
 
 def agreed(looks: Float[np.ndarray, "looks people joints 3"], share: float) -> Float[np.ndarray, "people joints 3"]:

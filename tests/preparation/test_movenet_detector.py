@@ -9,7 +9,17 @@ from dispose.models.movenet.find import MultiplePeople
 from dispose.models.movenet.network import MoveNet, MoveNetConfig
 from dispose.preparation import movenet
 from dispose.preparation.detector import ImagePeople, nobody
-from dispose.preparation.movenet import MoveNetDetector, MoveNetSettings, agreed, given_once, squares_around, tiles_of
+from dispose.preparation.movenet import (
+    GREY,
+    MoveNetDetector,
+    MoveNetSettings,
+    agreed,
+    are_mixed,
+    given_once,
+    paint_over,
+    squares_around,
+    tiles_of,
+)
 from dispose.preparation.similarity import best_of_alike, box_around, keypoint_similarity
 from dispose.skeletons.catalog import COCO_17
 
@@ -120,6 +130,69 @@ def test_two_who_were_two_stay_two_where_one_is_before_the_other(room: Room):
     assert 0.5 < keypoint_similarity(room.people[0][None], room.people[1][None])[0, 0] < 0.85
     assert len(detector().find(MIRRORABLE, before, search=False)) == 2
     assert len(detector(known_person=0.6).find(MIRRORABLE, before, search=False)) == 1
+
+
+class MixingRoom(Room):
+    """A network that gives whoever stands behind the wrists of the one in front, as long as it can see these."""
+
+    def look(self, network: object, image: np.ndarray, squares: np.ndarray) -> np.ndarray:
+        """As the others do, and then wrists."""
+        found, (behind, front) = super().look(network, image, squares), self.people
+        turned = image.strides[1] < 0
+        for one in found:
+            hidden = front[9, :2].round().astype(int)
+            column = image.shape[1] - 1 - hidden[0] if turned else hidden[0]
+            painted = image[hidden[1], column].tolist() == list(GREY)
+            whose = self.mirrored(behind) if turned else behind
+            if np.allclose(one[:9], whose[:9]) and not painted:
+                one[[9, 10]] = (self.mirrored(front) if turned else front)[[9, 10]]
+        return found
+
+
+@pytest.mark.parametrize("careful", [0.0, 1.4])
+@pytest.mark.parametrize("known", [True, False])
+def test_who_stands_behind_another_is_looked_at_with_that_one_painted_over(
+    monkeypatch: pytest.MonkeyPatch, known: bool, careful: float
+):
+    room = MixingRoom([person(150, 200), person(215, 200)])
+    monkeypatch.setattr(movenet, "find_people", room.search)
+    monkeypatch.setattr(movenet, "find_joints", room.look)
+    people = np.stack([person(149, 200), person(214, 200)])
+    before = ImagePeople(np.zeros((2, 4)), people, np.full(2, 0.8)) if known else nobody(COCO_17)
+    found = detector(careful=careful).find(MIRRORABLE, before, search=not known).keypoints
+    order = np.argsort(found[:, 0, 0])
+    assert np.allclose(found[order], np.stack(room.people), atol=1e-6)
+
+
+def test_people_are_mixed_where_a_joint_is_anothers_and_not_where_two_are_near():
+    expected = np.stack([person(150, 200), person(215, 200)])
+    assert are_mixed(expected, expected).tolist() == [False, False]
+    stolen = expected.copy()
+    stolen[0, 9, :2] = expected[1, 9, :2]
+    assert are_mixed(stolen, expected).tolist() == [True, False]
+    assert are_mixed(stolen[:1], expected).tolist() == [True], "of somebody who is not looked for"
+    unseen = stolen.copy()
+    unseen[0, 9, 2] = 0
+    assert not are_mixed(unseen, expected).any()
+    unknown = expected.copy()
+    unknown[1, 9, 2] = 0
+    assert not are_mixed(stolen, unknown).any(), "nobody knows where that joint of the other is"
+    near = np.stack([person(150, 200), person(151, 200)])
+    assert not are_mixed(near[::-1].copy(), near).any(), "either place is their own"
+
+
+def test_people_are_painted_over_and_nothing_else():
+    image = np.full((400, 600, 3), 200, np.uint8)
+    painted = paint_over(image, np.stack([person(150, 200), person(400, 200, 0.0)]), 0.15)
+    grey = (painted == GREY).all(-1)
+    for x, y, _ in person(150, 200):
+        assert grey[round(y), round(x)]
+    rows, columns = np.nonzero(grey)
+    assert columns.min() >= 115 and columns.max() <= 185 and rows.min() >= 125 and rows.max() <= 275
+    broad = person(300, 200)
+    broad[movenet.TORSO, :2] = (250, 150), (350, 150), (350, 250), (250, 250)
+    assert paint_over(image, broad[None], 0.01)[225, 275].tolist() == list(GREY), "the trunk is filled"
+    assert (image == 200).all() and not grey.all() and (painted[~grey] == 200).all()
 
 
 def test_nobody_is_kept_below_the_mean_score_and_no_joint_outside(room: Room):
