@@ -9,7 +9,7 @@ import torch
 from dispose.evaluation.from_videos import agreement_in_images, agreement_of_actor, count_people, tracks_of
 from dispose.inference.capture import read_capture, source_of
 from dispose.inference.run import results_of
-from dispose.options import Count, require_file
+from dispose.options import Count, PathOption, require_file
 from dispose.preparation.detecting import DetectOrder, detect
 from dispose.preparation.detectors import detector_of
 from dispose.scene.results import FrameResult
@@ -41,6 +41,8 @@ class DetectAccuracyBench:
     """Folder for the detections; a run that was stopped goes on there."""
     tiles: Count = 1
     """Parts of the image that are searched as well."""
+    calibration: PathOption = None
+    """Cameras of the videos in place of the capture's own, for instance as `dispose calibrate refine` writes them."""
     careful: bool = False
     """Everybody is looked at twice."""
     processes: Count = 1
@@ -54,7 +56,7 @@ class DetectAccuracyBench:
         capture, stills = raw / "pose2sim_multi", raw / "panoptic" / "images"
         videos = self.detected(capture / "videos", "pose2sim_multi")
         images = self.detected(stills, "panoptic")
-        calibration = capture / "calib" / "Calib_qualisys.toml"
+        calibration = self.calibration or capture / "calib" / "Calib_qualisys.toml"
         ours = people_in(capture, calibration, videos)
         theirs = people_in(capture, calibration, capture / "pose")
         people, actor = count_people(ours), agreement_of_actor(tracks_of(ours), tracks_of(theirs))
