@@ -153,7 +153,7 @@ def with_false(capture: LabelledCapture, share: float, seed: int) -> list[Take]:
         for view, slots in enumerate(sources):
             for at, slot in enumerate(slots):
                 identity[view, at] = take.identity[view, slot] if slot >= 0 else -1
-        found.append(Take(detections, identity))
+        found.append(Take(detections, identity, take.shown))
     return found
 
 

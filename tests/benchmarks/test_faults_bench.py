@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
-from dispose_benchmarks.faults import dead, faults_of, late, pair_f1, try_fault
+from dispose_benchmarks.faults import dead, faults_of, late, pair_f1, spread, try_fault
 from dispose_benchmarks.studies.fault_captures import crossing
 
 TOPICS = {"units", "extrinsics", "axes", "picture size", "time", "turned", "focal length", "exchanged", "dead"}
@@ -30,4 +31,14 @@ def test_a_wrong_unit_is_named_and_mended_to_the_same_pairs() -> None:
     row = try_fault(capture, fault, 10)
     assert row.named and row.topics == ("units",)
     assert row.f1_spoilt < 60 < row.f1 - 20
-    assert row.f1_mended == row.f1 == pair_f1(capture.takes, capture.cameras, 10)
+    assert row.f1_mended == row.f1 == pair_f1(capture.takes, capture.cameras, spread(capture.takes, 10))
+
+
+@pytest.mark.parametrize("name", ["focal length x 1.1", pytest.param("late by 5", marks=pytest.mark.slow)])
+def test_what_is_mended_is_scored_on_the_instants_that_it_shows(name: str) -> None:
+    """Ends without a partner do not count; and a lens too long is found where no turn looks like it."""
+    capture = crossing(Path())
+    row = try_fault(capture, next(fault for fault in faults_of(capture, 1, 0) if fault.name == name), 60)
+    assert row.named and row.f1_mended == pytest.approx(row.f1, abs=0.2)
+    takes, _ = late(capture.takes, capture.cameras, view=0, frames=5)
+    assert [take.instant for take in takes] == list(range(5, len(capture.takes)))

@@ -1,6 +1,7 @@
 """Captures that faults are injected into: detections of all frames with who they are, and cameras that are right."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,10 +29,21 @@ NOISE_PX = 1.5
 
 @dataclass(frozen=True, eq=False)
 class Take:
-    """What all cameras saw in one frame, and who that is (`ABSENT`: nobody knows)."""
+    """What all cameras saw in one frame, who that is (`ABSENT`: nobody knows), and which frame each camera shows."""
 
     detections: Detections
     identity: Int[Tensor, "views slots"]
+    shown: tuple[int, ...]
+
+    @property
+    def instant(self) -> int:
+        """The frame that most cameras show."""
+        return Counter(self.shown).most_common(1)[0][0]
+
+    def select(self, views: Sequence[int]) -> "Take":
+        """Some of the cameras."""
+        rows = list(views)
+        return Take(self.detections.select(views=rows), self.identity[rows], tuple(self.shown[v] for v in rows))
 
     def view(self, view: int, slots: int) -> tuple[Detections, Int[Tensor, "one slots"]]:
         """One camera's part, with so many slots."""
@@ -44,7 +56,13 @@ def taken(takes: Sequence[Take], rows: Sequence[int]) -> Take:
     """A frame in which every camera shows another row."""
     slots = max(takes[row].identity.shape[1] for row in rows)
     parts = [takes[row].view(view, slots) for view, row in enumerate(rows)]
-    return Take(cat([found for found, _ in parts], "views"), torch.cat([identity for _, identity in parts]))
+    shown = tuple(takes[row].shown[view] for view, row in enumerate(rows))
+    return Take(cat([found for found, _ in parts], "views"), torch.cat([identity for _, identity in parts]), shown)
+
+
+def in_a_row(frames: Iterable[tuple[Detections, Int[Tensor, "views slots"]]]) -> tuple[Take, ...]:
+    """Frames whose cameras all show the same instant."""
+    return tuple(Take(found, who, (row,) * len(who)) for row, (found, who) in enumerate(frames))
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +79,14 @@ def shelf(data: Path) -> LabelledCapture:
     """Shelf, the first 150 frames in a row."""
     table = read_shelf(data / "shelf")
     frames = [table.frame(number) for number in table.numbers[:150]]
-    takes = tuple(Take(frame.detections, labels.identity) for frame, labels in frames)
+    takes = in_a_row((frame.detections, labels.identity) for frame, labels in frames)
     return LabelledCapture("shelf", takes, table.cameras, 25.0)
 
 
 def mvor(data: Path) -> LabelledCapture:
     """MVOR's pictures of days 1 and 2, which are seconds apart, with RTPose's detections."""
     table = read_mvor(data / "mvor", "rtpose")
-    takes = tuple(Take(frame.detections, labels.identity) for frame, labels in table)
+    takes = in_a_row((frame.detections, labels.identity) for frame, labels in table)
     return LabelledCapture("mvor", takes, table.cameras, 25.0)
 
 
@@ -86,8 +104,8 @@ def pose2sim_multi(data: Path) -> LabelledCapture:
         for view in range(len(cameras)):
             mine = torch.from_numpy(known[here][table.key[here] == view].astype(np.int64))
             identity[view, : len(mine)] = mine
-        takes.append(Take(found, identity))
-    return LabelledCapture("pose2sim_multi", tuple(takes), cameras, 60.0)
+        takes.append((found, identity))
+    return LabelledCapture("pose2sim_multi", in_a_row(takes), cameras, 60.0)
 
 
 def crossing(data: Path) -> LabelledCapture:
@@ -96,7 +114,7 @@ def crossing(data: Path) -> LabelledCapture:
     truth = read_predictions(sample_folder("crossing") / "truth" / "predictions.jsonl").frames
     known = {one.number: one for one in truth}
     frames = [read_frame(capture, number).frame for number in capture.numbers]
-    takes = tuple(Take(frame.detections, identities(frame, known[frame.number])) for frame in frames)
+    takes = in_a_row((frame.detections, identities(frame, known[frame.number])) for frame in frames)
     return LabelledCapture("crossing", takes, capture.cameras, 12.5)
 
 
@@ -113,8 +131,8 @@ def studio(data: Path) -> LabelledCapture:
         found = Detections.from_lists(truth.poses.skeleton, [list(people) for people in points])
         there = seen.sum(-1) >= 4
         identity = torch.where(there, truth.poses.id, ABSENT)
-        takes.append(Take(replace(found, valid=found.valid & there), identity))
-    return LabelledCapture("studio", tuple(takes), cameras, 5.0)
+        takes.append((replace(found, valid=found.valid & there), identity))
+    return LabelledCapture("studio", in_a_row(takes), cameras, 5.0)
 
 
 CAPTURES: tuple[Callable[[Path], LabelledCapture], ...] = (shelf, mvor, pose2sim_multi, crossing, studio)

@@ -12,7 +12,7 @@ from dispose.inference.check.contest import thinned
 from dispose.inference.check.footage import Footage, footage_of
 from dispose.inference.check.hypotheses import REPAIRS
 from dispose.inference.check.recording import frozen_views, silent_views
-from dispose.inference.check.trial import Fault, RigTrial, small_turn, try_rig
+from dispose.inference.check.trial import LEAST_GAIN, Fault, RigTrial, small_turn, try_rig
 from dispose.inference.check.world import Finding, axes_finding, body_scale, in_mm, levelled, units_finding
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections
@@ -141,13 +141,17 @@ def dead_findings(footage: Footage, cameras: Cameras) -> list[Finding]:
 def told(trial: RigTrial, names: Sequence[str]) -> tuple[list[Finding], list[Finding]]:
     """Faults in words, what is wrong first, then what is no more than usual.
 
-    Where several cameras are turned a little, the calibration is not exact as a whole: no single camera was moved.
+    Where several cameras are turned a little, the calibration is not exact as a whole: no single camera was moved, and
+    people alone do not tell which of those that lean are right. What takes little off the loss is also just a note.
     """
     findings, notes = [], []
     little = [fault for fault in trial.faults if small_turn(fault)]
     general = len({fault.hypothesis.views for fault in little}) > 1
     for fault in merged(trial):
-        (notes if general and small_turn(fault) else findings).append(worded(fault, names))
+        usual = fault.hypothesis.kind == "turned" and (fault.gain < LEAST_GAIN or (general and small_turn(fault)))
+        (notes if usual else findings).append(worded(fault, names))
+    named = {fault.hypothesis.views for fault in trial.faults}
+    notes += [worded(one, names) for one in trial.leaning if general and one.hypothesis.views not in named]
     return findings, notes
 
 

@@ -27,7 +27,7 @@ CLEARLY = 0.98
 """A shift begins a search at whose best the distance is less than this share of the one without a shift."""
 
 NO_BETTER = 0.99
-"""A camera that agrees no better than so even turned and shifted, on the frames that was fitted on, is right."""
+"""A camera that agrees no better than so even turned and shifted, or zoomed, on the frames fitted on, is right."""
 
 FAR = 0.05
 """A camera whose people lie this far from the others' is looked for farther away: in people's sizes."""
@@ -171,7 +171,8 @@ def of_one_camera(
         return quick_loss(other, court.of(view), court.learn_time)
 
     start, both = min(((values, fit((*TURN, *LAG), values)) for values in begin), key=lambda item: lost(item[1]))
-    if lost(both) > NO_BETTER * quick_loss(rig, court.of(view), court.learn_time):
+    focal = fit(FOCAL, np.zeros(5))
+    if min(lost(both), lost(focal)) > NO_BETTER * quick_loss(rig, court.of(view), court.learn_time):
         return
     shifted = tuple(both.lag if v == view else lag for v, lag in enumerate(lags))
     away, error = both.lag - lags[view], both.error[4]
@@ -179,8 +180,8 @@ def of_one_camera(
     yield Hypothesis("late", (view,), turned(cameras, view, both), shifted, 4, away, error)
     still = np.array([*start[:4], 0.0])
     turn = fit(TURN, still)
-    yield Hypothesis("turned", (view,), turned(cameras, view, turn), lags, 3, turn.degrees)
-    focal = fit(FOCAL, np.zeros(5))
+    off = float(np.degrees(np.linalg.norm(turn.error[list(TURN)])))
+    yield Hypothesis("turned", (view,), turned(cameras, view, turn), lags, 3, turn.degrees, off)
     yield Hypothesis("focal", (view,), with_focal(cameras, (view,), focal.focal), lags, 1, focal.focal)
     more = fit((*TURN, *FOCAL), np.array([*turn.turn, 0.0, 0.0]))
     other = turned(with_focal(cameras, (view,), more.focal), view, more)

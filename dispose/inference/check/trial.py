@@ -36,6 +36,10 @@ itself that is so many standard errors long: where people stand still it takes n
 SAME_LAG = 0.5
 """A lag is believed that is the same to so many frames when it is fitted on the other stretches of time."""
 
+LEAST_CLEAR_TURN_DEG = 1.0
+"""A turn from here on is believed like a lag: by its length in standard errors, where both halves of the time have it.
+Where detectors are noisy it takes less off the loss than `LEAST_GAIN`."""
+
 AS_GOOD = 0.92
 """Of two hypotheses the simpler one is believed that explains this share of what the better one does."""
 
@@ -96,6 +100,7 @@ class RigTrial:
         curves: error against shift of every camera, before it was shifted.
         measured: the lag of every camera, beside the repaired others.
         court: the frames that were looked at.
+        leaning: small turns of single cameras that each explained much by themselves, before anything was mended.
     """
 
     faults: tuple[Fault, ...]
@@ -104,6 +109,7 @@ class RigTrial:
     curves: tuple[LagCurve, ...]
     measured: tuple[MeasuredLag, ...]
     court: Court
+    leaning: tuple[Fault, ...] = ()
 
 
 def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
@@ -113,6 +119,7 @@ def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
     faults: list[Fault] = []
     curves: tuple[LagCurve, ...] = ()
     first: tuple[LagCurve, ...] = ()
+    leaning: tuple[Fault, ...] = ()
     suspects, gross = list(range(len(cameras))), False
     while len(faults) < MOST_FAULTS:
         rig = rig_of(court, cameras, lags)
@@ -122,12 +129,15 @@ def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
         # What concerns all cameras is large: it is found first or not at all.
         if not faults and quick_loss(rig, court.pairs, court.learn) > GROSS:
             whole = list(of_the_whole_rig(court, cameras, lags))
-        fault = best_fault(court, rig, known, whole)
+        held = list(_held(court, rig, known, whole))
+        fault = best_fault(held)
         if fault is None or fault.after > GROSS:
             if not curves or gross:
                 curves = lag_curves(court, rig, rate_hz)
             single = [h for v in suspects for h in of_one_camera(court, cameras, lags, rig, v, curves[v])]
-            fault = best_fault(court, rig, known, [*whole, *single])
+            held += _held(court, rig, known, single)
+            fault = best_fault(held)
+            leaning = tuple(one for _, one in held if small_turn(one)) if not faults else leaning
             first = first or curves
             # Who is right beside a wrong camera is right beside a right one too.
             suspects = sorted({h.views[0] for h in single})
@@ -147,7 +157,7 @@ def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
     # Who was found late has shown that people move.
     measured = tuple(replace(one, told=True) if view in late else one for view, one in enumerate(measured))
     lags = tuple(measured[v].frames if v in late else lag for v, lag in enumerate(lags))
-    return RigTrial(tuple(faults), cameras, lags, first or curves, measured, court)
+    return RigTrial(tuple(faults), cameras, lags, first or curves, measured, court, leaning)
 
 
 def flat(curve: LagCurve) -> bool:
@@ -180,15 +190,11 @@ def measured_lag(court: Court, rig: Sequence[Witness], view: int, *, still: bool
     return MeasuredLag(lag, error, told=bool(settled and not still and error < MOST_ERROR))
 
 
-def best_fault(court: Court, rig: Sequence[Witness], known: Losses, hypotheses: Sequence[Hypothesis]) -> Fault | None:
-    """The simplest hypothesis that explains about as much as the best one does; None where none holds."""
-    held = list(_held(court, rig, known, hypotheses))
-    if not held:
-        return None
-    most = max(total for total, _ in held)
+def best_fault(held: Sequence[tuple[float, Fault]]) -> Fault | None:
+    """The simplest fault that explains about as much as the best one does, by what each takes off; None of none."""
+    most = max((total for total, _ in held), default=0.0)
     good = [(total, fault) for total, fault in held if total >= AS_GOOD * most]
-    _, fault = min(good, key=lambda item: (item[1].hypothesis.freedom, -item[0]))
-    return fault
+    return min(good, key=lambda item: (item[1].hypothesis.freedom, -item[0]))[1] if good else None
 
 
 def _held(
@@ -205,25 +211,32 @@ def _held(
         found = losses(court, other, known, one.views)
         pairs = court.of(*one.views)
         gain, sureness = found.gain_over(known, [court.pairs.index(pair) for pair in pairs])
-        least = LEAST_GAIN_OF_TIME if one.kind == "late" else LEAST_GAIN
-        if one.kind == "late" and gain >= least:
-            sureness = sureness_of_lag(court, other, one)
+        small = one.kind == "late" or (one.kind == "turned" and gain < LEAST_GAIN and one.value >= LEAST_CLEAR_TURN_DEG)
+        least = LEAST_GAIN_OF_TIME if small else LEAST_GAIN
+        if small and gain >= least:
+            sureness = (sureness_of_lag if one.kind == "late" else sureness_of_turn)(court, other, one)
         if gain >= least and sureness >= LEAST_SURENESS:
             before, after = (quick_loss(some, pairs, court.judge) for some in (rig, other))
             yield known.total - found.total, Fault(one, before, after, gain, sureness)
 
 
 def sureness_of_lag(court: Court, rig: Sequence[Witness], one: Hypothesis) -> float:
-    """How many standard errors a lag is long when it is fitted anew on the other frames; 0 where that is another lag.
+    """How many standard errors a lag is long (`measured_lag`); 0 where it is another one on other frames."""
+    (view,) = one.views
+    lag = measured_lag(court, rig, view, still=False)
+    gap = lag.frames - one.lags[view]
+    return abs(one.value + gap) / lag.error if abs(gap) <= SAME_LAG else 0.0
+
+
+def sureness_of_turn(court: Court, rig: Sequence[Witness], one: Hypothesis) -> float:
+    """How many standard errors a turn is long when it is fitted anew on the other frames.
 
     Half of what the two fits differ by is an estimate of the error as well.
     """
     (view,) = one.views
-    again = fit_camera(view, rig, (*TURN, *LAG), court.judge_time, court.scale, pairs=court.of(view))
-    gap = again.lag - one.lags[view]
-    if not abs(gap) <= SAME_LAG:
-        return 0.0
-    return abs(one.value + gap) / max(float(again.error[LAG[0]]), one.error, abs(gap) / 2, 1e-9)
+    again = fit_camera(view, rig, TURN, court.judge_time, court.scale, pairs=court.of(view))
+    error = max(float(np.degrees(np.linalg.norm(again.error[list(TURN)]))), one.error, again.degrees / 2)
+    return one.value / max(error, 1e-9)
 
 
 def matters(one: Hypothesis) -> bool:
