@@ -10,6 +10,7 @@ import tyro
 from tqdm import tqdm
 
 from dispose.cli.captures import CaptureOptions, parse_frames
+from dispose.cli.timing import TimeOptions, time_notes, timing_of
 from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.formats.calibration.read import open_calibration, read_calibration
@@ -28,10 +29,11 @@ from dispose.inference.calibration.world import (
     level,
     scaling,
 )
-from dispose.inference.capture import Capture, read_frame, select_frames
+from dispose.inference.capture import Capture, select_frames, source_of
 from dispose.inference.finding import find_calibration
 from dispose.inference.names import match_names
-from dispose.inference.readings import Summary
+from dispose.inference.readings import Source, Summary
+from dispose.inference.timing import retimed
 from dispose.options import Count, PathOption, Positive, PositiveOption, one_of, require_file, require_folder
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame
@@ -73,6 +75,9 @@ class RefineCalibration(CaptureOptions):
     """Frame numbers A:B, from A up to and without B; either may be left out (default: all)."""
     most_frames: Count = 90
     """Frames looked at, from all over the capture."""
+    rate_hz: PositiveOption = None
+    """Frames per second, where cameras run at different rates (default: of videos/*, else 30)."""
+    timing: tyro.conf.OmitArgPrefixes[TimeOptions] = TimeOptions()
 
     def run(self) -> int:
         """Read, refine, judge, write."""
@@ -80,14 +85,16 @@ class RefineCalibration(CaptureOptions):
         torch.set_num_threads(1)
         if self.height_mm is not None and self.distance_mm is not None:
             raise InputError("--height-mm and --distance-mm both say how large the rig is; give one of them.")
-        capture = select_frames(self.open_detections(), *parse_frames(self.frames))
+        capture = select_frames(self.open_detections(self.timing.shift), *parse_frames(self.frames))
+        times = timing_of(capture, self.timing, self.rate_hz)
         name = capture.source.resolve().name
         folder = require_folder(self.report or Path("out") / name)
         out = require_toml(self.out or folder / "refined.toml")
-        for note in capture.notes:
+        for note in (*capture.notes, *time_notes(capture, times)):
             print(note)
-        by, judges = split_frames(min(self.most_frames, len(capture.numbers)))
-        frames, summary = spread_frames(capture, len(by) + len(judges))
+        source = retimed(source_of(capture), times.clocks)
+        by, judges = split_frames(min(self.most_frames, len(source.numbers)))
+        frames, summary = spread_frames(source, len(by) + len(judges))
         for sentence in summary.sentences():
             print(sentence)
         free = dict(INTRINSICS)[self.intrinsics]
@@ -136,13 +143,14 @@ def with_unseen(cameras: Cameras, calibrated: Cameras) -> Cameras:
     return replace(cat([cameras, others], "views"), names=(*cameras.names, *others.names))
 
 
-def spread_frames(capture: Capture[DetectionView], count: int) -> tuple[list[Frame], Summary]:
+def spread_frames(source: Source, count: int) -> tuple[list[Frame], Summary]:
     """So many frames from all over a capture, and the account of them."""
-    step = len(capture.numbers) / count
+    step = len(source.numbers) / count
     frames, summary = [], Summary()
-    chosen = [capture.numbers[int(k * step)] for k in range(count)]
+    chosen = [source.numbers[int(k * step)] for k in range(count)]
     for number in tqdm(chosen, unit="frame", desc="read", delay=2.0, mininterval=0.5):
-        reading = read_frame(capture, number)
+        reading = source.read(number)
+        assert reading is not None, "a capture's frames do not end before their numbers"
         summary = summary.plus(reading)
         frames.append(reading.frame)
     return frames, summary

@@ -43,8 +43,8 @@ class CaptureOptions:
     skeleton: TextOption = None
     """The detector's joints: coco_17, body_25, halpe_26, coco_wholebody_133, … (default: told from the files)."""
 
-    def open_detections(self) -> Capture[DetectionView]:
-        """The capture of detections that the options describe."""
+    def open_detections(self, shifts: Sequence[str] = ()) -> Capture[DetectionView]:
+        """The capture of detections that the options describe, and shifts of its cameras."""
         folder = self.capture
         if folder is None:
             if self.calibration is None or self.detections is None:
@@ -54,8 +54,9 @@ class CaptureOptions:
             raise InputError(f"{folder}: has videos or images only; find people in them first: dispose detect {folder}")
         skeleton = None if self.skeleton is None else by_name(self.skeleton)
         return read_capture(
-            folder, skeleton, self.calibration, self.detections, self.mm_per_unit, up=self.up, told=self.cameras
-        )
+            folder, skeleton, self.calibration, self.detections, self.mm_per_unit, up=self.up, told=self.cameras,
+            shifts=shifts,
+        )  # fmt: skip
 
 
 def only_images(folder: Path) -> bool:

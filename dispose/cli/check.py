@@ -44,7 +44,7 @@ class CheckCommand(CaptureOptions):
         """Read some frames, check, print, write."""
         # Frames are thousands of small operations: more threads only wait for each other.
         torch.set_num_threads(1)
-        capture = self.open_detections()
+        capture = self.open_detections(self.timing.shift)
         source = self.capture or capture.source
         name = source.resolve().name
         folder = require_folder(self.out or Path("out") / name)
@@ -84,7 +84,8 @@ class CheckCommand(CaptureOptions):
     def words(self) -> list[str]:
         """The options that say where the capture lies, as they were typed."""
         given = (("--calibration", self.calibration), ("--detections", self.detections), ("--skeleton", self.skeleton),
-                 ("--mm-per-unit", self.mm_per_unit))  # fmt: skip
+                 ("--mm-per-unit", self.mm_per_unit), *(("--shift", one) for one in self.timing.shift),
+                 *(("--camera-rate", one) for one in self.timing.camera_rate), ("--rate-hz", self.rate_hz))  # fmt: skip
         words = [word for option, value in given if value is not None for word in (option, str(value))]
         words += [] if self.up is None else [f"--up={self.up}"]
         return [*words, "--cameras", *self.cameras] if self.cameras else words

@@ -164,7 +164,7 @@ class PredictCommand(CaptureOptions):
         if self.past and self.looks():
             raise InputError(f"--past is given, but the triangulator {self.triangulator} may say other joints than are "
                              "detected.")  # fmt: skip
-        capture: Capture[Any] = self.open_images() if images else self.open_detections()
+        capture: Capture[Any] = self.open_images() if images else self.open_detections(self.timing.shift)
         capture = select_frames(capture, *parse_frames(self.frames))
         source = self.capture or capture.source
         folder = require_folder(self.out or Path("out") / source.resolve().name)

@@ -98,7 +98,9 @@ class PrepareCommand(CaptureOptions):
         """One capture as a recording, with its frame rate and areas."""
         if folder is not None and self.detections is None and only_images(folder):
             raise InputError(f"{folder}: has no detections yet; make them with `dispose detect {folder}`.")
-        capture = select_frames(replace(self, capture=folder).open_detections(), *parse_frames(self.frames))
+        capture = select_frames(
+            replace(self, capture=folder).open_detections(self.timing.shift), *parse_frames(self.frames)
+        )
         for note in capture.notes:
             print(note)
         times = timing_of(capture, self.timing, self.rate_hz)

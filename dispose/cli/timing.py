@@ -27,6 +27,10 @@ FEWEST_READ, SECONDS_READ = 200, 6.0
 """Frames in a row that lags are looked for in: so many at least, or so many seconds."""
 
 PROBES = 24
+SLOWER = (1 / 2, 1 / 4, 5 / 12, 5 / 6, 4 / 5, 2 / 5)
+"""Shares that frame rates of cameras have of one another: 60 and 30, 120 and 30, 60 and 25, 30 and 25, …"""
+
+FEWEST_OF_SLOWER = 20
 UNEVEN = 0.05
 """Videos whose lengths in seconds differ by more than this share are told."""
 
@@ -82,7 +86,9 @@ def timing_of(capture: Capture, options: TimeOptions, rate_hz: float | None) -> 
     for text in options.camera_rate:
         name, hertz = _rate_of(text)
         rates[camera_row(names, name, "--camera-rate")] = hertz
-    clocks, counted = clocks_of(rates, first_number(capture.numbers))
+    # Who tells one camera's rate alone says that the others run at another: at the capture's, told or assumed.
+    usual = (rate_hz or FALLBACK_RATE_HZ) if options.camera_rate else None
+    clocks, counted = clocks_of(rates, first_number(capture.numbers), usual)
     clocks = shifted(names, clocks, [shift_of(text) for text in options.shift])
     return Timing(videos, clocks, counted if rate_hz is None else rate_hz)
 
@@ -139,7 +145,24 @@ def time_notes(capture: Capture, timing: Timing) -> list[str]:
     moved = [f"{name} by {clock.shift:+g}" for name, clock in zip(names, timing.clocks, strict=True) if clock.shift]
     if moved:
         notes.append(f"frames are shifted: {', '.join(moved)}.")
-    return notes
+    return [*notes, *_slower(capture, timing)]
+
+
+def _slower(capture: Capture, timing: Timing) -> list[str]:
+    """Cameras without a video whose frames end where a slower camera's would, and the rate that they would have."""
+    if any(timing.videos) or timing.retimes:
+        return []
+    spans_of_views = [(view.camera, min(view.numbers), max(view.numbers)) for view in capture.views if view.numbers]
+    most = max((last - first for _, first, last in spans_of_views), default=0)
+    found = []
+    for name, first, last in spans_of_views:
+        share = next((share for share in SLOWER if abs((last - first + 1) / (most + 1) - share) < 0.5 * UNEVEN), None)
+        if share and last - first >= FEWEST_OF_SLOWER and abs(first - min(capture.numbers)) <= 1:
+            found.append(
+                f"camera {name} has frames {first}-{last} of {most + 1}: if it took {share:.3g} as many frames per "
+                f"second as the others, give --camera-rate {name}={share * timing.rate:.4g}."
+            )
+    return found
 
 
 def say_times(capture: Capture, timing: Timing) -> None:

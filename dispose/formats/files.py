@@ -120,7 +120,7 @@ def decoded(data: bytes, path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not a text file (byte {error.start} is no UTF-8).") from error
+        raise InputError(f"{path}: is not a text file (byte {error.start} is no UTF-8); save it as UTF-8.") from error
 
 
 def read_text(path: Path) -> str:

@@ -4,6 +4,7 @@
 matched by their number. A file that is missing or damaged leaves its view out of that frame and is counted.
 """
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,9 +26,10 @@ from dispose.formats.odd import Odd, counted
 from dispose.inference.finding import find_calibration, folder_named
 from dispose.inference.first_look import settle_detections
 from dispose.inference.names import NameMatch
-from dispose.inference.pairing import pair_cameras
+from dispose.inference.pairing import pair_cameras, to_type
 from dispose.inference.readings import Loss, Reading, Source, gaps_of, spans, spans_of
 from dispose.inference.sizes import sized_by_pictures
+from dispose.inference.timing import camera_row, shift_of
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15, body_of
@@ -69,6 +71,7 @@ def read_capture(
     *,
     up: str | None = None,
     told: Sequence[str] = (),
+    shifts: Sequence[str] = (),
 ) -> Capture[DetectionView]:
     """Open the detections of a capture folder (Pose2Sim's layout), or its parts by their own paths.
 
@@ -81,6 +84,7 @@ def read_capture(
         mm_per_unit: what one unit of the calibration is, where that is not what its format says.
         up: the axis of the calibration's world that points up, likewise.
         told: pairs ``calibrated=recorded`` of cameras; default by their names.
+        shifts: of cameras, as in ``cam02=-5``; a frame is an instant then, with the numbers of cameras not shifted.
 
     Raises `InputError` where less than two cameras have both a calibration and detections, or where no frame
     number occurs in two cameras.
@@ -91,7 +95,7 @@ def read_capture(
     views = open_detections(place)
     match = pair_cameras(str(place), rig, [view.camera for view in views], told)
     rig = sized_by_pictures(rig, pictures_of(folder) if rig.guessed else (), match, [view.camera for view in views])
-    found = _matched(place, rig, match, views, "detections", COCO_17)
+    found = _matched(place, rig, match, views, "detections", COCO_17, [shift_of(text) for text in shifts])
     notes = list(found.notes)
     if calibration is None and folder not in rig_file.parents:
         notes.insert(0, f"calibration of the session: {rig_file}.")
@@ -182,25 +186,37 @@ def pictures_of(folder: Path) -> tuple[ImageSeries, ...]:
 
 
 def _matched(
-    place: Path, rig: CalibratedRig, match: NameMatch, views: Sequence[View], what: str, skeleton: Skeleton
+    place: Path,
+    rig: CalibratedRig,
+    match: NameMatch,
+    views: Sequence[View],
+    what: str,
+    skeleton: Skeleton,
+    shifts: Sequence[tuple[str, float]] = (),
 ) -> Capture[View]:
-    """The cameras that have recordings and share a frame number with another; `InputError` for fewer than two."""
+    """The cameras that have recordings and share an instant with another; `InputError` for fewer than two."""
     cameras = rig.cameras
     if len(match.pairs) < 2:
         raise InputError(
             f"{place}: {len(match.pairs)} of its cameras ({', '.join(v.camera for v in views)}) belong to the "
-            f"calibrated ones ({', '.join(cameras.names)}); at least two are needed."
+            f"calibrated ones ({', '.join(cameras.names)}); at least two are needed"
+            f"{to_type(cameras.names, [view.camera for view in views])}."
         )
-    found = {j: np.asarray(views[j].numbers, dtype=np.int64) for _, j in match.pairs}
+    moved = [0.0] * len(cameras)
+    for name, frames in shifts:
+        moved[camera_row(cameras.names, name, "--shift")] += frames
+    found = {j: np.asarray(views[j].numbers, dtype=np.int64) + round(moved[i]) for i, j in match.pairs}
     numbers, count = np.unique(np.concatenate([*found.values()]), return_counts=True)
     kept = [(i, j) for i, j in match.pairs if np.isin(found[j], numbers[count > 1]).any()]
     if not kept:
         ranges = ", ".join(f"{views[j].camera}: {spans(views[j].numbers) or 'none'}" for _, j in match.pairs)
-        raise InputError(f"{place}: no frame number occurs in two cameras ({ranges}).")
+        raise InputError(
+            f"{place}: no frame number occurs in two cameras ({ranges}){_began_together(match, views, what)}."
+        )
     notes = [*rig.notes, *_match_notes(match, cameras.names, [view.camera for view in views], what)]
     notes += [
         f"camera {views[j].camera} is left out: its frames ({spans(views[j].numbers) or 'none'}) "
-        "occur in no other camera."
+        f"occur in no other camera{_began_together(NameMatch((kept[0], (i, j)), (), ()), views, what)}."
         for i, j in match.pairs
         if (i, j) not in kept
     ]
@@ -208,6 +224,16 @@ def _matched(
     recorded = tuple(views[j] for _, j in kept)
     shown = cameras.select(views=[i for i, _ in kept])
     return Capture(place, shown, recorded, skeleton, tuple(numbers.tolist()), tuple(notes))
+
+
+def _began_together(match: NameMatch, views: Sequence[View], what: str) -> str:
+    """What to type where cameras began at the same instant but count from different numbers."""
+    starts = [(views[j].camera, min(views[j].numbers)) for _, j in match.pairs if views[j].numbers]
+    if what != "detections" or len(starts) < 2:
+        return ""
+    first = starts[0][1]
+    shifts = " ".join(f"--shift {shlex.quote(f'{name}={first - start}')}" for name, start in starts if start != first)
+    return f"; if they began together, give {shifts}" if shifts else ""
 
 
 def _match_notes(match: NameMatch, calibrated: Sequence[str], recorded: Sequence[str], what: str) -> list[str]:
@@ -233,7 +259,8 @@ def _gap_notes(numbers: Sequence[int]) -> list[str]:
 
 def source_of(capture: Capture[DetectionView]) -> Source:
     """The frames of a capture's detections."""
-    return Source(capture.numbers, partial(read_frame, capture))
+    recorded = frozenset(number for view in capture.views for number in view.numbers)
+    return Source(capture.numbers, partial(read_frame, capture), recorded)
 
 
 def image_source_of(capture: Capture[ImageSeries], input_size: tuple[int, int]) -> Source:

@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from dispose.errors import InputError
 from dispose.formats.detections.people import BORDER_PX, DamagedFrameError, DetectionView, is_list_of, numbers_of
+from dispose.formats.entry import short
 from dispose.inference.skeleton_choice import choose_skeleton, doubt_of
 from dispose.skeletons.catalog import body_of
 from dispose.skeletons.skeleton import Skeleton
@@ -68,6 +69,8 @@ def settle_detections(
     samples = [_sample(view, joints) for view in views]
     people = [torch.from_numpy(one) for one in _in_turn([sample.people for sample in samples])]
     if told is None:
+        if not people:
+            _refuse_nobody_of_use(source, views)
         skeleton, note = choose_skeleton(source, people)
     else:
         skeleton, note = told, doubt_of(told, people)
@@ -153,6 +156,23 @@ def _sample(view: DetectionView, joints: int) -> Sample:
     return Sample(view, np.where(known[..., None], table, 0.0), place)
 
 
+def _refuse_nobody_of_use(source: str, views: Sequence[DetectionView]) -> None:
+    """Raise `InputError` where people have keypoints of which none can be used, with the first of them."""
+    listed = [
+        (f"{view.where(number)}, person {n}", values)
+        for view in views
+        for number, people in _listed(view)
+        for n, values in enumerate(people)
+        if isinstance(values, list) and values
+    ]
+    if listed:
+        place, values = listed[0]
+        raise InputError(
+            f"{source}: {len(listed)} people are listed, but none has a joint of use (the first: {place}: its first "
+            f"joint is {', '.join(short(one) for one in values[:3])}); a joint is two numbers and a score above 0."
+        )
+
+
 def _in_turn(samples: Sequence[Float[np.ndarray, "_ joints 3"]]) -> list[Float[np.ndarray, "joints 3"]]:
     """People of all cameras in turn, with scores that are 0 where nothing was seen."""
     found: list[Float[np.ndarray, "joints 3"]] = []
@@ -163,6 +183,10 @@ def _in_turn(samples: Sequence[Float[np.ndarray, "_ joints 3"]]) -> list[Float[n
 
 def _refuse_other_scores(sample: Sample) -> None:
     """Raise `InputError` where half of a camera's scores are no scores."""
+    told = np.extract(sample.people[..., 2] != 0, sample.people[..., 2])
+    if len(told) and float(np.median(told)) < 0:
+        raise InputError(f"{sample.place}: half of this camera's scores are below {np.median(told):.4g}, so they are "
+                         "no scores (logits?); they must lie in [0, 1].")  # fmt: skip
     scores = np.extract(sample.people[..., 2] > 0, sample.people[..., 2])
     if len(scores) and float(np.median(scores)) > OTHER_SCORES:
         largest = float(scores.max())

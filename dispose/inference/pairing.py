@@ -132,6 +132,16 @@ def _question(place: str, names: Sequence[str], recorded: Sequence[str], other: 
     )
 
 
+def to_type(names: Sequence[str], recorded: Sequence[str]) -> str:
+    """How to say which camera is which, where names do not: as an example, in the order of the names."""
+    if not names or not recorded:
+        return ""
+    order = zip(names, sorted(recorded, key=natural), strict=False)
+    same = len(names) == len(recorded)
+    given = _typed(list(order) if same else list(order)[:1])
+    return f"; say which is which, as in --cameras {given}{' if they are in the same order' if same else ''}"
+
+
 def _typed(pairs: Sequence[tuple[str, str]]) -> str:
     """Pairs as they are typed."""
     return " ".join(shlex.quote(f"{a}={b}") for a, b in pairs)

@@ -48,10 +48,12 @@ class Source:
     Attributes:
         numbers: of the frames.
         read: the frame of a number; None where the source has ended, earlier than it said.
+        recorded: numbers that cameras have of their own, beside those of the frames; None where these are all.
     """
 
     numbers: Sequence[int]
     read: Callable[[int], Reading | None]
+    recorded: frozenset[int] | None = None
 
     @staticmethod
     def of(frames: Iterable[Frame | tuple[Frame, Labels]]) -> "Source":

@@ -84,7 +84,7 @@ def retimed(source: Source, clocks: Sequence[CameraClock]) -> Source:
     """The same frames, each with what every camera shows at its instant; `InputError` where none is left."""
     if all(clock.own(7) == 7 for clock in clocks):
         return source
-    known = frozenset(source.numbers)
+    known = frozenset(source.numbers) if source.recorded is None else source.recorded
     read = lru_cache(REMEMBERED)(source.read)
 
     def frame_of(number: int) -> Reading | None:
@@ -93,7 +93,9 @@ def retimed(source: Source, clocks: Sequence[CameraClock]) -> Source:
         if base is None:
             return None
         names = base.frame.cameras.names
-        return _joined(number, base, [_alone(one, parts, view, names) for view, (one, parts) in enumerate(found)])
+        return _joined(number, base, [
+            _alone(one, parts, view, names, number) for view, (one, parts) in enumerate(found)
+        ])  # fmt: skip
 
     numbers = tuple(
         n for n in source.numbers if any(floor(c.own(n)) in known and ceil(c.own(n)) in known for c in clocks)
@@ -120,7 +122,7 @@ def _view_at(
     return before, (before, after, at - low)
 
 
-def _alone(some: Reading | None, parts: Parts, view: int, names: tuple[str, ...]) -> Reading:
+def _alone(some: Reading | None, parts: Parts, view: int, names: tuple[str, ...], number: int) -> Reading:
     """One camera's part of an instant; nobody, and the file missing, where it has no frame there."""
     assert some is not None
     name = names[view]
@@ -131,7 +133,7 @@ def _alone(some: Reading | None, parts: Parts, view: int, names: tuple[str, ...]
         images = None if frame.images is None else frame.images.select(views=[view])
         images = None if images is None else replace(images, present=torch.zeros_like(images.present))
         alone = Frame(frame.number, frame.cameras.select(views=[view]), nobody, images)
-        return replace(some, frame=alone, missing=(Loss(name, frame.number, "no frame at that instant"),), damaged=())
+        return replace(some, frame=alone, missing=(Loss(name, number, "no frame at that instant"),), damaged=())
     before, after, share = parts
     # Pictures are not interpolated: the nearest is shown.
     nearest = before if share < 0.5 else after
@@ -198,11 +200,14 @@ def _diagonal(xy: Float[Tensor, "people joints 2"], seen: Bool[Tensor, "people j
     return (high - low).norm(dim=-1).clamp(min=1.0)
 
 
-def clocks_of(rates_hz: Sequence[float | None], first: int = 0) -> tuple[tuple[CameraClock, ...], float | None]:
+def clocks_of(
+    rates_hz: Sequence[float | None], first: int = 0, usual_hz: float | None = None
+) -> tuple[tuple[CameraClock, ...], float | None]:
     """Clocks of cameras that run at their own rates, and the rate at which the capture counts: the highest.
 
-    A camera whose rate nobody knows runs at the capture's.
+    A camera whose rate nobody knows runs at the usual one, or at the capture's where that is not known either.
     """
+    rates_hz = [rate or usual_hz for rate in rates_hz]
     known = [rate for rate in rates_hz if rate]
     if not known:
         return (CameraClock(),) * len(rates_hz), None

@@ -213,7 +213,7 @@ CALIBRATIONS = (
     Wrong(RIG, "*", put('"name": "cam_1", ', ""), "no 'name'"),
     Wrong(RIG, "*", tree(lambda root: root["views"][0].update(R=[[1, 0, 0], [0, 1, 0], [0, 0, -1]])), "a reflection"),
     Wrong(RIG, "*", tree(lambda root: root["views"][0].update(R=[[2, 0, 0], [0, 2, 0], [0, 0, 2]])), "orthonormal"),
-    Wrong(RIG, "*", tree(lambda root: root["views"][0].update(R=[[0, 0, 0]] * 3)), "singular"),
+    Wrong(RIG, "*", tree(lambda root: root["views"][0].update(R=[[1, 0, 0], [0, 1, 0], [1, 1, 0]])), "singular"),
     Wrong(RIG, "*", tree(lambda root: root["views"][1].update(root["views"][0] | {"name": "b"})), "stand at one place"),
     Wrong(RIG, "*", tree(lambda root: root.update(views=root["views"][:1])), "at least two cameras"),
     Wrong(COLMAP, "**/cameras.txt", put("FULL_OPENCV", "FOV"), "lens model 'FOV'"),

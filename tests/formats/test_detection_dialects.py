@@ -28,6 +28,7 @@ from tests.formats.written_detections import (
     FRAMES,
     SIZE,
     Values,
+    coco_of_windows,
     mmpose_list,
     mmpose_video,
     openpose,
@@ -107,6 +108,15 @@ def test_another_width_is_left_out_in_every_form_that_can_have_one(tmp_path: Pat
     found = read(tmp_path, dialect, "cam1", 4)
     assert found.index == (1,) and [(odd.kind, odd.count) for odd in found.odd] == [(MISSHAPEN, 1)]
     assert found.odd[0].first.endswith("person 0: 16 joints, coco_17 has 17 joints")
+
+
+def test_paths_of_windows_name_cameras_and_frames(tmp_path: Path) -> None:
+    """In a folder's only file, whose cameras lie in one folder: also where the file is not named."""
+    people = some_people()
+    coco_of_windows(tmp_path, people)
+    views = open_detections(tmp_path / "COCO")
+    assert [view.camera for view in views] == list(CAMERAS) and views[0].numbers == FRAMES
+    assert views[1].listed(5) == people["cam2", 5]
 
 
 def test_visibilities_are_no_scores(tmp_path: Path) -> None:

@@ -114,6 +114,48 @@ def mmpose_images(place: Path, people: dict[tuple[str, int], list[Values]]) -> N
         put(place / camera / "predictions" / f"{frame:06d}.json", [mmpose_person(values) for values in found])
 
 
+def mmpose_returned(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    for (camera, frame), found in people.items():
+        put(place / camera / f"{frame:06d}.json", {"predictions": [[mmpose_person(values) for values in found]]})
+
+
+def sapiens_video(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    for camera in CAMERAS:
+        frames = [
+            {"frame_index": frame, "instances": [mmpose_person(values) for values in found]}
+            for frame, found in by_camera(people, camera)
+        ]
+        put(place / f"{camera}.json", {"instance_info": frames})
+
+
+def ultralytics(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    for (camera, frame), found in people.items():
+        columns = [dict(zip(("x", "y", "visible"), zip(*rows(values), strict=True), strict=True)) for values in found]
+        put(
+            place / camera / f"{camera}_{frame}.json",
+            [{"name": "person", "class": 0, "confidence": 0.9, "keypoints": one} for one in columns],
+        )
+
+
+def openpose_of_old(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    for (camera, frame), found in people.items():
+        put(
+            place / f"{camera}_json" / f"{frame}_keypoints.json",
+            {"version": 0.1, "people": [{"pose_keypoints": values} for values in found] or None},
+        )
+
+
+def coco_of_windows(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    put(
+        place / "COCO" / "results.json",
+        [
+            {"image_id": f"C:\\data\\set 1\\{c}\\{f:06d}.jpg", "keypoints": values}
+            for (c, f), found in people.items()
+            for values in found
+        ],
+    )
+
+
 def text(value: object) -> str:
     return "null" if value is None else repr(value) if isinstance(value, float) else str(value)
 
@@ -160,6 +202,10 @@ DIALECTS: dict[str, Writer] = {
     "MMPose of videos": mmpose_video,
     "MMPose of videos, the list alone": mmpose_list,
     "MMPose of images": mmpose_images,
+    "MMPose as returned": mmpose_returned,
+    "Sapiens of videos": sapiens_video,
+    "Ultralytics": ultralytics,
+    "OpenPose of old": openpose_of_old,
     "YOLO": yolo,
     "DeepLabCut": deeplabcut,
 }

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -188,6 +189,21 @@ def test_sizes_are_taken_from_the_pictures_or_said_to_be_guessed(walk, tmp_path:
     picture(tmp_path / "images" / "Camera2" / "000000.png", 960, 540)
     with pytest.raises(InputError, match=r"Camera2, frame 0: the picture is 960 x 540 pixels, but the calibration of"):
         read_image_capture(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "typed"),
+    [
+        (("A", "B", "C", "D"), "--cameras A=cam01 B=cam02 C=cam03 D=cam04 if they are in the same order"),
+        (("M 1139", "M1140", "M1141"), "--cameras 'M 1139=cam01'."),
+    ],
+)
+def test_names_that_say_nothing_are_asked_about(walk, capture_folder, names: tuple[str, ...], typed: str) -> None:
+    cameras = walk.rig().select(views=range(len(names)))
+    write_calibration_toml(capture_folder.calibration, replace(cameras, names=names))
+    with pytest.raises(InputError, match=r"at least two are needed; say which is which, as in ") as caught:
+        read_capture(capture_folder.path)
+    assert typed in str(caught.value)
 
 
 def test_told_pairs_and_units_reach_the_capture(walk, capture_folder) -> None:

@@ -111,7 +111,8 @@ def test_frame_numbers_that_do_not_match(capture_folder) -> None:
     renumber(capture_folder, "cam01", 500)
     capture = read_capture(capture_folder.path)
     assert capture.cameras.names == ("cam_02", "cam_03", "cam_04")
-    assert "camera cam01 is left out: its frames (500-505) occur in no other camera." in capture.notes
+    left_out = "camera cam01 is left out: its frames (500-505) occur in no other camera; if they began together, give "
+    assert f"{left_out}--shift cam01=-500." in capture.notes
     renumber(capture_folder, "cam02", 1000)
     renumber(capture_folder, "cam03", 2000)
     with pytest.raises(InputError, match=r"no frame number occurs in two cameras \(cam01: 500-505, cam02: 1000-1005"):

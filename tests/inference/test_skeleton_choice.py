@@ -220,3 +220,23 @@ def test_the_cases_from_public_reports(shared_data: Path, tmp_path: Path, capsys
     if case == "empty_person_object":
         # The empty person stands first in the list: the others keep their places.
         assert sorted(person["members"]["cam3"] for person in frames[2]["persons"]) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("third", "said"),
+    [
+        (["0.9"], r"its first joint is .*'0\.9'\); a joint is two numbers and a score above 0"),
+        (
+            [0.0],
+            r"2 people are listed, but none has a joint of use \(the first: 0\.json: camera cam1, frame 0, person 0",
+        ),
+        ([-4.0, -3.0, 2.0], r"0\.json: camera cam1, frame 0: half of this camera's scores are below -3.*logits"),
+    ],
+    ids=["texts", "zeros", "logits"],
+)
+def test_scores_that_are_none_are_named_before_the_first_frame(third: list[object], said: str) -> None:
+    listed = [person.flatten().tolist() for person in drawn(COCO_17, 2)]
+    people = [[third[at // 3 % len(third)] if at % 3 == 2 else v for at, v in enumerate(one)] for one in listed]
+    view = DetectionView("cam1", {0: Path("0.json")}, lambda number, place: people)
+    with pytest.raises(InputError, match=said):
+        settle_detections("x", [view], [SIZE], None)

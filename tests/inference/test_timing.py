@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from dispose.cli.main import main
-from dispose.cli.timing import TimeOptions, timing_of
+from dispose.cli.timing import TimeOptions, time_notes, timing_of
 from dispose.errors import InputError
+from dispose.formats.calibration.pose2sim import write_calibration_toml
+from dispose.formats.detections.openpose import write_openpose
 from dispose.formats.predictions import read_predictions
-from dispose.inference.capture import read_capture, source_of
+from dispose.inference.capture import read_capture, select_frames, source_of
 from dispose.inference.readings import Source
 from dispose.inference.timing import CameraClock, clocks_of, retimed, shift_of, shifted
 from dispose.scene.frame import Frame
@@ -103,6 +105,60 @@ def test_shifts_are_applied_by_predict(capture_folder, tmp_path: Path, capsys) -
     assert len(members) == 2 and (members >= 0).all()
     assert main(["predict", str(capture_folder.path), "--out", str(tmp_path / "out2"), "--shift", "cam9=1"]) == 2
     assert "there is no such camera" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["check", "predict", "calibrate refine"])
+def test_cameras_that_count_from_elsewhere_are_shifted_in_every_command(
+    walk, tmp_path: Path, capsys, command: str
+) -> None:
+    """No camera is lost whose numbers are no other's, and every instant has all of them."""
+    rig, names = walk.rig(), ("cam01", "cam02", "cam03", "cam04")
+    write_calibration_toml(tmp_path / "calib" / "Calib.toml", rig)
+    for number in range(14):
+        write_openpose(tmp_path / "pose", number, names, walk.detections_at(number % 6))
+    for row, name in enumerate(names):
+        for path in sorted((tmp_path / "pose" / f"{name}_json").glob("*.json")):
+            path.rename(path.with_name(f"{name}.{int(path.stem.split('.')[1]) + 1000 * row:06d}.json"))
+    with pytest.raises(InputError, match="if they began together, give --shift cam02=-1000 --shift cam03=-2000"):
+        read_capture(tmp_path)
+    shifts = [word for row, name in enumerate(names) for word in ("--shift", f"{name}={-1000 * row}")]
+    report = "--report" if "refine" in command else "--out"
+    # Six frames over and over are too little to refine by: that is said after they were read.
+    status = 2 if "refine" in command else 0
+    assert main([*command.split(), str(tmp_path), report, str(tmp_path / "out"), *shifts]) == status
+    said = capsys.readouterr().out
+    assert "14 frames read, 112 detections." in said and "has no file" not in said
+    assert command != "check" or f"dispose predict {tmp_path} --shift cam01=0 --shift cam02=-1000" in said
+
+
+def test_frames_beyond_those_chosen_are_still_a_late_cameras(capture_folder) -> None:
+    capture = select_frames(read_capture(capture_folder.path), 2, 4)
+    moved = retimed(source_of(capture), [CameraClock(), CameraClock(-2.0), CameraClock(), CameraClock()])
+    assert moved.numbers == (2, 3)
+    late = moved.read(3)
+    assert late is not None and late.missing == () and (late.frame.detections.counts == 2).all()
+    beyond = retimed(source_of(capture), [CameraClock(), CameraClock(-3.0), CameraClock(), CameraClock()]).read(3)
+    assert beyond is not None and [(one.camera, one.number) for one in beyond.missing] == [("cam_02", 3)]
+
+
+def test_a_rate_told_of_one_camera_is_another_than_the_others(capture_folder) -> None:
+    capture = read_capture(capture_folder.path)
+    for rate_hz, ratio in ((None, 0.5), (60.0, 0.25)):
+        times = timing_of(capture, TimeOptions(camera_rate=("cam_02=15",)), rate_hz)
+        assert [clock.ratio for clock in times.clocks] == [1, ratio, 1, 1] and times.rate == (rate_hz or 30)
+
+
+def test_a_camera_with_half_the_frames_is_told(walk, tmp_path: Path) -> None:
+    write_calibration_toml(tmp_path / "calib" / "Calib.toml", walk.rig())
+    for number in range(50):
+        some = ("cam01", "cam02", "cam03", "cam04") if number < 25 else ("cam01", "cam02", "cam03")
+        write_openpose(tmp_path / "pose", number, some, walk.detections_at(number % 6).select(views=range(len(some))))
+    capture = read_capture(tmp_path)
+    (note,) = time_notes(capture, timing_of(capture, TimeOptions(), 50.0))
+    assert note.endswith("if it took 0.5 as many frames per second as the others, give --camera-rate cam04=25.")
+    assert time_notes(capture, timing_of(capture, TimeOptions(camera_rate=("cam_04=25",)), 50.0))[0].startswith(
+        "frames per second differ (cam_01 50, cam_02 50, cam_03 50, cam_04 25)"
+    )
 
 
 def test_the_rate_of_a_camera_can_be_said(capture_folder) -> None:

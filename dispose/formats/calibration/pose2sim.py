@@ -26,7 +26,10 @@ from dispose.geometry.rigid import rotation_vector
 from dispose.scene.cameras import Cameras
 
 OF_A_CAMERA = ("matrix", "distortions", "rotation", "translation", "size")
-KNOWN = (*OF_A_CAMERA, "name", "fisheye", "ignore")
+IGNORED = ("ignore", "ignored")
+"""What Caliscope calls cameras that are not to be used, and what it called them before."""
+
+KNOWN = (*OF_A_CAMERA, "name", "fisheye")
 
 
 def read_calibration_toml(path: Path) -> Cameras:
@@ -73,9 +76,10 @@ def name_of(table: Entry, key: str) -> str:
 
 
 def _view(name: str, table: Entry) -> CameraParameters:
-    if table.has("ignore") and table.at("ignore").flag():
-        raise IncompleteCameraError("its file says ignore = true")
-    refuse_misspelt(table, KNOWN)
+    for key in IGNORED:
+        if table.has(key) and table.at(key).flag():
+            raise IncompleteCameraError(f"its file says {key} = true")
+    refuse_misspelt(table, (*KNOWN, *(() if table.has("ignored") else ("ignore",))))
     fisheye = table.has("fisheye") and table.at("fisheye").flag()
     matrix = needed(table, "matrix").matrix()
     rotation = turn_of(table.place, needed(table, "rotation").numbers(3, 9))

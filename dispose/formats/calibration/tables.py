@@ -10,10 +10,13 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.calibration.rig import CameraParameters, size_from_principal_point
-from dispose.formats.entry import Entry
+from dispose.formats.entry import Entry, short
 
 ALIKE = 0.75
 """Names of that much likeness (difflib's ratio) are one name misspelt."""
+
+
+LEAST_OF_A_MATRIX = 9
 
 
 class IncompleteCameraError(Exception):
@@ -42,10 +45,21 @@ def is_null(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
+def is_unknown(value: object) -> bool:
+    """Whether numbers say that they are not known: one is NaN or infinite, or a matrix is all zeros."""
+    rows = value if isinstance(value, list) else [value]
+    flat = [one for row in rows for one in (row if isinstance(row, list) else [row])]
+    if any(isinstance(one, float) and not math.isfinite(one) for one in flat):
+        return True
+    return len(flat) >= LEAST_OF_A_MATRIX and all(one == 0 and not isinstance(one, bool) for one in flat)
+
+
 def needed(camera: Entry, key: str) -> Entry:
     """A named entry of a camera that is useless without it."""
     if not camera.has(key) or is_null(camera.at(key).value):
         raise IncompleteCameraError(f"it has no {key}")
+    if is_unknown(camera.at(key).value):
+        raise IncompleteCameraError(f"its {key} is {short(camera.at(key).value)}: it was not calibrated")
     return camera.at(key)
 
 

@@ -16,6 +16,9 @@ FOLDER_SUFFIX = "_json"
 PEOPLE_LISTS = (("people", "pose_keypoints_2d"), ("bodies", "joints"))
 """Where people and their keypoints stand in a frame's file: OpenPose's, and AlphaPose's in the form of OpenPose."""
 
+FRAME_KEYS = ("frame_id", "frame_index", "frame_idx", "frame")
+"""What MMPose and its descendants (Sapiens) call the number of a frame."""
+
 TRIED = 5
 """So many frames of a camera are looked at before it is refused; one among many may be damaged."""
 
@@ -67,13 +70,21 @@ def people_of_yolo(path: Path, place: str) -> list[object]:
     return people_of_text(_readable(path, place), place)
 
 
+def unwrapped(root: Entry) -> Entry:
+    """What MMPose's inferencer returns for one image: inside ``predictions``, and inside a list of images."""
+    root = root.at("predictions") if root.has("predictions") else root
+    inner = root.value[0] if isinstance(root.value, list) and len(root.value) == 1 else None
+    return Entry(root.place, inner) if isinstance(inner, list) else root
+
+
 def says_one_image(root: Entry) -> bool:
     """Whether a JSON value is one of those that `people_of_image` reads."""
     if any(root.has(key) for key, _ in PEOPLE_LISTS):
         return True
+    root = unwrapped(root)
     people = root.at("instance_info").value if root.has("instance_info") else root.value
     return isinstance(people, list) and any(
-        isinstance(one, dict) and "keypoints" in one and not {"image_id", "frame_id"} & set(one) for one in people
+        isinstance(one, dict) and "keypoints" in one and not {"image_id", *FRAME_KEYS} & set(one) for one in people
     )
 
 
@@ -81,7 +92,9 @@ def people_of_image(root: Entry) -> list[object]:
     """The people of a JSON value that speaks of one image: OpenPose's, AlphaPose's, MMPose's."""
     for key, keypoints in PEOPLE_LISTS:
         if root.has(key):
-            return [person_of_object(person, keypoints) for person in root.at(key).values()]
+            listed = root.at(key)
+            return [] if listed.value is None else [person_of_object(one, keypoints) for one in listed.values()]
+    root = unwrapped(root)
     if says_one_image(root) or root.value == []:
         people = root.at("instance_info") if root.has("instance_info") else root
         return [person_of_object(person, "keypoints") for person in people.values()]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dispose.errors import InputError
-from dispose.formats.detections.frames import PEOPLE_LISTS, TRIED, people_of_image, says_one_image
+from dispose.formats.detections.frames import FRAME_KEYS, PEOPLE_LISTS, TRIED, people_of_image, says_one_image
 from dispose.formats.detections.joint_names import skeleton_of_names
 from dispose.formats.detections.keypoints import person_of_object
 from dispose.formats.entry import MOST_WHOLE, Entry, short
@@ -149,7 +149,7 @@ def _mmpose_video(root: Entry) -> ImageListing:
     frames = root.at("instance_info") if root.has("instance_info") else root
     found, people = [], []
     for entry in frames.items():
-        number = _image(entry, "frame_id")
+        number = next((_image(entry, key) for key in FRAME_KEYS if entry.has(key)), None)
         found.append((number, entry))
         listed = entry.at("instances").value if entry.has("instances") else None
         for person in listed if isinstance(listed, list) else []:

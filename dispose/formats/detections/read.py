@@ -45,13 +45,24 @@ def open_detections(place: Path) -> tuple[DetectionView, ...]:
         raise InputError(
             f"{place}: no files of detections in it, nor folders with such files; known are {KNOWN_FORMS}."
         )
-    views = [view for path in _once(files) for view in open_file(path, _camera_of(path))]
+    views = _of_all_cameras(files) or [view for path in _once(files) for view in open_file(path, _camera_of(path))]
     repeated = [name for name, count in Counter(view.camera for view in views).items() if count > 1]
     if repeated:
         raise InputError(
             f"{place}: two files of camera {repeated[0]} ({', '.join(path.name for path in files)[:200]})."
         )
     return tuple(views)
+
+
+def _of_all_cameras(files: Sequence[Path]) -> list[DetectionView]:
+    """The cameras of a folder's only file, where its images name several; none otherwise."""
+    if len(files) != 1 or files[0].suffix.lower() != ".json":
+        return []
+    try:
+        views = open_file(files[0], None)
+    except InputError:
+        return []
+    return list(views) if len(views) > 1 else []
 
 
 def is_of_a_camera(folder: Path) -> bool:

@@ -1,7 +1,8 @@
 """From the images that a file names to cameras and frames."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 from dispose.errors import InputError
@@ -30,10 +31,11 @@ def views_of(listing: ImageListing, path: Path, camera: str | None) -> tuple[Det
         cameras.setdefault(name, {}).setdefault(number, []).extend(people)
     if lost and not any(cameras.values()):
         raise InputError(f"{lost[0]}.")
+    short_of = _without_common_folder(list(cameras))
     odd = counted([*listing.odd, *([Odd(NO_FRAME, len(lost), lost[0])] if lost else [])])
     return tuple(
         DetectionView(
-            name,
+            short_of[name],
             dict.fromkeys(sorted(found), path),
             partial(people_listed, found),
             listing.skeleton,
@@ -41,6 +43,14 @@ def views_of(listing: ImageListing, path: Path, camera: str | None) -> tuple[Det
         )
         for at, (name, found) in enumerate(sorted(cameras.items()))
     )
+
+
+def _without_common_folder(cameras: Sequence[str]) -> dict[str, str]:
+    """What cameras are called without the folders in which all of them lie."""
+    parts = [name.split("/") for name in cameras]
+    levels = zip(*parts, strict=False) if len(cameras) > 1 else ()
+    common = sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
+    return {name: "/".join(part[common:]) or name for name, part in zip(cameras, parts, strict=True)}
 
 
 def people_listed(frames: Mapping[int, list[object]], number: int, place: str) -> list[object]:
@@ -62,6 +72,8 @@ def _camera_and_frame(image: int | str, camera: str | None, path: Path) -> tuple
                 "'cam01/000042'."
             )
         return camera, image
+    # Paths of Windows are names of folders too.
+    image = image.replace("\\", "/")
     number = number_in(image)
     if number is None:
         raise InputError(f"{path}: image {short(image)} holds no frame number.")

@@ -81,6 +81,6 @@ def next_commands(diagnosis: Diagnosis, capture: Path, folder: Path, options: Se
         use = f" --calibration {file}"
     if topics & {"turned", "focal length"} or diagnosis.notes:
         more = " --intrinsics focal" if "focal length" in topics else ""
-        commands.append(f"dispose calibrate refine{where}{use}{more}")
+        commands.append(f"dispose calibrate refine{where}{use}{shift}{more}")
     commands.append(f"dispose predict{where}{use}{shift}")
     return tuple(commands)

@@ -127,7 +127,9 @@ def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
         known = losses(court, rig)
         whole = list[Hypothesis]()
         # What concerns all cameras is large: it is found first or not at all.
-        if not faults and quick_loss(rig, court.pairs, court.learn) > GROSS:
+        # Cameras under each other's names may be several: three in a circle are two exchanges.
+        again = bool(faults) and faults[-1].hypothesis.kind == "exchanged"
+        if (not faults or again) and quick_loss(rig, court.pairs, court.learn) > GROSS:
             whole = list(of_the_whole_rig(court, cameras, lags))
         held = list(_held(court, rig, known, whole))
         fault = best_fault(held)

@@ -27,6 +27,9 @@ ADULT_MM = (
 SAME_SCALE = 2.5
 UPRIGHT = 0.7
 
+LIKE_PEOPLE, LIKE_ADULTS = (0.5, 1.8), (0.8, 1.25)
+"""Sizes that a mistake must leave, of an adult's: children's too where it is ten-fold, adults' of inches and feet."""
+
 UNIT_MISTAKES = (
     (1e-3, "the translations are in metres where millimetres are expected (a thousand times too small)"),
     (1 / 304.8, "the translations are in feet where millimetres are expected"),
@@ -35,6 +38,8 @@ UNIT_MISTAKES = (
     (0.1, "the translations are ten times too small (cm where mm are expected)"),
     (10.0, "the translations are ten times too large (mm where cm are expected)"),
     (100.0, "the translations are a hundred times too large (cm where m are expected)"),
+    (1000 / 304.8, "the translations are in feet where metres are expected"),
+    (1000 / 25.4, "the translations are in inches where metres are expected"),
     (1000.0, "the translations are in millimetres where metres are expected (a thousand times too large)"),
 )
 
@@ -72,11 +77,22 @@ def units_finding(consistency: Consistency) -> Finding | None:
     if scale is None or 1 / SAME_SCALE < scale < SAME_SCALE:
         return None
     height = f"people are {1700 * scale:.3g} mm tall"
-    factor, cause = min(UNIT_MISTAKES, key=lambda mistake: abs(np.log(scale / mistake[0])))
-    if 1 / SAME_SCALE < scale / factor < SAME_SCALE:
-        return Finding("units", f"{height}: probably {cause}.")
+    mistake = usual_mistake(scale)
+    if mistake is not None:
+        return Finding("units", f"{height}: probably {mistake[1]}.")
     off = f"{scale:.2g} times too large" if scale > 1 else f"{1 / scale:.2g} times too small"
     return Finding("units", f"{height}: the translations are about {off}.")
+
+
+def usual_mistake(scale: float) -> tuple[float, str] | None:
+    """The factor and the cause of the usual mistake after which people are as large as people; None of none."""
+    likely = [
+        one
+        for one in UNIT_MISTAKES
+        for least, most in [LIKE_PEOPLE if np.log10(one[0]).is_integer() else LIKE_ADULTS]
+        if least < scale / one[0] < most
+    ]
+    return min(likely, key=lambda one: abs(np.log(scale / one[0])), default=None)
 
 
 def up_direction(consistency: Consistency) -> Float[Tensor, " 3"] | None:
@@ -119,10 +135,8 @@ def in_mm(cameras: Cameras, consistency: Consistency) -> Cameras:
     """The rig in millimetres: by the usual mistake that is nearest, where one is, else by the people's size."""
     scale = body_scale(consistency)
     assert scale is not None
-    factor = min((one for one, _ in UNIT_MISTAKES), key=lambda one: abs(np.log(scale / one)))
-    if not 1 / SAME_SCALE < scale / factor < SAME_SCALE:
-        factor = scale
-    return replace(cameras, translation=cameras.translation / factor)
+    mistake = usual_mistake(scale)
+    return replace(cameras, translation=cameras.translation / (scale if mistake is None else mistake[0]))
 
 
 def levelled(cameras: Cameras, consistency: Consistency) -> Cameras:
