@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy.optimize import least_squares
 
+from dispose.inference.calibration import bundle
 from dispose.inference.calibration.bundle import (
     CENTRE,
     EXPECTED,
@@ -89,6 +90,27 @@ def test_a_dozen_steps_are_enough(generator: torch.Generator) -> None:
     observations = seen(true, points(60, generator), 1.0, generator)
     found = adjust(observations, disturbed(true, generator))
     assert found.steps <= 20 and found.after < 0.07 * found.before
+
+
+@pytest.mark.parametrize("wild_px", [0.0, 30.0])
+def test_the_system_is_the_slope_of_the_loss(generator: torch.Generator, wild_px: float) -> None:
+    """Its right side is half the derivative of Cauchy's loss, by definition: also where sightings are wild."""
+    true = ring(3)
+    observations = seen(true, points(6, generator), 1.0, generator)
+    observations = replace(observations, xy_image=observations.xy_image + wild_px)
+    state = bundle._Now(true, observations.xyz_world, torch.full((3, 6), 1e-3).double(), torch.ones(6).double())
+    system = bundle._linearise(observations, state, move_freely, 3, 2.0)
+
+    def loss(camera: int, number: int, step: float) -> float:
+        move = torch.zeros(3, 6, dtype=torch.float64)
+        move[camera, number] = step
+        moved = bundle._Now(move_cameras(true, move), state.xyz, state.moved + move, state.held)
+        return bundle._cost(observations, moved, 2.0)
+
+    for camera in range(3):
+        for number in range(6):
+            slope = (loss(camera, number, 1e-5) - loss(camera, number, -1e-5)) / 2e-5
+            assert float(system.of_cameras[camera, number]) == pytest.approx(slope / 2, rel=1e-4, abs=1e-4)
 
 
 def test_wild_sightings_hardly_move_it(generator: torch.Generator) -> None:

@@ -167,8 +167,8 @@ def test_switched_sides_are_put_right(scenes, tmp_path, capsys):
         raw, valid, _ = tables(folder, scenes)
         mean[f"{name} before"] = float((raw - truth).norm(dim=-1)[:, 20:26][valid[:, 20:26]].mean())
     assert "left and right exchanged, and put right" in said
-    assert mean["switched before"] > 1.3 * mean["plain before"]
-    assert mean["switched"] < 1.2 * mean["plain"]
+    assert mean["switched before"] > 2.3 * mean["plain before"]
+    assert mean["switched"] < 1.15 * mean["plain"]
 
 
 @pytest.mark.parametrize("name", ["butterworth", "gaussian", "median", "loess"])

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -159,6 +160,26 @@ def test_a_camera_with_half_the_frames_is_told(walk, tmp_path: Path) -> None:
     assert time_notes(capture, timing_of(capture, TimeOptions(camera_rate=("cam_04=25",)), 50.0))[0].startswith(
         "frames per second differ (cam_01 50, cam_02 50, cam_03 50, cam_04 25)"
     )
+
+
+def test_predict_smooths_as_smooth_does(capture_folder, tmp_path: Path, capsys) -> None:
+    """`--smooth` writes what `dispose smooth` makes of the results, beside them; without a rate it is refused first."""
+    folder, out = str(capture_folder.path), tmp_path / "out"
+    assert main(["predict", folder, "--out", str(out), "--associator", "greedy", "--smooth"]) == 2
+    assert "--smooth needs the frame rate" in capsys.readouterr().err and not out.exists()
+    assert main(["predict", folder, "--out", str(out), "--associator", "greedy", "--smooth", "--rate-hz", "30"]) == 0
+    assert main(["smooth", str(out), "--out", str(tmp_path / "again")]) == 0
+    before, one, two = (
+        np.load(path / "predictions.npz") for path in (out, tmp_path / "out-smooth", tmp_path / "again")
+    )
+    assert sorted(one.files) == sorted(two.files) and "filled" in one.files
+    for name in one.files:
+        np.testing.assert_array_equal(one[name], two[name])
+    assert one["joints"].shape == before["joints"].shape and (one["joints"] != before["joints"]).any()
+    assert {path.name for path in (tmp_path / "out-smooth" / "trc").iterdir()} == {
+        "out_P1.trc",
+        "out_P2.trc",
+    }
 
 
 def test_the_rate_of_a_camera_can_be_said(capture_folder) -> None:

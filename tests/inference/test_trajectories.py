@@ -127,8 +127,9 @@ def test_cameras_bones_and_motion_each_help(walk):
     assert errors[0] == pytest.approx(far(track.xyz_world, truth), rel=0.02)
     assert errors[1] < 0.75 * errors[0] and errors[2] < 0.97 * errors[1] and errors[3] < 0.95 * errors[2]
     true = bone_lengths(truth, track.known, COCO_17)
-    # Of short ones the errors of their ends are a large part.
-    assert np.abs(seen.lengths / true - 1)[true > 150].max() < 0.05
+    # Of eyes and ears, 50 to 100 mm apart, the errors of their ends are a large part.
+    off = np.abs(seen.lengths / true - 1)
+    assert off[true > 60].max() < 0.09 and off[true > 150].max() < 0.04 and off[true > 150].mean() < 0.015
 
 
 def test_long_tracks_are_solved_in_windows(walk, monkeypatch):
@@ -138,7 +139,7 @@ def test_long_tracks_are_solved_in_windows(walk, monkeypatch):
     monkeypatch.setattr(adjust, "MARGIN", 20)
     parts = adjust_track(track, COCO_17)
     away = np.abs(parts.xyz_world - whole.xyz_world)
-    assert away.mean() < 0.05 and away.max() < 2
+    assert away.mean() < 0.02 and away.max() < 0.7
     np.testing.assert_allclose(parts.covariance, whole.covariance, rtol=0.02, atol=0.5)
 
 
@@ -160,6 +161,35 @@ def test_switched_legs_are_found_and_nothing_else(walk):
     wanted[10:14, 1, legs] = True
     assert (found.switched == wanted).all()
     np.testing.assert_allclose(found.keypoints.place, track.keypoints.place)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.03, 0.04, 0.05, 0.07, 0.1])
+def test_sides_are_switched_where_that_is_a_hundred_times_likelier(walk, share: float) -> None:
+    """By Student's t of the keypoints: below that a detector is believed, which errs in one person of a hundred."""
+    track, truth, _ = walk
+    legs = [joint for joint, name in enumerate(COCO_17.joints) if name.endswith(("hip", "knee", "ankle"))]
+    mine, theirs = track.keypoints.place[10, 1, legs], track.keypoints.place[10, 1][np.array(COCO_17.mirror)[legs]]
+    place = track.keypoints.place.copy()
+    place[10, 1, legs] = mine + (0.5 + share) * (theirs - mine)
+    changed = replace(track.keypoints, place=place)
+    straight, crossed = (
+        image_errors(changed, xyz)[0][10, 1, legs] for xyz in (truth, truth[:, np.array(COCO_17.mirror)])
+    )
+    noise = track.keypoints.noise[10, 1, legs]
+    likelier = 3 * np.log((1 + (straight**2).sum(-1) / noise**2 / 4) / (1 + (crossed**2).sum(-1) / noise**2 / 4)).sum()
+    found = untangle(changed, truth, COCO_17).switched
+    assert found[10, 1, legs].all() == (likelier > np.log(100)) and found.sum() in (0, len(legs))
+
+
+def test_what_frames_made_of_switched_keypoints_does_not_count(walk) -> None:
+    """Legs that one view takes for each other have put the frames' own legs 170 mm off, and these say they are sure."""
+    track, truth, _ = walk
+    legs = [joint for joint, name in enumerate(COCO_17.joints) if name.endswith(("hip", "knee", "ankle"))]
+    place, xyz = track.keypoints.place.copy(), track.xyz_world.copy()
+    place[10:14, 1, legs] = track.keypoints.place[10:14, 1][:, np.array(COCO_17.mirror)[legs]]
+    xyz[10:14, legs] = truth[10:14][:, legs] + 100
+    found = adjust_track(replace(track, xyz_world=xyz, keypoints=replace(track.keypoints, place=place)), COCO_17)
+    assert far(found.xyz_world[10:14][:, legs], truth[10:14][:, legs]) < 20
 
 
 def test_gaps_are_parted_and_bridged_by_their_length():
