@@ -120,6 +120,8 @@ class SmoothCommand:
             raise InputError(f"--order is {self.order}; 2, 4, 6 or 8 are possible, half of it in each direction.")
         refuse_unfinished(source)
         saved = read_predictions(source / PREDICTIONS)
+        if not any(len(frame.poses.id) for frame in saved.frames):
+            raise InputError(f"{source}: there is nobody in these results.")
         if (source / PEOPLE).is_file():
             saved = with_covariances(source / PEOPLE, saved)
         if self.filter not in (None, ADJUST):

@@ -127,6 +127,7 @@ def test_frame_numbers_are_times(results, tmp_path):
     ("change", "message"),
     [
         (lambda folder: (folder / "predictions.jsonl").unlink(), "holds no predictions.jsonl"),
+        (lambda folder: forget_people(folder), "there is nobody in these results"),
         (lambda folder: forget_errors(folder), "joints without claimed errors cannot be weighed"),
     ],
 )
@@ -148,6 +149,14 @@ def forget_errors(folder: Path) -> None:
             person.pop("error_mm", None)
         lines.append(json.dumps(record))
     (folder / "predictions.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "predictions.npz").unlink()
+
+
+def forget_people(folder: Path) -> None:
+    """Results of a run that found nobody."""
+    lines = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    lines = [record | {"persons": []} if "persons" in record else record for record in lines]
+    (folder / "predictions.jsonl").write_text("".join(f"{json.dumps(record)}\n" for record in lines))
     (folder / "predictions.npz").unlink()
 
 
