@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import mmap
 import os
 import re
 import shutil
@@ -191,6 +192,12 @@ class GrownColumn:
         return np.memmap(self.path, np.dtype(self.dtype), "r", shape=self.shape)
 
 
+def let_go(array: Shaped[np.ndarray, "..."]) -> None:
+    """What memory holds of a mapped file goes; where somebody looks again it is read again."""
+    if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        array.base.madvise(mmap.MADV_DONTNEED)
+
+
 class GrowingFolder:
     """Text and tables in a folder that grow block by block.
 
@@ -200,6 +207,8 @@ class GrowingFolder:
     Attributes:
         about: a text that was committed beside the tables; empty before the first commit.
         arrays: likewise arrays, replaced as a whole by every commit.
+
+    Raises `InputError` where what was committed is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -214,7 +223,17 @@ class GrowingFolder:
             self.about, self.arrays, self._committed = state["about"], columns, state["bytes"]
             self._kinds = {name: (dtype, tuple(tail)) for name, (dtype, tail) in state["kinds"].items()}
         self._bytes = dict(self._committed)
+        self._require_whole()
         self.roll_back()
+
+    def _require_whole(self) -> None:
+        """Raise `InputError` where a file lacks what was committed: cutting it to its length would make it longer."""
+        for name, count in self._committed.items():
+            path = self.folder / name
+            there = path.stat().st_size if path.is_file() else 0
+            if there < count:
+                raise InputError(f"{path}: has {there} of the {count} bytes that an unfinished run wrote there; remove "
+                                 f"{self.folder} to begin anew.")  # fmt: skip
 
     def append_text(self, name: str, text: str) -> None:
         """Text at the end of a file."""

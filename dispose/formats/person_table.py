@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from dispose.errors import InputError
 from dispose.formats.arrays import INTEGERS, NUMBERS, Arrays, open_arrays
-from dispose.formats.files import Columns, digest_of
+from dispose.formats.files import Columns, digest_of, let_go
 from dispose.formats.predictions import SavedPredictions
 from dispose.scene.results import Prediction
 from dispose.skeletons.skeleton import Skeleton
@@ -67,6 +67,7 @@ class PersonTable:
         first, last = np.searchsorted(place, (start, stop))
         xyz = torch.full((len(self.numbers[start:stop]), len(self.skeleton), 3), torch.nan, dtype=torch.float64)
         xyz[place[first:last] - start] = torch.from_numpy(self.joints[rows[first:last], :, :3])
+        let_go(self.joints)
         return torch.where(torch.isfinite(xyz).all(-1, keepdim=True), xyz, torch.nan)
 
 

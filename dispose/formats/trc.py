@@ -248,16 +248,13 @@ def read_trc_people(paths: Sequence[Path]) -> SavedPredictions:
             f"frames are counted from 1 in these files, and the recording begins with {1 + shift}: "
             f"shown as {numbers[0] + shift} to {numbers[-1] + shift}."
         )
-    rows = [{int(n): row for row, n in enumerate(markers.numbers.tolist())} for markers in people]
-    frames = []
-    for number in numbers:
-        here = [
-            (person, markers.xyz_world[row[number]])
-            for person, markers, row in zip(ids, people, rows, strict=True)
-            if number in row
-        ]
-        seen = [(i, xyz) for i, xyz in here if bool(torch.isfinite(xyz).any())]
-        frames.append(people_at(number + shift, seen, skeleton))
+    # Of every frame those who are in it: nobody is looked for in frames where they are not.
+    here: dict[int, list[tuple[int, Float[Tensor, "joints 3"]]]] = {number: [] for number in numbers}
+    for person, markers in zip(ids, people, strict=True):
+        known = torch.isfinite(markers.xyz_world).flatten(1).any(1).tolist()
+        for number, xyz, seen in zip(markers.numbers.tolist(), markers.xyz_world, known, strict=True):
+            here[number] += [(person, xyz)] * seen
+    frames = [people_at(number + shift, here[number], skeleton) for number in numbers]
     return SavedPredictions(skeleton, (), tuple(frames), tuple(notes))
 
 

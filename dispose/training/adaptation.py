@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from dispose.errors import InputError
@@ -238,4 +238,4 @@ def _keep_start(path: Path, task: DenoiserTask, score: float) -> None:
     """The weights that training starts with, as the best so far."""
     state = {name: value.cpu().contiguous() for name, value in task.state_dict().items()}
     with replacing_path(path) as temporary:
-        save_file(state, temporary, metadata={"score": repr(score), "step": "0"})
+        temporary.write_bytes(save(state, metadata={"score": repr(score), "step": "0"}))

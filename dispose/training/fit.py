@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, TQD
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins import TorchCheckpointIO
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -169,7 +169,7 @@ class KeepBest(lightning.Callback):
             if not self.path.exists() or score > self.best().score:
                 state = {name: value.cpu().contiguous() for name, value in pl_module.task.state_dict().items()}
                 with replacing_path(self.path) as temporary:
-                    save_file(state, temporary, metadata={"score": repr(score), "step": str(step)})
+                    temporary.write_bytes(save(state, metadata={"score": repr(score), "step": str(step)}))
         meet()
         patience = self.plan.patience * self.plan.select_every
         # Read from the file, so that a run that goes on ends where it would have ended.

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from dispose.errors import InputError
+from dispose.formats.files import replacing_path
 from dispose.training.config import Optimisation
 from dispose.training.fit import fit
 from dispose.training.lifting import DrawnViews, LifterTask
@@ -28,9 +29,14 @@ def train_lifter(
     path = folder / LIFTER
     if not path.exists():
         fit(LifterTask(network), people, folder / LifterTask.name, plan, seed=seed, workers=workers)
-        write_once(path, lambda aside: save_file(network.state_dict(), aside))
+        write_once(path, lambda path: _save(path, network))
     stored = load_file(path)
     shapes, wanted = ({name: value.shape for name, value in some.items()} for some in (stored, network.state_dict()))
     if shapes != wanted:
         raise InputError(f"{path}: holds a lifter of other sizes; remove it, and it is trained anew.")
     network.load_state_dict(stored)
+
+
+def _save(path: Path, network: nn.Module) -> None:
+    with replacing_path(path) as temporary:
+        temporary.write_bytes(save(network.state_dict()))

@@ -11,7 +11,10 @@ from dispose.formats.files import replacing
 
 
 class MetricsLog(Logger):
-    """A row per logged step. Rows of an earlier process stay, but for those of steps that are done once more."""
+    """A row per logged step. Rows of an earlier process stay, but for those of steps that are done once more.
+
+    Lightning saves a step before it logs it: of a process killed in between that step's row is missing.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, distributed
 from tqdm import tqdm
 
@@ -113,7 +113,7 @@ def save_shard(path: Path, records: Sequence[TensorStruct]) -> None:
     for column in columns:
         tensors[f"{column[0][0]} shape"] = torch.tensor([value.shape for _, value in column]).long()
     with replacing_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"records": str(len(records))})
+        temporary.write_bytes(save(tensors, metadata={"records": str(len(records))}))
 
 
 class Shards(Generic[Record]):

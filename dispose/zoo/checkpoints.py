@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -180,7 +180,8 @@ def save_weights(
     metadata["digest"] = digest_of_tensors(tensors)
     with replacing_path(path) as temporary:
         try:
-            save_file(tensors, temporary, metadata=metadata)
+            # Not `save_file`, which writes under a name of its own that a kill leaves behind.
+            temporary.write_bytes(save(tensors, metadata=metadata))
             order_head(temporary)
         except SafetensorError as error:
             raise OutputError(f"{path}: cannot be written ({error})") from error

@@ -9,8 +9,14 @@ from collections.abc import Callable
 
 from dispose.errors import DisposeError
 
-MOST_SECONDS, MOST_WAITING, MOST_BYTES = 5, 30, 1 << 30
-"""How long a reader may work, how long that may take beside others, and how much memory beside what there was."""
+MOST_SECONDS, MOST_BYTES = 5, 1 << 30
+"""How long a reader may work, and how much memory it may take beside what there was."""
+
+
+def most_waiting() -> int:
+    """How long that may take by the clock: no longer on a quiet machine, on a busy one it waits for others."""
+    return MOST_SECONDS if os.getloadavg()[0] <= (os.cpu_count() or 1) + 0.5 else 30
+
 
 READ, REFUSED = "read", "refused"
 
@@ -30,7 +36,7 @@ def call_bounded(function: Callable[[], object]) -> str:
     status = os.waitpid(child, 0)[1]
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        hung = {signal.SIGPROF: f"over {MOST_SECONDS} s of work", signal.SIGALRM: f"a hang of over {MOST_WAITING} s"}
+        hung = {signal.SIGPROF: f"over {MOST_SECONDS} s of work", signal.SIGALRM: "a hang by the clock"}
         return hung.get(signal.Signals(number), f"signal {number}")
     return text
 
@@ -39,7 +45,7 @@ def _told(function: Callable[[], object]) -> str:
     for number in (signal.SIGALRM, signal.SIGPROF):
         signal.signal(number, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
-    signal.alarm(MOST_WAITING)
+    signal.alarm(most_waiting())
     with open("/proc/self/statm", encoding="ascii") as file:
         now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (now + MOST_BYTES, now + MOST_BYTES))

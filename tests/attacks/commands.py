@@ -1,6 +1,5 @@
 """Commands under attack, on small inputs: what they leave when nobody disturbs them, and what a reader makes of it."""
 
-import csv
 import json
 import re
 import shutil
@@ -12,9 +11,11 @@ from functools import partial
 from pathlib import Path
 
 import cv2
+import torch
 
 from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
+from dispose.formats.files import ASIDE
 from dispose.formats.pseudo_labels import read_pseudo_labels
 from dispose.inference.capture import read_capture
 from dispose.training.config import ASSOCIATOR
@@ -42,7 +43,7 @@ class Work:
         given: its input; of two, a run on the first has been there before one on the second.
         out: what it writes, below the folder of the attempt.
         read: what a reader makes of it, to be compared; `InputError` where it is refused.
-        but: names of files that say what time it is.
+        but: files that say what time it is, or that keep what a killed run has left.
     """
 
     job: str
@@ -58,8 +59,9 @@ class Work:
 
     def content(self, folder: Path) -> Content:
         """Everything that is there, hidden files too; of clocks the names alone."""
-        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-        return {str(path.relative_to(folder)): timeless(path) for path in files if not re.search(self.but, path.name)}
+        names = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+        kept = {name: path for name, path in names.items() if ASIDE in name or not re.search(self.but, name)}
+        return {name: b"" if ASIDE in name else timeless(path) for name, path in kept.items()}
 
 
 def timeless(path: Path) -> object:
@@ -73,10 +75,19 @@ def timeless(path: Path) -> object:
         return {key: value for key, value in json.loads(path.read_text()).items() if key not in ("seconds", "started")}
     if path.name.endswith(".report.json"):
         return [{**one, "seconds": None} for one in json.loads(path.read_text())["sequences"]]
-    if path.suffix == ".csv":
-        rows = list(csv.DictReader(path.read_text().splitlines()))
-        return [{key: value for key, value in row.items() if "waiting" not in key} for row in rows]
+    if path.suffix == ".ckpt":
+        # Equal checkpoints are not always equal files: what is shared in memory is stored once.
+        return plain(torch.load(path, weights_only=True))
     return path.read_bytes()
+
+
+def plain(value: object) -> object:
+    """Values that can be compared, of tensors their bytes."""
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return (value.shape, value.numpy().tobytes()) if isinstance(value, torch.Tensor) else repr(value)
 
 
 def captures(folder: Path) -> tuple[Path, Path]:
@@ -138,9 +149,9 @@ def work_of(name: str, folder: Path) -> Work:
         take = images(folder)
         return Work("detect", (take,), "pose", partial(detections, capture=take))
     if name == "train":
-        return Work("train", (), "run", weights, but="tfevents")
+        return Work("train", (), "run", weights, but="tfevents|hparams.yaml|metrics.csv")
     if name == "notebook":
-        return Work("notebook", (write_book(folder / "a.ipynb", BOOK),), "out", figures)
+        return Work("notebook", (write_book(folder / "a.ipynb", BOOK),), "out", figures, "^out-failed")
     return Work(name, captures(folder), "out", poses)
 
 
@@ -176,7 +187,8 @@ class Attack:
         assert ended.status == 0, f"{what}: {ended.said}"
         left = self.work.content(self.folder)
         assert set(left) == set(self.whole), f"{what}: {sorted(set(left) ^ set(self.whole))}"
-        assert not [name for name in left if left[name] != self.whole[name]], what
+        other = [name for name in left if left[name] != self.whole[name]]
+        assert not other, f"{what}: {other}"
 
     def kill(self, when: Moment) -> bool:
         """Kill it; what is read then is a whole one or refused, and the next run ends as if nobody had killed it."""

@@ -87,6 +87,7 @@ def program(folder: Path) -> Iterator[Program]:
     if sys.platform != "linux" or shutil.which("cc") is None:
         pytest.skip("needs Linux and a C compiler")
     running = Program(folder)
+    running.run("nothing", folder)
     yield running
     running.close()
 

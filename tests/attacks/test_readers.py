@@ -1,5 +1,6 @@
 """Damaged files: refused in one sentence or read, whatever was done to them; never a traceback, abort or hang."""
 
+import os
 import shutil
 import sys
 from collections import Counter
@@ -8,13 +9,17 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.bounded import READ, REFUSED, call_bounded
+from tests.attacks.more_targets import MORE_TARGETS
 from tests.attacks.mutations import mutate
 from tests.attacks.targets import TARGETS, Target
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory and time are Linux's")
 
 FEW, MANY = 500, 10_000
-FIRST_SEED = 0
+FIRST_SEED = int(os.environ.get("DISPOSE_FIRST_SEED", "0"))
+"""Others find other things."""
+
+ALL = (*TARGETS, *MORE_TARGETS)
 
 
 def attack(target: Target, folder: Path, seeds: range) -> Counter[str]:
@@ -44,12 +49,12 @@ def check(target: Target, folder: Path, seeds: range, capsys: pytest.CaptureFixt
     assert found[REFUSED] or target.forgiving, "nothing was refused: the attack does not reach the reader"
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("target", ALL, ids=lambda target: target.name)
 def test_damaged_files(target: Target, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    check(target, tmp_path, range(FIRST_SEED, FIRST_SEED + FEW // len(TARGETS) + 1), capsys)
+    check(target, tmp_path, range(FIRST_SEED, FIRST_SEED + FEW // len(ALL) + 1), capsys)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("target", ALL, ids=lambda target: target.name)
 def test_many_damaged_files(target: Target, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    check(target, tmp_path, range(FIRST_SEED, FIRST_SEED + MANY // len(TARGETS) + 1), capsys)
+    check(target, tmp_path, range(FIRST_SEED, FIRST_SEED + MANY // len(ALL) + 1), capsys)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from dispose.errors import DisposeError
+from tests.attacks.more_targets import MORE_TARGETS
 from tests.attacks.targets import TARGETS
 from tests.attacks.wrong_files import WRONG, Wrong
 
-NAMED = {target.name: target for target in TARGETS}
+NAMED = {target.name: target for target in (*TARGETS, *MORE_TARGETS)}
 
 
 @cache

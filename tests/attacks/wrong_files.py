@@ -373,5 +373,13 @@ BYTES = (
     Wrong("captured motion", "07_01.amc", put("ltibia 40", "tail 40"), "no bone tail"),
 )
 
-WRONG = (*CALIBRATIONS, *DETECTIONS, *RESULTS, *BYTES)
+KEPT = (
+    Wrong("unfinished run", "out/.partial/predictions.jsonl", cut(0.5), "bytes that an unfinished run wrote there"),
+    Wrong("areas", "areas.json", put("dispose.areas/1", "dispose.areas/2"), "schema is 'dispose.areas/2'"),
+    Wrong("marks", "*.json", put('"greedy"', '"svt"'), "holds marks of take by svt"),
+    Wrong("lifted", "lifted.json", put("dispose.lifted/1", "dispose.lifted/9"), "schema is 'dispose.lifted/9'"),
+)
+"""What we keep ourselves between two commands."""
+
+WRONG = (*CALIBRATIONS, *DETECTIONS, *RESULTS, *BYTES, *KEPT)
 """All of them."""

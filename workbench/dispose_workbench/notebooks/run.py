@@ -24,7 +24,7 @@ from tqdm import tqdm
 import dispose
 from dispose.errors import DisposeError, InputError, OutputError, unwritable
 from dispose.formats.files import replacing
-from dispose.formats.folders import lock_folder
+from dispose.formats.folders import lock_folder, remove_leftovers
 from dispose.formats.provenance import commit, versions
 from dispose_workbench.notebooks.page import heading_of, page_of, without_widgets
 from dispose_workbench.notebooks.parameters import all_values, parameters_of, read_values
@@ -261,7 +261,7 @@ def keep_failed(work: Path, folder: Path) -> Path:
 def keep_killed(folder: Path) -> None:
     """Keep what killed runs into `folder` have left; only for who holds the folder's lock."""
     for left in sorted(folder.parent.glob(f".{glob.escape(folder.name)}.running-*")):
-        keep_failed(left, folder)
+        remove_leftovers(keep_failed(left, folder))
 
 
 def folder_beside(folder: Path) -> Path:
