@@ -275,10 +275,7 @@ LARGEST_SETTING, SPARE_BYTES = 4096, 1 << 27
 
 
 class _Within(TorchFunctionMode):
-    """While a network is built: no more memory than tensors of a file can need, whatever its configuration says.
-
-    No random numbers are drawn for weights that the file's will replace.
-    """
+    """While a network is built: no more memory than a file's tensors can need, and no weights drawn that they replace."""
 
     def __init__(self, path: Path, most: int) -> None:
         super().__init__()
