@@ -275,7 +275,7 @@ LARGEST_SETTING, SPARE_BYTES = 4096, 1 << 27
 
 
 class _Within(TorchFunctionMode):
-    """While a network is built: no more memory than a file's tensors can need, and no weights drawn that they replace."""
+    """While a network is built: no more memory than a file's tensors need, and no weights drawn that they replace."""
 
     def __init__(self, path: Path, most: int) -> None:
         super().__init__()
