@@ -163,7 +163,8 @@ def _refuse_nobody_of_use(source: str, views: Sequence[DetectionView]) -> None:
         for view in views
         for number, people in _listed(view)
         for n, values in enumerate(people)
-        if isinstance(values, list) and values
+        # All zero, null or NaN is nobody.
+        if isinstance(values, list) and any(value and value == value for value in values)
     ]
     if listed:
         place, values = listed[0]
