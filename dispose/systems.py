@@ -135,6 +135,12 @@ def _datasets() -> "Callable[[TrainingOrder], Path]":
     return datasets.train
 
 
+def _own_images() -> "Callable[[TrainingOrder], Path]":
+    from dispose.recipes import capture
+
+    return capture.train
+
+
 def _algebraic() -> Parts:
     from dispose.models.triangulation.algebraic import Algebraic, AlgebraicConfig
     from dispose.training.triangulation import AlgebraicTask
@@ -210,6 +216,7 @@ SYSTEMS = (
         (
             Recipes(("toy_images", "toy_smoke"), _drawn),
             Recipes(("panoptic", "shelf", "campus", "mm_or"), _datasets),
+            Recipes(("capture",), _own_images),
         ),
         ("toy_images", "panoptic_images", "shelf_images", "campus_images", "mm_or_images"),
     ),

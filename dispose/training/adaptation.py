@@ -26,7 +26,7 @@ from dispose.scene.frame import Frame
 from dispose.scene.labels import identities
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.training.associator import DenoiserTask
-from dispose.training.config import ASSOCIATOR, AdaptRecipe, AssociatorRecipe
+from dispose.training.config import ASSOCIATOR, AdaptRecipe, AssociatorRecipe, HeldOutStretches
 from dispose.training.examples import GraphExample, GraphSource, clean_assignment, graph_example, scenes_of_chunk
 from dispose.training.fit import BEST, fit
 from dispose.training.shards import claim, save_shard, write_once
@@ -52,24 +52,28 @@ class KnownFrame:
 
 @dataclass(frozen=True)
 class AdaptVerdict:
-    """Pair F1 on the stretches that decide, percent, before and after, and by how many standard errors that is more."""
+    """How well stretches that decide agree with their labels before and after, percent, and the gain's standard error.
+
+    The measure is a clause that a sentence begins with.
+    """
 
     before: float
     after: float
     error: float
+    measure: str = "groups agree with the labels by pair F1"
 
-    def better(self, recipe: AdaptRecipe) -> bool:
+    def better(self, recipe: HeldOutStretches) -> bool:
         """Whether the new weights are worth taking."""
         return self.after - self.before >= max(recipe.least_gain, recipe.least_errors * self.error)
 
-    def sentence(self, recipe: AdaptRecipe) -> str:
+    def sentence(self, recipe: HeldOutStretches) -> str:
         """In words."""
         said = (
             "the adapted weights are taken" if self.better(recipe) else "adapting does not help here: nothing is taken"
         )
         return (
-            "on stretches of time that were not learned from, groups agree with the labels by pair F1 "
-            f"{self.before:.2f} % before and {self.after:.2f} % after (standard error {self.error:.2f}): {said}."
+            f"on stretches of time that were not learned from, {self.measure} {self.before:.2f} % before and "
+            f"{self.after:.2f} % after (standard error {self.error:.2f}): {said}."
         )
 
 
@@ -142,7 +146,7 @@ def tried_weights(folder: Path) -> Path:
     return folder / DenoiserTask.name / BEST
 
 
-def stretches_of(numbers: Sequence[int], recipe: AdaptRecipe) -> list[list[int]]:
+def stretches_of(numbers: Sequence[int], recipe: HeldOutStretches) -> list[list[int]]:
     """Frames in a row, spread evenly over a recording; `InputError` where there are too few to keep some apart."""
     count = min(recipe.stretches, len(numbers) // recipe.shortest)
     if count < max(FEWEST_STRETCHES, recipe.held_out):
@@ -229,9 +233,14 @@ def f1(counts: dict[int, PairCounts]) -> float:
 
 def verdict_of(before: dict[int, PairCounts], after: dict[int, PairCounts]) -> AdaptVerdict:
     """Both together and how much the difference varies from stretch to stretch."""
-    gains = np.array([100 * (after[row].f1 - before[row].f1) for row in before])
-    error = float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else float("inf")
-    return AdaptVerdict(f1(before), f1(after), error)
+    return AdaptVerdict(
+        f1(before), f1(after), error_of_mean([100 * (after[row].f1 - before[row].f1) for row in before])
+    )
+
+
+def error_of_mean(gains: Sequence[float]) -> float:
+    """The standard error of the mean of some stretches' gains; infinite of one."""
+    return float(np.std(gains, ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else float("inf")
 
 
 def _keep_start(path: Path, task: DenoiserTask, score: float) -> None:

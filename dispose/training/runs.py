@@ -101,7 +101,7 @@ def train_rendered(recipe: RenderedRecipe, folder: Path, *, workers: int | None 
     def frames() -> RenderedFrames:
         return RenderedFrames(build_shards(folder, "images", shards.chunks, build, workers=workers))
 
-    return _train_model(recipe.training, folder, frames, NOTHING, workers)
+    return train_model(recipe.training, folder, frames, NOTHING, workers)
 
 
 def train_dataset(
@@ -136,10 +136,10 @@ def train_dataset(
     score = None
     if validation is not None and recipe.training.pose.optimisation.select_every:
         score = ValidationFrames(MultiViewDataset(validation, size), store, recipe.rules).score
-    return _train_model(recipe.training, folder, lambda: frames, beginning, workers, score)
+    return train_model(recipe.training, folder, lambda: frames, beginning, workers, score)
 
 
-def _train_model(
+def train_model(
     recipe: ModelRecipe,
     folder: Path,
     frames: Callable[[], ImageExamples],
