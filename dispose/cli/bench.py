@@ -14,6 +14,7 @@ from dispose_benchmarks.kernels import KernelsBench
 from dispose_benchmarks.labels import LabelsBench
 from dispose_benchmarks.lags import LagsBench
 from dispose_benchmarks.limits import LimitsBench
+from dispose_benchmarks.own_images import OwnImagesBench
 from dispose_benchmarks.past import PastBench
 from dispose_benchmarks.pose_command import PoseBench
 from dispose_benchmarks.refine import RefineBench
@@ -49,6 +50,7 @@ class BenchCommand:
         | Annotated[LagsBench, tyro.conf.subcommand("lags")]
         | Annotated[LabelsBench, tyro.conf.subcommand("labels")]
         | Annotated[LimitsBench, tyro.conf.subcommand("limits")]
+        | Annotated[OwnImagesBench, tyro.conf.subcommand("own-images")]
         | Annotated[PastBench, tyro.conf.subcommand("past")]
         | Annotated[PoseBench, tyro.conf.subcommand("pose")]
         | Annotated[KernelsBench, tyro.conf.subcommand("kernels")]

@@ -36,7 +36,7 @@ IMAGES, JPEG_QUALITY = "images", 95
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledCapture:
+class CaptureLabels:
     """A capture's images and their labels: of one sequence in the file of labels, as some of its cameras see it."""
 
     capture: Capture[ImageSeries]
@@ -49,7 +49,7 @@ class LabelledCapture:
         return sorted(set(self.capture.numbers) & set(self.store.numbers(self.sequence)))
 
 
-def open_labelled(name: str, capture: Capture[ImageSeries], labels: Path, cameras: Sequence[str]) -> LabelledCapture:
+def open_labelled(name: str, capture: Capture[ImageSeries], labels: Path, cameras: Sequence[str]) -> CaptureLabels:
     """The images of a capture with a file of labels.
 
     Args:
@@ -73,14 +73,14 @@ def open_labelled(name: str, capture: Capture[ImageSeries], labels: Path, camera
     sequence = store.sequences[0] if len(store.sequences) == 1 else name
     if sequence not in store.sequences:
         raise InputError(f"{labels}: has no sequence {name!r} (there is {', '.join(store.sequences)}).")
-    labelled = LabelledCapture(capture, store.select(capture.cameras.names), sequence)
+    labelled = CaptureLabels(capture, store.select(capture.cameras.names), sequence)
     if not labelled.numbers:
         raise InputError(f"{labels}: has labels for none of the {len(capture.numbers)} frames of the capture.")
     return labelled
 
 
 def train_on_capture(
-    recipe: CaptureRecipe, labelled: LabelledCapture, folder: Path, *, start: Path | None = None,
+    recipe: CaptureRecipe, labelled: CaptureLabels, folder: Path, *, start: Path | None = None,
     workers: int | None = None,
 ) -> tuple[Path, AdaptVerdict]:  # fmt: skip
     """Fine-tune the heat maps and both stages on a capture; the path of the weights that are best there, and why.
@@ -136,7 +136,7 @@ def mean_score(judges: Sequence[ValidationFrames], model: DisPose) -> float:
 
 
 def layout_of(
-    labelled: LabelledCapture, parts: Sequence[Sequence[int]], folder: Path, input_size: tuple[int, int]
+    labelled: CaptureLabels, parts: Sequence[Sequence[int]], folder: Path, input_size: tuple[int, int]
 ) -> Layout:
     """A capture as a data set of which nobody measured anything; frames of videos are kept in the folder."""
     capture = labelled.capture
