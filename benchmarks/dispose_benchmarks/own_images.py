@@ -1,8 +1,9 @@
 """What the model for images reaches on real images that it learned from by a capture's own labels; the detector's way.
 
 On Pose2Sim's two people: detected in the videos, labelled as `dispose prepare` does, learned from as `dispose train
-capture` does. Scored are the stretches that were not learned from, against the one actor in the 3-D from the detections that come with
-the capture; nobody measured the truth. One camera can be left out of the training, and is seen at last by all.
+capture` does. Scored are the stretches that were not learned from, against the one actor in the 3-D from the
+detections that come with the capture; nobody measured the truth. One camera is left out of the training, and is seen
+at last by all.
 """
 
 from collections.abc import Mapping, Sequence

@@ -23,6 +23,9 @@ class TrainCommand(TrainingOrder):
     in a minute. `panoptic`, `shelf`, `campus` and `mm_or` train the model for images at its full size on a data set,
     from pseudo-labels alone; the weights that are best on its validation frames are kept.
 
+    `capture` goes on from finished weights for images with the images of a capture of one's own (--data) and the
+    labels that `dispose prepare` made of it (--labels).
+
     `dispose train --adapt CAPTURE` fine-tunes the association on what is found in a capture, and keeps the new weights
     only if parts of it that were not learned from say that they are better; a quarter of an hour at most.
 
