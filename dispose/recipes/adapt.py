@@ -18,7 +18,10 @@ def train(order: TrainingOrder) -> Path:
 
     order.refuse_data(("start",))
     if order.adapt is None:
-        raise InputError("adapting needs a capture: dispose train --adapt CAPTURE.")
+        raise InputError(
+            "say what to train: a recipe (`dispose train --help` lists them), or --adapt CAPTURE to fine-tune the "
+            "association on what is found in a capture."
+        )
     recipe = override(RECIPES[order.recipe], order.set)
     capture = read_capture(order.adapt)
     for note in capture.notes:
