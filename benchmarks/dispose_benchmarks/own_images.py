@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from dispose.evaluation.from_videos import STANDS_STILL_MM, jitter_mm, tracks_of
+from dispose.evaluation.from_videos import jitter_mm, tracks_of
 from dispose.formats.pseudo_labels import write_pseudo_labels
 from dispose.inference.capture import find_images, image_source_of, read_capture, read_image_capture, source_of
 from dispose.inference.readings import Reading, Source
@@ -69,9 +69,8 @@ class OwnImagesRow:
 
 
 def actor_of(results: Sequence[FrameResult]) -> Actor:
-    """The one who moves and is there longest."""
-    moving = [track for track in tracks_of(results).values() if len(track) > 2 and jitter_mm(track) > STANDS_STILL_MM]
-    return max(moving, key=len)
+    """The one who moves most."""
+    return max((track for track in tracks_of(results).values() if len(track) > 2), key=jitter_mm)
 
 
 def row_of(method: str, cameras: int, results: Sequence[FrameResult], actor: Actor) -> OwnImagesRow:
