@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
-from dispose.evaluation.from_videos import jitter_mm, tracks_of
+from dispose.evaluation.from_videos import Track, jitter_mm, tracks_of
 from dispose.formats.pseudo_labels import write_pseudo_labels
 from dispose.inference.capture import find_images, image_source_of, read_capture, read_image_capture, source_of
 from dispose.inference.readings import Reading, Source
@@ -37,8 +36,6 @@ from dispose_benchmarks.report import write_figures
 SCHEMA = "dispose.bench.own_images/1"
 NEAR_MM = 500.0
 """Whoever is farther from the actor is somebody else."""
-
-Actor = Mapping[int, Float[np.ndarray, "joints 3"]]
 
 
 @dataclass(frozen=True)
@@ -68,16 +65,15 @@ class OwnImagesRow:
                 f"mean {self.mean_mm:.0f} mm")  # fmt: skip
 
 
-def actor_of(results: Sequence[FrameResult]) -> Actor:
+def actor_of(people: Mapping[int, Track]) -> Track:
     """The one who moves most."""
-    return max((track for track in tracks_of(results).values() if len(track) > 2), key=jitter_mm)
+    return max((track for track in people.values() if len(track) > 2), key=jitter_mm)
 
 
-def row_of(method: str, cameras: int, results: Sequence[FrameResult], actor: Actor) -> OwnImagesRow:
-    """How near the nearest of everybody found is to the actor."""
+def row_of(method: str, cameras: int, people: Mapping[int, Track], actor: Track) -> OwnImagesRow:
+    """How near the nearest of everybody found is to the actor, in all frames of the actor."""
     apart, counts = [], []
-    people = tracks_of(results)
-    for number in sorted({one.prediction.number for one in results} & set(actor)):
+    for number in sorted(actor):
         there = [track[number] for track in people.values() if number in track]
         counts.append(len(there))
         off = [np.linalg.norm(joints - actor[number], axis=-1) for joints in there]
@@ -122,14 +118,14 @@ class OwnImagesBench:
         train(TrainingOrder(CAPTURE.name, run, data=self.capture, labels=labels, cameras=learned))
         parts = stretches_of(images.numbers, CAPTURE)
         numbers = [n for part in parts[CAPTURE.held_out - 1 :: CAPTURE.held_out] for n in part]
-        actor = actor_of(self.detected(self.capture / "pose", numbers, names))
+        actor = actor_of(tracks_of(self.detected(self.capture / "pose", numbers, names)))
         rows = []
         for cameras in (learned, names):
             found = self.detected(detections, numbers, cameras)
-            rows.append(row_of("detections and Stage I", len(cameras), found, actor))
+            rows.append(row_of("detections and Stage I", len(cameras), tracks_of(found), actor))
             for method, weights in (("drawn people", shipped_image_weights()), ("own images", run / MODEL)):
                 found = self.seen(weights, numbers, cameras)
-                rows.append(row_of(f"model for images, {method}", len(cameras), found, actor))
+                rows.append(row_of(f"model for images, {method}", len(cameras), tracks_of(found), actor))
         print("\n".join(map(str, rows)))
         write_figures(path, SCHEMA, {"learned": learned, "rows": [asdict(row) for row in rows]})
         return 0
