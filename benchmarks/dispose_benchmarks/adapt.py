@@ -30,7 +30,7 @@ from dispose.training.adaptation import (
     with_subsets,
 )
 from dispose.training.associator import DenoiserTask
-from dispose.training.config import AdaptRecipe
+from dispose.training.stretches import AdaptRecipe
 from dispose.zoo.checkpoints import load_associator
 from dispose.zoo.triangulators import load_reconstruction
 from dispose_benchmarks.report import write_figures

@@ -27,8 +27,8 @@ from dispose.recipes.capture import CAPTURE, train
 from dispose.recipes.orders import TrainingOrder
 from dispose.scene.results import FrameResult
 from dispose.skeletons.catalog import PANOPTIC_15
-from dispose.training.adaptation import stretches_of
 from dispose.training.config import MODEL
+from dispose.training.stretches import stretches_of
 from dispose.zoo.checkpoints import load_associator, load_weights, shipped_image_weights
 from dispose.zoo.triangulators import load_reconstruction
 from dispose_benchmarks.report import write_figures
@@ -79,12 +79,14 @@ def row_of(method: str, cameras: int, people: Mapping[int, Track], actor: Track)
         off = [np.linalg.norm(joints - actor[number], axis=-1) for joints in there]
         off = [one for one in off if np.isfinite(one).any()]
         nearest = min(off, key=np.nanmean, default=np.full(len(actor[number]), np.nan))
-        apart.append(nearest if np.nanmean(nearest) < NEAR_MM else np.full_like(nearest, np.nan))
+        near = np.isfinite(nearest).any() and np.nanmean(nearest) < NEAR_MM
+        apart.append(nearest if near else np.full_like(nearest, np.nan))
     mm = np.stack(apart)
     found = np.isfinite(mm).any(1)
-    near = mm[found] if found.any() else np.full((1, 1), np.nan)
-    return OwnImagesRow(method, cameras, len(mm), float(np.mean(counts)), 100 * float(found.mean()),
-                        float(np.nanmedian(near)), float(np.nanmean(near)))  # fmt: skip
+    median, mean = (float(np.nanmedian(mm)), float(np.nanmean(mm))) if found.any() else (float("nan"),) * 2
+    return OwnImagesRow(
+        method, cameras, len(mm), float(np.mean(counts)), 100 * float(found.mean()), median, mean
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dispose.errors import InputError
 from dispose.recipes.orders import TrainingOrder
-from dispose.training.config import AdaptRecipe
+from dispose.training.stretches import AdaptRecipe
 from dispose.zoo.records import override
 
 RECIPES = {"adapt": AdaptRecipe()}

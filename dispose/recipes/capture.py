@@ -6,7 +6,8 @@ from pathlib import Path
 from dispose.errors import InputError
 from dispose.recipes.orders import TrainingOrder
 from dispose.recipes.synthetic import TOY_IMAGES
-from dispose.training.config import CaptureRecipe, LabelRules, Optimisation
+from dispose.training.config import LabelRules, Optimisation
+from dispose.training.stretches import CaptureRecipe
 from dispose.zoo.records import override
 
 _TOY = TOY_IMAGES.training

@@ -26,17 +26,17 @@ from dispose.scene.frame import Frame
 from dispose.scene.labels import identities
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.training.associator import DenoiserTask
-from dispose.training.config import ASSOCIATOR, AdaptRecipe, AssociatorRecipe, HeldOutStretches
+from dispose.training.config import ASSOCIATOR, AssociatorRecipe
 from dispose.training.examples import GraphExample, GraphSource, clean_assignment, graph_example, scenes_of_chunk
 from dispose.training.fit import BEST, fit
 from dispose.training.shards import claim, save_shard, write_once
+from dispose.training.stretches import AdaptRecipe, HeldOutStretches, stretches_of
 from dispose.zoo.checkpoints import load_associator, save_weights, shipped_associator_weights
 from dispose.zoo.records import to_json
 
 LABELS, REPORT, DECISION = "labels.npz", "labels.txt", "decision.json"
 """What a run leaves in its folder beside the weights."""
 
-FEWEST_STRETCHES = 3
 REHEARSAL_CHUNK = 900_000
 """Beyond those that the shipped weights were trained on, below those that they were validated on."""
 
@@ -144,19 +144,6 @@ def adapt_associator(
 def tried_weights(folder: Path) -> Path:
     """Where a run keeps the denoiser that agreed best with the labels, whether it is taken or not."""
     return folder / DenoiserTask.name / BEST
-
-
-def stretches_of(numbers: Sequence[int], recipe: HeldOutStretches) -> list[list[int]]:
-    """Frames in a row, spread evenly over a recording; `InputError` where there are too few to keep some apart."""
-    count = min(recipe.stretches, len(numbers) // recipe.shortest)
-    if count < max(FEWEST_STRETCHES, recipe.held_out):
-        raise InputError(
-            f"the recording has {len(numbers)} frames; to learn from some and to judge by others it takes "
-            f"{recipe.shortest * max(FEWEST_STRETCHES, recipe.held_out)} at least."
-        )
-    length = min(recipe.frames // count, len(numbers) // count)
-    starts = np.linspace(0, len(numbers) - length, count).round().astype(int).tolist()
-    return [list(numbers[first : first + length]) for first in starts]
 
 
 def label_stretches(

@@ -217,53 +217,6 @@ class AssociatorRecipe:
     denoiser: DenoiserTraining = field(default_factory=DenoiserTraining)
 
 
-@dataclass(frozen=True)
-class HeldOutStretches:
-    """Stretches of a recording that training does not see: these decide whether new weights are taken.
-
-    Attributes:
-        frames: labelled, at most.
-        stretches: of frames in a row, spread over the recording, at most.
-        shortest: frames of a stretch, at least.
-        held_out: every so many-th stretch is not learned from; these decide.
-        least_gain: percent by which the new weights have to be better,
-        least_errors: and so many standard errors over the stretches that decide.
-    """
-
-    frames: int = 600
-    stretches: int = 12
-    shortest: int = 8
-    held_out: int = 3
-    least_gain: float = 0.1
-    least_errors: float = 2.0
-
-
-@dataclass(frozen=True)
-class AdaptRecipe(HeldOutStretches):
-    """The associator's denoiser on the labels of one recording, and how the result is judged.
-
-    Attributes:
-        name: of the run.
-        seed: of everything random.
-        subsets: choices of a frame's cameras that are learned from, and judged by, beside all of them.
-        rehearsal: synthetic frames that are learned from as well.
-        rehearsal_share: of what is learned from.
-        denoiser: steps and rates.
-    """
-
-    name: str = "adapt"
-    seed: int = 925
-    subsets: int = 3
-    rehearsal: int = 96
-    rehearsal_share: float = 0.4
-    denoiser: DenoiserTraining = DenoiserTraining(
-        optimisation=Optimisation(
-            steps=600, batch=16, rate=2e-4, last_rate=0.0, warmup=40, clip=1.0, weight_decay=1e-2, checkpoint_every=100,
-            select_every=100, patience=3,
-        )
-    )  # fmt: skip
-
-
 MARKERS_15 = (
     "pelvis", "thorax", "l_shoulder", "l_elbow", "l_wrist", "r_shoulder", "r_elbow", "r_wrist",
     "l_hip", "l_knee", "l_ankle", "r_hip", "r_knee", "r_ankle", "head",
@@ -386,25 +339,6 @@ class DatasetRecipe:
     interval: int = 1
     rules: LabelRules = LabelRules()
     warm: str | None = None
-
-
-@dataclass(frozen=True)
-class CaptureRecipe(HeldOutStretches):
-    """A finished model for images on one capture's own images, from pseudo-labels alone, and how the result is judged.
-
-    Attributes:
-        name: of the run.
-        seed: of everything random.
-        rules: what is learned of the labels.
-        backbone: steps and rates of the heat maps.
-        pose: steps and rates of both stages on them.
-    """
-
-    name: str = "capture"
-    seed: int = 925
-    rules: LabelRules = LabelRules()
-    backbone: BackboneTraining = field(default_factory=BackboneTraining)
-    pose: PoseTraining = field(default_factory=PoseTraining)
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,13 @@ from dispose.formats.images.series import ImageFolder, ImageSeries
 from dispose.formats.pseudo_labels import PseudoLabelStore, read_pseudo_labels
 from dispose.inference.capture import Capture
 from dispose.models.dispose.model import DisPose
-from dispose.training.adaptation import DECISION, AdaptVerdict, error_of_mean, stretches_of
+from dispose.training.adaptation import DECISION, AdaptVerdict, error_of_mean
 from dispose.training.beginnings import claim_beginning
-from dispose.training.config import MODEL, Beginning, CaptureRecipe, ModelRecipe
+from dispose.training.config import MODEL, Beginning, ModelRecipe
 from dispose.training.frames import PseudoLabelled, Skipped, ValidationFrames
 from dispose.training.runs import train_model
 from dispose.training.shards import is_first, meet
+from dispose.training.stretches import CaptureRecipe, stretches_of
 from dispose.zoo.checkpoints import load_weights, shipped_image_weights
 from dispose.zoo.records import to_json
 

@@ -29,7 +29,7 @@ from dispose.inference.readings import Source
 from dispose.metrics.association import PairCounts
 from dispose.preparation.labels import LabelSettings, read_frames
 from dispose.training import adaptation
-from dispose.training.config import AdaptRecipe
+from dispose.training.stretches import AdaptRecipe
 
 # %%
 from dispose.zoo.checkpoints import load_associator

@@ -26,12 +26,11 @@ from dispose.training.adaptation import (
     AdaptVerdict,
     KnownFrame,
     adapt_associator,
-    stretches_of,
     verdict_of,
     with_subsets,
 )
-from dispose.training.config import AdaptRecipe
 from dispose.training.fit import BestSoFar, KeepBest
+from dispose.training.stretches import AdaptRecipe, stretches_of
 from dispose.zoo.checkpoints import load_associator, save_weights, shipped_associator_weights
 
 QUICK = LabelSettings(inspect=False)
