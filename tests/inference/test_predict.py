@@ -151,7 +151,8 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(capture_folder, tmp
     capsys.readouterr()
     with no_file_beyond(2048):
         assert run(capture_folder.path, out) == 2
-    assert re.fullmatch(r"dispose: .*: cannot be written \(File too large\); make room and give the same command again\.\n", capsys.readouterr().err)
+    sentence = r"dispose: .*: cannot be written \(File too large\); make room and give the same command again\.\n"
+    assert re.fullmatch(sentence, capsys.readouterr().err)
     assert (out / "predictions.jsonl").read_bytes() == before
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
 
