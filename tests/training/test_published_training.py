@@ -22,6 +22,7 @@ from dispose.nn.backbones import Backbone
 from dispose.preparation.labels import LabelSettings
 from dispose.preparation.recordings import UnlabelledRecording, prepare
 from dispose.recipes import adapt, algebraic_detections, context, diffpose_gmm, diffpose_hypotheses, rays, triangulation
+from dispose.recipes.capture import CAPTURE
 from dispose.recipes.datasets import DATASETS, beginning_of
 from dispose.recipes.orders import TrainingOrder
 from dispose.recipes.synthetic import RECIPES, TOY_SMOKE
@@ -309,7 +310,7 @@ def test_values_of_a_recipe_are_set_by_their_path():
 def test_the_table_of_systems_names_what_there_is():
     modules = (adapt, algebraic_detections, context, diffpose_gmm, diffpose_hypotheses, rays, triangulation)
     others = {name for module in modules for name in module.RECIPES}
-    assert set(recipe_names()) == {*RECIPES, *DATASETS, *others}
+    assert set(recipe_names()) == {*RECIPES, *DATASETS, *others, CAPTURE.name}
     assert len(set(recipe_names())) == len(recipe_names()) and "mvor" in protocol_names()
     for system in SYSTEMS:
         parts = system.parts()
