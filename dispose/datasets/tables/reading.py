@@ -110,7 +110,13 @@ def read_cameras(path: Path) -> Cameras:
 
 
 def detections_of(table: Table, skeleton: Skeleton, *, views: int) -> Detections:
-    """The rows of one frame as padded detections; their index counts the rows of a view in file order."""
+    """The rows of one frame as padded detections; their index counts the rows of a view in file order.
+
+    Raises `InputError` for a row of a view that is none of the cameras'.
+    """
+    odd = [int(view) for view in table.key if not 0 <= view < views]
+    if odd:
+        raise InputError(f"frame {int(table.frame[0])}: detections of view {odd[0]}, and there are {views} cameras.")
     keypoints: list[list[Float[Tensor, "joints 3"]]] = [[] for _ in range(views)]
     for view, person in zip(table.key, table.keypoints, strict=True):
         points = torch.from_numpy(np.asarray(person, dtype=np.float64))
