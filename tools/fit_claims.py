@@ -85,8 +85,9 @@ def gather(seed: int, frames: int) -> Cases:
             poses = without_impossible(triangulate_joints(evidence))
             truth, away = nearest(poses, [labels for _, labels in part], [len(one) for one in found])
             fit, known = fit_of(evidence, poses), poses.valid & (away < NOBODY_MM)[:, None]
-            joint.append(joint_cues(fit, evidence, poses)[known])
-            ideal.append(ideal_covariance(fit)[known])
+            covariance = ideal_covariance(fit)
+            joint.append(joint_cues(fit, covariance, evidence, poses)[known])
+            ideal.append(covariance[known])
             error.append((poses.xyz_world - truth)[known])
             some = poses.valid.any(1)
             groups.append((evidence, poses, some))

@@ -67,9 +67,8 @@ def without_impossible(poses: Poses) -> Poses:
     Of neighbours that are too far apart the one goes that is out of reach of more of the rest of the body, of equals
     the less trusted one (confidence); until nothing is impossible.
     """
-    beyond = _beyond(poses)
     while bool((torn := impossible_joints(poses)).any()):
-        blame = beyond(poses.valid) + 1 - 0.5 * poses.confidence.clamp(0, 1)
+        blame = _beyond(poses)(poses.valid) + 1 - 0.5 * poses.confidence.clamp(0, 1)
         worst = torch.nn.functional.one_hot(torch.where(torn, blame, 0.0).argmax(-1), torn.shape[1]).bool()
         poses = without_joints(poses, worst & torn)
     return poses

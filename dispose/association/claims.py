@@ -56,11 +56,8 @@ class Fit(TensorStruct):
 
 def fit_of(evidence: GroupKeypoints, poses: Poses) -> Fit:
     """How poses, made by anybody, fit the keypoints of their groups."""
-    cameras = evidence.cameras
+    cameras, error = evidence.cameras, misfit_of(evidence, poses)
     xyz = torch.where(poses.valid[..., None], poses.xyz_world.double(), 0.0)
-    xy, front = cameras.project(xyz)
-    error = torch.where(front, (xy - evidence.xy_image).norm(dim=-1), torch.inf) / inlier_bound(evidence)[..., None]
-    error = torch.where(poses.valid[:, None] & evidence.seen, error, torch.nan).transpose(1, 2)
     rotation, local = cameras.rotation[:, None], cameras.to_camera(xyz).transpose(1, 2)
     depth = local[..., 2:].clamp(min=100.0)
     focal = pixels_per_unit(local[..., :2] / depth, cameras.matrix[:, None], cameras.lens[:, None])
@@ -68,6 +65,13 @@ def fit_of(evidence: GroupKeypoints, poses: Poses) -> Fit:
     jacobian = rotation[..., :2, :] - (local[..., :2] / depth)[..., None] * rotation[..., 2:, :]
     jacobian = jacobian * (focal[..., None] / depth / keypoint_noise(evidence).transpose(1, 2)[..., None])[..., None]
     return Fit(error, error <= 1, jacobian.mT @ jacobian)
+
+
+def misfit_of(evidence: GroupKeypoints, poses: Poses) -> Float[Tensor, "persons joints views"]:
+    """`Fit.error` of poses, made by anybody."""
+    xy, front = evidence.cameras.project(torch.where(poses.valid[..., None], poses.xyz_world.double(), 0.0))
+    error = torch.where(front, (xy - evidence.xy_image).norm(dim=-1), torch.inf) / inlier_bound(evidence)[..., None]
+    return torch.where(poses.valid[:, None] & evidence.seen, error, torch.nan).transpose(1, 2)
 
 
 def keypoint_noise(evidence: GroupKeypoints) -> Float[Tensor, "persons views joints"]:
@@ -157,8 +161,10 @@ FACTOR = Factor(
 )
 
 
-def joint_cues(fit: Fit, evidence: GroupKeypoints, poses: Poses) -> Float[Tensor, "persons joints cues"]:
-    """What speaks for and against joints, in the order of the fields of `Factor`."""
+def joint_cues(
+    fit: Fit, ideal: Float[Tensor, "persons joints 3 3"], evidence: GroupKeypoints, poses: Poses
+) -> Float[Tensor, "persons joints cues"]:
+    """What speaks for and against joints of this `ideal_covariance`, in the order of the fields of `Factor`."""
     agree, sees = fit.agrees.double(), (~fit.error.isnan()).double()
     count, seen = agree.sum(-1), sees.sum(-1)
     score = evidence.confidence.transpose(1, 2)
@@ -176,7 +182,7 @@ def joint_cues(fit: Fit, evidence: GroupKeypoints, poses: Poses) -> Float[Tensor
 
     cues = (
         torch.ones_like(count),
-        torch.diagonal(ideal_covariance(fit), dim1=-2, dim2=-1).sum(-1).log() / 2 - 3.0,
+        torch.diagonal(ideal, dim1=-2, dim2=-1).sum(-1).log() / 2 - 3.0,
         residual,
         (count == 2).double(),
         (count == 3).double(),
@@ -209,8 +215,9 @@ def _residual(fit: Fit) -> Float[Tensor, "persons joints"]:
 def claim(evidence: GroupKeypoints, poses: Poses, factor: Factor = FACTOR) -> Poses:
     """The same skeletons with a covariance for every joint, mm²; 0 where a joint is not known."""
     fit = fit_of(evidence, poses)
-    scale = (2 * factor.weigh(joint_cues(fit, evidence, poses))).exp()
-    covariance = scale[..., None, None] * ideal_covariance(fit)
+    ideal = ideal_covariance(fit)
+    scale = (2 * factor.weigh(joint_cues(fit, ideal, evidence, poses))).exp()
+    covariance = scale[..., None, None] * ideal
     largest = torch.diagonal(covariance, dim1=-2, dim2=-1).amax(-1)[..., None, None]
     covariance = covariance * (FARTHEST_MM**2 / largest).clamp(max=1)
     return replace(poses, covariance=torch.where(poses.valid[..., None, None], covariance, 0.0))

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dispose.association.claims import fit_of
+from dispose.association.claims import misfit_of
 from dispose.association.groups import GroupKeypoints
 from dispose.errors import ShapeError
 from dispose.geometry.uncertainty import expected_error
@@ -59,9 +59,8 @@ def person_cues(evidence: GroupKeypoints, poses: Poses) -> Float[Tensor, "person
     """What speaks for and against persons, in the order of the fields of `ScoreModel`; poses have covariances."""
     if poses.covariance is None:
         raise ShapeError("persons are scored by how uncertain their joints are, and these skeletons do not say it")
-    fit = fit_of(evidence, poses)
-    agree, sees = fit.agrees.double(), (~fit.error.isnan()).double()
-    known = poses.valid.double()
+    misfit, known = misfit_of(evidence, poses), poses.valid.double()
+    agree, sees = (misfit <= 1).double(), (~misfit.isnan()).double()
     error = torch.where(poses.valid, expected_error(poses.covariance), 0.0).sum(1) / known.sum(1).clamp(min=1)
     total = evidence.confidence.sum((1, 2))
     of_view = torch.where(sees.sum(1) > 0, 1 - agree.sum(1) / sees.sum(1).clamp(min=1), 0.0)

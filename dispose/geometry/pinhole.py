@@ -71,6 +71,8 @@ def undistort_rational(
     """
     with torch.no_grad():
         found = _newton_polish(_fixed_point(xy_distorted, distortion, steps), xy_distorted, distortion)
+    if not (torch.is_grad_enabled() and (xy_distorted.requires_grad or distortion.requires_grad)):
+        return found
     step = _jacobian_solve(found, distort_rational(found, distortion) - xy_distorted, distortion.detach())
     return found - (step - step.detach())
 
@@ -108,21 +110,20 @@ def _newton_polish(
     # Only points that are not done are computed with: a result never depends on its neighbours in the batch.
     row = (~(better & (residual <= tolerance)))[..., 0].flatten().nonzero()[:, 0]
     flat, lens = x.reshape(-1, 2).clone(), distortion.expand(*x.shape[:-1], 8).reshape(-1, 8)[row]
-    point, target = flat[row], xy_distorted.reshape(-1, 2)[row]
+    target = xy_distorted.reshape(-1, 2)[row]
+    point = _nearest_start(flat[row], target, lens)
+    residual = distort_rational(point, lens) - target
     for _ in range(steps):
-        residual = distort_rational(point, lens) - target
         error = residual.norm(dim=-1, keepdim=True)
         step = _jacobian_solve(point, residual, lens)
         gained = torch.zeros_like(error, dtype=torch.bool)
-        moved = point
+        moved, remaining = point, residual
         for scale in (1.0, 0.3, 0.05):
             trial = point - scale * step
-            gain = (
-                ~gained
-                & (error > tolerance)
-                & ((distort_rational(trial, lens) - target).norm(dim=-1, keepdim=True) < error)
-            )
-            moved, gained = torch.where(gain, trial, moved), gained | gain
+            there = distort_rational(trial, lens) - target
+            gain = ~gained & (error > tolerance) & (there.norm(dim=-1, keepdim=True) < error)
+            moved, remaining = torch.where(gain, trial, moved), torch.where(gain, there, remaining)
+            gained |= gain
             if bool((gained | (error <= tolerance)).all()):
                 break
         flat[row] = moved
@@ -130,8 +131,20 @@ def _newton_polish(
         left = gained[:, 0].nonzero()[:, 0]
         if not len(left):
             break
-        row, point, target, lens = row[left], moved[left], target[left], lens[left]
+        row, point, target, lens, residual = row[left], moved[left], target[left], lens[left], remaining[left]
     return flat.reshape(x.shape)
+
+
+def _nearest_start(
+    start: Float[Tensor, "points 2"], xy_distorted: Float[Tensor, "points 2"], distortion: Float[Tensor, "points 8"]
+) -> Float[Tensor, "points 2"]:
+    """Of starts on the way to the centre the one with the least residual.
+
+    Far beyond the image a lens of high powers takes Newton's step only a fraction of the way.
+    """
+    starts = start[:, None] * 0.5 ** torch.arange(8, dtype=start.dtype, device=start.device)[:, None]
+    away = (distort_rational(starts, distortion[:, None]) - xy_distorted[:, None]).norm(dim=-1)
+    return torch.take_along_dim(starts, away.argmin(1)[:, None, None], dim=1)[:, 0]
 
 
 def _jacobian_solve(

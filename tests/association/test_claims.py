@@ -15,13 +15,14 @@ from dispose.association.claims import (
     joint_cues,
     keypoint_noise,
 )
-from dispose.association.groups import gather_groups, inlier_bound
+from dispose.association.groups import GroupKeypoints, gather_groups, inlier_bound
 from dispose.association.person_score import ScoreModel, person_cues, score_persons
 from dispose.association.reconstruct import dlt, judge_poses, ransac, robust, triangulate_groups, triangulate_joints
 from dispose.errors import ShapeError
 from dispose.geometry.triangulation import point_covariance, projection_jacobian
 from dispose.geometry.uncertainty import expected_error, probability_within
 from dispose.metrics.pose import pairwise_mpjpe
+from dispose.scene.frame import Poses
 from dispose.scene.labels import association_of_identities
 from dispose.skeletons.catalog import COCO_17
 from dispose_benchmarks.studies.triangulation import ring_of
@@ -33,11 +34,17 @@ CUES = list(Factor.__dataclass_fields__)
 SCORE_CUES = list(ScoreModel.__dataclass_fields__)
 
 
+def cues_of(evidence: GroupKeypoints, poses: Poses) -> torch.Tensor:
+    """`joint_cues` of skeletons of these groups."""
+    fit = fit_of(evidence, poses)
+    return joint_cues(fit, ideal_covariance(fit), evidence, poses)
+
+
 def cue(name: str, change=None, score=None, views: int = 4) -> torch.Tensor:
     """One cue of the joints of the person, triangulated robustly."""
     evidence = seen_by(views, change or (lambda xy: xy), score)
     poses = triangulate_joints(evidence)
-    return joint_cues(fit_of(evidence, poses), evidence, poses)[0, :, CUES.index(name)]
+    return cues_of(evidence, poses)[0, :, CUES.index(name)]
 
 
 def test_the_ideal_covariance_is_that_of_the_rays_at_the_usual_noise() -> None:
@@ -107,7 +114,7 @@ def test_the_residual_counts_what_views_agree_on_beside_what_is_usual(views: int
     truth = triangulate_joints(seen_by(views))
     evidence = seen_by(views, shifted(0, WRIST, 12.0))
     off = 12.0 / float(inlier_bound(evidence)[0, 0])
-    found = joint_cues(fit_of(evidence, truth), evidence, truth)[0, WRIST, CUES.index("residual")]
+    found = cues_of(evidence, truth)[0, WRIST, CUES.index("residual")]
     assert float(found) == pytest.approx(0.5 * math.log((1.5 * 0.04 + off**2) / views), rel=1e-3)
 
 
@@ -128,7 +135,7 @@ def test_a_claim_is_the_ideal_times_the_factor_and_no_larger_than_a_room() -> No
 def test_every_number_of_the_factor_counts() -> None:
     evidence = seen_by(3, shifted(1, WRIST, 150.0))
     poses = triangulate_joints(evidence)
-    cues = joint_cues(fit_of(evidence, poses), evidence, poses)
+    cues = cues_of(evidence, poses)
     for place in range(len(CUES)):
         alone = [2.0 if other == place else 0.0 for other in range(len(CUES))]
         assert_close(Factor(*alone).weigh(cues), 2 * cues[..., place])

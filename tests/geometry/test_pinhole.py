@@ -52,6 +52,14 @@ def test_points_beyond_the_lens_stay_finite() -> None:
     assert torch.isfinite(undistort(torch.tensor([[3.0, 2.0], [50.0, -9.0]], dtype=torch.float64), lens)).all()
 
 
+@pytest.mark.parametrize("times", [1.0, 10.0, 100.0])
+def test_a_point_far_beyond_the_image_is_inverted(times: float) -> None:
+    """From where it lies Newton's step goes a fifth of the way at a time, or ends beside another root."""
+    lens = torch.tensor([-0.2, 0.168, -3.7e-4, -1.3e-4, 0, 0, 0, 0], dtype=torch.float64)
+    far = times * torch.tensor([[20.0, 40.0], [-35.0, 12.0]], dtype=torch.float64)
+    assert_close(distort(undistort(far, lens), lens), far, atol=0, rtol=1e-12)
+
+
 @pytest.mark.parametrize("numbers", LENSES)
 def test_a_result_does_not_depend_on_its_batch(numbers: list[float]) -> None:
     """Neither on points that are done earlier, nor on those that no step brings nearer."""

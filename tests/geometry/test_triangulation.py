@@ -21,7 +21,7 @@ from dispose.geometry.triangulation import (
     triangulate_ransac,
     triangulate_robust,
 )
-from dispose.geometry.triangulation.sights import refine, sights_of
+from dispose.geometry.triangulation.sights import pair_midpoints, refine, sights_of
 from dispose.scene.cameras import Cameras
 from dispose.tensors import cat
 
@@ -228,6 +228,35 @@ def test_near_parallel_rays() -> None:
     )
     assert_close(parallel[:2], torch.zeros(2, dtype=torch.float64), atol=1e-9, rtol=0)
     assert torch.isfinite(parallel).all()
+
+
+def test_the_middle_of_a_pair_is_that_of_its_lines() -> None:
+    """Lines that cross, miss each other and nearly parallel ones; between parallel ones the middle of the origins."""
+    generator = torch.Generator().manual_seed(21)
+    origins = 3000 * torch.randn(200, 2, 3, dtype=torch.float64, generator=generator)
+    directions = torch.randn(200, 2, 3, dtype=torch.float64, generator=generator)
+    directions[:50, 1] = directions[:50, 0] + 0.02 * directions[:50, 1]
+    directions[50:60, 1] = -2 * directions[50:60, 0]
+    directions = torch.nn.functional.normalize(directions, dim=-1)
+    one, other = ((origins[:, k], directions[:, k]) for k in range(2))
+    both = torch.ones(200, dtype=torch.bool)
+    both[::7] = False
+    found = pair_midpoints(one, other, both)
+    ones = torch.ones(200, 2, dtype=torch.float64)
+    expected = torch.where(both[:, None], triangulate_midpoint(origins, directions, ones), torch.nan)
+    expected[50:60] = torch.where(both[50:60, None], origins[50:60].mean(1), torch.nan)
+    assert_close(found, expected, atol=1e-6, rtol=1e-8, equal_nan=True)
+
+
+def test_errors_of_proposals_are_those_of_points() -> None:
+    cameras, generator = rig(4), torch.Generator().manual_seed(22)
+    proposals = people()[..., None, :] + 500 * torch.randn(6, 9, 5, 3, dtype=torch.float64, generator=generator)
+    proposals[0, 0, 0] = 10 * cameras.centres[2]
+    pose = (cameras.matrix, cameras.distortion, cameras.rotation, cameras.translation)
+    sights = sights_of(images(cameras, people()), torch.ones(6, 9, 4, dtype=torch.float64), *pose, 15.0)
+    one_by_one = torch.stack([sights.error(proposals[..., k, :]) for k in range(5)], dim=-2)
+    assert_close(sights.errors(proposals), one_by_one, rtol=1e-9, atol=1e-9)
+    assert one_by_one.isinf().any() and one_by_one.isfinite().any()
 
 
 def test_gradients() -> None:

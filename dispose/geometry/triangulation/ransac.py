@@ -40,12 +40,10 @@ triangulate_ransac = partial(triangulate_points, by=ransac_of_sights)
 def _widest_consent(sights: Sights) -> Float[Tensor, "*batch 3"]:
     """The pair's midpoint with which most views agree; NaN where no pair is seen."""
     seen = sights.weights > 0
-    pairs = _pairs(seen)
+    pairs, both = _pairs(seen)
     origins, ray = sights.rays()
-    ends = pairs.clamp(min=0)
-    # points x pairs x 2 ends x 3
-    pair_origin = _at(origins.expand_as(ray), ends)
-    proposal = pair_midpoints(pair_origin, _at(ray, ends), (pairs >= 0).all(-1))
+    one, other = ((_at(origins, end), _at(ray, end)) for end in pairs.unbind(-1))
+    proposal = pair_midpoints(one, other, both)
     usable = torch.isfinite(proposal[..., 0])
     ratio = sights.errors(torch.where(usable[..., None], proposal, 0.0)) / sights.threshold[..., None, :]
     agree = seen[..., None, :] & (ratio <= 1)
@@ -57,25 +55,25 @@ def _widest_consent(sights: Sights) -> Float[Tensor, "*batch 3"]:
     return torch.where((best.values >= 0)[..., None], chosen, torch.nan)
 
 
-def _pairs(seen: Bool[Tensor, "*batch views"]) -> Int[Tensor, "*batch pairs 2"]:
-    """Pairs of views that both see a point: all of few views, of many always the same `MOST_PAIRS`; -1 = none."""
+def _pairs(seen: Bool[Tensor, "*batch views"]) -> tuple[Int[Tensor, "*#batch pairs 2"], Bool[Tensor, "*batch pairs"]]:
+    """Pairs of views, and who is seen by both: all of few views, of many always the same `MOST_PAIRS` that see most."""
     views, device = seen.shape[-1], seen.device
     # A single view is paired with itself, which proposes nothing.
-    ends = [*combinations(range(views), 2)] if views > 1 else [(0, 0)]
-    every = torch.tensor(ends, device=device)
+    every = torch.tensor([*combinations(range(views), 2)] if views > 1 else [(0, 0)], device=device)
+    both = seen.index_select(-1, every[:, 0]) & seen.index_select(-1, every[:, 1]) & (views > 1)
     if len(every) <= MOST_PAIRS:
-        both = seen[..., every].all(-1) & (every[:, 0] != every[:, 1])
-        return torch.where(both[..., None], every, -1)
-    shuffled = every[torch.randperm(len(every), generator=torch.Generator().manual_seed(SEED)).to(device)]
-    both = seen[..., shuffled].all(-1)
+        return every, both
+    shuffled = torch.randperm(len(every), generator=torch.Generator().manual_seed(SEED)).to(device)
     # Stable: those that see the point first, in the shuffled order.
-    first = torch.sort((~both).to(torch.uint8), dim=-1, stable=True).indices[..., :MOST_PAIRS]
-    return torch.where(torch.take_along_dim(both, first, dim=-1)[..., None], shuffled[first], -1)
+    order = torch.sort((~both[..., shuffled]).to(torch.uint8), dim=-1, stable=True).indices[..., :MOST_PAIRS]
+    first = shuffled[order]
+    return every[first], torch.take_along_dim(both, first, dim=-1)
 
 
 def _at(
-    values: Float[Tensor, "*batch views 3"], pairs: Int[Tensor, "*batch pairs 2"]
-) -> Float[Tensor, "*batch pairs 2 3"]:
-    """The values of both views of every pair."""
-    flat = torch.take_along_dim(values, pairs.flatten(-2)[..., None], dim=-2)
-    return flat.unflatten(-2, pairs.shape[-2:])
+    values: Float[Tensor, "*#batch views 3"], end: Int[Tensor, "*#batch pairs"]
+) -> Float[Tensor, "*#batch pairs 3"]:
+    """The values of one view of every pair."""
+    if end.ndim == 1:
+        return values.index_select(-2, end)
+    return torch.take_along_dim(values.expand(*end.shape[:-1], *values.shape[-2:]), end[..., None], dim=-2)

@@ -50,11 +50,8 @@ def _best_pair(sights: Sights) -> Float[Tensor, "*batch 3"]:
     # One view against all later ones at a time: memory grows with views², not views³.
     for view in range(views - 1):
         others = slice(view + 1, views)
-        pair_origin = torch.stack(
-            torch.broadcast_tensors(origins[..., view : view + 1, :], origins[..., others, :]), -2
-        )
-        pair_ray = torch.stack([ray[..., view : view + 1, :].expand_as(ray[..., others, :]), ray[..., others, :]], -2)
-        proposal = pair_midpoints(pair_origin, pair_ray, seen[..., view : view + 1] & seen[..., others])
+        one, other = ((origins[..., end, :], ray[..., end, :]) for end in (slice(view, view + 1), others))
+        proposal = pair_midpoints(one, other, seen[..., view : view + 1] & seen[..., others])
         usable = torch.isfinite(proposal[..., 0])
         error = sights.errors(torch.where(usable[..., None], proposal, 0.0))
         # The untruncated tail, much reduced, breaks ties between proposals that nobody supports.

@@ -8,11 +8,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dispose.geometry.pinhole import normalize_points, pixels_per_unit
-from dispose.geometry.triangulation.linear import triangulate_midpoint
 from dispose.geometry.triangulation.small_systems import rotate, solve_symmetric
 from dispose.tensors import TensorStruct
 
 MIN_DEPTH_MM = 1.0
+
+UPPER = (0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)
+SYMMETRIC = 0, 1, 2, 1, 3, 4, 2, 4, 5
+"""The upper half of a symmetric 3x3 matrix, and where its nine entries are found in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +70,18 @@ class Sights:
         """See `reprojection_error`."""
         return reprojection_error(xyz, self.xy, self.focal, self.rotation, self.translation)
 
+    @torch.no_grad()
     def errors(self, xyz: Float[Tensor, "*batch hypotheses 3"]) -> Float[Tensor, "*batch hypotheses views"]:
-        """`error` of several proposals for every point."""
-        rig = self.focal[..., None, :], self.rotation[..., None, :, :, :], self.translation[..., None, :, :]
+        """`error` of several proposals for every point, to choose by: without derivatives."""
         views = self.xy.shape[-2]
-        return reprojection_error(xyz, self.xy[..., None, :, :].expand(*xyz.shape[:-1], views, 2), *rig)
+        # One product for all views and proposals of a point: far faster than `rotate` where there are many.
+        turned = (self.rotation.flatten(-3, -2) @ xyz.mT).unflatten(-2, (views, 3))
+        x, y, z = (turned + self.translation[..., None]).unbind(-2)
+        front = z > 0
+        ahead = torch.where(front, z, 1.0)
+        across, down = (x / ahead - self.xy[..., :1], y / ahead - self.xy[..., 1:])
+        error = (across * across + down * down).sqrt() * self.focal[..., None]
+        return torch.where(front, error, torch.inf).mT
 
     def cost(self, xyz: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch"]:
         """Geman-McClure's; a view behind which the point lies counts as fully lost."""
@@ -99,8 +109,10 @@ def sights_of(
     xy = normalize_points(torch.where(weights[..., None] > 0, xy_image, 0.0), matrix, lens)
     xy = torch.where(weights[..., None] > 0, xy, 0.0)
     focal = pixels_per_unit(xy, matrix, lens)
-    threshold = torch.as_tensor(threshold_px, dtype=xy.dtype, device=xy.device).expand(xy.shape[:-1])
-    return Sights(xy, weights.expand(xy.shape[:-1]), focal, rotation, translation, threshold)
+    threshold = torch.as_tensor(threshold_px, dtype=xy.dtype, device=xy.device)
+    # In one order of memory, which what follows is several times as fast with.
+    weights, threshold = (one.expand(xy.shape[:-1]).contiguous() for one in (weights, threshold))
+    return Sights(xy.contiguous(), weights, focal, rotation, translation, threshold)
 
 
 BySights = Callable[[Sights], RobustPoints]
@@ -133,14 +145,28 @@ def triangulate_points(
     return by(sights_of(xy_image, weights, matrix, lens, rotation, translation, threshold_px))
 
 
-def pair_midpoints(
-    origins: Float[Tensor, "*#batch hypotheses pair=2 3"],
-    directions: Float[Tensor, "*batch hypotheses pair=2 3"],
-    both: Bool[Tensor, "*batch hypotheses"],
-) -> Float[Tensor, "*batch hypotheses 3"]:
-    """Where the rays of pairs of views pass nearest; NaN where one of them sees nothing."""
-    seen = both[..., None].expand(directions.shape[:-1]).to(directions.dtype)
-    return triangulate_midpoint(origins, directions, seen)
+Lines = tuple[Float[Tensor, "*#batch 3"], Float[Tensor, "*#batch 3"]]
+"""Origins, mm, and unit directions."""
+
+
+def pair_midpoints(one: Lines, other: Lines, both: Bool[Tensor, "*batch"]) -> Float[Tensor, "*batch 3"]:
+    """Where pairs of lines pass nearest: the middle of the shortest way between them; NaN where `both` is false.
+
+    Between parallel lines the way lies at the middle of their origins.
+    """
+    (origin, direction), (other_origin, other_direction) = one, other
+    way = other_origin - origin
+    cosine, along, other_along = (
+        (a * b).sum(-1, keepdim=True)
+        for a, b in ((direction, other_direction), (way, direction), (way, other_direction))
+    )
+    across = 1 - cosine * cosine
+    parallel = across <= 4 * torch.finfo(across.dtype).eps
+    across = torch.where(parallel, torch.inf, across)
+    ahead = (along - cosine * other_along) / across * direction
+    other_ahead = (cosine * along - other_along) / across * other_direction
+    middle = (origin + other_origin + ahead + other_ahead) / 2
+    return torch.where(both[..., None], middle, torch.nan)
 
 
 def refine(xyz: Float[Tensor, "*batch 3"], sights: Sights, steps: int) -> Float[Tensor, "*batch 3"]:
@@ -161,21 +187,27 @@ def refine(xyz: Float[Tensor, "*batch 3"], sights: Sights, steps: int) -> Float[
 
 
 def _step(point: Float[Tensor, "*batch 3"], sights: Sights) -> Float[Tensor, "*batch 3"]:
-    """What one Gauss-Newton step takes from finite points."""
-    focal, rotation = sights.focal, sights.rotation
-    xyz_camera = rotate(rotation, point[..., None, :]) + sights.translation
-    ahead = xyz_camera[..., 2:] > MIN_DEPTH_MM
-    inverse = 1 / torch.where(ahead, xyz_camera[..., 2:], 1.0)
-    projected = torch.where(ahead, xyz_camera[..., :2] * inverse, 0.0)
-    residual = (projected - sights.xy) * focal[..., None]
-    squared = residual.square().sum(-1)
-    strength = torch.where(ahead[..., 0], sights.weights / (1 + squared / sights.threshold**2) ** 2, 0.0)
-    # d(x/z) = (row_xy - (x/z) row_z) / z
-    jacobian = rotation[..., :2, :] - projected[..., None] * rotation[..., 2:, :]
-    jacobian = jacobian * (inverse * focal[..., None])[..., None]
-    weighted = jacobian * strength[..., None, None]
-    normal = torch.einsum("...vki,...vkj->...ij", weighted, jacobian)
-    gradient = torch.einsum("...vki,...vk->...i", weighted, residual)
+    """What one Gauss-Newton step takes from finite points.
+
+    Computed number by number: products of many tensors with two or three last entries take three times as long.
+    """
+    rows = [row.unbind(-1) for row in sights.rotation.unbind(-2)]
+    x, y, z = point[..., None, :].unbind(-1)
+    x, y, z = (a * x + b * y + c * z + t for (a, b, c), t in zip(rows, sights.translation.unbind(-1), strict=True))
+    ahead = z > MIN_DEPTH_MM
+    inverse = 1 / torch.where(ahead, z, 1.0)
+    x, y = (torch.where(ahead, place * inverse, 0.0) for place in (x, y))
+    right, below = ((a - b) * sights.focal for a, b in zip((x, y), sights.xy.unbind(-1), strict=True))
+    ratio2 = (right * right + below * below) / sights.threshold**2
+    strength = torch.where(ahead, sights.weights / (1 + ratio2) ** 2, 0.0)
+    # d(x/z) = (row_x - (x/z) row_z) / z, in pixels
+    scale = inverse * sights.focal
+    across, down = ([a - place * c for a, c in zip(rows[k], rows[2], strict=True)] for k, place in enumerate((x, y)))
+    weight = strength * scale
+    right, below, weight = weight * right, weight * below, weight * scale
+    gradient = torch.stack([(a * right + b * below).sum(-1) for a, b in zip(across, down, strict=True)], dim=-1)
+    upper = [(weight * (across[i] * across[j] + down[i] * down[j])).sum(-1) for i, j in UPPER]
+    normal = torch.stack([upper[k] for k in SYMMETRIC], dim=-1).unflatten(-1, (3, 3))
     trace = torch.diagonal(normal, dim1=-2, dim2=-1).sum(-1)[..., None, None]
     eye = torch.eye(3, dtype=point.dtype, device=point.device)
     solvable = (strength > 0).sum(-1)[..., None, None] >= 2
