@@ -13,7 +13,7 @@ from dispose.cli.main import main
 from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.geometry.rigid import rodrigues
 from dispose.inference.check.consistency import rig_consistency
-from dispose.inference.check.diagnosis import Diagnosis, diagnose
+from dispose.inference.check.diagnosis import USABLE_SHARE, Diagnosis, diagnose, fit_together
 from dispose.inference.check.hypotheses import inverted, opengl_camera
 from dispose.inference.check.report import draw_from_above
 from dispose.inference.check.world import body_scale, up_direction
@@ -220,3 +220,20 @@ def test_pose2sims_published_cameras_are_off_and_usable(shared_data: Path, tmp_p
     assert main(["check", str(shared_data / "raw" / "pose2sim_multi"), *arguments]) == 0
     report = json.loads((tmp_path / "check.json").read_text())
     assert max(camera["median_px"] for camera in report["cameras"]) < 4.5
+
+
+def test_people_who_are_not_there_say_nothing_of_the_cameras(walk) -> None:
+    """Two of six bodies in every image are real: most matches are wrong, the cameras are right."""
+    generator = torch.Generator().manual_seed(2)
+    frames = []
+    for found in noisy(walk, 3.0, 12):
+        ghosts = found.xy_image.repeat(1, 2, 1, 1) + 400 * torch.randn(4, 4, 1, 2, generator=generator).double()
+        xy = torch.cat([found.xy_image, ghosts], 1)
+        people = torch.cat([xy, torch.full_like(xy[..., :1], 0.9)], -1)
+        frames.append(Detections.from_lists(found.skeleton, [list(view) for view in people]))
+    right = rig_consistency(frames, walk.rig())
+    assert right.share > USABLE_SHARE and fit_together(right)
+    assert not fit_together(rig_consistency(frames, inverted(walk.rig())))
+    rig, turn = walk.rig(), rodrigues(torch.deg2rad(3 * torch.eye(4, 3, dtype=torch.float64)))
+    moved = replace(rig, rotation=turn @ rig.rotation, translation=(turn @ rig.translation[..., None])[..., 0])
+    assert not fit_together(rig_consistency(frames, moved))

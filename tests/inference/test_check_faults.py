@@ -4,22 +4,25 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from dispose.cli.main import main
 from dispose.formats.calibration.pose2sim import read_calibration_toml, write_calibration_toml
 from dispose.geometry.rigid import rodrigues
-from dispose.inference.check.contest import Hypothesis, court_of
+from dispose.inference.check.contest import Hypothesis, court_of, rig_of
 from dispose.inference.check.diagnosis import Diagnosis, diagnose, later, told
 from dispose.inference.check.footage import footage_of
 from dispose.inference.check.hypotheses import exchanged, inverted, resized, with_focal
 from dispose.inference.check.lags import LagCurve
+from dispose.inference.check.one_camera import LAG, TURN, fit_camera, fit_late_camera
 from dispose.inference.check.page import draw_curve
-from dispose.inference.check.trial import LEAST_GAIN, Fault, RigTrial
+from dispose.inference.check.trial import LEAST_GAIN, Fault, RigTrial, best_fault
 from dispose.inference.check.world import shortest_turn
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections
+from dispose.tensors import cat
 
 FRAMES = 30
 
@@ -94,7 +97,39 @@ def test_where_several_cameras_lean_all_that_lean_are_notes(walk) -> None:
 
     assert said((fault(2),), (fault(2), fault(0))) == [[("c",)], []]
     assert said((fault(2), fault(3)), (fault(2), fault(0))) == [[], [("c",), ("d",), ("a",)]]
-    assert said((fault(2, 3.0), fault(3)), (fault(0),)) == [[("c",), ("d",)], []]
+    assert said((fault(2, 3.0), fault(3)), (fault(0),)) == [[("c",)], [("d",)]]
+
+
+def test_which_of_two_cameras_is_turned_is_not_told_where_either_explains_it(walk) -> None:
+    rig = walk.rig()
+
+    def fault(view: int, kind: str = "turned", degrees: float = 1.2) -> Fault:
+        return Fault(Hypothesis(kind, (view,), rig, (0.0,) * 4, 3, degrees, 0.1), 0.02, 0.01, 0.5, 20.0)
+
+    alike = best_fault([(1.00, fault(2)), (0.95, fault(0)), (0.5, fault(3))])
+    assert alike is not None and alike.rivals == (0,)
+    court = court_of(footage_of(range(6), [walk.detections_at(number) for number in range(6)]), 30.0)
+    findings, notes = told(RigTrial((alike,), rig, (0.0,) * 4, (), (), court), "abcd")
+    assert not findings and [one.cameras for one in notes] == [("a", "c")]
+    for others in ([(0.8, fault(0))], [(0.95, fault(0, degrees=5.0))], [(0.95, fault(0, "focal"))]):
+        clear = best_fault([(1.00, fault(2)), *others])
+        assert clear is not None and not clear.rivals
+
+
+def test_a_lag_begun_two_frames_beside_ends_where_it_is_though_the_camera_is_turned(walk, footage) -> None:
+    """Between two frames people are carried on from the nearer one: there is a best place beside every frame."""
+    takes, late = footage(walk), 8
+    behind = [f.select(views=[2]) for f in takes[:-late]]
+    frames = [
+        cat([now.select(views=[0, 1]), then, now.select(views=[3])], "views")
+        for now, then in zip(takes[late:], behind, strict=True)
+    ]
+    court = court_of(footage_of(range(len(frames)), frames), 30.0)
+    rig = rig_of(court, turned(walk.rig(), 2, 1.0), (0.0,) * 4)
+    start = np.array([0.0, 0.0, 0.0, 0.0, late - 2.0])
+    beside = fit_camera(2, rig, (*TURN, *LAG), court.learn_time, court.scale, start)
+    found = fit_late_camera(2, rig, court.learn_time, court.scale, start)
+    assert abs(found.lag - late) < 0.25 and found.loss <= beside.loss
 
 
 def test_a_late_camera_is_named_with_its_shift(walk, footage) -> None:

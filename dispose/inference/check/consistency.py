@@ -43,12 +43,16 @@ class Match:
 
 @dataclass(frozen=True)
 class PairError:
-    """Reprojection error of people matched between two cameras, pixels (each triangulated from these two)."""
+    """Reprojection error of people matched between two cameras, pixels (each triangulated from these two).
+
+    `best_px` is what the best quarter of the matches stay below, each by the median of its joints.
+    """
 
     view_a: int
     view_b: int
     matches: int
     median_px: float
+    best_px: float
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,15 @@ class Consistency:
     @property
     def share(self) -> float:
         """Median over pairs of the error as a share of people's size; infinite without any match."""
-        errors = [pair.median_px for pair in self.pairs]
-        return float(np.median(errors)) / self.size_px if errors else float("inf")
+        return self._median([pair.median_px for pair in self.pairs])
+
+    @property
+    def best_share(self) -> float:
+        """The same of the best quarter of the matches: those that detectors are right about."""
+        return self._median([pair.best_px for pair in self.pairs])
+
+    def _median(self, errors_px: Sequence[float]) -> float:
+        return float(np.median(errors_px)) / self.size_px if errors_px else float("inf")
 
 
 def match_pair(
@@ -206,7 +217,9 @@ def _pair_error(
     flat = normalize_points(xy, rig.matrix, rig.lens)
     focal = pixels_per_unit(flat, rig.matrix, rig.lens)
     error = reprojection_error(torch.where(seen[..., None], xyz, 0.0), flat, focal, rig.rotation, rig.translation)
-    return PairError(a, b, len(matches), _quantile(error.mean(-1)[seen], 0.5))
+    error = error.mean(-1)
+    of_matches = torch.where(seen, error, torch.nan).nanmedian(-1).values
+    return PairError(a, b, len(matches), _quantile(error[seen], 0.5), _quantile(of_matches, 0.25))
 
 
 def _group_points(

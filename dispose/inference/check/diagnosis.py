@@ -22,7 +22,11 @@ GOOD_SHARE = 0.02
 """Cameras whose median reprojection error is below this share of a person's size are good."""
 
 USABLE_SHARE = 0.06
-"""A rig is usable whose median error over pairs of cameras is below this share of a person's size."""
+"""A rig is usable whose median error over pairs of cameras is below this share of a person's size;"""
+
+BEST_SHARE = 0.035
+"""or where the best quarter of the matches is below this share: detectors that see people who are not there give the
+others wrong partners, which says nothing of the cameras. With wrong cameras no quarter fits."""
 
 LOST_SHARE = 0.12
 """A camera that people miss by more than this share of their size does not belong to the others."""
@@ -32,7 +36,6 @@ HARMFUL = 0.045
 
 NEAR_WHOLE = 0.15
 """So near to a whole number of frames a lag is taken for it."""
-
 
 LOOKED_AT = 60
 """Frames that the table of errors is made of, at most."""
@@ -93,7 +96,7 @@ def diagnose(
         shifts[view] = -lag
     findings, notes = told(trial, cameras.select(views=alive).names)
     best = rig_consistency([frame.select(views=alive) for frame in later(frames, shifts, LOOKED_AT)], trial.cameras)
-    unexplained = best.share > USABLE_SHARE
+    unexplained = not fit_together(best)
     if unexplained:
         findings.append(unexplained_finding(best))
     scale, up = (None, None) if unexplained else (units_finding(best), axes_finding(best))
@@ -111,6 +114,11 @@ def diagnose(
         given, tuple(findings), _verdict(given, findings, usable=usable), usable, repaired, tuple(shifts), tuple(notes),
         trial,
     )  # fmt: skip
+
+
+def fit_together(consistency: Consistency) -> bool:
+    """Whether cameras and people belong to each other, be it a quarter of those who seem to be the same."""
+    return consistency.share <= USABLE_SHARE or consistency.best_share <= BEST_SHARE
 
 
 def later(frames: Sequence[Detections], shifts: Sequence[float], most: int) -> list[Detections]:
@@ -141,17 +149,19 @@ def dead_findings(footage: Footage, cameras: Cameras) -> list[Finding]:
 def told(trial: RigTrial, names: Sequence[str]) -> tuple[list[Finding], list[Finding]]:
     """Faults in words, what is wrong first, then what is no more than usual.
 
-    Where several cameras are turned a little, the calibration is not exact as a whole: no single camera was moved, and
-    people alone do not tell which of those that lean are right. What takes little off the loss is also just a note.
+    A camera that is turned a little is wrong where nothing else is. Beside other faults, or other such cameras, it is a
+    calibration that is not exact as a whole, and people alone do not tell which of those that lean are right. What
+    takes little off the loss is also just a note, and so is a turn that another camera's explains as well.
     """
     findings, notes = [], []
-    little = [fault for fault in trial.faults if small_turn(fault)]
-    general = len({fault.hypothesis.views for fault in little}) > 1
+    general = len({(fault.hypothesis.kind, fault.hypothesis.views) for fault in trial.faults}) > 1
+    leaning = len({fault.hypothesis.views for fault in trial.faults if small_turn(fault)}) > 1
     for fault in merged(trial):
-        usual = fault.hypothesis.kind == "turned" and (fault.gain < LEAST_GAIN or (general and small_turn(fault)))
+        little = small_turn(fault) and (general or bool(fault.rivals))
+        usual = fault.hypothesis.kind == "turned" and (fault.gain < LEAST_GAIN or little)
         (notes if usual else findings).append(worded(fault, names))
     named = {fault.hypothesis.views for fault in trial.faults}
-    notes += [worded(one, names) for one in trial.leaning if general and one.hypothesis.views not in named]
+    notes += [worded(one, names) for one in trial.leaning if leaning and one.hypothesis.views not in named]
     return findings, notes
 
 
@@ -164,7 +174,9 @@ def merged(trial: RigTrial) -> list[Fault]:
         if first is not None:
             known, value = first.hypothesis.value, fault.hypothesis.value
             total = max(known, value) if fault.hypothesis.kind == "turned" else known * value
-            fault = replace(fault, before=first.before, hypothesis=replace(fault.hypothesis, value=total))
+            fault = replace(
+                fault, before=first.before, rivals=first.rivals, hypothesis=replace(fault.hypothesis, value=total)
+            )
         if fault.hypothesis.kind == "late":
             view = fault.hypothesis.views[0]
             lag, error = trial.lags[view], trial.measured[view].error
@@ -192,6 +204,13 @@ def worded(fault: Fault, names: Sequence[str]) -> Finding:
             f"{shift:+.3g} frames ({seen}); give --shift {who}={shift:.3g}, or --synchronise."
         )
         return Finding("time", sentence, cameras, shift)
+    if one.kind == "turned" and fault.rivals:
+        cameras = tuple(names[view] for view in sorted({*one.views, *fault.rivals}))
+        sentence = (
+            f"one of the cameras {', '.join(cameras)} is turned by {one.value:.1f}° or so against its calibration "
+            f"({seen}, with {who} turned): people do not tell which; `dispose calibrate refine` looks at all at once."
+        )
+        return Finding("turned", sentence, cameras)
     if one.kind == "turned":
         sentence = (
             f"camera {who} is turned by {one.value:.1f}° against its calibration ({seen}): it was moved after it was "
@@ -290,7 +309,7 @@ def _usable(given: Consistency, findings: Sequence[Finding], faults: Sequence[Fa
     many = 2 * topics.count("camera") >= len(given.cameras)
     wrong = {"units", "axes", "extrinsics", "exchanged", "picture size"} & set(topics)
     harmful = any(fault.before > HARMFUL for fault in faults)
-    return given.share <= USABLE_SHARE and not many and not wrong and not harmful
+    return fit_together(given) and not many and not wrong and not harmful
 
 
 def _verdict(given: Consistency, findings: Sequence[Finding], *, usable: bool) -> str:

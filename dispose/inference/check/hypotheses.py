@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from dispose.inference.check.agreement import Witness, witness_of
 from dispose.inference.check.contest import Court, Hypothesis, quick_loss, rig_of, thinned
 from dispose.inference.check.lags import LagCurve
-from dispose.inference.check.one_camera import FOCAL, LAG, TURN, CameraFit, altered, fit_camera
+from dispose.inference.check.one_camera import FOCAL, TURN, CameraFit, altered, fit_camera, fit_late_camera
 from dispose.scene.cameras import Cameras
 
 Repair = Callable[[Cameras], Cameras]
@@ -163,14 +163,16 @@ def of_one_camera(
         yield Hypothesis("resized", (view,), resized(cameras, (view,), factor), lags, 1, factor)
 
     def fit(free: Sequence[int], values: Float[np.ndarray, " 5"]) -> CameraFit:
-        frames = court.learn_time if LAG[0] in free else court.learn
-        return fit_camera(view, rig, free, frames, court.scale, values, tuple(court.of(view)))
+        return fit_camera(view, rig, free, court.learn, court.scale, values, tuple(court.of(view)))
+
+    def fit_late(values: Float[np.ndarray, " 5"]) -> CameraFit:
+        return fit_late_camera(view, rig, court.learn_time, court.scale, values, tuple(court.of(view)))
 
     def lost(fit: CameraFit) -> float:
         other = [fit.witness if v == view else one for v, one in enumerate(rig)]
         return quick_loss(other, court.of(view), court.learn_time)
 
-    start, both = min(((values, fit((*TURN, *LAG), values)) for values in begin), key=lambda item: lost(item[1]))
+    start, both = min(((values, fit_late(values)) for values in begin), key=lambda item: lost(item[1]))
     focal = fit(FOCAL, np.zeros(5))
     if min(lost(both), lost(focal)) > NO_BETTER * quick_loss(rig, court.of(view), court.learn_time):
         return

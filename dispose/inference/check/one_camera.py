@@ -27,6 +27,9 @@ STRETCH = 10
 
 FEWEST = 40
 
+MOST_FRAMES_ON = 6
+"""So many whole frames a lag goes on from where its fit began, at most."""
+
 
 @dataclass(frozen=True, eq=False)
 class CameraFit:
@@ -38,6 +41,7 @@ class CameraFit:
         lag: in frames.
         error: standard errors of the five parameters (focal: of its logarithm); NaN where not free.
         witness: the camera so.
+        loss: the mean of ``log(1 + (d/s)²)`` over the joints that were compared; infinite where they are too few.
     """
 
     turn: Float[np.ndarray, " 3"]
@@ -45,6 +49,7 @@ class CameraFit:
     lag: float
     error: Float[np.ndarray, " 5"]
     witness: Witness
+    loss: float = np.inf
 
     @property
     def degrees(self) -> float:
@@ -107,12 +112,38 @@ def fit_camera(
         most = len(rig[view].rays) - 2
         values[4] = np.clip(rig[view].lag + values[4], -most, most) - rig[view].lag
     now = altered(rig[view], values)
-    error = np.full(5, np.nan)
+    error, loss = np.full(5, np.nan), np.inf
     if chosen:
         pairings = [pair_up(rig[v], now, frames) for v in others]
         away, slope, frame, other = _linear(rig, view, others, pairings, values, chosen)
         error[chosen] = np.maximum(*(_errors(away, slope, group, scale) for group in (frame // STRETCH, other)))
-    return CameraFit(values[:3], float(np.exp(values[3])), now.lag, error, now)
+        loss = float(np.log1p((away / scale) ** 2).mean()) if len(away) >= FEWEST else np.inf
+    return CameraFit(values[:3], float(np.exp(values[3])), now.lag, error, now, loss)
+
+
+def fit_late_camera(
+    view: int,
+    rig: Sequence[Witness],
+    frames: Int[np.ndarray, " frames"],
+    scale: float,
+    start: Float[np.ndarray, " 5"] | None = None,
+    pairs: Sequence[tuple[int, int]] | None = None,
+) -> CameraFit:
+    """`fit_camera` of a turn and a lag, begun anew a whole frame on as long as people agree better there.
+
+    Between two frames people are carried on from the nearer one, so that there is a best place beside every whole
+    frame; and where a camera is turned as well the best lag without a turn is another frame's.
+    """
+    values = np.zeros(5) if start is None else start
+    best = fit_camera(view, rig, (*TURN, *LAG), frames, scale, values, pairs)
+    for way in (1.0, -1.0):
+        for _ in range(MOST_FRAMES_ON):
+            there = np.array([*best.turn, 0.0, round(best.lag) + way - rig[view].lag])
+            other = fit_camera(view, rig, (*TURN, *LAG), frames, scale, there, pairs)
+            if other.loss >= best.loss:
+                break
+            best = other
+    return best
 
 
 def _linear(

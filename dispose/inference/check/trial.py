@@ -19,7 +19,7 @@ from dispose.inference.check.contest import (
 from dispose.inference.check.footage import Footage
 from dispose.inference.check.hypotheses import of_one_camera, of_the_whole_rig
 from dispose.inference.check.lags import LagCurve, lag_curves
-from dispose.inference.check.one_camera import LAG, TURN, fit_camera
+from dispose.inference.check.one_camera import LAG, TURN, fit_camera, fit_late_camera
 from dispose.scene.cameras import Cameras
 
 MOST_FAULTS = 4
@@ -71,6 +71,7 @@ class Fault:
         after: the same with the repair.
         gain: share of the loss that the repair takes away.
         sureness: in standard errors.
+        rivals: other cameras of which one, turned as little, explains about as much.
     """
 
     hypothesis: Hypothesis
@@ -78,6 +79,7 @@ class Fault:
     after: float
     gain: float
     sureness: float
+    rivals: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def measured_lag(court: Court, rig: Sequence[Witness], view: int, *, still: bool
     by, each by itself. That is not divided by their number: they share this camera's calibration, whatever is wrong
     with it.
     """
-    halves = [fit_camera(view, rig, (*TURN, *LAG), rows, court.scale, pairs=court.of(view))
+    halves = [fit_late_camera(view, rig, rows, court.scale, pairs=court.of(view))
               for rows in (court.learn_time, court.judge_time)] if court.of(view) else []  # fmt: skip
     if not halves or not all(np.isfinite(fit.error[LAG[0]]) for fit in halves):
         return MeasuredLag(rig[view].lag, np.inf, told=False)
@@ -182,7 +184,7 @@ def measured_lag(court: Court, rig: Sequence[Witness], view: int, *, still: bool
     weight = 1 / np.maximum(errors, 1e-3) ** 2
     lag = float((weight * lags).sum() / weight.sum())
     error = float(max(weight.sum() ** -0.5, abs(lags[0] - lags[1]) / 2))
-    alone = [fit_camera(view, rig, (*TURN, *LAG), court.learn_time, court.scale, pairs=(pair,))
+    alone = [fit_late_camera(view, rig, court.learn_time, court.scale, pairs=(pair,))
              for pair in court.of(view)]  # fmt: skip
     known = [fit.lag for fit in alone if np.isfinite(fit.error[LAG[0]]) and fit.error[LAG[0]] < MOST_ERROR]
     if len(known) > 1:
@@ -196,7 +198,11 @@ def best_fault(held: Sequence[tuple[float, Fault]]) -> Fault | None:
     """The simplest fault that explains about as much as the best one does, by what each takes off; None of none."""
     most = max((total for total, _ in held), default=0.0)
     good = [(total, fault) for total, fault in held if total >= AS_GOOD * most]
-    return min(good, key=lambda item: (item[1].hypothesis.freedom, -item[0]))[1] if good else None
+    if not good:
+        return None
+    best = min(good, key=lambda item: (item[1].hypothesis.freedom, -item[0]))[1]
+    others = {fault.hypothesis.views[0] for _, fault in good if small_turn(fault)} - {*best.hypothesis.views}
+    return replace(best, rivals=tuple(sorted(others))) if small_turn(best) else best
 
 
 def _held(
