@@ -3,10 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 import torch
 
-from dispose.evaluation.from_videos import agreement_in_images, agreement_of_actor, count_people, tracks_of
+from dispose.evaluation.from_videos import (
+    TrackAgreement,
+    agreement_in_images,
+    agreement_of_actor,
+    count_people,
+    frames_ahead,
+    later,
+    tracks_in_images,
+    tracks_of,
+)
 from dispose.inference.capture import read_capture, source_of
 from dispose.inference.run import results_of
 from dispose.options import Count, PathOption, require_file
@@ -27,12 +37,24 @@ def people_in(place: Path, calibration: Path, detections: Path) -> Sequence[Fram
     return results_of(source_of(capture), associator.associate, load_reconstruction(associator=associator))
 
 
+def at_one_time(
+    ours: Sequence[FrameResult], theirs: Sequence[FrameResult], actor: TrackAgreement
+) -> tuple[list[int], TrackAgreement | None]:
+    """By how many frames their keypoints are ahead of ours in every camera, and how the actor agrees when all are."""
+    cameras = zip(tracks_in_images(ours, actor.person), tracks_in_images(theirs, actor.other), strict=True)
+    ahead = [frames_ahead(our, their) for our, their in cameras]
+    middle = int(median(ahead))
+    moved = {person: later(track, middle) for person, track in tracks_of(ours).items()}
+    return ahead, agreement_of_actor(moved, tracks_of(theirs))
+
+
 @dataclass(frozen=True)
 class DetectAccuracyBench:
     """Detect in the videos of Pose2Sim's two people and in Panoptic's stills, and say how good the people are in 3-D.
 
-    Videos: the actor against the 3-D from the detections that come with the capture. Stills: distances of projected
-    joints from the keypoints of their own images.
+    Videos: the actor against the 3-D from the detections that come with the capture, frame by frame as these are
+    numbered, and at the time at which they agree with the images (they are two frames ahead). Stills: distances of
+    projected joints from the keypoints of their own images.
     """
 
     data: Path = Path("../shared/data")
@@ -64,12 +86,20 @@ class DetectAccuracyBench:
         still_people, reprojection = count_people(seen), agreement_in_images(seen)
         print(f"Pose2Sim, two people, videos: {people}")
         print(f"  the actor: {actor}")
+        ahead, in_time = at_one_time(ours, theirs, actor) if actor else ([], None)
+        print(f"  the other detections are {', '.join(map(str, ahead))} frames ahead in the cameras")
+        print(f"  the actor at one time: {in_time}")
         print(f"Panoptic, stills: {still_people}")
         print(f"  {reprojection}")
         figures = {
             "tiles": self.tiles,
             "careful": self.careful,
-            "videos": {"people": asdict(people), "actor": None if actor is None else asdict(actor)},
+            "videos": {
+                "people": asdict(people),
+                "actor": None if actor is None else asdict(actor),
+                "frames_ahead": ahead,
+                "actor_at_one_time": None if in_time is None else asdict(in_time),
+            },
             "stills": {"people": asdict(still_people), "reprojection": asdict(reprojection)},
         }
         write_figures(path, SCHEMA, figures)

@@ -2,7 +2,9 @@
 
 No capture at hand has images and a truth. On Pose2Sim's two people ours are compared with the 3-D from the detections
 that come with it: the one actor whom both have (the second person of these files stands still and is on nobody in the
-videos). On stills, 3-D people are projected into the images they were made of.
+videos). Files of keypoints need not have been made of the frames whose numbers they bear: how many frames they are off
+is looked for in every camera by itself (`frames_ahead`). On stills, 3-D people are projected into the images they were
+made of.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,6 +28,9 @@ STANDS_STILL_MM = 1.0
 SEEN = 0.2
 """Keypoints of a higher score are compared with the projections."""
 
+MOST_AHEAD = 5
+"""Frames by which other detections may be off."""
+
 Track = Mapping[int, Float[np.ndarray, "joints 3"]]
 """Somebody's joints by frame number; not a number where they are not known."""
 
@@ -35,6 +40,7 @@ class TrackAgreement:
     """One person of two sets of detections, in mm and shares.
 
     Attributes:
+        person, other: whom in ours, whom in the other one.
         frames: that both have.
         median_mm, mean_mm, p90_mm: distances of their joints.
         missing: share of the joints that ours does not know.
@@ -42,6 +48,8 @@ class TrackAgreement:
         jitter_mm: mean second difference of ours.
     """
 
+    person: int
+    other: int
     frames: int
     median_mm: float
     mean_mm: float
@@ -120,22 +128,59 @@ def bone_variation(track: Track) -> float:
 def agreement_of_actor(ours: Mapping[int, Track], theirs: Mapping[int, Track]) -> TrackAgreement | None:
     """The person who moves in both and is nearest to themselves; None where no two tracks share half of the frames."""
     found: list[TrackAgreement] = []
-    for their in theirs.values():
+    for other, their in theirs.items():
         if len(their) < 3 or jitter_mm(their) < STANDS_STILL_MM:
             continue
-        for our in ours.values():
+        for person, our in ours.items():
             frames = sorted(set(our) & set(their))
             if len(frames) < max(3, len(their) / 2):
                 continue
             mm = np.linalg.norm(stacked(our, frames) - stacked(their, frames), axis=-1)
             median, p90 = np.nanquantile(mm, (0.5, 0.9)).tolist()
             missing = float(np.isnan(stacked(our, frames)).any(-1).mean())
-            found.append(
-                TrackAgreement(
-                    len(frames), median, float(np.nanmean(mm)), p90, missing, bone_variation(our), jitter_mm(our)
-                )
-            )
+            apart = len(frames), median, float(np.nanmean(mm)), p90
+            found.append(TrackAgreement(person, other, *apart, missing, bone_variation(our), jitter_mm(our)))
     return min(found, key=lambda one: one.median_mm, default=None)
+
+
+def frames_ahead(ours: Track, theirs: Track) -> int:
+    """By how many frames theirs is ahead of ours: where the median distance is least, of equal ones the least.
+
+    1 where their frame 7 shows what our frame 8 does.
+    """
+
+    def apart(ahead: int) -> float:
+        frames = [number for number in theirs if number + ahead in ours]
+        if not frames:
+            return np.inf
+        mm = np.linalg.norm(stacked(later(ours, ahead), frames) - stacked(theirs, frames), axis=-1)
+        return np.inf if np.isnan(mm).all() else float(np.nanmedian(mm))
+
+    return min(sorted(range(-MOST_AHEAD, MOST_AHEAD + 1), key=abs), key=apart)
+
+
+def later(track: Track, frames: int) -> dict[int, Float[np.ndarray, "joints _"]]:
+    """A track by the numbers of other frames: at 7 what it has at 7 + `frames`."""
+    return {number - frames: joints for number, joints in track.items()}
+
+
+def tracks_in_images(results: Sequence[FrameResult], person: int) -> list[dict[int, Float[np.ndarray, "joints 2"]]]:
+    """Somebody's keypoints of the limbs in every camera, px; not a number where they were not detected."""
+    tracks: list[dict[int, Float[np.ndarray, "joints 2"]]] = [{} for _ in results[0].prediction.association.members[0]]
+    for one in results:
+        people = one.prediction.poses.id.tolist()
+        if one.frame is None or person not in people:
+            continue
+        found = one.frame.detections
+        columns = found.skeleton.indices(LIMB_JOINTS)
+        members = one.prediction.association.members[people.index(person)].tolist()
+        for track, view, slot in zip(tracks, range(len(tracks)), members, strict=True):
+            if slot != ABSENT:
+                shown = found.visible[view, slot, columns, None]
+                track[one.prediction.number] = torch.where(
+                    shown, found.xy_image[view, slot, columns], torch.nan
+                ).numpy()
+    return tracks
 
 
 def agreement_in_images(results: Sequence[FrameResult]) -> ImageAgreement:

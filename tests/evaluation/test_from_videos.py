@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from dispose.evaluation.from_videos import LIMB_JOINTS, agreement_of_actor, bone_variation, jitter_mm
+from dispose.evaluation.from_videos import (
+    LIMB_JOINTS,
+    agreement_of_actor,
+    bone_variation,
+    frames_ahead,
+    jitter_mm,
+    later,
+)
 
 FRAMES = 12
 
@@ -24,7 +31,7 @@ def test_the_actor_is_who_moves_and_is_nearest_and_offsets_are_distances():
     ours[1][3] = ours[1][3].copy()
     ours[1][3][0] = np.nan
     found = agreement_of_actor(ours, {7: actor, 8: standing})
-    assert found is not None and found.frames == FRAMES
+    assert found is not None and (found.person, found.other, found.frames) == (1, 7, FRAMES)
     assert found.median_mm == pytest.approx(30) and found.p90_mm == pytest.approx(30)
     assert found.missing == pytest.approx(1 / (FRAMES * len(LIMB_JOINTS))) and found.bone_variation < 1e-9
     assert agreement_of_actor({2: standing}, {8: standing}) is None, "who stands still is a mannequin"
@@ -34,3 +41,13 @@ def test_jitter_is_the_second_difference_and_bones_vary_with_noise():
     generator = np.random.default_rng(1)
     assert jitter_mm(walking(generator)) == pytest.approx(40) and bone_variation(walking(generator)) < 1e-9
     assert bone_variation(walking(generator, 20.0)) > 0.02
+
+
+@pytest.mark.parametrize("ahead", [-3, 0, 2])
+def test_detections_of_other_frames_than_they_say_are_found_out(ahead: int):
+    generator = np.random.default_rng(2)
+    ours = walking(generator, 20.0)
+    theirs = later(walking(generator, 20.0), ahead)
+    theirs[FRAMES - 4] = np.full_like(theirs[FRAMES - 4], np.nan)
+    assert frames_ahead(ours, theirs) == ahead
+    assert frames_ahead({0: ours[0]}, {99: ours[0]}) == 0, "nothing to compare"
