@@ -15,13 +15,19 @@ import tyro
 
 from dispose.cli.jobs import stages_of
 from dispose.datasets.human36m_choice import CHOICES, choice_of
+from dispose.datasets.layouts.human36m import open_human36m
 from dispose.errors import InputError
 from dispose.evaluation.agreement import evaluate_agreement
 from dispose.evaluation.classic import CLASSIC, classic
 from dispose.evaluation.context import evaluate_context
 from dispose.evaluation.doubt import evaluate_doubt
 from dispose.evaluation.human36m_lifting import LIFTED_PROTOCOLS, LiftedProtocol, lifted_protocol, score_human36m
-from dispose.evaluation.one_person import recorded_people, score_people, synthetic_people
+from dispose.evaluation.one_person import (
+    score_human36m_people,
+    score_people,
+    score_stored_people,
+    synthetic_people,
+)
 from dispose.evaluation.protocols import SWEEP_MM, ImageFrames, Protocol, protocols_of
 from dispose.evaluation.published import FOLDER, read_published, side_by_side
 from dispose.evaluation.reports import Report, Row, text_table, write_report
@@ -63,7 +69,7 @@ from dispose_benchmarks.studies.real_motion import RealMotionStudy
 
 OPTIMAL = "integer_programme"
 NAMES = ("ours", *(one.key for one in CLASSIC), "random", "oracle")
-TOY, TOY_PEOPLE = "toy_images", "toy_people"
+TOY, TOY_PEOPLE, HUMAN36M_PEOPLE = "toy_images", "toy_people", "human36m_people"
 HUMAN36M_STEP = 64
 DOUBT = "doubt"
 CLEAR = "shelf"
@@ -91,7 +97,8 @@ class EvaluateCommand:
     where it is among the data, whether samples agree in clear scenes.
 
     `toy_people` and `human36m_people` score an algebraic or a volumetric network (--weights) on one person at a time,
-    synthetic or Human3.6M's as Learnable Triangulation prepares it (--data: its folder; every 64th instant).
+    synthetic or Human3.6M's as Learnable Triangulation prepares it (--data: its folder), beside the published figures:
+    every 64th instant, or all of them by the joints that the release stored (--answers).
 
     `toy_context` scores Context-Aware PoseFormer on drawn people before unseen cameras, with the right picture, a wrong
     one and none.
@@ -139,6 +146,8 @@ class EvaluateCommand:
     """Of `learnable` and `lifters`: a minute of it, to see that it runs."""
     choice: Annotated[str, one_of(*(choice.name for choice in CHOICES))] = "test"
     """Of the three lifters: every 64th frame of S9 and S11 (`test`), every one, the ambiguous ones, or S1 to S8."""
+    answers: PathOption = None
+    """Of `human36m_people`: joints that Learnable Triangulation's release stored (val.pkl), in place of a network."""
     hypotheses: CountOption = None
     """Of the three lifters: poses of everybody (default: 200, and 1 of a network that gives one)."""
     frames: Count = 120
@@ -158,6 +167,8 @@ class EvaluateCommand:
         parts = (*(("views", *self.views) if self.views else ()), *every, *self.protocols, *self.triangulators)
         name = "_".join(map(str, (self.protocol, *parts)))
         path = require_file(self.out or Path("data/results") / f"{name}.json")
+        if self.answers is not None and self.protocol != HUMAN36M_PEOPLE:
+            raise InputError(f"--answers is for {HUMAN36M_PEOPLE}, not for {self.protocol}.")
         others = (TRIANGULATORS, LEARNABLE, REAL_MOTION, LIFTERS, DOUBT, *LIFTED)
         tables = self.protocol not in others and system_of(self.protocol).name == "associator"
         if self.every and (self.views or self.save is not None or not tables):
@@ -219,10 +230,17 @@ class EvaluateCommand:
         start = time.perf_counter()
         if self.protocol == TOY_CONTEXT:
             return self.conclude(path, evaluate_context(load_context(self.weights), self.frames), start)
-        network, drawn = load_person_network(self.weights), self.protocol == TOY_PEOPLE
-        people = synthetic_people(self.frames) if drawn else recorded_people(self.data, HUMAN36M_STEP)
-        rows = score_people(network, people, "synthetic people" if drawn else "Human3.6M, S9 and S11")
-        return self.conclude(path, rows, start)
+        if self.protocol == TOY_PEOPLE:
+            rows = score_people(load_person_network(self.weights), synthetic_people(self.frames), "synthetic people")
+            return self.conclude(path, rows, start)
+        if self.answers is not None:
+            rows = score_stored_people(self.answers, open_human36m(self.data))
+        else:
+            rows = score_human36m_people(
+                load_person_network(self.weights), open_human36m(self.data, every=HUMAN36M_STEP)
+            )
+        print(side_by_side(rows, read_published(FOLDER / "human36m.json")))
+        return self.conclude(path, rows, start, ("human36m",))
 
     def score_lifter(self, protocol: LiftedProtocol, path: Path) -> int:
         """A network that lifts one image on Human3.6M's original files."""
@@ -361,10 +379,10 @@ class EvaluateCommand:
         print(f"wrote {path}")
         return 0
 
-    def conclude(self, path: Path, rows: Sequence[Row], start: float) -> int:
-        """Print the rows and write them with what made them."""
+    def conclude(self, path: Path, rows: Sequence[Row], start: float, published: tuple[str, ...] = ()) -> int:
+        """Print the rows and write them with what made them, and the published tables beside which they stand."""
         print(text_table(tuple(rows)))
-        write_report(path, self.report(rows, (), start))
+        write_report(path, replace(self.report(rows, (), start), published=published))
         print(f"wrote {path}")
         return 0
 

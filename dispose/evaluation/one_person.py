@@ -8,10 +8,12 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from tqdm import tqdm
 
-from dispose.datasets.layouts.human36m import DRIFTED, TEST_SUBJECTS, open_human36m
+from dispose.datasets.layouts.source import FrameKey, Layout
 from dispose.datasets.one_person import MARGIN, Person, RecordedPeople, cut_out
 from dispose.errors import InputError
+from dispose.evaluation.human36m import human36m_figures, stored_answers
 from dispose.evaluation.reports import Figure, Row
 from dispose.geometry.image_affine import apply, input_from_map, invert
 from dispose.geometry.triangulation import triangulate_ransac
@@ -25,6 +27,8 @@ from dispose_synthetic.renderer.captures import RenderConfig, sample_captures
 
 UNSEEN_SEED = 20_261_130
 """Of the synthetic people that are scored: training draws from other seeds."""
+
+HUMAN36M_TITLE = "Human3.6M, S9 and S11"
 
 RANSAC_INPUT_PX = 30.0
 """As published, pixels of the network's input."""
@@ -53,30 +57,54 @@ def synthetic_people(count: int) -> Iterator[Person]:
         yield Person(number, capture.cameras, list(capture.images.numpy()), capture.poses)
 
 
-def recorded_people(folder: Path, every: int) -> Iterator[Person]:
-    """Human3.6M's test subjects without the recordings whose joints drift, of all instants every so many-th."""
-    people = RecordedPeople(open_human36m(folder, TEST_SUBJECTS, without=DRIFTED, every=every))
-    return (people.person(row) for row in range(len(people)))
-
-
-@torch.no_grad()
 def score_people(network: PersonNetwork, people: Iterable[Person], title: str) -> tuple[Row, ...]:
     """The network beside plain triangulation of its heat maps; the cube of a volumetric one stands at the true root."""
     skeleton, found, seconds = network.skeleton, dict[str, Errors](), 0.0
     (root,) = skeleton.indices(skeleton.root_of)
     for person in people:
-        if person.poses.skeleton != skeleton:
-            raise InputError(f"the labels are of {person.poses.skeleton.name}, the weights of {skeleton.name}")
-        batch = ImageBatch.of([cut_out(person, network.config.input_size, margin=MARGIN)])
-        start = time.perf_counter()
-        answers = answers_of(network, batch, person.poses.xyz_world[:, root].float())
-        seconds += time.perf_counter() - start
+        answers, took = said_of(network, person)
+        seconds += took
         for method, xyz in answers.items():
-            found.setdefault(method, Errors()).add(xyz[0], person, root)
+            found.setdefault(method, Errors()).add(xyz, person, root)
     if not found:
         raise InputError(f"{title}: there is nobody to score")
     count = len(next(iter(found.values())).absolute)
     return tuple(Row(method, title, count, None, _figures(errors), seconds / count) for method, errors in found.items())
+
+
+def score_human36m_people(network: PersonNetwork, layout: Layout) -> tuple[Row, ...]:
+    """As `score_people` on the instants of Human3.6M, counted as published (`human36m_figures`)."""
+    people, found, seconds = RecordedPeople(layout), dict[str, dict[FrameKey, Tensor]](), 0.0
+    for row, key in enumerate(tqdm(layout.keys, unit="instant")):
+        answers, took = said_of(network, people.person(row))
+        seconds += took
+        for method, xyz in answers.items():
+            found.setdefault(method, {})[key] = xyz.double()
+    if not found:
+        raise InputError(f"{HUMAN36M_TITLE}: there is nobody to score")
+    each = seconds / len(layout.keys)
+    return tuple(
+        Row(method, HUMAN36M_TITLE, len(layout.keys), None, human36m_figures(layout, said), each)
+        for method, said in found.items()
+    )
+
+
+def score_stored_people(path: Path, layout: Layout) -> tuple[Row, ...]:
+    """The joints that Learnable Triangulation's release stored for all instants of the test subjects."""
+    figures = human36m_figures(layout, stored_answers(path, layout))
+    return (Row(f"stored, {path.stem}", HUMAN36M_TITLE, len(layout.keys), None, figures, 0.0),)
+
+
+@torch.no_grad()
+def said_of(network: PersonNetwork, person: Person) -> tuple[dict[str, Float[Tensor, "joints 3"]], float]:
+    """`answers_of` one person, and the seconds they took."""
+    if person.poses.skeleton != network.skeleton:
+        raise InputError(f"the labels are of {person.poses.skeleton.name}, the weights of {network.skeleton.name}")
+    batch = ImageBatch.of([cut_out(person, network.config.input_size, margin=MARGIN)])
+    rows = network.skeleton.indices(network.skeleton.root_of)
+    start = time.perf_counter()
+    answers = answers_of(network, batch, person.poses.xyz_world[:, rows[0]].float())
+    return {method: xyz[0] for method, xyz in answers.items()}, time.perf_counter() - start
 
 
 def answers_of(

@@ -1,12 +1,16 @@
 """Scoring of one person at a time: perfect and wrong answers have the errors they should; refusals are sentences."""
 
+import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from dispose.cli.main import main
+from dispose.datasets.layouts.human36m import TEST_SUBJECTS, open_human36m
 from dispose.datasets.one_person import Person
 from dispose.errors import InputError
 from dispose.evaluation import one_person
@@ -17,6 +21,7 @@ from dispose.nn.backbones import Backbone, BackboneConfig
 from dispose.recipes.triangulation import TOY_ALGEBRAIC_SMOKE, TOY_VOLUMETRIC_SMOKE
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.zoo.checkpoints import load_person_network, save_weights
+from tests.datasets.prepared_human36m import prepared_human36m
 
 ROOT = PANOPTIC_15.index("mid_hip")
 
@@ -57,6 +62,31 @@ def test_the_command_scores_a_file_of_weights(tmp_path: Path, people, monkeypatc
     command = ["evaluate", "toy_people", "--weights", str(tmp_path / "tiny.safetensors"), "--frames", "1"]
     assert main([*command, "--out", str(out)]) == 0
     assert "RANSAC" in capsys.readouterr().out and out.exists()
+
+
+def test_human36m_is_counted_as_published_by_a_network_and_by_stored_joints(tmp_path: Path, capsys):
+    prepared_human36m(tmp_path / "h36m", TEST_SUBJECTS)
+    torch.manual_seed(0)
+    model = AlgebraicConfig(skeleton="mpii_17", input_size=(128, 128), backbone=BackboneConfig(18, 8, 8, 17))
+    save_weights(tmp_path / "tiny.safetensors", Algebraic(model))
+    command = ["evaluate", "human36m_people", "--data", str(tmp_path / "h36m"), "--out", str(tmp_path / "people.json")]
+    assert main([*command, "--weights", str(tmp_path / "tiny.safetensors")]) == 0
+    rows = json.loads((tmp_path / "people.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == ["algebraic", "DLT", "RANSAC"] and rows[0]["relative_mm"] > 50
+    assert "Learnable Triangulation, volumetric" in capsys.readouterr().out, "published figures stand beside"
+
+    truth = open_human36m(tmp_path / "h36m")
+    joints = np.stack([truth.truth(key).poses.xyz_world[0].numpy() for key in truth.keys])
+    joints[1] += (0.0, 0.0, 30.0)
+    stored = {"keypoints_3d": joints, "indexes": np.arange(2)}
+    (tmp_path / "val.pkl").write_bytes(pickle.dumps(stored))
+    assert main([*command, "--answers", str(tmp_path / "val.pkl")]) == 0
+    result = json.loads((tmp_path / "people.json").read_text())
+    (row,) = result["rows"]
+    assert row["relative_mm"] == pytest.approx(0, abs=1e-3) and row["absolute_mm"] == pytest.approx(15, abs=1e-3)
+    assert result["published"] == ["human36m"]
+    assert main(["evaluate", "toy_people", "--answers", str(tmp_path / "val.pkl")]) == 2
+    assert "--answers is for human36m_people, not for toy_people" in capsys.readouterr().err
 
 
 def test_what_cannot_be_scored_is_said_in_one_sentence(tmp_path: Path, people):

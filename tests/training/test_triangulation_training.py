@@ -3,13 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
 from dispose.cli.main import main
-from dispose.datasets.layouts.human36m import LABELS, TRAINING_SUBJECTS
+from dispose.datasets.layouts.human36m import TRAINING_SUBJECTS
 from dispose.datasets.one_person import Person, cut_out
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply
@@ -26,8 +25,9 @@ from dispose.training.fit import optimizer_of
 from dispose.training.person_crops import PersonBatch, PersonSource
 from dispose.training.triangulation import AlgebraicTask, VolumetricTask, heatmap_error, some_views
 from dispose.zoo.checkpoints import load_weights
-from dispose_synthetic.human36m_rig import NAMES, human36m_rig
-from dispose_synthetic.joint_maps import draw_joint_maps, looked_at
+from dispose_synthetic.human36m_rig import human36m_rig
+from dispose_synthetic.joint_maps import draw_joint_maps
+from tests.datasets.prepared_human36m import prepared_human36m
 
 TINY = BackboneConfig(depth=18, width=8, deconv_chans=8, joints=17)
 SETTINGS = TriangulationTraining(Optimisation(steps=10, batch=2, rate=1e-3), views=(2, 4))
@@ -211,36 +211,9 @@ def test_a_thousand_steps_with_most_views_corrupted_stay_finite():
     assert all(bool(p.isfinite().all()) for p in task.parameters())
 
 
-def prepared_human36m(folder: Path) -> None:
-    """One action of every training subject as the authors lay them out, one instant each, grey pictures."""
-    camera = np.dtype([("R", "<f4", (3, 3)), ("t", "<f4", (3, 1)), ("K", "<f4", (3, 3)), ("dist", "<f4", 5)])
-    row = np.dtype([
-        ("subject_idx", "i1"), ("action_idx", "i1"), ("frame_idx", "<i2"),
-        ("keypoints", "<f4", (17, 3)), ("bbox_by_camera_tlbr", "<i2", (4, 4)),
-    ])  # fmt: skip
-    cameras, table = np.zeros((5, 4), camera), np.zeros(5, row)
-    table["subject_idx"], table["bbox_by_camera_tlbr"] = np.arange(5), [100, 200, 700, 600]
-    for number, subject in enumerate(TRAINING_SUBJECTS):
-        rig = human36m_rig(subject)
-        cameras["R"][number], cameras["t"][number] = rig.rotation.numpy(), rig.translation.numpy()[..., None]
-        cameras["K"][number] = rig.matrix.numpy()
-        middle = np.append(looked_at(rig).numpy(), 900)
-        table["keypoints"][number] = np.random.default_rng(number).normal(middle, 250, (17, 3))
-        for name, height in zip(NAMES, (1002, 1000, 1000, 1002), strict=True):
-            place = folder / "processed" / subject / "Walking-1" / "imageSequence-undistorted" / name
-            place.mkdir(parents=True)
-            assert cv2.imwrite(str(place / "img_000001.jpg"), np.full((height, 1000, 3), 90 + 20 * number, np.uint8))
-    labels = {
-        "subject_names": list(TRAINING_SUBJECTS), "camera_names": list(NAMES), "action_names": ["Walking-1"],
-        "cameras": cameras, "table": table,
-    }  # fmt: skip
-    (folder / LABELS).parent.mkdir()
-    np.save(folder / LABELS, np.array(labels, dtype=object), allow_pickle=True)
-
-
 @pytest.mark.parametrize("name", ["algebraic", "volumetric"])
 def test_the_published_recipes_learn_from_human36m_as_it_is_prepared(name, tmp_path: Path):
-    prepared_human36m(tmp_path / "h36m")
+    prepared_human36m(tmp_path / "h36m", TRAINING_SUBJECTS)
     small = {"depth": 18, "width": 8, "deconv_chans": 8}
     changes = [f"model.backbone.{key}={value}" for key, value in small.items()]
     changes += ["model.input_size=[128,128]", "training.optimisation.steps=2", "training.optimisation.batch=2"]
