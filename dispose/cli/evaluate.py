@@ -115,7 +115,8 @@ class EvaluateCommand:
     reference that is trained first, and their hypotheses beside errors made elsewhere (an hour on one core).
 
     `triangulators` compares the ways from groups of keypoints to joints on the same groups: HumanEva with simulated
-    detections, Shelf, MVOR and Pose2Sim's two people; what is not in the folder of the data is left out.
+    detections, Human3.6M's four views (human36m/ with VideoPose3D's two files), Shelf, MVOR and Pose2Sim's two people;
+    what is not in the folder of the data is left out.
     """
 
     protocol: Annotated[
@@ -206,8 +207,8 @@ class EvaluateCommand:
         start, found, names = time.perf_counter(), Compared(), self.triangulators or TRIANGULATOR_NAMES
         table = [(name, load_triangulator(name)) for name in names]
         for trial in chosen_trials(trials(load_associator(self.weights).associate), self.protocols):
-            if not (self.data / trial.folder).is_dir():
-                print(f"left out: {trial.title}; there is no folder {self.data / trial.folder}.")
+            if not (self.data / trial.folder).exists():
+                print(f"left out: {trial.title}; there is no {self.data / trial.folder}.")
                 continue
             print(trial.title)
             said = compare(trial, self.data, table)

@@ -17,7 +17,9 @@ import torch
 
 from dispose.association.groups import gather_groups
 from dispose.association.reconstruct import Triangulate, predictions_of
+from dispose.datasets.human36m_views import DETECTIONS, POSES
 from dispose.datasets.tables.humaneva import read_humaneva
+from dispose.datasets.tables.videopose3d import read_videopose3d
 from dispose.errors import InputError
 from dispose.evaluation.claims import Claims, claim_rows, claims_of
 from dispose.evaluation.joints import bone_figures, joint_figures, ranking_figures
@@ -49,9 +51,13 @@ from dispose.scene.results import (
 from dispose.skeletons.catalog import COCO_17, HUMANEVA_15
 from dispose.tensors import ABSENT
 from dispose_synthetic.detectors.points import PointNoise, detect_points
+from dispose_synthetic.human36m_rig import TEST_SUBJECTS, human36m_rig
 
 LIMBS = tuple(joint for joint in HUMANEVA_15.joints if joint.startswith(("l_", "r_")))
 """Shoulders to wrists and hips to ankles."""
+
+HUMAN36M_KEYPOINTS = f"human36m/{DETECTIONS.pattern}"
+HUMAN36M_EVERY = 64
 
 SEEDS = (0, 1, 2)
 EVERY = 4
@@ -64,7 +70,7 @@ class Trial:
 
     Attributes:
         name: on the command line.
-        folder: what it needs of the folder of the data; empty where it draws its own frames.
+        folder: what it needs of the folder of the data, a folder or a file; empty where it draws its own frames.
         draws: the same frames with other random noise; a figure is the median of theirs.
         group: from frames to their groups, which are the same for every triangulator.
         views: cameras to use, by position; all where None.
@@ -120,8 +126,8 @@ def compare(trial: Trial, data: Path, table: Sequence[tuple[str, Triangulate]]) 
 
     Raises `InputError` where the trial's data are not in the folder.
     """
-    if not (data / trial.folder).is_dir():
-        raise InputError(f"{data / trial.folder}: there is no such folder; data/README.md says how to obtain it.")
+    if not (data / trial.folder).exists():
+        raise InputError(f"{data / trial.folder}: not there; data/README.md says how to obtain it.")
     said: dict[str, list[Said]] = {name: [] for name, _ in table}
     for protocol in trial.draws:
         source = gather(protocol.read(data), trial.views)
@@ -241,6 +247,21 @@ def humaneva_trial(views: int) -> Trial:
     return Trial(f"humaneva_{views}", "humaneva", draws, labelled_groups, joints=LIMBS)
 
 
+def human36m_trial() -> Trial:
+    """Human3.6M's test subjects by a detector's keypoints of all four views, one frame of `HUMAN36M_EVERY`."""
+
+    def read(folder: Path) -> Iterator[tuple[Frame, Labels]]:
+        path = folder / HUMAN36M_KEYPOINTS
+        recordings = read_videopose3d(path.with_name(POSES), path, human36m_rig, TEST_SUBJECTS)
+        some = [found.frame(n) for found in recordings.values() for n in found.numbers[::HUMAN36M_EVERY]]
+        for number, (frame, labels) in enumerate(some):
+            yield replace(frame, number=number), labels
+
+    protocol = Protocol("human36m", "Human3.6M, S9 and S11, keypoints of CPN in four views, 12 joints",
+                        "Human3.6M, CPN", read, (partial(joint_figures, joints=LIMBS),))  # fmt: skip
+    return Trial("human36m", HUMAN36M_KEYPOINTS, (protocol,), labelled_groups, joints=LIMBS)
+
+
 def view_trial(name: str, folder: str, title: str, detections: str, read: Callable[..., Iterable]) -> Trial:
     """People whose groups are known, before more and more cameras."""
     measures = (partial(joint_figures, joints=COCO_17.joints),)
@@ -287,6 +308,7 @@ def trials(associate: Associate) -> tuple[Trial, ...]:
     return (
         humaneva_trial(3),
         humaneva_trial(2),
+        human36m_trial(),
         *(Trial(one.name, folder, (one,), group, views) for folder, (views, one) in zip(folders, each, strict=True)),
         *VIEW_TRIALS,
     )

@@ -2,7 +2,7 @@
 
 ``data_3d_h36m.npz``: ``positions_3d[subject][action]``, (frames, 32, 3), metres. ``data_2d_h36m_*.npz``:
 ``positions_2d[subject][action][camera]``, (frames, joints, 2), pixels, and ``metadata``, whose symmetry tells which
-joints they are: Human3.6M's seventeen or COCO's. The cameras are in a calibration of ours, named ``S1_54138969``.
+joints they are: Human3.6M's seventeen or COCO's.
 
 Gong's DiffPose (gong2023diffpose) keeps in the same tree what is uncertain: (frames, 17, parts, 5), of each part its
 weight, the mean and the standard deviation of x and y. In the files in circulation one part has all the weight.
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dispose.datasets.human36m_choice import ACTIONS, CAMERAS, RAW_ROWS, SUBJECTS, FrameChoice, Rigs, action_number
 from dispose.datasets.labelled_people import LabelledPeople, Names, join_people, one_view, people_of
-from dispose.datasets.tables.reading import LabelledFrames, read_cameras, require
+from dispose.datasets.tables.reading import LabelledFrames, require
 from dispose.errors import InputError
 from dispose.formats.plain_arrays import load_plain_arrays
 from dispose.geometry.human36m_lens import opencv_place
@@ -46,7 +46,7 @@ def opencv_lens(xy_image: Tensor, matrix: Tensor, distortion: Tensor) -> Tensor:
 
 
 def read_videopose3d(
-    poses: Path, keypoints: Path, rig: Path, *, lens: Lens = opencv_place
+    poses: Path, keypoints: Path, rigs: Rigs, subjects: Sequence[str] = SUBJECTS, *, lens: Lens = opencv_place
 ) -> Mapping[str, LabelledFrames]:
     """The recordings that both files hold, by ``SUBJECT/ACTION``, each frame with four views of one person.
 
@@ -56,21 +56,21 @@ def read_videopose3d(
     Args:
         poses: ``data_3d_h36m.npz``.
         keypoints: ``data_2d_h36m_gt.npz``, ``data_2d_h36m_cpn_ft_h36m_dbb.npz`` or another of them.
-        rig: the cameras of all subjects.
+        rigs: the cameras of a subject.
+        subjects: whose recordings; others are left out.
         lens: by default keypoints are taken as Human3.6M's own lens shows them, with which these files are made.
 
     Raises:
         InputError: names file, subject, action and camera of what is not as it should be.
     """
-    cameras = read_cameras(rig)
     space = read_tree(poses, "positions_3d")
     stored = load_plain_arrays(require(keypoints))
     images = read_tree(keypoints, "positions_2d", stored)
     skeleton = skeleton_of(keypoints, stored.get("metadata"))
     found = {}
-    for subject, actions in images.items():
-        mine = _rig(rig, cameras, subject)
-        for action, views in actions.items():
+    for subject in subjects:
+        mine = rigs(subject)
+        for action, views in images.get(subject, {}).items():
             if action not in space.get(subject, {}):
                 continue
             xyz = _places(f"{poses}: {subject}, {action}", space[subject][action])
@@ -172,15 +172,6 @@ def skeleton_of(path: Path, metadata: object) -> Skeleton:
         if found == sides:
             return skeleton
     raise InputError(f"{path}: the 'keypoints_symmetry' {found} is neither Human3.6M's nor COCO's.")
-
-
-def _rig(path: Path, cameras: Cameras, subject: str) -> Cameras:
-    """The four cameras of a subject."""
-    names = [f"{subject}_{camera}" for camera in CAMERAS]
-    for name in names:
-        if name not in cameras.names:
-            raise InputError(f"{path}: no camera {name!r} (there is {', '.join(cameras.names)}).")
-    return cameras.select(views=[cameras.names.index(name) for name in names])
 
 
 def _places(where: str, value: object) -> Float[Tensor, "frames 17 3"]:
