@@ -15,7 +15,6 @@ import tyro
 
 from dispose.cli.jobs import stages_of
 from dispose.datasets.human36m_choice import CHOICES, choice_of
-from dispose.datasets.layouts.human36m import open_human36m
 from dispose.errors import InputError
 from dispose.evaluation.agreement import evaluate_agreement
 from dispose.evaluation.classic import CLASSIC, classic
@@ -27,7 +26,7 @@ from dispose.evaluation.one_person import (
     score_people,
     score_stored_people,
     synthetic_people,
-)
+)  # fmt: skip
 from dispose.evaluation.protocols import SWEEP_MM, ImageFrames, Protocol, protocols_of
 from dispose.evaluation.published import FOLDER, read_published, side_by_side
 from dispose.evaluation.reports import Report, Row, text_table, write_report
@@ -41,13 +40,13 @@ from dispose.evaluation.score import (
     gather,
     oracle_method,
     random_method,
+    save_answers,
     score,
 )
 from dispose.evaluation.subsets import evaluate_subsets
 from dispose.evaluation.toy_images import evaluate_toy_images, reduction
 from dispose.evaluation.triangulators import Compared, chosen_trials, compare, trials
 from dispose.inference.readings import Source
-from dispose.inference.results_folder import RunFiles, write_results
 from dispose.models.dispose.model import DisPose
 from dispose.options import Count, CountOption, PathOption, one_of, require_file, require_folder
 from dispose.released.model import ReleasedDisPose
@@ -69,13 +68,10 @@ from dispose_benchmarks.studies.real_motion import RealMotionStudy
 
 OPTIMAL = "integer_programme"
 NAMES = ("ours", *(one.key for one in CLASSIC), "random", "oracle")
-TOY, TOY_PEOPLE, HUMAN36M_PEOPLE = "toy_images", "toy_people", "human36m_people"
-HUMAN36M_STEP = 64
+TOY, TOY_PEOPLE, TOY_CONTEXT, HUMAN36M_PEOPLE = "toy_images", "toy_people", "toy_context", "human36m_people"
 DOUBT = "doubt"
 CLEAR = "shelf"
 """The data set, and its folder, whose scenes are so clear that random samples should agree."""
-
-TOY_CONTEXT = "toy_context"
 TRIANGULATORS, LEARNABLE, REAL_MOTION, LIFTERS = "triangulators", "learnable", "real_motion", "lifters"
 LIFTED = tuple(one.name for one in LIFTED_PROTOCOLS)
 
@@ -207,8 +203,8 @@ class EvaluateCommand:
         start, found, names = time.perf_counter(), Compared(), self.triangulators or TRIANGULATOR_NAMES
         table = [(name, load_triangulator(name)) for name in names]
         for trial in chosen_trials(trials(load_associator(self.weights).associate), self.protocols):
-            if not (self.data / trial.folder).exists():
-                print(f"left out: {trial.title}; there is no {self.data / trial.folder}.")
+            if not (place := self.data / trial.folder).exists():
+                print(f"left out: {trial.title}; there is no {place}.")
                 continue
             print(trial.title)
             said = compare(trial, self.data, table)
@@ -234,12 +230,8 @@ class EvaluateCommand:
         if self.protocol == TOY_PEOPLE:
             rows = score_people(load_person_network(self.weights), synthetic_people(self.frames), "synthetic people")
             return self.conclude(path, rows, start)
-        if self.answers is not None:
-            rows = score_stored_people(self.answers, open_human36m(self.data))
-        else:
-            rows = score_human36m_people(
-                load_person_network(self.weights), open_human36m(self.data, every=HUMAN36M_STEP)
-            )
+        stored = self.answers and score_stored_people(self.answers, self.data)
+        rows = stored or score_human36m_people(load_person_network(self.weights), self.data)
         print(side_by_side(rows, read_published(FOLDER / "human36m.json")))
         return self.conclude(path, rows, start, ("human36m",))
 
@@ -399,17 +391,6 @@ def draw_results(path: Path, chart: str) -> int:
         print("no pictures: matplotlib is not installed (pip install 'dispose[viz]')")
         return 0
     return subprocess.run([sys.executable, "-m", f"dispose_viz.charts.{chart}", str(path)], check=False).returncode
-
-
-def save_answers(folder: Path, protocol: Protocol, found: Answers) -> None:
-    """What a method said about every frame, with the labels, as a folder that `dispose inspect` opens."""
-    results = [
-        replace(one, labels=replace(one.labels, poses=protocol.truth_of(one.labels.poses)))
-        for one in found.results
-        if one.labels is not None
-    ]
-    write_results(folder, results, RunFiles(protocol.name, found.method, tables=False))
-    print(f"wrote {folder}")
 
 
 def image_method(weights: Path) -> Method:

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from dispose.datasets.layouts.source import FrameKey, Layout
+from dispose.datasets.layouts.human36m import open_human36m
+from dispose.datasets.layouts.source import FrameKey
 from dispose.datasets.one_person import MARGIN, Person, RecordedPeople, cut_out
 from dispose.errors import InputError
 from dispose.evaluation.human36m import human36m_figures, stored_answers
@@ -28,7 +29,7 @@ from dispose_synthetic.renderer.captures import RenderConfig, sample_captures
 UNSEEN_SEED = 20_261_130
 """Of the synthetic people that are scored: training draws from other seeds."""
 
-HUMAN36M_TITLE = "Human3.6M, S9 and S11"
+HUMAN36M_TITLE, HUMAN36M_STEP = "Human3.6M, S9 and S11", 64
 
 RANSAC_INPUT_PX = 30.0
 """As published, pixels of the network's input."""
@@ -72,8 +73,9 @@ def score_people(network: PersonNetwork, people: Iterable[Person], title: str) -
     return tuple(Row(method, title, count, None, _figures(errors), seconds / count) for method, errors in found.items())
 
 
-def score_human36m_people(network: PersonNetwork, layout: Layout) -> tuple[Row, ...]:
-    """As `score_people` on the instants of Human3.6M, counted as published (`human36m_figures`)."""
+def score_human36m_people(network: PersonNetwork, folder: Path) -> tuple[Row, ...]:
+    """As `score_people` on Human3.6M's test subjects, one of `HUMAN36M_STEP` instants, counted as published."""
+    layout = open_human36m(folder, every=HUMAN36M_STEP)
     people, found, seconds = RecordedPeople(layout), dict[str, dict[FrameKey, Tensor]](), 0.0
     for row, key in enumerate(tqdm(layout.keys, unit="instant")):
         answers, took = said_of(network, people.person(row))
@@ -89,8 +91,9 @@ def score_human36m_people(network: PersonNetwork, layout: Layout) -> tuple[Row, 
     )
 
 
-def score_stored_people(path: Path, layout: Layout) -> tuple[Row, ...]:
+def score_stored_people(path: Path, folder: Path) -> tuple[Row, ...]:
     """The joints that Learnable Triangulation's release stored for all instants of the test subjects."""
+    layout = open_human36m(folder)
     figures = human36m_figures(layout, stored_answers(path, layout))
     return (Row(f"stored, {path.stem}", HUMAN36M_TITLE, len(layout.keys), None, figures, 0.0),)
 

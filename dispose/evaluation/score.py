@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
@@ -14,6 +15,7 @@ from dispose.evaluation.measures import association_figures
 from dispose.evaluation.protocols import Protocol
 from dispose.evaluation.reports import Row, figures_of
 from dispose.inference.readings import Reading, Source
+from dispose.inference.results_folder import RunFiles, write_results
 from dispose.inference.run import Kept, run
 from dispose.scene.convert import keep_joints
 from dispose.scene.frame import Frame, Labels, Poses
@@ -170,3 +172,14 @@ def oracle_method(source: Source) -> Method:
         return association_of_identities(reading.labels.identity)
 
     return Method("oracle association", associate_each(associate))
+
+
+def save_answers(folder: Path, protocol: Protocol, found: Answers) -> None:
+    """What a method said about every frame, with the labels, as a folder that `dispose inspect` opens."""
+    results = [
+        replace(one, labels=replace(one.labels, poses=protocol.truth_of(one.labels.poses)))
+        for one in found.results
+        if one.labels is not None
+    ]
+    write_results(folder, results, RunFiles(protocol.name, found.method, tables=False))
+    print(f"wrote {folder}")
