@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dispose.evaluation.from_videos import Track, jitter_mm, tracks_of
+from dispose.evaluation.from_videos import Track, agreement_of_actor, frames_ahead, later, tracks_of
 from dispose.formats.pseudo_labels import write_pseudo_labels
 from dispose.inference.capture import find_images, image_source_of, read_capture, read_image_capture, source_of
 from dispose.inference.readings import Reading, Source
@@ -63,11 +63,6 @@ class OwnImagesRow:
         return (f"{self.method}, {self.cameras} cameras: {self.people:.1f} people a frame, the actor in "
                 f"{self.found:.0f} % of {self.frames} frames, median {self.median_mm:.0f}, "
                 f"mean {self.mean_mm:.0f} mm")  # fmt: skip
-
-
-def actor_of(people: Mapping[int, Track]) -> Track:
-    """The one who moves most."""
-    return max((track for track in people.values() if len(track) > 2), key=jitter_mm)
 
 
 def row_of(method: str, cameras: int, people: Mapping[int, Track], actor: Track) -> OwnImagesRow:
@@ -120,7 +115,8 @@ class OwnImagesBench:
         train(TrainingOrder(CAPTURE.name, run, data=self.capture, labels=labels, cameras=learned))
         parts = stretches_of(images.numbers, CAPTURE)
         numbers = [n for part in parts[CAPTURE.held_out - 1 :: CAPTURE.held_out] for n in part]
-        actor = actor_of(tracks_of(self.detected(self.capture / "pose", numbers, names)))
+        actor, ahead = self.actor(detections, images.numbers, names)
+        actor = {n: joints for n, joints in actor.items() if n in numbers}
         rows = []
         for cameras in (learned, names):
             found = self.detected(detections, numbers, cameras)
@@ -129,8 +125,18 @@ class OwnImagesBench:
                 found = self.seen(weights, numbers, cameras)
                 rows.append(row_of(f"model for images, {method}", len(cameras), tracks_of(found), actor))
         print("\n".join(map(str, rows)))
-        write_figures(path, SCHEMA, {"learned": learned, "rows": [asdict(row) for row in rows]})
+        print(f"The actor's joints are those of {ahead} frames before, at which the two detectors agree.")
+        figures = {"learned": learned, "frames_ahead": ahead, "rows": [asdict(row) for row in rows]}
+        write_figures(path, SCHEMA, figures)
         return 0
+
+    def actor(self, detections: Path, numbers: Sequence[int], names: Sequence[str]) -> tuple[Track, int]:
+        """The actor by the other detector's joints, at the frames of the videos, and how many these are ahead."""
+        ours, theirs = (tracks_of(self.detected(one, numbers, names)) for one in (detections, self.capture / "pose"))
+        same = agreement_of_actor(ours, theirs)
+        assert same is not None, "somebody moves in this capture"
+        ahead = frames_ahead(ours[same.person], theirs[same.other])
+        return later(theirs[same.other], -ahead), ahead
 
     def label(self, detections: Path, labels: Path) -> None:
         """Write the labels of the capture's detections, as `dispose prepare` makes them."""
