@@ -80,6 +80,7 @@ class Loop(lightning.LightningModule):
         super().__init__()
         self.task, self.source, self.plan, self.seed, self.workers = task, source, plan, seed, workers
         self.loader: TimedLoader | None = None
+        self.logged: tuple[str, ...] = ()
 
     def train_dataloader(self) -> TimedLoader:
         """The steps that are left, read ahead by workers."""
@@ -108,13 +109,12 @@ class Loop(lightning.LightningModule):
         # Dropout and whatever else draws from the global generator: the same on an unbroken and a resumed run.
         torch.manual_seed(self.seed * 104_729 + batch.number)
         terms = self.task(batch.batch)
-        shared = self.trainer.world_size > 1
-        for term in terms:
-            name = f"{self.task.name}/{term.name}"
-            self.log(name, term.value.detach(), prog_bar=len(terms) == 1, batch_size=1, sync_dist=shared)
         loss = total(terms).float()
-        if len(terms) > 1:
-            self.log(f"{self.task.name}/loss", loss.detach(), prog_bar=True, batch_size=1, sync_dist=shared)
+        values = [(term.name, term.value) for term in terms] + [("loss", loss)] * (len(terms) > 1)
+        self.logged = tuple(f"{self.task.name}/{name}" for name, _ in values)
+        for name, (_, value) in zip(self.logged, values, strict=True):
+            last, shared = name == self.logged[-1], self.trainer.world_size > 1
+            self.log(name, value.detach(), prog_bar=last, batch_size=1, sync_dist=shared)
         if self.loader is not None:
             self.log(f"{self.task.name}/waiting", self.loader.times.share, batch_size=1)
         # Connected to every weight: processes with nothing to learn in a step stay in step.
@@ -155,6 +155,10 @@ class KeepBest(lightning.Callback):
     def __init__(self, score: Callable[[], float], path: Path, plan: Optimisation) -> None:
         self.score, self.path, self.plan = score, path, plan
 
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """A run that was killed after its last step has nothing left to do."""
+        trainer.should_stop = self.path.exists() and self._over(trainer.global_step)
+
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: Any, *_: Any) -> None:
         """Score now and then, and at the end."""
         step = trainer.global_step
@@ -171,15 +175,35 @@ class KeepBest(lightning.Callback):
                 with replacing_path(self.path) as temporary:
                     temporary.write_bytes(save(state, metadata={"score": repr(score), "step": str(step)}))
         meet()
-        patience = self.plan.patience * self.plan.select_every
-        # Read from the file, so that a run that goes on ends where it would have ended.
-        if patience and step - self.best().step >= patience:
+        if self._over(step):
             trainer.should_stop = True
+
+    def _over(self, step: int) -> bool:
+        """Whether nothing better came for long; from the file, so that a run that goes on ends where it would have."""
+        patience = self.plan.patience * self.plan.select_every
+        return bool(patience) and step - self.best().step >= patience
 
     def best(self) -> BestSoFar:
         """The weights that are kept."""
         with safe_open(self.path, "pt") as file:
             return BestSoFar(float(file.metadata()["score"]), int(file.metadata()["step"]))
+
+
+LOG_EVERY = 10
+"""Steps from one row of the logs to the next."""
+
+
+class LogRows(lightning.Callback):
+    """Writes ``csv/metrics.csv``, before a step's checkpoint is saved: a killed run that goes on lacks no row."""
+
+    def __init__(self, folder: Path) -> None:
+        self.rows = MetricsLog(folder / "csv" / "metrics.csv")
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: Any, *_: Any) -> None:
+        """What this step logged itself; how long it waited is the clock's and stands in TensorBoard alone."""
+        step, logged = trainer.global_step, trainer.logged_metrics
+        if is_first() and (step % LOG_EVERY == 0 or trainer.should_stop):
+            self.rows.add(step - 1, {name: float(logged[name]) for name in pl_module.logged})
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -254,10 +278,10 @@ def _trainer(folder: Path, plan: Optimisation, callbacks: list[KeepBest]) -> lig
         max_steps=plan.steps,
         max_epochs=-1,
         gradient_clip_val=plan.clip,
-        callbacks=[keep, TQDMProgressBar(refresh_rate=10), *averaging, *callbacks],
-        logger=[MetricsLog(folder / "csv" / "metrics.csv"), TensorBoardLogger(folder, name="tensorboard", version="")],
+        callbacks=[keep, TQDMProgressBar(refresh_rate=10), *averaging, *callbacks, LogRows(folder)],
+        logger=TensorBoardLogger(folder, name="tensorboard", version=""),
         plugins=[AtomicCheckpointIO()],
-        log_every_n_steps=10,
+        log_every_n_steps=LOG_EVERY,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )

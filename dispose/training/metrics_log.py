@@ -4,43 +4,21 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.loggers.logger import Logger
-
 from dispose.formats.files import replacing
 
 
-class MetricsLog(Logger):
-    """A row per logged step. Rows of an earlier process stay, but for those of steps that are done once more.
-
-    Lightning saves a step before it logs it: of a process killed in between that step's row is missing.
-    """
+class MetricsLog:
+    """A row per logged step. Rows of an earlier process stay, but for those of steps that are done once more."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
         self.path = path
         self._columns: list[str] | None = None
 
-    @property
-    def name(self) -> str:
-        """Of the log."""
-        return self.path.stem
-
-    @property
-    def version(self) -> str:
-        """There is one only."""
-        return ""
-
-    @rank_zero_only
-    def log_hyperparams(self, *_: object, **__: object) -> None:
-        """They stand in the recipe."""
-
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Add a row; it is on disk when this returns."""
-        row = {"step": str(step), **{name: repr(float(value)) for name, value in metrics.items()}}
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a row; it is in the file when this returns."""
+        row = {"step": str(step), **{name: repr(value) for name, value in values.items()}}
         if self._columns is None or not set(row) <= set(self._columns):
-            rows = [one for one in self._written() if self._columns is not None or float(one["step"]) < (step or 0)]
+            rows = [one for one in self._written() if self._columns is not None or float(one["step"]) < step]
             self._columns = list(dict.fromkeys([*(rows[0] if rows else {}), *row]))
             with replacing(self.path) as file:
                 table = csv.DictWriter(file, self._columns, restval="", lineterminator="\n")

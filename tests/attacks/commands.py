@@ -149,7 +149,7 @@ def work_of(name: str, folder: Path) -> Work:
         take = images(folder)
         return Work("detect", (take,), "pose", partial(detections, capture=take))
     if name == "train":
-        return Work("train", (), "run", weights, but="tfevents|hparams.yaml|metrics.csv")
+        return Work("train", (), "run", weights, but="tfevents|hparams.yaml")
     if name == "notebook":
         return Work("notebook", (write_book(folder / "a.ipynb", BOOK),), "out", figures, "^out-failed")
     return Work(name, captures(folder), "out", poses)

@@ -92,6 +92,7 @@ def train(out: str) -> int:
     with (
         patch.dict(synthetic.RECIPES, smoke=TINY),
         patch.object(shards, "ProcessPoolExecutor", Inline),
+        patch.object(fit, "LOG_EVERY", 3),
         patch.object(runs, "fit", lambda *given, workers, **named: fit.fit(*given, workers=0, **named)),
     ):
         return main(["train", "smoke", "--out", out, "--workers", "1"])
