@@ -14,7 +14,7 @@ from dispose.options import Count, CountOption, PathOption, one_of, require_fold
 from dispose.scene.results import Results
 from dispose_workbench.failures.facts import failure_of, failures_of
 from dispose_workbench.failures.measures import MEASURES, known_measures
-from dispose_workbench.notebooks.inspector_page import page_notebook, serve
+from dispose_workbench.notebooks.inspector_page import page_notebook, serve, write_opener
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class InspectCommand(ResultsOptions):
         with page_notebook([*values, ("rank_by", self.rank_by)]) as notebook, serve(notebook, self.port) as page:
             print(f"{page.address} shows {self.results}; Ctrl-C ends it.", flush=True)
             if self.browser:
-                webbrowser.open(page.address)
+                webbrowser.open(write_opener(page.address, notebook.parent).as_uri())
             return page.process.wait()
 
     def check_measure(self, results: Results) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,7 +10,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import webbrowser
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -17,6 +21,7 @@ import torch
 
 from dispose.association.reconstruct import reconstruct_frame
 from dispose.baselines.integer_programme import integer_programme
+from dispose.cli import inspect as inspect_command
 from dispose.cli.inspect import InspectCommand
 from dispose.cli.main import main
 from dispose.formats.evidence import read_run
@@ -198,8 +203,48 @@ def test_only_who_knows_the_address_is_answered(tmp_path: Path) -> None:
         assert status_of(page.address, Origin="http://evil.example") == 403
         assert status_of(static, Origin=f"http://127.0.0.1:{port}") in (200, 404)
         assert status_of(f"{page.address}voila/files/secret.png") in (403, 404)
-        command = Path(f"/proc/{page.process.pid}/cmdline").read_bytes().decode()
-        assert page.address.rstrip("/").rpartition("/")[2] not in command
+        check_nobody_else_can_read(page, tmp_path)
+
+
+def check_nobody_else_can_read(page: inspector_page.Page, folder: Path) -> None:
+    """Neither arguments nor files that others may read tell the address, and no kernel talks where others hear it."""
+    secret = page.address.rstrip("/").rpartition("/")[2]
+    with urllib.request.urlopen(page.address, timeout=120) as answer:
+        answer.read()  # to its end: the kernel is there
+    for pid in (page.process.pid, *children_of_all(page.process.pid)):
+        assert secret not in Path(f"/proc/{pid}/cmdline").read_text()
+        assert not Path(f"/proc/{pid}/environ").stat().st_mode & 0o077
+    opener = inspector_page.write_opener(page.address, folder)
+    assert page.address in opener.read_text() and str(secret) not in str(opener)
+    told = {path for path in folder.iterdir() if secret.encode() in path.read_bytes()}
+    assert told == {opener, folder / "small.log"}
+    assert not [path for path in told if path.stat().st_mode & 0o077]
+    (kernel,) = children_of_all(page.process.pid)
+    sockets = Path(Path(f"/proc/{kernel}/cmdline").read_text().rstrip("\0").split("\0")[-1]).parent
+    assert len([path for path in sockets.iterdir() if path.is_socket()]) == 5 and not sockets.stat().st_mode & 0o077
+    if os.geteuid() == 0 and shutil.which("setpriv"):
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        program = "import sys, urllib.request as r; r.urlopen(sys.argv[1])"
+        for command in (
+            ["cat", f"/proc/{page.process.pid}/environ"], ["cat", f"/proc/{kernel}/environ"], ["cat", str(opener)],
+            ["cat", str(folder / "small.log")], ["ls", str(sockets)],
+            ["python3", "-c", program, f"{page.address[:-34]}/"],
+        ):  # fmt: skip
+            refused = subprocess.run([*nobody, *command], capture_output=True, text=True, check=False)
+            assert refused.returncode and ("denied" in refused.stderr or "403" in refused.stderr), refused.stderr
+
+
+def test_the_browser_is_not_told_the_address_by_its_arguments(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever lists processes sees them."""
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    served = SimpleNamespace(address="http://127.0.0.1:1/secret/", process=SimpleNamespace(wait=lambda: 0))
+    monkeypatch.setattr(inspect_command, "serve", lambda *_: nullcontext(served))
+    assert InspectCommand(folder, out=tmp_path).run() == 0
+    assert "http://127.0.0.1:1/secret/" in capsys.readouterr().out
+    assert opened and opened[0].startswith("file://") and "secret" not in opened[0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")

@@ -4,6 +4,7 @@ Its address is a secret that only who started it is told (`dispose_workbench.not
 """
 
 import errno
+import html
 import os
 import secrets
 import socket
@@ -118,13 +119,26 @@ def start_process(notebook: Path, number: int, log: Path) -> Page:
     ]  # fmt: skip
     searched = os.pathsep.join([str(TEMPLATES), *filter(None, [os.environ.get("JUPYTER_PATH")])])
     told = {"JUPYTER_PATH": searched, "PYDEVD_DISABLE_FILE_VALIDATION": "1", SECRET: secret}
-    with log.open("wb") as words:
+    with open(log, "wb", opener=private) as words:
         # The server reads its input to the end, which comes when this process is gone, however that ended.
         process = subprocess.Popen(
             command, stdout=words, stderr=subprocess.STDOUT, stdin=subprocess.PIPE, cwd=notebook.parent,
             start_new_session=True, env={**os.environ, **told},
         )  # fmt: skip
     return Page(f"http://{HOST}:{number}/{secret}/", process)
+
+
+def private(path: str, flags: int) -> int:
+    """Opens a file that nobody else may read: the server's log tells its address."""
+    return os.open(path, flags, 0o600)
+
+
+def write_opener(address: str, folder: Path) -> Path:
+    """A private file that leads whoever opens it to the page: a browser's arguments are there for everybody to read."""
+    path, link = folder / "open.html", html.escape(address)
+    with open(path, "w", encoding="utf-8", opener=private) as file:
+        file.write(f'<!doctype html><meta http-equiv="refresh" content="0; url={link}"><a href="{link}">page</a>\n')
+    return path
 
 
 def end_server(page: Page) -> None:

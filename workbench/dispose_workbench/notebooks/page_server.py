@@ -10,6 +10,7 @@ import hmac
 import os
 import shutil
 import sys
+import tempfile
 import threading
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,10 @@ from dispose_workbench.notebooks.inspector_page import SECRET
 
 IDLE_S, LOOK_S = 600, 60
 """A kernel that no page is connected to ends after so many seconds; it is looked after it every so many."""
+
+
+LONGEST_FOLDER = 40
+"""Letters of the folder for temporary files: the names of sockets in it have no room for more."""
 
 
 class OneKernel(AsyncMappingKernelManager):
@@ -77,10 +82,14 @@ def main() -> None:
     """Serve the notebook that the arguments name, below the secret of the environment."""
     secret = os.environ.pop(SECRET)
     server = PageServer.instance(base_url=f"/{secret}/")
+    # What a kernel says over TCP any user of this computer may hear; sockets that are files lie in a private folder.
+    folder = tempfile.gettempdir()
     server.update_config(
         Config(
             VoilaConfiguration={"file_allowlist": [], "multi_kernel_manager_class": OneKernel},
             MappingKernelManager={"cull_idle_timeout": IDLE_S, "cull_interval": LOOK_S, "cull_connected": False},
+            KernelManager={"transport": "ipc" if os.name == "posix" else "tcp"},
+            Voila={"connection_dir_root": folder if len(folder) < LONGEST_FOLDER or os.name != "posix" else "/tmp"},
         )
     )
     server.initialize(sys.argv[1:])
