@@ -70,7 +70,8 @@ def read_entries(path: Path) -> Entries:
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
-    if zipfile.is_zipfile(path):
+    zipped = zipfile.is_zipfile(path)
+    if zipped:
         # torch itself looks at no checksum.
         with saying_what_is_broken(path), zipfile.ZipFile(path) as archive:
             wrong = archive.testzip()
@@ -79,7 +80,8 @@ def read_entries(path: Path) -> Entries:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on the protocol of a pickle that is refused anyway
-            held = torch.load(path, map_location="cpu", weights_only=True)
+            # Mapped: looking at the checksums has read everything once, and who takes the tensors copies them.
+            held = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except UnpicklingError as error:
         foreign = re.search(r"GLOBAL ([\w.]+\w)", str(error))
         what = f"the Python object {foreign[1]}" if foreign else "something other than tensors"
