@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Protocol, runtime_checkable
 
 import dispose
-from dispose.errors import FULL, DisposeError, unwritable
+from dispose.errors import FULL, DisposeError, InputError, OutputError, unwritable
 
 
 @runtime_checkable
@@ -168,6 +168,9 @@ def call(command: Command, arguments: Sequence[str]) -> int:
     try:
         with unwind_on_sigterm(), plain_terminal():
             return parse(command, arguments).run()
+    except (InputError, OutputError) as error:
+        # One sentence: a line more comes from a name of a file.
+        return complain(str(error).replace("\n", "\\n"))
     except (DisposeError, BackendError) as error:
         return complain(str(error))
     except ModuleNotFoundError as error:
@@ -188,7 +191,7 @@ def call(command: Command, arguments: Sequence[str]) -> int:
         return complain(f"a path cannot be followed: {error}")
     except OSError as error:
         if error.filename is not None and error.errno not in FULL:
-            return complain(f"{error.strerror}: {error.filename}")
+            return complain(f"{error.strerror}: {error.filename}".replace("\n", "\\n"))
         if error.errno not in FULL:
             raise
         return complain(str(unwritable(Path(error.filename or "a file"), error)))

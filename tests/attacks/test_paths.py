@@ -23,7 +23,9 @@ COMMANDS = (
     ["predict", "CAPTURE", "--detections", "IT", "--out", "out"], ["predict", "CAPTURE", "--pictures", "IT"],
     ["predict", "IT", "--model", "residual", "--keypoints", "IT"], ["zoo", "import", "IT", "--dataset", "shelf"],
     ["labels", "convert", "IT", "--out", "x.npz"], ["calibrate", "refine", "IT"],
-    ["calibrate", "board", "IT"],
+    ["calibrate", "board", "IT", "--squares", "7", "5", "--square-mm", "30"],
+    ["detector", "install", "--from", "IT"], ["detect", "IT", "--out", "out"],
+    ["prepare", "IT"], ["prepare", "CAPTURE", "--areas", "IT"], ["prepare", "CAPTURE", "--bones", "IT"],
 )  # fmt: skip
 """Every command that reads something."""
 
@@ -70,7 +72,8 @@ def told(command: list[str], name: str) -> str:
     words = [word.replace("IT", name).replace("CAPTURE", "capture") for word in command]
 
     def run() -> None:
-        os.dup2(os.open("told.txt", os.O_CREAT | os.O_TRUNC | os.O_WRONLY), 2)
+        sys.stderr = open("told.txt", "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
+        os.dup2(sys.stderr.fileno(), 2)
         try:
             status = main(words)
         except SystemExit as end:
@@ -87,10 +90,12 @@ def test_what_is_no_file_is_refused(kind: str, here: Path) -> None:
         assert told(command, "odd.json") == READ, command
 
 
-@pytest.mark.parametrize("name", ["~nosuchuser/x", "a" * 300, "\udcff\x1b[2J"])
+@pytest.mark.parametrize("name", ["~nosuchuser/x", "a" * 300, "\udcff\x1b[2J", "a\ndispose: all is well"])
 def test_odd_names_are_refused(name: str, here: Path) -> None:
     for command in COMMANDS:
         assert told(command, name) == READ, command
+        said = Path("told.txt").read_text()
+        assert said.splitlines()[-1].startswith("dispose: ") and "\ndispose: all" not in said, said
 
 
 def test_a_pipe_among_files_is_a_damaged_frame_and_no_wait(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

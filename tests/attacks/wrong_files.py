@@ -197,6 +197,8 @@ CALIBRATIONS = (
     Wrong(TOML, "*", put("1100.5", '"1100.5"'), "numbers are expected"),
     Wrong(TOML, "*", put('name = "cam_1"', 'name = ""'), "no printable text"),
     Wrong(TOML, "*", put('name = "cam_1"', 'name = "a\\u001b[2J"'), "no printable text"),
+    Wrong(TOML, "*", put("[cam_1]", "[cam_1" + " .a" * 90_000 + "]"), "nested too deeply"),
+    Wrong(TOML, "*", put("fisheye = false", "b = {c" + '."d"' * 90_000 + " = 1}"), "nested too deeply"),
     Wrong(TOML, "*", cut(0.25), ""),
     Wrong(TOML, "*", whole(b"\xff\xfe\x00"), "no UTF-8"),
     Wrong(RIG, "*", put("dispose.cameras/1", "dispose.cameras/7"), "schema is"),

