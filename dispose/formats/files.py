@@ -198,6 +198,14 @@ def let_go(array: Shaped[np.ndarray, "..."]) -> None:
         array.base.madvise(mmap.MADV_DONTNEED)
 
 
+def remove_at(path: Path) -> None:
+    """Remove a file, a link or a folder with what is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 class GrowingFolder:
     """Text and tables in a folder that grow block by block.
 
@@ -215,6 +223,9 @@ class GrowingFolder:
         self.folder = folder
         self.about = ""
         self.arrays: Mapping[str, Shaped[np.ndarray, ...]] = {}
+        if folder.is_symlink():
+            # Whatever no commit knows is removed here: that must not be somebody's files elsewhere.
+            raise InputError(f"{folder}: leads to another folder; remove the link.")
         self._kinds: dict[str, tuple[str, tuple[int, ...]]] = {}
         self._committed: dict[str, int] = {}
         if (folder / STATE).is_file():
@@ -267,7 +278,7 @@ class GrowingFolder:
             if path.name in self._committed:
                 os.truncate(path, self._committed[path.name])
             elif path.name != STATE:
-                path.unlink()
+                remove_at(path)
 
     def remove(self) -> None:
         """The folder goes, its state first: what is left of a killed removal is no run to go on with."""

@@ -1,7 +1,10 @@
 """OpenSim opens every TRC: people whose last marker is unknown, who are away, who come late, who are seen once."""
 
 import json
+import re
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispose.cli.main import main
+from dispose.formats.files import GrownColumn
 from dispose.formats.marker_names import MARKER_NAMES, pose2sim_names
 from dispose.formats.person_table import PersonTable
 from dispose.formats.trc import write_trcs
@@ -80,3 +84,59 @@ def test_cases_of_users(shared_data: Path, tmp_path: Path, case: str) -> None:
         rows = [one["joints"] for frame in frames for one in frame["persons"] if one["id"] == person]
         wanted = np.array(rows, dtype=float)[..., (1, 2, 0)] / 1000
         np.testing.assert_allclose(read, wanted, atol=1e-6)
+
+
+class Counted(np.ndarray):
+    """Numbers that count how many of them are looked at."""
+
+    looked = 0
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: object, **options: object) -> object:
+        Counted.looked += sum(one.size for one in inputs if isinstance(one, np.ndarray))
+        return getattr(ufunc, method)(*map(plainly, inputs), **options)
+
+    def __array_function__(self, function: object, types: object, given: tuple, options: dict) -> object:
+        Counted.looked += self.size
+        return super().__array_function__(function, types, given, options)  # type: ignore[arg-type]
+
+    def __getitem__(self, key: Any) -> Any:
+        found = self.view(np.ndarray)[key]
+        Counted.looked += found.size
+        return found
+
+
+def plainly(value: object) -> object:
+    return value.view(np.ndarray) if isinstance(value, Counted) else value
+
+
+def looked_at(folder: Path, people: int, each: int = 12) -> float:
+    """Numbers looked at, and bytes written, for a row of a table in which one person comes after the other."""
+    rows = np.arange(people * each)
+    columns = (rows, rows, rows // each, np.random.default_rng(0).normal(0, 1, (len(rows), 17, 4)))
+    Counted.looked = 0
+    paths = write_trcs(folder, "walk", PersonTable(COCO_17, *(one.view(Counted) for one in columns)), 30.0)
+    assert len(paths) == people
+    return (Counted.looked + sum(path.stat().st_size for path in paths)) / len(rows)
+
+
+def test_who_comes_and_goes_costs_no_more_for_everybody_who_came_before(tmp_path: Path) -> None:
+    """Time grows with the rows, and not with people times frames: counted in numbers and bytes, not by a clock."""
+    few, many = looked_at(tmp_path / "few", 5), looked_at(tmp_path / "many", 80)
+    assert many < 1.1 * few, f"{few:.0f} a row for 5 people, {many:.0f} for 80"
+
+
+def in_memory(path: Path) -> int:
+    """KiB of a mapped file that memory holds."""
+    parts = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text(), flags=re.MULTILINE)
+    return sum(int(found[1]) for part in parts if str(path) in part and (found := re.search(r"Rss: +(\d+)", part)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_what_was_written_does_not_stay_in_memory(tmp_path: Path) -> None:
+    """The columns of a long run are mapped: of what a person's file was made from, nothing is held."""
+    path, rows = tmp_path / "joints", np.arange(4000)
+    np.zeros((len(rows), 17, 4)).tofile(path)
+    joints = GrownColumn(path, "<f8", (len(rows), 17, 4)).array()
+    assert joints.sum() == 0 and in_memory(path) > 2000
+    PersonTable(COCO_17, rows, rows, rows // 100, joints).clip(3, 300, 400)
+    assert in_memory(path) < 200
