@@ -16,14 +16,14 @@ def train(order: TrainingOrder) -> Path:
     from dispose.inference.capture import read_capture, source_of
     from dispose.training.adaptation import REPORT, adapt_associator
 
-    order.refuse_data(("start",))
+    order.refuse_data(("start", "calibration", "detections"))
     if order.adapt is None:
         raise InputError(
             "say what to train: a recipe (`dispose train --help` lists them), or --adapt CAPTURE to fine-tune the "
             "association on what is found in a capture."
         )
     recipe = override(RECIPES[order.recipe], order.set)
-    capture = read_capture(order.adapt)
+    capture = read_capture(order.adapt, calibration=order.calibration, detections=order.detections)
     for note in capture.notes:
         print(note)
     name = order.adapt.resolve().name

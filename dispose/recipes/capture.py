@@ -43,19 +43,20 @@ def train(order: TrainingOrder) -> Path:
     from dispose.inference.capture import check_sizes, read_image_capture
     from dispose.training.own_images import open_labelled, train_on_capture
 
-    order.refuse_data(("data", "labels", "start", "cameras"))
+    order.refuse_data(("data", "labels", "start", "cameras", "calibration"))
     if order.data is None or order.labels is None:
         raise InputError(
             "training on a capture needs --data CAPTURE, with images or videos of it, and --labels FILE, "
             "which `dispose prepare CAPTURE` makes of what `dispose detect CAPTURE` found."
         )
     recipe = override(RECIPES[order.recipe], order.set)
-    capture = read_image_capture(order.data)
+    capture = read_image_capture(order.data, order.calibration)
     check_sizes(capture)
     for note in capture.notes:
         print(note)
     labelled = open_labelled(order.data.resolve().name, capture, order.labels, order.cameras)
     weights, verdict = train_on_capture(recipe, labelled, order.folder, start=order.start, workers=order.workers)
     print(verdict.sentence(recipe))
-    print(f"people by them: dispose predict {order.data} --from-pictures --weights {weights}")
+    where = f" --calibration {order.calibration}" if order.calibration else ""
+    print(f"people by them: dispose predict {order.data}{where} --from-pictures --weights {weights}")
     return weights

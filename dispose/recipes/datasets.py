@@ -67,6 +67,7 @@ def train(order: TrainingOrder) -> Path:
     # Imported here: only training needs Lightning.
     from dispose.training.runs import train_dataset
 
+    order.refuse_captures()
     if order.data is None or order.labels is None:
         raise InputError(
             f"training on {order.recipe} needs --data FOLDER (data/cards/{order.recipe}.md says where it comes from) "

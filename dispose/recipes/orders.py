@@ -55,13 +55,26 @@ class TrainingOrder:
     adapt: PathOption = None
     """A capture of detections to whose room the association is adapted, by labels made of these detections alone."""
 
+    calibration: PathOption = None
+    """Calibration of the capture (`capture`, --adapt), where it is not in its folder."""
+
+    detections: PathOption = None
+    """With --adapt: detections of the capture, where they are not in its folder."""
+
     @property
     def folder(self) -> Path:
         """Of the run."""
         return self.out or Path("runs") / self.recipe
 
     def refuse_data(self, needed: Sequence[str] = ()) -> None:
-        """Raise `InputError` for an option that a recipe on synthetic data does not look at, but for those needed."""
+        """Raise `InputError` for an option that a recipe does not look at, but for those needed."""
+        self.refuse_captures(needed)
         for name in ("data", "labels", "trunk", "backbone", "start", "cameras", "interval"):
             if vars(self)[name] and name not in needed:
                 raise InputError(f"--{name} is for training on a data set; {self.recipe} draws its own examples.")
+
+    def refuse_captures(self, needed: Sequence[str] = ()) -> None:
+        """Raise `InputError` for an option of captures of one's own, but for those needed."""
+        for name in ("calibration", "detections"):
+            if vars(self)[name] and name not in needed:
+                raise InputError(f"--{name} is for captures of one's own, not for {self.recipe}.")

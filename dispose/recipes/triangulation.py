@@ -124,6 +124,7 @@ def train(order: TrainingOrder) -> Path:
     # Imported here: only training needs Lightning.
     from dispose.training.triangulation_runs import train_triangulation
 
+    order.refuse_captures()
     recipe = override(RECIPES[order.recipe], order.set)
     layout = None
     if recipe.shards is None:

@@ -157,11 +157,14 @@ def test_training_ends_where_nothing_gets_better(tmp_path: Path) -> None:
 
 
 def test_a_word_too_much_or_too_little(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sample = str(sample_folder("crossing"))
+    sample, parts = str(sample_folder("crossing")), tmp_path / "parts"
+    parts.mkdir()
     for words, said in (
         (["train", "--out", str(tmp_path / "a")], "say what to train: a recipe"),
         (["train", "smoke", "--adapt", sample, "--out", str(tmp_path / "b")], "no training by smoke"),
         (["train", "--adapt", sample, "--labels", "x.npz", "--out", str(tmp_path / "c")], "--labels is for"),
+        (["train", "shelf", "--detections", sample, "--out", str(tmp_path / "d")], "--detections is for captures"),
+        (["train", "--adapt", str(parts), "--out", str(tmp_path / "e")], "no calibration"),
     ):
         assert main(words) == 2
         assert said in capsys.readouterr().err

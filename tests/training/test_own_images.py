@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -23,7 +24,7 @@ from dispose.scene.frame import Detections, Labels, Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.training import own_images
 from dispose.training.frames import PseudoLabelled, ValidationFrames
-from dispose.training.own_images import IMAGES, kept_frame, open_labelled, train_on_capture
+from dispose.training.own_images import IMAGES, CaptureLabels, kept_frame, open_labelled, train_on_capture
 from dispose.zoo.checkpoints import load_weights, shipped_image_weights
 
 BRIEF = replace(CAPTURE.backbone.optimisation, steps=1, batch=1, warmup=0)
@@ -83,6 +84,27 @@ def test_a_run_learns_judges_and_says_the_same_when_it_is_asked_again(labels: Pa
     assert mine.stat().st_mtime_ns == before
     with pytest.raises(InputError, match="another"):
         train_on_capture(replace(SMALL, seed=1), labelled, tmp_path, workers=0)
+
+
+def test_the_calibration_may_lie_elsewhere(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The training is left out; what it is handed is looked at."""
+    handed = list[CaptureLabels]()
+
+    def train(recipe, labelled, folder, start, workers):
+        handed.append(labelled)
+        return shipped_image_weights(), SimpleNamespace(sentence=lambda _: "taken")
+
+    monkeypatch.setattr(own_images, "train_on_capture", train)
+    shutil.copytree(STUDIO / "images", tmp_path / "studio" / "images")
+    shutil.copytree(STUDIO / "calibration", tmp_path / "elsewhere")
+    command = ["train", "capture", "--data", str(tmp_path / "studio"), "--labels", str(labels)]
+    command += ["--out", str(tmp_path / "run")]
+    assert main(command) == 2 and "calibration" in capsys.readouterr().err
+    assert main([*command, "--calibration", str(tmp_path / "elsewhere")]) == 0
+    assert torch.equal(handed[0].capture.cameras.matrix, read_image_capture(STUDIO).cameras.matrix)
+    assert f"--calibration {tmp_path / 'elsewhere'} --from-pictures" in capsys.readouterr().out
 
 
 def test_stretches_that_decide_are_not_learned_from_and_decide(

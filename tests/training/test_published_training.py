@@ -9,6 +9,7 @@ import cv2
 import pytest
 import torch
 
+from dispose.cli.main import main
 from dispose.datasets.layouts.actors import SHELF
 from dispose.datasets.layouts.source import FrameKey, Layout
 from dispose.datasets.multiview import MultiViewDataset
@@ -316,6 +317,12 @@ def test_the_table_of_systems_names_what_there_is():
         parts = system.parts()
         assert parts.network.__name__ and all(issubclass(task, Task) for task in parts.tasks)
         assert system_of(system.recipes[0].names[0]) is system
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_every_data_set_trains_by_its_name_though_protocols_bear_it_too(name, tmp_path, capsys):
+    assert main(["train", name, "--out", str(tmp_path)]) == 2
+    assert f"training on {name} needs --data FOLDER" in capsys.readouterr().err
 
 
 def test_synthetic_recipes_refuse_a_data_set(tmp_path):
