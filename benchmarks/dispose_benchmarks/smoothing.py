@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT
 from dispose.zoo.triangulators import load_triangulator
 from dispose_benchmarks.report import write_figures
+from dispose_benchmarks.studies.smoothed_results import ShelfRow, TimeRow, shelf_rows, time_row
 from dispose_synthetic.detectors.parameters import FITTED
 from dispose_synthetic.rigs import CORNERS, RING, sample_rigs
 from dispose_synthetic.sequences import SequenceConfig, sample_sequence
@@ -32,6 +34,7 @@ FIRST_SEED = 9000
 
 RATE_HZ, CAMERAS = 25.0, 3
 ROBUST, RAYS = "robust", "rays"
+TIMED_PEOPLE = 4
 FAST = 0.95
 """The fastest moments of the wrists: from this quantile of their speed on."""
 
@@ -199,7 +202,11 @@ def measure(name: str, source: str, way: Way, people: Sequence[Recorded]) -> Smo
 
 @dataclass(frozen=True)
 class SmoothingBench:
-    """Measure `dispose smooth` before three cameras on synthetic people, beside single frames and parts of itself."""
+    """Measure `dispose smooth` before three cameras on synthetic people, beside single frames and parts of itself.
+
+    Then the commands themselves: correct parts on Shelf from three of its cameras where its table is at hand, and how
+    long a recording takes.
+    """
 
     sequences: Count = 8
     """Sequences, one of every kind of fitted detector in turn."""
@@ -207,6 +214,10 @@ class SmoothingBench:
     """Frames of a sequence, at 25 a second."""
     people: Count = 3
     """People of a sequence."""
+    data: Path = Path("../shared/data")
+    """Folder of the converted tables; without it Shelf is left out."""
+    timed_frames: int = 1000
+    """Frames of the recording of four people that is timed; 0: none."""
     out: Path = Path("data/results/smoothing.json")
     """Result file."""
 
@@ -223,5 +234,24 @@ class SmoothingBench:
                 f"{row.fast_mm:>12.1f} {row.known:>6.1f}% {row.cover_50:>5.1f}% {row.cover_90:>5.1f}% "
                 f"{row.milliseconds:>5.1f}"
             )
-        write_figures(self.out, SCHEMA, {"rows": [asdict(row) for row in rows]})
+        shelf, timed = self.by_commands()
+        figures = {"rows": rows, "shelf": shelf, "time": timed}
+        write_figures(self.out, SCHEMA, {name: [asdict(row) for row in part] for name, part in figures.items()})
         return 0
+
+    def by_commands(self) -> tuple[list[ShelfRow], list[TimeRow]]:
+        """What `dispose predict` and `dispose smooth` say and take, printed."""
+        with TemporaryDirectory() as work:
+            found = shelf_rows(self.data / "shelf", Path(work)) if (self.data / "shelf").is_dir() else []
+            for row in found:
+                print(
+                    f"Shelf, three views, {row.triangulator}: PCP {row.pcp:.2f}, smoothed {row.pcp_smooth:.2f} "
+                    f"({row.pcp_smooth - row.pcp:+.2f})"
+                )
+            timed = [time_row(Path(work), FIRST_SEED, self.timed_frames, TIMED_PEOPLE)] if self.timed_frames else []
+            for row in timed:
+                print(
+                    f"dispose smooth, {row.frames} frames of {row.people} people ({row.persons_frames} found): "
+                    f"{row.seconds:.1f} s, {row.processor_seconds:.1f} s of processors"
+                )
+        return found, timed

@@ -1,5 +1,6 @@
 """Reading and replacing files: complaints name the file, a reader never meets half a file, a folder has one writer."""
 
+import codecs
 import hashlib
 import json
 import mmap
@@ -117,9 +118,9 @@ def numbered_files(folder: Path, endings: Sequence[str]) -> dict[int, Path]:
 
 
 def decoded(data: bytes, path: Path) -> str:
-    """The text in a file's bytes; `InputError` where it is no UTF-8."""
+    """The text in a file's bytes: UTF-8, or UTF-16 as Windows marks it; `InputError` where it is neither."""
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not a text file (byte {error.start} is no UTF-8); save it as UTF-8.") from error
 

@@ -9,10 +9,11 @@ import torch
 from torch.testing import assert_close
 
 from dispose.errors import InputError
-from dispose.formats.detections.frames import open_frames
+from dispose.formats.detections.frames import open_frames, people_of_image
 from dispose.formats.detections.openpose import write_openpose
 from dispose.formats.detections.people import DamagedFrameError, DetectionView, FoundPeople
 from dispose.formats.detections.read import open_detections, open_folder
+from dispose.formats.entry import Entry
 from dispose.formats.files import frame_number
 from dispose.formats.odd import CLAMPED, EMPTY, MISSHAPEN, NO_FRAME, NO_NUMBER, OUTSIDE, Odd
 from dispose.scene.frame import Detections
@@ -193,7 +194,7 @@ def test_damage_of_one_frame_is_told_from_a_wrong_file(tmp_path: Path) -> None:
         with pytest.raises(DamagedFrameError, match=r"cam01\.0003\.json: camera cam01, frame 3: "):
             read(open_frames(folder), 3)
     # One such file is a damaged frame; where all are of another form, so is the capture.
-    path.write_text('{"persons": []}')
+    path.write_text('{"crowd": []}')
     with pytest.raises(InputError, match=r"no 'people' in it .*neither OpenPose's form") as caught:
         open_frames(folder)
     assert not isinstance(caught.value, DamagedFrameError)
@@ -224,3 +225,41 @@ def test_entries_without_an_image_are_left_out_and_counted(tmp_path: Path) -> No
     path.write_text(json.dumps([{"keypoints": GOOD, "image_id": None}]))
     with pytest.raises(InputError, match=r"results\.json: 0: .* does not say which image it is of"):
         open_detections(path)
+
+
+FLAT = [float(value) for value in range(1, 52)]
+TRIPLES = [FLAT[at : at + 3] for at in range(0, 51, 3)]
+
+
+@pytest.mark.parametrize(
+    "people",
+    [
+        {"people": {"0": {"pose_keypoints_2d": FLAT}, "1": {"pose_keypoints_2d": FLAT}}},
+        {"people": [{"keypoints": TRIPLES}, {"kpts": FLAT}]},
+        {"annots": [{"personID": 3, "bbox": [1, 2, 3, 4, 0.9], "keypoints": TRIPLES}, {"keypoints": TRIPLES}]},
+        [{"pose_keypoints_2d": FLAT}, {"joints": TRIPLES}],
+        [FLAT, FLAT],
+        [TRIPLES, TRIPLES],
+    ],
+)
+def test_people_as_an_object_or_a_bare_list_under_any_usual_name(people: object) -> None:
+    assert people_of_image(Entry("frame", people)) == [FLAT, FLAT]
+
+
+@pytest.mark.parametrize("people", [{"people": [{"id": 1, "points": FLAT}]}, [{"id": 1, "points": FLAT}]])
+def test_keypoints_under_another_name_are_asked_about(people: object) -> None:
+    with pytest.raises(InputError, match=r"frame.*no keypoints by a name that is known .*there is 'id', 'points'"):
+        people_of_image(Entry("frame", people))
+    # Somebody without keypoints is nobody, not another form.
+    assert people_of_image(Entry("frame", {"people": [{"person_id": [-1]}, {}]})) == [None, None]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_windows_marks_how_a_text_is_written(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "frame.json"
+    path.write_text('{"people": []}', encoding=encoding)
+    if encoding != "utf-16-le":
+        assert people_of_image(Entry.of_json(path)) == []
+        return
+    with pytest.raises(InputError, match=r"frame\.json"):
+        Entry.of_json(path)

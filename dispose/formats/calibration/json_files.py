@@ -7,6 +7,7 @@ import torch
 
 from dispose.errors import InputError
 from dispose.formats.calibration.documents import read_document
+from dispose.formats.calibration.named import is_named_rig
 from dispose.formats.calibration.rig import CameraParameters, RigFile, calibration_of, lens_of, pinhole_matrix
 from dispose.formats.calibration.tables import (
     IncompleteCameraError,
@@ -151,7 +152,7 @@ def _voxelpose_view(name: str, entry: Entry) -> CameraParameters:
 
 def holds_json_rig(root: Entry) -> bool:
     """Whether a tree is one of these."""
-    listed = root.has("cameras") and isinstance(root.at("cameras").value, list)
+    listed = root.has("cameras") and isinstance(root.at("cameras").value, list) and not is_named_rig(root)
     inside = root.entries() if isinstance(root.value, dict) else iter(())
     return root.has("views") or listed or _holds_voxelpose(root) or any(_holds_voxelpose(entry) for _, entry in inside)
 

@@ -9,6 +9,7 @@ from dispose.formats.calibration.documents import MOST_BYTES, read_document
 from dispose.formats.calibration.json_files import holds_json_rig, json_rig
 from dispose.formats.calibration.kalibr import is_kalibr, kalibr_rig
 from dispose.formats.calibration.mm_or import mm_or_files, mm_or_rig
+from dispose.formats.calibration.named import is_named_rig, named_rig
 from dispose.formats.calibration.opencap import opencap_files, opencap_rig
 from dispose.formats.calibration.opencv import is_easymocap, is_stereo, opencv_pair, yaml_of_opencv
 from dispose.formats.calibration.pose2sim import has_tables, toml_rig
@@ -86,7 +87,7 @@ def _rig_of_tree(path: Path, root: Entry) -> RigFile:
     if isinstance(root.value, Element):
         return xml_rig(path, root.value)
     if isinstance(root.value, list):
-        return json_rig(root)
+        return named_rig(root) if is_named_rig(root) else json_rig(root)
     if not isinstance(root.value, dict):
         raise InputError(f"{path}: no calibration that we know. Known: {KNOWN}.")
     if root.has("value0"):
@@ -99,6 +100,8 @@ def _rig_of_tree(path: Path, root: Entry) -> RigFile:
         return yaml_of_opencv(path, root)
     if has_tables(root):
         return toml_rig(root)
+    if is_named_rig(root):
+        return named_rig(root)
     # What it holds is none of these, or damaged: the complaint is that of the kind which its ending promises.
     ending = path.suffix.lower()
     return yaml_of_opencv(path, root) if ending in (".yml", ".yaml") else BY_ENDING.get(ending, json_rig)(root)

@@ -5,7 +5,13 @@ from functools import partial
 from pathlib import Path
 
 from dispose.errors import InputError
-from dispose.formats.detections.keypoints import person_of_object
+from dispose.formats.detections.keypoints import (
+    FEWEST_VALUES,
+    KEYS,
+    flat_keypoints,
+    person_of_object,
+    require_known_keys,
+)
 from dispose.formats.detections.people import DamagedFrameError, DetectionView
 from dispose.formats.detections.yolo import people_of_text
 from dispose.formats.entry import Entry
@@ -13,8 +19,14 @@ from dispose.formats.files import numbered_files, read_text
 
 FOLDER_SUFFIX = "_json"
 
-PEOPLE_LISTS = (("people", "pose_keypoints_2d"), ("bodies", "joints"))
-"""Where people and their keypoints stand in a frame's file: OpenPose's, and AlphaPose's in the form of OpenPose."""
+PEOPLE_LISTS = (
+    ("people", "pose_keypoints_2d"),
+    ("bodies", "joints"),
+    ("annots", "keypoints"),
+    ("persons", "keypoints"),
+)
+"""Where people and their keypoints stand in a frame's file: OpenPose's, AlphaPose's in the form of OpenPose,
+EasyMocap's, and other people's."""
 
 FRAME_KEYS = ("frame_id", "frame_index", "frame_idx", "frame")
 """What MMPose and its descendants (Sapiens) call the number of a frame."""
@@ -84,7 +96,9 @@ def says_one_image(root: Entry) -> bool:
     root = unwrapped(root)
     people = root.at("instance_info").value if root.has("instance_info") else root.value
     return isinstance(people, list) and any(
-        isinstance(one, dict) and "keypoints" in one and not {"image_id", *FRAME_KEYS} & set(one) for one in people
+        (isinstance(one, list) and len(one) >= FEWEST_VALUES)
+        or (isinstance(one, dict) and bool(set(KEYS) & set(one)) and not {"image_id", *FRAME_KEYS} & set(one))
+        for one in people
     )
 
 
@@ -92,17 +106,26 @@ def people_of_image(root: Entry) -> list[object]:
     """The people of a JSON value that speaks of one image: OpenPose's, AlphaPose's, MMPose's."""
     for key, keypoints in PEOPLE_LISTS:
         if root.has(key):
-            listed = root.at(key)
-            return [] if listed.value is None else [person_of_object(one, keypoints) for one in listed.values()]
+            return _people(root.at(key), keypoints)
     root = unwrapped(root)
     if says_one_image(root) or root.value == []:
-        people = root.at("instance_info") if root.has("instance_info") else root
-        return [person_of_object(person, "keypoints") for person in people.values()]
+        return _people(root.at("instance_info") if root.has("instance_info") else root, "keypoints")
+    if isinstance(root.value, list):
+        require_known_keys(root.place, root.value)
     there = ", ".join(root.keys()[:8]) if isinstance(root.value, dict) else type(root.value).__name__
     raise InputError(
         f"{root.place}: no 'people' in it (there is {there or 'nothing'}): neither OpenPose's form, nor AlphaPose's or "
         "MMPose's of one image."
     )
+
+
+def _people(listed: Entry, key: str) -> list[object]:
+    """Everybody's keypoints: of a list, or of an object with a number or a name for each; nobody where it is null."""
+    if listed.value is None:
+        return []
+    people = list(listed.value.values()) if isinstance(listed.value, dict) else listed.values()
+    require_known_keys(listed.place, people)
+    return [flat_keypoints(one) if isinstance(one, list) else person_of_object(one, key) for one in people]
 
 
 def _root(path: Path, place: str) -> Entry:

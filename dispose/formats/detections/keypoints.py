@@ -1,7 +1,14 @@
 """The keypoints of one person in the ways that detectors write them, as one list ``x, y, score, x, …``."""
 
-OLD_KEYS = {"pose_keypoints_2d": "pose_keypoints"}
-"""What OpenPose called them in its first versions."""
+from collections.abc import Sequence
+
+from dispose.errors import InputError
+
+KEYS = ("pose_keypoints_2d", "keypoints", "joints", "pose_keypoints", "keypoints_2d", "keypoints2d", "kpts", "kps")
+"""What tools call the keypoints of a person; ``pose_keypoints`` is of OpenPose's first versions."""
+
+FEWEST_VALUES = 8
+"""A longer list under another name may be keypoints as well: it is asked about."""
 
 SCORES_BESIDE = ("visible", "confidence", "score")
 """What Ultralytics calls the scores beside ``{x: […], y: […]}``."""
@@ -16,8 +23,20 @@ def person_of_object(person: object, key: str) -> object:
         return None
     if not isinstance(person, dict):
         return person
-    keypoints = person.get(key, person.get(OLD_KEYS.get(key, key)))
+    keypoints = next((person[name] for name in (key, *KEYS) if person.get(name) is not None), None)
     return flat_keypoints(keypoints, person.get("keypoint_scores"))
+
+
+def require_known_keys(place: str, people: Sequence[object]) -> None:
+    """Raise `InputError` where nobody has keypoints under a name that we know, but somebody has such lists."""
+    named = [person for person in people if isinstance(person, dict)]
+    if any(key in person for person in named for key in KEYS):
+        return
+    for person in named:
+        if any(isinstance(value, list) and len(value) >= FEWEST_VALUES for value in person.values()):
+            there = ", ".join(repr(key)[:40] for key in list(person)[:8])
+            raise InputError(f"{place}: people have no keypoints by a name that is known ({', '.join(KEYS[:4])} …); "
+                             f"there is {there}.")  # fmt: skip
 
 
 def flat_keypoints(keypoints: object, scores: object = None) -> object:
