@@ -283,7 +283,7 @@ def test_truncated_files_are_one_sentence(tmp_path: Path, name: str) -> None:
 
 def test_other_broken_files(tmp_path: Path) -> None:
     binary = tmp_path / "rig.json"
-    binary.write_bytes(b"\xff\xfe\x00\x9c")
+    binary.write_bytes(b"\xff\xfd\x00\x9c")
     with pytest.raises(InputError, match=r"rig\.json: is not a text file"):
         read_calibration(binary)
     binary.write_text('{"other": 1}')

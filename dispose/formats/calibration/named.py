@@ -28,16 +28,18 @@ SIZE = ("size", "image_size", "imageSize", "img_size", "imgSize", "resolution", 
 WIDTH, HEIGHT = ("width", "image_width", "w"), ("height", "image_height", "h")
 NAME = ("name", "camera", "camera_name", "id", "cam_id", "camera_id", "serial")
 
+OF_POSE2SIM = ("matrix", "rotation", "translation")
+
 METRES_BELOW, MILLIMETRES_FROM = 80.0, 4000.0
 """Cameras that stand farthest apart by less, or by more, of the file's units: what these are is clear. Between the two
 they may be centimetres."""
 
 
 def is_named_rig(root: Entry) -> bool:
-    """Whether a tree holds cameras whose numbers have usual names; Panoptic's are a format of their own."""
+    """Whether a tree holds cameras whose numbers have usual names; Panoptic's and Pose2Sim's are known by others."""
     if root.has("views") or any(one.has("distCoef") for one in _list_of(root) or ()):
         return False
-    return any(_whole(camera) for _, camera in _cameras(root))
+    return any(_whole(camera) and not all(map(camera.has, OF_POSE2SIM)) for _, camera in _cameras(root))
 
 
 def named_rig(root: Entry) -> RigFile:

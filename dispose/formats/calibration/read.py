@@ -98,10 +98,10 @@ def _rig_of_tree(path: Path, root: Entry) -> RigFile:
         return json_rig(root)
     if is_stereo(root) or is_easymocap(root):
         return yaml_of_opencv(path, root)
-    if has_tables(root):
-        return toml_rig(root)
     if is_named_rig(root):
         return named_rig(root)
+    if has_tables(root):
+        return toml_rig(root)
     # What it holds is none of these, or damaged: the complaint is that of the kind which its ending promises.
     ending = path.suffix.lower()
     return yaml_of_opencv(path, root) if ending in (".yml", ".yaml") else BY_ENDING.get(ending, json_rig)(root)
