@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from dispose.cli.main import main
+from dispose.cli.smooth import SmoothCommand
 from dispose.errors import InputError
 from dispose.formats.folders import MARK, lock_folder
+from dispose.inference import results_folder
 from dispose_workbench.results.open import read_results
 from tests.attacks.commands import captures as two_captures
 
@@ -69,7 +71,9 @@ def test_two_writers_of_one_folder(
             for command in WRITERS:
                 words = {"CAPTURE": str(captures[1]), "RUN": str(run), "OUT": str(name)}
                 status = main([words.get(word, word) for word in command])
-                refused += status == 2 and "another run is writing into this folder" in capsys.readouterr().err
+                said = capsys.readouterr().err
+                assert status == 2 and "another run is writing into this folder" in said, (name, command, said)
+                refused += 1
     assert refused == 44
     assert content(out) == before
 
@@ -81,3 +85,23 @@ def test_a_folder_marked_as_unfinished_is_refused(captures: tuple[Path, Path], t
         read_results(tmp_path / "out")
     assert main(["smooth", str(tmp_path / "out"), "--rate-hz", "30"]) == 2
     assert main(["export", str(tmp_path / "out"), "--rate-hz", "30", "--to", "csv"]) == 2
+
+
+def test_what_breaks_off_while_it_is_published_is_no_result(
+    captures: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of `predict` over an earlier run, whose tables are gone before anything new is there, and of `smooth`."""
+    run, out = tmp_path / "run", tmp_path / "out"
+    assert predict(captures[0], run) == 0 == predict(captures[0], out)
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(results_folder, "replacing", stop)
+    monkeypatch.setattr(SmoothCommand, "write", stop)
+    assert predict(captures[1], out) == 130
+    assert not (out / "predictions.npz").exists() and not (out / "evidence.npz").exists()
+    assert main(["smooth", str(run), "--rate-hz", "30", "--out", str(tmp_path / "smooth")]) == 130
+    for folder in (out, tmp_path / "smooth"):
+        with pytest.raises(InputError, match="when a run was killed"):
+            read_results(folder)
