@@ -37,11 +37,18 @@ def open_hdf5(path: Path) -> Iterator[Mapping[str, Any]]:
         raise InputError(f"{path}: is no whole HDF5 file ({error}).") from error
 
 
+def stored_array(file: Mapping[str, Any], name: str) -> Any:
+    """The array of that name, not read yet; None where there is none: a group or a type may be called so."""
+    import h5py
+
+    found = file.get(name)
+    return found if isinstance(found, h5py.Dataset) else None
+
+
 def hdf5_array(path: Path, file: Mapping[str, Any], name: str, *shape: int | None) -> Shaped[np.ndarray, "..."]:
     """A whole array of numbers of a shape (None: any length); `InputError` where it is missing or other than that."""
-    found = file.get(name)
-    # A group is a mapping too.
-    if found is None or isinstance(found, Mapping):
+    found = stored_array(file, name)
+    if found is None:
         raise InputError(f"{path}: no array {name!r} in it (there is {', '.join(file) or 'nothing'}).")
     fits = len(found.shape) == len(shape) and all(w in (None, n) for w, n in zip(shape, found.shape, strict=False))
     if not fits or found.dtype.kind not in NUMBERS:

@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +122,27 @@ def test_rows_without_a_frame_are_counted_and_labelled_images_name_theirs(tmp_pa
     found = view.read(4, SIZE)
     assert view.skeleton is not None and int((found.keypoints[0][:, 2] == 1).sum()) == 4
     assert camera_of(Path("left_camDLC_resnet.csv")) == "left_cam"
+
+
+@pytest.mark.parametrize("write", [write_h5, write_fixed_h5])
+@pytest.mark.parametrize("kind", ["type", "group", "nothing"])
+def test_what_is_called_like_an_array_and_is_none_is_refused(write: Callable, kind: str, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "camDLC.h5"
+    names = [("s", "nose", name) for name in ("x", "y", "likelihood")]
+    write(path, names, np.zeros((1, 3)), [0])
+    with h5py.File(path) as file:
+        (group,) = file.values()
+        arrays = [array.name for array in group.values()]
+    for array in arrays:
+        write(path, names, np.zeros((1, 3)), [0])
+        with h5py.File(path, "a") as file:
+            del file[array]
+            if kind == "type":
+                file[array] = np.dtype("f8")
+            elif kind == "group":
+                file.create_group(array)
+        # What is needed of them is refused in a sentence; any other error is one of ours.
+        with suppress(InputError):
+            open_detections(path)
+    assert len(arrays) in (1, 8)

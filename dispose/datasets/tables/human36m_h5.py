@@ -28,7 +28,7 @@ from dispose.datasets.human36m_choice import (
 )
 from dispose.datasets.labelled_people import CAMERA_FIELDS, LabelledPeople, Names, people_of
 from dispose.errors import InputError
-from dispose.formats.hdf5 import open_hdf5
+from dispose.formats.hdf5 import open_hdf5, stored_array
 from dispose.geometry.human36m_lens import opencv_place
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import H36M_17, MPII_16
@@ -85,8 +85,8 @@ def read_human36m_h5(path: Path, rigs: Rigs, choice: FrameChoice) -> MappedPeopl
 
 def _table(path: Path, file: Mapping[str, Any], table: str) -> Any:
     """A table whose columns have the expected shapes."""
-    stored = file.get(f"dataset/{table}")
-    if stored is None or isinstance(stored, Mapping) or not stored.dtype.names:
+    stored = stored_array(file, f"dataset/{table}")
+    if stored is None or not stored.dtype.names:
         raise InputError(f"{path}: no table dataset/{table} in it (there is {', '.join(file) or 'nothing'}).")
     for name, shape in COLUMNS.items():
         found = stored.dtype[name].shape if name in stored.dtype.names else None

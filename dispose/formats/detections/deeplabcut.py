@@ -17,7 +17,7 @@ from dispose.formats.detections.people import DetectionView
 from dispose.formats.detections.views import number_in
 from dispose.formats.entry import MOST_WHOLE, short
 from dispose.formats.files import read_text
-from dispose.formats.hdf5 import hdf5_array, open_hdf5, whole_array
+from dispose.formats.hdf5 import hdf5_array, open_hdf5, stored_array, whole_array
 from dispose.formats.odd import NO_FRAME, Odd
 from dispose.formats.plain_pickle import unpickled
 
@@ -156,8 +156,9 @@ def _read_h5(path: Path) -> Sheet:
     """What pandas writes of a table with named columns, in either of its two ways."""
     with open_hdf5(path) as file:
         for group in file.values():
-            if isinstance(group, Mapping) and TABLE in group:
-                return _of_table(path, group[TABLE])
+            table = stored_array(group, TABLE) if isinstance(group, Mapping) else None
+            if table is not None:
+                return _of_table(path, table)
             if isinstance(group, Mapping) and BLOCK in group:
                 return _of_block(path, group)
         there = ", ".join(map(str, file)) or "nothing"
@@ -194,12 +195,12 @@ def _of_block(path: Path, group: Mapping[str, Any]) -> Sheet:
 
 
 def _level(path: Path, group: Mapping[str, Any], level: str, label: str) -> list[str]:
-    names, rows = group.get(level), hdf5_array(path, group, label, None)
-    if names is None or isinstance(names, Mapping) or len(names.shape) != 1:
+    names, rows = stored_array(group, level), hdf5_array(path, group, label, None)
+    if names is None or names.ndim != 1:
         raise InputError(f"{path}: no texts {level!r} in it.")
     if len(rows) and not (rows.min() >= 0 and rows.max() < len(names)):
         raise InputError(f"{path}: {label} counts names that {level} does not have.")
-    texts = [_text(name) for name in names[()].tolist()]
+    texts = [_text(name) for name in whole_array(path, names).tolist()]
     return [texts[row] for row in rows.tolist()]
 
 
