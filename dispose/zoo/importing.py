@@ -70,7 +70,8 @@ def read_entries(path: Path) -> Entries:
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such file")
-    zipped = zipfile.is_zipfile(path)
+    with saying_what_is_broken(path):
+        zipped = zipfile.is_zipfile(path)
     if zipped:
         # torch itself looks at no checksum.
         with saying_what_is_broken(path), zipfile.ZipFile(path) as archive:

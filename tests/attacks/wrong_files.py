@@ -166,6 +166,12 @@ def last_bit(data: bytes) -> bytes:
     return data[:-3] + bytes([data[-3] ^ 1]) + data[-2:]
 
 
+def of_five_disks(data: bytes) -> bytes:
+    """An archive whose end says that it is one of five."""
+    place = data.rindex(b"PK\x06\x07")
+    return data[: place + 16] + struct.pack("<I", 5) + data[place + 20 :]
+
+
 TOML, RIG, SHELF, PANOPTIC = (f"calibration {name}" for name in ("rig.toml", "rig.json", "shelf.json",
                                                                  "calibration_x.json"))  # fmt: skip
 COLMAP, OPENCV, KALIBR = (f"calibration {name}" for name in ("colmap", "opencv", "camchain.yaml"))
@@ -362,6 +368,7 @@ BYTES = (
     Wrong("weights", "*", weights(lambda head: head["__metadata__"].update(config="[" * 90_000)), "is not JSON"),
     Wrong("weights", "*", weights(lambda head: head["__metadata__"].update(network="Other")), "holds weights of Other"),
     Wrong("weights", "*", cut(0.5), "not a complete safetensors file"),
+    Wrong("torch", "*", of_five_disks, "multiple disks"),
     Wrong("pickle", "4.pkl", whole(b"cos\nsystem\n(S'true'\ntR."), "nothing in the file was executed"),
     Wrong("pickle", "4.pkl", whole(b"\x80\x04r\xff\xff\xff\x7f."), ""),
     Wrong("pickle", "4.pkl", cut(0.5), "breaks off"),
