@@ -184,7 +184,7 @@ def measured_lag(court: Court, rig: Sequence[Witness], view: int, *, still: bool
     weight = 1 / np.maximum(errors, 1e-3) ** 2
     lag = float((weight * lags).sum() / weight.sum())
     error = float(max(weight.sum() ** -0.5, abs(lags[0] - lags[1]) / 2))
-    alone = [fit_camera(view, rig, (*TURN, *LAG), court.learn_time, court.scale, pairs=(pair,))
+    alone = [fit_late_camera(view, rig, court.learn_time, court.scale, pairs=(pair,))
              for pair in court.of(view)]  # fmt: skip
     known = [fit.lag for fit in alone if np.isfinite(fit.error[LAG[0]]) and fit.error[LAG[0]] < MOST_ERROR]
     if len(known) > 1:
