@@ -52,6 +52,9 @@ GALLERY = (
     Shown("10_reprojections", "view.png", "Back in the image: what does not fit, in pixels."),
     Shown("08_hypergraph_decoder", "gaze_last.png", "Where the decoder looks before it moves a joint."),
     Shown("learnable_triangulation", "lie.png", "One camera takes left for right: who notices, and what they claim."),
+    Shown("multi_hypothesis", "fan.png", "One image leaves depth open: two hundred poses that fit, beside the truth."),
+    Shown("views_agree", "meeting.png", "What every camera says alone of a wrist, and where they meet."),
+    Shown("context_features", "looks.png", "Where a lifter looks in the image before it places a wrist."),
 )
 
 

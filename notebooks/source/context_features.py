@@ -41,7 +41,7 @@ from dispose.models.lifting.sight import one_view_each, sight_of
 # %%
 from dispose.scene.convert import convert_poses
 from dispose.zoo.lifters import load_lifter
-from dispose_viz.lifting.fans import FLANK, FRONT, draw_pose, frame_side
+from dispose_viz.lifting.fans import FLANK, FRONT, draw_pose, draw_truth, frame_side
 from dispose_viz.lifting.gaze import draw_cut, draw_cut_joints, draw_energy, draw_looks, draw_reach
 from dispose_viz.style import PALETTE, add_legend, new_figure, panels, save_figure
 from dispose_viz.widgets import picker
@@ -152,9 +152,8 @@ answers = {
 figure = new_figure(15.0, 5.2)
 for side, axes in zip((FRONT, FLANK), panels(figure, 2, 2), strict=True):
     for color, name in enumerate(("own picture", "somebody else's")):
-        draw_pose(axes, answers[name], skeleton, side, PALETTE[color])
-        axes.plot([], [], color=PALETTE[color], linewidth=2.6, label=name)
-    draw_pose(axes, truth[person], skeleton, side, "#000000", width=1.8)
+        draw_pose(axes, answers[name], skeleton, side, PALETTE[color], label=name)
+    draw_truth(axes, truth[person], skeleton, side)
     frame_side(axes, side)
 add_legend(figure.axes[0])
 save_figure(figure, out / "answers")

@@ -40,7 +40,7 @@ from dispose.skeletons.catalog import by_name
 from dispose.zoo.checkpoints import load_weights
 from dispose.zoo.lifters import lifter_weights
 from dispose_viz.charts.curves import Score, draw_scores
-from dispose_viz.lifting.fans import FLANK, FRONT, draw_fan, draw_pose, draw_spread, frame_side, on_side
+from dispose_viz.lifting.fans import FLANK, FRONT, draw_fan, draw_pose, draw_spread, draw_truth, frame_side, on_side
 from dispose_viz.style import PALETTE, add_legend, dress_chart, new_figure, panels, save_figure
 from dispose_viz.widgets import picker
 from dispose_workbench.validation import require_at_least, require_one_of
@@ -102,8 +102,9 @@ figure = new_figure(13.0, 6.2)
 for side, axes in zip((FRONT, FLANK), panels(figure, 2, 2), strict=True):
     draw_fan(axes, 1000 * states[0][1], skeleton, side, PALETTE[1])
     draw_spread(axes, 1000 * states[0][1], side, PALETTE[1])
-    draw_pose(axes, 1000 * first, skeleton, side, PALETTE[0])
-    draw_pose(frame_side(axes, side), 1000 * truth[person], skeleton, side, "#000000", width=1.8)
+    draw_pose(axes, 1000 * first, skeleton, side, PALETTE[0], label="answer of the lifter")
+    draw_truth(frame_side(axes, side), 1000 * truth[person], skeleton, side)
+add_legend(figure.axes[0])
 save_figure(figure, out / "start")
 
 # %% [markdown]
@@ -118,12 +119,13 @@ views = {"states": 1, "answers of the denoiser": 2}
 
 
 def draw_steps(choice: int):
-    figure, which = new_figure(3.6 * len(states), 4.4), list(views.values())[choice]
+    figure, which = new_figure(3.4 * len(states), 4.6), list(views.values())[choice]
     for axes, moment in zip(panels(figure, len(states), len(states)), states, strict=True):
         poses = 1000 * moment[which]
         draw_spread(draw_fan(axes, poses, skeleton, FLANK, PALETTE[1]), poses, FLANK, PALETTE[1])
-        draw_pose(axes, 1000 * truth[person], skeleton, FLANK, "#000000", width=1.8)
+        draw_truth(axes, 1000 * truth[person], skeleton, FLANK)
         frame_side(axes, FLANK, title=f"step {network.table.step_at(moment[0]):.0f}")
+    add_legend(figure.axes[0], location="below")
     return figure
 
 
@@ -182,9 +184,10 @@ cases = [(name, some, side) for side in (FRONT, FLANK) for name, some in (("one 
 for axes, (name, some, side) in zip(panels(figure, 4, 4), cases, strict=True):
     draw_fan(axes, 1000 * some, skeleton, side, PALETTE[0])
     spots = on_side(1000 * some[:, at], side).T.numpy()
-    axes.plot(*spots, ".", color=PALETTE[1], markersize=6, zorder=6)
-    draw_pose(axes, 1000 * truth[person], skeleton, side, "#000000", width=1.8)
+    axes.plot(*spots, ".", color=PALETTE[1], markersize=6, zorder=6, label=f"{joint} of every pose")
+    draw_truth(axes, 1000 * truth[person], skeleton, side)
     frame_side(axes, side, title=f"{joint}: {name},\n{side.title}")
+add_legend(figure.axes[0], location="below")
 save_figure(figure, out / "two_places")
 wider = float(drawn[:, at].std(0).norm() / plain[:, at].std(0).norm())
 print(f"{joint} is spread {wider:.1f} times as widely when it may be at two places")

@@ -41,8 +41,8 @@ from dispose_synthetic.one_view import OneViewConfig
 from dispose_synthetic.randomness import Noise
 from dispose_viz.image.canvas import draw_canvas, draw_skeleton, zoom_to_points
 from dispose_viz.lifting.charts import NamedQuantiles, draw_deviations, draw_quantiles
-from dispose_viz.lifting.fans import ABOVE, FLANK, FRONT, draw_fan, draw_pose, draw_spread, frame_side, on_side
-from dispose_viz.style import PALETTE, new_figure, panels, save_figure, write
+from dispose_viz.lifting.fans import ABOVE, FLANK, FRONT, draw_fan, draw_spread, draw_truth, frame_side, on_side
+from dispose_viz.style import PALETTE, add_legend, new_figure, panels, save_figure, write
 from dispose_viz.widgets import picker
 from dispose_workbench.validation import require_at_least, require_one_of
 
@@ -58,7 +58,7 @@ out: Path = Path(".")  # where pictures go
 # %% [markdown]
 # ## 1. A fan of skeletons
 #
-# Left: the keypoints of one camera, all that the network is told. Then the poses it draws, from the front, the side and
+# First the keypoints of one camera, all that the network is told. Then the poses it draws, from the front, the side and
 # above: thin lines; their mean (thick); for every joint the ellipse that holds 90 %; and the truth (black). From the
 # front they nearly coincide, from the side they fan out. Choose the camera.
 
@@ -90,15 +90,16 @@ poses, truths = in_camera_axes(mine)
 
 # %%
 def draw_view(choice: int):
-    figure, view, color = new_figure(18.0, 4.8), int(mine.view[choice]), PALETTE[choice % 8]
-    left, *sides = panels(figure, 4, 4)
+    figure, view, color = new_figure(11.0, 10.4), int(mine.view[choice]), PALETTE[choice % 8]
+    image, *sides = panels(figure, 4, 2)
     slot = int((labels.identity[view] == mine.person[choice]).nonzero()[0, 0])
     xy, visible = moment.detections.xy_image[view, slot], moment.detections.visible[view, slot]
-    draw_canvas(left, rig.size[view], f"{rig.names[view]}, its keypoints")
-    draw_skeleton(zoom_to_points(left, xy[visible]), xy, visible, moment.detections.skeleton, color)
+    draw_canvas(image, rig.size[view], f"{rig.names[view]}, its keypoints")
+    draw_skeleton(zoom_to_points(image, xy[visible]), xy, visible, moment.detections.skeleton, color)
     for side, axes in zip((FRONT, FLANK, ABOVE), sides, strict=True):
         draw_spread(draw_fan(axes, poses[choice], skeleton, side, color), poses[choice], side, color)
-        draw_pose(frame_side(axes, side), truths[choice], skeleton, side, "#000000", width=1.8)
+        draw_truth(frame_side(axes, side), truths[choice], skeleton, side)
+    add_legend(sides[0], location="below")
     return figure
 
 
@@ -157,7 +158,7 @@ cases = (("all keypoints", poses[0], PALETTE[0]), ("without legs", less[0], PALE
 for place, ((name, some, color), side) in enumerate([(case, side) for side in (FRONT, FLANK) for case in cases]):
     axes = figure.add_subplot(1, 4, place + 1)
     draw_spread(draw_fan(axes, some, skeleton, side, color), some, side, color)
-    draw_pose(frame_side(axes, side, title=f"{name},\n{side.title}"), truths[0], skeleton, side, "#000000", width=1.8)
+    draw_truth(frame_side(axes, side, title=f"{name},\n{side.title}"), truths[0], skeleton, side)
 save_figure(figure, out / "without_legs")
 wider = float(less[0][:, legs].std(0).mean() / poses[0][:, legs].std(0).mean())
 print(f"legs are spread {wider:.1f} times as widely when nobody sees them")

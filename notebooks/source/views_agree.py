@@ -37,11 +37,11 @@ from dispose.scene.lifted import spread_of
 from dispose.zoo.lifters import load_keypoint_lifter
 from dispose_viz.export import name_figure
 from dispose_viz.image.canvas import draw_canvas, draw_skeleton, zoom_to_points
-from dispose_viz.lifting.fans import FLANK, FRONT, draw_fan, draw_pose, draw_spread, frame_side
+from dispose_viz.lifting.fans import FLANK, FRONT, draw_fan, draw_spread, draw_truth, frame_side
 from dispose_viz.lifting.meeting import draw_clouds, draw_directions
 from dispose_viz.scene import uncertainty
 from dispose_viz.scene.plotly_scene import new_scene
-from dispose_viz.style import PALETTE, new_figure, panels, save_figure
+from dispose_viz.style import PALETTE, add_legend, new_figure, panels, save_figure
 from dispose_viz.widgets import picker
 from dispose_workbench.validation import require_at_least, require_one_of
 
@@ -121,7 +121,8 @@ def draw_view(choice: int):
     draw_skeleton(zoom_to_points(left, xy[0]), xy[0], mine.known[choice], skeleton, PALETTE[choice % 8])
     for side, axes in zip((FRONT, FLANK), sides, strict=True):
         draw_spread(draw_fan(axes, pose.mT, skeleton, side, PALETTE[choice % 8]), pose.mT, side, PALETTE[choice % 8])
-        draw_pose(frame_side(axes, side), true.mT, skeleton, side, "#000000", width=1.8)
+        draw_truth(frame_side(axes, side), true.mT, skeleton, side)
+    add_legend(sides[0], location="below")
     return figure
 
 
@@ -172,7 +173,8 @@ def draw_row(part, row: int, title: str):
     pose, true = ((value @ rig.rotation[view].mT) for value in (about.xyz_world[row], about.truth[row]))
     for side, axes in zip((FRONT, FLANK), sides, strict=True):
         draw_spread(draw_fan(axes, pose, skeleton, side, color), pose, side, color)
-        draw_pose(frame_side(axes, side), true, skeleton, side, "#000000", width=1.8)
+        draw_truth(frame_side(axes, side), true, skeleton, side)
+    add_legend(sides[0], location="below")
 
 
 # %%

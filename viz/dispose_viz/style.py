@@ -109,9 +109,14 @@ def dress_chart(axes: Axes) -> Axes:
     return dress(axes)
 
 
-def add_legend(axes: Axes, *, location: Literal["best", "lower right"] = "best") -> Axes:
-    """A framed legend in the theme's colours."""
+def add_legend(axes: Axes, *, location: Literal["best", "lower right", "below"] = "best", columns: int = 4) -> Axes:
+    """A framed legend in the theme's colours; ``below``: under all panels of their figure, in so many columns."""
     theme = theme_of(axes)
+    if location == "below":
+        handles, labels = axes.get_legend_handles_labels()
+        axes.figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=12,
+                           labelcolor=theme.ink)  # fmt: skip
+        return axes
     axes.legend(loc=location, fontsize=12, labelcolor=theme.ink, facecolor=theme.paper, edgecolor=theme.grid)
     return axes
 

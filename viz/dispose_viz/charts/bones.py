@@ -12,7 +12,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from dispose_viz.style import dress_chart, label_of, new_figure, panels, person_color, save_figure, theme_of
+from dispose_viz.style import add_legend, dress_chart, label_of, new_figure, panels, person_color, save_figure, theme_of
 
 MOST_PEOPLE = 6
 """Charts of people beside each other: those of whom most frames are known."""
@@ -69,9 +69,7 @@ def draw_bones(figure: Figure, bones: Sequence[BoneLength]) -> Figure:
         axes.set(title=f"{label_of(person)}, {known[person]} frames", xlabel="length and spread, mm")
         dress_chart(axes)
     if people:
-        axes = figure.axes[0]
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False,
-                      labelcolor=theme_of(figure).ink, fontsize=12)  # fmt: skip
+        add_legend(figure.axes[0], location="below")
     return figure
 
 

@@ -47,25 +47,38 @@ def on_side(xyz: Float[Tensor, "*batch 3"], side: Side) -> Float[Tensor, "*batch
 
 
 def draw_fan(axes: Axes, xyz: Float[Tensor, "hypotheses joints 3"], skeleton: Skeleton, side: Side, color: str) -> Axes:
-    """Evenly chosen poses as thin lines and their mean as a thick one."""
+    """Evenly chosen poses as thin lines and their mean as a thick one, which the legend names."""
     drawn = xyz[:: max(1, len(xyz) // MOST_DRAWN)]
     places, bones = on_side(drawn, side).numpy(), skeleton.bone_indices
     lines = [one[[a, b]] for one in places for a, b in bones]
     pale = blend(color, theme_of(axes).paper, 0.35)
     thin = 0.12 if len(xyz) > 1 else 0.0
     axes.add_collection(LineCollection(lines, colors=pale, linewidths=1.0, alpha=thin, zorder=2))
-    return draw_pose(axes, xyz.mean(0), skeleton, side, color)
+    name = f"mean of {len(xyz)} poses" if len(xyz) > 1 else "pose"
+    return draw_pose(axes, xyz.mean(0), skeleton, side, color, label=name)
 
 
 def draw_pose(
-    axes: Axes, xyz: Float[Tensor, "joints 3"], skeleton: Skeleton, side: Side, color: str, *, width: float = 2.6
+    axes: Axes,
+    xyz: Float[Tensor, "joints 3"],
+    skeleton: Skeleton,
+    side: Side,
+    color: str,
+    *,
+    width: float = 2.6,
+    label: str | None = None,
 ) -> Axes:
-    """One pose from a side."""
+    """One pose from a side, by a name for the legend or without one."""
     place = on_side(xyz, side).numpy()
     bones = [place[[a, b]] for a, b in skeleton.bone_indices if np.isfinite(place[[a, b]]).all()]
-    axes.add_collection(LineCollection(bones, colors=color, linewidths=width, capstyle="round", zorder=5))
+    axes.add_collection(LineCollection(bones, colors=color, linewidths=width, capstyle="round", zorder=5, label=label))
     axes.plot(*place.T, "o", color=color, markersize=1.6 * width, markeredgewidth=0, zorder=5)
     return axes
+
+
+def draw_truth(axes: Axes, xyz: Float[Tensor, "joints 3"], skeleton: Skeleton, side: Side) -> Axes:
+    """The true pose from a side: thin and black, over whatever is drawn."""
+    return draw_pose(axes, xyz, skeleton, side, "#000000", width=1.8, label="truth")
 
 
 def draw_spread(axes: Axes, xyz: Float[Tensor, "hypotheses joints 3"], side: Side, color: str) -> Axes:
@@ -75,6 +88,7 @@ def draw_spread(axes: Axes, xyz: Float[Tensor, "hypotheses joints 3"], side: Sid
         ring = ellipse_of(shape, (float(middle[0]), float(middle[1])), 1.0, color, radius=CHI_90)
         ring.set(linewidth=1.2, alpha=0.9)
         axes.add_patch(ring)
+    ring.set_label("90 % of a joint's places")
     return axes
 
 

@@ -26,7 +26,7 @@ from dispose_viz.lifting.fans import (
     on_side,
 )
 from dispose_viz.scene.triangulation import ellipse_of
-from dispose_viz.style import dress_chart, label_of, lay_out, new_figure, panels, person_color, write
+from dispose_viz.style import add_legend, dress_chart, label_of, lay_out, new_figure, panels, person_color, write
 
 MOST_PEOPLE = 3
 """So many people have rows of their own; the others are in the image and in the files."""
@@ -91,6 +91,8 @@ def draw_person(
         if header.hypotheses > 1:
             draw_spread(axes, xyz, side, person_color(person))
         frame_side(axes, side, reach_mm=reach, title=f"{label_of(person)}, {side.title}")
+    if row == 0:
+        add_legend(axes, location="below")
 
 
 def reach_of(xyz: Float[Tensor, "hypotheses joints 3"]) -> float:

@@ -23,7 +23,7 @@ from dispose.association.decode import bin_numbers
 from dispose.errors import ConvergenceError, ShapeError
 from dispose.tensors import ABSENT
 from dispose_kernels.sinkhorn import Marginals
-from dispose_viz.style import blend, dress, halo, theme_of
+from dispose_viz.style import add_legend, blend, dress, halo, theme_of
 
 TINY = 1e-9
 """Lengths below this count as zero, in units of one detection's mass."""
@@ -318,10 +318,7 @@ def draw_key(axes: Axes) -> Axes:
     axes.plot([], [], "o", color=theme.ink, markersize=8, label="corner: an assignment")
     axes.plot([], [], "o", markerfacecolor=theme.paper, markeredgecolor=theme.ink, markersize=7,
               label="corner: with fractions")  # fmt: skip
-    handles, labels = axes.get_legend_handles_labels()
-    axes.figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=11,
-                       labelcolor=theme.ink)  # fmt: skip
-    return axes
+    return add_legend(axes, location="below", columns=3)
 
 
 def _widen(axes: Axes, places: Float[np.ndarray, "names 2"], names: Sequence[Annotation]) -> None:
