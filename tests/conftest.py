@@ -7,11 +7,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
 # Two workers on two cores: more threads only make them wait for each other.
 torch.set_num_threads(1)
+
+# How fast a busy machine draws an example, or answers it, is no property of the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
