@@ -23,7 +23,7 @@ from dispose.formats.exports.gltf import Actor, write_gltf
 from dispose.formats.exports.people_csv import write_people_csv
 from dispose.formats.exports.pose2sim_project import write_pose2sim
 from dispose.formats.files import remove_other_people
-from dispose.formats.folders import lock_folder
+from dispose.formats.folders import lock_folder, publishing, require_room
 from dispose.formats.marker_names import MARKER_NAMES, MarkerNames
 from dispose.formats.person_table import PersonTable, prediction_rows
 from dispose.formats.saved_run import PersonClip, SavedRun, clips_of, open_run
@@ -125,7 +125,8 @@ class ExportCommand:
             stem = source.name if source.is_dir() else source.stem
             order = Order(folder, stem, self.results, run, rate, MARKER_NAMES[self.markers], self.calibration,
                           self.pictures)  # fmt: skip
-            with lock_folder(folder):
+            require_room(folder)
+            with lock_folder(folder), publishing(folder):
                 for kind in dict.fromkeys(self.to):
                     for path in WRITERS[kind](order):
                         print(f"wrote {path}")

@@ -82,6 +82,10 @@ def read_asf(path: Path) -> AcclaimSkeleton:
     return AcclaimSkeleton({name: bones[name] for name in _from_the_root(bones, parent)}, parent, unit)
 
 
+MOST_DEGREES = 36_000.0
+"""A hundred turns, which nobody makes in a recording."""
+
+
 def read_amc(path: Path, skeleton: AcclaimSkeleton, *, every: int = 1) -> AcclaimMotion:
     """The frames of a motion, of which every so many-th.
 
@@ -90,9 +94,14 @@ def read_amc(path: Path, skeleton: AcclaimSkeleton, *, every: int = 1) -> Acclai
     """
     names = list(skeleton.bones)
     roots, turns = list[Tensor](), list[Tensor]()
-    frame, wanted = 0, False
+    frame, wanted, said = 0, False, -1
     for number, words in _lines(path):
-        if len(words) == 1 and words[0].isdigit():
+        if words[0].upper() == ":RADIANS":
+            raise InputError(f"{path}: line {number}: angles are in radians; degrees (:DEGREES) are read.")
+        if len(words) == 1 and words[0].isdecimal():
+            said, last = int(words[0]), said
+            if said <= last:
+                raise InputError(f"{path}: line {number}: frame {said} stands behind frame {last}.")
             wanted = frame % every == 0
             frame += 1
             if wanted:
@@ -114,6 +123,8 @@ def read_amc(path: Path, skeleton: AcclaimSkeleton, *, every: int = 1) -> Acclai
             if place:
                 roots[-1] = torch.tensor(place, dtype=torch.float64) * skeleton.unit_mm
             for angle, value in zip(angles, given, strict=True):
+                if abs(value) > MOST_DEGREES:
+                    raise InputError(f"{path}: line {number}: {words[0]} turns by {value:g} degrees.")
                 turns[-1][names.index(words[0]), "xyz".index(angle[1])] = value
     if not roots:
         raise InputError(f"{path}: has no frames.")

@@ -27,6 +27,8 @@ NUMBER = re.compile(r"body3DScene_(\d+)|(\d+)\D*$")
 JOINTS = re.compile(r"joints(\d+)")
 SKELETONS = (PANOPTIC_15, PANOPTIC_19)
 MOST_JOINTS = 1000
+FARTHEST_CM = 1e8
+SURER = "scores above 1 are taken as 1."
 UNNUMBERED = "people without a number of their own (-1, or none) are numbered in the order of every file."
 
 
@@ -90,7 +92,8 @@ def read_body3d_files(paths: Sequence[Path]) -> SavedPredictions:
         skeleton = skeleton or own
         frames.append((number, found))
     chosen = skeleton or PANOPTIC_19
-    notes = (UNNUMBERED,) if any(None in bodies.ids for _, bodies in frames) else ()
+    sure = any(bool((rows[:, 3] > 1).any()) for _, bodies in frames for rows in bodies.rows)
+    notes = (UNNUMBERED,) * any(None in bodies.ids for _, bodies in frames) + (SURER,) * sure
     predictions = tuple(prediction_of(number, bodies.poses(chosen)) for number, bodies in frames)
     return SavedPredictions(chosen, (), predictions, notes)
 
@@ -119,6 +122,8 @@ def read_bodies(path: Path) -> Bodies:
             raise InputError(f"{body.place}: id is {found}, as that of body {ids.index(found)}.")
         ids.append(found if found >= 0 else None)
         rows.append(rows_of(body.at(key), len(own)))
+        if bool((rows[-1][:, :3].abs() > FARTHEST_CM).any()):
+            raise InputError(f"{body.place}: a joint is {float(rows[-1][:, :3].abs().nan_to_num().max()):g} cm away.")
     return Bodies(skeleton, tuple(ids), tuple(rows))
 
 

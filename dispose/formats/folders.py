@@ -39,6 +39,8 @@ def lock_folder(folder: Path) -> Iterator[None]:
         whole.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
+        # A file system that makes no files there looks like another run's lock.
+        require_room(whole.parent, 0)
         raise InputError(
             f"{folder}: another run is writing into this folder; wait for it, or name another folder."
         ) from None

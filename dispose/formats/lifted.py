@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dispose.errors import InputError
+from dispose.formats.calibration.rig import CameraParameters, check_view
 from dispose.formats.entry import Entry
 from dispose.formats.files import Columns, parse_json_line, read_text
 from dispose.formats.predictions import skeleton_of
@@ -199,7 +200,16 @@ def _header(entry: Entry) -> LiftedHeader:
         raise InputError(f"{entry.place}: schema is {entry.at('schema').text()!r}, this version reads {SCHEMA!r}.")
     camera = entry.at("camera")
     width, height = (one.whole(least=1) for one in camera.at("size").items())
-    matrix = camera.at("matrix").numbers(9).reshape(3, 3).tolist()
+    matrix, lens = camera.at("matrix").matrix(), camera.at("distortion").numbers(8, 9)
+    size, turn, here = (
+        torch.tensor([width, height], dtype=torch.float64),
+        torch.eye(3).double(),
+        torch.zeros(3).double(),
+    )
+    # A fisheye's coefficients have bounds of every lens.
+    check_view(
+        entry.place, CameraParameters(camera.at("name").text(), size, matrix, lens[:8], turn, here, fisheye=True)
+    )
     return LiftedHeader(
         entry.at("model").text(),
         entry.at("weights").text(),
@@ -208,8 +218,8 @@ def _header(entry: Entry) -> LiftedHeader:
         LiftedCamera(
             camera.at("name").text(),
             (width, height),
-            tuple(tuple(row) for row in matrix),
-            tuple(camera.at("distortion").numbers(8, 9).tolist()),
+            tuple(tuple(row) for row in matrix.tolist()),
+            tuple(lens.tolist()),
             camera.at("told_by").text(),
         ),
         skeleton_of(entry.at("skeleton").text(), tuple(one.text() for one in entry.at("joints").items())),

@@ -131,11 +131,15 @@ def with_covariances(path: Path, predictions: SavedPredictions) -> SavedPredicti
     """
     table = open_arrays(path)
     check_digest(table, path.with_name("predictions.jsonl"))
+    if table.text("units") != "mm":
+        raise InputError(f"{path}: units are {table.text('units')!r}, this version writes 'mm'.")
     if "covariance" not in table.columns:
         return predictions
     number = table.get("id", INTEGERS, None)
     frame = table.get("frame", INTEGERS, len(number))
     triangle = table.get("covariance", NUMBERS, len(number), len(predictions.skeleton), 6).astype(np.float64)
+    if (triangle[..., (0, 3, 5)] < 0).any():
+        raise InputError(f"{path}: array 'covariance' has variances below 0.")
     ours = [(one.number, person) for one in predictions.frames for person in one.poses.id.tolist()]
     if ours != list(zip(frame.tolist(), number.tolist(), strict=True)):
         raise InputError(f"{path}: holds other people than the predictions beside it.")

@@ -50,7 +50,10 @@ def unpickled(file: BufferedIOBase, path: Path) -> object:
         start = file.tell()
         _look_at_orders(file)
         file.seek(start)
-        return _Finished().value(_Plain(file).load())
+        found = _Plain(file).load()
+        if file.read(1):
+            raise _RefusedError("goes on behind its end")
+        return _Finished().value(found)
     except _RefusedError as error:
         raise InputError(f"{path}: {error}; nothing in the file was executed.") from error
     except Exception as error:

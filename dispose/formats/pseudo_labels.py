@@ -149,6 +149,9 @@ def checked_tables(arrays: Arrays, *, sequences: int, views: int, joints: int) -
     person = tables.sighting_person[known]
     if (tables.person_frame[person] != tables.sighting_frame[known]).any():
         raise InputError(f"{arrays.path}: a sighting names a person of another frame.")
+    own = np.stack([tables.person_frame, tables.person_id])[:, tables.person_id >= 0]
+    if np.unique(own, axis=1).shape != own.shape:
+        raise InputError(f"{arrays.path}: a person's number occurs twice in one frame.")
     pairs = person * max(views, 1) + tables.sighting_view[known]
     if len(np.unique(pairs)) != len(pairs):
         raise InputError(f"{arrays.path}: a person is seen twice in one view.")

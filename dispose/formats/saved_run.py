@@ -11,7 +11,9 @@ from jaxtyping import Float, Int
 
 from dispose.errors import InputError
 from dispose.formats.arrays import INTEGERS, NUMBERS, mapped_arrays
+from dispose.formats.calibration.rig import FARTHEST
 from dispose.formats.evidence import PEOPLE, PREDICTIONS
+from dispose.formats.files import let_go
 from dispose.formats.folders import refuse_unfinished
 from dispose.formats.person_table import PersonTable, check_digest
 from dispose.formats.predictions import frame_numbers, header_of, skeleton_of
@@ -69,10 +71,39 @@ def open_run(folder: Path) -> Iterator[SavedRun]:
         frame = arrays.get("frame", INTEGERS, None)
         people = arrays.get("id", INTEGERS, len(frame))
         joints = arrays.get("joints", NUMBERS, len(frame), len(skeleton), 4)
+        if arrays.text("units") != "mm":
+            raise InputError(f"{path}: units are {arrays.text('units')!r}, this version writes 'mm'.")
+        _check_rows(path, frame, people, joints)
         if skeleton != header.skeleton or not np.isin(frame, numbers).all():
             raise InputError(f"{path}: holds other people than {PREDICTIONS} beside it; run `dispose predict` again.")
         members = arrays.get("members", INTEGERS, len(frame), len(header.cameras))
         yield SavedRun(PersonTable(skeleton, numbers, frame, people, joints), members, header.rate_hz)
+
+
+def _check_rows(
+    path: Path, frame: Int[np.ndarray, " rows"], people: Int[np.ndarray, " rows"],
+    joints: Float[np.ndarray, "rows joints 4"],
+) -> None:  # fmt: skip
+    """Raise `InputError` where a person is twice in a frame, or a joint is nowhere or surer than sure."""
+    pairs, count = np.unique(np.stack([frame, people]), axis=1, return_counts=True)
+    if (count > 1).any():
+        number, person = pairs[:, count.argmax()]
+        raise InputError(f"{path}: person {person} is twice in frame {number}.")
+    for start in range(0, len(joints), ROWS_AT_ONCE):
+        part = joints[start : start + ROWS_AT_ONCE]
+        known, confidence = np.isfinite(part[..., :3]), part[..., 3]
+        placed = (known.all(-1) & (np.abs(part[..., :3]) <= FARTHEST).all(-1)) | np.isnan(part[..., :3]).all(-1)
+        bad = ~(placed & (confidence >= 0) & (confidence <= 1))
+        if bad.any():
+            row, joint = np.argwhere(bad)[0]
+            raise InputError(
+                f"{path}: frame {frame[start + row]}: person {people[start + row]}: joint {joint} is "
+                f"{part[row, joint].tolist()}, no x, y, z in mm and confidence from 0 to 1."
+            )
+        let_go(joints)
+
+
+ROWS_AT_ONCE = 1 << 16
 
 
 def clips_of(table: PersonTable, rate_hz: float) -> Iterator[PersonClip]:

@@ -62,6 +62,8 @@ def read_graph_weights(graph: bytes, files: Mapping[str, bytes], source: str) ->
             if start + count * kind.itemsize > len(stream):
                 raise InputError(f"{source}: its numbers break off in {name!r}, after {len(stream)} bytes.")
             read = np.frombuffer(stream, kind, count, start).reshape(shape)
+            if not np.isfinite(read).all():
+                raise InputError(f"{source}: {name!r} has values that are not finite.")
             arrays[name] = read.astype(np.float32) if kind == HALF else read
             start += count * kind.itemsize
         if start != len(stream):

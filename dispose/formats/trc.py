@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dispose.association.reconstruct import roots_of
 from dispose.errors import InputError
+from dispose.formats.calibration.rig import FARTHEST
 from dispose.formats.files import read_text, replacing, visible
 from dispose.formats.marker_names import MarkerNames, joints_of_markers, pose2sim_names, skeleton_of_joints
 from dispose.formats.person_table import PersonTable
@@ -31,6 +32,8 @@ LATER_VERSION = re.compile(r"_(filt|lstm)", re.IGNORECASE)
 """What Pose2Sim puts behind the name of a person's file when it has filtered or augmented it."""
 
 LARGEST_ID = 10**9
+FASTEST_HZ = 1e6
+"""Frames per second of no camera."""
 
 HEADER = (
     "DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units", "OrigDataRate", "OrigDataStartFrame", "OrigNumFrames",
@@ -133,8 +136,15 @@ def read_trc(path: Path) -> Markers:
             f"{path}: line 3: NumFrames is {announced}, and {len(rows)} frames follow; write the number that is right."
         )
     xyz = torch.from_numpy(table)[..., WORLD_AXES] * MM_PER_UNIT[unit]
+    far = (xyz.abs() > FARTHEST).any(-1)
+    if far.any():
+        row, joint = far.nonzero()[0].tolist()
+        raise InputError(
+            f"{path}: line {rows[row][0]}: frame {numbers[row]}: marker {names[joint]} is at "
+            f"{xyz[row, joint].tolist()} mm, which is no place on Earth."
+        )
     rate = number_of(header.get("DataRate"))
-    if not 0 < rate < math.inf:
+    if not 0 < rate <= FASTEST_HZ:
         raise InputError(
             f"{path}: DataRate is {header.get('DataRate')!r}, a positive number of frames per second is expected."
         )
@@ -201,6 +211,9 @@ def table_of(
             raise InputError(f"{place} has {len(values)} coordinates, {len(names)} markers have {width}.")
         if len(values) < most:
             raise InputError(f"{place} has {len(values)} fields behind its time, other rows have {most}: one is lost.")
+        time, last = number_of(cells[1] if len(cells) > 1 else None), time if row else -math.inf
+        if time < last:
+            raise InputError(f"{path}: line {line}: frame {number}: the time is {time:g} s, after {last:g} s.")
         table[row] = row_of(place, names, values[:width])
     return list(numbers), table.reshape(len(rows), len(names), 3)
 

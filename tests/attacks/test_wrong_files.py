@@ -9,6 +9,7 @@ import pytest
 
 from dispose.errors import DisposeError
 from tests.attacks.more_targets import MORE_TARGETS
+from tests.attacks.more_wrong_files import MORE_WRONG
 from tests.attacks.targets import TARGETS
 from tests.attacks.wrong_files import WRONG, Wrong
 
@@ -40,7 +41,7 @@ def test_there_are_as_many_as_were_asked_for() -> None:
     assert len(WRONG) >= 130
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: f"{wrong.target}: {wrong.said[:30]}")
+@pytest.mark.parametrize("wrong", (*WRONG, *MORE_WRONG), ids=lambda wrong: f"{wrong.target}: {wrong.said[:30]}")
 def test_what_is_wrong_is_said(wrong: Wrong, root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "files"
     shutil.copytree(valid(wrong.target, root), folder)

@@ -13,6 +13,9 @@ from dispose.formats.entry import Entry
 
 MATRIX_OF_TWO = ("K", "M", "cameraMatrix", "camera_matrix_", "camera_matrix", "CameraMatrix")
 LENS_OF_TWO = ("D", "dist", "distCoeffs", "dist_coeffs_", "dist_coeffs", "distortion_coefficients", "DistCoeffs")
+SAME_TURN = 1e-2
+"""Largest difference between entries of one turn written in two ways, by few digits."""
+
 SIZE_OF_TWO = ("imageSize", "image_size", "size", "ImageSize")
 
 
@@ -78,7 +81,9 @@ def easymocap_rig(inner: Entry, outer: Entry) -> RigFile:
         return _easymocap_view(name, inner, outer)
 
     views, notes = usable_cameras([(name, inner) for name in names], read)
-    return RigFile(outer.place, views, notes=notes)
+    more = [key.removeprefix("K_") for key in inner.keys() if key.startswith("K_")]  # noqa: SIM118
+    left = tuple(f"camera {name} is left out: it is not in the list 'names'." for name in more if name not in names)
+    return RigFile(outer.place, views, notes=(*notes, *left))
 
 
 def _easymocap_view(name: str, inner: Entry, outer: Entry) -> CameraParameters:
@@ -89,6 +94,10 @@ def _easymocap_view(name: str, inner: Entry, outer: Entry) -> CameraParameters:
     by_matrix = outer.has(f"Rot_{name}")
     turn = _numbers(outer, f"Rot_{name}", 9) if by_matrix else _numbers(outer, f"R_{name}", 3, 9)
     rotation = turn_of(f"{outer.place}: camera {name}", turn)
+    if by_matrix and outer.has(f"R_{name}") and not is_null(outer.at(f"R_{name}").value):
+        said = turn_of(f"{outer.place}: camera {name}", _numbers(outer, f"R_{name}", 3, 9))
+        if float((said - rotation).abs().max()) > SAME_TURN:
+            raise InputError(f"{outer.place}: camera {name}: R_{name} and Rot_{name} are two different turns.")
     shift = _numbers(outer, f"T_{name}", 3)
     sides = [inner.at(f"{side}_{name}").number() for side in "WH" if inner.has(f"{side}_{name}")]
     guessed = len(sides) < 2 or 0 in sides

@@ -1,6 +1,7 @@
 """The one place where cameras that come from files are put together and checked."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -29,6 +30,18 @@ FOCAL_SHARES = (0.05, 200.0)
 
 STRONGEST = 1e4
 """Of coefficients of distortion; those of rational models may be some hundreds that all but cancel."""
+
+STRONGEST_AT_THE_RIM = 10.0
+"""What one coefficient without a rational model may add to a point at the end of an image's longer side, in shares."""
+
+MOST_ANISOTROPY, MOST_SKEW = 4.0, 0.5
+"""Of one focal length to the other, and of the skew to it; pixels are square, or twice as wide as high."""
+
+CENTRED, OFF_CENTRE = 0.1, 0.2
+"""Principal points nearer to the middle of an image than that share of its sides, and farther from it than usual."""
+
+LONGEST_RIG = 1e6
+"""A camera so far, mm, from all others that stand within a hundredth of it was written in another unit."""
 
 MOST_PIXELS = 65_535
 FARTHEST = 1e9
@@ -207,6 +220,9 @@ def check_view(source: str, view: CameraParameters) -> None:
         raise InputError(f"{where}: the picture is {width:g} x {height:g} pixels.")
     if not view.name or len(view.name) > 200 or not view.name.isprintable():
         raise InputError(f"{where[:300]!r}: the name is no printable text of up to 200 letters.")
+    if {"", "..", "."} & set(re.split(r"[/\\]", view.name)):
+        # Folders are named after cameras: no file may be written beside the one that was asked for.
+        raise InputError(f"{where}: the name is a path that leads elsewhere; give the camera another one.")
     least, most = (share * max(width, height) for share in FOCAL_SHARES)
     for axis, focal in (("x", float(view.matrix[0, 0])), ("y", float(view.matrix[1, 1]))):
         if focal <= 0:
@@ -216,6 +232,16 @@ def check_view(source: str, view: CameraParameters) -> None:
                 f"{where}: focal length in {axis} is {focal:g} pixels, which no lens has whose pictures are "
                 f"{width:g} x {height:g}."
             )
+    middles, sides = view.matrix[:2, 2], view.size
+    if (
+        not view.size_is_guessed
+        and (middles / sides.flip(0) - 0.5).abs().max() < CENTRED
+        and float((middles / sides - 0.5).abs().max()) > OFF_CENTRE
+    ):
+        raise InputError(
+            f"{where}: pictures are {width:g} x {height:g}, and the principal point {middles.tolist()} is the middle of "
+            f"{height:g} x {width:g}: are width and height exchanged?"
+        )
     for axis, middle, side in (("x", float(view.matrix[0, 2]), width), ("y", float(view.matrix[1, 2]), height)):
         if not -side <= middle <= 2 * side:
             raise InputError(
@@ -225,9 +251,23 @@ def check_view(source: str, view: CameraParameters) -> None:
         raise InputError(f"{where}: translation is {view.translation.tolist()} mm, which is no place on Earth.")
     if view.matrix[2].tolist() != [0.0, 0.0, 1.0] or float(view.matrix[1, 0]) != 0.0:
         raise InputError(f"{where}: intrinsic matrix is not upper triangular with last row 0 0 1.")
-    if (view.distortion.abs() > STRONGEST).any():
-        raise InputError(f"{where}: distortion is {view.distortion.tolist()}, which no lens has.")
+    check_lens(where, view)
     check_rotation(where, view.rotation)
+
+
+def check_lens(where: str, view: CameraParameters) -> None:
+    """Raise `InputError` where no lens and sensor are like that."""
+    (fx, skew, _), (_, fy, _), _ = view.matrix.tolist()
+    if not 1 / MOST_ANISOTROPY <= fx / fy <= MOST_ANISOTROPY:
+        raise InputError(f"{where}: focal lengths are {fx:g} and {fy:g} pixels; they are all but equal.")
+    if abs(skew) > MOST_SKEW * fx:
+        raise InputError(f"{where}: the intrinsic matrix has a skew of {skew:g} pixels, which no sensor has.")
+    rim = float(view.size.max()) / (2 * min(fx, fy))
+    powers = torch.tensor([2.0, 4.0, 1.0, 1.0, 6.0], dtype=torch.float64)[: len(view.distortion)]
+    added = view.distortion[:5].abs() * rim**powers
+    plain = not view.fisheye and not view.distortion[5:].any()
+    if (view.distortion.abs() > STRONGEST).any() or (plain and (added > STRONGEST_AT_THE_RIM).any()):
+        raise InputError(f"{where}: distortion is {view.distortion.tolist()}, which no lens has.")
 
 
 def check_rotation(where: str, rotation: Float[Tensor, "3 3"]) -> None:
@@ -253,6 +293,7 @@ def check_rig(source: str, views: list[CameraParameters], notes: Sequence[str] =
         if names.count(name) > 1:
             raise InputError(f"{source}: camera {name}: the name occurs {names.count(name)} times.")
     centres = torch.stack([-(view.rotation.T @ view.translation) for view in views])
+    require_one_unit(source, names, centres)
     extent = float((centres - centres.mean(0)).norm(dim=-1).max())
     for a, b in combinations(range(len(views)), 2):
         apart = math.dist(centres[a].tolist(), centres[b].tolist())
@@ -260,4 +301,17 @@ def check_rig(source: str, views: list[CameraParameters], notes: Sequence[str] =
             raise InputError(
                 f"{source}: cameras {names[a]} and {names[b]} stand at one place ({apart:.3g} mm apart): "
                 "one of them is probably a copy of the other."
+            )
+
+
+def require_one_unit(source: str, names: Sequence[str], centres: Float[Tensor, "views 3"]) -> None:
+    """Raise `InputError` where one of three or more cameras stands a thousand times too far away."""
+    apart = torch.cdist(centres, centres)
+    for view in range(len(names)) if len(names) > 2 else ():
+        others = torch.arange(len(names)) != view
+        nearest, extent = float(apart[view, others].min()), float(apart[others][:, others].max())
+        if nearest > max(LONGEST_RIG, 100 * extent):
+            raise InputError(
+                f"{source}: camera {names[view]} stands {nearest / 1000:.4g} m from all others, which stand within "
+                f"{extent / 1000:.3g} m: is its translation in another unit?"
             )

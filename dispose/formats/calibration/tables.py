@@ -16,6 +16,9 @@ ALIKE = 0.75
 """Names of that much likeness (difflib's ratio) are one name misspelt."""
 
 
+LEAST_OF_A_START = 4
+"""Letters: `distortion` stands for a missing `dist`; names of one letter begin many others."""
+
 LEAST_OF_A_MATRIX = 9
 
 
@@ -64,10 +67,13 @@ def needed(camera: Entry, key: str) -> Entry:
 
 
 def refuse_misspelt(camera: Entry, known: Collection[str]) -> None:
-    """Raise `InputError` where a name that we do not know is all but one that is missing."""
+    """Raise `InputError` where a name that we do not know is all but one that is missing, or begins like it."""
     missing, keys = [key for key in known if not camera.has(key)], camera.keys()
     for key in keys:
-        close = get_close_matches(key.lower(), missing, 1, ALIKE) if key not in known else []
+        if key in known:
+            continue
+        longer = [one for one in missing if len(one) >= LEAST_OF_A_START and key.lower().startswith(one.lower())]
+        close = get_close_matches(key.lower(), missing, 1, ALIKE) or longer
         if close:
             raise InputError(f"{camera.place}: there is {key!r}, but no {close[0]!r}; is it misspelt?")
 

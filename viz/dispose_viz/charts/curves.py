@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from dispose.errors import InputError
+from dispose.formats.entry import number_of
 from dispose.formats.files import read_text
 from dispose_viz.style import PALETTE, dress_chart, panels, theme_of
 from dispose_workbench.results.run_folders import RunFolder, logs_of
@@ -198,7 +199,7 @@ def _number(cell: object) -> float | None:
     if isinstance(cell, bool) or not isinstance(cell, (int, float, str)):
         return None
     try:
-        value = float(cell)
+        value = number_of(cell) if isinstance(cell, str) else float(cell)
     except ValueError:
         return None
     return value if math.isfinite(value) else None

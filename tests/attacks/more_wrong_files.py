@@ -1,0 +1,60 @@
+"""Files that are recognisably wrong in ways found later, by attackers who did not know the first list."""
+
+from tests.attacks.wrong_files import (
+    COLMAP,
+    EVIDENCE,
+    OPENCV,
+    PANOPTIC,
+    RIG,
+    SHELF,
+    TABLE,
+    TOML,
+    TRC,
+    Edit,
+    Wrong,
+    array,
+    at,
+    put,
+    tree,
+)
+
+
+def lens(focal_y: float = 1080.0, skew: float = 0.0) -> Edit:
+    """A change of the first camera's intrinsic matrix in our own JSON."""
+    matrix = [[1100.5, skew, 959.5], [0, focal_y, 539.5], [0, 0, 1]]
+    return tree(lambda root: root["views"][0].update(K=matrix))
+
+
+MORE_WRONG = (
+    Wrong(RIG, "*", put('"dist"', '"distortion"'), "'distortion', but no 'dist'; is it misspelt"),
+    Wrong(RIG, "*", lens(skew=4000), "a skew of 4000 pixels"),
+    Wrong(RIG, "*", lens(focal_y=100_000), "focal lengths are 1100.5 and 100000"),
+    Wrong(RIG, "*", put('"name": "cam_1"', '"name": "../../x"'), "a path that leads elsewhere"),
+    Wrong(RIG, "*", put('"name": "cam_1"', '"name": "/x"'), "a path that leads elsewhere"),
+    Wrong(TOML, "*", put("-0.2, 0.05", "-0.2, 5000.0"), "which no lens has"),
+    Wrong(TOML, "*", put("size = [1920.0, 1080.0]", "size = [1080.0, 1920.0]"), "width and height exchanged"),
+    Wrong(TOML, "*", put("-0.0, 0.8677848535234114, 4.387134537257247", "-0.0, 867.78485, 4387.13453"), "another unit"),
+    Wrong(
+        OPENCV, "**/extri.yml", put("1.4040948558651185, 1.404", "-1.4040948558651185, 1.404"), "two different turns"
+    ),
+    Wrong(PANOPTIC, "*", put("-0.2", "-0.2e3"), "which no lens has"),
+    Wrong(SHELF, "*", put('"fy": 1080.25', '"fy": true'), "a number is expected"),
+    Wrong(COLMAP, "**/cameras.txt", put("960.0", "9600.0"), "principal point in x"),
+    Wrong(TRC, "*", put("30\t30\t3", "1e300\t30\t3"), "DataRate is '1e300'"),
+    Wrong(TRC, "*", put("\n1\t0.033333", "\n1\t-0.03"), "after 0 s"),
+    Wrong(TRC, "*", put("\n0\t0.000000\t", "\n0\t0.000000\t9e30\t1\t1\t"), ""),
+    Wrong("export", TABLE, array("joints", at((0, 0, 0), float("nan"))), "frame 0: person"),
+    Wrong("export", TABLE, array("joints", at((0, 0, 1), 1e12)), "no x, y, z in mm"),
+    Wrong("export", TABLE, array("joints", at((0, 0, 3), 7)), "confidence from 0 to 1"),
+    Wrong("export", TABLE, array("units", lambda a: a.astype("<U1")), "units are 'm'"),
+    Wrong("export", TABLE, array("id", lambda a: a * 0), "twice in frame"),
+    Wrong("results", EVIDENCE, array("camera_rotation", lambda a: -a), "a reflection"),
+    Wrong("lifted", "lifted.json", put("1100.0", "-1100.0"), "it must be positive"),
+    Wrong("pseudo-labels", "*", array("person_id", lambda a: a * 0), "twice in one frame"),
+    Wrong("body3D", "*0.json", put("[1.0, 2.0", "[1e30, 2.0"), "cm away"),
+    Wrong("captured motion", "07_01.amc", put("ltibia 40", "ltibia 1e9"), "turns by 1e+09 degrees"),
+    Wrong("captured motion", "07_01.amc", put(":DEGREES", ":RADIANS"), "in radians"),
+    Wrong("captured motion", "07_01.amc", put("\n2\n", "\n1\n"), "stands behind frame 1"),
+    Wrong("pickle", "4.pkl", lambda data: data + data, "goes on behind its end"),
+    Wrong("array", "numbers.npy", lambda data: data + b"xx", ""),
+)
