@@ -239,7 +239,7 @@ def check_view(source: str, view: CameraParameters) -> None:
         and float((middles / sides - 0.5).abs().max()) > OFF_CENTRE
     ):
         raise InputError(
-            f"{where}: pictures are {width:g} x {height:g}, and the principal point {middles.tolist()} is the middle of "
+            f"{where}: pictures are {width:g} x {height:g}, the principal point {middles.tolist()} is the middle of "
             f"{height:g} x {width:g}: are width and height exchanged?"
         )
     for axis, middle, side in (("x", float(view.matrix[0, 2]), width), ("y", float(view.matrix[1, 2]), height)):
