@@ -20,9 +20,10 @@ def test_a_synthetic_room_comes_back(tmp_path: Path) -> None:
     assert found["worst_camera"] <= 1.0
 
 
-@pytest.mark.parametrize(("degrees", "mm"), [(0.0, 0.0), (1.0, 30.0)])
-def test_a_real_board_stays_or_comes_back(shared_data: Path, degrees: float, mm: float) -> None:
+@pytest.mark.parametrize(("degrees", "mm", "seed"), [(0.0, 0.0, 0), (1.0, 30.0, 0), (1.0, 30.0, 3)])
+def test_a_real_board_stays_or_comes_back(shared_data: Path, degrees: float, mm: float, seed: int) -> None:
+    """By the fourth knock one camera agrees with none of the others on anything as small as a board."""
     torch.set_num_threads(1)
-    row = measure(board_case(shared_data), degrees, mm, seed=0)
+    row = measure(board_case(shared_data), degrees, mm, seed)
     assert row.share < 1.05 and row.worst_camera <= 1.0
     assert row.written == (degrees > 0) and row.undisturbed_px < 1.5

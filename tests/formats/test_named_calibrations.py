@@ -38,6 +38,15 @@ def written_out(cameras: Cameras, v: int) -> dict[str, object]:
     }  # fmt: skip
 
 
+def listed(cameras: Cameras, v: int) -> dict[str, object]:
+    """As AIST++ has them, in the words of Pose2Sim's tables."""
+    return {
+        "name": cameras.names[v], "size": cameras.size[v].tolist(), "matrix": cameras.matrix[v].tolist(),
+        "rotation": rotation_vector(cameras.rotation[v]).tolist(), "translation": cameras.translation[v].tolist(),
+        "distortions": cameras.distortion[v, :5].tolist(),
+    }  # fmt: skip
+
+
 def within(cameras: Cameras, v: int) -> dict[str, object]:
     matrix, whole = cameras.matrix[v], torch.eye(4, dtype=torch.float64)
     whole[:3, :3], whole[:3, 3] = cameras.rotation[v], cameras.translation[v] / 1000
@@ -65,6 +74,7 @@ OWN_WORDS: dict[str, Callable[[Cameras], object]] = {
     "written out": lambda c: by_name(c, written_out),
     "a list": lambda c: [{"name": name, **spelt(c, v)} for v, name in enumerate(c.names)],
     "a list of cameras": lambda c: {"cameras": [{"id": name, **plain(c, v)} for v, name in enumerate(c.names)]},
+    "AIST++": lambda c: [listed(c, v) for v in range(len(c))],
     "4 x 4": lambda c: by_name(c, within),
     "tables of their own": apart,
 }
@@ -91,3 +101,10 @@ def test_what_such_a_file_leaves_open_is_asked(tmp_path: Path) -> None:
         open_calibration(path)
     path.write_text(json.dumps(by_name(rig(), plain) | {names[-1]: {"K": rig().matrix[-1].tolist()}}))
     assert open_calibration(path).notes[0] == f"camera {names[-1]} is left out: it has no R."
+
+
+def test_a_file_of_no_kind_is_not_answered_as_toml(tmp_path: Path) -> None:
+    path = tmp_path / "cam01.calib"
+    path.write_text("1920\n1080\n1500 0 960\n")
+    with pytest.raises(InputError, match=r"cam01\.calib: is no JSON, YAML or XML, nor TOML"):
+        open_calibration(path)

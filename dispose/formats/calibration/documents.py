@@ -69,7 +69,8 @@ def _toml(text: str, path: Path) -> object:
     try:
         return tomllib.loads(text)
     except ValueError as error:
-        raise InputError(f"{path}: is no TOML ({error}).") from error
+        kind = "TOML" if path.suffix.lower() == ".toml" else "JSON, YAML or XML, nor TOML"
+        raise InputError(f"{path}: is no {kind} ({error}).") from error
     except RecursionError as error:
         raise InputError(f"{path}: is nested too deeply to be one of our formats.") from error
 

@@ -39,7 +39,8 @@ def is_named_rig(root: Entry) -> bool:
     """Whether a tree holds cameras whose numbers have usual names; Panoptic's and Pose2Sim's are known by others."""
     if root.has("views") or any(one.has("distCoef") for one in _list_of(root) or ()):
         return False
-    return any(_whole(camera) and not all(map(camera.has, OF_POSE2SIM)) for _, camera in _cameras(root))
+    listed = _list_of(root) is not None  # as Pose2Sim's tables never are; AIST++ lists cameras in the same words
+    return any(_whole(camera) and (listed or not all(map(camera.has, OF_POSE2SIM))) for _, camera in _cameras(root))
 
 
 def named_rig(root: Entry) -> RigFile:

@@ -147,15 +147,18 @@ class LeftCamera:
         return f"sees joints that another camera sees too in {self.places} places, {FEWEST_PLACES} are needed"
 
 
-def connected_views(people: PlacedPeople, names: Sequence[str]) -> tuple[list[int], list[LeftCamera]]:
+def connected_views(
+    people: PlacedPeople, names: Sequence[str], *, agreeing: bool = True
+) -> tuple[list[int], list[LeftCamera]]:
     """The largest set of cameras that people connect, and which are left as they were.
 
-    Two cameras are connected that agree on joints in `FEWEST_PLACES` places.
+    Two cameras are connected that see the same joints in `FEWEST_PLACES` places, and agree on them; not `agreeing`, the
+    knocked camera that no other agrees with is connected too, by who is who alone.
 
     Raises:
         InputError: no two cameras are connected; the sentence says what lacks.
     """
-    agreed, apart = people.inlier, place_size(people)
+    agreed, apart = people.inlier if agreeing else people.known, place_size(people)
     joined = {
         (a, b): places_of(people.xyz_world[agreed[..., a] & agreed[..., b]], apart)
         for a, b in combinations(range(len(names)), 2)

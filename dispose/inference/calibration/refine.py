@@ -148,7 +148,7 @@ def refine_rig(
     """
     given = cameras = frames[0].cameras
     people = place_people(associate_people(frames, cameras, associate, "who is who"))
-    views, left = connected_views(people, cameras.names)
+    views, left = connected_views(people, cameras.names, agreeing=False)
     rounds = 0
     while rounds < MOST_ROUNDS:
         scale = FORGIVING[min(rounds, len(FORGIVING) - 1)]
@@ -160,11 +160,12 @@ def refine_rig(
             break
         if rounds < len(FORGIVING):
             # Cameras that were too wrong to share people at first may share them now.
-            views, left = connected_views(people, cameras.names)
+            views, left = connected_views(people, cameras.names, agreeing=rounds == len(FORGIVING) - 1)
     own = associate_people(held, given, associate, "held out: as it was")
     new = associate_people(held, cameras, associate, "held out: refined")
     judged_before, judged_after = place_people(own), place_people(new)
-    before_px, after_px = (RigErrors.of(judged, views) for judged in (judged_before, judged_after))
+    # Cameras that are left count too: the others may not be better at their cost.
+    before_px, after_px = (RigErrors.of(judged, range(len(given))) for judged in (judged_before, judged_after))
     return Refinement(
         given, cameras, tuple(views), tuple(left), rounds, before_px, after_px, people, judged_before, judged_after
     )
