@@ -40,10 +40,32 @@ def find_calibration(folder: Path) -> Path:
             raise InputError(f"{place}: several calibrations ({names}); choose one with --calibration.")
         if chosen:
             return chosen[0]
+    for place in (folder, whole.parent, whole.parent.parent):
+        _refuse_unknown(place)
     raise InputError(
         f"{folder}: no calibration in it, nor up to two folders above (looked for folders and files called calib…, and "
         f"for {', '.join(OWN_NAMES)}…)."
     )
+
+
+def _refuse_unknown(place: Path) -> None:
+    """`InputError` for a folder of calibrations that holds files, none of which we know by its name."""
+    for inner in _inside(place):
+        if inner.is_dir() and FOLDER.search(inner.name.lower()):
+            files = [path.name for path in _inside(inner)]
+            halves = ("intri.yml", "extri.yml", "intri.yaml", "extri.yaml")
+            lone = next((name for name in files if name.lower() in halves), None)
+            if lone is not None:
+                raise InputError(
+                    f"{inner / lone}: EasyMocap's calibration is intri.yml and extri.yml; one is not there."
+                )
+            if "images.bin" in files:
+                rig_of(inner)
+            if files:
+                raise InputError(
+                    f"{inner}: no calibration that we know by its name in it (there are {', '.join(files[:6])}"
+                    f"{' …' if len(files) > 6 else ''}); name the file with --calibration."
+                )
 
 
 def _candidates(place: Path) -> list[Path]:

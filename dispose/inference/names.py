@@ -4,6 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+SERIAL = re.compile(r"\d{4,}")
+"""A camera's serial number."""
+
 
 @dataclass(frozen=True)
 class NameMatch:
@@ -29,7 +32,8 @@ def match_names(calibrated: Sequence[str], detected: Sequence[str]) -> NameMatch
     """Match camera names: equal names first, then equal but for punctuation and case, then by their numbers.
 
     A looser rule is used only where it is unique on both sides: ``cam_01`` is ``cam01_json`` and, if nothing else
-    is number 1, also ``camera1``.
+    is number 1, also ``camera1``. A serial number that stands in one recording's name only is that camera's
+    (``21881`` is ``Trial 1_Miqus_1_21881``, as Qualisys and Vicon call their videos).
     """
     left, right = dict(enumerate(calibrated)), dict(enumerate(detected))
     pairs: list[tuple[int, int]] = []
@@ -44,4 +48,9 @@ def match_names(calibrated: Sequence[str], detected: Sequence[str]) -> NameMatch
             if j in right:
                 pairs.append((i, j))
                 del left[i], right[j]
+    serials = {j: [i for i in left if SERIAL.fullmatch(left[i]) and left[i] in SERIAL.findall(right[j])] for j in right}
+    for j, held in serials.items():
+        if len(held) == 1 and sum(held[0] in others for others in serials.values()) == 1:
+            pairs.append((held[0], j))
+            del left[held[0]], right[j]
     return NameMatch(tuple(sorted(pairs)), tuple(left.values()), tuple(right.values()))

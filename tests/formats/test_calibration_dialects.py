@@ -319,3 +319,12 @@ def test_what_is_no_file_or_too_large_is_refused(tmp_path: Path) -> None:
         open_calibration(tmp_path)
     with pytest.raises(InputError):
         open_calibration(Path("a\0b.toml"))
+
+
+def test_a_camera_that_vicon_did_not_calibrate_is_left_out(tmp_path: Path) -> None:
+    path, cameras = tmp_path / "take.xcp", rig(("2111", "2112", "2113"))
+    focal = f'FOCAL_LENGTH="{float(cameras.matrix[0, 0, 0])!r}"'
+    path.write_text(vicon(cameras).replace(focal, 'FOCAL_LENGTH="0"', 1))
+    found = open_calibration(path)
+    assert found.cameras.names == ("2112", "2113")
+    assert found.notes == ("camera 2111 is left out: its FOCAL_LENGTH is 0.",)

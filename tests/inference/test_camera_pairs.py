@@ -217,3 +217,34 @@ def test_told_pairs_and_units_reach_the_capture(walk, capture_folder) -> None:
     shutil.rmtree(capture_folder.path / "calib")
     with pytest.raises(InputError, match="no calibration in it, nor up to two folders above"):
         read_capture(capture_folder.path)
+
+
+def test_a_serial_number_in_the_name_of_one_recording_says_which_camera_it_is() -> None:
+    recorded = ("Trial 1_Miqus_2_21882", "Trial 1_Miqus_1_21881")
+    assert paired(called("21881", "21882"), *recorded) == {"21881": recorded[1], "21882": recorded[0]}
+    vicon = ("Trial.2111.20230101", "Trial.2112.20230101")
+    assert paired(called("2111", "2112"), *vicon) == dict(zip(("2111", "2112"), vicon, strict=True))
+    # A number that is part of another, one in two recordings, and two in one say nothing.
+    assert paired(called("1188", "1189"), "a_21188_x", "b_21189_x") == {}
+    assert paired(called("2111", "2112"), "a_2111_1", "b_2111_2", "c_2112_3") == {"2112": "c_2112_3"}
+    assert paired(called("2111", "2112"), "a_2111_2112", "b_7_8") == {}
+    # Short numbers may be a day or a trial.
+    assert paired(called("211", "212"), "a_211_7", "b_212_8") == {}
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        (("intri.yml",), r"calibration/intri\.yml: EasyMocap's calibration is intri\.yml and extri\.yml"),
+        (("cameras.bin", "images.bin"), r"calibration: is COLMAP's binary form; write it as text"),
+        (("Calibration 1.cal", "a.mat"), r"calibration: no calibration that we know .*Calibration 1\.cal, a\.mat"),
+    ],
+)
+def test_a_folder_of_calibrations_that_we_do_not_know_is_named(
+    tmp_path: Path, files: tuple[str, ...], sentence: str
+) -> None:
+    (tmp_path / "calibration").mkdir()
+    for name in files:
+        (tmp_path / "calibration" / name).write_bytes(b"NPTRCAL")
+    with pytest.raises(InputError, match=sentence):
+        find_calibration(tmp_path)

@@ -78,6 +78,9 @@ def _vicon_view(where: str, name: str, camera: Element) -> CameraParameters:
     frame = _part(camera, "KeyFrames/KeyFrame")
     size = _numbers(where, camera, "SENSOR_SIZE", 2)
     focal = float(_numbers(where, frame, "FOCAL_LENGTH", 1))
+    if focal == 0:
+        # As Nexus writes a camera that is connected and not calibrated.
+        raise IncompleteCameraError("its FOCAL_LENGTH is 0")
     aspect = float(_numbers(where, camera, "PIXEL_ASPECT_RATIO", 1)) if camera.get("PIXEL_ASPECT_RATIO") else 1.0
     if aspect <= 0:
         raise InputError(f"{where}: PIXEL_ASPECT_RATIO is {aspect:g}.")
