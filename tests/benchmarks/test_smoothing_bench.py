@@ -26,6 +26,7 @@ def test_the_adjustment_beats_frames_and_its_own_parts(tmp_path, capsys):
 def test_the_commands_are_timed_and_scored(tmp_path, shared_data):
     row = time_row(tmp_path, 9000, 12, 2)
     assert 12 <= row.persons_frames <= 36 and row.processor_seconds > 0 and row.seconds > 0
-    robust, rays = shelf_rows(shared_data / "shelf", tmp_path, most=12)
+    # Without one of the three actors there is no mean over them, and two of them are never there at once.
+    robust, rays = shelf_rows(shared_data / "shelf", tmp_path, [*range(16), *range(174, 190)])
     assert (robust.triangulator, rays.triangulator) == ("robust", "rays")
     assert 80 < robust.pcp < rays.pcp_smooth <= 100 and robust.pcp < robust.pcp_smooth

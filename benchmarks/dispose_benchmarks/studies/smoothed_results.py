@@ -4,6 +4,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,17 +63,17 @@ def predicted_and_smoothed(capture: Path, triangulator: str) -> tuple[Path, Path
     return plain, smooth
 
 
-def shelf_rows(shelf: Path, work: Path, most: int | None = None) -> list[ShelfRow]:
-    """Shelf's development frames by robust triangulation and by the default; `most`: only so many frames."""
+def shelf_rows(shelf: Path, work: Path, rows: Sequence[int] | None = None) -> list[ShelfRow]:
+    """Shelf's development frames by robust triangulation and by the default, or some of them."""
     table = read_shelf(shelf)
-    numbers = table.numbers[:most]
+    numbers = table.numbers if rows is None else [table.numbers[row] for row in rows]
     capture = work / "shelf"
     write_capture(capture, [table.frame(number)[0].select(views=list(SHELF_VIEWS)) for number in numbers])
-    rows = []
+    found = []
     for triangulator in ("robust", "rays"):
         folders = predicted_and_smoothed(capture, triangulator)
-        rows.append(ShelfRow(triangulator, *(shelf_parts(table, folder) for folder in folders)))
-    return rows
+        found.append(ShelfRow(triangulator, *(shelf_parts(table, folder) for folder in folders)))
+    return found
 
 
 def shelf_parts(table: LabelledFrames, results: Path) -> float:
