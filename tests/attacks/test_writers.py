@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from dispose.cli import export
 from dispose.cli.main import main
 from dispose.cli.smooth import SmoothCommand
 from dispose.errors import InputError
+from dispose.formats import folders
 from dispose.formats.folders import MARK, lock_folder
 from dispose.inference import results_folder
 from dispose_workbench.results.open import read_results
@@ -31,8 +33,6 @@ def captures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_no_room_is_said_before_anything_is_computed(
     captures: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from dispose.formats import folders
-
     usage = folders.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(folders.shutil, "disk_usage", lambda path: usage._replace(free=1 << 20))
     assert predict(captures[0], tmp_path / "out") == 2
@@ -76,6 +76,32 @@ def test_two_writers_of_one_folder(
                 refused += 1
     assert refused == 44
     assert content(out) == before
+
+
+def test_what_cannot_be_written_is_not_called_another_run(captures: tuple[Path, Path], capsys) -> None:
+    assert predict(captures[0], Path("/proc/x")) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_an_export_that_breaks_off_is_marked_and_needs_room(
+    captures: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    run, command = tmp_path / "run", ["export", str(tmp_path / "run"), "--rate-hz", "30", "--to", "csv"]
+    assert predict(captures[0], run) == 0
+
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setitem(export.WRITERS, "csv", stop)
+        assert main(command) == 130
+    assert (run / "export" / MARK).exists()
+    assert main(command) == 0
+    assert not (run / "export" / MARK).exists()
+    usage = folders.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(folders.shutil, "disk_usage", lambda path: usage._replace(free=1 << 20))
+    assert main(command) == 2
+    assert "1 MiB are free there" in capsys.readouterr().err
 
 
 def test_a_folder_marked_as_unfinished_is_refused(captures: tuple[Path, Path], tmp_path: Path) -> None:

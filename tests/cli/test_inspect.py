@@ -203,11 +203,15 @@ def test_only_who_knows_the_address_is_answered(tmp_path: Path) -> None:
         assert status_of(page.address, Origin="http://evil.example") == 403
         assert status_of(static, Origin=f"http://127.0.0.1:{port}") in (200, 404)
         assert status_of(f"{page.address}voila/files/secret.png") in (403, 404)
-        check_nobody_else_can_read(page, tmp_path)
+        sockets = check_nobody_else_can_read(page, tmp_path)
+    assert not sockets.exists(), "a folder of the server is left"
 
 
-def check_nobody_else_can_read(page: inspector_page.Page, folder: Path) -> None:
-    """Neither arguments nor files that others may read tell the address, and no kernel talks where others hear it."""
+def check_nobody_else_can_read(page: inspector_page.Page, folder: Path) -> Path:
+    """Neither arguments nor files that others may read tell the address, and no kernel talks where others hear it.
+
+    The folder of the kernel's sockets is returned.
+    """
     secret = page.address.rstrip("/").rpartition("/")[2]
     with urllib.request.urlopen(page.address, timeout=120) as answer:
         answer.read()  # to its end: the kernel is there
@@ -232,6 +236,7 @@ def check_nobody_else_can_read(page: inspector_page.Page, folder: Path) -> None:
         ):  # fmt: skip
             refused = subprocess.run([*nobody, *command], capture_output=True, text=True, check=False)
             assert refused.returncode and ("denied" in refused.stderr or "403" in refused.stderr), refused.stderr
+    return sockets
 
 
 def test_the_browser_is_not_told_the_address_by_its_arguments(

@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,7 +142,11 @@ def write_opener(address: str, folder: Path) -> Path:
 
 
 def end_server(page: Page) -> None:
-    """End a server and its kernels."""
+    """End a server and its kernels: at the end of its input it removes what it has put aside, and goes."""
+    assert page.process.stdin is not None
+    page.process.stdin.close()
+    with suppress(subprocess.TimeoutExpired):
+        page.process.wait(5)
     page.process.terminate()
     try:
         page.process.wait(10)
