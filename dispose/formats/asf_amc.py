@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.entry import number_of
-from dispose.formats.files import read_text
+from dispose.formats.files import MOST_DIGITS, read_text
 
 INCH_MM = 25.4
 TURNED = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
@@ -99,6 +99,8 @@ def read_amc(path: Path, skeleton: AcclaimSkeleton, *, every: int = 1) -> Acclai
         if words[0].upper() == ":RADIANS":
             raise InputError(f"{path}: line {number}: angles are in radians; degrees (:DEGREES) are read.")
         if len(words) == 1 and words[0].isdecimal():
+            if len(words[0]) > MOST_DIGITS:
+                raise InputError(f"{path}: line {number}: a frame's number of {len(words[0])} digits.")
             said, last = int(words[0]), said
             if said <= last:
                 raise InputError(f"{path}: line {number}: frame {said} stands behind frame {last}.")

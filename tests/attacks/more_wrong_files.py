@@ -55,6 +55,7 @@ MORE_WRONG = (
     Wrong("captured motion", "07_01.amc", put("ltibia 40", "ltibia 1e9"), "turns by 1e+09 degrees"),
     Wrong("captured motion", "07_01.amc", put(":DEGREES", ":RADIANS"), "in radians"),
     Wrong("captured motion", "07_01.amc", put("\n2\n", "\n1\n"), "stands behind frame 1"),
+    Wrong("captured motion", "07_01.amc", put("\n2\n", "\n" + "9" * 5000 + "\n"), "a frame's number of 5000 digits"),
     Wrong("pickle", "4.pkl", lambda data: data + data, "goes on behind its end"),
     Wrong("array", "numbers.npy", lambda data: data + b"xx", ""),
 )
