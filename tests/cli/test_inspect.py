@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -170,8 +171,12 @@ def test_a_port_that_another_page_takes_meanwhile_is_given_up_for_the_next(
         with serve(tmp_path / "small.ipynb", None) as page:
             assert page.process.poll() is None and f":{taken}/" not in page.address
         monkeypatch.setattr(inspector_page, "free_port", lambda port: taken)
-        with pytest.raises(PageError, match="ended at once"), serve(tmp_path / "small.ipynb", taken):
-            pass
+        # A short name: those of sockets in it have little room.
+        with tempfile.TemporaryDirectory() as put_aside:
+            monkeypatch.setenv("TMPDIR", put_aside)
+            with pytest.raises(PageError, match="ended at once"), serve(tmp_path / "small.ipynb", taken):
+                pass
+            assert not list(Path(put_aside).iterdir()), "a server that cannot start leaves a folder"
 
 
 def status_of(address: str, **headers: str) -> int:

@@ -92,9 +92,13 @@ def main() -> None:
             Voila={"connection_dir_root": folder if len(folder) < LONGEST_FOLDER or os.name != "posix" else "/tmp"},
         )
     )
-    server.initialize(sys.argv[1:])
-    threading.Thread(target=end_with_whoever_started_us, args=(server,), daemon=True).start()
-    server.start()
+    try:
+        server.initialize(sys.argv[1:])
+        threading.Thread(target=end_with_whoever_started_us, args=(server,), daemon=True).start()
+        server.start()
+    finally:
+        # Voilà leaves it where it cannot start.
+        shutil.rmtree(server.connection_dir, ignore_errors=True)
 
 
 if __name__ == "__main__":
