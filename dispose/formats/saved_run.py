@@ -80,6 +80,10 @@ def open_run(folder: Path) -> Iterator[SavedRun]:
         yield SavedRun(PersonTable(skeleton, numbers, frame, people, joints), members, header.rate_hz)
 
 
+ROWS_AT_ONCE = 1 << 16
+"""Of a table on the disk, which is looked through part by part and never held whole."""
+
+
 def _check_rows(
     path: Path, frame: Int[np.ndarray, " rows"], people: Int[np.ndarray, " rows"],
     joints: Float[np.ndarray, "rows joints 4"],
@@ -101,9 +105,6 @@ def _check_rows(
                 f"{part[row, joint].tolist()}, no x, y, z in mm and confidence from 0 to 1."
             )
         let_go(joints)
-
-
-ROWS_AT_ONCE = 1 << 16
 
 
 def clips_of(table: PersonTable, rate_hz: float) -> Iterator[PersonClip]:
