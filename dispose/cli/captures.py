@@ -12,8 +12,8 @@ from dispose.errors import InputError
 from dispose.formats.calibration.rig import UP_AXES
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.marker_names import MARKER_NAMES
-from dispose.inference.capture import DETECTION_FOLDERS, IMAGE_FOLDERS, Capture, holds_images, read_capture
-from dispose.inference.finding import folder_named
+from dispose.inference.capture import Capture, holds_images, read_capture
+from dispose.inference.finding import IMAGE_FOLDERS, detections_in, folder_named, holders_of_detections
 from dispose.options import CaptureArgument, NamesOption, PathOption, PositiveOption, TextOption, one_of
 from dispose.skeletons.catalog import by_name
 
@@ -61,7 +61,7 @@ class CaptureOptions:
 
 def only_images(folder: Path) -> bool:
     """Whether a capture folder has images or videos and no folder of detections."""
-    if not folder.is_dir() or folder_named(folder, DETECTION_FOLDERS) is not None:
+    if not folder.is_dir() or detections_in(folder) is not None or holders_of_detections(folder):
         return False
     return folder_named(folder, IMAGE_FOLDERS) is not None or holds_images(folder)
 

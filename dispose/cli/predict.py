@@ -22,7 +22,6 @@ from dispose.formats.detections.people import DetectionView
 from dispose.formats.images.series import ImageSeries
 from dispose.formats.marker_names import MARKER_NAMES
 from dispose.inference.capture import (
-    DETECTION_FOLDERS,
     Capture,
     check_sizes,
     image_source_of,
@@ -30,6 +29,7 @@ from dispose.inference.capture import (
     select_frames,
     source_of,
 )
+from dispose.inference.finding import DETECTION_FOLDERS
 from dispose.inference.pictures import InPictures, pictures_beside
 from dispose.inference.readings import spans
 from dispose.inference.results_folder import RunFiles, results_folder

@@ -14,10 +14,10 @@ from dispose.errors import InputError
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.files import visible
 from dispose.formats.images.series import VIDEO_ENDINGS, open_video
-from dispose.inference.capture import IMAGE_FOLDERS, Capture, source_of
+from dispose.inference.capture import Capture, source_of
 from dispose.inference.check.contest import thinned
 from dispose.inference.check.diagnosis import diagnose
-from dispose.inference.finding import folder_named
+from dispose.inference.finding import IMAGE_FOLDERS, folder_named
 from dispose.inference.names import match_names
 from dispose.inference.readings import Reading, Source, spans
 from dispose.inference.timing import CameraClock, camera_row, clocks_of, first_number, retimed, shift_of, shifted

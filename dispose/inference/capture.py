@@ -23,7 +23,15 @@ from dispose.formats.detections.read import open_detections
 from dispose.formats.files import visible
 from dispose.formats.images.series import ENDINGS, VIDEO_ENDINGS, ImageSeries, open_image_series
 from dispose.formats.odd import Odd, counted
-from dispose.inference.finding import find_calibration, folder_named
+from dispose.inference.finding import (
+    DETECTION_FOLDERS,
+    IMAGE_FOLDERS,
+    detections_in,
+    find_calibration,
+    folder_named,
+    holders_of_detections,
+    trials_in,
+)
 from dispose.inference.first_look import settle_detections
 from dispose.inference.names import NameMatch
 from dispose.inference.pairing import pair_cameras, to_type
@@ -35,9 +43,6 @@ from dispose.scene.frame import Detections, Frame
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15, body_of
 from dispose.skeletons.skeleton import Skeleton
 
-# Pose2Sim writes synchronised detections and videos beside the raw ones; where there are any, they are the ones to use.
-DETECTION_FOLDERS = ("pose-sync", "pose", "detections")
-IMAGE_FOLDERS = ("images", "videos-sync", "videos")
 LOOKED_AT = 5
 """Images of a camera that `check_sizes` opens at most."""
 
@@ -91,7 +96,7 @@ def read_capture(
     """
     rig_file = calibration or find_calibration(folder)
     rig = open_calibration(rig_file, mm_per_unit=mm_per_unit, up=up)
-    place = detections or find_recordings(folder, DETECTION_FOLDERS, "detections")
+    place = detections or find_detections(folder)
     views = open_detections(place)
     match = pair_cameras(str(place), rig, [view.camera for view in views], told)
     rig = sized_by_pictures(rig, pictures_of(folder) if rig.guessed else (), match, [view.camera for view in views])
@@ -99,6 +104,8 @@ def read_capture(
     notes = list(found.notes)
     if calibration is None and folder not in rig_file.parents:
         notes.insert(0, f"calibration of the session: {rig_file}.")
+    if detections is None and place.name.lower() not in DETECTION_FOLDERS:
+        notes.insert(0, f"detections: {place}, the only folder of the capture that holds some.")
     settled, said = settle_detections(str(place), found.views, _sizes(found.cameras), skeleton)
     detected = settled[0].skeleton
     assert detected is not None
@@ -134,7 +141,10 @@ def read_image_capture(
     occurs in two cameras.
     """
     rig = open_calibration(calibration or find_calibration(folder), mm_per_unit=mm_per_unit, up=up)
-    place = pictures or find_recordings(folder, IMAGE_FOLDERS, "pictures")
+    place = pictures or folder_named(folder, IMAGE_FOLDERS)
+    if place is None:
+        looked = ", ".join(IMAGE_FOLDERS)
+        raise InputError(f"{folder}: no pictures in it (looked for {looked}){_instead(folder, IMAGE_FOLDERS)}.")
     views = open_image_series(place)
     names = [view.camera for view in views]
     match = pair_cameras(str(place), rig, names, told)
@@ -142,12 +152,23 @@ def read_image_capture(
     return replace(found, notes=(*found.notes, *_gap_notes(found.numbers)))
 
 
-def find_recordings(folder: Path, names: Sequence[str], what: str) -> Path:
-    """The first of some folders that is there, in any capitals; `InputError` where none is."""
-    found = folder_named(folder, names)
-    if found is not None:
-        return found
-    raise InputError(f"{folder}: no {what} in it (looked for {', '.join(names)}).")
+def find_detections(folder: Path) -> Path:
+    """`detections_in` a capture folder; `InputError` where there are none, or several that may be meant."""
+    place = detections_in(folder)
+    if place is not None:
+        return place
+    holders = holders_of_detections(folder)
+    if holders:
+        raise InputError(f"{folder}: several folders of detections ({', '.join(path.name for path in holders)}); "
+                         "choose one with --detections.")  # fmt: skip
+    instead = _instead(folder, (*DETECTION_FOLDERS, *IMAGE_FOLDERS))
+    raise InputError(f"{folder}: no detections in it (looked for {', '.join(DETECTION_FOLDERS)}){instead}.")
+
+
+def _instead(folder: Path, names: Sequence[str]) -> str:
+    """Which captures lie below a folder that is none."""
+    trials = [str(path.relative_to(folder)) for path in trials_in(folder, names)]
+    return f"; recordings lie in {_few(trials)}: name one of these folders as the capture" if trials else ""
 
 
 def find_images(folder: Path) -> Path:

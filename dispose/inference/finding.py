@@ -7,7 +7,12 @@ from pathlib import Path
 from dispose.errors import InputError
 from dispose.formats.calibration.opencap import NAME as OPENCAP_NAME
 from dispose.formats.calibration.read import rig_of
+from dispose.formats.detections.read import is_of_a_camera
 from dispose.formats.files import visible
+
+# Pose2Sim writes synchronised detections and videos beside the raw ones; where there are any, they are the ones to use.
+DETECTION_FOLDERS = ("pose-sync", "pose", "detections")
+IMAGE_FOLDERS = ("images", "videos-sync", "videos")
 
 ENDINGS = (".toml", ".json", ".yml", ".yaml", ".xcp", ".qca.txt", ".mcal")
 """Of files that may be calibrations, lower case."""
@@ -126,3 +131,33 @@ def folder_named(folder: Path, names: Sequence[str]) -> Path | None:
     """The first of some sub-folders that is there, in any capitals; None where none is."""
     inside = {path.name.lower(): path for path in reversed(_inside(folder)) if path.is_dir()}
     return next((inside[name] for name in names if name in inside), None)
+
+
+def detections_in(folder: Path) -> Path | None:
+    """Where the detections of a capture lie: in a folder of the usual name, else in the only one that holds some.
+
+    The capture itself is such a folder where its cameras' folders lie in it, beside none that may hold something else.
+    """
+    usual = folder_named(folder, DETECTION_FOLDERS)
+    if usual is not None:
+        return usual
+    holders = holders_of_detections(folder)
+    return holders[0] if len(holders) == 1 else None
+
+
+def holders_of_detections(folder: Path) -> list[Path]:
+    """A capture folder and those in it, without calibrations, that hold folders of two or more cameras' detections."""
+    inner = [path for path in _inside(folder) if path.is_dir()]
+    return [path for path in (folder, *inner) if not FOLDER.search(path.name.lower()) and _holds_cameras(path)]
+
+
+def _holds_cameras(folder: Path) -> bool:
+    cameras = [path for path in _inside(folder) if path.is_dir() and is_of_a_camera(path)]
+    return len(cameras) > 1 and not any(FOLDER.search(path.name.lower()) for path in cameras)
+
+
+def trials_in(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Captures that lie up to two folders below: those in which one of the named folders is."""
+    inner = [path for path in _inside(folder) if path.is_dir()]
+    below = [path for one in inner for path in _inside(one) if path.is_dir()]
+    return [path for path in (*inner, *below) if folder_named(path, names) is not None]

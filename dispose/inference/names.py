@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-SERIAL = re.compile(r"\d{4,}")
-"""A camera's serial number."""
+SERIAL_DIGITS = 4
+"""A number of at least so many digits tells a camera by itself: its serial number."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,25 @@ def digits(name: str) -> str:
     return ".".join(str(int(group)) for group in re.findall(r"\d+", name))
 
 
+def words(name: str) -> list[str]:
+    """The words and the numbers of a camera name, in their order, without case and leading zeros."""
+    lower = name.lower().removesuffix("_json").removesuffix(".mp4")
+    return [one.lstrip("0") or "0" if one.isdigit() else one for one in re.findall(r"[^\W\d_]+|\d+", lower)]
+
+
+def is_part(name: str, other: str) -> bool:
+    """Whether the words of a name stand in a row in the other one; a small number alone tells nothing."""
+    short, whole = words(name), words(other)
+    tells = any(not one.isdigit() or len(one) >= SERIAL_DIGITS for one in short)
+    return tells and any(whole[at : at + len(short)] == short for at in range(len(whole) - len(short) + 1))
+
+
 def match_names(calibrated: Sequence[str], detected: Sequence[str]) -> NameMatch:
     """Match camera names: equal names first, then equal but for punctuation and case, then by their numbers.
 
     A looser rule is used only where it is unique on both sides: ``cam_01`` is ``cam01_json`` and, if nothing else
-    is number 1, also ``camera1``. A serial number that stands in one recording's name only is that camera's
-    (``21881`` is ``Trial 1_Miqus_1_21881``, as Qualisys and Vicon call their videos).
+    is number 1, also ``camera1``. At last the words of one name may stand in the other: ``left`` is ``left_cam``, and
+    ``21881`` is ``Trial 1_Miqus_1_21881``, as Qualisys and Vicon call their videos.
     """
     left, right = dict(enumerate(calibrated)), dict(enumerate(detected))
     pairs: list[tuple[int, int]] = []
@@ -48,9 +61,9 @@ def match_names(calibrated: Sequence[str], detected: Sequence[str]) -> NameMatch
             if j in right:
                 pairs.append((i, j))
                 del left[i], right[j]
-    serials = {j: [i for i in left if SERIAL.fullmatch(left[i]) and left[i] in SERIAL.findall(right[j])] for j in right}
-    for j, held in serials.items():
-        if len(held) == 1 and sum(held[0] in others for others in serials.values()) == 1:
-            pairs.append((held[0], j))
-            del left[held[0]], right[j]
+    within = [(i, j) for i in left for j in right if is_part(left[i], right[j]) or is_part(right[j], left[i])]
+    for i, j in within:
+        if sum(i == one for one, _ in within) == 1 == sum(j == one for _, one in within):
+            pairs.append((i, j))
+            del left[i], right[j]
     return NameMatch(tuple(sorted(pairs)), tuple(left.values()), tuple(right.values()))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dispose.errors import InputError
 from dispose.formats.calibration.rig import CalibratedRig
-from dispose.inference.names import NameMatch, digits, match_names, plain
+from dispose.inference.names import NameMatch, digits, match_names, plain, words
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -110,8 +110,15 @@ def _counted_apart(names: Sequence[str], recorded: Sequence[str], match: NameMat
 
 
 def _numbered(names: Sequence[str]) -> dict[int, int]:
-    """Positions by the number in every name; empty where names do not have one each, or two the same."""
-    numbers = [number_of(name) for name in names]
+    """Positions by the number in every name; empty where names do not have one each, or two the same.
+
+    What all names begin and end with says nothing: ``trial2_cam1`` and ``trial2_cam2`` are 1 and 2.
+    """
+    rest = [words(name) for name in names]
+    for end in (0, -1):
+        while len(rest) > 1 and all(rest) and len({one[end] for one in rest}) == 1:
+            rest = [one[1:] if end == 0 else one[:-1] for one in rest]
+    numbers = [number_of(" ".join(one)) for one in rest]
     found = {number: row for row, number in enumerate(numbers) if number is not None}
     return found if len(found) == len(names) else {}
 
@@ -121,7 +128,7 @@ def _bare(name: str) -> str:
 
 
 def _question(place: str, names: Sequence[str], recorded: Sequence[str], other: Pairs, same: Pairs) -> str:
-    first, start = (0, 1) if 0 in [number_of(name) for name in names] else (1, 0)
+    first, start = min(_numbered(names)), min(_numbered(recorded))
     by_order = _typed([(names[i], recorded[j]) for i, j in other])
     by_number = _typed([(names[i], recorded[j]) for i, j in same])
     otherwise = f", or --cameras {by_number} if the same number is the same camera" if same else ""

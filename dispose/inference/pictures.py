@@ -11,8 +11,8 @@ from dispose.association.reconstruct import roots_of
 from dispose.datasets.multiview import RawFrame
 from dispose.errors import InputError
 from dispose.formats.images.series import ImageSeries
-from dispose.inference.capture import IMAGE_FOLDERS, Capture, check_sizes, read_image_capture, read_raw
-from dispose.inference.finding import folder_named
+from dispose.inference.capture import Capture, check_sizes, read_image_capture, read_raw
+from dispose.inference.finding import IMAGE_FOLDERS, folder_named
 from dispose.inference.readings import REASONS
 from dispose.models.triangulation.people import PlacePeople
 from dispose.scene.cameras import Cameras

@@ -39,6 +39,11 @@ ASKED = {
     "numbers only": (("0", "1", "2"), ("view1", "view2", "view3")),
     "one more calibrated": (("cam_0", "cam_1", "cam_2", "cam_3"), ("cam1", "cam2", "cam3")),
     "one not recorded": (("cam_0", "cam_1", "cam_2", "cam_3"), ("cam1", "cam2", "cam4")),
+    "within names": (("cam_0", "cam_1", "cam_2"), ("trial2_cam1", "trial2_cam2", "trial2_cam3")),
+    "before an ending": (
+        ("cam_1_view", "cam_2_view", "cam_3_view"),
+        ("take7_cam_0_view", "take7_cam_1_view", "take7_cam_2_view"),
+    ),
     "leading zeros": (("cam00", "cam01", "cam02"), ("GoPro_1", "GoPro_2", "GoPro_3")),
 }
 
@@ -146,6 +151,44 @@ def test_recordings_in_any_capitals(walk, tmp_path: Path) -> None:
     assert len(read_capture(tmp_path).views) == 4
 
 
+def filled(walk, place: Path) -> Path:
+    """A folder with the detections of four cameras for two frames."""
+    for frame in range(2):
+        write_openpose(place, frame, ("cam01", "cam02", "cam03", "cam04"), walk.detections_at(frame))
+    return place
+
+
+@pytest.mark.parametrize("name", ["json", "OpenPose output", "."])
+def test_detections_in_a_folder_of_another_name(walk, tmp_path: Path, name: str) -> None:
+    write_calibration_toml(tmp_path / "calib" / "Calib.toml", walk.rig())
+    place = filled(walk, tmp_path / name)
+    capture = read_capture(tmp_path)
+    assert len(capture.views) == 4
+    assert any(note.startswith(f"detections: {place}, the only folder") for note in capture.notes)
+    # The usual name is believed first.
+    filled(walk, tmp_path / "pose")
+    assert not any("the only folder" in note for note in read_capture(tmp_path).notes)
+
+
+def test_several_folders_that_may_be_meant_and_trials_are_named(walk, tmp_path: Path) -> None:
+    write_calibration_toml(tmp_path / "calib" / "Calib.toml", walk.rig())
+    # A folder with one camera, and one of calibrations, are none.
+    write_calibration_toml(tmp_path / "calib" / "cam" / "Calib.toml", walk.rig())
+    for name in ("calib/a", "calib/b", "settings/a"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "one_000001.json").write_text("{}")
+    with pytest.raises(InputError, match=r"no detections in it \(looked for pose-sync, pose, detections\)\.$"):
+        read_capture(tmp_path)
+    filled(walk, tmp_path / "P1" / "T1" / "pose")
+    (tmp_path / "T2" / "videos").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"recordings lie in T2, P1/T1: name one of these folders as the capture"):
+        read_capture(tmp_path)
+    filled(walk, tmp_path / "before")
+    filled(walk, tmp_path / "after")
+    with pytest.raises(InputError, match=r"several folders of detections \(after, before\); choose one with --detect"):
+        read_capture(tmp_path)
+
+
 # How large the pictures are.
 
 
@@ -230,6 +273,22 @@ def test_a_serial_number_in_the_name_of_one_recording_says_which_camera_it_is() 
     assert paired(called("2111", "2112"), "a_2111_2112", "b_7_8") == {}
     # Short numbers may be a day or a trial.
     assert paired(called("211", "212"), "a_211_7", "b_212_8") == {}
+
+
+def test_the_words_of_a_name_that_stand_in_another_say_which_camera_it_is() -> None:
+    sides = ("back_cam", "front cam", "Left-Cam", "rightCam")
+    assert paired(called("left", "right", "front", "back"), *sides[:3]) == {
+        "left": "Left-Cam", "front": "front cam", "back": "back_cam",
+    }  # fmt: skip
+    assert paired(called("cam_A", "cam_B"), "A", "B") == {"cam_A": "A", "cam_B": "B"}
+    assert paired(called("cam1", "cam2"), "trial2_cam1", "trial2_cam02") == {
+        "cam1": "trial2_cam1", "cam2": "trial2_cam02",
+    }  # fmt: skip
+    # Words of two, in another order, a part of a word, and a small number alone say nothing.
+    assert paired(called("front", "back"), "front_left", "front_right", "back_1") == {"back": "back_1"}
+    assert paired(called("cam1", "cam2"), "1_cam_7", "2_cam_7") == {}
+    assert paired(called("left", "right"), "leftmost", "rightmost") == {}
+    assert paired(called("1", "2"), "trial_1_x_7", "trial_2_x_8") == {}
 
 
 @pytest.mark.parametrize(
