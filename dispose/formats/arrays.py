@@ -27,6 +27,9 @@ INTEGERS, NUMBERS, TEXTS, FLAGS = "iu", "fiu", "U", "b"
 LARGEST, UNFOLDED = 1 << 28, 200
 """An array larger than so many bytes must not unfold to more than so many times what it takes in its file."""
 
+SUMS = "sums"
+"""The array that says of every other one which bytes were written: `sum_of`."""
+
 SMALL = 1 << 16
 """Bytes up to which an array is held in memory where larger ones are mapped."""
 
@@ -170,6 +173,7 @@ def mapped_arrays(path: Path, wanted: Callable[[str], bool]) -> Iterator[Arrays]
     """
     with tempfile.TemporaryDirectory(prefix="dispose-") as folder:
         with saying_what_is_broken(path), zipfile.ZipFile(path) as archive:
+            _check_sums(path, archive)
             names = [name.removesuffix(".npy") for name in archive.namelist() if wanted(name.removesuffix(".npy"))]
             columns = {name: _unpacked(archive, name, Path(folder) / str(at)) for at, name in enumerate(names)}
         yield Arrays(path, columns)
@@ -191,6 +195,26 @@ def _unpacked(archive: zipfile.ZipFile, name: str, place: Path) -> Shaped[np.nda
     return np.memmap(place, kind, "r", shape=shape, order=order)
 
 
+def sum_of(member: zipfile.ZipInfo) -> str:
+    """Name and CRC-32 of an array as it is stored."""
+    return f"{member.filename.removesuffix('.npy')} {member.CRC:08x}"
+
+
+def _check_sums(path: Path, archive: zipfile.ZipFile) -> None:
+    """Raise `InputError` where a file that says what was written holds something else: NumPy writes other sums anew."""
+    members = {member.filename: member for member in archive.infolist()}
+    sums = members.pop(f"{SUMS}.npy", None)
+    if sums is None:
+        return
+    with archive.open(sums) as file:
+        written = _array_in(cast(BufferedIOBase, file), sums, f"{path}: array {SUMS!r}").ravel().tolist()
+    if changed := sorted(one.split()[0] for one in {*map(str, written)} ^ {*map(sum_of, members.values())}):
+        raise InputError(
+            f"{path}: array {changed[0]!r} was changed after the run that wrote it; give the command that made the "
+            "file again."
+        )
+
+
 def open_arrays(path: Path) -> Arrays:
     """The arrays of a file, each read when it is asked for.
 
@@ -203,7 +227,8 @@ def open_arrays(path: Path) -> Arrays:
             if file.read(len(npy.MAGIC_PREFIX)) == npy.MAGIC_PREFIX:
                 raise InputError(f"{path}: is a single array, not an archive of arrays.")
         archive = zipfile.ZipFile(path)
-        members = archive.infolist()
+        _check_sums(path, archive)
+        members = [member for member in archive.infolist() if member.filename != f"{SUMS}.npy"]
     names = [member.filename.removesuffix(".npy") for member in members]
     twice = [name for name in names if names.count(name) > 1]
     if twice:

@@ -49,15 +49,34 @@ class AcclaimMotion:
     turns: Float[Tensor, "frames bones 3 3"]
 
 
+KEYS = {
+    ":units": "mass length angle",
+    ":root": "order axis position orientation",
+    ":bonedata": "begin end id name direction length axis dof limits bodymass cofmass",
+}
+"""What lines of a section begin with."""
+
+ONLY = {
+    (":units", "angle"): "deg",
+    (":root", "axis"): "XYZ",
+    (":root", "order"): "TX TY TZ RX RY RZ",
+    (":root", "position"): "0 0 0",
+    (":root", "orientation"): "0 0 0",
+}
+"""The one value that is read, where there is a choice."""
+
+
 def read_asf(path: Path) -> AcclaimSkeleton:
     """A skeleton.
 
     Raises:
-        InputError: no skeleton, an odd number, an order of angles other than x, y, z, or a bone without a parent.
+        InputError: no skeleton, an odd number, an unknown key, a choice of the format that is not read (degrees, x, y,
+            z), or a bone without a parent.
     """
     unit, bones, parent, section = INCH_MM, {"root": Bone((0.0, 0.0, 0.0))}, dict[str, str](), ""
     bone: dict[str, list[str]] = {}
     for number, words in _lines(path):
+        _check_key(path, number, section, words)
         if words[0].startswith(":"):
             section = words[0]
         elif section == ":units" and words[0] == "length":
@@ -65,10 +84,6 @@ def read_asf(path: Path) -> AcclaimSkeleton:
             if length <= 0:
                 raise InputError(f"{path}: line {number}: the unit of length is {length:g}.")
             unit = INCH_MM / length
-        elif section == ":root" and words[0] == "axis" and words[1:] != ["XYZ"]:
-            raise InputError(
-                f"{path}: line {number}: the root's axis order is {' '.join(words[1:])}; only XYZ is read."
-            )
         elif section == ":bonedata" and words[0] == "end":
             bones["".join(bone.get("name", []))] = _bone(path, number, bone, unit)
             bone = {}
@@ -80,6 +95,17 @@ def read_asf(path: Path) -> AcclaimSkeleton:
     if lost or len(bones) == 1:
         raise InputError(f"{path}: {f'bone {lost[0]} hangs on nothing' if lost else 'has no bones'}; not a skeleton.")
     return AcclaimSkeleton({name: bones[name] for name in _from_the_root(bones, parent)}, parent, unit)
+
+
+def _check_key(path: Path, number: int, section: str, words: list[str]) -> None:
+    """Raise `InputError` for a line that begins with nothing we know, or chooses what is not read."""
+    key, said = words[0], " ".join(words[1:])
+    if section in KEYS and not key.startswith((":", "(")) and key not in KEYS[section].split():
+        known = KEYS[section].replace(" ", ", ")
+        raise InputError(f"{path}: line {number}: {section} has no {key!r} (known are {known}); is it misspelt?")
+    only = ONLY.get((section, key), said)
+    if said != only and (only != "0 0 0" or any(_so_many(path, number, words[1:], 3))):
+        raise InputError(f"{path}: line {number}: {section[1:]}: {key} is {said or 'nothing'}; only {only} is read.")
 
 
 MOST_DEGREES = 36_000.0

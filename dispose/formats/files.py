@@ -9,6 +9,7 @@ import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from dispose.errors import InputError, ShapeError, unwritable
-from dispose.formats.arrays import read_arrays
+from dispose.formats.arrays import SUMS, read_arrays, sum_of
 from dispose.formats.opening import read_bytes, reading
 
 
@@ -171,7 +172,7 @@ def _parsed(text: str, source: str, place: Callable[[json.JSONDecodeError], str]
         raise InputError(f"{source}: holds a number that is too long to be one ({error}).") from error
 
 
-SCHEMA = "dispose.partial/1"
+SCHEMA = "dispose.partial/2"
 STATE = "state.npz"
 
 Columns = list[tuple[str, Shaped[np.ndarray, "..."]]]
@@ -217,7 +218,7 @@ class GrowingFolder:
         about: a text that was committed beside the tables; empty before the first commit.
         arrays: likewise arrays, replaced as a whole by every commit.
 
-    Raises `InputError` where what was committed is damaged.
+    Raises `InputError` where what was committed is damaged, or was changed by somebody else.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -228,24 +229,27 @@ class GrowingFolder:
             # Whatever no commit knows is removed here: that must not be somebody's files elsewhere.
             raise InputError(f"{folder}: leads to another folder; remove the link.")
         self._kinds: dict[str, tuple[str, tuple[int, ...]]] = {}
-        self._committed: dict[str, int] = {}
+        self._committed: dict[str, tuple[int, int]] = {}
         if (folder / STATE).is_file():
             columns = dict(read_arrays(folder / STATE, SCHEMA).columns)
             state = json.loads(str(columns.pop("state")))
-            self.about, self.arrays, self._committed = state["about"], columns, state["bytes"]
+            self.about, self.arrays, self._committed = state["about"], columns, state["files"]
             self._kinds = {name: (dtype, tuple(tail)) for name, (dtype, tail) in state["kinds"].items()}
-        self._bytes = dict(self._committed)
+        self._files = dict(self._committed)
         self._require_whole()
         self.roll_back()
 
     def _require_whole(self) -> None:
-        """Raise `InputError` where a file lacks what was committed: cutting it to its length would make it longer."""
-        for name, count in self._committed.items():
+        """Raise `InputError` where a file lacks what was committed, or has other bytes: nothing is built on those."""
+        for name, (count, crc) in self._committed.items():
             path = self.folder / name
             there = path.stat().st_size if path.is_file() else 0
             if there < count:
                 raise InputError(f"{path}: has {there} of the {count} bytes that an unfinished run wrote there; remove "
                                  f"{self.folder} to begin anew.")  # fmt: skip
+            if _crc_of(path, count) != crc:
+                raise InputError(f"{path}: has other bytes than an unfinished run wrote there; remove {self.folder} to "
+                                 "begin anew.")  # fmt: skip
 
     def append_text(self, name: str, text: str) -> None:
         """Text at the end of a file."""
@@ -257,27 +261,25 @@ class GrowingFolder:
             kind = (rows.dtype.str, rows.shape[1:])
             if not len(rows) and name in self._kinds:
                 continue  # such a block may not know how wide its rows are
-            if self._bytes.get(name) and self._kinds[name] != kind:
+            if self._files.get(name, NOTHING)[0] and self._kinds[name] != kind:
                 raise ShapeError(f"{name}: rows of {kind[1]} {kind[0]} after rows of {self._kinds[name]}")
             self._kinds[name] = kind
             self._append(name, np.ascontiguousarray(rows).tobytes())
 
     def commit(self, about: str, arrays: Columns) -> None:
         """What was appended counts from now on, whatever happens; `about` and `arrays` replace the last ones."""
-        state = json.dumps({"about": about, "bytes": self._bytes, "kinds": self._kinds})
-        with replacing_path(self.folder / STATE) as temporary:
-            head = {"schema": np.array(SCHEMA), "state": np.array(state)}
-            np.savez(temporary, allow_pickle=False, **head, **dict(arrays))
-        self.about, self.arrays, self._committed = about, dict(arrays), dict(self._bytes)
+        state = json.dumps({"about": about, "files": self._files, "kinds": self._kinds})
+        write_npz(self.folder / STATE, [("schema", np.array(SCHEMA)), ("state", np.array(state)), *arrays])
+        self.about, self.arrays, self._committed = about, dict(arrays), dict(self._files)
 
     def roll_back(self) -> None:
         """Cut off whatever was not committed; a folder without a commit goes altogether."""
-        self._bytes = dict(self._committed)
-        if self.folder.is_dir() and not self._committed:
+        self._files = dict(self._committed)
+        if self.folder.is_dir() and not self.about:
             self.remove()
         for path in self.folder.glob("*"):
             if path.name in self._committed:
-                os.truncate(path, self._committed[path.name])
+                os.truncate(path, self._committed[path.name][0])
             elif path.name != STATE:
                 remove_at(path)
 
@@ -295,7 +297,7 @@ class GrowingFolder:
         """A column as far as it has grown."""
         dtype, tail = self._kinds[name]
         width = int(np.prod(tail)) * np.dtype(dtype).itemsize
-        return GrownColumn(self.folder / name, dtype, (self._bytes[name] // width if width else 0, *tail))
+        return GrownColumn(self.folder / name, dtype, (self._files[name][0] // width if width else 0, *tail))
 
     def _append(self, name: str, data: bytes) -> None:
         path = self.folder / name
@@ -303,11 +305,28 @@ class GrowingFolder:
             self.folder.mkdir(parents=True, exist_ok=True)
             with open(path, "ab") as file:
                 file.write(data)
-        self._bytes[name] = self._bytes.get(name, 0) + len(data)
+        count, crc = self._files.get(name, NOTHING)
+        self._files[name] = count + len(data), zlib.crc32(data, crc)
+
+
+NOTHING = 0, 0
+"""Length and CRC-32 of a file without bytes."""
+
+
+def _crc_of(path: Path, count: int) -> int:
+    """CRC-32 of so many first bytes of a file."""
+    crc = 0
+    with reading(path), open(path, "rb") as file:
+        while part := file.read(min(count, 1 << 20)):
+            crc, count = zlib.crc32(part, crc), count - len(part)
+    return crc
 
 
 def write_npz(path: Path, columns: Iterable[tuple[str, Shaped[np.ndarray, "..."] | GrownColumn]]) -> None:
-    """Write arrays as `np.savez_compressed` does; grown columns go through without being held in memory."""
+    """Write arrays as `np.savez_compressed` does; grown columns go through without being held in memory.
+
+    Sums of all arrays are the last one, so that readers see what somebody changes later.
+    """
     with replacing_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, column in columns:
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -318,3 +337,6 @@ def write_npz(path: Path, columns: Iterable[tuple[str, Shaped[np.ndarray, "..."]
                         shutil.copyfileobj(source, member, 1 << 20)
                 else:
                     np.lib.format.write_array(member, column, allow_pickle=False)
+        sums = np.array([sum_of(one) for one in archive.infolist()])
+        with archive.open(f"{SUMS}.npy", "w") as member:
+            np.lib.format.write_array(member, sums, allow_pickle=False)

@@ -1,8 +1,8 @@
 """People lifted from one camera as files: JSON with every hypothesis, and the same numbers as arrays.
 
 ``lifted.json`` of an image holds a header and its ``people``; ``lifted.jsonl`` of a video the header as its first line,
-then a line per frame. ``lifted.npz`` has a row per person and frame. In mm, along the camera's axes: x right, y down,
-z away from it.
+with the number of ``frames`` that follow, then a line per frame. ``lifted.npz`` has a row per person and frame. In mm,
+along the camera's axes: x right, y down, z away from it.
 """
 
 import json
@@ -148,9 +148,9 @@ def image_text(header: LiftedHeader, frame: LiftedFrame) -> str:
     return json.dumps({**header_of(header), "frame": frame.number, "people": people_of_frame(frame)}) + "\n"
 
 
-def header_text(header: LiftedHeader) -> str:
-    """The first line of ``lifted.jsonl``."""
-    return json.dumps(header_of(header)) + "\n"
+def header_text(header: LiftedHeader, frames: int) -> str:
+    """The first line of ``lifted.jsonl``, with the number of frames that follow, so that a lost tail is seen."""
+    return json.dumps({**header_of(header), "frames": frames}) + "\n"
 
 
 def frame_text(frame: LiftedFrame) -> str:
@@ -184,7 +184,7 @@ def read_lifted(path: Path) -> tuple[LiftedHeader, Iterator[LiftedFrame]]:
     """Read ``lifted.json`` or ``lifted.jsonl``, frame by frame.
 
     Raises:
-        InputError: the file is something else, or a number in it is missing.
+        InputError: the file is something else, or a number in it or a line is missing.
     """
     lines = [(number, line) for number, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
     if not lines:
@@ -192,6 +192,11 @@ def read_lifted(path: Path) -> tuple[LiftedHeader, Iterator[LiftedFrame]]:
     entries = [Entry(place, parse_json_line(line, place)) for number, line in lines for place in (f"{path}: {number}",)]
     header = _header(entries[0])
     frames = entries if entries[0].has("people") else entries[1:]
+    if entries[0].has("frames") and (count := entries[0].at("frames").whole(least=0)) != len(frames):
+        raise InputError(
+            f"{path}: line 1 announces {count} frames, and {len(frames)} follow: lines are lost, "
+            "run `dispose predict` again."
+        )
     return header, (_frame(entry, header) for entry in frames)
 
 

@@ -33,7 +33,7 @@ class Tables:
         frame_sequence: which recording a frame is of.
         frame_number: its number there.
         person_frame: the row of a person's frame.
-        person_id: the person's number.
+        person_id: the person's number; `ABSENT` of one without a number of their own.
         person_joints: x y z in mm and confidence; 0 where not valid.
         person_valid: which of these joints are known.
         sighting_frame: the row of a sighting's frame.
@@ -144,6 +144,7 @@ def checked_tables(arrays: Arrays, *, sequences: int, views: int, joints: int) -
     arrays.rows("sighting_frame", frames, rising=True)
     arrays.rows("sighting_view", views)
     arrays.rows("sighting_person", persons, absent=True)
+    arrays.finite("person_id", persons, least=float(ABSENT))
     tables = Tables(*(arrays.columns[name] for name in layout))
     known = tables.sighting_person != ABSENT
     person = tables.sighting_person[known]

@@ -212,6 +212,8 @@ def table_of(
         if len(values) < most:
             raise InputError(f"{place} has {len(values)} fields behind its time, other rows have {most}: one is lost.")
         time, last = number_of(cells[1] if len(cells) > 1 else None), time if row else -math.inf
+        if not math.isfinite(time):
+            raise InputError(f"{path}: line {line}: frame {number}: the time is {''.join(cells[1:2])!r}, no number.")
         if time < last:
             raise InputError(f"{path}: line {line}: frame {number}: the time is {time:g} s, after {last:g} s.")
         table[row] = row_of(place, names, values[:width])

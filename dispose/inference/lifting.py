@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from dispose.errors import InputError
 from dispose.formats.detections.people import DamagedFrameError
-from dispose.formats.files import GrowingFolder, replacing_path, write_npz
+from dispose.formats.files import GrowingFolder, replacing, write_npz
 from dispose.formats.folders import lock_folder
 from dispose.formats.lifted import (
     ARRAYS,
@@ -22,6 +22,7 @@ from dispose.formats.lifted import (
     LiftedFrame,
     LiftedHeader,
     frame_text,
+    header_of,
     header_text,
     image_text,
     lifted_names,
@@ -138,16 +139,15 @@ def lift_video(
     Raises:
         InputError: the folder holds an unfinished run of something else; nobody is found in any frame.
     """
-    given = json.dumps([header_text(header), list(numbers)])
+    given = json.dumps([header_of(header), list(numbers)])
     with _writing(folder) as growing:
-        about = json.loads(growing.about) if growing.about else {"given": given, "done": 0, "people": 0, "notes": []}
+        begun = {"given": given, "done": 0, "frames": 0, "people": 0, "notes": []}
+        about = json.loads(growing.about) if growing.about else begun
         if about["given"] != given:
             raise InputError(
                 f"{folder}: holds an unfinished run of other inputs; give the same command as then to go on with it, "
                 f"or remove {growing.folder} to begin anew."
             )
-        if not about["done"]:
-            growing.append_text(VIDEO_FILE, header_text(header))
         for number in tqdm(numbers[about["done"] :], unit="frame", desc="lift", delay=SECONDS_BEFORE_A_BAR, leave=None):
             try:
                 frame, notes = lifting.frame(number)
@@ -157,11 +157,12 @@ def lift_video(
                 growing.append_text(VIDEO_FILE, frame_text(frame))
                 growing.append_rows(lifted_rows(frame))
                 about["people"] += len(frame)
+                about["frames"] += 1
             about["done"] += 1
             about["notes"] += [f"frame {number}: {note}" for note in notes]
             growing.commit(json.dumps(about), [])
         if about["people"]:
-            _finish(growing, folder, header, VIDEO_FILE)
+            _finish(growing, folder, header, VIDEO_FILE, header_text(header, about["frames"]))
         else:
             growing.remove()
             raise InputError(f"{header.keypoints}: nobody in any frame has the keypoints that a pose takes.")
@@ -175,13 +176,14 @@ def _writing(folder: Path) -> Iterator[GrowingFolder]:
         yield GrowingFolder(folder / PARTIAL)
 
 
-def _finish(growing: GrowingFolder, folder: Path, header: LiftedHeader, name: str) -> None:
-    """Make the files of what has grown; those of an earlier run of the other kind go."""
+def _finish(growing: GrowingFolder, folder: Path, header: LiftedHeader, name: str, first: str = "") -> None:
+    """Make the files of what has grown behind a `first` line; those of an earlier run of the other kind go."""
     for old in (IMAGE_FILE, VIDEO_FILE):
         if old != name:
             (folder / old).unlink(missing_ok=True)
-    with replacing_path(folder / name) as temporary:
-        shutil.copyfile(growing.folder / name, temporary)
+    with replacing(folder / name) as file, open(growing.folder / name, encoding="utf-8", newline="\n") as lines:
+        file.write(first)
+        shutil.copyfileobj(lines, file, 1 << 20)
     columns = [(column, growing.column(column)) for column in growing.names]
     write_npz(folder / ARRAYS, [*lifted_names(header), *columns])
     growing.remove()

@@ -1,6 +1,7 @@
 """Frozen configuration records as JSON and back, by their type annotations alone."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass, replace
 from types import NoneType, UnionType
@@ -84,6 +85,6 @@ def _build(stored: Any, kind: Any, source: str) -> Any:
         if not isinstance(stored, list) or (item is None and len(stored) != len(inner)):
             raise InputError(f"{source}: its configuration holds {stored!r} where a list is expected")
         return tuple(_build(v, item or inner[k], source) for k, v in enumerate(stored))
-    if kind in KINDS and type(stored) not in KINDS[kind]:
+    if kind in KINDS and (type(stored) not in KINDS[kind] or (type(stored) is float and not math.isfinite(stored))):
         raise InputError(f"{source}: its configuration holds {stored!r} where {kind.__name__} is expected")
     return stored

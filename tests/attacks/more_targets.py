@@ -56,7 +56,7 @@ def write_lifted(folder: Path) -> None:
     camera = LiftedCamera("cam1", (1920, 1080), matrix, (0.0,) * 8, "a calibration")
     header = LiftedHeader("mean", "none", "a.jpg", "a.json", camera, H36M_17, 3, 0, "a test")
     (folder / "lifted.json").write_text(image_text(header, frame))
-    (folder / "lifted.jsonl").write_text(header_text(header) + 2 * frame_text(frame))
+    (folder / "lifted.jsonl").write_text(header_text(header, 2) + 2 * frame_text(frame))
 
 
 def lifted(path: Path) -> object:

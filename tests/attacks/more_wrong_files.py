@@ -1,5 +1,9 @@
 """Files that are recognisably wrong in ways found later, by attackers who did not know the first list."""
 
+import io
+
+import numpy as np
+
 from tests.attacks.wrong_files import (
     COLMAP,
     EVIDENCE,
@@ -17,6 +21,17 @@ from tests.attacks.wrong_files import (
     put,
     tree,
 )
+
+
+def resaved(name: str) -> Edit:
+    """An array changed as NumPy's users do: all are read and saved again, so that the archive is whole."""
+
+    def edit(data: bytes) -> bytes:
+        arrays, file = dict(np.load(io.BytesIO(data), allow_pickle=False)), io.BytesIO()
+        np.savez(file, allow_pickle=False, **{**arrays, name: arrays[name] + 1})
+        return file.getvalue()
+
+    return edit
 
 
 def lens(focal_y: float = 1080.0, skew: float = 0.0) -> Edit:
@@ -58,4 +73,23 @@ MORE_WRONG = (
     Wrong("captured motion", "07_01.amc", put("\n2\n", "\n" + "9" * 5000 + "\n"), "a frame's number of 5000 digits"),
     Wrong("pickle", "4.pkl", lambda data: data + data, "goes on behind its end"),
     Wrong("array", "numbers.npy", lambda data: data + b"xx", ""),
+    Wrong("results", TABLE, resaved("joints"), "array 'joints' was changed after the run"),
+    Wrong("results", EVIDENCE, resaved("tuple_cost"), "array 'tuple_cost' was changed after the run"),
+    Wrong("export", TABLE, resaved("joints"), "array 'joints' was changed after the run"),
+    Wrong("export", EVIDENCE, resaved("detection_index"), "array 'detection_index' was changed after the run"),
+    Wrong("lifted", "lifted.jsonl", lambda data: b"".join(data.splitlines(True)[:-1]), "announces 2 frames, and 1"),
+    Wrong("unfinished run", "out/.partial/predictions.jsonl", put("0.9", "0.8"), "has other bytes than an unfinished"),
+    Wrong("unfinished run", "out/.partial/people.joints", lambda data: bytes(len(data)), "has other bytes"),
+    Wrong("unfinished run", "out/.partial/state.npz", resaved("track_id"), "array 'track_id' was changed"),
+    Wrong("training", "run/recipe.json", put("0.001", "1e999"), "rate is inf, a finite number"),
+    Wrong("training", "run/recipe.json", put("0.001", "NaN"), "rate is nan, a finite number"),
+    Wrong("training", "run/csv/metrics.csv", put("19,", "9,"), "loss is there twice for step 9"),
+    Wrong(TRC, "*", put("\n1\t0.033333", "\n1\tnan"), "frame 1: the time is 'nan'"),
+    Wrong(TRC, "*", put("\n2\t0.066667", "\n2\tinf"), "frame 2: the time is 'inf'"),
+    Wrong("captured motion", "07.asf", put("angle deg", "angle rad"), "angle is rad; only deg is read"),
+    Wrong("captured motion", "07.asf", put("    dof rx\n", "    dofs rx\n"), "no 'dofs' (known are"),
+    Wrong("captured motion", "07.asf", put("length 0.45", "lenght 0.45"), "no 'lenght' (known are"),
+    Wrong("captured motion", "07.asf", put("axis XYZ", "order TX TY TZ RZ RY RX"), "only TX TY TZ RX RY RZ is read"),
+    Wrong("captured motion", "07.asf", put("axis XYZ", "orientation 0 90 0"), "only 0 0 0 is read"),
+    Wrong("pseudo-labels", "*", array("person_id", lambda a: a - 9), "array 'person_id' has -9"),
 )

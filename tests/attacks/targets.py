@@ -35,6 +35,7 @@ from dispose.models.rays.network import RayNetwork, RaysConfig
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Labels, Poses
 from dispose.skeletons.catalog import COCO_17
+from dispose.training.metrics_log import MetricsLog
 from dispose.zoo.checkpoints import load_weights, save_weights
 from dispose.zoo.importing import read_entries
 from dispose_viz.charts.curves import read_curves
@@ -281,7 +282,8 @@ def write_training(folder: Path) -> None:
 def read_training(folder: Path) -> object:
     """Its settings and curves."""
     run = read_run_folder(folder / "run")
-    return [read_curves(path) for _, path in run.logs]
+    curves = [read_curves(path) for _, path in run.logs]
+    return curves, MetricsLog(folder / "run" / "csv" / "metrics.csv").path.name
 
 
 def _calibration(name: str) -> Target:

@@ -79,6 +79,8 @@ def array(name: str, change: Callable[[np.ndarray], object]) -> Edit:
 
     def edit(data: bytes) -> bytes:
         arrays = dict(np.load(io.BytesIO(data), allow_pickle=False))
+        # What its contents say is looked at, also in a file that does not say which bytes were written.
+        arrays.pop("sums", None)
         changed = arrays[name].copy()
         new = change(changed)
         arrays[name] = new if isinstance(new, np.ndarray) else changed

@@ -87,7 +87,7 @@ def test_turns_go_about_x_first():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"order": "ZYX"}, r"axis order is ZYX; only XYZ is read"),
+        ({"order": "ZYX"}, r"root: axis is ZYX; only XYZ is read"),
         ({"axis": "0 0 x XYZ"}, r"0 0 x where numbers should be"),
         ({"axis": "0 0 0 ZXY"}, r"bone lfemur: the axis order is ZXY"),
         ({"drop": "head"}, r"has no bone head, which CMU's skeletons have"),

@@ -140,7 +140,7 @@ def test_nothing_in_it_is_an_object(tmp_path: Path) -> None:
 def test_a_file_with_an_object_is_refused_unread(tmp_path: Path) -> None:
     path = write(tmp_path, results()) / EVIDENCE
     with np.load(path, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
+        arrays = {name: archive[name] for name in archive.files if name != "sums"}
     arrays["tuple_cost"] = np.array([print], dtype=object)
     np.savez(path, allow_pickle=True, **arrays)
     with pytest.raises(InputError, match=r"evidence\.npz: array .tuple_cost. holds objects"):
@@ -159,7 +159,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
 def spoil(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
     def apply(path: Path) -> None:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+            arrays = {key: archive[key] for key in archive.files if key != "sums"}
         arrays[name] = change(arrays[name])
         np.savez_compressed(path, **arrays)
 

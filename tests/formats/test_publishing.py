@@ -59,6 +59,26 @@ def test_what_lacks_bytes_is_refused(tmp_path: Path) -> None:
         GrowingFolder(tmp_path / "run")
 
 
+def test_what_somebody_changed_is_no_run_to_go_on_with(tmp_path: Path) -> None:
+    grown(tmp_path / "run")
+    (tmp_path / "run" / "lines").write_text("two\n")
+    with pytest.raises(InputError, match="lines: has other bytes than an unfinished run wrote there; remove"):
+        GrowingFolder(tmp_path / "run")
+    again = grown(tmp_path / "other")
+    again.append_text("lines", "two\n")
+    again.commit("about", [])
+    assert GrowingFolder(tmp_path / "other").about == "about"
+    (tmp_path / "other" / "lines").write_text("one\ntwo\nthree, that no commit knows\n")
+    GrowingFolder(tmp_path / "other")
+    assert (tmp_path / "other" / "lines").read_text() == "one\ntwo\n"
+
+
+def test_blocks_without_bytes_count(tmp_path: Path) -> None:
+    """Frames in which nobody is."""
+    GrowingFolder(tmp_path / "run").commit("two frames", [])
+    assert GrowingFolder(tmp_path / "run").about == GrowingFolder(tmp_path / "run").about == "two frames"
+
+
 def test_the_state_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a killed removal leaves a run that says it is whole."""
     growing, there = grown(tmp_path / "run"), []

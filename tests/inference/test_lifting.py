@@ -192,6 +192,7 @@ def test_a_video_goes_on_where_it_was_killed(given: Given, monkeypatch: pytest.M
     assert given.run("--hypotheses", "5", "--skeleton", "coco_17", image=video) == 0
     whole = (given.folder / "out" / "lifted.jsonl").read_text()
     assert [json.loads(line)["frame"] for line in whole.splitlines()[1:]] == [0, 1, 3]
+    assert json.loads(whole.splitlines()[0])["frames"] == 3
 
     lift, done = Lifting.frame, []
 

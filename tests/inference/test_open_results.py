@@ -16,7 +16,7 @@ from dispose.cli.main import main
 from dispose.errors import InputError
 from dispose.formats.body3d import read_bodies
 from dispose.formats.detections.openpose import write_openpose
-from dispose.formats.evidence import EVIDENCE, PREDICTIONS
+from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS
 from dispose.inference.capture import read_capture, source_of
 from dispose.inference.results_folder import RunFiles, results_folder, write_results
 from dispose.inference.run import results_of
@@ -77,6 +77,9 @@ def test_a_half_written_run_opens_with_what_is_there(run: Path) -> None:
     assert all(result.frame is None and result.hypotheses is None for result in results.cases)
     assert results.notes[0].startswith(f"there is no evidence.npz in {run}")
     assert "cameras are not known" in results.notes[1]
+    (run / PEOPLE).write_bytes(b"of another run")
+    with pytest.raises(InputError, match=r"predictions\.npz: cannot be read"):
+        read_results(run)
 
 
 def test_a_run_without_evidence_opens_with_its_capture(run: Path, capture_folder) -> None:
@@ -113,6 +116,7 @@ def without_anything(run: Path, folder) -> str:
 
 def without_frames(run: Path, folder) -> str:
     (run / EVIDENCE).unlink()
+    (run / PEOPLE).unlink()
     header = (run / PREDICTIONS).read_text().splitlines()[0].replace('"frames": 6', '"frames": 0')
     (run / PREDICTIONS).write_text(header + "\n")
     return "holds no frame"
@@ -259,7 +263,8 @@ def test_frames_are_in_order_and_named_after_their_folder(run: Path) -> None:
     path = run.parent / "run.v2" / PREDICTIONS
     header, *frames = path.read_text().splitlines()
     path.write_text("\n".join([header, *frames[::-1]]))
-    (run.parent / "run.v2" / EVIDENCE).unlink()
+    for name in (EVIDENCE, PEOPLE):
+        (run.parent / "run.v2" / name).unlink()
     results = read_results(run.parent / "run.v2")
     assert results.name == "run.v2"
     assert [result.prediction.number for result in results.cases] == [0, 1, 2, 3, 4, 5]

@@ -8,6 +8,7 @@ from unittest.mock import patch
 import pytest
 import torch
 
+from dispose.errors import InputError
 from dispose.losses.objective import Term
 from dispose.training import fit
 from dispose.training.config import Optimisation
@@ -26,6 +27,15 @@ def test_rows_survive_a_kill_and_are_there_once(tmp_path: Path) -> None:
     again.add(29, {"loss": 2.9})
     again.add(39, {"loss": 3.9, "score": 7.0})
     assert path.read_text() == "step,loss,score\n9,0.9,\n19,1.9,\n29,2.9,\n39,3.9,7.0\n"
+
+
+@pytest.mark.parametrize(
+    "rows", ["9,1.0\n9,2.0\n", "9,1.0\n3,2.0\n", "x,1.0\n", "9,1.0,7\n", "1e3,1.0\n", "9" * 30 + ",1\n"]
+)
+def test_rows_that_no_training_wrote_are_refused(tmp_path: Path, rows: str) -> None:
+    (tmp_path / "metrics.csv").write_text("step,loss\n" + rows)
+    with pytest.raises(InputError, match=rf"metrics.csv: line {rows.count(chr(10)) + 1}: the step is"):
+        MetricsLog(tmp_path / "metrics.csv")
 
 
 class Seeds:

@@ -107,6 +107,7 @@ def respelled(path, change):
     [
         ('"chans": 16', '"chans": "16"', "holds '16' where int is expected"),
         ('"chans": 16', '"chans": true', "holds True where int is expected"),
+        ('"gate_floor": 1.0', '"gate_floor": 1e999', "holds inf where float is expected"),
         ('"layers": 1', '"layers": 2', "is absent, by its configuration it must be"),
         ('"budget": 24', '"budget": 24, "x": 1', "CandidateConfig has the fields"),
         ("{", "", "its configuration is not JSON"),

@@ -4,6 +4,7 @@ import csv
 import html
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -133,7 +134,7 @@ def read_curves(path: Path) -> tuple[Curve, ...]:
     Empty cells and a last line that a running training has not finished yet are left out.
 
     Raises:
-        InputError: no such file, or a log without steps.
+        InputError: no such file, a log without steps, or one that says two values of one step.
     """
     if not path.is_file():
         raise InputError(f"{path}: no metrics log there; start a training first or name its folder")
@@ -149,6 +150,9 @@ def read_curves(path: Path) -> tuple[Curve, ...]:
             value = _number(cell)
             if name not in {"step", "epoch"} and value is not None:
                 points.setdefault(name, []).append((step, value))
+    for name, pairs in points.items():
+        if twice := [step for step, count in Counter(step for step, _ in pairs).items() if count > 1]:
+            raise InputError(f"{path}: {name} is there twice for step {twice[0]:g}: rows of two runs, or changed ones.")
     if not steps:
         raise InputError(f"{path}: no 'step' column with numbers, so there is nothing to draw")
     return tuple(Curve(name, *np.array(sorted(pairs)).T) for name, pairs in sorted(points.items()))

@@ -7,13 +7,15 @@ from pathlib import Path
 import torch
 
 from dispose.errors import InputError
+from dispose.formats.arrays import open_arrays
 from dispose.formats.body3d import FILES as BODY3D
 from dispose.formats.body3d import body3d_files, read_body3d_files
 from dispose.formats.calibration.json_files import read_calibration_panoptic
 from dispose.formats.calibration.read import read_calibration
-from dispose.formats.evidence import EVIDENCE, PREDICTIONS, read_run
+from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS, read_run
 from dispose.formats.files import visible
 from dispose.formats.folders import refuse_unfinished
+from dispose.formats.person_table import check_digest
 from dispose.formats.predictions import SavedPredictions, by_slot, read_predictions
 from dispose.formats.trc import read_trc_people, without_later_versions
 from dispose.inference.capture import read_capture, read_frame
@@ -87,6 +89,8 @@ def open_people(path: Path) -> SavedPeople:
         return open_file(path)
     refuse_unfinished(path)
     if (path / PREDICTIONS).is_file():
+        if (path / PEOPLE).exists():
+            check_digest(open_arrays(path / PEOPLE), path / PREDICTIONS)
         note = f"there is no {EVIDENCE} in {path}: `dispose predict` was cut short, or told to leave it out."
         return SavedPeople(read_predictions(path / PREDICTIONS), path, notes=(note,))
     if (path / EVIDENCE).is_file():

@@ -141,7 +141,14 @@ def read_run_folder(folder: Path) -> RunFolder:
         parameters = record.parameters
     else:
         parameters = tuple(_plain(Entry.of_json(folder / RECIPE).value)) if training else ()
+    odd = next((f"{name} is {value}" for name, value in parameters if _is_odd(value)), "")
+    if odd:
+        raise InputError(f"{folder / (RECORD if record else RECIPE)}: {odd}, a finite number is expected.")
     return RunFolder(folder.resolve().name, folder, parameters, metrics, logs)
+
+
+def _is_odd(value: Value) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _plain(content: object, prefix: str = "") -> Iterable[tuple[str, Value]]:
