@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dispose.errors import InputError
+from dispose.formats.calibration.camera_files import camera_files
 from dispose.formats.calibration.opencap import NAME as OPENCAP_NAME
 from dispose.formats.calibration.read import rig_of
 from dispose.formats.detections.read import is_of_a_camera
@@ -14,7 +15,7 @@ from dispose.formats.files import visible
 DETECTION_FOLDERS = ("pose-sync", "pose", "detections")
 IMAGE_FOLDERS = ("images", "videos-sync", "videos")
 
-ENDINGS = (".toml", ".json", ".yml", ".yaml", ".xcp", ".qca.txt", ".mcal")
+ENDINGS = (".toml", ".json", ".yml", ".yaml", ".xml", ".xcp", ".qca.txt", ".mcal", ".calib")
 """Of files that may be calibrations, lower case."""
 
 FOLDER = re.compile(r"^calib|calib(ration)?s?$")
@@ -58,8 +59,8 @@ def _refuse_unknown(place: Path) -> None:
     for inner in _inside(place):
         if inner.is_dir() and FOLDER.search(inner.name.lower()):
             files = [path.name for path in _inside(inner)]
-            halves = ("intri.yml", "extri.yml", "intri.yaml", "extri.yaml")
-            lone = next((name for name in files if name.lower() in halves), None)
+            halves = re.compile(r"(intri|extri)\.(ya?ml|xml)", re.IGNORECASE)
+            lone = next((name for name in files if halves.fullmatch(name)), None)
             if lone is not None:
                 raise InputError(
                     f"{inner / lone}: EasyMocap's calibration is intri.yml and extri.yml; one is not there."
@@ -100,12 +101,16 @@ def _in_folder(folder: Path) -> list[Path]:
     # MM-OR has a file per camera.
     if len(single) > 1 and all(path.stem.lower().startswith("camera") and path.suffix == ".json" for path in single):
         return [folder]
+    cameras = camera_files(folder)
+    if cameras:
+        ending = cameras[0][1].suffix.lower()
+        return [path for path in single if path.suffix.lower() != ending] + pairs + [folder]
     return single + pairs
 
 
 def _pairs(files: Sequence[Path]) -> list[Path]:
     """EasyMocap's intrinsics that have extrinsics beside them."""
-    by_stem = {path.stem.lower(): path for path in files if path.suffix.lower() in (".yml", ".yaml")}
+    by_stem = {path.stem.lower(): path for path in files if path.suffix.lower() in (".yml", ".yaml", ".xml")}
     return [by_stem["intri"]] if {"intri", "extri"} <= set(by_stem) else []
 
 
@@ -117,7 +122,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _one_folder(paths: Sequence[Path]) -> bool:
-    return len({path.parent for path in paths}) == 1
+    return len({path if path.is_dir() else path.parent for path in paths}) == 1
 
 
 def _is_calibration(path: Path) -> bool:

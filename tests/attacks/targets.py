@@ -49,6 +49,7 @@ from tests.formats.test_calibration_damage import write_opencap
 from tests.formats.test_calibration_dialects import XML
 from tests.formats.test_calibrations import WRITERS, rig
 from tests.formats.test_deeplabcut_files import write_fixed_h5, write_h5
+from tests.formats.written_calibrations import EACH, LAYOUTS
 from tests.formats.written_detections import DIALECTS, SIZE, some_people
 from tests.formats.written_tfjs import written_graph
 from tests.inference.conftest import FRAMES, detections_at
@@ -305,6 +306,13 @@ def _text_of_rig(name: str, text: Callable[[Cameras], str]) -> Target:
     return Target(f"calibration {name}", write, lambda folder: read_calibration(folder / name))
 
 
+def _camera_files(kind: str) -> Target:
+    def write(folder: Path) -> None:
+        EACH[kind](folder / "rig", small_rig())
+
+    return Target(f"calibration {kind}", write, lambda folder: read_calibration(folder / "rig"))
+
+
 def _detections(dialect: str) -> Target:
     def read(folder: Path) -> object:
         files = [path for path in folder.iterdir() if path.is_file()]
@@ -320,6 +328,8 @@ TARGETS = (
     *(_text_of_rig(name, text) for name, text in ({"camchain.yaml": kalibr} | XML).items()),
     *(_detections(dialect) for dialect in DIALECTS),
     *(_calibration(name) for name in WRITERS),
+    *(_text_of_rig(name, text) for name, text in LAYOUTS.items()),
+    *(_camera_files(kind) for kind in EACH),
     Target("capture", write_detections, read_all_frames, "pose/**/*.json", forgiving=True),
     Target("COCO", write_coco, read_all_frames, "detections/*.json"),
     Target("results", write_results, lambda folder: read_results(folder / "run"), "run/*.*"),

@@ -3,9 +3,11 @@
 OpenCV's own reader of YAML and XML is not used: one damaged token in a file corrupts the memory of the process.
 """
 
+import math
 import re
 import tomllib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -13,7 +15,7 @@ from xml.etree import ElementTree
 import yaml
 
 from dispose.errors import InputError
-from dispose.formats.entry import Entry, short
+from dispose.formats.entry import Entry, number_of, short
 from dispose.formats.files import decoded, parse_json
 from dispose.formats.opening import read_bytes
 
@@ -24,6 +26,9 @@ MOST_YAML_BYTES = 128 << 10
 """YAML's grammar is read by Python code, at some ten to hundred kilobytes per second; a camera has about one."""
 
 DEEPEST = 20
+
+MOST_DIGITS = 100
+"""Of a number in XML: Python takes time by the square of them."""
 
 XML_MARKS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe<", b"\xfe\xff\x00<")
 
@@ -38,8 +43,10 @@ def read_document(path: Path) -> Entry:
     if not data.strip():
         raise InputError(f"{path}: is empty.")
     if data.lstrip().startswith(XML_MARKS):
-        return Entry(str(path), _xml(data, path))
-    return Entry(str(path), _not_too_deep(_parsed(decoded(data, path), path), path))
+        root = _xml(data, path)
+        # OpenCV's XML and its YAML are one tree written in two ways.
+        return Entry(str(path), _of_opencv(root, path) if root.tag == "opencv_storage" else root)
+    return Entry(str(path), _with_rows(_not_too_deep(_parsed(decoded(data, path), path), path)))
 
 
 def _parsed(text: str, path: Path) -> object:
@@ -114,16 +121,33 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, object]:
 def _matrix(loader: _Loader, node: yaml.Node) -> object:
     """OpenCV's ``rows, cols, dt, data`` as a list of rows."""
     table = _mapping(loader, node) if isinstance(node, yaml.MappingNode) else {}
-    rows, columns, data = table.get("rows"), table.get("cols"), table.get("data")
+    try:
+        return _rows(table.get("rows"), table.get("cols"), table.get("data"))
+    except ValueError as error:
+        raise _DamagedYamlError(str(error), node.start_mark) from error
+
+
+def _rows(rows: object, columns: object, data: object) -> list[list[object]]:
+    """A matrix of OpenCV's as a list of rows; `ValueError` where its sides are not those of its numbers."""
     values = data if isinstance(data, list) else []
     if (
         not isinstance(rows, int)
         or not isinstance(columns, int)
         or not (0 <= rows <= len(values) and rows * columns == len(values))
     ):
-        problem = f"a matrix of {short(rows)} x {short(columns)} has {len(values)} numbers"
-        raise _DamagedYamlError(problem, node.start_mark)
+        raise ValueError(f"a matrix of {short(rows)} x {short(columns)} has {len(values)} numbers")
     return [values[row * columns : (row + 1) * columns] for row in range(rows)]
+
+
+def _with_rows(value: object) -> object:
+    """The same tree with OpenCV's matrices as rows also where they are not marked, as in JSON and in ROS's YAML."""
+    if isinstance(value, list):
+        return [_with_rows(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    with suppress(ValueError):
+        return _rows(value.get("rows"), value.get("cols"), value.get("data"))
+    return {key: _with_rows(one) for key, one in value.items()}
 
 
 def _float(_: _Loader, node: yaml.ScalarNode) -> float:
@@ -178,6 +202,46 @@ def _xml(data: bytes, path: Path) -> ElementTree.Element:
         return ElementTree.fromstring(data)
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise InputError(f"{path}: is no XML ({error}).") from error
+
+
+def _of_opencv(element: ElementTree.Element, path: Path, depth: int = 0) -> object:
+    """What an element of OpenCV's XML holds: matrices as rows, lists of ``<_>``, objects, numbers and texts."""
+    if depth > DEEPEST:
+        raise InputError(f"{path}: is nested too deeply to be one of our formats.")
+    if element.get("type_id") == "opencv-matrix":
+        parts = {child.tag: _words(child.text) for child in element}
+        data = parts.get("data")
+        try:
+            return _rows(parts.get("rows"), parts.get("cols"), data if isinstance(data, list) else [data])
+        except ValueError as error:
+            raise InputError(f"{path}: {element.tag}: {error}.") from error
+    children = list(element)
+    if not children:
+        return _words(element.text)
+    if all(child.tag == "_" for child in children):
+        return [_of_opencv(child, path, depth + 1) for child in children]
+    table: dict[str, object] = {}
+    for child in children:
+        if child.tag in table:
+            raise InputError(f"{path}: {child.tag!r} is there twice.")
+        table[child.tag] = _of_opencv(child, path, depth + 1)
+    return table
+
+
+def _words(text: str | None) -> object:
+    """A number, a list of words of which some are numbers, or a text in quotes."""
+    quoted = re.findall(r'"([^"]*)"|(\S+)', text or "")
+    values = [_number_or_word(plain) if plain else inner for inner, plain in quoted]
+    return values[0] if len(values) == 1 else values
+
+
+def _number_or_word(word: str) -> float | int | str:
+    for kind in (int, number_of):
+        try:
+            return kind(word) if "_" not in word and len(word) < MOST_DIGITS else word
+        except ValueError:
+            continue
+    return {".Nan": math.nan, ".Inf": math.inf, "-.Inf": -math.inf}.get(word, word)
 
 
 def _not_too_deep(value: object, path: Path) -> object:

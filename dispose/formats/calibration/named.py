@@ -1,31 +1,32 @@
-"""Calibrations that people write themselves: cameras by name or as a list, their numbers under any usual name.
+"""Calibrations whose cameras are records of their own: by name, as a list, a file each, or number by number.
 
-``{"cam1": {"K": …, "dist": …, "R": …, "t": …}}`` with ``x_camera = R x_world + t``, OpenCV's coefficients, and R as a
-matrix or a Rodrigues vector; extrinsics also as one matrix of 3 x 4 or 4 x 4; intrinsics and extrinsics of a camera
-together or in tables of their own (`{"intrinsics": {camera: …}, "extrinsics": {camera: …}}`).
+``{"cam1": {"K": …, "dist": …, "R": …, "t": …}}`` in the words of `records`; intrinsics and extrinsics of a camera
+together or in tables of their own (``{"intrinsics": {camera: …}, "extrinsics": {camera: …}}``; multical's ``cameras``
+and ``camera_poses``); MC-Calib's YAML; lists side by side as ZJU-MoCap's (``{"K": […], "D": […], "R": […], …}``).
 """
 
 from collections.abc import Iterator, Sequence
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.formats.calibration.rig import CameraParameters, RigFile, lens_of, pinhole_matrix, turn_of
-from dispose.formats.calibration.tables import IncompleteCameraError, is_null, needed, size_or_guess, usable_cameras
+from dispose.formats.calibration.records import (
+    EXTRINSICS,
+    INTRINSICS,
+    LENS,
+    MATRIX,
+    POSES,
+    ROTATION,
+    SIZE,
+    TRANSLATION,
+    first_of,
+    is_whole,
+    view_of,
+)
+from dispose.formats.calibration.rig import CameraParameters, RigFile
+from dispose.formats.calibration.tables import IncompleteCameraError, usable_cameras
 from dispose.formats.entry import Entry
 
-INTRINSICS = ("intrinsics", "intrinsic")
-EXTRINSICS = ("extrinsics", "extrinsic", "camera_from_world", "world_to_camera", "world2cam", "w2c", "RT", "Rt")
-MATRIX = ("K", "matrix", "camera_matrix", "cameraMatrix", "intrinsic_matrix", "intrinsicMat", "calibration_matrix",
-          "mtx", *INTRINSICS)  # fmt: skip
-LENS = ("dist", "D", "distCoef", "distCoeffs", "dist_coeffs", "dist_coef", "distortion", "distortions",
-        "distortion_coefficients", "distortion_coeffs", "distortion_params")  # fmt: skip
-ROTATION = ("R", "rotation", "rotation_matrix", "rvec", "Rvec", "r")
-TRANSLATION = ("t", "T", "translation", "translation_vector", "tvec", "Tvec")
-SIZE = ("size", "image_size", "imageSize", "img_size", "imgSize", "resolution", "image_shape_wh")
-WIDTH, HEIGHT = ("width", "image_width", "w"), ("height", "image_height", "h")
 NAME = ("name", "camera", "camera_name", "id", "cam_id", "camera_id", "serial")
 
 OF_POSE2SIM = ("matrix", "rotation", "translation")
@@ -34,46 +35,104 @@ METRES_BELOW, MILLIMETRES_FROM = 80.0, 4000.0
 """Cameras that stand farthest apart by less, or by more, of the file's units: what these are is clear. Between the two
 they may be centimetres."""
 
+EXACT = 1e-6
+"""A camera whose pose differs from none by less has the world's axes."""
+
+APART = ((INTRINSICS, EXTRINSICS), (("cameras",), ("camera_poses",)))
+"""Tables of intrinsics and of extrinsics; the last are multical's."""
+
+GROUP = "camera_group"
+"""MC-Calib's: cameras of one group have one world."""
+
 
 def is_named_rig(root: Entry) -> bool:
     """Whether a tree holds cameras whose numbers have usual names; Panoptic's and Pose2Sim's are known by others."""
     if root.has("views") or any(one.has("distCoef") for one in _list_of(root) or ()):
         return False
     listed = _list_of(root) is not None  # as Pose2Sim's tables never are; AIST++ lists cameras in the same words
-    return any(_whole(camera) and (listed or not all(map(camera.has, OF_POSE2SIM))) for _, camera in _cameras(root))
+    return any(is_whole(camera) and (listed or not all(map(camera.has, OF_POSE2SIM))) for _, camera in _cameras(root))
 
 
 def named_rig(root: Entry) -> RigFile:
     """The cameras; their unit is told by how far they stand apart, where that leaves no doubt."""
-    cameras = [(name, Entry(f"{root.place}: camera {name}", one.value)) for name, one in _cameras(root)]
-    views, notes = usable_cameras(cameras, _view)
-    unit, said = unit_of(views)
-    return RigFile(root.place, views, unit, notes=(*notes, *said), named=_list_of(root) is None or _says_names(root))
+    named = _list_of(root) is None or _says_names(root)
+    return rig_of_records(root.place, list(_cameras(root)), named=named)
 
 
-def unit_of(views: Sequence[CameraParameters]) -> tuple[float | None, tuple[str, ...]]:
-    """Millimetres that one unit is, where the distances of the cameras tell, and the sentence about it."""
+def rig_of_records(
+    source: str, records: Sequence[tuple[str, Entry]], *, named: bool = True, mm_per_unit: float | None = None
+) -> RigFile:
+    """The rig of some cameras by name; `mm_per_unit`: where their format says it."""
+    groups = [one.at(GROUP).value for _, one in records if one.has(GROUP)]
+
+    def read(name: str, camera: Entry) -> CameraParameters:
+        if camera.has(GROUP) and camera.at(GROUP).value != groups[0]:
+            raise IncompleteCameraError(f"its {GROUP} is another than that of the first, whose world it does not share")
+        return view_of(name, camera)
+
+    cameras = [(name, Entry(f"{source}: camera {name}", one.value)) for name, one in records]
+    views, notes = usable_cameras(cameras, read)
+    unit, up, said = unit_and_up(views)
+    if mm_per_unit is not None:
+        unit, said = mm_per_unit, ()
+    return RigFile(source, views, unit, up, (*notes, *said), named)
+
+
+def unit_and_up(views: Sequence[CameraParameters]) -> tuple[float | None, str, tuple[str, ...]]:
+    """Millimetres that one unit is, where the distances of the cameras tell, the axis up, and the sentence about both.
+
+    A camera whose axes are the world's looks along its z: y is down.
+    """
+    eye = torch.eye(3, dtype=torch.float64)
+    own = any(bool((view.rotation - eye).abs().max() < EXACT > view.translation.abs().max()) for view in views)
+    up, why = ("-y", "a camera's y down") if own else ("z", "z up")
     if len(views) < 2:
-        return 1.0, ()
+        return 1.0, up, ()
     centres = torch.stack([-(view.rotation.mT @ view.translation) for view in views])
     far = float(torch.cdist(centres, centres).max())
     if METRES_BELOW <= far < MILLIMETRES_FROM:
-        return None, ()
+        return None, up, ()
     factor, unit = (1000.0, "metres") if far < METRES_BELOW else (1.0, "millimetres")
-    return factor, (
-        f"the calibration does not say its unit: {unit}, since its cameras stand up to {far:.4g} of them apart, and z "
-        "up (else: --mm-per-unit, --up).",
+    return (
+        factor,
+        up,
+        (
+            f"the calibration does not say its unit: {unit}, since its cameras stand up to {far:.4g} of them apart, "
+            f"and {why} (else: --mm-per-unit, --up).",
+        ),
     )
 
 
 def _list_of(root: Entry) -> list[Entry] | None:
-    """The cameras of a list, or of one under ``cameras``."""
+    """The cameras of a list, of one under ``cameras``, or of lists side by side."""
     inner = root.at("cameras") if root.has("cameras") else root
-    return list(inner.items()) if isinstance(inner.value, list) else None
+    return list(inner.items()) if isinstance(inner.value, list) else _side_by_side(inner)
+
+
+def _side_by_side(root: Entry) -> list[Entry] | None:
+    """A record per camera of an object whose entries are lists with something of every camera."""
+    key = next((name for name in MATRIX if root.has(name)), None)
+    matrices = None if key is None else root.at(key).value
+    if not isinstance(matrices, list) or not matrices or any(_count(one) != 9 for one in matrices):
+        return None
+    records: list[dict[str, object]] = [{} for _ in matrices]
+    for name, column in root.entries():
+        of_each = name in SIZE and isinstance(column.value, list) and any(isinstance(one, list) for one in column.value)
+        if not of_each and name not in (*MATRIX, *LENS, *ROTATION, *TRANSLATION, *EXTRINSICS, *POSES):
+            continue
+        if len(column.values()) != len(records):
+            raise InputError(f"{column.place}: is of {len(column.values())} cameras; there are {len(records)}.")
+        for record, value in zip(records, column.values(), strict=True):
+            record[name] = value
+    return [Entry(root.place, record) for record in records]
+
+
+def _count(value: object) -> int:
+    return sum(map(_count, value)) if isinstance(value, list) else 1
 
 
 def _says_names(root: Entry) -> bool:
-    return all(_first(one, NAME) is not None for one in _list_of(root) or ())
+    return all(first_of(one, NAME) is not None for one in _list_of(root) or ())
 
 
 def _cameras(root: Entry) -> Iterator[tuple[str, Entry]]:
@@ -81,89 +140,45 @@ def _cameras(root: Entry) -> Iterator[tuple[str, Entry]]:
     listed = _list_of(root)
     if listed is not None:
         for number, one in enumerate(listed):
-            name = _first(one, NAME)
+            name = first_of(one, NAME)
             yield str(number if name is None else name.value), one
         return
     inner = root.at("cameras") if root.has("cameras") else root
     if not isinstance(inner.value, dict):
         return
-    first, second = _first(inner, INTRINSICS), _first(inner, EXTRINSICS)
-    if first is not None and second is not None and isinstance(first.value, dict) and isinstance(second.value, dict):
-        if not set(first.keys()) & set(second.keys()) and any(
-            isinstance(one.value, dict) and set(first.keys()) & set(one.value) for _, one in second.entries()
+    for names in APART:
+        first, second = (first_of(root if names is APART[-1] else inner, some) for some in names)
+        if (
+            first is not None
+            and second is not None
+            and isinstance(first.value, dict)
+            and isinstance(second.value, dict)
         ):
-            raise InputError(
-                f"{root.place}: holds extrinsics of several recordings ({', '.join(second.keys()[:8])}); keep those of "
-                "one, by camera."
-            )
-        for name, one in first.entries():
-            there = second.at(name).value if second.has(name) else None
-            yield name, Entry(one.place, {INTRINSICS[0]: one.value, EXTRINSICS[0]: there})
-        return
+            yield from _together(root, first, second)
+            return
     for name, one in inner.entries():
-        if isinstance(one.value, dict) and (_first(one, MATRIX) or _first(one, ROTATION) or _first(one, EXTRINSICS)):
+        if isinstance(one.value, dict) and (
+            first_of(one, MATRIX) or first_of(one, ROTATION) or first_of(one, EXTRINSICS)
+        ):
             yield name, one
 
 
-def _first(entry: Entry, names: Sequence[str]) -> Entry | None:
-    """What an object says under the first of some names that it has."""
-    return next((entry.at(name) for name in names if entry.has(name)), None)
-
-
-def _whole(camera: Entry) -> bool:
-    return bool(_first(camera, MATRIX)) and bool(
-        (_first(camera, ROTATION) and _first(camera, TRANSLATION)) or _first(camera, EXTRINSICS)
-    )
-
-
-def _view(name: str, camera: Entry) -> CameraParameters:
-    inner = _first(camera, INTRINSICS)
-    inside = [camera] if inner is None or not isinstance(inner.value, dict) else [inner, camera]
-    matrix = _matrix(inside)
-    rotation, translation = _pose(camera)
-    size, guessed = _size(inside, matrix)
-    lens = next((found for one in inside if (found := _first(one, LENS)) is not None), None)
-    numbers = torch.zeros(0, dtype=torch.float64) if lens is None or is_null(lens.value) else lens.numbers()
-    fisheye = camera.has("fisheye") and camera.at("fisheye").flag()
-    # Cameras that say of themselves that they have no lens have one coefficient of 0, or none.
-    numbers = torch.zeros(0, dtype=torch.float64) if not numbers.any() else numbers
-    return CameraParameters(name, size, matrix, lens_of(camera.place, numbers, fisheye=fisheye), rotation, translation,
-                            fisheye, guessed)  # fmt: skip
-
-
-def _matrix(inside: Sequence[Entry]) -> Float[Tensor, "3 3"]:
-    for one in inside:
-        found = _first(one, MATRIX)
-        if found is not None and isinstance(found.value, list):
-            flat = found.numbers(9, 4)
-            return flat.reshape(3, 3) if len(flat) == 9 else pinhole_matrix(*flat.tolist())
-        if one.has("fx"):
-            return pinhole_matrix(*(needed(one, key).number() for key in ("fx", "fy", "cx", "cy")))
-    raise IncompleteCameraError(f"it has no matrix ({', '.join(MATRIX[:4])} …)")
-
-
-def _pose(camera: Entry) -> tuple[Float[Tensor, "3 3"], Float[Tensor, " 3"]]:
-    whole = _first(camera, EXTRINSICS)
-    if whole is not None and is_null(whole.value):
-        raise IncompleteCameraError("it has no extrinsics")
-    if whole is not None and isinstance(whole.value, list):
-        flat = whole.numbers(12, 16)
-        table = flat.reshape(-1, 4)
-        return table[:3, :3], table[:3, 3]
-    inside = camera if whole is None else whole
-    parts = []
-    for names in (ROTATION, TRANSLATION):
-        key = next((name for name in names if inside.has(name)), names[0])
-        parts.append(needed(inside, key))
-    return turn_of(parts[0].place, parts[0].numbers(3, 9)), parts[1].numbers(3)
-
-
-def _size(inside: Sequence[Entry], matrix: Float[Tensor, "3 3"]) -> tuple[Float[Tensor, " 2"], bool]:
-    for one in inside:
-        width, height = _first(one, WIDTH), _first(one, HEIGHT)
-        if width is not None and height is not None:
-            return torch.tensor([width.number(), height.number()], dtype=torch.float64), False
-        key = next((name for name in SIZE if one.has(name)), None)
-        if key is not None:
-            return size_or_guess(one, key, matrix)
-    return size_or_guess(inside[0], SIZE[0], matrix)
+def _together(root: Entry, first: Entry, second: Entry) -> Iterator[tuple[str, Entry]]:
+    """Cameras of which one table has the intrinsics and another the extrinsics."""
+    names = first.keys()
+    # multical's poses from a master are called `cam2_to_cam1`.
+    relative = [name for name in second.keys() if "_to_" in name and name not in names]  # noqa: SIM118
+    poses = {name.split("_to_")[0] if name in relative else name: one for name, one in second.entries()}
+    masters = {name.split("_to_")[1] for name in relative}
+    if len(masters) > 1:
+        raise InputError(f"{second.place}: poses are told from several cameras ({', '.join(sorted(masters))}).")
+    if not set(names) & set(poses) and any(
+        isinstance(one.value, dict) and set(names) & set(one.value) for one in poses.values()
+    ):
+        raise InputError(
+            f"{root.place}: holds extrinsics of several recordings ({', '.join(second.keys()[:8])}); keep those of "
+            "one, by camera."
+        )
+    for name, one in first.entries():
+        there = poses[name].value if name in poses else None
+        yield name, Entry(one.place, {INTRINSICS[0]: one.value, EXTRINSICS[0]: there})

@@ -1,4 +1,4 @@
-"""Calibrations in OpenCV's YAML: EasyMocap's `intri.yml` beside `extri.yml` or both in one, and stereo pairs."""
+"""Calibrations in OpenCV's YAML or XML: EasyMocap's `intri.yml` beside `extri.yml` or both in one, and stereo pairs."""
 
 import re
 from pathlib import Path
@@ -34,7 +34,7 @@ def _beside(folder: Path, stem: str) -> Path:
     return found[0] if found else folder / f"{stem}.yml"
 
 
-ENDINGS = (".yml", ".yaml")
+ENDINGS = (".yml", ".yaml", ".xml")
 
 
 def is_easymocap(root: Entry) -> bool:

@@ -4,6 +4,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from dispose.errors import InputError
+from dispose.formats.calibration.camera_files import camera_files, read_record, rig_of_files
 from dispose.formats.calibration.colmap import colmap_rig
 from dispose.formats.calibration.documents import MOST_BYTES, read_document
 from dispose.formats.calibration.json_files import holds_json_rig, json_rig
@@ -13,6 +14,7 @@ from dispose.formats.calibration.named import is_named_rig, named_rig
 from dispose.formats.calibration.opencap import opencap_files, opencap_rig
 from dispose.formats.calibration.opencv import is_easymocap, is_stereo, opencv_pair, yaml_of_opencv
 from dispose.formats.calibration.pose2sim import has_tables, toml_rig
+from dispose.formats.calibration.records import is_record
 from dispose.formats.calibration.rig import CalibratedRig, RigFile, calibration_of
 from dispose.formats.calibration.xml_files import xml_rig
 from dispose.formats.entry import Entry
@@ -20,10 +22,11 @@ from dispose.formats.opening import read_bytes
 from dispose.scene.cameras import Cameras
 
 KNOWN = (
-    "Pose2Sim, anipose, FreeMoCap, Caliscope (TOML), our own, Panoptic, VoxelPose (JSON), EasyMocap and stereo pairs "
-    "(OpenCV's YAML), Kalibr (YAML), Qualisys .qca.txt, Vicon .xcp (XML), folders of COLMAP, OpenCap and MM-OR"
+    "Pose2Sim, anipose, FreeMoCap, Caliscope (TOML), our own, Panoptic, VoxelPose, multical (JSON), EasyMocap and "
+    "stereo pairs (OpenCV's YAML or XML), Kalibr, MC-Calib (YAML), Qualisys .qca.txt, Vicon .xcp (XML), a file per "
+    "camera of OpenCV, OpenPose and BioCV, folders of COLMAP, OpenCap and MM-OR"
 )
-ENDINGS = (".toml", ".json", ".yml", ".yaml", ".xcp", ".txt", ".xml", ".mcal", ".pickle")
+ENDINGS = (".toml", ".json", ".yml", ".yaml", ".xcp", ".txt", ".xml", ".mcal", ".pickle", ".calib")
 """Endings of files that may be calibrations."""
 
 
@@ -60,7 +63,7 @@ def rig_of(path: Path) -> RigFile:
     if path.suffix.lower() == ".pickle" or read_bytes(path, MOST_BYTES)[:1] == b"\x80":
         own = path.parent.parent if path.name == "cameraIntrinsicsExtrinsics.pickle" else path.parent
         return opencap_rig(own, opencap_files(own))
-    return _rig_of_tree(path, read_document(path))
+    return _rig_of_tree(path, read_record(path))
 
 
 def _rig_of_folder(folder: Path) -> RigFile:
@@ -68,7 +71,7 @@ def _rig_of_folder(folder: Path) -> RigFile:
         return colmap_rig(folder)
     if (folder / "images.bin").exists():
         raise InputError(f"{folder}: is COLMAP's binary form; write it as text (`colmap model_converter`).")
-    names = {path.stem.lower() for path in folder.iterdir() if path.suffix.lower() in (".yml", ".yaml")}
+    names = {path.stem.lower() for path in folder.iterdir() if path.suffix.lower() in (".yml", ".yaml", ".xml")}
     if {"intri", "extri"} & names:
         return opencv_pair(folder)
     pickles = opencap_files(folder)
@@ -77,6 +80,9 @@ def _rig_of_folder(folder: Path) -> RigFile:
     files = mm_or_files(folder)
     if len(files) > 1 and all(read_document(path).has("value0") for _, path in files):
         return mm_or_rig(folder, files)
+    files = camera_files(folder)
+    if files:
+        return rig_of_files(folder, files)
     one = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in ENDINGS and path.is_file()]
     if len(one) == 1:
         return rig_of(one[0])
@@ -100,6 +106,8 @@ def _rig_of_tree(path: Path, root: Entry) -> RigFile:
         return yaml_of_opencv(path, root)
     if is_named_rig(root):
         return named_rig(root)
+    if is_record(root):
+        return rig_of_files(path.parent, camera_files(path.parent, path.suffix.lower()) or [(path.stem, path)])
     if has_tables(root):
         return toml_rig(root)
     # What it holds is none of these, or damaged: the complaint is that of the kind which its ending promises.

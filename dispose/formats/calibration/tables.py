@@ -86,7 +86,10 @@ def size_or_guess(camera: Entry, key: str, matrix: Float[Tensor, "3 3"]) -> tupl
 
 
 def numbers_or_none(camera: Entry, key: str) -> Float[Tensor, " count"]:
-    """The numbers of a named entry of a camera; none where it is missing or null."""
-    if not camera.has(key) or is_null(camera.at(key).value):
-        return torch.zeros(0, dtype=torch.float64)
-    return camera.at(key).numbers()
+    """The numbers of a named entry of a camera; none where it is missing or an empty list.
+
+    `IncompleteCameraError` where it is null: that says that it is not known, not that there is nothing.
+    """
+    if camera.has(key) and is_null(camera.at(key).value) and camera.at(key).value != []:
+        raise IncompleteCameraError(f"its {key} is {short(camera.at(key).value)} (write [] where it has none)")
+    return camera.at(key).numbers() if camera.has(key) else torch.zeros(0, dtype=torch.float64)
