@@ -104,18 +104,27 @@ def frame_number(path: Path) -> int | None:
 
 def numbered_files(folder: Path, endings: Sequence[str]) -> dict[int, Path]:
     """Files of some endings by the frame number in their names, ascending; `InputError` where names do not number."""
+    return by_number([path for path in visible(folder.iterdir()) if path.suffix.lower() in endings])
+
+
+def by_number(paths: Iterable[Path]) -> dict[int, Path]:
+    """Files by the frame number in their names, ascending; `InputError` where one has none, or two have the same."""
     found: list[tuple[int, Path]] = []
-    for path in visible(folder.iterdir()):
-        if path.suffix.lower() in endings:
-            number = frame_number(path)
-            if number is None:
-                raise InputError(f"{path}: the file name holds no frame number of at most {MOST_DIGITS} digits.")
-            found.append((number, path))
+    for path in paths:
+        number = frame_number(path)
+        if number is None:
+            raise InputError(f"{path}: the file name holds no frame number of at most {MOST_DIGITS} digits.")
+        found.append((number, path))
     found.sort()
     for (number, path), (following, other) in pairwise(found):
         if number == following:
-            raise InputError(f"{folder}: frame {number} has two files, {path.name} and {other.name}.")
+            raise InputError(f"{path.parent}: frame {number} has two files, {path.name} and {other.name}.")
     return dict(found)
+
+
+def name_without_number(path: Path) -> str:
+    """What a file name says before its frame number: ``cam01_000000000042_keypoints.json`` → cam01."""
+    return path.stem.removesuffix("_keypoints").rstrip("0123456789").rstrip("_.- ")
 
 
 def decoded(data: bytes, path: Path) -> str:

@@ -27,8 +27,8 @@ PEOPLE_TO_TELL_SKELETONS = 60
 OTHER_SCORES = 2.0
 """Scores of SimCC heads reach 1.3, visibilities 2; scores of which half are larger are in other units."""
 
-NORMALIZED_UP_TO = 1.5
-"""Coordinates that are all below are shares of the image: no image is that small."""
+NORMALIZED_UP_TO, NORMALIZED_SHARE = 1.5, 0.9
+"""Coordinates of which so many are below are shares of the image: none is that small, but single ones may be odd."""
 
 STRANGE_SHARE, SAID_SHARE = 1 / 3, 0.05
 """Share of the people whose middle lies outside the image: refused, and said."""
@@ -39,7 +39,8 @@ USUAL_FACTORS = (4 / 3, 1.5, 1.6, 2.0, 2.25, 8 / 3, 3.0, 4.0, 4.5, 6.0, 8.0, 10.
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Some people of one camera, ``x, y, score`` of the joints in the file; the score is 0 where a value is no number.
+    """Some people of one camera, ``x, y, score`` of the joints in the file; the score is 0 where a value is no number
+    or the joint is at 0, 0.
 
     The place is that of the first of them.
     """
@@ -152,7 +153,7 @@ def _sample(view: DetectionView, joints: int) -> Sample:
             place = view.where(number)
         found += mine  # type: ignore[arg-type]
     table = numbers_of(found).reshape(-1, joints, 3) if found else np.zeros((0, joints, 3))
-    known = np.asarray(np.isfinite(table).all(-1))
+    known = np.asarray(np.isfinite(table).all(-1) & (table[..., :2] != 0).any(-1))
     return Sample(view, np.where(known[..., None], table, 0.0), place)
 
 
@@ -191,7 +192,7 @@ def _refuse_other_scores(sample: Sample) -> None:
     scores = np.extract(sample.people[..., 2] > 0, sample.people[..., 2])
     if len(scores) and float(np.median(scores)) > OTHER_SCORES:
         largest = float(scores.max())
-        factor = next((unit for unit in (100, 255) if largest <= unit * 1.3), None)
+        factor = next((unit for unit in (100, 255) if unit / 10 < largest <= unit * 1.3), None)
         likely = f"probably {factor} times too large" if factor else "in another unit"
         raise InputError(f"{sample.place}: scores of this camera reach {largest:.4g} and half of them are above "
                          f"{np.median(scores):.4g}, {likely}; they must lie in [0, 1].")  # fmt: skip
@@ -208,7 +209,7 @@ def _in_pixels(sample: Sample, size: tuple[float, float]) -> tuple[DetectionView
     if not seen.any():
         return view, []
     xy, notes = people[..., :2], []
-    if not view.normalized and float(np.abs(xy[seen]).max()) <= NORMALIZED_UP_TO:
+    if not view.normalized and float(np.quantile(np.abs(xy[seen]), NORMALIZED_SHARE)) <= NORMALIZED_UP_TO:
         view = replace(view, normalized=True)
         notes = [
             f"camera {view.camera}: coordinates are shares of the image, taken times {size[0]:.0f} x {size[1]:.0f}."

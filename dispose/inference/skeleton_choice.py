@@ -17,14 +17,15 @@ from dispose.skeletons.catalog import (
     LIMB_BONES,
     MPI_INF_3DHP_17,
     MPII_17,
+    OPENPOSE_15,
     WHOLE_BODIES,
     body_of,
 )
 from dispose.skeletons.skeleton import Skeleton
 
 KNOWN = (*CATALOG, *(whole for whole, _ in WHOLE_BODIES))
-RARE = (H36M_17, MPII_17, MPI_INF_3DHP_17, HUMANEVA_15)
-"""Skeletons of 3-D data sets: hardly a 2-D detector writes them, so few people are not enough to tell them."""
+RARE = (H36M_17, MPII_17, MPI_INF_3DHP_17, HUMANEVA_15, OPENPOSE_15)
+"""Skeletons that hardly a 2-D detector writes: of 3-D data sets, of old models. Few people are not enough to tell."""
 
 ENOUGH_PEOPLE = 5
 
@@ -37,6 +38,7 @@ CLEAR_MARGIN = 0.15
 DOWN_THE_BODY = (
     ("nose", "head", "head_top", "top_head", "l_eye", "r_eye", "l_ear", "r_ear"),
     ("l_shoulder", "r_shoulder"),
+    ("spine",),
     ("l_hip", "r_hip"),
     ("l_knee", "r_knee"),
     ("l_ankle", "r_ankle"),
@@ -148,6 +150,7 @@ def choose_skeleton(source: str, people: Sequence[Float[Tensor, "joints 3"]]) ->
         if len(usual) == 1:
             return usual[0], None
         _ask(source, joints, usual or fitting, "too few people are seen to tell which")
+    _refuse_exchanged(source, skeleton, table, best)
     if best.misfit > WRONG_FROM:
         why = f"but they do not fit the limbs of {'any of them' if others else skeleton.name} ({best})"
         _ask(source, joints, sorted(fitting, key=RARE.__contains__), why)
@@ -162,6 +165,17 @@ def choose_skeleton(source: str, people: Sequence[Float[Tensor, "joints 3"]]) ->
         skeleton,
         f"skeleton {skeleton.name}: {joints} joints fit {other.name} as well, but then {second.against(best)}.",
     )
+
+
+def _refuse_exchanged(source: str, skeleton: Skeleton, people: Float[Tensor, "people joints 3"], fit: LimbFit) -> None:
+    """Raise `InputError` where people would stand upright if x and y were exchanged, as MoveNet writes them."""
+    other = fit_of(skeleton, people[..., [1, 0, 2]])
+    if other.misfit < fit.misfit - 2 * CLEAR_MARGIN:
+        raise InputError(
+            f"{source}: {100 * fit.disorder:.0f} % of the steps down the body (head, shoulders, hips, knees, ankles) "
+            f"lead up; with x and y exchanged {100 * other.disorder:.0f} % would: are they written as y, x? Exchange "
+            f"them, or say --skeleton {skeleton.name} if people lie or the images are turned."
+        )
 
 
 def _ask(source: str, joints: int, skeletons: Sequence[Skeleton], why: str) -> NoReturn:

@@ -211,6 +211,17 @@ OPENPOSE_18 = Skeleton(
     root_of=("l_hip", "r_hip"),
 )  # fmt: skip
 
+# OpenPose's model of MPII ("MPI" there): its neck is MPII's upper neck, its chest the middle between thorax and pelvis.
+OPENPOSE_15 = Skeleton(
+    name="openpose_15",
+    joints=(
+        "head_top", "upper_neck", "r_shoulder", "r_elbow", "r_wrist", "l_shoulder", "l_elbow", "l_wrist",
+        "r_hip", "r_knee", "r_ankle", "l_hip", "l_knee", "l_ankle", "spine",
+    ),
+    bones=(("spine", "upper_neck"), ("upper_neck", "head_top"), ("spine", "l_hip"), ("spine", "r_hip"), *LIMB_BONES),
+    root_of=("l_hip", "r_hip"),
+)  # fmt: skip
+
 # The body of MediaPipe's (BlazePose's) landmarks; its foot index is the tip of the foot.
 MEDIAPIPE_21 = Skeleton(
     name="mediapipe_21",
@@ -221,7 +232,7 @@ MEDIAPIPE_21 = Skeleton(
 
 CATALOG = (
     COCO_17, BODY_25, BODY_25B, HALPE_26, PANOPTIC_15, PANOPTIC_19, SHELF_14, H36M_17, MPII_17, MVOR_10, HUMANEVA_15,
-    MPII_16, MPI_INF_3DHP_17, COCO_23, CROWDPOSE_14, AIC_14, OPENPOSE_18, MEDIAPIPE_21,
+    MPII_16, MPI_INF_3DHP_17, COCO_23, CROWDPOSE_14, AIC_14, OPENPOSE_15, OPENPOSE_18, MEDIAPIPE_21,
 )  # fmt: skip
 
 _FACE = tuple(f"face_{number}" for number in range(68))
@@ -245,7 +256,22 @@ MEDIAPIPE_33 = Skeleton(
     root_of=MEDIAPIPE_21.root_of,
 )  # fmt: skip
 
-WHOLE_BODIES = ((COCO_WHOLEBODY_133, COCO_23), (HALPE_136, HALPE_26), (MEDIAPIPE_33, MEDIAPIPE_21))
+# Sapiens' (Goliath's): a hand ends with its wrist, behind the neck are points of face, ears and mouth.
+SAPIENS_308 = Skeleton(
+    "sapiens_308",
+    (
+        *(joint for joint in COCO_23.joints if "wrist" not in joint),
+        *_HANDS[21:41], "r_wrist", *_HANDS[:20], "l_wrist",
+        "l_olecranon", "r_olecranon", "l_cubital_fossa", "r_cubital_fossa", "l_acromion", "r_acromion", "neck",
+        *(f"face_{number}" for number in range(238)),
+    ),
+    COCO_23.bones,
+    COCO_23.root_of,
+)  # fmt: skip
+
+WHOLE_BODIES = (
+    (COCO_WHOLEBODY_133, COCO_23), (HALPE_136, HALPE_26), (MEDIAPIPE_33, MEDIAPIPE_21), (SAPIENS_308, COCO_23),
+)  # fmt: skip
 """Skeletons of detectors that also see faces and hands, and the body that is read of them: joints of the same names."""
 
 

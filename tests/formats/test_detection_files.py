@@ -206,8 +206,16 @@ def test_damage_of_one_frame_is_told_from_a_wrong_file(tmp_path: Path) -> None:
     (folder / "cam01_4.json").write_text(text)
     with pytest.raises(InputError, match=r"frame 4 has two files"):
         open_folder(folder)
+    (folder / "cam01_4.json").unlink()
     (folder / "notes.json").write_text("{}")
-    with pytest.raises(InputError, match=r"notes\.json: the file name holds no frame number"):
+    view = open_folder(folder)
+    assert view.numbers == (3, 4)
+    assert view.notes == (f"{folder}: without a frame number in their names, left out: notes.json.",)
+    for number in (3, 4):
+        (folder / f"cam01.000{number}.json").rename(folder / f"cam{'x' * number}.json")
+    with pytest.raises(
+        InputError, match=r"several files without a frame number in their names \(camxxx\.json, camxxxx"
+    ):
         open_folder(folder)
     with pytest.raises(InputError, match="no such detections"):
         open_detections(tmp_path / "absent")

@@ -192,6 +192,74 @@ def deeplabcut(place: Path, people: dict[tuple[str, int], list[Values]]) -> None
         put(place / f"{camera}DLC_resnet50_walkOct3shuffle1_50000.csv", "\n".join(lines))
 
 
+def poseflow(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    for camera in CAMERAS:
+        frames = {
+            f"{frame}.jpg": [{"keypoints": values, "scores": 2.6, "idx": at + 1} for at, values in enumerate(found)]
+            for frame, found in by_camera(people, camera)
+        }
+        put(place / camera / "alphapose-results-forvis-tracked.json", frames)
+
+
+def joints_as_objects(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    """As TensorFlow.js, PoseNet's second person."""
+    for (camera, frame), found in people.items():
+        listed = []
+        for at, values in enumerate(found):
+            xy = [{"x": row[0], "y": row[1]} for row in rows(values)]
+            joints = [{"position": one} if at else one for one in xy]
+            scored = [{**one, "score": row[2]} for one, row in zip(joints, rows(values), strict=True)]
+            listed.append({"score": 0.9, "keypoints": scored})
+        put(place / camera / f"{frame:05d}.json", listed)
+
+
+def landmarks(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    """MediaPipe's tasks: a list of landmarks for everybody, in a list of frames."""
+    for camera in CAMERAS:
+        frames = [
+            {
+                "frame": frame,
+                "pose_landmarks": [
+                    [{"x": x, "y": y, "z": -0.1, "visibility": score} for x, y, score in rows(values)]
+                    for values in found
+                ],
+            }
+            for frame, found in by_camera(people, camera)
+        ]
+        put(place / f"{camera}.json", {"fps": 30, "frames": frames})
+
+
+def arrays_of_a_frame(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    """What RTMLib returns, as lists: keypoints and scores of everybody."""
+    for camera in CAMERAS:
+        frames = [
+            {
+                "frame_idx": float(frame),
+                "keypoints": [[row[:2] for row in rows(values)] for values in found],
+                "scores": [[row[2] for row in rows(values)] for values in found],
+            }
+            for frame, found in by_camera(people, camera)
+        ]
+        put(place / f"{camera}.json", frames)
+
+
+def one_folder(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    for (camera, frame), found in people.items():
+        put(
+            place / f"{camera}_{frame:012d}_keypoints.json",
+            {"people": [{"pose_keypoints_2d": values} for values in found]},
+        )
+
+
+def yolo_of_all_cameras(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    yolo(place, people)
+    (place / "labels").mkdir()
+    for path in place.glob("cam?/labels/*.txt"):
+        path.rename(place / "labels" / path.name)
+    for camera in CAMERAS:
+        (place / camera / "labels").rmdir()
+
+
 DIALECTS: dict[str, Writer] = {
     "OpenPose": openpose,
     "AlphaPose, a file per frame": alphapose_frames,
@@ -208,6 +276,12 @@ DIALECTS: dict[str, Writer] = {
     "OpenPose of old": openpose_of_old,
     "YOLO": yolo,
     "DeepLabCut": deeplabcut,
+    "PoseFlow": poseflow,
+    "TensorFlow.js": joints_as_objects,
+    "MediaPipe": landmarks,
+    "RTMLib": arrays_of_a_frame,
+    "OpenPose in one folder": one_folder,
+    "YOLO of all cameras": yolo_of_all_cameras,
 }
 
 

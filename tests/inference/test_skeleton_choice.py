@@ -144,6 +144,39 @@ def test_shares_of_the_image_become_pixels_and_that_is_said() -> None:
     torch.testing.assert_close(torch.stack(views[0].read(0, SIZE).keypoints), torch.stack(people))
 
 
+def test_single_odd_values_among_shares_are_no_pixels() -> None:
+    shares = [one / torch.tensor([*SIZE, 1.0]) for one in drawn(COCO_17)]
+    shares[0][5, 0], shares[1][6, 1] = 512.0, 1e300
+    views, notes = settle_detections("x", [view_of(shares)], [SIZE], None)
+    assert views[0].normalized and "coordinates are shares" in notes[0]
+    pixels = drawn(COCO_17)
+    pixels[0][:, :2] = 0.5
+    assert not settle_detections("x", [view_of(pixels)], [SIZE], None)[0][0].normalized
+
+
+def test_scores_that_reach_six_are_not_called_a_hundred_times_too_large() -> None:
+    people = [one * torch.tensor([1.0, 1.0, 5.0]) for one in drawn(COCO_17)]
+    with pytest.raises(InputError, match=r"scores of this camera reach 4 .* in another unit"):
+        settle_detections("x", [view_of(people)], [SIZE], None)
+
+
+def test_joints_at_the_origin_do_not_count_for_a_skeleton() -> None:
+    people = drawn(COCO_17)
+    for one in people:
+        one[9:11, :2] = 0.0
+    assert settle_detections("x", [view_of(people)], [SIZE], None)[0][0].skeleton == COCO_17
+
+
+def test_y_before_x_is_asked_about() -> None:
+    """MoveNet's order; who lies or was filmed by a turned camera is told by naming the skeleton."""
+    exchanged = [one[:, [1, 0, 2]] for one in drawn(COCO_17)]
+    with pytest.raises(
+        InputError, match=r"x: \d+ % of the steps .* with x and y exchanged 0 % would: .*--skeleton coco_17"
+    ):
+        choose_skeleton("x", exchanged)
+    assert settle_detections("x", [view_of(exchanged)], [SIZE], COCO_17)[0][0].skeleton == COCO_17
+
+
 def test_somebody_is_looked_for_in_all_frames_before_nobody_is_said() -> None:
     one = [person.flatten().tolist() for person in drawn(COCO_17, 1)]
     files = {number: Path(f"{number}.json") for number in range(500)}

@@ -60,16 +60,13 @@ def open_deeplabcut(path: Path, camera: str | None = None) -> DetectionView:
     rows, lost = _rows_of_frames(sheet, path)
     who = tuple(dict.fromkeys(individual for individual, _, _ in sheet.columns))
     places = [_places(sheet, individual, parts, joints) for individual in who]
-    notes = [f"{path}: skeleton {joints.skeleton.name}, told from the names of the body parts."]
-    if joints.strange:
-        notes.append(f"{path}: body parts that it has no joint for, left out: {', '.join(joints.strange)}.")
     return DetectionView(
         camera or camera_of(path),
         dict.fromkeys(sorted(rows), path),
         partial(_people, sheet.values, rows, places),
         joints.skeleton,
         odd=(Odd(NO_FRAME, len(lost), lost[0]),) if lost else (),
-        notes=tuple(notes),
+        notes=joints.notes(str(path), "body parts"),
     )
 
 

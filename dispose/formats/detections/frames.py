@@ -1,21 +1,24 @@
 """A file per frame: OpenPose's JSON, AlphaPose's and MMPose's of one image, and YOLO's text."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from dispose.errors import InputError
+from dispose.formats.detections.classes import PeopleClass
 from dispose.formats.detections.keypoints import (
-    FEWEST_VALUES,
     KEYS,
     flat_keypoints,
-    person_of_object,
+    holds_people,
+    is_person,
+    people_of_object,
     require_known_keys,
 )
 from dispose.formats.detections.people import DamagedFrameError, DetectionView
-from dispose.formats.detections.yolo import people_of_text
+from dispose.formats.detections.yolo import class_in_texts, people_of_text
 from dispose.formats.entry import Entry
-from dispose.formats.files import numbered_files, read_text
+from dispose.formats.files import by_number, frame_number, read_text, visible
 
 FOLDER_SUFFIX = "_json"
 
@@ -34,17 +37,29 @@ FRAME_KEYS = ("frame_id", "frame_index", "frame_idx", "frame")
 TRIED = 5
 """So many frames of a camera are looked at before it is refused; one among many may be damaged."""
 
+CLASSES_FROM = 24
+"""Frames of a camera in which the class of people is looked for."""
+
 FramePeople = Callable[[Path, str], list[object]]
 
 
-def open_frames(folder: Path, camera: str | None = None, ending: str = ".json") -> DetectionView:
-    """A camera's folder, its files listed but not read.
+def open_frames(
+    folder: Path, camera: str | None = None, ending: str = ".json", paths: Sequence[Path] | None = None
+) -> DetectionView:
+    """A camera's folder, its files listed but not read; or some of the files in it.
 
     Raises:
         InputError: file names do not number the frames; or the files are of another form.
     """
-    people, normalized = (people_of_yolo, True) if ending == ".txt" else (people_of_json, False)
-    files = numbered_files(folder, (ending,))
+    listed = [path for path in visible(folder.iterdir()) if path.suffix.lower() == ending] if paths is None else paths
+    numbered = [path for path in listed if frame_number(path) is not None]
+    files = by_number(numbered or listed)
+    others = ", ".join(sorted(path.name for path in set(listed) - set(files.values())))
+    notes = [f"{folder}: without a frame number in their names, left out: {others[:200]}."] if others else []
+    people, normalized = people_of_json, False
+    if ending == ".txt":
+        whose = class_in_texts(_texts(list(files.values())), str(folder))
+        people, normalized, notes = partial(people_of_yolo, whose), True, [*whose.notes, *notes]
     wrong = None
     for path in list(files.values())[:TRIED]:
         try:
@@ -59,7 +74,16 @@ def open_frames(folder: Path, camera: str | None = None, ending: str = ".json") 
         if wrong is not None:
             raise wrong
     name = camera or folder.name.removesuffix(FOLDER_SUFFIX)
-    return DetectionView(name, files, partial(read_frame_people, files, people), normalized=normalized)
+    return DetectionView(
+        name, files, partial(read_frame_people, files, people), normalized=normalized, notes=tuple(notes)
+    )
+
+
+def _texts(paths: Sequence[Path]) -> Iterator[str]:
+    """The texts of some frames from all over a camera."""
+    for path in paths[:: max(1, len(paths) // CLASSES_FROM)]:
+        with suppress(InputError):
+            yield read_text(path)
 
 
 def read_frame_people(files: Mapping[int, Path], people: FramePeople, number: int, place: str) -> list[object]:
@@ -77,16 +101,26 @@ def people_of_json(path: Path, place: str) -> list[object]:
     return people_of_image(Entry(place, _root(path, place).value))
 
 
-def people_of_yolo(path: Path, place: str) -> list[object]:
+def people_of_yolo(whose: PeopleClass, path: Path, place: str) -> list[object]:
     """The people in a frame's text file, coordinates as shares of the image's size."""
-    return people_of_text(_readable(path, place), place)
+    return people_of_text(_readable(path, place), place, whose)
 
 
 def unwrapped(root: Entry) -> Entry:
-    """What MMPose's inferencer returns for one image: inside ``predictions``, and inside a list of images."""
-    root = root.at("predictions") if root.has("predictions") else root
-    inner = root.value[0] if isinstance(root.value, list) and len(root.value) == 1 else None
-    return Entry(root.place, inner) if isinstance(inner, list) else root
+    """What MMPose's inferencer returns for one image: inside ``predictions``, and inside a list of images, or two."""
+    value = root.at("predictions").value if root.has("predictions") else root.value
+    while isinstance(value, list) and len(value) == 1 and isinstance(value[0], list) and not is_person(value[0]):
+        value = value[0]
+    return Entry(root.place, value)
+
+
+def is_of_people(value: object) -> bool:
+    """Whether a list is one of people: of keypoints, or of objects that hold them and name no image."""
+    return isinstance(value, list) and any(
+        is_person(one)
+        or (isinstance(one, dict) and bool(set(KEYS) & set(one)) and not {"image_id", *FRAME_KEYS} & set(one))
+        for one in value
+    )
 
 
 def says_one_image(root: Entry) -> bool:
@@ -95,11 +129,7 @@ def says_one_image(root: Entry) -> bool:
         return True
     root = unwrapped(root)
     people = root.at("instance_info").value if root.has("instance_info") else root.value
-    return isinstance(people, list) and any(
-        (isinstance(one, list) and len(one) >= FEWEST_VALUES)
-        or (isinstance(one, dict) and bool(set(KEYS) & set(one)) and not {"image_id", *FRAME_KEYS} & set(one))
-        for one in people
-    )
+    return is_of_people(people) or holds_people(root.value)
 
 
 def people_of_image(root: Entry) -> list[object]:
@@ -109,6 +139,8 @@ def people_of_image(root: Entry) -> list[object]:
             return _people(root.at(key), keypoints)
     root = unwrapped(root)
     if says_one_image(root) or root.value == []:
+        if holds_people(root.value):
+            return people_of_object(root.value, "keypoints")
         return _people(root.at("instance_info") if root.has("instance_info") else root, "keypoints")
     if isinstance(root.value, list):
         require_known_keys(root.place, root.value)
@@ -125,7 +157,8 @@ def _people(listed: Entry, key: str) -> list[object]:
         return []
     people = list(listed.value.values()) if isinstance(listed.value, dict) else listed.values()
     require_known_keys(listed.place, people)
-    return [flat_keypoints(one) if isinstance(one, list) else person_of_object(one, key) for one in people]
+    found = [[flat_keypoints(one)] if isinstance(one, list) else people_of_object(one, key) for one in people]
+    return [person for persons in found for person in persons]
 
 
 def _root(path: Path, place: str) -> Entry:

@@ -18,10 +18,11 @@ SIDED = (
 )  # fmt: skip
 
 MIDDLE = (
-    ("nose", ("nose",)), ("neck", ("neck", "thorax")), ("upper_neck", ("upperneck", "neck")),
+    ("nose", ("nose",)), ("neck", ("neck", "thorax")),
+    ("upper_neck", ("upperneck", "headbottom", "bottomhead", "neck")),
     ("head_top", ("headtop", "tophead", "topofhead", "head", "forehead")), ("head", ("head",)),
     ("top_head", ("tophead", "headtop", "topofhead", "head", "forehead")),
-    ("bottom_head", ("bottomhead", "chin", "neck")),
+    ("bottom_head", ("bottomhead", "headbottom", "chin", "neck")),
     ("mid_hip", ("midhip", "hip", "pelvis", "root", "hipcenter")), ("pelvis", ("pelvis", "root")),
     ("thorax", ("thorax",)), ("spine", ("spine",)),
 )  # fmt: skip
@@ -43,6 +44,20 @@ class NamedJoints:
     skeleton: Skeleton
     columns: tuple[int | None, ...]
     strange: tuple[str, ...]
+
+    def notes(self, place: str, what: str) -> tuple[str, ...]:
+        """Sentences about what was made of the names."""
+        told = f"{place}: skeleton {self.skeleton.name}, told from the names of the {what}."
+        left = f"{place}: {what} that it has no joint for, left out: {', '.join(self.strange)}."
+        return (told, left) if self.strange else (told,)
+
+    def in_order(self, person: object) -> object:
+        """A person of as many joints as there were names, with the joints of the skeleton; others as they are."""
+        named = len(set(self.columns) - {None}) + len(self.strange)
+        if self.columns == (*range(named),) or not isinstance(person, list) or len(person) != 3 * named:
+            return person
+        rows = [(0.0, 0.0, 0.0) if at is None else person[3 * at : 3 * at + 3] for at in self.columns]
+        return [value for row in rows for value in row]
 
 
 @cache
@@ -72,6 +87,12 @@ def skeleton_of_names(names: Sequence[str]) -> Skeleton | None:
         if len(names) == len(skeleton) and all(skeleton.joints[c] in joints_called(names[c]) for c in columns):
             return skeleton
     return None
+
+
+def joints_in_order(names: Sequence[str]) -> NamedJoints | None:
+    """`skeleton_of_names` where that finds one, else `named_joints`."""
+    skeleton = skeleton_of_names(names)
+    return named_joints(names) if skeleton is None else NamedJoints(skeleton, tuple(range(len(names))), ())
 
 
 def named_joints(names: Sequence[str]) -> NamedJoints | None:

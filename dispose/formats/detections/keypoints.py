@@ -4,14 +4,48 @@ from collections.abc import Sequence
 
 from dispose.errors import InputError
 
-KEYS = ("pose_keypoints_2d", "keypoints", "joints", "pose_keypoints", "keypoints_2d", "keypoints2d", "kpts", "kps")
+KEYS = (
+    "pose_keypoints_2d", "keypoints", "joints", "pose_keypoints", "keypoints_2d", "keypoints2d", "kpts", "kps",
+    "pose_landmarks", "landmarks",
+)  # fmt: skip
 """What tools call the keypoints of a person; ``pose_keypoints`` is of OpenPose's first versions."""
 
 FEWEST_VALUES = 8
 """A longer list under another name may be keypoints as well: it is asked about."""
 
-SCORES_BESIDE = ("visible", "confidence", "score")
-"""What Ultralytics calls the scores beside ``{x: […], y: […]}``."""
+SCORES = ("keypoint_scores", "keypoints_scores", "scores")
+"""What tools call the scores beside the keypoints of a person; ``scores`` may be of something else as well."""
+
+SCORES_OF_JOINT = ("score", "visibility", "confidence", "likelihood", "visible", "presence")
+"""What tools call the score of a joint ``{x: …, y: …}``, and the list beside ``{x: […], y: […]}``."""
+
+
+def is_person(value: object) -> bool:
+    """Whether a list is the keypoints of one person: numbers, or a row or an object for every joint."""
+    if not isinstance(value, list) or len(value) < FEWEST_VALUES:
+        return False
+    rows = [one for one in value if isinstance(one, list | dict)]
+    return all(len(row) <= JOINT_WIDTH if isinstance(row, list) else {"x", "position"} & set(row) for row in rows)
+
+
+JOINT_WIDTH = 4
+"""A joint has at most x, y, z and a score."""
+
+
+def holds_people(value: object) -> bool:
+    """Whether an object holds the keypoints of one person or of several, by a name that is known."""
+    found = _under_keys(value, KEYS[0]) if isinstance(value, dict) else None
+    return is_person(found) or (isinstance(found, list) and bool(found) and all(is_person(one) for one in found))
+
+
+def people_of_object(person: object, key: str) -> list[object]:
+    """As `person_of_object`, of an object that may also hold the keypoints of several people, a list each."""
+    if isinstance(person, dict):
+        found = _under_keys(person, key)
+        if isinstance(found, list) and found and all(is_person(one) for one in found):
+            scores = _beside(person, len(found))
+            return [flat_keypoints(one, None if scores is None else scores[at]) for at, one in enumerate(found)]
+    return [person_of_object(person, key)]
 
 
 def person_of_object(person: object, key: str) -> object:
@@ -23,8 +57,23 @@ def person_of_object(person: object, key: str) -> object:
         return None
     if not isinstance(person, dict):
         return person
-    keypoints = next((person[name] for name in (key, *KEYS) if person.get(name) is not None), None)
-    return flat_keypoints(keypoints, person.get("keypoint_scores"))
+    keypoints = _under_keys(person, key)
+    return flat_keypoints(
+        keypoints, _beside(person, len(keypoints)) if isinstance(keypoints, list) else person.get(SCORES[0])
+    )
+
+
+def _under_keys(person: dict[str, object], key: str) -> object:
+    return next((person[name] for name in (key, *KEYS) if person.get(name) is not None), None)
+
+
+def _beside(person: dict[str, object], count: int) -> object:
+    """Scores beside so many keypoints; under the last name only if there are as many."""
+    for name in SCORES:
+        scores = person.get(name)
+        if scores is not None and (name != SCORES[-1] or (isinstance(scores, list) and len(scores) == count)):
+            return scores
+    return None
 
 
 def require_known_keys(place: str, people: Sequence[object]) -> None:
@@ -42,10 +91,13 @@ def require_known_keys(place: str, people: Sequence[object]) -> None:
 def flat_keypoints(keypoints: object, scores: object = None) -> object:
     """Keypoints as one list: of pairs with scores beside them, of pairs (scored 1), of triples, or a list already.
 
-    ``{x: […], y: […], visible: […]}`` are pairs in columns. What is none of these is handed on as it is.
+    ``{x: […], y: […], visible: […]}`` are pairs in columns, ``{x: …, y: …, score: …}`` is a joint. What is none of
+    these is handed on as it is.
     """
     if isinstance(keypoints, dict):
         keypoints, scores = _of_columns(keypoints)
+    if isinstance(keypoints, list):
+        keypoints = [_of_joint(one) if isinstance(one, dict) else one for one in keypoints]
     if not isinstance(keypoints, list) or not any(isinstance(row, list) for row in keypoints):
         return keypoints
     widths = {len(row) for row in keypoints if isinstance(row, list)}
@@ -67,8 +119,16 @@ def _of_columns(columns: dict[str, object]) -> tuple[object, object]:
     if not isinstance(x, list) or not isinstance(y, list) or len(x) != len(y):
         return columns, None
     return [list(pair) for pair in zip(x, y, strict=True)], next(
-        (columns[key] for key in SCORES_BESIDE if columns.get(key) is not None), None
+        (columns[key] for key in SCORES_OF_JOINT if columns.get(key) is not None), None
     )
+
+
+def _of_joint(joint: dict[str, object]) -> list[object]:
+    """The values of a joint; scored 1 where it has no score. PoseNet puts x and y into a ``position``."""
+    place = joint.get("position")
+    at = place if isinstance(place, dict) else joint
+    score = next((joint[key] for key in SCORES_OF_JOINT if key in joint), 1.0)
+    return [at.get("x"), at.get("y"), score]
 
 
 def _row(row: object, width: int) -> list[object]:

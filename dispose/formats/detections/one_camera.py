@@ -10,8 +10,9 @@ from dispose.formats.detections.listing import listing_of
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.detections.read import TABLES, is_of_a_camera, open_file, open_folder
 from dispose.formats.detections.views import number_in, people_listed
+from dispose.formats.detections.yolo import class_in_texts
 from dispose.formats.entry import Entry
-from dispose.formats.files import frame_number
+from dispose.formats.files import frame_number, read_text
 
 
 def keypoints_of_image(path: Path, image: Path) -> DetectionView:
@@ -32,7 +33,7 @@ def keypoints_of_image(path: Path, image: Path) -> DetectionView:
         people = list(table.listed(of))
         return DetectionView(image.stem, {number: path}, partial(people_listed, {number: people}), table.skeleton)
     if path.suffix.lower() == ".txt":
-        people = people_of_yolo(path, str(path))
+        people = people_of_yolo(class_in_texts([read_text(path)], str(path)), path, str(path))
         return DetectionView(image.stem, {number: path}, partial(people_listed, {number: people}), normalized=True)
     root = Entry.of_json(path)
     if says_one_image(root):
@@ -40,7 +41,8 @@ def keypoints_of_image(path: Path, image: Path) -> DetectionView:
         return DetectionView(image.stem, {number: path}, partial(people_listed, {number: people_of_image(root)}))
     listing = listing_of(root)
     people = _of_image(list(listing.frames().items()), path, image)
-    return DetectionView(image.stem, {number: path}, partial(people_listed, {number: people}), listing.skeleton)
+    skeleton = None if listing.joints is None else listing.joints.skeleton
+    return DetectionView(image.stem, {number: path}, partial(people_listed, {number: people}), skeleton)
 
 
 def _of_image(found: Sequence[tuple[int | str, list[object]]], path: Path, image: Path) -> list[object]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.entry import short
-from dispose.formats.odd import CLAMPED, EMPTY, MISSHAPEN, NO_NUMBER, OUTSIDE, Odd, counted
+from dispose.formats.odd import AT_ORIGIN, CLAMPED, EMPTY, MISSHAPEN, NO_NUMBER, OTHER_CLASS, OUTSIDE, Odd, counted
 from dispose.skeletons.catalog import body_of
 from dispose.skeletons.skeleton import Skeleton
 
@@ -45,6 +45,13 @@ class FoundPeople:
 
 
 NO_PEOPLE = FoundPeople((), ())
+
+
+@dataclass(frozen=True)
+class OfOtherClass:
+    """What stands in a list of people in the place of something that is none; the class or category as it is shown."""
+
+    said: str
 
 
 class DamagedFrameError(InputError):
@@ -131,9 +138,9 @@ def checked_people(
 ) -> FoundPeople:
     """People as they were parsed, with the joints of `body_of` the skeleton; everything odd is counted with its place.
 
-    Not seen are joints with a value that is no number, at negative coordinates, or farther than `FARTHEST` times the
-    image from its corner; left out are people without a joint and those of another width. Scores are brought into
-    [0, 1].
+    Not seen are joints with a value that is no number, at exactly 0, 0, at negative coordinates, or farther than
+    `FARTHEST` times the image from its corner; left out are people without a joint and those of another width. Scores
+    are brought into [0, 1].
     """
     body = body_of(skeleton)
     columns = skeleton.indices(body.joints)
@@ -146,11 +153,14 @@ def checked_people(
     clamped = ~no_number & (score != table[..., 2])
     off = (table[..., :2] < BORDER_PX) | (table[..., :2] > FARTHEST * np.array(size))
     outside = ~no_number & (score > 0) & off.any(-1)
-    seen = ~no_number & ~outside & (score > 0)
+    origin = ~no_number & (score > 0) & (table[..., :2] == 0).all(-1)
+    seen = ~no_number & ~outside & ~origin & (score > 0)
     found = np.asarray(seen.any(-1))
-    blank = (no_number | (table == 0).all(-1)).all(-1)
+    blank = (no_number | (table[..., :2] == 0).all(-1)).all(-1)
     odd = [*_left_out(place, people, set(np.array(listed, int)[found].tolist()), skeleton)]
-    for kind, wrong in ((NO_NUMBER, no_number), (OUTSIDE, outside), (CLAMPED, clamped)):
+    for kind, wrong in (
+        (NO_NUMBER, no_number), (OUTSIDE, outside), (AT_ORIGIN, origin), (CLAMPED, clamped),
+    ):  # fmt: skip
         wrong = wrong & ~blank[:, None]
         if wrong.any():
             row, joint = (int(at) for at in np.argwhere(wrong)[0])
@@ -172,6 +182,8 @@ def _left_out(place: str, people: Sequence[object], kept: set[int], skeleton: Sk
         who = f"{place}, person {n}"
         if values is None or values == []:
             found.append(Odd(EMPTY, 1, f"{who}: no keypoints"))
+        elif isinstance(values, OfOtherClass):
+            found.append(Odd(OTHER_CLASS, 1, f"{who}: {values.said}"))
         elif not isinstance(values, list):
             found.append(Odd(MISSHAPEN, 1, f"{who}: {short(values)} instead of a list of keypoints"))
         elif len(values) != 3 * len(skeleton):
@@ -185,6 +197,8 @@ def _left_out(place: str, people: Sequence[object], kept: set[int], skeleton: Sk
 
 def _named(kind: str, values: list[object], numbers: Float[np.ndarray, " 3"], size: tuple[float, float]) -> str:
     """The first of a joint's three values that is odd in this way."""
+    if kind == AT_ORIGIN:
+        return f"score is {short(values[2])}"
     wrong: Bool[np.ndarray, " 3"] = ~np.isfinite(numbers)
     if kind == OUTSIDE:
         wrong = np.append((numbers[:2] < BORDER_PX) | (numbers[:2] > FARTHEST * np.array(size)), False)

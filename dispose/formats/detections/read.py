@@ -7,13 +7,13 @@ from pathlib import Path
 
 from dispose.errors import InputError
 from dispose.formats.detections.deeplabcut import open_deeplabcut
-from dispose.formats.detections.frames import FOLDER_SUFFIX, open_frames, says_one_image
+from dispose.formats.detections.frames import FOLDER_SUFFIX, TRIED, open_frames, says_one_image
 from dispose.formats.detections.listing import KNOWN_FORMS, listing_of
 from dispose.formats.detections.manifest import read_manifest
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.detections.views import views_of
 from dispose.formats.entry import Entry
-from dispose.formats.files import visible
+from dispose.formats.files import frame_number, name_without_number, visible
 from dispose.formats.folders import refuse_unfinished
 
 TABLES = (".csv", ".h5", ".hdf5")
@@ -37,6 +37,9 @@ def open_detections(place: Path) -> tuple[DetectionView, ...]:
         raise InputError(f"{place}: there are no such detections.")
     refuse_unfinished(place)
     folders = [path for path in visible(place.iterdir()) if path.is_dir() and is_of_a_camera(path)]
+    if len(folders) == 1 and folders[0].name in INNER_FOLDERS and not _files(place):
+        # All cameras were given to the detector at once.
+        return open_detections(folders[0])
     if folders:
         views, ours = tuple(open_folder(path) for path in folders), read_manifest(place)
         return views if ours is None else tuple(replace(view, skeleton=ours.skeleton) for view in views)
@@ -45,7 +48,11 @@ def open_detections(place: Path) -> tuple[DetectionView, ...]:
         raise InputError(
             f"{place}: no files of detections in it, nor folders with such files; known are {KNOWN_FORMS}."
         )
-    views = _of_all_cameras(files) or [view for path in _once(files) for view in open_file(path, _camera_of(path))]
+    views = (
+        _of_all_cameras(files)
+        or _of_all_frames(place, files)
+        or [view for path in _once(files) for view in open_file(path, _camera_of(path))]
+    )
     repeated = [name for name, count in Counter(view.camera for view in views).items() if count > 1]
     if repeated:
         raise InputError(
@@ -63,6 +70,23 @@ def _of_all_cameras(files: Sequence[Path]) -> list[DetectionView]:
     except InputError:
         return []
     return list(views) if len(views) > 1 else []
+
+
+def _of_all_frames(place: Path, files: Sequence[Path]) -> list[DetectionView]:
+    """The cameras of a folder in which the frames of all of them lie, told by what stands before the frame's number."""
+    ending = next((ending for ending in (".json", ".txt") if any(_ends(path, ending) for path in files)), "")
+    frames = [path for path in files if _ends(path, ending) and frame_number(path) is not None]
+    if ending == ".json" and not any(_says_one_image(path) for path in frames[:TRIED]):
+        return []
+    cameras: dict[str, list[Path]] = {}
+    for path in frames:
+        cameras.setdefault(name_without_number(path), []).append(path)
+    named = "" not in cameras and max(map(len, cameras.values()), default=0) > 1
+    return [open_frames(place, name, ending, paths) for name, paths in cameras.items()] if named else []
+
+
+def _ends(path: Path, ending: str) -> bool:
+    return path.suffix.lower() == ending
 
 
 def is_of_a_camera(folder: Path) -> bool:
@@ -92,6 +116,12 @@ def open_folder(folder: Path, camera: str | None = None) -> DetectionView:
     if len(frames) == 1 and not _says_one_image(frames[0]):
         (view,) = open_file(frames[0], name)
         return view
+    if len(frames) > 1 and all(frame_number(path) is None for path in frames):
+        names = ", ".join(path.name for path in frames)[:200]
+        raise InputError(
+            f"{folder}: several files without a frame number in their names ({names}); leave one of all frames there, "
+            "or a file per frame."
+        )
     return open_frames(inner, name, ".json" if frames else ".txt")
 
 

@@ -9,7 +9,7 @@ from dispose.errors import InputError
 from dispose.formats.detections.listing import ImageListing
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.entry import MOST_WHOLE, short
-from dispose.formats.files import frame_number
+from dispose.formats.files import frame_number, name_without_number
 from dispose.formats.odd import NO_FRAME, Odd, counted
 
 
@@ -38,8 +38,9 @@ def views_of(listing: ImageListing, path: Path, camera: str | None) -> tuple[Det
             short_of[name],
             dict.fromkeys(sorted(found), path),
             partial(people_listed, found),
-            listing.skeleton,
+            None if listing.joints is None else listing.joints.skeleton,
             odd=() if at else odd,
+            notes=() if at else listing.notes,
         )
         for at, (name, found) in enumerate(sorted(cameras.items()))
     )
@@ -79,9 +80,8 @@ def _camera_and_frame(image: int | str, camera: str | None, path: Path) -> tuple
         raise InputError(f"{path}: image {short(image)} holds no frame number.")
     if camera is not None:
         return camera, number
-    folder, stem = Path(image).parent.as_posix(), Path(image).stem
-    stem = stem.removesuffix("_keypoints").rstrip("0123456789").rstrip("_.-")
-    name = folder if folder != "." else stem
+    folder = Path(image).parent.as_posix()
+    name = folder if folder != "." else name_without_number(Path(image))
     if not name:
         raise InputError(f"{path}: image {short(image)} names no camera.")
     return name, number
