@@ -67,7 +67,7 @@ def test_yolo_people_of_one_other_class_are_people_and_of_several_a_question(tmp
 
 def test_yolo_joints_without_visibility(tmp_path: Path) -> None:
     pairs = [value for at in range(0, 51, 3) for value in FIRST[at : at + 2]]
-    shares = [value / SIZE[at % 2] for at, value in enumerate(pairs)]
+    shares = (torch.tensor(pairs).double().reshape(17, 2) / torch.tensor(SIZE)).flatten().tolist()
     for behind in ((), (0.9,), (0.9, 3)):
         put(tmp_path / "cam1" / "1.txt", " ".join(map(str, (0, 0.5, 0.5, 0.2, 0.4, *shares, *behind))))
         (view,) = open_detections(tmp_path)

@@ -44,7 +44,8 @@ def people_of_object(person: object, key: str) -> list[object]:
         found = _under_keys(person, key)
         if isinstance(found, list) and found and all(is_person(one) for one in found):
             scores = _beside(person, len(found))
-            return [flat_keypoints(one, None if scores is None else scores[at]) for at, one in enumerate(found)]
+            beside = scores if isinstance(scores, list) and len(scores) == len(found) else [None] * len(found)
+            return [flat_keypoints(one, theirs) for one, theirs in zip(found, beside, strict=True)]
     return [person_of_object(person, key)]
 
 
