@@ -5,6 +5,7 @@ matched by their number. A file that is missing or damaged leaves its view out o
 """
 
 import shlex
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -241,6 +242,7 @@ def _matched(
         for i, j in match.pairs
         if (i, j) not in kept
     ]
+    notes += _other_starts(NameMatch(tuple(kept), (), ()), views, what) if not shifts else []
     numbers = np.unique(np.concatenate([found[j] for _, j in kept]))
     recorded = tuple(views[j] for _, j in kept)
     shown = cameras.select(views=[i for i, _ in kept])
@@ -252,9 +254,18 @@ def _began_together(match: NameMatch, views: Sequence[View], what: str) -> str:
     starts = [(views[j].camera, min(views[j].numbers)) for _, j in match.pairs if views[j].numbers]
     if what != "detections" or len(starts) < 2:
         return ""
-    first = starts[0][1]
+    first = Counter(start for _, start in starts).most_common(1)[0][0]
     shifts = " ".join(f"--shift {shlex.quote(f'{name}={first - start}')}" for name, start in starts if start != first)
     return f"; if they began together, give {shifts}" if shifts else ""
+
+
+def _other_starts(match: NameMatch, views: Sequence[View], what: str) -> list[str]:
+    """A sentence where cameras have as many frames but count from different numbers: off by one, as from 0 and 1."""
+    together = _began_together(match, views, what)
+    if not together or len({len(views[j].numbers) for _, j in match.pairs}) > 1:
+        return []
+    ranges = ", ".join(f"{views[j].camera}: {spans(views[j].numbers)}" for _, j in match.pairs)
+    return [f"cameras have as many frames, but count from different numbers ({ranges}){together}."]
 
 
 def _match_notes(match: NameMatch, calibrated: Sequence[str], recorded: Sequence[str], what: str) -> list[str]:

@@ -48,7 +48,7 @@ from tests.formats.test_asf_amc import FRAME, write_amc, write_asf
 from tests.formats.test_calibration_damage import write_opencap
 from tests.formats.test_calibration_dialects import XML
 from tests.formats.test_calibrations import WRITERS, rig
-from tests.formats.test_deeplabcut_files import write_fixed_h5, write_h5
+from tests.formats.test_deeplabcut_files import sleap_h5, write_fixed_h5, write_h5
 from tests.formats.written_calibrations import EACH, LAYOUTS
 from tests.formats.written_detections import DIALECTS, SIZE, some_people
 from tests.formats.written_tfjs import written_graph
@@ -244,18 +244,20 @@ def write_mm_or(folder: Path) -> None:
 
 
 def write_table(folder: Path) -> None:
-    """DeepLabCut's table in HDF5, in both ways of pandas."""
+    """DeepLabCut's table in HDF5, in both ways of pandas, and SLEAP's tracks."""
     values = np.random.default_rng(0).uniform(0, 400, (3, 51))
     values[:, 2::3] = 0.9
     columns = [("DLC", joint, coord) for joint in COCO_17.joints for coord in ("x", "y", "likelihood")]
     for name, write in (("one", write_h5), ("two", write_fixed_h5)):
         (folder / name).mkdir()
         write(folder / name / "cam1.h5", columns, values, [4, 5, 6])
+    (folder / "three").mkdir()
+    sleap_h5(folder / "three" / "cam1.h5")
 
 
 def read_tables(folder: Path) -> object:
-    """All frames of both."""
-    views = [view for name in ("one", "two") for view in open_detections(folder / name)]
+    """All frames of all three."""
+    views = [view for name in ("one", "two", "three") for view in open_detections(folder / name)]
     return [view.read(number, SIZE) for view in views for number in list(view.numbers)[:20]]
 
 
@@ -350,7 +352,7 @@ TARGETS = (
         lambda folder: read_calibration(folder / "rig"),
     ),
     Target("calibration MM-OR", write_mm_or, read_calibration),
-    Target("detections DeepLabCut h5", write_table, read_tables),
+    Target("detections in HDF5", write_table, read_tables),
     Target("torch", write_states, each(read_entries)),
     Target("array", write_array, each(load_plain_array)),
     Target("export", write_results, export_of, "run/*.*"),

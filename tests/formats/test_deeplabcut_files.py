@@ -146,3 +146,66 @@ def test_what_is_called_like_an_array_and_is_none_is_refused(write: Callable, ki
         with suppress(InputError):
             open_detections(path)
     assert len(arrays) in (1, 8)
+
+
+def sleap_h5(path: Path, scores: bool = True, **other: object) -> np.ndarray:
+    """Two tracks of SLEAP's, the second absent in the first frame."""
+    h5py = pytest.importorskip("h5py")
+    table = np.random.default_rng(0).uniform(5, 400, (2, 3, 17, 3))
+    table[1, 0] = np.nan
+    with h5py.File(path, "w") as file:
+        file["tracks"] = table[..., :2].transpose(0, 3, 2, 1)
+        file["node_names"] = np.array([name.encode() for name in NAMES])
+        file["track_names"] = np.array([b"a", b"b"])
+        if scores:
+            table[..., 2] /= 400
+            file["point_scores"] = table[..., 2].transpose(0, 2, 1)
+        else:
+            table[..., 2] = 1.0
+        for name, value in other.items():
+            del file[name]
+            file[name] = value
+    return table
+
+
+@pytest.mark.parametrize("scores", [True, False])
+def test_sleaps_tracks_are_people(tmp_path: Path, scores: bool) -> None:
+    wanted = sleap_h5(tmp_path / "cam1.analysis.h5", scores)
+    (view,) = open_detections(tmp_path)
+    assert (view.camera, view.numbers, view.skeleton) == ("cam1", (0, 1, 2), COCO_17)
+    first = view.read(0, SIZE)
+    assert first.index == (0,)
+    assert_close(first.keypoints[0], torch.from_numpy(wanted[0, 0]))
+    assert_close(torch.stack(view.read(2, SIZE).keypoints), torch.from_numpy(wanted[:, 2]))
+
+
+def test_sleaps_files_of_another_shape_are_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "cam1.h5"
+    for other, sentence in (
+        ({"node_names": np.array([b"nose"])}, "17 nodes in its tracks, but names of 1"),
+        ({"tracks": np.zeros((2, 3, 17, 3))}, "array 'tracks' is float64 2x3x17x3, not"),
+        ({"point_scores": np.zeros((2, 17, 5))}, "array 'point_scores' is float64 2x17x5, not 2x17x3"),
+    ):
+        sleap_h5(path, **other)
+        with pytest.raises(InputError, match=sentence):
+            open_detections(tmp_path)
+
+
+def test_lengths_of_bones_beside_a_table_are_no_second_one(tmp_path: Path) -> None:
+    deeplabcut(tmp_path, some_people())
+    for path in list(tmp_path.glob("*.csv")):
+        path.with_name(f"{path.stem}_skeleton.csv").write_text("scorer,a\n")
+        path.write_text(path.read_text().replace(",", ";"))
+    assert read(tmp_path, "cam1", 4).index == (0, 1)
+    path.with_name(f"{path.stem}_filtered.csv").write_text(path.read_text())
+    with pytest.raises(InputError, match=r"two files of camera .*; leave one of every camera there"):
+        open_detections(tmp_path)
+
+
+def test_rows_without_a_column_of_frames_are_frames(tmp_path: Path) -> None:
+    head = ",".join(f"x_{name},y_{name}" for name in NAMES)
+    rows = [",".join(str(float(10 * row + at)) for at in range(1, 35)) for row in range(3)]
+    (tmp_path / "cam1.csv").write_text("\n".join([head, *rows]))
+    (view,) = open_detections(tmp_path)
+    assert view.numbers == (0, 1, 2)
+    assert view.read(2, SIZE).keypoints[0][0].tolist() == [21.0, 22.0, 1.0]

@@ -36,6 +36,8 @@ from tests.formats.written_detections import (
     some_people,
 )
 
+TABLES = ("DeepLabCut", "SLEAP", "columns of landmarks")
+
 
 def place_of(folder: Path, dialect: str) -> Path:
     """One file of all cameras is named itself."""
@@ -100,7 +102,7 @@ def test_nobody_keeps_the_places_of_the_others_in_every_form(tmp_path: Path, dia
     assert "camera cam1, frame 6, person 0: no joint of use" in found.odd[0].first
 
 
-@pytest.mark.parametrize("dialect", [name for name in DIALECTS if name != "DeepLabCut"])
+@pytest.mark.parametrize("dialect", [name for name in DIALECTS if name not in TABLES])
 def test_another_width_is_left_out_in_every_form_that_can_have_one(tmp_path: Path, dialect: str) -> None:
     people = some_people()
     people["cam1", 4][0] = people["cam1", 4][0][:-3]
@@ -181,6 +183,9 @@ def test_tables_and_texts_from_elsewhere_are_one_sentence(tmp_path: Path) -> Non
     head = "scorer,s,s\nbodyparts,nose,nose\ncoords,x,y\n"
     refused("a.csv", "frame,x,y\n1,2,3\n", r"a\.csv: is no table of DeepLabCut's, .* \(frame, x, y\)")
     refused("b.csv", "", r"b\.csv: is no table of DeepLabCut's, .* \(nothing\)")
+    many = "frame," + ",".join(f"{joint}.{c}" for joint in COCO_17.joints for c in "xy")
+    rows = [*(f"{number}," for number in range(400)), *["7,1,2"] * 400]
+    refused("k.csv", "\n".join([many, *rows]), r"k\.csv: 401 rows are of frame 7; a row per person is expected")
     refused("c.csv", head.replace(",y", ",z") + "0,1,2\n", "columns are x, z, not x, y and likelihood")
     refused("d.csv", head + "0,1,2\n", r"body parts \(nose\) are not those of people")
     refused("e.csv", f"{'x' * 200_000},s\n", "is no table of texts")
@@ -191,7 +196,7 @@ def test_tables_and_texts_from_elsewhere_are_one_sentence(tmp_path: Path) -> Non
 
 
 def test_folders_that_do_not_say_cameras_are_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no files of detections in it, nor folders .* DeepLabCut csv or h5"):
+    with pytest.raises(InputError, match=r"no files of detections in it, nor folders .* DeepLabCut or SLEAP csv or h5"):
         open_detections(tmp_path)
     people = some_people()
     mmpose_list(tmp_path, people)
@@ -225,7 +230,8 @@ def test_one_camera_reads_every_form(tmp_path: Path) -> None:
         view = next(
             keypoints_of_video(path, "cam1")
             for path in (place / "cam1", place / "results_cam1.json", place / "cam1.json", place / "cam1_json",
-                         place / "cam1DLC_resnet50_walkOct3shuffle1_50000.csv")
+                         place / "cam1DLC_resnet50_walkOct3shuffle1_50000.csv", place / "cam1.analysis.csv",
+                         place / "cam1.csv")
             if path.exists()
         )  # fmt: skip
         assert (view.camera, view.numbers) == ("cam1", FRAMES), dialect

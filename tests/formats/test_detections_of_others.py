@@ -161,6 +161,16 @@ def test_lists_of_frames_without_numbers_are_counted(tmp_path: Path) -> None:
     assert view.notes == (f"{tmp_path / 'a.json'}: a list of 3 frames without numbers, counted from 0.",)
 
 
+def test_a_file_that_breaks_off_is_named_and_not_its_neighbour(tmp_path: Path) -> None:
+    """Files of whole cameras are not taken for frames of one, because one of them cannot be read."""
+    for number in (1, 2):
+        put(tmp_path / f"cam{number}.json", [{"image_id": 5, "keypoints": FIRST}])
+    path = tmp_path / "cam2.json"
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(InputError, match=r"cam2\.json: breaks off"):
+        open_detections(tmp_path)
+
+
 def test_frames_of_all_cameras_in_one_folder_need_names(tmp_path: Path) -> None:
     for name in ("000001", "000002"):
         put(tmp_path / f"{name}.json", {"people": []})

@@ -260,6 +260,36 @@ def yolo_of_all_cameras(place: Path, people: dict[tuple[str, int], list[Values]]
         (place / camera / "labels").rmdir()
 
 
+def cell(value: object) -> str:
+    return "" if value is None else text(value)
+
+
+def sleap(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    """A row per frame and person, ``nose.x``."""
+    head = ["track", "frame_idx", "instance.score", *(f"{joint}.{c}" for joint in NAMES for c in ("x", "y", "score"))]
+    for camera in CAMERAS:
+        lines = [
+            ",".join([f"track_{at}", str(frame), "0.9", *map(cell, values)])
+            for frame, found in by_camera(people, camera)
+            for at, values in enumerate(found)
+        ]
+        put(place / f"{camera}.analysis.csv", "\n".join([",".join(head), *lines]))
+
+
+def columns_of_landmarks(place: Path, people: dict[tuple[str, int], list[Values]]) -> None:
+    """As MediaPipe's landmarks are often written, here between semicolons and with decimal commas, joints reversed."""
+    names = [name.upper().replace(" ", "_") for name in reversed(NAMES)]
+    head = [f"{c}_{joint}" for joint in names for c in ("x", "y", "z", "visibility")] + ["frame"]
+    for camera in CAMERAS:
+        lines = []
+        for frame, found in by_camera(people, camera):
+            for values in found:
+                joints = [[x, y, -0.1, score] for x, y, score in reversed(rows(values))]
+                cells = [cell(value).replace(".", ",") for joint in joints for value in joint]
+                lines.append(";".join([*cells, f"{frame}.0"]))
+        put(place / f"{camera}.csv", "\n".join([";".join(head), *lines]))
+
+
 DIALECTS: dict[str, Writer] = {
     "OpenPose": openpose,
     "AlphaPose, a file per frame": alphapose_frames,
@@ -276,6 +306,8 @@ DIALECTS: dict[str, Writer] = {
     "OpenPose of old": openpose_of_old,
     "YOLO": yolo,
     "DeepLabCut": deeplabcut,
+    "SLEAP": sleap,
+    "columns of landmarks": columns_of_landmarks,
     "PoseFlow": poseflow,
     "TensorFlow.js": joints_as_objects,
     "MediaPipe": landmarks,

@@ -93,6 +93,19 @@ def test_what_cannot_be_a_shift_is_refused_in_a_sentence(walk) -> None:
         retimed(source(walk), [CameraClock(50.0)] * 4)
 
 
+def test_cameras_that_count_from_another_number_are_named(capture_folder) -> None:
+    """One from 1, the others from 0, all with as many frames: an instant off, and said."""
+    for path in sorted((capture_folder.path / "pose" / "cam01_json").glob("*.json"), reverse=True):
+        number = int(path.stem.rsplit(".", 1)[1])
+        path.rename(path.with_name(f"cam01.{number + 1:04d}.json"))
+    (note,) = [note for note in read_capture(capture_folder.path).notes if "count from" in note]
+    assert note.startswith("cameras have as many frames, but count from different numbers (cam01: ")
+    assert note.endswith("); if they began together, give --shift cam01=-1.")
+    assert not [n for n in read_capture(capture_folder.path, shifts=["cam01=-1"]).notes if "count from" in n]
+    path.with_name(f"cam01.{number + 1:04d}.json").unlink()
+    assert not [n for n in read_capture(capture_folder.path).notes if "count from" in n]
+
+
 def test_shifts_are_applied_by_predict(capture_folder, tmp_path: Path, capsys) -> None:
     """A camera whose files count from five: shifted back, everybody is found in every frame that all have."""
     for path in sorted((capture_folder.path / "pose" / "cam02_json").glob("*.json"), reverse=True):

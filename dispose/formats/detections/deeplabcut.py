@@ -1,8 +1,10 @@
-"""DeepLabCut's tables, csv or h5: a row per frame, columns of scorer, (individual,) body part and x, y, likelihood."""
+"""DeepLabCut's tables, csv or h5: a row per frame, columns of scorer, (individual,) body part and x, y, likelihood.
+
+Also tables whose columns are called after joints in another way, and SLEAP's h5.
+"""
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -13,6 +15,7 @@ from jaxtyping import Float
 
 from dispose.errors import InputError
 from dispose.formats.detections.joint_names import NamedJoints, named_joints
+from dispose.formats.detections.named_columns import COORDS, Sheet, number_in_table, sheet_of_names
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.detections.views import number_in
 from dispose.formats.entry import MOST_WHOLE, short
@@ -23,23 +26,14 @@ from dispose.formats.plain_pickle import unpickled
 
 LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 ONLY = "the only one"
-COORDS = ("x", "y", "likelihood")
+SLEAP = {"tracks", "node_names"}
 TABLE, BLOCK = "table", "block0_values"
 """Where pandas puts the numbers, in its two ways of writing HDF5."""
 
 
-@dataclass(frozen=True, eq=False)
-class Sheet:
-    """A table: a row per image, and of every column the individual, the body part and the coordinate."""
-
-    images: tuple[int | str, ...]
-    columns: tuple[tuple[str, str, str], ...]
-    values: Float[np.ndarray, "images columns"]
-
-
 def camera_of(path: Path) -> str:
-    """The video's name, which DeepLabCut puts before its own."""
-    return path.stem.split("DLC")[0].rstrip("_-. ") or path.stem
+    """The video's name, which DeepLabCut puts before its own, and SLEAP before ``analysis``."""
+    return path.stem.split("DLC")[0].removesuffix(".analysis").rstrip("_-. ") or path.stem
 
 
 def open_deeplabcut(path: Path, camera: str | None = None) -> DetectionView:
@@ -118,16 +112,26 @@ def _column(names: Sequence[str], levels: Sequence[str]) -> tuple[str, str, str]
 
 
 def _read_csv(path: Path) -> Sheet:
-    """Header lines that begin with their level's name, then a line per frame that begins with its number or image."""
+    """Header lines that begin with their level's name, then a line per frame that begins with its number or image.
+
+    Or one header line that names joints. Between columns stand commas, or what programs of other countries write.
+    """
+    text = read_text(path)
+    first, _, _ = text.lstrip().partition("\n")
+    between = max(",;\t", key=first.count)
     try:
-        table = [row for row in csv.reader(StringIO(read_text(path))) if row]
+        table = [row for row in csv.reader(StringIO(text), delimiter=between) if row]
     except csv.Error as error:
         raise InputError(f"{path}: is no table of texts ({error}).") from error
     levels = [row[0].strip() for row in table[: len(LEVELS)] if row[0].strip() in LEVELS]
     if levels[:1] != ["scorer"] or not {"bodyparts", "coords"} <= set(levels):
+        named = sheet_of_names(path, table, comma=between != ",")
+        if named is not None:
+            return named
         first = ", ".join(table[0][:4]) if table else "nothing"
         raise InputError(
-            f"{path}: is no table of DeepLabCut's, which begins with scorer, bodyparts and coords ({first[:120]})."
+            f"{path}: is no table of DeepLabCut's, which begins with scorer, bodyparts and coords, nor one with "
+            f"columns like nose.x, nose.y, nose.score ({first[:120]})."
         )
     head, body = table[: len(levels)], table[len(levels) :]
     # Of labelled images three columns say the folders and the file.
@@ -137,21 +141,16 @@ def _read_csv(path: Path) -> Sheet:
     values = np.full((len(body), len(columns)), np.nan)
     for row, words in enumerate(body):
         for at, word in enumerate(words[begin : begin + len(columns)]):
-            values[row, at] = _value(word)
+            values[row, at] = number_in_table(word, comma=between != ",")
     images = tuple(words[min(begin, len(words)) - 1].strip() for words in body)
     return Sheet(images, columns, values)
 
 
-def _value(word: str) -> float:
-    try:
-        return float("nan") if "_" in word else float(word)
-    except ValueError:
-        return float("nan")
-
-
 def _read_h5(path: Path) -> Sheet:
-    """What pandas writes of a table with named columns, in either of its two ways."""
+    """What pandas writes of a table with named columns, in either of its two ways; or what SLEAP writes."""
     with open_hdf5(path) as file:
+        if set(file) >= SLEAP:
+            return _of_sleap(path, file)
         for group in file.values():
             table = stored_array(group, TABLE) if isinstance(group, Mapping) else None
             if table is not None:
@@ -159,7 +158,23 @@ def _read_h5(path: Path) -> Sheet:
             if isinstance(group, Mapping) and BLOCK in group:
                 return _of_block(path, group)
         there = ", ".join(map(str, file)) or "nothing"
-    raise InputError(f"{path}: holds no table of DeepLabCut's (there is {there}).")
+    raise InputError(f"{path}: holds no table of DeepLabCut's, nor tracks of SLEAP's (there is {there}).")
+
+
+def _of_sleap(path: Path, file: Mapping[str, Any]) -> Sheet:
+    """Tracks of x, y of every node over the frames, with scores beside them since its version 1.3."""
+    xy = hdf5_array(path, file, "tracks", None, 2, None, None).astype(np.float64)
+    stored = stored_array(file, "node_names")
+    names = [] if stored is None or stored.ndim != 1 else [_text(name) for name in whole_array(path, stored).tolist()]
+    tracks, _, nodes, frames = xy.shape
+    if len(names) != nodes:
+        raise InputError(f"{path}: {nodes} nodes in its tracks, but names of {len(names)}.")
+    score = np.ones((tracks, 1, nodes, frames))
+    if "point_scores" in file:
+        score = hdf5_array(path, file, "point_scores", tracks, nodes, frames).astype(np.float64)[:, None]
+    values = np.concatenate([xy, score], 1).transpose(3, 0, 2, 1).reshape(frames, -1)
+    columns = [(str(track), name, coord) for track in range(tracks) for name in names for coord in COORDS]
+    return Sheet(tuple(range(frames)), tuple(columns), values)
 
 
 def _of_table(path: Path, table: Any) -> Sheet:

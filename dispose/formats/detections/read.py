@@ -21,6 +21,9 @@ ENDINGS = (".json", ".txt", *TABLES)
 INNER_FOLDERS = ("labels", "predictions", "sep-json")
 """Where YOLO, MMPose and AlphaPose put a camera's files inside the folder that they are given."""
 
+BONES = "_skeleton"
+"""What DeepLabCut puts behind the name of a table when it writes one of the lengths of bones beside it."""
+
 RESULTS = "results_"
 """What MMPose puts before the name of a video."""
 
@@ -56,7 +59,8 @@ def open_detections(place: Path) -> tuple[DetectionView, ...]:
     repeated = [name for name, count in Counter(view.camera for view in views).items() if count > 1]
     if repeated:
         raise InputError(
-            f"{place}: two files of camera {repeated[0]} ({', '.join(path.name for path in files)[:200]})."
+            f"{place}: two files of camera {repeated[0]} ({', '.join(path.name for path in files)[:200]}); leave one "
+            "of every camera there."
         )
     return tuple(views)
 
@@ -76,7 +80,7 @@ def _of_all_frames(place: Path, files: Sequence[Path]) -> list[DetectionView]:
     """The cameras of a folder in which the frames of all of them lie, told by what stands before the frame's number."""
     ending = next((ending for ending in (".json", ".txt") if any(_ends(path, ending) for path in files)), "")
     frames = [path for path in files if _ends(path, ending) and frame_number(path) is not None]
-    if ending == ".json" and not any(_says_one_image(path) for path in frames[:TRIED]):
+    if ending == ".json" and not any(_says_one_image(path, damaged=False) for path in frames[:TRIED]):
         return []
     cameras: dict[str, list[Path]] = {}
     for path in frames:
@@ -138,12 +142,12 @@ def open_file(path: Path, camera: str | None) -> tuple[DetectionView, ...]:
     return views_of(listing_of(Entry.of_json(path)), path, camera)
 
 
-def _says_one_image(path: Path) -> bool:
-    """Whether a JSON file is of a single frame, or cannot be read at all."""
+def _says_one_image(path: Path, *, damaged: bool = True) -> bool:
+    """Whether a JSON file is of a single frame; `damaged` where it cannot be read at all."""
     try:
         return says_one_image(Entry.of_json(path))
     except InputError:
-        return True
+        return damaged
 
 
 def _camera_of(path: Path) -> str | None:
@@ -158,7 +162,8 @@ def _inner(folder: Path) -> Path:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [path for path in visible(folder.iterdir()) if path.suffix.lower() in ENDINGS and path.is_file()]
+    found = [path for path in visible(folder.iterdir()) if path.suffix.lower() in ENDINGS and path.is_file()]
+    return [path for path in found if not (path.suffix.lower() in TABLES and path.stem.endswith(BONES))]
 
 
 def _once(files: Sequence[Path]) -> list[Path]:
