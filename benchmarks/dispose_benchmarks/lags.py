@@ -33,24 +33,37 @@ RATE_HZ, FINE = 60.0, 4
 """Drawn captures count 60 frames a second; people are drawn four times as often: a lag may be a quarter of a frame."""
 
 MOST_LATE = 20.0
+HAND_LATE = 15
+"""Frames by which cameras of Pose2Sim's hundred frames are late at most where each starts by itself."""
+
 AT_REST = 1e6
 """Seconds in which people who stand still change their posture."""
 
 
 @dataclass(frozen=True, eq=False)
 class LateCamera:
-    """What the cameras saw, in frames of one count, of which one camera is so many frames late."""
+    """What the cameras saw, in frames of one count, and by how many frames each is late: one `view`, or (None) all."""
 
     cameras: Cameras
     frames: tuple[Detections, ...]
     rate_hz: float
-    view: int
-    late: float
+    view: int | None
+    late: tuple[float, ...]
+
+    def off_by(self, measured: Sequence[float]) -> int:
+        """The camera whose lag is to be scored: the late one, or of all the one that is farthest off beside the first."""
+        if self.view is not None:
+            return self.view
+        off = np.subtract(measured, self.late)
+        return int(np.abs(off - off[0]).argmax())
 
 
 @dataclass(frozen=True)
 class LagRow:
-    """One capture: the lag of one camera, what was measured, its 95 %, and whether it was told."""
+    """One capture: the lag of one camera, what was measured, its 95 %, and whether it was told.
+
+    Where all cameras are late it is the one that is farthest off, beside the first camera, and told means all were.
+    """
 
     kind: str
     seed: int
@@ -77,15 +90,15 @@ def draw(seed: int, frames: int, views: int, *, moving: bool) -> tuple[Cameras, 
     return rig.to(torch.float64), [frame.detections for frame, _ in scenes]
 
 
-def lag_of(seed: int) -> float:
-    """A lag in quarters of a frame, either way."""
+def lags_of(seed: int, count: int) -> tuple[float, ...]:
+    """Lags in quarters of a frame, either way."""
     steps = int(MOST_LATE * FINE)
-    return float(np.random.default_rng(seed).integers(-steps, steps + 1)) / FINE
+    return tuple((np.random.default_rng(seed).integers(-steps, steps + 1, count) / FINE).tolist())
 
 
 def two_rates(seed: int, frames: int, views: int, *, moving: bool = True) -> LateCamera:
     """The last camera takes 30 frames a second, the others 60; it starts late by any quarter of a frame."""
-    late = lag_of(seed)
+    (late,) = lags_of(seed, 1)
     margin = int(FINE * (MOST_LATE + 1))
     rig, fine = draw(seed, FINE * frames + 2 * margin, views, moving=moving)
     fast, slow = range(views - 1), views - 1
@@ -101,7 +114,23 @@ def two_rates(seed: int, frames: int, views: int, *, moving: bool = True) -> Lat
     clocks, _ = clocks_of([RATE_HZ] * (views - 1) + [RATE_HZ / 2])
     source = retimed(Source.of(taken_by), clocks)
     readings = [reading for n in source.numbers if (reading := source.read(n)) is not None]
-    return LateCamera(rig, tuple(one.frame.detections for one in readings), RATE_HZ, slow, late)
+    return LateCamera(rig, tuple(one.frame.detections for one in readings), RATE_HZ, slow, (0.0,) * slow + (late,))
+
+
+def by_hand(seed: int, frames: int, views: int) -> LateCamera:
+    """Every camera starts by itself."""
+    late = lags_of(seed, views)
+    margin = int(FINE * (MOST_LATE + 1))
+    rig, fine = draw(seed, FINE * frames + 2 * margin, views, moving=True)
+    rows = [[margin + round(FINE * (n - lag)) for lag in late] for n in range(frames)]
+    return LateCamera(rig, tuple(mixed(fine, row) for row in rows), RATE_HZ, None, late)
+
+
+def mixed(frames: Sequence[Detections], rows: Sequence[int]) -> Detections:
+    """A frame in which every camera shows what it saw in a frame of its own."""
+    parts = [frames[row].select(views=[view]) for view, row in enumerate(rows)]
+    slots = max(one.valid.shape[1] for one in parts)
+    return cat([one.pad(slots=slots) for one in parts], "views")
 
 
 def at_rest(seed: int, frames: int, views: int) -> LateCamera:
@@ -118,7 +147,17 @@ def demo(seed: int, frames: int, data: Path, *, every: int) -> LateCamera:
     first, last = max(0, steps), min(len(capture.takes), len(capture.takes) + steps)
     rows = [[n - steps if v == view else n for v in range(len(capture.cameras))] for n in range(first, last, every)]
     found = tuple(taken(capture.takes, row).detections for row in rows[:frames])
-    return LateCamera(capture.cameras, found, capture.rate_hz / every, view, steps / every)
+    late = tuple(steps / every if v == view else 0.0 for v in range(len(capture.cameras)))
+    return LateCamera(capture.cameras, found, capture.rate_hz / every, view, late)
+
+
+def demo_by_hand(seed: int, frames: int, data: Path) -> LateCamera:
+    """Pose2Sim's demo with every camera late by whole frames of its own."""
+    capture = pose2sim_multi(data)
+    late = np.random.default_rng(seed).integers(-HAND_LATE, HAND_LATE + 1, len(capture.cameras)).tolist()
+    rows = [[n - lag for lag in late] for n in range(max(0, *late), len(capture.takes) + min(0, *late))]
+    found = tuple(taken(capture.takes, row).detections for row in rows[:frames])
+    return LateCamera(capture.cameras, found, capture.rate_hz, None, tuple(map(float, late)))
 
 
 def measure(kind: str, make: Callable[[int], LateCamera], seed: int) -> LagRow:
@@ -127,14 +166,19 @@ def measure(kind: str, make: Callable[[int], LateCamera], seed: int) -> LagRow:
     one = make(seed)
     trial = diagnose(one.frames, one.cameras, rate_hz=one.rate_hz).trial
     if trial is None:
-        return LagRow(kind, seed, one.late, float("nan"), float("nan"), told=False)
-    lag = trial.measured[one.view]
-    return LagRow(kind, seed, one.late, lag.frames, 1.96 * lag.error, lag.told)
+        return LagRow(kind, seed, one.late[one.view or 0], float("nan"), float("nan"), told=False)
+    lags = trial.measured
+    view = one.off_by([lag.frames for lag in lags])
+    if one.view is not None:
+        return LagRow(kind, seed, one.late[view], lags[view].frames, 1.96 * lags[view].error, lags[view].told)
+    error = 1.96 * float(np.hypot(lags[view].error, lags[0].error))
+    away, measured = one.late[view] - one.late[0], lags[view].frames - lags[0].frames
+    return LagRow(kind, seed, away, measured, error, all(lag.told for lag in lags))
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Captures of `two_rates` or `at_rest`; a class, since processes are handed it."""
+    """Captures of `two_rates`, `at_rest` or `by_hand`; a class, since processes are handed it."""
 
     make: Callable[[int, int, int], LateCamera]
     frames: int
@@ -147,7 +191,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class FromDemo:
-    """Captures of `demo`."""
+    """Captures of `demo`, or (every 0) of `demo_by_hand`."""
 
     frames: int
     data: Path
@@ -155,6 +199,8 @@ class FromDemo:
 
     def __call__(self, seed: int) -> LateCamera:
         """One capture."""
+        if not self.every:
+            return demo_by_hand(seed, self.frames, self.data)
         return demo(seed, self.frames, self.data, every=self.every)
 
 
@@ -163,7 +209,7 @@ class LagsBench:
     """Make one camera of many captures late, by parts of frames too, and compare with what `dispose check` measures.
 
     Drawn people before four cameras of which one takes 30 frames a second and the others 60, people who walk and
-    people who stand still; and Pose2Sim's demo, all frames and every second one.
+    people who stand still; Pose2Sim's demo, all frames and every second one; and both with every camera late by itself.
     """
 
     captures: Count = 20
@@ -185,11 +231,13 @@ class LagsBench:
         kinds: list[tuple[str, Callable[[int], LateCamera]]] = [
             ("60 and 30 Hz", Drawn(two_rates, self.frames, self.views)),
             ("people at rest", Drawn(at_rest, self.frames, self.views)),
+            ("all cameras by hand", Drawn(by_hand, self.frames, self.views)),
         ]
         if self.data.is_dir():
             kinds += [
                 ("pose2sim_multi", FromDemo(self.frames, self.data, 1)),
                 ("pose2sim_multi, every 2nd", FromDemo(self.frames, self.data, 2)),
+                ("pose2sim_multi by hand", FromDemo(self.frames, self.data, 0)),
             ]
         table = []
         print("captures                    right or not told   told   right where told   within its ±   median error")

@@ -50,6 +50,29 @@ def test_a_slower_camera_is_late_by_what_it_is_late(walk, late: float) -> None:
     assert [one.cameras for one in found.findings] == ([(walk.rig().names[2],)] if late else [])
 
 
+@pytest.mark.parametrize(
+    "late",
+    [
+        (0, -8, 5, 9),
+        # Most cameras are with one: that one is in time.
+        pytest.param((7, 7, -4, 10), marks=pytest.mark.slow),
+        pytest.param((0, 3, -12, 20), marks=pytest.mark.slow),
+    ],
+)
+def test_cameras_that_all_started_by_themselves_are_put_in_time(walk, late: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(7)
+    frames = []
+    for n in range(2 * FRAMES):
+        parts = [noisy(walk.detections_at(0.5 * (n - lag)), generator).select(views=[v]) for v, lag in enumerate(late)]
+        frames.append(cat(parts, "views"))
+    found = diagnose(frames, walk.rig(), rate_hz=60.0)
+    beside = [lag - late[0] for lag in late]
+    assert [one.topic for one in found.findings] == ["time"] * (4 - beside.count(0))
+    assert [round(shift) for shift in found.shifts] == [-lag for lag in beside]
+    assert all(abs(shift + lag) < 0.5 for shift, lag in zip(found.shifts, beside, strict=True))
+    assert found.trial is not None and all(lag.told for lag in found.trial.measured)
+
+
 @pytest.mark.parametrize("lasts", [0.0, 0.96])
 def test_of_people_who_stand_still_nobody_can_tell(walk, lasts: float) -> None:
     """All frames show one instant, with the detector's noise, new in every frame or drifting: no lag is told."""

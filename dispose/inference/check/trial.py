@@ -18,8 +18,8 @@ from dispose.inference.check.contest import (
 )
 from dispose.inference.check.footage import Footage
 from dispose.inference.check.hypotheses import of_one_camera, of_the_whole_rig
-from dispose.inference.check.lags import LagCurve, lag_curves
-from dispose.inference.check.one_camera import LAG, TURN, fit_camera, fit_late_camera
+from dispose.inference.check.lags import LagCurve, PairDistances, joint_lags, lag_curves
+from dispose.inference.check.one_camera import LAG, TURN, altered, fit_camera, fit_late_camera
 from dispose.scene.cameras import Cameras
 
 MOST_FAULTS = 4
@@ -35,6 +35,13 @@ itself that is so many standard errors long: where people stand still it takes n
 
 SAME_LAG = 0.5
 """A lag is believed that is the same to so many frames when it is fitted on the other stretches of time."""
+
+ROUNDS_OF_LAGS = 2
+"""So often the lags of several cameras are fitted, one after the other;"""
+
+MOST_JOINT_ERROR = 0.6
+"""they are believed up to this standard error in frames, and a fifth of the lag: to be off by a frame is better than by
+ten."""
 
 LEAST_CLEAR_TURN_DEG = 1.0
 """A turn from here on is believed like a lag: by its length in standard errors, where both halves of the time have it.
@@ -123,7 +130,7 @@ def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
     first: tuple[LagCurve, ...] = ()
     leaning: tuple[Fault, ...] = ()
     suspects, gross = list(range(len(cameras))), False
-    while len(faults) < MOST_FAULTS:
+    for _ in range(MOST_FAULTS):
         rig = rig_of(court, cameras, lags)
         court = with_scale(court, rig)
         known = losses(court, rig)
@@ -134,10 +141,11 @@ def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
         if (not faults or again) and quick_loss(rig, court.pairs, court.learn) > GROSS:
             whole = list(of_the_whole_rig(court, cameras, lags))
         held = list(_held(court, rig, known, whole))
-        fault = best_fault(held)
+        fault, together = best_fault(held), list[Fault]()
         if fault is None or fault.after > GROSS:
+            distances = PairDistances(court, rig)
             if not curves or gross:
-                curves = lag_curves(court, rig, rate_hz)
+                curves = lag_curves(court, distances, rate_hz)
             single = [h for v in suspects for h in of_one_camera(court, cameras, lags, rig, v, curves[v])]
             held += _held(court, rig, known, single)
             fault = best_fault(held)
@@ -145,13 +153,16 @@ def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
             first = first or curves
             # Who is right beside a wrong camera is right beside a right one too.
             suspects = sorted({h.views[0] for h in single})
-        if fault is None:
+            if court.moves and not any(one.hypothesis.kind == "late" for one in faults):
+                together = unsynchronised(court, cameras, known, distances, rate_hz)
+        found = together or ([fault] if fault else [])
+        if not found:
             break
-        faults.append(fault)
-        gross = fault.before > GROSS
+        faults += found
+        gross = found[0].before > GROSS
         # What is shown is how late cameras are as they were given, once the rig as a whole is right.
-        first = first if len(fault.hypothesis.views) == 1 else ()
-        cameras, lags = fault.hypothesis.cameras, fault.hypothesis.lags
+        first = first if len(found[0].hypothesis.views) == 1 else ()
+        cameras, lags = found[0].hypothesis.cameras, found[0].hypothesis.lags
     rig = rig_of(court, cameras, lags)
     late = {fault.hypothesis.views[0] for fault in faults if fault.hypothesis.kind == "late"}
     measured = tuple(
@@ -162,6 +173,39 @@ def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
     measured = tuple(replace(one, told=True) if view in late else one for view, one in enumerate(measured))
     lags = tuple(measured[v].frames if v in late else lag for v, lag in enumerate(lags))
     return RigTrial(tuple(faults), cameras, lags, first or curves, measured, court, leaning)
+
+
+def unsynchronised(
+    court: Court, cameras: Cameras, known: Losses, distances: PairDistances, rate_hz: float
+) -> list[Fault]:
+    """Two or more cameras that are late at once, each as a fault; none where that does not explain enough.
+
+    One after the other they are not found: beside cameras that are late themselves no single lag fits.
+    """
+    rig = distances.rig
+    away = joint_lags(court, distances, rate_hz)
+    late = [view for view, lag in enumerate(away) if lag]
+    if len(late) < 2:
+        return []
+    other = [altered(one, np.array([0.0, 0.0, 0.0, 0.0, lag])) for one, lag in zip(rig, away, strict=True)]
+    # Each beside the others as they are by then: those for which whole frames were too coarse spoil no other.
+    for view in ROUNDS_OF_LAGS * late:
+        fit = fit_late_camera(view, other, court.learn_time, court.scale, pairs=court.of(view))
+        other[view] = replace(other[view], lag=fit.lag)
+    lags = tuple(one.lag for one in other)
+    gain, sureness = losses(court, other).gain_over(known, range(len(court.pairs)))
+    if gain < LEAST_GAIN or sureness < LEAST_SURENESS:
+        return []
+    faults = []
+    for view in late:
+        lag, value = measured_lag(court, other, view, still=False), lags[view] - rig[view].lag
+        if abs(lag.frames - lags[view]) > SAME_LAG or lag.error > min(MOST_JOINT_ERROR, abs(value) / 5):
+            return []
+        before, after = (quick_loss(some, court.of(view), court.judge) for some in (rig, other))
+        faults.append(
+            Fault(Hypothesis("late", (view,), cameras, lags, 1, value, lag.error), before, after, gain, sureness)
+        )
+    return faults
 
 
 def flat(curve: LagCurve) -> bool:
