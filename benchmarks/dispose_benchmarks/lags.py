@@ -51,7 +51,7 @@ class LateCamera:
     late: tuple[float, ...]
 
     def off_by(self, measured: Sequence[float]) -> int:
-        """The camera whose lag is to be scored: the late one, or of all the one that is farthest off beside the first."""
+        """The camera whose lag is scored: the late one, or of all the one that is farthest off, beside the first."""
         if self.view is not None:
             return self.view
         off = np.subtract(measured, self.late)
