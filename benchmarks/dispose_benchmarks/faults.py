@@ -16,7 +16,7 @@ from tqdm import tqdm
 from dispose.errors import InputError
 from dispose.evaluation.classic import classic
 from dispose.inference.check.diagnosis import Diagnosis, diagnose
-from dispose.inference.check.hypotheses import exchanged, inverted, resized, with_focal
+from dispose.inference.check.hypotheses import exchanged, inverted, resized, turned_back_in_place, with_focal
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.options import Count, require_file
 from dispose.scene.cameras import Cameras
@@ -114,6 +114,8 @@ def faults_of(capture: LabelledCapture, cameras_each: int, seed: int) -> Iterato
         unit = partial(in_unit, factor=factor)
         yield Injected(f"unit x {factor:g}", "units", (), partial(other_cameras, change=unit))
     yield Injected("inverse extrinsics", "extrinsics", (), partial(other_cameras, change=inverted))
+    # Spoiling in place is its own repair: the transpose of a transpose.
+    yield Injected("rotations transposed", "extrinsics", (), partial(other_cameras, change=turned_back_in_place))
     yield Injected("y up", "axes", (), partial(other_cameras, change=y_up))
     whole = partial(resized, views=tuple(range(views)), factor=2.0)
     yield Injected("resized images", "picture size", (), partial(other_cameras, change=whole))
@@ -214,8 +216,9 @@ class FaultsBench:
     """Inject every usual fault into captures that are right, and say whether `dispose check` names and mends it.
 
     Shelf, MVOR and Pose2Sim's demo where their tables are at hand, and the two samples of the repository: a camera late
-    by 1, 5, 12 and 30 frames, wrong unit, inverse extrinsics, y up, a camera turned by 1, 3 and 10 degrees, focal
-    length x 1.1, two cameras exchanged, resized images, a dead camera. And the captures as they are: nothing may be
+    by 1, 5, 12 and 30 frames, wrong unit, inverse extrinsics, rotations transposed, y up, a camera turned by 1, 3 and
+    10 degrees, focal length x 1.1, two cameras exchanged, resized images, a dead camera. And the captures as they are:
+    nothing may be
     found.
     """
 

@@ -9,6 +9,7 @@ NO_NUMBER = "not seen: joints with a value that is no number (NaN, null, infinit
 OUTSIDE = "not seen: joints at negative coordinates or far outside the image"
 AT_ORIGIN = "not seen: joints at exactly 0, 0, where detectors put what they do not see"
 OTHER_CLASS = "left out: what is no person by its class or category"
+BEYOND = "not seen: joints 90 degrees or more off the axis of a fisheye"
 CLAMPED = "scores outside [0, 1], taken as 0 or 1"
 NO_FRAME = "left out: people of whom the file does not say the frame"
 

@@ -9,7 +9,7 @@ degrees or more off the axis has no such coordinates.
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 WIDEST = math.atan(1000.0)
@@ -53,6 +53,14 @@ def undistort_fisheye(
         found = xy_distorted * stretch[..., None]
     step = _jacobian_solve(found, distort_fisheye(found, coefficients) - xy_distorted, coefficients.detach())
     return found - (step - step.detach())
+
+
+def in_fisheye_range(
+    xy_distorted: Float[Tensor, "*batch 2"], coefficients: Float[Tensor, "*#batch 4"]
+) -> Bool[Tensor, "*batch"]:
+    """Whether a lens shows a point by a ray less than `WIDEST` off its axis, before it turns back."""
+    end = lens_end(coefficients)
+    return xy_distorted.norm(dim=-1) < end * _growth(end * end, coefficients)
 
 
 def fisheye_stretch(

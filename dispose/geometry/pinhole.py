@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.geometry.fisheye import distort_fisheye, fisheye_stretch, undistort_fisheye
+from dispose.geometry.fisheye import distort_fisheye, fisheye_stretch, in_fisheye_range, undistort_fisheye
 
 MIN_DEPTH_MM = 1e-6
 RATIONAL = 8
@@ -185,6 +185,14 @@ def normalize_points(
 ) -> Float[Tensor, "*batch 2"]:
     """Image points (pixels) to undistorted normalised camera coordinates ``x/z, y/z``."""
     return undistort(_affine(torch.linalg.inv(matrix), xy_image), lens)
+
+
+def in_lens_range(
+    xy_image: Float[Tensor, "*batch 2"], matrix: Float[Tensor, "*#batch 3 3"], lens: Float[Tensor, "*#batch 9"]
+) -> Bool[Tensor, "*batch"]:
+    """Whether a ray less than 90 degrees off the axis leads to an image point (pixels); of rational lenses always."""
+    fisheye, round_lens, _ = split_lens(lens)
+    return ~fisheye[..., 0] | in_fisheye_range(_affine(torch.linalg.inv(matrix), xy_image), round_lens)
 
 
 def pixels_per_unit(

@@ -34,6 +34,7 @@ from dispose.inference.finding import (
     trials_in,
 )
 from dispose.inference.first_look import settle_detections
+from dispose.inference.lens_range import within_lenses
 from dispose.inference.names import NameMatch
 from dispose.inference.pairing import pair_cameras, to_type
 from dispose.inference.readings import Loss, Reading, Source, gaps_of, spans, spans_of
@@ -312,7 +313,8 @@ def read_frame(capture: Capture[DetectionView], number: int) -> Reading:
     detections = Detections.from_lists(
         capture.skeleton, [p.keypoints for p in people], index=[list(p.index) for p in people]
     )
-    odd = counted([*_odd_files(capture, number), *(odd for one in people for odd in one.odd)])
+    detections, beyond = within_lenses(detections, capture.cameras, number)
+    odd = counted([*_odd_files(capture, number), *(odd for one in people for odd in one.odd), *beyond])
     return Reading(Frame(number, capture.cameras, detections), None, missing, damaged, odd)
 
 

@@ -2,20 +2,23 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from dispose.errors import InputError
 from dispose.formats.calibration.camera_files import camera_files
+from dispose.formats.calibration.documents import MOST_BYTES
 from dispose.formats.calibration.opencap import NAME as OPENCAP_NAME
 from dispose.formats.calibration.read import rig_of
 from dispose.formats.detections.read import is_of_a_camera
 from dispose.formats.files import visible
+from dispose.formats.opening import read_bytes
 
 # Pose2Sim writes synchronised detections and videos beside the raw ones; where there are any, they are the ones to use.
 DETECTION_FOLDERS = ("pose-sync", "pose", "detections")
 IMAGE_FOLDERS = ("images", "videos-sync", "videos")
 
-ENDINGS = (".toml", ".json", ".yml", ".yaml", ".xml", ".xcp", ".qca.txt", ".mcal", ".calib")
+ENDINGS = (".toml", ".json", ".yml", ".yaml", ".xml", ".xcp", ".qca.txt", ".mcal", ".cal", ".calib")
 """Of files that may be calibrations, lower case."""
 
 FOLDER = re.compile(r"^calib|calib(ration)?s?$")
@@ -65,8 +68,6 @@ def _refuse_unknown(place: Path) -> None:
                 raise InputError(
                     f"{inner / lone}: EasyMocap's calibration is intri.yml and extri.yml; one is not there."
                 )
-            if "images.bin" in files:
-                rig_of(inner)
             if files:
                 raise InputError(
                     f"{inner}: no calibration that we know by its name in it (there are {', '.join(files[:6])}"
@@ -81,9 +82,11 @@ def _candidates(place: Path) -> list[Path]:
     for path in inside:
         name = path.name.lower()
         if path.is_dir():
-            found += _in_folder(path) if FOLDER.search(name) else []
+            found += _in_folder(path) if FOLDER.search(name) or name == "sparse" else []
+            # OpenCap keeps every camera's calibration beside its videos.
+            found += [path] if name == "videos" and any((one / OPENCAP_NAME).is_file() for one in _inside(path)) else []
         elif name.endswith(ENDINGS) and (
-            name.startswith(("calib", *OWN_NAMES)) or name.endswith((".qca.txt", ".xcp", ".mcal"))
+            name.startswith(("calib", *OWN_NAMES)) or name.endswith((".qca.txt", ".xcp", ".mcal", ".cal"))
         ):
             found.append(path)
     return found + _pairs(inside)
@@ -92,10 +95,13 @@ def _candidates(place: Path) -> list[Path]:
 def _in_folder(folder: Path) -> list[Path]:
     """Calibrations in a folder that is named after them."""
     inside = _inside(folder)
-    names = {path.name.lower() for path in inside}
-    if {"cameras.txt", "images.txt"} <= names or any((path / OPENCAP_NAME).is_file() for path in inside):
+    if any((path / OPENCAP_NAME).is_file() for path in inside):
         return [folder]
-    files = [path for path in inside if path.name.lower().endswith(ENDINGS) and path.is_file()]
+    models = [place for place in (folder, *folder.glob("[0-9]"), *folder.glob("sparse"), *folder.glob("sparse/[0-9]"))
+              if any((place / f"images{ending}").is_file() for ending in (".txt", ".bin"))]  # fmt: skip
+    if models:
+        return sorted(models)
+    files = [path for path in inside if path.is_file() and (path.name.lower().endswith(ENDINGS) or _is_theias(path))]
     pairs = _pairs(files)
     single = [path for path in files if path.stem.lower() not in ("intri", "extri")]
     # MM-OR has a file per camera.
@@ -106,6 +112,13 @@ def _in_folder(folder: Path) -> list[Path]:
         ending = cameras[0][1].suffix.lower()
         return [path for path in single if path.suffix.lower() != ending] + pairs + [folder]
     return single + pairs
+
+
+def _is_theias(path: Path) -> bool:
+    """Whether a file is XML by its beginning and a text by its ending, as Theia calls its calibrations."""
+    with suppress(InputError):
+        return path.suffix.lower() == ".txt" and read_bytes(path, MOST_BYTES).lstrip().startswith(b"<")
+    return False
 
 
 def _pairs(files: Sequence[Path]) -> list[Path]:

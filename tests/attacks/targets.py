@@ -49,7 +49,7 @@ from tests.formats.test_calibration_damage import write_opencap
 from tests.formats.test_calibration_dialects import XML
 from tests.formats.test_calibrations import WRITERS, rig
 from tests.formats.test_deeplabcut_files import sleap_h5, write_fixed_h5, write_h5
-from tests.formats.written_calibrations import EACH, LAYOUTS
+from tests.formats.written_calibrations import EACH, LAYOUTS, UNITS
 from tests.formats.written_detections import DIALECTS, SIZE, some_people
 from tests.formats.written_tfjs import written_graph
 from tests.inference.conftest import FRAMES, detections_at
@@ -305,14 +305,18 @@ def _text_of_rig(name: str, text: Callable[[Cameras], str]) -> Target:
     def write(folder: Path) -> None:
         (folder / name).write_text(text(small_rig()))
 
-    return Target(f"calibration {name}", write, lambda folder: read_calibration(folder / name))
+    return Target(
+        f"calibration {name}", write, lambda folder: read_calibration(folder / name, mm_per_unit=UNITS.get(name))
+    )
 
 
 def _camera_files(kind: str) -> Target:
     def write(folder: Path) -> None:
         EACH[kind](folder / "rig", small_rig())
 
-    return Target(f"calibration {kind}", write, lambda folder: read_calibration(folder / "rig"))
+    return Target(
+        f"calibration {kind}", write, lambda folder: read_calibration(folder / "rig", mm_per_unit=UNITS.get(kind))
+    )
 
 
 def _detections(dialect: str) -> Target:

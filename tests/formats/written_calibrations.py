@@ -1,16 +1,18 @@
 """Rigs as other programs write them: a file per camera, or all in one in layouts of their own."""
 
 import json
+import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import torch
+import yaml
 
 from dispose.geometry.rigid import quaternion, rotation_vector
 from dispose.scene.cameras import Cameras
-from tests.formats.rigs_of_others import from_the_first, in_world, rig
+from tests.formats.rigs_of_others import from_the_first, in_world, kalibr, rig
 
 
 def bent() -> Cameras:
@@ -74,18 +76,6 @@ def write_easymocap_xml(folder: Path, cameras: Cameras) -> None:
         outer |= {f"Rot_{name}": cameras.rotation[v], f"T_{name}": cameras.translation[v, :, None] / 1000}
     store(folder / "intri.xml", inner)
     store(folder / "extri.xml", outer)
-
-
-EACH: dict[str, Callable[[Path, Cameras], None]] = {
-    "OpenCV YAML": lambda folder, cameras: write_opencv_each(folder, cameras, ".yml", vector=False),
-    "OpenCV XML": lambda folder, cameras: write_opencv_each(folder, cameras, ".xml", vector=True),
-    "OpenCV JSON": lambda folder, cameras: write_opencv_each(folder, cameras, ".json", vector=False),
-    "OpenPose": write_openpose_each,
-    "BioCV": write_biocv,
-    "BioCV without endings": lambda folder, cameras: write_biocv(folder, cameras, ""),
-    "EasyMocap XML": write_easymocap_xml,
-}
-"""Each writes a folder."""
 
 
 def poses(cameras: Cameras, unit: float = 1.0) -> torch.Tensor:
@@ -164,10 +154,91 @@ def human36m(cameras: Cameras) -> str:
     return json.dumps(records)
 
 
+def nerfstudio(cameras: Cameras) -> str:
+    """A unit of 250 mm, intrinsics of every frame; OpenGL's camera axes."""
+    stand = torch.linalg.inv(poses(cameras, UNITS["transforms.json"]))
+    stand[:, :3, 1:3] *= -1
+    frames = []
+    for v, name in enumerate(cameras.names):
+        fx, fy, cx, cy = (float(cameras.matrix[v][at]) for at in ((0, 0), (1, 1), (0, 2), (1, 2)))
+        k1, k2, p1, p2, k3 = cameras.distortion[v, :5].tolist()
+        frames.append(
+            {
+                "file_path": f"images/{name}.png", "transform_matrix": stand[v].tolist(), "fl_x": fx, "fl_y": fy,
+                "cx": cx + 0.5, "cy": cy + 0.5, "k1": k1, "k2": k2, "k3": k3, "p1": p1, "p2": p2,
+            }
+        )  # fmt: skip
+    width, height = cameras.size[0].tolist()
+    return json.dumps({"camera_model": "OPENCV", "w": width, "h": height, "frames": frames})
+
+
+def theia(cameras: Cameras) -> str:
+    """Qualisys' elements: pixels, and mm from the world to the camera."""
+    lines = ["<calibration>", "<results/>", "<cameras>"]
+    for v, name in enumerate(cameras.names):
+        matrix, (k1, k2, p1, p2, k3) = cameras.matrix[v], cameras.distortion[v, :5].tolist()
+        turn = " ".join(f'r{i + 1}{j + 1}="{float(cameras.rotation[v, i, j])!r}"' for i in range(3) for j in range(3))
+        place = " ".join(f'{axis}="{x!r}"' for axis, x in zip("xyz", cameras.translation[v].tolist(), strict=True))
+        width, height = cameras.size[v].tolist()
+        lines += [
+            f'<camera active="1" serial="{name}" viewrotation="0"><transform {place} {turn}/>',
+            f'<intrinsic focallength="8" sensorMinU="0" sensorMaxU="{width - 1}" sensorMinV="0" sensorMaxV="{height}" '
+            f'focalLengthU="{float(matrix[0, 0])!r}" focalLengthV="{float(matrix[1, 1])!r}" skew="0" '
+            f'centerPointU="{float(matrix[0, 2])!r}" centerPointV="{float(matrix[1, 2])!r}" radialDistortion1="{k1!r}" '
+            f'radialDistortion2="{k2!r}" radialDistortion3="{k3!r}" tangentalDistortion1="{p1!r}" '
+            f'tangentalDistortion2="{p2!r}"/></camera>',
+        ]
+    return "\n".join([*lines, "</cameras></calibration>"])
+
+
+def from_a_body(camchain: str) -> str:
+    """Kalibr's chain of three cameras with the pose of each from a body that stands anywhere."""
+    table, body = yaml.safe_load(camchain), torch.eye(4, dtype=torch.float64)
+    body[:3, :3], body[:3, 3] = rig().rotation[1], torch.tensor([0.1, 0.2, -0.3])
+    for camera in table.values():
+        body = torch.tensor(camera.pop("T_cn_cnm1", torch.eye(4).tolist()), dtype=torch.float64) @ body
+        camera["T_cam_imu"] = body.tolist()
+    return yaml.safe_dump(table)
+
+
+def write_colmap_binary(folder: Path, cameras: Cameras, name: str = "{}/0007.png") -> None:
+    """As COLMAP writes its models, of a unit of 250 mm: FULL_OPENCV, and points that nobody reads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count = struct.pack("<Q", len(cameras))
+    lenses, images = [count], [count]
+    for v, camera in enumerate(cameras.names):
+        matrix = cameras.matrix[v]
+        middle = matrix[:2, 2] + 0.5
+        numbers = [matrix[0, 0], matrix[1, 1], *middle, *cameras.distortion[v]]
+        lenses.append(struct.pack("<IiQQ12d", v + 1, 6, *map(int, cameras.size[v]), *map(float, numbers)))
+        pose = (*quaternion(cameras.rotation[v]), *(cameras.translation[v] / 250.0))
+        images.append(struct.pack("<I7dI", v + 5, *map(float, pose), v + 1) + name.format(camera).encode() + b"\0")
+        images.append(struct.pack("<Q", 2) + struct.pack("<ddq", 1.0, 2.0, -1) * 2)
+    (folder / "cameras.bin").write_bytes(b"".join(lenses))
+    (folder / "images.bin").write_bytes(b"".join(images))
+
+
+UNITS = {"transforms.json": 250.0, "COLMAP binary": 250.0}
+
+EACH: dict[str, Callable[[Path, Cameras], None]] = {
+    "OpenCV YAML": lambda folder, cameras: write_opencv_each(folder, cameras, ".yml", vector=False),
+    "OpenCV XML": lambda folder, cameras: write_opencv_each(folder, cameras, ".xml", vector=True),
+    "OpenCV JSON": lambda folder, cameras: write_opencv_each(folder, cameras, ".json", vector=False),
+    "OpenPose": write_openpose_each,
+    "BioCV": write_biocv,
+    "BioCV without endings": lambda folder, cameras: write_biocv(folder, cameras, ""),
+    "EasyMocap XML": write_easymocap_xml,
+    "COLMAP binary": lambda folder, cameras: write_colmap_binary(folder, cameras),
+}
+"""Each writes a folder."""
+
 LAYOUTS: dict[str, Callable[[Cameras], str]] = {
     "multical.json": multical,
     "calibrated_cameras_data.yml": mc_calib,
     "annots.json": zju_mocap,
     "human36m.json": human36m,
+    "transforms.json": nerfstudio,
+    "theia.txt": theia,
+    "camchain-imucam.yaml": lambda cameras: from_a_body(kalibr(cameras)),
 }
 """Each makes the text of a file of that name."""

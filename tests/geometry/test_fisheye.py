@@ -8,7 +8,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from dispose.geometry.fisheye import WIDEST, distort_fisheye, fisheye_stretch, lens_end, undistort_fisheye
+from dispose.geometry.fisheye import (
+    WIDEST,
+    distort_fisheye,
+    fisheye_stretch,
+    in_fisheye_range,
+    lens_end,
+    undistort_fisheye,
+)
 from dispose.geometry.pinhole import distort, normalize_points, pixels_per_unit, project_points, undistort
 
 LENSES = (
@@ -93,6 +100,19 @@ def test_a_lens_ends_where_it_turns_back() -> None:
     assert torch.isfinite(found).all()
     assert_close(found[:2].norm(dim=-1), torch.full((2,), math.tan(end), dtype=torch.float64))
     assert_close(distort_fisheye(found[2:], lens), beyond[2:], atol=1e-10, rtol=0)
+
+
+def test_what_lies_beyond_a_lens_has_no_ray() -> None:
+    """A lens shows what lies behind its side, or turns back before: no ray of ours leads there."""
+    wide = torch.tensor([0.01, -0.002, 0.0005, 0.0], dtype=torch.float64)
+    angle = torch.deg2rad(torch.tensor([5.0, 60.0, 89.0, 91.0, 110.0], dtype=torch.float64))
+    far = angle * (1 + sum(wide[n] * angle ** (2 * n + 2) for n in range(4)))
+    direction = torch.tensor([0.6, 0.8], dtype=torch.float64)
+    assert in_fisheye_range(far[:, None] * direction, wide).tolist() == [True, True, True, False, False]
+    # theta (1 - 0.3 theta²) is 0.7027 at most.
+    back = torch.tensor([-0.3, 0.0, 0.0, 0.0], dtype=torch.float64)
+    far = torch.tensor([0.1, 0.702, 0.703, 2.0], dtype=torch.float64)
+    assert in_fisheye_range(far[:, None] * direction, back).tolist() == [True, True, False, False]
 
 
 def test_both_kinds_of_lenses_at_once() -> None:

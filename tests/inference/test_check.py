@@ -14,7 +14,7 @@ from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.geometry.rigid import rodrigues
 from dispose.inference.check.consistency import rig_consistency
 from dispose.inference.check.diagnosis import USABLE_SHARE, Diagnosis, diagnose, fit_together
-from dispose.inference.check.hypotheses import inverted, opengl_camera
+from dispose.inference.check.hypotheses import inverted, opengl_camera, turned_back_in_place
 from dispose.inference.check.report import draw_from_above
 from dispose.inference.check.world import body_scale, up_direction
 from dispose.scene.cameras import Cameras
@@ -60,6 +60,7 @@ MISTAKES: dict[str, tuple[Callable[[Cameras], Cameras], str, str]] = {
     "world from camera": (inverted, "extrinsics", "world_from_camera (camera to world); invert"),
     "centre": (lambda c: replace(c, translation=c.centres), "extrinsics", "t = -R C"),
     "transposed": (lambda c: replace(c, rotation=c.rotation.mT), "extrinsics", "rotations are transposed"),
+    "transposed in place": (turned_back_in_place, "extrinsics", "t = -R C was made of them"),
     "opengl": (opengl_camera, "extrinsics", "OpenGL's (y up"),
     "blender": (lambda c: inverted(opengl_camera(c)), "extrinsics", "as Blender writes them"),
     "y up": (in_world([[1, 0, 0], [0, 0, 1], [0, -1, 0]]), "axes", "the world is y-up"),
@@ -69,7 +70,7 @@ MISTAKES: dict[str, tuple[Callable[[Cameras], Cameras], str, str]] = {
 }
 
 
-SMOKE = ("world from camera", "mm for m", "y up")
+SMOKE = ("world from camera", "transposed in place", "mm for m", "y up")
 """One of each kind is tried every time."""
 
 

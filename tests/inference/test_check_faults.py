@@ -1,6 +1,7 @@
 """What is wrong with single cameras, and when: found, named, and mended by what `dispose check` writes."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from dispose.geometry.rigid import rodrigues
 from dispose.inference.check.contest import Hypothesis, court_of, rig_of
 from dispose.inference.check.diagnosis import Diagnosis, diagnose, later, told
 from dispose.inference.check.footage import footage_of
-from dispose.inference.check.hypotheses import exchanged, inverted, resized, with_focal
+from dispose.inference.check.hypotheses import exchanged, inverted, resized, turned_back_in_place, with_focal
 from dispose.inference.check.lags import LagCurve
 from dispose.inference.check.one_camera import LAG, TURN, fit_camera, fit_late_camera
 from dispose.inference.check.page import draw_curve
@@ -169,12 +170,15 @@ def test_cameras_that_see_nobody_or_stand_still_are_left_out(walk, footage) -> N
         assert found.repaired.names == tuple(n for v, n in enumerate(walk.rig().names) if v != view)
 
 
-def test_what_is_written_is_the_rig_as_it_was(walk, capture_folder, tmp_path: Path, capsys) -> None:
-    """Inverse extrinsics in a wrong unit in a world with y up: what is written, predict and check take as it is."""
+@pytest.mark.parametrize("spoil", [inverted, turned_back_in_place])
+def test_what_is_written_is_the_rig_as_it_was(
+    walk, capture_folder, tmp_path: Path, capsys, spoil: Callable[[Cameras], Cameras]
+) -> None:
+    """Extrinsics misread in a wrong unit in a world with y up: what is written, predict and check take as it is."""
     right = walk.rig()
     axes = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]], dtype=torch.float64)
     wrong = replace(right, rotation=right.rotation @ axes.T, translation=right.translation * 1e-3)
-    write_calibration_toml(capture_folder.calibration, inverted(wrong))
+    write_calibration_toml(capture_folder.calibration, spoil(wrong))
     folder, file = str(capture_folder.path), tmp_path / "mended.toml"
     assert main(["check", folder, "--out", str(tmp_path), "--write-calibration", str(file)]) == 1
     said = capsys.readouterr().out

@@ -12,12 +12,17 @@ import torch
 from dispose.cli.main import main
 from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
+from dispose.formats.detections.openpose import write_openpose
 from dispose.formats.evidence import read_run
+from dispose.formats.odd import BEYOND, counted
 from dispose.formats.predictions import read_predictions
-from dispose.inference.capture import check_sizes, read_capture, read_image_capture, read_raw
+from dispose.geometry.rigid import rodrigues
+from dispose.inference.capture import check_sizes, read_capture, read_frame, read_image_capture, read_raw
+from dispose.scene.cameras import Cameras
 from dispose_synthetic.detectors.parameters import PERFECT
 from dispose_synthetic.rigs import SHELF_LIKE, sample_rigs
 from dispose_synthetic.sequences import SequenceConfig, sample_sequence, write_capture
+from tests.inference.conftest import detections_at, people_at, rig
 
 WORDS = ("Kamera süd", "caméra nord", "камера", "左 カメラ", "GoPro (1) ", "a&b")
 FISHEYE = torch.tensor([0.05, -0.02, 0.01, -0.003, 0, 0, 0, 0], dtype=torch.float64)
@@ -52,6 +57,49 @@ def test_sixteen_cameras_fisheyes_and_names_of_any_kind(tmp_path: Path, capsys: 
     assert kept.cases[0].frame is not None and torch.equal(kept.cases[0].frame.cameras.lens, capture.cameras.lens)
     assert main(["check", str(folder), "--out", str(out)]) == 0
     assert "Good: people reproject" in capsys.readouterr().out
+
+
+def seen_by_angle(cameras: Cameras, view: int, xyz: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pixels of a fisheye as its formula has them at any angle off the axis, and these angles."""
+    there = cameras.to_camera(xyz)[view]
+    aside = there[..., :2].norm(dim=-1)
+    theta = torch.atan2(aside, there[..., 2])
+    grown = theta * (1 + sum(float(k) * theta ** (2 * n + 2) for n, k in enumerate(cameras.distortion[view, :4])))
+    xy = there[..., :2] / aside[..., None] * grown[..., None] * cameras.matrix[view, 0, 0]
+    return xy + cameras.matrix[view, :2, 2], theta.rad2deg()
+
+
+def test_what_a_fisheye_shows_beyond_its_side_is_not_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A lens of 220 degrees that looks past the people: of some joints more than 90 degrees."""
+    cameras, aside = rig(), torch.deg2rad(torch.tensor([0.0, 80.0, 0.0], dtype=torch.float64))
+    matrix, lens, turn = cameras.matrix.clone(), cameras.distortion.clone(), rodrigues(aside)
+    matrix[1, 0, 0] = matrix[1, 1, 1] = 300.0
+    lens[1, :4] = torch.tensor([0.01, -0.002, 0.0005, 0.0])
+    rotation, translation = cameras.rotation.clone(), cameras.translation.clone()
+    rotation[1], translation[1] = turn @ rotation[1], turn @ translation[1]
+    cameras = replace(cameras, matrix=matrix, distortion=lens, rotation=rotation, translation=translation,
+                      fisheye=torch.tensor([False, True, False, False]))  # fmt: skip
+    write_calibration_toml(tmp_path / "calib.toml", cameras)
+    behind = 0
+    for frame in range(4):
+        found, people = detections_at(cameras, frame), people_at(frame)
+        xy, angle = seen_by_angle(cameras, 1, people)
+        front = angle < 89.9
+        exact = cameras.project(people)[0][1]
+        torch.testing.assert_close(xy[front], exact[front], atol=1e-6, rtol=0)
+        found.xy_image[1] = xy.flip(0) if (1 + frame) % 2 else xy
+        behind += int((~front).sum())
+        write_openpose(tmp_path / "pose", frame, cameras.names, found)
+    assert 10 < behind < 4 * 17 - 10
+    capture = read_capture(tmp_path)
+    seen = [read_frame(capture, number) for number in capture.numbers]
+    odd = counted(one for reading in seen for one in reading.odd)
+    assert [one.count for one in odd if one.kind == BEYOND] == [behind]
+    assert main(["predict", str(tmp_path), "--out", str(tmp_path / "out"), "--triangulator", "robust"]) == 0
+    assert "90 degrees or more off the axis of a fisheye" in capsys.readouterr().out
+    for frame, one in enumerate(read_predictions(tmp_path / "out" / "predictions.jsonl").frames):
+        apart = (people_at(frame)[:, None] - one.poses.xyz_world[None].double()).norm(dim=-1)
+        assert len(one.poses.id) == 2 and float(apart.mean(-1).amin(1).max()) < 0.1
 
 
 def turned_video(path: Path, turns: int) -> None:

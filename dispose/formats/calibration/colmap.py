@@ -1,5 +1,6 @@
-"""Calibrations of COLMAP in text form: `cameras.txt` and `images.txt`, an unknown scale and unknown axes."""
+"""Calibrations of COLMAP: `cameras` and `images` as text or binary, an unknown scale and unknown axes."""
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.errors import InputError
+from dispose.formats.calibration.image_names import by_camera
 from dispose.formats.calibration.rig import (
     CameraParameters,
     RigFile,
@@ -20,6 +22,8 @@ from dispose.formats.entry import number_of
 from dispose.formats.files import decoded
 from dispose.formats.opening import read_bytes
 from dispose.scene.cameras import Cameras
+
+FILES = ("cameras.txt", "images.txt", "cameras.bin", "images.bin")
 
 # Number of parameters per COLMAP model, and which of them are fx fy cx cy; the rest are lens coefficients.
 FOCAL_AND_CENTRE = {
@@ -33,6 +37,10 @@ FOCAL_AND_CENTRE = {
     "RADIAL_FISHEYE": (0, 0, 1, 2),
     "OPENCV_FISHEYE": (0, 1, 2, 3),
 }
+MODELS = ("SIMPLE_PINHOLE", "PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE", "FULL_OPENCV", "FOV",
+          "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")  # fmt: skip
+"""By their numbers in binary files."""
+
 PARAMETERS = {
     "SIMPLE_PINHOLE": 3, "PINHOLE": 4, "SIMPLE_RADIAL": 4, "RADIAL": 5, "OPENCV": 8, "FULL_OPENCV": 12,
     "SIMPLE_RADIAL_FISHEYE": 4, "RADIAL_FISHEYE": 5, "OPENCV_FISHEYE": 8,
@@ -45,38 +53,39 @@ MOST_BYTES = 256 << 20
 
 
 def read_calibration_colmap(folder: Path, *, mm_per_unit: float) -> Cameras:
-    """The cameras of a COLMAP reconstruction in text form (`colmap_rig`).
+    """The cameras of a COLMAP reconstruction (`colmap_rig`).
 
     Args:
-        folder: holds ``cameras.txt`` and ``images.txt``.
+        folder: holds ``cameras.txt`` and ``images.txt``, or both as ``.bin``.
         mm_per_unit: a reconstruction from images has no scale; measure a known length in it.
     """
     return calibration_of(colmap_rig(folder), mm_per_unit=mm_per_unit).cameras
 
 
 def colmap_rig(folder: Path) -> RigFile:
-    """One view per image, named after it without its ending.
+    """One view per camera, named after its images (`by_camera`).
 
     COLMAP's axes are arbitrary: they are kept, and `dispose check` says whether people stand upright in them.
     """
-    lenses = _read_lenses(folder / "cameras.txt")
-    path = folder / "images.txt"
+    ending = ".txt" if (folder / "images.txt").exists() or (folder / "cameras.txt").exists() else ".bin"
+    path = folder / f"images{ending}"
+    lenses = _read_lenses(folder / f"cameras{ending}")
     views, seen = [], dict[str, int]()
-    for number, words in _pose_lines(path):
-        place = f"{path}: line {number}"
+    for number, words in _pose_lines(path) if ending == ".txt" else _binary_poses(path):
+        place = f"{path}: {'line' if ending == '.txt' else 'image'} {number}"
         values = _floats(place, words[1:8])
         if words[0] in seen:
             raise InputError(f"{place}: image {words[0]} is there twice (line {seen[words[0]]}).")
         seen[words[0]] = number
         if words[8] not in lenses:
-            raise InputError(f"{place}: camera {words[8]} is not in cameras.txt.")
-        name = Path(" ".join(words[9:])).with_suffix("").as_posix()
+            raise InputError(f"{place}: camera {words[8]} is not in cameras{ending}.")
+        name = " ".join(words[9:])
         lens = lenses[words[8]]
         rotation = rotation_of_quaternion(f"{path}: camera {name}", values[:4])
         views.append(
             CameraParameters(name, lens.size, lens.matrix, lens.distortion, rotation, values[4:], lens.fisheye)
         )
-    return RigFile(str(path), tuple(views), None)
+    return RigFile(str(path), by_camera(str(path), views), None)
 
 
 def _pose_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -102,6 +111,55 @@ def _floats(place: str, words: list[str]) -> Float[Tensor, " count"]:
         raise InputError(f"{place}: numbers are expected ({error}).") from error
 
 
+class _Binary:
+    """The numbers of a binary file, one after the other; `InputError` where it ends too early."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.data, self.at = path, read_bytes(path, MOST_BYTES), 0
+
+    def take(self, kinds: str) -> tuple[int | float, ...]:
+        self.skip(struct.calcsize(f"<{kinds}"))
+        return struct.unpack_from(f"<{kinds}", self.data, self.at - struct.calcsize(f"<{kinds}"))
+
+    def skip(self, size: int) -> None:
+        if self.at + size > len(self.data):
+            raise InputError(f"{self.path}: breaks off at byte {len(self.data)}.")
+        self.at += size
+
+    def text(self) -> str:
+        end = self.data.find(b"\0", self.at)
+        if end < 0:
+            raise InputError(f"{self.path}: breaks off in a name at byte {len(self.data)}.")
+        start, self.at = self.at, end + 1
+        return decoded(self.data[start:end], self.path)
+
+
+def _lens_lines(path: Path) -> Iterator[list[str]]:
+    lines = decoded(read_bytes(path, MOST_BYTES), path).splitlines()
+    yield from (line.split() for line in lines if line.strip() and not line.lstrip().startswith("#"))
+
+
+def _binary_lenses(path: Path) -> Iterator[list[str]]:
+    """What the lines of `cameras.txt` would be."""
+    file = _Binary(path)
+    for _ in range(int(*file.take("Q"))):
+        number, model, *size = file.take("IiQQ")
+        name = MODELS[int(model)] if 0 <= model < len(MODELS) else f"number {model}"
+        # Without its number of parameters nothing behind it can be read either.
+        values = file.take(f"{PARAMETERS[name]}d") if name in PARAMETERS else ()
+        yield [str(number), name, *map(repr, (*size, *values))]
+
+
+def _binary_poses(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """What the lines of poses in `images.txt` would be, counted from 1."""
+    file = _Binary(path)
+    for row in range(int(*file.take("Q"))):
+        number, *pose, camera = file.take("I7dI")
+        name = file.text()
+        file.skip(24 * int(*file.take("Q")))
+        yield row + 1, [str(number), *map(repr, pose), str(camera), name]
+
+
 @dataclass(frozen=True, eq=False)
 class ColmapLens:
     """A line of ``cameras.txt``."""
@@ -114,10 +172,7 @@ class ColmapLens:
 
 def _read_lenses(path: Path) -> dict[str, ColmapLens]:
     lenses: dict[str, ColmapLens] = {}
-    for line in decoded(read_bytes(path, MOST_BYTES), path).splitlines():
-        words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
+    for words in _binary_lenses(path) if path.suffix == ".bin" else _lens_lines(path):
         place = f"{path}: camera {words[0]}"
         if words[0] in lenses:
             raise InputError(f"{place}: is there twice.")

@@ -30,6 +30,9 @@ DEEPEST = 20
 MOST_DIGITS = 100
 """Of a number in XML: Python takes time by the square of them."""
 
+MOTIVES = (".mcal", ".cal")
+"""Endings of OptiTrack's calibrations."""
+
 XML_MARKS = (b"<", b"\xef\xbb\xbf<", b"\xff\xfe<", b"\xfe\xff\x00<")
 
 
@@ -40,6 +43,11 @@ def read_document(path: Path) -> Entry:
         InputError: the file is none of the four, is damaged, nested too deeply, or says one thing twice.
     """
     data = read_bytes(path, MOST_BYTES)
+    if path.suffix.lower() in MOTIVES and not data.lstrip().startswith(XML_MARKS):
+        raise InputError(
+            f"{path}: is a calibration of OptiTrack's Motive in its own binary form, which is not documented; export "
+            "the calibration as Pose2Sim's TOML, or calibrate with a board (`dispose calibrate board`)."
+        )
     if not data.strip():
         raise InputError(f"{path}: is empty.")
     if data.lstrip().startswith(XML_MARKS):

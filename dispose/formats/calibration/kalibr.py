@@ -1,10 +1,11 @@
-"""Camera chains of Kalibr: YAML, every camera's pose from the one before it, metres."""
+"""Camera chains of Kalibr: YAML, every camera's pose from the one before it or from one body, metres."""
 
 import re
 
 import torch
 
 from dispose.errors import InputError
+from dispose.formats.calibration.records import rigid
 from dispose.formats.calibration.rig import CameraParameters, RigFile, check_rotation, lens_of, pinhole_matrix
 from dispose.formats.calibration.tables import (
     IncompleteCameraError,
@@ -16,7 +17,7 @@ from dispose.formats.calibration.tables import (
 from dispose.formats.entry import Entry
 
 RADIAL, FISHEYE, NONE = "radtan", "equidistant", "none"
-KNOWN = ("camera_model", "intrinsics", "distortion_model", "distortion_coeffs", "resolution", "T_cn_cnm1")
+KNOWN = ("camera_model", "intrinsics", "distortion_model", "distortion_coeffs", "resolution", "T_cn_cnm1", "T_cam_imu")
 
 
 def is_kalibr(root: Entry) -> bool:
@@ -25,7 +26,8 @@ def is_kalibr(root: Entry) -> bool:
 
 
 def kalibr_rig(root: Entry) -> RigFile:
-    """The rig of a chain: ``T_cn_cnm1`` takes points of the camera before into a camera's own axes.
+    """The rig of a chain: ``T_cn_cnm1`` takes points of the camera before into a camera's own axes, ``T_cam_imu`` the
+    body's.
 
     The first camera's axes are the world's: down is about its y. A camera without a pose is left out, and so are those
     whose poses hang on it.
@@ -48,25 +50,32 @@ def _chained(source: str, cameras: list[tuple[str, Entry]]) -> dict[str, torch.T
     pose: torch.Tensor | str = torch.eye(4, dtype=torch.float64)
     before = ""
     for row, (name, entry) in enumerate(cameras):
-        if row and not entry.has("T_cn_cnm1"):
-            refuse_misspelt(Entry(f"{source}: camera {name}", entry.value), KNOWN)
+        camera, first = Entry(f"{source}: camera {name}", entry.value), cameras[0][1]
+        if row and not entry.has("T_cn_cnm1") and entry.has("T_cam_imu") and first.has("T_cam_imu"):
+            pose = _motion(camera, "T_cam_imu") @ torch.linalg.inv(_motion(first, "T_cam_imu"))
+        elif row and not entry.has("T_cn_cnm1"):
+            refuse_misspelt(camera, [key for key in KNOWN if key != "T_cam_imu"])
             pose = "it has no T_cn_cnm1"
         elif row and not isinstance(pose, str):
-            step = entry.at("T_cn_cnm1").numbers(16).reshape(4, 4)
-            if step[3].tolist() != [0, 0, 0, 1]:
-                raise InputError(f"{source}: camera {name}: T_cn_cnm1 ends in {step[3].tolist()}, not in 0 0 0 1.")
-            check_rotation(f"{source}: camera {name}", step[:3, :3])
-            pose = step @ pose
+            pose = _motion(camera, "T_cn_cnm1") @ pose
         elif isinstance(pose, str):
             pose = f"its pose hangs on {before}, which has none"
         poses[name], before = pose, name
     return poses
 
 
+def _motion(camera: Entry, key: str) -> torch.Tensor:
+    motion = torch.eye(4, dtype=torch.float64)
+    rotation, motion[:3, 3] = rigid(camera.at(key))
+    check_rotation(f"{camera.place}: {key}", rotation)
+    motion[:3, :3] = rotation
+    return motion
+
+
 def _view(name: str, entry: Entry, pose: torch.Tensor | str) -> CameraParameters:
     if isinstance(pose, str):
         raise IncompleteCameraError(pose)
-    refuse_misspelt(entry, KNOWN)
+    refuse_misspelt(entry, [key for key in KNOWN if not key.startswith("T_")])
     model, bend = entry.at("camera_model").text(), entry.at("distortion_model").text()
     if model != "pinhole" or bend not in (RADIAL, FISHEYE, NONE):
         raise InputError(

@@ -1,6 +1,7 @@
 """Calibrations in OpenCV's YAML or XML: EasyMocap's `intri.yml` beside `extri.yml` or both in one, and stereo pairs."""
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -13,6 +14,9 @@ from dispose.formats.entry import Entry
 
 MATRIX_OF_TWO = ("K", "M", "cameraMatrix", "camera_matrix_", "camera_matrix", "CameraMatrix")
 LENS_OF_TWO = ("D", "dist", "distCoeffs", "dist_coeffs_", "dist_coeffs", "distortion_coefficients", "DistCoeffs")
+OF_CAMERA = ("K", "dist", "R", "RT", "T", "W", "H", "n", "bounds")
+"""What EasyMocap's entries begin with, beside `Rot`."""
+
 SAME_TURN = 1e-2
 """Largest difference between entries of one turn written in two ways, by few digits."""
 
@@ -92,6 +96,10 @@ def _easymocap_view(name: str, inner: Entry, outer: Entry) -> CameraParameters:
     # A misspelt `dist_` would mean a lens without distortion.
     lens = lens_of(where, _numbers(inner, f"dist_{name}"), fisheye=False)
     by_matrix = outer.has(f"Rot_{name}")
+    others = [key.removesuffix(f"_{name}") for key in outer.keys() if key.endswith(f"_{name}")]  # noqa: SIM118
+    odd = [one for one in others if one not in OF_CAMERA and get_close_matches(one.lower(), ["rot"], 1, 0.6)]
+    if odd and not by_matrix:
+        raise InputError(f"{outer.place}: there is '{odd[0]}_{name}', but no 'Rot_{name}'; is it misspelt?")
     turn = _numbers(outer, f"Rot_{name}", 9) if by_matrix else _numbers(outer, f"R_{name}", 3, 9)
     rotation = turn_of(f"{outer.place}: camera {name}", turn)
     if by_matrix and outer.has(f"R_{name}") and not is_null(outer.at(f"R_{name}").value):

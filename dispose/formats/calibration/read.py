@@ -5,12 +5,14 @@ from xml.etree.ElementTree import Element
 
 from dispose.errors import InputError
 from dispose.formats.calibration.camera_files import camera_files, read_record, rig_of_files
+from dispose.formats.calibration.colmap import FILES as COLMAP_FILES
 from dispose.formats.calibration.colmap import colmap_rig
 from dispose.formats.calibration.documents import MOST_BYTES, read_document
 from dispose.formats.calibration.json_files import holds_json_rig, json_rig
 from dispose.formats.calibration.kalibr import is_kalibr, kalibr_rig
 from dispose.formats.calibration.mm_or import mm_or_files, mm_or_rig
 from dispose.formats.calibration.named import is_named_rig, named_rig
+from dispose.formats.calibration.nerfstudio import is_nerfstudio, nerfstudio_rig
 from dispose.formats.calibration.opencap import opencap_files, opencap_rig
 from dispose.formats.calibration.opencv import is_easymocap, is_stereo, opencv_pair, yaml_of_opencv
 from dispose.formats.calibration.pose2sim import has_tables, toml_rig
@@ -58,7 +60,7 @@ def rig_of(path: Path) -> RigFile:
         raise InputError(f"{path}: there is no such calibration.")
     if folder:
         return _rig_of_folder(path)
-    if path.name in ("cameras.txt", "images.txt"):
+    if path.name in COLMAP_FILES:
         return colmap_rig(path.parent)
     if path.suffix.lower() == ".pickle" or read_bytes(path, MOST_BYTES)[:1] == b"\x80":
         own = path.parent.parent if path.name == "cameraIntrinsicsExtrinsics.pickle" else path.parent
@@ -67,10 +69,8 @@ def rig_of(path: Path) -> RigFile:
 
 
 def _rig_of_folder(folder: Path) -> RigFile:
-    if (folder / "images.txt").exists() or (folder / "cameras.txt").exists():
+    if any((folder / name).exists() for name in COLMAP_FILES):
         return colmap_rig(folder)
-    if (folder / "images.bin").exists():
-        raise InputError(f"{folder}: is COLMAP's binary form; write it as text (`colmap model_converter`).")
     names = {path.stem.lower() for path in folder.iterdir() if path.suffix.lower() in (".yml", ".yaml", ".xml")}
     if {"intri", "extri"} & names:
         return opencv_pair(folder)
@@ -104,6 +104,8 @@ def _rig_of_tree(path: Path, root: Entry) -> RigFile:
         return json_rig(root)
     if is_stereo(root) or is_easymocap(root):
         return yaml_of_opencv(path, root)
+    if is_nerfstudio(root):
+        return nerfstudio_rig(root)
     if is_named_rig(root):
         return named_rig(root)
     if is_record(root):

@@ -73,7 +73,7 @@ def refuse_misspelt(camera: Entry, known: Collection[str]) -> None:
         if key in known:
             continue
         longer = [one for one in missing if len(one) >= LEAST_OF_A_START and key.lower().startswith(one.lower())]
-        close = get_close_matches(key.lower(), missing, 1, ALIKE) or longer
+        close = [one for one in missing if get_close_matches(key.lower(), [one.lower()], 1, ALIKE)] or longer
         if close:
             raise InputError(f"{camera.place}: there is {key!r}, but no {close[0]!r}; is it misspelt?")
 

@@ -1,4 +1,8 @@
-"""Calibrations in XML: Qualisys' `.qca.txt` and Vicon's `.xcp`, as Pose2Sim's converters understand them."""
+"""Calibrations in XML: Qualisys' `.qca.txt` and Vicon's `.xcp`, as Pose2Sim's converters understand them, and Theia's.
+
+Theia's has the elements of Qualisys' and means other things by them: pixels are not counted in 64ths, and its
+``transform`` takes points of the world (mm) into OpenCV's camera axes.
+"""
 
 import math
 from pathlib import Path
@@ -10,8 +14,14 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.calibration.rig import CameraParameters, RigFile, pinhole_matrix, rotation_of_quaternion
-from dispose.formats.calibration.tables import IncompleteCameraError
-from dispose.formats.entry import number_of
+from dispose.formats.calibration.tables import IncompleteCameraError, refuse_misspelt
+from dispose.formats.entry import Entry, number_of
+
+OF_CAMERA = ("PIXEL_ASPECT_RATIO", "TYPE", "DEVICEID", "DISPLAY_TYPE", "SENSOR_SIZE")
+"""Attributes of Vicon's cameras: a misspelt aspect or type would be taken for the usual one."""
+
+OF_MATRIX = ("focalLengthU", "focalLengthV", "centerPointU", "centerPointV")
+OF_LENS = ("radialDistortion1", "radialDistortion2", "tangentalDistortion1", "tangentalDistortion2")
 
 SUBPIXELS = 64
 """Qualisys counts focal lengths, centres and distortion in 64ths."""
@@ -21,10 +31,13 @@ QUALISYS_AXES = torch.tensor([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]], dtype=torch.
 
 
 def xml_rig(path: Path, root: Element) -> RigFile:
-    """The rig of an XML file: Qualisys' or Vicon's."""
+    """The rig of an XML file: Qualisys', Theia's or Vicon's."""
     kind = root.tag.lower()
     if kind == "calibration" and root.find("cameras/camera") is not None:
-        return _rig(path, root.findall("cameras/camera"), "serial", "model", ("video", "none"), _qualisys_view)
+        cameras = root.findall("cameras/camera")
+        of_theia = not any(camera.get("model") or camera.find("fov_video") is not None for camera in cameras)
+        read = _theia_view if of_theia else _qualisys_view
+        return _rig(path, cameras, "serial", "model", ("video", "none"), read)
     if kind == "cameras" and root.find("Camera") is not None:
         return _rig(path, root.findall("Camera"), "DEVICEID", "TYPE", ("video",), _vicon_view)
     if root.find(".//Camera/Extrinsic") is not None:
@@ -32,7 +45,7 @@ def xml_rig(path: Path, root: Element) -> RigFile:
             f"{path}: is a calibration of OptiTrack's Motive, which is not read: its axes are not documented, and "
             "public readers contradict each other; write it as Pose2Sim's TOML."
         )
-    raise InputError(f"{path}: is XML, but no calibration we know (neither Qualisys' .qca.txt nor Vicon's .xcp).")
+    raise InputError(f"{path}: is XML, but no calibration we know (neither Qualisys', Theia's, Vicon's nor OpenCV's).")
 
 
 def _rig(path: Path, cameras: list[Element], name_key: str, kind_key: str, kinds: tuple[str, ...], read) -> RigFile:
@@ -43,6 +56,7 @@ def _rig(path: Path, cameras: list[Element], name_key: str, kind_key: str, kinds
         if not name:
             raise InputError(f"{path}: a camera has no {name_key}.")
         # Vicon's files of video cameras only may not say what they are.
+        refuse_misspelt(Entry(f"{path}: camera {name}", camera.attrib), OF_CAMERA)
         kind = camera.get(kind_key)
         if kind is not None and not any(one in kind.lower() for one in kinds):
             markers.append(name)
@@ -60,18 +74,37 @@ def _qualisys_view(where: str, name: str, camera: Element) -> CameraParameters:
     field, inner, place = (_part(camera, tag) for tag in ("fov_video", "intrinsic", "transform"))
     left, top, right, bottom = (_number(where, field, key) for key in ("left", "top", "right", "bottom"))
     size = torch.tensor([right - left + 1, bottom - top + 1], dtype=torch.float64)
-    keys = ("focalLengthU", "focalLengthV", "centerPointU", "centerPointV")
-    fx, fy, cx, cy = (_number(where, inner, key) / SUBPIXELS for key in keys)
-    keys = ("radialDistortion1", "radialDistortion2", "tangentalDistortion1", "tangentalDistortion2")
-    lens = torch.tensor([_number(where, inner, key) / SUBPIXELS for key in keys], dtype=torch.float64)
-    turn = torch.tensor(
-        [[_number(where, place, f"r{row}{column}") for column in (1, 2, 3)] for row in (1, 2, 3)], dtype=torch.float64
-    )
-    centre = torch.tensor([_number(where, place, key) for key in "xyz"], dtype=torch.float64)
+    fx, fy, cx, cy = (_number(where, inner, key) / SUBPIXELS for key in OF_MATRIX)
+    lens = torch.tensor([_number(where, inner, key) / SUBPIXELS for key in OF_LENS], dtype=torch.float64)
+    turn, centre = _transform(where, place)
     rotation = QUALISYS_AXES @ turn
     return CameraParameters(
         name, size, pinhole_matrix(fx, fy, cx - left, cy - top), lens, rotation, -(rotation @ centre)
     )
+
+
+def _transform(where: str, place: Element) -> tuple[Float[Tensor, "3 3"], Float[Tensor, " 3"]]:
+    numbers = [_number(where, place, key) for key in (*(f"r{i}{j}" for i in (1, 2, 3) for j in (1, 2, 3)), *"xyz")]
+    return torch.tensor(numbers[:9], dtype=torch.float64).reshape(3, 3), torch.tensor(numbers[9:], dtype=torch.float64)
+
+
+def _theia_view(where: str, name: str, camera: Element) -> CameraParameters:
+    if camera.get("active") == "0":
+        raise IncompleteCameraError("its file says active = 0")
+    inner, place = (_part(camera, tag) for tag in ("intrinsic", "transform"))
+    size = []
+    for side in "UV":
+        if inner.get(f"sensorDim{side}") is not None:
+            size.append(_number(where, inner, f"sensorDim{side}"))
+        else:
+            # The last pixel, or the number of pixels: sides are even.
+            most, least = (_number(where, inner, f"sensor{end}{side}") for end in ("Max", "Min"))
+            size.append(2 * math.ceil((most - least) / 2))
+    matrix = pinhole_matrix(*(_number(where, inner, key) for key in OF_MATRIX))
+    keys = (*OF_LENS, "radialDistortion3")
+    lens = torch.tensor([_number(where, inner, key) for key in keys], dtype=torch.float64)
+    rotation, translation = _transform(where, place)
+    return CameraParameters(name, torch.tensor(size, dtype=torch.float64), matrix, lens, rotation, translation)
 
 
 def _vicon_view(where: str, name: str, camera: Element) -> CameraParameters:
@@ -96,6 +129,8 @@ def _vicon_view(where: str, name: str, camera: Element) -> CameraParameters:
 
 def _vicon_lens(where: str, frame: Element) -> Float[Tensor, " coefficients"]:
     """Radial coefficients: the words after ``ViconRadial2 x y``, up to three, or two of the older entry."""
+    if frame.get("VICON_RADIAL2") is None and frame.get("VICON_RADIAL") is None:
+        refuse_misspelt(Entry(where, frame.attrib), ("VICON_RADIAL2",))
     told = frame.get("VICON_RADIAL2")
     words = (frame.get("VICON_RADIAL") or "0 0").split()[:2] if told is None else told.split()[3:6]
     radial = [_float(where, "VICON_RADIAL", word) for word in words]

@@ -49,6 +49,13 @@ def transposed_rotation(cameras: Cameras) -> Cameras:
     return replace(cameras, rotation=cameras.rotation.mT.contiguous())
 
 
+def turned_back_in_place(cameras: Cameras) -> Cameras:
+    """Every rotation transposed where its camera stands."""
+    return centre_as_translation(
+        replace(cameras, rotation=cameras.rotation.mT.contiguous(), translation=cameras.centres)
+    )
+
+
 def opengl_camera(cameras: Cameras) -> Cameras:
     """Camera axes turned from OpenGL's (y up, looking along -z) to OpenCV's."""
     flip = torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)
@@ -64,6 +71,11 @@ REPAIRS: tuple[tuple[Repair, str], ...] = (
     (inverted, "the extrinsics are world_from_camera (camera to world); invert them"),
     (centre_as_translation, "the translation is the camera's centre; it must be t = -R C"),
     (transposed_rotation, "the rotations are transposed (world_from_camera) while the translations are not"),
+    (
+        turned_back_in_place,
+        "the rotations are transposed (world_from_camera), and t = -R C was made of them; transpose "
+        "R, keep the cameras' centres and make t anew",
+    ),
     (opengl_camera, "the camera axes are OpenGL's (y up, looking along -z); flip y and z of the camera"),
     (inverted_opengl, "the extrinsics are world_from_camera with OpenGL's camera axes, as Blender writes them"),
 )
