@@ -71,6 +71,8 @@ def test_cameras_that_all_started_by_themselves_are_put_in_time(walk, late: tupl
     assert [round(shift) for shift in found.shifts] == [-lag for lag in beside]
     assert all(abs(shift + lag) < 0.5 for shift, lag in zip(found.shifts, beside, strict=True))
     assert found.trial is not None and all(lag.told for lag in found.trial.measured)
+    # The picture of every camera is lowest at its lag.
+    assert [curve.best for curve in found.trial.curves] == beside
 
 
 @pytest.mark.parametrize("lasts", [0.0, 0.96])

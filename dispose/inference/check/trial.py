@@ -163,6 +163,10 @@ def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
         # What is shown is how late cameras are as they were given, once the rig as a whole is right.
         first = first if len(found[0].hypothesis.views) == 1 else ()
         cameras, lags = found[0].hypothesis.cameras, found[0].hypothesis.lags
+        if together:
+            # Each beside the others in time: as all were given, no curve would be lowest where its camera is late.
+            curves, gross = lag_curves(court, PairDistances(court, rig_of(court, cameras, lags)), rate_hz), False
+            first = tuple(replace(one, lag=one.lag + round(lag)) for one, lag in zip(curves, lags, strict=True))
     rig = rig_of(court, cameras, lags)
     late = {fault.hypothesis.views[0] for fault in faults if fault.hypothesis.kind == "late"}
     measured = tuple(
