@@ -1,9 +1,10 @@
 """DeepLabCut's tables: names of joints, csv and h5 alike, rows that say no frame, pickles that are not executed."""
 
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -148,7 +149,7 @@ def test_what_is_called_like_an_array_and_is_none_is_refused(write: Callable, ki
     assert len(arrays) in (1, 8)
 
 
-def sleap_h5(path: Path, scores: bool = True, **other: object) -> np.ndarray:
+def sleap_h5(path: Path, *, scores: bool = True, other: Mapping[str, np.ndarray] = MappingProxyType({})) -> np.ndarray:
     """Two tracks of SLEAP's, the second absent in the first frame."""
     h5py = pytest.importorskip("h5py")
     table = np.random.default_rng(0).uniform(5, 400, (2, 3, 17, 3))
@@ -170,7 +171,7 @@ def sleap_h5(path: Path, scores: bool = True, **other: object) -> np.ndarray:
 
 @pytest.mark.parametrize("scores", [True, False])
 def test_sleaps_tracks_are_people(tmp_path: Path, scores: bool) -> None:
-    wanted = sleap_h5(tmp_path / "cam1.analysis.h5", scores)
+    wanted = sleap_h5(tmp_path / "cam1.analysis.h5", scores=scores)
     (view,) = open_detections(tmp_path)
     assert (view.camera, view.numbers, view.skeleton) == ("cam1", (0, 1, 2), COCO_17)
     first = view.read(0, SIZE)
@@ -186,7 +187,7 @@ def test_sleaps_files_of_another_shape_are_one_sentence(tmp_path: Path) -> None:
         ({"tracks": np.zeros((2, 3, 17, 3))}, "array 'tracks' is float64 2x3x17x3, not"),
         ({"point_scores": np.zeros((2, 17, 5))}, "array 'point_scores' is float64 2x17x5, not 2x17x3"),
     ):
-        sleap_h5(path, **other)
+        sleap_h5(path, other=other)
         with pytest.raises(InputError, match=sentence):
             open_detections(tmp_path)
 
