@@ -17,13 +17,13 @@ from dispose.skeletons.catalog import COCO_17
 
 FRAMES = 6
 
-# A standing person: x to the left, y to the front, z up, mm.
+# A standing person: x to the right, y to the front, z up, mm.
 STANDING = {
-    "nose": (0, 100, 1600), "l_eye": (30, 90, 1640), "r_eye": (-30, 90, 1640), "l_ear": (75, 10, 1620),
-    "r_ear": (-75, 10, 1620), "l_shoulder": (180, 0, 1430), "r_shoulder": (-180, 0, 1430),
-    "l_elbow": (240, -20, 1150), "r_elbow": (-240, -20, 1150), "l_wrist": (260, 80, 920),
-    "r_wrist": (-260, 80, 920), "l_hip": (100, 0, 920), "r_hip": (-100, 0, 920), "l_knee": (110, 20, 500),
-    "r_knee": (-110, 20, 500), "l_ankle": (110, -30, 90), "r_ankle": (-110, -30, 90),
+    "nose": (0, 100, 1600), "l_eye": (-30, 90, 1640), "r_eye": (30, 90, 1640), "l_ear": (-75, 10, 1620),
+    "r_ear": (75, 10, 1620), "l_shoulder": (-180, 0, 1430), "r_shoulder": (180, 0, 1430),
+    "l_elbow": (-240, -20, 1150), "r_elbow": (240, -20, 1150), "l_wrist": (-260, 80, 920),
+    "r_wrist": (260, 80, 920), "l_hip": (-100, 0, 920), "r_hip": (100, 0, 920), "l_knee": (-110, 20, 500),
+    "r_knee": (110, 20, 500), "l_ankle": (-110, -30, 90), "r_ankle": (110, -30, 90),
 }  # fmt: skip
 
 

@@ -98,6 +98,21 @@ def test_a_good_rig_has_nothing_to_complain_about(walk) -> None:
     assert up is not None and up[2] > 0.95
 
 
+def test_left_and_right_exchanged_in_all_cameras_is_told(walk) -> None:
+    """Nothing disagrees: noses and toes tell."""
+    frames = noisy(walk, 3.0)
+    mirror = frames[0].skeleton.mirror
+    swapped = [
+        replace(one, xy_image=one.xy_image[..., mirror, :], visible=one.visible[..., mirror],
+                confidence=one.confidence[..., mirror])
+        for one in frames
+    ]  # fmt: skip
+    (finding,) = diagnose(swapped, walk.rig()).findings
+    assert finding.topic == "sides" and "left and right are exchanged" in finding.sentence
+    few = diagnose(swapped[:2], walk.rig())
+    assert not few.findings
+
+
 def test_exact_detections_reproject_exactly_and_noise_shows(walk) -> None:
     exact = rig_consistency(noisy(walk, 0.0), walk.rig())
     assert all(pair.median_px < 1e-6 for pair in exact.pairs)

@@ -13,7 +13,15 @@ from dispose.inference.check.footage import Footage, footage_of
 from dispose.inference.check.hypotheses import REPAIRS
 from dispose.inference.check.recording import frozen_views, silent_views
 from dispose.inference.check.trial import LEAST_GAIN, Fault, RigTrial, small_turn, try_rig
-from dispose.inference.check.world import Finding, axes_finding, body_scale, in_mm, levelled, units_finding
+from dispose.inference.check.world import (
+    Finding,
+    axes_finding,
+    body_scale,
+    in_mm,
+    levelled,
+    sides_finding,
+    units_finding,
+)
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections
 from dispose.tensors import cat
@@ -100,7 +108,8 @@ def diagnose(
     if unexplained:
         findings.append(unexplained_finding(best))
     scale, up = (None, None) if unexplained else (units_finding(best), axes_finding(best))
-    more = [finding for finding in (scale, up) if finding is not None]
+    sides = None if unexplained else sides_finding(best)
+    more = [finding for finding in (scale, up, sides) if finding is not None]
     repaired = trial.cameras
     if not unexplained:
         more += [] if up else floor_findings(best, repaired)

@@ -27,6 +27,9 @@ ADULT_MM = (
 SAME_SCALE = 2.5
 UPRIGHT = 0.7
 
+FACING, FEWEST_FACING = 0.8, 10
+"""Share of people whose left and right are wrong if they are exchanged, and how many must be seen."""
+
 LIKE_PEOPLE, LIKE_ADULTS = (0.5, 1.8), (0.8, 1.25)
 """Sizes that a mistake must leave, of an adult's: children's too where it is ten-fold, adults' of inches and feet."""
 
@@ -48,9 +51,9 @@ UNIT_MISTAKES = (
 class Finding:
     """One thing that looks wrong.
 
-    The topic is extrinsics, units, axes, time, turned, focal length, picture size, exchanged, dead, camera, place or
-    floor; the sentence says what was seen, its likely cause, and what to do. The cameras are those that are concerned;
-    none where it is all. `shift` is what mends the time of such a camera, in frames.
+    The topic is extrinsics, units, axes, sides, time, turned, focal length, picture size, exchanged, dead, camera,
+    place or floor; the sentence says what was seen, its likely cause, and what to do. The cameras are those that are
+    concerned; none where it is all. `shift` is what mends the time of such a camera, in frames.
     """
 
     topic: str
@@ -129,6 +132,31 @@ def axes_finding(consistency: Consistency) -> Finding | None:
         ("-", 0): "the world's x axis points down",
     }[sign, axis]
     return Finding("axes", f"people stand along {sign}{'xyz'[axis]} instead of +z: probably {cause}.")
+
+
+def sides_finding(consistency: Consistency) -> Finding | None:
+    """A finding where people's noses and toes point backwards: left and right are exchanged, in all cameras alike."""
+    xyz, skeleton = consistency.xyz_world, consistency.skeleton
+
+    def middle(*joints: str) -> Float[Tensor, "persons 3"]:
+        known = set(joints) <= set(skeleton.joints)
+        return xyz[:, skeleton.indices(joints)].mean(1) if known else torch.full_like(xyz[:, 0], torch.nan)
+
+    up = middle("l_shoulder", "r_shoulder") - middle("l_hip", "r_hip")
+    left = middle("l_shoulder", "l_hip") - middle("r_shoulder", "r_hip")
+    onwards = torch.linalg.cross(left, up)
+    forward = [
+        middle("nose") - middle("l_ear", "r_ear"),
+        *(middle(f"{side}_big_toe") - middle(f"{side}_heel") for side in "lr"),
+    ]
+    signs = torch.stack([torch.nn.functional.cosine_similarity(onwards, one) for one in forward])
+    told = signs.nanmedian(0).values
+    told = told[torch.isfinite(told)]
+    backwards = float((told < 0).double().mean()) if len(told) >= FEWEST_FACING else 0.0
+    if backwards < FACING:
+        return None
+    return Finding("sides", f"noses and toes of {100 * backwards:.0f} % of the people point backwards: left and right "
+                   "are exchanged, by mirrored images or by the names of the joints.")  # fmt: skip
 
 
 def in_mm(cameras: Cameras, consistency: Consistency) -> Cameras:
