@@ -269,8 +269,20 @@ SAPIENS_308 = Skeleton(
     COCO_23.root_of,
 )  # fmt: skip
 
+# MediaPipe's body, then hands and face in any order, as FreeMoCap has them: with or without the irises.
+MEDIAPIPE_543, MEDIAPIPE_553 = (
+    Skeleton(
+        f"mediapipe_{count}",
+        (*MEDIAPIPE_33.joints, *(f"other_{number}" for number in range(count - 33))),
+        MEDIAPIPE_21.bones,
+        MEDIAPIPE_21.root_of,
+    )
+    for count in (543, 553)
+)
+
 WHOLE_BODIES = (
     (COCO_WHOLEBODY_133, COCO_23), (HALPE_136, HALPE_26), (MEDIAPIPE_33, MEDIAPIPE_21), (SAPIENS_308, COCO_23),
+    (MEDIAPIPE_543, MEDIAPIPE_21), (MEDIAPIPE_553, MEDIAPIPE_21),
 )  # fmt: skip
 """Skeletons of detectors that also see faces and hands, and the body that is read of them: joints of the same names."""
 

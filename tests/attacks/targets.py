@@ -261,6 +261,19 @@ def read_tables(folder: Path) -> object:
     return [view.read(number, SIZE) for view in views for number in list(view.numbers)[:20]]
 
 
+def write_point_arrays(folder: Path) -> None:
+    """Keypoints of two cameras, with scores inside and beside them."""
+    table = np.random.default_rng(0).uniform(5, 400, (3, 2, 17, 3))
+    np.save(folder / "cam1.npy", table)
+    np.savez_compressed(folder / "cam2.npz", keypoints=table[..., :2], scores=table[..., 2] / 400)
+
+
+def read_point_arrays(folder: Path) -> object:
+    """All frames of both."""
+    views = [replace(view, skeleton=COCO_17) for view in open_detections(folder)]
+    return [view.read(number, SIZE) for view in views for number in list(view.numbers)[:20]]
+
+
 def write_array(folder: Path) -> None:
     """NumPy's file of one array."""
     np.save(folder / "numbers.npy", np.arange(60.0).reshape(5, 4, 3))
@@ -357,6 +370,7 @@ TARGETS = (
     ),
     Target("calibration MM-OR", write_mm_or, read_calibration),
     Target("detections in HDF5", write_table, read_tables),
+    Target("detections in arrays", write_point_arrays, read_point_arrays),
     Target("torch", write_states, each(read_entries)),
     Target("array", write_array, each(load_plain_array)),
     Target("export", write_results, export_of, "run/*.*"),

@@ -196,7 +196,9 @@ def test_tables_and_texts_from_elsewhere_are_one_sentence(tmp_path: Path) -> Non
 
 
 def test_folders_that_do_not_say_cameras_are_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no files of detections in it, nor folders .* DeepLabCut or SLEAP csv or h5"):
+    with pytest.raises(
+        InputError, match=r"no files of detections in it, nor folders .* DeepLabCut or SLEAP csv or h5, NumPy's arrays"
+    ):
         open_detections(tmp_path)
     people = some_people()
     mmpose_list(tmp_path, people)

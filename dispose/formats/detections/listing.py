@@ -27,7 +27,7 @@ from dispose.formats.odd import NO_FRAME, Odd
 
 KNOWN_FORMS = (
     "OpenPose (a folder per camera), COCO results or instances, MMPose, AlphaPose, YOLO text (a folder per camera), "
-    "DeepLabCut or SLEAP csv or h5"
+    "DeepLabCut or SLEAP csv or h5, NumPy's arrays"
 )
 
 CATEGORY = "category_id"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dispose.errors import InputError
+from dispose.formats.detections.array_files import ARRAYS, open_array
 from dispose.formats.detections.deeplabcut import open_deeplabcut
 from dispose.formats.detections.frames import FOLDER_SUFFIX, TRIED, open_frames, says_one_image
 from dispose.formats.detections.listing import KNOWN_FORMS, listing_of
@@ -46,7 +47,7 @@ def open_detections(place: Path) -> tuple[DetectionView, ...]:
     if folders:
         views, ours = tuple(open_folder(path) for path in folders), read_manifest(place)
         return views if ours is None else tuple(replace(view, skeleton=ours.skeleton) for view in views)
-    files = _files(place)
+    files = _files(place) or [path for path in visible(place.iterdir()) if path.suffix.lower() in ARRAYS]
     if not files:
         raise InputError(
             f"{place}: no files of detections in it, nor folders with such files; known are {KNOWN_FORMS}."
@@ -67,7 +68,7 @@ def open_detections(place: Path) -> tuple[DetectionView, ...]:
 
 def _of_all_cameras(files: Sequence[Path]) -> list[DetectionView]:
     """The cameras of a folder's only file, where its images name several; none otherwise."""
-    if len(files) != 1 or files[0].suffix.lower() != ".json":
+    if len(files) != 1 or files[0].suffix.lower() not in (".json", *ARRAYS):
         return []
     try:
         views = open_file(files[0], None)
@@ -137,6 +138,8 @@ def open_file(path: Path, camera: str | None) -> tuple[DetectionView, ...]:
     """
     if path.suffix.lower() in TABLES:
         return (open_deeplabcut(path, camera),)
+    if path.suffix.lower() in ARRAYS:
+        return open_array(path, camera)
     if path.suffix.lower() == ".txt":
         raise InputError(f"{path}: is one text file; of YOLO's a folder per camera with a file per frame is expected.")
     return views_of(listing_of(Entry.of_json(path)), path, camera)
