@@ -76,8 +76,16 @@ def parse_frames(text: str | None) -> tuple[int | None, int | None]:
     return int(start) if start else None, int(stop) if stop else None
 
 
-def report_people(people: Sequence[tuple[int, int]], why_nobody: str) -> None:
-    """Who was found, in words; where nobody was, why or what to do about it."""
+MANY_WITHOUT = 0.2
+"""Share of the people without a single joint from which on files do not belong together; of real captures 0.006."""
+
+
+def report_people(people: Sequence[tuple[int, int]], why_nobody: str, without_joints: int = 0) -> None:
+    """Who was found, in words; where nobody was, why or what to do about it; and how often no joint of them was."""
+    found = sum(frames for _, frames in people)
+    if without_joints > MANY_WITHOUT * found:
+        print(f"{without_joints} of the {found} times that somebody was found, no joint is where the cameras have it: "
+              "detections and calibration hardly belong together; `dispose check` says more.")  # fmt: skip
     if not people:
         print(f"nobody was found in any frame: {why_nobody}.")
         return

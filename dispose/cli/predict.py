@@ -194,12 +194,13 @@ class PredictCommand(CaptureOptions):
         said = (*progress.summary.sentences(), *job.lost(), *ended_early(job.source, progress), *job.warnings)
         for sentence in said:
             print(sentence)
-        report_people(sink.people, progress.summary.why_nobody(job.advice))
+        report_people(sink.people, progress.summary.why_nobody(job.advice), sink.without_joints)
         for path in sink.written:
             print(f"wrote {path}")
         if self.smooth and sink.people:
             return SmoothCommand(folder, markers=self.markers).run()
-        return 0 if sink.people else NOBODY_FOUND
+        placed = sum(frames for _, frames in sink.people) > sink.without_joints
+        return 0 if placed else NOBODY_FOUND
 
     def times(self, capture: Capture[Any], *, images: bool) -> Timing:
         """The clocks of the cameras; `InputError` where pictures would be looked at that are not shifted."""

@@ -16,6 +16,9 @@ from dispose.formats.predictions import SavedPredictions
 from dispose.scene.results import Prediction
 from dispose.skeletons.skeleton import Skeleton
 
+SOME_ROWS = 4096
+"""Rows that are in memory at a time where all are gone through."""
+
 
 @dataclass(frozen=True, eq=False)
 class PersonTable:
@@ -55,6 +58,15 @@ class PersonTable:
         """Every person's number and the number of frames they were found in, most frequent first."""
         count = [(person, len(rows)) for person, (rows, _) in self._rows.items()]
         return tuple(sorted(count, key=lambda item: (-item[1], item[0])))
+
+    @property
+    def without_joints(self) -> int:
+        """How many rows say somebody of whom no joint is known."""
+        found = 0
+        for start in range(0, len(self.joints), SOME_ROWS):
+            found += int(np.isnan(self.joints[start : start + SOME_ROWS, :, 0]).all(1).sum())
+            let_go(self.joints)
+        return found
 
     def extent(self, person: int) -> tuple[int, int]:
         """The places of a person's first frame and behind their last."""

@@ -66,12 +66,14 @@ class ResultsFolder:
     Attributes:
         written: the files, once the run is finished.
         people: every person's number and the number of frames they were found in, once the run is finished.
+        without_joints: how often somebody was found of whom no joint is known, likewise.
     """
 
     def __init__(self, folder: Path, files: RunFiles) -> None:
         self.folder, self.files = folder, files
         self.written: tuple[Path, ...] = ()
         self.people: tuple[tuple[int, int], ...] = ()
+        self.without_joints = 0
         self._growing = GrowingFolder(folder / PARTIAL)
 
     def resume(self) -> Progress:
@@ -150,8 +152,8 @@ class ResultsFolder:
         except OutputError as error:
             how = self._how_to_go_on(progress.summary.frames)
             raise OutputError(f"{str(error).rstrip('.')}{how}.") from error
+        self.people, self.written, self.without_joints = table.people, tuple(written), table.without_joints
         growing.remove()
-        self.people, self.written = table.people, tuple(written)
 
     def _publish(self, table: PersonTable, summary: Summary) -> list[Path]:
         """The files in their places; those of an earlier run go first: none of them is taken for one of ours."""

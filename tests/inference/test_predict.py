@@ -15,7 +15,10 @@ from torch.testing import assert_close
 
 from dispose.association.reconstruct import reconstruct_frame
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
+from dispose.cli.captures import report_people
 from dispose.cli.main import main
+from dispose.formats import person_table
+from dispose.formats.person_table import PersonTable
 from dispose.formats.predictions import read_predictions
 from dispose.formats.trc import read_trc
 from dispose.inference.capture import read_capture, source_of
@@ -345,6 +348,34 @@ def test_where_nobody_is_found_the_status_says_so_and_the_sentence_why(
     # Told the skeleton, a run has nothing to stop for.
     assert run(capture_folder.path, tmp_path / "told", "--skeleton", "coco_17") == 1
     assert "nobody was found in any frame: " in capsys.readouterr().out
+
+
+def test_people_who_are_nowhere_are_no_result(capture_folder, tmp_path: Path, capsys) -> None:
+    """Detections of images half as large: cameras agree on nobody's joints, which is said beside the counts."""
+    for path in capture_folder.path.glob("pose/*/*.json"):
+        found = json.loads(path.read_text())
+        for person in found["people"]:
+            values = person["pose_keypoints_2d"]
+            person["pose_keypoints_2d"] = [v if at % 3 == 2 else v / 2 for at, v in enumerate(values)]
+        path.write_text(json.dumps(found))
+    status = run(capture_folder.path, tmp_path)
+    said = capsys.readouterr().out
+    assert status == 1 or "detections and calibration hardly belong together; `dispose check` says more" in said
+
+
+def test_the_count_of_people_without_joints_goes_through_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(person_table, "SOME_ROWS", 3)
+    joints = np.zeros((7, 17, 4))
+    joints[[0, 4, 6], :, :3] = np.nan
+    joints[5, 1:] = np.nan
+    assert PersonTable(COCO_17, np.arange(7), np.arange(7), np.zeros(7, int), joints).without_joints == 3
+
+
+def test_people_without_joints_are_said_and_alone_are_nobody(capsys) -> None:
+    report_people([(0, 10)], "", 3)
+    assert "3 of the 10 times that somebody was found" in capsys.readouterr().out
+    report_people([(0, 10)], "", 2)
+    assert "times" not in capsys.readouterr().out
 
 
 def test_what_was_odd_stands_in_the_header(capture_folder, tmp_path: Path, capsys) -> None:
