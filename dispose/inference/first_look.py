@@ -169,6 +169,9 @@ def _refuse_nobody_of_use(source: str, views: Sequence[DetectionView]) -> None:
     ]
     if listed:
         place, values = listed[0]
+        if isinstance(values[0], list):
+            raise InputError(f"{source}: joints have {len(values[0])} values each (the first: {place}: "
+                             f"{short(values[0])}); x, y and a score are expected.")  # fmt: skip
         raise InputError(
             f"{source}: {len(listed)} people are listed, but none has a joint of use (the first: {place}: its first "
             f"joint is {', '.join(short(one) for one in values[:3])}); a joint is two numbers and a score above 0."

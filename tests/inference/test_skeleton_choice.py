@@ -160,6 +160,15 @@ def test_scores_that_reach_six_are_not_called_a_hundred_times_too_large() -> Non
         settle_detections("x", [view_of(people)], [SIZE], None)
 
 
+def test_joints_of_four_values_are_said_so() -> None:
+    rows = [[[0.5, 0.5, -0.1, 0.9]] * 33]
+    view = DetectionView("cam1", {0: Path("0.json")}, lambda number, place: rows)
+    with pytest.raises(
+        InputError, match=r"x: joints have 4 values each .*0\.json: camera cam1, frame 0, person 0: \[0\.5"
+    ):
+        settle_detections("x", [view], [SIZE], None)
+
+
 def test_joints_at_the_origin_do_not_count_for_a_skeleton() -> None:
     people = drawn(COCO_17)
     for one in people:
