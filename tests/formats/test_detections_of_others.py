@@ -152,6 +152,10 @@ def test_one_person_is_one_however_it_is_wrapped(image: object) -> None:
     assert people_of_image(Entry("frame", image)) == [FIRST]
 
 
+def test_a_crowd_is_not_one_person() -> None:
+    assert people_of_image(Entry("frame", [[FIRST] * 9])) == [FIRST] * 9
+
+
 def test_lists_of_frames_without_numbers_are_counted(tmp_path: Path) -> None:
     put(tmp_path / "a.json", [[TRIPLES], [], [{"keypoints": TRIPLES}, TRIPLES]])
     put(tmp_path / "b.json", [[], [TRIPLES]])
