@@ -1,6 +1,5 @@
 """Kinds of options that several commands share: what they are called in the help, and what they refuse."""
 
-import math
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -31,8 +30,11 @@ def _number(
     return PrimitiveConstructorSpec[Number](1, metavar, read, held, lambda value: [str(value)])
 
 
-_POSITIVE = _number(float, "NUMBER", "a positive number", lambda value: 0 < value < math.inf)
-_COUNT = _number(int, "COUNT", "a whole number from 1 on", lambda value: value >= 1)
+MOST = 10**9
+"""No rate, length, ratio or number of anything is larger."""
+
+_POSITIVE = _number(float, "NUMBER", "a positive number up to 1e9", lambda value: 0 < value <= MOST)
+_COUNT = _number(int, "COUNT", "a whole number from 1 to 1e9", lambda value: 1 <= value <= MOST)
 
 
 def one_of(*names: str) -> PrimitiveConstructorSpec[str]:

@@ -1,8 +1,6 @@
 """`dispose detect`: from videos or images to the 2-D detections that `dispose predict` reads."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from dispose.cli.captures import parse_frames
+from dispose.cli.drawing import draw
 from dispose.cli.timing import video_facts
 from dispose.errors import InputError
 from dispose.formats.calibration.read import open_calibration
@@ -75,7 +74,7 @@ class DetectCommand:
         if self.overlay is not None:
             # The library itself never imports what draws.
             words = [str(path) for path in (order.images, folder, self.overlay)]
-            drawn = subprocess.run([sys.executable, "-m", "dispose_viz.image.detections", *words]).returncode
+            drawn = draw("dispose_viz.image.detections", *words)
             if drawn:
                 return drawn
         return 0 if any(one.people for one in accounts.values()) else NOBODY_FOUND

@@ -2,7 +2,6 @@
 
 import importlib.util
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Annotated
 
 import tyro
 
+from dispose.cli.drawing import draw
 from dispose.cli.jobs import stages_of
 from dispose.datasets.human36m_choice import CHOICES, choice_of
 from dispose.errors import InputError
@@ -390,7 +390,7 @@ def draw_results(path: Path, chart: str) -> int:
     if importlib.util.find_spec("matplotlib") is None:
         print("no pictures: matplotlib is not installed (pip install 'dispose[viz]')")
         return 0
-    return subprocess.run([sys.executable, "-m", f"dispose_viz.charts.{chart}", str(path)], check=False).returncode
+    return draw(f"dispose_viz.charts.{chart}", path)
 
 
 def image_method(weights: Path) -> Method:

@@ -1,8 +1,6 @@
 """`dispose export`: a finished run as files that other programs open."""
 
 import importlib.util
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ import tyro
 from tqdm import tqdm
 
 from dispose.cli.captures import MarkersOption
+from dispose.cli.drawing import draw
 from dispose.errors import InputError, MissingBackendError
 from dispose.formats.calibration.read import read_calibration
 from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS
@@ -247,8 +246,7 @@ def write_film_file(order: Order) -> Sequence[Path]:
     path = order.folder / "mp4" / f"{order.stem}.mp4"
     options = [("calibration", order.calibration), ("pictures", order.pictures)]
     words = [word for name, given in options if given is not None for word in (f"--{name}", str(given))]
-    command = [sys.executable, "-m", FILM, str(order.source), str(path), "--rate-hz", str(order.rate_hz), *words]
-    if subprocess.run(command).returncode:
+    if draw(FILM, order.source, path, "--rate-hz", order.rate_hz, *words):
         raise InputError(f"{path}: was not written.")
     return (path,)
 

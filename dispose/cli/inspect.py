@@ -1,13 +1,13 @@
 """`dispose inspect`: the frames of finished results that went wrong, as a page to click through or as pictures."""
 
 import importlib.util
-import subprocess
 import sys
 import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from dispose.cli.drawing import draw
 from dispose.cli.view import ResultsOptions
 from dispose.errors import InputError, MissingBackendError
 from dispose.options import Count, CountOption, PathOption, one_of, require_folder
@@ -78,5 +78,4 @@ class InspectCommand(ResultsOptions):
             raise MissingBackendError("pictures need the package matplotlib: pip install 'dispose[viz]'")
         options = [f"--{name}={path}" for name, path in self.beside()]
         options += [f"--rank-by={self.rank_by}", f"--worst={self.worst}"]
-        command = [sys.executable, "-m", "dispose_viz.inspector", str(self.results), str(folder), *options]
-        return subprocess.run(command).returncode
+        return draw("dispose_viz.inspector", self.results, folder, *options)

@@ -1,8 +1,6 @@
 """What `dispose predict --model` takes and does: one image, or one video, of one camera."""
 
 import importlib.util
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +9,7 @@ import torch
 import tyro
 
 import dispose
+from dispose.cli.drawing import draw
 from dispose.errors import InputError, MissingBackendError
 from dispose.formats.calibration.read import open_calibration
 from dispose.formats.files import digest_of
@@ -147,7 +146,7 @@ def lift(order: LiftOrder) -> int:
         print(f"and {len(notes) - MOST_NOTES} more sentences of this kind.")
     for name in (VIDEO_FILE if camera.video else IMAGE_FILE, ARRAYS):
         print(f"wrote {folder / name}")
-    return draw(folder) if options.figure else 0
+    return draw_people(folder) if options.figure else 0
 
 
 def lift_them(
@@ -180,6 +179,6 @@ def camera_of(lens: Lens) -> LiftedCamera:
     return LiftedCamera(cameras.names[0], (width, height), matrix, tuple(cameras.lens[0].tolist()), lens.told_by)
 
 
-def draw(folder: Path) -> int:
+def draw_people(folder: Path) -> int:
     """Let the package of pictures draw them, in a process of its own."""
-    return subprocess.run([sys.executable, "-m", "dispose_viz.lifting", str(folder)]).returncode
+    return draw("dispose_viz.lifting", folder)

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import io
+import os
 import shutil
 import signal
 import sys
@@ -147,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done; 1: done, and the answer is no (a check failed); 2: refused, with one sentence on the error stream;
     130: interrupted; 143: asked to end (SIGTERM).
     """
+    open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
@@ -159,6 +161,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         names = ", ".join(command.name for command in COMMANDS)
         return complain(f"there is no command {words[0]!r}; there are {names}.")
     return call(chosen[0], words[1:])
+
+
+def open_standard_streams() -> None:
+    """Where somebody closed one (`>&-`), the next file would take its number, and what children print go into it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 def call(command: Command, arguments: Sequence[str]) -> int:

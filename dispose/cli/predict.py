@@ -79,6 +79,9 @@ SECOND_OPINION = partial(integer_programme, budget=100)
 """A quarter of the usual budget: a fifth of the time where ten cameras see many people, and the same groups."""
 
 
+MOST_STEPS = 10_000
+
+
 @dataclass(frozen=True)
 class PredictCommand(CaptureOptions):
     """Find out who is who and where every joint is, and write it as predictions.jsonl, .npz and TRC.
@@ -347,7 +350,9 @@ class PredictCommand(CaptureOptions):
         return f"{name}, {described(lifter_weights(name))}"
 
     def sampler(self) -> SamplerConfig | None:
-        """The sampler asked for; None for the usual one."""
+        """The sampler asked for; None for the usual one. `InputError` for more steps than anybody waits for."""
+        if (self.steps or 0) > MOST_STEPS:
+            raise InputError(f"--steps is {self.steps}; the reverse diffusion takes at most {MOST_STEPS:,}.")
         return None if self.steps is None else SamplerConfig(steps=self.steps)
 
     def inputs(self, capture: Capture, weights: Path | None, batch: int, times: Timing) -> tuple[tuple[str, str], ...]:

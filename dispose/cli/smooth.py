@@ -1,8 +1,6 @@
 """`dispose smooth`: joints of finished results by all of their frames."""
 
 import importlib.util
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ import torch
 import tyro
 
 from dispose.cli.captures import MarkersOption
+from dispose.cli.drawing import draw
 from dispose.errors import InputError
 from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS, copy_evidence
 from dispose.formats.evidence_keypoints import RunKeypoints, read_run_keypoints
@@ -241,4 +240,4 @@ def draw_bones(path: Path) -> int:
     if importlib.util.find_spec("matplotlib") is None:
         print("no picture of the bones: matplotlib is not installed (pip install 'dispose[viz]')")
         return 0
-    return subprocess.run([sys.executable, "-m", "dispose_viz.charts.bones", str(path)], check=False).returncode
+    return draw("dispose_viz.charts.bones", path)

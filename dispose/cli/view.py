@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from dispose.cli.drawing import draw
 from dispose.errors import InputError, MissingBackendError
 from dispose.inference.capture import find_calibration
 from dispose.options import PathOption, require_file
@@ -91,4 +91,4 @@ class ViewCommand(ResultsOptions):
         # The library itself never imports what draws.
         options = [("save", self.save), *asked.beside(), ("pictures", self.pictures)]
         words = [word for name, path in options if path is not None for word in (f"--{name}", str(path))]
-        return subprocess.run([sys.executable, "-m", VIEWER, str(self.results), *words]).returncode
+        return draw(VIEWER, self.results, *words)

@@ -35,7 +35,11 @@ def replacing(path: Path) -> Iterator[TextIO]:
         >>> with replacing(Path("notes.txt")) as file:  # doctest: +SKIP
         ...     file.write("all or nothing")
     """
-    with replacing_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+    # Names of files may hold letters that are none.
+    with (
+        replacing_path(path) as temporary,
+        open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
         yield file
 
 

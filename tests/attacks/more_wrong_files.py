@@ -106,5 +106,11 @@ MORE_WRONG = (
     Wrong("captured motion", "07.asf", put("length 0.45", "lenght 0.45"), "no 'lenght' (known are"),
     Wrong("captured motion", "07.asf", put("axis XYZ", "order TX TY TZ RZ RY RX"), "only TX TY TZ RX RY RZ is read"),
     Wrong("captured motion", "07.asf", put("axis XYZ", "orientation 0 90 0"), "only 0 0 0 is read"),
+    Wrong("captured motion", "07_01.amc", put("ltibia 40", "ltibia 4_0"), "4_0 where numbers should be"),
+    Wrong(COLMAP, "**/cameras.txt", put("960.0", "9_60.0"), "9_60.0"),
+    Wrong("training", "run/csv/metrics.csv", put("\n19,", "\n1_9,"), "the step is 1_9"),
+    Wrong("results", TABLE, array("covariance", at((0, 0, 0), -1.0)), "variances below 0"),
+    Wrong("results", EVIDENCE, array("tuple_marginal", at(0, 1.5)), "'tuple_marginal' has 1.5 in row 0"),
+    Wrong("results", EVIDENCE, array("tuple_mass", at((0, 0), -0.5)), "'tuple_mass' has -0.5 in row 0"),
     Wrong("pseudo-labels", "*", array("person_id", lambda a: a - 9), "array 'person_id' has -9"),
 )

@@ -107,6 +107,22 @@ def test_a_pipe_among_files_is_a_damaged_frame_and_no_wait(here: Path, capsys: p
     assert "is a pipe" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("option", ["--rate-hz=1e308", "--steps=10001", "--steps=99999999999999999999"])
+def test_numbers_beyond_all_measure_are_refused(option: str, here: Path) -> None:
+    command = "predict" if "steps" in option else "check"
+    assert told([command, "CAPTURE", option], "") == READ
+    assert option.split("=")[1] in Path("told.txt").read_text()
+
+
+def test_a_closed_stream_is_no_place_for_a_file(tmp_path: Path) -> None:
+    """The next file that is opened would be what children print into."""
+    program = "import os, sys; from dispose.cli.main import main; main(['--version']); fd = os.open('x', os.O_CREAT); "
+    program += "sys.exit(fd < 3 or not all(map(os.get_inheritable, range(3))))"
+    command = ["sh", "-c", f'exec "{sys.executable}" -c "{program}" <&- >&- 2>&-']
+    assert subprocess.run(command, cwd=tmp_path, check=False).returncode == 0
+    assert (tmp_path / "x").exists()
+
+
 def test_any_encoding_and_any_letters_of_names_are_printed(here: Path) -> None:
     odd = here / "t\x1b]0;owned\x07ake\udcff é"
     (here / "capture").rename(odd)
@@ -115,3 +131,6 @@ def test_any_encoding_and_any_letters_of_names_are_printed(here: Path) -> None:
     done = subprocess.run(command, cwd=here, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert b"\\x1b]0;owned\\x07ake\\udcff \\xe9" in done.stdout and b"\x1b" not in done.stdout + done.stderr
+    command[3:4] = ["check"]
+    done = subprocess.run(command, cwd=here, env=environment, capture_output=True, check=False)
+    assert done.returncode in (0, 1) and b"Traceback" not in done.stderr, done.stderr.decode()

@@ -117,6 +117,20 @@ def test_a_camera_that_nobody_connects_is_left_and_named(generator: torch.Genera
     assert said.better and "camera cam_04 is left as it was" in said.sentences[0]
 
 
+def test_cameras_that_are_left_count_when_the_result_is_judged(generator: torch.Generator) -> None:
+    """The fourth sees people in held-out frames alone: nothing is adjusted by it, and what becomes of it counts."""
+    true, (by, _) = ring(), split_frames(FRAMES)
+    frames = filmed(true, FRAMES, generator)
+    for number in by:
+        valid = frames[number].detections.valid.clone()
+        valid[3] = False
+        frames[number] = replace(frames[number], detections=replace(frames[number].detections, valid=valid))
+    found = refined(frames, knock_cameras(true, 1.0, 30.0, generator))
+    assert [left.view for left in found.left] == [3] and found.after.median_px[3].isfinite()
+    assert float(found.after.whole_px) == float(RigErrors.of(found.judged_after, range(5)).whole_px)
+    assert float(found.after.whole_px) != float(RigErrors.of(found.judged_after, found.views).whole_px)
+
+
 def test_people_who_stand_still_are_one_sentence(generator: torch.Generator) -> None:
     true = ring()
     with pytest.raises(

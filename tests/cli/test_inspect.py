@@ -153,6 +153,7 @@ def test_the_server_answers_on_this_computer_and_ends_with_the_block(tmp_path: P
     with serve(tmp_path / "small.ipynb", None) as page:
         assert page.address.startswith("http://127.0.0.1:")
         pid = page.process.pid
+    assert page.process.returncode == 0, "it ends at the end of its input, and nobody has to end it"
     assert page.process.poll() is not None
     with pytest.raises(ProcessLookupError):
         os.killpg(pid, 0)
@@ -195,6 +196,10 @@ def test_only_who_knows_the_address_is_answered(tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(b"private")
     with serve(tmp_path / "small.ipynb", None) as page:
         root, port = page.address.rstrip("/").rpartition("/")[0], page.address.split(":")[2].split("/")[0]
+        there = f"{int(port):04X}"
+        listed = [line.split()[1:3] for line in Path("/proc/net/tcp").read_text().splitlines()]
+        bound = {here for here, far in listed if here.endswith(f":{there}") and far == "00000000:0000"}
+        assert bound == {f"0100007F:{there}"}, "others than this computer hear it"
         static = f"{page.address}voila/static/voila.js"
         assert status_of(static) in (200, 404)
         assert status_of(page.address) == 200

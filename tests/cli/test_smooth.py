@@ -169,4 +169,4 @@ def test_results_are_not_written_over(results, capsys):
 def test_a_rate_is_a_positive_number(results, tmp_path, capsys, rate):
     with pytest.raises(SystemExit) as stopped:
         main(["smooth", str(results), "--out", str(tmp_path / "out"), "--rate-hz", rate])
-    assert stopped.value.code == 2 and "a positive number is expected" in capsys.readouterr().err
+    assert stopped.value.code == 2 and "a positive number up to 1e9 is expected" in capsys.readouterr().err

@@ -1,13 +1,12 @@
 """`dispose view` refuses with one sentence what cannot be shown, and hands over the rest to the viewer's process."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from dispose.cli import view
+from dispose.cli.drawing import draw
 from dispose.cli.view import ViewCommand
 from dispose.errors import InputError, MissingBackendError
 from dispose.formats.predictions import write_predictions
@@ -33,12 +32,12 @@ def started(monkeypatch) -> list[list[str]]:
     """Everything is installed; the commands that would have been started."""
     commands: list[list[str]] = []
 
-    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        commands.append(command)
-        return subprocess.CompletedProcess(command, 3)
+    def drawn(*words: object) -> int:
+        commands.append([*map(str, words)])
+        return 3
 
     monkeypatch.setattr(view.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(view.subprocess, "run", run)
+    monkeypatch.setattr(view, "draw", drawn)
     return commands
 
 
@@ -59,13 +58,13 @@ def test_results_come_first_then_the_package_then_the_display(people, tmp_path, 
 def test_the_viewer_gets_what_was_said_and_its_status_is_ours(people, tmp_path, started) -> None:
     assert ViewCommand(people, save=tmp_path / "out.rrd", truth=people).run() == 3
     (command,) = started
-    assert command[:3] == [sys.executable, "-m", "dispose_viz.scene.rerun_view"]
-    assert command[3:] == [str(people), "--save", str(tmp_path / "out.rrd"), "--truth", str(people)]
+    assert command[0] == "dispose_viz.scene.rerun_view"
+    assert command[1:] == [str(people), "--save", str(tmp_path / "out.rrd"), "--truth", str(people)]
 
 
 def test_with_a_display_nothing_need_be_saved(people, started, monkeypatch) -> None:
     monkeypatch.setenv("DISPLAY", ":0")
-    assert ViewCommand(people).run() == 3 and started[0][3:] == [str(people)]
+    assert ViewCommand(people).run() == 3 and started[0][1:] == [str(people)]
 
 
 def test_a_recording_has_its_ending_and_does_not_replace_a_folder(people, tmp_path, started) -> None:
@@ -75,3 +74,11 @@ def test_a_recording_has_its_ending_and_does_not_replace_a_folder(people, tmp_pa
     with pytest.raises(InputError, match="is a folder"):
         ViewCommand(people, save=tmp_path / "folder.rrd").run()
     assert not started
+
+
+def test_what_draws_is_read_whatever_the_terminals_encoding(tmp_path, capsys, monkeypatch) -> None:
+    (tmp_path / "drawn.py").write_text("import sys; print(sys.argv[1], '\\xb7'); sys.exit(4)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    assert draw("drawn", tmp_path / "é") == 4
+    assert capsys.readouterr().out == f"{tmp_path}/é ·\n"

@@ -9,7 +9,9 @@ import scipy.io
 from dispose.errors import InputError
 from dispose.formats.actors_mat import KEY, read_actors
 from dispose.formats.calibration.documents import MOST_YAML_BYTES, read_document
+from dispose.formats.calibration.read import rig_of
 from dispose.formats.hdf5 import hdf5_array, open_hdf5
+from tests.formats.test_calibrations import rig, write_opencv
 
 
 def test_cells_in_cells_without_end_are_refused(tmp_path: Path) -> None:
@@ -30,6 +32,23 @@ def test_a_compressed_table_that_unfolds_out_of_proportion_is_refused(tmp_path: 
         file.create_dataset("a", (1 << 28,), "f8", chunks=(1 << 20,), compression="gzip", fillvalue=1.0)
     with pytest.raises(InputError, match=r"bomb\.h5"), open_hdf5(path) as file:
         hdf5_array(path, file, "a", None)
+
+
+def test_yaml_that_is_nested_too_deeply_is_refused_where_it_is(tmp_path: Path) -> None:
+    """As it is composed: a reader that calls itself has not that much room."""
+    path = tmp_path / "deep.yml"
+    path.write_text("---\na: 1\nb: " + "[" * 900 + "]" * 900)
+    with pytest.raises(InputError, match=r"deep\.yml: .*at line 3 \(is nested too deeply"):
+        read_document(path)
+
+
+def test_a_camera_beside_easymocaps_list_of_names_is_told(tmp_path: Path) -> None:
+    write_opencv(tmp_path, rig())
+    path, name = tmp_path / "intri.yml", rig().names[-1]
+    path.write_text(path.read_text().replace(f"   - {name}\n", "", 1))
+    found = rig_of(tmp_path / "extri.yml")
+    assert found.notes == (f"camera {name} is left out: it is not in the list 'names'.",)
+    assert [view.name for view in found.views] == list(rig().names[:-1])
 
 
 def test_yaml_that_would_take_minutes_is_refused_by_its_length(tmp_path: Path) -> None:

@@ -57,6 +57,13 @@ def test_other_lists_are_refused(change: dict, files: bytes | None, sentence: st
         read_graph_weights(json.dumps(stored).encode(), {"w.bin": stream}, "x.json")
 
 
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_weights_that_are_not_finite_are_refused(value: float):
+    graph, held = written_graph({"a": np.zeros(3, np.float32), "b": np.array([1, value], np.float32)})
+    with pytest.raises(InputError, match=r"x\.json: 'b' has values that are not finite"):
+        read_graph_weights(graph, held, "x.json")
+
+
 @pytest.mark.parametrize(
     "graph, sentence",
     [

@@ -158,7 +158,7 @@ def test_counts_start_at_one(words: list[str], count: str, capsys: pytest.Captur
     with pytest.raises(SystemExit) as stop:
         cli.main([*words, count])
     assert stop.value.code == 2
-    assert f"a whole number from 1 on is expected, not '{count}'" in capsys.readouterr().err
+    assert f"a whole number from 1 to 1e9 is expected, not '{count}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)

@@ -245,7 +245,7 @@ def test_bad_input_is_one_sentence(given: Given, capsys: pytest.CaptureFixture[s
     refused("nobody has the 4 keypoints inside the image that a pose takes")
     with pytest.raises(SystemExit):
         given.run("--hypotheses", "0")
-    assert "a whole number from 1 on is expected, not '0'" in capsys.readouterr().err
+    assert "a whole number from 1 to 1e9 is expected, not '0'" in capsys.readouterr().err
     assert main(["predict", "folder", "--focal-px", "3"]) == 2
     assert "--focal-px speaks of one camera; say --model NAME with it." in capsys.readouterr().err
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -122,7 +123,10 @@ def draw_from_above(cameras: Cameras, people_xy: Float[Tensor, "persons 2"], tit
         "people": people_xy.tolist(),
     }
     command = [sys.executable, "-X", "utf8", "-m", "dispose_viz.scene.rig_svg"]
-    return subprocess.run(command, input=json.dumps(plan), stdout=subprocess.PIPE, check=True, encoding="utf-8").stdout
+    # Names of folders may hold letters that are none.
+    plain = os.environ | {"PYTHONIOENCODING": "utf-8:surrogateescape"}
+    drawn = subprocess.run(command, input=json.dumps(plan).encode(), stdout=subprocess.PIPE, check=True, env=plain)
+    return drawn.stdout.decode("utf-8", "backslashreplace")
 
 
 def _finite(pixels: float) -> float | None:
