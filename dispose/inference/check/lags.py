@@ -45,7 +45,7 @@ def farthest_lag(frames: int, rate_hz: float) -> int:
     return max(min(wanted, int((1 - OVERLAP) * frames), frames - 5), 0)
 
 
-class PairDistances:
+class DistancesAtLags:
     """How far people lie apart between two cameras at a lag between them; every such lag is looked at once."""
 
     def __init__(self, court: Court, rig: Sequence[Witness]) -> None:
@@ -74,7 +74,7 @@ def searched(distance: Callable[[int], float], most: int, rate_hz: float, centre
     return LagCurve(order, np.array([value[lag] for lag in order.tolist()]))
 
 
-def lag_curves(court: Court, distances: PairDistances, rate_hz: float) -> tuple[LagCurve, ...]:
+def lag_curves(court: Court, distances: DistancesAtLags, rate_hz: float) -> tuple[LagCurve, ...]:
     """One curve per camera: what all its pairs lose in the mean, closely around the best and the shift as given."""
     most = farthest_lag(len(court.footage), rate_hz)
 
@@ -90,7 +90,7 @@ def lag_curves(court: Court, distances: PairDistances, rate_hz: float) -> tuple[
     return tuple(curves)
 
 
-def joint_lags(court: Court, distances: PairDistances, rate_hz: float) -> tuple[int, ...]:
+def joint_lags(court: Court, distances: DistancesAtLags, rate_hz: float) -> tuple[int, ...]:
     """By how many frames every camera is late if all may be: what the pairs say, with the least absolute differences.
 
     A pair counts by how much better it agrees at its best lag than at most others. Those are in time that most cameras

@@ -18,7 +18,7 @@ from dispose.inference.check.contest import (
 )
 from dispose.inference.check.footage import Footage
 from dispose.inference.check.hypotheses import of_one_camera, of_the_whole_rig
-from dispose.inference.check.lags import LagCurve, PairDistances, joint_lags, lag_curves
+from dispose.inference.check.lags import DistancesAtLags, LagCurve, joint_lags, lag_curves
 from dispose.inference.check.one_camera import LAG, TURN, altered, fit_camera, fit_late_camera
 from dispose.scene.cameras import Cameras
 
@@ -143,7 +143,7 @@ def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
         held = list(_held(court, rig, known, whole))
         fault, together = best_fault(held), list[Fault]()
         if fault is None or fault.after > GROSS:
-            distances = PairDistances(court, rig)
+            distances = DistancesAtLags(court, rig)
             if not curves or gross:
                 curves = lag_curves(court, distances, rate_hz)
             single = [h for v in suspects for h in of_one_camera(court, cameras, lags, rig, v, curves[v])]
@@ -165,7 +165,7 @@ def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
         cameras, lags = found[0].hypothesis.cameras, found[0].hypothesis.lags
         if together:
             # Each beside the others in time: as all were given, no curve would be lowest where its camera is late.
-            curves, gross = lag_curves(court, PairDistances(court, rig_of(court, cameras, lags)), rate_hz), False
+            curves, gross = lag_curves(court, DistancesAtLags(court, rig_of(court, cameras, lags)), rate_hz), False
             first = tuple(replace(one, lag=one.lag + round(lag)) for one, lag in zip(curves, lags, strict=True))
     rig = rig_of(court, cameras, lags)
     late = {fault.hypothesis.views[0] for fault in faults if fault.hypothesis.kind == "late"}
@@ -180,7 +180,7 @@ def try_rig(footage: Footage, cameras: Cameras, rate_hz: float) -> RigTrial:
 
 
 def unsynchronised(
-    court: Court, cameras: Cameras, known: Losses, distances: PairDistances, rate_hz: float
+    court: Court, cameras: Cameras, known: Losses, distances: DistancesAtLags, rate_hz: float
 ) -> list[Fault]:
     """Two or more cameras that are late at once, each as a fault; none where that does not explain enough.
 
