@@ -22,7 +22,7 @@ SCORES_OF_JOINT = ("score", "visibility", "confidence", "likelihood", "visible",
 
 def is_person(value: object) -> bool:
     """Whether a list is the keypoints of one person: numbers, or a row or an object for every joint."""
-    if not isinstance(value, list) or len(value) < FEWEST_VALUES:
+    if not isinstance(value, list) or len(value) < FEWEST_VALUES or all(isinstance(one, str) for one in value):
         return False
     rows = [one for one in value if isinstance(one, list | dict)]
     return all(len(row) <= JOINT_WIDTH if isinstance(row, list) else {"x", "position"} & set(row) for row in rows)
