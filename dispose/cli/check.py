@@ -1,5 +1,6 @@
 """`dispose check`: look at a capture before any model does."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +9,7 @@ import torch
 import tyro
 
 from dispose.cli.captures import CaptureOptions
-from dispose.cli.timing import TimeOptions, Timing, read_stretch, time_notes, timing_of
+from dispose.cli.timing import TimeOptions, Timing, read_stretch, slower, time_notes, timing_of
 from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.inference.capture import Capture, source_of
@@ -58,6 +59,11 @@ class CheckCommand(CaptureOptions):
         read = read_lines(capture, times, readings)
         print("\n".join(read))
         commands = next_commands(diagnosis, source, folder, self.words())
+        rates = slower(capture, times) if diagnosis.findings else {}
+        if rates:
+            # Whatever else seems wrong may come of frames that are not of one instant.
+            told = (word for name, (rate, _) in rates.items() for word in ("--camera-rate", f"{name}={rate:g}"))
+            commands = (f"dispose check {shlex.join([str(source), *self.words(), *told])}", *commands)
         self.say(capture, diagnosis, recordings(capture, times), commands)
         what = Checked(name, capture.cameras, diagnosis, recordings(capture, times), tuple(read), commands)
         for path in write_check(folder, what):

@@ -145,22 +145,26 @@ def time_notes(capture: Capture, timing: Timing) -> list[str]:
     moved = [f"{name} by {clock.shift:+g}" for name, clock in zip(names, timing.clocks, strict=True) if clock.shift]
     if moved:
         notes.append(f"frames are shifted: {', '.join(moved)}.")
-    return [*notes, *_slower(capture, timing)]
+    return [*notes, *(sentence for _, sentence in slower(capture, timing).values())]
 
 
-def _slower(capture: Capture, timing: Timing) -> list[str]:
-    """Cameras without a video whose frames end where a slower camera's would, and the rate that they would have."""
+def slower(capture: Capture, timing: Timing) -> dict[str, tuple[float, str]]:
+    """Cameras without a video whose frames end where a slower camera's would: that rate, and a sentence about it."""
     if any(timing.videos) or timing.retimes:
-        return []
+        return {}
     spans_of_views = [(view.camera, min(view.numbers), max(view.numbers)) for view in capture.views if view.numbers]
     most = max((last - first for _, first, last in spans_of_views), default=0)
-    found = []
+    found = {}
     for name, first, last in spans_of_views:
         share = next((share for share in SLOWER if abs((last - first + 1) / (most + 1) - share) < 0.5 * UNEVEN), None)
         if share and last - first >= FEWEST_OF_SLOWER and abs(first - min(capture.numbers)) <= 1:
-            found.append(
-                f"camera {name} has frames {first}-{last} of {most + 1}: if it took {share:.3g} as many frames per "
-                f"second as the others, give --camera-rate {name}={share * timing.rate:.4g}."
+            rate = float(f"{share * timing.rate:.4g}")
+            found[name] = (
+                rate,
+                (
+                    f"camera {name} has frames {first}-{last} of {most + 1}: if it took {share:.3g} as many frames per "
+                    f"second as the others, give --camera-rate {name}={rate:g}."
+                ),
             )
     return found
 

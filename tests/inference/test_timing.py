@@ -175,6 +175,21 @@ def test_a_camera_with_half_the_frames_is_told(walk, tmp_path: Path) -> None:
     )
 
 
+def test_check_begins_with_the_rate_of_a_camera_with_half_the_frames(walk, tmp_path: Path, capsys) -> None:
+    write_calibration_toml(tmp_path / "calib" / "Calib.toml", walk.rig())
+    for number in range(50):
+        write_openpose(tmp_path / "pose", number, ("cam01", "cam02", "cam03"),
+                       walk.detections_at(0.5 * number).select(views=range(3)))  # fmt: skip
+        if number < 25:
+            write_openpose(tmp_path / "pose", number, ("cam04",), walk.detections_at(number).select(views=[3]))
+    main(["check", str(tmp_path), "--out", str(tmp_path / "out"), "--rate-hz", "50"])
+    first = f"dispose check {tmp_path} --rate-hz 50.0 --camera-rate cam04=25"
+    assert f"type next:\n  {first}\n  dispose predict" in capsys.readouterr().out
+    assert main([*first.split()[1:], "--out", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "warning" not in said and "type next:\n  dispose predict" in said
+
+
 def test_predict_smooths_as_smooth_does(capture_folder, tmp_path: Path, capsys) -> None:
     """`--smooth` writes what `dispose smooth` makes of the results, beside them; without a rate it is refused first."""
     folder, out = str(capture_folder.path), tmp_path / "out"
