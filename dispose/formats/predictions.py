@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from dispose.errors import InputError
 from dispose.formats.entry import Entry, short
@@ -276,26 +277,24 @@ def _parse_frame(entry: Entry, skeleton: Skeleton, cameras: tuple[str, ...]) -> 
     entry = Entry(f"{entry.place} (frame {frame})", entry.value)
     persons = list(entry.at("persons").items())
     count, joints = len(persons), len(skeleton)
-    error = torch.full((count, joints), torch.nan, dtype=torch.float64)
-    table = torch.full((count, joints, 4), torch.nan, dtype=torch.float64)
-    root = torch.full((count, 3), torch.nan, dtype=torch.float64)
+    error, table = np.full((count, joints), np.nan), np.full((count, joints, 4), np.nan)
+    roots = np.full((count, 3), np.nan)
     members = torch.full((count, len(cameras)), ABSENT, dtype=torch.long)
     for row, person in enumerate(persons):
-        table[row] = _joints(person.at("joints"), joints)
-        root[row] = nullable(person.at("root"), 3)
+        table[row] = _nullable(person.at("joints"), 4 * joints).reshape(joints, 4)
+        roots[row] = _nullable(person.at("root"), 3)
         if person.has("error_mm"):
-            error[row] = nullable(person.at("error_mm"), joints)
-            if (error[row] < 0).any():
-                raise InputError(f"{person.place}: error_mm has {float(error[row].nan_to_num().min()):g}.")
+            error[row] = _nullable(person.at("error_mm"), joints)
         for camera in person.at("members").keys():  # noqa: SIM118
             if camera not in cameras:
                 raise InputError(f"{person.place}: member camera {camera!r} is not in the header.")
             members[row, cameras.index(camera)] = person.at("members").at(camera).whole(least=0)
-    valid = torch.isfinite(table[..., :3]).all(-1)
+    _refuse_wild(persons, table, error)
+    valid = torch.from_numpy(np.isfinite(table[..., :3]).all(-1))
     poses = Poses(
         skeleton,
-        torch.where(valid[..., None], table[..., :3], 0.0),
-        torch.where(valid, torch.nan_to_num(table[..., 3], nan=0.0, posinf=1.0, neginf=0.0), 0.0),
+        torch.where(valid[..., None], torch.from_numpy(table[..., :3]), 0.0),
+        torch.where(valid, torch.nan_to_num(torch.from_numpy(table[..., 3]), nan=0.0, posinf=1.0, neginf=0.0), 0.0),
         valid,
         torch.tensor(_ids(persons), dtype=torch.long),
     )
@@ -304,22 +303,30 @@ def _parse_frame(entry: Entry, skeleton: Skeleton, cameras: tuple[str, ...]) -> 
     if any(person.has("association") for person in persons):
         poses = replace(poses, score=scores)
     if any(person.has("error_mm") for person in persons):
-        poses = replace(poses, covariance=torch.where(valid[..., None, None], round_covariance(error), 0.0))
+        poses = replace(
+            poses, covariance=torch.where(valid[..., None, None], round_covariance(torch.from_numpy(error)), 0.0)
+        )
+    root = torch.from_numpy(roots)
     root = torch.where(torch.isfinite(root).all(-1, keepdim=True), root, torch.nan)
     return Prediction(frame, Association(members, torch.tensor(grouped, dtype=torch.float64)), poses, root)
 
 
-def _joints(entry: Entry, joints: int) -> torch.Tensor:
-    """Place and confidence of every joint; `InputError` where one is no place on Earth, or no probability."""
-    table = nullable(entry, 4 * joints).reshape(joints, 4)
-    score = torch.where(table[:, 3].isfinite(), table[:, 3], 0.0)
-    wild = (table[:, :3].isfinite() & (table[:, :3].abs() > FARTHEST_MM)).any(-1) | (score < 0) | (score > 1)
-    if wild.any():
-        joint = int(wild.nonzero()[0])
+def _refuse_wild(
+    persons: Sequence[Entry],
+    table: Float[np.ndarray, "persons joints 4"],
+    error: Float[np.ndarray, "persons joints"],
+) -> None:
+    """Raise `InputError` where a joint is no place on Earth, its confidence no probability, or its error negative."""
+    score = table[..., 3]
+    wild = (np.isfinite(table[..., :3]) & (np.abs(table[..., :3]) > FARTHEST_MM)).any(-1)
+    wild |= np.isfinite(score) & ((score < 0) | (score > 1))
+    for row, joint in np.argwhere(wild).tolist():
         raise InputError(
-            f"{entry.place}: {joint} is {table[joint].tolist()}; x, y, z in mm and a confidence in 0 to 1 are needed."
+            f"{persons[row].at('joints').place}: {joint} is {table[row, joint].tolist()}; x, y, z in mm and a "
+            "confidence in 0 to 1 are needed."
         )
-    return table
+    for row, joint in np.argwhere(error < 0).tolist():
+        raise InputError(f"{persons[row].place}: error_mm has {error[row, joint]:g}.")
 
 
 FARTHEST_MM = 1e9
@@ -340,13 +347,17 @@ def _ids(persons: Sequence[Entry]) -> list[int]:
 
 def nullable(entry: Entry, count: int) -> torch.Tensor:
     """Numbers where ``null`` stands for NaN."""
+    return torch.from_numpy(_nullable(entry, count))
+
+
+def _nullable(entry: Entry, count: int) -> Float[np.ndarray, " count"]:
     try:
-        found = np.asarray(entry.value)
+        found = np.array(entry.value)
         if found.dtype.kind not in "iufO" or (found.dtype.kind == "O" and any(isinstance(x, str) for x in found.flat)):
             raise ValueError("texts or truth values")
-        array = found.astype(np.float64).reshape(-1)
+        array = found.astype(np.float64, copy=False).reshape(-1)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{entry.place}: numbers are expected, not {short(entry.value)}.") from error
     if len(array) != count:
         raise InputError(f"{entry.place}: {count} numbers are expected, there are {len(array)}.")
-    return torch.from_numpy(array.copy())
+    return array

@@ -307,7 +307,9 @@ def check_rig(source: str, views: list[CameraParameters], notes: Sequence[str] =
 def require_one_unit(source: str, names: Sequence[str], centres: Float[Tensor, "views 3"]) -> None:
     """Raise `InputError` where one of three or more cameras stands a thousand times too far away."""
     apart = torch.cdist(centres, centres)
-    for view in range(len(names)) if len(names) > 2 else ():
+    if len(names) < 3 or float(apart.max()) <= LONGEST_RIG:
+        return
+    for view in range(len(names)):
         others = torch.arange(len(names)) != view
         nearest, extent = float(apart[view, others].min()), float(apart[others][:, others].max())
         if nearest > max(LONGEST_RIG, 100 * extent):

@@ -46,7 +46,8 @@ def people_of_object(person: object, key: str) -> list[object]:
             scores = _beside(person, len(found))
             beside = scores if isinstance(scores, list) and len(scores) == len(found) else [None] * len(found)
             return [flat_keypoints(one, theirs) for one, theirs in zip(found, beside, strict=True)]
-    return [person_of_object(person, key)]
+        return [_flat_of(person, found)]
+    return [person]
 
 
 def person_of_object(person: object, key: str) -> object:
@@ -54,18 +55,19 @@ def person_of_object(person: object, key: str) -> object:
 
     What is no person at all is handed on as it is, to be counted as such.
     """
-    if person is None:
-        return None
-    if not isinstance(person, dict):
-        return person
-    keypoints = _under_keys(person, key)
-    return flat_keypoints(
-        keypoints, _beside(person, len(keypoints)) if isinstance(keypoints, list) else person.get(SCORES[0])
-    )
+    return _flat_of(person, _under_keys(person, key)) if isinstance(person, dict) else person
+
+
+def _flat_of(person: dict[str, object], keypoints: object) -> object:
+    scores = _beside(person, len(keypoints)) if isinstance(keypoints, list) else person.get(SCORES[0])
+    return flat_keypoints(keypoints, scores)
 
 
 def _under_keys(person: dict[str, object], key: str) -> object:
-    return next((person[name] for name in (key, *KEYS) if person.get(name) is not None), None)
+    found = person.get(key)
+    if found is None:
+        found = next((person[name] for name in KEYS if person.get(name) is not None), None)
+    return found
 
 
 def _beside(person: dict[str, object], count: int) -> object:
@@ -97,9 +99,12 @@ def flat_keypoints(keypoints: object, scores: object = None) -> object:
     """
     if isinstance(keypoints, dict):
         keypoints, scores = _of_columns(keypoints)
-    if isinstance(keypoints, list):
+    if not isinstance(keypoints, list):
+        return keypoints
+    # Most are numbers in a row: what kinds of values there are is faster to find than to look at each.
+    if dict in set(map(type, keypoints)):
         keypoints = [_of_joint(one) if isinstance(one, dict) else one for one in keypoints]
-    if not isinstance(keypoints, list) or not any(isinstance(row, list) for row in keypoints):
+    if list not in set(map(type, keypoints)):
         return keypoints
     widths = {len(row) for row in keypoints if isinstance(row, list)}
     if widths == {2}:

@@ -150,18 +150,16 @@ def checked_people(
         table = table * (*size, 1.0)
     no_number = ~np.isfinite(table).all(-1)
     score = np.where(no_number, 0.0, table[..., 2]).clip(0.0, 1.0)
+    scored, at_origin = score > 0, (table[..., :2] == 0).all(-1)
     clamped = ~no_number & (score != table[..., 2])
     off = (table[..., :2] < BORDER_PX) | (table[..., :2] > FARTHEST * np.array(size))
-    outside = ~no_number & (score > 0) & off.any(-1)
-    origin = ~no_number & (score > 0) & (table[..., :2] == 0).all(-1)
-    seen = ~no_number & ~outside & ~origin & (score > 0)
+    outside, origin = scored & off.any(-1), scored & at_origin
+    seen = scored & ~(outside | origin)
     found = np.asarray(seen.any(-1))
-    blank = (no_number | (table[..., :2] == 0).all(-1)).all(-1)
+    blank = (no_number | at_origin).all(-1)
     odd = [*_left_out(place, people, set(np.array(listed, int)[found].tolist()), skeleton)]
-    for kind, wrong in (
-        (NO_NUMBER, no_number), (OUTSIDE, outside), (AT_ORIGIN, origin), (CLAMPED, clamped),
-    ):  # fmt: skip
-        wrong = wrong & ~blank[:, None]
+    for kind, wrong in ((NO_NUMBER, no_number), (OUTSIDE, outside), (AT_ORIGIN, origin), (CLAMPED, clamped)):
+        wrong = wrong & ~blank[:, None] if wrong.any() else wrong
         if wrong.any():
             row, joint = (int(at) for at in np.argwhere(wrong)[0])
             values = people[listed[row]][3 * columns[joint] : 3 * columns[joint] + 3]  # type: ignore[index]
