@@ -12,6 +12,7 @@ import torch
 
 from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
+from dispose.formats.calibration.read import rig_of
 from dispose.formats.calibration.rig import CalibratedRig
 from dispose.formats.detections.openpose import write_openpose
 from dispose.inference.capture import read_capture, read_image_capture
@@ -295,8 +296,12 @@ def test_the_words_of_a_name_that_stand_in_another_say_which_camera_it_is() -> N
     ("files", "sentence"),
     [
         (("intri.yml",), r"calibration/intri\.yml: EasyMocap's calibration is intri\.yml and extri\.yml"),
-        (("cameras.bin", "images.bin"), r"calibration: is COLMAP's binary form; write it as text"),
-        (("Calibration 1.cal", "a.mat"), r"calibration: no calibration that we know .*Calibration 1\.cal, a\.mat"),
+        (("cameras.bin", "images.bin"), r"calibration/cameras\.bin: breaks off at byte 7"),
+        (
+            ("Calibration 1.cal", "a.mat"),
+            r"Calibration 1\.cal: is a calibration of OptiTrack's Motive in its own binary",
+        ),
+        (("Calibration 1.foo", "a.mat"), r"calibration: no calibration that we know .*Calibration 1\.foo, a\.mat"),
     ],
 )
 def test_a_folder_of_calibrations_that_we_do_not_know_is_named(
@@ -306,4 +311,4 @@ def test_a_folder_of_calibrations_that_we_do_not_know_is_named(
     for name in files:
         (tmp_path / "calibration" / name).write_bytes(b"NPTRCAL")
     with pytest.raises(InputError, match=sentence):
-        find_calibration(tmp_path)
+        rig_of(find_calibration(tmp_path))
