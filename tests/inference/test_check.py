@@ -15,6 +15,7 @@ from dispose.geometry.rigid import rodrigues
 from dispose.inference.check.consistency import rig_consistency
 from dispose.inference.check.diagnosis import USABLE_SHARE, Diagnosis, diagnose, fit_together
 from dispose.inference.check.hypotheses import inverted, opengl_camera, turned_back_in_place
+from dispose.inference.check.lines import next_commands
 from dispose.inference.check.report import draw_from_above
 from dispose.inference.check.world import body_scale, up_direction
 from dispose.scene.cameras import Cameras
@@ -107,10 +108,14 @@ def test_left_and_right_exchanged_in_all_cameras_is_told(walk) -> None:
                 confidence=one.confidence[..., mirror])
         for one in frames
     ]  # fmt: skip
-    (finding,) = diagnose(swapped, walk.rig()).findings
-    assert finding.topic == "sides" and "left and right are exchanged" in finding.sentence
+    found = diagnose(swapped, walk.rig())
+    (note,) = found.notes
+    assert note.topic == "sides" and "left and right are exchanged" in note.sentence
+    # That is no reason to change the cameras.
+    assert found.usable and not found.findings
+    assert next_commands(found, Path("a"), Path("b"), ()) == ("dispose predict a",)
     few = diagnose(swapped[:2], walk.rig())
-    assert not few.findings
+    assert not few.findings and not few.notes
 
 
 def test_exact_detections_reproject_exactly_and_noise_shows(walk) -> None:

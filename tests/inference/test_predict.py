@@ -121,7 +121,7 @@ def test_numbers_that_mean_nothing_are_refused(capture_folder, tmp_path: Path, c
         with pytest.raises(SystemExit) as stop:
             run(capture_folder.path, tmp_path / "out", option, number)
         assert stop.value.code == 2
-        assert "positive number is expected" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+        assert "positive number up to 1e9 is expected" in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
 def test_results_that_could_not_be_written_are_refused_before_the_work(capture_folder, tmp_path, capsys) -> None:

@@ -109,7 +109,9 @@ def diagnose(
         findings.append(unexplained_finding(best))
     scale, up = (None, None) if unexplained else (units_finding(best), axes_finding(best))
     sides = None if unexplained else sides_finding(best)
-    more = [finding for finding in (scale, up, sides) if finding is not None]
+    # Exchanged names of joints say nothing of the cameras, and people are found all the same.
+    notes += [] if sides is None else [sides]
+    more = [finding for finding in (scale, up) if finding is not None]
     repaired = trial.cameras
     if not unexplained:
         more += [] if up else floor_findings(best, repaired)

@@ -79,7 +79,7 @@ def next_commands(diagnosis: Diagnosis, capture: Path, folder: Path, options: Se
     if mends:
         commands.append(f"dispose check{where} --write-calibration {file}")
         use = f" --calibration {file}"
-    if topics & {"turned", "focal length"} or diagnosis.notes:
+    if topics & {"turned", "focal length"} or any(note.topic == "turned" for note in diagnosis.notes):
         more = " --intrinsics focal" if "focal length" in topics else ""
         commands.append(f"dispose calibrate refine{where}{use}{shift}{more}")
     commands.append(f"dispose predict{where}{use}{shift}")
