@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from dispose.inference.check.agreement import CAP
+from dispose.inference.check.contest import court_of
 from dispose.inference.check.diagnosis import Diagnosis, diagnose
+from dispose.inference.check.footage import footage_of
+from dispose.inference.check.lags import DistancesAtLags, joint_lags
 from dispose.inference.readings import Source
 from dispose.inference.timing import clocks_of, retimed
 from dispose.scene.frame import Detections, Frame
@@ -73,6 +76,26 @@ def test_cameras_that_all_started_by_themselves_are_put_in_time(walk, late: tupl
     assert found.trial is not None and all(lag.told for lag in found.trial.measured)
     # The picture of every camera is lowest at its lag.
     assert [curve.best for curve in found.trial.curves] == beside
+
+
+class Told(DistancesAtLags):
+    """Pairs of cameras that agree at a lag; the others share nobody, or agree exactly at every lag."""
+
+    def __init__(self, at: dict[tuple[int, int], int], views: int, otherwise: float) -> None:
+        self.at, self.rig, self.otherwise = at, [None] * views, otherwise  # type: ignore[assignment]
+
+    def __call__(self, a: int, b: int, between: int) -> float:
+        return 0.01 * abs(between - self.at[a, b]) if (a, b) in self.at else self.otherwise
+
+
+@pytest.mark.parametrize("otherwise", [CAP, 0.0])
+def test_lags_of_cameras_that_share_nobody_are_not_made_up(walk, otherwise: float) -> None:
+    """Two rooms: in one a camera is late, in the other one is early; between the two nothing is known."""
+    found = footage_of(range(100), [walk.detections_at(n % 6) for n in range(100)])
+    pairs = ((0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5), (2, 3))
+    court = replace(court_of(found, 30.0), pairs=pairs)
+    told = {(0, 1): 0, (0, 2): 7, (1, 2): 7, (3, 4): -9, (3, 5): 0, (4, 5): 9}
+    assert joint_lags(court, Told(told, 6, otherwise), 30.0) == (0, 0, 7, 0, -9, 0)
 
 
 @pytest.mark.parametrize("lasts", [0.0, 0.96])

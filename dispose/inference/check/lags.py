@@ -25,6 +25,9 @@ FRAMES_LOOKED_AT = 24
 STEPS_A_SECOND = 12.0
 """People's ways are smooth: between such steps nothing is missed."""
 
+UNTOLD = 1e-4
+"""How much every camera is held where it is, beside pairs that count up to 1: those who share nobody tell nothing."""
+
 
 @dataclass(frozen=True, eq=False)
 class LagCurve:
@@ -93,23 +96,25 @@ def lag_curves(court: Court, distances: DistancesAtLags, rate_hz: float) -> tupl
 def joint_lags(court: Court, distances: DistancesAtLags, rate_hz: float) -> tuple[int, ...]:
     """By how many frames every camera is late if all may be: what the pairs say, with the least absolute differences.
 
-    A pair counts by how much better it agrees at its best lag than at most others. Those are in time that most cameras
-    are with; where no two are, the first one is.
+    A pair counts by how much better it agrees at its best lag than at most others; cameras of which no pair tells stay
+    as they are. Those are in time that most cameras are with; where no two are, the first one is.
     """
     most, views = farthest_lag(len(court.footage), rate_hz), len(distances.rig)
     curves = [searched(partial(distances, a, b), most, rate_hz) for a, b in court.pairs]
-    weight = np.array([1 - curve.distance.min() / np.median(curve.distance) for curve in curves])
-    between = np.array([float(curve.best) for curve in curves])
-    ends = np.zeros((len(curves), views))
+    usual = [float(np.median(curve.distance)) for curve in curves]
+    told = [(one - curve.distance.min()) / max(one, 1e-12) for one, curve in zip(usual, curves, strict=True)]
+    weight = np.array([*told, *[UNTOLD] * views])
+    between = np.array([*(float(curve.best) for curve in curves), *[0.0] * views])
+    ends = np.concatenate([np.zeros((len(curves), views)), np.eye(views)])
     for row, (a, b) in enumerate(court.pairs):
         ends[row, a], ends[row, b] = -1.0, 1.0
-    slack = -np.eye(len(curves))
+    slack = -np.eye(len(ends))
     found = linprog(
         np.concatenate([np.zeros(views), weight]),
         A_ub=np.block([[ends, slack], [-ends, slack]]),
         b_ub=np.concatenate([between, -between]),
-        bounds=[(0, 0), *[(-most, most)] * (views - 1), *[(0, None)] * len(curves)],
+        bounds=[(0, 0), *[(-most, most)] * (views - 1), *[(0, None)] * len(ends)],
     )
     lags = np.round(found.x[:views]).astype(int).tolist()
-    usual, count = Counter(lags).most_common(1)[0]
-    return tuple(lag - (usual if count > 1 else lags[0]) for lag in lags)
+    common, count = Counter(lags).most_common(1)[0]
+    return tuple(lag - (common if count > 1 else lags[0]) for lag in lags)
