@@ -202,7 +202,8 @@ def test_only_who_knows_the_address_is_answered(tmp_path: Path) -> None:
         assert bound == {f"0100007F:{there}"}, "others than this computer hear it"
         static = f"{page.address}voila/static/voila.js"
         assert status_of(static) in (200, 404)
-        assert status_of(page.address) == 200
+        with urllib.request.urlopen(page.address, timeout=60) as answer:
+            assert answer.headers["Referrer-Policy"] == "same-origin", "what it links to would be told its address"
         kernels = len(children_of_all(page.process.pid))
         assert status_of(page.address) == 200
         assert len(children_of_all(page.process.pid)) == kernels == 1, "the second visit's takes the first one's place"

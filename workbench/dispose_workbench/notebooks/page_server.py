@@ -2,8 +2,8 @@
 
 Voilà serves one notebook to whoever asks. Here its address holds a secret, which comes by the environment (arguments of
 processes are there for everybody on a machine to read); names that somebody else's page gave this computer are not
-answered; there is never more than one kernel; and when the pipe to whoever started it closes, however that came about,
-the server goes too.
+answered, and whom the page links to is not told its address; there is never more than one kernel; and when the pipe to
+whoever started it closes, however that came about, the server goes too.
 """
 
 import hmac
@@ -64,6 +64,8 @@ class PageServer(Voila):
             return answering.get_handler_delegate(request, ErrorHandler, {"status_code": 403})
 
         answering.find_handler = find_handler  # type: ignore[method-assign]
+        # Whatever the page links to is not told where it was linked from: that is the secret.
+        answering.settings["headers"] = {"Referrer-Policy": "same-origin"}
         super().listen()
 
 
