@@ -1,5 +1,6 @@
 """Kinds of options that several commands share: what they are called in the help, and what they refuse."""
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -60,9 +61,11 @@ def require_folder(folder: Path) -> Path:
     """The folder for results, before hours of work go into what could not be written there.
 
     Raises:
-        InputError: the path, or one above it, is a file.
+        InputError: the path, or one above it, is a file, or a link that leads to nothing.
     """
     for place in (folder, *folder.parents):
+        if place.is_symlink() and not place.exists():
+            raise InputError(f"{place}: is a link to {os.readlink(place)}, where nothing is; name another with --out.")
         if place.exists():
             if not place.is_dir():
                 raise InputError(f"{place}: is a file; the results go into a folder, name another with --out.")

@@ -28,6 +28,7 @@ from dispose.inference.readings import Source
 from dispose.inference.results_folder import RunFiles, write_results
 from dispose.inference.run import Kept, run
 from dispose.models.dispose.associator import Associator
+from dispose.options import require_folder
 from dispose.scene.results import FrameResult, associate_each
 from dispose.zoo.checkpoints import load_associator, load_image_model, shipped_image_weights
 from dispose.zoo.triangulators import load_reconstruction
@@ -72,7 +73,7 @@ class DemoCommand:
 
     def run(self) -> int:
         """Do it, say what happens, and where to look."""
-        out = self.out.resolve()
+        out = require_folder(self.out).resolve()
         if out.exists() and not (out / FIGURES).is_file():
             raise InputError(f"{out} exists and is no folder of an earlier demo; name another with --out")
         started = time.perf_counter()

@@ -35,6 +35,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     whole = folder.resolve()
     path = whole.parent / f".{whole.name}.lock"
     lock = FileLock(path, blocking=False)
+    new = [place for place in whole.parents if not place.exists()]
     try:
         whole.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -54,6 +55,10 @@ def lock_folder(folder: Path) -> Iterator[None]:
         if sys.platform != "win32":
             path.unlink(missing_ok=True)
         lock.release()
+        # What was refused, or failed, before anything was written leaves no empty folders.
+        with suppress(OSError):
+            for place in new:
+                place.rmdir()
 
 
 def remove_leftovers(folder: Path, below: str = "**/") -> None:

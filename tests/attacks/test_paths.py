@@ -26,6 +26,8 @@ COMMANDS = (
     ["calibrate", "board", "IT", "--squares", "7", "5", "--square-mm", "30"],
     ["detector", "install", "--from", "IT"], ["detect", "IT", "--out", "out"],
     ["prepare", "IT"], ["prepare", "CAPTURE", "--areas", "IT"], ["prepare", "CAPTURE", "--bones", "IT"],
+    ["train", "shelf", "--data", "IT", "--labels", "IT"], ["train", "--adapt", "IT"], ["train", "capture"],
+    ["inspect", "IT", "--pages", "new/pages"],
 )  # fmt: skip
 """Every command that reads something."""
 
@@ -54,8 +56,8 @@ ODD: dict[str, Callable[[Path], None]] = {"pipe": make_pipe, "socket": make_sock
 @pytest.fixture(scope="module")
 def loaded() -> None:
     """Commands are imported before their processes part."""
-    for command in {words[0] for words in COMMANDS}:
-        importlib.import_module(f"dispose.cli.{command}")
+    for module in (*(f"dispose.cli.{words[0]}" for words in COMMANDS), "dispose.training.runs"):
+        importlib.import_module(module)
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def here(loaded: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def told(command: list[str], name: str) -> str:
     """How a command ends that is given this name: refused in one sentence, or badly."""
-    words = [word.replace("IT", name).replace("CAPTURE", "capture") for word in command]
+    words, before = [word.replace("IT", name).replace("CAPTURE", "capture") for word in command], there()
 
     def run() -> None:
         sys.stderr = open("told.txt", "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
@@ -80,7 +82,13 @@ def told(command: list[str], name: str) -> str:
             status = end.code
         assert status == 2, f"status {status}"
 
-    return call_bounded(run)
+    ending = call_bounded(run)
+    return ending if there() == before else f"{ending}, but it left {there() - before}"
+
+
+def there() -> set[Path]:
+    """Everything below this folder but what was said: a refused command leaves nothing new."""
+    return set(Path().rglob("*")) - {Path("told.txt")}
 
 
 @pytest.mark.parametrize("kind", ODD)
@@ -96,6 +104,16 @@ def test_odd_names_are_refused(name: str, here: Path) -> None:
         assert told(command, name) == READ, command
         said = Path("told.txt").read_text()
         assert said.splitlines()[-1].startswith("dispose: ") and "\ndispose: all" not in said, said
+
+
+@pytest.mark.parametrize("out", ["link", "link/below", "loop"])
+def test_links_that_lead_to_nothing_are_no_places_for_results(out: str, here: Path) -> None:
+    (here / "link").symlink_to("target")
+    make_loop(here / "loop")
+    for command in (["predict", "CAPTURE"], ["check", "CAPTURE"], ["detect", "CAPTURE"], ["train", "smoke"], ["demo"],
+                    ["notebook", "sweep", "00_start_here"]):  # fmt: skip
+        assert told([*command, "--out", out], "") == READ, command
+        assert f"{out.split('/')[0]}: is a link" in Path("told.txt").read_text(), command
 
 
 def test_a_pipe_among_files_is_a_damaged_frame_and_no_wait(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
