@@ -71,11 +71,3 @@ def require_folder(folder: Path) -> Path:
                 raise InputError(f"{place}: is a file; the results go into a folder, name another with --out.")
             break
     return folder
-
-
-def require_file(path: Path) -> Path:
-    """The path for a result file, before the work: `InputError` where it is a folder or cannot be in one."""
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; the results go into a file, name another with --out.")
-    require_folder(path.parent)
-    return path

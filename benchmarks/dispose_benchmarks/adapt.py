@@ -15,9 +15,10 @@ from dispose.datasets.tables.reading import all_rows, without_repeats
 from dispose.evaluation.protocols import MVOR_OPENPOSE_DISTINCT, MVOR_RTPOSE, SHELF_DEV, Protocol
 from dispose.evaluation.reports import Row
 from dispose.evaluation.score import Method, evaluate, gather
+from dispose.formats.folders import require_file
 from dispose.inference.readings import Source
 from dispose.models.dispose.associator import Associator
-from dispose.options import Count, require_file
+from dispose.options import Count
 from dispose.preparation.labels import LabelSettings
 from dispose.scene.frame import Frame, Labels
 from dispose.training.adaptation import (

@@ -25,8 +25,9 @@ from tqdm import tqdm
 from dispose.association.cues import MISFIT_CAP, fuse
 from dispose.association.evidence import pair_misfit
 from dispose.association.view_blocks import DIRECT_VIEWS
+from dispose.formats.folders import require_file
 from dispose.models.dispose.associator import Associator
-from dispose.options import Count, require_file
+from dispose.options import Count
 from dispose.scene.frame import Frame
 from dispose.scene.results import Reconstruct
 from dispose.zoo import load_associator

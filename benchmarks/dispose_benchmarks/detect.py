@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from dispose.formats.folders import require_file
 from dispose.formats.images.series import ImageSeries, open_image_series
 from dispose.models.movenet.find import find_joints, find_people
-from dispose.options import Count, require_file
+from dispose.options import Count
 from dispose.preparation.detecting import SEARCH_EVERY, detect_camera
 from dispose.preparation.detection_files import CameraFiles
 from dispose.preparation.detector import DetectorCard, ImagePeople, nobody

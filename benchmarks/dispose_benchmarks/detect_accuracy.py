@@ -17,9 +17,10 @@ from dispose.evaluation.from_videos import (
     tracks_in_images,
     tracks_of,
 )
+from dispose.formats.folders import require_file
 from dispose.inference.capture import read_capture, source_of
 from dispose.inference.run import results_of
-from dispose.options import Count, PathOption, require_file
+from dispose.options import Count, PathOption
 from dispose.preparation.detecting import DetectOrder, detect
 from dispose.preparation.detectors import detector_of
 from dispose.scene.results import FrameResult

@@ -1,11 +1,9 @@
 """Faults injected into captures whose cameras are right: are they found, rightly named, and mended?"""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import repeat
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +13,14 @@ from tqdm import tqdm
 
 from dispose.errors import InputError
 from dispose.evaluation.classic import classic
+from dispose.formats.folders import require_file
 from dispose.inference.check.diagnosis import Diagnosis, diagnose
 from dispose.inference.check.hypotheses import exchanged, inverted, resized, turned_back_in_place, with_focal
 from dispose.metrics.association import PairCounts, count_pairs
-from dispose.options import Count, require_file
+from dispose.options import Count
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame
+from dispose.workers import worker_pool
 from dispose_benchmarks.report import write_figures
 from dispose_benchmarks.studies.fault_captures import CAPTURES, SAMPLES, LabelledCapture, Take, taken
 
@@ -247,7 +247,7 @@ class FaultsBench:
             raise InputError(f"--captures: known are {', '.join(one.__name__ for one in made)}.")
         rows: list[FaultRow] = []
         alarms: list[str] = []
-        with ProcessPoolExecutor(self.processes, mp_context=get_context("spawn")) as pool:
+        with worker_pool(self.processes) as pool:
             for make in chosen:
                 capture = make(self.data)
                 still = pool.submit(alarms_of, capture)

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.utils.benchmark import Timer
 from tqdm import tqdm
 
-from dispose.options import Count, require_file
+from dispose.formats.folders import require_file
+from dispose.options import Count
 from dispose_benchmarks.clock import peak_mib
 from dispose_benchmarks.report import write_figures
 from dispose_kernels.candidates import ABSENT, Evidence, enumerate_product, join, pair_cost

@@ -15,10 +15,11 @@ from dispose.datasets.tables.reading import read_cameras
 from dispose.errors import InputError
 from dispose.evaluation.protocols import MVOR_OPENPOSE_DISTINCT, SHELF_DEV, Protocol
 from dispose.evaluation.reports import Figure, figures_of
+from dispose.formats.folders import require_file
 from dispose.formats.pseudo_labels import gather_labels
 from dispose.inference.check.hypotheses import exchanged
 from dispose.metrics.association import PairCounts, count_pairs
-from dispose.options import Count, require_file
+from dispose.options import Count
 from dispose.preparation.associators import ASSOCIATORS, WINDOWS, grouping_of
 from dispose.preparation.labels import LabelSettings, SequenceLabels, label_frames
 from dispose.preparation.programme import ProgrammeConfig, group_by_programme

@@ -1,23 +1,23 @@
 """Are lags of cameras right to half a frame, and does the error beside them hold what it says? Or is nothing said?"""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import repeat
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from dispose.formats.folders import require_file
 from dispose.inference.check.diagnosis import diagnose
 from dispose.inference.readings import Source
 from dispose.inference.timing import clocks_of, retimed
-from dispose.options import Count, require_file
+from dispose.options import Count
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame
 from dispose.tensors import cat
+from dispose.workers import worker_pool
 from dispose_benchmarks.report import write_figures
 from dispose_benchmarks.studies.fault_captures import pose2sim_multi, taken
 from dispose_synthetic.detectors.parameters import FITTED
@@ -241,7 +241,7 @@ class LagsBench:
             ]
         table = []
         print("captures                    right or not told   told   right where told   within its ±   median error")
-        with ProcessPoolExecutor(self.processes, mp_context=get_context("spawn")) as pool:
+        with worker_pool(self.processes) as pool:
             for kind, make in kinds:
                 seeds = range(self.captures)
                 found = pool.map(measure, repeat(kind), repeat(make), seeds)

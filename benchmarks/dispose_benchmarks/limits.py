@@ -12,9 +12,10 @@ from tqdm import tqdm
 from dispose.association.decode import set_packing
 from dispose.errors import InputError
 from dispose.evaluation.classic import CLASSIC
+from dispose.formats.folders import require_file
 from dispose.models.dispose.associator import Associator, sees_enough
 from dispose.models.dispose.sampling import SamplerConfig, nobody
-from dispose.options import Count, PathOption, require_file
+from dispose.options import Count, PathOption
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.results import Associate, Association, AssociationResult, associate_each
 from dispose.tensors import ABSENT, stack

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 from dispose.evaluation.from_videos import Track, agreement_of_actor, frames_ahead, later, tracks_of
+from dispose.formats.folders import require_file
 from dispose.formats.pseudo_labels import write_pseudo_labels
 from dispose.inference.capture import find_images, image_source_of, read_capture, read_image_capture, source_of
 from dispose.inference.readings import Reading, Source
 from dispose.inference.run import results_of
 from dispose.models.dispose.model import DisPose, TwoStages
-from dispose.options import require_file
 from dispose.preparation.detecting import DetectOrder, detect
 from dispose.preparation.detectors import detector_of
 from dispose.preparation.labels import LabelSettings, label_frames, read_frames

@@ -10,11 +10,12 @@ from jaxtyping import Int
 from torch import Tensor
 from tqdm import tqdm
 
+from dispose.formats.folders import require_file
 from dispose.inference.past import associate_after
 from dispose.inference.tracking import Memory, link
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.models.dispose.associator import Associator
-from dispose.options import Count, PathOption, require_file
+from dispose.options import Count, PathOption
 from dispose.scene.frame import Frame, Labels, stack_rigs
 from dispose.scene.labels import association_of_identities
 from dispose.scene.results import Association

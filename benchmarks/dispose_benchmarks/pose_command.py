@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from dispose.errors import DisposeError, InputError
 from dispose.evaluation.published import FOLDER, read_published
+from dispose.formats.folders import require_file
 from dispose.nn.backbones import BackboneConfig
-from dispose.options import Count, require_file
+from dispose.options import Count
 from dispose.recipes.datasets import DATASETS
 from dispose.recipes.synthetic import TOY_IMAGES, TOY_SMOKE
 from dispose.released.model import RELEASED, ReleasedConfig

@@ -11,10 +11,11 @@ from tqdm import tqdm
 
 from dispose.datasets.tables.reading import read_cameras, read_columns
 from dispose.datasets.tables.shelf import read_shelf
+from dispose.formats.folders import require_file
 from dispose.inference.calibration.people import associate_people, place_people, seen_by
 from dispose.inference.calibration.refine import RigErrors, refine_rig, split_frames
 from dispose.inference.capture import read_capture, read_frame
-from dispose.options import Count, require_file
+from dispose.options import Count
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame
 from dispose.scene.results import Associate, Association, AssociationResult

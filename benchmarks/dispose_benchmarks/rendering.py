@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from dispose.options import Count, require_file
+from dispose.formats.folders import require_file
+from dispose.options import Count
 from dispose_benchmarks.report import write_figures
 from dispose_synthetic.renderer.captures import RenderConfig, sample_captures
 

@@ -16,13 +16,14 @@ from dispose.datasets.tables.mvor import read_mvor
 from dispose.datasets.tables.shelf import read_shelf
 from dispose.errors import InputError
 from dispose.formats.detections.people import DetectionView
+from dispose.formats.folders import require_file
 from dispose.inference import run as loop
 from dispose.inference.capture import Capture, read_capture, source_of
 from dispose.inference.readings import Source
 from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.tracking import link
 from dispose.models.dispose.associator import Associator
-from dispose.options import Count, CountOption, require_file
+from dispose.options import Count, CountOption
 from dispose.skeletons.catalog import COCO_17
 from dispose.zoo import load_associator
 from dispose.zoo.triangulators import load_reconstruction

@@ -15,10 +15,11 @@ from dispose.datasets.tables.reading import LabelledFrames
 from dispose.datasets.tables.shelf import read_shelf
 from dispose.evaluation.single_view import HiddenFigures, answer_hidden, hide_people, score_hidden
 from dispose.evaluation.views_agree import Agreement, agreement_of, as_labels, lift_capture
+from dispose.formats.folders import require_file
 from dispose.inference.capture import read_capture, source_of
 from dispose.inference.run import results_of
 from dispose.inference.single_view import SingleViews
-from dispose.options import Count, require_file
+from dispose.options import Count
 from dispose.zoo.checkpoints import load_associator
 from dispose.zoo.lifters import load_keypoint_lifter
 from dispose.zoo.triangulators import DEFAULT_TRIANGULATOR, load_reconstruction

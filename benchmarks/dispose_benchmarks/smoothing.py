@@ -13,11 +13,12 @@ from jaxtyping import Bool, Float
 from tqdm import tqdm
 
 from dispose.association.groups import gather_groups
+from dispose.formats.folders import require_file
 from dispose.inference.smoothing import smooth_joints, sway
 from dispose.inference.trajectories.adjust import AdjustWeights, adjust_track
 from dispose.inference.trajectories.filters import Filter, butterworth, filter_joints, gaussian, loess, median
 from dispose.inference.trajectories.track import Track, track_keypoints
-from dispose.options import Count, require_file
+from dispose.options import Count
 from dispose.scene.labels import association_of_identities
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import ABSENT

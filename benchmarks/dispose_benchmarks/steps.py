@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from dispose.formats.folders import require_file
 from dispose.models.dispose.associator import Associator
 from dispose.models.dispose.sampling import SamplerConfig
-from dispose.options import Count, require_file
+from dispose.options import Count
 from dispose.scene.frame import Frame, Labels
 from dispose.zoo import load_associator
 from dispose_benchmarks.held_out import held_out, score

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from dispose.options import Count, CountOption, require_file
+from dispose.formats.folders import require_file
+from dispose.options import Count, CountOption
 from dispose.recipes.synthetic import TOY_IMAGES, TOY_SMOKE
 from dispose_benchmarks.report import write_figures
 

@@ -9,7 +9,8 @@ import torch
 from tqdm import tqdm
 
 from dispose.association.reconstruct import GroupKeypoints, Triangulate, gather_groups
-from dispose.options import Count, require_file
+from dispose.formats.folders import require_file
+from dispose.options import Count
 from dispose.scene.labels import association_of_identities
 from dispose.zoo.triangulators import TRIANGULATOR_NAMES, load_triangulator
 from dispose_benchmarks.held_out import held_out

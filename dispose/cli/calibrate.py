@@ -15,6 +15,7 @@ from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.formats.calibration.read import open_calibration, read_calibration
 from dispose.formats.detections.people import DetectionView
+from dispose.formats.folders import require_file
 from dispose.formats.images.series import ImageSeries, Video, open_image_series
 from dispose.inference.calibration.board import DICTIONARIES, Board, BoardSightings, look_for_board
 from dispose.inference.calibration.board_rig import BoardRig, calibrate_rig, place_by_floor, place_level, usable
@@ -34,7 +35,7 @@ from dispose.inference.finding import find_calibration
 from dispose.inference.names import match_names
 from dispose.inference.readings import Source, Summary
 from dispose.inference.timing import retimed
-from dispose.options import Count, PathOption, Positive, PositiveOption, one_of, require_file, require_folder
+from dispose.options import Count, PathOption, Positive, PositiveOption, one_of, require_folder
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame
 from dispose.skeletons.skeleton import Skeleton

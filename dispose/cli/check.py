@@ -12,13 +12,14 @@ from dispose.cli.captures import CaptureOptions
 from dispose.cli.timing import TimeOptions, Timing, read_stretch, slower, time_notes, timing_of
 from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
+from dispose.formats.folders import require_file
 from dispose.inference.capture import Capture, source_of
 from dispose.inference.check.diagnosis import Diagnosis, diagnose
 from dispose.inference.check.lines import Recording, next_commands, time_table
 from dispose.inference.check.report import Checked, table, write_check
 from dispose.inference.readings import Reading, Summary, spans
 from dispose.inference.timing import retimed, shifted
-from dispose.options import PathOption, PositiveOption, require_file, require_folder
+from dispose.options import PathOption, PositiveOption, require_folder
 
 
 @dataclass(frozen=True)

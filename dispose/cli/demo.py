@@ -6,10 +6,8 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -30,6 +28,7 @@ from dispose.inference.run import Kept, run
 from dispose.models.dispose.associator import Associator
 from dispose.options import require_folder
 from dispose.scene.results import FrameResult, associate_each
+from dispose.workers import worker_pool
 from dispose.zoo.checkpoints import load_associator, load_image_model, shipped_image_weights
 from dispose.zoo.triangulators import load_reconstruction
 from dispose_workbench.notebooks.run import NotebookError, folder_beside, notebook_path, replace_folder, run_notebook
@@ -153,7 +152,7 @@ def beside(folder: Path, weights: Path) -> Iterator[Callable[[], str]]:
         return
     given = (("weights", str(weights)), ("capture", str(sample_folder(IMAGE_SAMPLE))))
     (folder / FROM_IMAGES).mkdir()
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_silent) as process:
+    with worker_pool(1, _silent) as process:
         page = process.submit(run_notebook, notebook_path(IMAGE_NOTEBOOK), given, folder / FROM_IMAGES / IMAGE_PAGES)
         people = process.submit(write_image_demo, folder, weights)
         yield people.result
@@ -161,8 +160,7 @@ def beside(folder: Path, weights: Path) -> Iterator[Callable[[], str]]:
 
 
 def _silent() -> None:
-    """Its progress bars would run through the table of the first part; a second thread would wait for that part's."""
-    torch.set_num_threads(1)
+    """Its progress bars would run through the table of the first part."""
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 

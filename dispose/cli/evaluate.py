@@ -46,9 +46,10 @@ from dispose.evaluation.score import (
 from dispose.evaluation.subsets import evaluate_subsets
 from dispose.evaluation.toy_images import evaluate_toy_images, reduction
 from dispose.evaluation.triangulators import Compared, chosen_trials, compare, trials
+from dispose.formats.folders import require_file
 from dispose.inference.readings import Source
 from dispose.models.dispose.model import DisPose
-from dispose.options import Count, CountOption, PathOption, one_of, require_file, require_folder
+from dispose.options import Count, CountOption, PathOption, one_of, require_folder
 from dispose.released.model import ReleasedDisPose
 from dispose.systems import protocol_names, system_of
 from dispose.zoo.checkpoints import (

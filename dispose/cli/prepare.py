@@ -13,10 +13,11 @@ from dispose.cli.timing import TimeOptions, say_times, timing_of
 from dispose.errors import InputError
 from dispose.formats.entry import Entry
 from dispose.formats.files import digest_of
+from dispose.formats.folders import require_file
 from dispose.formats.provenance import commit
 from dispose.inference.capture import select_frames, source_of
 from dispose.inference.timing import retimed
-from dispose.options import Count, PathOption, PositiveOption, one_of, require_file
+from dispose.options import Count, PathOption, PositiveOption, one_of
 from dispose.preparation.anatomy import bones_of_json
 from dispose.preparation.areas import NO_AREAS, read_areas
 from dispose.preparation.associators import ASSOCIATORS, WINDOWS, grouping_of

@@ -11,8 +11,9 @@ import tyro
 
 from dispose.cli.drawing import draw
 from dispose.errors import InputError, MissingBackendError
+from dispose.formats.folders import require_file
 from dispose.inference.capture import find_calibration
-from dispose.options import PathOption, require_file
+from dispose.options import PathOption
 from dispose.scene.results import Results
 from dispose_workbench.results.open import read_results
 

@@ -13,7 +13,8 @@ from torch import nn
 
 from dispose.errors import InputError
 from dispose.formats.files import visible
-from dispose.options import PathOption, require_file
+from dispose.formats.folders import require_file
+from dispose.options import PathOption
 from dispose.released.model import RELEASED
 from dispose.zoo.checkpoints import read_metadata
 from dispose.zoo.import_lifters import (

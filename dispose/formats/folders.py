@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from dispose.errors import InputError, OutputError, unwritable
 from dispose.formats.files import ASIDE
+from dispose.options import require_folder
 
 LEAST_ROOM = 16 << 20
 """Bytes that must be free before anything is computed."""
@@ -67,6 +68,18 @@ def remove_leftovers(folder: Path, below: str = "**/") -> None:
         writer = path.name.removeprefix(ASIDE).partition("-")[0]
         if not (writer.isdecimal() and _alive(int(writer))):
             path.unlink(missing_ok=True)
+
+
+def require_file(path: Path) -> Path:
+    """The path for a result file, before the work: `InputError` where it is a folder or cannot be in one.
+
+    What killed writers have left beside it is removed.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; the results go into a file, name another with --out.")
+    require_folder(path.parent)
+    remove_leftovers(path.parent, below="")
+    return path
 
 
 def _alive(process: int) -> bool:

@@ -7,10 +7,9 @@ alone. It appears complete or not at all, so that a run that was stopped goes on
 import datetime
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import replace
 from itertools import accumulate
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -23,6 +22,7 @@ from tqdm import tqdm
 from dispose.errors import InputError
 from dispose.formats.files import replacing, replacing_path
 from dispose.tensors import TensorStruct
+from dispose.workers import worker_pool
 
 PATIENCE = datetime.timedelta(days=1)
 """How long processes wait for the one that draws or scores."""
@@ -81,7 +81,7 @@ def build_files(
     if missing and is_first():
         workers = min(workers or os.cpu_count() or 1, len(missing))
         bar = tqdm(total=len(files), initial=len(files) - len(missing), desc=title, unit="chunk")
-        with bar, ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        with bar, worker_pool(workers) as pool:
             futures = [pool.submit(build, number, path) for number, path in missing]
             for future in as_completed(futures):
                 future.result()
@@ -96,10 +96,6 @@ def build_shards(
     files = [(number, folder / "shards" / f"{title}_{number:05d}.safetensors") for number in range(count)]
     build_files(build, files, title, workers=workers)
     return [path for _, path in files]
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 Record = TypeVar("Record", bound=TensorStruct)

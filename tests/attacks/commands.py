@@ -15,7 +15,7 @@ import torch
 
 from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
-from dispose.formats.files import ASIDE
+from dispose.formats.files import ASIDE, read_text
 from dispose.formats.pseudo_labels import read_pseudo_labels
 from dispose.inference.capture import read_capture
 from dispose.training.config import ASSOCIATOR
@@ -134,11 +134,25 @@ def weights(folder: Path) -> object:
     return [value.numpy().tobytes() for value in load_associator(folder / ASSOCIATOR).state_dict().values()]
 
 
+def study(path: Path) -> object:
+    """The figures of both seeds; those of one say that they are of one."""
+    rows = [json.loads(read_text(one))["rows"] for one in (path, path.with_name("study_lines.json"))]
+    if any(row["seeds"] != 2 for one in rows for row in one):
+        raise InputError(f"{path}: of one seed.")
+    return rows
+
+
+def table(folder: Path) -> object:
+    """What the runs of a sweep have said; whether they are done."""
+    rows = json.loads(read_text(folder / "summary.json"))["rows"]
+    return [(row["run"], row["status"], row["metrics"]) for row in rows]
+
+
 def figures(folder: Path) -> object:
     return read_run_folder(folder).metrics
 
 
-BOOK = ("steps: int = 3", "from pathlib import Path\nPath('metrics.json').write_text('{\"a\": 3}')\nprint(steps)")
+BOOK = ("steps: int = 3", "import json\nopen('metrics.json', 'w').write(json.dumps({'a': steps}))\nprint(steps)")
 
 
 def work_of(name: str, folder: Path) -> Work:
@@ -150,6 +164,10 @@ def work_of(name: str, folder: Path) -> Work:
         return Work("detect", (take,), "pose", partial(detections, capture=take))
     if name == "train":
         return Work("train", (), "run", weights, but="tfevents|hparams.yaml")
+    if name == "study":
+        return Work("study", (), "out/study.json", study)
+    if name == "sweep":
+        return Work("sweep", (write_book(folder / "a.ipynb", BOOK),), "out", table, "-failed|summary|log$")
     if name == "notebook":
         return Work("notebook", (write_book(folder / "a.ipynb", BOOK),), "out", figures, "^out-failed")
     return Work(name, captures(folder), "out", poses)

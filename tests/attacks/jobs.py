@@ -1,6 +1,7 @@
 """Commands as attempts run them: the real ones, on small inputs, in one process where they would start more."""
 
 import importlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from dispose.association.reconstruct import reconstruct_frame
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.cli import detect as detect_command
+from dispose.cli import notebook as notebook_command
 from dispose.cli import prepare as prepare_command
 from dispose.cli.main import main
 from dispose.inference.capture import read_capture, source_of
@@ -23,12 +25,14 @@ from dispose.recipes import synthetic
 from dispose.scene.results import associate_each, reconstruct_each
 from dispose.training import fit, runs, shards
 from dispose.zoo.checkpoints import load_associator
+from dispose_benchmarks.studies import lifters
 from dispose_workbench.notebooks import run as notebooks
+from dispose_workbench.notebooks.sweep import SweepRun
 from tests.preparation.dots import DotDetector
 
 torch.set_num_threads(1)
 load_associator()
-for name in ("detect", "notebook", "predict", "prepare", "train"):
+for name in ("detect", "evaluate", "notebook", "predict", "prepare", "train"):
     importlib.import_module(f"dispose.cli.{name}")
 
 FEW = replace(synthetic.SMOKE.placement.optimisation, steps=12, batch=8, checkpoint_every=5, warmup=1)
@@ -91,11 +95,35 @@ def train(out: str) -> int:
     """`dispose train`."""
     with (
         patch.dict(synthetic.RECIPES, smoke=TINY),
-        patch.object(shards, "ProcessPoolExecutor", Inline),
+        patch.object(shards, "worker_pool", Inline),
         patch.object(fit, "LOG_EVERY", 3),
         patch.object(runs, "fit", lambda *given, workers, **named: fit.fit(*given, workers=0, **named)),
     ):
         return main(["train", "smoke", "--out", out, "--workers", "1"])
+
+
+def here(path: Path, folder: Path, runs: Sequence[SweepRun], *, jobs: int) -> Iterator[SweepRun]:
+    """The runs of a sweep, in this process."""
+    for one in runs:
+        notebooks.run_notebook(path, one.given, folder / one.name)
+        yield one
+
+
+def study(out: str) -> int:
+    """`dispose evaluate lifters`, one of its studies in miniature for two seeds."""
+    tiny = replace(lifters.PARTS[0], smoke=replace(lifters.PARTS[0].smoke, steps=2, people=4))
+    with patch.object(lifters, "PARTS", (tiny,)), patch.object(lifters, "worker_pool", Inline):
+        return main(["evaluate", "lifters", "--smoke", "--seeds", "0", "1", "--out", out])
+
+
+def sweep(path: str, out: str) -> int:
+    """`dispose notebook sweep` of two runs."""
+    with (
+        patch.object(notebooks, "SAVED_EVERY_S", 0.0),
+        patch.object(notebooks, "commit", lambda: "this one"),
+        patch.object(notebook_command, "side_by_side", here),
+    ):
+        return main(["notebook", "sweep", path, "-p", "steps", "1,2", "--out", out])
 
 
 def notebook(path: str, out: str) -> int:

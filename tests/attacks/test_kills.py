@@ -5,6 +5,9 @@ And where the disk is full at any moment: what is done stays, and the same comma
 
 import random
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,13 +27,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         yield one
 
 
-NAMES = ("write", "prepare", "detect", "train", "notebook")
+NAMES = ("write", "prepare", "detect", "train", "notebook", "sweep", "study")
 
 
-@pytest.mark.parametrize("name", ("write", "prepare", "detect"))
-def test_killed_at_some_events_of_files(name: str, running: Program, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "kills"), (("write", 4), ("prepare", 4), ("detect", 4), ("study", 1)))
+def test_killed_at_some_events_of_files(name: str, kills: int, running: Program, tmp_path: Path) -> None:
     attack = Attack(running, name, tmp_path)
-    for event in range(3, attack.events + 1, attack.events // 4):
+    for event in range(attack.events // (2 * kills), attack.events + 1, attack.events // kills):
         assert attack.kill(Moment(event, KILL))
 
 
@@ -56,6 +59,31 @@ def test_killed_at_random(name: str, running: Program, tmp_path: Path, capsys) -
 
 
 MOMENTS = 50
+
+POOL = """
+import sys, time
+from dispose.workers import worker_pool
+if __name__ == "__main__":
+    with worker_pool(1) as pool:
+        working = pool.submit(time.sleep, 600)
+        print(*[process.pid for process in pool._processes.values()], flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_workers_end_with_who_started_them_even_if_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "pool.py").write_text(POOL)
+    with subprocess.Popen([sys.executable, tmp_path / "pool.py"], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        worker = Path("/proc") / running.stdout.readline().strip()
+        time.sleep(0.5)
+        assert worker.exists()
+        running.kill()
+    deadline = time.monotonic() + 30
+    while worker.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not worker.exists()
 
 
 def readable(folder: Path) -> None:

@@ -97,7 +97,7 @@ def test_the_command_runs_in_miniature(tmp_path: Path, capsys, monkeypatch):
     monkeypatch.setattr("dispose.cli.evaluate.SMOKE", TINY)
     monkeypatch.setattr("dispose_benchmarks.studies.learnable.IDEAL", ())
     monkeypatch.setattr("dispose_benchmarks.studies.learnable.PROMISES", PROMISES[9:])
-    monkeypatch.setattr("dispose_benchmarks.studies.learnable.ProcessPoolExecutor", _HerePool)
+    monkeypatch.setattr("dispose_benchmarks.studies.learnable.worker_pool", _HerePool)
     assert main(["evaluate", "learnable", "--smoke", "--seeds", "0", "--out", str(tmp_path / "study.json")]) == 0
     assert "c: new ring of 8" in capsys.readouterr().out
     assert (tmp_path / "study_lines.json").exists()

@@ -78,7 +78,7 @@ def test_the_controls_are_what_they_say():
 def test_the_command_runs_one_study_in_miniature(tmp_path: Path, capsys, monkeypatch):
     tiny = replace(lifters.PARTS[0], smoke=replace(SMOKE, steps=2, people=4))
     monkeypatch.setattr(lifters, "PARTS", (tiny, *lifters.PARTS[1:]))
-    monkeypatch.setattr(lifters, "ProcessPoolExecutor", _HerePool)
+    monkeypatch.setattr(lifters, "worker_pool", _HerePool)
     out = tmp_path / "study.json"
     options = ["--smoke", "--seeds", "0", "--protocols", "hypotheses", "--out", str(out)]
     assert main(["evaluate", "lifters", *options]) == 0

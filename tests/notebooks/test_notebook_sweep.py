@@ -2,6 +2,10 @@
 
 import csv
 import json
+import random
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,7 @@ import pytest
 from dispose.cli import notebook
 from dispose.cli.main import main
 from dispose.errors import InputError
+from dispose.formats.folders import lock_folder
 from dispose_workbench.notebooks import run
 from dispose_workbench.notebooks.sweep import (
     SweepOutcome,
@@ -25,7 +30,7 @@ from dispose_workbench.notebooks.sweep import (
     text_table,
     write_summary,
 )
-from dispose_workbench.results.run_folders import read_run_folders
+from dispose_workbench.results.run_folders import DONE, RunRecord, read_run_folders, write_record
 
 SETTINGS = """from pathlib import Path
 rate: float = 0.1  # how fast
@@ -139,6 +144,65 @@ def test_a_sweep_that_is_stopped_says_how_far_it_is(book: Path, tmp_path, capsys
     assert "1 of 2 runs have ended; the same command goes on" in capsys.readouterr().out
     rows = json.loads((folder / "summary.json").read_text())["rows"]
     assert [row["status"] for row in rows] == ["done", "failed"] and "stopped" in rows[1]["message"]
+
+
+def test_a_run_that_outlived_its_sweep_is_waited_for_and_taken_over(
+    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, (first, second) = tmp_path / "sweep", plan(book, [("seed", "1,2")])
+    folder.mkdir()
+    monkeypatch.setattr("dispose_workbench.notebooks.sweep.run_command", lambda *_: [sys.executable, "-c", ""])
+    with lock_folder(folder / first.name):
+        ended = side_by_side(book, folder, (first, second), jobs=1)
+        assert next(ended) == second and "seed=1: still runs" in capsys.readouterr().out
+        (folder / first.name).mkdir()
+        record = RunRecord("tiny", DONE, "", first.parameters, ("seed",), 1.0, "2026-01-01", "", ())
+        write_record(folder / first.name, record)
+    assert list(ended) == [first]
+    assert [path.name for path in folder.glob("*.log")] == ["seed=2.log"], "nobody starts it again"
+
+
+def test_a_run_that_another_process_was_faster_to_begin_is_waited_for(
+    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = plan(book, [("seed", "1")])
+    held, started = iter([False, False, True, True, False, False]), list[str]()
+
+    def command(*_: object) -> list[str]:
+        started.append("")
+        return [sys.executable, "-c", ""]
+
+    monkeypatch.setattr("dispose_workbench.notebooks.sweep.is_being_run", lambda *_: next(held))
+    monkeypatch.setattr("dispose_workbench.notebooks.sweep.run_command", command)
+    assert list(side_by_side(book, tmp_path, (run,), jobs=1)) == [run]
+    assert len(started) == 2 and not list(held), "what the other one has not done is done again"
+
+
+@pytest.mark.slow
+def test_a_sweep_killed_at_random_is_finished_by_the_same_command(book: Path, tmp_path: Path, capsys) -> None:
+    """Its processes go on alone, some are just beginning: nothing is done twice, and nothing is left out."""
+
+    def command(folder: Path) -> list[str]:
+        words = ["notebook", "sweep", str(book), "-p", "seed", "1,2,3", "--out", str(folder)]
+        return [sys.executable, "-m", "dispose.cli.main", *words]
+
+    def rows(folder: Path) -> list[object]:
+        return [{**row, "seconds": 0} for row in json.loads((folder / "summary.json").read_text())["rows"]]
+
+    started = time.monotonic()
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
+    seconds, draw = time.monotonic() - started, random.Random(15)
+    for attempt in range(20):
+        folder = tmp_path / str(attempt)
+        with subprocess.Popen(command(folder), stdout=subprocess.DEVNULL) as running:
+            time.sleep(draw.uniform(0, seconds))
+            running.kill()
+        done = subprocess.run(command(folder), check=False, capture_output=True, text=True)
+        assert done.returncode == 0, (attempt, done.stdout, done.stderr)
+        assert rows(folder) == rows(tmp_path / "whole"), attempt
+        assert not [path for path in folder.iterdir() if path.name.startswith(".")], attempt
+    with capsys.disabled():
+        print(f"\nnotebook sweep: killed at 20 random moments of {seconds:.1f} s")
 
 
 def test_a_folder_of_something_else_is_refused(book: Path, tmp_path) -> None:

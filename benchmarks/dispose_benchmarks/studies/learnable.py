@@ -5,16 +5,15 @@ line that it is to hold is measured, and written down whether it holds or not.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
 from dispose.models.triangulation.cube import Cubes, log_sum, unproject
+from dispose.workers import worker_pool
 from dispose_benchmarks.report import require_numbers
 from dispose_benchmarks.studies.cube_study import CUBE, score_cube, train_cube
 from dispose_benchmarks.studies.promises import Promise, StudyLine, write_study
@@ -116,7 +115,7 @@ class LearnableStudy:
         """Measure, print, write: after every seed what is known so far."""
         require_numbers("seeds", self.seeds, 0)
         done: list[list[StudyLine]] = []
-        with ProcessPoolExecutor(min(self.workers, len(self.seeds)), mp_context=get_context("spawn")) as pool:
+        with worker_pool(min(self.workers, len(self.seeds))) as pool:
             for lines in tqdm(pool.map(partial(study_seed, plan=self.plan), self.seeds), total=len(self.seeds)):
                 done.append(lines)
                 self.write(done)

@@ -5,16 +5,15 @@ line that is to hold is measured, and written down whether it holds or not.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from dispose.errors import InputError
+from dispose.workers import worker_pool
 from dispose_benchmarks.report import require_numbers
 from dispose_benchmarks.studies import lift_context, lift_gmm, lift_hypotheses
 from dispose_benchmarks.studies.promises import Promise, StudyLine, write_study
@@ -84,7 +83,7 @@ class LiftersStudy:
         plans = Plans({part.name: asdict(part.smoke if self.smoke else part.full) for part in parts})
         promises = [promise for part in parts for promise in part.promises]
         work = partial(measure, parts=parts, smoke=self.smoke)
-        with ProcessPoolExecutor(min(self.workers, len(self.seeds)), mp_context=get_context("spawn")) as pool:
+        with worker_pool(min(self.workers, len(self.seeds))) as pool:
             for lines in tqdm(pool.map(work, self.seeds), total=len(self.seeds)):
                 done.append(lines)
                 write_study(self.path, SCHEMA, plans, promises, done, unit_of)

@@ -78,7 +78,8 @@ def write_study(
         value = median(kept(promise, lines) for lines in done)
         holds = value >= promise.bound if promise.least else value <= promise.bound
         asked = f"{'≥' if promise.least else '≤'} {promise.bound:g}"
-        checks.append({"line": promise.title, "value": value, "asked": asked, "holds": "yes" if holds else "no"})
+        held = "yes" if holds else "no"
+        checks.append({"line": promise.title, "value": value, "asked": asked, "holds": held, "seeds": len(done)})
         print(f"{promise.title:<72} {value:8.3f}  {asked:<8} {'' if holds else 'DOES NOT HOLD'}")
     write_figures(path, schema, {"plan": asdict(plan), "rows": rows})
     beside = path.with_name(f"{path.stem}_lines.json")

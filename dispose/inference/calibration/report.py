@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.formats.files import replacing
+from dispose.formats.folders import remove_leftovers
 from dispose.geometry.pinhole import project_points
 from dispose.inference.calibration.people import PlacedPeople
 from dispose.inference.calibration.refine import Refinement, RigErrors, moved_by
@@ -92,6 +93,7 @@ def write_refinement(folder: Path, refinement: Refinement, moved: Cameras, verdi
             for view, name in enumerate(given.names)
         ],
     }
+    remove_leftovers(folder, below="")
     with replacing(report) as file:
         json.dump(record, file, indent=1)
         file.write("\n")

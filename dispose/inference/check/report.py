@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.formats.files import replacing
+from dispose.formats.folders import remove_leftovers
 from dispose.inference.check.consistency import Consistency
 from dispose.inference.check.diagnosis import Diagnosis
 from dispose.inference.check.lines import Recording, camera_rows, shown
@@ -41,6 +42,7 @@ def write_check(folder: Path, checked: Checked) -> tuple[Path, ...]:
     shown_page, report, image = folder / "check.html", folder / "check.json", folder / "cameras.svg"
     given, cameras = checked.diagnosis.consistency, checked.cameras
     drawing = draw_from_above(cameras, people_on_floor(given), f"{checked.name}: cameras from above")
+    remove_leftovers(folder, below="")
     with replacing(report) as file:
         json.dump(as_json(checked), file, indent=1, allow_nan=False)
         file.write("\n")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dispose.errors import InputError
 from dispose.formats.files import parse_json, read_text, replacing
+from dispose.formats.folders import lock_folder
 from dispose_workbench.notebooks.parameters import PATHS, all_values, parameters_of, read_values
 from dispose_workbench.results.run_folders import (
     DONE,
@@ -147,6 +148,15 @@ def is_done(folder: Path, run: SweepRun) -> bool:
     return True
 
 
+def is_being_run(folder: Path, run: SweepRun) -> bool:
+    """Whether a process is at work on it: those that a sweep has started go on where the sweep itself is killed."""
+    try:
+        with lock_folder(folder / run.name):
+            return False
+    except InputError:
+        return True
+
+
 def outcome_of(folder: Path, run: SweepRun, since: float) -> SweepOutcome:
     """What a run that has ended left in the sweep's folder; a failure counts if it is not older than `since`."""
     if (folder / run.name / RECORD).is_file():
@@ -191,16 +201,28 @@ def side_by_side(notebook: Path, folder: Path, runs: Sequence[SweepRun], *, jobs
     # A kernel's torch takes all cores otherwise, and the runs wait for each other.
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)), **os.environ}
     waiting, running = list(runs), dict[subprocess.Popen[bytes], SweepRun]()
+    for run in waiting:
+        if is_being_run(folder, run):
+            print(f"{run.name}: still runs for an earlier sweep that was killed; it is waited for", flush=True)
     try:
         while waiting or running:
-            while waiting and len(running) < jobs:
-                run = waiting.pop(0)
+            for run in tuple(waiting):
+                if len(running) == jobs or is_being_run(folder, run):
+                    continue
+                waiting.remove(run)
+                if is_done(folder, run):
+                    yield run
+                    continue
                 command = run_command(notebook, folder, run)
                 with (folder / f"{run.name}.log").open("wb") as log:
                     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
                 running[process] = run
             for process in [process for process in running if process.poll() is not None]:
-                yield running.pop(process)
+                run = running.pop(process)
+                if is_being_run(folder, run):
+                    waiting.append(run)  # the other one was faster
+                else:
+                    yield run
             time.sleep(0.1)
     finally:
         # Also on the way out: what runs keeps what it has as failed, what waits never starts.
@@ -222,6 +244,8 @@ def on_cluster(
     with executor.batch():
         jobs = {executor.submit(CommandFunction(run_command(notebook, folder, run))): run for run in runs}
     for job in as_completed(list(jobs)):
+        while is_being_run(folder, jobs[job]):
+            time.sleep(1)
         yield jobs[job]
 
 
