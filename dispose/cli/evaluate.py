@@ -42,7 +42,7 @@ from dispose.evaluation.score import (
     random_method,
     save_answers,
     score,
-)
+)  # fmt: skip
 from dispose.evaluation.subsets import evaluate_subsets
 from dispose.evaluation.toy_images import evaluate_toy_images, reduction
 from dispose.evaluation.triangulators import Compared, chosen_trials, compare, trials
@@ -241,11 +241,8 @@ class EvaluateCommand:
         start, named = time.perf_counter(), find_lifter(protocol.name)
         lifter = load_lifter(protocol.name, self.weights, self.hypotheses)
         row = score_human36m(protocol, lifter, self.data, choice_of(self.choice), looks=named.looks)
-        print(text_table((row,)))
         print(side_by_side([row], read_published(FOLDER / f"{protocol.published}.json")))
-        write_report(path, replace(self.report((row,), (), start), published=(protocol.published,)))
-        print(f"wrote {path}")
-        return 0
+        return self.conclude(path, (row,), start, (protocol.published,))
 
     def score_doubt(self, path: Path) -> int:
         """Controls of the associator's sampler."""

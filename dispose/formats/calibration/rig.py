@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -134,7 +135,22 @@ def calibration_of(rig: RigFile, *, mm_per_unit: float | None = None, up: str | 
     ]
     cameras = as_cameras(rig.source, views, notes=rig.notes)
     guessed = tuple(view.name for view in views if view.size_is_guessed)
-    return CalibratedRig(cameras, guessed, rig.notes, rig.named)
+    return CalibratedRig(cameras, guessed, (*rig.notes, *odd_lenses(views)), rig.named)
+
+
+def odd_lenses(views: Sequence[CameraParameters]) -> tuple[str, ...]:
+    """A sentence of every camera whose distortion has another count of numbers than most, or none where most have some.
+
+    Other lenses may be like that; a lost number or entry is, too.
+    """
+    told = [f"{len(view.distortion)} numbers" if bool(view.distortion.any()) else "none" for view in views]
+    ((usual, count),) = Counter(told).most_common(1)
+    if 2 * count <= len(views) or usual == "none":
+        return ()
+    return tuple(
+        f"camera {view.name}: its distortion is {one}, that of most others {usual}; is something missing in the file?"
+        for view, one in zip(views, told, strict=True) if one != usual
+    )  # fmt: skip
 
 
 def pinhole_matrix(fx: float, fy: float, cx: float, cy: float) -> Float[Tensor, "3 3"]:

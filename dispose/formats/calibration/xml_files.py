@@ -13,7 +13,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.formats.calibration.rig import CameraParameters, RigFile, pinhole_matrix, rotation_of_quaternion
+from dispose.formats.calibration.rig import (
+    MOST_PIXELS,
+    CameraParameters,
+    RigFile,
+    pinhole_matrix,
+    rotation_of_quaternion,
+)  # fmt: skip
 from dispose.formats.calibration.tables import IncompleteCameraError, refuse_misspelt
 from dispose.formats.entry import Entry, number_of
 
@@ -114,7 +120,9 @@ def _vicon_view(where: str, name: str, camera: Element) -> CameraParameters:
     if focal == 0:
         # As Nexus writes a camera that is connected and not calibrated.
         raise IncompleteCameraError("its FOCAL_LENGTH is 0")
-    aspect = float(_numbers(where, camera, "PIXEL_ASPECT_RATIO", 1)) if camera.get("PIXEL_ASPECT_RATIO") else 1.0
+    aspect = 1.0
+    if camera.get("PIXEL_ASPECT_RATIO") is not None:
+        aspect = _number(where, camera, "PIXEL_ASPECT_RATIO")
     if aspect <= 0:
         raise InputError(f"{where}: PIXEL_ASPECT_RATIO is {aspect:g}.")
     cx, cy = _numbers(where, frame, "PRINCIPAL_POINT", 2).tolist()
@@ -128,12 +136,24 @@ def _vicon_view(where: str, name: str, camera: Element) -> CameraParameters:
 
 
 def _vicon_lens(where: str, frame: Element) -> Float[Tensor, " coefficients"]:
-    """Radial coefficients: the words after ``ViconRadial2 x y``, up to three, or two of the older entry."""
-    if frame.get("VICON_RADIAL2") is None and frame.get("VICON_RADIAL") is None:
-        refuse_misspelt(Entry(where, frame.attrib), ("VICON_RADIAL2",))
+    """Radial coefficients: the words after ``ViconRadial2 x y``, two or three, or the two of the older entry.
+
+    Where the middle is no place in an image, a number is lost or too much.
+    """
     told = frame.get("VICON_RADIAL2")
-    words = (frame.get("VICON_RADIAL") or "0 0").split()[:2] if told is None else told.split()[3:6]
-    radial = [_float(where, "VICON_RADIAL", word) for word in words]
+    if told is None:
+        if frame.get("VICON_RADIAL") is None:
+            refuse_misspelt(Entry(where, frame.attrib), ("VICON_RADIAL2",))
+            return torch.zeros(5, dtype=torch.float64)
+        radial = _numbers(where, frame, "VICON_RADIAL", 2).tolist()
+    else:
+        words = told.split()
+        middle = [_float(where, "VICON_RADIAL2", word) for word in words[1:3]]
+        radial = [_float(where, "VICON_RADIAL2", word) for word in words[3:]]
+        there = all(0 <= at <= MOST_PIXELS for at in middle)
+        if words[:1] != ["ViconRadial2"] or len(radial) not in (2, 3) or not there:
+            raise InputError(f"{where}: VICON_RADIAL2 is {told[:99]!r}; ViconRadial2, x and y of the middle and two or "
+                             "three numbers are expected.")  # fmt: skip
     k1, k2, k3 = (*radial, 0.0, 0.0, 0.0)[:3]
     return torch.tensor([k1, k2, 0.0, 0.0, k3], dtype=torch.float64)
 
