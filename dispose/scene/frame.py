@@ -111,10 +111,11 @@ class Detections(TensorStruct):
         valid = torch.zeros(views, slots, dtype=torch.bool)
         source = torch.full((views, slots), ABSENT, dtype=torch.long)
         for v, people in enumerate(keypoints):
-            for s, person in enumerate(people):
-                xys[v, s] = torch.as_tensor(person, dtype=torch.float64)
-                valid[v, s] = True
-                source[v, s] = s if index is None else index[v][s]
+            if people:
+                held = slice(len(people))
+                xys[v, held] = torch.stack([torch.as_tensor(person, dtype=torch.float64) for person in people])
+                valid[v, held] = True
+                source[v, held] = torch.tensor(range(len(people)) if index is None else index[v])
         visible = torch.isfinite(xys).all(-1) & (xys[..., 2] > 0)
         xys = torch.where(visible[..., None], xys, 0.0)
         if scores is None:

@@ -23,7 +23,7 @@ MOST_BYTES = 4 << 20
 """A calibration of a thousand cameras has about a million."""
 
 MOST_YAML_BYTES = 128 << 10
-"""YAML's grammar is read by Python code, at some ten to hundred kilobytes per second; a camera has about one."""
+"""Where libyaml is missing, Python code reads it at ten to hundred kilobytes per second; a camera has about one."""
 
 DEEPEST = 20
 
@@ -93,25 +93,26 @@ def _toml(text: str, path: Path) -> object:
 class _DamagedYamlError(yaml.constructor.ConstructorError):
     """What a YAML file says that none of ours would."""
 
-    def __init__(self, problem: str, mark: yaml.Mark) -> None:
+    def __init__(self, problem: str, mark: Any) -> None:  # the mark is PyYAML's or libyaml's
         super().__init__(None, None, problem, mark)
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader without aliases, with YAML 1.2's plain values and OpenCV's matrices."""
+_SafeLoader: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
+
+class _Loader(_SafeLoader):
+    """PyYAML's safe loader with YAML 1.2's plain values and OpenCV's matrices."""
+
+
+def _refuse_deep_yaml(body: str) -> None:
+    """Raise where a text has aliases, or is nested so deeply that composing it could run out of stack."""
     depth = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        mark = self.peek_event().start_mark
-        if self.check_event(yaml.AliasEvent):
-            raise _DamagedYamlError("an alias (*) is not admitted", mark)
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise _DamagedYamlError("is nested too deeply", mark)
-        node = super().compose_node(parent, index)
-        self.depth -= 1
-        return node
+    for event in yaml.parse(body, _Loader):
+        if isinstance(event, yaml.AliasEvent):
+            raise _DamagedYamlError("an alias (*) is not admitted", event.start_mark)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise _DamagedYamlError("is nested too deeply", event.start_mark)
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, object]:
@@ -191,6 +192,7 @@ def _yaml(text: str, path: Path) -> object:
     # OpenCV's first line is no directive of YAML's.
     body = re.sub(r"\A\s*%YAML[^\n]*", "", text)
     try:
+        _refuse_deep_yaml(body)
         return yaml.load(body, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark

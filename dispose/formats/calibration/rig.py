@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.spatial.distance import cdist
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -229,9 +231,10 @@ def check_view(source: str, view: CameraParameters) -> None:
     """Raise `InputError` where one camera cannot be right."""
     where = f"{source}: camera {view.name}"
     for name, tensor in vars(view).items():
-        if isinstance(tensor, Tensor) and not bool(torch.isfinite(tensor).all()):
-            raise InputError(f"{where}: {name} has an entry that is not finite ({tensor.flatten().tolist()}).")
+        if isinstance(tensor, Tensor) and not all(map(math.isfinite, numbers := tensor.flatten().tolist())):
+            raise InputError(f"{where}: {name} has an entry that is not finite ({numbers}).")
     width, height = view.size.tolist()
+    (fx, _, cx), (below, fy, cy), last = view.matrix.tolist()
     if not (1 <= width <= MOST_PIXELS and 1 <= height <= MOST_PIXELS):
         raise InputError(f"{where}: the picture is {width:g} x {height:g} pixels.")
     if not view.name or len(view.name) > 200 or not view.name.isprintable():
@@ -240,7 +243,7 @@ def check_view(source: str, view: CameraParameters) -> None:
         # Folders are named after cameras: no file may be written beside the one that was asked for.
         raise InputError(f"{where}: the name is a path that leads elsewhere; give the camera another one.")
     least, most = (share * max(width, height) for share in FOCAL_SHARES)
-    for axis, focal in (("x", float(view.matrix[0, 0])), ("y", float(view.matrix[1, 1]))):
+    for axis, focal in (("x", fx), ("y", fy)):
         if focal <= 0:
             raise InputError(f"{where}: focal length in {axis} is {focal:g}, it must be positive.")
         if not least <= focal <= most:
@@ -248,24 +251,23 @@ def check_view(source: str, view: CameraParameters) -> None:
                 f"{where}: focal length in {axis} is {focal:g} pixels, which no lens has whose pictures are "
                 f"{width:g} x {height:g}."
             )
-    middles, sides = view.matrix[:2, 2], view.size
     if (
         not view.size_is_guessed
-        and (middles / sides.flip(0) - 0.5).abs().max() < CENTRED
-        and float((middles / sides - 0.5).abs().max()) > OFF_CENTRE
+        and max(abs(cx / height - 0.5), abs(cy / width - 0.5)) < CENTRED
+        and max(abs(cx / width - 0.5), abs(cy / height - 0.5)) > OFF_CENTRE
     ):
         raise InputError(
-            f"{where}: pictures are {width:g} x {height:g}, the principal point {middles.tolist()} is the middle of "
+            f"{where}: pictures are {width:g} x {height:g}, the principal point {[cx, cy]} is the middle of "
             f"{height:g} x {width:g}: are width and height exchanged?"
         )
-    for axis, middle, side in (("x", float(view.matrix[0, 2]), width), ("y", float(view.matrix[1, 2]), height)):
+    for axis, middle, side in (("x", cx, width), ("y", cy, height)):
         if not -side <= middle <= 2 * side:
             raise InputError(
                 f"{where}: principal point in {axis} is {middle:g}, far outside of pictures of {width:g} x {height:g}."
             )
-    if float(view.translation.abs().max()) > FARTHEST:
-        raise InputError(f"{where}: translation is {view.translation.tolist()} mm, which is no place on Earth.")
-    if view.matrix[2].tolist() != [0.0, 0.0, 1.0] or float(view.matrix[1, 0]) != 0.0:
+    if max(map(abs, translation := view.translation.tolist())) > FARTHEST:
+        raise InputError(f"{where}: translation is {translation} mm, which is no place on Earth.")
+    if last != [0.0, 0.0, 1.0] or below != 0.0:
         raise InputError(f"{where}: intrinsic matrix is not upper triangular with last row 0 0 1.")
     check_lens(where, view)
     check_rotation(where, view.rotation)
@@ -278,18 +280,19 @@ def check_lens(where: str, view: CameraParameters) -> None:
         raise InputError(f"{where}: focal lengths are {fx:g} and {fy:g} pixels; they are all but equal.")
     if abs(skew) > MOST_SKEW * fx:
         raise InputError(f"{where}: the intrinsic matrix has a skew of {skew:g} pixels, which no sensor has.")
-    rim = float(view.size.max()) / (2 * min(fx, fy))
-    powers = torch.tensor([2.0, 4.0, 1.0, 1.0, 6.0], dtype=torch.float64)[: len(view.distortion)]
-    added = view.distortion[:5].abs() * rim**powers
-    plain = not view.fisheye and not view.distortion[5:].any()
-    if (view.distortion.abs() > STRONGEST).any() or (plain and (added > STRONGEST_AT_THE_RIM).any()):
-        raise InputError(f"{where}: distortion is {view.distortion.tolist()}, which no lens has.")
+    rim = max(view.size.tolist()) / (2 * min(fx, fy))
+    lens = view.distortion.tolist()
+    added = [abs(number) * rim**power for number, power in zip(lens, (2, 4, 1, 1, 6), strict=False)]
+    plain = not view.fisheye and not any(lens[5:])
+    if any(abs(number) > STRONGEST for number in lens) or (plain and any(one > STRONGEST_AT_THE_RIM for one in added)):
+        raise InputError(f"{where}: distortion is {lens}, which no lens has.")
 
 
 def check_rotation(where: str, rotation: Float[Tensor, "3 3"]) -> None:
     """Raise `InputError` unless a matrix is a rotation."""
-    determinant = float(torch.linalg.det(rotation))
-    deviation = float((rotation @ rotation.T - torch.eye(3, dtype=torch.float64)).abs().max())
+    matrix = rotation.numpy()  # whose small matrices cost a tenth of torch's
+    determinant = float(np.linalg.det(matrix))
+    deviation = float(np.abs(matrix @ matrix.T - np.eye(3)).max())
     if abs(determinant) < 1e-6:
         raise InputError(f"{where}: rotation is singular (determinant {determinant:.3g}).")
     if deviation > ORTHONORMAL_TOLERANCE:
@@ -308,11 +311,12 @@ def check_rig(source: str, views: list[CameraParameters], notes: Sequence[str] =
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{source}: camera {name}: the name occurs {names.count(name)} times.")
-    centres = torch.stack([-(view.rotation.T @ view.translation) for view in views])
-    require_one_unit(source, names, centres)
-    extent = float((centres - centres.mean(0)).norm(dim=-1).max())
+    centres = np.stack([-(view.rotation.numpy().T @ view.translation.numpy()) for view in views])
+    distances = cdist(centres, centres)
+    require_one_unit(source, names, distances)
+    extent = float(np.linalg.norm(centres - centres.mean(0), axis=-1).max())
     for a, b in combinations(range(len(views)), 2):
-        apart = math.dist(centres[a].tolist(), centres[b].tolist())
+        apart = float(distances[a, b])
         if apart <= SAME_PLACE * extent:
             raise InputError(
                 f"{source}: cameras {names[a]} and {names[b]} stand at one place ({apart:.3g} mm apart): "
@@ -320,13 +324,12 @@ def check_rig(source: str, views: list[CameraParameters], notes: Sequence[str] =
             )
 
 
-def require_one_unit(source: str, names: Sequence[str], centres: Float[Tensor, "views 3"]) -> None:
+def require_one_unit(source: str, names: Sequence[str], apart: Float[np.ndarray, "views views"]) -> None:
     """Raise `InputError` where one of three or more cameras stands a thousand times too far away."""
-    apart = torch.cdist(centres, centres)
     if len(names) < 3 or float(apart.max()) <= LONGEST_RIG:
         return
     for view in range(len(names)):
-        others = torch.arange(len(names)) != view
+        others = np.arange(len(names)) != view
         nearest, extent = float(apart[view, others].min()), float(apart[others][:, others].max())
         if nearest > max(LONGEST_RIG, 100 * extent):
             raise InputError(

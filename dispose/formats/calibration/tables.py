@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Iterable
 from difflib import get_close_matches
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -66,6 +67,12 @@ def needed(camera: Entry, key: str) -> Entry:
     return camera.at(key)
 
 
+@lru_cache(maxsize=4096)  # the cameras of a rig have the same names again and again
+def is_like(name: str, other: str) -> bool:
+    """Whether two names are probably one, misspelt."""
+    return bool(get_close_matches(name, [other], 1, ALIKE))
+
+
 def refuse_misspelt(camera: Entry, known: Collection[str]) -> None:
     """Raise `InputError` where a name that we do not know is all but one that is missing, or begins like it."""
     missing, keys = [key for key in known if not camera.has(key)], camera.keys()
@@ -73,7 +80,7 @@ def refuse_misspelt(camera: Entry, known: Collection[str]) -> None:
         if key in known:
             continue
         longer = [one for one in missing if len(one) >= LEAST_OF_A_START and key.lower().startswith(one.lower())]
-        close = [one for one in missing if get_close_matches(key.lower(), [one.lower()], 1, ALIKE)] or longer
+        close = [one for one in missing if is_like(key.lower(), one.lower())] or longer
         if close:
             raise InputError(f"{camera.place}: there is {key!r}, but no {close[0]!r}; is it misspelt?")
 

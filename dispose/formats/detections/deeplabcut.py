@@ -95,7 +95,7 @@ def _rows_of_frames(sheet: Sheet, path: Path) -> tuple[dict[int, int], list[str]
     rows: dict[int, int] = {}
     lost = []
     for row, image in enumerate(sheet.images):
-        number = number_in(image) if isinstance(image, str) else image
+        number = number_in(Path(image)) if isinstance(image, str) else image
         if number is None or not 0 <= number <= MOST_WHOLE or number in rows:
             lost.append(f"{path}: row {row + 1} is of image {short(image)}")
         else:

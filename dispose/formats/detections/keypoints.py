@@ -102,9 +102,10 @@ def flat_keypoints(keypoints: object, scores: object = None) -> object:
     if not isinstance(keypoints, list):
         return keypoints
     # Most are numbers in a row: what kinds of values there are is faster to find than to look at each.
-    if dict in set(map(type, keypoints)):
+    kinds = set(map(type, keypoints))
+    if dict in kinds:
         keypoints = [_of_joint(one) if isinstance(one, dict) else one for one in keypoints]
-    if list not in set(map(type, keypoints)):
+    elif list not in kinds:
         return keypoints
     widths = {len(row) for row in keypoints if isinstance(row, list)}
     if widths == {2}:

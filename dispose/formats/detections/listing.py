@@ -150,8 +150,9 @@ def _listing(
 def _coco_results(root: Entry) -> ImageListing:
     """People by what they say of their image, without those of another category than people's."""
     found = [(_image(entry, "image_id"), entry) for entry in root.items()]
-    whose = class_of_people(root.place, CATEGORY, [_category(entry) for _, entry in found], COCO)
-    return _listing(_people_of(found, whose), found, notes=whose.notes)
+    said = [_category(entry) for _, entry in found]
+    whose = class_of_people(root.place, CATEGORY, said, COCO)
+    return _listing(_people_of(found, said, whose), found, notes=whose.notes)
 
 
 def _category(entry: Entry) -> object:
@@ -160,9 +161,12 @@ def _category(entry: Entry) -> object:
 
 
 def _people_of(
-    found: Sequence[tuple[int | str | None, Entry]], whose: PeopleClass
+    found: Sequence[tuple[int | str | None, Entry]], said: Sequence[object], whose: PeopleClass
 ) -> list[tuple[int | str | None, object]]:
-    return [(at, whose.only_people(_category(one), person_of_object(one.value, "keypoints"))) for at, one in found]
+    return [
+        (at, whose.only_people(one, person_of_object(entry.value, "keypoints")))
+        for (at, entry), one in zip(found, said, strict=True)
+    ]
 
 
 def _coco_instances(root: Entry) -> ImageListing:
@@ -181,10 +185,9 @@ def _coco_instances(root: Entry) -> ImageListing:
     persons = [one for one in listed if str(one.get("name")).lower() == "person"]
     persons = persons or [one for one in listed if isinstance(one.get("keypoints"), list)]
     known = frozenset(one["id"] for one in persons if is_class(one.get("id")))
-    whose = PeopleClass(CATEGORY, known) if known else class_of_people(
-        root.place, CATEGORY, [_category(entry) for _, entry in found], COCO
-    )  # fmt: skip
-    people = [(image, _visible(person)) for image, person in _people_of(found, whose)]
+    said = [_category(entry) for _, entry in found]
+    whose = PeopleClass(CATEGORY, known) if known else class_of_people(root.place, CATEGORY, said, COCO)
+    people = [(image, _visible(person)) for image, person in _people_of(found, said, whose)]
     joints = next((_joints_named(one["keypoints"]) for one in persons if isinstance(one.get("keypoints"), list)), None)
     return _listing(people, found, tuple(names.values()), joints, (*whose.notes, *_notes(root, joints)))
 

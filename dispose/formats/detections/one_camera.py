@@ -79,4 +79,4 @@ def keypoints_of_video(path: Path, camera: str) -> DetectionView:
 
 
 def _number(name: int | str) -> int | None:
-    return name if isinstance(name, int) else number_in(name)
+    return name if isinstance(name, int) else number_in(Path(name))

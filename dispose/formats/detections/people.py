@@ -6,7 +6,7 @@ keypoints of them. One odd value costs a joint or a person, never a run: it is l
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +133,13 @@ def _number(value: object) -> float:
         return float("inf")
 
 
+@lru_cache(maxsize=64)
+def _body_columns(skeleton: Skeleton) -> tuple[Skeleton, list[int]]:
+    """The body that is read of a skeleton, and where its joints stand."""
+    body = body_of(skeleton)
+    return body, skeleton.indices(body.joints)
+
+
 def checked_people(
     place: str, people: Sequence[object], skeleton: Skeleton, size: tuple[float, float], *, normalized: bool = False
 ) -> FoundPeople:
@@ -142,8 +149,9 @@ def checked_people(
     `FARTHEST` times the image from its corner; left out are people without a joint and those of another width. Scores
     are brought into [0, 1].
     """
-    body = body_of(skeleton)
-    columns = skeleton.indices(body.joints)
+    if not people:
+        return NO_PEOPLE
+    body, columns = _body_columns(skeleton)
     listed = [n for n, values in enumerate(people) if is_list_of(values, len(skeleton))]
     table = numbers_of([people[n] for n in listed]).reshape(-1, len(skeleton), 3)[:, columns]  # type: ignore[misc]
     if normalized:
@@ -158,8 +166,9 @@ def checked_people(
     found = np.asarray(seen.any(-1))
     blank = (no_number | at_origin).all(-1)
     odd = [*_left_out(place, people, set(np.array(listed, int)[found].tolist()), skeleton)]
-    for kind, wrong in ((NO_NUMBER, no_number), (OUTSIDE, outside), (AT_ORIGIN, origin), (CLAMPED, clamped)):
-        wrong = wrong & ~blank[:, None] if wrong.any() else wrong
+    kinds = ((NO_NUMBER, no_number), (OUTSIDE, outside), (AT_ORIGIN, origin), (CLAMPED, clamped))
+    for kind, wrong in kinds if (no_number | outside | origin | clamped).any() else ():
+        wrong = wrong & ~blank[:, None]
         if wrong.any():
             row, joint = (int(at) for at in np.argwhere(wrong)[0])
             values = people[listed[row]][3 * columns[joint] : 3 * columns[joint] + 3]  # type: ignore[index]

@@ -59,9 +59,9 @@ def people_listed(frames: Mapping[int, list[object]], number: int, place: str) -
     return frames[number]
 
 
-def number_in(name: str) -> int | None:
+def number_in(name: Path) -> int | None:
     """The frame number in an image's name; None where there is none, or one that no array holds."""
-    number = frame_number(Path(name))
+    number = frame_number(name)
     return number if number is not None and number <= MOST_WHOLE else None
 
 
@@ -74,14 +74,14 @@ def _camera_and_frame(image: int | str, camera: str | None, path: Path) -> tuple
             )
         return camera, image
     # Paths of Windows are names of folders too.
-    image = image.replace("\\", "/")
-    number = number_in(image)
+    name = Path(image.replace("\\", "/"))
+    number = number_in(name)
     if number is None:
         raise InputError(f"{path}: image {short(image)} holds no frame number.")
     if camera is not None:
         return camera, number
-    folder = Path(image).parent.as_posix()
-    name = folder if folder != "." else name_without_number(Path(image))
-    if not name:
+    folder = name.parent.as_posix()
+    found = folder if folder != "." else name_without_number(name)
+    if not found:
         raise InputError(f"{path}: image {short(image)} names no camera.")
-    return name, number
+    return found, number
