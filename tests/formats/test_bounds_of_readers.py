@@ -51,6 +51,13 @@ def test_a_camera_beside_easymocaps_list_of_names_is_told(tmp_path: Path) -> Non
     assert [view.name for view in found.views] == list(rig().names[:-1])
 
 
+def test_yaml_that_repeats_itself_by_aliases_is_refused_where_it_does(tmp_path: Path) -> None:
+    path = tmp_path / "camchain.yaml"
+    path.write_text("cam0: &a {intrinsics: [1, 1, 1, 1]}\ncam1: *a\n")
+    with pytest.raises(InputError, match=r"camchain\.yaml: .*line 2 \(an alias \(\*\) is not admitted"):
+        read_document(path)
+
+
 def test_yaml_that_would_take_minutes_is_refused_by_its_length(tmp_path: Path) -> None:
     path = tmp_path / "long.yml"
     path.write_text("a: 1\n#" + "x" * MOST_YAML_BYTES)
