@@ -65,6 +65,7 @@ def test_what_no_camera_has_is_refused_by_name(changes: dict[str, object], sente
         {**WIDE, "distortion": vector(3, 0, 0, 0, 0, 3, 0, 0)},  # a rational lens, whose powers all but cancel
         {**WIDE, "distortion": vector(0.45, 0, 0, 0), "fisheye": True},
         {"size": vector(600, 1000), "size_is_guessed": True},
+        {"size": vector(640, 600), "matrix": focal(400, 400, 320, 300)},  # nearly square: the middle is near both
         {"matrix": focal(400, 400, 420, 300)},
     ],
 )
