@@ -81,3 +81,13 @@ def test_cameras_at_one_place_are_told_by_their_centres() -> None:
     away = replace(FIRST, name="c", translation=vector(0, 0, 9000))
     with pytest.raises(InputError, match="cameras a and b stand at one place"):
         as_cameras("rig.toml", [*pair, away])
+
+
+def test_a_pair_far_from_the_worlds_origin_is_a_pair() -> None:
+    """What counts is the rig's own size: worlds of surveyors begin many kilometres away."""
+    there = vector(1e7, 2e7, 0)
+    pair = [
+        replace(one, translation=-one.rotation @ (there + vector(at, 0, 0)))
+        for one, at in ((FIRST, 0.0), (SECOND, 50.0))
+    ]
+    assert as_cameras("rig.toml", pair).names == ("a", "b")
