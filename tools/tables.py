@@ -96,6 +96,7 @@ COLUMNS = (
     Column("of_mean_mm", "mean pose, mm"),
     Column("energy_mm", "energy score, mm"),
     Column("symmetry_mm", "asymmetry, mm"),
+    Column("velocity_mm", "error of velocity, mm per frame"),
     Column("rank", "rank correlation of spread and error", 2),
     Column("in_50", "50 % intervals hold, % (x y z)"),
     Column("in_90", "90 % intervals hold, % (x y z)"),

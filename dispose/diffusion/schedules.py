@@ -17,16 +17,6 @@ def cosine_alpha_bar(time: Float[Tensor, "*times"], *, offset: float = 0.008) ->
     return (curve / start).clamp(1e-4, 1.0)
 
 
-def linear_alpha_bar(
-    time: Float[Tensor, "*times"], *, first: float = 0.1, last: float = 20.0
-) -> Float[Tensor, "*times"]:
-    """The schedule whose rate of noise rises linearly: ``exp(-(first t + (last - first) t² / 2))``.
-
-    Source: Ho et al. 2020 (a thousand steps of 1e-4 to 0.02), in continuous time.
-    """
-    return torch.exp(-(first * time + (last - first) * time**2 / 2))
-
-
 def log_snr_alpha_bar(
     time: Float[Tensor, "*times"], *, first: float = 3.0, last: float = -7.0
 ) -> Float[Tensor, "*times"]:

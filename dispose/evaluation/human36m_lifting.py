@@ -1,4 +1,4 @@
-"""Lifters on Human3.6M's original files, on the frames and by the counts that the papers print."""
+"""Lifters on the original files of Human3.6M and MPI-INF-3DHP, by the counts that the papers print."""
 
 import time
 from collections.abc import Sequence
@@ -22,6 +22,7 @@ from dispose.datasets.human36m_views import (
 )
 from dispose.datasets.labelled_people import LabelledPeople
 from dispose.datasets.tables.human36m_pickles import read_context_pickle
+from dispose.datasets.tables.mpi_inf_3dhp import read_3dhp
 from dispose.evaluation.reports import Figure, Row
 from dispose.formats.images.series import read_image
 from dispose.metrics.lifting import (
@@ -39,6 +40,7 @@ from dispose.metrics.lifting import (
     scaled_mpjpe,
     spread_error_correlation,
     symmetry_error,
+    velocity_error,
     without_joints,
     worst_joint,
 )
@@ -66,35 +68,42 @@ LIFTED_PROTOCOLS = (
 )
 
 
-def score_human36m(
+HUMAN36M, MPI_INF_3DHP = "Human3.6M", "MPI-INF-3DHP"
+
+
+def score_recordings(
     protocol: LiftedProtocol, lifter: PeopleLifter, folder: Path, choice: FrameChoice, *, looks: bool = False
 ) -> Row:
-    """A lifter on the frames of a choice: one line that says which file they are from.
+    """A lifter on the frames of a choice, or as many of MPI-INF-3DHP: one line that says which file they are from.
 
     Args:
         protocol: of the lifter's system.
         lifter: what is scored.
         folder: of the data set's files; pictures lie in ``images``, as the pickled labels name them.
         choice: of frames.
-        looks: whether the lifter needs the pictures.
+        looks: whether the lifter needs the pictures; those of MPI-INF-3DHP, which are videos, are not read.
 
     Raises:
-        InputError: no file of the data set is in the folder, or one is not as it should be.
+        InputError: no file of either data set is in the folder, or one is not as it should be.
     """
     if looks:
         path = folder / LABELS.pattern
         pictured = read_context_pickle(path, choice)
         people, pictures = pictured.people, [folder / "images" / name for name in pictured.pictures]
+        told = f"{HUMAN36M} {choice.name}, {path.name}"
     else:
-        people, path = read_human36m_views(folder, human36m_rig, choice, protocol.files)
-        pictures = []
+        pictures, other = [], read_3dhp(folder, every=choice.every)
+        if other is None:
+            people, path = read_human36m_views(folder, human36m_rig, choice, protocol.files)
+            told = f"{HUMAN36M} {choice.name}, {path.name}"
+        else:
+            people, told = other[0], f"{MPI_INF_3DHP}, {other[1]}"
     start = time.perf_counter()
     wanted = people.converted(lifter.skeleton)
     said = lift_labelled(lifter, wanted, pictures)
     seconds = (time.perf_counter() - start) / len(people)
     lost = f", {people.left_out} left out" if people.left_out else ""
-    told = f"Human3.6M {choice.name}, {path.name}{lost}"
-    return Row(protocol.name, told, len(people), None, printed_figures(said, wanted), seconds)
+    return Row(protocol.name, told + lost, len(people), None, printed_figures(said, wanted), seconds)
 
 
 @torch.no_grad()
@@ -117,7 +126,8 @@ def printed_figures(said: Float[Tensor, "persons hypotheses joints 3"], people: 
     """What papers print of these answers, over the joints that both the lifter and the data set know.
 
     Errors of the mean pose are means over the actions, and over frames where the name says so; best of several, PCK,
-    AUC and CPS are of the best hypothesis by that figure, over frames; then how honest the spread is.
+    AUC and CPS are of the best hypothesis by that figure, over frames; the error of the velocity is where frames follow
+    each other; then how honest the spread is.
     """
     joints, known, truth = people.names.skeleton.joints, people.known, people.about_root().to(said.dtype)
     mean, everyone = said.mean(1), known[:, None].expand(said.shape[:3])
@@ -137,6 +147,9 @@ def printed_figures(said: Float[Tensor, "persons hypotheses joints 3"], people: 
         ("cps", correct_poses_score(worst[known.any(1)])),
         ("symmetry_mm", frame_average(symmetry_error(said, everyone, joints).mean(1))),
     ]  # fmt: skip
+    apart = (people.number[1:] != people.number[:-1] + 1) | (people.action[1:] != people.action[:-1])
+    velocity = velocity_error(mean, truth, known, torch.cat([apart.new_zeros(1), apart]).cumsum(0))
+    figures += [("velocity_mm", velocity)] if bool(velocity.isfinite()) else []
     if said.shape[1] > 1:
         fit = calibration(said, truth, known)
         figures += [

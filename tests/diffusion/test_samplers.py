@@ -29,7 +29,7 @@ from dispose.diffusion.samplers import (
     reverse_process,
     zero_start,
 )
-from dispose.diffusion.schedules import cosine_alpha_bar, linear_alpha_bar, log_snr_alpha_bar, rounded_times
+from dispose.diffusion.schedules import cosine_alpha_bar, log_snr_alpha_bar, rounded_times
 from dispose.diffusion.step_tables import cosine_betas, table_of_betas
 
 TRUTH = torch.tensor([1.0, 0.0, 0.0, 1.0], dtype=torch.float64)
@@ -69,15 +69,14 @@ def test_an_exact_denoiser_is_followed_along_the_forward_process():
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("schedule", [cosine_alpha_bar, linear_alpha_bar])
-def test_an_exact_denoiser_recovers_the_data(step, schedule):
+def test_an_exact_denoiser_recovers_the_data(step):
     """Any tensor, nothing to project, by either answer: the last clean estimate is the data."""
     generator = torch.Generator().manual_seed(2)
     data = torch.randn(3, 5, generator=generator, dtype=torch.float64)
     times = [1 - k / 20 for k in range(20)]
 
     def level(time):
-        return float(schedule(torch.tensor(time, dtype=torch.float64)))
+        return float(cosine_alpha_bar(torch.tensor(time, dtype=torch.float64)))
 
     def noise(latent, time):
         return noise_of(latent, data, level(time))
@@ -144,14 +143,10 @@ def test_a_stochastic_run_repeats_with_its_seed_and_differs_without():
     assert not torch.allclose(last(1), last(2))
 
 
-def test_schedules_fall_from_signal_to_noise():
+def test_the_schedule_falls_from_signal_to_noise():
     time = torch.linspace(0, 1, 50, dtype=torch.float64)
-    for schedule in (cosine_alpha_bar, linear_alpha_bar):
-        level = schedule(time)
-        assert level[0] == 1 and level[-1] < 1e-3 and (level.diff() < 0).all()
-    betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
-    published = (1 - betas).cumprod(0)[[99, 499, 999]]
-    torch.testing.assert_close(linear_alpha_bar(torch.tensor([0.1, 0.5, 1.0]).double()), published, rtol=0.2, atol=1e-3)
+    level = cosine_alpha_bar(time)
+    assert level[0] == 1 and level[-1] < 1e-3 and (level.diff() < 0).all()
 
 
 def test_rounded_times_have_the_published_steps_and_noise_levels():

@@ -1,4 +1,4 @@
-"""Lifters on Human3.6M's original files: an oracle makes no error, a known error is counted as the papers count."""
+"""Lifters on the original files of data sets: an oracle makes no error, known ones are counted as papers count."""
 
 import json
 from dataclasses import replace
@@ -13,13 +13,14 @@ from dispose.cli import evaluate
 from dispose.datasets.human36m_choice import choice_of
 from dispose.datasets.human36m_views import read_human36m_views
 from dispose.datasets.labelled_people import LabelledPeople
+from dispose.datasets.tables.mpi_inf_3dhp import LENSES, read_3dhp
 from dispose.errors import InputError
 from dispose.evaluation.human36m_lifting import (
     LIFTED_PROTOCOLS,
     lift_labelled,
     lifted_protocol,
     printed_figures,
-    score_human36m,
+    score_recordings,
 )
 from dispose.evaluation.published import FOLDER, read_published
 from dispose.formats.images.series import read_image
@@ -66,7 +67,7 @@ def people_of_folder(folder: Path) -> LabelledPeople:
 @pytest.mark.parametrize("skeleton", [H36M_17, COCO_17], ids=lambda s: s.name)
 def test_the_truth_makes_no_error(folder: Path, skeleton: Skeleton) -> None:
     oracle = Oracle(people_of_folder(folder), skeleton, torch.zeros(72, 1, len(skeleton), 3).double())
-    row = score_human36m(GMM, oracle.lifter, folder, ALL)
+    row = score_recordings(GMM, oracle.lifter, folder, ALL)
     assert row.detections == "Human3.6M test_all, data_2d_h36m_cpn_ft_h36m_dbb_gmm.npz" and row.frames == 72
     assert row.value("joints") == (17 if skeleton == H36M_17 else 13)
     for name in ("relative_mm", "pa_mm", "relative_frames_mm", "scaled_mm", "best_mm", "pa_best_mm"):
@@ -149,10 +150,40 @@ def test_a_lifter_that_looks_is_shown_its_picture(folder: Path) -> None:
     pickled(folder / "h36m_validation.pkl", entries)
     people, _ = read_human36m_views(folder, human36m_rig, ALL, CONTEXT.files)
     oracle = Oracle(people, H36M_17, torch.zeros(72, 1, 17, 3).double())
-    row = score_human36m(CONTEXT, oracle.lifter, folder, ALL, looks=True)
+    row = score_recordings(CONTEXT, oracle.lifter, folder, ALL, looks=True)
     assert row.value("relative_mm") < 0.05 and row.detections.endswith("h36m_validation.pkl")
     assert [int(image[0, 0, 0]) for image in oracle.pictures if image is not None] == list(range(72))
     assert read_image(folder / "images" / entries[0]["image"]).shape == (4, 4, 3)
+
+
+def test_other_recordings_are_scored_where_their_files_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """MPI-INF-3DHP: cameras of unknown place; three frames of the four that are valid follow each other in pairs."""
+    rng = np.random.default_rng(0)
+    xyz = rng.normal([0, 0, 3500], 350, (4, 17, 3))
+    xy = xyz[..., :2] / xyz[..., 2:] * LENSES["outdoors"][:2] + LENSES["outdoors"][2:]
+    view = {"data_2d": xy, "data_3d": xyz, "valid": np.array([1, 1, 0, 1])}
+    np.savez(tmp_path / "data_test_3dhp.npz", data=np.array({"TS5": view}, object))
+    found = read_3dhp(tmp_path)
+    assert found is not None and read_3dhp(tmp_path / "nowhere") is None
+    error = torch.zeros(3, 1, 17, 3).double()
+    error[1, 0, H36M_17.index("l_wrist"), 0], error[2, 0, H36M_17.index("l_knee"), 0] = 140.0, 999.0
+    oracle, told = Oracle(found[0], H36M_17, error), list[Tensor]()
+
+    def lift(sight: PeopleInView, image: Picture | None, generator: torch.Generator) -> Tensor:
+        told.append(sight.people.up)
+        return oracle.lift(sight, image, generator)
+
+    monkeypatch.setattr(evaluate, "find_lifter", lambda name: NamedLifter(name, "", lambda *of: oracle.lifter, "none"))
+    monkeypatch.setattr(evaluate, "load_lifter", lambda *of: PeopleLifter(H36M_17, lift))
+    out = tmp_path / "out.json"
+    assert evaluate.EvaluateCommand("diffpose-gmm", data=tmp_path, choice="test_all", out=out).run() == 0
+    row = json.loads(out.read_text())["rows"][0]
+    # One step alone is from a frame to the next: of its 16 joints one moved by 140 mm that should not have.
+    assert row["velocity_mm"] == pytest.approx(140 / 16, abs=1e-3) and row["joints"] == 16
+    assert row["detections"] == "MPI-INF-3DHP, data_test_3dhp.npz" and row["frames"] == 3
+    assert not torch.cat(told).any() and "GraFormer" not in capsys.readouterr().out
 
 
 def test_the_command_scores_and_shows_what_was_published(

@@ -50,6 +50,22 @@ MOST_PX = 10.0
 """Largest accepted distance (root of the mean square) of projected joints from their keypoints."""
 
 
+TEST_ARCHIVE = "data_test_3dhp.npz"
+
+
+def read_3dhp(folder: Path, *, every: int = 1) -> tuple[LabelledPeople, str] | None:
+    """What a folder has of the data set, and in which files: test sequences, else training ones, else the archive of
+    the test; None where it has nothing of it. Raises as the readers of these.
+    """
+    kinds = ((TEST, "annot_data.mat", read_3dhp_test), (TRAINING, "annot.mat", read_3dhp_training))
+    for sequences, name, read in kinds:
+        there = [one for one in sequences if (folder / one.replace(" ", "/") / name).is_file()]
+        if there:
+            return read(folder, there, every=every), name
+    path = folder / TEST_ARCHIVE
+    return (read_3dhp_npz(path, every=every), TEST_ARCHIVE) if path.is_file() else None
+
+
 def read_3dhp_training(folder: Path, sequences: Sequence[str] = TRAINING, *, every: int = 1) -> LabelledPeople:
     """Training sequences such as ``S1 Seq1``, eight cameras each; keypoints are projections of the truth.
 
