@@ -37,14 +37,18 @@ class HypothesesRecipe:
         bfloat16: compute the layers in bfloat16 (weights, covariances and losses stay in float32).
         optimisation: steps, people per step.
         lifter: how the lifter learns before everything else, where there is one.
-        validation_people: drawn after training, on whom the claimed spread is scaled; they move as captured people do,
-            where there are any, and not in all the ways that training makes up.
+        denoiser: how the denoiser goes on alone once the guess stands; None = not at all.
+        denoiser_draws: noisy poses of every person in a step of that, which costs little more with many of them.
+        validation_people: drawn after training, on whom the claimed spread is scaled; where there are captured people
+            it is these, in their own bodies, and not what training makes up.
     """
 
     name: str
     model: HypothesesConfig
     optimisation: Optimisation
     lifter: Optimisation = LIFTER_PLAN
+    denoiser: Optimisation | None = None
+    denoiser_draws: int = 8
     seed: int = 0
     captured: bool = True
     views: OneViewConfig = field(default_factory=OneViewConfig)

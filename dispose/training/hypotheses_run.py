@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.datasets.cmu_motion import Motion
-from dispose.metrics.lifting import energy_score
+from dispose.metrics.lifting import energy_score, within_interval
 from dispose.metrics.pose import mpjpe, pa_mpjpe
 from dispose.models.diffpose_hypotheses.network import SHARPNESS, HypothesesNetwork, near_sharpness
 from dispose.models.diffpose_hypotheses.sampling import PEOPLE_AT_ONCE, QUICK, Chain, lifter, told_sigma
@@ -21,6 +21,7 @@ from dispose.training.lifting import DrawnViews
 from dispose.training.shards import write_once
 from dispose.zoo.checkpoints import load_weights, save_weights
 from dispose.zoo.records import to_json
+from dispose_synthetic.motion import AS_CAPTURED
 from dispose_synthetic.randomness import Noise
 
 WEIGHTS = "diffpose_hypotheses.safetensors"
@@ -57,6 +58,11 @@ def train_hypotheses(
             network.lifter.requires_grad_(False)
         task = HypothesesTask(network, recipe.draws, bfloat16=recipe.bfloat16)
         fit(task, people, folder / task.name, recipe.optimisation, seed=recipe.seed, workers=workers)
+        if recipe.denoiser is not None:
+            network.requires_grad_(False)
+            network.denoiser.requires_grad_(True)
+            task = HypothesesTask(network, recipe.denoiser_draws, bfloat16=recipe.bfloat16)
+            fit(task, people, folder / "denoiser", recipe.denoiser, seed=recipe.seed + 1, workers=workers)
         write_once(raw, lambda path: save_weights(path, task.network, recipe=to_json(recipe)))
     if not weights.exists():
         network = load_weights(raw, HypothesesNetwork)
@@ -75,7 +81,7 @@ def scale_spread(network: HypothesesNetwork, recipe: HypothesesRecipe, motion: M
     of 90 % true. A network without a guess keeps its spread.
     """
     source = Noise(torch.Generator().manual_seed(VALIDATION_SEED))
-    views = recipe.views if motion is None else replace(recipe.views, procedural=0.0, variety=None)
+    views = recipe.views if motion is None else replace(recipe.views, procedural=0.0, variety=AS_CAPTURED)
     batch = DrawnViews(views, motion).draw(source, max(recipe.validation_people, PEOPLE_AT_ONCE))
     batch = batch[batch.known.all(1)]
     lift = lifter(network, VALIDATION)
@@ -92,7 +98,7 @@ def scale_spread(network: HypothesesNetwork, recipe: HypothesesRecipe, motion: M
             some = nearest == knot if int((nearest == knot).sum()) >= FEWEST else torch.ones_like(nearest).bool()
             network.claim[knot] = needed_claim(off[some], truth[some])
         found = lift(batch.people, generator)
-    held = [100 * float(_inside(found, batch.xyz, share).double().mean()) for share in LEVELS]
+    held = [100 * float(within_interval(found, batch.xyz, share).double().mean()) for share in LEVELS]
     mean, known, truth = found.mean(1), batch.known, batch.xyz
     errors = (mpjpe(mean, truth, known), pa_mpjpe(mean, truth, known), energy_score(found, truth))
     figures = [1000 * float(one.mean()) for one in errors]
@@ -114,8 +120,3 @@ def needed_claim(
         needed = torch.maximum(truth / high.clamp(min=1e-6), truth / low.clamp(max=-1e-6))
         factors.append(needed.flatten(0, 1).quantile(share, dim=0).clamp(0.1, 10))
     return (factors[0] * factors[1]).sqrt()
-
-
-def _inside(found: Tensor, truth: Tensor, share: float) -> Tensor:
-    low, high = (found.quantile(edge, dim=1) for edge in ((1 - share) / 2, (1 + share) / 2))
-    return (low <= truth) & (truth <= high)

@@ -152,17 +152,23 @@ def sample_definitions(source: Noise, people: int) -> Float[Tensor, "people land
 
 @dataclass(frozen=True)
 class Variety:
-    """Postures beyond those that were captured.
+    """Postures and bodies beyond those that were captured.
 
     Attributes:
         exchanged: share of the people whose arms, legs and trunk are each those of another captured instant.
         turned_deg: most, per person, that every bone is turned about a random axis besides (standard deviation).
         tipped: share of the people who lie, lean or tumble: turned as a whole.
+        resized: whether bodies are of all sizes, children's too, or those that moved so.
     """
 
     exchanged: float = 0.5
     turned_deg: float = 12.0
     tipped: float = 0.1
+    resized: bool = True
+
+
+AS_CAPTURED = Variety(exchanged=0.0, turned_deg=0.0, tipped=0.0, resized=False)
+"""The people themselves, as they moved."""
 
 
 LIMB_ROOTS = ("l_shoulder", "r_shoulder", "l_hip", "r_hip")
@@ -201,7 +207,8 @@ def sample_moving_people(
 ) -> Float[Tensor, "people landmarks 3"]:
     """Bodies of all sizes in poses of the motion, their hips above the origin, the lowest landmark on the floor."""
     frame = (source.uniform((people,)) * len(motion.root)).long()
-    offsets = resize(source, motion, motion.skeleton[frame])
+    resized = variety is None or variety.resized
+    offsets = resize(source, motion, motion.skeleton[frame]) if resized else motion.offsets[motion.skeleton[frame]]
     rotations = motion.rotations[frame] if variety is None else vary(source, motion, frame, variety)
     places, frames = tree_places(motion, offsets, rotations, motion.root[frame])
     xyz = landmarks(motion, places, frames, sample_definitions(source, people))

@@ -8,6 +8,7 @@ from dispose.errors import InputError
 from dispose.geometry.rigid import rodrigues, rotation_vector
 from dispose.models.rays.template import JOINT_NAMES
 from dispose_synthetic.motion import (
+    AS_CAPTURED,
     LANDMARKS,
     Variety,
     landmarks,
@@ -107,6 +108,18 @@ def test_a_missing_folder_and_a_foreign_description_are_named(tmp_path):
     (tmp_path / "meta.json").write_text('{"tree": {"rest_offsets_mm": {}}}')
     with pytest.raises(InputError, match=r"meta\.json: does not describe trees and clips"):
         read_motion(tmp_path)
+
+
+def test_bodies_are_resized_or_those_that_were_captured(monkeypatch):
+    monkeypatch.setattr("dispose_synthetic.motion.DEFINITION_MM", 0.0)
+    motion, names = small_motion(40), list(LANDMARKS)
+    forearms = []
+    for variety in (AS_CAPTURED, Variety(exchanged=0.0, turned_deg=0.0, tipped=0.0), None):
+        xyz = sample_moving_people(Noise(torch.Generator().manual_seed(3)), motion, 60, variety)
+        forearms.append((xyz[:, names.index("l_wrist")] - xyz[:, names.index("l_elbow")]).norm(dim=-1))
+    own = motion.offsets[:, motion.joints.index("l_wrist")].norm(dim=-1)
+    assert float((forearms[0][:, None] - own).abs().amin(1).max()) < 0.01
+    assert all(float(one.std()) > 10 for one in forearms[1:])
 
 
 def test_postures_vary_limb_by_limb():

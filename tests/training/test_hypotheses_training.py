@@ -18,7 +18,7 @@ from dispose.systems import system_of
 from dispose.training.config import Optimisation
 from dispose.training.fit import fit
 from dispose.training.hypotheses import TARGETS, HypothesesTask, noise_terms
-from dispose.training.hypotheses_run import needed_claim
+from dispose.training.hypotheses_run import needed_claim, train_hypotheses
 from dispose.training.lifting import DrawnViews
 from dispose.zoo.checkpoints import load_weights
 from dispose_synthetic.one_view import OneViewConfig
@@ -163,6 +163,16 @@ def test_the_miniature_leaves_weights_with_scaled_claims(tmp_path: Path, capsys)
     assert all(torch.equal(value.half().float(), stored[name]) for name, value in lifter.items())
     assert network.config == SMOKE.model and not torch.equal(network.claim, torch.ones(4, 3))
     assert "people drawn after training" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")
+def test_the_denoiser_goes_on_alone(tmp_path: Path):
+    ends = []
+    for name, plan in (("with", SMOKE.denoiser), ("without", None)):
+        train_hypotheses(replace(SMOKE, denoiser=plan), tmp_path / name, None, workers=0)
+        ends.append(load_file(tmp_path / name / "unscaled.safetensors"))
+    changed = {key for key, value in ends[0].items() if not torch.allclose(value, ends[1][key], rtol=0, atol=1e-5)}
+    assert changed == {key for key in ends[0] if key.startswith("denoiser.")}
 
 
 def test_captured_motion_has_to_be_there(tmp_path: Path, capsys):
