@@ -20,13 +20,7 @@ from dispose.evaluation.agreement import evaluate_agreement
 from dispose.evaluation.classic import CLASSIC, classic
 from dispose.evaluation.context import evaluate_context
 from dispose.evaluation.doubt import evaluate_doubt
-from dispose.evaluation.human36m_lifting import (
-    LIFTED_PROTOCOLS,
-    MPI_INF_3DHP,
-    LiftedProtocol,
-    lifted_protocol,
-    score_recordings,
-)
+from dispose.evaluation.human36m_lifting import LIFTED_PROTOCOLS, LiftedProtocol, lifted_protocol, score_recordings
 from dispose.evaluation.one_person import (
     score_human36m_people,
     score_people,
@@ -112,8 +106,7 @@ class EvaluateCommand:
 
     `diffpose-hypotheses`, `diffpose-gmm` and `context` score such a network (--weights; default: those shipped) on
     Human3.6M's original files in --data (data/cards/human36m.md names them), on the frames that --choice names, beside
-    what was published. Each reads any of these files, and those of MPI-INF-3DHP (data/cards/mpi_inf_3dhp.md), where
-    `--choice test_all` takes every valid frame; the error of the velocity is told where frames follow each other.
+    what was published. Each reads any of these files, and MPI-INF-3DHP's (`--choice test_all`: every valid frame).
 
     `real_motion` measures the lifters of keypoints on HumanEva and Human3.6M, which none has learned from, beside a
     reference that is trained first, and their hypotheses beside errors made elsewhere (an hour on one core).
@@ -248,7 +241,7 @@ class EvaluateCommand:
         start, named = time.perf_counter(), find_lifter(protocol.name)
         lifter = load_lifter(protocol.name, self.weights, self.hypotheses)
         row = score_recordings(protocol, lifter, self.data, choice_of(self.choice), looks=named.looks)
-        published = () if row.detections.startswith(MPI_INF_3DHP) else (protocol.published,)
+        published = protocol.published_beside(row)
         for table in published:
             print(side_by_side([row], read_published(FOLDER / f"{table}.json")))
         return self.conclude(path, (row,), start, published)

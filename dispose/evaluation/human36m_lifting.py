@@ -60,15 +60,18 @@ class LiftedProtocol:
     files: tuple[ViewFiles, ...]
     published: str
 
+    def published_beside(self, row: Row) -> tuple[str, ...]:
+        """The tables of published figures that stand beside a row of `score_recordings`: none but of Human3.6M."""
+        return (self.published,) if row.detections.startswith(HUMAN36M) else ()
+
+
+HUMAN36M, MPI_INF_3DHP = "Human3.6M", "MPI-INF-3DHP"
 
 LIFTED_PROTOCOLS = (
     LiftedProtocol("diffpose-hypotheses", (HEAT_MAPS, MIXTURES, LABELS, DETECTIONS, EXACT), "human36m_hypotheses"),
     LiftedProtocol("diffpose-gmm", (MIXTURES, DETECTIONS, LABELS, EXACT, HEAT_MAPS), "human36m_gmm"),
     LiftedProtocol("context", (LABELS, DETECTIONS, MIXTURES, EXACT, HEAT_MAPS), "human36m_context"),
 )
-
-
-HUMAN36M, MPI_INF_3DHP = "Human3.6M", "MPI-INF-3DHP"
 
 
 def score_recordings(
