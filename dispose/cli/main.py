@@ -4,6 +4,7 @@ import importlib
 import inspect
 import io
 import os
+import re
 import shutil
 import signal
 import sys
@@ -90,6 +91,9 @@ def parse(command: Command, arguments: Sequence[str]) -> Runnable:
     # Imported here: `dispose --help` and the tests of other commands should not wait for it.
     import tyro
 
+    # Of a notebook's parameters a text may be empty.
+    if command.name != "notebook" and any(not word or re.fullmatch("--[^=]*=", word) for word in arguments):
+        raise InputError("an empty word stands among the options; is a variable of the shell empty?")
     module = importlib.import_module(f"dispose.cli.{command.name}")
     kind = vars(module)[f"{command.name.capitalize()}Command"]
     if {"-h", "--help"} & set(arguments):

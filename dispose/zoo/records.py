@@ -61,7 +61,26 @@ def _replaced(record: Any, path: list[str], value: object, source: str) -> Any:
         new = _replaced(vars(record)[path[0]], path[1:], value, source)
     else:
         new = _build(value, get_type_hints(type(record))[path[0]], source)
+        _require_sensible(path[0], vars(record)[path[0]], new, source)
     return replace(record, **{path[0]: new})  # pyright: ignore[reportArgumentType]
+
+
+MEAN_SOMETHING_AT_0 = frozenset((
+    "steps", "warmup", "select_every", "patience", "seed", "copies", "ghosts", "rehearsal", "leans", "guess", "front",
+    "back",
+))  # fmt: skip
+"""Whole numbers of recipes that may be 0; of anything else that is counted there has to be one."""
+
+LARGEST = 10**9
+
+
+def _require_sensible(name: str, old: object, new: object, source: str) -> None:
+    """Raise `InputError` where a number comes in the place of another one that is none of its kind."""
+    if isinstance(old, bool) or not isinstance(old, int | float) or not isinstance(new, int | float):
+        return
+    least = 1 if isinstance(old, int) and old > 0 and name not in MEAN_SOMETHING_AT_0 else 0
+    if (old >= 0 and new < least) or abs(new) > LARGEST:
+        raise InputError(f"{source}: {name} is {new:g}; a number from {least} to {LARGEST:g} is expected")
 
 
 def _build(stored: Any, kind: Any, source: str) -> Any:

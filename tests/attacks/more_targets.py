@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from papermill.iorw import load_notebook_node
 
 from dispose.association.reconstruct import reconstruct_frame
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
@@ -34,6 +35,7 @@ from dispose.scene.results import Results, associate_each, reconstruct_each
 from dispose.skeletons.catalog import H36M_17
 from dispose_synthetic.human36m_rig import human36m_rig
 from dispose_viz.inspector.interactive import Mark, open_marks, write_marks
+from dispose_workbench.notebooks.parameters import parameters_of
 from tests.attacks.targets import Target, each, write_detections
 from tests.datasets.lifting_files import camera_data, context_entries, h5_rows, pickled, recordings
 from tests.datasets.test_lifting_files import write_h5
@@ -41,7 +43,9 @@ from tests.datasets.test_mpi_inf_3dhp import LENSES, npz, person, test_folder, t
 from tests.formats.test_calibrations import write_calibration_json
 from tests.formats.test_human36m_files import labels_file, saved
 from tests.inference.conftest import rig
+from tests.notebooks.test_notebook_run import write_book
 
+BOOK = ("steps: int = 3  # how often\nrate: float = 0.1", "print(steps)")
 ALL = choice_of("test_all")
 
 
@@ -131,6 +135,12 @@ def write_mvor(folder: Path) -> None:
              score=np.full(6, 0.9))  # fmt: skip
 
 
+def notebook(folder: Path) -> object:
+    """As `dispose notebook run` reads it."""
+    path = str(folder / "a.ipynb")
+    return parameters_of(Path(path)), load_notebook_node(path)
+
+
 AREAS = {"cam_01": [np.array([[10.0, 10], [500, 10], [500, 700]])]}
 RESULTS = Results("take", "greedy", H36M_17, ())
 
@@ -140,6 +150,7 @@ MORE_TARGETS = (
     Target("Human3.6M", write_human36m, human36m),
     Target("MPI-INF-3DHP", write_3dhp, mpi_inf_3dhp),
     Target("MVOR", write_mvor, lambda folder: list(read_mvor(folder, "openpose"))),
+    Target("notebook", lambda folder: write_book(folder / "a.ipynb", BOOK), notebook),
     Target(
         "areas",
         lambda folder: write_areas(folder / "areas.json", AREAS),

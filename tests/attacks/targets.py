@@ -368,7 +368,7 @@ TARGETS = (
         lambda folder: write_opencap(folder / "rig"),
         lambda folder: read_calibration(folder / "rig"),
     ),
-    Target("calibration MM-OR", write_mm_or, read_calibration),
+    Target("calibration MM-OR", write_mm_or, lambda folder: read_calibration(folder)),
     Target("detections in HDF5", write_table, read_tables),
     Target("detections in arrays", write_point_arrays, read_point_arrays),
     Target("torch", write_states, each(read_entries)),

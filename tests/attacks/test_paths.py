@@ -125,6 +125,13 @@ def test_a_pipe_among_files_is_a_damaged_frame_and_no_wait(here: Path, capsys: p
     assert "is a pipe" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [["--out", ""], ["--out="], [""], ["--calibration", "", "--out", "out"]])
+def test_empty_words_are_refused(words: list[str], here: Path) -> None:
+    """`--out "$FOLDER"` with nothing in it would write among whatever lies here."""
+    assert told(["predict", "CAPTURE", *words], "") == READ
+    assert "is a variable of the shell empty?" in Path("told.txt").read_text()
+
+
 @pytest.mark.parametrize("option", ["--rate-hz=1e308", "--steps=10001", "--steps=99999999999999999999"])
 def test_numbers_beyond_all_measure_are_refused(option: str, here: Path) -> None:
     command = "predict" if "steps" in option else "check"

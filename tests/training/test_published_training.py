@@ -303,6 +303,10 @@ def test_values_of_a_recipe_are_set_by_their_path():
         ("training.pose.stepps=7", "PoseTraining has no 'stepps'"),
         ("interval=two", "holds 'two' where int is expected"),
         ("interval.more=2", "int has no 'more'"),
+        ("interval=0", "interval is 0; a number from 1"),
+        ("training.pose.optimisation.steps=-1", "steps is -1; a number from 0"),
+        ("training.pose.optimisation.rate=-0.1", "rate is -0.1; a number from 0"),
+        ("training.pose.optimisation.batch=10000000000000", "to 1e\\+09 is expected"),
     ):
         with pytest.raises(InputError, match=sentence):
             override(recipe, [setting])

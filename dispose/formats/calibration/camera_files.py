@@ -26,18 +26,21 @@ def camera_files(folder: Path, ending: str | None = None) -> list[tuple[str, Pat
     """The files of a folder, of one ending, that hold a camera each, by camera; empty where not one does.
 
     Where one does, all others of that ending are taken for cameras too, so that a damaged one is not overlooked; of
-    those without an ending all that begin with a number.
+    those without an ending all that begin with a number, or have as many words as BioCV's.
     """
     paths = [path for path in visible(folder.iterdir()) if path.is_file()]
     for one in ENDINGS if ending is None else (ending,):
-        files = [path for path in paths if path.suffix.lower() == one and (one or _begins_with_number(path))]
+        files = [path for path in paths if path.suffix.lower() == one and (one or _may_be_of_biocv(path))]
         if len(files) > 1 and any(map(_holds_camera, files)):
             return [(VIDEO.sub("", path.name.removesuffix(path.suffix)), path) for path in files]
     return []
 
 
-def _begins_with_number(path: Path) -> bool:
-    return path.stat().st_size <= MOST_BIOCV_BYTES and read_bytes(path).lstrip()[:1].isdigit()
+def _may_be_of_biocv(path: Path) -> bool:
+    if path.stat().st_size > MOST_BIOCV_BYTES:
+        return False
+    data = read_bytes(path).lstrip()
+    return data[:1].isdigit() or len(data.split()) in NUMBERS_OF_BIOCV
 
 
 def _holds_camera(path: Path) -> bool:

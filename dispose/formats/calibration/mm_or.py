@@ -19,6 +19,7 @@ from dispose.formats.calibration.rig import (
     rotation_of_quaternion,
     size_from_principal_point,
 )
+from dispose.formats.calibration.tables import refuse_misspelt
 from dispose.formats.entry import Entry
 from dispose.scene.cameras import Cameras
 
@@ -63,6 +64,7 @@ def read_view(path: Path, name: str, size: tuple[int, int] | None = None) -> Cam
     radial = elements(lens.at("radial_distortion"), *(f"m{k}0" for k in range(6)))
     tangential = elements(lens.at("tangential_distortion"), "m00", "m10")
     told = size_from_principal_point(matrix) if size is None else torch.tensor(size, dtype=torch.float64)
+    refuse_misspelt(lens, ("width", "height"))
     for side, key in enumerate(("width", "height")):
         if lens.has(key):
             told[side] = lens.at(key).number()

@@ -21,6 +21,7 @@ from dispose.formats.calibration.records import (
     TRANSLATION,
     first_of,
     is_whole,
+    refuse_almost,
     view_of,
 )
 from dispose.formats.calibration.rig import CameraParameters, RigFile
@@ -116,6 +117,9 @@ def _side_by_side(root: Entry) -> list[Entry] | None:
     if not isinstance(matrices, list) or not matrices or any(_count(one) != 9 for one in matrices):
         return None
     records: list[dict[str, object]] = [{} for _ in matrices]
+    for names in (SIZE, LENS):
+        if first_of(root, names) is None:
+            refuse_almost(root, names)
     for name, column in root.entries():
         of_each = name in SIZE and isinstance(column.value, list) and any(isinstance(one, list) for one in column.value)
         if not of_each and name not in (*MATRIX, *LENS, *ROTATION, *TRANSLATION, *EXTRINSICS, *POSES):

@@ -11,7 +11,7 @@ from dispose.formats.calibration.colmap import PIXEL_CENTRE
 from dispose.formats.calibration.image_names import by_camera
 from dispose.formats.calibration.records import rigid
 from dispose.formats.calibration.rig import CameraParameters, RigFile, pinhole_matrix
-from dispose.formats.calibration.tables import needed, usable_cameras
+from dispose.formats.calibration.tables import needed, refuse_misspelt, usable_cameras
 from dispose.formats.entry import Entry
 
 FROM_OPENGL = torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)
@@ -42,6 +42,7 @@ def nerfstudio_rig(root: Entry) -> RigFile:
 
 def _view(name: str, frame: Entry) -> CameraParameters:
     model = frame.at("camera_model").text() if frame.has("camera_model") else "OPENCV"
+    refuse_misspelt(frame, ("camera_model", "fl_x", "fl_y", "cx", "cy", "w", "h", "k4", *LENSES["OPENCV"]))
     if model not in LENSES:
         raise InputError(f"{frame.place}: lens model {model!r} is not supported; known: {', '.join(LENSES)}.")
     numbers = [frame.at(key).number() if frame.has(key) else 0.0 for key in LENSES[model]]

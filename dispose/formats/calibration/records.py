@@ -53,6 +53,11 @@ SIZE = ("size", "image_size", "imageSize", "img_size", "imgSize", "resolution", 
 WIDTH = ("width", "image_width", "image_Width", "img_width", "res_w", "w")
 HEIGHT = ("height", "image_height", "image_Height", "img_height", "res_h", "h")
 
+MODEL = ("camera_model", "distortion_model", "model")
+
+VERY_ALIKE = 0.85
+"""From here on a name is one that is misspelt."""
+
 FISHEYES = re.compile(r"fisheye|equidistant|kannala", re.IGNORECASE)
 STRANGE = re.compile(r"omni|mei\b|double.?sphere|\bds\b|\be?ucm\b|\bfov\b|f.?theta|division|equirect", re.IGNORECASE)
 """Models of lenses that we do not have."""
@@ -105,13 +110,23 @@ def _lens(inside: Sequence[Entry]) -> Float[Tensor, " coefficients"]:
             # Cameras that say of themselves that they have no lens have one coefficient of 0, or none.
             return found if found.any() else none
         radial, tangential = first_of(one, RADIAL), first_of(one, TANGENTIAL)
+        if (radial is None) != (tangential is None):
+            raise InputError(f"{one.place}: of {RADIAL[0]!r} and {TANGENTIAL[0]!r} only one is there; is one misspelt?")
         if radial is not None and tangential is not None:
             k = torch.cat([radial.numbers(2, 3), none.new_zeros(1)])[:3]
             return torch.cat([k[:2], tangential.numbers(2), k[2:]])
+        refuse_almost(one, (*RADIAL, *TANGENTIAL))
         for key in one.keys():  # noqa: SIM118
             if _may_be_a_lens(one.at(key)) and (get_close_matches(key, LENS, 1, ALIKE) or _starts_like_a_lens(key)):
                 raise InputError(f"{one.place}: there is {key!r}, but no {LENS[0]!r}; is it misspelt?")
     return none
+
+
+def refuse_almost(entry: Entry, names: Sequence[str]) -> None:
+    """Raise `InputError` where a name is almost one of some, none of which is there."""
+    for key in entry.keys():  # noqa: SIM118
+        if len(key) >= LEAST_OF_A_START and (close := get_close_matches(key, names, 1, VERY_ALIKE)):
+            raise InputError(f"{entry.place}: there is {key!r}, but no {close[0]!r}; is it misspelt?")
 
 
 def _may_be_a_lens(entry: Entry) -> bool:
@@ -129,7 +144,9 @@ def _is_fisheye(camera: Entry) -> bool:
         return camera.at("fisheye").flag()
     if camera.has("distortion_type"):  # MC-Calib's
         return camera.at("distortion_type").whole() == 1
-    said = [camera.at(key).value for key in ("camera_model", "distortion_model", "model") if camera.has(key)]
+    said = [camera.at(key).value for key in MODEL if camera.has(key)]
+    if not said:
+        refuse_almost(camera, ("fisheye", "distortion_type", *MODEL[:2]))
     text = " ".join(one for one in said if isinstance(one, str))
     if STRANGE.search(text):
         raise InputError(f"{camera.place}: the lens model {text!r} is not supported; known: OpenCV's and its fisheye.")
@@ -193,7 +210,11 @@ def _size(inside: Sequence[Entry], matrix: Float[Tensor, "3 3"]) -> tuple[Float[
         width, height = first_of(one, WIDTH), first_of(one, HEIGHT)
         if width is not None and height is not None:
             return torch.tensor([width.number(), height.number()], dtype=torch.float64), False
+        if (width is None) != (height is None):
+            raise InputError(f"{one.place}: of its image's width and height only one is there; is one misspelt?")
         key = next((name for name in SIZE if one.has(name)), None)
         if key is not None:
             return size_or_guess(one, key, matrix)
+    for one in inside:
+        refuse_almost(one, (*SIZE, *WIDTH, *HEIGHT))
     return size_or_guess(inside[0], SIZE[0], matrix)

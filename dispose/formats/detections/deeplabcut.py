@@ -4,6 +4,7 @@ Also tables whose columns are called after joints in another way, and SLEAP's h5
 """
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from io import BytesIO, StringIO
@@ -95,7 +96,7 @@ def _rows_of_frames(sheet: Sheet, path: Path) -> tuple[dict[int, int], list[str]
     rows: dict[int, int] = {}
     lost = []
     for row, image in enumerate(sheet.images):
-        number = number_in(Path(image)) if isinstance(image, str) else image
+        number = _frame_of(image) if isinstance(image, str) else image
         if number is None or not 0 <= number <= MOST_WHOLE or number in rows:
             lost.append(f"{path}: row {row + 1} is of image {short(image)}")
         else:
@@ -103,6 +104,17 @@ def _rows_of_frames(sheet: Sheet, path: Path) -> tuple[dict[int, int], list[str]
     if lost and not rows:
         raise InputError(f"{lost[0]}, which is no frame number.")
     return rows, lost
+
+
+NUMBER_LIKE = re.compile(r"[-+]?[\d._,\s]*([eE][-+]?\d*)?|0[xXoObB]\w*")
+WHOLE = re.compile(r"(\d{1,18})(\.0*)?")
+
+
+def _frame_of(word: str) -> int | None:
+    """The number of a frame, also as 12.0, or in the name of an image; None for numbers that are no frame's."""
+    if whole := WHOLE.fullmatch(word):
+        return int(whole[1])
+    return None if NUMBER_LIKE.fullmatch(word) else number_in(Path(word))
 
 
 def _column(names: Sequence[str], levels: Sequence[str]) -> tuple[str, str, str]:

@@ -1,8 +1,12 @@
 """The keypoints of one person in the ways that detectors write them, as one list ``x, y, score, x, …``."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import lru_cache
 
 from dispose.errors import InputError
+from dispose.formats.detections.people import MisspeltKey
+from dispose.formats.entry import short
 
 KEYS = (
     "pose_keypoints_2d", "keypoints", "joints", "pose_keypoints", "keypoints_2d", "keypoints2d", "kpts", "kps",
@@ -18,6 +22,20 @@ SCORES = ("keypoint_scores", "keypoints_scores", "scores")
 
 SCORES_OF_JOINT = ("score", "visibility", "confidence", "likelihood", "visible", "presence")
 """What tools call the score of a joint ``{x: …, y: …}``, and the list beside ``{x: […], y: […]}``."""
+
+
+ALIKE, LEAST_OF_A_START = 0.8, 3
+"""From here on two names are taken for one; or where one begins with the other, so many letters of it."""
+
+
+@lru_cache(256)
+def misspelt(names: tuple[object, ...], known: tuple[str, ...]) -> str:
+    """What is to be said where none of the known names is there, but one that is all but one of them; or nothing."""
+    for name in (name.lower()[:40] for name in names if isinstance(name, str) and len(name) >= LEAST_OF_A_START):
+        close = [one for one in known if one.startswith(name) or name.startswith(one)]
+        if close := close or get_close_matches(name, known, 1, ALIKE):
+            return f"there is {short(name)}, but no {close[0]!r}; is it misspelt?"
+    return ""
 
 
 def is_person(value: object) -> bool:
@@ -44,6 +62,8 @@ def people_of_object(person: object, key: str) -> list[object]:
         found = _under_keys(person, key)
         if isinstance(found, list) and found and all(is_person(one) for one in found):
             scores = _beside(person, len(found))
+            if scores is None and (wrong := _misspelt_scores(person, found[0])):
+                return [wrong]
             beside = scores if isinstance(scores, list) and len(scores) == len(found) else [None] * len(found)
             return [flat_keypoints(one, theirs) for one, theirs in zip(found, beside, strict=True)]
         return [_flat_of(person, found)]
@@ -60,7 +80,8 @@ def person_of_object(person: object, key: str) -> object:
 
 def _flat_of(person: dict[str, object], keypoints: object) -> object:
     scores = _beside(person, len(keypoints)) if isinstance(keypoints, list) else person.get(SCORES[0])
-    return flat_keypoints(keypoints, scores)
+    wrong = _misspelt_scores(person, keypoints) if scores is None else None
+    return wrong or flat_keypoints(keypoints, scores)
 
 
 def _under_keys(person: dict[str, object], key: str) -> object:
@@ -77,6 +98,15 @@ def _beside(person: dict[str, object], count: int) -> object:
         if scores is not None and (name != SCORES[-1] or (isinstance(scores, list) and len(scores) == count)):
             return scores
     return None
+
+
+def _misspelt_scores(person: dict[str, object], keypoints: object) -> MisspeltKey | None:
+    """Where nothing that is known stands beside pairs without scores, but a list under almost such a name."""
+    joint = keypoints[0] if isinstance(keypoints, list) and keypoints else None
+    if not isinstance(joint, list) or len(joint) != 2:
+        return None
+    lists = tuple(key for key, value in person.items() if isinstance(value, list) and key not in KEYS + SCORES)
+    return MisspeltKey(said) if (said := misspelt(lists, SCORES)) else None
 
 
 def require_known_keys(place: str, people: Sequence[object]) -> None:
@@ -125,16 +155,23 @@ def _of_columns(columns: dict[str, object]) -> tuple[object, object]:
     x, y = columns.get("x"), columns.get("y")
     if not isinstance(x, list) or not isinstance(y, list) or len(x) != len(y):
         return columns, None
-    return [list(pair) for pair in zip(x, y, strict=True)], next(
-        (columns[key] for key in SCORES_OF_JOINT if columns.get(key) is not None), None
-    )
+    scores = next((columns[key] for key in SCORES_OF_JOINT if columns.get(key) is not None), None)
+    others = tuple(key for key in columns if key not in SCORES_OF_JOINT)
+    if scores is None and (said := misspelt(others, SCORES_OF_JOINT)):
+        return MisspeltKey(said), None
+    return [list(pair) for pair in zip(x, y, strict=True)], scores
 
 
 def _of_joint(joint: dict[str, object]) -> list[object]:
-    """The values of a joint; scored 1 where it has no score. PoseNet puts x and y into a ``position``."""
+    """The values of a joint, scored 1 where it has no score; None where that stands under a misspelt name.
+
+    PoseNet puts x and y into a ``position``.
+    """
     place = joint.get("position")
     at = place if isinstance(place, dict) else joint
-    score = next((joint[key] for key in SCORES_OF_JOINT if key in joint), 1.0)
+    score = next((joint[key] for key in SCORES_OF_JOINT if key in joint), None)
+    if score is None and not any(key in joint for key in SCORES_OF_JOINT):
+        score = None if misspelt(tuple(joint), SCORES_OF_JOINT) else 1.0
     return [at.get("x"), at.get("y"), score]
 
 

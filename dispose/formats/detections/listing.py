@@ -22,6 +22,7 @@ from dispose.formats.detections.frames import (
 )
 from dispose.formats.detections.joint_names import NamedJoints, joints_in_order
 from dispose.formats.detections.keypoints import holds_people, people_of_object, person_of_object
+from dispose.formats.detections.people import MisspeltKey
 from dispose.formats.entry import MOST_WHOLE, Entry, short
 from dispose.formats.odd import NO_FRAME, Odd
 
@@ -219,10 +220,20 @@ def _frames_listed(root: Entry) -> ImageListing:
     for entry in _frames_of(root).items():
         number = next((_image(entry, key) for key in FRAME_KEYS if entry.has(key)), None)
         found.append((number, entry))
-        people += [(number, person) for person in _people_in(entry) or []]
+        there = _people_in(entry)
+        people += [(number, person) for person in (_unknown(entry) if there is None else there)]
     images = [number for number, _ in found if number is not None]
     joints = _joints_of_meta(root)
     return _listing(people, found, images, joints, _notes(root, joints))
+
+
+def _unknown(entry: Entry) -> list[object]:
+    """What a frame holds by no name that is known for people; nothing where it holds nothing."""
+    value = entry.value
+    if not isinstance(value, dict) or not any(isinstance(one, list | dict) and one for one in value.values()):
+        return []
+    there = ", ".join(short(str(key)) for key in list(value)[:6])
+    return [MisspeltKey(f"no people by a name that is known; there is {there}")]
 
 
 def _joints_of_meta(root: Entry) -> NamedJoints | None:

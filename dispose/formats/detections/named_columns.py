@@ -6,6 +6,7 @@ SLEAP's csv is one, with a row per frame and person, and what people write of Me
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from jaxtyping import Float
 
 from dispose.errors import InputError
 from dispose.formats.detections.joint_names import FEWEST_NAMED, joints_called
+from dispose.formats.detections.keypoints import ALIKE, misspelt
 from dispose.formats.entry import short
 
 FRAME_COLUMNS = (
@@ -56,6 +58,7 @@ def sheet_of_names(path: Path, table: Sequence[Sequence[str]], *, comma: bool) -
     both = {part for part, coord in named.values() if coord == "x"} & {p for p, c in named.values() if c == "y"}
     if sum(bool(joints_called(part)) for part in both) < FEWEST_NAMED:
         return None
+    _refuse_misspelt(path, table[0], called, both)
     plain = [_plain(word) for word in table[0]]
     frame = next((plain.index(word) for word in FRAME_COLUMNS if word in plain), None)
     rows: dict[int | str, list[Sequence[str]]] = {}
@@ -66,6 +69,24 @@ def sheet_of_names(path: Path, table: Sequence[Sequence[str]], *, comma: bool) -
         where = next(image for image, people in rows.items() if len(people) == most)
         raise InputError(f"{path}: {most} rows are of frame {short(where)}; a row per person is expected.")
     return _sheet(rows, {at: one for at, one in named.items() if one[0] in both}, most, comma=comma)
+
+
+def _refuse_misspelt(
+    path: Path, words: Sequence[str], called: Mapping[int, tuple[str, str] | None], both: set[str]
+) -> None:
+    """Raise `InputError` where a joint has an x and no y, or something that is almost called its score."""
+    scored = {one[0] for one in called.values() if one is not None and one[1] == COORDS[2]}
+    if scored & both:
+        for part in sorted(scored - both):
+            if close := get_close_matches(part, sorted(both - scored), 1, ALIKE):
+                raise InputError(f"{path}: there is a score of {part!r}, but none of {close[0]!r}; is it misspelt?")
+    for at, one in called.items():
+        if one is not None and one[1] in COORDS[:2] and one[0] not in both and joints_called(one[0]):
+            raise InputError(f"{path}: there is a column {short(words[at])}, but not both x and y of {one[0]!r}.")
+        parts = tuple(re.split(r"[^A-Za-z0-9]+", words[at])) if one is None else ()
+        for coord, joint in ((parts[-1:], parts[:-1]), (parts[:1], parts[1:])):
+            if " ".join(joint) in both and (said := misspelt(coord, SCORES)):
+                raise InputError(f"{path}: column {short(words[at])}: {said}")
 
 
 def _sheet(

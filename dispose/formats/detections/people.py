@@ -16,7 +16,18 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.entry import short
-from dispose.formats.odd import AT_ORIGIN, CLAMPED, EMPTY, MISSHAPEN, NO_NUMBER, OTHER_CLASS, OUTSIDE, Odd, counted
+from dispose.formats.odd import (
+    AT_ORIGIN,
+    CLAMPED,
+    EMPTY,
+    MISSHAPEN,
+    MISSPELT,
+    NO_NUMBER,
+    OTHER_CLASS,
+    OUTSIDE,
+    Odd,
+    counted,
+)
 from dispose.skeletons.catalog import body_of
 from dispose.skeletons.skeleton import Skeleton
 
@@ -50,6 +61,13 @@ NO_PEOPLE = FoundPeople((), ())
 @dataclass(frozen=True)
 class OfOtherClass:
     """What stands in a list of people in the place of something that is none; the class or category as it is shown."""
+
+    said: str
+
+
+@dataclass(frozen=True)
+class MisspeltKey:
+    """What stands in a person's place where a name beside their keypoints is all but one that is known; how it is."""
 
     said: str
 
@@ -191,6 +209,8 @@ def _left_out(place: str, people: Sequence[object], kept: set[int], skeleton: Sk
             found.append(Odd(EMPTY, 1, f"{who}: no keypoints"))
         elif isinstance(values, OfOtherClass):
             found.append(Odd(OTHER_CLASS, 1, f"{who}: {values.said}"))
+        elif isinstance(values, MisspeltKey):
+            found.append(Odd(MISSPELT, 1, f"{who}: {values.said}"))
         elif not isinstance(values, list):
             found.append(Odd(MISSHAPEN, 1, f"{who}: {short(values)} instead of a list of keypoints"))
         elif len(values) != 3 * len(skeleton):

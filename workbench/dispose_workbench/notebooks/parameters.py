@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dispose.errors import InputError
+from dispose.formats.files import parse_json, read_text
 from dispose_workbench.results.run_folders import Parameters, Value
 
 PATHS = "list[Path]"
@@ -28,11 +29,26 @@ class Parameter:
 
 
 def parameters_of(path: Path) -> tuple[Parameter, ...]:
-    """What a notebook's parameters cell declares."""
+    """What a notebook's parameters cell declares; `InputError` where the file is no notebook."""
     import papermill
 
+    require_notebook(path)
     found = papermill.inspect_notebook(str(path)).values()
     return tuple(Parameter(p["name"], p["inferred_type_name"], p["default"], p["help"]) for p in found)
+
+
+def require_notebook(path: Path) -> None:
+    """Raise `InputError` where a file is no notebook as Jupyter writes it."""
+    import nbformat
+
+    root = parse_json(read_text(path), str(path))
+    if not isinstance(root, dict) or type(root.get("nbformat")) is not int:
+        raise InputError(f"{path}: is no notebook (it does not say its nbformat).")
+    try:
+        nbformat.validate(root)
+    except (nbformat.ValidationError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        what = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: is no notebook as Jupyter writes it ({what[:200]}).") from error
 
 
 def read_values(declared: Sequence[Parameter], given: Sequence[tuple[str, str]], folder: Path) -> Parameters:
