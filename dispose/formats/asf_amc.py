@@ -112,6 +112,10 @@ MOST_DEGREES = 36_000.0
 """A hundred turns, which nobody makes in a recording."""
 
 
+LONGEST_MM, OFF_UNIT, FARTHEST_MM = 10_000.0, 0.05, 1e7
+"""Of a bone, of its direction's length from 1, and of a root from the origin."""
+
+
 def read_amc(path: Path, skeleton: AcclaimSkeleton, *, every: int = 1) -> AcclaimMotion:
     """The frames of a motion, of which every so many-th.
 
@@ -120,7 +124,7 @@ def read_amc(path: Path, skeleton: AcclaimSkeleton, *, every: int = 1) -> Acclai
     """
     names = list(skeleton.bones)
     roots, turns = list[Tensor](), list[Tensor]()
-    frame, wanted, said = 0, False, -1
+    frame, wanted, said, told = 0, False, -1, list[list[str]]()
     for number, words in _lines(path):
         if words[0].upper() == ":RADIANS":
             raise InputError(f"{path}: line {number}: angles are in radians; degrees (:DEGREES) are read.")
@@ -132,10 +136,14 @@ def read_amc(path: Path, skeleton: AcclaimSkeleton, *, every: int = 1) -> Acclai
                 raise InputError(f"{path}: line {number}: frame {said} stands behind frame {last}.")
             wanted = frame % every == 0
             frame += 1
+            told.append([])
             if wanted:
                 roots.append(torch.zeros(3, dtype=torch.float64))
                 turns.append(torch.zeros(len(names), 3, dtype=torch.float64))
-        elif wanted and not words[0].startswith((":", "#")):
+        elif told and not words[0].startswith((":", "#")):
+            told[-1].append(words[0])
+            if not wanted:
+                continue
             values = _numbers(path, number, words[1:])
             if words[0] not in skeleton.bones:
                 raise InputError(f"{path}: line {number}: the skeleton has no bone {words[0]}.")
@@ -148,6 +156,8 @@ def read_amc(path: Path, skeleton: AcclaimSkeleton, *, every: int = 1) -> Acclai
                 raise InputError(
                     f"{path}: line {number}: {len(given)} angles of {words[0]}, {len(angles)} in the skeleton."
                 )
+            if place and max(map(abs, place)) * skeleton.unit_mm > FARTHEST_MM:
+                raise InputError(f"{path}: line {number}: the root is at {place}, which is nowhere.")
             if place:
                 roots[-1] = torch.tensor(place, dtype=torch.float64) * skeleton.unit_mm
             for angle, value in zip(angles, given, strict=True):
@@ -156,6 +166,10 @@ def read_amc(path: Path, skeleton: AcclaimSkeleton, *, every: int = 1) -> Acclai
                 turns[-1][names.index(words[0]), "xyz".index(angle[1])] = value
     if not roots:
         raise InputError(f"{path}: has no frames.")
+    for at, bones in enumerate(told):
+        if sorted(bones) != sorted(told[0]) or "root" not in bones:
+            other = sorted({"root", *told[0]} ^ set(bones)) or ["a bone twice"]
+            raise InputError(f"{path}: frame {at + 1} of the file: not the bones of the first ({other[0]}).")
     axes = euler(torch.tensor([bone.axes for bone in skeleton.bones.values()], dtype=torch.float64))
     turned = axes @ euler(torch.stack(turns)) @ axes.mT
     return AcclaimMotion(torch.stack(roots) @ TURNED.T, TURNED @ turned @ TURNED.T)
@@ -178,7 +192,11 @@ def _bone(path: Path, number: int, words: dict[str, list[str]], unit: float) -> 
     if lacking:
         raise InputError(f"{path}: the bone that ends in line {number} has no {sorted(lacking)[0]}.")
     (length,) = _so_many(path, number, words["length"], 1)
-    x, y, z = (length * unit * part for part in _so_many(path, number, words["direction"], 3))
+    direction = _so_many(path, number, words["direction"], 3)
+    if not 0 <= length * unit <= LONGEST_MM or (length and abs(math.hypot(*direction) - 1) > OFF_UNIT):
+        raise InputError(f"{path}: bone {' '.join(words['name'])}: length {length:g} and direction {direction} are "
+                         "those of no bone; directions are 1 long.")  # fmt: skip
+    x, y, z = (length * unit * part for part in direction)
     angles = words.get("dof", [])
     if not set(angles) <= {"rx", "ry", "rz"}:
         raise InputError(f"{path}: bone {' '.join(words['name'])}: turns by {' '.join(angles)}, not by rx, ry, rz.")

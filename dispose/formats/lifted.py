@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.formats.calibration.rig import CameraParameters, check_view
+from dispose.formats.calibration.rig import FARTHEST, CameraParameters, check_view
 from dispose.formats.entry import Entry
 from dispose.formats.files import Columns, parse_json_line, read_text
 from dispose.formats.predictions import skeleton_of
@@ -243,6 +243,7 @@ def _hypotheses(entry: Entry) -> int:
 
 
 MOST_HYPOTHESES = 100_000
+FARTHEST_PX = 1e6
 
 
 def _frame(entry: Entry, header: LiftedHeader) -> LiftedFrame:
@@ -262,4 +263,9 @@ def _frame(entry: Entry, header: LiftedHeader) -> LiftedFrame:
     who = torch.tensor([person.at("person").whole(least=0) for person in people], dtype=torch.long)
     placed = Placed(Lifted(header.skeleton, xyz), place)
     score = keypoints[..., 2]
+    for found, most in ((keypoints[..., :2], FARTHEST_PX), (xyz, FARTHEST), (place, FARTHEST)):
+        if len(people) and not float(found.abs().max()) <= most:
+            raise InputError(f"{entry.place}: a place of {float(found.abs().max()):g}, farther than anybody is.")
+    if len(people) and not bool(((score >= 0) & (score <= 1)).all()):
+        raise InputError(f"{entry.place}: a keypoint's score is outside [0, 1].")
     return LiftedFrame(entry.at("frame").whole(least=0), who, keypoints[..., :2], score, score > 0, placed)

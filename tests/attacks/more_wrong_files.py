@@ -139,4 +139,12 @@ MORE_WRONG = (
     Wrong("notebook", "*", whole('{"cells": 7}'), "does not say its nbformat"),
     Wrong("notebook", "*", put('"cell_type": "code"', '"cell_type": "cod"'), "no notebook as Jupyter writes it"),
     Wrong("notebook", "*", put('"cells": [', '"cells": 7, "old": ['), "no notebook as Jupyter writes it"),
+    Wrong("captured motion", "07.asf", put("direction 0 -1 0", "direction 0 -7 0"), "directions are 1 long"),
+    Wrong("captured motion", "07.asf", put("length 2", "length 2e9"), "are those of no bone"),
+    Wrong("captured motion", "07_01.amc", put("root 1 2 3", "root 1 2e9 3"), "which is nowhere"),
+    Wrong("captured motion", "07_01.amc", put("\nltibia 40", ""), "not the bones of the first (ltibia)"),
+    Wrong("marks", "*.json", put('"frame": 3', '"frame": -3'), "from 0 on"),
+    Wrong("marks", "*.json", put('"frame": 3', '"frame": 1e40'), ""),
+    Wrong("lifted", "lifted.json", put('"places": [[3000.0', '"places": [[3e40'), "farther than anybody is"),
+    Wrong("lifted", "lifted.json", put(", 1.0], [", ", 1.5], ["), "score is outside [0, 1]"),
 )

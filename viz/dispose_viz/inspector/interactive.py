@@ -72,7 +72,7 @@ def open_marks(folder: Path, results: Results) -> MarkFile:
     if about != (results.name, results.method):
         raise InputError(f"{path}: holds marks of {about[0]} by {about[1]}, not of {results.name} by {results.method}.")
     marks = tuple(
-        Mark(int(one.at("frame").number()), one.at("note").text(), one.at("why").text())
+        Mark(one.at("frame").whole(least=0), one.at("note").text(), one.at("why").text())
         for one in entry.at("marks").items()
     )
     return MarkFile(path, marks, read_text(path))
