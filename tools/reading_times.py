@@ -4,6 +4,7 @@ python tools/reading_times.py --against ../earlier [--only trc images] [--rounds
 """
 
 import argparse
+import gc
 import os
 import subprocess
 import sys
@@ -132,6 +133,7 @@ def seconds_of(checkout: Path, case: str, data: Path, made: Path) -> float:
 def time_reading(case: str, data: Path, made: Path) -> None:
     """Print the processor time of the fastest of some readings, s."""
     CASES[case](data, made)
+    gc.disable()  # as `timeit` does: when it runs depends on what else the process holds
     taken = []
     for _ in range(REPEATS):
         start = time.process_time()

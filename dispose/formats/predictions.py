@@ -285,10 +285,11 @@ def _parse_frame(entry: Entry, skeleton: Skeleton, cameras: tuple[str, ...]) -> 
         roots[row] = _nullable(person.at("root"), 3)
         if person.has("error_mm"):
             error[row] = _nullable(person.at("error_mm"), joints)
-        for camera in person.at("members").keys():  # noqa: SIM118
+        held = person.at("members")
+        for camera in held.keys():  # noqa: SIM118
             if camera not in cameras:
                 raise InputError(f"{person.place}: member camera {camera!r} is not in the header.")
-            members[row, cameras.index(camera)] = person.at("members").at(camera).whole(least=0)
+            members[row, cameras.index(camera)] = held.at(camera).whole(least=0)
     _refuse_wild(persons, table, error)
     valid = torch.from_numpy(np.isfinite(table[..., :3]).all(-1))
     poses = Poses(
@@ -317,19 +318,21 @@ def _refuse_wild(
     error: Float[np.ndarray, "persons joints"],
 ) -> None:
     """Raise `InputError` where a joint is no place on Earth, its confidence no probability, or its error negative."""
-    score = table[..., 3]
-    wild = (np.isfinite(table[..., :3]) & (np.abs(table[..., :3]) > FARTHEST_MM)).any(-1)
-    wild |= np.isfinite(score) & ((score < 0) | (score > 1))
-    for row, joint in np.argwhere(wild).tolist():
+    beyond = np.abs(table - MIDDLE)
+    wild = ((beyond > REACH) & (beyond < math.inf)).any(-1)  # what is infinite is not known
+    for row, joint in np.argwhere(wild).tolist() if wild.any() else ():
         raise InputError(
             f"{persons[row].at('joints').place}: {joint} is {table[row, joint].tolist()}; x, y, z in mm and a "
             "confidence in 0 to 1 are needed."
         )
-    for row, joint in np.argwhere(error < 0).tolist():
+    negative = error < 0
+    for row, joint in np.argwhere(negative).tolist() if negative.any() else ():
         raise InputError(f"{persons[row].place}: error_mm has {error[row, joint]:g}.")
 
 
 FARTHEST_MM = 1e9
+MIDDLE, REACH = np.array([0.0, 0.0, 0.0, 0.5]), np.array([FARTHEST_MM, FARTHEST_MM, FARTHEST_MM, 0.5])
+"""Of x, y, z and a confidence."""
 
 
 def _ids(persons: Sequence[Entry]) -> list[int]:
@@ -353,7 +356,8 @@ def nullable(entry: Entry, count: int) -> torch.Tensor:
 def _nullable(entry: Entry, count: int) -> Float[np.ndarray, " count"]:
     try:
         found = np.array(entry.value)
-        if found.dtype.kind not in "iufO" or (found.dtype.kind == "O" and any(isinstance(x, str) for x in found.flat)):
+        kinds = set(map(type, found.ravel().tolist())) if found.dtype.kind == "O" else set()
+        if found.dtype.kind not in "iufO" or str in kinds:
             raise ValueError("texts or truth values")
         array = found.astype(np.float64, copy=False).reshape(-1)
     except (TypeError, ValueError, OverflowError) as error:
