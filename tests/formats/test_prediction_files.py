@@ -271,6 +271,14 @@ def one(change: Callable[[dict], None]) -> Callable[[list[dict]], None]:
         (one(lambda p: p["members"].update(a=-1)), "persons: 1: members: a: a whole number from 0 on"),
         (one(lambda p: p["members"].update(a=0.5)), "persons: 1: members: a: a whole number is expected, not 0.5"),
         (one(lambda p: p["joints"][0].__setitem__(0, "4")), "persons: 1: joints: numbers are expected, not "),
+        (
+            one(lambda p: p["joints"][0].__setitem__(3, 1.2)),
+            r"persons: 1: joints: 0 is \[.*, 1.2\]; x, y, z in mm and a",
+        ),
+        (
+            one(lambda p: p["joints"][0].__setitem__(3, -0.2)),
+            r"persons: 1: joints: 0 is \[.*, -0.2\]; x, y, z in mm and",
+        ),
         (one(lambda p: p["joints"][0].__setitem__(0, 10**400)), "persons: 1: joints: numbers are expected, not "),
         (lambda records: [p.update(id=7) for r in records[1:] for p in r["persons"]], "id: is 7, as that of person 0"),
     ],
