@@ -115,10 +115,11 @@ def test_rows_without_a_frame_are_counted_and_labelled_images_name_theirs(tmp_pa
     joints = ("nose", "l_hip", "r_hip", "l_knee", "r_knee")
     head = [["scorer", "", "", *["s"] * 10], ["bodyparts", "", "", *[j for j in joints for _ in "xy"]],
             ["coords", "", "", *["x", "y"] * 5]]  # fmt: skip
-    body = [["labeled-data", "cam7", name, *["5.5"] * 8, "", ""] for name in ("img003.png", "img004.png", "last.png")]
+    rows = ("img003.png", "img004.png", "last.png", "0x10", "1e2", "1.0.0", "-7", "5.0")
+    body = [["labeled-data", "cam7", name, *["5.5"] * 8, "", ""] for name in rows]
     (tmp_path / "cam7.csv").write_text("\n".join(",".join(row) for row in (*head, *body)))
     (view,) = open_detections(tmp_path / "cam7.csv")
-    assert view.numbers == (3, 4) and [(odd.kind, odd.count) for odd in view.odd] == [(NO_FRAME, 1)]
+    assert view.numbers == (3, 4, 5) and [(odd.kind, odd.count) for odd in view.odd] == [(NO_FRAME, 5)]
     assert "row 3 is of image 'last.png'" in view.odd[0].first
     found = view.read(4, SIZE)
     assert view.skeleton is not None and int((found.keypoints[0][:, 2] == 1).sum()) == 4
