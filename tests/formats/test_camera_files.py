@@ -270,3 +270,13 @@ def test_motives_own_files_are_called_so(tmp_path: Path) -> None:
     path.write_bytes(bytes(range(256)))
     with pytest.raises(InputError, match="of OptiTrack's Motive in its own binary form"):
         open_calibration(find_calibration(tmp_path))
+
+
+def test_a_lens_of_another_count_of_numbers_than_the_others_is_noted(tmp_path: Path) -> None:
+    """A lost number leaves four of five, which mean something else; a lost entry leaves none."""
+    EACH["BioCV"](tmp_path, rig())
+    assert not [note for note in open_calibration(tmp_path).notes if "distortion" in note]
+    path = min(tmp_path.iterdir())
+    path.write_text(path.read_text().rstrip().rpartition(" ")[0])
+    (note,) = [note for note in open_calibration(tmp_path).notes if "distortion" in note]
+    assert note.startswith("camera cam1: its distortion is 4 numbers, that of most others 5")
