@@ -95,3 +95,12 @@ def test_a_frame_of_images_alone_detects_nobody(generator: torch.Generator):
         frame.require_images()
     with pytest.raises(ShapeError, match="1 in detections"):
         Frame(3, frame.cameras, Detections.from_lists(COCO_17, [[]]))
+
+
+def test_detections_remember_where_they_stood_in_their_file():
+    """Somebody who was left out keeps their place: the next one's number isn't theirs."""
+    person = torch.ones(len(COCO_17), 3, dtype=torch.float64)
+    found = Detections.from_lists(COCO_17, [[person], [], [person, person]], index=[[3], [], [0, 2]])
+    assert found.index.tolist() == [[3, -1], [-1, -1], [0, 2]]
+    assert found.valid.tolist() == [[True, False], [False, False], [True, True]]
+    assert Detections.from_lists(COCO_17, [[person, person]]).index.tolist() == [[0, 1]]
