@@ -33,7 +33,10 @@ def parameters_of(path: Path) -> tuple[Parameter, ...]:
     import papermill
 
     require_notebook(path)
-    found = papermill.inspect_notebook(str(path)).values()
+    try:
+        found = papermill.inspect_notebook(str(path)).values()
+    except (papermill.exceptions.PapermillException, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: its parameters cannot be read ({str(error)[:200]}).") from error
     return tuple(Parameter(p["name"], p["inferred_type_name"], p["default"], p["help"]) for p in found)
 
 
