@@ -49,7 +49,9 @@ def require_notebook(path: Path) -> None:
         raise InputError(f"{path}: is no notebook (it does not say its nbformat).")
     try:
         nbformat.validate(root)
-    except (nbformat.ValidationError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (
+        nbformat.ValidationError, AssertionError, AttributeError, LookupError, TypeError, ValueError, RecursionError,
+    ) as error:  # fmt: skip
         what = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: is no notebook as Jupyter writes it ({what[:200]}).") from error
 
