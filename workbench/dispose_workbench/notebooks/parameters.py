@@ -50,7 +50,8 @@ def require_notebook(path: Path) -> None:
     try:
         nbformat.validate(root)
     except (
-        nbformat.ValidationError, AssertionError, AttributeError, LookupError, TypeError, ValueError, RecursionError,
+        nbformat.ValidationError, AssertionError, AttributeError, ImportError, LookupError, TypeError, ValueError,
+        RecursionError,
     ) as error:  # fmt: skip
         what = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: is no notebook as Jupyter writes it ({what[:200]}).") from error
