@@ -139,6 +139,11 @@ MORE_WRONG = (
     Wrong("notebook", "*", whole('{"cells": 7}'), "does not say its nbformat"),
     Wrong("notebook", "*", put('"cell_type": "code"', '"cell_type": "cod"'), "no notebook as Jupyter writes it"),
     Wrong("notebook", "*", put('"cells": [', '"cells": 7, "old": ['), "no notebook as Jupyter writes it"),
+    Wrong("notebook", "*", put('"nbformat": 4', '"nbformat": 2147483648'), "no notebook as Jupyter writes it"),
+    Wrong(
+        "notebook", "*", put('"nbformat_minor": ', '"nbformat_minor": "5", "old": '), "no notebook as Jupyter writes it"
+    ),
+    Wrong("notebook", "*", put('"language": "python"', '"language": "pytion"'), "its parameters cannot be read"),
     Wrong("captured motion", "07.asf", put("direction 0 -1 0", "direction 0 -7 0"), "directions are 1 long"),
     Wrong("captured motion", "07.asf", put("length 2", "length 2e9"), "are those of no bone"),
     Wrong("captured motion", "07_01.amc", put("root 1 2 3", "root 1 2e9 3"), "which is nowhere"),
