@@ -26,7 +26,7 @@ from dispose.evaluation.one_person import (
     score_people,
     score_stored_people,
     synthetic_people,
-)  # fmt: skip
+)
 from dispose.evaluation.protocols import SWEEP_MM, ImageFrames, Protocol, protocols_of
 from dispose.evaluation.published import FOLDER, read_published, side_by_side
 from dispose.evaluation.reports import Report, Row, text_table, write_report

@@ -19,7 +19,7 @@ from dispose.formats.calibration.rig import (
     RigFile,
     pinhole_matrix,
     rotation_of_quaternion,
-)  # fmt: skip
+)
 from dispose.formats.calibration.tables import IncompleteCameraError, refuse_misspelt
 from dispose.formats.entry import Entry, number_of
 
