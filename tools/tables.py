@@ -3,7 +3,8 @@
 A result that names a published table has its lines below its own; `results:published-NAME` is data/published/NAME.json
 alone, and `results:NAME-by-method` NAME.json with a line for every kind of frames and a column for every method;
 `results:NAME-on-FRAMES` has the lines of NAME.json on one set of frames (`shelf-views-0-2-4`: Shelf, views 0 2 4),
-`results:triangulators-summary` the chosen figures of all sets, a line for every triangulator, and
+`results:triangulators-summary` the chosen figures of all sets, a line for every triangulator,
+`results:association-summary` those of shelf.json and mvor.json, a line for every associator, and
 `results:learnable-lies` errors by how many of four views are wrong, a column for every method.
 
 `--check` writes nothing and fails if a table differs from its results. No number in these tables is written by hand.
@@ -158,6 +159,30 @@ SUMMARY_VIEWS = 5
 """Views of the groups whose time a summary tells."""
 
 
+ASSOCIATION = "association-summary"
+"""Name of the table that puts associators beside each other, on all real sets."""
+
+
+@dataclass(frozen=True)
+class AssociationColumn:
+    """Figures of one set of detections in one result file."""
+
+    title: str
+    result: str
+    detections: str
+    keys: tuple[str, ...] = ("pair_f1", "exact")
+
+
+ASSOCIATION_COLUMNS = (
+    AssociationColumn("Shelf", "shelf", "OpenPose"),
+    AssociationColumn("Shelf: PCP", "shelf", "OpenPose", ("pcp",)),
+    AssociationColumn("MVOR, RTPose", "mvor", "RTPose"),
+    AssociationColumn("OpenPose, distinct", "mvor", "OpenPose, distinct"),
+    AssociationColumn("OpenPose multi-scale", "mvor", "OpenPose multi-scale"),
+    AssociationColumn("OpenPose as it is", "mvor", "OpenPose"),
+)
+
+
 def cell(value: object, digits: int) -> str:
     """One entry of a table."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -175,6 +200,8 @@ def table_of(path: Path) -> str:
     if path.stem.startswith("published-"):
         table = json.loads((published / f"{path.stem.removeprefix('published-')}.json").read_text())
         return "\n".join([*markdown(published_rows(table)), "", printed(table)]) + "\n"
+    if path.stem == ASSOCIATION:
+        return association(path.parent)
     table = markdown
     if path.stem.endswith(BY_METHOD):
         path, table = path.with_stem(path.stem.removesuffix(BY_METHOD)), by_method
@@ -193,11 +220,30 @@ def table_of(path: Path) -> str:
     rows: list[dict[str, object]] = result["rows"]
     beside = [json.loads((published / f"{name}.json").read_text()) for name in result.get("published", [])]
     lines = table(rows + [row for table in beside for row in published_rows(table)])
-    commit = result["commit"]
-    # A plus: files differed from that commit when the figures were made.
-    lines += ["", f"Made by `{result['command']}` at commit {commit[:9]}{'+' if commit.endswith('+') else ''}."]
+    lines += ["", made_by(result)]
     lines += [printed(table) for table in beside]
     return "\n".join(lines) + "\n"
+
+
+def made_by(result: dict) -> str:
+    """The command and the commit; a plus: files differed from that commit when the figures were made."""
+    commit = result["commit"]
+    return f"Made by `{result['command']}` at commit {commit[:9]}{'+' if commit.endswith('+') else ''}."
+
+
+def association(results: Path) -> str:
+    """A line for every associator with the figures of `ASSOCIATION_COLUMNS`, whichever gate suited it there."""
+    made = {name: json.loads((results / f"{name}.json").read_text()) for name in ("shelf", "mvor")}
+    lines = ["| associator | " + " | ".join(column.title for column in ASSOCIATION_COLUMNS) + " |"]
+    lines += ["|---|" + "--:|" * len(ASSOCIATION_COLUMNS)]
+    told: dict[str, list[str]] = {}
+    for place, column in enumerate(ASSOCIATION_COLUMNS):
+        for row in made[column.result]["rows"]:
+            if row["detections"] == column.detections:
+                cells = told.setdefault(row["method"].split(",")[0], ["–"] * len(ASSOCIATION_COLUMNS))
+                cells[place] = " / ".join(cell(row.get(key), 1) for key in column.keys)
+    lines += [f"| {method} | " + " | ".join(cells) + " |" for method, cells in told.items()]
+    return "\n".join([*lines, "", *(made_by(result) for result in made.values())]) + "\n"
 
 
 def markdown(rows: list[dict[str, object]]) -> list[str]:
