@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from glob import escape
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from dispose.evaluation.classic import CLASSIC, classic
 from dispose.evaluation.score import Method
 from dispose.formats.detections.people import DetectionView
 from dispose.formats.files import replacing
+from dispose.formats.folders import lock_folder
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import Capture, image_source_of, read_capture, read_image_capture, source_of
 from dispose.inference.readings import Source
@@ -73,8 +75,6 @@ class DemoCommand:
     def run(self) -> int:
         """Do it, say what happens, and where to look."""
         out = require_folder(self.out).resolve()
-        if out.exists() and not (out / FIGURES).is_file():
-            raise InputError(f"{out} exists and is no folder of an earlier demo; name another with --out")
         started = time.perf_counter()
         capture = read_capture(sample_folder(SAMPLE))
         print(f"capture: {len(capture.numbers)} frames, {len(capture.cameras)} cameras, {capture.skeleton.name}")
@@ -184,14 +184,20 @@ def single_threaded() -> Iterator[None]:
 def whole_folder(folder: Path) -> Iterator[Path]:
     """A folder to fill that takes `folder`'s place at the end, and leaves it as it was if something fails.
 
-    What a notebook left that failed is kept, because the error names it.
+    What a notebook left that failed is kept, because the error names it. Nobody else writes there meanwhile, and what
+    killed demos have left goes. Raises `InputError` where somebody does, or the folder is no earlier demo's.
     """
-    work = folder_beside(folder)
-    try:
-        yield work
-    except NotebookError:
-        raise
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    replace_folder(work, folder)
+    with lock_folder(folder):
+        if folder.exists() and not (folder / FIGURES).is_file():
+            raise InputError(f"{folder} exists and is no folder of an earlier demo; name another with --out")
+        for left in folder.parent.glob(f".{escape(folder.name)}.running-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        work = folder_beside(folder)
+        try:
+            yield work
+        except NotebookError:
+            raise
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        replace_folder(work, folder)

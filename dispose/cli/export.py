@@ -78,7 +78,7 @@ class Order:
             return read_calibration(self.calibration)
         if not (self.source / EVIDENCE).is_file():
             raise InputError(f"{self.source}: has no {EVIDENCE} that holds the cameras; name them with --calibration.")
-        with open_seen(self.source / EVIDENCE) as seen:
+        with open_seen(self.source / EVIDENCE, self.run.digest) as seen:
             return seen.cameras
 
 
@@ -221,7 +221,7 @@ def write_project(order: Order) -> Sequence[Path]:
     if order.run.members is None or not (order.source / EVIDENCE).is_file():
         raise InputError(f"{order.source}: has no {EVIDENCE} with the detections that a Pose2Sim project needs.")
     with (
-        open_seen(order.source / EVIDENCE) as seen,
+        open_seen(order.source / EVIDENCE, order.run.digest) as seen,
         tqdm(total=len(seen.numbers), desc="pose2sim", disable=None) as bar,
     ):
         return write_pose2sim(order.folder / "pose2sim", order.stem, order.table, seen, order.run.members,

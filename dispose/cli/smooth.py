@@ -18,7 +18,7 @@ from dispose.errors import InputError
 from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS, copy_evidence
 from dispose.formats.evidence_keypoints import RunKeypoints, read_run_keypoints
 from dispose.formats.files import digest_of, remove_other_people, replacing, write_npz
-from dispose.formats.folders import lock_folder, publishing, refuse_unfinished, require_room
+from dispose.formats.folders import lock_folder, publishing, require_room, watch
 from dispose.formats.marker_names import MARKER_NAMES
 from dispose.formats.person_table import PersonTable, prediction_names, prediction_rows, with_covariances
 from dispose.formats.predictions import SavedPredictions, read_predictions, write_predictions
@@ -84,6 +84,9 @@ class SmoothCommand:
         """Read, smooth, write."""
         # A band of a few hundred frames is too small a task to share out.
         torch.set_num_threads(1)
+        if not (self.results / PREDICTIONS).is_file():
+            raise InputError(f"{self.results}: holds no {PREDICTIONS}; name a folder of `dispose predict`.")
+        require_same = watch(self.results)
         saved, seen = self.read()
         rate = self.rate_hz or saved.rate_hz
         if rate is None:
@@ -103,6 +106,7 @@ class SmoothCommand:
         bones = bone_table(saved.frames, run.frames, saved.skeleton)
         with lock_folder(folder), publishing(folder):
             written = self.write(folder, saved, run, rate, name, bones)
+            require_same()  # the evidence was copied last, long after the rest was read
         self.report(saved, run, bones)
         for path in written:
             print(f"wrote {path}")
@@ -111,18 +115,17 @@ class SmoothCommand:
     def read(self) -> tuple[SavedPredictions, RunKeypoints | None]:
         """The results, and their keypoints where there are any of use; says why there are none."""
         source = self.results
-        if not (source / PREDICTIONS).is_file():
-            raise InputError(f"{source}: holds no {PREDICTIONS}; name a folder of `dispose predict`.")
         if not 0 <= self.fill_seconds < float("inf"):
             raise InputError(f"--fill-seconds is {self.fill_seconds:g}; seconds from 0 on are expected.")
         if self.order not in (2, 4, 6, 8):
             raise InputError(f"--order is {self.order}; 2, 4, 6 or 8 are possible, half of it in each direction.")
-        refuse_unfinished(source)
         saved = read_predictions(source / PREDICTIONS)
         if not any(len(frame.poses.id) for frame in saved.frames):
             raise InputError(f"{source}: there is nobody in these results.")
         if (source / PEOPLE).is_file():
             saved = with_covariances(source / PEOPLE, saved)
+        else:
+            print(f"there is no {PEOPLE} in {source}: joints are smoothed without the errors that it claims.")
         if self.filter not in (None, ADJUST):
             return saved, self.seen(saved) if self.person == "middle" and (source / EVIDENCE).is_file() else None
         if saved.smoothed:

@@ -24,7 +24,7 @@ from dispose.errors import InputError, ShapeError
 from dispose.formats.arrays import FLAGS, INTEGERS, NUMBERS, Arrays, read_arrays
 from dispose.formats.calibration.rig import CameraParameters, check_view
 from dispose.formats.files import Columns, digest_of, write_npz
-from dispose.formats.folders import refuse_unfinished
+from dispose.formats.folders import watch
 from dispose.formats.person_table import with_covariances
 from dispose.formats.predictions import by_slot, read_predictions, skeleton_of
 from dispose.scene.cameras import Cameras
@@ -173,7 +173,7 @@ def read_run(folder: Path) -> Results:
     Raises `InputError` where one is broken, where the two are not of one run, and where frames, cameras or members do
     not fit.
     """
-    refuse_unfinished(folder)
+    require_same = watch(folder)
     saved, path = read_predictions(folder / PREDICTIONS), folder / EVIDENCE
     if (folder / PEOPLE).exists():
         saved = with_covariances(folder / PEOPLE, saved)
@@ -195,6 +195,7 @@ def read_run(folder: Path) -> Results:
         )
     if [frame.number for frame in saved.frames] != numbers:
         raise InputError(f"{path}: holds {len(numbers)} frames, which are not the predictions' {len(saved.frames)}.")
+    require_same()
     cases = []
     for one, found, weighed, rival, truth in zip(saved.frames, detections, hypotheses, references, labels, strict=True):
         prediction = by_slot(one, found, source=str(folder), cameras=saved.cameras)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import mmap
 import os
+import platform
 import re
 import shutil
 import tempfile
@@ -51,7 +52,7 @@ def replacing_path(path: Path) -> Iterator[Path]:
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f"{ASIDE}{os.getpid()}-"
+        prefix = f"{ASIDE}{os.getpid()}@{machine()}-"
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
@@ -68,7 +69,12 @@ def replacing_path(path: Path) -> Iterator[Path]:
 
 
 ASIDE = ".dispose-part-"
-"""How names of files begin that are being written; the number of the process and letters follow."""
+"""How names of files begin that are being written; the number of the process, its machine and letters follow."""
+
+
+def machine() -> str:
+    """What tells this machine from others that share a folder with it: a few letters of a digest of its name."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
 @contextmanager

@@ -4,14 +4,15 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from dispose.errors import InputError, OutputError, unwritable
-from dispose.formats.files import ASIDE
+from dispose.formats.files import ASIDE, machine
 from dispose.options import require_folder
 
 LEAST_ROOM = 16 << 20
@@ -63,11 +64,28 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path, below: str = "**/") -> None:
-    """Remove what writers that were killed have left in a folder and those below it under temporary names."""
+    """Remove what writers that were killed have left in a folder and those below it under temporary names.
+
+    Whether a writer on another machine is alive cannot be asked: theirs go when nothing was written there for a day.
+    """
     for path in folder.glob(f"{below}{ASIDE}*"):
-        writer = path.name.removeprefix(ASIDE).partition("-")[0]
-        if not (writer.isdecimal() and _alive(int(writer))):
+        writer, _, where = path.name.removeprefix(ASIDE).partition("-")[0].partition("@")
+        if where not in ("", machine()):
+            writing = _younger(path, A_DAY_S)
+        else:
+            writing = writer.isdecimal() and _alive(int(writer))
+        if not writing:
             path.unlink(missing_ok=True)
+
+
+A_DAY_S = 86400.0
+
+
+def _younger(path: Path, seconds: float) -> bool:
+    """Whether a file was written to in the last so many seconds; False where it is gone."""
+    with suppress(FileNotFoundError):
+        return time.time() - path.stat().st_mtime < seconds
+    return False
 
 
 def require_file(path: Path) -> Path:
@@ -133,3 +151,29 @@ def refuse_unfinished(folder: Path) -> None:
             f"{folder}: its files are being written, or were when a run was killed; wait for it, or give the command "
             "that made them again."
         )
+
+
+def watch(folder: Path) -> Callable[[], None]:
+    """What to call when the files of a folder have been read: it raises `InputError` where others came meanwhile.
+
+    Raises `InputError` at once where they may be of two runs.
+    """
+    refuse_unfinished(folder)
+    before = _files_of(folder)
+
+    def require_same() -> None:
+        refuse_unfinished(folder)
+        if _files_of(folder) != before:
+            raise InputError(f"{folder}: its files were replaced while they were read; give the command again.")
+
+    return require_same
+
+
+def _files_of(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """The files of a run by name, each with what tells it from one that took its place."""
+    found = dict[str, tuple[int, int, int]]()
+    for path in folder.glob("*.[jn]*"):
+        with suppress(FileNotFoundError):  # gone since it was listed
+            state = path.stat()
+            found[path.name] = state.st_ino, state.st_mtime_ns, state.st_size
+    return found

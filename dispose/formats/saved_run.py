@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dispose.errors import InputError
-from dispose.formats.arrays import INTEGERS, NUMBERS, mapped_arrays
+from dispose.formats.arrays import INTEGERS, NUMBERS, mapped_arrays, open_arrays
 from dispose.formats.calibration.rig import FARTHEST
-from dispose.formats.evidence import PEOPLE, PREDICTIONS
+from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS
 from dispose.formats.files import let_go
-from dispose.formats.folders import refuse_unfinished
+from dispose.formats.folders import watch
 from dispose.formats.person_table import PersonTable, check_digest
 from dispose.formats.predictions import frame_numbers, header_of, skeleton_of
 
@@ -44,19 +44,20 @@ class SavedRun:
     """The people of a finished run, and frames per second where they are known.
 
     `members` says of every row of the table which detection of every camera it was made of, by its place in the
-    camera's source list (`ABSENT`: not seen); None where nobody knows.
+    camera's source list (`ABSENT`: not seen); None where nobody knows. `digest` is that of its predictions, which what
+    lies beside has to be of.
     """
 
     table: PersonTable
     members: Int[np.ndarray, "rows views"] | None = None
     rate_hz: float | None = None
+    digest: str | None = None
 
 
 @contextmanager
 def open_run(folder: Path) -> Iterator[SavedRun]:
     """A folder of `dispose predict`. `InputError` where its files are broken or not of one run."""
-    refuse_unfinished(folder)
-    path = folder / PEOPLE
+    require_same, path = watch(folder), folder / PEOPLE
     header = header_of(folder / PREDICTIONS)
     numbers = np.array(frame_numbers(folder / PREDICTIONS), dtype=np.int64)
     if header.frames not in (None, len(numbers)):
@@ -67,6 +68,8 @@ def open_run(folder: Path) -> Iterator[SavedRun]:
     wanted = ("skeleton", "joint_names", "units", "frame", "id", "joints", "members", "predictions")
     with mapped_arrays(path, lambda name: name in wanted) as arrays:
         check_digest(arrays, folder / PREDICTIONS)
+        if (folder / EVIDENCE).is_file():
+            check_digest(open_arrays(folder / EVIDENCE), folder / PREDICTIONS)
         skeleton = skeleton_of(arrays.text("skeleton"), arrays.texts("joint_names"))
         frame = arrays.get("frame", INTEGERS, None)
         people = arrays.get("id", INTEGERS, len(frame))
@@ -77,7 +80,9 @@ def open_run(folder: Path) -> Iterator[SavedRun]:
         if skeleton != header.skeleton or not np.isin(frame, numbers).all():
             raise InputError(f"{path}: holds other people than {PREDICTIONS} beside it; run `dispose predict` again.")
         members = arrays.get("members", INTEGERS, len(frame), len(header.cameras))
-        yield SavedRun(PersonTable(skeleton, numbers, frame, people, joints), members, header.rate_hz)
+        require_same()
+        digest = arrays.text("predictions") if "predictions" in arrays.columns else None
+        yield SavedRun(PersonTable(skeleton, numbers, frame, people, joints), members, header.rate_hz, digest)
 
 
 ROWS_AT_ONCE = 1 << 16

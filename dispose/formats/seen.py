@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from dispose.errors import InputError
 from dispose.formats.arrays import INTEGERS, Arrays, check_schema, mapped_arrays
 from dispose.formats.evidence import SCHEMA, cameras_of, detections_of, extent_of, skeleton_in
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections
 from dispose.skeletons.skeleton import Skeleton
 
-SEEN = ("schema", "frame", "skeleton", "joints", "camera_", "detection_")
+SEEN = ("schema", "predictions", "frame", "skeleton", "joints", "camera_", "detection_")
 """How the names of the arrays begin that say what the cameras saw."""
 
 SEEN_AT_ONCE = 512
@@ -21,13 +22,15 @@ SEEN_AT_ONCE = 512
 
 
 @contextmanager
-def open_seen(path: Path) -> Iterator["SeenFrames"]:
+def open_seen(path: Path, digest: str | None = None) -> Iterator["SeenFrames"]:
     """What the cameras saw, to be gone through frame by frame however long the run is.
 
-    Raises `InputError` for anything that is not a whole file of ours.
+    Raises `InputError` for anything that is not a whole file of ours, or is of others than the predictions of a digest.
     """
     with mapped_arrays(path, lambda name: name.startswith(SEEN)) as arrays:
         check_schema(arrays, SCHEMA)
+        if digest is not None and arrays.text("predictions") != digest:
+            raise InputError(f"{path}: belongs to other predictions than those that are read; give the command again.")
         numbers = tuple(arrays.get("frame", INTEGERS, None).tolist())
         yield SeenFrames(arrays, cameras_of(arrays), skeleton_in(arrays, "skeleton", "joints"), numbers)
 

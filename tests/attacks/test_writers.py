@@ -1,16 +1,21 @@
 """Results under attack: two writers of one folder, and no room before anything begins; kills are in test_kills."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from dispose.cli import export
+from dispose.cli import export, smooth
 from dispose.cli.main import main
 from dispose.cli.smooth import SmoothCommand
 from dispose.errors import InputError
-from dispose.formats import folders
+from dispose.formats import evidence, folders
+from dispose.formats.evidence import EVIDENCE
 from dispose.formats.folders import MARK, lock_folder
+from dispose.formats.predictions import read_predictions
+from dispose.formats.saved_run import open_run
+from dispose.formats.seen import open_seen
 from dispose.inference import results_folder
 from dispose_workbench.results.open import read_results
 from tests.attacks.commands import captures as two_captures
@@ -131,3 +136,41 @@ def test_what_breaks_off_while_it_is_published_is_no_result(
     for folder in (out, tmp_path / "smooth"):
         with pytest.raises(InputError, match="when a run was killed"):
             read_results(folder)
+
+
+def test_what_another_run_saw_is_not_put_to_these_people(
+    captures: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor by who opened the people before the other run's files came."""
+    run, other = tmp_path / "run", tmp_path / "other"
+    assert predict(captures[0], run) == 0 == predict(captures[1], other)
+    with open_run(run) as saved:
+        assert saved.digest is not None
+        with pytest.raises(InputError, match="other predictions"), open_seen(other / EVIDENCE, saved.digest):
+            pass
+    (other / EVIDENCE).replace(run / EVIDENCE)
+    capsys.readouterr()
+    for kind in ("csv", "coco", "pose2sim", "mp4"):
+        assert main(["export", str(run), "--rate-hz", "30", "--to", kind]) == 2
+        assert "belongs to other predictions" in capsys.readouterr().err
+
+
+def test_results_that_are_replaced_while_they_are_read_are_refused(
+    captures: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By a run that begins and ends between two of a reader's files; even one that says the same."""
+    run = tmp_path / "run"
+    assert predict(captures[0], run) == 0
+
+    def then_replaced(path: Path) -> object:
+        saved = read_predictions(path)
+        shutil.copy(path, tmp_path / "new")
+        (tmp_path / "new").replace(path)
+        return saved
+
+    for place in (evidence, smooth):
+        monkeypatch.setattr(place, "read_predictions", then_replaced)
+    with pytest.raises(InputError, match="were replaced while they were read"):
+        read_results(run)
+    assert main(["smooth", str(run), "--rate-hz", "30", "--no-picture"]) == 2
+    assert "were replaced while they were read" in capsys.readouterr().err

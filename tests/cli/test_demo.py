@@ -103,6 +103,18 @@ def test_a_demo_that_fails_leaves_the_older_one(tmp_path) -> None:
     assert len([p for p in tmp_path.glob(".demo.running-*/start_here-failed")]) == 1
 
 
+def test_a_demo_keeps_others_out_and_removes_what_killed_ones_left(tmp_path) -> None:
+    for name in (".demo.running-abc", ".demo.old"):
+        (tmp_path / name).mkdir()
+    with whole_folder(tmp_path / "demo") as work:
+        (work / "figures.json").touch()
+        with pytest.raises(InputError, match="another run"), whole_folder(tmp_path / "demo"):
+            pass
+    with whole_folder(tmp_path / "demo") as work:
+        (work / "figures.json").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+
+
 def test_threads_are_given_back(monkeypatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     before = torch.get_num_threads()

@@ -21,7 +21,7 @@ from dispose.formats.files import (
     replacing,
     visible,
 )
-from dispose.formats.folders import MARK, lock_folder, publishing, refuse_unfinished, remove_leftovers
+from dispose.formats.folders import MARK, lock_folder, publishing, refuse_unfinished, remove_leftovers, watch
 from dispose.preparation.detecting import detections_folder
 from dispose.skeletons.catalog import COCO_17
 from dispose.training.shards import claim
@@ -116,6 +116,34 @@ def test_leftovers_of_the_dead_go_and_those_of_the_living_stay(tmp_path: Path) -
     shutil.copy(tmp_path / f"{ASIDE}{os.getpid()}-x.json", tmp_path / f"{ASIDE}{dead.pid}-y.json")
     with lock_folder(tmp_path):
         assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_writers_of_other_machines_are_alive_for_a_day(tmp_path: Path) -> None:
+    """Their processes have numbers that nobody here has; a folder that two machines share is written by both."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    names = [f"{ASIDE}{dead.pid}@{where}-x.json" for where in ("another", "gone", files.machine())]
+    for name in names:
+        (tmp_path / name).touch()
+    os.utime(tmp_path / names[1], (0, 0))
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == names[:1]
+    with replacing(tmp_path / "a.txt"):
+        assert len(list(tmp_path.glob(f"{ASIDE}{os.getpid()}@{files.machine()}-*"))) == 1
+
+
+def test_files_that_are_replaced_while_they_are_read_are_said(tmp_path: Path) -> None:
+    for place in ("new", "run"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "predictions.jsonl").touch()
+    require_same = watch(tmp_path / "run")
+    require_same()
+    with publishing(tmp_path / "run"):
+        with pytest.raises(InputError, match="are being written"):
+            require_same()
+        (tmp_path / "new" / "predictions.jsonl").replace(tmp_path / "run" / "predictions.jsonl")
+    with pytest.raises(InputError, match="were replaced while they were read"):
+        require_same()
 
 
 def test_a_lock_is_that_of_the_true_folder_and_ends(tmp_path: Path) -> None:

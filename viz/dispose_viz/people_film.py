@@ -261,7 +261,7 @@ def write_people_film(
         run = stack.enter_context(open_run(results))
         cameras, detections = None, repeat(None)
         if (results / EVIDENCE).is_file():
-            seen = stack.enter_context(open_seen(results / EVIDENCE))
+            seen = stack.enter_context(open_seen(results / EVIDENCE, run.digest))
             if list(seen.numbers) != run.table.numbers.tolist():
                 raise InputError(f"{results / EVIDENCE}: holds other frames than the predictions beside it.")
             cameras, detections = seen.cameras, seen.detections()

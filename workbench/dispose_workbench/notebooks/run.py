@@ -291,9 +291,10 @@ def free_folder(folder: Path) -> Path:
 
 
 def replace_folder(new: Path, old: Path) -> None:
-    """Put a finished folder in another's place; the other is whole until then."""
-    aside = free_folder(old.with_name(f".{old.name}.old"))
+    """Put a finished folder in another's place, which is whole until then; for who holds the lock of that place."""
+    aside = old.with_name(f".{old.name}.old")
     if old.exists():
+        shutil.rmtree(aside, ignore_errors=True)  # what was killed here has left
         os.replace(old, aside)
     os.replace(new, old)
     shutil.rmtree(aside, ignore_errors=True)

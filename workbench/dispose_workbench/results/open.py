@@ -14,7 +14,7 @@ from dispose.formats.calibration.json_files import read_calibration_panoptic
 from dispose.formats.calibration.read import read_calibration
 from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS, read_run
 from dispose.formats.files import visible
-from dispose.formats.folders import refuse_unfinished
+from dispose.formats.folders import refuse_unfinished, watch
 from dispose.formats.person_table import check_digest
 from dispose.formats.predictions import SavedPredictions, by_slot, read_predictions
 from dispose.formats.trc import read_trc_people, without_later_versions
@@ -64,6 +64,7 @@ def read_results(
     """
     if path.name == EVIDENCE and path.is_file():
         path = path.parent
+    require_same = watch(path)
     if (path / EVIDENCE).is_file() and (path / PREDICTIONS).is_file():
         if capture is not None or calibration is not None:
             raise InputError(f"{path}: holds its own cameras and detections; name no capture and no calibration.")
@@ -72,6 +73,7 @@ def read_results(
         results = with_cameras(open_people(path), calibration)
     else:
         results = in_capture(open_people(path), capture, calibration)
+    require_same()
     if not results.cases:
         raise InputError(f"{path}: holds no frame.")
     if truth is not None:
@@ -91,8 +93,9 @@ def open_people(path: Path) -> SavedPeople:
     if (path / PREDICTIONS).is_file():
         if (path / PEOPLE).exists():
             check_digest(open_arrays(path / PEOPLE), path / PREDICTIONS)
-        note = f"there is no {EVIDENCE} in {path}: `dispose predict` was cut short, or told to leave it out."
-        return SavedPeople(read_predictions(path / PREDICTIONS), path, notes=(note,))
+        missing = [name for name in (PEOPLE, EVIDENCE) if not (path / name).exists()]
+        note = f"there is no {' and no '.join(missing)} in {path}: left out when it was written, or lost since."
+        return SavedPeople(read_predictions(path / PREDICTIONS), path, notes=(note,) if missing else ())
     if (path / EVIDENCE).is_file():
         raise InputError(f"{path}: has {EVIDENCE} and no {PREDICTIONS}; run `dispose predict` again.")
     bodies = body3d_files(path) or bodies_of_sequence(path)
