@@ -23,8 +23,13 @@ def worker_pool(workers: int, begin: Callable[[], None] = _nothing) -> ProcessPo
     )
 
 
-def _begin(begin: Callable[[], None]) -> None:
+def end_with_parent() -> None:
+    """From now on this process, which `multiprocessing` started, ends when the one that started it is gone."""
     threading.Thread(target=_end_with_whoever_started_us, daemon=True).start()
+
+
+def _begin(begin: Callable[[], None]) -> None:
+    end_with_parent()
     torch.set_num_threads(1)
     begin()
 

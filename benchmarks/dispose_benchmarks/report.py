@@ -13,6 +13,7 @@ from typing import ParamSpec, TypeVar
 from dispose.errors import DisposeError, InputError
 from dispose.evaluation.reports import commit, versions
 from dispose.formats.files import replacing
+from dispose.workers import end_with_parent
 
 Arguments = ParamSpec("Arguments")
 Found = TypeVar("Found")
@@ -52,6 +53,7 @@ def apart(
 
 
 def _send(end: Connection, work: Callable[..., object], arguments: tuple[object, ...], options: dict[str, object]):
+    end_with_parent()
     try:
         end.send((work(*arguments, **options), None))
     except Exception as error:

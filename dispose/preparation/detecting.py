@@ -25,6 +25,7 @@ from dispose.formats.images.series import ImageSeries, Video, open_image_series
 from dispose.inference.readings import spans
 from dispose.preparation.detection_files import CameraFiles
 from dispose.preparation.detector import Detector, ImagePeople, nobody
+from dispose.workers import end_with_parent
 
 REASONS = 3
 """So many lost frames of a camera are told one by one."""
@@ -195,6 +196,7 @@ def _camera_outcomes(order: DetectOrder, cameras: Sequence[str], detector: Detec
 def _work(order: DetectOrder, cameras: Sequence[str], make: Callable[[], Detector], pipe: Connection) -> None:
     """What a process does: tell of every frame; the last word says why it ended early."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
+    end_with_parent()
     torch.set_num_threads(1)
     try:
         for outcome in _camera_outcomes(order, cameras, make()):

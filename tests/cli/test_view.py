@@ -1,5 +1,10 @@
 """`dispose view` refuses with one sentence what cannot be shown, and hands over the rest to the viewer's process."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -82,3 +87,31 @@ def test_what_draws_is_read_whatever_the_terminals_encoding(tmp_path, capsys, mo
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     assert draw("drawn", tmp_path / "é") == 4
     assert capsys.readouterr().out == f"{tmp_path}/é ·\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_what_draws_does_not_outlive_the_command(tmp_path) -> None:
+    """A film takes minutes; the next command of the same folder must not meet its writer."""
+    (tmp_path / "drawn.py").write_text("import os, time; print(os.getpid(), flush=True); time.sleep(60)")
+    code = "from dispose.cli.drawing import draw; draw('drawn')"
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    told = {**os.environ, "PYTHONPATH": paths}
+    command = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=told)
+    assert command.stdout is not None
+    child = int(command.stdout.readline())
+    command.kill()
+    command.wait()
+    for _ in range(100):
+        if not is_running(child):
+            return
+        time.sleep(0.05)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("it goes on")
+
+
+def is_running(process: int) -> bool:
+    """Whether a process is there and no mere entry that nobody has asked for."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
