@@ -1,9 +1,11 @@
 """What commands on captures share: where a capture lies, which of its frames, and what is said of the people in it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+from types import MappingProxyType
 from typing import Annotated
 
 import tyro
@@ -76,12 +78,22 @@ def parse_frames(text: str | None) -> tuple[int | None, int | None]:
     return int(start) if start else None, int(stop) if stop else None
 
 
+LARGE_ERROR_MM = 50.0
+"""Beyond this expected error of half of the people it is worth looking at the capture."""
+
 MANY_WITHOUT = 0.2
 """Share of the people without a single joint from which on files do not belong together; of real captures 0.006."""
 
 
-def report_people(people: Sequence[tuple[int, int]], why_nobody: str, without_joints: int = 0) -> None:
-    """Who was found, in words; where nobody was, why or what to do about it; and how often no joint of them was."""
+def report_people(
+    people: Sequence[tuple[int, int]],
+    why_nobody: str,
+    without_joints: int = 0,
+    errors_mm: Mapping[int, float] = MappingProxyType({}),
+) -> None:
+    """Who was found and how far off their joints are expected to be, in words; where nobody was, why or what to do;
+    and how often no joint of them was.
+    """
     found = sum(frames for _, frames in people)
     if without_joints > MANY_WITHOUT * found:
         print(f"{without_joints} of the {found} times that somebody was found, no joint is where the cameras have it: "
@@ -94,3 +106,14 @@ def report_people(people: Sequence[tuple[int, int]], why_nobody: str, without_jo
         print(f"  id {person}: {frames} frames")
     if len(people) > 20:
         print(f"  and {len(people) - 20} more in at most {people[20][1]} frames each")
+    if errors_mm:
+        _report_errors(errors_mm)
+
+
+def _report_errors(errors_mm: Mapping[int, float]) -> None:
+    """How far off joints are expected to be: half of the people, and who is worst."""
+    middle, worst = median(errors_mm.values()), max(errors_mm, key=lambda person: errors_mm[person])
+    most = f"; most of all those of id {worst}, {errors_mm[worst]:.0f} mm" if errors_mm[worst] > 1.5 * middle else ""
+    print(f"joints are probably {middle:.0f} mm off at the median{most}.")
+    if middle > LARGE_ERROR_MM:
+        print("that is much: `dispose check` says whether calibration, time or the detector is to blame.")

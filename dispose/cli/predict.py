@@ -197,7 +197,7 @@ class PredictCommand(CaptureOptions):
         said = (*progress.summary.sentences(), *job.lost(), *ended_early(job.source, progress), *job.warnings)
         for sentence in said:
             print(sentence)
-        report_people(sink.people, progress.summary.why_nobody(job.advice), sink.without_joints)
+        report_people(sink.people, progress.summary.why_nobody(job.advice), sink.without_joints, sink.errors_mm)
         for path in sink.written:
             print(f"wrote {path}")
         if self.smooth and sink.people:

@@ -13,6 +13,7 @@ from dispose.errors import InputError
 from dispose.formats.arrays import INTEGERS, NUMBERS, Arrays, open_arrays
 from dispose.formats.files import Columns, digest_of, let_go
 from dispose.formats.predictions import SavedPredictions
+from dispose.geometry.uncertainty import expected_error
 from dispose.scene.results import Prediction
 from dispose.skeletons.skeleton import Skeleton
 
@@ -81,6 +82,29 @@ class PersonTable:
         xyz[place[first:last] - start] = torch.from_numpy(self.joints[rows[first:last], :, :3])
         let_go(self.joints)
         return torch.where(torch.isfinite(xyz).all(-1, keepdim=True), xyz, torch.nan)
+
+
+def typical_errors(
+    people: Int[np.ndarray, " rows"], covariance: Float[np.ndarray, "rows joints 6"]
+) -> dict[int, float]:
+    """How far off every person's joints are expected to be, mm: the median over their frames of the median joint's.
+
+    Args:
+        people: whose rows these are.
+        covariance: as `prediction_rows` has it; people whose joints nobody says to be uncertain have no entry.
+    """
+    middle = [np.zeros(0)]
+    for start in range(0, len(covariance), SOME_ROWS):
+        triangle = torch.from_numpy(np.array(covariance[start : start + SOME_ROWS], dtype=np.float64))
+        whole = triangle[..., [0, 1, 2, 1, 3, 4, 2, 4, 5]].unflatten(-1, (3, 3))
+        middle.append(expected_error(whole).nanmedian(-1).values.numpy())
+        let_go(covariance)
+    error = np.concatenate(middle)
+    known = np.flatnonzero(np.isfinite(error))
+    known = known[np.argsort(people[known], kind="stable")]
+    found, first = np.unique(people[known], return_index=True)
+    parts = np.split(error[known], first[1:]) if len(first) else []
+    return {int(person): float(np.median(part)) for person, part in zip(found, parts, strict=True)}
 
 
 def prediction_names(skeleton: Skeleton, cameras: Sequence[str]) -> Columns:

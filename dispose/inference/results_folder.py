@@ -19,7 +19,7 @@ from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS, evidence_com
 from dispose.formats.files import GrowingFolder, GrownColumn, digest_of, remove_other_people, replacing, write_npz
 from dispose.formats.folders import LEAST_ROOM, lock_folder, publishing, require_room
 from dispose.formats.marker_names import MarkerNames, pose2sim_names
-from dispose.formats.person_table import PersonTable, prediction_names, prediction_rows
+from dispose.formats.person_table import PersonTable, prediction_names, prediction_rows, typical_errors
 from dispose.formats.predictions import by_source, frame_line, header_line, header_with, skeleton_of
 from dispose.formats.trc import write_trcs
 from dispose.inference.readings import Summary
@@ -67,6 +67,7 @@ class ResultsFolder:
         written: the files, once the run is finished.
         people: every person's number and the number of frames they were found in, once the run is finished.
         without_joints: how often somebody was found of whom no joint is known, likewise.
+        errors_mm: how far off every person's joints are expected to be (`typical_errors`), likewise.
     """
 
     def __init__(self, folder: Path, files: RunFiles) -> None:
@@ -74,6 +75,7 @@ class ResultsFolder:
         self.written: tuple[Path, ...] = ()
         self.people: tuple[tuple[int, int], ...] = ()
         self.without_joints = 0
+        self.errors_mm: dict[int, float] = {}
         self._growing = GrowingFolder(folder / PARTIAL)
 
     def resume(self) -> Progress:
@@ -153,6 +155,7 @@ class ResultsFolder:
             how = self._how_to_go_on(progress.summary.frames)
             raise OutputError(f"{str(error).rstrip('.')}{how}.") from error
         self.people, self.written, self.without_joints = table.people, tuple(written), table.without_joints
+        self.errors_mm = typical_errors(table.id, growing.column("people.covariance").array())
         growing.remove()
 
     def _publish(self, table: PersonTable, summary: Summary) -> list[Path]:
