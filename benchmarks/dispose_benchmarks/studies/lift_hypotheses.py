@@ -71,6 +71,7 @@ class HypothesesPlan:
         answer="velocity",
         guess=2,
         leans=24,
+        even=0.5,
     )
 
 
