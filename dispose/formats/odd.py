@@ -11,7 +11,7 @@ AT_ORIGIN = "not seen: joints at exactly 0, 0, where detectors put what they do 
 OTHER_CLASS = "left out: what is no person by its class or category"
 BEYOND = "not seen: joints 90 degrees or more off the axis of a fisheye"
 CLAMPED = "scores outside [0, 1], taken as 0 or 1"
-MISSPELT = "left out: what stands under a misspelt name"
+MISSPELT = "left out: what stands under a misspelt name, or has no scores where others have"
 NO_FRAME = "left out: people of whom the file does not say the frame"
 
 

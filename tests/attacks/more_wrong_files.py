@@ -1,11 +1,13 @@
 """Files that are recognisably wrong in ways found later, by attackers who did not know the first list."""
 
 import io
+import json
 
 import numpy as np
 
 from tests.attacks.wrong_files import (
     COLMAP,
+    DLC,
     EVIDENCE,
     OPENCV,
     PANOPTIC,
@@ -40,6 +42,32 @@ def lens(focal_y: float = 1080.0, skew: float = 0.0) -> Edit:
     """A change of the first camera's intrinsic matrix in our own JSON."""
     matrix = [[1100.5, skew, 959.5], [0, focal_y, 539.5], [0, 0, 1]]
     return tree(lambda root: root["views"][0].update(K=matrix))
+
+
+def without_scores(data: bytes) -> bytes:
+    """The first person has none."""
+    found = json.loads(data)
+    people = found["instance_info"] if isinstance(found, dict) else found
+    del people[0]["keypoint_scores"]
+    return json.dumps(found).encode()
+
+
+def lost_number(data: bytes) -> bytes:
+    """One of the first person's."""
+    words = data.split(b" ")
+    return b" ".join([*words[:9], *words[10:]])
+
+
+def renamed(old: str, new: str) -> Edit:
+    """An array under another name."""
+
+    def edit(data: bytes) -> bytes:
+        arrays, file = dict(np.load(io.BytesIO(data))), io.BytesIO()
+        arrays[new] = arrays.pop(old)
+        np.savez(file, **arrays)
+        return file.getvalue()
+
+    return edit
 
 
 MORE_WRONG = (
@@ -136,6 +164,20 @@ MORE_WRONG = (
     Wrong("detections TensorFlow.js", "cam1/*4.json", put('"score": 1.0', '"scor": 1.0'), "score is None"),
     Wrong("detections SLEAP", "cam1*", put("nose.x", "nsoe.x"), "not both x and y of 'nose'"),
     Wrong("detections SLEAP", "cam1*", put("nose.score", "nose.scroe"), "no 'score'"),
+    Wrong("detections MMPose of images", "**/*4.json", without_scores, "which others have"),
+    Wrong("detections RTMLib", "cam1.json", put(', "scores"', ', "other"'), "which others have"),
+    Wrong("detections MediaPipe", "cam1.json", put(', "visibility": 1.0}', "}"), "score is None"),
+    Wrong("detections columns of landmarks", "cam1*", put("visibility_LEFT_WRIST", "z2_LEFT_WRIST"), "score is nan"),
+    Wrong(DLC, "cam1*", put(",a,a,a,b", ",a,~,a,b"), ""),
+    Wrong("detections YOLO", "cam1/labels/*4.txt", lost_number, "56 numbers, not as other lines"),
+    Wrong("detections YOLO", "cam1/labels/*4.txt", put(" 1.0 ", " \u0661 "), "score is None"),
+    Wrong("detections in arrays", "cam2.npz", renamed("scores", "score"), "'score' of 3 x 2 x 17 beside 'keypoints'"),
+    Wrong(
+        "detections in arrays",
+        "cam2.npz",
+        array("scores", lambda a: a[:2]),
+        "'scores' of 2 x 2 x 17 beside 'keypoints'",
+    ),
     Wrong("notebook", "*", whole('{"cells": 7}'), "does not say its nbformat"),
     Wrong("notebook", "*", put('"cell_type": "code"', '"cell_type": "cod"'), "no notebook as Jupyter writes it"),
     Wrong("notebook", "*", put('"cells": [', '"cells": 7, "old": ['), "no notebook as Jupyter writes it"),

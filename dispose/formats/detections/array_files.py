@@ -17,6 +17,7 @@ from dispose.formats.plain_arrays import load_plain_array, load_plain_arrays
 
 ARRAYS = (".npy", ".npz")
 NAMES = (*KEYS, "poses", "data", "arr_0")
+NAMES_OF_SCORES = (*SCORES, "confidence", "conf")
 FORM = "keypoints are an array of frames, (people,) joints, and x, y (and score)"
 
 
@@ -65,7 +66,11 @@ def _keypoints(path: Path) -> Float[np.ndarray, "*axes joints 3"]:
     table = known[name].astype(np.float64)
     if table.shape[-1] == 3:
         return table
-    beside = next((known[score] for score in (*SCORES, "confidence", "conf") if score in known), None)
-    if beside is None or beside.shape != table.shape[:-1]:
-        beside = np.ones(table.shape[:-1])
-    return np.concatenate([table, beside.astype(np.float64)[..., None]], -1)
+    beside = {one: array for one, array in known.items() if one in NAMES_OF_SCORES}
+    beside = beside or {one: array for one, array in known.items() if array.shape == table.shape[:-1]}
+    for score, array in beside.items():
+        if array.shape != table.shape[:-1] or score not in NAMES_OF_SCORES:
+            raise InputError(f"{path}: there is {score!r} of {_shape(array)} beside {name!r} of {_shape(table)}; "
+                             f"scores are a number a joint, called {', '.join(NAMES_OF_SCORES)}.")  # fmt: skip
+    scores = next(iter(beside.values()), np.ones(table.shape[:-1]))
+    return np.concatenate([table, scores.astype(np.float64)[..., None]], -1)

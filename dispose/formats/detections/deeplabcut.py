@@ -28,6 +28,9 @@ from dispose.formats.plain_pickle import unpickled
 LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 ONLY = "the only one"
 SLEAP = {"tracks", "node_names"}
+MADE_UP = (np.nan, 0.0, 1.0)
+"""Values that stand behind those of every row: no number, not seen, sure."""
+
 TABLE, BLOCK = "table", "block0_values"
 """Where pandas puts the numbers, in its two ways of writing HDF5."""
 
@@ -58,37 +61,41 @@ def open_deeplabcut(path: Path, camera: str | None = None) -> DetectionView:
     return DetectionView(
         camera or camera_of(path),
         dict.fromkeys(sorted(rows), path),
-        partial(_people, sheet.values, rows, places),
+        partial(_people, np.hstack([sheet.values, np.tile(MADE_UP, (len(sheet.values), 1))]), rows, places),
         joints.skeleton,
         odd=(Odd(NO_FRAME, len(lost), lost[0]),) if lost else (),
         notes=joints.notes(str(path), "body parts"),
     )
 
 
-def _places(sheet: Sheet, individual: str, parts: Sequence[str], joints: NamedJoints) -> list[int | None]:
-    """For every value of a person its column: x, y, likelihood of the skeleton's joints."""
+def _places(sheet: Sheet, individual: str, parts: Sequence[str], joints: NamedJoints) -> list[int]:
+    """For every value of a person its column: x, y, likelihood of the skeleton's joints, or one of `MADE_UP`.
+
+    A joint without columns is not seen. Without any likelihood those that are there score 1; otherwise a column that
+    the others have and this joint has not holds no number.
+    """
     at = {column: place for place, column in enumerate(sheet.columns)}
-    names = [None if column is None else parts[column] for column in joints.columns]
-    return [None if name is None else at.get((individual, name, coord)) for name in names for coord in COORDS]
+    lost, absent, sure = (len(sheet.columns) + n for n in range(len(MADE_UP)))
+    scored = any(coord == COORDS[2] for *_, coord in sheet.columns)
+    places = []
+    for column in joints.columns:
+        there = [None if column is None else at.get((individual, parts[column], coord)) for coord in COORDS]
+        unsaid = absent if there == [None] * len(COORDS) else lost
+        score = sure if unsaid == lost and not scored else unsaid
+        places += [made_up if one is None else one for one, made_up in zip(there, (unsaid, unsaid, score), strict=True)]
+    return places
 
 
 def _people(
     values: Float[np.ndarray, "images columns"],
     rows: Mapping[int, int],
-    places: Sequence[Sequence[int | None]],
+    places: Sequence[Sequence[int]],
     number: int,
     place: str,
 ) -> list[object]:
-    """The people of a frame; without likelihood the joints that there are score 1."""
+    """The people of a frame."""
     row = values[rows[number]].tolist()
-    people: list[object] = []
-    for one in places:
-        person = [0.0 if at is None else row[at] for at in one]
-        for x, at in enumerate(one[2::3]):
-            if at is None and one[3 * x] is not None:
-                person[3 * x + 2] = 1.0
-        people.append(person)
-    return people
+    return [[row[at] for at in one] for one in places]
 
 
 def _rows_of_frames(sheet: Sheet, path: Path) -> tuple[dict[int, int], list[str]]:

@@ -14,6 +14,7 @@ from dispose.formats.detections.keypoints import (
     is_person,
     people_of_object,
     require_known_keys,
+    scored_alike,
 )
 from dispose.formats.detections.people import DamagedFrameError, DetectionView
 from dispose.formats.detections.yolo import class_in_texts, people_of_text
@@ -157,7 +158,9 @@ def _people(listed: Entry, key: str) -> list[object]:
         return []
     people = list(listed.value.values()) if isinstance(listed.value, dict) else listed.values()
     require_known_keys(listed.place, people)
-    found = [[flat_keypoints(one)] if isinstance(one, list) else people_of_object(one, key) for one in people]
+    found = [
+        [flat_keypoints(one)] if isinstance(one, list) else people_of_object(one, key) for one in scored_alike(people)
+    ]
     return [person for persons in found for person in persons]
 
 

@@ -102,11 +102,31 @@ def _beside(person: dict[str, object], count: int) -> object:
 
 def _misspelt_scores(person: dict[str, object], keypoints: object) -> MisspeltKey | None:
     """Where nothing that is known stands beside pairs without scores, but a list under almost such a name."""
-    joint = keypoints[0] if isinstance(keypoints, list) and keypoints else None
-    if not isinstance(joint, list) or len(joint) != 2:
+    if not _is_pairs(keypoints):
         return None
     lists = tuple(key for key, value in person.items() if isinstance(value, list) and key not in KEYS + SCORES)
     return MisspeltKey(said) if (said := misspelt(lists, SCORES)) else None
+
+
+def scored_alike(people: Sequence[object]) -> Sequence[object]:
+    """People of one image, or of some frames, but for pairs without scores where others have some beside theirs."""
+    scored = [isinstance(one, dict) and any(one.get(name) is not None for name in SCORES) for one in people]
+    if all(scored) or not any(scored):
+        return people
+    return [one if has else _unscored(one) for one, has in zip(people, scored, strict=True)]
+
+
+def _unscored(person: object) -> object:
+    keypoints = _under_keys(person, KEYS[0]) if isinstance(person, dict) else None
+    if not isinstance(person, dict) or not _is_pairs(keypoints):
+        return person
+    return _misspelt_scores(person, keypoints) or MisspeltKey(f"no {SCORES[0]!r}, which others have")
+
+
+def _is_pairs(keypoints: object) -> bool:
+    while isinstance(keypoints, list) and keypoints and isinstance(keypoints[0], list):
+        keypoints = keypoints[0]  # of the first person, and of them the first joint
+    return isinstance(keypoints, list) and len(keypoints) == 2
 
 
 def require_known_keys(place: str, people: Sequence[object]) -> None:
@@ -134,7 +154,8 @@ def flat_keypoints(keypoints: object, scores: object = None) -> object:
     # Most are numbers in a row: what kinds of values there are is faster to find than to look at each.
     kinds = set(map(type, keypoints))
     if dict in kinds:
-        keypoints = [_of_joint(one) if isinstance(one, dict) else one for one in keypoints]
+        unsaid = None if any(map(_has_score, keypoints)) else 1.0
+        keypoints = [_of_joint(one, unsaid) if isinstance(one, dict) else one for one in keypoints]
     elif list not in kinds:
         return keypoints
     widths = {len(row) for row in keypoints if isinstance(row, list)}
@@ -162,16 +183,20 @@ def _of_columns(columns: dict[str, object]) -> tuple[object, object]:
     return [list(pair) for pair in zip(x, y, strict=True)], scores
 
 
-def _of_joint(joint: dict[str, object]) -> list[object]:
-    """The values of a joint, scored 1 where it has no score; None where that stands under a misspelt name.
+def _has_score(joint: object) -> bool:
+    return isinstance(joint, dict) and any(key in joint for key in SCORES_OF_JOINT)
+
+
+def _of_joint(joint: dict[str, object], unsaid: float | None) -> list[object]:
+    """The values of a joint, scored `unsaid` where it has no score; None where that stands under a misspelt name.
 
     PoseNet puts x and y into a ``position``.
     """
     place = joint.get("position")
     at = place if isinstance(place, dict) else joint
     score = next((joint[key] for key in SCORES_OF_JOINT if key in joint), None)
-    if score is None and not any(key in joint for key in SCORES_OF_JOINT):
-        score = None if misspelt(tuple(joint), SCORES_OF_JOINT) else 1.0
+    if score is None and not _has_score(joint):
+        score = None if misspelt(tuple(joint), SCORES_OF_JOINT) else unsaid
     return [at.get("x"), at.get("y"), score]
 
 

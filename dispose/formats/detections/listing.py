@@ -21,7 +21,7 @@ from dispose.formats.detections.frames import (
     says_one_image,
 )
 from dispose.formats.detections.joint_names import NamedJoints, joints_in_order
-from dispose.formats.detections.keypoints import holds_people, people_of_object, person_of_object
+from dispose.formats.detections.keypoints import holds_people, people_of_object, person_of_object, scored_alike
 from dispose.formats.detections.people import MisspeltKey
 from dispose.formats.entry import MOST_WHOLE, Entry, short
 from dispose.formats.odd import NO_FRAME, Odd
@@ -208,7 +208,7 @@ def _people_in(entry: Entry) -> list[object] | None:
     """The people of a frame that may be an object of another kind; None where it holds none by a name that is known."""
     if entry.has("instances"):
         listed = entry.at("instances").value
-        return [person_of_object(one, "keypoints") for one in listed] if isinstance(listed, list) else []
+        return [person_of_object(one, "keypoints") for one in scored_alike(listed)] if isinstance(listed, list) else []
     if any(entry.has(key) for key, _ in PEOPLE_LISTS):
         return people_of_image(entry)
     return people_of_object(entry.value, "keypoints") if holds_people(entry.value) else None
@@ -217,10 +217,11 @@ def _people_in(entry: Entry) -> list[object] | None:
 def _frames_listed(root: Entry) -> ImageListing:
     """Frames by their number."""
     found, people = [], []
-    for entry in _frames_of(root).items():
+    frames = list(_frames_of(root).items())
+    for entry, alike in zip(frames, scored_alike([entry.value for entry in frames]), strict=True):
         number = next((_image(entry, key) for key in FRAME_KEYS if entry.has(key)), None)
         found.append((number, entry))
-        there = _people_in(entry)
+        there = _people_in(entry) if alike is entry.value else [alike]
         people += [(number, person) for person in (_unknown(entry) if there is None else there)]
     images = [number for number, _ in found if number is not None]
     joints = _joints_of_meta(root)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from dispose.errors import InputError
 from dispose.formats.detections.joint_names import FEWEST_NAMED, joints_called
 from dispose.formats.detections.keypoints import ALIKE, misspelt
-from dispose.formats.entry import short
+from dispose.formats.entry import number_of, short
 
 FRAME_COLUMNS = (
     "frame", "frameidx", "frameid", "frameindex", "framenumber", "framenum",
@@ -40,7 +40,7 @@ class Sheet:
 def number_in_table(word: str, *, comma: bool = False) -> float:
     """A number of a table, NaN for what is none; `comma` where that may stand before the decimals."""
     try:
-        return float("nan") if "_" in word else float(word.replace(",", ".") if comma else word)
+        return number_of(word.replace(",", ".") if comma else word)
     except ValueError:
         return float("nan")
 

@@ -4,11 +4,12 @@ All as shares of the image's size. Behind the joints may stand the person's scor
 joints may have no visibility.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 
 from dispose.errors import InputError
 from dispose.formats.detections.classes import YOLO, PeopleClass, class_of_people
-from dispose.formats.entry import short
+from dispose.formats.entry import number_of, short
 
 BOX = 5
 FEWEST_VALUES = BOX + 3
@@ -28,15 +29,30 @@ def people_of_text(text: str, place: str, whose: PeopleClass) -> list[object]:
         InputError: no line speaks of a person with joints.
     """
     lines = [(at, line) for at, line in enumerate(text.splitlines(), 1) if line.strip()]
-    people = [_person(line, whose) for _, line in lines]
+    people = _of_one_length([_person(line, whose) for _, line in lines], [len(line.split()) for _, line in lines])
     if lines and all(isinstance(person, str) for person in people):
         at, line = lines[0]
-        what = "a box without joints" if len(line.split()) in (BOX, BOX + 1) else short(line)
+        what = "a box without joints" if len(line.split()) in (BOX, BOX + 1) else short(people[0])
         raise InputError(
             f"{place}: line {at} is {what}; YOLO's text of people (class, box, then x y visibility of every joint) is "
             "expected."
         )
     return people
+
+
+def _of_one_length(people: list[object], counts: list[int]) -> list[object]:
+    """Without people of whose line a number is missing or there twice, so that those behind it are of other joints.
+
+    Lines of as many joints end alike, with a score and a number of the person or without: those that end in another
+    way than most are wrong, and all where none is most.
+    """
+    lengths = Counter(n for person, n in zip(people, counts, strict=True) if isinstance(person, list))
+    joints = Counter((n - BOX) // 3 for n in lengths.elements())
+    return [
+        f"{n} numbers, not as other lines" if isinstance(person, list) and 2 * lengths[n] <= joints[(n - BOX) // 3]
+        else person
+        for person, n in zip(people, counts, strict=True)
+    ]  # fmt: skip
 
 
 def _person(line: str, whose: PeopleClass) -> object:
@@ -58,6 +74,6 @@ def _joints(values: list[float | None]) -> list[object]:
 
 def _number(word: str) -> float | None:
     try:
-        return None if "_" in word else float(word)
+        return number_of(word)
     except ValueError:
         return None
