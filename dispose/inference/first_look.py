@@ -7,6 +7,7 @@ another image. What concerns single ones is counted frame by frame (`dispose.for
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from jaxtyping import Float
 from dispose.errors import InputError
 from dispose.formats.detections.people import BORDER_PX, DamagedFrameError, DetectionView, is_list_of, numbers_of
 from dispose.formats.entry import short
+from dispose.formats.files import name_without_number
 from dispose.inference.skeleton_choice import choose_skeleton, doubt_of
 from dispose.skeletons.catalog import body_of
 from dispose.skeletons.skeleton import Skeleton
@@ -32,6 +34,9 @@ NORMALIZED_UP_TO, NORMALIZED_SHARE = 1.5, 0.9
 
 STRANGE_SHARE, SAID_SHARE = 1 / 3, 0.05
 """Share of the people whose middle lies outside the image: refused, and said."""
+
+SAME_SHARE = 0.5
+"""Of a camera's people in another camera; nobody looks the same from two places."""
 
 ENOUGH_PEOPLE = 5
 USUAL_FACTORS = (4 / 3, 1.5, 1.6, 2.0, 2.25, 8 / 3, 3.0, 4.0, 4.5, 6.0, 8.0, 10.0)
@@ -86,7 +91,23 @@ def settle_detections(
         view, sentences = _in_pixels(sample, size)
         settled.append(replace(view, skeleton=skeleton))
         notes += sentences
-    return tuple(settled), tuple(notes)
+    return tuple(settled), (*notes, *_in_anothers_place(samples))
+
+
+def _in_anothers_place(samples: Sequence[Sample]) -> Iterator[str]:
+    """Sentences about cameras that have another's people, or whose files are called after another camera."""
+    rows = [{one.tobytes() for one in sample.people if one[:, 2].any()} for sample in samples]
+    for (a, mine), (b, others) in combinations(zip(samples, rows, strict=True), 2):
+        share = len(mine & others) / max(1, min(len(mine), len(others)))
+        if share > SAME_SHARE:
+            yield (f"cameras {a.view.camera} and {b.view.camera} have the same people, {100 * share:.0f} % of them to "
+                   f"the digit (the first: {b.place}): are one camera's files in another's place?")  # fmt: skip
+    names = {sample.view.camera for sample in samples}
+    for view in (sample.view for sample in samples):
+        first = next(iter(view.files.values()), None)
+        called = "" if first is None else name_without_number(first)
+        if called != view.camera and called in names:
+            yield f"{first}: is called after camera {called}, and is read as of {view.camera}: are folders exchanged?"
 
 
 def _told(source: str, views: Sequence[DetectionView], told: Skeleton | None) -> Skeleton | None:

@@ -43,9 +43,9 @@ def test_impossible_tables_are_said(
     rows = {"frame": np.array([7, 7]), "score": np.ones(2)}
     for key, width, read in (("view", 3, read_detections), ("person_id", 4, read_poses)):
         arrays = rows | {key: np.array([0, 1]), "kpts": np.ones((2, 17, width))}
-        np.savez(tmp_path / "a.npz", **arrays)
+        np.savez(tmp_path / "a.npz", allow_pickle=False, **arrays)
         assert len(read(tmp_path / "a.npz")) == 2
         if column in arrays:
-            np.savez(tmp_path / "a.npz", **arrays | {column: change(arrays[column])})
+            np.savez(tmp_path / "a.npz", allow_pickle=False, **arrays | {column: change(arrays[column])})
             with pytest.raises(InputError, match=rf"a\.npz: .*{said}"):
                 read(tmp_path / "a.npz")

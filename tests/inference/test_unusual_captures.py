@@ -1,5 +1,6 @@
 """Captures that are large, named in any language, seen through fisheyes, or filmed with a turned telephone."""
 
+import shutil
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -139,3 +140,27 @@ def test_videos_are_read_as_players_turn_them(walk, tmp_path: Path) -> None:
     write_calibration_toml(tmp_path / "calib" / "Calib.toml", upright)
     with pytest.raises(InputError, match="240 x 320 pixels, the calibration is for 320 x 240; one of them is turned"):
         check_sizes(read_image_capture(tmp_path))
+
+
+def test_detections_of_one_camera_in_anothers_place_are_told(tmp_path: Path) -> None:
+    cameras = rig()
+    write_calibration_toml(tmp_path / "calib.toml", cameras)
+    for frame in range(3):
+        write_openpose(tmp_path / "pose", frame, cameras.names, detections_at(cameras, frame))
+    one, other = (tmp_path / "pose" / f"{name}_json" for name in cameras.names[:2])
+
+    def told() -> list[str]:
+        notes = read_capture(tmp_path, calibration=tmp_path / "calib.toml").notes
+        return [note for note in notes if "the same people" in note or "called after" in note]
+
+    assert told() == []
+    for a, b in ((one, tmp_path / "aside"), (other, one), (tmp_path / "aside", other)):
+        a.rename(b)
+    named = [f"is called after camera {name}, and is read as of" for name in reversed(cameras.names[:2])]
+    assert [said in note for said, note in zip(named, told(), strict=True)] == [True, True]
+    shutil.rmtree(other)
+    shutil.copytree(one, other)
+    first, *_ = told()
+    assert (
+        f"cameras {cameras.names[0]} and {cameras.names[1]} have the same people, 100 % of them to the digit" in first
+    )
