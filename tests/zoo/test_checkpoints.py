@@ -19,7 +19,15 @@ from dispose.models.rays.network import RayNetwork, RaysConfig
 from dispose.nn.backbones import Backbone, BackboneConfig
 from dispose.released.model import RELEASED, ReleasedDisPose
 from dispose.zoo import checkpoints
-from dispose.zoo.checkpoints import WORDS, load_weights, our_name, read_metadata, released_name, save_weights
+from dispose.zoo.checkpoints import (
+    WORDS,
+    load_weights,
+    our_name,
+    read_metadata,
+    released_name,
+    save_weights,
+    shipped_weights,
+)
 
 SMALL = AssociatorConfig(placement=PlacementConfig(chans=16, blocks=1), chans=16, layers=1)
 
@@ -41,6 +49,14 @@ def test_round_trip_of_weights_and_configuration(stored):
         torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
     assert not any(p.requires_grad for p in again.parameters())
     assert read_metadata(path)[2:] == ('{"name": "test"}', "made by a test")
+
+
+def test_what_ships_says_which_numbers_were_written():
+    shipped = sorted(shipped_weights("").glob("*.safetensors"))
+    assert len(shipped) == 7
+    for path in shipped:
+        with safe_open(path, "pt") as file:
+            assert file.metadata()["digest"], path
 
 
 def test_a_truncated_file_is_named(stored):
