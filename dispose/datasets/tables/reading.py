@@ -91,7 +91,7 @@ def read_columns(path: Path, names: Sequence[str]) -> list[Shaped[np.ndarray, ".
 def read_detections(path: Path) -> Table:
     """A table of 2-D people: columns ``frame view kpts score``."""
     names = ("frame", "view", "kpts", "score")
-    return _checked(Table(*read_columns(path, names), str(path)), names, (FARTHEST_PX, FARTHEST_PX, SUREST))
+    return _checked(Table(*read_columns(path, names), source=str(path)), names, (FARTHEST_PX, FARTHEST_PX, SUREST))
 
 
 def all_rows(table: Table) -> Table:
