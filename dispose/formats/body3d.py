@@ -15,7 +15,7 @@ from dispose.errors import InputError
 from dispose.formats.calibration.json_files import PANOPTIC_FROM_OURS
 from dispose.formats.entry import MOST_WHOLE, Entry
 from dispose.formats.files import visible
-from dispose.formats.predictions import SavedPredictions, nullable
+from dispose.formats.predictions import SavedPredictions, nullable, require_size
 from dispose.scene.frame import Poses
 from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import PANOPTIC_15, PANOPTIC_19
@@ -23,7 +23,7 @@ from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
 
 FILES = "body3DScene_*.json"
-NUMBER = re.compile(r"body3DScene_(\d+)|(\d+)\D*$")
+NUMBER = re.compile(r"body3DScene_(\d+)|(?<!body)(\d+)\D*$")
 JOINTS = re.compile(r"joints(\d+)")
 SKELETONS = (PANOPTIC_15, PANOPTIC_19)
 MOST_JOINTS = 1000
@@ -78,6 +78,9 @@ def read_body3d_files(paths: Sequence[Path]) -> SavedPredictions:
     -1 -1 -1 nor 0 0 0. Joints in a number that no skeleton of Panoptic has keep numbers for names and have no bones.
     Raises `InputError` for files of different skeletons and for two files of one frame.
     """
+    for path in paths if len(paths) > 1 else ():
+        if NUMBER.search(path.stem) is None:
+            raise InputError(f"{path}: its name has no frame number; body3DScene_00000042.json is frame 42.")
     files = sorted((number_of(path), path) for path in paths)
     for (number, path), (following, other) in pairwise(files):
         if number == following:
@@ -95,6 +98,10 @@ def read_body3d_files(paths: Sequence[Path]) -> SavedPredictions:
     sure = any(bool((rows[:, 3] > 1).any()) for _, bodies in frames for rows in bodies.rows)
     notes = (UNNUMBERED,) * any(None in bodies.ids for _, bodies in frames) + (SURER,) * sure
     predictions = tuple(prediction_of(number, bodies.poses(chosen)) for number, bodies in frames)
+    if skeleton is not None:
+        poses = [one.poses for one in predictions]
+        known = torch.cat([one.valid for one in poses])
+        require_size(f"{files[0][1]} and the others, in cm", torch.cat([one.xyz_world for one in poses]), known)
     return SavedPredictions(chosen, (), predictions, notes)
 
 

@@ -18,7 +18,7 @@ from dispose.formats.calibration.rig import FARTHEST
 from dispose.formats.files import read_text, replacing, visible
 from dispose.formats.marker_names import MarkerNames, joints_of_markers, pose2sim_names, skeleton_of_joints
 from dispose.formats.person_table import PersonTable
-from dispose.formats.predictions import SavedPredictions
+from dispose.formats.predictions import SavedPredictions, require_size
 from dispose.scene.frame import Poses
 from dispose.scene.results import Association, Prediction
 from dispose.skeletons.skeleton import Skeleton
@@ -143,6 +143,7 @@ def read_trc(path: Path) -> Markers:
             f"{path}: line {rows[row][0]}: frame {numbers[row]}: marker {names[joint]} is at "
             f"{xyz[row, joint].tolist()} mm, which is no place on Earth."
         )
+    require_size(f"{path}: units are {unit!r}", xyz, torch.isfinite(xyz).all(-1))
     rate = number_of(header.get("DataRate"))
     if not 0 < rate <= FASTEST_HZ:
         raise InputError(
@@ -199,6 +200,7 @@ def table_of(
     table = np.full((len(rows), width), np.nan)
     # One more field, a blank one, stands behind a tab at the end, in all rows or in none.
     most = max((len(cells) - 2 for _, cells in rows if not any(cells[2 + width :])), default=width)
+    begin = 0.0
     for row, (line, cells) in enumerate(rows):
         number = whole_of(cells[0])
         if number is None or abs(number) >= 10**18:
@@ -216,6 +218,9 @@ def table_of(
             raise InputError(f"{path}: line {line}: frame {number}: the time is {''.join(cells[1:2])!r}, no number.")
         if time < last:
             raise InputError(f"{path}: line {line}: frame {number}: the time is {time:g} s, after {last:g} s.")
+        if row > 1 and time == begin:
+            raise InputError(f"{path}: line {line}: frame {number}: the time is {time:g} s, as of the frames before.")
+        begin = begin if row else time
         table[row] = row_of(place, names, values[:width])
     return list(numbers), table.reshape(len(rows), len(names), 3)
 

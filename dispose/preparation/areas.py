@@ -15,7 +15,7 @@ from dispose.scene.cameras import Cameras
 
 SCHEMA = "dispose.areas/1"
 
-MARGIN_PX = 2.0
+MARGIN_PX, LEAST_AREA_PX = 2.0, 1.0
 """A corner may lie so far outside of the image: whoever draws along its edge means the edge."""
 
 Polygon = Float[np.ndarray, "corners 2"]
@@ -76,6 +76,10 @@ def _polygon(entry: Entry, width: float, height: float) -> Polygon:
                 f"{entry.place}: the corner ({x:g}, {y:g}) lies outside of the image, which is {width:g} x {height:g} "
                 "pixels; corners are in pixels of the image as it was taken."
             )
+    x, y = np.array(corners).T
+    if abs(x @ np.roll(y, 1) - y @ np.roll(x, 1)) < 2 * LEAST_AREA_PX:
+        raise InputError(f"{entry.place}: the corners enclose nothing, or their edges cross; they are in pixels, each "
+                         "beside the next.")  # fmt: skip
     return np.array(corners)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 
@@ -178,6 +179,14 @@ MORE_WRONG = (
         array("scores", lambda a: a[:2]),
         "'scores' of 2 x 2 x 17 beside 'keypoints'",
     ),
+    Wrong(TOML, "*", put("1080.25", "2900.0"), "focal lengths are 1100.5 and 2900"),
+    Wrong(
+        "calibration calibrated_cameras_data.yml", "*", put("distortion_type: 0", "distortion_type: 7"), "is 7; known"
+    ),
+    Wrong("calibration transforms.json", "*", tree(lambda root: root.update(is_fisheye=True)), "is_fisheye is true"),
+    Wrong(TRC, "*", put("30\t30\t3\t17\tm", "30\t30\t3\t17\tmm"), "is the unit another"),
+    Wrong(TRC, "*", lambda data: re.sub(rb"\n(\d)\t[\d.]+\t", rb"\n\1\t0.5\t", data), "the time is 0.5 s, as of"),
+    Wrong("areas", "areas.json", put("700.0", "10.0"), "the corners enclose nothing"),
     Wrong("notebook", "*", whole('{"cells": 7}'), "does not say its nbformat"),
     Wrong("notebook", "*", put('"cell_type": "code"', '"cell_type": "cod"'), "no notebook as Jupyter writes it"),
     Wrong("notebook", "*", put('"cells": [', '"cells": 7, "old": ['), "no notebook as Jupyter writes it"),

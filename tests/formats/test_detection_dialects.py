@@ -8,8 +8,9 @@ import torch
 from torch.testing import assert_close
 
 from dispose.errors import InputError
+from dispose.formats.detections.keypoints import person_of_object
 from dispose.formats.detections.one_camera import keypoints_of_image, keypoints_of_video
-from dispose.formats.detections.people import FoundPeople
+from dispose.formats.detections.people import FoundPeople, MisspeltKey
 from dispose.formats.detections.read import open_detections
 from dispose.formats.odd import CLAMPED, EMPTY, MISSHAPEN, NO_NUMBER, OUTSIDE
 from dispose.skeletons.catalog import (
@@ -249,3 +250,10 @@ def test_one_camera_reads_every_form(tmp_path: Path) -> None:
         view = keypoints_of_image(path, image)
         found = replace(view, skeleton=COCO_17).read(5, SIZE)
         assert_close(torch.stack(found.keypoints).flatten(1), torch.tensor(people["cam1", 5]).double())
+
+
+def test_a_list_that_is_called_almost_like_scores_is_none() -> None:
+    person = {"keypoints": [[5.0, 6.0]] * 17, "keypoint_colors": [[255, 0, 0]] * 17}
+    assert person_of_object(person, "keypoints") == [5.0, 6.0, 1.0] * 17
+    wrong = person_of_object(person | {"keypoint_score": [0.5] * 17}, "keypoints")
+    assert isinstance(wrong, MisspeltKey) and "'keypoint_score'" in wrong.said

@@ -108,3 +108,34 @@ def test_a_file_of_no_kind_is_not_answered_as_toml(tmp_path: Path) -> None:
     path.write_text("1920\n1080\n1500 0 960\n")
     with pytest.raises(InputError, match=r"cam01\.calib: is no JSON, YAML or XML, nor TOML"):
         open_calibration(path)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"camera_matrix": [[900, 0, 500], [0, 900, 400], [0, 0, 1]]}, "'K' and 'camera_matrix'"),
+        ({"D": [0.3, 0, 0, 0, 0]}, "'dist' and 'D'"),
+        ({"rotation": torch.eye(3).tolist()}, "'R' and 'rotation'"),
+        ({"tvec": [[0], [0], [5000.0]]}, "'t' and 'tvec'"),
+    ],
+)
+def test_two_names_of_one_thing_must_not_contradict(tmp_path: Path, other: dict[str, object], said: str) -> None:
+    cameras = rig()
+    entries = {name: plain(cameras, v) for v, name in enumerate(cameras.names)}
+    alike = {"rvec": rotation_vector(cameras.rotation[0]).tolist(), "tvec": cameras.translation[0, :, None].tolist()}
+    entries["cam1"] |= alike
+    (tmp_path / "rig.json").write_text(json.dumps(entries))
+    assert_same(open_calibration(tmp_path / "rig.json", mm_per_unit=1.0, up="z").cameras, cameras)
+    entries["cam1"] |= other
+    (tmp_path / "rig.json").write_text(json.dumps(entries))
+    with pytest.raises(InputError, match=f"camera cam1: {said} are both there and differ"):
+        open_calibration(tmp_path / "rig.json", mm_per_unit=1.0)
+
+
+def test_a_principal_point_at_the_rim_is_told(tmp_path: Path) -> None:
+    cameras = rig()
+    entries = {name: plain(cameras, v) for v, name in enumerate(cameras.names)}
+    entries["cam2"]["K"] = [[1100.5, 0, 0], [0, 1080.25, 0], [0, 0, 1]]
+    (tmp_path / "rig.json").write_text(json.dumps(entries))
+    notes = [note for note in open_calibration(tmp_path / "rig.json", mm_per_unit=1.0).notes if "principal" in note]
+    assert len(notes) == 1 and "camera cam2: its principal point is [0.0, 0.0], at the rim of its pictures" in notes[0]

@@ -41,7 +41,10 @@ def nerfstudio_rig(root: Entry) -> RigFile:
 
 
 def _view(name: str, frame: Entry) -> CameraParameters:
-    model = frame.at("camera_model").text() if frame.has("camera_model") else "OPENCV"
+    said = frame.has("is_fisheye") and frame.at("is_fisheye").flag()  # instant-ngp's
+    model = frame.at("camera_model").text() if frame.has("camera_model") else FISHEYE if said else "OPENCV"
+    if said and model != FISHEYE:
+        raise InputError(f"{frame.place}: is_fisheye is true, and camera_model is {model!r}; keep the right one.")
     refuse_misspelt(frame, ("camera_model", "fl_x", "fl_y", "cx", "cy", "w", "h", "k4", *LENSES["OPENCV"]))
     if model not in LENSES:
         raise InputError(f"{frame.place}: lens model {model!r} is not supported; known: {', '.join(LENSES)}.")

@@ -7,6 +7,7 @@ of 3 x 4 or 4 x 4, or how a camera stands in the world (MC-Calib's ``camera_pose
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -49,6 +50,10 @@ LENS = ("dist", "D", "distCoef", "distCoeffs", "dist_coeffs", "dist_coef", "dist
 RADIAL, TANGENTIAL = ("radial_distortion", "radial"), ("tangential_distortion", "tangential")
 ROTATION = ("R", "rotation", "rotation_matrix", "rvec", "Rvec", "r")
 TRANSLATION = ("t", "T", "translation", "translation_vector", "tvec", "Tvec")
+ALIASES = (tuple(name for name in MATRIX if name != OPENPOSE), LENS, ROTATION,
+           tuple(name for name in TRANSLATION if name != "T"))  # fmt: skip
+"""Names of one thing; beside ``t`` a ``T`` may be where the camera stands."""
+
 SIZE = ("size", "image_size", "imageSize", "img_size", "imgSize", "resolution", "image_shape_wh")
 WIDTH = ("width", "image_width", "image_Width", "img_width", "res_w", "w")
 HEIGHT = ("height", "image_height", "image_Height", "img_height", "res_h", "h")
@@ -93,12 +98,24 @@ def _inside(camera: Entry) -> list[Entry]:
 def view_of(name: str, camera: Entry) -> CameraParameters:
     """One camera; `IncompleteCameraError` where it lacks a matrix or a pose, `InputError` where it is wrong."""
     inside = _inside(camera)
+    for one in inside:
+        for names in ALIASES:
+            _refuse_contradiction(one, names)
     matrix = _matrix(inside)
     rotation, translation = _pose(camera)
     size, guessed = _size(inside, matrix)
     fisheye = any(_is_fisheye(one) for one in inside)
     lens = lens_of(camera.place, _lens(inside), fisheye=fisheye)
     return CameraParameters(name, size, matrix, lens, rotation, translation, fisheye, guessed)
+
+
+def _refuse_contradiction(camera: Entry, names: Sequence[str]) -> None:
+    """Raise `InputError` where two names of one thing are there and say different numbers."""
+    there = [name for name in names if camera.has(name) and isinstance(camera.at(name).value, list)]
+    for one, other in pairwise(there):
+        mine, others = camera.at(one).numbers(), camera.at(other).numbers()
+        if len(mine) == len(others) and not torch.allclose(mine, others, rtol=1e-3, atol=1e-6):
+            raise InputError(f"{camera.place}: {one!r} and {other!r} are both there and differ; keep the right one.")
 
 
 def _lens(inside: Sequence[Entry]) -> Float[Tensor, " coefficients"]:
@@ -143,7 +160,10 @@ def _is_fisheye(camera: Entry) -> bool:
     if camera.has("fisheye"):
         return camera.at("fisheye").flag()
     if camera.has("distortion_type"):  # MC-Calib's
-        return camera.at("distortion_type").whole() == 1
+        kind = camera.at("distortion_type")
+        if kind.whole() not in (0, 1):
+            raise InputError(f"{kind.place}: is {kind.value}; known are 0 (OpenCV's) and 1 (its fisheye).")
+        return kind.whole() == 1
     said = [camera.at(key).value for key in MODEL if camera.has(key)]
     if not said:
         refuse_almost(camera, ("fisheye", "distortion_type", *MODEL[:2]))

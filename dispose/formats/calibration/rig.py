@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -37,10 +37,10 @@ STRONGEST = 1e4
 STRONGEST_AT_THE_RIM = 10.0
 """What one coefficient without a rational model may add to a point at the end of an image's longer side, in shares."""
 
-MOST_ANISOTROPY, MOST_SKEW = 4.0, 0.5
+MOST_ANISOTROPY, MOST_SKEW = 2.5, 0.5
 """Of one focal length to the other, and of the skew to it; pixels are square, or twice as wide as high."""
 
-CENTRED, OFF_CENTRE = 0.1, 0.2
+CENTRED, OFF_CENTRE, AT_THE_RIM = 0.1, 0.2, 0.45
 """Principal points nearer to the middle of an image than that share of its sides, and farther from it than usual."""
 
 LONGEST_RIG = 1e6
@@ -137,7 +137,7 @@ def calibration_of(rig: RigFile, *, mm_per_unit: float | None = None, up: str | 
     ]
     cameras = as_cameras(rig.source, views, notes=rig.notes)
     guessed = tuple(view.name for view in views if view.size_is_guessed)
-    return CalibratedRig(cameras, guessed, (*rig.notes, *odd_lenses(views)), rig.named)
+    return CalibratedRig(cameras, guessed, (*rig.notes, *odd_lenses(views), *odd_middles(views)), rig.named)
 
 
 def odd_lenses(views: Sequence[CameraParameters]) -> tuple[str, ...]:
@@ -153,6 +153,17 @@ def odd_lenses(views: Sequence[CameraParameters]) -> tuple[str, ...]:
         f"camera {view.name}: its distortion is {one}, that of most others {usual}; is something missing in the file?"
         for view, one in zip(views, told, strict=True) if one != usual
     )  # fmt: skip
+
+
+def odd_middles(views: Sequence[CameraParameters]) -> Iterator[str]:
+    """A sentence of every camera whose principal point lies at the rim of its pictures, or outside of them."""
+    for view in views:
+        (cx, cy), (width, height) = view.matrix[:2, 2].tolist(), view.size.tolist()
+        if not view.size_is_guessed and max(abs(cx / width - 0.5), abs(cy / height - 0.5)) > AT_THE_RIM:
+            yield (
+                f"camera {view.name}: its principal point is {[cx, cy]}, at the rim of its pictures of {width:g} x "
+                f"{height:g} or outside; were they cut or made smaller after it was calibrated?"
+            )
 
 
 def pinhole_matrix(fx: float, fy: float, cx: float, cy: float) -> Float[Tensor, "3 3"]:
