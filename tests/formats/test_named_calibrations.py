@@ -116,6 +116,7 @@ def test_a_file_of_no_kind_is_not_answered_as_toml(tmp_path: Path) -> None:
         ({"camera_matrix": [[900, 0, 500], [0, 900, 400], [0, 0, 1]]}, "'K' and 'camera_matrix'"),
         ({"D": [0.3, 0, 0, 0, 0]}, "'dist' and 'D'"),
         ({"rotation": torch.eye(3).tolist()}, "'R' and 'rotation'"),
+        ({"rvec": [0.1, 0.2, 0.3]}, "'R' and 'rvec'"),
         ({"tvec": [[0], [0], [5000.0]]}, "'t' and 'tvec'"),
     ],
 )

@@ -272,3 +272,12 @@ def test_spoiled_trc_rows_are_named(tmp_path: Path, old: str, new: str, message:
         read_trc_people([path])
     with pytest.raises(InputError, match="is no number for a person"):
         read_trc_people([trc(tmp_path / f"w_P{'9' * 25}.trc", ROWS)])
+
+
+def test_a_file_without_a_frames_number_is_no_frame_among_others(tmp_path: Path) -> None:
+    paths = [tmp_path / "body3DScene_x.json", tmp_path / "body3DScene_00000004.json"]
+    for path in paths:
+        path.write_text('{"bodies": []}')
+    assert [one.number for one in read_body3d_files(paths[:1]).frames] == [0]
+    with pytest.raises(InputError, match=r"body3DScene_x\.json: its name has no frame number"):
+        read_body3d_files(paths)

@@ -114,6 +114,8 @@ def _refuse_contradiction(camera: Entry, names: Sequence[str]) -> None:
     there = [name for name in names if camera.has(name) and isinstance(camera.at(name).value, list)]
     for one, other in pairwise(there):
         mine, others = camera.at(one).numbers(), camera.at(other).numbers()
+        if {len(mine), len(others)} == {3, 9}:  # a vector and a matrix
+            mine, others = (turn_of(camera.place, numbers).flatten() for numbers in (mine, others))
         if len(mine) == len(others) and not torch.allclose(mine, others, rtol=1e-3, atol=1e-6):
             raise InputError(f"{camera.place}: {one!r} and {other!r} are both there and differ; keep the right one.")
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import lru_cache
+from typing import Any
 
 from dispose.errors import InputError
 from dispose.formats.detections.people import MisspeltKey
@@ -102,9 +103,16 @@ def _beside(person: dict[str, object], count: int) -> object:
 
 def _misspelt_scores(person: dict[str, object], keypoints: object) -> MisspeltKey | None:
     """Where nothing that is known stands beside pairs without scores, but a list under almost such a name."""
-    if not _is_pairs(keypoints):
+    if not isinstance(keypoints, list) or not _is_pairs(keypoints):
         return None
-    lists = tuple(key for key, value in person.items() if isinstance(value, list) and key not in KEYS + SCORES)
+    joints: list[Any] = keypoints
+    while isinstance(joints[0][0], list):
+        joints = joints[0]
+    lists = tuple(
+        key
+        for key, value in person.items()
+        if isinstance(value, list) and key not in KEYS + SCORES and len(_innermost(value)) == len(joints)
+    )
     return MisspeltKey(said) if (said := misspelt(lists, SCORES)) else None
 
 
@@ -124,9 +132,14 @@ def _unscored(person: object) -> object:
 
 
 def _is_pairs(keypoints: object) -> bool:
-    while isinstance(keypoints, list) and keypoints and isinstance(keypoints[0], list):
-        keypoints = keypoints[0]  # of the first person, and of them the first joint
-    return isinstance(keypoints, list) and len(keypoints) == 2
+    return isinstance(keypoints, list) and len(_innermost(keypoints)) == 2
+
+
+def _innermost(values: list[Any]) -> list[Any]:
+    """The first person's first joint of some keypoints, or the first person's scores: colours have three numbers."""
+    while values and isinstance(values[0], list):
+        values = values[0]
+    return values
 
 
 def require_known_keys(place: str, people: Sequence[object]) -> None:
