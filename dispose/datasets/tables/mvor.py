@@ -102,7 +102,7 @@ def read_mvor(
         *(torch.from_numpy(column.astype(np.int64)) for column in integers),
         *(torch.from_numpy(column.astype(np.float64)) for column in reals),
     )
-    cameras, truth = read_cameras(folder / "cameras.json"), read_poses(folder / "gt3d.npz")
+    cameras, truth = read_cameras(folder / "cameras.json"), read_poses(folder / "gt3d.npz", numbered=False)
     table = clean(read_detections(folder / f"detections_{detector}.npz"))
 
     def frame_of(number: int) -> tuple[Frame, Labels]:

@@ -111,13 +111,13 @@ def without_repeats(table: Table) -> Table:
     return table.rows(keep)
 
 
-def read_poses(path: Path) -> Table:
-    """A table of 3-D people: columns ``frame person_id kpts``."""
+def read_poses(path: Path, *, numbered: bool = True) -> Table:
+    """A table of 3-D people: columns ``frame person_id kpts``; where people are `numbered` each is in a frame once."""
     names = ("frame", "person_id", "kpts")
     frame, person, keypoints = read_columns(path, names)
     table = Table(frame, person, keypoints, np.ones(len(frame)), str(path))
     _, first, times = np.unique(np.stack([frame, person]), axis=1, return_index=True, return_counts=True)
-    for row in first[times > 1][:1].tolist():
+    for row in first[(times > 1) & numbered][:1].tolist():
         raise InputError(f"{path}: person {person[row]} is there twice in frame {frame[row]}.")
     return _checked(table, names, (FARTHEST_MM, FARTHEST_MM, FARTHEST_MM, SUREST))
 
