@@ -1,5 +1,6 @@
 """`dispose inspect`: what it refuses, the notebook it serves, and a server that leaves nothing behind."""
 
+import asyncio
 import importlib.util
 import os
 import shutil
@@ -332,3 +333,33 @@ def children_of_all(pid: int) -> list[int]:
     listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout
     children = [int(word) for word in listed.split()]
     return children + [below for child in children for below in children_of_all(child)]
+
+
+def test_pages_that_are_asked_for_at_once_have_one_kernel_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel counts as running only when it has started: whoever asks meanwhile has to wait."""
+    # These packages are optional.
+    manager = pytest.importorskip("jupyter_server.services.kernels.kernelmanager").AsyncMappingKernelManager
+    pytest.importorskip("voila")
+    from dispose_workbench.notebooks.page_server import OneKernel
+
+    running, most = list[str](), list[int]()
+
+    async def start(*_: object, **__: object) -> str:
+        await asyncio.sleep(0)
+        running.append(f"kernel {len(most)}")
+        most.append(len(running))
+        return running[-1]
+
+    async def shut_down(_: object, kernel: str, now: bool = False) -> None:
+        running.remove(kernel)
+
+    monkeypatch.setattr(manager, "_async_start_kernel", start)
+    monkeypatch.setattr(OneKernel, "shutdown_kernel", shut_down)
+    monkeypatch.setattr(OneKernel, "list_kernel_ids", lambda _: list(running))
+
+    async def visits() -> None:
+        kernels = OneKernel()
+        await asyncio.gather(*(kernels.start_kernel() for _ in range(4)))
+
+    asyncio.run(visits())
+    assert most == [1, 1, 1, 1]

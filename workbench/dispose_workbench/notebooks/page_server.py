@@ -6,6 +6,7 @@ answered, and whom the page links to is not told its address; there is never mor
 whoever started it closes, however that came about, the server goes too.
 """
 
+import asyncio
 import hmac
 import os
 import shutil
@@ -32,12 +33,17 @@ LONGEST_FOLDER = 40
 
 
 class OneKernel(AsyncMappingKernelManager):
-    """The kernels of a page: a new one takes the place of the last."""
+    """The kernels of a page: a new one takes the place of the last, also where several are asked for at once."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._starting = asyncio.Lock()
 
     async def _async_start_kernel(self, **kwargs: Any) -> str:  # type: ignore[override]
-        for running in self.list_kernel_ids():
-            await self.shutdown_kernel(running, now=True)
-        return await super()._async_start_kernel(**kwargs)
+        async with self._starting:
+            for running in self.list_kernel_ids():
+                await self.shutdown_kernel(running, now=True)
+            return await super()._async_start_kernel(**kwargs)
 
     start_kernel = _async_start_kernel
 
