@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import tomllib
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from dispose.cli.main import main
+from dispose.errors import InputError
 from dispose.formats.arrays import open_arrays
 from dispose.formats.exports.coco_people import write_coco
 from dispose.formats.marker_names import pose2sim_names
@@ -97,6 +99,14 @@ def test_long_c3d_is_several_files(tmp_path: Path) -> None:
     read = [ezc3d.c3d(str(path))["data"]["points"][:3, 0].T for path in paths]
     assert [len(part) for part in read] == [MOST_FRAMES, 5]
     np.testing.assert_allclose(np.concatenate(read), xyz[:, 0], atol=0.1)
+
+
+def test_c3d_below_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("ezc3d")
+    from dispose.formats.exports.c3d_files import write_c3d
+
+    with pytest.raises(InputError, match="only where names are UTF-8"):
+        write_c3d(tmp_path / os.fsdecode(b"k\xff") / "a.c3d", ["Nose"], np.zeros((2, 1, 3)), 50.0)
 
 
 def test_bvh_by_bvhio(run: Path) -> None:

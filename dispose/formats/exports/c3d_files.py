@@ -7,6 +7,7 @@ import ezc3d
 import numpy as np
 from jaxtyping import Float
 
+from dispose.errors import InputError
 from dispose.formats.files import replacing_path
 
 MOST_FRAMES = 65535
@@ -24,7 +25,11 @@ def write_c3d(
         xyz_world: evenly spaced frames, mm, z up; NaN where a marker is not known.
         rate_hz: frames per second.
         first: number of the first frame, counted from 0; said as far as the format can count.
+
+    Raises `InputError` for a path that ezc3d cannot be told.
     """
+    if not is_text(path):
+        raise InputError(f"{path}: ezc3d writes C3D only where names are UTF-8; name another folder with --out.")
     paths = []
     for part, start in enumerate(range(0, len(xyz_world), MOST_FRAMES), 1):
         paths.append(path if part == 1 else path.with_stem(f"{path.stem}_part{part}"))
@@ -48,3 +53,11 @@ def write_c3d(
         with replacing_path(paths[-1]) as temporary:
             file.write(str(temporary))
     return tuple(paths)
+
+
+def is_text(path: Path) -> bool:
+    """Whether the bytes of a path are the UTF-8 of a text."""
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False
