@@ -1,6 +1,5 @@
 """`dispose zoo`: weights that others trained, brought into this project's files; and what files there are."""
 
-import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +11,8 @@ from safetensors import safe_open
 from torch import nn
 
 from dispose.errors import InputError
-from dispose.formats.files import visible
+from dispose.formats.entry import Entry
+from dispose.formats.files import parse_json, visible
 from dispose.formats.folders import require_file
 from dispose.options import PathOption
 from dispose.released.model import RELEASED
@@ -124,7 +124,14 @@ def card(path: Path) -> str:
         count = sum(torch.Size(part.get_shape()).numel() for part in slices)
         precision = "float16" if any(part.get_dtype() == "F16" for part in slices) else "float32"
     size = path.stat().st_size / 2**20
-    made, source = json.loads(config).get("dataset"), json.loads(recipe or "{}").get("source")
+    made, source = _said(config, "dataset", path), _said(recipe or "{}", "source", path)
     told = [f"{path.name}: {network}, {count / 1e6:.2f} million numbers, {precision}, {size:.1f} MiB"]
     told += [f"trained on {made}"] * bool(made) + [f"imported from {source}"] * bool(source)
     return ", ".join(told)
+
+
+def _said(record: str, key: str, path: Path) -> object:
+    """What a record in the metadata of weights says; None where it says nothing of it."""
+    told = Entry(place := f"{path}: metadata", parse_json(record, place))
+    keys = told.keys()  # refuses what is no object
+    return told.at(key).value if key in keys else None

@@ -200,7 +200,7 @@ def table_of(
     table = np.full((len(rows), width), np.nan)
     # One more field, a blank one, stands behind a tab at the end, in all rows or in none.
     most = max((len(cells) - 2 for _, cells in rows if not any(cells[2 + width :])), default=width)
-    begin = 0.0
+    begin = time = 0.0
     for row, (line, cells) in enumerate(rows):
         number = whole_of(cells[0])
         if number is None or abs(number) >= 10**18:
@@ -218,10 +218,10 @@ def table_of(
             raise InputError(f"{path}: line {line}: frame {number}: the time is {''.join(cells[1:2])!r}, no number.")
         if time < last:
             raise InputError(f"{path}: line {line}: frame {number}: the time is {time:g} s, after {last:g} s.")
-        if row > 1 and time == begin:
-            raise InputError(f"{path}: line {line}: frame {number}: the time is {time:g} s, as of the frames before.")
         begin = begin if row else time
         table[row] = row_of(place, names, values[:width])
+    if len(rows) > 2 and time == begin:
+        raise InputError(f"{path}: the time of all {len(rows)} frames is {begin:g} s.")
     return list(numbers), table.reshape(len(rows), len(names), 3)
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.formats.files import digest_of, replacing, replacing_path
+from dispose.formats.files import digest_of, read_text, replacing, replacing_path
 from dispose.formats.pseudo_labels import write_pseudo_labels
 from dispose.inference.readings import Source
 from dispose.metrics.association import PairCounts, count_pairs
@@ -32,7 +32,7 @@ from dispose.training.fit import BEST, fit
 from dispose.training.shards import claim, save_shard, write_once
 from dispose.training.stretches import AdaptRecipe, HeldOutStretches, stretches_of
 from dispose.zoo.checkpoints import load_associator, save_weights, shipped_associator_weights
-from dispose.zoo.records import to_json
+from dispose.zoo.records import from_json, to_json
 
 LABELS, REPORT, DECISION = "labels.npz", "labels.txt", "decision.json"
 """What a run leaves in its folder beside the weights."""
@@ -109,7 +109,7 @@ def adapt_associator(
     claim(folder, to_json(recipe) + f" recording {name} {read.digest} from {digest_of(start)}")
     weights, shard, decision = folder / ASSOCIATOR, folder / "shards" / "learned.safetensors", folder / DECISION
     if decision.exists():
-        verdict = AdaptVerdict(**json.loads(decision.read_text()))
+        verdict = from_json(read_text(decision), AdaptVerdict, str(decision))
         return (weights if verdict.better(recipe) else start), verdict
     labelled = label_stretches(name, read, parts, folder, settings or LabelSettings())
     learned = [one for one in labelled if not is_apart(one, recipe)]

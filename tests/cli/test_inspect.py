@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 import webbrowser
+from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -363,3 +364,27 @@ def test_pages_that_are_asked_for_at_once_have_one_kernel_too(monkeypatch: pytes
 
     asyncio.run(visits())
     assert most == [1, 1, 1, 1]
+
+
+def test_a_page_that_is_opened_once_more_ends_where_it_was() -> None:
+    """Its kernel is gone: it would wait for ever."""
+    pytest.importorskip("voila")
+    from dispose_workbench.notebooks.page_server import LastVisit
+
+    answered: dict[str, list[str]] = {"first": [], "last": []}
+
+    async def parts(path: str | None = None) -> AsyncIterator[str]:
+        for part in ("head", "body", "end"):
+            yield part
+            await asyncio.sleep(0)
+
+    async def visit(who: str) -> None:
+        request = SimpleNamespace(write=answered[who].append, flush=lambda: None, get_generator=parts)
+        await LastVisit.get.__wrapped__(request)  # type: ignore[attr-defined]
+
+    async def visits() -> None:
+        await asyncio.gather(visit("first"), visit("last"))
+
+    asyncio.run(visits())
+    assert answered["last"] == ["head", "body", "end"]
+    assert answered["first"] == ["head", "<p>This page was opened once more, and lives on there.</p>"]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from dispose.cli.main import main
 from dispose.nn.backbones import Backbone, BackboneConfig
@@ -47,6 +48,14 @@ def test_half_precision_is_smaller_and_loads(checkpoint, tmp_path, capsys):
 def test_a_list_of_nothing_says_so(tmp_path, capsys):
     assert main(["zoo", "list", str(tmp_path / "none")]) == 0
     assert capsys.readouterr().out.rstrip().endswith("none")
+
+
+@pytest.mark.parametrize("odd", [{"recipe": "[]"}, {"config": "[]"}, {"config": "{"}, {"recipe": "3"}])
+def test_a_list_tells_of_weights_whose_metadata_are_odd(tmp_path, capsys, odd: dict[str, str]):
+    told = {"network": "Backbone", "config": "{}", "recipe": "", "note": ""} | odd
+    save_file({"one": torch.zeros(1)}, tmp_path / "odd.safetensors", told)
+    assert main(["zoo", "list", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"  {tmp_path / 'odd.safetensors'}: metadata")
 
 
 @pytest.mark.parametrize(

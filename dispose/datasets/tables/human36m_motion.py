@@ -7,7 +7,6 @@ follows it sees the same people (`place_clip`).
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from dispose.datasets.tables.reading import read_columns, require
 from dispose.errors import InputError
-from dispose.formats.files import parse_json, read_text
+from dispose.formats.entry import Entry
 from dispose.skeletons.catalog import H36M_17
 
 FLOOR_MM = np.array([1200.0, 1600.0])
@@ -44,15 +43,17 @@ def read_clips(folder: Path) -> list[Clip]:
         InputError: a file or a column is missing; the joints are others than `H36M_17`'s.
     """
     path = folder / "meta.json"
-    told: Any = parse_json(read_text(require(path)), str(path))
-    if tuple(told["poses"]["joints"]) != H36M_17.joints:
+    told = Entry.of_json(require(path))
+    if told.at("poses").at("joints").value != list(H36M_17.joints):
         raise InputError(f"{path}: its joints are not those of {H36M_17.name}: {', '.join(H36M_17.joints)}.")
     clip, frame, keypoints = read_columns(folder / "poses.npz", ("clip", "source_frame", "kpts"))
-    return [
-        Clip(one["subject"], one["action"], one["source"], frame[clip == one["clip"]],
-             torch.from_numpy(keypoints[clip == one["clip"]][..., :3].astype(np.float64)))
-        for one in told["clips"]
-    ]  # fmt: skip
+    found = []
+    for one in told.at("clips").items():
+        mine = clip == one.at("clip").whole()
+        subject, action, source = (one.at(key).text() for key in ("subject", "action", "source"))
+        xyz = torch.from_numpy(keypoints[mine][..., :3].astype(np.float64))
+        found.append(Clip(subject, action, source, frame[mine], xyz))
+    return found
 
 
 def place_clip(clip: Clip, middle: Float[Tensor, " 2"], *, seed: int = SEED) -> Float[Tensor, "frames joints 3"]:

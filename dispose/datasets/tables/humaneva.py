@@ -4,7 +4,6 @@ Markers are no skeleton: bones vary by 5 to 16 mm. What a detector would say is 
 `dispose_synthetic.detectors.points` does.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 
 from dispose.datasets.tables.reading import Table, poses_of, read_cameras, read_columns, require
 from dispose.errors import InputError
+from dispose.formats.entry import Entry
 from dispose.scene.frame import Detections, Frame, Labels
 from dispose.skeletons.catalog import HUMANEVA_15
 
@@ -34,14 +34,14 @@ def read_humaneva(
         InputError: a file is missing, or the table does not know the split.
     """
     frame, person, clip, keypoints = read_columns(folder / "poses.npz", ("frame", "person_id", "clip", "kpts"))
-    clips = json.loads(require(folder / "meta.json").read_text(encoding="utf-8"))["clips"]
-    wanted = [row["clip"] for row in clips if row["split"] == split]
+    clips = list(Entry.of_json(require(folder / "meta.json")).at("clips").items())
+    wanted = [row.at("clip").whole() for row in clips if row.at("split").text() == split]
     if not wanted:
-        known = sorted({row["split"] for row in clips})
+        known = sorted({row.at("split").text() for row in clips})
         raise InputError(f"{folder / 'meta.json'}: no clip of split {split!r}; known: {', '.join(known)}")
     rigs = {subject: read_cameras(folder / f"cameras_S{subject}.json") for subject in subjects}
     rows = np.flatnonzero(np.isin(clip, wanted))[::every]
-    table = Table(frame, person, keypoints, np.ones(len(frame)))
+    table = Table(frame, person, keypoints, np.ones(len(frame)), str(folder / "poses.npz"))
     for row in rows[np.isin(person[rows], subjects)]:
         cameras = rigs[int(person[row])]
         nobody = Detections.from_lists(HUMANEVA_15, [[]] * len(cameras))

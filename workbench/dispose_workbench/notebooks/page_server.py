@@ -18,15 +18,17 @@ from urllib.parse import urlsplit
 
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from tornado.httputil import HTTPServerRequest
-from tornado.web import Application, ErrorHandler
+from tornado.web import Application, ErrorHandler, authenticated
 from traitlets.config import Config
 from voila.app import Voila
+from voila.tornado.handler import TornadoVoilaHandler
 
 from dispose_workbench.notebooks.inspector_page import SECRET
 
 IDLE_S, LOOK_S = 600, 60
 """A kernel that no page is connected to ends after so many seconds; it is looked after it every so many."""
 
+HEARTBEAT_S = 2
 
 LONGEST_FOLDER = 40
 """Letters of the folder for temporary files: the names of sockets in it have no room for more."""
@@ -48,6 +50,25 @@ class OneKernel(AsyncMappingKernelManager):
     start_kernel = _async_start_kernel
 
 
+class LastVisit(TornadoVoilaHandler):
+    """The page, for whoever asked last: the kernel of those before them is gone, and their answer ends."""
+
+    visits = 0
+
+    @authenticated
+    async def get(self, path: str | None = None) -> None:
+        """Write the page as far as it is, unless somebody else has come meanwhile."""
+        LastVisit.visits += 1
+        mine = LastVisit.visits
+        # While nothing is ready there is a sign of life every `HEARTBEAT_S`.
+        async for part in self.get_generator(path=path):
+            if mine != LastVisit.visits:
+                self.write("<p>This page was opened once more, and lives on there.</p>")
+                return
+            self.write(part)
+            self.flush()
+
+
 def is_welcome(request: HTTPServerRequest, base: str, port: int) -> bool:
     """Whether a request names the secret, and this computer as itself: in the address and as where it comes from."""
     names = {f"127.0.0.1:{port}", f"localhost:{port}"}
@@ -58,6 +79,11 @@ def is_welcome(request: HTTPServerRequest, base: str, port: int) -> bool:
 
 class PageServer(Voila):
     """Voilà for who is welcome."""
+
+    def init_handlers(self) -> list[Any]:
+        """Voilà's, with our own for the page."""
+        handlers: Any = super().init_handlers()
+        return [(at, LastVisit if one is TornadoVoilaHandler else one, *more) for at, one, *more in handlers]
 
     def listen(self) -> None:
         """Answer everybody else with status 403, whatever they ask for."""
@@ -94,7 +120,11 @@ def main() -> None:
     folder = tempfile.gettempdir()
     server.update_config(
         Config(
-            VoilaConfiguration={"file_allowlist": [], "multi_kernel_manager_class": OneKernel},
+            VoilaConfiguration={
+                "file_allowlist": [],
+                "multi_kernel_manager_class": OneKernel,
+                "http_keep_alive_timeout": HEARTBEAT_S,
+            },
             MappingKernelManager={"cull_idle_timeout": IDLE_S, "cull_interval": LOOK_S, "cull_connected": False},
             KernelManager={"transport": "ipc" if os.name == "posix" else "tcp"},
             Voila={"connection_dir_root": folder if len(folder) < LONGEST_FOLDER or os.name != "posix" else "/tmp"},
