@@ -17,9 +17,11 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.arrays import Arrays, open_arrays
+from dispose.formats.calibration.rig import FARTHEST
 from dispose.formats.entry import Entry
 from dispose.formats.files import parse_json, replacing_path
-from dispose.scene.frame import Detections, Labels, Poses
+from dispose.formats.predictions import require_size
+from dispose.scene.frame import FARTHEST_PX, Detections, Labels, Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import ABSENT
@@ -145,7 +147,10 @@ def checked_tables(arrays: Arrays, *, sequences: int, views: int, joints: int) -
     arrays.rows("sighting_view", views)
     arrays.rows("sighting_person", persons, absent=True)
     arrays.finite("person_id", persons, least=float(ABSENT))
+    arrays.finite("frame_number", frames, least=0.0)
     tables = Tables(*(arrays.columns[name] for name in layout))
+    xyz, valid = torch.from_numpy(tables.person_joints[..., :3]), torch.from_numpy(tables.person_valid)
+    require_size(f"{arrays.path}: person_joints are in mm", xyz, valid)
     known = tables.sighting_person != ABSENT
     person = tables.sighting_person[known]
     if (tables.person_frame[person] != tables.sighting_frame[known]).any():
@@ -165,7 +170,8 @@ def _check_scores(arrays: Arrays, name: str, shape: Sequence[int]) -> None:
     scores, tail = (table[..., -1], shape[:-1]) if table.ndim > 1 else (table, shape)
     Arrays(arrays.path, {name: scores}).finite(name, *tail, least=-1.0, most=2.0)
     if table.ndim > 1:
-        Arrays(arrays.path, {name: table[..., :-1]}).finite(name, *tail, None, least=-1e9, most=1e9)
+        most = FARTHEST_PX if name == "sighting_joints" else FARTHEST
+        Arrays(arrays.path, {name: table[..., :-1]}).finite(name, *tail, None, least=-most, most=most)
 
 
 SCHEMA = "dispose.pseudo_labels/1"

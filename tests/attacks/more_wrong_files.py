@@ -183,9 +183,14 @@ MORE_WRONG = (
     Wrong(
         "calibration calibrated_cameras_data.yml", "*", put("distortion_type: 0", "distortion_type: 7"), "is 7; known"
     ),
+    Wrong("calibration calibrated_cameras_data.yml", "*", put("nb_camera: 3", "nb_camera: 5"), "nb_camera is 5, and 3"),
+    Wrong("calibration annots.json", "*", tree(lambda root: root.update(units="furlong")), "units are 'furlong';"),
     Wrong("calibration transforms.json", "*", tree(lambda root: root.update(is_fisheye=True)), "is_fisheye is true"),
     Wrong(TRC, "*", put("30\t30\t3\t17\tm", "30\t30\t3\t17\tmm"), "is the unit another"),
-    Wrong(TRC, "*", lambda data: re.sub(rb"\n(\d)\t[\d.]+\t", rb"\n\1\t0.5\t", data), "the time is 0.5 s, as of"),
+    Wrong(TRC, "*", lambda data: re.sub(rb"\n(\d+)\t[\d.]+\t", rb"\n\1\t0.5\t", data), "the time of all 3"),
+    Wrong("pseudo-labels", "*", array("frame_number", lambda a: a - 9), "frame_number"),
+    Wrong("pseudo-labels", "*", array("person_joints", lambda a: a / 1000), "is the unit another"),
+    Wrong("pseudo-labels", "*", array("sighting_joints", lambda a: a * 1e6), "sighting_joints"),
     Wrong("areas", "areas.json", put("700.0", "10.0"), "the corners enclose nothing"),
     Wrong("notebook", "*", whole('{"cells": 7}'), "does not say its nbformat"),
     Wrong("notebook", "*", put('"cell_type": "code"', '"cell_type": "cod"'), "no notebook as Jupyter writes it"),

@@ -130,7 +130,7 @@ def write_person(folder: Path) -> None:
 def write_labels(folder: Path) -> None:
     """Pseudo-labels of two frames."""
     random = torch.Generator().manual_seed(1)
-    xyz = torch.rand(2, 17, 3, generator=random, dtype=torch.float64).float().double()
+    xyz = 1000 * torch.rand(2, 17, 3, generator=random, dtype=torch.float64).float().double()
     known, score = torch.ones(2, 17, dtype=torch.bool), torch.ones(2, 17, dtype=torch.float64)
     poses = Poses(COCO_17, xyz, score, known, torch.tensor([0, 4]))
     seen = torch.ones(3, 2, 17, dtype=torch.bool)

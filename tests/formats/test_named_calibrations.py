@@ -103,6 +103,23 @@ def test_what_such_a_file_leaves_open_is_asked(tmp_path: Path) -> None:
     assert open_calibration(path).notes[0] == f"camera {names[-1]} is left out: it has no R."
 
 
+@pytest.mark.parametrize(
+    ("key", "said", "unit"),
+    [("units", "cm", 10.0), ("unit", "Metres", 1000.0), ("units", "inches", 25.4), ("unit", "mm", 1.0)],
+)
+def test_a_unit_that_the_file_says_is_taken(tmp_path: Path, key: str, said: str, unit: float) -> None:
+    path, names = tmp_path / "calib.json", rig().names
+    cameras = {name: plain(rig(), v, unit) for v, name in enumerate(names)}
+    for told in ({key: said, "cameras": cameras}, {key: said, **cameras}):
+        path.write_text(json.dumps(told))
+        found = open_calibration(path)
+        assert_same(found.cameras, rig())
+        assert not [note for note in found.notes if "unit" in note]
+    path.write_text(json.dumps({key: "furlong", "cameras": cameras}))
+    with pytest.raises(InputError, match=rf"calib\.json: {key}: units are 'furlong'; known are mm, cm, m and inch"):
+        open_calibration(path)
+
+
 def test_a_file_of_no_kind_is_not_answered_as_toml(tmp_path: Path) -> None:
     path = tmp_path / "cam01.calib"
     path.write_text("1920\n1080\n1500 0 960\n")

@@ -42,8 +42,15 @@ EXACT = 1e-6
 APART = ((INTRINSICS, EXTRINSICS), (("cameras",), ("camera_poses",)))
 """Tables of intrinsics and of extrinsics; the last are multical's."""
 
-GROUP = "camera_group"
-"""MC-Calib's: cameras of one group have one world."""
+GROUP, COUNT = "camera_group", "nb_camera"
+"""MC-Calib's: cameras of one group have one world; how many there are."""
+
+UNIT = ("units", "unit")
+MM_PER_UNIT = {
+    "mm": 1.0, "millimetre": 1.0, "millimeter": 1.0, "cm": 10.0, "centimetre": 10.0, "centimeter": 10.0,
+    "m": 1000.0, "metre": 1000.0, "meter": 1000.0, "in": 25.4, "inch": 25.4, "inche": 25.4,
+}  # fmt: skip
+"""By the name in the singular; "inches" without its last letter too."""
 
 
 def is_named_rig(root: Entry) -> bool:
@@ -57,7 +64,10 @@ def is_named_rig(root: Entry) -> bool:
 def named_rig(root: Entry) -> RigFile:
     """The cameras; their unit is told by how far they stand apart, where that leaves no doubt."""
     named = _list_of(root) is None or _says_names(root)
-    return rig_of_records(root.place, list(_cameras(root)), named=named)
+    cameras = list(_cameras(root))
+    if root.has(COUNT) and root.at(COUNT).whole() != (there := sum(is_whole(one) for _, one in cameras)):
+        raise InputError(f"{root.place}: {COUNT} is {root.at(COUNT).whole()}, and {there} cameras are there.")
+    return rig_of_records(root.place, cameras, named=named, mm_per_unit=_said_unit(root))
 
 
 def rig_of_records(
@@ -77,6 +87,17 @@ def rig_of_records(
     if mm_per_unit is not None:
         unit, said = mm_per_unit, ()
     return RigFile(source, views, unit, up, (*notes, *said), named)
+
+
+def _said_unit(root: Entry) -> float | None:
+    """Millimetres that one unit is, where the file says so; `InputError` for what is no unit of length."""
+    if (said := first_of(root, UNIT)) is None:
+        return None
+    name = said.text().strip().lower()
+    unit = MM_PER_UNIT.get(name, MM_PER_UNIT.get(name.removesuffix("s")))
+    if unit is None:
+        raise InputError(f"{said.place}: units are {said.text()!r}; known are mm, cm, m and inch.")
+    return unit
 
 
 def unit_and_up(views: Sequence[CameraParameters]) -> tuple[float | None, str, tuple[str, ...]]:
