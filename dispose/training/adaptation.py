@@ -15,7 +15,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.formats.files import digest_of, read_text, replacing, replacing_path
+from dispose.formats.entry import Entry
+from dispose.formats.files import digest_of, replacing, replacing_path
 from dispose.formats.pseudo_labels import write_pseudo_labels
 from dispose.inference.readings import Source
 from dispose.metrics.association import PairCounts, count_pairs
@@ -32,7 +33,7 @@ from dispose.training.fit import BEST, fit
 from dispose.training.shards import claim, save_shard, write_once
 from dispose.training.stretches import AdaptRecipe, HeldOutStretches, stretches_of
 from dispose.zoo.checkpoints import load_associator, save_weights, shipped_associator_weights
-from dispose.zoo.records import from_json, to_json
+from dispose.zoo.records import to_json
 
 LABELS, REPORT, DECISION = "labels.npz", "labels.txt", "decision.json"
 """What a run leaves in its folder beside the weights."""
@@ -77,6 +78,18 @@ class AdaptVerdict:
         )
 
 
+def read_verdict(path: Path) -> AdaptVerdict:
+    """The verdict that an earlier part of a run has written; `InputError` where the file holds none."""
+    told = Entry.of_json(path)
+    values = [told.at(name).value for name in ("before", "after", "error")]
+    # Not `number`: the error of a single stretch is infinite.
+    numbers = [float(value) for value in values if isinstance(value, int | float)]
+    if len(numbers) < len(values):
+        raise InputError(f"{path}: holds no verdict; remove it, and the same command decides again.")
+    before, after, error = numbers
+    return AdaptVerdict(before, after, error, told.at("measure").text())
+
+
 def adapt_associator(
     recipe: AdaptRecipe,
     name: str,
@@ -109,7 +122,7 @@ def adapt_associator(
     claim(folder, to_json(recipe) + f" recording {name} {read.digest} from {digest_of(start)}")
     weights, shard, decision = folder / ASSOCIATOR, folder / "shards" / "learned.safetensors", folder / DECISION
     if decision.exists():
-        verdict = from_json(read_text(decision), AdaptVerdict, str(decision))
+        verdict = read_verdict(decision)
         return (weights if verdict.better(recipe) else start), verdict
     labelled = label_stretches(name, read, parts, folder, settings or LabelSettings())
     learned = [one for one in labelled if not is_apart(one, recipe)]

@@ -18,12 +18,12 @@ from dispose.datasets.layouts.source import FrameKey, Layout, Traits
 from dispose.datasets.multiview import MultiViewDataset
 from dispose.errors import InputError
 from dispose.formats.detections.people import DamagedFrameError
-from dispose.formats.files import digest_of, read_text, replacing, replacing_path
+from dispose.formats.files import digest_of, replacing, replacing_path
 from dispose.formats.images.series import ImageFolder, ImageSeries
 from dispose.formats.pseudo_labels import PseudoLabelStore, read_pseudo_labels
 from dispose.inference.capture import Capture
 from dispose.models.dispose.model import DisPose
-from dispose.training.adaptation import DECISION, AdaptVerdict, error_of_mean
+from dispose.training.adaptation import DECISION, AdaptVerdict, error_of_mean, read_verdict
 from dispose.training.beginnings import claim_beginning
 from dispose.training.config import MODEL, Beginning, ModelRecipe
 from dispose.training.frames import PseudoLabelled, Skipped, ValidationFrames
@@ -31,7 +31,7 @@ from dispose.training.runs import train_model
 from dispose.training.shards import is_first, meet
 from dispose.training.stretches import CaptureRecipe, stretches_of
 from dispose.zoo.checkpoints import load_weights, shipped_image_weights
-from dispose.zoo.records import from_json, to_json
+from dispose.zoo.records import to_json
 
 IMAGES, JPEG_QUALITY = "images", 95
 
@@ -127,7 +127,7 @@ def train_on_capture(
             with replacing(decision) as file:
                 json.dump(asdict(verdict), file)
         meet()
-    verdict = from_json(read_text(decision), AdaptVerdict, str(decision))
+    verdict = read_verdict(decision)
     return (weights if verdict.better(recipe) else start), verdict
 
 

@@ -131,8 +131,8 @@ def write_mvor(folder: Path) -> None:
     np.savez(folder / "gt2d.npz", frame=frame, view=view, person_id=frame * 0, person_id_v2=frame * 0,
              bbox=np.tile([100.0, 100, 300, 500], (6, 1)), kpts=drawn.uniform(100, 400, (6, 10, 3)))  # fmt: skip
     np.savez(folder / "gt3d.npz", frame=np.arange(2), person_id=np.zeros(2, int), kpts=drawn.normal(size=(2, 10, 4)))
-    np.savez(folder / "detections_openpose.npz", frame=frame, view=view, kpts=drawn.uniform(100, 400, (6, 17, 3)),
-             score=np.full(6, 0.9))  # fmt: skip
+    np.savez(folder / "detections_openpose.npz", frame=frame, view=view, score=np.full(6, 0.9),
+             kpts=drawn.uniform(0.2, 1.0, (6, 17, 3)) * (400, 400, 1))  # fmt: skip
 
 
 def notebook(folder: Path) -> object:

@@ -1,6 +1,8 @@
 """`dispose train --adapt`: learned from a recording's own labels, judged by stretches apart, no truth within reach."""
 
-from dataclasses import dataclass, replace
+import json
+import math
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +28,7 @@ from dispose.training.adaptation import (
     AdaptVerdict,
     KnownFrame,
     adapt_associator,
+    read_verdict,
     verdict_of,
     with_subsets,
 )
@@ -168,3 +171,13 @@ def test_a_word_too_much_or_too_little(tmp_path: Path, capsys: pytest.CaptureFix
     ):
         assert main(words) == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_verdict_is_read_as_it_was_written_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    path, verdict = tmp_path / "decision.json", AdaptVerdict(90.0, 91.0, math.inf, "that")
+    path.write_text(json.dumps(asdict(verdict)))
+    assert read_verdict(path) == verdict
+    for damaged, said in (("[]", "an object"), (json.dumps(asdict(verdict) | {"after": "9"}), "holds no verdict")):
+        path.write_text(damaged)
+        with pytest.raises(InputError, match=said):
+            read_verdict(path)
