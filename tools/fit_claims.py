@@ -20,7 +20,7 @@ from torch import Tensor
 
 from dispose.association.body_bounds import without_impossible
 from dispose.association.claims import Factor, claim, fit_of, ideal_covariance, joint_cues
-from dispose.association.groups import gather_groups
+from dispose.association.packing import gather_groups
 from dispose.association.person_score import ScoreModel, person_cues
 from dispose.association.reconstruct import triangulate_joints
 from dispose.baselines.svt import svt

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from dispose.association.groups import gather_groups
+from dispose.association.packing import gather_groups
 from dispose.datasets.cmu_motion import read_motion
 from dispose.inference import smoothing
 from dispose.models.rays.estimate import estimate_joints

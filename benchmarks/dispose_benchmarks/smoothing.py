@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from tqdm import tqdm
 
-from dispose.association.groups import gather_groups
+from dispose.association.packing import gather_groups
 from dispose.formats.folders import require_file
 from dispose.inference.smoothing import smooth_joints, sway
 from dispose.inference.trajectories.adjust import AdjustWeights, adjust_track

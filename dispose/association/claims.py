@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dispose.association.body_bounds import bone_excess
-from dispose.association.groups import GroupKeypoints, apparent_size, inlier_bound
+from dispose.association.packing import GroupKeypoints, apparent_size, inlier_bound
 from dispose.geometry.pinhole import pixels_per_unit
 from dispose.scene.frame import Poses
 from dispose.skeletons.skeleton import Skeleton

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dispose.association.body_bounds import impossible_joints, without_joints
 from dispose.association.evidence import Placement
-from dispose.association.groups import GroupKeypoints
+from dispose.association.packing import GroupKeypoints
 from dispose.association.viewpoint import Viewpoints
 from dispose.errors import ShapeError
 from dispose.scene.frame import Poses

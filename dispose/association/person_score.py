@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.association.claims import misfit_of
-from dispose.association.groups import GroupKeypoints
+from dispose.association.packing import GroupKeypoints
 from dispose.errors import ShapeError
 from dispose.geometry.uncertainty import expected_error
 from dispose.scene.frame import Poses

@@ -3,7 +3,9 @@
 The released polytope is in `dispose.released.candidates`.
 
 A sample's tuples are its candidates, one row of slots (or `ABSENT`) each, followed by one **fallback** tuple that is
-absent in every view and takes the mass nobody claims. Every view has one bin per detection and a dustbin.
+absent in every view and takes the mass nobody claims. Every view has one bin per detection and a dustbin. In the complete
+problem everybody is seen once in every view, every combination is a candidate and nobody is absent: for two views its
+polytope is Birkhoff's, the doubly stochastic matrices, whose vertices are the permutations.
 """
 
 import math
@@ -164,3 +166,58 @@ def marginals_of(
     filled = dustbin.new_full(valid.shape, real, dtype=torch.float64)
     target = torch.cat([filled, dustbin.view(len(valid), views, 1)], -1)[used]
     return Marginals(number[place], target, sample, each.repeat_interleave(used.sum((1, 2))), len(valid))
+
+
+def true_tuples(
+    members: Int[Tensor, "tuples views"],
+    cost: Float[Tensor, " tuples"],
+    identity: Int[Tensor, "views slots"],
+) -> Float[Tensor, " tuples"]:
+    """Mass 1 on disjoint tuples that cover every detection once: a vertex of the polytope.
+
+    A person's complete tuple where it is a candidate; where it was pruned, its largest candidate part (the
+    cheapest of these), then the next. Detections of nobody stand alone. Singletons must be among the tuples.
+    """
+    views = members.shape[1]
+    there = members != ABSENT
+    who = torch.where(there, identity[torch.arange(views, device=members.device), members.clamp(min=0)], ABSENT)
+    first = torch.where(there, who, torch.iinfo(torch.long).max).amin(1)
+    same = (~there | ((who == first[:, None]) & (first[:, None] != ABSENT))).all(1)
+    pure = (there.sum(1) == 1) | (same & there.any(1))
+    rows = pure.nonzero()[:, 0]
+    order = rows[torch.argsort(cost[rows], stable=True)]
+    order = order[torch.argsort(there[order].sum(1), descending=True, stable=True)]
+    used = torch.zeros_like(identity, dtype=torch.bool)
+    mass = torch.zeros(members.shape[0], device=members.device)
+    for row in order.tolist():
+        at = there[row].nonzero()[:, 0]
+        slots = members[row, at]
+        if not bool(used[at, slots].any()):
+            used[at, slots] = True
+            mass[row] = 1.0
+    return mass
+
+
+def every_tuple(people: int, views: int) -> Int[Tensor, "tuples views"]:
+    """All ``people ** views`` combinations of one detection per view, the last view fastest.
+
+    Mass over them is a tensor: ``mass.view((people,) * views)``, for two views a matrix.
+
+    >>> every_tuple(2, 2).tolist()
+    [[0, 0], [0, 1], [1, 0], [1, 1]]
+    """
+    if people < 1 or views < 2:
+        raise ShapeError(f"a complete problem needs people and at least two views, got {people} and {views}")
+    return torch.cartesian_prod(*[torch.arange(people)] * views)
+
+
+def everybody_once(people: int, views: int) -> Marginals:
+    """The constraints on `every_tuple`: every detection carries exactly 1, there is no dustbin."""
+    members = every_tuple(people, views)
+    return Marginals(
+        bins=members + people * torch.arange(views),
+        target=torch.ones(people * views, dtype=torch.float64),
+        sample=torch.zeros(len(members), dtype=torch.long),
+        sample_of_bin=torch.zeros(people * views, dtype=torch.long),
+        samples=1,
+    )

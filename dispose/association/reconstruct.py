@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dispose.association.body_bounds import without_impossible
 from dispose.association.claims import claim
-from dispose.association.groups import GroupKeypoints, gather_groups, inlier_bound
+from dispose.association.packing import GroupKeypoints, gather_groups, inlier_bound
 from dispose.association.person_score import score_persons
 from dispose.errors import ShapeError
 from dispose.geometry.triangulation import (

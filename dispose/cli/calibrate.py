@@ -32,7 +32,7 @@ from dispose.inference.calibration.world import (
 )
 from dispose.inference.capture import Capture, select_frames, source_of
 from dispose.inference.finding import find_calibration
-from dispose.inference.names import match_names
+from dispose.inference.pairing import match_names
 from dispose.inference.readings import Source, Summary
 from dispose.inference.timing import retimed
 from dispose.options import Count, PathOption, Positive, PositiveOption, one_of, require_folder

@@ -17,7 +17,7 @@ from dispose.formats.detections.manifest import read_manifest
 from dispose.formats.images.series import open_image_series
 from dispose.inference.capture import find_images
 from dispose.inference.finding import DETECTION_FOLDERS, find_calibration, folder_named
-from dispose.inference.names import match_names
+from dispose.inference.pairing import match_names
 from dispose.inference.sizes import size_of
 from dispose.options import Count, CountOption, PathOption, one_of, require_folder
 from dispose.preparation.detecting import SEARCH_EVERY, DetectAccount, DetectOrder, detect

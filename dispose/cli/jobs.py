@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dispose.errors import InputError
-from dispose.formats.files import digest_of
 from dispose.inference.readings import Source
 from dispose.models.dispose.model import DisPose, FrameByFrame, TwoStages
 from dispose.models.dispose.sampling import SamplerConfig
@@ -43,11 +42,6 @@ class Job:
     evidence: bool = True
     lost: Callable[[], tuple[str, ...]] = tuple
     warnings: tuple[str, ...] = ()
-
-
-def described(weights: Path) -> str:
-    """A file of weights by its name and content."""
-    return f"{weights.name} ({digest_of(weights)[:12]})"
 
 
 def stages_of(model: ImageModel, sampler: SamplerConfig | None = None) -> TwoStages | FrameByFrame:

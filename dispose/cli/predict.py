@@ -12,13 +12,14 @@ import tyro
 from dispose.baselines.integer_programme import integer_programme
 from dispose.cli.captures import CaptureOptions, MarkersOption, only_images, parse_frames, report_people
 from dispose.cli.detect import detect_and_say, detect_order
-from dispose.cli.jobs import ADVICE_ON_DETECTIONS, ADVICE_ON_IMAGES, DRAWN, Job, described, stages_of
+from dispose.cli.jobs import ADVICE_ON_DETECTIONS, ADVICE_ON_IMAGES, DRAWN, Job, stages_of
 from dispose.cli.lifting import LiftOptions, LiftOrder, RigWords, lift
 from dispose.cli.smooth import SmoothCommand
 from dispose.cli.timing import TimeOptions, Timing, say_times, synchronised, timing_of
 from dispose.errors import InputError
 from dispose.evaluation.classic import CLASSIC, classic
 from dispose.formats.detections.people import DetectionView
+from dispose.formats.files import digest_of
 from dispose.formats.images.series import ImageSeries
 from dispose.formats.marker_names import MARKER_NAMES
 from dispose.inference.capture import (
@@ -380,3 +381,8 @@ class PredictCommand(CaptureOptions):
             ("patience", f"{self.patience_s:g} s"),
             ("times", ", ".join(f"{clock.shift:+g} x {clock.ratio:g}" for clock in times.clocks)),
         )
+
+
+def described(weights: Path) -> str:
+    """A file of weights by its name and content."""
+    return f"{weights.name} ({digest_of(weights)[:12]})"

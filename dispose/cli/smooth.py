@@ -15,9 +15,10 @@ import tyro
 from dispose.cli.captures import MarkersOption
 from dispose.cli.drawing import draw
 from dispose.errors import InputError
+from dispose.formats.arrays import write_npz
 from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS, copy_evidence
 from dispose.formats.evidence_keypoints import RunKeypoints, read_run_keypoints
-from dispose.formats.files import digest_of, remove_other_people, replacing, write_npz
+from dispose.formats.files import digest_of, remove_other_people, replacing
 from dispose.formats.folders import lock_folder, publishing, require_room, watch
 from dispose.formats.marker_names import MARKER_NAMES
 from dispose.formats.person_table import PersonTable, prediction_names, prediction_rows, with_covariances

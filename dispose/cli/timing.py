@@ -18,7 +18,7 @@ from dispose.inference.capture import Capture, source_of
 from dispose.inference.check.contest import thinned
 from dispose.inference.check.diagnosis import diagnose
 from dispose.inference.finding import IMAGE_FOLDERS, folder_named
-from dispose.inference.names import match_names
+from dispose.inference.pairing import match_names
 from dispose.inference.readings import Reading, Source, spans
 from dispose.inference.timing import CameraClock, camera_row, clocks_of, first_number, retimed, shift_of, shifted
 

@@ -16,8 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dispose.association.decode import bin_numbers, pair_posterior, pair_worth, set_packing
-from dispose.association.polytope import CandidateGraph
-from dispose.association.targets import true_tuples
+from dispose.association.polytope import CandidateGraph, true_tuples
 from dispose.diffusion.parameterisations import corrupt
 from dispose.diffusion.samplers import normal_start
 from dispose.evaluation.reports import Figure, Row

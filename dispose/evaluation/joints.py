@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.association.groups import gather_groups
+from dispose.association.packing import gather_groups
 from dispose.association.reconstruct import RIGHT_MM, triangulate_keypoints
 from dispose.errors import InputError
 from dispose.evaluation.measures import FOUND_MM, person_scores, truth_of

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from dispose.association.groups import gather_groups
+from dispose.association.packing import gather_groups
 from dispose.association.reconstruct import Triangulate, predictions_of
 from dispose.datasets.human36m_views import DETECTIONS, POSES
 from dispose.datasets.tables.humaneva import read_humaneva

@@ -1,4 +1,4 @@
-"""Named arrays of an `.npz`, looked at before they are used: no pickle, and complaints that name file and array."""
+"""Named arrays of an `.npz`, written, and looked at before they are used: no pickle, complaints name file and array."""
 
 import math
 import shutil
@@ -6,7 +6,7 @@ import tempfile
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
@@ -18,7 +18,7 @@ from jaxtyping import Shaped
 from numpy.lib import format as npy
 
 from dispose.errors import InputError
-from dispose.formats.opening import reading
+from dispose.formats.files import reading, replacing_path
 from dispose.tensors import ABSENT
 
 INTEGERS, NUMBERS, TEXTS, FLAGS = "iu", "fiu", "U", "b"
@@ -250,3 +250,38 @@ def check_schema(arrays: Arrays, schema: str) -> None:
     found = str(arrays.columns["schema"])
     if found != schema:
         raise InputError(f"{arrays.path}: schema is {found!r}, this version reads {schema!r}.")
+
+
+@dataclass(frozen=True)
+class GrownColumn:
+    """An array in a file of its own: its numbers one after the other, without a header."""
+
+    path: Path
+    dtype: str
+    shape: tuple[int, ...]
+
+    def array(self) -> Shaped[np.ndarray, "..."]:
+        """The array, of which nothing is in memory before it is looked at."""
+        if 0 in self.shape:
+            return np.zeros(self.shape, np.dtype(self.dtype))
+        return np.memmap(self.path, np.dtype(self.dtype), "r", shape=self.shape)
+
+
+def write_npz(path: Path, columns: Iterable[tuple[str, Shaped[np.ndarray, "..."] | GrownColumn]]) -> None:
+    """Write arrays as `np.savez_compressed` does; grown columns go through without being held in memory.
+
+    Sums of all arrays are the last one, so that readers see what somebody changes later.
+    """
+    with replacing_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, column in columns:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                if isinstance(column, GrownColumn):
+                    header = {"descr": column.dtype, "fortran_order": False, "shape": column.shape}
+                    np.lib.format.write_array_header_1_0(member, header)
+                    with open(column.path, "rb") as source:
+                        shutil.copyfileobj(source, member, 1 << 20)
+                else:
+                    np.lib.format.write_array(member, column, allow_pickle=False)
+        sums = np.array([sum_of(one) for one in archive.infolist()])
+        with archive.open(f"{SUMS}.npy", "w") as member:
+            np.lib.format.write_array(member, sums, allow_pickle=False)

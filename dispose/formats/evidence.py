@@ -21,10 +21,10 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from dispose.errors import InputError, ShapeError
-from dispose.formats.arrays import FLAGS, INTEGERS, NUMBERS, Arrays, read_arrays
+from dispose.formats.arrays import FLAGS, INTEGERS, NUMBERS, Arrays, read_arrays, write_npz
 from dispose.formats.calibration.rig import CameraParameters, check_view
-from dispose.formats.files import Columns, digest_of, write_npz
-from dispose.formats.folders import watch
+from dispose.formats.files import digest_of
+from dispose.formats.folders import Columns, watch
 from dispose.formats.person_table import with_covariances
 from dispose.formats.predictions import by_slot, read_predictions, skeleton_of
 from dispose.scene.cameras import Cameras

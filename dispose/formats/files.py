@@ -1,31 +1,55 @@
-"""Reading and replacing files: complaints name the file, a reader never meets half a file, a folder has one writer."""
+"""Reading and replacing files: regular ones only, complaints name the file, and a reader never meets half a file."""
 
 import codecs
 import hashlib
 import json
-import mmap
 import os
 import platform
 import re
-import shutil
+import stat
 import tempfile
-import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from glob import escape
 from itertools import pairwise
 from pathlib import Path
 from typing import TextIO
 
-import numpy as np
-from jaxtyping import Shaped
+from dispose.errors import InputError, unwritable
 
-from dispose.errors import InputError, ShapeError, unwritable
-from dispose.formats.arrays import SUMS, read_arrays, sum_of
-from dispose.formats.opening import read_bytes, reading
+
+@contextmanager
+def reading(path: Path) -> Iterator[int]:
+    """Around whatever opens a file to read it: its size in bytes, and failures of the file system in a sentence.
+
+    Raises `InputError` where the file is missing or cannot be read, is larger than memory, and for everything that is
+    no regular file: opening a pipe may wait forever, and a device never ends.
+    """
+    try:
+        kind = path.stat()
+        if not stat.S_ISREG(kind.st_mode):
+            what = "a folder" if stat.S_ISDIR(kind.st_mode) else "a pipe, a device or a socket"
+            raise InputError(f"{path}: is {what}; a file is expected.")
+        yield kind.st_size
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file.") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except MemoryError as error:
+        raise InputError(f"{path}: does not fit into memory.") from error
+    except ValueError as error:
+        if "embedded null" not in str(error):
+            raise
+        raise InputError(f"{str(path)!r}: is no name of a file ({error}).") from error
+
+
+def read_bytes(path: Path, most: int | None = None) -> bytes:
+    """The bytes of a file, if they are not more than told; `InputError` where it cannot be read (`reading`)."""
+    with reading(path) as size:
+        if most is not None and size > most:
+            raise InputError(f"{path}: has {size:,} bytes; a file of this kind has at most {most:,}.")
+        return path.read_bytes()
 
 
 @contextmanager
@@ -189,173 +213,3 @@ def _parsed(text: str, source: str, place: Callable[[json.JSONDecodeError], str]
     except ValueError as error:
         # Python refuses whole numbers of more than some thousand digits.
         raise InputError(f"{source}: holds a number that is too long to be one ({error}).") from error
-
-
-SCHEMA = "dispose.partial/2"
-STATE = "state.npz"
-
-Columns = list[tuple[str, Shaped[np.ndarray, "..."]]]
-"""Arrays by name; those that are the rows of a table have the rows as their first axis."""
-
-
-@dataclass(frozen=True)
-class GrownColumn:
-    """An array in a file of its own: its numbers one after the other, without a header."""
-
-    path: Path
-    dtype: str
-    shape: tuple[int, ...]
-
-    def array(self) -> Shaped[np.ndarray, "..."]:
-        """The array, of which nothing is in memory before it is looked at."""
-        if 0 in self.shape:
-            return np.zeros(self.shape, np.dtype(self.dtype))
-        return np.memmap(self.path, np.dtype(self.dtype), "r", shape=self.shape)
-
-
-def let_go(array: Shaped[np.ndarray, "..."]) -> None:
-    """What memory holds of a mapped file goes; where somebody looks again it is read again."""
-    if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        array.base.madvise(mmap.MADV_DONTNEED)
-
-
-def remove_at(path: Path) -> None:
-    """Remove a file, a link or a folder with what is in it."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
-
-
-class GrowingFolder:
-    """Text and tables in a folder that grow block by block.
-
-    `commit` makes everything count that was appended since the last commit, in one step. What was not committed when a
-    process ended is cut off when the folder is opened again.
-
-    Attributes:
-        about: a text that was committed beside the tables; empty before the first commit.
-        arrays: likewise arrays, replaced as a whole by every commit.
-
-    Raises `InputError` where what was committed is damaged, or was changed by somebody else.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.about = ""
-        self.arrays: Mapping[str, Shaped[np.ndarray, ...]] = {}
-        if folder.is_symlink():
-            # Whatever no commit knows is removed here: that must not be somebody's files elsewhere.
-            raise InputError(f"{folder}: leads to another folder; remove the link.")
-        self._kinds: dict[str, tuple[str, tuple[int, ...]]] = {}
-        self._committed: dict[str, tuple[int, int]] = {}
-        if (folder / STATE).is_file():
-            columns = dict(read_arrays(folder / STATE, SCHEMA).columns)
-            state = json.loads(str(columns.pop("state")))
-            self.about, self.arrays, self._committed = state["about"], columns, state["files"]
-            self._kinds = {name: (dtype, tuple(tail)) for name, (dtype, tail) in state["kinds"].items()}
-        self._files = dict(self._committed)
-        self._require_whole()
-        self.roll_back()
-
-    def _require_whole(self) -> None:
-        """Raise `InputError` where a file lacks what was committed, or has other bytes: nothing is built on those."""
-        for name, (count, crc) in self._committed.items():
-            path = self.folder / name
-            there = path.stat().st_size if path.is_file() else 0
-            if there < count:
-                raise InputError(f"{path}: has {there} of the {count} bytes that an unfinished run wrote there; remove "
-                                 f"{self.folder} to begin anew.")  # fmt: skip
-            if _crc_of(path, count) != crc:
-                raise InputError(f"{path}: has other bytes than an unfinished run wrote there; remove {self.folder} to "
-                                 "begin anew.")  # fmt: skip
-
-    def append_text(self, name: str, text: str) -> None:
-        """Text at the end of a file."""
-        self._append(name, text.encode())
-
-    def append_rows(self, columns: Columns) -> None:
-        """Rows at the end of tables, a file per column. Raises `ShapeError` where they are not of one kind."""
-        for name, rows in columns:
-            kind = (rows.dtype.str, rows.shape[1:])
-            if not len(rows) and name in self._kinds:
-                continue  # such a block may not know how wide its rows are
-            if self._files.get(name, NOTHING)[0] and self._kinds[name] != kind:
-                raise ShapeError(f"{name}: rows of {kind[1]} {kind[0]} after rows of {self._kinds[name]}")
-            self._kinds[name] = kind
-            self._append(name, np.ascontiguousarray(rows).tobytes())
-
-    def commit(self, about: str, arrays: Columns) -> None:
-        """What was appended counts from now on, whatever happens; `about` and `arrays` replace the last ones."""
-        state = json.dumps({"about": about, "files": self._files, "kinds": self._kinds})
-        write_npz(self.folder / STATE, [("schema", np.array(SCHEMA)), ("state", np.array(state)), *arrays])
-        self.about, self.arrays, self._committed = about, dict(arrays), dict(self._files)
-
-    def roll_back(self) -> None:
-        """Cut off whatever was not committed; a folder without a commit goes altogether."""
-        self._files = dict(self._committed)
-        if self.folder.is_dir() and not self.about:
-            self.remove()
-        for path in self.folder.glob("*"):
-            if path.name in self._committed:
-                os.truncate(path, self._committed[path.name][0])
-            elif path.name != STATE:
-                remove_at(path)
-
-    def remove(self) -> None:
-        """The folder goes, its state first: what is left of a killed removal is no run to go on with."""
-        (self.folder / STATE).unlink(missing_ok=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The columns that there are."""
-        return tuple(self._kinds)
-
-    def column(self, name: str) -> GrownColumn:
-        """A column as far as it has grown."""
-        dtype, tail = self._kinds[name]
-        width = int(np.prod(tail)) * np.dtype(dtype).itemsize
-        return GrownColumn(self.folder / name, dtype, (self._files[name][0] // width if width else 0, *tail))
-
-    def _append(self, name: str, data: bytes) -> None:
-        path = self.folder / name
-        with writing(path):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with open(path, "ab") as file:
-                file.write(data)
-        count, crc = self._files.get(name, NOTHING)
-        self._files[name] = count + len(data), zlib.crc32(data, crc)
-
-
-NOTHING = 0, 0
-"""Length and CRC-32 of a file without bytes."""
-
-
-def _crc_of(path: Path, count: int) -> int:
-    """CRC-32 of so many first bytes of a file."""
-    crc = 0
-    with reading(path), open(path, "rb") as file:
-        while part := file.read(min(count, 1 << 20)):
-            crc, count = zlib.crc32(part, crc), count - len(part)
-    return crc
-
-
-def write_npz(path: Path, columns: Iterable[tuple[str, Shaped[np.ndarray, "..."] | GrownColumn]]) -> None:
-    """Write arrays as `np.savez_compressed` does; grown columns go through without being held in memory.
-
-    Sums of all arrays are the last one, so that readers see what somebody changes later.
-    """
-    with replacing_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, column in columns:
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                if isinstance(column, GrownColumn):
-                    header = {"descr": column.dtype, "fortran_order": False, "shape": column.shape}
-                    np.lib.format.write_array_header_1_0(member, header)
-                    with open(column.path, "rb") as source:
-                        shutil.copyfileobj(source, member, 1 << 20)
-                else:
-                    np.lib.format.write_array(member, column, allow_pickle=False)
-        sums = np.array([sum_of(one) for one in archive.infolist()])
-        with archive.open(f"{SUMS}.npy", "w") as member:
-            np.lib.format.write_array(member, sums, allow_pickle=False)

@@ -13,7 +13,7 @@ from jaxtyping import Shaped
 
 from dispose.errors import InputError, MissingBackendError
 from dispose.formats.arrays import LARGEST, NUMBERS, UNFOLDED
-from dispose.formats.opening import reading
+from dispose.formats.files import reading
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from torch import Tensor
 from dispose.errors import InputError
 from dispose.formats.calibration.rig import FARTHEST, CameraParameters, check_view
 from dispose.formats.entry import Entry
-from dispose.formats.files import Columns, parse_json_line, read_text
+from dispose.formats.files import parse_json_line, read_text
+from dispose.formats.folders import Columns
 from dispose.formats.predictions import skeleton_of
 from dispose.scene.lifted import Lifted, Placed, spread_of
 from dispose.skeletons.skeleton import Skeleton

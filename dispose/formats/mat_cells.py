@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from dispose.errors import InputError
-from dispose.formats.opening import read_bytes
+from dispose.formats.files import read_bytes
 
 HEADER = 128
 ORDERS = {b"IM": "<", b"MI": ">"}

@@ -11,7 +11,8 @@ from jaxtyping import Float, Int
 
 from dispose.errors import InputError
 from dispose.formats.arrays import INTEGERS, NUMBERS, Arrays, open_arrays
-from dispose.formats.files import Columns, digest_of, let_go
+from dispose.formats.files import digest_of
+from dispose.formats.folders import Columns, let_go
 from dispose.formats.predictions import SavedPredictions
 from dispose.geometry.uncertainty import expected_error
 from dispose.scene.results import Prediction

@@ -18,7 +18,7 @@ import numpy as np
 
 from dispose.errors import InputError
 from dispose.formats.entry import short
-from dispose.formats.opening import reading
+from dispose.formats.files import reading
 
 TYPES = re.compile(r"[?]|[biufSUV]\d{1,6}|[bhilqBHILQefdg]")
 OBJECTS = re.compile(r"O\d?")

@@ -13,8 +13,7 @@ from dispose.errors import InputError
 from dispose.formats.arrays import INTEGERS, NUMBERS, mapped_arrays, open_arrays
 from dispose.formats.calibration.rig import FARTHEST
 from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS
-from dispose.formats.files import let_go
-from dispose.formats.folders import watch
+from dispose.formats.folders import let_go, watch
 from dispose.formats.person_table import PersonTable, check_digest
 from dispose.formats.predictions import frame_numbers, header_of, skeleton_of
 

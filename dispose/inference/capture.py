@@ -19,11 +19,18 @@ from dispose.datasets.multiview import RawFrame, check_size, letterbox_frame
 from dispose.errors import InputError
 from dispose.formats.calibration.read import open_calibration
 from dispose.formats.calibration.rig import CalibratedRig
-from dispose.formats.detections.people import NO_PEOPLE, DamagedFrameError, DetectionView, FoundPeople
+from dispose.formats.detections.people import (
+    NO_PEOPLE,
+    DamagedFrameError,
+    DetectionView,
+    FoundPeople,
+    Odd,
+    counted,
+    within_lenses,
+)
 from dispose.formats.detections.read import open_detections
 from dispose.formats.files import visible
 from dispose.formats.images.series import ENDINGS, VIDEO_ENDINGS, ImageSeries, open_image_series
-from dispose.formats.odd import Odd, counted
 from dispose.inference.finding import (
     DETECTION_FOLDERS,
     IMAGE_FOLDERS,
@@ -34,9 +41,7 @@ from dispose.inference.finding import (
     trials_in,
 )
 from dispose.inference.first_look import settle_detections
-from dispose.inference.lens_range import within_lenses
-from dispose.inference.names import NameMatch
-from dispose.inference.pairing import pair_cameras, to_type
+from dispose.inference.pairing import NameMatch, pair_cameras, to_type
 from dispose.inference.readings import Loss, Reading, Source, gaps_of, spans, spans_of
 from dispose.inference.sizes import sized_by_pictures
 from dispose.inference.timing import camera_row, shift_of

@@ -11,8 +11,7 @@ from dispose.formats.calibration.documents import MOST_BYTES
 from dispose.formats.calibration.opencap import NAME as OPENCAP_NAME
 from dispose.formats.calibration.read import rig_of
 from dispose.formats.detections.read import is_of_a_camera
-from dispose.formats.files import visible
-from dispose.formats.opening import read_bytes
+from dispose.formats.files import read_bytes, visible
 
 # Pose2Sim writes synchronised detections and videos beside the raw ones; where there are any, they are the ones to use.
 DETECTION_FOLDERS = ("pose-sync", "pose", "detections")

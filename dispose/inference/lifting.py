@@ -12,9 +12,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dispose.errors import InputError
+from dispose.formats.arrays import write_npz
 from dispose.formats.detections.people import DamagedFrameError
-from dispose.formats.files import GrowingFolder, replacing, write_npz
-from dispose.formats.folders import lock_folder
+from dispose.formats.files import replacing
+from dispose.formats.folders import GrowingFolder, lock_folder
 from dispose.formats.lifted import (
     ARRAYS,
     IMAGE_FILE,

@@ -14,7 +14,7 @@ from dispose.formats.detections.people import DamagedFrameError, DetectionView
 from dispose.formats.files import frame_number
 from dispose.formats.images.series import ENDINGS, VIDEO_ENDINGS, ImageFolder, ImageSeries, Video
 from dispose.inference.first_look import settle_detections
-from dispose.inference.names import match_names
+from dispose.inference.pairing import match_names
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import body_of
 from dispose.skeletons.skeleton import Skeleton

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from dispose.formats.odd import Odd, counted
+from dispose.formats.detections.people import Odd, counted
 from dispose.scene.frame import Frame, Labels
 
 SHOWN = 6

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from dispose.errors import InputError, OutputError
+from dispose.formats.arrays import GrownColumn, write_npz
 from dispose.formats.evidence import EVIDENCE, PEOPLE, PREDICTIONS, evidence_common, evidence_head, evidence_rows
-from dispose.formats.files import GrowingFolder, GrownColumn, digest_of, remove_other_people, replacing, write_npz
-from dispose.formats.folders import LEAST_ROOM, lock_folder, publishing, require_room
+from dispose.formats.files import digest_of, remove_other_people, replacing
+from dispose.formats.folders import LEAST_ROOM, GrowingFolder, lock_folder, publishing, require_room
 from dispose.formats.marker_names import MarkerNames, pose2sim_names
 from dispose.formats.person_table import PersonTable, prediction_names, prediction_rows, typical_errors
 from dispose.formats.predictions import by_source, frame_line, header_line, header_with, skeleton_of

@@ -8,13 +8,20 @@ from typing import Protocol, runtime_checkable
 
 from tqdm import tqdm
 
-from dispose.association.hypotheses import prune_hypotheses
 from dispose.inference.past import associate_after
 from dispose.inference.readings import Reading, Source, Summary
 from dispose.inference.tracking import Memory, link
 from dispose.scene.frame import Frame
 from dispose.scene.labels import association_of_identities
-from dispose.scene.results import Associate, Association, AssociationResult, FrameResult, Hypotheses, Reconstruct
+from dispose.scene.results import (
+    Associate,
+    Association,
+    AssociationResult,
+    FrameResult,
+    Hypotheses,
+    Reconstruct,
+    prune_hypotheses,
+)
 
 SECONDS_BEFORE_A_BAR = 2.0
 

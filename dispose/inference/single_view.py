@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dispose.association.groups import bound_of, box_diagonal
+from dispose.association.packing import bound_of, box_diagonal
 from dispose.association.reconstruct import roots_of, trust_joints
 from dispose.models.lifting.sight import PeopleInView, PeopleLifter, lift_people, one_view_each, sight_of
 from dispose.scene.convert import convert_detections

@@ -9,8 +9,7 @@ from dispose.errors import InputError
 from dispose.formats.calibration.rig import CalibratedRig
 from dispose.formats.detections.people import DamagedFrameError
 from dispose.formats.images.series import ImageSeries
-from dispose.inference.names import NameMatch
-from dispose.inference.pairing import same_names
+from dispose.inference.pairing import NameMatch, same_names
 
 LOOKED_AT = 5
 """Images of a camera that are opened at most."""

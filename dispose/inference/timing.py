@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.inference.names import digits, plain
+from dispose.inference.pairing import digits, plain
 from dispose.inference.readings import Loss, Reading, Source
 from dispose.scene.frame import Detections, Frame
 from dispose.tensors import cat

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from dispose.errors import InputError
-from dispose.formats.files import STATE, GrowingFolder, parse_json, read_text, replacing, writing
-from dispose.formats.folders import lock_folder, remove_leftovers
+from dispose.formats.files import parse_json, read_text, replacing, writing
+from dispose.formats.folders import STATE, GrowingFolder, lock_folder, remove_leftovers
 from dispose.formats.pseudo_labels import LabelledFrame, read_pseudo_labels, write_pseudo_labels
 from dispose.inference.readings import Source
 from dispose.preparation.labels import LabelSettings, label_frames, read_frames

@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from dispose.association.body_bounds import without_joints
-from dispose.association.groups import GroupKeypoints, bound_of, box_diagonal, gather_groups, inlier_bound
+from dispose.association.packing import GroupKeypoints, bound_of, box_diagonal, gather_groups, inlier_bound
 from dispose.association.reconstruct import Triangulate
 from dispose.inference.trajectories.sides import untangle
 from dispose.inference.trajectories.track import track_keypoints

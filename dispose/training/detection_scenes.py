@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dispose.association.groups import gather_groups
+from dispose.association.packing import gather_groups
 from dispose.models.triangulation.detections import DetectionWeightsConfig
 from dispose.models.triangulation.statistics import KeypointStatistics, keypoint_statistics
 from dispose.scene.convert import convert_detections, convert_poses

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from dispose.association.cues import incidences
 from dispose.association.packing import pack_detections
-from dispose.association.polytope import CandidateGraph, collate, feasible_marginals
-from dispose.association.targets import true_tuples
+from dispose.association.polytope import CandidateGraph, collate, feasible_marginals, true_tuples
 from dispose.association.viewpoint import Viewpoints, viewpoints
 from dispose.models.dispose.associator import Associator
 from dispose.models.dispose.placement import PlacementNet

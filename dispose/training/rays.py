@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from dispose.association.groups import GroupKeypoints, gather_groups
+from dispose.association.packing import GroupKeypoints, gather_groups
 from dispose.association.reconstruct import RIGHT_MM
 from dispose.datasets.cmu_motion import Motion
 from dispose.losses.estimates import distance_loss, mean_of, student_t_loss

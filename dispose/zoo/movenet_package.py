@@ -20,9 +20,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dispose.errors import DownloadError, InputError
-from dispose.formats.files import writing
+from dispose.formats.files import reading, writing
 from dispose.formats.folders import lock_folder
-from dispose.formats.opening import reading
 from dispose.formats.tfjs import read_graph_weights
 from dispose.zoo.movenet import FETCHED, keep_movenet, movenet_of, weights_folder
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 
-from dispose.association.groups import gather_groups
+from dispose.association.packing import gather_groups
 from dispose.datasets.samples import sample_folder
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_capture, read_frame

@@ -25,8 +25,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dispose.association.complete import every_tuple, everybody_once
-from dispose.association.polytope import feasible_marginals, marginal_residual, newton_projection
+from dispose.association.polytope import (
+    every_tuple,
+    everybody_once,
+    feasible_marginals,
+    marginal_residual,
+    newton_projection,
+)
 from dispose_viz.export import name_figure
 
 # %%

@@ -28,8 +28,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dispose.association.complete import everybody_once
-from dispose.association.polytope import marginal_residual, newton_projection, sweep_projection
+from dispose.association.polytope import everybody_once, marginal_residual, newton_projection, sweep_projection
 from dispose.datasets.samples import sample_folder
 from dispose.inference.capture import read_capture, read_frame
 from dispose.models.dispose.sampling import SamplerConfig, project_converged

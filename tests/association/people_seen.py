@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dispose.association.groups import GroupKeypoints, gather_groups
+from dispose.association.packing import GroupKeypoints, gather_groups
 from dispose.scene.frame import Detections, Frame
 from dispose.scene.results import Association
 from dispose.skeletons.catalog import COCO_17

@@ -15,12 +15,11 @@ from dispose.association.claims import (
     joint_cues,
     keypoint_noise,
 )
-from dispose.association.groups import GroupKeypoints, gather_groups, inlier_bound
+from dispose.association.packing import GroupKeypoints, gather_groups, inlier_bound
 from dispose.association.person_score import ScoreModel, person_cues, score_persons
 from dispose.association.reconstruct import dlt, judge_poses, ransac, robust, triangulate_groups, triangulate_joints
 from dispose.errors import ShapeError
-from dispose.geometry.triangulation import point_covariance, projection_jacobian
-from dispose.geometry.uncertainty import expected_error, probability_within
+from dispose.geometry.uncertainty import expected_error, point_covariance, probability_within, projection_jacobian
 from dispose.metrics.pose import pairwise_mpjpe
 from dispose.scene.frame import Poses
 from dispose.scene.labels import association_of_identities

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from dispose.association.complete import every_tuple, everybody_once
+from dispose.association.polytope import every_tuple, everybody_once
 from dispose.errors import ShapeError
 from dispose_kernels.sinkhorn import marginal_residual, newton_projection
 

@@ -7,7 +7,6 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from dispose.association.completion import CompletionConfig
-from dispose.association.hypotheses import prune_hypotheses
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.baselines.incremental_hungarian import incremental_hungarian
 from dispose.baselines.integer_programme import integer_programme
@@ -15,6 +14,7 @@ from dispose.baselines.svt import svt
 from dispose.models.dispose.associator import Associator, AssociatorConfig
 from dispose.models.dispose.placement import PlacementConfig
 from dispose.models.dispose.sampling import SamplerConfig
+from dispose.scene.results import prune_hypotheses
 from dispose_synthetic.scenes import SceneConfig, sample_scenes
 
 FACTORIES = {

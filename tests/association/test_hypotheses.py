@@ -2,8 +2,7 @@
 
 import torch
 
-from dispose.association.hypotheses import prune_hypotheses
-from dispose.scene.results import Hypotheses
+from dispose.scene.results import Hypotheses, prune_hypotheses
 from dispose.tensors import ABSENT
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from dispose.association.targets import true_tuples
+from dispose.association.polytope import true_tuples
 from dispose.tensors import ABSENT
 
 N = ABSENT

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dispose.cli.main import main
-from dispose.formats.files import write_npz
+from dispose.formats.arrays import write_npz
 from dispose.formats.person_table import prediction_names, prediction_rows
 from dispose.formats.predictions import read_predictions, write_predictions
 from dispose.formats.trc import read_trc

@@ -16,7 +16,7 @@ from dispose.diffusion.noise import (
 )
 from dispose.diffusion.parameterisations import predict_noise
 from dispose.diffusion.samplers import Process, final, reverse_process
-from dispose.diffusion.step_tables import StepTable, linear_betas, table_of_betas
+from dispose.diffusion.schedules import StepTable, linear_betas, table_of_betas
 from dispose.errors import InputError
 
 TABLE = table_of_betas(linear_betas())

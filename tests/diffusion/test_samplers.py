@@ -29,8 +29,7 @@ from dispose.diffusion.samplers import (
     reverse_process,
     zero_start,
 )
-from dispose.diffusion.schedules import cosine_alpha_bar, log_snr_alpha_bar, rounded_times
-from dispose.diffusion.step_tables import cosine_betas, table_of_betas
+from dispose.diffusion.schedules import cosine_alpha_bar, cosine_betas, log_snr_alpha_bar, rounded_times, table_of_betas
 
 TRUTH = torch.tensor([1.0, 0.0, 0.0, 1.0], dtype=torch.float64)
 SCALE = 4.0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dispose.association.groups import GroupKeypoints
+from dispose.association.packing import GroupKeypoints
 from dispose.association.reconstruct import dlt
 from dispose.cli.evaluate import EvaluateCommand
 from dispose.errors import InputError

@@ -9,8 +9,8 @@ import torch
 from torch.testing import assert_close
 
 from dispose.errors import InputError
+from dispose.formats.detections.people import EMPTY
 from dispose.formats.detections.read import open_detections
-from dispose.formats.odd import EMPTY
 from dispose.skeletons.catalog import COCO_17, MEDIAPIPE_21, MEDIAPIPE_33, MEDIAPIPE_543
 from tests.formats.written_detections import SIZE
 

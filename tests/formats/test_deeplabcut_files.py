@@ -14,9 +14,8 @@ from torch.testing import assert_close
 from dispose.errors import InputError
 from dispose.formats.detections.deeplabcut import camera_of
 from dispose.formats.detections.joint_names import joints_called, named_joints, skeleton_of_names
-from dispose.formats.detections.people import FoundPeople
+from dispose.formats.detections.people import NO_FRAME, FoundPeople
 from dispose.formats.detections.read import open_detections
-from dispose.formats.odd import NO_FRAME
 from dispose.skeletons.catalog import COCO_17, COCO_23, COCO_WHOLEBODY_133, HALPE_26, PANOPTIC_15, SHELF_14
 from tests.formats.written_detections import CAMERAS, FRAMES, NAMES, SIZE, by_camera, deeplabcut, some_people, words
 

@@ -10,9 +10,8 @@ from torch.testing import assert_close
 from dispose.errors import InputError
 from dispose.formats.detections.keypoints import person_of_object
 from dispose.formats.detections.one_camera import keypoints_of_image, keypoints_of_video
-from dispose.formats.detections.people import FoundPeople, MisspeltKey
+from dispose.formats.detections.people import CLAMPED, EMPTY, MISSHAPEN, NO_NUMBER, OUTSIDE, FoundPeople, MisspeltKey
 from dispose.formats.detections.read import open_detections
-from dispose.formats.odd import CLAMPED, EMPTY, MISSHAPEN, NO_NUMBER, OUTSIDE
 from dispose.skeletons.catalog import (
     COCO_17,
     COCO_23,

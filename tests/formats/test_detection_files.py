@@ -11,11 +11,21 @@ from torch.testing import assert_close
 from dispose.errors import InputError
 from dispose.formats.detections.frames import open_frames, people_of_image
 from dispose.formats.detections.openpose import write_openpose
-from dispose.formats.detections.people import DamagedFrameError, DetectionView, FoundPeople
+from dispose.formats.detections.people import (
+    CLAMPED,
+    EMPTY,
+    MISSHAPEN,
+    NO_FRAME,
+    NO_NUMBER,
+    OUTSIDE,
+    DamagedFrameError,
+    DetectionView,
+    FoundPeople,
+    Odd,
+)
 from dispose.formats.detections.read import open_detections, open_folder
 from dispose.formats.entry import Entry
 from dispose.formats.files import frame_number
-from dispose.formats.odd import CLAMPED, EMPTY, MISSHAPEN, NO_FRAME, NO_NUMBER, OUTSIDE, Odd
 from dispose.scene.frame import Detections
 from dispose.skeletons.catalog import COCO_17
 

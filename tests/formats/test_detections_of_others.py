@@ -11,10 +11,9 @@ from torch.testing import assert_close
 from dispose.errors import InputError
 from dispose.formats.detections.frames import open_frames, people_of_image
 from dispose.formats.detections.one_camera import keypoints_of_image
-from dispose.formats.detections.people import checked_people
+from dispose.formats.detections.people import AT_ORIGIN, EMPTY, OTHER_CLASS, checked_people
 from dispose.formats.detections.read import open_detections
 from dispose.formats.entry import Entry
-from dispose.formats.odd import AT_ORIGIN, EMPTY, OTHER_CLASS
 from dispose.skeletons.catalog import BODY_25B, COCO_17, COCO_23, SAPIENS_308, body_of
 from tests.formats.written_detections import SIZE, coco_instances, openpose, put, some_people, words, yolo
 

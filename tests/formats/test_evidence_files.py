@@ -10,8 +10,8 @@ import torch
 from torch.testing import assert_close
 
 from dispose.errors import InputError, ShapeError
+from dispose.formats.arrays import write_npz
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS, evidence_common, evidence_head, evidence_rows, read_run
-from dispose.formats.files import write_npz
 from dispose.formats.predictions import by_slot, by_source, write_predictions
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame, Labels, Poses

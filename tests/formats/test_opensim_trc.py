@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispose.cli.main import main
-from dispose.formats.files import GrownColumn
+from dispose.formats.arrays import GrownColumn
 from dispose.formats.marker_names import MARKER_NAMES, pose2sim_names
 from dispose.formats.person_table import PersonTable
 from dispose.formats.trc import write_trcs

@@ -12,7 +12,9 @@ import torch
 from torch.testing import assert_close
 
 from dispose.errors import InputError
-from dispose.formats.files import Columns, replacing, write_npz
+from dispose.formats.arrays import write_npz
+from dispose.formats.files import replacing
+from dispose.formats.folders import Columns
 from dispose.formats.marker_names import our_names, pose2sim_names
 from dispose.formats.person_table import PersonTable, prediction_names, prediction_rows, with_covariances
 from dispose.formats.predictions import (

@@ -13,15 +13,17 @@ from dispose.errors import InputError
 from dispose.formats import files
 from dispose.formats.detections.manifest import DetectionsManifest
 from dispose.formats.detections.read import open_detections
-from dispose.formats.files import (
-    ASIDE,
+from dispose.formats.files import ASIDE, remove_other_people, replacing, visible
+from dispose.formats.folders import (
+    MARK,
     STATE,
     GrowingFolder,
-    remove_other_people,
-    replacing,
-    visible,
+    lock_folder,
+    publishing,
+    refuse_unfinished,
+    remove_leftovers,
+    watch,
 )
-from dispose.formats.folders import MARK, lock_folder, publishing, refuse_unfinished, remove_leftovers, watch
 from dispose.preparation.detecting import detections_folder
 from dispose.skeletons.catalog import COCO_17
 from dispose.training.shards import claim

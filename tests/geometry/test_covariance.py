@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dispose.geometry.pinhole import project_points
-from dispose.geometry.triangulation import point_covariance, projection_jacobian
+from dispose.geometry.uncertainty import point_covariance, projection_jacobian
 from dispose_benchmarks.studies.triangulation import all_seen, ring_of, robust, two_cameras
 
 POINT = torch.tensor([100.0, -50.0, 1000.0], dtype=torch.float64)

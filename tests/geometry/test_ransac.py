@@ -16,7 +16,7 @@ from dispose.geometry.triangulation import (
     triangulate_ransac,
     triangulate_robust,
 )
-from dispose.geometry.triangulation.ransac import MOST_PAIRS, _pairs
+from dispose.geometry.triangulation.robust import MOST_PAIRS, _pairs
 from dispose.scene.cameras import Cameras
 from dispose_benchmarks.studies.triangulation import ring_of
 

@@ -13,7 +13,7 @@ from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.inference.capture import read_capture, read_frame, select_frames
 from dispose.inference.check.footage import even_steps
-from dispose.inference.names import match_names
+from dispose.inference.pairing import match_names
 from dispose.inference.readings import Summary, gaps_of, spans, spans_of
 from dispose.inference.skeleton_choice import choose_skeleton
 from dispose.skeletons.catalog import BODY_25, BODY_25B, COCO_17, HALPE_26

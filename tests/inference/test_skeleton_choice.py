@@ -13,7 +13,7 @@ from dispose.errors import InputError
 from dispose.formats.detections.people import DetectionView
 from dispose.inference.first_look import settle_detections
 from dispose.inference.skeleton_choice import KNOWN, RARE, choose_skeleton, disorder, fit_of, limb_asymmetry
-from dispose.models.rays.template import template_of
+from dispose.models.rays.body_axes import template_of
 from dispose.skeletons.catalog import (
     BODY_25,
     BODY_25B,

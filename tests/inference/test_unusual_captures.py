@@ -14,8 +14,8 @@ from dispose.cli.main import main
 from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.formats.detections.openpose import write_openpose
+from dispose.formats.detections.people import BEYOND, counted
 from dispose.formats.evidence import read_run
-from dispose.formats.odd import BEYOND, counted
 from dispose.formats.predictions import read_predictions
 from dispose.geometry.rigid import rodrigues
 from dispose.inference.capture import check_sizes, read_capture, read_frame, read_image_capture, read_raw

@@ -7,7 +7,7 @@ import torch
 
 from dispose.association.completion import CompletionConfig
 from dispose.association.decode import limit_untried
-from dispose.association.groups import gather_groups
+from dispose.association.packing import gather_groups
 from dispose.association.pairwise import pair_distances
 from dispose.association.polytope import collate
 from dispose.association.reconstruct import reconstruct_frame

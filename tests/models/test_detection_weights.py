@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from dispose.association.groups import GroupKeypoints, gather_groups
+from dispose.association.packing import GroupKeypoints, gather_groups
 from dispose.association.reconstruct import dlt, ransac
 from dispose.geometry.rigid import cross_matrix
-from dispose.geometry.triangulation import point_covariance, projection_jacobian
+from dispose.geometry.uncertainty import point_covariance, projection_jacobian
 from dispose.models.triangulation.detections import (
     WIDEST_MM,
     DetectionWeights,

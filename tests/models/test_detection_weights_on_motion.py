@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from dispose.association.groups import gather_groups
+from dispose.association.packing import gather_groups
 from dispose.association.reconstruct import dlt, ransac
 from dispose.datasets.tables.humaneva import read_humaneva
 from dispose.evaluation.triangulators import LIMBS

@@ -5,16 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dispose.association.groups import gather_groups
+from dispose.association.packing import gather_groups
 from dispose.association.reconstruct import NEAR_MM
 from dispose.geometry.rigid import rodrigues
 from dispose.geometry.uncertainty import expected_error, probability_within
 from dispose.models.rays import estimate
-from dispose.models.rays.body_axes import lay_axes
+from dispose.models.rays.body_axes import JOINT_NAMES, lay_axes, template_of
 from dispose.models.rays.estimate import MOST_MM, MOST_OF_DOUBTFUL_MM, estimate_joints, triangulate_rays
 from dispose.models.rays.network import MOST_M, PRIOR_M, RayNetwork, RaysConfig, settle
 from dispose.models.rays.sightings import Sightings, body_rays
-from dispose.models.rays.template import JOINT_NAMES, template_of
 from dispose.scene.frame import Detections, Frame
 from dispose.scene.results import Association
 from dispose.skeletons.catalog import CATALOG, COCO_17

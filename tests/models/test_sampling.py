@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dispose.association.complete import every_tuple, everybody_once
-from dispose.association.polytope import CandidateGraph, collate
+from dispose.association.polytope import CandidateGraph, collate, every_tuple, everybody_once
 from dispose.diffusion.samplers import Step
 from dispose.models.dispose.sampling import (
     NoiseConfig,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dispose.association.groups import gather_groups
+from dispose.association.packing import gather_groups
 from dispose.association.reconstruct import robust
 from dispose.formats.entry import Entry
 from dispose.preparation.anatomy import Bones, UsualBone, bones_of_json, fit_bones, misfits

@@ -6,7 +6,7 @@ import torch
 from dispose.datasets.cmu_motion import Motion, read_motion
 from dispose.errors import InputError
 from dispose.geometry.rigid import rodrigues, rotation_vector
-from dispose.models.rays.template import JOINT_NAMES
+from dispose.models.rays.body_axes import JOINT_NAMES
 from dispose_synthetic.motion import (
     AS_CAPTURED,
     LANDMARKS,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dispose.association.groups import gather_groups
+from dispose.association.packing import gather_groups
 from dispose.errors import InputError
 from dispose.losses.estimates import distance_loss, student_t_loss
 from dispose.models.rays.network import RayNetwork

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dispose.association.complete import every_tuple
+from dispose.association.polytope import every_tuple
 from dispose.errors import InputError
 from dispose.models.dispose.denoiser import Denoiser
 from dispose.models.dispose.sampling import SamplerConfig, trajectory

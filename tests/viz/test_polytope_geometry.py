@@ -8,8 +8,7 @@ import torch
 from scipy.optimize import linear_sum_assignment, linprog
 from scipy.spatial import ConvexHull
 
-from dispose.association.complete import every_tuple, everybody_once
-from dispose.association.polytope import feasible_marginals
+from dispose.association.polytope import every_tuple, everybody_once, feasible_marginals
 from dispose.errors import ConvergenceError, ShapeError
 from dispose_kernels.sinkhorn.newton import newton_projection
 from dispose_kernels.sinkhorn.problem import Marginals, marginal_residual

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 from matplotlib.text import Annotation
 
-from dispose.association.complete import every_tuple, everybody_once
-from dispose.association.polytope import feasible_marginals
+from dispose.association.polytope import every_tuple, everybody_once, feasible_marginals
 from dispose.diffusion.samplers import Step
 from dispose.errors import ShapeError
 from dispose.tensors import ABSENT

@@ -5,7 +5,7 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 
-from dispose.association.complete import every_tuple
+from dispose.association.polytope import every_tuple
 from dispose.diffusion.samplers import Step
 from dispose.errors import InputError
 from dispose_viz.hypergraph.trajectory import trajectories_of

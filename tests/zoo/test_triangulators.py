@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dispose.association.groups import gather_groups
+from dispose.association.packing import gather_groups
 from dispose.errors import InputError
 from dispose.scene.frame import Detections, Frame
 from dispose.scene.results import Association

@@ -16,9 +16,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from dispose.association.complete import every_tuple, everybody_once
 from dispose.association.decode import set_packing
-from dispose.association.polytope import CandidateGraph, collate
+from dispose.association.polytope import CandidateGraph, collate, every_tuple, everybody_once
 from dispose.diffusion.samplers import final
 from dispose.errors import InputError
 from dispose.formats.files import replacing

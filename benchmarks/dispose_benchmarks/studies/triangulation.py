@@ -10,14 +10,8 @@ from torch import Tensor
 
 from dispose.geometry.pinhole import normalize_points
 from dispose.geometry.rigid import look_at
-from dispose.geometry.triangulation import (
-    point_covariance,
-    projection_jacobian,
-    ray_distance,
-    triangulate_algebraic,
-    triangulate_midpoint,
-    triangulate_robust,
-)
+from dispose.geometry.triangulation import ray_distance, triangulate_algebraic, triangulate_midpoint, triangulate_robust
+from dispose.geometry.uncertainty import point_covariance, projection_jacobian
 from dispose.scene.cameras import Cameras
 
 Pixels = Float[Tensor, "*points views 2"]

@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.association.groups import GroupKeypoints, gather_groups
-from dispose.association.packing import PackedDetections
+from dispose.association.packing import GroupKeypoints, PackedDetections, gather_groups
 from dispose.association.reconstruct import Triangulate, triangulate_keypoints
 from dispose.errors import InputError
 from dispose.geometry.image_affine import apply, input_from_map, invert, map_from_input

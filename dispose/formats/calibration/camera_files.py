@@ -10,8 +10,7 @@ from dispose.formats.calibration.named import rig_of_records
 from dispose.formats.calibration.records import is_record
 from dispose.formats.calibration.rig import RigFile
 from dispose.formats.entry import Entry, number_of
-from dispose.formats.files import decoded, visible
-from dispose.formats.opening import read_bytes
+from dispose.formats.files import decoded, read_bytes, visible
 
 ENDINGS = (".yml", ".yaml", ".xml", ".json", ".calib", "")
 VIDEO = re.compile(r"\.(?:mp4|avi|mov|mkv)$", re.IGNORECASE)

@@ -19,8 +19,7 @@ from dispose.formats.calibration.rig import (
     rotation_of_quaternion,
 )
 from dispose.formats.entry import number_of
-from dispose.formats.files import decoded
-from dispose.formats.opening import read_bytes
+from dispose.formats.files import decoded, read_bytes
 from dispose.scene.cameras import Cameras
 
 FILES = ("cameras.txt", "images.txt", "cameras.bin", "images.bin")

@@ -16,8 +16,7 @@ import yaml
 
 from dispose.errors import InputError
 from dispose.formats.entry import Entry, number_of, short
-from dispose.formats.files import decoded, parse_json
-from dispose.formats.opening import read_bytes
+from dispose.formats.files import decoded, parse_json, read_bytes
 
 MOST_BYTES = 4 << 20
 """A calibration of a thousand cameras has about a million."""

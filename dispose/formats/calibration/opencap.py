@@ -11,7 +11,7 @@ from dispose.errors import InputError
 from dispose.formats.calibration.documents import MOST_BYTES
 from dispose.formats.calibration.rig import CameraParameters, RigFile, lens_of
 from dispose.formats.calibration.tables import IncompleteCameraError
-from dispose.formats.opening import read_bytes
+from dispose.formats.files import read_bytes
 from dispose.formats.plain_pickle import load_plain_pickle
 
 NAME = "cameraIntrinsicsExtrinsics.pickle"

@@ -56,6 +56,13 @@ def toml_rig(root: Entry) -> RigFile:
     return RigFile(root.place, views, notes=notes)
 
 
+def is_pose2sim(root: Entry) -> bool:
+    """Whether a tree is whole tables of these names and nothing else: such a file is of no other kind."""
+    tables = _tables(root)
+    others = {key for key, _ in root.entries()} - {key for key, _ in tables}
+    return bool(tables) and others <= {"metadata"} and all(all(map(one.has, OF_A_CAMERA)) for _, one in tables)
+
+
 def has_tables(root: Entry) -> bool:
     """Whether a tree holds cameras as tables of these names."""
     return bool(_tables(root))

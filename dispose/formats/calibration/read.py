@@ -15,12 +15,12 @@ from dispose.formats.calibration.named import is_named_rig, named_rig
 from dispose.formats.calibration.nerfstudio import is_nerfstudio, nerfstudio_rig
 from dispose.formats.calibration.opencap import opencap_files, opencap_rig
 from dispose.formats.calibration.opencv import is_easymocap, is_stereo, opencv_pair, yaml_of_opencv
-from dispose.formats.calibration.pose2sim import has_tables, toml_rig
+from dispose.formats.calibration.pose2sim import has_tables, is_pose2sim, toml_rig
 from dispose.formats.calibration.records import is_record
 from dispose.formats.calibration.rig import CalibratedRig, RigFile, calibration_of
 from dispose.formats.calibration.xml_files import xml_rig
 from dispose.formats.entry import Entry
-from dispose.formats.opening import read_bytes
+from dispose.formats.files import read_bytes
 from dispose.scene.cameras import Cameras
 
 KNOWN = (
@@ -96,6 +96,8 @@ def _rig_of_tree(path: Path, root: Entry) -> RigFile:
         return named_rig(root) if is_named_rig(root) else json_rig(root)
     if not isinstance(root.value, dict):
         raise InputError(f"{path}: no calibration that we know. Known: {KNOWN}.")
+    if is_pose2sim(root):
+        return toml_rig(root)
     if root.has("value0"):
         return mm_or_rig(path.parent, mm_or_files(path.parent))
     if is_kalibr(root):

@@ -17,12 +17,11 @@ from jaxtyping import Float
 from dispose.errors import InputError
 from dispose.formats.detections.joint_names import NamedJoints, named_joints
 from dispose.formats.detections.named_columns import COORDS, Sheet, number_in_table, sheet_of_names
-from dispose.formats.detections.people import DetectionView
+from dispose.formats.detections.people import NO_FRAME, DetectionView, Odd
 from dispose.formats.detections.views import number_in
 from dispose.formats.entry import MOST_WHOLE, short
 from dispose.formats.files import read_text
 from dispose.formats.hdf5 import hdf5_array, open_hdf5, stored_array, whole_array
-from dispose.formats.odd import NO_FRAME, Odd
 from dispose.formats.plain_pickle import unpickled
 
 LEVELS = ("scorer", "individuals", "bodyparts", "coords")

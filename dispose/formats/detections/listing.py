@@ -22,9 +22,8 @@ from dispose.formats.detections.frames import (
 )
 from dispose.formats.detections.joint_names import NamedJoints, joints_in_order
 from dispose.formats.detections.keypoints import holds_people, people_of_object, person_of_object, scored_alike
-from dispose.formats.detections.people import MisspeltKey
+from dispose.formats.detections.people import NO_FRAME, MisspeltKey, Odd
 from dispose.formats.entry import MOST_WHOLE, Entry, short
-from dispose.formats.odd import NO_FRAME, Odd
 
 KNOWN_FORMS = (
     "OpenPose (a folder per camera), COCO results or instances, MMPose, AlphaPose, YOLO text (a folder per camera), "

@@ -4,8 +4,8 @@ Whatever form a file has, a person is a list ``x, y, score, x, …`` as it was p
 keypoints of them. One odd value costs a joint or a person, never a run: it is left out and counted.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -16,20 +16,44 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.entry import short
-from dispose.formats.odd import (
-    AT_ORIGIN,
-    CLAMPED,
-    EMPTY,
-    MISSHAPEN,
-    MISSPELT,
-    NO_NUMBER,
-    OTHER_CLASS,
-    OUTSIDE,
-    Odd,
-    counted,
-)
+from dispose.geometry.pinhole import in_lens_range
+from dispose.scene.cameras import Cameras
+from dispose.scene.frame import Detections
 from dispose.skeletons.catalog import body_of
 from dispose.skeletons.skeleton import Skeleton
+
+EMPTY = "left out: people without a single keypoint"
+MISSHAPEN = "left out: people with another number of joints than the others"
+NO_NUMBER = "not seen: joints with a value that is no number (NaN, null, infinite)"
+OUTSIDE = "not seen: joints at negative coordinates or far outside the image"
+AT_ORIGIN = "not seen: joints at exactly 0, 0, where detectors put what they do not see"
+OTHER_CLASS = "left out: what is no person by its class or category"
+BEYOND = "not seen: joints 90 degrees or more off the axis of a fisheye"
+CLAMPED = "scores outside [0, 1], taken as 0 or 1"
+MISSPELT = "left out: what stands under a misspelt name, or has no scores where others have"
+NO_FRAME = "left out: people of whom the file does not say the frame"
+
+
+@dataclass(frozen=True)
+class Odd:
+    """One kind of odd thing: how many there were, and the place (file, camera, frame, …, value) of the first."""
+
+    kind: str
+    count: int
+    first: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.count} (the first: {self.first})."
+
+
+def counted(found: Iterable[Odd]) -> tuple[Odd, ...]:
+    """One entry a kind: counts are added, the first place is the one that comes first."""
+    kinds: dict[str, Odd] = {}
+    for odd in found:
+        known = kinds.get(odd.kind)
+        kinds[odd.kind] = odd if known is None else Odd(odd.kind, known.count + odd.count, known.first)
+    return tuple(kinds.values())
+
 
 FARTHEST = 2.0
 """Detectors guess joints beyond the border of an image; what is farther off than so many images is a broken value."""
@@ -233,3 +257,31 @@ def _named(kind: str, values: list[object], numbers: Float[np.ndarray, " 3"], si
         wrong = np.array([False, False, True])
     at = int(wrong.argmax())
     return f"{COLUMNS[at]} is {short(values[at])}"
+
+
+def within_lenses(detections: Detections, cameras: Cameras, number: int) -> tuple[Detections, list[Odd]]:
+    """The same people without joints beyond the range of their camera's lens, and how many those were.
+
+    Args:
+        detections: of one frame.
+        cameras: that saw them.
+        number: of the frame, for what is said.
+    """
+    if cameras.fisheye is None:
+        return detections, []
+    matrix, lens = cameras.matrix[:, None, None], cameras.lens[:, None, None]
+    beyond = detections.visible & ~in_lens_range(detections.xy_image, matrix, lens)
+    if not beyond.any():
+        return detections, []
+    view, slot, joint = beyond.nonzero()[0].tolist()
+    x, y = detections.xy_image[view, slot, joint].tolist()
+    who = f"{cameras.names[view]}, frame {number}, joint {detections.skeleton.joints[joint]}: x is {x:g}, y {y:g}"
+    visible = detections.visible & ~beyond
+    kept = replace(
+        detections,
+        xy_image=detections.xy_image.where(visible[..., None], 0.0),
+        confidence=detections.confidence.where(visible, 0.0),
+        visible=visible,
+        valid=detections.valid & visible.any(-1),
+    )
+    return kept, [Odd(BEYOND, int(beyond.sum()), who)]

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from dispose.errors import InputError
 from dispose.formats.detections.listing import ImageListing
-from dispose.formats.detections.people import DetectionView
+from dispose.formats.detections.people import NO_FRAME, DetectionView, Odd, counted
 from dispose.formats.entry import MOST_WHOLE, short
 from dispose.formats.files import frame_number, name_without_number
-from dispose.formats.odd import NO_FRAME, Odd, counted
 
 
 def views_of(listing: ImageListing, path: Path, camera: str | None) -> tuple[DetectionView, ...]:

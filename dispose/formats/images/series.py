@@ -19,9 +19,8 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.detections.people import DamagedFrameError
-from dispose.formats.files import numbered_files, visible
+from dispose.formats.files import numbered_files, read_bytes, reading, visible
 from dispose.formats.images.heads import JPEG, PNG, size_in_head
-from dispose.formats.opening import read_bytes, reading
 from dispose.geometry.image_affine import compose
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

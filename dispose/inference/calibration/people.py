@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from tqdm import tqdm
 
-from dispose.association.groups import GroupKeypoints, gather_groups, inlier_bound
+from dispose.association.packing import GroupKeypoints, gather_groups, inlier_bound
 from dispose.association.reconstruct import triangulate_keypoints
 from dispose.errors import InputError
 from dispose.inference.calibration.bundle import RigObservations

@@ -7,30 +7,28 @@ what comes out says what went in; and so does which assumption lets exactly as m
 larger than the truth, or people would move more sluggishly in the files than before the cameras.
 """
 
+from functools import cache
+
 import numpy as np
 from jaxtyping import Float
 
-_ANGLE = (np.arange(2000) + 0.5) / 2000 * np.pi
-_MOTION = 2 / 3 + np.cos(_ANGLE) / 3
-_ERROR = (2 - 2 * np.cos(_ANGLE)) ** 2
-_RATIO = np.geomspace(1e-6, 1e5, 221)
-_PASS = _RATIO[:, None] * _MOTION / (_RATIO[:, None] * _MOTION + _ERROR)
-_OF_MOTION = (_PASS**2 * _MOTION).mean(1)
-_OF_ERROR = (_PASS**2 * _ERROR).mean(1)
 
-
-def _keeping() -> Float[np.ndarray, " ratios"]:
-    """The assumption that lets as much energy out as the motion has, for every true ratio."""
-    out = _RATIO[:, None] * _OF_MOTION + _OF_ERROR - _RATIO[:, None] * _MOTION.mean()
+@cache
+def _tables() -> tuple[Float[np.ndarray, " ratios"], ...]:
+    """Ratios ``p``; what a smoother that assumes them lets out of a motion and of an error; and for every true ratio
+    the assumption that lets as much energy out as the motion has."""
+    angle = (np.arange(2000) + 0.5) / 2000 * np.pi
+    motion, error = 2 / 3 + np.cos(angle) / 3, (2 - 2 * np.cos(angle)) ** 2
+    ratio = np.geomspace(1e-6, 1e5, 221)
+    passed = ratio[:, None] * motion / (ratio[:, None] * motion + error)
+    of_motion, of_error = (passed**2 * motion).mean(1), (passed**2 * error).mean(1)
+    out = ratio[:, None] * of_motion + of_error - ratio[:, None] * motion.mean()
     # The first assumption, from below, that lets enough pass; errors alone would do for the slowest.
-    return _RATIO[(out >= 0).argmax(1)]
-
-
-_KEEPING = _keeping()
+    return ratio, of_motion, of_error, ratio[(out >= 0).argmax(1)]
 
 
 def _at(ratio: Float[np.ndarray, "*batch"], table: Float[np.ndarray, " ratios"]) -> Float[np.ndarray, "*batch"]:
-    return np.interp(np.log(ratio), np.log(_RATIO), table)
+    return np.interp(np.log(ratio), np.log(_tables()[0]), table)
 
 
 def told_by(
@@ -43,9 +41,10 @@ def told_by(
         assumed: the ratio that the smoother took for granted.
         least: the answer where the error alone explains the energy.
     """
-    return np.maximum((energy - _at(assumed, _OF_ERROR)) / _at(assumed, _OF_MOTION), least)
+    _, of_motion, of_error, _ = _tables()
+    return np.maximum((energy - _at(assumed, of_error)) / _at(assumed, of_motion), least)
 
 
 def keeping(ratio: Float[np.ndarray, "*batch"]) -> Float[np.ndarray, "*batch"]:
     """What a smoother has to assume, for the way that comes out to be as restless as the motion."""
-    return np.exp(_at(ratio, np.log(_KEEPING)))
+    return np.exp(_at(ratio, np.log(_tables()[3])))

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from dispose.association.claims import usual_noise
-from dispose.association.groups import box_diagonal
+from dispose.association.packing import box_diagonal
 from dispose.scene.cameras import Cameras
 
 NEAREST = 0.05

@@ -51,7 +51,7 @@ class ContextConfig:
 
     skeleton: str = "coco_17"
     input_size: tuple[int, int] = (192, 256)
-    pyramid: PyramidConfig = PyramidConfig(hrnet=HRNetConfig())
+    pyramid: PyramidConfig = field(default_factory=lambda: PyramidConfig(hrnet=HRNetConfig()))
     lifter: LifterConfig = field(default_factory=lambda: LifterConfig(coordinates=TOLD))
 
 

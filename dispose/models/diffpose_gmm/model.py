@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dispose.diffusion.noise import Mixture, NoiseLaw, corrupt_about, draw_kernel, law_of_kernel
 from dispose.diffusion.parameterisations import predict_noise
 from dispose.diffusion.samplers import Process, Step, ddim_step, final, normal_start, opposite_starts, reverse_process
-from dispose.diffusion.step_tables import StepTable, linear_betas, table_of_betas
+from dispose.diffusion.schedules import StepTable, linear_betas, table_of_betas
 from dispose.errors import InputError
 from dispose.models.diffpose_gmm.networks import (
     STATE,

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dispose.diffusion.step_tables import StepTable, cosine_betas, table_of_betas
+from dispose.diffusion.schedules import StepTable, cosine_betas, table_of_betas
 from dispose.models.lifting.residual import ResidualBlock, ResidualConfig, ResidualLifter, features_of
 from dispose.models.lifting.sides import even_sides
 from dispose.models.lifting.view import ViewPeople

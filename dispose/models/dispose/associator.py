@@ -21,8 +21,7 @@ from dispose.association.evidence import (
     pair_misfit,
     widen,
 )
-from dispose.association.groups import gather_groups
-from dispose.association.packing import PackedDetections, camera_order, pack_detections
+from dispose.association.packing import PackedDetections, camera_order, gather_groups, pack_detections
 from dispose.association.polytope import CandidateGraph, feasible_marginals, with_fallbacks
 from dispose.association.reconstruct import Triangulate, predictions_of, robust, trust_joints
 from dispose.association.view_blocks import DIRECT_VIEWS, ROUNDS, join_blocks, share_people, view_blocks

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from dispose.association.claims import usual_noise
-from dispose.association.groups import box_diagonal
+from dispose.association.packing import box_diagonal
 from dispose.geometry.pinhole import normalize_points
 from dispose.models.lifting.view import ViewPeople, confidence_of, view_people
 from dispose.scene.cameras import Cameras

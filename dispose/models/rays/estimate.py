@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dispose.association.body_bounds import without_impossible
-from dispose.association.groups import GroupKeypoints
+from dispose.association.packing import GroupKeypoints
 from dispose.association.reconstruct import NEAR_MM
 from dispose.geometry.uncertainty import expected_error, probability_within
 from dispose.models.rays.network import MOST_VIEWS, RayNetwork

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from dispose.geometry.triangulation import solve_symmetric
 from dispose.geometry.uncertainty import expected_error
+from dispose.models.rays.body_axes import JOINT_NAMES
 from dispose.models.rays.sightings import BodyRays
-from dispose.models.rays.template import JOINT_NAMES
 from dispose.nn.blocks import AttentionBlock, mlp
 from dispose.tensors import TensorStruct
 

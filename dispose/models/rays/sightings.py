@@ -11,10 +11,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dispose.association.groups import GroupKeypoints, bound_of, box_diagonal
+from dispose.association.packing import GroupKeypoints, bound_of, box_diagonal
 from dispose.geometry.triangulation import RobustPoints, robust_of_sights, rotate, triangulate_points
-from dispose.models.rays.body_axes import lay_axes
-from dispose.models.rays.template import Template, template_of
+from dispose.models.rays.body_axes import Template, lay_axes, template_of
 from dispose.scene.cameras import Cameras
 from dispose.tensors import TensorStruct, along
 

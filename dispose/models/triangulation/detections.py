@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dispose.association.groups import GroupKeypoints
+from dispose.association.packing import GroupKeypoints
 from dispose.association.reconstruct import Triangulate, judge_poses, triangulate_keypoints
 from dispose.geometry.triangulation import ransac_of_sights, rotate, triangulate_algebraic
 from dispose.models.triangulation.statistics import (

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dispose.association.claims import claim
-from dispose.association.groups import gather_groups
+from dispose.association.packing import gather_groups
 from dispose.association.reconstruct import RIGHT_MM, judge_poses, trust_joints
 from dispose.datasets.multiview import RawFrame
 from dispose.datasets.one_person import MARGIN, Person, cut_out

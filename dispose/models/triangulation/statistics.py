@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dispose.association.groups import GroupKeypoints, apparent_size, inlier_bound
+from dispose.association.packing import GroupKeypoints, apparent_size, inlier_bound
 from dispose.geometry.pinhole import normalize_points
 from dispose.geometry.triangulation import rotate, triangulate_robust
 from dispose.geometry.triangulation.sights import Sights, refine

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.patches import Ellipse, Rectangle
 
-from dispose.association.complete import every_tuple
+from dispose.association.polytope import every_tuple
 from dispose.errors import InputError
 from dispose.models.dispose.sampling import Problem
 from dispose_viz.charts.curves import running_mean
