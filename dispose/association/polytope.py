@@ -3,9 +3,9 @@
 The released polytope is in `dispose.released.candidates`.
 
 A sample's tuples are its candidates, one row of slots (or `ABSENT`) each, followed by one **fallback** tuple that is
-absent in every view and takes the mass nobody claims. Every view has one bin per detection and a dustbin. In the complete
-problem everybody is seen once in every view, every combination is a candidate and nobody is absent: for two views its
-polytope is Birkhoff's, the doubly stochastic matrices, whose vertices are the permutations.
+absent in every view and takes the mass nobody claims. Every view has one bin per detection and a dustbin. In the
+complete problem everybody is seen once in every view, every combination is a candidate and nobody is absent: for two
+views its polytope is Birkhoff's, the doubly stochastic matrices, whose vertices are the permutations.
 """
 
 import math
@@ -92,7 +92,6 @@ def collate(graphs: Sequence[CandidateGraph]) -> CandidateGraph:
 __all__ = [
     "Marginals",
     "Projection",
-    "fallback_logits",
     "feasible_marginals",
     "is_fallback",
     "marginal_residual",
@@ -123,11 +122,6 @@ def with_fallbacks(
     """Values of tuples, every frame's followed by that of its fallback."""
     owner = torch.cat([frame, torch.arange(len(fallback), device=frame.device)])
     return torch.cat([rows, fallback])[torch.argsort(owner, stable=True)]
-
-
-def fallback_logits(logits: Float[Tensor, " tuples"]) -> Float[Tensor, " all_tuples"]:
-    """Logits of a sample's tuples and, as its last, the fallback at 0."""
-    return torch.cat([logits, logits.new_zeros(1)])
 
 
 def is_fallback(marginals: Marginals) -> Bool[Tensor, " tuples"]:

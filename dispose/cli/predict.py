@@ -22,20 +22,14 @@ from dispose.formats.detections.people import DetectionView
 from dispose.formats.files import digest_of
 from dispose.formats.images.series import ImageSeries
 from dispose.formats.marker_names import MARKER_NAMES
-from dispose.inference.capture import (
-    Capture,
-    check_sizes,
-    image_source_of,
-    read_image_capture,
-    select_frames,
-    source_of,
-)
+from dispose.inference.capture import Capture, image_source_of, read_image_capture, select_frames, source_of
 from dispose.inference.finding import DETECTION_FOLDERS
 from dispose.inference.pictures import InPictures, pictures_beside
 from dispose.inference.readings import spans
 from dispose.inference.results_folder import RunFiles, results_folder
 from dispose.inference.run import ended_early, run
 from dispose.inference.single_view import SingleViews
+from dispose.inference.sizes import check_sizes
 from dispose.inference.timing import retimed
 from dispose.inference.tracking import TrackingConfig
 from dispose.models.dispose.associator import Associator
@@ -330,7 +324,7 @@ class PredictCommand(CaptureOptions):
         """People from what the cameras saw."""
         self.require_device()
         model = load_image_model(self.weights).to(self.device)
-        check_sizes(capture)
+        check_sizes(capture.cameras, capture.views)
         stages, weights = stages_of(model, self.sampler()), self.weights or shipped_image_weights()
         warnings = () if self.weights else (DRAWN,)
         print("\n".join(warnings), end="\n" * len(warnings))

@@ -28,11 +28,6 @@ class NoiseLaw(TensorStruct):
     scale: Float[Tensor, "*#shape"]
 
 
-def isotropic(like: Float[Tensor, "*shape"]) -> NoiseLaw:
-    """White noise about 0."""
-    return NoiseLaw(like.new_zeros(()), like.new_ones(()))
-
-
 def diagonal(scale: Float[Tensor, "*shape"]) -> NoiseLaw:
     """Noise about 0 with a standard deviation of its own along every axis."""
     return NoiseLaw(scale.new_zeros(()), scale)

@@ -16,9 +16,6 @@ from dispose.diffusion.parameterisations import SMALLEST_NOISE, Estimate, Parame
 ReverseStep = Callable[[Tensor, Estimate, float, float, torch.Generator | None], Tensor]
 """``(latent, estimate, alpha_bar now, alpha_bar then, generator) -> latent then``."""
 
-Start = Callable[[Tensor, torch.Generator | None], Tensor]
-"""``(tensor of the latent's shape, dtype and device, generator) -> first latent``."""
-
 
 def zero_start(like: Float[Tensor, "*shape"], generator: torch.Generator | None = None) -> Float[Tensor, "*shape"]:
     """The most probable latent of pure noise: nothing is drawn."""

@@ -41,7 +41,7 @@ from dispose.inference.finding import (
     trials_in,
 )
 from dispose.inference.first_look import settle_detections
-from dispose.inference.pairing import NameMatch, pair_cameras, to_type
+from dispose.inference.pairing import NameMatch, few, match_notes, pair_cameras, to_type
 from dispose.inference.readings import Loss, Reading, Source, gaps_of, spans, spans_of
 from dispose.inference.sizes import sized_by_pictures
 from dispose.inference.timing import camera_row, shift_of
@@ -49,9 +49,6 @@ from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame
 from dispose.skeletons.catalog import COCO_17, PANOPTIC_15, body_of
 from dispose.skeletons.skeleton import Skeleton
-
-LOOKED_AT = 5
-"""Images of a camera that `check_sizes` opens at most."""
 
 View = TypeVar("View", DetectionView, ImageSeries)
 Found = TypeVar("Found")
@@ -175,7 +172,7 @@ def find_detections(folder: Path) -> Path:
 def _instead(folder: Path, names: Sequence[str]) -> str:
     """Which captures lie below a folder that is none."""
     trials = [str(path.relative_to(folder)) for path in trials_in(folder, names)]
-    return f"; recordings lie in {_few(trials)}: name one of these folders as the capture" if trials else ""
+    return f"; recordings lie in {few(trials)}: name one of these folders as the capture" if trials else ""
 
 
 def find_images(folder: Path) -> Path:
@@ -241,7 +238,7 @@ def _matched(
         raise InputError(
             f"{place}: no frame number occurs in two cameras ({ranges}){_began_together(match, views, what)}."
         )
-    notes = [*rig.notes, *_match_notes(match, cameras.names, [view.camera for view in views], what)]
+    notes = [*rig.notes, *match_notes(match, cameras.names, [view.camera for view in views], what)]
     notes += [
         f"camera {views[j].camera} is left out: its frames ({spans(views[j].numbers) or 'none'}) "
         f"occur in no other camera{_began_together(NameMatch((kept[0], (i, j)), (), ()), views, what)}."
@@ -272,22 +269,6 @@ def _other_starts(match: NameMatch, views: Sequence[View], what: str) -> list[st
         return []
     ranges = ", ".join(f"{views[j].camera}: {spans(views[j].numbers)}" for _, j in match.pairs)
     return [f"cameras have as many frames, but count from different numbers ({ranges}){together}."]
-
-
-def _match_notes(match: NameMatch, calibrated: Sequence[str], recorded: Sequence[str], what: str) -> list[str]:
-    other = [(calibrated[i], recorded[j]) for i, j in match.pairs if calibrated[i] != recorded[j]]
-    notes = []
-    if other:
-        notes.append(f"cameras matched: {', '.join(f'{a} is {b}' for a, b in other)}.")
-    if match.only_calibrated:
-        notes.append(f"calibrated cameras without {what}, left out: {_few(match.only_calibrated)}.")
-    if match.only_detected:
-        notes.append(f"{what} of cameras without calibration, left out: {_few(match.only_detected)}.")
-    return notes
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def _gap_notes(numbers: Sequence[int]) -> list[str]:
@@ -365,30 +346,6 @@ def read_image_frame(capture: Capture[ImageSeries], number: int, input_size: tup
     """One frame of a capture at the size of a network: the whole of every image at the largest scale that fits."""
     raw, missing, damaged = read_raw(capture, number)
     return Reading(letterbox_frame(raw, input_size), None, missing, damaged)
-
-
-def check_sizes(capture: Capture[ImageSeries]) -> None:
-    """Look at the first images of every camera before a long run.
-
-    Raises `InputError`, with file, camera, frame and both sizes, where those of a camera that can be decoded all have
-    another size than its calibration: then the calibration is of other images.
-    """
-    for view, series in enumerate(capture.views):
-        wrong: list[DamagedFrameError] = []
-        for number in series.numbers[:LOOKED_AT]:
-            try:
-                image = series.read(number)
-            except DamagedFrameError:
-                continue
-            try:
-                check_size(image, capture.cameras, view, series.where(number))
-            except DamagedFrameError as error:
-                wrong.append(error)
-                continue
-            break
-        else:
-            if wrong:
-                raise wrong[0]
 
 
 def select_frames(capture: Capture[View], start: int | None, stop: int | None) -> Capture[View]:

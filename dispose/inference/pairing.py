@@ -223,3 +223,21 @@ def same_names(names: Sequence[str], others: Sequence[str]) -> dict[str, str]:
     """Of every name the other one that is the same but for case, punctuation and endings."""
     found = {plain(name): name for name in others}
     return {name: found[plain(name)] for name in names if plain(name) in found}
+
+
+def match_notes(match: NameMatch, calibrated: Sequence[str], recorded: Sequence[str], what: str) -> list[str]:
+    """Which camera is which where names differ, and who is left out, as sentences."""
+    other = [(calibrated[i], recorded[j]) for i, j in match.pairs if calibrated[i] != recorded[j]]
+    notes = []
+    if other:
+        notes.append(f"cameras matched: {', '.join(f'{a} is {b}' for a, b in other)}.")
+    if match.only_calibrated:
+        notes.append(f"calibrated cameras without {what}, left out: {few(match.only_calibrated)}.")
+    if match.only_detected:
+        notes.append(f"{what} of cameras without calibration, left out: {few(match.only_detected)}.")
+    return notes
+
+
+def few(names: Sequence[str]) -> str:
+    """The first eight names, and how many more there are."""
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

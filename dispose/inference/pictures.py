@@ -11,9 +11,10 @@ from dispose.association.reconstruct import roots_of
 from dispose.datasets.multiview import RawFrame
 from dispose.errors import InputError
 from dispose.formats.images.series import ImageSeries
-from dispose.inference.capture import Capture, check_sizes, read_image_capture, read_raw
+from dispose.inference.capture import Capture, read_image_capture, read_raw
 from dispose.inference.finding import IMAGE_FOLDERS, folder_named
 from dispose.inference.readings import REASONS
+from dispose.inference.sizes import check_sizes
 from dispose.models.triangulation.people import PlacePeople
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame
@@ -41,7 +42,7 @@ def pictures_beside(
     pictures = read_image_capture(place, calibration, None, mm_per_unit, up=up, told=told)
     if sum(name in capture.cameras.names for name in pictures.cameras.names) < 2:
         raise InputError(f"{place}: fewer than two of the cameras with detections have pictures.")
-    check_sizes(pictures)
+    check_sizes(pictures.cameras, pictures.views)
     return pictures
 
 

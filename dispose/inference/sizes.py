@@ -1,15 +1,17 @@
-"""Image sizes that a calibration does not say: taken from the images, where there are any."""
+"""Sizes of images: taken from them where a calibration does not say them, else looked at before a long run."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
+from dispose.datasets.multiview import check_size
 from dispose.errors import InputError
 from dispose.formats.calibration.rig import CalibratedRig
 from dispose.formats.detections.people import DamagedFrameError
 from dispose.formats.images.series import ImageSeries
 from dispose.inference.pairing import NameMatch, same_names
+from dispose.scene.cameras import Cameras
 
 LOOKED_AT = 5
 """Images of a camera that are opened at most."""
@@ -77,3 +79,27 @@ def _require_same_image(name: str, guess: Sequence[float], told: tuple[int, int]
             f"{series.where(series.numbers[0])}: the picture is {told[0]} x {told[1]} pixels, but the calibration of "
             f"{name} has its middle at {guess[0] / 2:.0f}, {guess[1] / 2:.0f}: it is of larger or smaller pictures."
         )
+
+
+def check_sizes(cameras: Cameras, views: Sequence[ImageSeries]) -> None:
+    """Look at the first images of every camera before a long run.
+
+    Raises `InputError`, with file, camera, frame and both sizes, where those of a camera that can be decoded all have
+    another size than its calibration: then the calibration is of other images.
+    """
+    for view, series in enumerate(views):
+        wrong: list[DamagedFrameError] = []
+        for number in series.numbers[:LOOKED_AT]:
+            try:
+                image = series.read(number)
+            except DamagedFrameError:
+                continue
+            try:
+                check_size(image, cameras, view, series.where(number))
+            except DamagedFrameError as error:
+                wrong.append(error)
+                continue
+            break
+        else:
+            if wrong:
+                raise wrong[0]

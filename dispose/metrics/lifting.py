@@ -5,7 +5,7 @@ count, whatever finite number stands there. Hypotheses are the samples of one an
 Where a published protocol leaves joints out (`NOT_IN_PCK`, `NOT_IN_CPS`), `known` says so (`without_joints`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -63,25 +63,14 @@ def least_squares_scale(
     return (predicted * truth).sum((-1, -2)) / (predicted**2).sum((-1, -2))
 
 
-def norm_ratio_scale(
-    predicted: Float[Tensor, "*batch joints 3"], truth: Float[Tensor, "*batch joints 3"]
-) -> Float[Tensor, "*batch"]:
-    """The scale that gives the prediction the truth's Frobenius norm (holmquist2023diffpose)."""
-    return ((truth**2).sum((-1, -2)) / (predicted**2).sum((-1, -2))).sqrt()
-
-
-Scale = Callable[[Tensor, Tensor], Tensor]
-
-
 def scaled_mpjpe(
     predicted: Float[Tensor, "*batch joints 3"],
     truth: Float[Tensor, "*batch joints 3"],
     known: Bool[Tensor, "*batch joints"],
-    scale: Scale = least_squares_scale,
 ) -> Float[Tensor, "*batch"]:
     """MPJPE after the prediction took the truth's size about the root, which is the origin of both."""
     counted = known[..., None]
-    factor = scale(torch.where(counted, predicted, 0.0), torch.where(counted, truth, 0.0))
+    factor = least_squares_scale(torch.where(counted, predicted, 0.0), torch.where(counted, truth, 0.0))
     return mpjpe(factor[..., None, None] * predicted, truth, known)
 
 

@@ -40,7 +40,8 @@ def train(order: TrainingOrder) -> Path:
         InputError: the capture or its labels are not named, or do not belong together.
     """
     # Imported here: only training needs Lightning.
-    from dispose.inference.capture import check_sizes, read_image_capture
+    from dispose.inference.capture import read_image_capture
+    from dispose.inference.sizes import check_sizes
     from dispose.training.own_images import open_labelled, train_on_capture
 
     order.refuse_data(("data", "labels", "start", "cameras", "calibration"))
@@ -51,7 +52,7 @@ def train(order: TrainingOrder) -> Path:
         )
     recipe = override(RECIPES[order.recipe], order.set)
     capture = read_image_capture(order.data, order.calibration)
-    check_sizes(capture)
+    check_sizes(capture.cameras, capture.views)
     for note in capture.notes:
         print(note)
     labelled = open_labelled(order.data.resolve().name, capture, order.labels, order.cameras)

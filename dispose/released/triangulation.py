@@ -6,13 +6,13 @@ Iskakov et al. 2019, as their code does it. Released weights were trained with t
 import re
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from dispose.models.triangulation.algebraic import Algebraic, AlgebraicConfig, Triangulated
 from dispose.models.triangulation.crops import MapRules, ViewPoints
 from dispose.models.triangulation.cube import Cubes
-from dispose.models.triangulation.volumetric import CubeConfig, Located, Volumetric, VolumetricConfig
+from dispose.models.triangulation.volumetric import Located, Volumetric, VolumetricConfig
 from dispose.scene.frame import ImageBatch
 from dispose.skeletons.skeleton import Skeleton
 
@@ -58,28 +58,6 @@ def solve_released(points: ViewPoints) -> Float[Tensor, "samples joints 3"]:
     return solution[..., :3] / solution[..., 3:]
 
 
-def crop_released(
-    corner: Float[Tensor, "*batch 2"], size: Float[Tensor, "*batch 2"], input_size: tuple[int, int]
-) -> Float[Tensor, "*batch 2 3"]:
-    """Input from image of a box with this upper left corner and size: ``(x - left) · width' / width``.
-
-    OpenCV, which resizes the pictures, puts pixel centres at half pixels: `dispose.geometry.image_affine.crop`.
-    """
-    scale = size.new_tensor(input_size) / size
-    return torch.cat([torch.diag_embed(scale), -(scale * corner)[..., None]], dim=-1)
-
-
-def surprise_released(
-    log_probability: Float[Tensor, "samples joints cells cells cells"],
-    cubes: Cubes,
-    truth: Float[Tensor, "samples joints 3"],
-    known: Bool[Tensor, "samples joints"],
-) -> Float[Tensor, ""]:
-    """``-log(p + 1e-6)`` of the nearest voxels, joints that are not known counted with 0."""
-    probability = log_probability.flatten(2).gather(-1, cubes.nearest(truth)[..., None])[..., 0].exp()
-    return torch.where(known, -(probability + 1e-6).log(), 0.0).mean()
-
-
 class ReleasedAlgebraic(nn.Module):
     """`Algebraic` with the released choices."""
 
@@ -114,11 +92,6 @@ class ReleasedVolumetric(nn.Module):
     def forward(self, batch: ImageBatch, cubes: Cubes) -> Located:
         """See `Volumetric`."""
         return self.network(batch, cubes)
-
-
-def released_volumetric(aggregation: str) -> VolumetricConfig:
-    """The released sizes with one of the aggregations."""
-    return VolumetricConfig(cube=CubeConfig(aggregation=aggregation))
 
 
 _TRUNK = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}

@@ -8,9 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dispose.datasets.cmu_motion import Motion
-from dispose.datasets.labelled_people import LabelledPeople
 from dispose.losses.objective import Term
-from dispose.models.lifting.labelled import see_labelled
 from dispose.models.lifting.view import ViewPeople
 from dispose.skeletons.skeleton import Skeleton
 from dispose.tensors import TensorStruct, cat
@@ -72,25 +70,6 @@ class DrawnViews:
     def draw(self, source: Noise, people: int) -> LiftExamples:
         """So many people."""
         return LiftExamples(*sample_views(source, self.motion, people, self.config))
-
-
-class RecordedViews:
-    """People of a data set, as its files have them: `LabelledPeople` of a choice of frames."""
-
-    def __init__(self, people: LabelledPeople, skeleton: Skeleton) -> None:
-        self.people = people.converted(skeleton)
-
-    @property
-    def groups(self) -> Sequence[int]:
-        """One. Examples are rows."""
-        return [0] * len(self.people)
-
-    def batch(self, rows: Sequence[int], seeds: Sequence[int]) -> LiftExamples:
-        """The people of some rows; nothing is drawn."""
-        some = self.people[torch.tensor(list(rows))]
-        view = see_labelled(some).people
-        xyz = view.from_camera(some.about_root() / 1000)
-        return LiftExamples(view, torch.where(some.known[..., None], xyz, 0.0).float(), some.known)
 
 
 def in_half_precision(like: Tensor) -> torch.autocast:

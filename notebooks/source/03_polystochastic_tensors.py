@@ -32,9 +32,9 @@ from dispose.association.polytope import (
     marginal_residual,
     newton_projection,
 )
-from dispose_viz.export import name_figure
 
 # %%
+from dispose_viz.export import name_figure
 from dispose_viz.polytope import birkhoff, sections, slices
 from dispose_viz.polytope.birkhoff import permutation_matrix
 from dispose_viz.polytope.sections import Flat, distance_to_assignment, flat_through

@@ -8,7 +8,6 @@ import torch
 
 from dispose.association.polytope import (
     Marginals,
-    fallback_logits,
     feasible_marginals,
     is_fallback,
     newton_projection,
@@ -113,7 +112,7 @@ def test_ours_holds_every_partition_and_the_released_one_does_not():
     false = (members != ABSENT).sum(1) == 1
     false &= members.max(1).values >= 4
     logits = torch.where(right | false, 15.0, -15.0).double()
-    ours = newton_projection(fallback_logits(logits), feasible_marginals(members, valid)).mass[:-1]
+    ours = newton_projection(torch.cat([logits, torch.zeros(1).double()]), feasible_marginals(members, valid)).mass[:-1]
     assert float((ours - (right | false).double()).abs().max()) < 1e-3
     theirs = newton_projection(released_logits(logits, members), released_marginals(members, valid)).mass[:-1] * 10
     assert float((theirs - (right | false).double()).abs().max()) > 0.2
@@ -133,7 +132,7 @@ def test_the_company_of_another_rig_changes_nothing():
         valid = slots(counts)
         members = torch.cat([singletons(valid), torch.tensor([[c - 1 for c in counts]])])
         problems.append(feasible_marginals(members, valid))
-        logits.append(fallback_logits(4 * torch.randn(len(members), generator=random, dtype=torch.float64)))
+        logits.append(4 * torch.randn(len(members) + 1, generator=random, dtype=torch.float64))
     packed = newton_projection(torch.cat(logits), pack(problems)).mass
     alone = torch.cat([newton_projection(u, m).mass for u, m in zip(logits, problems)])
     torch.testing.assert_close(packed, alone, rtol=0, atol=1e-9)

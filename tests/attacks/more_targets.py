@@ -12,7 +12,7 @@ from dispose.association.reconstruct import reconstruct_frame
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.datasets.human36m_choice import choice_of
 from dispose.datasets.tables.human36m_h5 import read_human36m_h5
-from dispose.datasets.tables.human36m_pickles import read_camera_data, read_context_pickle
+from dispose.datasets.tables.human36m_pickles import read_context_pickle
 from dispose.datasets.tables.mpi_inf_3dhp import read_3dhp_npz, read_3dhp_test, read_3dhp_training
 from dispose.datasets.tables.mvor import read_mvor
 from dispose.formats.human36m import read_human36m_labels
@@ -37,7 +37,7 @@ from dispose_synthetic.human36m_rig import human36m_rig
 from dispose_viz.inspector.interactive import Mark, open_marks, write_marks
 from dispose_workbench.notebooks.parameters import parameters_of
 from tests.attacks.targets import Target, each, write_detections
-from tests.datasets.lifting_files import camera_data, context_entries, h5_rows, pickled, recordings
+from tests.datasets.lifting_files import context_entries, h5_rows, pickled, recordings
 from tests.datasets.test_lifting_files import write_h5
 from tests.datasets.test_mpi_inf_3dhp import LENSES, npz, person, test_folder, training_folder
 from tests.formats.test_calibrations import write_calibration_json
@@ -89,11 +89,10 @@ def unfinished(folder: Path) -> object:
 
 
 def write_human36m(folder: Path) -> None:
-    """Labels, heat maps, a pickle of entries and one of cameras."""
+    """Labels, heat maps and a pickle of entries."""
     saved(folder / "labels.npy", labels_file())
     write_h5(folder / "x.h5", h5_rows(recordings()[:1]))
     pickled(folder / "entries.pkl", context_entries(recordings()[:1]))
-    pickled(folder / "cameras.pkl", camera_data(recordings()))
 
 
 def human36m(folder: Path) -> object:
@@ -101,7 +100,6 @@ def human36m(folder: Path) -> object:
         read_human36m_labels(folder / "labels.npy"),
         read_human36m_h5(folder / "x.h5", human36m_rig, ALL),
         read_context_pickle(folder / "entries.pkl", ALL),
-        read_camera_data(folder / "cameras.pkl"),
     )
 
 

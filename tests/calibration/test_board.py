@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from dispose.cli.main import main
-from dispose.formats.calibration.pose2sim import read_calibration_toml, write_calibration_toml
+from dispose.formats.calibration.pose2sim import write_calibration_toml
+from dispose.formats.calibration.read import read_calibration
 from dispose.geometry.rigid import look_at, rodrigues
 from dispose.geometry.triangulation import triangulate_dlt
 from dispose.inference.calibration.board import Board
@@ -81,7 +82,7 @@ def test_a_rig_is_recovered(board: Board, tmp_path: Path, generator: torch.Gener
     film(tmp_path / "board", board, true, board_places(generator))
     out = tmp_path / "rig.toml"
     assert main(arguments(board, tmp_path / "board", out)) == 0
-    found = read_calibration_toml(out)
+    found = read_calibration(out)
     assert found.names == true.names and torch.equal(found.size, true.size)
     focal = found.matrix[:, 0, 0] / true.matrix[:, 0, 0]
     assert float((focal - 1).abs().max()) < 0.02
@@ -112,7 +113,7 @@ def test_known_lenses_stay_and_the_floor_is_where_the_board_lies(
     out = tmp_path / "rig.toml"
     more = ["--lenses", str(tmp_path / "lenses.toml"), "--floor-frame", "3"]
     assert main([*arguments(CHARUCO, tmp_path / "board", out), *more]) == 0
-    found = read_calibration_toml(out)
+    found = read_calibration(out)
     torch.testing.assert_close(found.matrix, true.matrix)
     # The board lies 300 mm above the true origin: x to the right, z up, its first inner corner the origin.
     origin = torch.tensor([-150.0 + 60, 100 - 60, 300], dtype=torch.float64)

@@ -12,7 +12,8 @@ import torch
 
 from dispose.cli.main import main
 from dispose.errors import InputError
-from dispose.formats.calibration.pose2sim import read_calibration_toml, write_calibration_toml
+from dispose.formats.calibration.pose2sim import write_calibration_toml
+from dispose.formats.calibration.read import read_calibration
 from dispose.formats.detections.openpose import write_openpose
 from dispose.inference.calibration.people import place_people, seen_by
 from dispose.inference.calibration.refine import Refinement, RigErrors, moved_by, refine_rig, split_frames
@@ -190,7 +191,7 @@ def test_the_command_writes_what_predict_reads(tmp_path: Path, generator: torch.
     assert main([*arguments, "--distance-mm", "cam_01", "cam_03", "6000"]) == 0
     said = capsys.readouterr().out
     assert "better on held-out frames, in every camera" in said and f"wrote {out}" in said
-    found = read_calibration_toml(out)
+    found = read_calibration(out)
     assert found.names == ring(4).names
     assert float((found.centres[0] - found.centres[2]).norm()) == pytest.approx(6000, abs=1e-6)
     record = json.loads((report / "refine.json").read_text())

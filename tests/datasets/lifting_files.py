@@ -108,19 +108,6 @@ def context_entries(some: list[Recording]) -> list[dict[str, Any]]:
     return entries
 
 
-def camera_data(some: list[Recording]) -> dict[tuple[int, int], tuple[Any, ...]]:
-    """`camera_data.pkl`."""
-    found = {}
-    for one in some:
-        for view, camera in enumerate(CAMERAS):
-            matrix, lens = one.rig.matrix[view].numpy(), one.rig.distortion[view].numpy()
-            found[int(one.subject[1:]), view + 1] = (
-                one.rig.rotation[view].numpy(), one.rig.centres[view].numpy()[:, None], matrix[[0, 1], [0, 1]][:, None],
-                matrix[:2, 2:], lens[[0, 1, 4]][:, None], lens[[2, 3]][:, None], camera,
-            )  # fmt: skip
-    return found
-
-
 def pickled(path: Path, value: object) -> Path:
     path.write_bytes(pickle.dumps(value, protocol=3))
     return path

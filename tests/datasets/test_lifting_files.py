@@ -13,7 +13,7 @@ from dispose.datasets.human36m_choice import CAMERAS, CHOICES, RAW_ROWS, choice_
 from dispose.datasets.human36m_views import DETECTIONS, HARD_LIST, LABELS, MIXTURES, read_human36m_views
 from dispose.datasets.labelled_people import LabelledPeople, pixels_of_screen, screen_of_pixels
 from dispose.datasets.tables.human36m_h5 import read_human36m_h5
-from dispose.datasets.tables.human36m_pickles import read_camera_data, read_context_pickle
+from dispose.datasets.tables.human36m_pickles import read_context_pickle
 from dispose.datasets.tables.videopose3d import read_videopose3d_views
 from dispose.diffusion.noise import Mixture
 from dispose.errors import InputError
@@ -25,7 +25,6 @@ from tests.datasets.lifting_files import (
     H5_ROW,
     PEAKS,
     Recording,
-    camera_data,
     context_entries,
     h5_rows,
     pickled,
@@ -117,15 +116,6 @@ def test_raw_joint_sixteen_is_the_neck(some: list[Recording], tmp_path: Path) ->
     torch.testing.assert_close(neck[:FRAMES], some[0].xyz_camera[0, :, 13], atol=1e-6, rtol=0)
     spine = people.xyz_camera[:, people.names.skeleton.index("spine")]
     torch.testing.assert_close(spine[:FRAMES], some[0].xyz_camera[0, :, 12], atol=1e-6, rtol=0)
-
-
-def test_the_pickled_rig_is_that_of_the_data_set(some: list[Recording], tmp_path: Path) -> None:
-    rigs = read_camera_data(pickled(tmp_path / "camera_data.pkl", camera_data(some)))
-    for name, rig in rigs.items():
-        expected = human36m_rig(name)
-        assert rig.names == CAMERAS
-        for field in ("matrix", "distortion", "rotation", "translation"):
-            torch.testing.assert_close(vars(rig)[field], vars(expected)[field])
 
 
 def test_heat_map_rows_are_read(some: list[Recording], tmp_path: Path) -> None:
@@ -248,11 +238,10 @@ class Command:
 
 def test_nothing_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for read in (lambda path: read_context_pickle(path, ALL), read_camera_data):
-        path = tmp_path / "h36m_validation.pkl"
-        path.write_bytes(pickle.dumps([Command()]))
-        with pytest.raises(InputError, match="nothing in the file was executed"):
-            read(path)
+    path = tmp_path / "h36m_validation.pkl"
+    path.write_bytes(pickle.dumps([Command()]))
+    with pytest.raises(InputError, match="nothing in the file was executed"):
+        read_context_pickle(path, ALL)
     assert not (tmp_path / "executed").exists()
 
 

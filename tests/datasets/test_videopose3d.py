@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dispose.datasets.human36m_choice import Rigs
-from dispose.datasets.tables.videopose3d import CAMERAS, RAW_ROWS, opencv_lens, read_videopose3d
+from dispose.datasets.tables.videopose3d import CAMERAS, RAW_ROWS, read_videopose3d
 from dispose.errors import InputError
 from dispose.geometry.human36m_lens import distort_human36m, opencv_place, undistort_human36m
 from dispose.geometry.pinhole import distort
@@ -69,16 +69,6 @@ def test_keypoints_fall_on_the_joints_of_the_truth(files: Files, tmp_path: Path)
         assert labels.identity.tolist() == [[0]] * 4 and frame.cameras.names[1] == "55011271"
     place = 1000 * files.space["S1"]["Walking 1"][2, 27]
     np.testing.assert_allclose(labels.poses.xyz_world[0, H36M_17.index("r_wrist")], place, rtol=1e-6)
-
-
-def test_without_the_lens_keypoints_stay_as_they_are(files: Files, tmp_path: Path):
-    paths = files.write(tmp_path)
-    plain = read_videopose3d(*paths, lens=opencv_lens)["S1/Walking 1"].frame(0)[0].detections.xy_image
-    given = torch.stack([torch.from_numpy(view[0]) for view in files.images["S1"]["Walking 1"]])
-    assert torch.equal(plain[:, 0], given)
-    moved = read_videopose3d(*paths)["S1/Walking 1"].frame(0)[0].detections.xy_image[:, 0]
-    apart = (moved - given).norm(dim=-1)
-    assert 0.005 < float(apart.mean()) < 0.3 and float(apart.max()) < 1.0
 
 
 def test_human36ms_lens_has_half_of_opencvs_cross_terms():

@@ -27,7 +27,6 @@ from dispose.formats.images.series import read_image
 from dispose.models.lifting.sight import PeopleInView, PeopleLifter, Picture
 from dispose.skeletons.catalog import COCO_17, H36M_17
 from dispose.skeletons.skeleton import Skeleton
-from dispose.training.lifting import RecordedViews
 from dispose.zoo.lifters import NamedLifter
 from dispose_synthetic.human36m_rig import human36m_rig
 from tests.datasets.lifting_files import context_entries, pickled, recordings, write_npz
@@ -91,20 +90,6 @@ def test_what_lifters_are_told_of_mixtures(folder: Path) -> None:
     seen = view.seen
     torch.testing.assert_close(sigma_px[seen], people.sigma_px[:64][seen], atol=1e-3, rtol=0, check_dtype=False)
     assert seen[:, COCO_17.index("nose")].all() and not seen[:, COCO_17.index("l_ear")].any()
-
-
-def test_a_data_set_is_learned_from_in_virtual_axes(folder: Path) -> None:
-    people = people_of_folder(folder)
-    source = RecordedViews(people, COCO_17)
-    assert len(source.groups) == 72
-    batch = source.batch([3, 40], [0, 0])
-    truth = people.converted(COCO_17)[torch.tensor([3, 40])]
-    hips = truth.xyz_camera[:, COCO_17.indices(("l_hip", "r_hip"))].mean(1, keepdim=True)
-    whole = batch.people.from_camera(hips) + 1000 * batch.xyz.double()
-    shown = whole[..., :2] / whole[..., 2:] / batch.people.size[:, None, None]
-    known = batch.known & batch.people.seen
-    torch.testing.assert_close(shown[known].float(), batch.people.uv[known], atol=1e-3, rtol=0)
-    assert known.sum(1).tolist() == [13, 13] and not batch.xyz[~batch.known].any()
 
 
 def test_errors_are_counted_as_printed(folder: Path) -> None:

@@ -14,7 +14,6 @@ import torch
 from torch.testing import assert_close
 
 from dispose.errors import InputError
-from dispose.formats.calibration.colmap import read_calibration_colmap
 from dispose.formats.calibration.json_files import PANOPTIC_FROM_OURS, SCHEMA, read_calibration_panoptic
 from dispose.formats.calibration.pose2sim import write_calibration_toml
 from dispose.formats.calibration.read import read_calibration
@@ -317,30 +316,30 @@ def test_colmap_words(tmp_path: Path) -> None:
     cameras, images = tmp_path / "cameras.txt", tmp_path / "images.txt"
     cameras.write_text("# c\n1 SIMPLE_RADIAL 1920 1080 1000 960 540 -0.1\n2 PINHOLE 640 480 500 510 320 240\n")
     images.write_text("1 1 0 0 0 0 0 4 1 left.jpg\n10 10 -1\n2 1 0 0 0 1 0 4 2 sub/right.png\n\n")
-    found = read_calibration_colmap(tmp_path, mm_per_unit=1000.0)
+    found = read_calibration(tmp_path, mm_per_unit=1000.0)
     assert found.names == ("left", "sub/right")
     assert found.matrix[0, :2, 2].tolist() == [959.5, 539.5]
     assert found.distortion[0].tolist() == [-0.1, 0, 0, 0, 0, 0, 0, 0]
     assert found.translation[1].tolist() == [1000, 0, 4000]
     cameras.write_text("1 THIN_PRISM 1920 1080 1\n")
     with pytest.raises(InputError, match=r"cameras\.txt: camera 1: lens model 'THIN_PRISM' is not supported"):
-        read_calibration_colmap(tmp_path, mm_per_unit=1.0)
+        read_calibration(tmp_path, mm_per_unit=1.0)
     cameras.write_text("1 PINHOLE 640 480 500 510 320 240\n")
     images.write_text("1 0.5 0 0 0 0 0 4 1 left.jpg\n\n")
     with pytest.raises(InputError, match=r"quaternion has length 0\.5"):
-        read_calibration_colmap(tmp_path, mm_per_unit=1.0)
+        read_calibration(tmp_path, mm_per_unit=1.0)
     cameras.write_text(
         "1 OPENCV_FISHEYE 640 480 500 510 320 240 0.1 -0.02 0.003 -0.0004\n2 PINHOLE 640 480 500 510 320 240\n"
     )
     # An editor has taken the empty lines out: every line is a pose.
     images.write_text("1 1 0 0 0 0 0 4 1 left.jpg\n2 1 0 0 0 1 0 4 2 my right.png\n3 1 0 0 0 2 0 4 2 0003.png\n")
-    found = read_calibration_colmap(tmp_path, mm_per_unit=1.0)
+    found = read_calibration(tmp_path, mm_per_unit=1.0)
     assert found.names == ("left", "my right", "0003")
     assert found.fisheye is not None and found.fisheye.tolist() == [True, False, False]
     assert found.distortion[0].tolist() == [0.1, -0.02, 0.003, -0.0004, 0, 0, 0, 0]
     images.write_text("1 1 0 0 0 0 0 4 1 left.jpg\n1 1 0 0 0 1 0 4 2 right.png\n")
     with pytest.raises(InputError, match=r"images\.txt: line 2: image 1 is there twice \(line 1\)"):
-        read_calibration_colmap(tmp_path, mm_per_unit=1.0)
+        read_calibration(tmp_path, mm_per_unit=1.0)
     cameras.write_text("1 PINHOLE 640 480 500 510 320 240\n1 PINHOLE 640 480 500 510 320 240\n")
     with pytest.raises(InputError, match=r"cameras\.txt: camera 1: is there twice"):
-        read_calibration_colmap(tmp_path, mm_per_unit=1.0)
+        read_calibration(tmp_path, mm_per_unit=1.0)

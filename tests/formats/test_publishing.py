@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from dispose.errors import InputError
-from dispose.formats import files
+from dispose.formats import folders
 from dispose.formats.detections.manifest import DetectionsManifest
 from dispose.formats.detections.read import open_detections
-from dispose.formats.files import ASIDE, remove_other_people, replacing, visible
+from dispose.formats.files import ASIDE, machine, remove_other_people, replacing, visible
 from dispose.formats.folders import (
     MARK,
     STATE,
@@ -84,7 +84,7 @@ def test_blocks_without_bytes_count(tmp_path: Path) -> None:
 def test_the_state_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a killed removal leaves a run that says it is whole."""
     growing, there = grown(tmp_path / "run"), []
-    monkeypatch.setattr(files.shutil, "rmtree", lambda *_, **__: there.append((tmp_path / "run" / STATE).exists()))
+    monkeypatch.setattr(folders.shutil, "rmtree", lambda *_, **__: there.append((tmp_path / "run" / STATE).exists()))
     growing.remove()
     assert there == [False]
 
@@ -124,14 +124,14 @@ def test_writers_of_other_machines_are_alive_for_a_day(tmp_path: Path) -> None:
     """Their processes have numbers that nobody here has; a folder that two machines share is written by both."""
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    names = [f"{ASIDE}{dead.pid}@{where}-x.json" for where in ("another", "gone", files.machine())]
+    names = [f"{ASIDE}{dead.pid}@{where}-x.json" for where in ("another", "gone", machine())]
     for name in names:
         (tmp_path / name).touch()
     os.utime(tmp_path / names[1], (0, 0))
     remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == names[:1]
     with replacing(tmp_path / "a.txt"):
-        assert len(list(tmp_path.glob(f"{ASIDE}{os.getpid()}@{files.machine()}-*"))) == 1
+        assert len(list(tmp_path.glob(f"{ASIDE}{os.getpid()}@{machine()}-*"))) == 1
 
 
 def test_files_that_are_replaced_while_they_are_read_are_said(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from dispose.errors import InputError
-from dispose.inference.capture import check_sizes, read_capture, read_image_capture
+from dispose.inference.capture import read_capture, read_image_capture
+from dispose.inference.sizes import check_sizes
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_a_size_that_is_not_told(cases: Path) -> None:
     capture = read_image_capture(cases / "size_guessed")
     assert capture.cameras.size.tolist() == [[320, 240]] * 3
     assert "taken from the pictures, Camera0 (320 x 240)" in capture.notes[0]
-    check_sizes(capture)
+    check_sizes(capture.cameras, capture.views)
 
 
 def test_names_one_apart(cases: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from dispose.cli.main import main
-from dispose.formats.calibration.pose2sim import read_calibration_toml, write_calibration_toml
+from dispose.formats.calibration.pose2sim import write_calibration_toml
+from dispose.formats.calibration.read import read_calibration
 from dispose.geometry.rigid import rodrigues
 from dispose.inference.check.contest import Hypothesis, court_of, rig_of
 from dispose.inference.check.diagnosis import Diagnosis, diagnose, later, told
@@ -183,7 +184,7 @@ def test_what_is_written_is_the_rig_as_it_was(
     assert main(["check", folder, "--out", str(tmp_path), "--write-calibration", str(file)]) == 1
     said = capsys.readouterr().out
     assert "type next:" in said and "--write-calibration" in said
-    mended = read_calibration_toml(file)
+    mended = read_calibration(file)
     turn = mended.rotation.mT @ right.rotation
     torch.testing.assert_close(turn, turn[:1].expand_as(turn), rtol=0, atol=1e-3)
     torch.testing.assert_close(torch.cdist(mended.centres, mended.centres), torch.cdist(right.centres, right.centres))

@@ -8,14 +8,9 @@ import pytest
 
 from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
-from dispose.inference.capture import (
-    check_sizes,
-    image_source_of,
-    read_image_capture,
-    read_image_frame,
-    select_frames,
-)
+from dispose.inference.capture import image_source_of, read_image_capture, read_image_frame, select_frames
 from dispose.inference.readings import Reading, Summary
+from dispose.inference.sizes import check_sizes
 
 INPUT = (96, 64)
 
@@ -78,13 +73,13 @@ def test_a_picture_of_another_size_leaves_its_view_out_and_all_of_them_are_refus
     reading = read_image_frame(capture, 1, INPUT)
     assert reading.frame.require_images().present.tolist() == [True, True, False, True]
     assert "frame_0001.png: camera cam_03, frame 1: the picture is 200 x 100" in reading.damaged[0].reason
-    check_sizes(capture)
+    check_sizes(capture.cameras, capture.views)
     files[0].write_bytes(b"no picture")
-    check_sizes(capture)
+    check_sizes(capture.cameras, capture.views)
     for path in files[2:]:
         cv2.imwrite(str(path), small)
     with pytest.raises(InputError, match=r"frame_0001\.png: camera cam_03, frame 1: the picture is 200 x 100"):
-        check_sizes(capture)
+        check_sizes(capture.cameras, capture.views)
 
 
 def test_frames_with_fewer_than_two_pictures_are_told(folder: Path) -> None:

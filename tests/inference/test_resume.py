@@ -234,10 +234,10 @@ def test_who_answers_sees_no_labels_and_blocks_do_not_matter(capture_folder) -> 
 
 
 def test_a_full_disk_keeps_the_frames_that_are_done(capture_folder, tmp_path: Path, capsys, monkeypatch) -> None:
-    from dispose.formats import files
+    from dispose.formats import folders
 
     commits: list[int] = []
-    commit = files.GrowingFolder.commit
+    commit = folders.GrowingFolder.commit
 
     def full(self, about, arrays) -> None:
         commits.append(1)
@@ -246,7 +246,7 @@ def test_a_full_disk_keeps_the_frames_that_are_done(capture_folder, tmp_path: Pa
         commit(self, about, arrays)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.GrowingFolder, "commit", full)
+        patch.setattr(folders.GrowingFolder, "commit", full)
         assert go(capture_folder.path, tmp_path / "out") == 2
     said = capsys.readouterr().err
     assert "No space left on device); the 2 frames that are done are kept in" in said and said.count("\n") == 1

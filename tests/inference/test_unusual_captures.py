@@ -18,7 +18,8 @@ from dispose.formats.detections.people import BEYOND, counted
 from dispose.formats.evidence import read_run
 from dispose.formats.predictions import read_predictions
 from dispose.geometry.rigid import rodrigues
-from dispose.inference.capture import check_sizes, read_capture, read_frame, read_image_capture, read_raw
+from dispose.inference.capture import read_capture, read_frame, read_image_capture, read_raw
+from dispose.inference.sizes import check_sizes
 from dispose.scene.cameras import Cameras
 from dispose_synthetic.detectors.parameters import PERFECT
 from dispose_synthetic.rigs import SHELF_LIKE, sample_rigs
@@ -128,7 +129,7 @@ def test_videos_are_read_as_players_turn_them(walk, tmp_path: Path) -> None:
     for turns in range(4):
         turned_video(tmp_path / "videos" / f"cam0{turns + 1}.mp4", turns)
     capture = read_image_capture(tmp_path)
-    check_sizes(capture)
+    check_sizes(capture.cameras, capture.views)
     raw, _, damaged = read_raw(capture, 1)
     assert damaged == ()
     # The white corner goes round clockwise.
@@ -139,7 +140,8 @@ def test_videos_are_read_as_players_turn_them(walk, tmp_path: Path) -> None:
     upright = replace(cameras, size=torch.tensor([[320.0, 240]], dtype=torch.float64).expand(4, 2))
     write_calibration_toml(tmp_path / "calib" / "Calib.toml", upright)
     with pytest.raises(InputError, match="240 x 320 pixels, the calibration is for 320 x 240; one of them is turned"):
-        check_sizes(read_image_capture(tmp_path))
+        capture = read_image_capture(tmp_path)
+        check_sizes(capture.cameras, capture.views)
 
 
 def test_detections_of_one_camera_in_anothers_place_are_told(tmp_path: Path) -> None:

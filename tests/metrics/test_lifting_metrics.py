@@ -20,7 +20,6 @@ from dispose.metrics.lifting import (
     frame_average,
     independent_noise,
     least_squares_scale,
-    norm_ratio_scale,
     over_hypotheses,
     pck,
     radial_quantile,
@@ -63,10 +62,7 @@ def test_frames_and_actions_are_averaged_differently() -> None:
 def test_scales_by_hand() -> None:
     predicted, truth = rows([1.0, 2.0]), rows([2.0, 6.0])
     assert least_squares_scale(predicted, truth).item() == pytest.approx(14 / 5)
-    assert norm_ratio_scale(predicted, truth).item() == pytest.approx(math.sqrt(8))
     assert scaled_mpjpe(predicted, truth, ALL).item() == pytest.approx((0.8 + 0.4) / 2)
-    by_norm = scaled_mpjpe(predicted, truth, ALL, norm_ratio_scale).item()
-    assert by_norm == pytest.approx((math.sqrt(8) - 2 + 6 - 2 * math.sqrt(8)) / 2)
 
 
 def test_a_joint_that_is_not_known_changes_no_scale() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from dispose.formats.calibration.pose2sim import read_calibration_toml
+from dispose.formats.calibration.read import read_calibration
 from dispose.formats.detections.read import open_detections
 from dispose.skeletons.catalog import COCO_17
 from dispose_synthetic.detectors.parameters import PERFECT
@@ -70,7 +70,7 @@ def test_an_empty_sequence_is_empty() -> None:
 def test_a_written_capture_reads_back(tmp_path: Path) -> None:
     frames = [frame for frame, _ in _sequence(3, 2, SequenceConfig())]
     write_capture(tmp_path, frames)
-    cameras = read_calibration_toml(tmp_path / "calibration" / "Calib.toml")
+    cameras = read_calibration(tmp_path / "calibration" / "Calib.toml")
     assert cameras.names == CAMERAS.names
     torch.testing.assert_close(cameras.translation, CAMERAS.translation, atol=1e-3, rtol=0)
     views = open_detections(tmp_path / "pose")

@@ -62,12 +62,6 @@ CAMPUS_TRAIN = Split(
 )
 """The literature's training frames without those held back for validation and the 50 before them."""
 
-SHELF_TRAIN_LITERATURE = Split("train, literature", (Block("Shelf", 0, 299), Block("Shelf", 601, 3199)), imaged_frames)
-CAMPUS_TRAIN_LITERATURE = replace(
-    CAMPUS_TRAIN, name="train, literature", blocks=(*CAMPUS_TRAIN.blocks[:2], Block("Campus", 751, 1999))
-)
-"""All frames but the test's: includes our validation frames, so choose no model by those after training on these."""
-
 SHELF_VALIDATION = Split("validation", (Block("Shelf", 2900, 3199),), imaged_frames)
 CAMPUS_VALIDATION = Split("validation", (Block("Campus", 1700, 1999),), imaged_frames)
 """For choosing between models: the last 300 frames, 2300 (Shelf) and 950 (Campus) away from the test."""

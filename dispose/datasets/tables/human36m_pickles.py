@@ -22,7 +22,7 @@ from torch.nn.functional import pad
 from dispose.datasets.human36m_choice import ACTIONS, CAMERAS, SUBJECTS, FrameChoice
 from dispose.datasets.labelled_people import LabelledPeople, Names, people_of, pixels_of_screen
 from dispose.errors import InputError
-from dispose.formats.calibration.rig import CameraParameters, as_cameras, check_view, pinhole_matrix
+from dispose.formats.calibration.rig import CameraParameters, check_view, pinhole_matrix
 from dispose.formats.human36m import IMAGE_SIZES
 from dispose.formats.plain_pickle import load_plain_pickle
 from dispose.geometry.human36m_lens import opencv_place
@@ -32,7 +32,6 @@ from dispose.skeletons.catalog import H36M_17
 MM_PER_METRE = 1000.0
 NUMBERS = ("subject", "action", "camera_id", "image_id")
 IN_AN_ENTRY: Mapping[str, int] = {"R": 9, "T": 3, "fx": 1, "fy": 1, "cx": 1, "cy": 1, "k": 3, "p": 2}
-IN_A_TUPLE: Mapping[str, int] = {"R": 9, "T": 3, "f": 2, "c": 2, "k": 3, "p": 2}
 """The parts of a camera and how many numbers they have."""
 
 
@@ -86,26 +85,6 @@ def read_context_pickle(path: Path, choice: FrameChoice) -> PicturedPeople:
     left, box = people.row, _stacked(found, "box", 4)
     pictures = tuple(str(found[row][1].get("image", "")) for row in left.tolist())
     return PicturedPeople(replace(people, row=torch.from_numpy(rows)[left]), pictures, box[left])
-
-
-def read_camera_data(path: Path) -> Mapping[str, Cameras]:
-    """The four cameras of every subject, in the order of `CAMERAS`.
-
-    Raises:
-        InputError: the file is another, or a camera lacks or cannot be right.
-    """
-    stored = load_plain_pickle(path)
-    if not isinstance(stored, dict) or not all(isinstance(key, tuple) and len(key) == 2 for key in stored):
-        raise InputError(f"{path}: holds no dictionary from subject and camera to a camera.")
-    rigs = {}
-    for subject in dict.fromkeys(key[0] for key in stored):
-        where, views = f"{path}: subject {subject}", []
-        for number, name in enumerate(CAMERAS, 1):
-            entry = stored.get((subject, number))
-            parts = dict(zip(IN_A_TUPLE, entry, strict=False)) if isinstance(entry, tuple | list) else entry
-            views.append(_camera(where, name, _numbers(f"{where}, camera {number}", parts, IN_A_TUPLE)))
-        rigs[f"S{subject}"] = as_cameras(where, views)
-    return rigs
 
 
 def _cameras(found: Sequence[tuple[str, Mapping[str, object]]], camera: Int[Tensor, " persons"]) -> Cameras:

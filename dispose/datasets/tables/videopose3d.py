@@ -8,7 +8,7 @@ Gong's DiffPose (gong2023diffpose) keeps in the same tree what is uncertain: (fr
 weight, the mean and the standard deviation of x and y. In the files in circulation one part has all the weight.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -34,31 +34,20 @@ MM_PER_METRE = 1000.0
 SCREEN_PX = 500.0
 """Pixels of one screen coordinate: half the width of Human3.6M's pictures."""
 
-Lens = Callable[
-    [Float[Tensor, "*batch 2"], Float[Tensor, "*#batch 3 3"], Float[Tensor, "*#batch 8"]], Float[Tensor, "*batch 2"]
-]
-"""What moves keypoints to where OpenCV's lens of the rig's numbers shows them."""
-
-
-def opencv_lens(xy_image: Tensor, matrix: Tensor, distortion: Tensor) -> Tensor:
-    """Keypoints as they are: for files whose places come from OpenCV."""
-    return xy_image
-
 
 def read_videopose3d(
-    poses: Path, keypoints: Path, rigs: Rigs, subjects: Sequence[str] = SUBJECTS, *, lens: Lens = opencv_place
+    poses: Path, keypoints: Path, rigs: Rigs, subjects: Sequence[str] = SUBJECTS
 ) -> Mapping[str, LabelledFrames]:
     """The recordings that both files hold, by ``SUBJECT/ACTION``, each frame with four views of one person.
 
     A camera may film on after the motion capture has ended: those keypoints are left out. Scores are 1, for the files
-    have none; a keypoint that is no number is not seen.
+    have none; a keypoint that is no number is not seen. Keypoints are as Human3.6M's own lens shows them.
 
     Args:
         poses: ``data_3d_h36m.npz``.
         keypoints: ``data_2d_h36m_gt.npz``, ``data_2d_h36m_cpn_ft_h36m_dbb.npz`` or another of them.
         rigs: the cameras of a subject.
         subjects: whose recordings; others are left out.
-        lens: by default keypoints are taken as Human3.6M's own lens shows them, with which these files are made.
 
     Raises:
         InputError: names file, subject, action and camera of what is not as it should be.
@@ -78,7 +67,7 @@ def read_videopose3d(
                 lost = int((~xyz.isfinite()).nonzero()[0, 0])
                 raise InputError(f"{poses}: {subject}, {action}: frame {lost} has a joint that is no number.")
             xy = _views(f"{keypoints}: {subject}, {action}", views, len(xyz), len(skeleton), 2)
-            xy = lens(xy, mine.matrix[:, None, None], mine.distortion[:, None, None])
+            xy = opencv_place(xy, mine.matrix[:, None, None], mine.distortion[:, None, None])
             frame_of = partial(_frame, mine, skeleton, xyz, xy)
             found[f"{subject}/{action}"] = LabelledFrames(mine, tuple(range(len(xyz))), frame_of)
     if not found:
@@ -86,9 +75,7 @@ def read_videopose3d(
     return found
 
 
-def read_videopose3d_views(
-    poses: Path, keypoints: Path, rigs: Rigs, choice: FrameChoice, *, lens: Lens = opencv_place
-) -> LabelledPeople:
+def read_videopose3d_views(poses: Path, keypoints: Path, rigs: Rigs, choice: FrameChoice) -> LabelledPeople:
     """The chosen frames of both files, every view of a frame a person of its own.
 
     The released code adds noise of a mixture's deviations, as they stand in the file, to screen coordinates: where none
@@ -99,7 +86,6 @@ def read_videopose3d_views(
         keypoints: places (``data_2d_h36m_*.npz``) or Gong's mixtures, whose mean and mean deviation are then told too.
         rigs: the cameras of a subject.
         choice: of subjects and frames.
-        lens: as in `read_videopose3d`.
 
     Raises:
         InputError: names file, subject, action and camera of what is not as it should be.
@@ -123,7 +109,7 @@ def read_videopose3d_views(
                 if not frames:
                     continue
                 here = told[view, frames]
-                xy = lens(here[..., 1:3] if parts else here, rig.matrix[view], rig.distortion[view])
+                xy = opencv_place(here[..., 1:3] if parts else here, rig.matrix[view], rig.distortion[view])
                 if parts:
                     # Parts without weight hold nothing.
                     here = torch.cat([here[..., :1], xy, here[..., 3:] * unit_px], -1)

@@ -14,13 +14,11 @@ from dispose.formats.calibration.image_names import by_camera
 from dispose.formats.calibration.rig import (
     CameraParameters,
     RigFile,
-    calibration_of,
     pinhole_matrix,
     rotation_of_quaternion,
 )
 from dispose.formats.entry import number_of
 from dispose.formats.files import decoded, read_bytes
-from dispose.scene.cameras import Cameras
 
 FILES = ("cameras.txt", "images.txt", "cameras.bin", "images.bin")
 
@@ -49,16 +47,6 @@ PARAMETERS = {
 PIXEL_CENTRE = 0.5
 MOST_BYTES = 256 << 20
 """`images.txt` lists every point that an image shows."""
-
-
-def read_calibration_colmap(folder: Path, *, mm_per_unit: float) -> Cameras:
-    """The cameras of a COLMAP reconstruction (`colmap_rig`).
-
-    Args:
-        folder: holds ``cameras.txt`` and ``images.txt``, or both as ``.bin``.
-        mm_per_unit: a reconstruction from images has no scale; measure a known length in it.
-    """
-    return calibration_of(colmap_rig(folder), mm_per_unit=mm_per_unit).cameras
 
 
 def colmap_rig(folder: Path) -> RigFile:

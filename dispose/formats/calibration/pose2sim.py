@@ -3,11 +3,9 @@
 from pathlib import Path
 
 from dispose.errors import InputError
-from dispose.formats.calibration.documents import read_document
 from dispose.formats.calibration.rig import (
     CameraParameters,
     RigFile,
-    calibration_of,
     check_rotation,
     lens_of,
     turn_of,
@@ -30,11 +28,6 @@ IGNORED = ("ignore", "ignored")
 """What Caliscope calls cameras that are not to be used, and what it called them before."""
 
 KNOWN = (*OF_A_CAMERA, "name", "fisheye")
-
-
-def read_calibration_toml(path: Path) -> Cameras:
-    """The cameras of a TOML file in metres and z up, as Pose2Sim has them (`toml_rig`)."""
-    return calibration_of(toml_rig(read_document(path))).cameras
 
 
 def toml_rig(root: Entry) -> RigFile:

@@ -1,4 +1,4 @@
-"""Rays and the points that views see on them: distances, reprojection errors, and Gauss-Newton steps that outliers hardly move."""
+"""Rays and points on them: distances, reprojection errors, and Gauss-Newton steps that outliers hardly move."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -15,8 +15,10 @@ from jaxtyping import Float
 
 @cache
 def _tables() -> tuple[Float[np.ndarray, " ratios"], ...]:
-    """Ratios ``p``; what a smoother that assumes them lets out of a motion and of an error; and for every true ratio
-    the assumption that lets as much energy out as the motion has."""
+    """Ratios ``p``; what a smoother that assumes them lets out of a motion and of an error; and the best assumption.
+
+    That is, for every true ratio, the one that lets as much energy out as the motion has.
+    """
     angle = (np.arange(2000) + 0.5) / 2000 * np.pi
     motion, error = 2 / 3 + np.cos(angle) / 3, (2 - 2 * np.cos(angle)) ** 2
     ratio = np.geomspace(1e-6, 1e5, 221)

@@ -57,9 +57,6 @@ MULTIPOSE = MoveNetConfig(
 THUNDER = MoveNetConfig(
     "thunder", 256, 56, (32, 40, 40, 56, 56, 56, 112, 112, 112, 112, 168, 168, 168, 280, 280, 280, 560)
 )
-LIGHTNING = MoveNetConfig(
-    "lightning", 192, 32, (16, 24, 24, 32, 32, 32, 64, 64, 64, 64, 96, 96, 96, 160, 160, 160, 320)
-)
 
 
 @dataclass(frozen=True, eq=False)
