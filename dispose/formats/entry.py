@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,13 @@ from dispose.formats.files import parse_json, read_text
 MOST_WHOLE = 10**18 - 1
 LEAST_WHOLE = -MOST_WHOLE
 """Whole numbers of up to 18 digits fit into an array of integers."""
+
+ALIKE, VERY_ALIKE = 0.75, 0.85
+"""From that likeness (difflib's ratio) on two names are one, misspelt: where all names of a format are known, and where
+files say more than we know."""
+
+LEAST_OF_A_START = 4
+"""Letters: `distortion` stands for a missing `dist`; names of one letter begin many others."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +157,18 @@ def number_of(word: str) -> float:
     if "_" in word or not word.isascii():
         raise ValueError(f"{short(word)} is no number")
     return float(word)
+
+
+@lru_cache(maxsize=4096)  # the cameras of a rig, and the people of a recording, have the same names again and again
+def almost(name: str, known: tuple[str, ...], alike: float = ALIKE) -> str:
+    """Which of the known names another one is, misspelt; empty where it is none of them."""
+    word = name.lower()[:40]
+    return next((one for one in known if get_close_matches(word, [one.lower()], 1, alike)), "")
+
+
+def goes_on(name: str, known: tuple[str, ...]) -> str:
+    """Which of the known names another one begins with; empty where it is none of them."""
+    return next((one for one in known if len(one) >= LEAST_OF_A_START and name.lower().startswith(one.lower())), "")
 
 
 def short(value: object) -> str:

@@ -1,7 +1,6 @@
 """Calibrations in OpenCV's YAML or XML: EasyMocap's `intri.yml` beside `extri.yml` or both in one, and stereo pairs."""
 
 import re
-from difflib import get_close_matches
 from pathlib import Path
 
 import torch
@@ -10,7 +9,7 @@ from dispose.errors import InputError
 from dispose.formats.calibration.documents import read_document
 from dispose.formats.calibration.rig import CameraParameters, RigFile, lens_of, size_from_principal_point, turn_of
 from dispose.formats.calibration.tables import IncompleteCameraError, is_null, numbers_or_none, usable_cameras
-from dispose.formats.entry import Entry
+from dispose.formats.entry import VERY_ALIKE, Entry, almost
 
 MATRIX_OF_TWO = ("K", "M", "cameraMatrix", "camera_matrix_", "camera_matrix", "CameraMatrix")
 LENS_OF_TWO = ("D", "dist", "distCoeffs", "dist_coeffs_", "dist_coeffs", "distortion_coefficients", "DistCoeffs")
@@ -97,7 +96,7 @@ def _easymocap_view(name: str, inner: Entry, outer: Entry) -> CameraParameters:
     lens = lens_of(where, _numbers(inner, f"dist_{name}"), fisheye=False)
     by_matrix = outer.has(f"Rot_{name}")
     others = [key.removesuffix(f"_{name}") for key in outer.keys() if key.endswith(f"_{name}")]  # noqa: SIM118
-    odd = [one for one in others if one not in OF_CAMERA and get_close_matches(one.lower(), ["rot"], 1, 0.6)]
+    odd = [one for one in others if one not in OF_CAMERA and almost(one, ("Rot",), VERY_ALIKE)]
     if odd and not by_matrix:
         raise InputError(f"{outer.place}: there is '{odd[0]}_{name}', but no 'Rot_{name}'; is it misspelt?")
     turn = _numbers(outer, f"Rot_{name}", 9) if by_matrix else _numbers(outer, f"R_{name}", 3, 9)

@@ -6,7 +6,6 @@ of 3 x 4 or 4 x 4, or how a camera stands in the world (MC-Calib's ``camera_pose
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from itertools import pairwise
 
 import torch
@@ -23,15 +22,13 @@ from dispose.formats.calibration.rig import (
     turn_of,
 )
 from dispose.formats.calibration.tables import (
-    ALIKE,
-    LEAST_OF_A_START,
     IncompleteCameraError,
     is_null,
     needed,
     numbers_or_none,
     size_or_guess,
 )
-from dispose.formats.entry import Entry
+from dispose.formats.entry import VERY_ALIKE, Entry, almost, goes_on
 
 INTRINSICS = ("intrinsics", "intrinsic", "Intrinsics")
 EXTRINSICS = ("extrinsics", "extrinsic", "camera_from_world", "world_to_camera", "world2cam", "w2c", "RT", "Rt")
@@ -59,9 +56,6 @@ WIDTH = ("width", "image_width", "image_Width", "img_width", "res_w", "w")
 HEIGHT = ("height", "image_height", "image_Height", "img_height", "res_h", "h")
 
 MODEL = ("camera_model", "distortion_model", "model")
-
-VERY_ALIKE = 0.85
-"""From here on a name is one that is misspelt."""
 
 FISHEYES = re.compile(r"fisheye|equidistant|kannala", re.IGNORECASE)
 STRANGE = re.compile(r"omni|mei\b|double.?sphere|\bds\b|\be?ucm\b|\bfov\b|f.?theta|division|equirect", re.IGNORECASE)
@@ -136,25 +130,21 @@ def _lens(inside: Sequence[Entry]) -> Float[Tensor, " coefficients"]:
             return torch.cat([k[:2], tangential.numbers(2), k[2:]])
         refuse_almost(one, (*RADIAL, *TANGENTIAL))
         for key in one.keys():  # noqa: SIM118
-            if _may_be_a_lens(one.at(key)) and (get_close_matches(key, LENS, 1, ALIKE) or _starts_like_a_lens(key)):
+            if _may_be_a_lens(one.at(key)) and (almost(key, LENS) or goes_on(key, LENS[:1])):
                 raise InputError(f"{one.place}: there is {key!r}, but no {LENS[0]!r}; is it misspelt?")
     return none
 
 
-def refuse_almost(entry: Entry, names: Sequence[str]) -> None:
+def refuse_almost(entry: Entry, names: tuple[str, ...]) -> None:
     """Raise `InputError` where a name is almost one of some, none of which is there."""
     for key in entry.keys():  # noqa: SIM118
-        if len(key) >= LEAST_OF_A_START and (close := get_close_matches(key, names, 1, VERY_ALIKE)):
-            raise InputError(f"{entry.place}: there is {key!r}, but no {close[0]!r}; is it misspelt?")
+        if close := almost(key, names, VERY_ALIKE):
+            raise InputError(f"{entry.place}: there is {key!r}, but no {close!r}; is it misspelt?")
 
 
 def _may_be_a_lens(entry: Entry) -> bool:
     rows = entry.value if isinstance(entry.value, list) else []
     return 4 <= sum(len(row) if isinstance(row, list) else 1 for row in rows) <= 14
-
-
-def _starts_like_a_lens(key: str) -> bool:
-    return key.lower()[:LEAST_OF_A_START] == LENS[0]
 
 
 def _is_fisheye(camera: Entry) -> bool:

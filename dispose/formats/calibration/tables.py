@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import Callable, Collection, Iterable
-from difflib import get_close_matches
-from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -11,14 +9,7 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.calibration.rig import CameraParameters, size_from_principal_point
-from dispose.formats.entry import Entry, short
-
-ALIKE = 0.75
-"""Names of that much likeness (difflib's ratio) are one name misspelt."""
-
-
-LEAST_OF_A_START = 4
-"""Letters: `distortion` stands for a missing `dist`; names of one letter begin many others."""
+from dispose.formats.entry import Entry, almost, goes_on, short
 
 LEAST_OF_A_MATRIX = 9
 
@@ -67,22 +58,12 @@ def needed(camera: Entry, key: str) -> Entry:
     return camera.at(key)
 
 
-@lru_cache(maxsize=4096)  # the cameras of a rig have the same names again and again
-def is_like(name: str, other: str) -> bool:
-    """Whether two names are probably one, misspelt."""
-    return bool(get_close_matches(name, [other], 1, ALIKE))
-
-
 def refuse_misspelt(camera: Entry, known: Collection[str]) -> None:
     """Raise `InputError` where a name that we do not know is all but one that is missing, or begins like it."""
-    missing, keys = [key for key in known if not camera.has(key)], camera.keys()
-    for key in keys:
-        if key in known:
-            continue
-        longer = [one for one in missing if len(one) >= LEAST_OF_A_START and key.lower().startswith(one.lower())]
-        close = [one for one in missing if is_like(key.lower(), one.lower())] or longer
-        if close:
-            raise InputError(f"{camera.place}: there is {key!r}, but no {close[0]!r}; is it misspelt?")
+    missing = tuple(key for key in known if not camera.has(key))
+    for key in camera.keys():  # noqa: SIM118
+        if key not in known and (close := almost(key, missing) or goes_on(key, missing)):
+            raise InputError(f"{camera.place}: there is {key!r}, but no {close!r}; is it misspelt?")
 
 
 def size_or_guess(camera: Entry, key: str, matrix: Float[Tensor, "3 3"]) -> tuple[Float[Tensor, " 2"], bool]:

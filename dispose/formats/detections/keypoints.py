@@ -1,13 +1,12 @@
 """The keypoints of one person in the ways that detectors write them, as one list ``x, y, score, x, …``."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
 from dispose.errors import InputError
 from dispose.formats.detections.people import MisspeltKey
-from dispose.formats.entry import short
+from dispose.formats.entry import almost, goes_on, short
 
 KEYS = (
     "pose_keypoints_2d", "keypoints", "joints", "pose_keypoints", "keypoints_2d", "keypoints2d", "kpts", "kps",
@@ -25,17 +24,17 @@ SCORES_OF_JOINT = ("score", "visibility", "confidence", "likelihood", "visible",
 """What tools call the score of a joint ``{x: …, y: …}``, and the list beside ``{x: […], y: […]}``."""
 
 
-ALIKE, LEAST_OF_A_START = 0.8, 3
-"""From here on two names are taken for one; or where one begins with the other, so many letters of it."""
+LEAST_LETTERS = 3
+"""``vis`` is short for ``visibility``; names of one letter begin many others."""
 
 
 @lru_cache(256)
 def misspelt(names: tuple[object, ...], known: tuple[str, ...]) -> str:
     """What is to be said where none of the known names is there, but one that is all but one of them; or nothing."""
-    for name in (name.lower()[:40] for name in names if isinstance(name, str) and len(name) >= LEAST_OF_A_START):
-        close = [one for one in known if one.startswith(name) or name.startswith(one)]
-        if close := close or get_close_matches(name, known, 1, ALIKE):
-            return f"there is {short(name)}, but no {close[0]!r}; is it misspelt?"
+    for name in (name.lower()[:40] for name in names if isinstance(name, str) and len(name) >= LEAST_LETTERS):
+        close = next((one for one in known if one.startswith(name)), "") or goes_on(name, known) or almost(name, known)
+        if close:
+            return f"there is {short(name)}, but no {close!r}; is it misspelt?"
     return ""
 
 

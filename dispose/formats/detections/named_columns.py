@@ -6,7 +6,6 @@ SLEAP's csv is one, with a row per frame and person, and what people write of Me
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,8 @@ from jaxtyping import Float
 
 from dispose.errors import InputError
 from dispose.formats.detections.joint_names import FEWEST_NAMED, joints_called
-from dispose.formats.detections.keypoints import ALIKE, misspelt
-from dispose.formats.entry import number_of, short
+from dispose.formats.detections.keypoints import misspelt
+from dispose.formats.entry import almost, number_of, short
 
 FRAME_COLUMNS = (
     "frame", "frameidx", "frameid", "frameindex", "framenumber", "framenum",
@@ -78,8 +77,8 @@ def _refuse_misspelt(
     scored = {one[0] for one in called.values() if one is not None and one[1] == COORDS[2]}
     if scored & both:
         for part in sorted(scored - both):
-            if close := get_close_matches(part, sorted(both - scored), 1, ALIKE):
-                raise InputError(f"{path}: there is a score of {part!r}, but none of {close[0]!r}; is it misspelt?")
+            if close := almost(part, tuple(sorted(both - scored))):
+                raise InputError(f"{path}: there is a score of {part!r}, but none of {close!r}; is it misspelt?")
     for at, one in called.items():
         if one is not None and one[1] in COORDS[:2] and one[0] not in both and joints_called(one[0]):
             raise InputError(f"{path}: there is a column {short(words[at])}, but not both x and y of {one[0]!r}.")
