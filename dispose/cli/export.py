@@ -107,7 +107,7 @@ class ExportCommand:
     calibration: PathOption = None
     """Cameras for coco and mp4 (default: those of the results)."""
     pictures: PathOption = None
-    """A capture folder with images/ or videos/, to draw over in mp4 (default: blank canvases)."""
+    """A capture folder with images/ or videos/, or one of these, to draw over in mp4 (default: blank canvases)."""
 
     def run(self) -> int:
         """Open the results, then write one kind after the other."""

@@ -31,7 +31,7 @@ from dispose.inference.run import ended_early, run
 from dispose.inference.single_view import SingleViews
 from dispose.inference.sizes import check_sizes
 from dispose.inference.timing import retimed
-from dispose.inference.tracking import TrackingConfig
+from dispose.inference.tracking import TrackingConfig, nobody_is_followed
 from dispose.models.dispose.associator import Associator
 from dispose.models.dispose.model import TwoStages
 from dispose.models.dispose.sampling import SamplerConfig
@@ -189,8 +189,8 @@ class PredictCommand(CaptureOptions):
                 batch=batch,
                 past=self.past,
             )
-        said = (*progress.summary.sentences(), *job.lost(), *ended_early(job.source, progress), *job.warnings)
-        for sentence in said:
+        said = (*progress.summary.sentences(), *job.lost(), *ended_early(job.source, progress))
+        for sentence in (*said, *nobody_is_followed(job.source.numbers, files.tracking), *job.warnings):
             print(sentence)
         report_people(sink.people, progress.summary.why_nobody(job.advice), sink.without_joints, sink.errors_mm)
         for path in sink.written:

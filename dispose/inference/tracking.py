@@ -1,7 +1,9 @@
 """Identities over time: who in this frame is who of the frames before."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -116,6 +118,8 @@ def link(
     # Nobody is followed from one rig into another.
     if old is None or old.visible.shape[1:] != now.visible.shape[1:]:
         old = now[:0]
+    # However few frames there are in between: who is gone for minutes may be anywhere, and anybody may be here.
+    old = old[prediction.number - old.number - 1 <= config.patience_frames]
     before = _matched(_costs(old, now, config))
     new = before == ABSENT
     ids = torch.where(new, memory.next_id + new.cumsum(0) - 1, old.id[before] if len(old.id) else ABSENT)
@@ -130,6 +134,18 @@ def link(
     poses = replace(prediction.poses, id=ids)
     later = replace(memory, tracks=tracks, next_id=memory.next_id + int(new.sum()), usual_mm=usual)
     return later, replace(prediction, poses=poses)
+
+
+def nobody_is_followed(numbers: Sequence[int], config: TrackingConfig) -> tuple[str, ...]:
+    """A sentence where all frames are further apart than people are waited for."""
+    step = min((after - before for before, after in pairwise(numbers)), default=0)
+    if step - 1 <= config.patience_frames:
+        return ()
+    apart = f"{step} numbers apart or more, {step / config.rate_hz:.1f} s at {config.rate_hz:g} frames per second"
+    return (
+        f"frames are {apart}, but people are waited for {config.patience_s:g} s: everybody is somebody new in every "
+        "frame. Where fewer numbers are a second, give --rate-hz; to wait for longer, --patience-s.",
+    )
 
 
 def _matched(cost: Float[Tensor, "persons tracks"]) -> Int[Tensor, " persons"]:

@@ -371,3 +371,17 @@ def test_what_was_odd_stands_in_the_header(capture_folder, tmp_path: Path, capsy
     assert all(sentence in said for sentence in header["read"])
     assert "cam03.0004.json: camera cam03, frame 4, person 1, joint nose: x is nan)." in header["read"][1]
     assert "joint nose: score is 1.25)." in header["read"][2]
+
+
+def test_nobody_is_followed_over_minutes(capture_folder, tmp_path: Path, capsys) -> None:
+    """Two stills are no sequence, however near people stand to where others stood before."""
+    for camera in ("cam01", "cam02", "cam03", "cam04"):
+        for frame in range(2, 6):
+            capture_folder.frame_file(camera, frame).unlink()
+        capture_folder.frame_file(camera, 1).rename(capture_folder.frame_file(camera, 4848))
+    assert run(capture_folder.path, tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "4 people:" in said and "frames are 4848 numbers apart or more, 161.6 s" in said
+    assert run(capture_folder.path, tmp_path / "patient", "--patience-s", "200") == 0
+    said = capsys.readouterr().out
+    assert "2 people:" in said and "numbers apart" not in said

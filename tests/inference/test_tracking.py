@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from dispose.inference.tracking import Memory, TrackingConfig, Tracks, link
+from dispose.inference.tracking import Memory, TrackingConfig, Tracks, link, nobody_is_followed
 from dispose.scene.frame import Detections, Frame, Poses
 from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import COCO_17
@@ -57,6 +57,8 @@ def test_limits_are_seconds_whatever_the_rate(walk) -> None:
             back = round(seconds * rate_hz)
             sequence = [scene(walk, 0, body), scene(walk, back - 1, body[:0]), scene(walk, back, body)]
             assert ids(sequence, config)[-1] == [expected]
+            # Likewise where nobody looked in between.
+            assert ids([sequence[0], sequence[-1]], config)[-1] == [expected]
 
 
 def test_velocity_tells_crossing_people_apart(walk) -> None:
@@ -220,7 +222,18 @@ def test_somebody_is_waited_for_as_long_as_the_patience_lasts(walk) -> None:
     body, nobody = walk.people_at(0)[:1], walk.people_at(0)[:0]
     for patience, expected in ((4, 1), (3, 2)):
         sequence = [scene(walk, n, body if n in (0, 5) else nobody) for n in range(6)]
-        assert ids(sequence, TrackingConfig(rate_hz=30.0, patience_s=patience / 30))[-1] == [expected]
+        config = TrackingConfig(rate_hz=30.0, patience_s=patience / 30)
+        assert ids(sequence, config)[-1] == ids([sequence[0], sequence[-1]], config)[-1] == [expected]
+
+
+def test_it_is_said_where_no_two_frames_are_near_enough_to_follow_anybody() -> None:
+    config = TrackingConfig(rate_hz=30.0)
+    (said,) = nobody_is_followed((4500, 9348), config)
+    assert "4848 numbers apart" in said and "161.6 s" in said and "1.5 s" in said and "--rate-hz" in said
+    assert nobody_is_followed((0, 47, 94), config)
+    for numbers in ((), (7,), (0, 46, 92), (0, 100, 101, 200)):
+        assert nobody_is_followed(numbers, config) == ()
+    assert nobody_is_followed((4500, 9348), TrackingConfig(rate_hz=30.0, patience_s=200.0)) == ()
 
 
 def test_who_jumps_further_than_people_do_is_believed_where_they_were_expected(walk) -> None:

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from dispose.cli.main import main
+from dispose.errors import InputError
 from dispose.formats.saved_run import SavedRun, open_run
 from dispose.inference.results_folder import RunFiles, write_results
 from dispose_viz.image.paint import blank, fit, paint_words, placed, rgb_of
+from dispose_viz.image.series import images_of_capture
 from dispose_viz.people_film import Film, film_pages, grid_of
 from dispose_viz.style import DARK, person_color
 from tests.cli.test_export_files import FIRST, RATE, run_of
@@ -75,9 +77,21 @@ def test_words_stay_inside() -> None:
         assert amount(canvas, DARK.ink) > 15 and amount(canvas[:, :2], DARK.ink) == 0
 
 
-def test_pictures_that_break_off_are_shown_empty(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_of_pictures_needs_no_calibration_of_its_own(tmp_path: Path) -> None:
+    pictures = tmp_path / "images"
+    (pictures / "cam04").mkdir(parents=True)
+    cv2.imwrite(str(pictures / "cam04" / "cam04_0007.png"), np.full((8, 8, 3), 90, np.uint8))
+    for folder in (tmp_path, pictures):
+        seen = images_of_capture(folder, rig())
+        assert seen(8) == (None,) * 4 and seen(7)[:3] == (None,) * 3
+        assert seen(7)[3] is not None and (seen(7)[3] == 90).all()
+    with pytest.raises(InputError, match="has pictures of cam04, the results are of left, right"):
+        images_of_capture(pictures, rig(("left", "right")))
+
+
+def test_pictures_that_are_not_there_are_told(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(run), "--to", "mp4", "--pictures", str(tmp_path)]) == 2
-    assert "no calibration in it" in capfd.readouterr().err
+    assert "neither videos nor folders of images in it" in capfd.readouterr().err
     assert not list(run.glob("export/mp4/.*"))
 
 
