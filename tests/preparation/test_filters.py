@@ -77,6 +77,19 @@ def test_areas_are_read_as_they_were_written(tmp_path: Path, frame: Frame) -> No
     assert not found.inside(frame.cameras.names[0], np.array([[30.0, 30.0]])).any()
 
 
+def test_cameras_of_areas_may_be_written_otherwise(tmp_path: Path, frame: Frame) -> None:
+    """As images are called: Cam_01 is cam1, and cam11 is not; of two that it may be, it is neither."""
+    cameras = replace(frame.cameras, names=("cam1", "cam11", "door"))
+    write_areas(tmp_path / "areas.json", {"Cam_01": [SQUARE]})
+    assert set(read_areas(tmp_path / "areas.json", cameras).cameras) == {"cam1"}
+    write_areas(tmp_path / "areas.json", {"cam_1": [SQUARE], "cam1": [SQUARE]})
+    with pytest.raises(InputError, match="mean the same camera, cam1"):
+        read_areas(tmp_path / "areas.json", cameras)
+    write_areas(tmp_path / "areas.json", {"DOOR": [SQUARE]})
+    with pytest.raises(InputError, match="no camera 'DOOR'"):
+        read_areas(tmp_path / "areas.json", replace(cameras, names=("cam1", "Door", "door")))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
