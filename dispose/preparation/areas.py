@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from dispose.errors import InputError
 from dispose.formats.entry import Entry
 from dispose.formats.files import replacing
-from dispose.inference.names import words
+from dispose.inference.pairing import words
 from dispose.scene.cameras import Cameras
 
 SCHEMA = "dispose.areas/1"

@@ -6,7 +6,7 @@ from pathlib import Path
 from dispose.errors import InputError
 from dispose.formats.images.series import open_image_series
 from dispose.inference.capture import find_images
-from dispose.inference.names import match_names
+from dispose.inference.pairing import match_names
 from dispose.scene.cameras import Cameras
 from dispose_viz.scene.timeline import Images
 
