@@ -31,6 +31,9 @@ def _number(
     return PrimitiveConstructorSpec[Number](1, metavar, read, held, lambda value: [str(value)])
 
 
+FROM_0 = {"least": 0}
+"""Metadata of a field that counts something and may be 0, for `--set`."""
+
 MOST = 10**9
 """No rate, length, ratio or number of anything is larger."""
 

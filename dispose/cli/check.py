@@ -60,10 +60,10 @@ class CheckCommand(CaptureOptions):
         read = read_lines(capture, times, readings)
         print("\n".join(read))
         commands = next_commands(diagnosis, source, folder, self.words())
-        rates = slower(capture, times) if diagnosis.findings else {}
-        if rates:
+        late = slower(capture, times) if diagnosis.findings else []
+        if late:
             # Whatever else seems wrong may come of frames that are not of one instant.
-            told = (word for name, (rate, _) in rates.items() for word in ("--camera-rate", f"{name}={rate:g}"))
+            told = (word for one in late for word in one.words)
             commands = (f"dispose check {shlex.join([str(source), *self.words(), *told])}", *commands)
         self.say(capture, diagnosis, recordings(capture, times), commands)
         what = Checked(name, capture.cameras, diagnosis, recordings(capture, times), tuple(read), commands)

@@ -145,27 +145,44 @@ def time_notes(capture: Capture, timing: Timing) -> list[str]:
     moved = [f"{name} by {clock.shift:+g}" for name, clock in zip(names, timing.clocks, strict=True) if clock.shift]
     if moved:
         notes.append(f"frames are shifted: {', '.join(moved)}.")
-    return [*notes, *(sentence for _, sentence in slower(capture, timing).values())]
+    return [*notes, *map(str, slower(capture, timing))]
 
 
-def slower(capture: Capture, timing: Timing) -> dict[str, tuple[float, str]]:
-    """Cameras without a video whose frames end where a slower camera's would: that rate, and a sentence about it."""
+@dataclass(frozen=True)
+class SlowerCamera:
+    """A camera whose frames (first, last, of so many) end where a slower one's would: by which share, at what rate."""
+
+    name: str
+    first: int
+    last: int
+    most: int
+    share: float
+    rate_hz: float
+
+    def __str__(self) -> str:
+        return (
+            f"camera {self.name} has frames {self.first}-{self.last} of {self.most}: if it took {self.share:.3g} as "
+            f"many frames per second as the others, give {' '.join(self.words)}."
+        )
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """The option that says its rate."""
+        return "--camera-rate", f"{self.name}={self.rate_hz:g}"
+
+
+def slower(capture: Capture, timing: Timing) -> list[SlowerCamera]:
+    """Cameras without a video whose frames end where a slower camera's would."""
     if any(timing.videos) or timing.retimes:
-        return {}
+        return []
     spans_of_views = [(view.camera, min(view.numbers), max(view.numbers)) for view in capture.views if view.numbers]
     most = max((last - first for _, first, last in spans_of_views), default=0)
-    found = {}
+    found = list[SlowerCamera]()
     for name, first, last in spans_of_views:
         share = next((share for share in SLOWER if abs((last - first + 1) / (most + 1) - share) < 0.5 * UNEVEN), None)
         if share and last - first >= FEWEST_OF_SLOWER and abs(first - min(capture.numbers)) <= 1:
             rate = float(f"{share * timing.rate:.4g}")
-            found[name] = (
-                rate,
-                (
-                    f"camera {name} has frames {first}-{last} of {most + 1}: if it took {share:.3g} as many frames per "
-                    f"second as the others, give --camera-rate {name}={rate:g}."
-                ),
-            )
+            found.append(SlowerCamera(name, first, last, most + 1, share, rate))
     return found
 
 

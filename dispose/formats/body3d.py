@@ -15,7 +15,8 @@ from dispose.errors import InputError
 from dispose.formats.calibration.json_files import PANOPTIC_FROM_OURS
 from dispose.formats.entry import MOST_WHOLE, Entry
 from dispose.formats.files import visible
-from dispose.formats.predictions import SavedPredictions, nullable, require_size
+from dispose.formats.predictions import SavedPredictions, nullable
+from dispose.formats.units import require_size
 from dispose.scene.frame import Poses
 from dispose.scene.results import Association, Prediction
 from dispose.skeletons.catalog import PANOPTIC_15, PANOPTIC_19

@@ -20,7 +20,7 @@ from dispose.formats.arrays import Arrays, open_arrays
 from dispose.formats.calibration.rig import FARTHEST
 from dispose.formats.entry import Entry
 from dispose.formats.files import parse_json, replacing_path
-from dispose.formats.predictions import require_size
+from dispose.formats.units import require_size
 from dispose.scene.frame import FARTHEST_PX, Detections, Labels, Poses
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.skeletons.skeleton import Skeleton

@@ -18,7 +18,8 @@ from dispose.formats.calibration.rig import FARTHEST
 from dispose.formats.files import read_text, replacing, visible
 from dispose.formats.marker_names import MarkerNames, joints_of_markers, pose2sim_names, skeleton_of_joints
 from dispose.formats.person_table import PersonTable
-from dispose.formats.predictions import SavedPredictions, require_size
+from dispose.formats.predictions import SavedPredictions
+from dispose.formats.units import require_size
 from dispose.scene.frame import Poses
 from dispose.scene.results import Association, Prediction
 from dispose.skeletons.skeleton import Skeleton

@@ -13,6 +13,7 @@ from dispose.models.dispose.sampling import NoiseConfig
 from dispose.models.rays.network import RaysConfig
 from dispose.models.triangulation.algebraic import AlgebraicConfig
 from dispose.models.triangulation.volumetric import VolumetricConfig
+from dispose.options import FROM_0
 from dispose.skeletons.catalog import BODY_25, COCO_17, H36M_17, HALPE_26, PANOPTIC_15, SHELF_14
 from dispose_synthetic.renderer.captures import RenderConfig
 from dispose_synthetic.rigs import ARCHETYPES, HUDDLES
@@ -58,18 +59,18 @@ class Optimisation:
         patience: looks without a better score after which training ends; 0 = it goes on to the last step.
     """
 
-    steps: int
+    steps: int = field(metadata=FROM_0)
     batch: int
     rate: float
     last_rate: float = 1e-6
-    warmup: int = 1000
+    warmup: int = field(default=1000, metadata=FROM_0)
     clip: float = 1.1
     weight_decay: float = 0.0
     average: float = 0.0
     average_every: int = 1
     checkpoint_every: int = 250
-    select_every: int = 0
-    patience: int = 0
+    select_every: int = field(default=0, metadata=FROM_0)
+    patience: int = field(default=0, metadata=FROM_0)
 
     def __post_init__(self) -> None:
         if self.average and self.select_every:
@@ -132,7 +133,7 @@ class BackboneTraining:
     background: float = 0.1
     peak: float = 0.0
     supervise_unmatched: bool = True
-    copies: int = 1
+    copies: int = field(default=1, metadata=FROM_0)
     bfloat16: bool = False
     complete_labels: bool = False
 
@@ -158,7 +159,7 @@ class PoseTraining:
     """
 
     optimisation: Optimisation = Optimisation(steps=25_000, batch=4, rate=3e-4)
-    copies: int = 2
+    copies: int = field(default=2, metadata=FROM_0)
     bfloat16: bool = False
     root_noise_mm: float = 64.0
     match_map_px: float = 8.0
@@ -206,7 +207,7 @@ class AssociatorRecipe:
     """
 
     name: str = "synthetic"
-    seed: int = 925
+    seed: int = field(default=925, metadata=FROM_0)
     scenes: SceneConfig = SceneConfig(
         views=(2, DIRECT_VIEWS), view_weights=(2.0, 3.0, 3.0, 2.0), rigs=(*ARCHETYPES, *HUDDLES)
     )
@@ -247,7 +248,7 @@ class RaysRecipe:
     """
 
     name: str = "rays"
-    seed: int = 925
+    seed: int = field(default=925, metadata=FROM_0)
     captured: bool = True
     model: RaysConfig = RaysConfig()
     sightings: SightingConfig = field(default_factory=SightingConfig)
@@ -302,7 +303,7 @@ class TriangulationRecipe:
     name: str
     model: AlgebraicConfig | VolumetricConfig
     training: TriangulationTraining
-    seed: int = 925
+    seed: int = field(default=925, metadata=FROM_0)
     shards: ShardConfig | None = None
     warm: str | None = None
 
@@ -312,7 +313,7 @@ class ModelRecipe:
     """The model for images: its backbone, then both stages; `name` is of the run and of the weights."""
 
     name: str
-    seed: int = 925
+    seed: int = field(default=925, metadata=FROM_0)
     model: DisPoseConfig = field(default_factory=DisPoseConfig)
     backbone: BackboneTraining = field(default_factory=BackboneTraining)
     pose: PoseTraining = field(default_factory=PoseTraining)

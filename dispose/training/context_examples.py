@@ -16,6 +16,7 @@ from dispose.models.context.lifter import LifterConfig
 from dispose.models.context.network import TOLD, ContextConfig, PyramidConfig
 from dispose.models.lifting.sight import PeopleInView, sight_of
 from dispose.nn.backbones import BackboneConfig
+from dispose.options import FROM_0
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import cat
 from dispose.training.config import Optimisation
@@ -67,7 +68,7 @@ class ContextRecipe:
     """
 
     name: str = "context"
-    seed: int = 925
+    seed: int = field(default=925, metadata=FROM_0)
     captured: bool = True
     model: ContextConfig = field(
         default_factory=lambda: ContextConfig("coco_17", (96, 128), PyramidConfig(SMALL_PYRAMID), SMALL_LIFTER)
@@ -149,7 +150,7 @@ class PublishedRecipe:
 
     name: str
     model: ContextConfig
-    seed: int = 925
+    seed: int = field(default=925, metadata=FROM_0)
     boxes: str = "keypoints"
     lift: Optimisation = Optimisation(
         # Thirty epochs of 1,559,752 pictures.

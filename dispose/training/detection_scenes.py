@@ -11,6 +11,7 @@ from torch import Tensor
 from dispose.association.packing import gather_groups
 from dispose.models.triangulation.detections import DetectionWeightsConfig
 from dispose.models.triangulation.statistics import KeypointStatistics, keypoint_statistics
+from dispose.options import FROM_0
 from dispose.scene.convert import convert_detections, convert_poses
 from dispose.scene.frame import Frame, Labels
 from dispose.scene.results import Association
@@ -65,7 +66,7 @@ class DetectionWeightsRecipe:
     """
 
     name: str = "algebraic_detections"
-    seed: int = 925
+    seed: int = field(default=925, metadata=FROM_0)
     model: DetectionWeightsConfig = DetectionWeightsConfig()
     drawn: DetectionScenes = DetectionScenes()
     chunks: int = 24

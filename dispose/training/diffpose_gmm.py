@@ -11,6 +11,7 @@ from dispose.losses.objective import Term
 from dispose.models.diffpose_gmm.model import DiffPoseGmm, DiffPoseGmmConfig, state_of
 from dispose.models.lifting.residual import ResidualConfig
 from dispose.nn.graph import GraphSizes
+from dispose.options import FROM_0
 from dispose.training.config import Optimisation
 from dispose.training.lifting import LIFTER_PLAN, LIFTER_WIDTH, LiftExamples, in_half_precision, with_mirror_images
 from dispose.training.task import Task
@@ -38,7 +39,7 @@ class DiffPoseGmmRecipe:
     """
 
     name: str = "diffpose-gmm"
-    seed: int = 0
+    seed: int = field(default=0, metadata=FROM_0)
     captured: bool = True
     model: DiffPoseGmmConfig = DiffPoseGmmConfig(
         residual=ResidualConfig(width=LIFTER_WIDTH),

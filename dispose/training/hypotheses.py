@@ -11,6 +11,7 @@ from dispose.diffusion.parameterisations import corrupt, velocity_of
 from dispose.losses.objective import Term
 from dispose.models.diffpose_hypotheses.network import HypothesesConfig, HypothesesNetwork
 from dispose.models.diffpose_hypotheses.sampling import Sighted, see_keypoints
+from dispose.options import FROM_0
 from dispose.training.config import Optimisation
 from dispose.training.lifting import LIFTER_PLAN, LiftExamples, with_mirror_images
 from dispose.training.task import Task
@@ -49,7 +50,7 @@ class HypothesesRecipe:
     lifter: Optimisation = LIFTER_PLAN
     denoiser: Optimisation | None = None
     denoiser_draws: int = 8
-    seed: int = 0
+    seed: int = field(default=0, metadata=FROM_0)
     captured: bool = True
     views: OneViewConfig = field(default_factory=OneViewConfig)
     draws: int = 1

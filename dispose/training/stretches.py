@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dispose.errors import InputError
+from dispose.options import FROM_0
 from dispose.training.config import BackboneTraining, DenoiserTraining, LabelRules, Optimisation, PoseTraining
 
 FEWEST_STRETCHES = 3
@@ -46,9 +47,9 @@ class AdaptRecipe(HeldOutStretches):
     """
 
     name: str = "adapt"
-    seed: int = 925
+    seed: int = field(default=925, metadata=FROM_0)
     subsets: int = 3
-    rehearsal: int = 96
+    rehearsal: int = field(default=96, metadata=FROM_0)
     rehearsal_share: float = 0.4
     denoiser: DenoiserTraining = DenoiserTraining(
         optimisation=Optimisation(
@@ -71,7 +72,7 @@ class CaptureRecipe(HeldOutStretches):
     """
 
     name: str = "capture"
-    seed: int = 925
+    seed: int = field(default=925, metadata=FROM_0)
     rules: LabelRules = LabelRules()
     backbone: BackboneTraining = field(default_factory=BackboneTraining)
     pose: PoseTraining = field(default_factory=PoseTraining)

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, fields, is_dataclass, replace
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass, replace
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -52,35 +52,32 @@ def override(record: Record, settings: Sequence[str]) -> Record:
 
 
 def _replaced(record: Any, path: list[str], value: object, source: str) -> Any:
-    names = [field.name for field in fields(record)] if is_dataclass(record) else []
-    if path[0] not in names:
+    there = {field.name: field for field in fields(record)} if is_dataclass(record) else {}
+    if path[0] not in there:
         raise InputError(
-            f"{source}: {type(record).__name__} has no {path[0]!r} (there is {', '.join(names) or 'none'})"
+            f"{source}: {type(record).__name__} has no {path[0]!r} (there is {', '.join(there) or 'none'})"
         )
     if path[1:]:
         new = _replaced(vars(record)[path[0]], path[1:], value, source)
     else:
         new = _build(value, get_type_hints(type(record))[path[0]], source)
-        _require_sensible(path[0], vars(record)[path[0]], new, source)
+        _require_sensible(there[path[0]], vars(record)[path[0]], new, source)
     return replace(record, **{path[0]: new})  # pyright: ignore[reportArgumentType]
 
-
-MEAN_SOMETHING_AT_0 = frozenset((
-    "steps", "warmup", "select_every", "patience", "seed", "copies", "ghosts", "rehearsal", "leans", "guess", "front",
-    "back",
-))  # fmt: skip
-"""Whole numbers of recipes that may be 0; of anything else that is counted there has to be one."""
 
 LARGEST = 10**9
 
 
-def _require_sensible(name: str, old: object, new: object, source: str) -> None:
-    """Raise `InputError` where a number comes in the place of another one that is none of its kind."""
+def _require_sensible(field: Field[Any], old: object, new: object, source: str) -> None:
+    """Raise `InputError` where a number comes in the place of another one that is none of its kind.
+
+    Of what is counted there has to be one, unless the field says otherwise (`dispose.options.FROM_0`).
+    """
     if isinstance(old, bool) or not isinstance(old, int | float) or not isinstance(new, int | float):
         return
-    least = 1 if isinstance(old, int) and old > 0 and name not in MEAN_SOMETHING_AT_0 else 0
+    least = field.metadata.get("least", 1) if isinstance(old, int) and old > 0 else 0
     if (old >= 0 and new < least) or abs(new) > LARGEST:
-        raise InputError(f"{source}: {name} is {new:g}; a number from {least} to {LARGEST:g} is expected")
+        raise InputError(f"{source}: {field.name} is {new:g}; a number from {least} to {LARGEST:g} is expected")
 
 
 def _build(stored: Any, kind: Any, source: str) -> Any:

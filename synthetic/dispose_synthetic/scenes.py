@@ -1,12 +1,13 @@
 """Synthetic frames: people in a room, filmed by a rig, found by a detector."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dispose.options import FROM_0
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame, Labels, Poses
 from dispose.skeletons.catalog import COCO_17
@@ -46,7 +47,7 @@ class SceneConfig:
     views: tuple[int, int] = (2, 10)
     view_weights: tuple[float, ...] = (1.0, 3.0, 3.0, 3.0, 1.5, 1.0, 0.7, 0.5, 0.5)
     persons: tuple[int, int] = (1, 12)
-    ghosts: int = 4
+    ghosts: int = field(default=4, metadata=FROM_0)
     rigs: tuple[RigArchetype, ...] = ARCHETYPES
     detectors: tuple[DetectorRanges, ...] = DETECTORS
     detector_weights: tuple[float, ...] = DETECTOR_WEIGHTS

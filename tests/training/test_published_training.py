@@ -295,7 +295,9 @@ def test_cameras_are_named_or_arranged():
 
 def test_values_of_a_recipe_are_set_by_their_path():
     recipe = DATASETS["shelf"]
-    changed = override(recipe, ["training.pose.optimisation.steps=7", "interval=3", "warm=null"])
+    changed = override(
+        recipe, ["training.pose.optimisation.steps=7", "interval=3", "warm=null", "training.pose.optimisation.warmup=0"]
+    )
     assert changed.training.pose.optimisation.steps == 7 and changed.interval == 3 and changed.warm is None
     assert changed.training.backbone == recipe.training.backbone
     for setting, sentence in (
@@ -304,6 +306,7 @@ def test_values_of_a_recipe_are_set_by_their_path():
         ("interval=two", "holds 'two' where int is expected"),
         ("interval.more=2", "int has no 'more'"),
         ("interval=0", "interval is 0; a number from 1"),
+        ("training.pose.optimisation.batch=0", "batch is 0; a number from 1"),
         ("training.pose.optimisation.steps=-1", "steps is -1; a number from 0"),
         ("training.pose.optimisation.rate=-0.1", "rate is -0.1; a number from 0"),
         ("training.pose.optimisation.batch=10000000000000", "to 1e\\+09 is expected"),

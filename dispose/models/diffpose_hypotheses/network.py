@@ -4,7 +4,7 @@ A pose is a state: joints from their own middle, in units. Released sizes are th
 ships is smaller, and diffuses round a pose that it says first (`Guess`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from dispose.models.lifting.residual import ResidualBlock, ResidualConfig, Resid
 from dispose.models.lifting.sides import even_sides
 from dispose.models.lifting.view import ViewPeople
 from dispose.nn.beliefs import Samples, channels
+from dispose.options import FROM_0
 from dispose.skeletons.catalog import COCO_17
 from dispose.tensors import TensorStruct
 
@@ -90,8 +91,8 @@ class HypothesesConfig:
     steps: int = 25
     answer: str = "noise"
     lifter: ResidualConfig | None = None
-    guess: int = 0
-    leans: int = 0
+    guess: int = field(default=0, metadata=FROM_0)
+    leans: int = field(default=0, metadata=FROM_0)
     rays: bool = False
     even: float = 0.0
     unit: float = 0.1

@@ -1,6 +1,6 @@
 """A convolutional network from cubes to cubes (Moon et al. 2018): residual blocks down five times and up again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool3d
 
 from dispose.errors import InputError
+from dispose.options import FROM_0
 
 Cube = Float[Tensor, "samples chans cells cells cells"]
 
@@ -27,9 +28,9 @@ class V2VConfig:
 
     kernel: int = 7
     first_chans: int = 16
-    front: int = 3
+    front: int = field(default=3, metadata=FROM_0)
     chans: tuple[int, ...] = (32, 64, 128, 128, 128, 128)
-    back: int = 2
+    back: int = field(default=2, metadata=FROM_0)
 
     @property
     def multiple(self) -> int:
