@@ -1,7 +1,7 @@
 """Fit what skeletons claim of themselves: the factors of joint covariances and the scores of persons.
 
 ``python tools/fit_claims.py`` prints the numbers that stand in `dispose.association.claims` and
-`dispose.association.person_score`, and how well they hold on scenes with other seeds. Four minutes.
+`dispose.association.claims`, and how well they hold on scenes with other seeds. Four minutes.
 
 Synthetic captures are grouped in three ways: by the truth, by the truth with a wrong member in three groups of ten (the
 nearest other person of that view, or anybody), and by a classic associator. Every group is compared with the true
@@ -19,9 +19,8 @@ from scipy.stats import chi2
 from torch import Tensor
 
 from dispose.association.body_bounds import without_impossible
-from dispose.association.claims import Factor, claim, fit_of, ideal_covariance, joint_cues
+from dispose.association.claims import Factor, ScoreModel, claim, fit_of, ideal_covariance, joint_cues, person_cues
 from dispose.association.packing import gather_groups
-from dispose.association.person_score import ScoreModel, person_cues
 from dispose.association.reconstruct import triangulate_joints
 from dispose.baselines.svt import svt
 from dispose.geometry.uncertainty import probability_within

@@ -96,7 +96,7 @@ def read_weights(_data: Path, _made: Path) -> None:
 
 def read_arrays(data: Path, _: Path) -> None:
     """CMU's motion, an archive of arrays."""
-    from dispose.formats.plain_arrays import load_plain_arrays
+    from dispose.formats.plain_pickle import load_plain_arrays
 
     load_plain_arrays(data / "cmu_motion/poses.npz")
 

@@ -2,7 +2,8 @@
 
 The rays say where a joint may lie if all is well. How well it is the rest says: whether views agree, how many there are
 and how many contradict, how sure the detector was, where the neighbours in the skeleton are, how the person's other
-joints fare. One factor per joint joins these (`joint_cues`), fitted on synthetic captures.
+joints fare. One factor per joint joins these (`joint_cues`), fitted on synthetic captures. How probable it is that a
+person is right (their joints within 150 mm of the truth in the mean) is fitted likewise.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -13,10 +14,12 @@ from torch import Tensor
 
 from dispose.association.body_bounds import bone_excess
 from dispose.association.packing import GroupKeypoints, apparent_size, inlier_bound
+from dispose.errors import ShapeError
 from dispose.geometry.pinhole import pixels_per_unit
+from dispose.geometry.uncertainty import expected_error
 from dispose.scene.frame import Poses
 from dispose.skeletons.skeleton import Skeleton
-from dispose.tensors import TensorStruct
+from dispose.tensors import ABSENT, TensorStruct
 
 NOISE_PER_SIZE = 0.02
 """What keypoints of real detectors scatter by, as a share of the person's apparent size."""
@@ -221,3 +224,72 @@ def claim(evidence: GroupKeypoints, poses: Poses, factor: Factor = FACTOR) -> Po
     largest = torch.diagonal(covariance, dim1=-2, dim2=-1).amax(-1)[..., None, None]
     covariance = covariance * (FARTHEST_MM**2 / largest).clamp(max=1)
     return replace(poses, covariance=torch.where(poses.valid[..., None, None], covariance, 0.0))
+
+
+@dataclass(frozen=True)
+class ScoreModel:
+    """Log odds that a person is right: a sum over `person_cues`. What made the numbers: ``python tools/fit_claims.py``.
+
+    Attributes:
+        constant: of everybody.
+        error: logarithm of the mean expected error of the known joints, in units of 50 mm.
+        unknown: share of the joints that are not known.
+        evidence: logarithm of the sum of the scores of all keypoints.
+        doubt: 1 minus their mean score.
+        members: 1 over the number of views in which the person is seen.
+        contradicting: share of the keypoints that contradict.
+        worst_member: that share in the view where it is greatest.
+    """
+
+    constant: float
+    error: float
+    unknown: float
+    evidence: float
+    doubt: float
+    members: float
+    contradicting: float
+    worst_member: float
+
+    def weigh(self, cues: Float[Tensor, "*batch cues"]) -> Float[Tensor, "*batch"]:
+        """The sum over the cues."""
+        return cues @ cues.new_tensor([vars(self)[one.name] for one in fields(self)])
+
+
+SCORE = ScoreModel(
+    constant=1.855,
+    error=-3.068,
+    unknown=-0.147,
+    evidence=0.869,
+    doubt=1.262,
+    members=-2.191,
+    contradicting=-3.939,
+    worst_member=-0.339,
+)
+
+
+def person_cues(evidence: GroupKeypoints, poses: Poses) -> Float[Tensor, "persons cues"]:
+    """What speaks for and against persons, in the order of the fields of `ScoreModel`; poses have covariances."""
+    if poses.covariance is None:
+        raise ShapeError("persons are scored by how uncertain their joints are, and these skeletons do not say it")
+    misfit, known = misfit_of(evidence, poses), poses.valid.double()
+    agree, sees = (misfit <= 1).double(), (~misfit.isnan()).double()
+    error = torch.where(poses.valid, expected_error(poses.covariance), 0.0).sum(1) / known.sum(1).clamp(min=1)
+    total = evidence.confidence.sum((1, 2))
+    of_view = torch.where(sees.sum(1) > 0, 1 - agree.sum(1) / sees.sum(1).clamp(min=1), 0.0)
+    cues = (
+        torch.ones_like(total),
+        (error / 50).clamp(min=0.02).log(),
+        1 - known.mean(1),
+        total.clamp(min=0.1).log(),
+        1 - total / evidence.seen.sum((1, 2)).clamp(min=1),
+        1 / (evidence.member != ABSENT).sum(1).clamp(min=1),
+        1 - agree.sum((1, 2)) / sees.sum((1, 2)).clamp(min=1),
+        of_view.amax(1),
+    )
+    return torch.stack(cues, dim=-1)
+
+
+def score_persons(evidence: GroupKeypoints, poses: Poses, model: ScoreModel = SCORE) -> Poses:
+    """The same skeletons with scores; 0 for a person without a known joint."""
+    score = torch.sigmoid(model.weigh(person_cues(evidence, poses)))
+    return replace(poses, score=torch.where(poses.valid.any(1), score, 0.0))

@@ -9,9 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dispose.association.body_bounds import without_impossible
-from dispose.association.claims import claim
+from dispose.association.claims import claim, score_persons
 from dispose.association.packing import GroupKeypoints, gather_groups, inlier_bound
-from dispose.association.person_score import score_persons
 from dispose.errors import ShapeError
 from dispose.geometry.triangulation import (
     BySights,

@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
-from dispose.datasets.joint_mixtures import mixtures_of_detectors, mixtures_of_maps
+from dispose.datasets.joint_mixtures import mixtures_of_detectors, mixtures_of_maps, write_joint_mixtures
 from dispose.errors import InputError
 from dispose.formats.folders import require_file
-from dispose.formats.joint_mixtures import write_joint_mixtures
 from dispose.formats.pseudo_labels import PseudoLabelStore, read_pseudo_labels, write_pseudo_labels
 from dispose.released.pseudo_labels import read_released_labels
 from dispose.scene.labels import FEWEST_JOINTS

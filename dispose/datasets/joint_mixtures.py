@@ -1,6 +1,9 @@
-"""How uncertain the 2-D joints of recordings are: mixtures from several detectors' files, or from stored heat maps."""
+"""How uncertain the 2-D joints of recordings are: mixtures from several detectors' files, or from stored heat maps.
 
-from collections.abc import Sequence
+They are written as Gong's DiffPose keeps them, so that its own code reads them too.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,8 @@ from dispose.datasets.tables.videopose3d import CAMERAS, read_tree, skeleton_of
 from dispose.diffusion.noise import Mixture
 from dispose.errors import InputError
 from dispose.formats.arrays import NUMBERS, Arrays
-from dispose.formats.plain_arrays import load_plain_arrays
+from dispose.formats.files import replacing_path
+from dispose.formats.plain_pickle import load_plain_arrays
 from dispose.nn.joint_mixtures import mixture_of_detections, mixture_of_heatmaps
 from dispose.skeletons.skeleton import Skeleton
 
@@ -99,3 +103,26 @@ def _together(where: str, each: Sequence[np.ndarray], camera: int, kernels: int)
         return mixture_of_detections(xy, torch.isfinite(xy).all(-1).double(), kernels)
     except InputError as error:
         raise InputError(f"{where}, camera {camera}, {error}") from None
+
+
+def write_joint_mixtures(
+    path: Path, recordings: Mapping[tuple[str, str], Sequence[Mixture]], skeleton: Skeleton
+) -> None:
+    """Write the mixtures of recordings, by subject and action, camera by camera (leading axes frames, joints).
+
+    Raises:
+        InputError: a camera's mixtures are not of this skeleton's joints in two dimensions.
+    """
+    tree: dict[str, dict[str, list[np.ndarray]]] = {}
+    for (subject, action), cameras in recordings.items():
+        for number, mixture in enumerate(cameras):
+            if mixture.mean.ndim != 4 or mixture.mean.shape[1] != len(skeleton) or mixture.mean.shape[-1] != 2:
+                found = "x".join(map(str, mixture.mean.shape))
+                raise InputError(f"{subject}, {action}, camera {number}: {found} is not of {skeleton.name}'s joints.")
+        columns = [torch.cat([one.weight[..., None], one.mean, one.scale], -1) for one in cameras]
+        tree.setdefault(subject, {})[action] = [column.float().numpy() for column in columns]
+    sides = [[row for row, joint in enumerate(skeleton.joints) if joint.startswith(side)] for side in ("l_", "r_")]
+    with replacing_path(path) as temporary:
+        # Objects, as the file that others read has them: NumPy stores the dictionaries pickled.
+        sides_of = {"keypoints_symmetry": sides, "num_joints": len(skeleton)}
+        np.savez_compressed(temporary, positions_2d=np.array(tree, object), metadata=np.array(sides_of, object))

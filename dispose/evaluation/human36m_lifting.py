@@ -45,8 +45,7 @@ from dispose.metrics.lifting import (
     worst_joint,
 )
 from dispose.metrics.pose import mpjpe, pa_mpjpe
-from dispose.models.lifting.labelled import see_labelled
-from dispose.models.lifting.sight import PeopleLifter
+from dispose.models.lifting.sight import PeopleLifter, see_labelled
 from dispose_synthetic.human36m_rig import human36m_rig
 
 BLOCK = 64

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from dispose.errors import InputError
 from dispose.formats.calibration.rig import CameraParameters, as_cameras
-from dispose.formats.plain_arrays import load_plain_array
-from dispose.formats.plain_pickle import load_plain_pickle
+from dispose.formats.plain_pickle import load_plain_array, load_plain_pickle
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import MPII_17
 from dispose.tensors import stack

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dispose.models.movenet.find import find_joints, find_people
-from dispose.models.movenet.inputs import Rgb
+from dispose.models.movenet.find import Rgb, find_joints, find_people
 from dispose.models.movenet.network import MoveNet, TracedMoveNet
 from dispose.preparation.detector import DetectorCard, ImagePeople
 from dispose.preparation.similarity import COCO_SIGMAS, best_of_alike, box_around, keypoint_similarity

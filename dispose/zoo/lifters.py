@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dispose.errors import InputError
-from dispose.models.context.lift import ContextLift
+from dispose.models.context.network import ContextLift
 from dispose.models.diffpose_gmm.model import DiffPoseGmm, lift_with
 from dispose.models.diffpose_hypotheses.network import HypothesesNetwork
 from dispose.models.diffpose_hypotheses.sampling import QUICK, lifter

@@ -33,9 +33,7 @@ from dispose.datasets.samples import sample_folder
 from dispose.formats.predictions import read_predictions
 from dispose.inference.capture import read_image_capture, read_raw
 from dispose.models.context.crops import cut_out_people
-from dispose.models.context.gaze import gaze_of
-from dispose.models.context.lift import ContextLift
-from dispose.models.context.network import lift_crops
+from dispose.models.context.network import ContextLift, gaze_of, lift_crops
 from dispose.models.lifting.sight import one_view_each, sight_of
 
 # %%

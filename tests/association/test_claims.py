@@ -9,14 +9,16 @@ from torch.testing import assert_close
 from dispose.association.claims import (
     FARTHEST_MM,
     Factor,
+    ScoreModel,
     claim,
     fit_of,
     ideal_covariance,
     joint_cues,
     keypoint_noise,
+    person_cues,
+    score_persons,
 )
 from dispose.association.packing import GroupKeypoints, gather_groups, inlier_bound
-from dispose.association.person_score import ScoreModel, person_cues, score_persons
 from dispose.association.reconstruct import dlt, judge_poses, ransac, robust, triangulate_groups, triangulate_joints
 from dispose.errors import ShapeError
 from dispose.geometry.uncertainty import expected_error, point_covariance, probability_within, projection_jacobian

@@ -23,8 +23,7 @@ from dispose.formats.detections.read import open_detections
 from dispose.formats.evidence import EVIDENCE, PREDICTIONS
 from dispose.formats.evidence_keypoints import read_run_keypoints
 from dispose.formats.images.series import open_image_series, read_image
-from dispose.formats.plain_arrays import load_plain_array, load_plain_arrays
-from dispose.formats.plain_pickle import load_plain_pickle
+from dispose.formats.plain_pickle import load_plain_array, load_plain_arrays, load_plain_pickle
 from dispose.formats.pseudo_labels import LabelledFrame, read_pseudo_labels, write_pseudo_labels
 from dispose.formats.saved_run import clips_of, open_run
 from dispose.formats.seen import open_seen

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from dispose.cli.main import main
-from dispose.models.triangulation.map_statistics import STATISTICS, map_statistics
 from dispose.skeletons.catalog import H36M_17
 from dispose_benchmarks.studies.cube_study import score_cube, train_cube
 from dispose_benchmarks.studies.learnable import FULL, PROMISES, LearnableStudy, study_seed
 from dispose_benchmarks.studies.promises import Promise, StudyLine, kept
 from dispose_benchmarks.studies.view_trust import (
+    STATISTICS,
     StudyPlan,
+    map_statistics,
     score_trust,
     separation,
     train_trust,

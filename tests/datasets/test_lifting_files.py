@@ -11,13 +11,13 @@ import torch
 
 from dispose.datasets.human36m_choice import CAMERAS, CHOICES, RAW_ROWS, choice_of, read_hard_subset
 from dispose.datasets.human36m_views import DETECTIONS, HARD_LIST, LABELS, MIXTURES, read_human36m_views
+from dispose.datasets.joint_mixtures import write_joint_mixtures
 from dispose.datasets.labelled_people import LabelledPeople, pixels_of_screen, screen_of_pixels
 from dispose.datasets.tables.human36m_h5 import read_human36m_h5
 from dispose.datasets.tables.human36m_pickles import read_context_pickle
 from dispose.datasets.tables.videopose3d import read_videopose3d_views
 from dispose.diffusion.noise import Mixture
 from dispose.errors import InputError
-from dispose.formats.joint_mixtures import write_joint_mixtures
 from dispose.skeletons.catalog import COCO_17, H36M_17, MPI_INF_3DHP_17, MPII_16, MPII_17
 from dispose_synthetic.human36m_rig import human36m_rig
 from tests.datasets.lifting_files import (

@@ -10,7 +10,7 @@ import torch
 from dispose.datasets.layouts.human36m import DRIFTED, HUMAN36M
 from dispose.datasets.layouts.source import FrameKey, Layout
 from dispose.errors import InputError
-from dispose.evaluation.human36m import human36m_figures, stored_answers
+from dispose.evaluation.one_person import human36m_figures, stored_answers
 from dispose.scene.frame import Poses
 from dispose.skeletons.catalog import MPII_17
 

@@ -10,8 +10,7 @@ import pytest
 from dispose.errors import InputError
 from dispose.formats import arrays as arrays_of_files
 from dispose.formats.arrays import open_arrays
-from dispose.formats.plain_arrays import load_plain_arrays
-from dispose.formats.plain_pickle import load_plain_pickle
+from dispose.formats.plain_pickle import load_plain_arrays, load_plain_pickle
 
 REMEMBER_FAR = b"\x80\x03]r\xff\xff\xff\x7f."
 """An empty list that is to be remembered in place 2,147,483,647: sixteen gigabytes of room are made for it."""

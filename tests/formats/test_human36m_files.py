@@ -14,7 +14,7 @@ import torch
 from dispose.datasets.layouts.human36m import DRIFTED, LABELS, TRAINING_SUBJECTS, open_human36m
 from dispose.errors import InputError
 from dispose.formats.human36m import read_human36m_labels, read_stored_results
-from dispose.formats.plain_arrays import load_plain_array, load_plain_arrays
+from dispose.formats.plain_pickle import load_plain_array, load_plain_arrays
 from dispose.skeletons.catalog import H36M_17, MPII_17
 from dispose_synthetic.rigs import STUDIO, sample_rigs
 

@@ -17,11 +17,11 @@ from dispose.models.context.crops import (
     keypoint_boxes,
     root_boxes,
 )
-from dispose.models.context.lift import ContextLift
 from dispose.models.context.lifter import ContextLifter, LifterConfig
 from dispose.models.context.network import (
     TOLD,
     ContextConfig,
+    ContextLift,
     ContextNetwork,
     PyramidConfig,
     grid_of_crop,

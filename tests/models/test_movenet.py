@@ -12,8 +12,7 @@ from torch import Tensor
 
 from dispose.errors import ShapeError
 from dispose.models.movenet.decode import MOST_PEOPLE, decode_people, decode_person
-from dispose.models.movenet.find import find_joints, find_people
-from dispose.models.movenet.inputs import crop_squares, letterbox
+from dispose.models.movenet.find import crop_squares, find_joints, find_people, letterbox
 from dispose.models.movenet.network import (
     MULTIPOSE,
     THUNDER,

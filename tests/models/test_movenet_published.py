@@ -14,8 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from dispose.models.movenet.decode import decode_people, decode_person
-from dispose.models.movenet.find import find_joints, find_people
-from dispose.models.movenet.inputs import crop_squares, letterbox
+from dispose.models.movenet.find import crop_squares, find_joints, find_people, letterbox
 from dispose.models.movenet.network import MULTIPOSE, THUNDER, MoveNetConfig, MoveNetHeads, TracedMoveNet
 from tests.zoo.movenet_weights import published
 

@@ -9,7 +9,7 @@ import torch
 
 from dispose.cli.main import main
 from dispose.errors import InputError
-from dispose.formats.plain_arrays import load_plain_arrays
+from dispose.formats.plain_pickle import load_plain_arrays
 from dispose.nn.joint_mixtures import fit_mixture, mixture_of_detections, mixture_of_heatmaps
 from dispose.skeletons.catalog import H36M_17
 

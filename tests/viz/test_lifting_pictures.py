@@ -10,9 +10,8 @@ from matplotlib.patches import Ellipse
 from torch import Tensor
 
 from dispose.formats.lifted import LiftedCamera, LiftedFrame, LiftedHeader
-from dispose.models.context.gaze import gaze_of
 from dispose.models.context.lifter import LifterConfig
-from dispose.models.context.network import TOLD, ContextConfig, ContextNetwork, PyramidConfig
+from dispose.models.context.network import TOLD, ContextConfig, ContextNetwork, PyramidConfig, gaze_of
 from dispose.nn.backbones import BackboneConfig
 from dispose.scene.lifted import Lifted, Placed
 from dispose.skeletons.catalog import COCO_17

@@ -20,7 +20,7 @@ from dispose.errors import InputError
 from dispose.formats.calibration.rig import pinhole_matrix
 from dispose.formats.hdf5 import hdf5_array, open_hdf5
 from dispose.formats.mat_cells import read_mat_cells
-from dispose.formats.plain_arrays import load_plain_arrays
+from dispose.formats.plain_pickle import load_plain_arrays
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import MPI_INF_3DHP_17
 

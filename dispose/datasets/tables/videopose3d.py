@@ -21,7 +21,7 @@ from dispose.datasets.human36m_choice import ACTIONS, CAMERAS, RAW_ROWS, SUBJECT
 from dispose.datasets.labelled_people import LabelledPeople, Names, join_people, one_view, people_of
 from dispose.datasets.tables.reading import LabelledFrames, require
 from dispose.errors import InputError
-from dispose.formats.plain_arrays import load_plain_arrays
+from dispose.formats.plain_pickle import load_plain_arrays
 from dispose.geometry.human36m_lens import opencv_place
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame, Labels, Poses

@@ -13,7 +13,7 @@ from dispose.errors import InputError
 from dispose.formats.arrays import NUMBERS
 from dispose.formats.detections.keypoints import KEYS, SCORES
 from dispose.formats.detections.people import DetectionView
-from dispose.formats.plain_arrays import load_plain_array, load_plain_arrays
+from dispose.formats.plain_pickle import load_plain_array, load_plain_arrays
 
 ARRAYS = (".npy", ".npz")
 NAMES = (*KEYS, "poses", "data", "arr_0")

@@ -1,4 +1,7 @@
-"""Context-Aware PoseFormer: a frozen network that finds joints in images, and the lifter that looks at its maps."""
+"""Context-Aware PoseFormer: a frozen network that finds joints in images, and the lifter that looks at its maps.
+
+Also where it looks, and the network as every lifter of one image is called.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,13 +11,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dispose.errors import InputError
-from dispose.models.context.crops import PersonCrops
-from dispose.models.context.lifter import ContextLifter, LifterConfig
+from dispose.models.context.crops import PersonCrops, cut_out_people
+from dispose.models.context.lifter import ContextBlock, ContextLifter, LifterConfig
+from dispose.models.lifting.sight import PeopleInView, Picture
 from dispose.nn.backbones import Backbone, BackboneConfig, BackboneMaps
 from dispose.nn.cpn import CPN, CPNConfig, CPNMaps
 from dispose.nn.hrnet import HRNet, HRNetConfig, HRNetMaps
 from dispose.skeletons.catalog import by_name
 from dispose.skeletons.skeleton import Skeleton
+from dispose.tensors import TensorStruct, stack
 
 Pyramid = Backbone | HRNet | CPN
 PyramidMaps = BackboneMaps | HRNetMaps | CPNMaps
@@ -147,3 +152,52 @@ def lift_crops(network: ContextNetwork, crops: PersonCrops) -> Float[Tensor, "pe
     plain, other = network(crops), network(crops.mirror(swap))
     back = other[:, swap] * other.new_tensor([-1.0, 1.0, 1.0])
     return network.rules.to_virtual(crops, from_hips((plain + back) / 2, network.skeleton))
+
+
+@dataclass(frozen=True, eq=False)
+class ContextLift:
+    """A network with weights that looks at the picture around the keypoints (`LiftSeen`)."""
+
+    network: ContextNetwork
+
+    def __call__(
+        self, sight: PeopleInView, image: Picture | None, generator: torch.Generator
+    ) -> Float[Tensor, "persons 1 joints 3"]:
+        """One hypothesis of everybody in an image (RGB); nothing is drawn.
+
+        Raises:
+            InputError: there is no image; somebody has no keypoint, or none inside the image.
+        """
+        if image is None:
+            raise InputError("Context-Aware PoseFormer looks at the image beside the keypoints, and there is none")
+        crops = cut_out_people([image] * len(sight), sight, self.network.config.input_size)
+        return lift_crops(self.network, crops)[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Gaze(TensorStruct):
+    """What every joint of people reads of every map, in every context block.
+
+    Attributes:
+        place: pixels of the cut.
+        weight: how much each place counts; those of a head sum to 1.
+    """
+
+    place: Float[Tensor, "*blocks persons levels joints heads points 2"]
+    weight: Float[Tensor, "*blocks persons levels joints heads points"]
+
+
+@torch.no_grad()
+def gaze_of(network: ContextNetwork, crops: PersonCrops) -> Gaze:
+    """Where the network looks on its way to an answer; at least one context block is needed."""
+    maps, lifter, seen = network.look(crops.pixels), network.lifter, crops.people.seen
+    grid = network.rules.grid(crops.xy_crop, crops.size)
+    told, features = lifter.tokens(maps, grid, network.rules.tell(crops), seen)
+    last = crops.xy_crop.new_tensor(crops.size) - 1
+    found = []
+    for block in lifter.context:
+        assert isinstance(block, ContextBlock)
+        place, weight = block.gaze(features, told, grid)
+        found.append(Gaze((place + 1) / 2 * last, weight))
+        features = block(features, told, maps, grid) * seen[:, None, :, None]
+    return stack(found)

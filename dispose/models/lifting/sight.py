@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dispose.association.claims import usual_noise
 from dispose.association.packing import box_diagonal
+from dispose.datasets.labelled_people import LabelledPeople
 from dispose.geometry.pinhole import normalize_points
 from dispose.models.lifting.view import ViewPeople, confidence_of, view_people
 from dispose.scene.cameras import Cameras
@@ -119,3 +120,19 @@ def lift_people(lifter: PeopleLifter, sight: PeopleInView, image: Picture | None
     weight = torch.where(people.seen, people.sigma.double().clamp(min=1e-4).reciprocal().square(), 0.0)[:, rows]
     place = place_before_camera(xyz, plane[:, None, rows], weight[:, None])
     return Placed(Lifted(lifter.skeleton, xyz), place)
+
+
+def see_labelled(people: LabelledPeople) -> PeopleInView:
+    """People with their keypoints, by the names that these have.
+
+    A keypoint is told to be as uncertain as its file says; where that says nothing, as a detector's usually are. Of
+    cameras whose place is not known, which have the world's axes for their own, it is not told which way is up.
+    """
+    width = people.cameras.size[:, 0]
+    usual = told_noise(people.xy_image, people.seen.double(), people.seen, width)
+    sigma = torch.where(people.sigma_px > 0, people.sigma_px, usual)
+    confidence, joints = confidence_of(sigma, width[:, :1]), people.names.keypoints.joints
+    rotation = people.cameras.rotation
+    placed = not torch.equal(rotation, torch.eye(3).to(rotation).expand_as(rotation))
+    view = view_people(joints, people.cameras, people.xy_image, confidence, people.seen, sigma, upright=placed)
+    return PeopleInView(people.cameras, people.xy_image, view)
