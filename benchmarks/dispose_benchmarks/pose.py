@@ -132,7 +132,7 @@ def run_ours(model: DisPose, frame: Frame, roots: Float[Tensor, "persons 3"], cl
         return clock.wrap("projection", SamplerConfig().projection(graph))
 
     sampler = SamplerConfig(projection=projection)
-    association = model.associator.associate(problem, len(frame.cameras), sampler=sampler)
+    association = model.associator.weigh(problem, len(frame.cameras), sampler=sampler).association
     group_roots(detected[0], association.members, map_pixel_of(frame.require_images().input_from_image.cpu(), STRIDE))
     model.refine(features, batch, [roots])
     return 0 if problem is None else len(problem.cost)

@@ -148,7 +148,7 @@ save_figure(figure, out / "cut")
 # that lost, dotted where they leave a view out, and a ring is a detection left alone. Hover over a path.
 
 # %%
-weighed = associator.weigh(seen)
+weighed = associator.associate([seen])[0]
 edges = candidate_graph.hyperedges_of(weighed.hypotheses)
 chosen = weighed.association.members.numpy()
 owners = owners_of_tuples(edges.members, chosen, range(len(chosen)))

@@ -79,7 +79,7 @@ def test_nobody_and_one_view_are_no_problem(model):
         one_view = root_detections(PANOPTIC_15, found.detections.xy_image[:, :, ROOT], valid.double(), valid)
         problem = model.associator.problems([Frame(0, shot.cameras, one_view)], model.see(batch), batch)[0]
         assert problem is None
-        assert len(model.associator.associate(problem, 4)) == 0
+        assert len(model.associator.weigh(problem, 4).association) == 0
 
 
 def test_more_than_ten_people(model):
@@ -91,7 +91,7 @@ def test_more_than_ten_people(model):
     batch = ImageBatch.of([as_input(shot)])
     problem = model.associator.problems([frame], model.see(batch), batch)[0]
     assert problem is not None
-    groups = model.associator.associate(problem, 4).members
+    groups = model.associator.weigh(problem, 4).association.members
     for view in range(4):
         taken = groups[:, view][groups[:, view] != ABSENT]
         assert len(taken) == len(taken.unique())

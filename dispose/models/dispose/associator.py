@@ -272,10 +272,6 @@ class Associator(nn.Module):
         overlap = share_people(packed, seen, self.placement(seen))
         return [[views[place] for place in block] for block in view_blocks(overlap)]
 
-    def weigh(self, frame: Frame) -> AssociationResult:
-        """`associate` of one frame."""
-        return self.associate([frame])[0]
-
     @torch.no_grad()
     def reconstruct(
         self,

@@ -31,7 +31,7 @@ from dispose.nn.backbones import STRIDE
 from dispose.nn.heatmaps import Features
 from dispose.nn.projective_attention import ProjectiveAttention
 from dispose.scene.frame import Frame, ImageBatch
-from dispose.scene.results import Association, AssociationResult
+from dispose.scene.results import AssociationResult
 from dispose.tensors import ABSENT, TensorStruct
 
 
@@ -210,21 +210,6 @@ class ImageAssociator(nn.Module):
         return Problem(graph, everyone, cost)
 
     @torch.no_grad()
-    def associate(
-        self,
-        problem: Problem | None,
-        views: int,
-        *,
-        sampler: SamplerConfig | None = None,
-        worth: Callable[[Tensor, Tensor], Tensor] = better_together,
-        rounding: Rounding = set_packing,
-        generator: torch.Generator | None = None,
-    ) -> Association:
-        """Disjoint groups of the peaks of a problem; none where there is no problem."""
-        found = self.weigh(problem, views, sampler=sampler, worth=worth, rounding=rounding, generator=generator)
-        return found.association
-
-    @torch.no_grad()
     def weigh(
         self,
         problem: Problem | None,
@@ -235,7 +220,10 @@ class ImageAssociator(nn.Module):
         rounding: Rounding = set_packing,
         generator: torch.Generator | None = None,
     ) -> AssociationResult:
-        """As `associate`, with the candidate tuples and the way of their mass."""
+        """Disjoint groups of the peaks of a problem, with the candidate tuples and the way of their mass.
+
+        None where there is no problem.
+        """
         if problem is None:
             return AssociationResult(nobody(views, torch.device("cpu")))
         steps = list(trajectory(self.denoiser, problem, sampler, generator))

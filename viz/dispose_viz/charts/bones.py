@@ -7,11 +7,11 @@ beside it.
 import csv
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from dispose.inference.trajectories.bones import BoneRow
 from dispose_viz.style import add_legend, dress_chart, label_of, new_figure, panels, person_color, save_figure, theme_of
 
 MOST_PEOPLE = 6
@@ -20,24 +20,11 @@ MOST_PEOPLE = 6
 COLUMNS = 3
 
 
-@dataclass(frozen=True)
-class BoneLength:
-    """A bone of one person, mm."""
-
-    person: int
-    bone: str
-    frames: int
-    length_mm: float
-    spread_mm: float
-    before_mm: float
-    before_spread_mm: float
-
-
-def read_bones(path: Path) -> list[BoneLength]:
+def read_bones(path: Path) -> list[BoneRow]:
     """The rows of a table."""
     with open(path, encoding="utf-8", newline="") as file:
         return [
-            BoneLength(
+            BoneRow(
                 int(row["person"]),
                 row["bone"],
                 int(row["frames"]),
@@ -47,7 +34,7 @@ def read_bones(path: Path) -> list[BoneLength]:
         ]
 
 
-def draw_bones(figure: Figure, bones: Sequence[BoneLength]) -> Figure:
+def draw_bones(figure: Figure, bones: Sequence[BoneRow]) -> Figure:
     """A chart for every person: each bone's median with its spread over the frames, before (grey) and after."""
     known: dict[int, int] = {}
     for bone in bones:
