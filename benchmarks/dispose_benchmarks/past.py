@@ -1,7 +1,8 @@
-"""What the last frames are worth: sequences of crowds decided frame by frame, and with the past as one more view."""
+"""What other frames are worth: crowds decided frame by frame, with the past, and with the frames before and after."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import process_time
 
@@ -12,13 +13,16 @@ from tqdm import tqdm
 
 from dispose.formats.folders import require_file
 from dispose.inference.past import associate_after
-from dispose.inference.tracking import Memory, link
+from dispose.inference.readings import Source
+from dispose.inference.run import Decide, Kept, after_the_last, each_alone, in_windows, run
+from dispose.inference.tracking import Memory, TrackingConfig, link
+from dispose.inference.window import PASSES, FrameBlock, decide_again, reach_of
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.models.dispose.associator import Associator
 from dispose.options import Count, PathOption
 from dispose.scene.frame import Frame, Labels, stack_rigs
 from dispose.scene.labels import association_of_identities
-from dispose.scene.results import Association
+from dispose.scene.results import Association, FrameResult, reconstruct_each
 from dispose.tensors import ABSENT
 from dispose.zoo import load_associator
 from dispose_benchmarks.report import require_numbers, write_figures
@@ -40,6 +44,8 @@ WITHIN = 3
 """Frames in which an exchange of two people has to be mended."""
 
 Scenes = Sequence[tuple[Frame, Labels]]
+Tally = tuple[int, int]
+"""How many exchanges were mended, and how many made."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +53,14 @@ class PastRow:
     """Sequences of one number of views, decided one way; shares in percent.
 
     Attributes:
-        method: frames alone, or with the past.
+        method: frames alone, with the past, or with the frames around.
         views: cameras.
         frames: over all sequences.
         pair_f1: of pairs of detections.
         exact: people whose detections are one group, complete and alone.
         switches: how often a person's number changes, per minute of a person.
-        mended: exchanges of two people in one view, made in the frame before, that are gone within `WITHIN` frames.
+        mended: exchanges of two people in one view that are gone: made in the frame before, within `WITHIN` frames;
+            with the frames around, made in the first answer to a frame, from its last.
         exchanges: how many were made.
         milliseconds: processor time of a frame, from detections to numbered skeletons.
     """
@@ -80,13 +87,6 @@ def draw_sequence(views: int, seed: int, frames: int) -> list[tuple[Frame, Label
     return [(replace(frame, cameras=wrong), labels) for frame, labels in scenes]
 
 
-def follow(associator: Associator, frame: Frame, memory: Memory, past: bool) -> tuple[Association, Memory, Tensor]:
-    """One frame: groups, the memory after it, and everybody's number."""
-    found = associate_after(associator.associate, frame, memory if past else Memory()).association
-    memory, prediction = link(memory, associator.reconstruct_frame(frame, found), frame)
-    return found, memory, prediction.poses.id
-
-
 def numbers_of(association: Association, ids: Int[Tensor, " persons"], labels: Labels) -> dict[int, int]:
     """The number that most of a labelled person's detections have."""
     found: dict[int, list[int]] = {}
@@ -97,14 +97,16 @@ def numbers_of(association: Association, ids: Int[Tensor, " persons"], labels: L
     return {who: max(set(numbers), key=numbers.count) for who, numbers in found.items()}
 
 
-def exchange(association: Association, view: int) -> tuple[Association, tuple[int, int]] | None:
-    """Two people whom every view sees, exchanged in one view; None where there are no two."""
-    rows = (association.members != ABSENT).all(1).nonzero()[:2, 0]
+def exchange(
+    truth: Association, identity: Int[Tensor, "views slots"], view: int
+) -> tuple[Association, list[int]] | None:
+    """Two people whom every view sees, exchanged in one view, and who they are; None where there are no two."""
+    rows = (truth.members != ABSENT).all(1).nonzero()[:2, 0]
     if len(rows) < 2:
         return None
-    members = association.members.clone()
+    members = truth.members.clone()
     members[rows, view] = members[rows.flip(0), view]
-    return replace(association, members=members), (int(rows[0]), int(rows[1]))
+    return replace(truth, members=members), identity[0, truth.members[rows, 0]].tolist()
 
 
 def is_mixed(association: Association, labels: Labels, people: Sequence[int]) -> bool:
@@ -116,8 +118,11 @@ def is_mixed(association: Association, labels: Labels, people: Sequence[int]) ->
     return False
 
 
-def count_mended(associator: Associator, scenes: Scenes, past: bool, view: int) -> tuple[int, int]:
-    """Exchanges that are gone within a few frames, and how many were made: one every `EVERY`-th frame."""
+def count_mended(
+    associator: Associator, scenes: Scenes, results: Sequence[FrameResult], view: int, *, past: bool
+) -> Tally:
+    """Exchanges made in the frame before that are gone within a few frames: one every `EVERY`-th frame."""
+    del results
     mended = made = 0
     for start in range(2, len(scenes) - WITHIN - 1, EVERY):
         memory = Memory()
@@ -125,49 +130,91 @@ def count_mended(associator: Associator, scenes: Scenes, past: bool, view: int) 
             association = association_of_identities(labels.identity)
             memory, _ = link(memory, associator.reconstruct_frame(frame, association), frame)
         frame, labels = scenes[start]
-        truth = association_of_identities(labels.identity)
-        wrong = exchange(truth, view)
+        wrong = exchange(association_of_identities(labels.identity), labels.identity, view)
         if wrong is None:
             continue
-        people = [int(labels.identity[0, truth.members[row, 0]]) for row in wrong[1]]
         memory, _ = link(memory, associator.reconstruct_frame(frame, wrong[0]), frame)
         made += 1
         for frame, labels in scenes[start + 1 : start + 1 + WITHIN]:
-            found, memory, _ = follow(associator, frame, memory, past)
-            if not is_mixed(found, labels, people):
+            found = associate_after(associator.associate, frame, memory if past else Memory()).association
+            memory, _ = link(memory, associator.reconstruct_frame(frame, found), frame)
+            if not is_mixed(found, labels, wrong[1]):
                 mended += 1
                 break
     return mended, made
 
 
-def measure(associator: Associator, sequences: Sequence[Scenes], views: int, past: bool) -> PastRow:
-    """One row."""
+def count_mended_around(associator: Associator, scenes: Scenes, results: Sequence[FrameResult], view: int) -> Tally:
+    """Exchanges in the first answer to a frame that are gone from its last; the first answers around are `results`."""
+    mended = made = 0
+    reach, reconstruct = reach_of(TrackingConfig()), reconstruct_each(associator.reconstruct_frame)
+    for start in range(2, len(scenes) - WITHIN - 1, EVERY):
+        frame, labels = scenes[start]
+        wrong = exchange(association_of_identities(labels.identity), labels.identity, view)
+        if wrong is None:
+            continue
+        first = max(start - reach, 0)
+        around = list(results[first : start + reach + 1])
+        around[start - first] = FrameResult(associator.reconstruct_frame(frame, wrong[0]), frame)
+        blocks = iter([FrameBlock([], around, [False] * len(around))])
+        for _ in range(PASSES):
+            blocks = decide_again(blocks, associator.associate, reconstruct, TrackingConfig())
+        (block,) = blocks
+        made += 1
+        mended += not is_mixed(block.results[start - first].prediction.association, labels, wrong[1])
+    return mended, made
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to decide frames that follow each other, and how what it makes of exchanges is counted."""
+
+    name: str
+    decide: Decide
+    count_mended: Callable[[Associator, Scenes, Sequence[FrameResult], int], Tally]
+
+
+WAYS = (
+    Way("every frame alone", each_alone, partial(count_mended, past=False)),
+    Way("the past as a view", after_the_last, partial(count_mended, past=True)),
+    Way("the frames around", in_windows, count_mended_around),
+)
+
+
+def measure(
+    associator: Associator, sequences: Sequence[Scenes], alone: Sequence[Sequence[FrameResult]], views: int, way: Way
+) -> tuple[PastRow, list[Sequence[FrameResult]]]:
+    """One row and the answers; `alone` are those to every frame by itself, where they are known."""
     counts, seconds, switches, seen, mended, made = PairCounts(), 0.0, 0, 0, 0, 0
+    reconstruct, answers = reconstruct_each(associator.reconstruct_frame), list[Sequence[FrameResult]]()
     for place, scenes in enumerate(sequences):
-        memory, known = Memory(), dict[int, int]()
-        for frame, labels in scenes:
-            started = process_time()
-            found, memory, ids = follow(associator, frame, memory, past)
-            seconds += process_time() - started
+        known, sink, started = dict[int, int](), Kept(), process_time()
+        run(Source.of(scenes), associator.associate, reconstruct, sink, decide=way.decide)
+        seconds += process_time() - started
+        for result, (_, labels) in zip(sink.results, scenes, strict=True):
+            found = result.prediction.association
             counts += count_pairs(found, labels.identity)
-            now = numbers_of(found, ids, labels)
+            now = numbers_of(found, result.prediction.poses.id, labels)
             switches += sum(known.get(who, number) != number for who, number in now.items())
             seen += len(now)
             known |= now
-        one, all_made = count_mended(associator, scenes, past, place % views)
+        answers.append(sink.results)
+        one, all_made = way.count_mended(associator, scenes, alone[place] if alone else sink.results, place % views)
         mended, made = mended + one, made + all_made
     frames = sum(map(len, sequences))
     minutes = max(seen, 1) / RATE_HZ / 60
-    method = "the past as a view" if past else "every frame alone"
-    return PastRow(
-        method, views, frames, 100 * counts.f1, 100 * counts.exact_rate, switches / minutes,
+    row = PastRow(
+        way.name, views, frames, 100 * counts.f1, 100 * counts.exact_rate, switches / minutes,
         100 * mended / max(made, 1), made, 1000 * seconds / frames,
     )  # fmt: skip
+    return row, answers
 
 
 @dataclass(frozen=True)
 class PastBench:
-    """Decide sequences of crowds frame by frame and with the past as one more view (`dispose predict --past`)."""
+    """Decide sequences of crowds frame by frame, with the people of the last frames, and with those around
+    (`dispose predict --past`, `--window`).
+    """
 
     views: tuple[int, ...] = (2, 3, 4)
     """Numbers of cameras."""
@@ -188,7 +235,10 @@ class PastBench:
         associator, rows = load_associator(self.weights), []
         for views in tqdm(self.views, unit="number of views"):
             drawn = [draw_sequence(views, seed, self.frames) for seed in range(self.sequences)]
-            rows += [measure(associator, drawn, views, past) for past in (False, True)]
+            alone: Sequence[Sequence[FrameResult]] = ()
+            for way in WAYS:
+                row, answers = measure(associator, drawn, alone, views, way)
+                rows, alone = [*rows, row], alone or answers
         print("views method               pair F1   exact  switches/min   mended      frame")
         for row in rows:
             print(

@@ -1,54 +1,27 @@
 """The people of the last frames as one more view: what is expected of them takes part in deciding who is who.
 
-A person who was found is expected a little further along their way. Their skeleton, seen by a camera that does not
-exist, is a detection like any other, so candidates, network and polytope need not know where it comes from. Groups
-are of real detections alone: nobody is there because they were there before. Who has just jumped further than people
-do is expected where they would have been without: an exchange of two people does not confirm itself.
+A person who was found is expected a little further along their way (`dispose.inference.expected`). Who has just jumped
+further than people do is expected where they would have been without: an exchange of people does not confirm itself.
 """
 
-import math
-from dataclasses import replace
-
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from dispose.association.decode import limit_untried
-from dispose.geometry.rigid import look_at
+from dispose.inference.expected import with_expected, without_expected
 from dispose.inference.tracking import Memory, believed_joints
-from dispose.scene.cameras import Cameras, telling_fisheyes
-from dispose.scene.frame import Detections, Frame
-from dispose.scene.results import Associate, Association, AssociationResult, Hypotheses
-from dispose.tensors import ABSENT, cat
+from dispose.scene.frame import Frame
+from dispose.scene.results import Associate, AssociationResult
 
 MOST_FRAMES = 5
 """Who was not found for longer than this is no longer expected anywhere."""
 
-FEWEST_JOINTS = 4
-DISTANCE_MM = 4000.0
-HEIGHT_MM = 600.0
-FOCAL_PX = 900.0
-SIZE_PX = 2000
-"""Of the camera that does not exist: an ordinary one across a room, slightly above the people's middle."""
-
-CONFIDENCE = 0.9
-DIRECTIONS = 36
-
 
 def associate_after(associate: Associate, frame: Frame, memory: Memory) -> AssociationResult:
     """Who is who in a frame, the people remembered taking part."""
-    extended = with_past(frame, memory)
-    (found,) = associate([extended])
-    views = len(frame.cameras)
-    if len(extended.cameras) == views:
-        return found
-    members = found.association.members[:, :views]
-    several = (members != ABSENT).sum(1) >= 2
-    association = Association(members[several], found.association.confidence[several])
-    # The imagined camera is no second place: what real ones see from one place is as untried as without it.
-    association = limit_untried(association, frame.cameras.centres)
-    hypotheses = None if found.hypotheses is None else forget_view(found.hypotheses, views)
-    return AssociationResult(association, hypotheses)
+    (found,) = associate([with_past(frame, memory)])
+    return without_expected(found, frame)
+
+
+def associate_each_after(associate: Associate, memory: Memory) -> Associate:
+    """The associator of frames that come next after what is remembered."""
+    return lambda frames: [associate_after(associate, frame, memory) for frame in frames]
 
 
 def with_past(frame: Frame, memory: Memory) -> Frame:
@@ -56,55 +29,7 @@ def with_past(frame: Frame, memory: Memory) -> Frame:
     tracks = memory.tracks
     if tracks is None:
         return frame
-    tracks = tracks[(frame.number - tracks.number <= MOST_FRAMES) & (tracks.valid.sum(1) >= FEWEST_JOINTS)]
+    tracks = tracks[frame.number - tracks.number <= MOST_FRAMES]
     if not len(tracks.id):
         return frame
-    xyz = believed_joints(tracks, frame.number, memory.config)
-    camera = imagined_camera(frame.cameras, xyz[tracks.valid].mean(0))
-    if frame.cameras.present is not None:
-        camera = replace(camera, present=torch.ones(1, dtype=torch.bool))
-    if frame.cameras.fisheye is not None:
-        camera = telling_fisheyes(camera)
-    xy, front = camera.project(xyz)
-    people = torch.cat([xy[0], CONFIDENCE * (tracks.valid & front[0]).double()[..., None]], -1)
-    past = Detections.from_lists(frame.detections.skeleton, [list(people)])
-    slots = max(past.valid.shape[1], frame.detections.valid.shape[1])
-    cameras = cat([replace(frame.cameras, names=()).to(torch.float64), camera], "views")
-    detections = cat([frame.detections.to(torch.float64).pad(slots=slots), past.pad(slots=slots)], "views")
-    return Frame(frame.number, replace(cameras, names=(*frame.cameras.names, "the past")), detections)
-
-
-def imagined_camera(cameras: Cameras, middle: Float[Tensor, "3"]) -> Cameras:
-    """A camera that looks at a point from where no real one does, nor its opposite: across their rays."""
-    away = cameras.centres.double() - middle
-    there = torch.atan2(away[:, 1], away[:, 0])
-    around = 2 * math.pi / DIRECTIONS * torch.arange(DIRECTIONS, dtype=torch.float64)
-    across = (around[:, None] - there).sin().abs().amin(1)
-    angle = around[across.argmax()]
-    centre = middle + torch.stack(
-        [DISTANCE_MM * angle.cos(), DISTANCE_MM * angle.sin(), torch.full_like(angle, HEIGHT_MM)]
-    )
-    rotation, translation = look_at(centre[None], middle[None], middle.new_tensor([0.0, 0.0, 1.0]))
-    matrix = torch.diag(middle.new_tensor([FOCAL_PX, FOCAL_PX, 1.0]))
-    matrix[:2, 2] = (SIZE_PX - 1) / 2
-    size = middle.new_full((1, 2), float(SIZE_PX))
-    return Cameras((), size, matrix[None], middle.new_zeros(1, 8), rotation, translation)
-
-
-def forget_view(hypotheses: Hypotheses, views: int) -> Hypotheses:
-    """The tuples of the first views alone: what differs in the others only is one tuple, its mass their sum.
-
-    Its cost is that of the cheapest, its cue the best.
-    """
-    members = hypotheses.members[:, :views]
-    kept = (members != ABSENT).any(1)
-    members, row = torch.unique(members[kept], dim=0, return_inverse=True)
-    count = len(members)
-
-    def total(values: Tensor) -> Tensor:
-        return values.new_zeros(*values.shape[:-1], count).index_add(-1, row, values[..., kept])
-
-    cost = hypotheses.cost.new_full((count,), torch.inf).scatter_reduce(0, row, hypotheses.cost[kept], "amin")
-    cue = hypotheses.cue.new_zeros(count).scatter_reduce(0, row, hypotheses.cue[kept], "amax")
-    marginal, mass = total(hypotheses.marginal), total(hypotheses.mass)
-    return Hypotheses(members, cost, cue, marginal, hypotheses.time, mass, hypotheses.dropped)
+    return with_expected(frame, believed_joints(tracks, frame.number, memory.config), tracks.valid, "the past")

@@ -8,20 +8,12 @@ from typing import Protocol, runtime_checkable
 
 from tqdm import tqdm
 
-from dispose.inference.past import associate_after
+from dispose.inference.past import associate_each_after
 from dispose.inference.readings import Reading, Source, Summary
 from dispose.inference.tracking import Memory, link
+from dispose.inference.window import PASSES, FrameBlock, decide_again, keep_weighed, margin_of
 from dispose.scene.frame import Frame
-from dispose.scene.labels import association_of_identities
-from dispose.scene.results import (
-    Associate,
-    Association,
-    AssociationResult,
-    FrameResult,
-    Hypotheses,
-    Reconstruct,
-    prune_hypotheses,
-)
+from dispose.scene.results import Associate, Association, FrameResult, Reconstruct
 
 SECONDS_BEFORE_A_BAR = 2.0
 
@@ -69,6 +61,62 @@ class Kept:
         """Nothing is left to do."""
 
 
+@dataclass(frozen=True)
+class Methods:
+    """Who is who, where every joint is, and a second opinion to keep beside the answer, which changes nothing."""
+
+    associate: Associate
+    reconstruct: Reconstruct
+    reference: Callable[[Frame], Association] | None = None
+
+
+Steps = Iterator[tuple[list[FrameResult], Progress]]
+Decide = Callable[[Callable[[int], Iterator[list[Reading]]], Methods, Progress, int], Steps]
+"""The blocks that are not done yet, with everybody's number and how far the run is with each; it is given the blocks
+from a place on, who decides, how far the run is, and how many frames a block has."""
+
+
+def each_alone(
+    blocks_from: Callable[[int], Iterator[list[Reading]]], methods: Methods, progress: Progress, batch: int
+) -> Steps:
+    """Every frame by itself."""
+    del batch
+    for readings in blocks_from(progress.summary.frames):
+        results, progress = _link(readings, _answer(readings, methods), progress)
+        yield results, progress
+
+
+def after_the_last(
+    blocks_from: Callable[[int], Iterator[list[Reading]]], methods: Methods, progress: Progress, batch: int
+) -> Steps:
+    """Every frame with the people of those before it (`dispose.inference.past`), one after the other."""
+    del batch
+    for readings in blocks_from(progress.summary.frames):
+        results = []
+        for reading in readings:
+            after = replace(methods, associate=associate_each_after(methods.associate, progress.memory))
+            linked, progress = _link([reading], _answer([reading], after), progress)
+            results += linked
+        yield results, progress
+
+
+def in_windows(
+    blocks_from: Callable[[int], Iterator[list[Reading]]], methods: Methods, progress: Progress, batch: int
+) -> Steps:
+    """Every frame with the people of those before and after it (`dispose.inference.window`)."""
+    tracking, done = progress.memory.config, progress.summary.frames
+    # The frames before those to come have a part in their answers, so they are answered once more.
+    place = max(done - margin_of(tracking, batch) * batch, 0)
+    blocks = (FrameBlock(one, _answer(one, methods), [False] * len(one)) for one in blocks_from(place))
+    for _ in range(PASSES):
+        blocks = decide_again(blocks, methods.associate, methods.reconstruct, tracking)
+    for block in blocks:
+        place += len(block.results)
+        if place > done:
+            results, progress = _link(block.readings, block.results, progress)
+            yield results, progress
+
+
 def run(
     source: Source,
     associate: Associate,
@@ -77,7 +125,7 @@ def run(
     *,
     reference: Callable[[Frame], Association] | None = None,
     batch: int = 16,
-    past: bool = False,
+    decide: Decide = each_alone,
     title: str = "predict",
 ) -> Progress:
     """Find everybody in every frame, with numbers that are stable over time; a progress bar over two seconds.
@@ -92,24 +140,21 @@ def run(
         sink: takes what was found, members by slot of the detections they count.
         reference: a second opinion to keep beside the answer; it changes nothing.
         batch: frames of a block.
-        past: the people of the last frames take part in every frame's association (`dispose.inference.past`), so that
-            frames are answered one after the other.
+        decide: what frames have to do with each other: nothing (`each_alone`), those before
+            take part (`after_the_last`), those before and after do (`in_windows`).
         title: of the progress bar.
     """
     progress = sink.resume()
     total, done = len(source.numbers), progress.summary.frames
+    methods = Methods(associate, reconstruct, reference)
     with tqdm(
         total=total, initial=done, unit="frame", desc=title, delay=SECONDS_BEFORE_A_BAR, mininterval=0.5, leave=None
     ) as bar:
-        for readings in _read_ahead(_blocks(source, done, batch)):
-            results = []
-            for some in [[reading] for reading in readings] if past else [readings]:
-                after = partial(_associate_alone, associate, progress.memory) if past else associate
-                found = _answer(some, after, reconstruct, reference)
-                linked, progress = _link(some, found, progress)
-                results += linked
-            sink.add(results, progress)
-            bar.update(len(results))
+        if done < total:
+            steps = decide(partial(_read_ahead, source, batch), methods, progress, batch)
+            for results, progress in steps:
+                sink.add(results, progress)
+                bar.update(len(results))
     sink.finish(progress)
     return progress
 
@@ -136,14 +181,9 @@ def ended_early(source: Source, progress: Progress) -> tuple[str, ...]:
     )
 
 
-def _associate_alone(associate: Associate, memory: Memory, frames: Sequence[Frame]) -> list[AssociationResult]:
-    """One frame, after what is remembered."""
-    return [associate_after(associate, frame, memory) for frame in frames]
-
-
-def _blocks(source: Source, done: int, batch: int) -> Iterator[list[Reading]]:
-    """The frames not done yet, block by block, until the source ends."""
-    for start in range(done, len(source.numbers), batch):
+def _blocks(source: Source, first: int, batch: int) -> Iterator[list[Reading]]:
+    """The frames from a place on, block by block, until the source ends."""
+    for start in range(first, len(source.numbers), batch):
         block = []
         for number in source.numbers[start : start + batch]:
             reading = source.read(number)
@@ -156,8 +196,9 @@ def _blocks(source: Source, done: int, batch: int) -> Iterator[list[Reading]]:
             return
 
 
-def _read_ahead(blocks: Iterator[list[Reading]]) -> Iterator[list[Reading]]:
-    """The blocks, each read by another thread while the one before it is worked on."""
+def _read_ahead(source: Source, batch: int, first: int) -> Iterator[list[Reading]]:
+    """The blocks from a place on, each read by another thread while the one before it is worked on."""
+    blocks = _blocks(source, first, batch)
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, blocks, None)
         while (block := coming.result()) is not None:
@@ -165,34 +206,18 @@ def _read_ahead(blocks: Iterator[list[Reading]]) -> Iterator[list[Reading]]:
             yield block
 
 
-def _answer(
-    readings: Sequence[Reading],
-    associate: Associate,
-    reconstruct: Reconstruct,
-    reference: Callable[[Frame], Association] | None,
-) -> list[FrameResult]:
+def _answer(readings: Sequence[Reading], methods: Methods) -> list[FrameResult]:
     """Who is where in a block of frames; of the images nothing is kept."""
     frames = [reading.frame for reading in readings]
-    found = associate(frames)
-    predictions = reconstruct(frames, [one.association for one in found])
+    found = methods.associate(frames)
+    predictions = methods.reconstruct(frames, [one.association for one in found])
     results = []
     for reading, one, prediction in zip(readings, found, predictions, strict=True):
         seen = replace(one.frame or reading.frame, images=None)
-        second = None if reference is None else reference(seen)
-        hypotheses = _worth_keeping(one, second, reading)
+        second = None if methods.reference is None else methods.reference(seen)
+        hypotheses = keep_weighed(one, second, reading.labels)
         results.append(FrameResult(prediction, seen, hypotheses, second, reading.labels))
     return results
-
-
-def _worth_keeping(found: AssociationResult, second: Association | None, reading: Reading) -> Hypotheses | None:
-    """The hypotheses that somebody may ask about: also those chosen by the second opinion, and the right ones."""
-    if found.hypotheses is None:
-        return None
-    answers = [found.association.members]
-    answers += [] if second is None else [second.members]
-    if reading.labels is not None and found.frame is None:
-        answers.append(association_of_identities(reading.labels.identity).members)
-    return prune_hypotheses(found.hypotheses, answers)
 
 
 def _link(

@@ -8,7 +8,8 @@ import torch
 from dispose.cli.main import main
 from dispose.datasets.samples import sample_folder
 from dispose.formats.predictions import read_predictions
-from dispose.inference.past import MOST_FRAMES, associate_after, forget_view, imagined_camera, with_past
+from dispose.inference.expected import forget_view, imagined_camera
+from dispose.inference.past import MOST_FRAMES, associate_after, with_past
 from dispose.inference.tracking import Memory, link
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.scene.labels import association_of_identities

@@ -1,0 +1,216 @@
+"""Who is who decided with the frames before and after."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dispose.association.reconstruct import reconstruct_frame
+from dispose.baselines.greedy_agglomerative import greedy_agglomerative
+from dispose.cli.main import main
+from dispose.datasets.samples import sample_folder
+from dispose.formats.predictions import read_predictions
+from dispose.inference.readings import Source
+from dispose.inference.run import Kept, Progress, each_alone, in_windows, run
+from dispose.inference.tracking import TrackingConfig
+from dispose.inference.window import (
+    FEWEST_FRAMES,
+    PASSES,
+    FrameBlock,
+    Ways,
+    decide_again,
+    expected_between,
+    follow,
+    margin_of,
+    reach_of,
+)
+from dispose.metrics.association import PairCounts, count_pairs
+from dispose.scene.labels import association_of_identities
+from dispose.scene.results import AssociationResult, FrameResult, reconstruct_each
+from dispose.tensors import ABSENT
+from dispose.zoo import load_associator
+from dispose_synthetic.detectors.parameters import DETECTORS
+from dispose_synthetic.rigs import sample_rigs
+from dispose_synthetic.sequences import SequenceConfig, sample_sequence
+
+FRAMES = 12
+MIDDLE = 6
+TRACKING = TrackingConfig()
+RECONSTRUCT = reconstruct_each(reconstruct_frame)
+
+
+@pytest.fixture(scope="module")
+def sequence():
+    """Two cameras before people who cross a small room."""
+    generator = torch.Generator().manual_seed(4325)
+    (rig,) = sample_rigs(generator, 1, 2)
+    config = SequenceConfig(rate_hz=25.0, room_mm=600.0, walkers=0.5, detector=DETECTORS[3])
+    return sample_sequence(generator, FRAMES, 7, replace(rig, names=("a", "b")), config)
+
+
+@pytest.fixture(scope="module")
+def told(sequence):
+    """The answers of the labels."""
+    results = []
+    for frame, labels in sequence:
+        association = association_of_identities(labels.identity)
+        results.append(FrameResult(reconstruct_frame(frame, association), frame, labels=labels))
+    return results
+
+
+def ways_of(places: Sequence[float | None]) -> Ways:
+    """One person of one joint along x, at these places in successive frames, gone where there is none."""
+    xyz = torch.zeros(len(places), 1, 1, 3, dtype=torch.float64)
+    xyz[:, 0, 0, 0] = torch.tensor([place or 0.0 for place in places])
+    return Ways(torch.arange(len(places)), xyz, torch.tensor([[[place is not None]] for place in places]))
+
+
+def test_people_are_expected_on_the_line_through_the_frames_around():
+    xyz, valid = expected_between(ways_of([0.0, 10.0, 20.0, 30.0, 40.0]), 2, 2)
+    assert valid.all() and float(xyz[0, 0, 0]) == pytest.approx(20.0)
+    # Near frames count more: 1 / 1 against 1 / 2.
+    xyz, _ = expected_between(ways_of([30.0, 0.0, 99.0, 0.0, 30.0]), 2, 2)
+    assert 5.0 < float(xyz[0, 0, 0]) < 12.0
+
+
+def test_the_frame_itself_says_nothing_and_one_wrong_frame_bends_no_line():
+    straight = [100.0 * row for row in range(11)]
+    assert float(expected_between(ways_of([*straight[:5], 9e4, *straight[6:]]), 5, 5)[0][0, 0, 0]) == pytest.approx(500)
+    wrong = [*straight[:4], 1400.0, *straight[5:]]
+    assert float(expected_between(ways_of(wrong), 5, 5)[0][0, 0, 0]) == pytest.approx(500.0, abs=15.0)
+
+
+def test_frames_beyond_reach_say_nothing():
+    far = [9e4, *[10.0 * row for row in range(1, 6)], 9e4]
+    assert float(expected_between(ways_of(far), 3, 2)[0][0, 0, 0]) == pytest.approx(30.0)
+
+
+def test_who_comes_is_expected_from_one_side_and_of_one_frame_nobody():
+    xyz, valid = expected_between(ways_of([None, None, None, 30.0, 40.0]), 2, 2)
+    assert valid.all() and float(xyz[0, 0, 0]) == pytest.approx(300 / 11, abs=0.02), (
+        "not 20: two frames tell little of a speed"
+    )
+    _, valid = expected_between(ways_of([None, None, None, 30.0, None]), 2, 2)
+    assert FEWEST_FRAMES == 2 and not valid.any()
+
+
+def test_a_window_is_so_many_seconds_and_one_frame_at_least():
+    assert [reach_of(TrackingConfig(rate)) for rate in (60.0, 25.0, 1.0)] == [12, 5, 1]
+    assert margin_of(TrackingConfig(30.0), 16) == PASSES and margin_of(TrackingConfig(100.0), 16) == 2 * PASSES
+
+
+def test_everybody_is_followed_through_the_frames(told, sequence):
+    ways, who = follow(told, TRACKING), dict[int, set[int]]()
+    assert ways.number.tolist() == list(range(FRAMES))
+    for row, (result, (_, labels)) in enumerate(zip(told, sequence, strict=True)):
+        association, poses = result.prediction.association, result.prediction.poses
+        for members, xyz, valid in zip(association.members, poses.xyz_world, poses.valid, strict=True):
+            there = [p for p in range(ways.valid.shape[1]) if torch.equal(ways.xyz_world[row, p], xyz.double())]
+            if valid.any():
+                (person,) = there
+                assert torch.equal(ways.valid[row, person], valid)
+                who.setdefault(person, set()).add(int(labels.identity[0, members[0]]))
+    assert len(who) >= 4 and sum(len(people) == 1 for people in who.values()) >= len(who) - 1
+
+
+def test_an_exchange_in_one_frame_is_put_right_by_the_frames_around(told, sequence):
+    associator = load_associator()
+    frame, labels = sequence[MIDDLE]
+    members = told[MIDDLE].prediction.association.members.clone()
+    rows = (members != ABSENT).all(1).nonzero()[:2, 0]
+    members[rows, 1] = members[rows.flip(0), 1]
+    wrong = replace(told[MIDDLE].prediction.association, members=members)
+    assert count_pairs(wrong, labels.identity).f1 < 0.9
+    around = [*told[:MIDDLE], FrameResult(reconstruct_frame(frame, wrong), frame), *told[MIDDLE + 1 :]]
+    block = FrameBlock([], around, [False] * len(around))
+    (found,) = decide_again(iter([block]), associator.associate, RECONSTRUCT, TRACKING)
+    alone, after = PairCounts(), PairCounts()
+    for result, (one, truth) in zip(found.results, sequence, strict=True):
+        after += count_pairs(result.prediction.association, truth.identity)
+        alone += count_pairs(associator(one), truth.identity)
+    again = found.results[MIDDLE].prediction.association
+    assert count_pairs(again, labels.identity).f1 > 0.95
+    assert after.f1 > alone.f1 + 0.02
+    # Groups are of real detections, two at least.
+    assert all(one.prediction.association.members.shape[1] == 2 for one in found.results)
+    assert all((one.prediction.association.members != ABSENT).sum(1).ge(2).all() for one in found.results)
+
+
+def test_where_nothing_around_has_changed_nothing_is_asked_again(told):
+    def nobody(_):
+        raise AssertionError("asked again")
+
+    settled = FrameBlock([], told[:4], [True] * 4), FrameBlock([], told[4:], [True] * 8)
+    again = list(decide_again(iter(settled), nobody, RECONSTRUCT, TRACKING))
+    assert [one.results for one in again] == [told[:4], told[4:]]
+    changed = FrameBlock([], told[4:], [True, False, *[True] * 6])
+    with pytest.raises(AssertionError, match="asked again"):
+        list(decide_again(iter([settled[0], changed]), nobody, RECONSTRUCT, TRACKING))
+
+
+class HalfDone(Kept):
+    """A sink in which an earlier run has left some frames."""
+
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self.progress = progress
+
+    def resume(self) -> Progress:
+        return self.progress
+
+
+def test_a_run_that_goes_on_says_the_same(sequence):
+    """Windows are longer than the blocks here; frames before those to come are answered again, not written again."""
+
+    def associate(frames):
+        return [AssociationResult(greedy_agglomerative(frame, gate_mm=150.0)) for frame in frames]
+
+    batch = 4
+    assert reach_of(TRACKING) > batch
+
+    class Watched(Kept):
+        def __init__(self) -> None:
+            super().__init__()
+            self.after = list[Progress]()
+
+        def add(self, results, progress) -> None:
+            super().add(results, progress)
+            self.after.append(progress)
+
+    whole = Watched()
+    run(Source.of(sequence), associate, RECONSTRUCT, whole, batch=batch, decide=in_windows)
+    assert [one.prediction.number for one in whole.results] == list(range(FRAMES))
+    alone = Kept()
+    run(Source.of(sequence), associate, RECONSTRUCT, alone, batch=batch, decide=each_alone)
+    said = [[one.prediction.association.members.tolist() for one in sink.results] for sink in (whole, alone)]
+    assert said[0] != said[1]
+    for progress in whole.after:
+        done = progress.summary.frames
+        rest = HalfDone(progress)
+        run(Source.of(sequence), associate, RECONSTRUCT, rest, batch=batch, decide=in_windows)
+        assert len(rest.results) == FRAMES - done
+        for one, other in zip(rest.results, whole.results[done:], strict=True):
+            assert one.prediction.number == other.prediction.number
+            assert torch.equal(one.prediction.association.members, other.prediction.association.members)
+            assert torch.equal(one.prediction.poses.xyz_world, other.prediction.poses.xyz_world)
+            assert torch.equal(one.prediction.poses.id, other.prediction.poses.id)
+
+
+def test_the_command_decides_in_windows(tmp_path, capsys):
+    command = [
+        "predict",
+        str(sample_folder("crossing")),
+        "--frames",
+        "0:5",
+        "--no-evidence",
+        "--out",
+        str(tmp_path / "window"),
+    ]
+    assert main([*command, "--window"]) == 0
+    assert len(read_predictions(tmp_path / "window" / "predictions.jsonl").frames) == 5
+    assert main([*command, "--window", "--past"]) == 2
+    assert main([*command, "--window", "--associator", "greedy"]) == 2
+    assert main([*command, "--window", "--from-pictures"]) == 2
+    said = capsys.readouterr().err
+    assert "leave --past out" in said and "decides every frame by itself" in said and "people in images" in said
