@@ -166,7 +166,7 @@ def count_mended_around(associator: Associator, scenes: Scenes, results: Sequenc
 
 
 @dataclass(frozen=True)
-class Way:
+class WayOverTime:
     """One way to decide frames that follow each other, and how what it makes of exchanges is counted."""
 
     name: str
@@ -175,14 +175,18 @@ class Way:
 
 
 WAYS = (
-    Way("every frame alone", each_alone, partial(count_mended, past=False)),
-    Way("the past as a view", after_the_last, partial(count_mended, past=True)),
-    Way("the frames around", in_windows, count_mended_around),
+    WayOverTime("every frame alone", each_alone, partial(count_mended, past=False)),
+    WayOverTime("the past as a view", after_the_last, partial(count_mended, past=True)),
+    WayOverTime("the frames around", in_windows, count_mended_around),
 )
 
 
 def measure(
-    associator: Associator, sequences: Sequence[Scenes], alone: Sequence[Sequence[FrameResult]], views: int, way: Way
+    associator: Associator,
+    sequences: Sequence[Scenes],
+    alone: Sequence[Sequence[FrameResult]],
+    views: int,
+    way: WayOverTime,
 ) -> tuple[PastRow, list[Sequence[FrameResult]]]:
     """One row and the answers; `alone` are those to every frame by itself, where they are known."""
     counts, seconds, switches, seen, mended, made = PairCounts(), 0.0, 0, 0, 0, 0

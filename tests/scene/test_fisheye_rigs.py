@@ -10,7 +10,7 @@ from dispose.errors import InputError
 from dispose.geometry.rigid import look_at
 from dispose.geometry.triangulation.robust import robust_of_sights
 from dispose.geometry.triangulation.sights import sights_of, triangulate_points
-from dispose.inference.past import imagined_camera
+from dispose.inference.expected import imagined_camera
 from dispose.models.lifting.sight import one_view_each
 from dispose.scene.cameras import Cameras, perspective_only, telling_fisheyes
 from dispose.scene.frame import stack_rigs
