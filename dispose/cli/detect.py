@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import torch
 import tyro
 
 from dispose.cli.captures import parse_frames
@@ -22,7 +23,7 @@ from dispose.inference.sizes import size_of
 from dispose.options import Count, CountOption, PathOption, one_of, require_folder
 from dispose.preparation.detecting import SEARCH_EVERY, DetectAccount, DetectOrder, detect
 from dispose.preparation.detector import Detector
-from dispose.preparation.detectors import DETECTORS, MOVENET, detector_of
+from dispose.preparation.detectors import CPU, DETECTORS, MOVENET, detector_of
 
 NOBODY_FOUND = 1
 DETECTIONS = "pose"
@@ -58,6 +59,8 @@ class DetectCommand:
     """Newcomers are also looked for in so many parts of the image across and down, for wide scenes: slower."""
     careful: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Look at everybody twice in every frame: somewhat more accurate, half as fast."""
+    device: Literal["cpu", "cuda"] = CPU
+    """Where the networks run; those of rtmpose and rtmo run on the CPU only."""
     processes: CountOption = None
     """Cameras that are worked on at once (default: as many as there are cores)."""
     overlay: PathOption = None
@@ -67,7 +70,8 @@ class DetectCommand:
         """Look at every image once, and say what was found and what was lost."""
         folder = require_folder(self.out or own_folder(self.capture))
         order = detect_order(self.capture, folder, self.frames, self.search_every, self.processes)
-        make = detector_of(self.detector, self.tiles, careful=self.careful, models=self.models)
+        make = detector_of(self.detector, self.tiles, careful=self.careful, models=self.models, device=self.device)
+        require_device(self.device)
         accounts = detect_and_say(self.capture, order, make)
         print(f"wrote {folder}; people in 3-D: dispose predict {self.capture}"
               f"{'' if self.out is None else f' --detections {folder}'}")  # fmt: skip
@@ -99,19 +103,28 @@ def detect_order(
     return DetectOrder(images, folder, start, stop, search_every, min(processes or cores(), cameras))
 
 
+def require_device(device: str) -> None:
+    """Raise `InputError` where the device is not there."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device is cuda, and there is no CUDA device; leave it out or say cpu.")
+
+
 def cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def detect_and_say(
-    capture: Path, order: DetectOrder, make: Callable[[], Detector] | None = None
+    capture: Path, order: DetectOrder, make: Callable[[], Detector] | None = None, *, device: str = CPU
 ) -> dict[str, DetectAccount]:
-    """Detect, with sentences about cameras before and about what was found and lost after it."""
+    """Detect, with sentences about cameras before and about what was found and lost after it.
+
+    By default with MoveNet, on a device.
+    """
     cameras = [one.camera for one in open_image_series(order.images)]
     for note in (*footage_notes(order.images, cameras), *calibration_notes(capture, order.images)):
         print(note)
-    accounts = detect(order, make or detector_of())
+    accounts = detect(order, make or detector_of(device=device))
     for camera, one in accounts.items():
         kept = f", {one.kept} frames were there" if one.kept else ""
         mean = one.people / max(one.frames + one.kept, 1)

@@ -11,7 +11,7 @@ import tyro
 
 from dispose.baselines.integer_programme import integer_programme
 from dispose.cli.captures import CaptureOptions, MarkersOption, only_images, parse_frames, report_people
-from dispose.cli.detect import detect_and_say, detect_order
+from dispose.cli.detect import detect_and_say, detect_order, require_device
 from dispose.cli.jobs import ADVICE_ON_DETECTIONS, ADVICE_ON_IMAGES, DRAWN, Job, stages_of
 from dispose.cli.lifting import LiftOptions, LiftOrder, RigWords, lift
 from dispose.cli.smooth import SmoothCommand
@@ -122,7 +122,7 @@ class PredictCommand(CaptureOptions):
     weights: PathOption = None
     """Weights as `dispose train` or `dispose zoo import` writes them (default: those of the package)."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where pictures are looked at."""
+    """Where pictures are looked at, by the detector too."""
     evidence: bool = True
     """Also write evidence.npz (detections, candidates, the integer programme's answer) for `dispose inspect`."""
     batch: CountOption = None
@@ -250,12 +250,15 @@ class PredictCommand(CaptureOptions):
         place = self.capture or self.pictures
         if place is None or (self.capture is None and self.calibration is None):
             raise InputError("name a capture folder, or both --calibration and --pictures.")
+        require_device(self.device)
         if self.associator not in CLASSICS:
             load_associator(self.weights)  # what cannot be used is refused before the long work
         out = require_folder(self.out or Path("out") / place.resolve().name)
         print(f"{place}: no detections ({', '.join(DETECTION_FOLDERS)}): people are detected first.")
-        detect_and_say(place, detect_order(self.pictures or place, out / "detections", self.frames))
-        return replace(self, out=out, detections=out / "detections", pictures=None)
+        order = detect_order(self.pictures or place, out / "detections", self.frames)
+        detect_and_say(place, order, device=self.device)
+        device = self.device if self.looks() else "cpu"
+        return replace(self, out=out, detections=out / "detections", pictures=None, device=device)
 
     def refuse_options(self) -> None:
         """Raise `InputError` for options that do not belong to what is looked at."""
@@ -323,18 +326,13 @@ class PredictCommand(CaptureOptions):
 
     def in_pictures(self, pictures: Capture[ImageSeries], start: Reconstruct) -> InPictures:
         """Joints by the pictures around those whom somebody has placed."""
-        self.require_device()
+        require_device(self.device)
         place = load_picture_triangulator(self.triangulator, self.triangulator_weights, self.device)
         return InPictures(pictures, start, place)
 
-    def require_device(self) -> None:
-        """Raise `InputError` where the device is not there."""
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise InputError("--device is cuda, and there is no CUDA device; leave it out or say cpu.")
-
     def of_images(self, capture: Capture[ImageSeries]) -> Job:
         """People from what the cameras saw."""
-        self.require_device()
+        require_device(self.device)
         model = load_image_model(self.weights).to(self.device)
         check_sizes(capture.cameras, capture.views)
         stages, weights = stages_of(model, self.sampler()), self.weights or shipped_image_weights()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, UInt8
 
 from dispose.skeletons.skeleton import Skeleton
@@ -51,6 +52,11 @@ class DetectorCard:
     skeleton: Skeleton
     weights: tuple[tuple[str, str], ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
+
+
+def where_it_runs(device: torch.device) -> tuple[tuple[str, str], ...]:
+    """The setting that names a device other than the CPU: rounding differs there."""
+    return () if device.type == "cpu" else (("device", device.type),)
 
 
 @runtime_checkable

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 
 from dispose.models.movenet.find import Rgb, find_joints, find_people
 from dispose.models.movenet.network import MoveNet, TracedMoveNet
-from dispose.preparation.detector import DetectorCard, ImagePeople
+from dispose.preparation.detector import DetectorCard, ImagePeople, where_it_runs
 from dispose.preparation.similarity import COCO_SIGMAS, best_of_alike, box_around, keypoint_similarity
 from dispose.skeletons.catalog import COCO_17
 
@@ -97,7 +97,7 @@ class MoveNetDetector:
     def card(self) -> DetectorCard:
         """Names of networks, weights and settings."""
         settings = tuple((one.name, str(vars(self.settings)[one.name])) for one in fields(self.settings))
-        return DetectorCard("movenet", COCO_17, self.weights, settings)
+        return DetectorCard("movenet", COCO_17, self.weights, (*settings, *where_it_runs(self.people.device)))
 
     def find(self, image: Rgb, before: ImagePeople, *, search: bool) -> ImagePeople:
         """The people of an image, those of the frame before first looked for where they were."""

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from dispose.errors import InputError, MissingBackendError
-from dispose.preparation.detector import DetectorCard, ImagePeople, nobody
+from dispose.preparation.detector import DetectorCard, ImagePeople, nobody, where_it_runs
 from dispose.preparation.rtmlib_people import kept_people
 from dispose.skeletons.catalog import COCO_17
 from dispose.zoo.movenet import digest_of_numbers
@@ -103,8 +103,12 @@ class ViTPoseDetector:
         return boxes[(boxes[:, 2:] - boxes[:, :2] >= 1).all(-1)]
 
 
-def load_vitpose_detector(settings: ViTPoseSettings = ViTPoseSettings()) -> ViTPoseDetector:
+def load_vitpose_detector(settings: ViTPoseSettings = ViTPoseSettings(), device: str = "cpu") -> ViTPoseDetector:
     """A detector with models of the hub: those in its cache or in folders, else fetched.
+
+    Args:
+        settings: which models, and what is kept.
+        device: where the networks run.
 
     Raises:
         MissingBackendError: transformers is not installed.
@@ -129,9 +133,8 @@ def load_vitpose_detector(settings: ViTPoseSettings = ViTPoseSettings()) -> ViTP
         raise InputError(f"{settings.joints}: says {joints.config.num_labels} keypoints; COCO has {len(COCO_17)}.")
     weights = ((settings.people, digest_of_numbers(people)), (settings.joints, digest_of_numbers(joints)))
     said = tuple((field.name, str(vars(settings)[field.name])) for field in fields(settings))
-    return ViTPoseDetector(
-        people_inputs, people, joints_inputs, joints, DetectorCard("vitpose", COCO_17, weights, said), settings
-    )
+    card = DetectorCard("vitpose", COCO_17, weights, (*said, *where_it_runs(torch.device(device))))
+    return ViTPoseDetector(people_inputs, people.to(device), joints_inputs, joints.to(device), card, settings)
 
 
 def _load(load: Callable[..., Any], settings: ViTPoseSettings, part: str, options: dict[str, bool | str]) -> Any:

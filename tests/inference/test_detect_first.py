@@ -170,6 +170,26 @@ def test_without_the_detectors_weights_one_sentence_says_the_command(
     assert f"has videos or images only; find people in them first: dispose detect {videos}" in capsys.readouterr().err
 
 
+def test_the_detector_runs_on_the_device_that_is_named(walk, videos: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    """By either command; without such a device nothing is begun."""
+    asked: list[str] = []
+    knowing = Knowing(walk.detections_at)
+    monkeypatch.setattr("dispose.cli.detect.cores", lambda: 1)
+    monkeypatch.setattr(
+        "dispose.cli.detect.detector_of", lambda *_, device, **__: asked.append(device) or (lambda: knowing)
+    )
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for command in ("detect", "predict"):
+        assert main([command, str(videos), "--device", "cuda", "--out", str(tmp_path / command)]) == 2
+        assert "--device is cuda, and there is no CUDA device" in capsys.readouterr().err
+        assert not (tmp_path / command).exists()
+    asked.clear()
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    for command in ("detect", "predict"):
+        assert main([command, str(videos), "--device", "cuda", "--out", str(tmp_path / command)]) == 0
+    assert asked == ["cuda", "cuda"]
+
+
 def test_nobody_at_all_is_an_answer(walk, videos: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     blind = Knowing(walk.detections_at, sees=False)
     monkeypatch.setattr("dispose.cli.detect.detector_of", lambda *_, **__: lambda: blind)

@@ -80,6 +80,18 @@ def test_an_image_is_answered_the_same_alone_and_beside_another(generator: torch
         assert value.shape[-2:] == (16, 24)
 
 
+def test_people_are_found_where_the_network_is():
+    """On a device without numbers all works until what was found is asked for; one tensor elsewhere would not do."""
+    network, image = MoveNet(TINY).eval().to("meta"), np.zeros((48, 64, 3), np.uint8)
+    square = np.array([[20.0, 20.0, 30.0]])
+    assert network.device.type == "meta"
+    for find in (lambda: find_people(network, image, 64), lambda: find_joints(network, image, square)):
+        with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+            find()
+    traced = TracedMoveNet(MoveNet(TINY))
+    assert traced.device.type == "cpu" and len(find_joints(traced, image, square)) == 1
+
+
 def plain_heads(network: MoveNet, rgb: Float[Tensor, "1 3 height width"]) -> dict[str, Tensor]:
     """The published graph, step after step, with padded copies and OpenCV's enlarging (half-pixel centres)."""
     weights = network.state_dict()

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from dispose.errors import InputError
 from dispose.models.movenet.find import MultiplePeople
-from dispose.models.movenet.network import MoveNet, MoveNetConfig
-from dispose.preparation import movenet
+from dispose.models.movenet.network import MoveNet, MoveNetConfig, TracedMoveNet
+from dispose.preparation import detectors, movenet
 from dispose.preparation.detector import ImagePeople, nobody
 from dispose.preparation.movenet import (
     GREY,
@@ -248,3 +250,18 @@ def test_squares_hold_everybody_and_tiles_hold_every_pixel_twice():
 def test_the_card_names_everything_that_the_answers_depend_on():
     card = detector(tiles=2).card
     assert dict(card.settings)["tiles"] == "2" and card.weights == (("net", "sha"),) and card.skeleton == COCO_17
+
+
+def test_the_networks_run_on_the_device_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A card names any but the CPU, where numbers are rounded otherwise; folders made on the CPU are gone on with."""
+    tiny = MoveNetConfig("tiny", 64, 8, (8,) * 17, boxes=True)
+    monkeypatch.setattr(detectors, "load_movenet", lambda config: MoveNet(tiny))
+    there, here = detectors.detector_of(device="meta")(), detectors.detector_of()()
+    assert isinstance(there, MoveNetDetector) and isinstance(here, MoveNetDetector)
+    for network in (there.people, there.joints):
+        assert isinstance(network, MoveNet) and network.device == torch.device("meta") and not network.training
+    assert isinstance(here.people, TracedMoveNet) and isinstance(here.joints, TracedMoveNet)
+    assert there.card.settings == (*here.card.settings, ("device", "meta"))
+    for name in ("rtmpose", "rtmpose_feet", "rtmo"):
+        with pytest.raises(InputError, match=f"--device is cuda, but {name} runs on the CPU only; movenet and vitpose"):
+            detectors.detector_of(name, device="cuda")

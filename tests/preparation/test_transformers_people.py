@@ -10,7 +10,7 @@ import torch
 from dispose.errors import InputError, MissingBackendError
 from dispose.preparation.detector import Detector, nobody
 from dispose.preparation.detectors import detector_of
-from dispose.preparation.transformers_people import ViTPoseSettings, load_vitpose_detector
+from dispose.preparation.transformers_people import ViTPoseDetector, ViTPoseSettings, load_vitpose_detector
 from dispose.skeletons.catalog import COCO_17
 
 transformers = pytest.importorskip("transformers")
@@ -134,3 +134,11 @@ def test_the_command_names_detectors_and_their_folder(models: ViTPoseSettings):
     assert detector.card.weights[1][0] == str(folder / "joints")
     with pytest.raises(InputError, match="--models is for detectors other than movenet"):
         detector_of(models=folder)
+
+
+def test_the_models_run_on_the_device_that_is_named(models: ViTPoseSettings):
+    folder = Path(models.people).parent
+    here, there = (detector_of("vitpose", models=folder, device=device)() for device in ("cpu", "meta"))
+    assert isinstance(there, ViTPoseDetector)
+    assert {next(one.parameters()).device.type for one in (there.people, there.joints)} == {"meta"}
+    assert there.card.weights == here.card.weights and there.card.settings == (*here.card.settings, ("device", "meta"))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dispose.errors import ShapeError
 from dispose.models.movenet.decode import decode_people, decode_person
-from dispose.models.movenet.network import MULTIPLE, MoveNet, TracedMoveNet
+from dispose.models.movenet.network import MULTIPLE, MoveNet, MoveNetHeads, TracedMoveNet
 
 Rgb = UInt8[np.ndarray, "height width 3"]
 
@@ -87,17 +87,18 @@ def find_people(network: MoveNet | TracedMoveNet, image: Rgb, side: int) -> Mult
         side: the long side that the network is shown, px.
     """
     shown = letterbox(image, side)
-    people = decode_people(network(_tensor(shown.image[None])))
+    people = decode_people(_heads(network, shown.image[None]))
     height, width = shown.image.shape[:2]
     to_source = np.array(shown.source_scale) * (width, height)
-    order = np.argsort(-people.scores[0].numpy(), kind="stable")
-    order = order[people.peaks[0].numpy()[order] > 0]
-    keypoints = people.keypoints[0].double().numpy()[order][..., [1, 0, 2]]
+    scores, peaks = _numbers(people.scores[0]), _numbers(people.peaks[0])
+    order = np.argsort(-scores, kind="stable")
+    order = order[peaks[order] > 0]
+    keypoints = _numbers(people.keypoints[0])[order][..., [1, 0, 2]]
     keypoints[..., :2] *= to_source
-    boxes = people.boxes[0].double().numpy()[order][:, [1, 0, 3, 2]] * np.tile(to_source, 2)
+    boxes = _numbers(people.boxes[0])[order][:, [1, 0, 3, 2]] * np.tile(to_source, 2)
     # The padding is no place for a box.
     boxes = np.clip(boxes, 0, np.tile((image.shape[1], image.shape[0]), 2))
-    return MultiplePeople(keypoints, boxes, people.scores[0].double().numpy()[order])
+    return MultiplePeople(keypoints, boxes, scores[order])
 
 
 @torch.inference_mode()
@@ -116,12 +117,18 @@ def find_joints(
     side = network.config.side
     keypoints = np.zeros((len(squares), 17, 3))
     for one, crop, (x, y, extent) in zip(keypoints, crop_squares(image, squares, side), squares, strict=True):
-        found = decode_person(network(_tensor(crop[None])))[0].double().numpy()
+        found = _numbers(decode_person(_heads(network, crop[None]))[0])
         one[:, :2] = (found[:, [1, 0]] - 0.5) * extent + (x, y)
         one[:, 2] = found[:, 2]
     return keypoints
 
 
-def _tensor(images: UInt8[np.ndarray, "images height width 3"]) -> Float[Tensor, "images 3 height width"]:
-    """Images as a network takes them."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float()
+def _heads(network: MoveNet | TracedMoveNet, images: UInt8[np.ndarray, "images height width 3"]) -> MoveNetHeads:
+    """What a network says of images, where it runs; on a graphics card in full single precision, alike in every run."""
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        return network(torch.from_numpy(images).to(network.device).permute(0, 3, 1, 2).float())
+
+
+def _numbers(values: Float[Tensor, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """Values wherever they are, for NumPy."""
+    return values.cpu().double().numpy()
