@@ -13,7 +13,7 @@ from typing import Annotated
 import tyro
 
 from dispose.cli.drawing import draw
-from dispose.cli.jobs import stages_of
+from dispose.cli.jobs import image_method
 from dispose.datasets.human36m_choice import CHOICES, choice_of
 from dispose.errors import InputError
 from dispose.evaluation.agreement import evaluate_agreement
@@ -48,17 +48,15 @@ from dispose.evaluation.toy_images import evaluate_toy_images, reduction
 from dispose.evaluation.triangulators import Compared, chosen_trials, compare, trials
 from dispose.formats.folders import require_file
 from dispose.inference.readings import Source
+from dispose.inference.run import in_windows
 from dispose.models.dispose.model import DisPose
 from dispose.options import Count, CountOption, PathOption, one_of, require_folder
-from dispose.released.model import ReleasedDisPose
 from dispose.systems import protocol_names, system_of
 from dispose.zoo.checkpoints import (
     load_associator,
     load_context,
-    load_image_model,
     load_person_network,
     load_weights,
-    read_metadata,
     shipped_image_weights,
 )
 from dispose.zoo.lifters import find_lifter, load_lifter
@@ -68,7 +66,8 @@ from dispose_benchmarks.studies.lifters import LiftersStudy
 from dispose_benchmarks.studies.real_motion import RealMotionStudy
 
 OPTIMAL = "integer_programme"
-NAMES = ("ours", *(one.key for one in CLASSIC), "random", "oracle")
+OURS_IN_WINDOWS = "ours_window"
+NAMES = ("ours", OURS_IN_WINDOWS, *(one.key for one in CLASSIC), "random", "oracle")
 TOY, TOY_PEOPLE, TOY_CONTEXT, HUMAN36M_PEOPLE = "toy_images", "toy_people", "toy_context", "human36m_people"
 DOUBT = "doubt"
 CLEAR = "shelf"
@@ -121,7 +120,8 @@ class EvaluateCommand:
     ]
     """What to score on; `mvor` scores all three detectors into one file (OpenPose also without its exact repeats)."""
     associators: tuple[Annotated[str, one_of(*NAMES)], ...] = NAMES
-    """Which methods; `ours` is the trained associator, `oracle` reads the labels."""
+    """Which methods; `ours` is the trained associator, `ours_window` the same with the frames around, `oracle`
+    reads the labels."""
     data: Path = Path("../shared/data")
     """Folder with shelf/, mvor/, panoptic_mini/."""
     views: Annotated[tuple[int, ...], tyro.conf.arg(help_behavior_hint="")] = ()
@@ -274,8 +274,7 @@ class EvaluateCommand:
             require_folder(self.save)
         if len(self.views) == 1:
             raise InputError(f"--views is {self.views[0]}; at least two cameras are needed.")
-        associator = load_associator(self.weights) if "ours" in self.associators else None
-        ours = None if associator is None else Method("ours", associator.associate)
+        ours = self.ours()
         rows, sweep = [], []
         for protocol in protocols_of(self.protocol):
             source = gather(protocol.read(self.data), self.views or None)
@@ -294,14 +293,18 @@ class EvaluateCommand:
     def score_subsets(self, path: Path) -> int:
         """Associators on every subset of the cameras."""
         start, rows = time.perf_counter(), list[Row]()
-        associator = load_associator(self.weights) if "ours" in self.associators else None
-        ours = None if associator is None else Method("ours", associator.associate)
+        ours = self.ours()
         for protocol in protocols_of(self.protocol):
             pairs = list(protocol.read(self.data))
             gated = replace(protocol, gates_mm=self.gates_mm or SWEEP_MM)
             methods = [one for name in self.associators for one in self.methods(name, gated, gather(pairs), ours)]
             rows += evaluate_subsets(protocol, pairs, self.every, methods)
         return self.conclude(path, rows, start)
+
+    def ours(self) -> Method | None:
+        """The trained associator, where it is asked for."""
+        wanted = {"ours", OURS_IN_WINDOWS} & set(self.associators)
+        return Method("ours", load_associator(self.weights).associate) if wanted else None
 
     def answer(self, protocol: Protocol, source: Source, ours: Method | None) -> tuple[list[Answers], list[Row]]:
         """What every method says, in the order asked for, and the gates that were tried.
@@ -328,8 +331,9 @@ class EvaluateCommand:
 
     def methods(self, name: str, protocol: Protocol, source: Source, ours: Method | None) -> list[Method]:
         """One method, or one per gate."""
-        if name == "ours":
-            return [ours] if ours else []
+        if name in ("ours", OURS_IN_WINDOWS):
+            assert ours is not None
+            return [ours if name == "ours" else replace(ours, name="ours, frames around", decide=in_windows)]
         if name in ("random", "oracle"):
             return [random_method() if name == "random" else oracle_method(source)]
         one = classic(name)
@@ -391,10 +395,3 @@ def draw_results(path: Path, chart: str) -> int:
         print("no pictures: matplotlib is not installed (pip install 'dispose[viz]')")
         return 0
     return draw(f"dispose_viz.charts.{chart}", path)
-
-
-def image_method(weights: Path) -> Method:
-    """The model of a weights file, ours or an imported released one, as a method."""
-    name = "DisPOSE as released" if read_metadata(weights)[0] == ReleasedDisPose.__name__ else "DisPOSE"
-    stages = stages_of(load_image_model(weights))
-    return Method(f"{name}, {weights.stem}", stages.associate, stages.reconstruct)

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dispose.errors import InputError
+from dispose.evaluation.score import Method
 from dispose.inference.readings import Source
 from dispose.models.dispose.model import DisPose, FrameByFrame, TwoStages
 from dispose.models.dispose.sampling import SamplerConfig
+from dispose.released.model import ReleasedDisPose
 from dispose.scene.frame import Frame
 from dispose.scene.results import Associate, Association, Reconstruct
-from dispose.zoo.checkpoints import ImageModel
+from dispose.zoo.checkpoints import ImageModel, load_image_model, read_metadata
 
 ADVICE_ON_DETECTIONS = "`dispose check` says whether units, axes and extrinsics of the calibration fit"
 ADVICE_ON_IMAGES = (
@@ -51,3 +53,10 @@ def stages_of(model: ImageModel, sampler: SamplerConfig | None = None) -> TwoSta
     if sampler is not None:
         raise InputError("--steps is given, but released weights have steps of their own.")
     return FrameByFrame(model, model.skeleton)
+
+
+def image_method(weights: Path) -> Method:
+    """The model of a weights file, ours or an imported released one, as a method."""
+    name = "DisPOSE as released" if read_metadata(weights)[0] == ReleasedDisPose.__name__ else "DisPOSE"
+    stages = stages_of(load_image_model(weights))
+    return Method(f"{name}, {weights.stem}", stages.associate, stages.reconstruct)

@@ -16,7 +16,7 @@ from dispose.evaluation.protocols import Protocol
 from dispose.evaluation.reports import Row, figures_of
 from dispose.inference.readings import Reading, Source
 from dispose.inference.results_folder import RunFiles, write_results
-from dispose.inference.run import Kept, run
+from dispose.inference.run import Decide, Kept, each_alone, run
 from dispose.scene.convert import keep_joints
 from dispose.scene.frame import Frame, Labels, Poses
 from dispose.scene.labels import association_of_identities
@@ -34,12 +34,16 @@ from dispose.scene.results import (
 
 @dataclass(frozen=True, eq=False)
 class Method:
-    """Something that says who is who and where, at a gate if it has one; neither ever sees labels."""
+    """Something that says who is who and where, at a gate if it has one; neither ever sees labels.
+
+    `decide` says what frames have to do with each other (`dispose.inference.run.run`).
+    """
 
     name: str
     associate: Associate
     reconstruct: Reconstruct = reconstruct
     gate_mm: float | None = None
+    decide: Decide = each_alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +100,16 @@ def answers(
         busy[0] += time.perf_counter() - start
         return found
 
-    run(source, associate, method.reconstruct, sink, reference=reference, batch=batch, title=title or method.name)
+    run(
+        source,
+        associate,
+        method.reconstruct,
+        sink,
+        reference=reference,
+        batch=batch,
+        decide=method.decide,
+        title=title or method.name,
+    )
     return Answers(method.name, tuple(sink.results), busy[0] / max(len(sink.results), 1), method.gate_mm)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from dispose.cli.evaluate import EvaluateCommand, image_method
+from dispose.cli.evaluate import EvaluateCommand
+from dispose.cli.jobs import image_method
 from dispose.datasets.layouts.source import FrameKey, Layout, Traits
 from dispose.errors import InputError
 from dispose.evaluation.protocols import ImageFrames, protocols_of
