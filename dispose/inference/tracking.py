@@ -24,6 +24,14 @@ HALF_NEAR = 0.05
 BLIND_NEAR = 0.1
 """Who cannot be compared in space has to be at least so near in the images."""
 
+MAYBE = 0.9
+"""What anybody costs who is within their grown gate and beyond the first one, or little more: nobody else may be there,
+but whoever else is there is taken first."""
+
+IN_PLACE = 0.3
+"""Who is found beyond the gate is yet the same where they are so near in the images: their keypoints moved by less than
+a thirteenth of their size."""
+
 JUMP = 5.0
 LEAST_JUMP_MM = 50.0
 """A person jumps who is found this many times as far from where they are expected as people of this capture usually
@@ -56,7 +64,7 @@ class TrackingConfig:
     gate_limit_mm: float = 1500.0
     patience_s: float = 1.5
     velocity_s: float = 1 / 6
-    image_share: float = 0.5
+    image_share: float = 1.5
 
     @property
     def patience_frames(self) -> int:
@@ -178,7 +186,11 @@ def _as_tracks(prediction: Prediction, frame: Frame) -> Tracks:
 
 
 def _costs(old: Tracks, now: Tracks, config: TrackingConfig) -> Float[Tensor, "persons tracks"]:
-    """Distance in units of the gate, less the bonus for continuity in the images; `UNRELATED` beyond the gate."""
+    """Distance in units of the gate, less the bonus for continuity in the images; `UNRELATED` beyond the gate.
+
+    Somebody beyond it whose keypoints hardly moved is who they were: it is their triangulation that failed. Whose gate
+    has grown because they are long unseen is not nearer for that: the unit is the gate one frame later, up to `MAYBE`.
+    """
     if not len(old.id) or not len(now.id):
         return torch.zeros(len(now.id), len(old.id), dtype=torch.float64)
     elapsed = (now.number[0] - old.number).clamp(min=1).double()
@@ -192,10 +204,12 @@ def _costs(old: Tracks, now: Tracks, config: TrackingConfig) -> Float[Tensor, "p
     middles = (_middle(now.xyz_world, now.valid)[:, None] - _middle(expected, old.valid)).norm(dim=-1)
     distance = torch.where(both.any(-1), distance, middles)
     near = _continuity(old, now)
-    # Without any 3-D joint only the images can tell.
-    blind = torch.where(near < BLIND_NEAR, UNRELATED, 1 - config.image_share * near)
-    cost = torch.where(distance > gate, UNRELATED, distance / gate - config.image_share * near)
-    return torch.where(distance.isnan(), blind, cost)
+    # Without any 3-D joint, or with joints that are far, only the images can tell.
+    unplaced = distance.isnan()
+    seen = 1 - config.image_share * near
+    by_images = torch.where(near < torch.where(unplaced, BLIND_NEAR, IN_PLACE), UNRELATED, seen)
+    far = torch.minimum(distance / config.gate_mm, MAYBE + (1 - MAYBE) * distance / gate)
+    return torch.where(unplaced | (distance > gate), by_images, far - config.image_share * near)
 
 
 def believed_joints(tracks: Tracks, number: int, config: TrackingConfig) -> Float[Tensor, "tracks joints 3"]:

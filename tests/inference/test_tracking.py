@@ -156,7 +156,30 @@ def test_keypoints_that_moved_by_a_twentieth_of_the_persons_size_are_half_as_nea
     before, after = near_each_other(walk)
     for shift, expected in ((0.060, [1, 2]), (0.0625, [2, 1])):
         sequence = [seen_scene(walk, 0, before, [0, 1]), seen_scene(walk, 1, after, [0, 1], shift)]
+        assert ids(sequence, TrackingConfig(image_share=0.5))[1] == expected
+    # As it stands keypoints are worth three times as much: they decide down to 0.133, where they moved by 0.127.
+    for shift, expected in ((0.115, [1, 2]), (0.130, [2, 1])):
+        sequence = [seen_scene(walk, 0, before, [0, 1]), seen_scene(walk, 1, after, [0, 1], shift)]
         assert ids(sequence)[1] == expected
+
+
+def test_who_is_found_far_away_and_hardly_moved_in_the_images_is_who_they_were(walk) -> None:
+    """Triangulation can fail by metres; ``1 / (1 + (m / 0.05)²)`` is 0.30 at a movement of 0.076."""
+    body = walk.people_at(0)
+    away = body + torch.tensor([900.0, 0, 0], dtype=torch.float64)
+    for shift, expected in ((0.075, [1, 2]), (0.078, [3, 4])):
+        assert ids([seen_scene(walk, 0, body, [0, 1]), seen_scene(walk, 1, away, [0, 1], shift)])[1] == expected
+
+
+def test_who_is_long_gone_is_not_nearer_for_that(walk) -> None:
+    """300 mm from a track of this moment, 500 from one that is long gone, whose gate has grown to 1,500."""
+    x = torch.tensor([1.0, 0, 0], dtype=torch.float64)
+    body = walk.people_at(0)[0]
+    gone, here = body, body + 800 * x
+    sequence = [scene(walk, 0, torch.stack([gone, here])), *(scene(walk, n, here[None]) for n in range(1, 20))]
+    assert ids([*sequence, scene(walk, 20, (body + 500 * x)[None])])[-1] == [2]
+    # Where nobody else is there, they are still who was there.
+    assert ids([*sequence, scene(walk, 20, torch.stack([body + 700 * x, body - 500 * x]))])[-1] == [2, 1]
 
 
 def test_a_newcomer_pushes_nobody_off_their_own_track(walk) -> None:
