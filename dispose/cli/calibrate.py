@@ -9,7 +9,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from dispose.cli.captures import CaptureOptions, parse_frames
+from dispose.cli.captures import CaptureOptions, FramesOption, parse_frames
 from dispose.cli.timing import TimeOptions, time_notes, timing_of
 from dispose.errors import InputError
 from dispose.formats.calibration.pose2sim import write_calibration_toml
@@ -72,7 +72,7 @@ class RefineCalibration(CaptureOptions):
     """Size by the people: how tall they are on average, mm (good to about 5 %: proportions differ)."""
     distance_mm: DistanceOption = None
     """Size by a distance that was measured between two cameras, as in --distance-mm cam01 cam03 5230."""
-    frames: Annotated[str | None, tyro.conf.arg(metavar="A:B", help_behavior_hint="")] = None
+    frames: FramesOption = None
     """Frame numbers A:B, from A up to and without B; either may be left out (default: all)."""
     most_frames: Count = 90
     """Frames looked at, from all over the capture."""

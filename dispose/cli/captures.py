@@ -22,6 +22,11 @@ from dispose.skeletons.catalog import by_name
 MarkersOption = Annotated[str, one_of(*MARKER_NAMES)]
 """What markers are called in TRC and C3D files."""
 
+FramesOption = Annotated[str | None, tyro.conf.arg(metavar="A:B", help_behavior_hint="")]
+"""Frames from A up to and without B (`parse_frames`)."""
+
+ResultsArgument = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
+
 UpOption = Annotated[str | None, one_of(*UP_AXES), tyro.conf.arg(help_behavior_hint="")]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
-from dispose.cli.captures import parse_frames
+from dispose.cli.captures import FramesOption, parse_frames
 from dispose.cli.drawing import draw
 from dispose.cli.timing import video_facts
 from dispose.errors import InputError
@@ -47,7 +47,7 @@ class DetectCommand:
     """The capture folder."""
     out: PathOption = None
     """Folder for the detections (default: pose/ of the capture)."""
-    frames: Annotated[str | None, tyro.conf.arg(metavar="A:B", help_behavior_hint="")] = None
+    frames: FramesOption = None
     """Frame numbers A:B, from A up to and without B; either may be left out (default: all)."""
     detector: Annotated[str, one_of(*DETECTORS)] = MOVENET
     """Whose networks; others than MoveNet are installed apart (docs/detectors.md)."""

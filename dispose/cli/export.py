@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-import tyro
 from tqdm import tqdm
 
-from dispose.cli.captures import MarkersOption
+from dispose.cli.captures import MarkersOption, ResultsArgument
 from dispose.cli.drawing import draw
 from dispose.errors import InputError, MissingBackendError
 from dispose.formats.calibration.read import read_calibration
@@ -94,7 +93,7 @@ class ExportCommand:
     and csv too.
     """
 
-    results: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
+    results: ResultsArgument
     """Folder of finished results."""
     to: tuple[Kind, ...]
     """What to write, one or several."""

@@ -10,7 +10,7 @@ import torch
 import tyro
 
 from dispose.baselines.integer_programme import integer_programme
-from dispose.cli.captures import CaptureOptions, MarkersOption, only_images, parse_frames, report_people
+from dispose.cli.captures import CaptureOptions, FramesOption, MarkersOption, only_images, parse_frames, report_people
 from dispose.cli.detect import detect_and_say, detect_order, require_device
 from dispose.cli.jobs import ADVICE_ON_DETECTIONS, ADVICE_ON_IMAGES, DRAWN, Job, stages_of
 from dispose.cli.lifting import LiftOptions, LiftOrder, RigWords, lift
@@ -100,7 +100,7 @@ class PredictCommand(CaptureOptions):
     """Find people by the image network, without a detector, whatever detections there are."""
     pictures: PathOption = None
     """Images elsewhere, to find people in: folder with a folder of images, or a video, per camera."""
-    frames: Annotated[str | None, tyro.conf.arg(metavar="A:B", help_behavior_hint="")] = None
+    frames: FramesOption = None
     """Frame numbers A:B, from A up to and without B; either may be left out (default: all)."""
     associator: Annotated[str, one_of("learned", *CLASSICS)] = "learned"
     """Who decides which detections are one person: ours (learned) or a classic one."""

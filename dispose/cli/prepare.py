@@ -8,7 +8,7 @@ import torch
 import tyro
 
 import dispose
-from dispose.cli.captures import CaptureOptions, only_images, parse_frames
+from dispose.cli.captures import CaptureOptions, FramesOption, only_images, parse_frames
 from dispose.cli.timing import TimeOptions, say_times, timing_of
 from dispose.errors import InputError
 from dispose.formats.entry import Entry
@@ -45,7 +45,7 @@ class PrepareCommand(CaptureOptions):
     """Names of the sequences, in order (default: those of the folders)."""
     rename: Annotated[tyro.conf.UseAppendAction[tuple[tuple[str, str], ...]], tyro.conf.arg(metavar="FROM TO")] = ()
     """A name of your own for a camera; repeat the option for several."""
-    frames: Annotated[str | None, tyro.conf.arg(metavar="A:B", help_behavior_hint="")] = None
+    frames: FramesOption = None
     """Frames with A <= number < B (default: all)."""
     every: Count = 1
     """One frame of so many."""

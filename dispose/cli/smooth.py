@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import tyro
 
-from dispose.cli.captures import MarkersOption
+from dispose.cli.captures import MarkersOption, ResultsArgument
 from dispose.cli.drawing import draw
 from dispose.errors import InputError
 from dispose.formats.arrays import write_npz
@@ -54,7 +54,7 @@ class SmoothCommand:
     ordinary results folder, bones.csv with everybody's bone lengths, and a picture of these.
     """
 
-    results: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
+    results: ResultsArgument
     """Folder of finished results."""
     rate_hz: PositiveOption = None
     """Frames per second: how far people move between two frames (default: as the results say). With a wrong one joints

@@ -5,10 +5,8 @@ import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
+from dispose.cli.captures import ResultsArgument
 from dispose.cli.drawing import draw
 from dispose.errors import InputError, MissingBackendError
 from dispose.formats.folders import require_file
@@ -28,7 +26,7 @@ NEEDED = (("rerun", "rerun", "rerun-sdk, about 700 MB"), ("matplotlib", "viz", "
 class ResultsOptions:
     """Finished results, and what lies beside them."""
 
-    results: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
+    results: ResultsArgument
     """Folder or file of finished results."""
     capture: PathOption = None
     """The capture they were made of, for results that hold no cameras and detections."""

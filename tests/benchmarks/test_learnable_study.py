@@ -23,6 +23,7 @@ from dispose_benchmarks.studies.view_trust import (
 )
 from dispose_synthetic.human36m_rig import human36m_rig
 from dispose_synthetic.joint_maps import draw_joint_maps
+from tests.benchmarks.here_pool import HerePool
 
 TINY = StudyPlan(trust_steps=3, trust_batch=4, cube_steps=2, cube_batch=2, people=4)
 
@@ -98,24 +99,10 @@ def test_the_command_runs_in_miniature(tmp_path: Path, capsys, monkeypatch):
     monkeypatch.setattr("dispose.cli.evaluate.SMOKE", TINY)
     monkeypatch.setattr("dispose_benchmarks.studies.learnable.IDEAL", ())
     monkeypatch.setattr("dispose_benchmarks.studies.learnable.PROMISES", PROMISES[9:])
-    monkeypatch.setattr("dispose_benchmarks.studies.learnable.worker_pool", _HerePool)
+    monkeypatch.setattr("dispose_benchmarks.studies.learnable.worker_pool", HerePool)
     assert main(["evaluate", "learnable", "--smoke", "--seeds", "0", "--out", str(tmp_path / "study.json")]) == 0
     assert "c: new ring of 8" in capsys.readouterr().out
     assert (tmp_path / "study_lines.json").exists()
-
-
-class _HerePool:
-    """A pool of processes that is this process."""
-
-    def __init__(self, *_: object, **__: object) -> None: ...
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def map(self, function, values):
-        return map(function, values)
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from dispose_benchmarks.studies.lift_hypotheses import (
 from dispose_benchmarks.studies.promises import kept
 from dispose_synthetic.human36m_rig import TEST_SUBJECTS
 from dispose_synthetic.randomness import Noise
+from tests.benchmarks.here_pool import HerePool
 
 
 def believed(people: int = 64, share: float = 0.3):
@@ -78,27 +79,13 @@ def test_the_controls_are_what_they_say():
 def test_the_command_runs_one_study_in_miniature(tmp_path: Path, capsys, monkeypatch):
     tiny = replace(lifters.PARTS[0], smoke=replace(SMOKE, steps=2, people=4))
     monkeypatch.setattr(lifters, "PARTS", (tiny, *lifters.PARTS[1:]))
-    monkeypatch.setattr(lifters, "worker_pool", _HerePool)
+    monkeypatch.setattr(lifters, "worker_pool", HerePool)
     out = tmp_path / "study.json"
     options = ["--smoke", "--seeds", "0", "--protocols", "hypotheses", "--out", str(out)]
     assert main(["evaluate", "lifters", *options]) == 0
     assert "40 % hidden, asymmetry / residuals of others" in capsys.readouterr().out
     assert {"kind", "method", "mm", "seeds"} <= set(json.loads(out.read_text())["rows"][0])
     assert len(json.loads((tmp_path / "study_lines.json").read_text())["rows"]) == len(PROMISES)
-
-
-class _HerePool:
-    """A pool of processes that is this process."""
-
-    def __init__(self, *_: object, **__: object) -> None: ...
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def map(self, function, values):
-        return map(function, values)
 
 
 def test_a_study_that_there_is_not_is_refused():

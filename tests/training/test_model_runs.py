@@ -1,12 +1,8 @@
 """Runs on images: killed and resumed is unbroken, bit by bit; two processes learn what one does."""
 
 import csv
-import os
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,25 +12,7 @@ from safetensors.torch import load_file
 from dispose.models.dispose.model import DisPose
 from dispose.training.config import BACKBONE, MODEL
 from dispose.zoo.checkpoints import load_weights
-
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def command(folder: Path, *launcher: str) -> list[str]:
-    return [sys.executable, *launcher, "-m", "dispose.cli.main", "train", "toy_smoke", "--out", str(folder)]
-
-
-def killed_when(folder: Path, sign: Path) -> None:
-    process = subprocess.Popen(
-        command(folder), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    for _ in range(4800):
-        if sign.exists() or process.poll() is not None:
-            break
-        time.sleep(0.02)
-    assert process.poll() is None, "the run ended before it could be killed"
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+from tests.training.killed_runs import ENVIRONMENT, command, killed_when, run_whole
 
 
 def logged(folder: Path, name: str) -> list[float]:
@@ -45,7 +23,7 @@ def logged(folder: Path, name: str) -> list[float]:
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy")
-    subprocess.run(command(folder), env=ENVIRONMENT, check=True, capture_output=True)
+    run_whole("toy_smoke", folder)
     return folder
 
 
@@ -58,9 +36,9 @@ def test_the_weights_are_a_model(unbroken):
 def test_killed_and_resumed_is_the_same(unbroken, tmp_path):
     shutil.copytree(unbroken / "shards", tmp_path / "shards")
     for sign in ("backbone/last.ckpt", "pose/last.ckpt"):
-        killed_when(tmp_path, tmp_path / sign)
+        killed_when("toy_smoke", tmp_path, tmp_path / sign)
         assert not (tmp_path / MODEL).exists()
-    subprocess.run(command(tmp_path), env=ENVIRONMENT, check=True, capture_output=True)
+    run_whole("toy_smoke", tmp_path)
     whole, resumed = load_file(unbroken / MODEL), load_file(tmp_path / MODEL)
     for name, value in whole.items():
         torch.testing.assert_close(resumed[name], value, rtol=0, atol=0)
@@ -73,7 +51,12 @@ def test_two_gloo_processes_have_the_loss_of_one(unbroken, tmp_path):
     shutil.copy(unbroken / BACKBONE, tmp_path / BACKBONE)
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     done = subprocess.run(
-        command(tmp_path, *torchrun), env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=600
+        command("toy_smoke", tmp_path, *torchrun),
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     one, two = (logged(folder / "pose", "pose/loss") for folder in (unbroken, tmp_path))

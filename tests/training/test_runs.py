@@ -1,12 +1,7 @@
 """A run killed at any moment ends as an unbroken one, bit by bit; two processes learn what one does."""
 
-import os
-import signal
 import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,41 +13,22 @@ from dispose.training.config import ASSOCIATOR
 from dispose.training.examples import VALIDATION_CHUNK, scenes_of_chunk
 from dispose.training.runs import train_associator
 from dispose.zoo import load_associator
-
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def command(folder: Path, *launcher: str) -> list[str]:
-    return [sys.executable, *launcher, "-m", "dispose.cli.main", "train", "smoke", "--out", str(folder)]
-
-
-def killed_when(folder: Path, sign: Path) -> None:
-    """Start a run and kill it as soon as a file appears."""
-    process = subprocess.Popen(
-        command(folder), env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    for _ in range(2400):
-        if sign.exists() or process.poll() is not None:
-            break
-        time.sleep(0.05)
-    assert process.poll() is None, "the run ended before it could be killed"
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+from tests.training.killed_runs import ENVIRONMENT, command, killed_when, run_whole
 
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     folder = tmp_path_factory.mktemp("unbroken")
-    subprocess.run(command(folder), env=ENVIRONMENT, check=True, capture_output=True)
+    run_whole("smoke", folder)
     return folder
 
 
 @pytest.mark.slow
 def test_killed_three_times_and_resumed_is_the_same(unbroken, tmp_path):
     for sign in ("shards/detections_00000.safetensors", "placement/last.ckpt", "denoiser/last.ckpt"):
-        killed_when(tmp_path, tmp_path / sign)
+        killed_when("smoke", tmp_path, tmp_path / sign)
         assert not (tmp_path / ASSOCIATOR).exists()
-    subprocess.run(command(tmp_path), env=ENVIRONMENT, check=True, capture_output=True)
+    run_whole("smoke", tmp_path)
     whole, resumed = load_file(unbroken / ASSOCIATOR), load_file(tmp_path / ASSOCIATOR)
     for name, value in whole.items():
         torch.testing.assert_close(resumed[name], value, rtol=0, atol=0)
@@ -62,7 +38,7 @@ def test_killed_three_times_and_resumed_is_the_same(unbroken, tmp_path):
 def test_two_gloo_processes_equal_one(unbroken, tmp_path):
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     done = subprocess.run(
-        command(tmp_path, *torchrun), env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300
+        command("smoke", tmp_path, *torchrun), env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr[-2000:]
     one, two = load_associator(unbroken / ASSOCIATOR), load_associator(tmp_path / ASSOCIATOR)
