@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from dispose.errors import InputError
+from dispose.formats.calibration.pose2sim import is_pose2sim
 from dispose.formats.calibration.read import open_calibration
+from dispose.formats.entry import Entry
 from dispose.geometry.rigid import rotation_vector
 from dispose.scene.cameras import Cameras
 from tests.formats.rigs_of_others import assert_same, rig
@@ -157,3 +159,16 @@ def test_a_principal_point_at_the_rim_is_told(tmp_path: Path) -> None:
     (tmp_path / "rig.json").write_text(json.dumps(entries))
     notes = [note for note in open_calibration(tmp_path / "rig.json", mm_per_unit=1.0).notes if "principal" in note]
     assert len(notes) == 1 and "camera cam2: its principal point is [0.0, 0.0], at the rim of its pictures" in notes[0]
+
+
+def test_a_table_in_other_words_among_pose2sims_is_not_overlooked(tmp_path: Path) -> None:
+    """A file of nothing but whole tables is Pose2Sim's, whatever else knows cameras; any other is looked at anew."""
+    path, cameras = tmp_path / "rig.json", rig()
+    tables = {name: listed(cameras, v) for v, name in enumerate(cameras.names)}
+    assert is_pose2sim(Entry("rig", {**tables, "metadata": {"error": 0.1}}))
+    tables[cameras.names[0]] = plain(cameras, 0)
+    assert not is_pose2sim(Entry("rig", tables))
+    path.write_text(json.dumps(tables))
+    assert open_calibration(path, mm_per_unit=1.0).cameras.names == cameras.names
+    del tables[cameras.names[0]], tables[cameras.names[1]]["size"]
+    assert not is_pose2sim(Entry("rig", tables))
