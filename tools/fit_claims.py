@@ -19,7 +19,16 @@ from scipy.stats import chi2
 from torch import Tensor
 
 from dispose.association.body_bounds import without_impossible
-from dispose.association.claims import Factor, ScoreModel, claim, fit_of, ideal_covariance, joint_cues, person_cues
+from dispose.association.claims import (
+    Factor,
+    ScoreModel,
+    claim,
+    fit_of,
+    ideal_covariance,
+    joint_cues,
+    person_cues,
+    weigh,
+)
 from dispose.association.packing import gather_groups
 from dispose.association.reconstruct import triangulate_joints
 from dispose.baselines.svt import svt
@@ -188,7 +197,7 @@ def main() -> None:
     print(named(Factor, values))
     for share in (0.5, 0.9):
         print(f"ellipsoids of {share:.0%} hold {coverage(check, values, share):.1%} of the errors")
-    covariance = (2 * factor.weigh(check.joint)).exp()[:, None, None] * check.ideal
+    covariance = (2 * weigh(factor, check.joint)).exp()[:, None, None] * check.ideal
     near = (check.error.norm(dim=-1) <= NEAR_MM).double()
     print("joints within 50 mm, claimed/real:", reliability(probability_within(covariance, NEAR_MM), near))
     score = fit_score(persons(cases, factor), cases.right)

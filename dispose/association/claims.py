@@ -141,10 +141,6 @@ class Factor:
     unknown: float
     lower_body: float
 
-    def weigh(self, cues: Float[Tensor, "*batch cues"]) -> Float[Tensor, "*batch"]:
-        """The sum over the cues."""
-        return cues @ cues.new_tensor([vars(self)[one.name] for one in fields(self)])
-
 
 FACTOR = Factor(
     constant=2.293,
@@ -162,6 +158,11 @@ FACTOR = Factor(
     unknown=0.68,
     lower_body=0.394,
 )
+
+
+def weigh(weights: "Factor | ScoreModel", cues: Float[Tensor, "*batch cues"]) -> Float[Tensor, "*batch"]:
+    """The weighed sum over cues, in the order of the weights' fields."""
+    return cues @ cues.new_tensor([vars(weights)[one.name] for one in fields(weights)])
 
 
 def joint_cues(
@@ -219,7 +220,7 @@ def claim(evidence: GroupKeypoints, poses: Poses, factor: Factor = FACTOR) -> Po
     """The same skeletons with a covariance for every joint, mm²; 0 where a joint is not known."""
     fit = fit_of(evidence, poses)
     ideal = ideal_covariance(fit)
-    scale = (2 * factor.weigh(joint_cues(fit, ideal, evidence, poses))).exp()
+    scale = (2 * weigh(factor, joint_cues(fit, ideal, evidence, poses))).exp()
     covariance = scale[..., None, None] * ideal
     largest = torch.diagonal(covariance, dim1=-2, dim2=-1).amax(-1)[..., None, None]
     covariance = covariance * (FARTHEST_MM**2 / largest).clamp(max=1)
@@ -249,10 +250,6 @@ class ScoreModel:
     members: float
     contradicting: float
     worst_member: float
-
-    def weigh(self, cues: Float[Tensor, "*batch cues"]) -> Float[Tensor, "*batch"]:
-        """The sum over the cues."""
-        return cues @ cues.new_tensor([vars(self)[one.name] for one in fields(self)])
 
 
 SCORE = ScoreModel(
@@ -291,5 +288,5 @@ def person_cues(evidence: GroupKeypoints, poses: Poses) -> Float[Tensor, "person
 
 def score_persons(evidence: GroupKeypoints, poses: Poses, model: ScoreModel = SCORE) -> Poses:
     """The same skeletons with scores; 0 for a person without a known joint."""
-    score = torch.sigmoid(model.weigh(person_cues(evidence, poses)))
+    score = torch.sigmoid(weigh(model, person_cues(evidence, poses)))
     return replace(poses, score=torch.where(poses.valid.any(1), score, 0.0))

@@ -207,10 +207,10 @@ def tuple_features(
     absent_share = _visible_in_absent_views(fused, members, cameras, origin)
     chi = fused.misfit.sum(1) / degrees_of_freedom(fused).clamp(min=1)
     cue = noise_normalised_cue(fused)
-    surprise = _gather_max(of_incidences[:, 2].abs().double(), table.tuple_of, members.shape[0])
-    mean_surprise = _gather_mean(of_incidences[:, 2].abs().double(), table.tuple_of, members.shape[0])
+    surprise = gather_max(of_incidences[:, 2].abs().double(), table.tuple_of, members.shape[0])
+    mean_surprise = gather_mean(of_incidences[:, 2].abs().double(), table.tuple_of, members.shape[0])
     direction = torch.stack(
-        [_gather_mean(seen.axes[table.detection, 2, k], table.tuple_of, members.shape[0]) for k in range(3)], dim=1
+        [gather_mean(seen.axes[table.detection, 2, k], table.tuple_of, members.shape[0]) for k in range(3)], dim=1
     )
     score = seen.score[table.detection].double()
     joints = of_incidences[:, 3].double()
@@ -236,10 +236,10 @@ def tuple_features(
         surprise,
         mean_surprise,
         1 - direction.norm(dim=1),
-        _gather_mean(score, table.tuple_of, members.shape[0]),
-        -_gather_max(-score, table.tuple_of, members.shape[0]),
-        _gather_mean(joints, table.tuple_of, members.shape[0]),
-        -_gather_max(-joints, table.tuple_of, members.shape[0]),
+        gather_mean(score, table.tuple_of, members.shape[0]),
+        -gather_max(-score, table.tuple_of, members.shape[0]),
+        gather_mean(joints, table.tuple_of, members.shape[0]),
+        -gather_max(-joints, table.tuple_of, members.shape[0]),
         cue,
     ]
     return torch.stack(columns, dim=1).float()
@@ -256,14 +256,16 @@ def _visible_in_absent_views(
     return torch.where(members == ABSENT, share, 0.0)
 
 
-def _gather_mean(
+def gather_mean(
     values: Float[Tensor, " incidences"], index: Int[Tensor, " incidences"], tuples: int
 ) -> Float[Tensor, " tuples"]:
+    """The mean over every tuple's incidences; 0 where it has none."""
     total = values.new_zeros(tuples).index_add(0, index, values)
     return total / torch.bincount(index, minlength=tuples).clamp(min=1)
 
 
-def _gather_max(
+def gather_max(
     values: Float[Tensor, " incidences"], index: Int[Tensor, " incidences"], tuples: int
 ) -> Float[Tensor, " tuples"]:
+    """The greatest of every tuple's incidences; minus infinity where it has none."""
     return values.new_full((tuples,), -torch.inf).scatter_reduce(0, index, values, "amax")

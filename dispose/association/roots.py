@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dispose.association.cues import IncidenceTable, incidences
+from dispose.association.cues import IncidenceTable, gather_max, gather_mean, incidences
 from dispose.association.evidence import fuse_ready
 from dispose.geometry.triangulation import triangulate_midpoint
 from dispose.scene.frame import Frame
@@ -252,7 +252,7 @@ def root_tuple_features(
     table, count = tuples.table, len(tuples.members)
     score = frame.detections.score[table.view, table.slot].double()
     rays = torch.stack(
-        [_mean(frame.cameras.rotation[table.view, 2, k], table.tuple_of, count) for k in range(3)], dim=1
+        [gather_mean(frame.cameras.rotation[table.view, 2, k], table.tuple_of, count) for k in range(3)], dim=1
     )
     xy, front = frame.cameras.project(tuples.xyz_world)
     missing = ((tuples.members == ABSENT).T & frame.cameras.inside(xy) & front).double().T
@@ -264,15 +264,15 @@ def root_tuple_features(
         (size == 1).double(),
         (size == 2).double(),
         ratio.log1p(),
-        _most(tuples.residual, table.tuple_of, count).square().log1p(),
+        gather_max(tuples.residual, table.tuple_of, count).square().log1p(),
         1 - rays.norm(dim=1),
         missing.mean(1),
         (heat.double() * missing).sum(1) / missing.sum(1).clamp(min=1),
         (heat.double() * missing).amax(1),
-        _mean(score, table.tuple_of, count),
-        -_most(-score, table.tuple_of, count),
-        _mean(surprise, table.tuple_of, count),
-        _most(surprise.abs(), table.tuple_of, count),
+        gather_mean(score, table.tuple_of, count),
+        -gather_max(-score, table.tuple_of, count),
+        gather_mean(surprise, table.tuple_of, count),
+        gather_max(surprise.abs(), table.tuple_of, count),
         root_cue(tuples),
     ]
     return torch.stack(columns, dim=1).float()
@@ -290,12 +290,3 @@ def _surprise(tuples: RootTuples, frame: Frame) -> Float[Tensor, " incidences"]:
     ratio = (tuples.depth.clamp(min=100.0) / usual_depth(frame)[tuples.table.view]).log().clamp(-3, 3)
     _, size = _chi(tuples)
     return torch.where(size[tuples.table.tuple_of] == 1, 0.0, ratio)
-
-
-def _mean(values: Tensor, index: Tensor, count: int) -> Float[Tensor, " tuples"]:
-    total = values.new_zeros(count).index_add(0, index, values)
-    return total / torch.bincount(index, minlength=count).clamp(min=1)
-
-
-def _most(values: Tensor, index: Tensor, count: int) -> Float[Tensor, " tuples"]:
-    return values.new_full((count,), -torch.inf).scatter_reduce(0, index, values, "amax")

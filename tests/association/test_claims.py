@@ -17,6 +17,7 @@ from dispose.association.claims import (
     keypoint_noise,
     person_cues,
     score_persons,
+    weigh,
 )
 from dispose.association.packing import GroupKeypoints, gather_groups, inlier_bound
 from dispose.association.reconstruct import dlt, judge_poses, ransac, robust, triangulate_groups, triangulate_joints
@@ -139,7 +140,7 @@ def test_every_number_of_the_factor_counts() -> None:
     cues = cues_of(evidence, poses)
     for place in range(len(CUES)):
         alone = [2.0 if other == place else 0.0 for other in range(len(CUES))]
-        assert_close(Factor(*alone).weigh(cues), 2 * cues[..., place])
+        assert_close(weigh(Factor(*alone), cues), 2 * cues[..., place])
 
 
 @pytest.mark.parametrize("triangulate", [dlt, robust, ransac])

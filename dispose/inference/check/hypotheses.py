@@ -14,6 +14,7 @@ from dispose.inference.check.contest import Court, Hypothesis, quick_loss, rig_o
 from dispose.inference.check.lags import LagCurve
 from dispose.inference.check.one_camera import FOCAL, TURN, CameraFit, altered, fit_camera, fit_late_camera
 from dispose.scene.cameras import Cameras
+from dispose.scene.teaching import exchange_cameras
 
 Repair = Callable[[Cameras], Cameras]
 
@@ -81,13 +82,6 @@ REPAIRS: tuple[tuple[Repair, str], ...] = (
 )
 
 
-def exchanged(cameras: Cameras, a: int, b: int) -> Cameras:
-    """Two cameras' calibrations under each other's name."""
-    order = list(range(len(cameras)))
-    order[a], order[b] = b, a
-    return replace(cameras.select(views=order), names=cameras.names)
-
-
 def resized(cameras: Cameras, views: Sequence[int], factor: float) -> Cameras:
     """Some cameras for images so many times as large: pixel centres stay the middles of pixels."""
     rows = list(views)
@@ -120,7 +114,7 @@ def of_the_whole_rig(court: Court, cameras: Cameras, lags: tuple[float, ...]) ->
     for row, (repair, _) in enumerate(REPAIRS):
         yield Hypothesis("extrinsics", (), repair(cameras), lags, value=float(row))
     for a, b in court.pairs:
-        yield Hypothesis("exchanged", (a, b), exchanged(cameras, a, b), lags)
+        yield Hypothesis("exchanged", (a, b), exchange_cameras(cameras, a, b), lags)
     for kind, change, starts in (("resized", resized, SIZES), ("focal", with_focal, FOCALS)):
         factor = best_factor(court, cameras, lags, range(len(cameras)), change, starts)
         yield Hypothesis(kind, (), change(cameras, range(len(cameras)), factor), lags, 1, factor)
