@@ -15,11 +15,12 @@ from dispose.errors import InputError
 from dispose.evaluation.classic import classic
 from dispose.formats.folders import require_file
 from dispose.inference.check.diagnosis import Diagnosis, diagnose
-from dispose.inference.check.hypotheses import exchanged, inverted, resized, turned_back_in_place, with_focal
+from dispose.inference.check.hypotheses import inverted, resized, turned_back_in_place, with_focal
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.options import Count
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Frame
+from dispose.scene.teaching import exchange_cameras
 from dispose.workers import worker_pool
 from dispose_benchmarks.report import write_figures
 from dispose_benchmarks.studies.fault_captures import CAPTURES, SAMPLES, LabelledCapture, Take, taken
@@ -131,7 +132,7 @@ def faults_of(capture: LabelledCapture, cameras_each: int, seed: int) -> Iterato
         yield Injected("focal length x 1.1", "focal length", mine, partial(other_cameras, change=focal))
         half = partial(resized, views=mine, factor=2.0)
         yield Injected("resized images of one", "picture size", mine, partial(other_cameras, change=half))
-        pair = partial(exchanged, a=min(view, other), b=max(view, other))
+        pair = partial(exchange_cameras, one=min(view, other), other=max(view, other))
         yield Injected("exchanged", "exchanged", (min(view, other), max(view, other)),
                        partial(other_cameras, change=pair))  # fmt: skip
         yield Injected("dead", "dead", mine, partial(dead, view=view))

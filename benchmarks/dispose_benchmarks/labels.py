@@ -17,7 +17,6 @@ from dispose.evaluation.protocols import MVOR_OPENPOSE_DISTINCT, SHELF_DEV, Prot
 from dispose.evaluation.reports import Figure, figures_of
 from dispose.formats.folders import require_file
 from dispose.formats.pseudo_labels import gather_labels
-from dispose.inference.check.hypotheses import exchanged
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.options import Count
 from dispose.preparation.associators import ASSOCIATORS, WINDOWS, grouping_of
@@ -26,6 +25,7 @@ from dispose.preparation.programme import ProgrammeConfig, group_by_programme
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections, Frame, Labels
 from dispose.scene.results import FrameResult
+from dispose.scene.teaching import exchange_cameras
 from dispose.skeletons.catalog import PANOPTIC_15
 from dispose.zoo.triangulators import DEFAULT_TRIANGULATOR, load_triangulator
 from dispose_benchmarks.association import bench_frame
@@ -179,7 +179,7 @@ def spoilt(capture: LabelledCapture) -> Iterator[tuple[str, tuple[int, ...], Seq
     """The capture with every fault: its name, the views at fault, frames and cameras."""
     takes, cameras = capture.takes, capture.cameras
     pair = (AT_FAULT, AT_FAULT + 1)
-    yield "exchanged", pair, takes, exchanged(cameras, *pair)
+    yield "exchanged", pair, takes, exchange_cameras(cameras, *pair)
     yield f"late by {LATE_FRAMES} frames", (AT_FAULT,), *late(takes, cameras, view=AT_FAULT, frames=LATE_FRAMES)
     yield (
         f"turned by {TURN_DEG:g} degrees",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from dispose.errors import InputError
@@ -177,14 +178,8 @@ def read_amc(path: Path, skeleton: AcclaimSkeleton, *, every: int = 1) -> Acclai
 
 def euler(degrees: Float[Tensor, "*bones 3"]) -> Float[Tensor, "*bones 3 3"]:
     """Turn about x first, then y, then z: ``Rz Ry Rx``."""
-    x, y, z = torch.deg2rad(degrees).unbind(-1)
-    (cx, cy, cz), (sx, sy, sz) = (torch.stack([x, y, z]).cos(), torch.stack([x, y, z]).sin())
-    rows = (
-        cy * cz, sx * sy * cz - cx * sz, cx * sy * cz + sx * sz,
-        cy * sz, sx * sy * sz + cx * cz, cx * sy * sz - sx * cz,
-        -sy, sx * cy, cx * cy,
-    )  # fmt: skip
-    return torch.stack(rows, -1).reshape(*degrees.shape, 3)
+    turned = Rotation.from_euler("xyz", degrees.reshape(-1, 3).numpy(), degrees=True).as_matrix()
+    return torch.from_numpy(turned).reshape(*degrees.shape, 3)
 
 
 def _bone(path: Path, number: int, words: dict[str, list[str]], unit: float) -> Bone:

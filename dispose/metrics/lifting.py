@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.stats import rankdata
 from torch import Tensor
 
 from dispose.geometry.rigid import umeyama
@@ -205,13 +206,11 @@ class Calibration(TensorStruct):
 
     Attributes:
         error: `expected_calibration_error` of all known joints together.
-        error_by_joint: of each joint by itself.
         radial: share of truths that no more than 50 % and 90 % of the hypotheses are nearer to the median than.
         axes: share of truths `within_interval` of 50 % and of 90 %, per joint and axis.
     """
 
     error: Float[Tensor, ""]
-    error_by_joint: Float[Tensor, " joints"]
     radial: Float[Tensor, "2 joints"]
     axes: Float[Tensor, "2 joints 3"]
 
@@ -223,7 +222,6 @@ def calibration(
 ) -> Calibration:
     """Calibration of several people's hypotheses, which best of N alone would not punish for being too spread."""
     quantile = radial_quantile(hypotheses, truth)
-    each = [expected_calibration_error(quantile[known[:, joint], joint]) for joint in range(known.shape[1])]
     counted = known.to(truth.dtype)
 
     def share(holds: Tensor, weight: Tensor) -> Tensor:
@@ -231,9 +229,7 @@ def calibration(
 
     radial = [share(quantile <= level + 1e-6, counted) for level in (0.5, 0.9)]
     axes = [share(within_interval(hypotheses, truth, level), counted[..., None]) for level in (0.5, 0.9)]
-    return Calibration(
-        expected_calibration_error(quantile[known]), torch.stack(each), torch.stack(radial), torch.stack(axes)
-    )
+    return Calibration(expected_calibration_error(quantile[known]), torch.stack(radial), torch.stack(axes))
 
 
 def energy_score(
@@ -257,7 +253,7 @@ def energy_score(
 
 def rank_correlation(one: Float[Tensor, " samples"], other: Float[Tensor, " samples"]) -> Float[Tensor, ""]:
     """Spearman's correlation of two figures, equal values sharing their mean rank; 0 where one never changes."""
-    ranks = torch.stack([_ranks(one), _ranks(other)])
+    ranks = torch.from_numpy(rankdata(torch.stack([one, other]).cpu().numpy(), axis=-1)).to(one.device)
     about = ranks - ranks.mean(-1, keepdim=True)
     scale = about.norm(dim=-1).prod()
     return torch.where(scale > 0, (about[0] * about[1]).sum() / torch.where(scale > 0, scale, 1.0), 0.0)
@@ -309,9 +305,3 @@ def _quantile(ordered: Float[Tensor, "hypotheses *batch"], p: float) -> Float[Te
     """What lies at place ``p (n + 1)`` of n values in ascending order (`torch.quantile` takes 16 million at most)."""
     place = min(max(p * (len(ordered) + 1) - 1, 0.0), len(ordered) - 1.0)
     return torch.lerp(ordered[int(place)], ordered[min(int(place) + 1, len(ordered) - 1)], place - int(place))
-
-
-def _ranks(values: Float[Tensor, " samples"]) -> Float[Tensor, " samples"]:
-    """Places in ascending order, from 1; equal values have the mean of theirs."""
-    _, place, count = torch.unique(values, return_inverse=True, return_counts=True)
-    return (count.cumsum(0) - (count - 1) / 2).to(torch.float64)[place]

@@ -16,7 +16,7 @@ from dispose.geometry.rigid import rodrigues
 from dispose.inference.check.contest import Hypothesis, court_of, rig_of
 from dispose.inference.check.diagnosis import Diagnosis, diagnose, later, told
 from dispose.inference.check.footage import footage_of
-from dispose.inference.check.hypotheses import exchanged, inverted, resized, turned_back_in_place, with_focal
+from dispose.inference.check.hypotheses import inverted, resized, turned_back_in_place, with_focal
 from dispose.inference.check.lags import LagCurve
 from dispose.inference.check.one_camera import LAG, TURN, fit_camera, fit_late_camera
 from dispose.inference.check.page import draw_curve
@@ -24,6 +24,7 @@ from dispose.inference.check.trial import LEAST_GAIN, Fault, RigTrial, best_faul
 from dispose.inference.check.world import shortest_turn
 from dispose.scene.cameras import Cameras
 from dispose.scene.frame import Detections
+from dispose.scene.teaching import exchange_cameras
 from dispose.tensors import cat
 
 FRAMES = 30
@@ -143,7 +144,7 @@ def test_a_late_camera_is_named_with_its_shift(walk, footage) -> None:
 
 
 OTHERS = {
-    "exchanged": (lambda c: exchanged(c, 0, 2), "exchanged", (0, 2)),
+    "exchanged": (lambda c: exchange_cameras(c, 0, 2), "exchanged", (0, 2)),
     "longer lens": (lambda c: with_focal(c, (1,), 1.15), "focal length", (1,)),
     "resized": (lambda c: resized(c, (3,), 2.0), "picture size", (3,)),
 }

@@ -168,7 +168,6 @@ def test_what_is_drawn_like_the_truth_is_calibrated_and_what_is_not_is_not(gener
     truth[:100] = 1e6
     good = calibration(cloud, truth, known)
     assert good.error < 0.02
-    assert good.error_by_joint.max() < 0.025
     torch.testing.assert_close(good.axes.mean((1, 2)), torch.tensor([0.5, 0.9]).double(), atol=0.01, rtol=0)
     torch.testing.assert_close(good.radial.mean(1), torch.tensor([0.5, 0.9]).double(), atol=0.03, rtol=0)
     sure = calibration(cloud * 0.5, truth, known)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.spatial.distance import cdist
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -181,13 +182,7 @@ def rotation_of_quaternion(where: str, wxyz: Float[Tensor, " 4"]) -> Float[Tenso
     length = float(wxyz.norm())
     if not abs(length - 1) <= UNIT_TOLERANCE:
         raise InputError(f"{where}: the rotation's quaternion has length {length:.6g}, it must be 1.")
-    w, x, y, z = (wxyz / length).tolist()
-    rows = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    return torch.tensor(rows, dtype=torch.float64)
+    return torch.from_numpy(Rotation.from_quat(wxyz.roll(-1).numpy()).as_matrix())
 
 
 THIN_PRISM = ("s1", "s2", "s3", "s4", "tau_x", "tau_y")
