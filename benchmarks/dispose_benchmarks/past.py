@@ -16,7 +16,7 @@ from dispose.inference.past import associate_after
 from dispose.inference.readings import Source
 from dispose.inference.run import Decide, Kept, after_the_last, each_alone, in_windows, run
 from dispose.inference.tracking import Memory, TrackingConfig, link
-from dispose.inference.window import PASSES, FrameBlock, decide_again, reach_of
+from dispose.inference.window import decide_in_memory, reach_of
 from dispose.metrics.association import PairCounts, count_pairs
 from dispose.models.dispose.associator import Associator
 from dispose.options import Count, PathOption
@@ -156,12 +156,9 @@ def count_mended_around(associator: Associator, scenes: Scenes, results: Sequenc
         first = max(start - reach, 0)
         around = list(results[first : start + reach + 1])
         around[start - first] = FrameResult(associator.reconstruct_frame(frame, wrong[0]), frame)
-        blocks = iter([FrameBlock([], around, [False] * len(around))])
-        for _ in range(PASSES):
-            blocks = decide_again(blocks, associator.associate, reconstruct, TrackingConfig())
-        (block,) = blocks
+        decided = decide_in_memory(around, associator.associate, reconstruct, TrackingConfig())
         made += 1
-        mended += not is_mixed(block.results[start - first].prediction.association, labels, wrong[1])
+        mended += not is_mixed(decided[start - first].prediction.association, labels, wrong[1])
     return mended, made
 
 

@@ -55,7 +55,7 @@ class PrepareCommand(CaptureOptions):
     """Lengths of bones, as a report of labels has them (default: what most frames of the recording say)."""
     associator: Annotated[str, one_of(*ASSOCIATORS)] = WINDOWS
     """Who says who is who: the programme over windows of frames or for every frame by itself, the classic programme, or
-    the learned Stage I."""
+    the learned Stage I, alone or (learned-windows) with the people of the frames around."""
     triangulator: Annotated[str, one_of(*TRIANGULATOR_NAMES)] = DEFAULT_TRIANGULATOR
     """How the joints of a person are triangulated."""
     rate_hz: PositiveOption = None

@@ -102,6 +102,18 @@ def decide_again(
         before_settled = [*before_settled, *block.settled][-reach:]
 
 
+def decide_in_memory(
+    results: Sequence[FrameResult], associate: Associate, reconstruct: Reconstruct, tracking: TrackingConfig
+) -> Sequence[FrameResult]:
+    """All passes over frames that were answered by themselves."""
+    if not results:
+        return results
+    blocks = iter([FrameBlock([], results, [False] * len(results))])
+    for _ in range(PASSES):
+        blocks = decide_again(blocks, associate, reconstruct, tracking)
+    return next(blocks).results
+
+
 def follow(results: Sequence[FrameResult], tracking: TrackingConfig) -> Ways:
     """Everybody's way through some frames, by tracking from the first of them on."""
     memory, people = Memory(config=tracking), []

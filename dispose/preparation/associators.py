@@ -1,4 +1,4 @@
-"""Who says who is who when labels are made: the programme with windows or without, or the shipped Stage I."""
+"""Who says who is who when labels are made: the programme or the shipped Stage I, with the frames around or without."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,15 +6,19 @@ from functools import partial
 
 from dispose.baselines.integer_programme import integer_programme
 from dispose.errors import InputError
+from dispose.inference.tracking import TrackingConfig
+from dispose.inference.window import PASSES, decide_in_memory, reach_of
 from dispose.preparation.programme import Grouped, GroupFrames, ProgrammeConfig, group_by_programme
 from dispose.scene.convert import keep_joints
 from dispose.scene.frame import Frame
+from dispose.scene.results import FrameResult
 from dispose.zoo.checkpoints import load_associator
+from dispose.zoo.triangulators import load_reconstruction
 
-WINDOWS, PER_FRAME, PLAIN, LEARNED = "windows", "per-frame", "plain", "learned"
-ASSOCIATORS = (WINDOWS, PER_FRAME, PLAIN, LEARNED)
+WINDOWS, PER_FRAME, PLAIN, LEARNED, LEARNED_WINDOWS = "windows", "per-frame", "plain", "learned", "learned-windows"
+ASSOCIATORS = (WINDOWS, PER_FRAME, PLAIN, LEARNED, LEARNED_WINDOWS)
 """Names: the programme over windows of frames, the same for every frame by itself, the classic integer programme (its
-gains, its gate), and the shipped weights of Stage I."""
+gains, its gate), the shipped weights of Stage I, and these with the people of the frames around."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +46,9 @@ def grouping_of(name: str, joints: tuple[str, ...] = ()) -> FrameGrouping:
         return FrameGrouping("classic integer programme", partial(_group_plainly, joints=joints))
     if name == LEARNED:
         return FrameGrouping("Stage I, shipped weights", _learned())
+    if name == LEARNED_WINDOWS:
+        reach = PASSES * reach_of(TrackingConfig())
+        return FrameGrouping("Stage I, shipped weights, with the frames around", _learned_in_windows(), reach)
     raise InputError(f"no associator named {name!r}; known: {', '.join(ASSOCIATORS)}.")
 
 
@@ -55,5 +62,19 @@ def _learned() -> GroupFrames:
 
     def group(frames: Sequence[Frame]) -> list[Grouped]:
         return [Grouped(one.association) for one in associate(frames)]
+
+    return group
+
+
+def _learned_in_windows() -> GroupFrames:
+    associator = load_associator()
+    reconstruct = load_reconstruction()
+
+    def group(frames: Sequence[Frame]) -> list[Grouped]:
+        found = associator.associate(frames)
+        people = reconstruct(frames, [one.association for one in found])
+        alone = [FrameResult(one, frame) for one, frame in zip(people, frames, strict=True)]
+        decided = decide_in_memory(alone, associator.associate, reconstruct, TrackingConfig())
+        return [Grouped(one.prediction.association) for one in decided]
 
     return group
