@@ -219,7 +219,7 @@ class PastBench:
 
     views: tuple[int, ...] = (2, 3, 4)
     """Numbers of cameras."""
-    sequences: Count = 16
+    sequences: Count = 8
     """Sequences for each, one of every kind of detector in turn."""
     frames: Count = 25
     """Frames of a sequence, at 25 a second."""
