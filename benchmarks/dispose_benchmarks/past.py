@@ -37,7 +37,7 @@ HELD_OUT = 9_000_000_000
 
 ROOM_MM = 800.0
 RATE_HZ = 25.0
-EVERY = 2
+EVERY = 4
 """Every so many frames two people are exchanged."""
 
 WITHIN = 3

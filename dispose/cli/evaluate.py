@@ -333,7 +333,8 @@ class EvaluateCommand:
         """One method, or one per gate."""
         if name in ("ours", OURS_IN_WINDOWS):
             assert ours is not None
-            return [ours if name == "ours" else replace(ours, name="ours, frames around", decide=in_windows)]
+            around = replace(ours, name="ours, frames around", reconstruct=load_reconstruction(), decide=in_windows)
+            return [ours if name == "ours" else around]
         if name in ("random", "oracle"):
             return [random_method() if name == "random" else oracle_method(source)]
         one = classic(name)

@@ -129,8 +129,12 @@ def evaluate(protocol: Protocol, source: Source, method: Method) -> Row:
 
 
 def evaluate_association(protocol: Protocol, source: Source, method: Method) -> Row:
-    """As `evaluate` with the figures of association alone, which need no skeletons; for sweeps."""
-    groups = replace(method, reconstruct=reconstruct_each(without_joints))
+    """As `evaluate` with the figures of association alone, which need no skeletons; for sweeps.
+
+    Who is who by other frames needs the people in them, joints and all.
+    """
+    alone = method.decide is each_alone
+    groups = replace(method, reconstruct=reconstruct_each(without_joints)) if alone else method
     found = answers(source, groups, title=f"{protocol.name}: {method.name}")
     return row_of(found, protocol.detections, association_figures(found.results))
 

@@ -1,5 +1,6 @@
 """Every subset of the cameras: means over subsets, each counting once."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from dispose.errors import InputError
 from dispose.evaluation.protocols import PANOPTIC_MINI
 from dispose.evaluation.score import Method, evaluate_association, gather
 from dispose.evaluation.subsets import evaluate_subsets
+from dispose.inference.run import each_alone
 from dispose.scene.frame import Frame
 from dispose.scene.results import Association, associate_each
 from dispose.tensors import ABSENT
@@ -42,6 +44,27 @@ def test_a_row_is_the_mean_over_all_pairs_of_cameras(pairs):
     assert len({one.value("pair_f1") for one in alone}) > 1
     assert row.method == "first slots" and row.gate_mm == 50.0 and row.frames == 9
     assert row.detections.endswith("2 of 3 cameras, 3 subsets")
+
+
+def test_figures_of_association_need_joints_only_where_other_frames_take_part(pairs):
+    given = []
+
+    def decide(blocks_from, methods, progress, batch):
+        given.append(methods.reconstruct)
+        return each_alone(blocks_from, methods, progress, batch)
+
+    method = Method("first slots", associate_each(pair_first_slots), decide=decide)
+    row = evaluate_association(PANOPTIC_MINI, gather(pairs), method)
+    assert given == [method.reconstruct] and row.frames == 3
+
+
+def test_the_command_scores_ours_with_the_frames_around(shared_data: Path, tmp_path: Path):
+    out = tmp_path / "x.json"
+    command = EvaluateCommand("panoptic_mini", associators=("ours", "ours_window"), data=shared_data, out=out)
+    assert command.run() == 0
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["method"] for row in rows] == ["ours", "ours, frames around"]
+    assert rows[1]["seconds"] > rows[0]["seconds"]
 
 
 def test_subsets_that_are_not_there_are_refused(pairs, tmp_path: Path):
