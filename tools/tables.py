@@ -162,6 +162,9 @@ SUMMARY_VIEWS = 5
 ASSOCIATION = "association-summary"
 """Name of the table that puts associators beside each other, on all real sets."""
 
+GATE = re.compile(r", [\d.]+ mm$")
+"""End of a classic associator's name that says at which gate it was best."""
+
 
 @dataclass(frozen=True)
 class AssociationColumn:
@@ -240,7 +243,7 @@ def association(results: Path) -> str:
     for place, column in enumerate(ASSOCIATION_COLUMNS):
         for row in made[column.result]["rows"]:
             if row["detections"] == column.detections:
-                cells = told.setdefault(row["method"].split(",")[0], ["–"] * len(ASSOCIATION_COLUMNS))
+                cells = told.setdefault(GATE.sub("", row["method"]), ["–"] * len(ASSOCIATION_COLUMNS))
                 cells[place] = " / ".join(cell(row.get(key), 1) for key in column.keys)
     lines += [f"| {method} | " + " | ".join(cells) + " |" for method, cells in told.items()]
     return "\n".join([*lines, "", *(made_by(result) for result in made.values())]) + "\n"
