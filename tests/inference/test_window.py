@@ -11,6 +11,7 @@ from dispose.baselines.greedy_agglomerative import greedy_agglomerative
 from dispose.cli.main import main
 from dispose.datasets.samples import sample_folder
 from dispose.formats.predictions import read_predictions
+from dispose.inference import window
 from dispose.inference.readings import Source
 from dispose.inference.run import Kept, Progress, each_alone, in_windows, run
 from dispose.inference.tracking import TrackingConfig
@@ -147,6 +148,23 @@ def test_where_nothing_around_has_changed_nothing_is_asked_again(told):
     changed = FrameBlock([], told[4:], [True, False, *[True] * 6])
     with pytest.raises(AssertionError, match="asked again"):
         list(decide_again(iter([settled[0], changed]), nobody, RECONSTRUCT, TRACKING))
+
+
+def test_a_block_is_asked_again_for_what_changed_behind_it_and_knows_all_within_reach(told, monkeypatch):
+    known = []
+
+    def answer(before, results, after, *_):
+        known.append((len(before), len(after)))
+        return list(results)
+
+    monkeypatch.setattr(window, "_answer_again", answer)
+    pairs = [FrameBlock([], told[n : n + 2], [False] * 2) for n in range(0, FRAMES, 2)]
+    list(decide_again(iter(pairs), lambda frames: [], RECONSTRUCT, TRACKING))
+    assert known == [(0, 6), (2, 6), (4, 6), (6, 4), (6, 2), (6, 0)]
+    known.clear()
+    blocks = FrameBlock([], told[:4], [True] * 4), FrameBlock([], told[4:], [True, False, *[True] * 6])
+    next(decide_again(iter(blocks), lambda frames: [], RECONSTRUCT, TRACKING))
+    assert known == [(0, 6)]
 
 
 class HalfDone(Kept):
