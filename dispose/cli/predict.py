@@ -117,9 +117,8 @@ class PredictCommand(CaptureOptions):
     """Let the people of the last frames take part in deciding who is who: better where few cameras see a crowd, two to
     five times slower."""
     window: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Let the people of the frames before and after take part in deciding who is who: in crowds fewer wrong groups and
-    changes of numbers than every frame by itself, where four cameras see them than --past too; up to four times slower
-    than every frame by itself."""
+    """Let the people of the frames before and after take part in deciding who is who: in crowds fewer wrong groups, and
+    numbers change less; up to four times slower than every frame by itself."""
     weights: PathOption = None
     """Weights as `dispose train` or `dispose zoo import` writes them (default: those of the package)."""
     device: Literal["cpu", "cuda"] = "cpu"
