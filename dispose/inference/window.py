@@ -106,8 +106,6 @@ def decide_in_memory(
     results: Sequence[FrameResult], associate: Associate, reconstruct: Reconstruct, tracking: TrackingConfig
 ) -> Sequence[FrameResult]:
     """All passes over frames that were answered by themselves."""
-    if not results:
-        return results
     blocks = iter([FrameBlock([], results, [False] * len(results))])
     for _ in range(PASSES):
         blocks = decide_again(blocks, associate, reconstruct, tracking)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,23 +13,26 @@ from dispose.cli.main import main
 from dispose.datasets.samples import sample_folder
 from dispose.formats.predictions import read_predictions
 from dispose.inference import window
-from dispose.inference.readings import Source
-from dispose.inference.run import Kept, Progress, each_alone, in_windows, run
-from dispose.inference.tracking import TrackingConfig
+from dispose.inference.readings import Source, Summary
+from dispose.inference.run import Kept, Progress, after_the_last, each_alone, in_windows, run
+from dispose.inference.tracking import Memory, TrackingConfig, link
 from dispose.inference.window import (
     FEWEST_FRAMES,
     PASSES,
     FrameBlock,
     Ways,
     decide_again,
+    decide_in_memory,
     expected_between,
     follow,
+    keep_weighed,
     margin_of,
     reach_of,
 )
 from dispose.metrics.association import PairCounts, count_pairs
+from dispose.scene.frame import Frame
 from dispose.scene.labels import association_of_identities
-from dispose.scene.results import AssociationResult, FrameResult, reconstruct_each
+from dispose.scene.results import Association, AssociationResult, FrameResult, Hypotheses, reconstruct_each
 from dispose.tensors import ABSENT
 from dispose.zoo import load_associator
 from dispose_synthetic.detectors.parameters import DETECTORS
@@ -80,6 +84,21 @@ def test_the_frame_itself_says_nothing_and_one_wrong_frame_bends_no_line():
     assert float(expected_between(ways_of([*straight[:5], 9e4, *straight[6:]]), 5, 5)[0][0, 0, 0]) == pytest.approx(500)
     wrong = [*straight[:4], 1400.0, *straight[5:]]
     assert float(expected_between(ways_of(wrong), 5, 5)[0][0, 0, 0]) == pytest.approx(500.0, abs=15.0)
+
+
+def test_the_line_is_that_of_weighted_least_squares_in_four_turns():
+    """By NumPy: near frames count more, a joint 60 mm off the line half; the speed is held back by 0.4."""
+    places = np.array([-150.0, 40.0, 95.0, 0.0, 190.0, 330.0, 260.0])
+    time, kept = np.arange(7.0) - 3, np.arange(7) != 3
+    share, robust = 1 / np.abs(time[kept]), np.ones(6)
+    for _ in range(4):
+        root = np.sqrt(share * robust)
+        rows = np.stack([root, root * time[kept]], 1)
+        system = np.concatenate([rows, [[0.0, 0.4**0.5]]])
+        (middle, speed), *_ = np.linalg.lstsq(system, np.append(root * places[kept], 0.0), rcond=None)
+        robust = 1 / (1 + ((places[kept] - middle - speed * time[kept]) / 60.0) ** 2)
+    xyz, _ = expected_between(ways_of(places.tolist()), 3, 3)
+    assert float(xyz[0, 0, 0]) == pytest.approx(middle)
 
 
 def test_frames_beyond_reach_say_nothing():
@@ -142,6 +161,7 @@ def test_where_nothing_around_has_changed_nothing_is_asked_again(told):
     def nobody(_):
         raise AssertionError("asked again")
 
+    assert decide_in_memory([], nobody, RECONSTRUCT, TRACKING) == []
     settled = FrameBlock([], told[:4], [True] * 4), FrameBlock([], told[4:], [True] * 8)
     again = list(decide_again(iter(settled), nobody, RECONSTRUCT, TRACKING))
     assert [one.results for one in again] == [told[:4], told[4:]]
@@ -165,6 +185,48 @@ def test_a_block_is_asked_again_for_what_changed_behind_it_and_knows_all_within_
     blocks = FrameBlock([], told[:4], [True] * 4), FrameBlock([], told[4:], [True, False, *[True] * 6])
     next(decide_again(iter(blocks), lambda frames: [], RECONSTRUCT, TRACKING))
     assert known == [(0, 6)]
+
+
+def test_a_frame_is_settled_where_its_groups_are_what_they_were(told, monkeypatch):
+    """Not where as many are there, but others; in whatever order they are listed."""
+
+    def grouped(result, members):
+        association = replace(result.prediction.association, members=members)
+        return replace(result, prediction=replace(result.prediction, association=association))
+
+    def answer(_, results, *__):
+        same, other, turned = (result.prediction.association.members for result in results)
+        return [grouped(results[0], same), grouped(results[1], other.roll(1, 1)), grouped(results[2], turned.flip(0))]
+
+    monkeypatch.setattr(window, "_answer_again", answer)
+    block = FrameBlock([], told[:3], [False] * 3)
+    (found,) = decide_again(iter([block]), lambda frames: [], RECONSTRUCT, TRACKING)
+    assert list(found.settled) == [True, False, True]
+
+
+def test_tuples_of_the_second_opinion_and_of_the_truth_are_kept(sequence):
+    """Where nothing speaks for them; not those of the truth where detections are not those that it knows."""
+    members = torch.cartesian_prod(torch.arange(8), torch.arange(8))
+    cost = (members[:, 0] - members[:, 1]).abs().double()
+    nothing = torch.zeros(64, dtype=torch.float64)
+    weighed = Hypotheses(members, cost, -cost, nothing, torch.zeros(1), nothing[None])
+    one, other, true = (Association(torch.tensor([pair]), torch.ones(1).double()) for pair in ([0, 7], [7, 0], [1, 6]))
+    frame, labels = sequence[0]
+    identity = torch.full((2, 8), ABSENT)
+    identity[0, 1] = identity[1, 6] = 3
+    labels = replace(labels, identity=identity)
+
+    def kept(second, labels, frame=None):
+        left = keep_weighed(AssociationResult(one, weighed, frame), second, labels)
+        assert left is not None
+        rows = left.members.tolist()
+        return [pair in rows for pair in ([0, 7], [7, 0], [1, 6])]
+
+    assert kept(None, None) == [True, False, False]
+    assert kept(other, None) == [True, True, False]
+    assert kept(None, labels) == [True, False, True]
+    assert kept(other, labels, frame) == [True, True, False]
+    assert true.members.tolist() == association_of_identities(identity).members.tolist()
 
 
 class HalfDone(Kept):
@@ -213,6 +275,48 @@ def test_a_run_that_goes_on_says_the_same(sequence):
             assert torch.equal(one.prediction.association.members, other.prediction.association.members)
             assert torch.equal(one.prediction.poses.xyz_world, other.prediction.poses.xyz_world)
             assert torch.equal(one.prediction.poses.id, other.prediction.poses.id)
+
+
+WAYS = [(each_alone, (2, 3), range(2, 4)), (after_the_last, (2,), range(2, 16)), (in_windows, (2, 3), range(10))]
+
+
+@pytest.mark.parametrize(("decide", "alone", "expected"), WAYS, ids=["alone", "after", "windows"])
+def test_what_is_known_travels_also_into_a_run_that_goes_on(walk, decide, alone, expected):
+    """Somebody who is found in some frames, and in others only where expected.
+
+    Of the frames before, one is enough. In windows two of four to either side have to show them, frames to 6, and once
+    more, to 9: frame 8 hears of frame 2 by two passes, so a run that goes on there answers those again.
+    """
+    found, members = walk.detections_at(0), torch.tensor([[0, 1, 0, 1]])
+    frames, batch = [Frame(number, walk.rig(), found) for number in range(16)], 4
+
+    def associate(asked):
+        answers = []
+        for frame in asked:
+            views = len(frame.cameras)
+            kept = members[: int(frame.number in alone or views > 4)]
+            kept = torch.cat([kept, torch.zeros(len(kept), views - 4, dtype=torch.long)], 1)
+            answers.append(AssociationResult(Association(kept, torch.ones(len(kept), dtype=torch.float64))))
+        return answers
+
+    def answers_after(progress: Progress) -> dict[int, tuple[list[list[int]], list[int]]]:
+        sink = HalfDone(progress)
+        run(Source.of(frames), associate, RECONSTRUCT, sink, batch=batch, decide=decide)
+        predictions = [one.prediction for one in sink.results]
+        return {one.number: (one.association.members.tolist(), one.poses.id.tolist()) for one in predictions}
+
+    memory = Memory(config=TrackingConfig(20.0))
+    whole = answers_after(Progress(memory=memory))
+    assert reach_of(memory.config) == batch and list(whole) == list(range(16))
+    assert [number for number, (groups, _) in whole.items() if groups] == list(expected)
+    for done in (4, 8, 12):
+        # Nobody moves: after whatever frame, the memory is that of the first, but for its number.
+        association = Association(members, torch.ones(1, dtype=torch.float64))
+        after, _ = link(memory, reconstruct_frame(frames[0], association), frames[0])
+        assert after.tracks is not None
+        after = replace(after, tracks=replace(after.tracks, number=torch.tensor([min(done, expected.stop) - 1])))
+        rest = answers_after(Progress(Summary(frames=done), after))
+        assert rest == {number: whole[number] for number in range(done, 16)}
 
 
 def test_the_command_decides_in_windows(tmp_path, capsys):
