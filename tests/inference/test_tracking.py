@@ -306,3 +306,69 @@ def test_the_usual_distance_is_a_running_mean_of_the_medians(walk) -> None:
         usual.append(memory.usual_mm)
     # 20 mm off; then standing where 10 mm further was expected; then 5.
     assert usual == [None, 20.0, 0.8 * 20 + 0.2 * 10, 0.8 * 18 + 0.2 * 5]
+
+
+def test_who_is_there_is_taken_before_who_is_long_gone(walk) -> None:
+    """600 mm from a track whose gate has grown to 1,500 costs 0.9 + 0.1 600 / 1500, as much as 470 of the first 500."""
+    x = torch.tensor([1.0, 0, 0], dtype=torch.float64)
+    gone = walk.people_at(0)[0]
+    for far, expected in ((465, 2), (475, 1)):
+        here = gone + (600 + far) * x
+        sequence = [scene(walk, 0, torch.stack([gone, here])), *(scene(walk, n, here[None]) for n in range(1, 20))]
+        assert ids([*sequence, scene(walk, 20, (gone + 600 * x)[None])])[-1] == [expected]
+
+
+def test_who_is_nowhere_in_space_has_to_be_near_in_the_images(walk) -> None:
+    """``1 / (1 + (m / 0.05)²)`` is 0.1 at a movement of 0.15; one keypoint alone has no size to compare with."""
+    body = walk.people_at(0)
+
+    def unplaced(scene: tuple[Frame, Prediction]) -> tuple[Frame, Prediction]:
+        frame, prediction = scene
+        poses = replace(prediction.poses, valid=torch.zeros_like(prediction.poses.valid))
+        return frame, replace(prediction, poses=poses)
+
+    for shift, expected in ((0.145, [1, 2]), (0.155, [3, 4])):
+        sequence = [seen_scene(walk, 0, body, [0, 1]), unplaced(seen_scene(walk, 1, body, [0, 1], shift))]
+        assert ids(sequence)[1] == expected
+    both = [seen_scene(walk, 0, body, [0, 1]), unplaced(seen_scene(walk, 1, body, [0, 1]))]
+    noses = [
+        (
+            replace(
+                frame, detections=replace(frame.detections, visible=frame.detections.visible & (torch.arange(17) < 1))
+            ),
+            p,
+        )
+        for frame, p in both
+    ]
+    assert ids(noses) == [[1, 2], [1, 2]]
+
+
+def test_who_has_no_joint_in_common_is_compared_by_the_middle_of_those_there_are(walk) -> None:
+    """The left side in one frame, the right one in the next."""
+    body, x = walk.people_at(0)[:1], torch.tensor([1.0, 0, 0], dtype=torch.float64)
+    left, right = slice(1, 17, 2), slice(2, 17, 2)
+    between = body[0, left].mean(0) - body[0, right].mean(0)
+    for far, expected in ((499, 1), (501, 2)):
+        assert ids([scene(walk, 0, body, left), scene(walk, 1, body + between + far * x, right)])[1] == [expected]
+
+
+def test_nobody_is_followed_from_one_rig_into_another(walk) -> None:
+    body = walk.people_at(0)[:1]
+    frame, prediction = scene(walk, 1, body)
+    members = torch.full((1, 3), ABSENT)
+    fewer = replace(prediction, association=replace(prediction.association, members=members))
+    assert ids([scene(walk, 0, body), (frame.select(views=[0, 1, 2]), fewer)]) == [[1], [2]]
+
+
+def test_the_usual_distance_is_that_of_a_frame_whatever_the_gap(walk) -> None:
+    body, x = walk.people_at(0), torch.tensor([1.0, 0, 0], dtype=torch.float64)
+    memory = Memory()
+    for number, far in ((0, 0), (4, 40)):
+        frame, prediction = scene(walk, number, body + far * x)
+        memory, _ = link(memory, prediction, frame)
+    assert memory.usual_mm == 10.0
+
+
+def test_times_become_frames_by_rounding_one_at_least() -> None:
+    assert TrackingConfig(25.0).patience_frames == 38 and TrackingConfig(0.1).patience_frames == 1
+    assert TrackingConfig(30.0).velocity_frames == 5.0 and TrackingConfig(0.1).velocity_frames == 1.0
