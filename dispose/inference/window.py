@@ -17,7 +17,7 @@ from torch import Tensor
 from dispose.inference.expected import with_expected, without_expected
 from dispose.inference.readings import Reading
 from dispose.inference.tracking import Memory, TrackingConfig, link
-from dispose.scene.frame import Labels
+from dispose.scene.frame import Frame, Labels
 from dispose.scene.labels import association_of_identities
 from dispose.scene.results import (
     Associate,
@@ -129,21 +129,30 @@ def follow(results: Sequence[FrameResult], tracking: TrackingConfig) -> Ways:
     return Ways(torch.tensor([result.prediction.number for result in results]), xyz, valid)
 
 
+def frames_around(results: Sequence[FrameResult], row: int, reach: int) -> list[FrameResult]:
+    """The frames that say who is expected in one of them: those within reach by their numbers, and the next ones."""
+    number = results[row].prediction.number
+    rows = range(max(row - reach, 0), min(row + reach + 1, len(results)))
+    return [
+        results[other]
+        for other in rows
+        if other != row and (abs(other - row) == 1 or abs(results[other].prediction.number - number) <= reach)
+    ]
+
+
 def expected_between(
-    ways: Ways, row: int, reach: int
+    around: Ways, number: int
 ) -> tuple[Float[Tensor, "persons joints 3"], Bool[Tensor, "persons joints"]]:
-    """Where everybody is expected in one of the frames by the others within reach, mm, and of whom which joints are.
+    """Where everybody is expected in the frame of a number by the frames around it, mm, and of whom which joints are.
 
     A line through every joint's places, ``Σ w r |x_t - a - b t|²`` least, by weights ``w = 1 / |t|`` and, in turns,
     ``r = 1 / (1 + (residual / USUAL_MM)²)`` (Cauchy's).
     """
-    rows = [other for other in range(max(row - reach, 0), min(row + reach + 1, len(ways.number))) if other != row]
-    near = ways[rows]
-    away = (near.number - ways.number[row]).double()[:, None, None]
-    shown = near.valid & (near.valid.any(-1).sum(0) >= FEWEST_FRAMES)[:, None]
+    away = (around.number - number).double()[:, None, None]
+    shown = around.valid & (around.valid.any(-1).sum(0) >= FEWEST_FRAMES)[:, None]
     weight = shown / away.abs()
     robust = torch.ones_like(weight)
-    middle = speed = near.xyz_world.new_zeros(near.xyz_world.shape[1:])
+    middle = around.xyz_world.new_zeros(around.xyz_world.shape[1:])
     for _ in range(ROUNDS):
         counted = weight * robust
         total, first, second = (
@@ -151,14 +160,27 @@ def expected_between(
             (counted * away).sum(0),
             (counted * away**2).sum(0) + LEAST_SPREAD,
         )
-        places = (counted[..., None] * near.xyz_world).sum(0)
-        moves = ((counted * away)[..., None] * near.xyz_world).sum(0)
+        places = (counted[..., None] * around.xyz_world).sum(0)
+        moves = ((counted * away)[..., None] * around.xyz_world).sum(0)
         determinant = (total * second - first**2).clamp(min=1e-9)[..., None]
         middle = (second[..., None] * places - first[..., None] * moves) / determinant
         speed = (total[..., None] * moves - first[..., None] * places) / determinant
-        residual = (near.xyz_world - middle - speed * away[..., None]).norm(dim=-1)
+        residual = (around.xyz_world - middle - speed * away[..., None]).norm(dim=-1)
         robust = 1 / (1 + (residual / USUAL_MM) ** 2)
     return middle, shown.any(0)
+
+
+def expect_people(results: Sequence[FrameResult], row: int, tracking: TrackingConfig) -> Frame:
+    """One of the frames with one view more, in which everybody is seen whom the frames around expect there.
+
+    They are followed through the frames around alone: what this frame says, and which frames are decided together with
+    it, changes nothing.
+    """
+    frame, around = results[row].frame, frames_around(results, row, reach_of(tracking))
+    assert frame is not None
+    if not around:
+        return frame
+    return with_expected(frame, *expected_between(follow(around, tracking), frame.number), "frames around")
 
 
 def _answer_again(
@@ -170,11 +192,9 @@ def _answer_again(
     tracking: TrackingConfig,
 ) -> list[FrameResult]:
     """The frames of a block with whom the frames around expect in them."""
-    ways, frames, extended = follow([*before, *results, *after], tracking), [], []
-    for row, result in enumerate(results, len(before)):
-        assert result.frame is not None
-        frames.append(result.frame)
-        extended.append(with_expected(result.frame, *expected_between(ways, row, reach_of(tracking)), "frames around"))
+    known = [*before, *results, *after]
+    extended = [expect_people(known, row, tracking) for row in range(len(before), len(before) + len(results))]
+    frames = [result.frame for result in results if result.frame is not None]
     found = [without_expected(*pair) for pair in zip(associate(extended), frames, strict=True)]
     predictions = reconstruct(frames, [one.association for one in found])
     answers = []

@@ -23,8 +23,10 @@ from dispose.inference.window import (
     Ways,
     decide_again,
     decide_in_memory,
+    expect_people,
     expected_between,
     follow,
+    frames_around,
     keep_weighed,
     margin_of,
     reach_of,
@@ -64,26 +66,26 @@ def told(sequence):
     return results
 
 
-def ways_of(places: Sequence[float | None]) -> Ways:
-    """One person of one joint along x, at these places in successive frames, gone where there is none."""
-    xyz = torch.zeros(len(places), 1, 1, 3, dtype=torch.float64)
-    xyz[:, 0, 0, 0] = torch.tensor([place or 0.0 for place in places])
-    return Ways(torch.arange(len(places)), xyz, torch.tensor([[[place is not None]] for place in places]))
+def around(places: Sequence[float | None], row: int) -> Ways:
+    """One person of one joint along x, at these places in successive frames, gone where there is none; without one."""
+    others = [other for other in range(len(places)) if other != row]
+    xyz = torch.zeros(len(others), 1, 1, 3, dtype=torch.float64)
+    xyz[:, 0, 0, 0] = torch.tensor([places[other] or 0.0 for other in others])
+    return Ways(torch.tensor(others), xyz, torch.tensor([[[places[other] is not None]] for other in others]))
 
 
 def test_people_are_expected_on_the_line_through_the_frames_around():
-    xyz, valid = expected_between(ways_of([0.0, 10.0, 20.0, 30.0, 40.0]), 2, 2)
+    xyz, valid = expected_between(around([0.0, 10.0, 20.0, 30.0, 40.0], 2), 2)
     assert valid.all() and float(xyz[0, 0, 0]) == pytest.approx(20.0)
     # Near frames count more: 1 / 1 against 1 / 2.
-    xyz, _ = expected_between(ways_of([30.0, 0.0, 99.0, 0.0, 30.0]), 2, 2)
+    xyz, _ = expected_between(around([30.0, 0.0, 99.0, 0.0, 30.0], 2), 2)
     assert 5.0 < float(xyz[0, 0, 0]) < 12.0
 
 
-def test_the_frame_itself_says_nothing_and_one_wrong_frame_bends_no_line():
+def test_one_wrong_frame_bends_no_line():
     straight = [100.0 * row for row in range(11)]
-    assert float(expected_between(ways_of([*straight[:5], 9e4, *straight[6:]]), 5, 5)[0][0, 0, 0]) == pytest.approx(500)
     wrong = [*straight[:4], 1400.0, *straight[5:]]
-    assert float(expected_between(ways_of(wrong), 5, 5)[0][0, 0, 0]) == pytest.approx(500.0, abs=15.0)
+    assert float(expected_between(around(wrong, 5), 5)[0][0, 0, 0]) == pytest.approx(500.0, abs=15.0)
 
 
 def test_the_line_is_that_of_weighted_least_squares_in_four_turns():
@@ -97,22 +99,43 @@ def test_the_line_is_that_of_weighted_least_squares_in_four_turns():
         system = np.concatenate([rows, [[0.0, 0.4**0.5]]])
         (middle, speed), *_ = np.linalg.lstsq(system, np.append(root * places[kept], 0.0), rcond=None)
         robust = 1 / (1 + ((places[kept] - middle - speed * time[kept]) / 60.0) ** 2)
-    xyz, _ = expected_between(ways_of(places.tolist()), 3, 3)
+    xyz, _ = expected_between(around(places.tolist(), 3), 3)
     assert float(xyz[0, 0, 0]) == pytest.approx(middle)
 
 
-def test_frames_beyond_reach_say_nothing():
-    far = [9e4, *[10.0 * row for row in range(1, 6)], 9e4]
-    assert float(expected_between(ways_of(far), 3, 2)[0][0, 0, 0]) == pytest.approx(30.0)
-
-
 def test_who_comes_is_expected_from_one_side_and_of_one_frame_nobody():
-    xyz, valid = expected_between(ways_of([None, None, None, 30.0, 40.0]), 2, 2)
+    xyz, valid = expected_between(around([None, None, None, 30.0, 40.0], 2), 2)
     assert valid.all() and float(xyz[0, 0, 0]) == pytest.approx(300 / 11, abs=0.02), (
         "not 20: two frames tell little of a speed"
     )
-    _, valid = expected_between(ways_of([None, None, None, 30.0, None]), 2, 2)
+    _, valid = expected_between(around([None, None, None, 30.0, None], 2), 2)
     assert FEWEST_FRAMES == 2 and not valid.any()
+
+
+def test_frames_within_reach_and_the_next_ones_say_who_is_expected_never_the_frame_itself(told):
+    def numbers(row: int, reach: int, step: int = 1) -> list[int]:
+        results = [replace(one, prediction=replace(one.prediction, number=step * n)) for n, one in enumerate(told)]
+        return [one.prediction.number for one in frames_around(results, row, reach)]
+
+    assert numbers(MIDDLE, 2) == [4, 5, 7, 8]
+    assert numbers(0, 3) == [1, 2, 3] and numbers(FRAMES - 1, 1) == [10]
+    # Of frames that lie apart only the next ones are near.
+    assert numbers(MIDDLE, 4, step=5) == [25, 35] and numbers(MIDDLE, 5, step=3) == [15, 21]
+    assert numbers(MIDDLE, 6, step=3) == [12, 15, 21, 24]
+
+
+def test_who_is_expected_depends_on_the_frames_around_alone(told):
+    reach = reach_of(TRACKING)
+    row = reach + 1
+    whole = expect_people(told, row, TRACKING)
+    part = expect_people(told[1:], reach, TRACKING)
+    nobody = replace(told[row].prediction, poses=told[row].prediction.poses.select(persons=[]))
+    alone = expect_people([*told[:row], replace(told[row], prediction=nobody), *told[row + 1 :]], row, TRACKING)
+    assert len(whole.cameras) == 3 and whole.cameras.names[-1] == "frames around"
+    for other in (part, alone):
+        assert torch.equal(whole.detections.xy_image, other.detections.xy_image)
+    lone = expect_people(told[row : row + 1], 0, TRACKING)
+    assert lone is told[row].frame
 
 
 def test_a_window_is_so_many_seconds_and_one_frame_at_least():
@@ -229,6 +252,19 @@ def test_tuples_of_the_second_opinion_and_of_the_truth_are_kept(sequence):
     assert true.members.tolist() == association_of_identities(identity).members.tolist()
 
 
+def by_greedy(frames):
+    return [AssociationResult(greedy_agglomerative(frame, gate_mm=150.0)) for frame in frames]
+
+
+def test_an_answer_does_not_depend_on_which_frames_are_computed_together(sequence):
+    said = []
+    for batch in (1, 5, FRAMES):
+        sink = Kept()
+        run(Source.of(sequence), by_greedy, RECONSTRUCT, sink, batch=batch, decide=in_windows)
+        said.append([one.prediction.association.members.tolist() for one in sink.results])
+    assert said[0] == said[1] == said[2]
+
+
 class HalfDone(Kept):
     """A sink in which an earlier run has left some frames."""
 
@@ -243,9 +279,6 @@ class HalfDone(Kept):
 def test_a_run_that_goes_on_says_the_same(sequence):
     """Windows are longer than the blocks here; frames before those to come are answered again, not written again."""
 
-    def associate(frames):
-        return [AssociationResult(greedy_agglomerative(frame, gate_mm=150.0)) for frame in frames]
-
     batch = 4
     assert reach_of(TRACKING) > batch
 
@@ -259,16 +292,16 @@ def test_a_run_that_goes_on_says_the_same(sequence):
             self.after.append(progress)
 
     whole = Watched()
-    run(Source.of(sequence), associate, RECONSTRUCT, whole, batch=batch, decide=in_windows)
+    run(Source.of(sequence), by_greedy, RECONSTRUCT, whole, batch=batch, decide=in_windows)
     assert [one.prediction.number for one in whole.results] == list(range(FRAMES))
     alone = Kept()
-    run(Source.of(sequence), associate, RECONSTRUCT, alone, batch=batch, decide=each_alone)
+    run(Source.of(sequence), by_greedy, RECONSTRUCT, alone, batch=batch, decide=each_alone)
     said = [[one.prediction.association.members.tolist() for one in sink.results] for sink in (whole, alone)]
     assert said[0] != said[1]
     for progress in whole.after:
         done = progress.summary.frames
         rest = HalfDone(progress)
-        run(Source.of(sequence), associate, RECONSTRUCT, rest, batch=batch, decide=in_windows)
+        run(Source.of(sequence), by_greedy, RECONSTRUCT, rest, batch=batch, decide=in_windows)
         assert len(rest.results) == FRAMES - done
         for one, other in zip(rest.results, whole.results[done:], strict=True):
             assert one.prediction.number == other.prediction.number
