@@ -89,7 +89,7 @@ def refined_pose2sim(data: Path) -> LabelledCapture:
 
 def settings_of(associator: str, joints: tuple[str, ...], rate_hz: float) -> LabelSettings:
     """As `dispose prepare` has them."""
-    grouping = grouping_of(associator, joints)
+    grouping = grouping_of(associator, joints, rate_hz=rate_hz)
     return LabelSettings(
         group=grouping.group,
         group_name=grouping.title,

@@ -221,7 +221,7 @@ class PastBench:
     """Numbers of cameras."""
     sequences: Count = 8
     """Sequences for each, one of every kind of detector in turn."""
-    frames: Count = 25
+    frames: Count = 50
     """Frames of a sequence, at 25 a second."""
     weights: PathOption = None
     """Weights of the associator (default: those of the package)."""

@@ -84,11 +84,7 @@ class PrepareCommand(CaptureOptions):
 
     def settings(self) -> LabelSettings:
         """How labels are made, but for what only a capture tells."""
-        grouping = grouping_of(self.associator)
         return LabelSettings(
-            group=grouping.group,
-            group_name=grouping.title,
-            margin=grouping.margin,
             triangulate=load_triangulator(self.triangulator),
             bones=None if self.bones is None else bones_of_json(Entry.of_json(self.bones)),
             every=self.every,
@@ -107,7 +103,15 @@ class PrepareCommand(CaptureOptions):
         times = timing_of(capture, self.timing, self.rate_hz)
         say_times(capture, times)
         areas = NO_AREAS if self.areas is None else read_areas(self.areas, capture.cameras)
-        settings = replace(settings, rate_hz=times.rate, filters=replace(settings.filters, areas=areas))
+        grouping = grouping_of(self.associator, rate_hz=times.rate)
+        settings = replace(
+            settings,
+            group=grouping.group,
+            group_name=grouping.title,
+            margin=grouping.margin,
+            rate_hz=times.rate,
+            filters=replace(settings.filters, areas=areas),
+        )
         source = retimed(source_of(capture), times.clocks)
         name = name or (folder or capture.source).resolve().name
         cameras = renamed_cameras(str(capture.source), capture.cameras.names, self.rename)

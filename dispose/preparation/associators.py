@@ -30,10 +30,10 @@ class FrameGrouping:
     margin: int = 0
 
 
-def grouping_of(name: str, joints: tuple[str, ...] = ()) -> FrameGrouping:
+def grouping_of(name: str, joints: tuple[str, ...] = (), *, rate_hz: float = 30.0) -> FrameGrouping:
     """The grouping of a name; the programmes compare these joints alone (all where none is named).
 
-    Raises `InputError` for another name.
+    `rate_hz` is that of the frames' numbers. Raises `InputError` for another name.
     """
     config = ProgrammeConfig(joints=joints)
     if name == WINDOWS:
@@ -47,8 +47,9 @@ def grouping_of(name: str, joints: tuple[str, ...] = ()) -> FrameGrouping:
     if name == LEARNED:
         return FrameGrouping("Stage I, shipped weights", _learned())
     if name == LEARNED_WINDOWS:
-        reach = PASSES * reach_of(TrackingConfig())
-        return FrameGrouping("Stage I, shipped weights, with the frames around", _learned_in_windows(), reach)
+        tracking = TrackingConfig(rate_hz)
+        grouped = _learned_in_windows(tracking)
+        return FrameGrouping("Stage I, shipped weights, with the frames around", grouped, PASSES * reach_of(tracking))
     raise InputError(f"no associator named {name!r}; known: {', '.join(ASSOCIATORS)}.")
 
 
@@ -66,7 +67,7 @@ def _learned() -> GroupFrames:
     return group
 
 
-def _learned_in_windows() -> GroupFrames:
+def _learned_in_windows(tracking: TrackingConfig) -> GroupFrames:
     associator = load_associator()
     reconstruct = load_reconstruction()
 
@@ -74,7 +75,7 @@ def _learned_in_windows() -> GroupFrames:
         found = associator.associate(frames)
         people = reconstruct(frames, [one.association for one in found])
         alone = [FrameResult(one, frame) for one, frame in zip(people, frames, strict=True)]
-        decided = decide_in_memory(alone, associator.associate, reconstruct, TrackingConfig())
+        decided = decide_in_memory(alone, associator.associate, reconstruct, tracking)
         return [Grouped(one.prediction.association) for one in decided]
 
     return group
