@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from dispose.cli.jobs import stages_of
+from dispose.cli.jobs import DRAWN, stages_of
 from dispose.datasets.samples import sample_folder
 from dispose.errors import InputError
 from dispose.evaluation.against_truth import Figures, score_frames, score_people
@@ -29,7 +29,7 @@ from dispose.inference.results_folder import RunFiles, write_results
 from dispose.inference.run import Kept, run
 from dispose.models.dispose.associator import Associator
 from dispose.options import require_folder
-from dispose.scene.results import FrameResult, associate_each
+from dispose.scene.results import associate_each
 from dispose.workers import worker_pool
 from dispose.zoo.checkpoints import load_associator, load_image_model, shipped_image_weights
 from dispose.zoo.triangulators import load_reconstruction
@@ -99,28 +99,29 @@ def write_demo(capture: Capture[DetectionView], associator: Associator, folder: 
     place = load_reconstruction()
     methods = [Method("ours (diffusion)", associator.associate, place)]
     methods += [Method(one.name, associate_each(one.associate), place) for one in reversed(CLASSIC)]
-    rows, found = [], dict[str, list[FrameResult]]()
+    rows, found = [], dict[str, Kept]()
     for method in methods:
-        results, ms = timed(source_of(capture), method)
-        frames = [result.frame for result in results if result.frame is not None]
-        figures = score_frames(frames, [result.prediction for result in results], truth)
+        kept, ms = timed(source_of(capture), method)
+        frames = [result.frame for result in kept.results if result.frame is not None]
+        figures = score_frames(frames, [result.prediction for result in kept.results], truth)
         rows.append(DemoRow(method.name, figures, ms))
-        found[method.name] = results
+        found[method.name] = kept
         print(rows[-1], flush=True)
-    pairs = zip(found[methods[0].name], found[classic("ilp").name], strict=True)
-    ours = [replace(one, reference=other.prediction.association) for one, other in pairs]
-    write_results(folder, ours, RunFiles(SAMPLE, "ours", SAMPLE_RATE_HZ))
+    ours, other = found[methods[0].name], found[classic("ilp").name]
+    pairs = zip(ours.results, other.results, strict=True)
+    results = [replace(one, reference=second.prediction.association) for one, second in pairs]
+    write_results(folder, results, RunFiles(SAMPLE, "ours", SAMPLE_RATE_HZ), ours.summary)
     with replacing(folder / FIGURES) as file:
         json.dump([asdict(row) for row in rows], file, indent=1)
     print(f"\npictures and page: the notebook {NOTEBOOK} runs", flush=True)
     run_notebook(notebook_path(NOTEBOOK), (("capture", str(capture.source)),), folder / PAGES)
 
 
-def timed(source: Source, method: Method, batch: int = 16) -> tuple[list[FrameResult], float]:
+def timed(source: Source, method: Method, batch: int = 16) -> tuple[Kept, float]:
     """What somebody says about all frames, and the milliseconds per frame with reading."""
     started, sink = time.perf_counter(), Kept()
     run(source, method.associate, method.reconstruct, sink, batch=batch, title=method.name)
-    return sink.results, 1000 * (time.perf_counter() - started) / max(len(sink.results), 1)
+    return sink, 1000 * (time.perf_counter() - started) / max(len(sink.results), 1)
 
 
 def write_image_demo(folder: Path, weights: Path) -> str:
@@ -128,14 +129,15 @@ def write_image_demo(folder: Path, weights: Path) -> str:
     capture, model = read_image_capture(sample_folder(IMAGE_SAMPLE)), load_image_model(weights)
     stages = stages_of(model)
     method = Method("predict", stages.associate, stages.reconstruct)
-    found, ms = timed(image_source_of(capture, model.config.input_size), method, batch=4)
+    kept, ms = timed(image_source_of(capture, model.config.input_size), method, batch=4)
     truth = read_predictions(sample_folder(IMAGE_SAMPLE) / "truth" / "predictions.jsonl").frames
-    figures = score_people([one.prediction for one in found], truth)
-    write_results(folder / FROM_IMAGES, found, RunFiles(IMAGE_SAMPLE, "DisPOSE", IMAGE_RATE_HZ))
+    figures = score_people([one.prediction for one in kept.results], truth)
+    files = RunFiles(IMAGE_SAMPLE, "DisPOSE", IMAGE_RATE_HZ, warnings=(DRAWN,))
+    write_results(folder / FROM_IMAGES, kept.results, files, kept.summary)
     with replacing(folder / FROM_IMAGES / FIGURES) as file:
         json.dump({"figures": asdict(figures), "ms_per_frame": ms}, file, indent=1)
     return (
-        f"{len(found)} frames, {len(capture.cameras)} cameras, no detections; weights {weights.name}\n"
+        f"{len(kept.results)} frames, {len(capture.cameras)} cameras, no detections; weights {weights.name}\n"
         f"{figures.found:.1f} % of the people found, {figures.nobody:.1f} % of the answers nobody; mean error of their "
         f"joints {figures.mpjpe_mm:.1f} mm; {ms:.0f} ms per frame beside the notebook"
     )

@@ -182,10 +182,10 @@ class PredictCommand(CaptureOptions):
         job = self.of_images(capture) if images else self.of_detections(capture)
         job = replace(job, source=retimed(job.source, times.clocks))
         evidence, batch = self.evidence and job.evidence, self.batch or job.batch
-        files = RunFiles(source.resolve().name, job.method, times.rate, times.rate_hz is not None, evidence=evidence,
-                         markers=MARKER_NAMES[self.markers], inputs=self.inputs(capture, job.weights, batch, times),
-                         tracking=TrackingConfig(times.rate, patience_s=self.patience_s),
-                         warnings=job.warnings)  # fmt: skip
+        files = RunFiles(source.resolve().name, self.method_of(job), times.rate, times.rate_hz is not None,
+                         evidence=evidence, markers=MARKER_NAMES[self.markers],
+                         inputs=self.inputs(capture, job.weights, batch, times), warnings=job.warnings,
+                         tracking=TrackingConfig(times.rate, patience_s=self.patience_s))  # fmt: skip
         with results_folder(folder, files, len(job.source.numbers)) as sink:
             progress = run(
                 job.source,
@@ -211,6 +211,10 @@ class PredictCommand(CaptureOptions):
     def over_time(self) -> str:
         """The option by which other frames take part; empty without one."""
         return "--past" if self.past else "--window" if self.window else ""
+
+    def method_of(self, job: Job) -> str:
+        """Who answers, and which other frames take part: what files say of a run."""
+        return job.method + (", frames before" if self.past else ", frames around" if self.window else "")
 
     def times(self, capture: Capture[Any], *, images: bool) -> Timing:
         """The clocks of the cameras; `InputError` where pictures would be looked at that are not shifted."""

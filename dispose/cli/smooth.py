@@ -181,6 +181,7 @@ class SmoothCommand:
         numbers = np.array([frame.number for frame in frames], dtype=np.int64)
         joints, who, when = (np.asarray(table[name]) for name in ("joints", "id", "frame"))
         told = {
+            **({"method": saved.method} if saved.method else {}),
             "rate_hz": rate,
             "smoothed": {
                 "by": self.how(name),

@@ -40,7 +40,8 @@ class SavedPredictions:
     """The content of a prediction file, a prediction per frame, and sentences about what the file left open.
 
     Members are positions in each camera's source list, or ranks of root peaks. `rate_hz`: frames per second, None
-    where the run did not know; `smoothed`: how, empty where each frame speaks for itself.
+    where the run did not know; `smoothed`: how, empty where each frame speaks for itself; `method`: who answered,
+    empty in files written earlier.
     """
 
     skeleton: Skeleton
@@ -49,6 +50,7 @@ class SavedPredictions:
     notes: tuple[str, ...] = ()
     rate_hz: float | None = None
     smoothed: str = ""
+    method: str = ""
 
 
 def by_source(prediction: Prediction, detections: Detections) -> Prediction:
@@ -102,13 +104,13 @@ def header_line(skeleton: Skeleton, cameras: Sequence[str], frames: int | None =
     return json.dumps(header)
 
 
-def header_with(line: str, read: Sequence[str], frames: int, rate_hz: float | None) -> str:
+def header_with(line: str, method: str, read: Sequence[str], frames: int, rate_hz: float | None) -> str:
     """A header line that also says how many frames follow, so that a lost tail is seen, and frames per second.
 
-    And what was read, lost, left out or taken otherwise: a sentence for each.
+    And who said who is who, and what was read, lost, left out or taken otherwise: a sentence for each.
     """
     rate = {} if rate_hz is None else {"rate_hz": rate_hz}
-    told = {"frames": frames, **rate, "read": list(read)}
+    told = {"method": method, "frames": frames, **rate, "read": list(read)}
     return json.dumps({**json.loads(line), **told}) + "\n"
 
 
@@ -191,7 +193,9 @@ def read_predictions(path: Path) -> SavedPredictions:
             f"{path}: line 1 announces {header.frames} frames, and {len(frames)} follow: lines are lost, "
             "run `dispose predict` again."
         )
-    return SavedPredictions(skeleton, cameras, tuple(frames), rate_hz=header.rate_hz, smoothed=header.smoothed)
+    return SavedPredictions(
+        skeleton, cameras, tuple(frames), rate_hz=header.rate_hz, smoothed=header.smoothed, method=header.method
+    )
 
 
 @dataclass(frozen=True)
@@ -203,6 +207,7 @@ class PredictionsHeader:
     frames: int | None = None
     rate_hz: float | None = None
     smoothed: str = ""
+    method: str = ""
 
 
 def header_of(path: Path) -> PredictionsHeader:
@@ -251,7 +256,9 @@ def _parse_header(path: Path, number: int, line: str) -> PredictionsHeader:
     if rate is not None and not 0 < rate < math.inf:
         raise InputError(f"{header.place}: rate_hz is {rate}, a positive number is expected.")
     smoothed = header.at("smoothed").at("by").text() if header.has("smoothed") else ""
-    return PredictionsHeader(skeleton_of(header.at("skeleton").text(), joints), cameras, frames, rate, smoothed)
+    method = header.at("method").text() if header.has("method") else ""
+    skeleton = skeleton_of(header.at("skeleton").text(), joints)
+    return PredictionsHeader(skeleton, cameras, frames, rate, smoothed, method)
 
 
 def _names(entry: Entry, what: str) -> tuple[str, ...]:

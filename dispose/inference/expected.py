@@ -86,9 +86,10 @@ def imagined_camera(cameras: Cameras, middle: Float[Tensor, "3"]) -> Cameras:
 
 
 def forget_view(hypotheses: Hypotheses, views: int) -> Hypotheses:
-    """The tuples of the first views alone: what differs in the others only is one tuple, its mass their sum.
+    """The tuples of the first views alone: what differs in the others only is one tuple, its mass their sum, at most 1.
 
-    Its cost is that of the cheapest, its cue the best.
+    Its cost is that of the cheapest, its cue the best. Many views are decided on in blocks that do not know of each
+    other (`dispose.association.view_blocks`), so that the mass of several tuples may add up to more than there is.
     """
     members = hypotheses.members[:, :views]
     kept = (members != ABSENT).any(1)
@@ -96,7 +97,7 @@ def forget_view(hypotheses: Hypotheses, views: int) -> Hypotheses:
     count = len(members)
 
     def total(values: Tensor) -> Tensor:
-        return values.new_zeros(*values.shape[:-1], count).index_add(-1, row, values[..., kept])
+        return values.new_zeros(*values.shape[:-1], count).index_add(-1, row, values[..., kept]).clamp(max=1.0)
 
     cost = hypotheses.cost.new_full((count,), torch.inf).scatter_reduce(0, row, hypotheses.cost[kept], "amin")
     cue = hypotheses.cue.new_zeros(count).scatter_reduce(0, row, hypotheses.cue[kept], "amax")

@@ -38,7 +38,7 @@ class RunFiles:
 
     Attributes:
         name: what the run is about: the beginning of the names of TRC files.
-        method: who answers.
+        method: who answers, and which other frames take part in it.
         rate_hz: frames per second in TRC files.
         rate_known: whether that is known of the recording; predictions say it then.
         evidence: whether what was known and weighed is kept.
@@ -172,7 +172,8 @@ class ResultsFolder:
                 *write_trcs(folder / "trc", files.name, table, files.rate_hz, files.markers),
             ]
             digest = ("predictions", np.array(digest_of(folder / PREDICTIONS)))
-            write_npz(written[1], [*self._members("people."), digest])
+            method = ("method", np.array(files.method))
+            write_npz(written[1], [*self._members("people."), method, digest])
             remove_other_people(folder / "trc", files.name, ".trc", written)
         if files.evidence:
             written.append(folder / EVIDENCE)
@@ -186,9 +187,10 @@ class ResultsFolder:
             replacing(self.folder / PREDICTIONS) as file,
             open(self._growing.folder / PREDICTIONS, encoding="utf-8", newline="\n") as lines,
         ):
-            rate = self.files.rate_hz if self.files.rate_known else None
-            sentences = (*self.files.warnings, *summary.sentences())
-            file.write(header_with(next(lines), sentences, summary.frames, rate))
+            files = self.files
+            rate = files.rate_hz if files.rate_known else None
+            sentences = (*files.warnings, *summary.sentences())
+            file.write(header_with(next(lines), files.method, sentences, summary.frames, rate))
             shutil.copyfileobj(lines, file, 1 << 20)
 
     def _members(self, prefix: str) -> list[tuple[str, np.ndarray | GrownColumn]]:
@@ -221,10 +223,17 @@ def results_folder(folder: Path, files: RunFiles, frames: int = 0) -> Iterator[R
         yield ResultsFolder(folder, files)
 
 
-def write_results(folder: Path, results: Sequence[FrameResult], files: RunFiles) -> tuple[Path, ...]:
-    """Write a run that is in memory into a folder; the paths written."""
+def write_results(
+    folder: Path, results: Sequence[FrameResult], files: RunFiles, summary: Summary | None = None
+) -> tuple[Path, ...]:
+    """Write a run that is in memory into a folder; the paths written.
+
+    The summary is the run's; without one the detections that the results hold are counted.
+    """
+    known = [result.frame.detections for result in results if result.frame is not None]
+    counted = summary or Summary(len(results), sum(int(one.valid.sum()) for one in known))
     with results_folder(folder, files) as sink:
-        done, progress = sink.resume().summary.frames, Progress(Summary(frames=len(results)))
+        done, progress = sink.resume().summary.frames, Progress(counted)
         if done < len(results):
             sink.add(results[done:], progress)
         sink.finish(progress)

@@ -44,10 +44,11 @@ class Sink(Protocol):
 
 
 class Kept:
-    """A sink in memory."""
+    """A sink in memory, with what was read once the run is finished."""
 
     def __init__(self) -> None:
         self.results: list[FrameResult] = []
+        self.summary = Summary()
 
     def resume(self) -> Progress:
         """Nothing is there."""
@@ -58,7 +59,8 @@ class Kept:
         self.results += results
 
     def finish(self, progress: Progress) -> None:
-        """Nothing is left to do."""
+        """Keep what was read."""
+        self.summary = progress.summary
 
 
 @dataclass(frozen=True)

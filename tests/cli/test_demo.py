@@ -11,6 +11,7 @@ import torch
 
 from dispose.cli import demo
 from dispose.cli.demo import DemoCommand, whole_folder
+from dispose.cli.jobs import DRAWN
 from dispose.errors import InputError
 from dispose.evaluation.classic import classic
 from dispose.formats.evidence import read_run
@@ -38,6 +39,11 @@ def small(monkeypatch) -> list[Path]:
     return asked
 
 
+def header_told(folder: Path) -> list[str]:
+    """What the first line of the predictions says of what was read."""
+    return json.loads((folder / "predictions.jsonl").read_text().splitlines()[0])["read"]
+
+
 def test_the_demo_writes_predictions_and_figures_and_replaces_an_older_one(small, tmp_path, capsys) -> None:
     out = tmp_path / "demo"
     for _ in range(2):
@@ -51,6 +57,8 @@ def test_the_demo_writes_predictions_and_figures_and_replaces_an_older_one(small
     assert [f.number for f in saved.frames] == [24, 25, 26, 27] and len(saved.cameras) == 5
     assert set(np.load(out / "predictions.npz")["frame"].tolist()) <= {24, 25, 26, 27}
     opened = read_run(out)
+    there = sum(int(case.detections.valid.sum()) for case in opened.cases if case.detections is not None)
+    assert there > 50 and header_told(out) == [f"4 frames read, {there} detections."]
     assert opened.method == "ours" and all(c.reference is not None and c.hypotheses is not None for c in opened.cases)
     said = capsys.readouterr().out
     assert "integer programme" in said and f"{classic['figures']['pair_f1']:.1f}" in said
@@ -79,6 +87,7 @@ def test_the_demo_ends_with_pictures(small, tmp_path, capsys, monkeypatch) -> No
     said = capsys.readouterr().out
     assert f"{written['figures']['found']:.1f} % of the people found" in said and "people found in pictures" in said
     assert len(read_predictions(folder / "predictions.jsonl").frames) == 12
+    assert header_told(folder) == [DRAWN, "12 frames read, 48 pictures."]
 
 
 def test_a_folder_that_is_no_demo_is_left_alone(small, tmp_path) -> None:

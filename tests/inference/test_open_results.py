@@ -286,6 +286,14 @@ def test_a_detection_of_two_people(run: Path, capture_folder) -> None:
         read_results(run / PREDICTIONS, capture=capture_folder.path)
 
 
+def test_predictions_alone_say_who_answered_and_older_ones_nobody(run: Path) -> None:
+    assert read_results(run / PREDICTIONS).method == "greedy agglomerative"
+    head, *lines = (run / PREDICTIONS).read_text().splitlines()
+    older = {name: value for name, value in json.loads(head).items() if name != "method"}
+    (run / PREDICTIONS).write_text("\n".join([json.dumps(older), *lines]))
+    assert read_results(run / PREDICTIONS).method == "unknown method"
+
+
 def test_several_calibrations_beside_people_are_said(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"calibration_{name}.json").write_text("{}")

@@ -7,6 +7,7 @@ import torch
 
 from dispose.cli.main import main
 from dispose.datasets.samples import sample_folder
+from dispose.formats.evidence import read_run
 from dispose.formats.predictions import read_predictions
 from dispose.inference.expected import forget_view, imagined_camera
 from dispose.inference.past import MOST_FRAMES, associate_after, with_past
@@ -114,6 +115,8 @@ def test_without_the_past_tuples_are_summed():
     assert left.members.tolist() == [[0, ABSENT], [0, 1]]
     assert left.marginal.tolist() == pytest.approx([0.3, 0.3]) and left.mass[0].tolist() == pytest.approx([0.3, 0.3])
     assert left.cost.tolist() == [2.0, 3.0] and left.cue.tolist() == pytest.approx([0.1, 0.4])
+    certain = forget_view(replace(weighed, mass=4 * mass, marginal=4 * mass[0]), 2)
+    assert certain.mass.max() == 1 and certain.marginal.max() == 1
 
 
 def test_groups_are_of_real_detections_and_better_for_the_past(associator, remembered, sequence):
@@ -132,6 +135,8 @@ def test_groups_are_of_real_detections_and_better_for_the_past(associator, remem
 def test_the_command_takes_the_past_along(tmp_path, capsys):
     command = ["predict", str(sample_folder("crossing")), "--frames", "0:6", "--out"]
     assert main([*command, str(tmp_path / "past"), "--past"]) == 0
-    assert len(read_predictions(tmp_path / "past" / "predictions.jsonl").frames) == 6
+    saved = read_predictions(tmp_path / "past" / "predictions.jsonl")
+    assert len(saved.frames) == 6 and saved.method == "ours, frames before"
+    assert read_run(tmp_path / "past").method == "ours, frames before"
     assert main([*command, str(tmp_path / "no"), "--past", "--associator", "greedy"]) == 2
     assert "decides every frame by itself" in capsys.readouterr().err

@@ -40,6 +40,7 @@ from dispose.zoo import load_associator
 from dispose_synthetic.detectors.parameters import DETECTORS
 from dispose_synthetic.rigs import sample_rigs
 from dispose_synthetic.sequences import SequenceConfig, sample_sequence
+from dispose_workbench.results.open import read_results
 
 FRAMES = 12
 MIDDLE = 6
@@ -358,12 +359,14 @@ def test_the_command_decides_in_windows(tmp_path, capsys):
         str(sample_folder("crossing")),
         "--frames",
         "0:5",
-        "--no-evidence",
         "--out",
         str(tmp_path / "window"),
     ]
     assert main([*command, "--window"]) == 0
-    assert len(read_predictions(tmp_path / "window" / "predictions.jsonl").frames) == 5
+    saved = read_predictions(tmp_path / "window" / "predictions.jsonl")
+    assert len(saved.frames) == 5 and saved.method == "ours, frames around"
+    assert read_results(tmp_path / "window").method == "ours, frames around"
+    assert str(np.load(tmp_path / "window" / "predictions.npz")["method"]) == "ours, frames around"
     assert main([*command, "--window", "--past"]) == 2
     assert main([*command, "--window", "--associator", "greedy"]) == 2
     assert main([*command, "--window", "--from-pictures"]) == 2

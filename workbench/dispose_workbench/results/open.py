@@ -29,6 +29,7 @@ from dispose.skeletons.skeleton import conversion_between
 from dispose.tensors import ABSENT
 
 POSE_FOLDERS = "hdPose3d*"
+UNKNOWN = "unknown method"
 TRC_FOLDERS = (".", "trc", "pose-3d")
 
 
@@ -42,7 +43,7 @@ class SavedPeople:
 
     saved: SavedPredictions
     source: Path
-    method: str = "unknown method"
+    method: str = UNKNOWN
     cameras: Cameras | None = None
     notes: tuple[str, ...] = ()
 
@@ -95,7 +96,7 @@ def open_people(path: Path) -> SavedPeople:
             check_digest(open_arrays(path / PEOPLE), path / PREDICTIONS)
         missing = [name for name in (PEOPLE, EVIDENCE) if not (path / name).exists()]
         note = f"there is no {' and no '.join(missing)} in {path}: left out when it was written, or lost since."
-        return SavedPeople(read_predictions(path / PREDICTIONS), path, notes=(note,) if missing else ())
+        return of_predictions(path / PREDICTIONS, path, (note,) if missing else ())
     if (path / EVIDENCE).is_file():
         raise InputError(f"{path}: has {EVIDENCE} and no {PREDICTIONS}; run `dispose predict` again.")
     bodies = body3d_files(path) or bodies_of_sequence(path)
@@ -112,12 +113,18 @@ def open_people(path: Path) -> SavedPeople:
     raise InputError(f"{path}: no results in it (looked for {PREDICTIONS}, {BODY3D}, *.trc).")
 
 
+def of_predictions(path: Path, source: Path, notes: tuple[str, ...]) -> SavedPeople:
+    """The people of `predictions.jsonl`, by whoever its first line names; earlier ones name nobody."""
+    saved = read_predictions(path)
+    return SavedPeople(saved, source, saved.method or UNKNOWN, notes=notes)
+
+
 def open_file(path: Path) -> SavedPeople:
     """The people of one file, told by its ending."""
     kind = path.suffix.lower()
     if kind == ".jsonl":
         note = f"{path.name} alone: what was weighed is in {EVIDENCE}, which opens with the folder."
-        return SavedPeople(read_predictions(path), path, notes=(note,))
+        return of_predictions(path, path, (note,))
     if kind == ".json":
         return open_bodies([path], path)
     if kind == ".trc":
