@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from time import process_time
 
@@ -118,11 +117,8 @@ def is_mixed(association: Association, labels: Labels, people: Sequence[int]) ->
     return False
 
 
-def count_mended(
-    associator: Associator, scenes: Scenes, results: Sequence[FrameResult], view: int, *, past: bool
-) -> Tally:
+def count_mended(associator: Associator, scenes: Scenes, view: int, *, past: bool) -> Tally:
     """Exchanges made in the frame before that are gone within a few frames: one every `EVERY`-th frame."""
-    del results
     mended = made = 0
     for start in range(2, len(scenes) - WITHIN - 1, EVERY):
         memory = Memory()
@@ -172,8 +168,12 @@ class WayOverTime:
 
 
 WAYS = (
-    WayOverTime("every frame alone", each_alone, partial(count_mended, past=False)),
-    WayOverTime("the past as a view", after_the_last, partial(count_mended, past=True)),
+    WayOverTime(
+        "every frame alone", each_alone, lambda who, scenes, _, view: count_mended(who, scenes, view, past=False)
+    ),
+    WayOverTime(
+        "the past as a view", after_the_last, lambda who, scenes, _, view: count_mended(who, scenes, view, past=True)
+    ),
     WayOverTime("the frames around", in_windows, count_mended_around),
 )
 

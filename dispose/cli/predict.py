@@ -154,9 +154,8 @@ class PredictCommand(CaptureOptions):
         for given, there in (("--weights are", self.weights), ("--steps is", self.steps)):
             if there is not None and self.associator in CLASSICS:
                 raise InputError(f"{given} given, but the associator {self.associator} has none.")
-        if self.over_time and self.associator in CLASSICS:
-            raise InputError(f"{self.over_time} is given, but the associator {self.associator} decides every frame by "
-                             "itself.")  # fmt: skip
+        if self.past and self.associator in CLASSICS:
+            raise InputError(f"--past is given, but the associator {self.associator} decides every frame by itself.")
         if self.past and self.window:
             raise InputError("--past and --window are given; the window has the frames of the past in it: leave --past "
                              "out.")  # fmt: skip

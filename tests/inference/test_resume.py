@@ -13,6 +13,7 @@ import pytest
 
 from dispose.association.reconstruct import reconstruct_frame
 from dispose.baselines.greedy_agglomerative import greedy_agglomerative
+from dispose.cli import predict
 from dispose.cli.main import main
 from dispose.errors import InputError, OutputError
 from dispose.formats.files import ASIDE
@@ -22,7 +23,7 @@ from dispose.inference import capture
 from dispose.inference.capture import read_capture, source_of
 from dispose.inference.readings import Reading, Source
 from dispose.inference.results_folder import PARTIAL, RunFiles, results_folder
-from dispose.inference.run import ended_early, results_of
+from dispose.inference.run import ended_early, in_windows, results_of
 from dispose.inference.run import run as run_frames
 from dispose.scene.results import associate_each, reconstruct_each
 
@@ -150,25 +151,51 @@ def test_long_runs_need_no_more_memory(frames: int, every: int, tmp_path: Path, 
     assert long[1] - short[1] < 100
 
 
-def go(folder: Path, out: Path, *options: str) -> int:
-    return main(["predict", str(folder), "--associator", "greedy", "--batch", "2", "--out", str(out), *options])
+def go(folder: Path, out: Path, *options: str, batch: int = 2) -> int:
+    command = ["predict", str(folder), "--associator", "greedy", "--batch", str(batch), "--out", str(out)]
+    return main([*command, *options])
 
 
-@pytest.fixture
-def unfinished(capture_folder, tmp_path: Path) -> Path:
-    """A run of the command that died after two frames of six."""
-    out, read = tmp_path / "out", capture.read_frame
+def die(folder: Path, out: Path, number: int, *options: str, batch: int = 2) -> None:
+    """The command, until it reads the frame of a number."""
+    read = capture.read_frame
 
     def read_until_it_dies(*capture_and_number) -> Reading:
-        if capture_and_number[1] == 3:
+        if capture_and_number[1] == number:
             raise InputError("it died")
         return read(*capture_and_number)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(capture, "read_frame", read_until_it_dies)
-        assert go(capture_folder.path, out) == 2
-    assert frames_done(out) == 2 and not (out / "predictions.jsonl").exists()
-    return out
+        assert go(folder, out, *options, batch=batch) == 2
+    assert not (out / "predictions.jsonl").exists()
+
+
+@pytest.fixture
+def unfinished(capture_folder, tmp_path: Path) -> Path:
+    """A run of the command that died after two frames of six."""
+    die(capture_folder.path, tmp_path / "out", 3)
+    assert frames_done(tmp_path / "out") == 2
+    return tmp_path / "out"
+
+
+def test_a_run_in_windows_by_a_classic_associator_goes_on(capture_folder, tmp_path: Path, monkeypatch) -> None:
+    """Windows of one frame to either side."""
+    asked: list[int] = []
+
+    def watched(blocks_from, methods, progress, batch):
+        asked.append(progress.summary.frames)
+        return in_windows(blocks_from, methods, progress, batch)
+
+    monkeypatch.setattr(predict, "in_windows", watched)
+    options, out = ("--window", "--rate-hz", "5"), tmp_path / "out"
+    die(capture_folder.path, out, 5, *options, batch=1)
+    done = frames_done(out)
+    assert done in (2, 3)
+    assert go(capture_folder.path, out, *options, batch=1) == 0
+    assert go(capture_folder.path, tmp_path / "whole", *options, batch=1) == 0
+    assert asked == [0, done, 0]
+    assert content(out) == content(tmp_path / "whole")
 
 
 def test_a_bad_frame_costs_nothing_that_is_done(unfinished: Path, capture_folder, tmp_path: Path) -> None:

@@ -368,7 +368,6 @@ def test_the_command_decides_in_windows(tmp_path, capsys):
     assert read_results(tmp_path / "window").method == "ours, frames around"
     assert str(np.load(tmp_path / "window" / "predictions.npz")["method"]) == "ours, frames around"
     assert main([*command, "--window", "--past"]) == 2
-    assert main([*command, "--window", "--associator", "greedy"]) == 2
     assert main([*command, "--window", "--from-pictures"]) == 2
     said = capsys.readouterr().err
-    assert "leave --past out" in said and "decides every frame by itself" in said and "people in images" in said
+    assert "leave --past out" in said and "people in images" in said
