@@ -2,8 +2,10 @@
 
 from itertools import combinations
 
+import numpy as np
 import torch
 
+from dispose.association import decode
 from dispose.association.decode import (
     bin_numbers,
     greedy,
@@ -98,3 +100,21 @@ def test_confidence_is_the_mean_pair_probability():
     mass = torch.tensor([0.6, 0.3])
     confidence = group_confidence(mass, members, torch.tensor([True, False]))
     assert abs(float(confidence[0]) - (0.9 + 0.6 + 0.6) / 3) < 1e-6
+
+
+def test_a_pair_is_worth_its_probability_above_the_threshold_and_a_tuple_its_pairs():
+    """0.8 of mass on a pair and 0.4 on a third with both: 0.8 + 0.4 + 0.4, less one half for each of three pairs."""
+    members = torch.tensor([[0, 0, 0], [0, 0, ABSENT], [0, ABSENT, ABSENT]])
+    mass = torch.tensor([0.4, 0.4, 0.2], dtype=torch.float64)
+    torch.testing.assert_close(pair_worth(mass, members), torch.tensor([0.1, 0.3, -1.0], dtype=torch.float64))
+    torch.testing.assert_close(mass_worth(mass, members), torch.tensor([0.35, 0.35, -1.0], dtype=torch.float64))
+
+
+def test_what_the_solver_could_not_finish_is_worth_no_more_than_the_bound(monkeypatch):
+    """Three sets of which any two collide; the solver gives up with the worst of them, and with nothing known."""
+    member = np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1]], dtype=bool)
+    worth = np.array([1.0, 0.9, 0.8])
+    for taken in ([False, False, True], [False, False, False]):
+        monkeypatch.setattr(decode, "_solve", lambda *_, taken=taken: (np.array(taken), 1.35))
+        packing = decode.pack_sets_within(worth, member, 1)
+        assert packing.chosen.tolist() == [True, False, False] and packing.bound == 1.35

@@ -1,6 +1,7 @@
 """Many views decided in blocks: what blocks there are, and what their pairs make of the detections."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from dispose.association.decode import pair_posterior
 from dispose.association.view_blocks import (
     BLOCK_VIEWS,
     ROUNDS,
+    _links,
+    _move_single,
     group_pairs,
     join_blocks,
     sum_pairs,
@@ -154,3 +157,36 @@ def test_a_pair_that_one_block_doubts_and_another_affirms_is_decided_by_both():
     valid = torch.ones(2, 1, dtype=torch.bool)
     assert len(join_blocks([[0, 1]], [first], valid, 0.1).association) == 1
     assert len(join_blocks([[0, 1], [0, 1]], [first, second], valid, 0.1).association) == 0
+
+
+def test_who_shares_people_is_linked_where_no_block_brought_them_together():
+    """Nine rooms of one view, but for two views far apart that see the same people: they get a block of their own."""
+    overlap = np.eye(9)
+    met = np.eye(9)
+    overlap[0, 7] = overlap[7, 0] = 0.5
+    assert _links(met, overlap) == [[0, 7]] and met[0, 7] == 1 and _links(met, overlap) == []
+
+
+def test_a_pair_is_decided_by_the_mean_of_what_was_thought_before_sampling_and_after():
+    """0.25 and nothing, and nothing and 0.25, are above a tenth; 0.15 beside nothing is not."""
+    valid = torch.ones(2, 1, dtype=torch.bool)
+    for sampled, marginal, groups in ((0.0, 0.25, 1), (0.25, 0.0, 1), (0.0, 0.15, 0), (0.15, 0.0, 0)):
+        found = join_blocks([[0, 1]], [weighed([[0, 0]], [sampled], [marginal])], valid, 0.1)
+        assert len(found.association) == groups
+
+
+def test_a_detection_may_leave_its_group_for_none():
+    """One of a view of its own that both others of its group speak against is alone in the end."""
+    label, view = np.array([0, 0, 0]), np.arange(3)
+    gain = np.array([[0.0, 1.0, -0.5], [1.0, 0.0, -0.5], [-0.5, -0.5, 0.0]])
+    _move_single(label, gain, view)
+    assert label[0] == label[1] != label[2]
+
+
+def test_what_blocks_left_out_is_counted():
+    first, second = weighed([[0, 0]], [0.9]), weighed([[0, 0]], [0.8])
+    first, second = (
+        replace(one, hypotheses=replace(one.hypotheses, dropped=n)) for one, n in ((first, 3), (second, 4))
+    )
+    found = join_blocks([[0, 1], [1, 2]], [first, second], torch.ones(3, 1, dtype=torch.bool), 0.1)
+    assert found.hypotheses is not None and found.hypotheses.dropped == 7

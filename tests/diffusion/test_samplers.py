@@ -23,6 +23,7 @@ from dispose.diffusion.samplers import (
     ddim_step,
     final,
     fresh_noise,
+    log_of_mass,
     mean_step,
     normal_start,
     opposite_starts,
@@ -273,3 +274,11 @@ def test_every_second_start_is_the_one_before_it_with_the_other_sign():
     assert not torch.equal(start[:, 0], start[:, 2]) and not torch.equal(start[0], start[1])
     many = opposite_starts(torch.zeros(500, 3, 4), torch.Generator().manual_seed(2))
     assert abs(float(many[:, 2].std()) - 1) < 0.05
+
+
+def test_the_logarithm_of_mass_is_bounded_below_and_the_cosine_too():
+    mass = torch.tensor([1.0, 1e-4, 0.0], dtype=torch.float64)
+    expected = [0.0, math.log(1e-4), math.log(1e-12)]
+    assert log_of_mass(torch.zeros(3).double(), mass).tolist() == pytest.approx(expected)
+    assert float(cosine_alpha_bar(torch.tensor(1.0, dtype=torch.float64))) == 1e-4
+    assert fresh_noise(0.5, 1.0) == 0.0

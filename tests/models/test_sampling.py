@@ -7,17 +7,21 @@ import torch
 from torch import Tensor
 
 from dispose.association.polytope import CandidateGraph, collate, every_tuple, everybody_once
-from dispose.diffusion.samplers import Step
+from dispose.diffusion.samplers import Step, log_of_mass
 from dispose.models.dispose.sampling import (
+    RELEASED_SAMPLER,
     NoiseConfig,
     Problem,
     SamplerConfig,
     decide,
     over_starts,
     posterior_of,
+    project_converged,
     trajectory,
+    two_sweeps,
 )
 from dispose.tensors import ABSENT
+from dispose_kernels.sinkhorn import marginal_residual, sweep_projection
 
 TRUTH = torch.tensor([1.0, 0.0, 0.0, 1.0], dtype=torch.float64)
 
@@ -163,3 +167,28 @@ def test_what_was_weighed_is_told_without_the_fallback_and_sample_by_sample() ->
         assert told.mass[:-1].tolist() == [[0.5] * 3] * 3
         assert told.cost.tolist() == [2, 0, 0] and told.cue.tolist() == pytest.approx([0.9, 0.3, 0.3])
         assert result.association.confidence.tolist() == pytest.approx(first[:1])
+
+
+def test_a_sampler_is_run_as_it_is_asked_to_be() -> None:
+    """From the zero latent nothing is random; with fresh noise, or from the logarithm of the mass, states differ."""
+
+    def shown(**options) -> Tensor:
+        denoiser = Told(torch.tensor([0.4, -0.4, -0.4, 0.4]))
+        sampler = SamplerConfig(steps=3, **options)
+        list(trajectory(denoiser, two_people(), sampler, torch.Generator().manual_seed(1)))
+        return torch.stack([mass for mass, _, _ in denoiser.shown])
+
+    plain = shown()
+    torch.testing.assert_close(shown(stochasticity=0.0), plain)
+    assert (shown(stochasticity=1.0)[1:] - plain[1:]).abs().max() > 0.05
+    lifted = shown(observe=lambda latent, mass: latent + torch.tensor([5.0, 0, 0, 5.0]).double())
+    assert (lifted[1:, 0] - plain[1:, 0]).abs().min() > 0.05
+    assert RELEASED_SAMPLER.steps == 10 and RELEASED_SAMPLER.observe is log_of_mass
+
+
+def test_the_released_projection_is_two_sweeps() -> None:
+    latent = torch.tensor([3.0, -1.0, 0.5, 2.0], dtype=torch.float64)
+    graph = two_people().graph
+    torch.testing.assert_close(two_sweeps(graph)(latent), sweep_projection(latent, graph.marginals, 2))
+    mass = project_converged(graph)(latent)
+    assert float(marginal_residual(mass, graph.marginals).max()) < 1e-7
