@@ -118,7 +118,7 @@ class PredictCommand(CaptureOptions):
     five times slower."""
     window: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Let the people of the frames before and after take part in deciding who is who: in crowds fewer wrong groups, and
-    numbers change less; up to four times slower than every frame by itself."""
+    numbers change less; up to five times slower than every frame by itself."""
     weights: PathOption = None
     """Weights as `dispose train` or `dispose zoo import` writes them (default: those of the package)."""
     device: Literal["cpu", "cuda"] = "cpu"
