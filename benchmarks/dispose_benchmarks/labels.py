@@ -234,7 +234,7 @@ class LabelsBench:
     """Which of them."""
     frames: Count = 20
     """Frames of the crowd."""
-    fault_frames: Count = 60
+    fault_frames: Count = 150
     """Frames of a capture that faults are injected into."""
     out: Path = Path("data/results/labels.json")
     """Result file."""
