@@ -2,7 +2,7 @@
 
 Best of many and coverage alone prove nothing: a single answer to which errors that it made elsewhere are added blindly
 has them too (`residual_bootstrap`). So that control, made of a method's own mean poses, is scored beside its
-hypotheses.
+hypotheses; and a bound that no method can know enough for (`known_lengths`).
 """
 
 import time
@@ -23,9 +23,12 @@ from dispose.metrics.lifting import (
     about_root,
     calibration,
     energy_score,
+    known_lengths,
     over_hypotheses,
+    rank_correlation,
     residual_bootstrap,
     scaled_mpjpe,
+    spread_and_error,
     spread_error_correlation,
     symmetry_error,
 )
@@ -107,8 +110,9 @@ def score_answers(lifter: Lifter, trial: LiftTrial, *, noise: int | None) -> tup
 
 def score_hypotheses(
     lifter: Lifter, trial: LiftTrial, motion: Motion, *, noise: int | None
-) -> tuple[tuple[Figure, ...], tuple[Figure, ...]]:
-    """Figures of many hypotheses, and of the control: the mean of these plus errors made on drawn people.
+) -> tuple[tuple[Figure, ...], ...]:
+    """Figures of many hypotheses, of the control: the mean of these plus errors made on drawn people, and of the
+    bound: the mean of these plus errors that are known but for their direction.
 
     Raises:
         ValueError: the lifter knows one answer.
@@ -121,7 +125,8 @@ def score_hypotheses(
     residuals = held_out_residuals(lifter, motion, exact=noise is None)
     generator = torch.Generator().manual_seed(RESIDUAL_SEED)
     control = residual_bootstrap(said.mean(1), residuals, said.shape[1], generator)
-    return spread_figures(said, truth), spread_figures(control, truth)
+    bound = known_lengths(said.mean(1), truth, said.shape[1], generator)
+    return tuple(spread_figures(some, truth) for some in (said, control, bound))
 
 
 def held_out_residuals(lifter: Lifter, motion: Motion, *, exact: bool) -> Float[Tensor, "samples limbs 3"]:
@@ -143,6 +148,7 @@ def spread_figures(
     everyone = known[:, None].expand(said.shape[:3])
     error = over_hypotheses(mpjpe(said, truth[:, None].expand_as(said), everyone))
     fit = calibration(said, truth, known)
+    spread, off = spread_and_error(said, truth)
     half, most = (tuple(100 * float(share) for share in level.mean(0)) for level in fit.axes)
     return (
         Figure("best_mm", float(error.best.mean())),
@@ -150,6 +156,8 @@ def spread_figures(
         Figure("of_mean_mm", float(mpjpe(said.mean(1), truth, known).mean())),
         Figure("energy_mm", float(energy_score(said, truth).mean())),
         Figure("symmetry_mm", float(symmetry_error(said, everyone, LIMBS).mean())),
+        Figure("rank_all", float(rank_correlation(spread.flatten(), off.flatten()))),
+        Figure("rank_people", float(rank_correlation(spread.mean(1), off.mean(1)))),
         Figure("rank", float(spread_error_correlation(said, truth, known).mean())),
         Figure("in_50", half),
         Figure("in_90", most),
@@ -159,13 +167,14 @@ def spread_figures(
 
 @dataclass(frozen=True)
 class Measured:
-    """Rows of single answers, and rows of many hypotheses beside their control."""
+    """Rows of single answers, and rows of many hypotheses beside their control and bound."""
 
     answers: tuple[Row, ...]
     spreads: tuple[Row, ...]
 
 
 CONTROL = "its mean pose and errors made elsewhere"
+BOUND = "its mean pose and errors known but for their direction"
 
 
 def measure(trained: Sequence[Lifter], data: Path, motion: Motion) -> Measured:
@@ -196,7 +205,7 @@ def measure(trained: Sequence[Lifter], data: Path, motion: Motion) -> Measured:
                 drawn = [score_hypotheses(one, some, motion, noise=noise) for one in trained]
                 spreads += [
                     Row(name, title, len(some), None, medians([one[row] for one in drawn]), 0.0)
-                    for row, name in enumerate((trained[0].name, CONTROL))
+                    for row, name in enumerate((trained[0].name, CONTROL, BOUND))
                 ]
     if not answers:
         raise InputError(f"{data}: neither humaneva nor h36m_motion is there; data/README.md says how to obtain them.")

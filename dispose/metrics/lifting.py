@@ -259,6 +259,15 @@ def rank_correlation(one: Float[Tensor, " samples"], other: Float[Tensor, " samp
     return torch.where(scale > 0, (about[0] * about[1]).sum() / torch.where(scale > 0, scale, 1.0), 0.0)
 
 
+def spread_and_error(
+    hypotheses: Float[Tensor, "persons hypotheses joints 3"], truth: Float[Tensor, "persons joints 3"]
+) -> tuple[Float[Tensor, "persons joints"], Float[Tensor, "persons joints"]]:
+    """How far hypotheses lie from their mean (root mean square), and how far the mean lies from the truth, mm."""
+    mean = hypotheses.mean(1)
+    spread = (hypotheses - mean[:, None]).square().sum(-1).mean(1).sqrt()
+    return spread, torch.linalg.vector_norm(mean - truth, dim=-1)
+
+
 def spread_error_correlation(
     hypotheses: Float[Tensor, "persons hypotheses joints 3"],
     truth: Float[Tensor, "persons joints 3"],
@@ -268,9 +277,7 @@ def spread_error_correlation(
 
     Joint by joint, because wrists are both less sure and less right than hips in any answer.
     """
-    mean = hypotheses.mean(1)
-    spread = ((hypotheses - mean[:, None]) ** 2).sum(-1).mean(1).sqrt()
-    error = torch.linalg.vector_norm(mean - truth, dim=-1)
+    spread, error = spread_and_error(hypotheses, truth)
     each = [rank_correlation(spread[rows, joint], error[rows, joint]) for joint, rows in enumerate(known.unbind(1))]
     return torch.stack(each)
 
@@ -287,6 +294,23 @@ def residual_bootstrap(
     """
     drawn = torch.randint(len(residuals), (len(answer), count), generator=generator, device=generator.device)
     return answer[:, None] + residuals[drawn.to(residuals.device)]
+
+
+def known_lengths(
+    answer: Float[Tensor, "persons joints 3"],
+    truth: Float[Tensor, "persons joints 3"],
+    count: int,
+    generator: torch.Generator,
+) -> Float[Tensor, "persons hypotheses joints 3"]:
+    """Bound: a single answer plus errors exactly as long as its own, joint by joint, in every direction alike.
+
+    It knows more of how wrong an answer is than any spread can; what it does not win by, widths of spreads cannot.
+    """
+    shape = (len(answer), count, *answer.shape[1:])
+    direction = torch.randn(shape, generator=generator, device=generator.device, dtype=answer.dtype).to(answer.device)
+    direction = direction / torch.linalg.vector_norm(direction, dim=-1, keepdim=True)
+    length = torch.linalg.vector_norm(truth - answer, dim=-1)
+    return answer[:, None] + length[:, None, :, None] * direction
 
 
 def independent_noise(

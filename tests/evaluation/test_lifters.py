@@ -91,11 +91,15 @@ def test_errors_of_answers_are_in_the_cameras_axes_and_mm():
 def test_spread_that_is_the_errors_beats_the_control():
     trial = people_before_a_rig(120)
     lifter = Lifter("knows", JOINTS, one_that_knows(trial, 40.0, 20), one_that_knows(trial, 40.0, 200))
-    said, control = score_hypotheses(lifter, trial, small_motion(20), noise=None)
+    said, control, bound = score_hypotheses(lifter, trial, small_motion(20), noise=None)
     for name, level in (("in_50", 50.0), ("in_90", 90.0)):
         assert all(abs(share - level) < 5.0 for share in axes(said, name)), (name, axes(said, name))
-    assert value(said, "rank") > 0.3 and abs(value(control, "rank")) < 0.25
-    assert value(said, "energy_mm") < value(control, "energy_mm")
+    # Over all joints even the control is right about something: which joints are hard.
+    assert all(value(said, name) > 0.3 for name in ("rank", "rank_all", "rank_people"))
+    assert all(abs(value(control, name)) < 0.25 for name in ("rank", "rank_people"))
+    assert value(bound, "energy_mm") < value(said, "energy_mm") < value(control, "energy_mm")
+    # Of one who is off by a known length, the best of many in any direction is nearer than the answer.
+    assert value(bound, "best_mm") < value(bound, "of_mean_mm") < value(bound, "mean_mm")
     assert value(said, "best_mm") < value(said, "of_mean_mm") < value(said, "mean_mm")
 
 
@@ -121,3 +125,17 @@ def test_too_sure_is_seen():
     truth = 100 * torch.randn(300, 12, 3, generator=generator)
     said = 20 * torch.randn(300, 100, 12, 3, generator=generator)
     assert all(share < 30 for share in axes(spread_figures(said, truth), "in_50"))
+
+
+def test_doubt_is_ranked_over_all_joints_over_people_and_joint_by_joint():
+    """Every answer is 0. One joint is off by ten times as much as the other, and said to be; which people are hard is
+    told in the wrong order.
+    """
+    generator = torch.Generator().manual_seed(3)
+    hard, joint = torch.linspace(1, 2, 60)[:, None], torch.tensor([1.0, 10.0])
+    truth = (hard * joint)[..., None] * torch.tensor([1.0, 0.0, 0.0])
+    cloud = torch.randn(1, 400, 1, 3, generator=generator)
+    cloud = (cloud - cloud.mean(1, keepdim=True)) * (hard.flip(0) * joint)[:, None, :, None]
+    truth, cloud = (torch.cat([some] * 6, -2) for some in (truth, cloud))
+    found = spread_figures(cloud, truth)
+    assert value(found, "rank") < -0.99 and value(found, "rank_people") < -0.99 and value(found, "rank_all") > 0.4

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from scipy.stats import spearmanr
@@ -19,6 +20,7 @@ from dispose.metrics.lifting import (
     expected_calibration_error,
     frame_average,
     independent_noise,
+    known_lengths,
     least_squares_scale,
     over_hypotheses,
     pck,
@@ -26,6 +28,7 @@ from dispose.metrics.lifting import (
     rank_correlation,
     residual_bootstrap,
     scaled_mpjpe,
+    spread_and_error,
     spread_error_correlation,
     symmetry_error,
     velocity_error,
@@ -228,6 +231,23 @@ def test_the_bootstrap_draws_whole_poses(generator: torch.Generator) -> None:
     assert (distance[0].argmin(-1) != distance[1].argmin(-1)).any()
     generator.set_state(state)
     torch.testing.assert_close(residual_bootstrap(answer, residuals, 40, generator) - answer[:, None], found)
+
+
+def test_spread_is_the_root_mean_square_about_the_mean(generator: torch.Generator) -> None:
+    cloud, truth = drawn(generator, 4, 9, 2, 3), drawn(generator, 4, 2, 3)
+    spread, error = spread_and_error(cloud, truth)
+    mean = cloud.numpy().mean(1)
+    expected = np.sqrt(((cloud.numpy() - mean[:, None]) ** 2).sum(-1).mean(1))
+    np.testing.assert_allclose(spread.numpy(), expected)
+    np.testing.assert_allclose(error.numpy(), np.sqrt(((mean - truth.numpy()) ** 2).sum(-1)))
+
+
+def test_known_lengths_go_everywhere_as_far_as_the_truth(generator: torch.Generator) -> None:
+    answer, truth = drawn(generator, 3, 2, 3), drawn(generator, 3, 2, 3)
+    off = known_lengths(answer, truth, 5000, generator) - answer[:, None]
+    length = (truth - answer).norm(dim=-1)
+    torch.testing.assert_close(off.norm(dim=-1), length[:, None].expand(3, 5000, 2))
+    assert (off.mean(1).norm(dim=-1) < 0.05 * length).all()
 
 
 def test_noise_has_the_deviation_of_its_coordinate(generator: torch.Generator) -> None:
