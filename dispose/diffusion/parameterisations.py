@@ -1,6 +1,6 @@
 """What a denoiser answers with: the clean latent, the noise or a mixture; and how each follows from the others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -89,6 +89,34 @@ def velocity_of(
 ) -> Float[Tensor, "*shape"]:
     """What `predict_velocity` reads."""
     return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * clean
+
+
+@dataclass(frozen=True)
+class AnswerKind:
+    """What a denoiser may be asked for.
+
+    Attributes:
+        target: what it should say, of ``(clean, noise, alpha_bar)``.
+        read: how what it says is read; takes what makes a latent feasible, or a state a latent.
+    """
+
+    target: Callable[[Tensor, Tensor, Tensor], Tensor]
+    read: Callable[[Callable[[Tensor], Tensor]], Parameterisation]
+
+
+ANSWERS: Mapping[str, AnswerKind] = {
+    "noise": AnswerKind(lambda clean, noise, alpha_bar: noise, predict_noise),
+    "velocity": AnswerKind(velocity_of, predict_velocity),
+    "clean": AnswerKind(lambda clean, noise, alpha_bar: clean, predict_clean),
+}
+"""By the name that configurations have for it."""
+
+
+def answer_named(name: str) -> AnswerKind:
+    """One of `ANSWERS`; `ValueError` where there is none of that name."""
+    if name not in ANSWERS:
+        raise ValueError(f"the answer {name!r} is none of {', '.join(ANSWERS)}")
+    return ANSWERS[name]
 
 
 def bounded(parameterisation: Parameterisation, most: float) -> Parameterisation:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dispose.diffusion.noise import antithetic_steps, corrupt_about, draw_noise
 from dispose.losses.objective import Term
-from dispose.models.diffpose_gmm.model import DiffPoseGmm, DiffPoseGmmConfig, state_of
+from dispose.models.diffpose_gmm.model import OURS, DiffPoseGmm, DiffPoseGmmConfig, state_of
 from dispose.models.lifting.residual import ResidualConfig
 from dispose.nn.graph import GraphSizes
 from dispose.options import FROM_0
@@ -44,6 +44,7 @@ class DiffPoseGmmRecipe:
     model: DiffPoseGmmConfig = DiffPoseGmmConfig(
         residual=ResidualConfig(width=LIFTER_WIDTH),
         denoiser=GraphSizes(chans=64, layers=3, dropout=0.0, inner_dropout=0.0),
+        mode=OURS,
     )
     views: OneViewConfig = field(default_factory=OneViewConfig)
     lifter: Optimisation = LIFTER_PLAN
@@ -54,9 +55,9 @@ class DiffPoseGmmRecipe:
 
 
 class RefinerTask(Task):
-    """The noise in states whose steps come in pairs, one early and one late; the lifter is not trained.
+    """What is asked for of states whose steps come in pairs, one early and one late; the lifter is not trained.
 
-    ``sum over joints and numbers of (noise - told noise)²``, in the denoiser's units; joints that are not known do not
+    ``sum over joints and numbers of (asked for - told)²``, in the denoiser's units; joints that are not known do not
     count.
 
     Source: Gong et al. 2023.
@@ -84,8 +85,9 @@ class RefinerTask(Task):
         level = clean.new_tensor(network.table.alpha_bar)[step, None, None]
         noise = draw_noise(law, clean)
         with in_half_precision(clean):
-            answer = network.noise_in(corrupt_about(law, clean, noise, level) - law.centre, step.float(), law, told)
-        off = ((noise - answer.float()) / network.unit(law)).square().sum(-1) * batch.known
+            answer = network.denoise(corrupt_about(law, clean, noise, level) - law.centre, step.float(), law, told)
+        asked_for = network.answer.target(clean - law.centre, noise, level)
+        off = ((asked_for - answer.float()) / network.unit(law)).square().sum(-1) * batch.known
         return (Term("noise", off.sum(1).mean()),)
 
 

@@ -1,13 +1,12 @@
 """What DiffPose of Holmquist and Wandt learns: noise in poses whose samples of keypoints it hears."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dispose.diffusion.parameterisations import corrupt, velocity_of
+from dispose.diffusion.parameterisations import corrupt
 from dispose.losses.objective import Term
 from dispose.models.diffpose_hypotheses.network import HypothesesConfig, HypothesesNetwork
 from dispose.models.diffpose_hypotheses.sampling import Sighted, see_keypoints
@@ -97,15 +96,7 @@ def noise_terms(
     clean = clean.expand_as(noise)
     heard = network.denoiser.hear(guessed.features)
     answer = network.denoise(corrupt(clean, noise, alpha_bar), step.to(truth.dtype), guessed, heard)
-    return (Term("noise", (answer - TARGETS[config.answer](clean, noise, alpha_bar)).square().mean()), *terms)
-
-
-TARGETS: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "noise": lambda clean, noise, alpha_bar: noise,
-    "velocity": velocity_of,
-    "clean": lambda clean, noise, alpha_bar: clean,
-}
-"""What each of the network's answers should be."""
+    return (Term("noise", (answer - network.answer.target(clean, noise, alpha_bar)).square().mean()), *terms)
 
 
 class HypothesesTask(Task):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from dispose.diffusion.parameterisations import (
+    answer_named,
     Estimate,
     bounded,
     clean_of,
@@ -203,6 +204,16 @@ def test_a_velocity_says_both_the_clean_latent_and_the_noise():
         torch.testing.assert_close(found.clean, clean)
         torch.testing.assert_close(found.noise, noise)
         torch.testing.assert_close(found.state, 2 * clean)
+
+
+@pytest.mark.parametrize("name", ["noise", "velocity", "clean"])
+def test_every_answer_is_read_as_it_is_asked_for(name: str):
+    generator = torch.Generator().manual_seed(7)
+    clean, noise = (torch.randn(4, 3, generator=generator, dtype=torch.float64) for _ in "ab")
+    share, kind = torch.tensor(0.3, dtype=torch.float64), answer_named(name)
+    found = kind.read(_same)(corrupt(clean, noise, share), kind.target(clean, noise, share), 0.3)
+    torch.testing.assert_close(found.clean, clean)
+    torch.testing.assert_close(found.noise, noise)
 
 
 def test_a_bounded_answer_stays_within_its_bounds_and_explains_the_latent():

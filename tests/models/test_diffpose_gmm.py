@@ -9,6 +9,7 @@ from dispose.diffusion.noise import Mixture
 from dispose.errors import InputError
 from dispose.models.diffpose_gmm.model import (
     LEAST_SIGMA,
+    OURS,
     PAPER,
     PUBLISHED,
     RELEASE,
@@ -65,6 +66,7 @@ def test_the_two_modes_are_what_is_told_of_them():
     assert (PAPER.centred, PAPER.noised, PAPER.hypotheses, PAPER.steps, PAPER.context) == (True, True, 5, 5, True)
     assert (RELEASE.centred, RELEASE.noised, RELEASE.hypotheses, RELEASE.steps) == (False, False, 1, 2)
     assert RELEASE.start is None and not RELEASE.context and RELEASE.exact_2d and not PAPER.exact_2d
+    assert (PAPER.answer, RELEASE.answer, OURS) == ("noise", "noise", replace(PAPER, answer="clean"))
     assert RELEASE.betas == (1e-4, 1e-3) and RELEASE.chain == 51 and RELEASE.stochasticity == 0.0
 
 
@@ -92,20 +94,28 @@ def test_the_start_matches_how_wrong_the_lifter_is():
     assert network_of(replace(SMALL, mode=replace(RELEASE, start=12))).start == 12
 
 
-@pytest.mark.parametrize("mode", [PAPER, RELEASE])
+@pytest.mark.parametrize("mode", [PAPER, RELEASE, OURS, replace(PAPER, answer="velocity")])
 def test_an_oracle_leads_to_the_truth(mode, monkeypatch):
-    """A denoiser that knows the truth takes every start to it."""
+    """A denoiser that knows the truth takes every start to it, whatever it is asked for."""
     network, people = network_of(replace(SMALL, mode=mode)).double(), people_of().to(torch.float64)
     truth = from_root(torch.randn(3, 17, 3, generator=generator(1), dtype=torch.float64), "coco_17")
 
     def knows(latent, step, law, told):
         level = latent.new_tensor(network.table.alpha_bar)[step.long(), None, None]
         clean = torch.cat([people.uv, truth], -1).repeat_interleave(len(latent) // 3, 0) - law.centre
-        return (latent - level.sqrt() * clean) / (1 - level).sqrt()
+        noise = (latent - level.sqrt() * clean) / (1 - level).sqrt()
+        return {"noise": noise, "clean": clean, "velocity": level.sqrt() * noise - (1 - level).sqrt() * clean}[
+            mode.answer
+        ]
 
-    monkeypatch.setattr(network, "noise_in", knows)
-    found = network.hypotheses(people, 4 if mode is PAPER else 1, generator())
+    monkeypatch.setattr(network, "denoise", knows)
+    found = network.hypotheses(people, 4 if mode.noised else 1, generator())
     torch.testing.assert_close(found, truth[:, None].expand_as(found), atol=1e-5, rtol=0)
+
+
+def test_nobody_is_asked_for_what_there_is_not():
+    with pytest.raises(ValueError, match="'sense' is none of noise, velocity, clean"):
+        DiffPoseGmm(replace(SMALL, mode=replace(PAPER, answer="sense")))
 
 
 def test_without_noise_two_runs_are_the_same_bits():
@@ -137,7 +147,7 @@ def test_the_start_is_drawn_as_wide_as_its_step_says(monkeypatch):
     mode = replace(PAPER, start=20, steps=1)
     network, people = network_of(replace(SMALL, mode=mode)), people_of(1)
     network.error.copy_(torch.rand(17, 3, generator=generator()) + 0.05)
-    monkeypatch.setattr(network, "noise_in", lambda latent, step, law, told: torch.zeros_like(latent))
+    monkeypatch.setattr(network, "denoise", lambda latent, step, law, told: torch.zeros_like(latent))
     monkeypatch.setattr("dispose.models.diffpose_gmm.model.from_root", lambda xyz, skeleton: xyz)
     level = network.table.alpha_bar[20]
     found = network.hypotheses(people, 4000, generator(3))[0]
@@ -150,7 +160,7 @@ def test_the_start_is_drawn_as_wide_as_its_step_says(monkeypatch):
 def test_starts_come_in_opposite_pairs(monkeypatch):
     """Where nothing but the start differs, the mean of an even number is the initial pose."""
     network, people = network_of(), people_of()
-    monkeypatch.setattr(network, "noise_in", lambda latent, step, law, told: 0.5 * latent)
+    monkeypatch.setattr(network, "denoise", lambda latent, step, law, told: 0.5 * latent)
     found = network.hypotheses(people, 6, generator(3))
     torch.testing.assert_close(found.mean(1), network.initial(people), atol=1e-4, rtol=0)
     assert (found[:, 0] - found[:, 1]).abs().max() > 0.01
@@ -189,7 +199,7 @@ def test_what_the_denoiser_is_told(monkeypatch):
 
         monkeypatch.setattr(network.denoiser, "forward", forward)
         latent = torch.randn(2, 17, 5, generator=generator())
-        answer = network.noise_in(latent, torch.zeros(2), law, told)
+        answer = network.denoise(latent, torch.zeros(2), law, told)
         torch.testing.assert_close(answer, latent)
         unit = law.scale if mode is PAPER else torch.ones_like(latent)
         torch.testing.assert_close(seen[0][..., :5], latent / unit)
@@ -218,11 +228,36 @@ def test_the_loss_is_zero_for_who_knows_the_noise_and_leaves_out_unknown_joints(
         return drawn[-1]
 
     monkeypatch.setattr("dispose.training.diffpose_gmm.draw_noise", draw)
-    monkeypatch.setattr(network, "noise_in", lambda latent, step, law, told: drawn[-1])
+    monkeypatch.setattr(network, "denoise", lambda latent, step, law, told: drawn[-1])
     assert float(task(batch)[0].value) == 0.0
-    monkeypatch.setattr(network, "noise_in", lambda latent, step, law, told: torch.zeros_like(latent))
+    monkeypatch.setattr(network, "denoise", lambda latent, step, law, told: torch.zeros_like(latent))
     # Of unit variance: five numbers of every known joint.
     assert float(task(batch)[0].value) == pytest.approx(5 * float(known.sum(1).float().mean()), rel=0.1)
+
+
+@pytest.mark.parametrize("answer", ["clean", "velocity"])
+def test_the_refiner_learns_what_it_is_asked_for(answer, monkeypatch):
+    """The clean state is told from the initial pose, in units of its error; a velocity is by hand."""
+    network, people = network_of(replace(SMALL, mode=replace(PAPER, answer=answer))), people_of(4)
+    xyz = from_root(torch.randn(4, 17, 3, generator=generator(1)), "coco_17")
+    task, drawn, rows = RefinerTask(network), [], 8
+
+    def draw(law, like, generator=None):
+        drawn.append((law, law.scale * torch.randn_like(like), like))
+        return drawn[-1][1]
+
+    def right(latent, step, law, told):
+        _, noise, clean = drawn[-1]
+        level = torch.tensor(network.table.alpha_bar, dtype=latent.dtype)[step.long(), None, None]
+        clean = clean - law.centre
+        by_hand = clean if answer == "clean" else level.sqrt() * noise - (1 - level).sqrt() * clean
+        return by_hand + 0.5 * law.scale
+
+    monkeypatch.setattr("dispose.training.diffpose_gmm.draw_noise", draw)
+    monkeypatch.setattr(network, "denoise", right)
+    (term,) = task(LiftExamples(people, xyz, torch.ones(4, 17, dtype=torch.bool)))
+    # Half a unit off in each of five numbers of 17 joints.
+    assert float(term.value) == pytest.approx(0.25 * 5 * 17, rel=1e-4) and len(drawn[-1][1]) == rows
 
 
 def test_the_refiner_learns_and_the_lifter_does_not():

@@ -126,7 +126,7 @@ def test_what_the_refiner_sees_is_the_corrupted_truth(monkeypatch):
         seen.append((latent, step))
         return torch.zeros_like(latent)
 
-    monkeypatch.setattr(network, "noise_in", hear)
+    monkeypatch.setattr(network, "denoise", hear)
     monkeypatch.setattr("dispose.training.diffpose_gmm.draw_noise", lambda law, like: law.scale * noise)
     task(batch)
     latent, step = seen[0]

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from dispose.cli.main import main
-from dispose.diffusion.parameterisations import corrupt
+from dispose.diffusion.parameterisations import ANSWERS, corrupt
 from dispose.losses.objective import total
 from dispose.models.diffpose_hypotheses.network import LEAST_SPREAD, HypothesesConfig, HypothesesNetwork
 from dispose.models.diffpose_hypotheses.sampling import see_keypoints
@@ -17,7 +17,7 @@ from dispose.recipes.diffpose_hypotheses import FULL, SHIPPED, SMOKE
 from dispose.systems import system_of
 from dispose.training.config import Optimisation
 from dispose.training.fit import fit
-from dispose.training.hypotheses import TARGETS, HypothesesTask, noise_terms
+from dispose.training.hypotheses import HypothesesTask, noise_terms
 from dispose.training.hypotheses_run import needed_claim, train_hypotheses
 from dispose.training.lifting import DrawnViews
 from dispose.zoo.checkpoints import load_weights
@@ -39,7 +39,7 @@ def terms_of(network: HypothesesNetwork, draws: int = 2) -> dict[str, float]:
     return {term.name: float(term.value.detach()) for term in found}
 
 
-@pytest.mark.parametrize("answer", list(TARGETS))
+@pytest.mark.parametrize("answer", list(ANSWERS))
 def test_a_denoiser_that_answers_rightly_has_no_error(answer: str, monkeypatch):
     network, batch, seen = HypothesesNetwork(replace(TINY, answer=answer)).eval(), people(), {}
 
@@ -49,7 +49,7 @@ def test_a_denoiser_that_answers_rightly_has_no_error(answer: str, monkeypatch):
         noise = (latent - share.sqrt() * clean) / (1 - share).sqrt()
         seen["step"], seen["latent"] = step, latent
         torch.testing.assert_close(corrupt(clean, noise, share), latent)
-        return TARGETS[answer](clean, noise, share)
+        return ANSWERS[answer].target(clean, noise, share)
 
     monkeypatch.setattr(network, "denoise", right)
     assert terms_of(network)["noise"] < 1e-6

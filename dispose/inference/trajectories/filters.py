@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d, median_filter
-from scipy.signal import butter, sosfiltfilt
 
 from dispose.errors import InputError
 
@@ -30,6 +29,9 @@ def butterworth(run: Run, rate_hz: float, *, cutoff_hz: float, order: int) -> Ru
     Raises:
         InputError: the rate is too low for the cut-off.
     """
+    # Imported here: it takes longer than many commands run, and every command would pay for it.
+    from scipy.signal import butter, sosfiltfilt
+
     if 2 * cutoff_hz >= rate_hz:
         raise InputError(
             f"--cutoff-hz is {cutoff_hz:g}; with {rate_hz:g} frames per second it must be below {rate_hz / 2:g}."

@@ -1,7 +1,8 @@
 """Informed diffusion: a lifter says roughly where joints are, and a few reverse steps start there instead of in noise.
 
 A state is ``(u, v, x, y, z)`` of every joint: its place in the image as `ViewPeople` has it, and metres from the root.
-What the forward process ends in, and whether the start is drawn or taken as it is, are values: `PAPER` and `RELEASE`.
+What the forward process ends in, whether the start is drawn or taken as it is, and what the denoiser is asked for are
+values: `PAPER`, `RELEASE` and `OURS`.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dispose.diffusion.noise import Mixture, NoiseLaw, corrupt_about, draw_kernel, law_of_kernel
-from dispose.diffusion.parameterisations import predict_noise
+from dispose.diffusion.parameterisations import answer_named
 from dispose.diffusion.samplers import Process, Step, ddim_step, final, normal_start, opposite_starts, reverse_process
 from dispose.diffusion.schedules import StepTable, linear_betas, table_of_betas
 from dispose.errors import InputError
@@ -57,6 +58,7 @@ class InformedMode:
         betas: first and last rate of noise; it rises evenly.
         chain: number of steps.
         stochasticity: eta of the steps; 0 = nothing is drawn after the start.
+        answer: what the denoiser is asked for: one of `dispose.diffusion.parameterisations.ANSWERS`.
     """
 
     centred: bool
@@ -69,6 +71,7 @@ class InformedMode:
     betas: tuple[float, float] = (1e-4, 1e-3)
     chain: int = 51
     stochasticity: float = 0.0
+    answer: str = "noise"
 
 
 PAPER = InformedMode(
@@ -78,6 +81,11 @@ PAPER = InformedMode(
 
 RELEASE = InformedMode(centred=False, noised=False, hypotheses=1, steps=2, start=None, context=False, exact_2d=True)
 """As the released code does it: no noise at the start, and so one answer."""
+
+OURS = replace(PAPER, answer="clean")
+"""As the paper tells it, but for what is asked for: where the noise is all there is, who says the clean state says what
+the initial pose lacks, and who says the noise says nothing of it.
+"""
 
 
 @dataclass(frozen=True)
@@ -141,6 +149,7 @@ class DiffPoseGmm(nn.Module):
         self.config = config
         joints, mode = len(by_name(config.skeleton)), config.mode
         self.lifter = PoseLifter(config)
+        self.answer = answer_named(mode.answer)
         told = EVIDENCE * config.evidence + INITIAL * mode.context
         self.denoiser = GraphDenoiser(GraphDenoiserConfig(config.skeleton, config.denoiser, told))
         self.table: StepTable = table_of_betas(linear_betas(*mode.betas, mode.chain))
@@ -177,14 +186,14 @@ class DiffPoseGmm(nn.Module):
         wide = torch.cat([sigma, torch.ones_like(initial)], -1)
         return NoiseLaw(torch.zeros_like(wide), wide)
 
-    def noise_in(
+    def denoise(
         self,
         latent: Float[Tensor, "persons joints 5"],
         step: Float[Tensor, " persons"],
         law: NoiseLaw,
         told: Float[Tensor, "persons joints told"],
     ) -> Float[Tensor, "persons joints 5"]:
-        """What the denoiser takes for the noise in latents, which are told from the law's centre."""
+        """The denoiser's answer to latents, both told from the law's centre."""
         unit = self.unit(law)
         return unit * self.denoiser(torch.cat([latent / unit, told], -1), step)
 
@@ -225,9 +234,9 @@ class DiffPoseGmm(nn.Module):
 
         def denoise(latent: Tensor, time: float) -> Tensor:
             step = latent.new_full((len(latent),), float(self.table.step_at(time)))
-            return self.noise_in(latent, step, law, told)
+            return self.denoise(latent, step, law, told)
 
-        process = Process(denoise, _as_it_is, predict_noise(_as_it_is), self.table.at)
+        process = Process(denoise, _as_it_is, self.answer.read(_as_it_is), self.table.at)
         times = self.table.times_between(self.start, min(mode.steps, self.start + 1))
         step = partial(ddim_step, stochasticity=mode.stochasticity)
         return law, reverse_process(process, state - law.centre, times, step=step, generator=generator)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dispose.diffusion.parameterisations import answer_named
 from dispose.diffusion.schedules import StepTable, cosine_betas, table_of_betas
 from dispose.models.lifting.residual import ResidualBlock, ResidualConfig, ResidualLifter, features_of
 from dispose.models.lifting.sides import even_sides
@@ -32,8 +33,6 @@ SHARPNESS = (0.001, 0.004, 0.016, 0.064)
 """Uncertainties of keypoints, in units of a person's extent, at which it is known how much a spread has to grow: those
 of exact ones up to those of a poor detector.
 """
-
-ANSWERS = ("noise", "velocity", "clean")
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class HypothesesConfig:
         width: of the denoiser.
         blocks: of the denoiser, of two layers each.
         steps: of the noise.
-        answer: what the denoiser answers with: one of `ANSWERS`.
+        answer: what the denoiser answers with: one of `dispose.diffusion.parameterisations.ANSWERS`.
         lifter: a residual network of the same joints that says the pose; the guess then says its spread. Takes `sight`.
         guess: blocks of the network that says a pose and its spread first; 0 = none, the noise is of the whole pose.
         leans: directions in which the parts of a guess are wrong together.
@@ -288,8 +287,7 @@ class HypothesesNetwork(nn.Module):
 
     def __init__(self, config: HypothesesConfig) -> None:
         super().__init__()
-        if config.answer not in ANSWERS:
-            raise ValueError(f"the answer {config.answer!r} is none of {', '.join(ANSWERS)}")
+        self.answer = answer_named(config.answer)
         if config.lifter is not None and (not config.guess or not config.sight or config.seen != config.joints):
             raise ValueError("a lifter takes a guess, sight, and keypoints of the joints of a pose")
         self.config = config

@@ -1,19 +1,12 @@
 """From keypoints or heat maps to many poses that a person may have: the reverse process (holmquist2023diffpose)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dispose.diffusion.parameterisations import (
-    Parameterisation,
-    bounded,
-    predict_clean,
-    predict_noise,
-    predict_velocity,
-)
+from dispose.diffusion.parameterisations import bounded
 from dispose.diffusion.samplers import (
     Process,
     ReverseStep,
@@ -37,13 +30,6 @@ PEOPLE_AT_ONCE = 32
 
 def _as_it_is(state: Tensor) -> Tensor:
     return state
-
-
-PARAMETERISATIONS: dict[str, Callable[[Callable[[Tensor], Tensor]], Parameterisation]] = {
-    "noise": predict_noise,
-    "velocity": predict_velocity,
-    "clean": predict_clean,
-}
 
 
 @dataclass(frozen=True)
@@ -155,7 +141,7 @@ def draw_poses(
         step = latent.new_full((*latent.shape[:-1], 1), table.step_at(time))
         return network.denoise(latent, step, guessed, heard)
 
-    answer = bounded(PARAMETERISATIONS[config.answer](_as_it_is), config.most)
+    answer = bounded(network.answer.read(_as_it_is), config.most)
     start = opposite_starts(torch.zeros_like(guessed.pose), generator)
     times = table.times_between(len(table) - 1, chain.steps or len(table))
     process = Process(denoise, _as_it_is, answer, table.at)
