@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from dispose.diffusion.parameterisations import (
-    answer_named,
     Estimate,
+    answer_named,
     bounded,
     clean_of,
     corrupt,
