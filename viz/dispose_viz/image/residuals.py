@@ -115,23 +115,22 @@ def draw_arrows(axes: Axes, residuals: Residuals, view: int) -> Axes:
     """Arrows from every used keypoint towards its reprojection, `magnification` times as long as the error.
 
     An arrow is cut where it stands for `LONGEST` pixels, so that one wild keypoint does not cross the image. The
-    longest error of every person is written beside its arrow, in pixels.
+    longest error of the view is written beside its arrow, in pixels: a number for everybody would hide the others.
     """
     magnify, theme = magnification(axes), theme_of(axes)
-    for row in range(len(residuals.person)):
-        length = residuals.length_px[row, view]
-        used = torch.isfinite(length)
-        if not bool(used.any()):
-            continue
-        start, length = residuals.xy_image[row, view, used], length[used]
-        arrow = magnify * residuals.shift_px[row, view, used] * (LONGEST / length.clamp(min=LONGEST))[:, None]
-        axes.quiver(*start.T.numpy(), *arrow.T.numpy(), angles="xy", scale_units="xy", scale=1,
-                    width=0.004, headwidth=3, headlength=3.5, headaxislength=3, minlength=0,
-                    color=theme.alarm, zorder=4)  # fmt: skip
-        worst = int(length.argmax())
-        axes.annotate(f"{float(length[worst]):.0f} px", tuple((start + arrow)[worst].tolist()), (4, 2), fontsize=12,
-                      textcoords="offset points", color=theme.alarm, path_effects=halo(theme), clip_on=True,
-                      zorder=6)  # fmt: skip
+    length = residuals.length_px[:, view]
+    used = torch.isfinite(length)
+    if not bool(used.any()):
+        return axes
+    start, length = residuals.xy_image[:, view][used], length[used]
+    arrow = magnify * residuals.shift_px[:, view][used] * (LONGEST / length.clamp(min=LONGEST))[:, None]
+    axes.quiver(*start.T.numpy(), *arrow.T.numpy(), angles="xy", scale_units="xy", scale=1,
+                width=0.004, headwidth=3, headlength=3.5, headaxislength=3, minlength=0,
+                color=theme.alarm, zorder=4)  # fmt: skip
+    worst = int(length.argmax())
+    axes.annotate(f"{float(length[worst]):.0f} px", tuple((start + arrow)[worst].tolist()), (4, 2), fontsize=12,
+                  textcoords="offset points", color=theme.alarm, path_effects=halo(theme), clip_on=True,
+                  zorder=6)  # fmt: skip
     return axes
 
 
@@ -156,7 +155,7 @@ def draw_scale(axes: Axes, detections: Detections, view: int) -> Axes:
 def draw_means(axes: Axes, residuals: Residuals, view: int) -> Axes:
     """Between title and image: the mean error of every person of the view, in the person's colour."""
     mean, theme = residuals.length_px[:, view].nanmean(dim=-1).tolist(), theme_of(axes)
-    known = [(i, value) for i, value in zip(residuals.person, mean, strict=True) if math.isfinite(value)]
+    known = sorted((i, value) for i, value in zip(residuals.person, mean, strict=True) if math.isfinite(value))
     words = [(f"{label_of(i)} {value:.1f}", color_of(i, theme)) for i, value in known]
     words = [("mean error (px)", theme.ink), *words] if words else [("nobody to compare", theme.ink)]
     packed = _lines_of(words, 1.15 * size_of(axes)[0])
