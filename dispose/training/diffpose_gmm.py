@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dispose.diffusion.noise import antithetic_steps, corrupt_about, draw_noise
 from dispose.losses.objective import Term
-from dispose.models.diffpose_gmm.model import OURS, DiffPoseGmm, DiffPoseGmmConfig, state_of
+from dispose.models.diffpose_gmm.model import DiffPoseGmm, DiffPoseGmmConfig, state_of
 from dispose.models.lifting.residual import ResidualConfig
 from dispose.nn.graph import GraphSizes
 from dispose.options import FROM_0
@@ -44,7 +44,6 @@ class DiffPoseGmmRecipe:
     model: DiffPoseGmmConfig = DiffPoseGmmConfig(
         residual=ResidualConfig(width=LIFTER_WIDTH),
         denoiser=GraphSizes(chans=64, layers=3, dropout=0.0, inner_dropout=0.0),
-        mode=OURS,
     )
     views: OneViewConfig = field(default_factory=OneViewConfig)
     lifter: Optimisation = LIFTER_PLAN

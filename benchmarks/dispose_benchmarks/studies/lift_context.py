@@ -61,7 +61,7 @@ class ContextPlan:
     heat_steps: int = 350
     heat_rate: float = 2e-3
     first_steps: int = 250
-    lift_steps: int = 600
+    lift_steps: int = 900
     lift_rate: float = 1e-3
     batch: int = 32
 
