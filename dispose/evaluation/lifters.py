@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 import torch
 from jaxtyping import Float
@@ -53,6 +54,9 @@ BLOCK = 64
 THINNED = {"humaneva": 12, "human36m": 30}
 """Of so many people one is asked for all hypotheses; of the others the mean pose is scored."""
 
+TIMED = 7
+"""People who are lifted alone, to see how long one takes."""
+
 RESIDUALS, RESIDUAL_SEED, NOISE_SEED = 2048, 20_260, 0
 
 
@@ -65,12 +69,19 @@ class Lifter:
         joints: of its skeleton.
         answer: the mean of what this gives is its single answer: a few hypotheses.
         hypotheses: many; None where it knows one answer.
+        every_step: as many by every step of the chain, where `hypotheses` takes few.
     """
 
     name: str
     joints: tuple[str, ...]
     answer: Lift
     hypotheses: Lift | None = None
+    every_step: Lift | None = None
+
+    def many(self) -> dict[str, Lift]:
+        """What draws many hypotheses, by the name of its row; nothing where it knows one answer."""
+        named = {self.name: self.hypotheses, f"{self.name}, every step": self.every_step}
+        return {name: lift for name, lift in named.items() if lift is not None}
 
 
 def limbs_of(xyz: Float[Tensor, "*batch joints 3"], joints: Sequence[str]) -> Float[Tensor, "*batch limbs 3"]:
@@ -110,9 +121,9 @@ def score_answers(lifter: Lifter, trial: LiftTrial, *, noise: int | None) -> tup
 
 def score_hypotheses(
     lifter: Lifter, trial: LiftTrial, motion: Motion, *, noise: int | None
-) -> tuple[tuple[Figure, ...], ...]:
-    """Figures of many hypotheses, of the control: the mean of these plus errors made on drawn people, and of the
-    bound: the mean of these plus errors that are known but for their direction.
+) -> dict[str, tuple[Figure, ...]]:
+    """Figures by the name of their row: of many hypotheses (`Lifter.many`), of the control: the mean of these plus
+    errors made on drawn people, and of the bound: the mean of these plus errors that are known but for their direction.
 
     Raises:
         ValueError: the lifter knows one answer.
@@ -121,12 +132,23 @@ def score_hypotheses(
         raise ValueError(f"{lifter.name} knows one answer")
     people = trial.see(lifter.joints, seed=noise)
     truth = people.from_camera(trial.xyz_camera).float()
-    said = lift_people(lifter.hypotheses, people, seed=1)
+    clouds = {name: lift_people(lift, people, seed=1) for name, lift in lifter.many().items()}
+    said = clouds[lifter.name]
     residuals = held_out_residuals(lifter, motion, exact=noise is None)
     generator = torch.Generator().manual_seed(RESIDUAL_SEED)
-    control = residual_bootstrap(said.mean(1), residuals, said.shape[1], generator)
-    bound = known_lengths(said.mean(1), truth, said.shape[1], generator)
-    return tuple(spread_figures(some, truth) for some in (said, control, bound))
+    clouds[CONTROL] = residual_bootstrap(said.mean(1), residuals, said.shape[1], generator)
+    clouds[BOUND] = known_lengths(said.mean(1), truth, said.shape[1], generator)
+    return {name: spread_figures(cloud, truth) for name, cloud in clouds.items()}
+
+
+def seconds_alone(lift: Lift, people: ViewPeople) -> float:
+    """How long one person takes who is alone in an image, s: the median of a few."""
+    times = []
+    for row in range(min(TIMED, len(people))):
+        start = time.perf_counter()
+        lift(people[row : row + 1], torch.Generator().manual_seed(row))
+        times.append(time.perf_counter() - start)
+    return median(times)
 
 
 def held_out_residuals(lifter: Lifter, motion: Motion, *, exact: bool) -> Float[Tensor, "samples limbs 3"]:
@@ -203,9 +225,11 @@ def measure(trained: Sequence[Lifter], data: Path, motion: Motion) -> Measured:
             answers.append(Row(trained[0].name, title, len(everybody), None, medians(found), seconds))
             if trained[0].hypotheses is not None:
                 drawn = [score_hypotheses(one, some, motion, noise=noise) for one in trained]
+                people = some.see(trained[0].joints, seed=noise)
+                alone = {name: seconds_alone(lift, people) for name, lift in trained[0].many().items()}
                 spreads += [
-                    Row(name, title, len(some), None, medians([one[row] for one in drawn]), 0.0)
-                    for row, name in enumerate((trained[0].name, CONTROL, BOUND))
+                    Row(name, title, len(some), None, medians([one[name] for one in drawn]), alone.get(name, 0.0))
+                    for name in drawn[0]
                 ]
     if not answers:
         raise InputError(f"{data}: neither humaneva nor h36m_motion is there; data/README.md says how to obtain them.")

@@ -1,17 +1,23 @@
 """What is said of lifters: errors, spread, and the control that knows nothing of the person at hand."""
 
+import time
 from collections.abc import Sequence
 
+import pytest
 import torch
 
 from dispose.evaluation.lifters import (
+    BOUND,
+    CONTROL,
     HIPS,
     OUTER,
+    TIMED,
     Lifter,
     held_out_residuals,
     limbs_of,
     score_answers,
     score_hypotheses,
+    seconds_alone,
     spread_figures,
 )
 from dispose.evaluation.real_motion import LIMBS, LiftTrial, trial_of
@@ -91,7 +97,7 @@ def test_errors_of_answers_are_in_the_cameras_axes_and_mm():
 def test_spread_that_is_the_errors_beats_the_control():
     trial = people_before_a_rig(120)
     lifter = Lifter("knows", JOINTS, one_that_knows(trial, 40.0, 20), one_that_knows(trial, 40.0, 200))
-    said, control, bound = score_hypotheses(lifter, trial, small_motion(20), noise=None)
+    said, control, bound = score_hypotheses(lifter, trial, small_motion(20), noise=None).values()
     for name, level in (("in_50", 50.0), ("in_90", 90.0)):
         assert all(abs(share - level) < 5.0 for share in axes(said, name)), (name, axes(said, name))
     # Over all joints even the control is right about something: which joints are hard.
@@ -101,6 +107,25 @@ def test_spread_that_is_the_errors_beats_the_control():
     # Of one who is off by a known length, the best of many in any direction is nearer than the answer.
     assert value(bound, "best_mm") < value(bound, "of_mean_mm") < value(bound, "mean_mm")
     assert value(said, "best_mm") < value(said, "of_mean_mm") < value(said, "mean_mm")
+
+
+def test_every_step_is_scored_beside_few_and_timed_for_one_person_alone():
+    trial = people_before_a_rig(12)
+    few, every = one_that_knows(trial, 40.0, 30), one_that_knows(trial, 0.0, 30)
+    lifter = Lifter("knows", JOINTS, few, few, every)
+    found = score_hypotheses(lifter, trial, small_motion(20), noise=None)
+    assert list(found) == ["knows", "knows, every step", CONTROL, BOUND]
+    assert value(found["knows, every step"], "mean_mm") < 0.01 < value(found["knows"], "mean_mm")
+    asked: list[int] = []
+
+    def slow(people: ViewPeople, generator: torch.Generator) -> torch.Tensor:
+        asked.append(len(people))
+        time.sleep(0.02 if len(asked) < TIMED else 1.0)
+        return few(people, generator)
+
+    assert 0.02 <= seconds_alone(slow, trial.see(JOINTS)) < 0.5 and asked == [1] * TIMED
+    with pytest.raises(ValueError, match="one answer"):
+        score_hypotheses(Lifter("one", JOINTS, few), trial, small_motion(20), noise=None)
 
 
 def test_residuals_are_truth_less_answer_of_drawn_people():

@@ -22,6 +22,9 @@ from dispose.evaluation.real_motion import EXACT_PX, LIMBS, human36m_views
 from dispose.evaluation.reports import Report, Row, text_table, write_report
 from dispose.evaluation.triangulators import medians
 from dispose.geometry.rigid import rodrigues
+from dispose.models.diffpose_hypotheses.network import HypothesesNetwork
+from dispose.models.diffpose_hypotheses.sampling import FULL as EVERY_STEP
+from dispose.models.diffpose_hypotheses.sampling import lifter
 from dispose.models.lifting.residual import ResidualConfig, ResidualLifter
 from dispose.models.lifting.view import Lift, ViewPeople, view_people
 from dispose.scene.cameras import Cameras
@@ -29,7 +32,7 @@ from dispose.skeletons.catalog import COCO_17, H36M_17
 from dispose.skeletons.skeleton import Skeleton
 from dispose.systems import system_of
 from dispose.training.lifting import DrawnViews, LiftExamples
-from dispose.zoo.checkpoints import read_metadata
+from dispose.zoo.checkpoints import load_weights, read_metadata
 from dispose.zoo.lifters import HYPOTHESES, LIFTERS, KeypointsAlone, lifter_weights, load_lifter
 from dispose_synthetic.human36m_rig import TRAINING_SUBJECTS, human36m_rig
 from dispose_synthetic.one_view import RECORDING_MM, OneViewConfig, meeting_point
@@ -137,10 +140,13 @@ def trained_lifters(runs: Sequence[Path]) -> dict[str, Callable[[], tuple[Lifter
 
 
 def lifter_of(name: str, weights: Path) -> Lifter:
-    """A lifter of keypoints as it is measured: its mean pose by a few hypotheses, and many."""
+    """A lifter of keypoints as it is measured: its mean pose by a few hypotheses, many, and many by every step."""
     few, many = load_lifter(name, weights, FEWER), load_lifter(name, weights, HYPOTHESES)
     assert isinstance(few.lift, KeypointsAlone) and isinstance(many.lift, KeypointsAlone), "it looks at the image"
-    return Lifter(name, few.skeleton.joints, few.lift.lift, many.lift.lift)
+    every = None
+    if read_metadata(weights)[0] == HypothesesNetwork.__name__:
+        every = lifter(load_weights(weights, HypothesesNetwork), replace(EVERY_STEP, hypotheses=HYPOTHESES))
+    return Lifter(name, few.skeleton.joints, few.lift.lift, many.lift.lift, every)
 
 
 def train_plain(draw: Callable[[Noise], LiftExamples], config: ResidualConfig, seed: int, steps: int) -> ResidualLifter:
