@@ -28,6 +28,9 @@ from dispose_benchmarks.report import write_figures
 SCHEMA = "dispose.bench.single_view/1"
 
 HIPS = ("l_hip", "r_hip")
+SHARES = ("found", "within_150", "covered", "others", "in_room", "from_hips", "seen_in_room")
+"""Figures that are shares: written in percent."""
+
 CAPTURE = Path("raw/pose2sim_multi")
 
 Read = Callable[[Path], LabelledFrames]
@@ -88,7 +91,7 @@ def print_agreement(rows: list[AgreementRow]) -> None:
     for row in rows:
         of = row.figures
         print(
-            f"{row.what:<15} {row.method:<21} {of.joints:>6} {100 * of.in_room:>11.0f}% {100 * of.from_hips:>13.0f}% "
+            f"{row.what:<15} {row.method:<21} {of.joints_told:>6} {100 * of.in_room:>11.0f}% {100 * of.from_hips:>13.0f}% "
             f"{of.view_mm:>6.0f} mm {of.pose_mm:>6.0f} mm {of.meeting_mm:>8.0f} mm"
         )
 
@@ -106,7 +109,7 @@ class SingleViewBench:
     data: Path = Path("../shared/data")
     """Folder of the converted tables."""
     out: Path = Path("data/results/single_view.json")
-    """Result file."""
+    """Result file of the people; that of the regions is written beside it (`…_regions.json`)."""
 
     def run(self) -> int:
         """Measure, print, write."""
@@ -127,8 +130,10 @@ class SingleViewBench:
         print_rows(rows)
         regions = [row for name in self.lifters for row in agree(name, self.data, self.frames)]
         print_agreement(regions)
-        known, agreed = ([{**asdict(row), "figures": finite(row.figures)} for row in some] for some in (rows, regions))
-        write_figures(self.out, SCHEMA, {"triangulator": self.triangulator, "rows": known, "regions": agreed})
+        hidden = [as_written(row.data_set, row.method, row.figures) for row in rows]
+        agreed = [as_written(row.what, row.method, row.figures) for row in regions]
+        for path, some in ((self.out, hidden), (self.out.with_stem(f"{self.out.stem}_regions"), agreed)):
+            write_figures(path, SCHEMA, {"triangulator": self.triangulator, "rows": some})
         return 0
 
 
@@ -138,12 +143,13 @@ def print_rows(rows: list[SingleViewRow]) -> None:
     for row in rows:
         of = row.figures
         print(
-            f"{row.data_set:<13} {row.method:<21} {of.people:>6} {100 * of.found:>5.0f}% {100 * of.within_150:>6.0f}% "
+            f"{row.data_set:<13} {row.method:<21} {of.persons:>6} {100 * of.found:>5.0f}% {100 * of.within_150:>6.0f}% "
             f"{of.error_mm:>5.0f} mm {of.pose_mm:>5.0f} mm {100 * of.covered:>7.0f}% {100 * of.others:>6.0f}% "
             f"{of.extra:>6.2f}"
         )
 
 
-def finite(figures: HiddenFigures | Agreement) -> dict[str, float | None]:
-    """Figures for JSON, which knows no NaN."""
-    return {name: None if value != value else value for name, value in asdict(figures).items()}
+def as_written(what: str, method: str, figures: HiddenFigures | Agreement) -> dict[str, object]:
+    """A line of a result file."""
+    told = {name: 100 * value if name in SHARES else value for name, value in asdict(figures).items()}
+    return {"method": method, "detections": what.strip(), **told}

@@ -52,7 +52,7 @@ class HiddenFigures:
     """What became of people left to one view.
 
     Attributes:
-        people: how many.
+        persons: how many.
         found: share of them with a pose within 500 mm in the mean of the joints.
         within_150: the same, within 150 mm.
         error_mm: mean error of those found, in the room; NaN of none.
@@ -62,7 +62,7 @@ class HiddenFigures:
         extra: people per frame that are nobody labelled, found or not.
     """
 
-    people: int
+    persons: int
     found: float
     within_150: float
     error_mm: float

@@ -154,7 +154,7 @@ class Agreement:
     """How often the truth lies in a view's region, and how far single views and their meeting are from it.
 
     Attributes:
-        joints: how many joints of people in views.
+        joints_told: how many joints of people in views.
         in_room: share of joints inside the region of a view's poses placed in the room.
         from_hips: the same of poses from the middle of the hips.
         seen_in_room: the same as `in_room`, of the joints that the view has keypoints of.
@@ -164,7 +164,7 @@ class Agreement:
         median_meeting_mm: its median.
     """
 
-    joints: int
+    joints_told: int
     in_room: float
     from_hips: float
     seen_in_room: float

@@ -139,7 +139,7 @@ picker(draw_view, names, description="view")
 
 # %%
 figures = agreement_of(clouds, hips)
-print(f"{figures.joints} joints of people in single views, of {len(numbers)} frames")
+print(f"{figures.joints_told} joints of people in single views, of {len(numbers)} frames")
 print(f"in the room:   {100 * figures.in_room:.0f} % inside, the mean pose is {figures.view_mm:.0f} mm off")
 print(f"from the hips: {100 * figures.from_hips:.0f} % inside, the mean pose is {figures.pose_mm:.0f} mm off")
 measured = {"in_room_%": 100 * figures.in_room, "from_hips_%": 100 * figures.from_hips}

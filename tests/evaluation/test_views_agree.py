@@ -93,7 +93,7 @@ def test_views_that_know_the_pose_put_it_where_the_people_are(generator: torch.G
         (view, who) for view in range(4) for who in (7, 8)
     ]
     found = agreement_of(clouds, HIPS)
-    assert found.joints == 2 * 4 * 17
+    assert found.joints_told == 2 * 4 * 17
     assert found.view_mm < 10 and found.pose_mm < 1 and found.meeting_mm < 3
     assert found.in_room > 0.95
 

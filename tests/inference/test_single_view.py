@@ -85,7 +85,7 @@ def test_somebody_whom_one_camera_sees_is_found_with_an_honest_covariance() -> N
     across = (torch.trace(covariance[1].mean(0)) - along) / 2
     assert float(across.sqrt()) < 80
     found = score_hidden([case], [after])
-    assert (found.people, found.found, found.others, found.extra) == (1, 1.0, 1.0, 0.0)
+    assert (found.persons, found.found, found.others, found.extra) == (1, 1.0, 1.0, 0.0)
     assert found.covered > 0.8
     assert score_hidden([case], [before]).found == 0
 
