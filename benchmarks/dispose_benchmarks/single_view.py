@@ -91,8 +91,8 @@ def print_agreement(rows: list[AgreementRow]) -> None:
     for row in rows:
         of = row.figures
         print(
-            f"{row.what:<15} {row.method:<21} {of.joints_told:>6} {100 * of.in_room:>11.0f}% {100 * of.from_hips:>13.0f}% "
-            f"{of.view_mm:>6.0f} mm {of.pose_mm:>6.0f} mm {of.meeting_mm:>8.0f} mm"
+            f"{row.what:<15} {row.method:<21} {of.joints_told:>6} {100 * of.in_room:>11.0f}% "
+            f"{100 * of.from_hips:>13.0f}% {of.view_mm:>6.0f} mm {of.pose_mm:>6.0f} mm {of.meeting_mm:>8.0f} mm"
         )
 
 
