@@ -5,7 +5,7 @@ import math
 import torch
 
 from dispose.models.lifting.residual import ResidualConfig, ResidualLifter, told
-from dispose.models.lifting.view import SMALLEST_SIZE, view_people
+from dispose.models.lifting.view import SMALLEST_SIZE, confidence_of, view_people
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import COCO_17
 
@@ -112,3 +112,30 @@ def test_an_unseen_keypoint_that_is_no_number_spoils_nothing():
     other = view_people(JOINTS, cameras, xy[:, 0], known.double(), known, noise)
     assert torch.equal(people.uv, other.uv) and torch.equal(people.rotation, other.rotation)
     assert torch.isfinite(people.sigma).all()
+
+
+def test_the_virtual_camera_keeps_the_cameras_up():
+    """+Y of the virtual image points down as in the camera's: a head above hips has a smaller v."""
+    people = seen_by(camera())
+    assert people.uv[0, 2, 1] < people.uv[0, :2, 1].min() - 1
+    # Left of the image stays left.
+    assert (people.uv[0, 0, 0] > people.uv[0, 1, 0]) == (PLACES[0, 0, 0] > PLACES[0, 1, 0])
+
+
+def test_a_score_falls_with_the_noise_in_shares_of_the_width():
+    told = confidence_of(torch.tensor([0.0, 10.0, 80.0]), torch.tensor([640.0]))
+    torch.testing.assert_close(told, torch.tensor([1.0, math.exp(-0.125), math.exp(-1.0)]))
+
+
+def test_pixels_that_are_not_square_count_by_their_mean_focal_length():
+    wide, plain = camera(), camera()
+    wide.matrix[..., 0, 0] = 1200.0
+    people = seen_by(wide)
+    torch.testing.assert_close(people.sigma, (4.0 / (1000 * people.size))[:, None].expand(1, 3))
+    assert not torch.allclose(people.sigma, seen_by(plain).sigma)
+
+
+def test_up_is_mirrored_with_the_people():
+    people = seen_by(camera(roll=0.4))
+    assert float(people.up[0, 0].abs()) > 0.1
+    torch.testing.assert_close(people.mirror([1, 0, 2]).up, people.up * torch.tensor([-1.0, 1.0, 1.0]))
