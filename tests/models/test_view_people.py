@@ -4,7 +4,8 @@ import math
 
 import torch
 
-from dispose.models.lifting.residual import ResidualConfig, ResidualLifter, told
+from dispose.models.lifting.residual import ResidualConfig, ResidualLifter
+from dispose.models.lifting.told import EVIDENCE, evidence_of, told
 from dispose.models.lifting.view import SMALLEST_SIZE, confidence_of, view_people
 from dispose.scene.cameras import Cameras
 from dispose.skeletons.catalog import COCO_17
@@ -139,3 +140,13 @@ def test_up_is_mirrored_with_the_people():
     people = seen_by(camera(roll=0.4))
     assert float(people.up[0, 0].abs()) > 0.1
     torch.testing.assert_close(people.mirror([1, 0, 2]).up, people.up * torch.tensor([-1.0, 1.0, 1.0]))
+
+
+def test_what_is_told_of_a_joint_is_its_doubt_and_what_its_person_is_like():
+    people = seen_by(camera(roll=0.4), [True, True, False])
+    found = evidence_of(people)
+    assert found.shape == (1, 3, EVIDENCE)
+    person = torch.cat([people.size.log(), people.up[0]])
+    for joint in range(3):
+        own = torch.stack([10 * people.sigma[0, joint], people.confidence[0, joint], people.seen[0, joint].float()])
+        torch.testing.assert_close(found[0, joint], torch.cat([own, person]))

@@ -14,6 +14,7 @@ from dispose.errors import InputError
 from dispose.models.context.crops import PersonCrops, cut_out_people
 from dispose.models.context.lifter import ContextBlock, ContextLifter, LifterConfig
 from dispose.models.lifting.sight import PeopleInView, Picture
+from dispose.models.lifting.told import EVIDENCE, evidence_of
 from dispose.nn.backbones import Backbone, BackboneConfig, BackboneMaps
 from dispose.nn.cpn import CPN, CPNConfig, CPNMaps
 from dispose.nn.hrnet import HRNet, HRNetConfig, HRNetMaps
@@ -25,10 +26,8 @@ Pyramid = Backbone | HRNet | CPN
 PyramidMaps = BackboneMaps | HRNetMaps | CPNMaps
 Levels = tuple[Float[Tensor, "maps _ _ _"], ...]
 
-TOLD = 9
+TOLD = 2 + EVIDENCE
 """Numbers that `told_of_joints` says of a joint."""
-SIGMA_SCALE = 10.0
-"""Told uncertainties are a few hundredths of a person's extent."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,7 @@ def grid_of_crop(xy: Float[Tensor, "persons joints 2"], size: tuple[int, int]) -
 
 def told_of_joints(crops: PersonCrops) -> Float[Tensor, "persons joints told"]:
     """Of every joint its place, uncertainty, score and whether it is seen; of its person the size, and where up is."""
-    people = crops.people
-    of_joint = torch.stack([SIGMA_SCALE * people.sigma, people.confidence, people.seen.to(people.uv.dtype)], -1)
-    of_person = torch.cat([people.size.log()[:, None], people.up], 1)
-    return torch.cat([people.uv, of_joint, of_person[:, None].expand(-1, people.uv.shape[1], -1)], -1)
+    return torch.cat([crops.people.uv, evidence_of(crops.people)], -1)
 
 
 def in_virtual_axes(crops: PersonCrops, xyz: Float[Tensor, "persons joints 3"]) -> Float[Tensor, "persons joints 3"]:

@@ -25,13 +25,14 @@ from dispose.models.diffpose_gmm.networks import (
     GraphLifter,
     GraphLifterConfig,
 )
-from dispose.models.lifting.residual import SIGMA_SCALE, ResidualConfig, ResidualLifter
+from dispose.models.lifting.residual import ResidualConfig, ResidualLifter
+from dispose.models.lifting.told import EVIDENCE, evidence_of
 from dispose.models.lifting.view import Lift, ViewPeople
 from dispose.nn.graph import GraphSizes
 from dispose.skeletons.catalog import by_name
 
-EVIDENCE, INITIAL = 7, 5
-"""Numbers of a joint: its uncertainty, score and whether seen, with the person's size and up; and the initial state."""
+INITIAL = 5
+"""Numbers of a joint in the initial state."""
 
 LEAST_SIGMA = 0.003
 """Keypoints are not taken to be more certain than this, in units of a person's extent: about a millimetre."""
@@ -311,13 +312,6 @@ def lift_with(network: DiffPoseGmm, count: int | None = None) -> Lift:
 def state_of(people: ViewPeople, xyz: Float[Tensor, "persons joints 3"]) -> Float[Tensor, "persons joints 5"]:
     """``(u, v, x, y, z)``."""
     return torch.cat([people.uv, xyz], -1)
-
-
-def evidence_of(people: ViewPeople) -> Float[Tensor, "persons joints 7"]:
-    """How uncertain every keypoint is, its score, whether it is seen; how large the person is and where up is."""
-    joint = torch.stack([SIGMA_SCALE * people.sigma, people.confidence, people.seen.to(people.uv.dtype)], -1)
-    person = torch.cat([people.size.log()[:, None], people.up], 1)
-    return torch.cat([joint, person[:, None].expand(*joint.shape[:2], 4)], -1)
 
 
 def mirrored_pose(xyz: Float[Tensor, "persons joints 3"], swap: list[int]) -> Float[Tensor, "persons joints 3"]:

@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from dispose.diffusion.parameterisations import answer_named
 from dispose.diffusion.schedules import StepTable, cosine_betas, table_of_betas
-from dispose.models.lifting.residual import ResidualBlock, ResidualConfig, ResidualLifter, features_of
+from dispose.models.lifting.residual import ResidualBlock, ResidualConfig, ResidualLifter
 from dispose.models.lifting.sides import even_sides
+from dispose.models.lifting.told import features_of
 from dispose.models.lifting.view import ViewPeople
 from dispose.nn.beliefs import Samples, channels
 from dispose.options import FROM_0
@@ -54,7 +55,7 @@ class HypothesesConfig:
         joint_dropout: share of the joints that training does not show.
         concatenate: the condition is the samples themselves, the likeliest first; nothing of the above is used.
         condition: numbers in it.
-        sight: whether what a view tells of its people is heard too (`dispose.models.lifting.residual.told`).
+        sight: whether what a view tells of its people is heard too (`dispose.models.lifting.told.told`).
         width: of the denoiser.
         blocks: of the denoiser, of two layers each.
         steps: of the noise.

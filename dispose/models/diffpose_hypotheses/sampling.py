@@ -19,7 +19,7 @@ from dispose.diffusion.samplers import (
 )
 from dispose.errors import InputError
 from dispose.models.diffpose_hypotheses.network import HypothesesConfig, HypothesesNetwork, along_rays
-from dispose.models.lifting.residual import told
+from dispose.models.lifting.told import told
 from dispose.models.lifting.view import Lift, ViewPeople
 from dispose.nn.beliefs import Samples, sample_heatmaps, sample_keypoints
 from dispose.skeletons.skeleton import Skeleton

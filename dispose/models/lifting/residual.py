@@ -5,15 +5,12 @@ The plain way to lift keypoints, beside which every other has to be seen (martin
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dispose.models.lifting.told import features_of, told
 from dispose.models.lifting.view import ViewPeople
 from dispose.skeletons.catalog import COCO_17
-
-SIGMA_SCALE = 10.0
-"""Told uncertainties are a few hundredths of a person's extent."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +55,3 @@ class ResidualLifter(nn.Module):
     def lift(self, features: Float[Tensor, "*persons features"]) -> Float[Tensor, "*persons joints 3"]:
         """The pose of those of whom `told` says this."""
         return self.leave(self.blocks(self.enter(features))).unflatten(-1, (-1, 3))
-
-
-def features_of(joints: int) -> int:
-    """How many numbers `told` gives."""
-    return 5 * joints + 4
-
-
-def told(people: ViewPeople) -> Float[Tensor, "persons features"]:
-    """All that is known of people as one vector: keypoints, uncertainty, score and whether seen, size, and up."""
-    seen = people.seen.to(people.uv.dtype)
-    parts = (people.uv.flatten(1), SIGMA_SCALE * people.sigma, people.confidence, seen)
-    return torch.cat([*parts, people.size.log()[:, None], people.up], 1)
