@@ -16,10 +16,20 @@ from dispose.nn.backbones import BackboneConfig
 from dispose.scene.lifted import Lifted, Placed
 from dispose.skeletons.catalog import COCO_17
 from dispose_viz.lifting.charts import NamedQuantiles, draw_deviations, draw_quantiles
-from dispose_viz.lifting.fans import ABOVE, FLANK, FRONT, MOST_DRAWN, draw_fan, draw_spread, frame_side, on_side
+from dispose_viz.lifting.fans import (
+    ABOVE,
+    FLANK,
+    FRONT,
+    MOST_DRAWN,
+    draw_fan,
+    draw_spread,
+    frame_side,
+    on_side,
+    reach_of,
+)
 from dispose_viz.lifting.gaze import as_picture, draw_looks, draw_reach
 from dispose_viz.lifting.meeting import draw_clouds
-from dispose_viz.lifting.page import MOST_PEOPLE, draw_page, film_images, reach_of
+from dispose_viz.lifting.page import MOST_PEOPLE, draw_page, film_images
 from dispose_viz.style import new_figure
 
 SHAPE = torch.tensor([100.0, 30.0, 250.0], dtype=torch.float64)
@@ -109,9 +119,15 @@ def test_clouds_and_where_they_meet(poses: Tensor) -> None:
     clouds = torch.stack([poses[:, 0], poses[:, 1]])
     met = (poses[:, 0].mean(0) + torch.tensor([30.0, 40.0, 0.0]), torch.eye(3).double())
     axes = draw_clouds(new_figure(5, 5).add_subplot(), ("a", "b$"), clouds, poses[:, 0].mean(0), met)
-    labels = [text.get_text() for text in axes.get_legend().get_texts()]  # type: ignore[union-attr]
-    assert labels == ["a", r"b\$", "meeting, 50 mm off", "truth"]
+    (legend,) = axes.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a", r"b\$", "meeting, 50 mm off", "truth"]
     assert len(axes.patches) == 3
+    # All of the widest ellipse is seen, and hardly more.
+    truth = poses[:, 0].mean(0)
+    far = (poses[:, 1].mean(0) - truth)[:2].abs() + (4.605**0.5) * poses[:, 1, :2].std(0)
+    assert float(axes.get_xlim()[1] - truth[0]) == pytest.approx(1.05 * float(far.max()), rel=0.01)
+    wide = draw_clouds(new_figure(5, 5).add_subplot(), ("a", "b"), 100 * clouds, truth)
+    assert np.ptp(wide.get_ylim()) == pytest.approx(6000.0)
 
 
 def test_looks_are_where_the_network_reads(tmp_path: Path, generator: torch.Generator) -> None:

@@ -92,6 +92,12 @@ def draw_spread(axes: Axes, xyz: Float[Tensor, "hypotheses joints 3"], side: Sid
     return axes
 
 
+def reach_of(xyz: Float[Tensor, "hypotheses joints 3"]) -> float:
+    """How far from the hips a picture must reach to hold nearly every pose, mm."""
+    far = torch.stack([on_side(xyz, side).abs().amax(-1) for side in (FRONT, ABOVE)]).amax(0)
+    return max(1.08 * float(torch.quantile(far.flatten(), 0.995)), 300.0)
+
+
 def frame_side(axes: Axes, side: Side, *, reach_mm: float = REACH_MM, title: str | None = None) -> Axes:
     """Limits, labels and a title for poses about the hips from a side."""
     axes.set(xlim=(-reach_mm, reach_mm), ylim=(-reach_mm, reach_mm), aspect="equal")

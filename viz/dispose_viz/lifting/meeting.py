@@ -17,6 +17,9 @@ from dispose_viz.words import tick_name
 HEIGHT = 2
 """The axis that is not seen from above."""
 
+ROOM, FARTHEST_MM = 1.05, 3000.0
+"""How much wider than the ellipses the picture is, and half its width at most."""
+
 
 def draw_clouds(
     axes: Axes,
@@ -25,7 +28,7 @@ def draw_clouds(
     truth: Float[Tensor, " 3"],
     met: tuple[Float[Tensor, " 3"], Float[Tensor, "3 3"]] | None = None,
     *,
-    half_mm: float = 900.0,
+    half_mm: float | None = None,
 ) -> Axes:
     """One joint from above: every view's poses with their 90 % ellipse, where all meet (black), and the truth (cross).
 
@@ -35,7 +38,7 @@ def draw_clouds(
         clouds: the joint in every pose, mm in the room.
         truth: where it is.
         met: where the clouds meet, with its covariance.
-        half_mm: from the truth to the edges.
+        half_mm: from the truth to the edges; None = as far as the ellipses reach, `FARTHEST_MM` at most.
     """
     ink = theme_of(axes).ink
     for place, (name, cloud) in enumerate(zip(names, clouds.double(), strict=True)):
@@ -49,9 +52,18 @@ def draw_clouds(
         axes.plot([], [], "-", color=ink, linewidth=2.4, label=f"meeting, {float((place - truth).norm()):.0f} mm off")
     axes.plot(*_pair(truth), "x", color=theme_of(axes).alarm, markersize=14, markeredgewidth=3, zorder=6, label="truth")
     x, y = _pair(truth)
+    half_mm = edge_of(clouds.double(), truth.double()) if half_mm is None else half_mm
     axes.set(xlim=(x - half_mm, x + half_mm), ylim=(y - half_mm, y + half_mm), aspect="equal")
     axes.set(xlabel="x in the room (mm)", ylabel="y in the room (mm)")
-    return dress_chart(add_legend(axes))
+    return dress_chart(add_legend(axes, location="below"))
+
+
+def edge_of(clouds: Float[Tensor, "views hypotheses 3"], truth: Float[Tensor, " 3"]) -> float:
+    """From the truth to the farthest edge of the 90 % ellipses as seen from above, with a little room, mm."""
+    flat = clouds[..., :HEIGHT]
+    half = (CHI_90 * torch.diagonal(spread_of(flat), dim1=-2, dim2=-1)).sqrt()
+    far = ((flat.mean(1) - truth[:HEIGHT]).abs() + half).max()
+    return min(ROOM * float(far), FARTHEST_MM)
 
 
 def draw_directions(axes: Axes, cameras: Cameras, views: Sequence[int], truth: Float[Tensor, " 3"]) -> Axes:

@@ -4,17 +4,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
-from torch import Tensor
 
 from dispose.formats.lifted import LiftedFrame, LiftedHeader
 from dispose.scene.lifted import spread_of
 from dispose_viz.image.canvas import Name, draw_canvas, draw_names, draw_skeleton, name_of
 from dispose_viz.lifting.fans import (
-    ABOVE,
     CHI_90,
     FLANK,
     FRONT,
@@ -23,7 +21,7 @@ from dispose_viz.lifting.fans import (
     draw_fan,
     draw_spread,
     frame_side,
-    on_side,
+    reach_of,
 )
 from dispose_viz.scene.triangulation import ellipse_of
 from dispose_viz.style import add_legend, dress_chart, label_of, lay_out, new_figure, panels, person_color, write
@@ -93,12 +91,6 @@ def draw_person(
         frame_side(axes, side, reach_mm=reach, title=f"{label_of(person)}, {side.title}")
     if row == 0:
         add_legend(axes, location="below")
-
-
-def reach_of(xyz: Float[Tensor, "hypotheses joints 3"]) -> float:
-    """How far from the hips a picture must reach to hold nearly every pose, mm."""
-    far = torch.stack([on_side(xyz, side).abs().amax(-1) for side in (FRONT, ABOVE)]).amax(0)
-    return max(1.08 * float(torch.quantile(far.flatten(), 0.995)), 300.0)
 
 
 def film_images(
