@@ -38,7 +38,7 @@ from dispose.zoo.lifters import load_keypoint_lifter
 from dispose_viz.export import name_figure
 from dispose_viz.image.canvas import draw_canvas, draw_skeleton, zoom_to_points
 from dispose_viz.lifting.fans import FLANK, FRONT, draw_fan, draw_spread, draw_truth, frame_side, reach_of
-from dispose_viz.lifting.meeting import draw_clouds, draw_directions
+from dispose_viz.lifting.meeting import draw_clouds, draw_directions, edge_of
 from dispose_viz.scene import uncertainty
 from dispose_viz.scene.plotly_scene import new_scene
 from dispose_viz.style import PALETTE, add_legend, new_figure, panels, save_figure
@@ -101,7 +101,8 @@ said.append(("all together", together.xyz_world[at], together.covariance[at]))
 for color, (name, place, shape) in enumerate(said):
     label = f"{name}, sure to {float(expected_error(shape)):.0f} mm"
     uncertainty.draw_claims(scene, [uncertainty.PlaceClaim(label, place, shape, color)])
-name_figure(uncertainty.look_closely(scene, mine.truth[0, at], 900.0), "ellipsoids")
+reach_mm = edge_of(mine.xyz_world[:, :, at], mine.truth[0, at])
+name_figure(uncertainty.look_closely(scene, mine.truth[0, at], reach_mm), "ellipsoids")
 
 # %% [markdown]
 # ## 2. The same body, seen from elsewhere

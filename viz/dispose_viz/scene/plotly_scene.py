@@ -65,7 +65,7 @@ def new_scene(*, theme: Theme = LIGHT, height: int = 620) -> go.Figure:
         font={"color": theme.ink, "size": 13},
         height=height,
         margin={"l": 0, "r": 0, "t": 10, "b": 0},
-        legend={"x": 0.01, "y": 0.99, "bgcolor": "rgba(0,0,0,0)", "itemsizing": "constant"},
+        legend={"x": 0.01, "y": 0.99, "bgcolor": f"{theme.paper}CC", "itemsizing": "constant"},
         uirevision="kept",
     )
     return go.Figure(layout=layout)
