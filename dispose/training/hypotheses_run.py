@@ -85,6 +85,8 @@ def scale_spread(network: HypothesesNetwork, recipe: HypothesesRecipe, motion: M
     batch = DrawnViews(views, motion).draw(source, max(recipe.validation_people, PEOPLE_AT_ONCE))
     batch = batch[batch.known.all(1)]
     lift = lifter(network, VALIDATION)
+    # What was claimed before does not count.
+    network.claim.fill_(1.0)
     generator = torch.Generator().manual_seed(VALIDATION_SEED)
     found = lift(batch.people, generator)
     if network.guess is not None:

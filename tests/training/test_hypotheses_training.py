@@ -15,14 +15,17 @@ from dispose.models.diffpose_hypotheses.network import LEAST_SPREAD, HypothesesC
 from dispose.models.diffpose_hypotheses.sampling import see_keypoints
 from dispose.recipes.diffpose_hypotheses import FULL, SHIPPED, SMOKE
 from dispose.systems import system_of
+from dispose.training import hypotheses_run
 from dispose.training.config import Optimisation
 from dispose.training.fit import fit
 from dispose.training.hypotheses import HypothesesTask, noise_terms
-from dispose.training.hypotheses_run import needed_claim, train_hypotheses
+from dispose.training.hypotheses_run import needed_claim, scale_spread, train_hypotheses
 from dispose.training.lifting import DrawnViews
 from dispose.zoo.checkpoints import load_weights
+from dispose_synthetic.motion import AS_CAPTURED
 from dispose_synthetic.one_view import OneViewConfig
 from dispose_synthetic.randomness import Noise
+from tests.synthetic.motions import small_motion
 
 TINY = HypothesesConfig(samples=3, channels=6, layers=0, condition=16, width=16, blocks=1, joint_dropout=0.5)
 
@@ -141,6 +144,55 @@ def test_the_claim_makes_intervals_hold_what_they_say():
     off = torch.randn(800, 400, 4, 3, generator=generator) * torch.tensor([1.0, 0.5, 2.0])
     truth = torch.randn(800, 4, 3, generator=generator) * torch.tensor([2.0, 0.5, 1.0])
     torch.testing.assert_close(needed_claim(off, truth), torch.tensor([2.0, 1.0, 0.5]), rtol=0.06, atol=0)
+
+
+def test_half_and_nearly_all_count_alike_where_they_need_different_claims():
+    """Of truths that lie evenly within ±1, intervals of a Gaussian of deviation 1 need 0.5 / 0.674 and 0.9 / 1.645."""
+    generator = torch.Generator().manual_seed(0)
+    off = torch.randn(1500, 400, 3, 3, generator=generator)
+    truth = 2 * torch.rand(1500, 3, 3, generator=generator) - 1
+    expected = ((0.5 / 0.6745) * (0.9 / 1.645)) ** 0.5
+    torch.testing.assert_close(needed_claim(off, truth), torch.full((3,), expected), rtol=0.04, atol=0)
+
+
+def test_the_spread_is_scaled_on_people_in_their_own_bodies_whatever_was_claimed_before(monkeypatch):
+    drawn: list[OneViewConfig] = []
+
+    class Watched(DrawnViews):
+        def __init__(self, config, motion):
+            drawn.append(config)
+            super().__init__(config, motion)
+
+    monkeypatch.setattr(hypotheses_run, "DrawnViews", Watched)
+    monkeypatch.setattr(hypotheses_run, "VALIDATION", replace(hypotheses_run.VALIDATION, hypotheses=8))
+    torch.manual_seed(0)
+    network, motion = HypothesesNetwork(SMOKE.model).eval(), small_motion(20)
+    scale_spread(network, SMOKE, motion)
+    claim = network.claim.clone()
+    network.claim.fill_(0.7)
+    scale_spread(network, SMOKE, motion)
+    assert torch.equal(network.claim, claim) and not torch.equal(claim, torch.ones_like(claim))
+    assert drawn[0].procedural == 0.0 and drawn[0].variety is AS_CAPTURED
+    scale_spread(network, SMOKE, None)
+    assert drawn[-1] == SMOKE.views
+
+
+def test_what_goes_on_alone_sees_other_people_than_what_went_before(tmp_path: Path, monkeypatch):
+    fits: list[tuple[str, int, list[str]]] = []
+
+    def note(task, people, folder, plan, *, seed, workers):
+        learned = [name for name, value in task.named_parameters() if value.requires_grad]
+        fits.append((folder.name, seed, learned))
+
+    monkeypatch.setattr(hypotheses_run, "fit", note)
+    monkeypatch.setattr(hypotheses_run, "train_lifter", lambda network, people, plan, folder, **how: None)
+    monkeypatch.setattr(hypotheses_run, "scale_spread", lambda *_: "scaled")
+    train_hypotheses(replace(SMOKE, seed=6), tmp_path, None, workers=0)
+    (first, seed, before), (second, later, alone) = fits
+    assert (first, second, seed, later) == ("hypotheses", "denoiser", 6, 7)
+    assert not any(name.startswith("network.lifter.") for name in before)
+    assert any(name.startswith("network.guess.") for name in before)
+    assert alone and all(name.startswith("network.denoiser.") for name in alone)
 
 
 def test_recipes_are_what_they_are_called():
