@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from dispose.errors import InputError
+
 SMALLEST_NOISE = 1e-8
 """Share of noise below which it is not divided by."""
 
@@ -113,9 +115,9 @@ ANSWERS: Mapping[str, AnswerKind] = {
 
 
 def answer_named(name: str) -> AnswerKind:
-    """One of `ANSWERS`; `ValueError` where there is none of that name."""
+    """One of `ANSWERS`; `InputError` where there is none of that name."""
     if name not in ANSWERS:
-        raise ValueError(f"the answer {name!r} is none of {', '.join(ANSWERS)}")
+        raise InputError(f"a denoiser's answer is {name!r}, which is none of {', '.join(ANSWERS)}.")
     return ANSWERS[name]
 
 

@@ -8,7 +8,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dispose.errors import InputError
+
 Activation = Callable[[], nn.Module]
+
+
+def require_heads(chans: int, heads: int) -> None:
+    """Raise `InputError` where channels cannot be shared out evenly among the heads of an attention."""
+    if chans % heads:
+        raise InputError(f"{chans} channels do not split over {heads} heads of an attention: choose a multiple.")
 
 
 def mlp(widths: Sequence[int], activation: Activation = nn.SiLU) -> nn.Sequential:
@@ -58,8 +66,7 @@ class AttentionBlock(nn.Module):
 
     def __init__(self, chans: int, heads: int, *, activation: Activation = nn.SiLU, drop_path: float = 0.0) -> None:
         super().__init__()
-        if chans % heads:
-            raise ValueError(f"{chans} chans do not split over {heads} heads")
+        require_heads(chans, heads)
         self.heads = heads
         self.norm = nn.LayerNorm(chans)
         self.qkv = nn.Linear(chans, 3 * chans)

@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import relu, scaled_dot_product_attention, silu
 
+from dispose.nn.blocks import require_heads
+
 Adjacency = Float[Tensor, "nodes nodes"]
 
 
@@ -72,8 +74,7 @@ class JointAttention(nn.Module):
 
     def __init__(self, chans: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
-        if chans % heads:
-            raise ValueError(f"{chans} chans do not split over {heads} heads")
+        require_heads(chans, heads)
         self.heads, self.dropout = heads, dropout
         self.query, self.key, self.value, self.out = (nn.Linear(chans, chans) for _ in range(4))
 

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from dispose.nn.blocks import ResidualMLP
+from dispose.nn.blocks import ResidualMLP, require_heads
 from dispose_kernels.segment import segment_softmax, segment_sum
 
 
@@ -20,8 +20,7 @@ class IncidenceAttention(nn.Module):
 
     def __init__(self, chans: int, heads: int, incidence_chans: int) -> None:
         super().__init__()
-        if chans % heads:
-            raise ValueError(f"{chans} chans do not split over {heads} heads")
+        require_heads(chans, heads)
         self.heads = heads
         self.norm_source = nn.LayerNorm(chans)
         self.norm_target = nn.LayerNorm(chans)

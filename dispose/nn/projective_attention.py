@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from dispose.nn.blocks import require_heads
 from dispose_kernels.deformable_attention import deformable_attention, deformable_gather
 
 REACH = 0.05
@@ -35,8 +36,7 @@ class ProjectiveAttention(nn.Module):
 
     def __init__(self, chans: int, *, heads: int = 8, points: int = 8, inward: int | None = None) -> None:
         super().__init__()
-        if chans % heads:
-            raise ValueError(f"{chans} chans do not split over {heads} heads")
+        require_heads(chans, heads)
         self.heads, self.points = heads, points
         self.feature_proj = None if inward is None else nn.Conv2d(inward, chans, 1)
         self.sampling_offsets = nn.Linear(chans, 2 * heads * points)

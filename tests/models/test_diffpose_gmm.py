@@ -114,7 +114,7 @@ def test_an_oracle_leads_to_the_truth(mode, monkeypatch):
 
 
 def test_nobody_is_asked_for_what_there_is_not():
-    with pytest.raises(ValueError, match="'sense' is none of noise, velocity, clean"):
+    with pytest.raises(InputError, match="'sense', which is none of noise, velocity, clean"):
         DiffPoseGmm(replace(SMALL, mode=replace(PAPER, answer="sense")))
 
 

@@ -209,7 +209,7 @@ def test_other_skeletons_are_read_by_name_and_strangers_refused():
 def test_no_hypotheses_are_refused_and_unknown_answers():
     with pytest.raises(InputError, match="0 hypotheses are asked for"):
         Chain(0)
-    with pytest.raises(ValueError, match="'score' is none of noise, velocity, clean"):
+    with pytest.raises(InputError, match="'score', which is none of noise, velocity, clean"):
         HypothesesNetwork(replace(TINY, answer="score"))
 
 
@@ -279,7 +279,7 @@ def test_where_a_lifter_says_the_pose_hypotheses_lie_about_it():
     assert not torch.equal(
         network.guessed(evidence.samples, evidence.sight, evidence.states).features, guessed.features
     )
-    with pytest.raises(ValueError, match="takes a guess, sight"):
+    with pytest.raises(InputError, match="takes a guess, sight"):
         HypothesesNetwork(replace(config, sight=False))
 
 

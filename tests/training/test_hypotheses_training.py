@@ -230,3 +230,16 @@ def test_the_denoiser_goes_on_alone(tmp_path: Path):
 def test_captured_motion_has_to_be_there(tmp_path: Path, capsys):
     assert main(["train", SHIPPED.name, "--out", str(tmp_path)]) != 0
     assert "needs --data FOLDER, which holds cmu_motion" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "setting", "says"),
+    [
+        ("diffpose-gmm_smoke", "model.mode.answer=sense", "'sense', which is none of noise, velocity, clean"),
+        ("diffpose-gmm_smoke", "model.denoiser.heads=7", "16 channels do not split over 7 heads"),
+        ("diffpose-hypotheses_smoke", "model.sight=false", "a lifter takes a guess, sight"),
+    ],
+)
+def test_settings_that_make_no_network_are_one_sentence(recipe: str, setting: str, says: str, tmp_path: Path, capsys):
+    assert main(["train", recipe, "--out", str(tmp_path), "--workers", "1", "--set", setting]) == 2
+    assert says in " ".join(capsys.readouterr().err.split())

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dispose.nn.blocks import AttentionBlock, DropPath, ResidualMLP
+from dispose.nn.blocks import AttentionBlock, DropPath, ResidualMLP, require_heads
 from dispose.nn.projective_attention import compass
 from dispose_kernels.deformable_attention.grids import border, sample_grid, zeros
 
@@ -55,8 +55,7 @@ class ContextBlock(nn.Module):
     def __init__(self, map_chans: Sequence[int], config: LifterConfig, drop_path: float) -> None:
         super().__init__()
         chans, heads, points = config.chans, config.context_heads, config.points
-        if chans % heads:
-            raise ValueError(f"{chans} chans do not split over {heads} heads")
+        require_heads(chans, heads)
         self.split = (heads, points)
         self.norm = nn.LayerNorm(chans)
         self.weight = nn.Linear(chans, heads * points)

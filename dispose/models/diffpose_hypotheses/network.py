@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from dispose.diffusion.parameterisations import answer_named
 from dispose.diffusion.schedules import StepTable, cosine_betas, table_of_betas
+from dispose.errors import InputError
 from dispose.models.lifting.residual import ResidualBlock, ResidualConfig, ResidualLifter
 from dispose.models.lifting.sides import even_sides
 from dispose.models.lifting.told import features_of
@@ -290,7 +291,9 @@ class HypothesesNetwork(nn.Module):
         super().__init__()
         self.answer = answer_named(config.answer)
         if config.lifter is not None and (not config.guess or not config.sight or config.seen != config.joints):
-            raise ValueError("a lifter takes a guess, sight, and keypoints of the joints of a pose")
+            raise InputError(
+                "a lifter takes a guess, sight, and keypoints of the joints of a pose: set all, or no lifter."
+            )
         self.config = config
         # The first, so that its weights begin as those of a lifter alone do.
         self.lifter = ResidualLifter(config.lifter) if config.lifter else None
