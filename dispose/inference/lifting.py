@@ -75,6 +75,9 @@ class Lifting:
         rows = [row for row, index in enumerate(people.index) if self.person in (None, index)]
         if not rows:
             if not self.camera.video:
+                if self.person is None:
+                    why = "; ".join(one.rstrip(".") for one in odd)
+                    raise InputError(f"{where}: nobody has keypoints that can be used{': ' * bool(odd)}{why}.")
                 there = ", ".join(map(str, people.index)) or "nobody"
                 raise InputError(f"{where}: there is no person {self.person} with keypoints (there is {there}).")
             return None, odd

@@ -153,6 +153,19 @@ def test_one_person_alone_and_missing_joints(given: Given, capsys: pytest.Captur
     assert "there is no person 2 with keypoints (there is 0, 1)" in capsys.readouterr().err
 
 
+def test_an_image_of_whom_nothing_can_be_used_is_one_sentence(given: Given, capsys: pytest.CaptureFixture[str]) -> None:
+    record = json.loads((given.write(keypoints() + 1e5), given.file.read_text())[1])
+    record["people"] = record["people"][:1]
+    given.file.write_text(json.dumps(record))
+    assert given.run() == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "nobody has keypoints that can be used: " in said and "far outside the image" in said
+    assert "None" not in said and not said.endswith("..")
+    given.file.write_text("[]")
+    assert given.run() == 2
+    assert "says nothing of anybody: no person in image" in capsys.readouterr().err
+
+
 def test_detectors_skeletons_are_converted_by_name(given: Given) -> None:
     """Halpe's first 17 joints are COCO's: the same keypoints in the larger skeleton give the same poses."""
     assert given.run() == 0

@@ -51,7 +51,9 @@ def _of_image(found: Sequence[tuple[int | str, list[object]]], path: Path, image
     if not mine and len(found) == 1:
         mine = [people for _, people in found]
     if not mine:
-        names = ", ".join(str(name) for name, _ in found) or "nobody at all"
+        if not found:
+            raise InputError(f"{path}: says nothing of anybody: no person in image {image.name} has keypoints.")
+        names = ", ".join(str(name) for name, _ in found)
         raise InputError(f"{path}: nobody in it is of the image {image.name} (image_id: {names[:120]}).")
     return [person for people in mine for person in people]
 
