@@ -46,7 +46,7 @@ SENSORS = Sensors(torch.ones(1, 3), torch.zeros(1), torch.tensor([0.5]), torch.t
 """One for all cameras: how bright a limb is says how it is tilted."""
 
 PYRAMID = PyramidConfig(resnet=BackboneConfig(depth=18, width=16, deconv_chans=32, joints=17, lateral=True))
-SMALL = LifterConfig(coordinates=TOLD, chans=32, context=2, within=2, between=2, heads=8, drop_path=0.0)
+SMALL = LifterConfig(coordinates=TOLD, chans=48, context=2, within=2, between=2, heads=8, drop_path=0.0)
 OWN, WRONG, FROZEN = "own picture", "somebody else's picture", "the network of the maps"
 COORDINATES, AT_JOINTS, CONTEXT = "coordinates only", "features at the joints", "deformable context"
 LIFTERS = {COORDINATES: replace(SMALL, context=0), AT_JOINTS: replace(SMALL, context=0), CONTEXT: SMALL}
@@ -58,7 +58,7 @@ class ContextPlan:
 
     people: int = 2000
     test_people: int = 250
-    heat_steps: int = 350
+    heat_steps: int = 600
     heat_rate: float = 2e-3
     first_steps: int = 250
     lift_steps: int = 900
