@@ -95,7 +95,8 @@ def draw_spread(axes: Axes, xyz: Float[Tensor, "hypotheses joints 3"], side: Sid
 def reach_of(xyz: Float[Tensor, "hypotheses joints 3"]) -> float:
     """How far from the hips a picture must reach to hold nearly every pose, mm."""
     far = torch.stack([on_side(xyz, side).abs().amax(-1) for side in (FRONT, ABOVE)]).amax(0)
-    return max(1.08 * float(torch.quantile(far.flatten(), 0.995)), 300.0)
+    # The ellipses of the outermost joints reach a little farther than their poses.
+    return max(1.15 * float(torch.quantile(far.flatten(), 0.995)), 300.0)
 
 
 def frame_side(axes: Axes, side: Side, *, reach_mm: float = REACH_MM, title: str | None = None) -> Axes:
