@@ -40,18 +40,9 @@ from dispose.zoo.lifters import KeypointsAlone, load_keypoint_lifter
 from dispose_synthetic.one_view import OneViewConfig
 from dispose_synthetic.randomness import Noise
 from dispose_viz.image.canvas import draw_canvas, draw_skeleton, zoom_to_points
+from dispose_viz.lifting import fans
 from dispose_viz.lifting.charts import NamedQuantiles, draw_deviations, draw_quantiles
-from dispose_viz.lifting.fans import (
-    ABOVE,
-    FLANK,
-    FRONT,
-    draw_fan,
-    draw_spread,
-    draw_truth,
-    frame_side,
-    on_side,
-    reach_of,
-)
+from dispose_viz.lifting.fans import ABOVE, FLANK, FRONT, draw_fan, draw_spread, draw_truth, frame_side, on_side
 from dispose_viz.style import PALETTE, add_legend, new_figure, panels, save_figure, write
 from dispose_viz.widgets import picker
 from dispose_workbench.validation import require_at_least, require_one_of
@@ -108,7 +99,7 @@ def draw_view(choice: int):
     draw_skeleton(zoom_to_points(image, xy[visible]), xy, visible, moment.detections.skeleton, color)
     for side, axes in zip((FRONT, FLANK, ABOVE), sides, strict=True):
         draw_spread(draw_fan(axes, poses[choice], skeleton, side, color), poses[choice], side, color)
-        draw_truth(frame_side(axes, side, reach_mm=reach_of(poses[choice])), truths[choice], skeleton, side)
+        draw_truth(frame_side(axes, side, reach_mm=fans.reach_of(poses[choice])), truths[choice], skeleton, side)
     add_legend(sides[0], location="below")
     return figure
 

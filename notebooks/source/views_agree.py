@@ -118,7 +118,7 @@ def draw_view(choice: int):
     true = rig.rotation[view] @ (mine.truth[choice] - mine.truth[choice][hips].mean(0)).mT
     left, *sides = panels(figure, 3, 3)
     xy, _ = rig.select(views=[view]).project(mine.truth[choice])
-    draw_canvas(left, rig.size[view], f"{rig.names[view]},\nthe truth in its image")
+    draw_canvas(left, rig.size[view], f"{rig.names[view]}, the truth in its image")
     draw_skeleton(zoom_to_points(left, xy[0]), xy[0], mine.known[choice], skeleton, PALETTE[choice % 8])
     for side, axes in zip((FRONT, FLANK), sides, strict=True):
         draw_spread(draw_fan(axes, pose.mT, skeleton, side, PALETTE[choice % 8]), pose.mT, side, PALETTE[choice % 8])
@@ -169,7 +169,7 @@ def draw_row(part, row: int, title: str):
     view, color = int(clouds.view[row]), PALETTE[0] if row == best else PALETTE[1]
     left, *sides = panels(part, 3, 3)
     xy, _ = rig.select(views=[view]).project(clouds.truth[row])
-    draw_canvas(left, rig.size[view], f"{title}:\n{rig.names[view]}, {float(off[row]):.0f} mm off")
+    draw_canvas(left, rig.size[view], f"{title}: {rig.names[view]}, {float(off[row]):.0f} mm off")
     draw_skeleton(zoom_to_points(left, xy[0]), xy[0], clouds.seen[row], skeleton, color)
     pose, true = ((value @ rig.rotation[view].mT) for value in (about.xyz_world[row], about.truth[row]))
     for side, axes in zip((FRONT, FLANK), sides, strict=True):
