@@ -2,7 +2,7 @@
 
 Best of many and coverage alone prove nothing: a single answer to which errors that it made elsewhere are added blindly
 has them too (`residual_bootstrap`). So that control, made of a method's own mean poses, is scored beside its
-hypotheses; and a bound that no method can know enough for (`known_lengths`).
+hypotheses; and a bound on what knowing widths is worth (`known_lengths`).
 """
 
 import time

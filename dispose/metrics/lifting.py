@@ -304,7 +304,8 @@ def known_lengths(
 ) -> Float[Tensor, "persons hypotheses joints 3"]:
     """Bound: a single answer plus errors exactly as long as its own, joint by joint, in every direction alike.
 
-    It knows more of how wrong an answer is than any spread can; what it does not win by, widths of spreads cannot.
+    No method knows as much of how far an answer is off. What this does not win by, widths cannot bring; who also knows
+    in which direction may do better.
     """
     shape = (len(answer), count, *answer.shape[1:])
     direction = torch.randn(shape, generator=generator, device=generator.device, dtype=answer.dtype).to(answer.device)
