@@ -153,6 +153,23 @@ def test_one_person_alone_and_missing_joints(given: Given, capsys: pytest.Captur
     assert "there is no person 2 with keypoints (there is 0, 1)" in capsys.readouterr().err
 
 
+def test_of_a_folder_of_files_the_one_of_the_image_is_read(given: Given, capsys: pytest.CaptureFixture[str]) -> None:
+    """As `dispose detect` writes them: a file per image, numbered as the images are."""
+    assert given.run() == 0
+    before, folder = given.record["people"], given.folder / "cam_json"
+    folder.mkdir()
+    (folder / "cam_000007.json").write_text(given.file.read_text())
+    given.write(keypoints() + 40)
+    (folder / "cam_000008.json").write_text(given.file.read_text())
+    given.file.unlink()
+    words = ["predict", str(given.image), "--model", "truth", "--keypoints", str(folder), "--focal-px", str(FOCAL)]
+    assert main([*words, "--out", str(given.folder / "out"), "--no-figure"]) == 0
+    assert given.record["people"] == before
+    (folder / "cam_000007.json").unlink()
+    assert main([*words, "--out", str(given.folder / "out"), "--no-figure"]) == 2
+    assert "cam_json: no file of it has the number of the image still_7.png" in capsys.readouterr().err
+
+
 def test_an_image_of_whom_nothing_can_be_used_is_one_sentence(given: Given, capsys: pytest.CaptureFixture[str]) -> None:
     record = json.loads((given.write(keypoints() + 1e5), given.file.read_text())[1])
     record["people"] = record["people"][:1]

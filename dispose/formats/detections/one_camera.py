@@ -12,19 +12,21 @@ from dispose.formats.detections.read import TABLES, is_of_a_camera, open_file, o
 from dispose.formats.detections.views import number_in, people_listed
 from dispose.formats.detections.yolo import class_in_texts
 from dispose.formats.entry import Entry
-from dispose.formats.files import frame_number, read_text
+from dispose.formats.files import frame_number, numbered_files, read_text
 
 
 def keypoints_of_image(path: Path, image: Path) -> DetectionView:
     """The people of one image, as its only frame.
 
     A file that speaks of one image is of this one, whatever its name. Of a file of several the entries are taken whose
-    image is this one by name, or by the number in it; or all, where they are of one image only.
+    image is this one by name, or by the number in it; or all, where they are of one image only. Of a folder with a
+    file per image, as `dispose detect` writes them, that file is taken.
 
     Raises:
         InputError: the file is of no known form, or says nothing of this image.
     """
     number = frame_number(image) or 0
+    path = _file_of(path, image) if path.is_dir() else path
     if path.suffix.lower() in TABLES:
         (table,) = open_file(path, image.stem)
         if number not in table.files and len(table.files) != 1:
@@ -43,6 +45,14 @@ def keypoints_of_image(path: Path, image: Path) -> DetectionView:
     people = _of_image(list(listing.frames().items()), path, image)
     skeleton = None if listing.joints is None else listing.joints.skeleton
     return DetectionView(image.stem, {number: path}, partial(people_listed, {number: people}), skeleton)
+
+
+def _file_of(folder: Path, image: Path) -> Path:
+    """The file of an image in a folder, by the number in its name."""
+    files, number = numbered_files(folder, (".json", ".txt")), frame_number(image)
+    if number not in files:
+        raise InputError(f"{folder}: no file of it has the number of the image {image.name}; give the file itself.")
+    return files[number]
 
 
 def _of_image(found: Sequence[tuple[int | str, list[object]]], path: Path, image: Path) -> list[object]:
