@@ -49,7 +49,7 @@ class LiftOptions:
     model: TextOption = None
     """Lift one image, or a video frame by frame, by this network: CAPTURE is the image or the video."""
     keypoints: PathOption = None
-    """The detector's file of that image (OpenPose's JSON, COCO results), or its folder of a video."""
+    """The detector's file of that image (OpenPose's JSON, COCO results), or its folder of images or of a video."""
     camera: TextOption = None
     """Which camera of the calibration took it (default: the only one, or the one it is named after)."""
     focal_px: PositiveOption = None
